@@ -1,0 +1,76 @@
+# Every target makes the environment it needs in .venv, from locked requirements, without root.
+# A second call finds it made. `make` alone lists the targets.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+ARGS ?=
+
+# The first interpreter here that is new enough; name another with `make PYTHON=/path/to/python3 ...`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+# One lock for Python 3.11 and newer on x86_64 and aarch64: it was solved on 3.11, and carries
+# the hash of every file of each version. Indexes and proxies are those of your own pip configuration.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench format lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Options for demo, test and bench go into ARGS, as in: make demo ARGS="--seed 7"'
+
+demo: $(VENV)/runtime.stamp ## one shift of a weld cell, live in this terminal
+	@$(BIN)/andon demo $(ARGS)
+
+test: lint ## every check, then every test
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/runtime.stamp ## values per second from the broker to alerts, on this machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/dev.stamp ## solve the locked requirements again, with the newest releases
+	@$(INSTALL) pip-tools
+	@rm -f requirements/runtime.txt requirements/dev.txt
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile $(LOCK) -o requirements/runtime.txt pyproject.toml
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile $(LOCK) --extra dev \
+		-c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+
+LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+clean: ## remove the environment, caches and reports
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Andon needs Python 3.11 or newer, and none was found on PATH.'; \
+		echo 'Name one: make PYTHON=/path/to/python3 ...'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null || { rm -rf $(VENV); \
+		echo 'This Python ($(PYTHON)) cannot make an environment: its venv module or ensurepip is missing.'; \
+		echo 'On Debian and Ubuntu: apt-get install python3-venv. Or name another Python: make PYTHON=/path/to/python3 ...'; \
+		exit 1; }
+
+$(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing locked requirements into $(VENV); this takes a minute or two, once.'
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(SELF)
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing locked requirements into $(VENV); this takes a minute or two, once.'
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(SELF)
+	@touch $@ $(VENV)/runtime.stamp

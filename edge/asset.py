@@ -1,0 +1,220 @@
+"""One asset: its tracks, alerts and jobs, moved on sample by sample along plant time.
+
+Everything that changes an asset has a plant time (a sample, an edge of a context tag, a command, the start,
+end, fuse or settling of a job) and is taken in that order, so nothing depends on how the stream was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.jobs import JobRun, Stage, level_add, settled_from_ns
+from edge.quality import channel_health
+from edge.records import Batch, Phase, Reading, Track
+from edge.rulings import Rulings
+from edge.scoring import Request, contributions, one_row, pad, pad_valid
+from edge.timeline import Timeline, step_score
+
+if TYPE_CHECKING:
+    from edge.desk import Desk
+    from edge.events import TrackState
+    from edge.records import RetrievalDone
+    from edge.scoring import F32
+    from edge.settings import AssetSettings
+    from edge.state import AssetState
+    from models.bundle import AssetModel
+
+
+class Asset:
+    """What one asset does with samples; `state` is all that it remembers."""
+
+    def __init__(
+        self, model: AssetModel, settings: AssetSettings, *, desk: Desk, state: AssetState
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.state = state
+        self.channels: tuple[str, ...] = tuple(channel.name for channel in model.channels)
+        self._desk = desk
+        self._rulings = Rulings(model, settings, state=state, desk=desk)
+        self._timeline = Timeline(model, state=state, desk=desk, rulings=self._rulings)
+        self._requests: list[Request] = []
+        stuck_min = desk.settings.engine.stuck_samples_min
+        self._stuck_samples_max = np.maximum(model.stuck_samples_max, stuck_min)
+
+    def advance(self, until_ns: int) -> None:
+        """Take everything that happens to jobs up to and at `until_ns`, in time order."""
+        self._timeline.advance(until_ns)
+
+    def add_job(self, run: JobRun) -> bool:
+        """Take a new job; False when it has one of that id."""
+        return self._timeline.add_job(run)
+
+    def proposals_changed(self, t_ns: int) -> None:
+        """Texts suggest something new: publish the list."""
+        self._rulings.jobs_changed(t_ns)
+
+    def explained(self, done: RetrievalDone, *, t_ns: int) -> bool:
+        """The documents answered about one of this asset's alerts; False: not ours."""
+        return self._rulings.explained(
+            done.hits, alert_id=done.alert_id, reason=done.reason, t_ns=t_ns
+        )
+
+    def acknowledge(self, alert_id: str, *, operator: str, t_ns: int) -> bool:
+        """An operator has seen an alert; False: not ours, or nothing to acknowledge."""
+        return self._rulings.acknowledge(alert_id, operator=operator, t_ns=t_ns)
+
+    # --- samples ---
+
+    def cut(self, batch: Batch) -> tuple[Batch, Batch | None]:
+        """The samples before the next boundary, and the rest. Boundaries up to the first sample are taken first."""
+        self.advance(int(batch.t_ns[0]))
+        boundary = self._timeline.next_boundary_ns()
+        if boundary is None or boundary > int(batch.t_ns[-1]):
+            return batch, None
+        k = int(np.searchsorted(batch.t_ns, boundary, side="left"))
+        return _slice(batch, 0, k), _slice(batch, k, len(batch.t_ns))
+
+    def requests(self, segment: Batch) -> list[Request]:
+        """The rows to score over a segment: the bundle's own, a masked one for each open job, a fresh one each settling."""
+        x = pad(segment.values, self._desk.width)
+        valid = pad_valid(segment.values, segment.running, self._desk.width)
+        requests = [Request(x=x, valid=valid, index=self.model.row_running)]
+        if self.model.row_stopped >= 0:
+            stopped = pad_valid(segment.values, segment.running, self._desk.width, stopped=True)
+            requests.append(Request(x=x, valid=stopped, index=self.model.row_stopped))
+        for run in self.state.runs:
+            if run.live and run.masked is not None:
+                masked = self._timeline.masked_parameters(run.masked.keep)
+                requests.append(
+                    Request(x=x, valid=valid & run.masked.keep, row=run.masked, parameters=masked)
+                )
+            if run.stage is Stage.SETTLING and run.fresh is not None:
+                full = one_row(self._desk.parameters, self.model.row_running)
+                requests.append(Request(x=x, valid=valid, row=run.fresh, parameters=full))
+        self._requests = requests
+        return requests
+
+    def take(self, segment: Batch) -> None:
+        """Move every track over a scored segment."""
+        self._desk.ring.append(segment)
+        scores = self._scores(segment)
+        live = [run for run in self.state.runs if run.live]
+        quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not live
+        if not quiet or (scores >= self.model.threshold_on).any():
+            lines = self._lines(live)
+            for i in range(len(scores)):
+                self._sample(segment, scores, i, lines)
+        self._sensors(segment)
+        for run in live:
+            if run.stage is Stage.SETTLING:
+                chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
+                level_add(run, segment.values, chosen)
+        self.state.last_t_ns = int(segment.t_ns[-1])
+        finite = scores[np.isfinite(scores)]
+        self.state.last_score = float(finite[-1]) if len(finite) else math.nan
+
+    def _scores(self, segment: Batch) -> F32:
+        """One score a sample: of the baseline that the sample belongs to (n,)."""
+        running = self._requests[0].scores
+        assert running is not None, "scored before taken"
+        if self.model.row_stopped < 0:
+            return running
+        stopped = self._requests[1].scores
+        assert stopped is not None
+        return np.where(segment.running, running, stopped)
+
+    def _lines(self, live: list[JobRun]) -> list[tuple[JobRun, F32 | None, F32 | None]]:
+        """For each live job the scores of its masked and its fresh row (n,)."""
+        by_row = {id(request.row): request.scores for request in self._requests if request.row}
+        return [
+            (run, by_row.get(id(run.masked)), by_row.get(id(run.fresh)) if run.fresh else None)
+            for run in live
+        ]
+
+    def _sample(
+        self,
+        segment: Batch,
+        scores: F32,
+        i: int,
+        lines: list[tuple[JobRun, F32 | None, F32 | None]],
+    ) -> None:
+        t_ns, score = int(segment.t_ns[i]), float(scores[i])
+        strangest = score
+        for run, masked, fresh in lines:
+            if masked is not None:
+                rest = float(masked[i])
+                run.rest_ready = run.rest_ready if math.isnan(rest) else True
+                self._step(run.track, rest, t_ns)
+                strangest = rest if math.isnan(strangest) else max(strangest, rest)
+            if fresh is not None:
+                self._step(run.fresh_track, float(fresh[i]), t_ns)
+        track = self.state.tracks[Track.PROCESS]
+        was_active = track.active
+        self._step(track, strangest, t_ns)
+        if track.active and not was_active:
+            self._rulings.opened(Track.PROCESS, t_ns=t_ns, shares=self._shares(i))
+        elif was_active and not track.active:
+            self._rulings.cleared(Track.PROCESS, t_ns=t_ns)
+        elif track.active:
+            self._rulings.recheck(Track.PROCESS, t_ns=t_ns)
+
+    def _step(self, track: TrackState, score: float, t_ns: int) -> None:
+        engine = self._desk.settings.engine
+        step_score(track, score, t_ns, model=self.model, engine=engine)
+
+    def _shares(self, i: int) -> np.ndarray:
+        """Each channel's share of the score of sample i (c,), from the row that found it strangest."""
+        best = max(
+            self._requests,
+            key=lambda r: -1.0 if r.scores is None or math.isnan(r.scores[i]) else float(r.scores[i]),
+        )
+        shares = contributions(
+            best, detector=self._desk.detector, parameters=self._desk.parameters
+        )
+        return np.nan_to_num(shares[i, : len(self.channels)])
+
+    def _sensors(self, segment: Batch) -> None:
+        """Stuck and missing channels are events of their own track."""
+        stuck, missing = channel_health(
+            self.state.health, segment, stuck_samples_max=self._stuck_samples_max
+        )
+        track = self.state.tracks[Track.SENSOR]
+        bad = stuck | missing  # (n, c)
+        if track.phase is Phase.QUIET and not bad.any():
+            return
+        for i, t in enumerate(segment.t_ns):
+            t_ns, was_active = int(t), track.active
+            reading = Reading.OVER if bad[i].any() else Reading.UNDER
+            track.step(reading, t_ns=t_ns, score=0.0, open_after=1, clear_after=1)
+            if track.active and not was_active:
+                self._rulings.sensor_opened(stuck[i], missing[i], t_ns=t_ns)
+            elif was_active and not track.active:
+                self._rulings.cleared(Track.SENSOR, t_ns=t_ns)
+
+    def silent(self, *, now_ns: int, limit_ns: int) -> None:
+        """The comms track: nothing has come for longer than the source declares."""
+        if self.state.last_t_ns == 0 or limit_ns <= 0:
+            return
+        track = self.state.tracks[Track.COMMS]
+        was_active = track.active
+        quiet_ns = now_ns - self.state.last_t_ns
+        reading = Reading.OVER if quiet_ns > limit_ns else Reading.UNDER
+        track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
+        if track.active and not was_active:
+            track.begin_ns = self.state.last_t_ns
+            self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
+        elif was_active and not track.active:
+            self._rulings.cleared(Track.COMMS, t_ns=now_ns)
+
+
+def _slice(batch: Batch, begin: int, end: int) -> Batch:
+    return Batch(
+        asset=batch.asset,
+        t_ns=batch.t_ns[begin:end],
+        values=batch.values[begin:end],
+        running=batch.running[begin:end],
+    )

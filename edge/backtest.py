@@ -1,0 +1,121 @@
+"""Backtest: the same engine without a broker, as fast as it goes, over a journal or a table.
+
+A live run's journal holds its own ticks and retrieval answers and is replayed exactly as it was. A recording of
+messages alone gets ticks at fixed steps of plant time, and its questions are answered at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from edge.assess import Episode
+from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edge.engine import Engine
+    from edge.records import Effect, Stimulus
+    from edge.recording import TimedMessage
+
+STEP_NS: Final = 10_000_000_000  # plant time between ticks where a recording has none of its own
+SECOND_NS: Final = 1_000_000_000
+
+Lookup = "Callable[[Retrieve, int], RetrievalDone]"
+
+
+class Backtest:
+    """Drives an engine and keeps what it published. `revisions` are event payloads in order."""
+
+    def __init__(
+        self, engine: Engine, *, lookup: Callable[[Retrieve, int], RetrievalDone] | None = None
+    ) -> None:
+        self._engine = engine
+        self._lookup = lookup
+        self._event_prefix = f"{engine.settings.prefix}/{engine.settings.site}/event/"
+        self.revisions: list[dict[str, Any]] = []
+        self.published: list[Publish] = []
+
+    def run(self, entries: Iterable[tuple[int, Stimulus]]) -> None:
+        """Take every stimulus in order; questions are answered before the next one."""
+        for now_ns, stimulus in entries:
+            self._take(stimulus, now_ns)
+
+    def _take(self, stimulus: Stimulus, now_ns: int) -> None:
+        for effect in self._engine.handle(stimulus, now_ns=now_ns):
+            self._carry_out(effect, now_ns)
+
+    def _carry_out(self, effect: Effect, now_ns: int) -> None:
+        if isinstance(effect, Publish) and effect.key is not None:
+            self.published.append(effect)
+            if effect.topic.startswith(self._event_prefix):
+                self.revisions.append(msgspec.json.decode(effect.payload))
+        elif isinstance(effect, Retrieve) and self._lookup is not None:
+            self._take(self._lookup(effect, self._engine.now_ns), now_ns)
+
+    def episodes(self) -> list[Episode]:
+        """One episode for each event, from its published revisions."""
+        return episodes_of(self.revisions)
+
+
+def with_ticks(
+    messages: Iterable[TimedMessage], *, step_ns: int = STEP_NS
+) -> Iterator[tuple[int, Stimulus]]:
+    """Stimuli of a recording: every message at its own time, a tick each step, a final one at the end."""
+    now_ns = next_ns = 0
+    for message in messages:
+        now_ns = max(now_ns, message.t_ns)
+        if next_ns == 0:
+            next_ns = now_ns + step_ns
+        while now_ns >= next_ns:
+            yield next_ns, TickDue()
+            # a long gap needs no tick for every step in it, only one on each side
+            next_ns = max(next_ns + step_ns, now_ns - now_ns % step_ns)
+        yield (
+            now_ns,
+            MessageReceived(
+                topic=message.topic,
+                payload=message.payload,
+                received_ns=now_ns,
+                qos=message.qos,
+                retain=message.retain,
+            ),
+        )
+    if now_ns:
+        yield now_ns, TickDue()
+        yield now_ns, TickDue(final=True)
+
+
+def episodes_of(revisions: Iterable[dict[str, Any]]) -> list[Episode]:
+    """Fold event revisions into episodes, one for each alert id and count."""
+    episodes: dict[tuple[str, int], Episode] = {}
+    for event in revisions:
+        key = (event["id"], event["count"])
+        episode = episodes.get(key)
+        if episode is None:
+            episode = episodes[key] = Episode(
+                alert_id=event["id"],
+                count=event["count"],
+                asset=event["asset"],
+                track=event["track"],
+                begin_ns=event["begin_ms"] * 1_000_000,
+                opened_ns=event["ts_ms"] * 1_000_000,
+            )
+        _fold(episode, event)
+    return sorted(episodes.values(), key=lambda e: (e.opened_ns, e.alert_id, e.count))
+
+
+def _fold(episode: Episode, event: dict[str, Any]) -> None:
+    t_ns = event["ts_ms"] * 1_000_000
+    episode.top_channel = event["top_channel"] or episode.top_channel
+    episode.message = event["message"]
+    episode.decision = event["decision"]
+    episode.job_id = event["job_id"] or episode.job_id
+    if event["suppressed"]:
+        episode.suppressed = True
+    if event["active"] and not episode.rang:
+        episode.rang_ns = t_ns
+    if not event["active"] and not event["suppressed"] and not episode.ended_ns:
+        episode.ended_ns = t_ns

@@ -1,0 +1,227 @@
+"""`andon backtest`: put a recording through the engine, say what rang and what it was worth, write a report."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+
+from edge.assembly import Assembly, assemble_from
+from edge.assess import Figures, assess
+from edge.backtest import Backtest, with_ticks
+from edge.errors import RecordingError
+from edge.journal import read_journal
+from edge.mapping import load_mapping
+from edge.recording import (
+    is_journal,
+    journal_messages,
+    parse_rows,
+    read_table,
+    table_messages,
+)
+from edge.records import Job, JobTold, TickDue
+from edge.retrieve import look_up
+from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source
+from edge.training import settings_beside
+from edge.truth import Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from edge.assess import Episode
+    from edge.recording import Table
+    from edge.records import RetrievalDone, Retrieve, Stimulus
+
+SHOWN_MAX = 40  # episodes in the terminal; the report has all
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backtest writes: figures at the top level, then every alert and suppression."""
+
+    recording: str
+    bundle_sha256: str
+    snapshot_sha256: str
+    seconds: float
+    counts: dict[str, int]
+    alerts: tuple[Episode, ...]
+    suppressions: tuple[Episode, ...]
+
+
+def backtest_command(
+    recording: Path,
+    *,
+    bundle_path: Path,
+    kb_path: Path | None,
+    jobs_path: Path | None,
+    truth_path: Path | None,
+    rows: str,
+    report_path: Path | None,
+    mapping_path: Path | None,
+    asset: str,
+    config_path: Path | None,
+    console: Console,
+) -> None:
+    """Run a backtest from options. Raises AndonError, ModelError or KnowledgeError."""
+    truth = _read_truth(truth_path)
+    if is_journal(recording):
+        if rows:
+            raise RecordingError(f"{recording} is a journal: --rows is for tables")
+        settings = settings_beside(recording, config_path)
+        entries, total = _journal_entries(recording)
+    else:
+        table = read_table(
+            recording,
+            mapping=load_mapping(mapping_path) if mapping_path else None,
+            rows=parse_rows(rows) if rows else None,
+            asset=asset,
+        )
+        truth = truth or table.truth
+        settings = table_settings(table)
+        entries, total = list(with_ticks(table_messages(table))), len(table.t_ns)
+    assembly = assemble_from(settings, bundle_path=bundle_path, snapshot_path=kb_path)
+    begin_s = time.monotonic()
+    backtest = _run(assembly, entries, jobs=_read_jobs(jobs_path), total=total, console=console)
+    episodes = backtest.episodes()
+    report = Report(
+        recording=str(recording),
+        bundle_sha256=assembly.bundle.sha256,
+        snapshot_sha256=assembly.snapshot_sha256,
+        seconds=round(time.monotonic() - begin_s, 3),
+        counts=assembly.engine.counts(),
+        alerts=tuple(e for e in episodes if e.rang),
+        suppressions=tuple(e for e in episodes if e.suppressed),
+    )
+    figures = assess(episodes, truth) if truth is not None else None
+    _show(report, figures, console)
+    if report_path is not None:
+        report_path.write_bytes(msgspec.json.format(report_bytes(report, figures), indent=1))
+
+
+def report_bytes(report: Report, figures: Figures | None) -> bytes:
+    """The report as one JSON object, figures at the top level where the truth is known."""
+    body: dict[str, Any] = msgspec.to_builtins(report)
+    if figures is not None:
+        body |= msgspec.to_builtins(figures)
+    return msgspec.json.encode(body)
+
+
+def table_settings(table: Table) -> GatewaySettings:
+    """Settings for a table: its asset with the context tags that its mapping names."""
+    context = tuple(
+        ContextTag(tag=c.tag or column, role=c.role, running=c.running)
+        for column, c in table.mapping.context.items()
+    )
+    return GatewaySettings(
+        site="backtest",
+        clock="plant",
+        source=(Source(),),
+        asset=(AssetSettings(id=table.asset, context=context),),
+    )
+
+
+def _run(
+    assembly: Assembly,
+    entries: Iterable[tuple[int, Stimulus]],
+    *,
+    jobs: list[Job],
+    total: int,
+    console: Console,
+) -> Backtest:
+    def lookup(effect: Retrieve, now_ns: int) -> RetrievalDone:
+        return look_up(assembly.snapshot, effect, now_ns=now_ns)
+
+    entries = list(entries)
+    live = any(not isinstance(s, TickDue) and s.__class__.__name__ == "RetrievalDone" for _, s in entries)
+    backtest = Backtest(assembly.engine, lookup=None if live else lookup)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("backtest", total=len(entries))
+        del total
+        backtest.run(_counted(_with_jobs(entries, jobs), progress, task))
+    return backtest
+
+
+def _counted(
+    entries: Iterable[tuple[int, Stimulus]], progress: Progress, task: Any
+) -> Iterator[tuple[int, Stimulus]]:
+    for i, entry in enumerate(entries):
+        if i % 256 == 0:
+            progress.update(task, completed=i)
+        yield entry
+
+
+def _with_jobs(
+    entries: Iterable[tuple[int, Stimulus]], jobs: list[Job]
+) -> Iterator[tuple[int, Stimulus]]:
+    """Each job is told when it was recorded, so that the run knows no more than was known then."""
+    waiting = sorted(jobs, key=lambda job: job.recorded_at_ns)
+    for now_ns, stimulus in entries:
+        while waiting and waiting[0].recorded_at_ns <= now_ns:
+            yield now_ns, JobTold(job=waiting.pop(0))
+        yield now_ns, stimulus
+
+
+def _journal_entries(path: Path) -> tuple[list[tuple[int, Stimulus]], int]:
+    """A live run's journal as it was; a recording of messages with ticks of our own."""
+    entries = [(entry.now_ns, entry.stimulus) for entry in read_journal(path)]
+    if any(isinstance(stimulus, TickDue) for _, stimulus in entries):
+        return entries, len(entries)
+    timed = list(with_ticks(journal_messages(path)))
+    return timed, len(timed)
+
+
+def _read_truth(path: Path | None) -> Truth | None:
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Truth)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RecordingError(f"{path}: no truth file: {error}") from error
+
+
+def _read_jobs(path: Path | None) -> list[Job]:
+    if path is None:
+        return []
+    jobs = []
+    try:
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            if line.strip():
+                jobs.append(msgspec.json.decode(line, type=Job))
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RecordingError(f"{path}:{number}: not a job: {error}") from error
+    return jobs
+
+
+def _show(report: Report, figures: Figures | None, console: Console) -> None:
+    grid = Grid(title=f"{len(report.alerts)} alerts, {len(report.suppressions)} suppressed")
+    for name in ("begin", "asset", "track", "decision", "what"):
+        grid.add_column(name)
+    rows = sorted({*map(id, report.alerts), *map(id, report.suppressions)})
+    episodes = [e for e in (*report.alerts, *report.suppressions) if id(e) in rows]
+    unique = {(e.alert_id, e.count): e for e in episodes}
+    for episode in sorted(unique.values(), key=lambda e: e.begin_ns)[:SHOWN_MAX]:
+        grid.add_row(
+            episode.alert_id.rsplit("-", 1)[-1],
+            episode.asset,
+            episode.track,
+            episode.decision,
+            episode.message,
+        )
+    console.print(grid)
+    if figures is not None:
+        for name in figures.__struct_fields__:
+            if name != "faults":
+                console.print(f"  {name}: {getattr(figures, name)}")

@@ -1,0 +1,19 @@
+"""Caps: every bound on our own resources, with its reason. A cap that is reached is counted, never silent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PAYLOAD_BYTES_MAX: Final = 1 << 20  # what stock brokers are set to pass; a second of 1,000 tags is 60 KiB
+COMMAND_BYTES_MAX: Final = 4096  # a command is a few fields; a longer one is a mistake or an attack
+VALUES_PER_MESSAGE_MAX: Final = 200_000  # 1.6 MB once decoded
+ASSET_CHARS_MAX: Final = 64
+TAG_CHARS_MAX: Final = 200  # OPC UA browse names
+TEXT_CHARS_MAX: Final = 500  # a reason or note of an operator
+
+PENDING_ROWS_MAX: Final = 4096  # samples of one asset that wait to be closed; 41 s at 100 Hz
+PENDING_CHANGES_MAX: Final = 4096  # context changes of one asset that wait for their sample
+RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
+
+assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.timeline)"
+assert PENDING_ROWS_MAX >= RING_SAMPLES, "a batch may be longer than the history that it fills"

@@ -1,0 +1,189 @@
+"""What opens, confirms, closes and cancels jobs: edges of plant signals and commands of named operators."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from edge.state import Pending
+from edge.errors import WireError
+from edge.jobs import Stage, job_id_of, make_job, new_run
+from edge.records import Witness
+from edge.wire.commands import (
+    Ack,
+    Confirm,
+    Feedback,
+    JobCommand,
+    decode_command,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge.asset import Asset
+    from edge.desk import Desk
+    from edge.records import ContextChange, Job, MessageReceived
+    from edge.settings import ContextTag
+    from edge.wire.commands import Command
+
+
+def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
+    """A live edge of a witness tag: rising opens one job at its own time, falling closes it.
+
+    A retained value, the first value ever seen and a change out of the unknown open nothing.
+    """
+    tag = next((t for t in asset.settings.context if t.tag == change.tag), None)
+    if tag is None or tag.role != "witness" or tag.kind is None:
+        return
+    up = change.value != 0.0 and change.previous == 0.0
+    down = change.value == 0.0 and not math.isnan(change.previous)
+    if up and change.live:
+        _open_by_edge(asset, tag, change, desk=desk)
+    elif down:
+        for run in asset.state.runs:
+            if run.job.source == tag.tag and run.stage in (Stage.SCHEDULED, Stage.OPEN):
+                asset.state.pending.append(
+                    Pending(t_ns=change.t_ns, action="close", job_id=run.job.job_id)
+                )
+
+
+def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk: Desk) -> None:
+    assert tag.kind is not None
+    name = asset.model.asset
+    scope = desk.scope_of(tag.kind, name, tag.instrument, now_ns=change.t_ns)
+    job = make_job(
+        job_id=job_id_of(name, tag.tag, change.t_ns),
+        kind=tag.kind,
+        asset=name,
+        instrument=tag.instrument,
+        valid_from_ns=change.t_ns,
+        valid_to_ns=None,
+        witness=Witness.PLANT,
+        opened_by=tag.tag,
+        now_ns=change.t_ns,
+        source=tag.tag,
+        scope=scope,
+        settings=desk.settings.engine,
+    )
+    add_job(asset, job)
+
+
+def add_job(asset: Asset, job: Job) -> bool:
+    """Give an asset a job; False when it has one of that id."""
+    run = new_run(job, channels=asset.channels, safety=asset.settings.safety)
+    return asset.add_job(run)
+
+
+def operator_command(
+    message: MessageReceived,
+    *,
+    operator: str,
+    name: str,
+    assets: Mapping[str, Asset],
+    desk: Desk,
+    now_ns: int,
+) -> None:
+    """Carry out a command and answer it. Raises WireError for what a sender can do wrong."""
+    command = decode_command(
+        message.payload,
+        topic=message.topic,
+        operator=operator,
+        name=name,
+        retain=message.retain,
+        now_ns=now_ns,
+    )
+    done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
+    desk.answer(command, done=done, detail=detail, t_ns=now_ns)
+
+
+def _carry_out(
+    command: Command, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+) -> tuple[bool, str]:
+    match command.body:
+        case Ack(alert_id=alert_id):
+            done = any(
+                asset.acknowledge(alert_id, operator=command.operator, t_ns=now_ns)
+                for asset in assets.values()
+            )
+            return done, "acknowledged" if done else f"no alert {alert_id} waits for it"
+        case Feedback():
+            desk.note("feedback", operator=command.operator, alert=command.body.alert_id, label=command.body.label)
+            return True, "noted"
+        case Confirm():
+            return _confirm(command.body, command.operator, assets=assets, desk=desk, now_ns=now_ns)
+        case JobCommand():
+            return _job(command.body, command.operator, assets=assets, desk=desk, now_ns=now_ns)
+    raise WireError("command is not carried out here", reason="unknown_command", topic=command.topic)
+
+
+def _confirm(
+    body: Confirm, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+) -> tuple[bool, str]:
+    """A person confirms a proposal: open now or in future, never backwards."""
+    proposal = desk.proposal(body.proposal_id, now_ns=now_ns)
+    if proposal is None or proposal.asset not in assets:
+        return False, f"no open proposal {body.proposal_id}"
+    scope = desk.scope_of(proposal.kind, proposal.asset, proposal.instrument, now_ns=now_ns)
+    job = make_job(
+        job_id=proposal.proposal_id,
+        kind=proposal.kind,
+        asset=proposal.asset,
+        instrument=proposal.instrument,
+        valid_from_ns=max(now_ns, proposal.valid_from_ns or now_ns),
+        valid_to_ns=proposal.valid_to_ns,
+        witness=Witness.PERSON,
+        opened_by=operator,
+        now_ns=now_ns,
+        source=proposal.source,
+        scope=scope,
+        settings=desk.settings.engine,
+        quotes=(proposal.citation.quote,),
+    )
+    done = add_job(assets[proposal.asset], job)
+    return done, f"{job.job_id} scheduled" if done else f"{job.job_id} is known already"
+
+
+def _job(
+    body: JobCommand, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+) -> tuple[bool, str]:
+    if body.action == "check_in":
+        return _check_in(body, operator, assets=assets, desk=desk, now_ns=now_ns)
+    action = "close" if body.action == "check_out" else "cancel"
+    for asset in assets.values():
+        for run in asset.state.runs:
+            if run.stage is not Stage.DONE and _means(body, run.job):
+                asset.state.pending.append(
+                    Pending(t_ns=now_ns, action=action, job_id=run.job.job_id)
+                )
+                return True, f"{run.job.job_id}: {action}"
+    return False, "no such job is open or scheduled"
+
+
+def _means(body: JobCommand, job: Job) -> bool:
+    if body.job_id:
+        return body.job_id == job.job_id
+    return bool(body.asset) and (body.asset, body.kind) == (job.asset, job.kind)
+
+
+def _check_in(
+    body: JobCommand, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+) -> tuple[bool, str]:
+    if body.kind is None or body.asset not in assets:
+        return False, f"check_in needs a kind and one of the assets {', '.join(sorted(assets))}"
+    scope = desk.scope_of(body.kind, body.asset, body.instrument, now_ns=now_ns)
+    job = make_job(
+        job_id=body.job_id or job_id_of(operator, body.asset, body.kind, now_ns),
+        kind=body.kind,
+        asset=body.asset,
+        instrument=body.instrument,
+        valid_from_ns=now_ns,
+        valid_to_ns=body.valid_to_ns,
+        witness=Witness.PERSON,
+        opened_by=operator,
+        now_ns=now_ns,
+        source="command",
+        scope=scope,
+        settings=desk.settings.engine,
+    )
+    done = add_job(assets[body.asset], job)
+    return done, f"{job.job_id} open" if done else f"{job.job_id} is known already"

@@ -1,0 +1,337 @@
+"""The engine: stimuli in, effects out. It owns all mutable state of the gateway and is its only mutator.
+
+    bytes -> wire -> align -> ring + scoring -> events -> jobs, decide -> alerts -> effects
+
+It reads no clock, does no IO and logs nothing: time is an argument, effects leave as values. The journal of
+stimuli and the artifacts it names determine every effect; production, backtest and tests run this same class.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge import commands
+from edge.align import Aligner, AlignState, AssetLayout
+from edge.asset import Asset
+from edge.state import AssetState, new_state
+from edge.clock import PlantClock, PlantClockState
+from edge.desk import Desk, Knowledge
+from edge.errors import ConfigError, WireError
+from edge.jobs import job_from_order
+from edge.records import (
+    JobTold,
+    MessageReceived,
+    RetrievalDone,
+    ShellFault,
+    SnapshotSwapped,
+    Started,
+    TickDue,
+)
+from edge.ring import Ring, RingState
+from edge.scoring import score_rows
+from edge.settings import AssetSettings
+from edge.wire import topics
+from edge.wire.readings import decode_readings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge.records import Batch, ContextChange, Effect, Job, Stimulus
+    from edge.scoring import F32, Parameters, Score
+    from edge.settings import GatewaySettings
+    from models.bundle import AssetModel, Bundle
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a replay may span
+FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log line
+
+
+class EngineState(msgspec.Struct, kw_only=True):
+    """Everything a checkpoint has to keep."""
+
+    align: AlignState
+    clock: PlantClockState
+    ring: RingState
+    rows: np.ndarray  # (rows, s) detector state of the bundle's rows
+    assets: dict[str, AssetState]
+    counts: dict[str, int] = {}
+    noted: list[str] = []
+    orders_known: list[str] = []
+    now_ns: int = 0
+    score_published_ns: int = 0
+
+
+class Engine:
+    """One gateway's mind. `handle` is the only door."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        bundle: Bundle,
+        detector: Score,
+        derive: Callable[[int, np.ndarray], Parameters],
+        knowledge: Knowledge | None = None,
+        knowledge_of: Callable[[str], Knowledge] | None = None,
+        version: str = "",
+        state: EngineState | None = None,
+    ) -> None:
+        """Args: `derive(row, keep)` gives a row's parameters without some channels (a stack of one);
+        `knowledge_of(sha256)` opens another snapshot when one is swapped in.
+
+        Raises ConfigError when settings and bundle do not fit.
+        """
+        self.settings = settings
+        layouts = asset_layouts(settings, bundle)
+        # On plant time a source may be ahead by the length of its batches; it is alone in that, not wrong.
+        ahead_ms = settings.engine.future_ms_max
+        self._ahead_ns = BATCH_NS_MAX if settings.clock == "plant" else ahead_ms * MILLISECOND_NS
+        if state is None:
+            state = EngineState(
+                align=AlignState(),
+                clock=PlantClockState(),
+                ring=RingState(),
+                rows=detector.initial_state(bundle.rows),
+                assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
+            )
+        self.state = state
+        self._knowledge_of = knowledge_of
+        self._aligner = Aligner(layouts, settings.engine, state=state.align)
+        self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
+        self._topics = topics.Topics(settings.prefix, settings.site)
+        lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
+        self._desk = Desk(
+            settings=settings,
+            detector=detector,
+            derive=derive,
+            parameters=bundle.parameters,
+            width=bundle.width,
+            state=state.rows,
+            ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
+            lineage=lineage,
+        )
+        self._assets = {
+            model.asset: Asset(
+                model,
+                _asset_settings(settings, model.asset),
+                desk=self._desk,
+                state=state.assets[model.asset],
+            )
+            for model in bundle.assets
+        }
+        self._learn(knowledge)
+
+    # --- the door ---
+
+    def handle(self, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
+        """Take one stimulus; returns what is to be done about it, in order.
+
+        `now_ns` is the wall clock when the stimulus was taken; with `clock = "plant"` only its order matters.
+        Any exception out of here is a bug of ours: the world's mistakes are counted, not raised.
+        """
+        match stimulus:
+            case TickDue():
+                self._tick(self._now(now_ns), final=stimulus.final)
+            case MessageReceived():
+                self._message(stimulus, now_ns=now_ns)
+            case RetrievalDone():
+                self._retrieved(stimulus, t_ns=self._now(now_ns))
+            case JobTold():
+                self._job_told(stimulus.job, now_ns=self._now(now_ns))
+            case SnapshotSwapped():
+                if self._knowledge_of is not None:
+                    self._learn(self._knowledge_of(stimulus.snapshot_sha256))
+            case ShellFault():
+                self._count(f"fault_{stimulus.name}")
+                self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
+            case Started():
+                self._count("starts")
+        effects = tuple(self._desk.effects)
+        self._desk.effects.clear()
+        return effects
+
+    def counts(self) -> dict[str, int]:
+        """Everything counted so far, by reason; what was not accepted is never silent."""
+        return {**self.state.counts, **self._aligner.counts}
+
+    def blind(self) -> tuple[str, ...]:
+        """Assets whose newest sample could not be scored: warming up, stopped without a baseline, or gapped."""
+        return tuple(
+            name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
+        )
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""
+        return self.state.now_ns
+
+    def _now(self, wall_ns: int) -> int:
+        now_ns = self._clock.now_ns if self.settings.clock == "plant" else wall_ns
+        self.state.now_ns = max(self.state.now_ns, now_ns)
+        return self.state.now_ns
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.state.counts[name] = self.state.counts.get(name, 0) + by
+
+    # --- messages ---
+
+    def _message(self, message: MessageReceived, *, now_ns: int) -> None:
+        try:
+            command = self._topics.parse_command(message.topic)
+            if command is not None:
+                self._command(message, *command, now_ns=self._now(now_ns))
+            elif message.topic == topics.CLOCK_TOPIC:
+                self._clock.observe_message(message.payload, topic=message.topic)
+            else:
+                self._readings(message, now_ns=now_ns)
+        except WireError as error:
+            self._refused(error)
+
+    def _readings(self, message: MessageReceived, *, now_ns: int) -> None:
+        source = topics.match_source(message.topic, self.settings.source)
+        if source is None:
+            raise WireError("no source in the configuration matches", reason="no_source", topic=message.topic)
+        _, asset = source
+        for readings in decode_readings(
+            message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
+        ):
+            if len(readings.t_ns):
+                self._clock.observe(readings.asset, int(readings.t_ns.max()))
+            future_ns = self._now(now_ns) + self._ahead_ns
+            self._aligner.push(readings, future_ns=future_ns, retain=message.retain)
+        self._count("messages")
+
+    def _refused(self, error: WireError) -> None:
+        """Count an unusable payload; the first of each kind is logged with topic and cause."""
+        self._count(f"invalid_{error.reason}")
+        kind = f"{error.reason} {error.topic}"
+        if kind not in self.state.noted and len(self.state.noted) < FIRST_NOTES_MAX:
+            self.state.noted.append(kind)
+            self._desk.note(
+                "payload_refused",
+                level="warning",
+                topic=error.topic,
+                reason=error.reason,
+                cause=str(error),
+            )
+
+    # --- ticks ---
+
+    def _tick(self, now_ns: int, *, final: bool) -> None:
+        self._take_orders(now_ns)
+        batches = self._aligner.close(now_ns=now_ns, final=final)
+        for batch in batches:
+            self._context(batch)
+        heads = {batch.asset: batch for batch in batches if len(batch.t_ns)}
+        while heads:
+            segments = {asset: self._assets[asset].cut(batch) for asset, batch in heads.items()}
+            requests = [
+                request
+                for asset, (segment, _) in segments.items()
+                for request in self._assets[asset].requests(segment)
+            ]
+            score_rows(
+                requests,
+                detector=self._desk.detector,
+                state=self._desk.state,
+                parameters=self._desk.parameters,
+            )
+            for asset, (segment, _) in segments.items():
+                self._assets[asset].take(segment)
+            heads = {asset: rest for asset, (_, rest) in segments.items() if rest is not None}
+        self._settle_time(now_ns)
+
+    def _settle_time(self, now_ns: int) -> None:
+        """What time alone brings: fuses of silent assets, gaps, decimated scores."""
+        engine = self.settings.engine
+        due = now_ns - self.state.score_published_ns >= engine.score_publish_s * SECOND_NS
+        for asset in self._assets.values():
+            # samples before a boundary may still be on their way for this long
+            wait_ns = engine.late_ms_max * MILLISECOND_NS + asset.model.period_ns
+            asset.advance(now_ns - wait_ns)
+            asset.silent(now_ns=now_ns, limit_ns=self._gap_ns(asset))
+            if due:
+                self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
+        if due:
+            self.state.score_published_ns = now_ns
+
+    def _gap_ns(self, asset: Asset) -> int:
+        return max(self.settings.engine.comms_gap_s * SECOND_NS, 5 * asset.model.period_ns)
+
+    # --- jobs ---
+
+    def _context(self, batch: Batch) -> None:
+        for change in batch.changes:
+            commands.plant_edge(self._assets[change.asset], change, desk=self._desk)
+
+    def _command(
+        self, message: MessageReceived, operator: str, name: str, *, now_ns: int
+    ) -> None:
+        commands.operator_command(
+            message,
+            operator=operator,
+            name=name,
+            assets=self._assets,
+            desk=self._desk,
+            now_ns=now_ns,
+        )
+        self._count("commands")
+
+    def _job_told(self, job: Job, *, now_ns: int) -> None:
+        asset = self._assets.get(job.asset)
+        if asset is None:
+            self._count("jobs_unknown_asset")
+            return
+        commands.add_job(asset, job)
+
+    def _take_orders(self, now_ns: int) -> None:
+        """Approved orders with real times become scheduled jobs once they are known."""
+        knowledge = self._desk.knowledge
+        if knowledge is None:
+            return
+        for order in knowledge.proposals:
+            if order.recorded_at_ns > now_ns or order.proposal_id in self.state.orders_known:
+                continue
+            self.state.orders_known.append(order.proposal_id)
+            asset = self._assets.get(order.asset)
+            if asset is None:
+                continue
+            scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
+            job = job_from_order(order, scope, self.settings.engine)
+            if job is not None:
+                commands.add_job(asset, job)
+            asset.proposals_changed(now_ns)
+
+    def _learn(self, knowledge: Knowledge | None) -> None:
+        self._desk.knowledge = knowledge
+        self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
+
+    def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
+        for asset in self._assets.values():
+            if asset.explained(done, t_ns=t_ns):
+                return
+        self._count("retrievals_stale")
+
+
+def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
+    """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
+    known = {model.asset for model in bundle.assets}
+    for asset in settings.asset:
+        if asset.id not in known:
+            raise ConfigError(
+                f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
+                f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
+            )
+    return tuple(AssetLayout.of(model, _asset_settings(settings, model.asset)) for model in bundle.assets)
+
+
+def _asset_settings(settings: GatewaySettings, asset: str) -> AssetSettings:
+    for candidate in settings.asset:
+        if candidate.id == asset:
+            return candidate
+    return AssetSettings(id=asset)

@@ -1,0 +1,106 @@
+"""Phases of a track: when a stretch of samples becomes an event, and when it is over.
+
+All transitions live in the table below; nothing else moves a phase. The file does not know what the
+readings mean (a score over its threshold, a stuck channel, a silent source): each track feeds it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from edge.records import Phase, Reading
+
+# (phase, reading) -> phase to go to. A move into OPEN or QUIET out of RISING or FALLING also needs the
+# count of equal readings in a row that `TrackState.step` keeps; until then the phase stays.
+TRANSITIONS: Final = {
+    (Phase.QUIET, Reading.OVER): Phase.RISING,
+    (Phase.QUIET, Reading.UNDER): Phase.QUIET,
+    (Phase.QUIET, Reading.UNKNOWN): Phase.QUIET,
+    (Phase.RISING, Reading.OVER): Phase.OPEN,
+    (Phase.RISING, Reading.UNDER): Phase.QUIET,
+    (Phase.RISING, Reading.UNKNOWN): Phase.RISING,
+    (Phase.OPEN, Reading.OVER): Phase.OPEN,
+    (Phase.OPEN, Reading.UNDER): Phase.FALLING,
+    (Phase.OPEN, Reading.UNKNOWN): Phase.OPEN,
+    (Phase.FALLING, Reading.OVER): Phase.OPEN,
+    (Phase.FALLING, Reading.UNDER): Phase.QUIET,
+    (Phase.FALLING, Reading.UNKNOWN): Phase.FALLING,
+}
+assert len(TRANSITIONS) == len(Phase) * len(Reading), "every phase answers every reading"
+
+ACTIVE: Final = frozenset({Phase.OPEN, Phase.FALLING})
+
+
+class TrackState(msgspec.Struct, kw_only=True):
+    """One track of one asset.
+
+    count: equal readings in a row that push towards the next phase.
+    begin_ns: plant time of the first OVER sample of the stretch; 0 while QUIET.
+    last_over_ns: newest OVER sample of the stretch; peak: its highest score.
+    """
+
+    phase: Phase = Phase.QUIET
+    count: int = 0
+    begin_ns: int = 0
+    last_over_ns: int = 0
+    peak: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether an event is open, falling included."""
+        return self.phase in ACTIVE
+
+    def step(
+        self, reading: Reading, *, t_ns: int, score: float, open_after: int, clear_after: int
+    ) -> Phase:
+        """Take one reading; returns the phase before it.
+
+        open_after: OVER readings in a row that open an event; clear_after: UNDER readings that clear it.
+        """
+        before = self.phase
+        if reading is Reading.OVER:
+            self._over(t_ns, score, open_after)
+        elif reading is Reading.UNDER:
+            self._under(clear_after)
+        return before
+
+    def _over(self, t_ns: int, score: float, open_after: int) -> None:
+        if self.phase is Phase.QUIET:
+            self.begin_ns, self.count, self.peak = t_ns, 0, 0.0
+        if self.phase is Phase.FALLING:
+            self.count = 0
+        self.last_over_ns = t_ns
+        self.peak = max(self.peak, score)
+        target = TRANSITIONS[self.phase, Reading.OVER]
+        self.count += 1
+        if self.phase in (Phase.QUIET, Phase.RISING):
+            target = Phase.OPEN if self.count >= open_after else Phase.RISING
+        self.phase = target
+
+    def _under(self, clear_after: int) -> None:
+        target = TRANSITIONS[self.phase, Reading.UNDER]
+        if self.phase is Phase.OPEN:
+            self.count = 0
+        if self.phase in ACTIVE:
+            self.count += 1
+            target = Phase.QUIET if self.count >= clear_after else Phase.FALLING
+        self.phase = target
+        if target is Phase.QUIET:
+            self.count, self.begin_ns = 0, 0
+
+    def reset(self) -> None:
+        """Back to QUIET, as after a judged job."""
+        self.phase, self.count, self.begin_ns = Phase.QUIET, 0, 0
+
+
+def read_score(score: float, phase: Phase, *, on: float, off: float) -> Reading:
+    """What a score says, with hysteresis: an open event goes on until the score is under `off`.
+
+    NaN is UNKNOWN. `off <= on`.
+    """
+    if math.isnan(score):
+        return Reading.UNKNOWN
+    return Reading.OVER if score >= (off if phase in ACTIVE else on) else Reading.UNDER

@@ -1,0 +1,264 @@
+"""Jobs: what work is open on an asset, what opened it, which channels it may disturb, until when.
+
+A job is opened by a witness and by nothing else. While it is open its asset has a second, masked row; when it
+closes, a fresh row starts and the job settles; then it is judged. The fuse ends it whatever happens.
+Times are int ns, UTC, plant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.events import TrackState
+from edge.records import Job, JobState, Witness
+from edge.scoring import Row  # noqa: TC001 - msgspec reads the annotations at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.settings import EngineSettings
+    from kb.records import Proposal, ScopeRow, WorkKind
+
+SECOND_NS: Final = 1_000_000_000
+DONE_JOBS_MAX: Final = 64  # closed jobs an asset still lists
+QUOTE_CHARS_MAX: Final = 240
+LEVEL_SAMPLES_MIN: Final = 20  # fewer say nothing about a level: the standard error is above 0.2 sigma
+LEVEL_MARGIN_SIGMA: Final = 0.5  # slow wear and autocorrelation between before and after
+
+
+class Stage(StrEnum):
+    """Where a job stands for its asset. OPEN and SETTLING suppress; the others never do."""
+
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    SETTLING = "settling"
+    DONE = "done"
+
+
+class Ending(StrEnum):
+    """Why a job stopped: a normal close is judged after it settled, the others at once."""
+
+    CLOSED = "closed"
+    FUSE = "fuse"
+    CANCELLED = "cancelled"
+
+
+class JobRun(msgspec.Struct, kw_only=True):
+    """A job and what the gateway keeps while it matters.
+
+    mask: (c,) bool, channels it hides, safety-listed ones never among them.
+    before: (c,) mean of each channel before the job, NaN unknown; after_*: sums over the settling time.
+    track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh row.
+    """
+
+    job: Job
+    stage: Stage
+    mask: np.ndarray
+    safety_in_scope: tuple[str, ...] = ()
+    fuse_end_ns: int = 0
+    close_ns: int = 0
+    settle_end_ns: int = 0
+    masked: Row | None = None
+    track: TrackState = msgspec.field(default_factory=TrackState)
+    rest_ready: bool = False
+    fresh: Row | None = None
+    fresh_track: TrackState = msgspec.field(default_factory=TrackState)
+    before: np.ndarray | None = None
+    after_sum: np.ndarray | None = None
+    after_count: np.ndarray | None = None
+    suppressed_alert_id: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it may suppress."""
+        return self.stage in (Stage.OPEN, Stage.SETTLING)
+
+    @property
+    def masks(self) -> bool:
+        """Whether it hides anything at all."""
+        return bool(self.mask.any())
+
+    def boundary_ns(self) -> int | None:
+        """The next time at which the job changes by itself; None: never."""
+        if self.stage is Stage.SCHEDULED:
+            return max(self.job.valid_from_ns, self.job.recorded_at_ns)
+        if self.stage is Stage.OPEN:
+            end = self.job.valid_to_ns
+            return self.fuse_end_ns if end is None else min(end, self.fuse_end_ns)
+        return self.settle_end_ns if self.stage is Stage.SETTLING else None
+
+
+def resolve_scope(
+    rows: Sequence[ScopeRow], *, kind: WorkKind, asset: str, instrument: str, now_ns: int
+) -> ScopeRow | None:
+    """The newest approved row known by now for exactly this work; None matches nothing and masks nothing."""
+    known = [
+        row
+        for row in rows
+        if row.kind == kind
+        and row.asset == asset
+        and row.instrument == instrument
+        and row.recorded_at_ns <= now_ns
+    ]
+    return max(known, key=lambda row: (row.recorded_at_ns, row.scope_id), default=None)
+
+
+def make_job(
+    *,
+    job_id: str,
+    kind: WorkKind,
+    asset: str,
+    instrument: str,
+    valid_from_ns: int,
+    valid_to_ns: int | None,
+    witness: Witness,
+    opened_by: str,
+    now_ns: int,
+    source: str,
+    scope: ScopeRow | None,
+    settings: EngineSettings,
+    quotes: tuple[str, ...] = (),
+) -> Job:
+    """A scheduled job whose scope, fuse and settling time come from its scope row, else from the defaults."""
+    fuse_s = min(scope.duration_s_max, settings.fuse_s_max) if scope else settings.fuse_s
+    settle_s = min(scope.settle_s if scope else settings.settle_s, settings.settle_s_max)
+    return Job(
+        job_id=job_id,
+        kind=kind,
+        asset=asset,
+        functional_location=instrument,
+        valid_from_ns=valid_from_ns,
+        valid_to_ns=valid_to_ns,
+        witness=witness,
+        opened_by=opened_by,
+        opened_at_ns=max(now_ns, valid_from_ns),
+        recorded_at_ns=now_ns,
+        source=source,
+        scope=scope.channels if scope else (),
+        expected_effect=scope.expected_effect if scope else 0.0,
+        settle_s=settle_s,
+        fuse_s=fuse_s,
+        state=JobState.SCHEDULED,
+        scope_id=scope.scope_id if scope else "",
+        quotes=quotes,
+    )
+
+
+def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSettings) -> Job | None:
+    """An approved order with real start and end is a witness; any other order only proposes (None)."""
+    start, end = order.valid_from_ns, order.valid_to_ns
+    if not (order.approved and order.real_times) or start is None or end is None or end <= start:
+        return None
+    job = make_job(
+        job_id=order.proposal_id,
+        kind=order.kind,
+        asset=order.asset,
+        instrument=order.instrument,
+        valid_from_ns=start,
+        valid_to_ns=end,
+        witness=Witness.ORDER,
+        opened_by=order.citation.doc_id,
+        now_ns=order.recorded_at_ns,
+        source=order.source,
+        scope=scope,
+        settings=settings,
+        quotes=(order.citation.quote[:QUOTE_CHARS_MAX],),
+    )
+    if order.cancelled:
+        return msgspec.structs.replace(job, state=JobState.CANCELLED)
+    return job
+
+
+def job_id_of(*parts: str | int) -> str:
+    """A short id that depends on nothing but the facts that made the job."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+    return f"job-{digest[:12]}"
+
+
+def new_run(job: Job, *, channels: Sequence[str], safety: Sequence[str]) -> JobRun:
+    """A run for a job. Channels that the asset does not have are ignored; safety-listed ones stay visible."""
+    mask = np.array([name in job.scope and name not in safety for name in channels], bool)
+    return JobRun(
+        job=job,
+        stage=Stage.SCHEDULED,
+        mask=mask,
+        safety_in_scope=tuple(name for name in safety if name in job.scope),
+    )
+
+
+def open_run(run: JobRun, *, t_ns: int) -> None:
+    """The witness speaks: from here on, and never backwards, the job may suppress."""
+    opened_ns = max(t_ns, run.job.valid_from_ns, run.job.recorded_at_ns)
+    run.stage = Stage.OPEN
+    run.fuse_end_ns = opened_ns + run.job.fuse_s * SECOND_NS
+    run.job = msgspec.structs.replace(run.job, state=JobState.OPEN, opened_at_ns=opened_ns)
+
+
+def close_run(run: JobRun, *, t_ns: int) -> None:
+    """A normal close: the job settles before it is judged. The fuse does not move."""
+    run.stage = Stage.SETTLING
+    run.close_ns = t_ns
+    run.settle_end_ns = t_ns + run.job.settle_s * SECOND_NS
+    run.job = msgspec.structs.replace(run.job, state=JobState.CLOSED, valid_to_ns=t_ns)
+    # settling is bounded by itself (settle_s_max); a job closed in its last minute still settles
+    run.fuse_end_ns = max(run.fuse_end_ns, run.settle_end_ns)
+
+
+def end_run(run: JobRun, *, t_ns: int, ending: Ending) -> None:
+    """Nothing is suppressed by this job any more."""
+    state = JobState.CANCELLED if ending is Ending.CANCELLED else JobState.CLOSED
+    run.stage = Stage.DONE
+    run.job = msgspec.structs.replace(
+        run.job, state=state, valid_to_ns=run.close_ns or max(t_ns, run.job.valid_from_ns)
+    )
+    run.masked = run.fresh = None
+
+
+def level_reset(run: JobRun, channels: int) -> None:
+    """Forget what was collected of the level after the job."""
+    run.after_sum, run.after_count = np.zeros(channels), np.zeros(channels)
+
+
+def level_add(run: JobRun, values: np.ndarray, chosen: np.ndarray) -> None:
+    """Collect the level of each channel after the job: values (n, c), NaN left out; chosen (n,) bool."""
+    if run.after_sum is None or run.after_count is None:
+        level_reset(run, values.shape[1])
+    usable = np.isfinite(values) & chosen[:, None]
+    run.after_sum += np.where(usable, values, 0.0).sum(axis=0, dtype=np.float64)
+    run.after_count += usable.sum(axis=0)
+
+
+def settled_from_ns(run: JobRun) -> int:
+    """From when on the level counts: in the first third of the settling time the work still rings."""
+    return run.close_ns + (run.settle_end_ns - run.close_ns) // 3
+
+
+def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
+    """Change of each masked channel's mean over the job in sigmas (c,); NaN where it is not known."""
+    if run.before is None or run.after_sum is None or run.after_count is None:
+        return np.full(len(run.mask), np.nan)
+    mean = np.divide(
+        run.after_sum,
+        run.after_count,
+        out=np.full(len(run.mask), np.nan),
+        where=run.after_count >= LEVEL_SAMPLES_MIN,
+    )
+    shift: np.ndarray = np.abs(mean - run.before) / sigma
+    return np.where(run.mask, shift, np.nan)
+
+
+def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
+    """Whether a masked channel's mean stayed away by more than the scope row expects; None: not known.
+
+    A small lasting fault adapts away in the score (its residual is gone once the lags hold it); in the level
+    it cannot.
+    """
+    shift = lasting_shift(run, sigma=sigma)[run.mask]
+    if (shift > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():
+        return True
+    return None if np.isnan(shift).any() else False

@@ -1,0 +1,258 @@
+"""The journal: every stimulus in the order in which the engine took it, on disk before its effects leave.
+
+A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, then records:
+
+    u32 length | u32 crc32 of the body | body = msgpack [now_ns, stimulus]      (little-endian)
+
+A group is one write, so it survives a killed process whole or is cut at a record. A torn tail (power cut) is cut off on
+opening and counted; damage before the tail is an error that names file and offset, never skipped.
+A recording is the same thing, kept on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from edge.errors import JournalError
+from edge.records import Stimulus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+MAGIC: Final = b"ANDONJ1\n"
+HEAD: Final = struct.Struct("<II")
+SUFFIX: Final = ".journal"
+RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
+DAY_S: Final = 86_400
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in a journal: everything before it was read or written."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One stimulus with the wall clock at which it was taken; `position` is just behind it."""
+
+    now_ns: int
+    stimulus: Stimulus
+    position: Position
+
+
+def segments(directory: Path) -> list[tuple[int, Path]]:
+    """The segments of a journal by number."""
+    found = []
+    for path in directory.glob(f"*{SUFFIX}"):
+        if path.stem.isdigit():
+            found.append((int(path.stem), path))
+    return sorted(found)
+
+
+def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry]:
+    """Entries of a journal directory, or of one segment file, behind `after`.
+
+    A torn record at the very end of the last segment ends the reading. Raises JournalError for damage anywhere
+    else, and for a path that holds no journal.
+    """
+    if path.is_dir():
+        found = segments(path)
+    else:
+        found = [(int(path.stem) if path.stem.isdigit() else 0, path)]
+    if not found:
+        raise JournalError(f"{path}: no {SUFFIX} segments here; expected a journal directory")
+    for number, segment in found:
+        offset = len(MAGIC)
+        if after is not None:
+            if number < after.segment:
+                continue
+            if number == after.segment:
+                offset = max(offset, after.offset)
+        yield from _read_segment(segment, number, offset, last=number == found[-1][0])
+
+
+def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterator[Entry]:
+    data = path.read_bytes()
+    if not data.startswith(MAGIC):
+        if last and MAGIC.startswith(data):
+            return  # the process died before the header was whole: nothing was written
+        raise JournalError(f"{path}: not a journal of this version (bad magic)")
+    while offset < len(data):
+        body = _body(data, offset)
+        if body is None:
+            if last and _is_torn(data, offset):
+                return
+            raise JournalError(f"{path}: damaged record at byte {offset}; restore it from a copy")
+        try:
+            now_ns, stimulus = _DECODER.decode(body)
+        except msgspec.MsgspecError as error:
+            raise JournalError(f"{path}: unreadable record at byte {offset}: {error}") from error
+        offset += HEAD.size + len(body)
+        yield Entry(now_ns=now_ns, stimulus=stimulus, position=Position(number, offset))
+
+
+def _body(data: bytes, offset: int) -> bytes | None:
+    """The record's body, None when it is not whole or does not match its checksum."""
+    if offset + HEAD.size > len(data):
+        return None
+    length, crc = HEAD.unpack_from(data, offset)
+    begin = offset + HEAD.size
+    body = data[begin : begin + length]
+    if length > RECORD_BYTES_MAX or len(body) < length or zlib.crc32(body) != crc:
+        return None
+    return body
+
+
+def _is_torn(data: bytes, offset: int) -> bool:
+    """Whether a bad record is the last thing in the file: a write that did not finish, not damage."""
+    if offset + HEAD.size > len(data):
+        return True
+    length, _ = HEAD.unpack_from(data, offset)
+    return offset + HEAD.size + length >= len(data)
+
+
+class JournalWriter:
+    """Appends groups of stimuli. One writer a directory."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_bytes_max: int = 64 << 20,
+        bytes_max: int = 2 << 30,
+        days_max: int = 30,
+        sync_s: float = 5.0,
+        strict: bool = False,
+    ) -> None:
+        """Args: `strict` syncs every group before it counts as written; otherwise `sync_s` bounds what a power cut
+        can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
+        """
+        self._directory = directory
+        self._segment_bytes_max = segment_bytes_max
+        self._bytes_max = bytes_max
+        self._days_max = days_max
+        self._sync_s = sync_s
+        self._strict = strict
+        self._synced_s = time.monotonic()
+        self._dirty = False
+        self.torn_bytes_total = 0
+        self.dropped_segments_total = 0
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._open_last()
+        except OSError as error:
+            raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
+
+    @property
+    def position(self) -> Position:
+        """Behind the last record."""
+        return Position(self._number, self._offset)
+
+    def append(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
+        """Write a group of (now_ns, stimulus) in one go; returns the position behind it. Raises JournalError."""
+        parts = []
+        for entry in entries:
+            body = _ENCODER.encode(entry)
+            parts += [HEAD.pack(len(body), zlib.crc32(body)), body]
+        group = b"".join(parts)
+        if self._offset > len(MAGIC) and self._offset + len(group) > self._segment_bytes_max:
+            self._roll()
+        self._write(group)
+        self._dirty = True
+        if self._strict or time.monotonic() - self._synced_s >= self._sync_s:
+            self.sync()
+        return self.position
+
+    def sync(self) -> None:
+        """Bring everything written to the disk."""
+        if self._dirty:
+            os.fsync(self._file.fileno())
+            self._dirty = False
+        self._synced_s = time.monotonic()
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        self._file.close()
+
+    def bytes_kept(self) -> int:
+        """Bytes of all segments."""
+        return sum(path.stat().st_size for _, path in segments(self._directory))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            # Cut what may be half there: the next record must not follow a torn one.
+            self._file.truncate(self._offset)
+            self._file.seek(self._offset)
+            raise JournalError(
+                f"{self._directory}: cannot write: {error.strerror}; free disk space"
+            ) from error
+        self._offset += len(data)
+
+    def _open_last(self) -> None:
+        found = segments(self._directory)
+        if not found:
+            self._start(1)
+            return
+        self._number, path = found[-1]
+        whole = len(MAGIC)
+        for entry in _read_segment(path, self._number, len(MAGIC), last=True):
+            whole = entry.position.offset
+        size = path.stat().st_size
+        self._file = path.open("r+b", buffering=0)
+        if size < len(MAGIC):
+            self._file.write(MAGIC)
+        elif size > whole:
+            self.torn_bytes_total += size - whole
+            self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+        self._offset = whole
+
+    def _start(self, number: int) -> None:
+        self._number = number
+        path = self._directory / f"{number:08d}{SUFFIX}"
+        self._file = path.open("xb", buffering=0)
+        self._file.write(MAGIC)
+        self._offset = len(MAGIC)
+        handle = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _roll(self) -> None:
+        self.close()
+        self._start(self._number + 1)
+        self._retain()
+
+    def _retain(self) -> None:
+        """Drop the oldest segments beyond the caps; never the one being written."""
+        found = segments(self._directory)[:-1]
+        sizes = {path: path.stat().st_size for _, path in found}
+        total = sum(sizes.values()) + self._segment_bytes_max
+        oldest_s = time.time() - self._days_max * DAY_S
+        for _, path in found:
+            if total <= self._bytes_max and path.stat().st_mtime >= oldest_s:
+                break
+            total -= sizes[path]
+            path.unlink()
+            self.dropped_segments_total += 1
+
+
+def bytes_per_day(values_per_s: float, *, values_per_message: float) -> float:
+    """Roughly what a plant's messages take on disk a day: numbers as JSON text, names once a message."""
+    bytes_per_message = 90 + 11 * values_per_message
+    return values_per_s / max(values_per_message, 1.0) * bytes_per_message * DAY_S

@@ -1,0 +1,180 @@
+"""A journal read as a table: what it says about one asset, aligned as the engine aligns it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.align import Aligner, AlignState, AssetLayout
+from edge.caps import PENDING_ROWS_MAX
+from edge.errors import RecordingError, WireError
+from edge.journal import segments
+from edge.recording import PERIOD_NS_DEFAULT, Table, journal_messages
+from edge.settings import EngineSettings, Source
+from edge.wire.readings import decode_readings
+from edge.wire.topics import match_source
+from models.bundle import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.recording import TimedMessage
+    from edge.records import Batch, Readings
+    from edge.settings import AssetSettings
+
+TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
+NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
+
+
+def journal_table(
+    path: Path,
+    asset: AssetSettings,
+    *,
+    channels: Sequence[Channel] = (),
+    sources: Sequence[Source] = (Source(),),
+    rows: tuple[int | None, int | None] | None = None,
+) -> Table:
+    """Read one asset's samples out of a journal, for fitting.
+
+    Tags that `asset` lists as context are not channels; of the others, `channels` are kept, or all
+    that ever sent a number, in the order in which they appeared. `rows` is half-open and counts
+    samples. Where all channels speak at the same times these are the samples; else a grid at their
+    median period is. Raises RecordingError or JournalError.
+    """
+    readings = list(readings_of(journal_messages(path), asset=asset.id, sources=sources))
+    if not readings:
+        message = f"{path}: no message that can be read names asset {asset.id!r}"
+        raise RecordingError(message)
+    return samples_table(path, asset, readings, channels=channels, rows=rows, sha256=_sha256(path))
+
+
+def readings_of(
+    messages: Iterable[TimedMessage], *, asset: str, sources: Sequence[Source] = (Source(),)
+) -> Iterable[Readings]:
+    """Yield what messages say about one asset; payloads that cannot be read are left out."""
+    for message in messages:
+        found = match_source(message.topic, sources)
+        if found is None:
+            continue
+        try:
+            decoded = decode_readings(
+                message.payload, topic=message.topic, asset=found[1], received_ns=message.t_ns
+            )
+        except WireError:
+            continue
+        yield from (readings for readings in decoded if readings.asset == asset)
+
+
+def samples_table(
+    path: Path,
+    asset: AssetSettings,
+    readings: Sequence[Readings],
+    *,
+    channels: Sequence[Channel] = (),
+    rows: tuple[int | None, int | None] | None = None,
+    sha256: str = "",
+) -> Table:
+    """Align readings (n, k each) of one asset to samples; see journal_table."""
+    times = _times_by_tag(readings, ignore={context.tag for context in asset.context})
+    named = {asset.tags.get(tag, tag): tag for tag in times}
+    if not channels:
+        units = {unit: text for r in readings for unit, text in (r.units or {}).items()}
+        units |= asset.units
+        channels = [Channel(name=name, unit=units.get(tag, "")) for name, tag in named.items()]
+    missing = [channel.name for channel in channels if channel.name not in named]
+    if missing:
+        message = f"{path}: {asset.id} never sent {missing[0]!r}; it sent {', '.join(named)}"
+        raise RecordingError(message)
+    tags = [named[channel.name] for channel in channels]
+    together, period_ns = _cadence([times[tag] for tag in tags])
+    layout = AssetLayout(
+        asset=asset.id,
+        columns={tag: i for i, tag in enumerate(tags)}
+        | {context.tag: len(tags) + i for i, context in enumerate(asset.context)},
+        units=("",) * (len(tags) + len(asset.context)),
+        channels=len(tags),
+        context=asset.context,
+        period_ns=period_ns,
+        grid=not together,
+        on_change=np.array(
+            [c.name in asset.on_change for c in channels] + [True] * len(asset.context), np.bool_
+        ),
+    )
+    batches, counts = _aligned(layout, readings)
+    chosen = slice(*rows) if rows else slice(None)
+    t_ns = np.concatenate([batch.t_ns for batch in batches])[chosen]
+    if not t_ns.size:
+        message = f"{path}: {asset.id} has no samples in these rows"
+        raise RecordingError(message)
+    running = np.concatenate([batch.running for batch in batches])[chosen]
+    values = np.concatenate([batch.values for batch in batches])[chosen].astype(np.float64)
+    return Table(
+        path=path,
+        sha256=sha256,
+        mapping=None,
+        asset=asset.id,
+        channels=tuple(channels),
+        t_ns=t_ns,
+        values=values,
+        running=running if any(context.role == "run" for context in asset.context) else None,
+        context={},
+        labels={},
+        truth=None,
+        period_ns=period_ns,
+        has_time=True,
+        absent_cells=int(np.isnan(values).sum()),
+        notes=tuple(f"{count} values {reason}" for reason, count in sorted(counts.items())),
+    )
+
+
+def _times_by_tag(
+    readings: Sequence[Readings], *, ignore: set[str]
+) -> dict[str, NDArray[np.int64]]:
+    """Return when each tag sent a number, sorted and each time once, by tag in order of arrival."""
+    times: dict[str, list[NDArray[np.int64]]] = {}
+    for message in readings:
+        finite = np.isfinite(message.values)
+        for i, tag in enumerate(message.tags):
+            if tag not in ignore and finite[:, i].any():
+                times.setdefault(tag, []).append(message.t_ns[finite[:, i]])
+    return {tag: np.unique(np.concatenate(parts)) for tag, parts in times.items()}
+
+
+def _cadence(times: Sequence[NDArray[np.int64]]) -> tuple[bool, int]:
+    """Return whether the tags speak together, and the median distance of their values."""
+    steps = [np.diff(t_ns) for t_ns in times if t_ns.size > 1]
+    period_ns = int(np.median([np.median(step) for step in steps])) if steps else PERIOD_NS_DEFAULT
+    every = np.unique(np.concatenate(times))
+    spoken = sum(t_ns.size for t_ns in times) / (every.size * len(times))
+    return spoken >= TOGETHER_MIN, max(period_ns, 1)
+
+
+def _aligned(
+    layout: AssetLayout, readings: Sequence[Readings]
+) -> tuple[list[Batch], dict[str, int]]:
+    """Return closed batches in time order, and what could not be used, by reason."""
+    aligner = Aligner([layout], EngineSettings(), state=AlignState())
+    batches: list[Batch] = []
+    waiting = 0
+    for message in readings:
+        aligner.push(message, future_ns=NEVER_FUTURE_NS)
+        waiting += message.t_ns.size
+        if waiting >= PENDING_ROWS_MAX // 4:
+            # At no time of its own: only what later values have passed is closed.
+            batches += aligner.close(now_ns=0)
+            waiting = 0
+    batches += aligner.close(now_ns=0, final=True)
+    return batches, dict(aligner.counts)
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a journal: of its segments' bytes, in order."""
+    digest = hashlib.sha256()
+    for part in [file for _, file in segments(path)] if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return digest.hexdigest()

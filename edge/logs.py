@@ -1,0 +1,44 @@
+"""Logging: one line a transition, as data, to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.records import Note
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items())
+        stamp = time.strftime("%H:%M:%S", time.gmtime(record.created))
+        text = f"{stamp}Z {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def configure(*, level: str, as_json: bool) -> None:
+    """Send the log of this process to stderr. Raises ValueError for a level that is none."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines() if as_json else _Plain())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def write(log: logging.Logger, note: Note) -> None:
+    """Write a note of the engine."""
+    log.log(getattr(logging, note.level.upper()), note.name, extra={"fields": note.fields})

@@ -1,0 +1,139 @@
+"""The outbox: alerts that have been decided and must reach the broker, across crash, restart and outage.
+
+SQLite in WAL mode. A row is one (topic, id, revision) with its bytes; it stays after delivery, so that a replay after a
+restart finds that it stands and never publishes a second content under the same key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.records import Publish
+
+KEPT_ROWS_MAX: Final = 100_000  # delivered rows kept for the memory of their keys; some months of alerts
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outbox (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    qos INTEGER NOT NULL,
+    retain INTEGER NOT NULL,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (topic, id, revision)
+);
+CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (row) WHERE delivered = 0;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A message that waits for the broker."""
+
+    row: int
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+class Outbox:
+    """Messages by key. Used by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises JournalError when the file cannot be opened."""
+        self.conflicts_total = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
+
+    def put(self, messages: Sequence[Publish]) -> list[str]:
+        """Keep messages in one transaction; returns what could not be kept because its key has other bytes already.
+
+        The same bytes again are dropped without a word: that is a replay. Raises JournalError when the disk fails;
+        then none of them is kept.
+        """
+        conflicts = []
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for message in messages:
+                    if self._stands(message):
+                        if self._bytes_of(message) != message.payload:
+                            conflicts.append(f"{message.topic} {message.key}")
+                        continue
+                    self._insert(message)
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
+        self.conflicts_total += len(conflicts)
+        return conflicts
+
+    def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
+        """Undelivered messages in the order in which they were decided, behind row `after`."""
+        rows = self._db.execute(
+            "SELECT row, topic, payload, qos, retain FROM outbox"
+            " WHERE delivered = 0 AND row > ? ORDER BY row LIMIT ?",
+            (after, limit),
+        )
+        return [
+            OutboxRow(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
+            for row, topic, payload, qos, retain in rows
+        ]
+
+    def pending_count(self) -> int:
+        """How many messages wait."""
+        (count,) = self._db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchone()
+        return int(count)
+
+    def delivered(self, rows: Sequence[int]) -> None:
+        """The broker has confirmed these rows."""
+        if not rows:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("UPDATE outbox SET delivered = 1 WHERE row = ?", [(r,) for r in rows])
+        self._db.execute(
+            "DELETE FROM outbox WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
+            (KEPT_ROWS_MAX,),
+        )
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _stands(self, message: Publish) -> bool:
+        return self._bytes_of(message) is not None
+
+    def _bytes_of(self, message: Publish) -> bytes | None:
+        assert message.key is not None, "only keyed messages belong into the outbox"
+        found = self._db.execute(
+            "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
+            (message.topic, *message.key),
+        ).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def _insert(self, message: Publish) -> None:
+        assert message.key is not None
+        self._db.execute(
+            "INSERT INTO outbox (topic, id, revision, payload, qos, retain) VALUES (?, ?, ?, ?, ?, ?)",
+            (message.topic, *message.key, message.payload, message.qos, int(message.retain)),
+        )

@@ -1,0 +1,241 @@
+"""Records that cross the core: stimuli in, effects out, and the nouns between. Times are int ns, UTC.
+
+A stimulus is written to the journal before its effects leave; the journal and the artifacts it names
+by hash determine every alert. So nothing here holds a clock, a connection or an open file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kb.records import Hit, Query, WorkKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Phase(IntEnum):
+    """Where a track of an asset stands; the number is what dashboards plot."""
+
+    QUIET = 0
+    RISING = 1
+    OPEN = 2
+    FALLING = 3
+
+
+class Reading(StrEnum):
+    """What one sample says to the phase table. NaN is UNKNOWN: it neither opens nor clears."""
+
+    OVER = "over"
+    UNDER = "under"
+    UNKNOWN = "unknown"
+
+
+class Track(StrEnum):
+    """The three alert topics of an asset, and the one of the gateway itself."""
+
+    PROCESS = "process"
+    SENSOR = "sensor"
+    COMMS = "comms"
+    SYSTEM = "system"
+
+
+class Verdict(StrEnum):
+    """ALERT rings, ANNOTATED rings at lower priority, SUPPRESSED is listed."""
+
+    ALERT = "ALERT"
+    ANNOTATED = "ANNOTATED"
+    SUPPRESSED = "SUPPRESSED"
+
+
+class JobState(StrEnum):
+    """Life of a job. Only OPEN masks anything."""
+
+    PROPOSED = "proposed"
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class Witness(StrEnum):
+    """What opened a job."""
+
+    PLANT = "plant"  # live edge of a context tag
+    PERSON = "person"  # confirmed or checked in by a named operator
+    ORDER = "order"  # approved order with real start and end
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A bounded piece of maintenance work on one asset. An empty scope masks nothing."""
+
+    job_id: str
+    kind: WorkKind
+    asset: str
+    functional_location: str  # instrument within the asset; "" is the whole asset
+    valid_from_ns: int
+    valid_to_ns: int | None  # None: until its witness ends or the fuse burns
+    witness: Witness
+    opened_by: str
+    opened_at_ns: int
+    recorded_at_ns: int
+    source: str
+    scope: tuple[str, ...]  # channels that it may disturb, resolved from the approved scope table
+    expected_effect: float  # largest lasting change of a channel's mean, sigmas
+    settle_s: int
+    fuse_s: int
+    state: JobState
+    scope_id: str = ""
+    quotes: tuple[str, ...] = ()
+
+
+class Clause(msgspec.Struct, frozen=True, kw_only=True):
+    """One clause of the decision rule and how it came out. `outcome` None: could not be judged."""
+
+    name: str
+    outcome: bool | None
+    detail: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict with every clause, so that nobody has to guess why."""
+
+    verdict: Verdict
+    clauses: tuple[Clause, ...]
+    job_id: str = ""
+
+
+# --- stimuli -------------------------------------------------------------------------------------
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """A gateway process began, with these artifacts."""
+
+    version: str
+    bundle_sha256: str
+    snapshot_sha256: str  # "" without a knowledge base
+    settings_sha256: str
+
+
+class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
+    """Bytes from MQTT, exactly as they came."""
+
+    topic: str
+    payload: bytes
+    received_ns: int
+    qos: int = 0
+    retain: bool = False
+    dup: bool = False
+
+
+class TickDue(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):
+    """Time to close samples, score and decide. `final`: a recording ended; close what is waiting."""
+
+    final: bool = False
+
+
+class RetrievalDone(msgspec.Struct, frozen=True, kw_only=True, tag="retrieval"):
+    """The knowledge base answered. `hits` `()`: found nothing; None: could not look, for `reason`."""
+
+    alert_id: str
+    hits: tuple[Hit, ...] | None
+    reason: str = ""
+
+
+class JobTold(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
+    """A job that became known outside the plant's signals and the snapshot (a jobs file of a backtest)."""
+
+    job: Job
+
+
+class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
+    """Another knowledge snapshot took over."""
+
+    snapshot_sha256: str
+
+
+class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
+    """Trouble of the shell that operators must hear of. `active` False: it is over."""
+
+    name: str
+    detail: str
+    active: bool = True
+
+
+Stimulus = Started | MessageReceived | TickDue | RetrievalDone | JobTold | SnapshotSwapped | ShellFault
+
+
+# --- effects -------------------------------------------------------------------------------------
+
+
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes for the broker. With a `key` (alert id, revision) it goes through the outbox: durable, at least
+    once, byte-identical each time; without one it may be lost with the connection."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    key: tuple[str, int] | None = None
+
+
+class Retrieve(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the knowledge base; the answer, or the reason for none, comes back as RetrievalDone."""
+
+    alert_id: str
+    query: Query
+    deadline_ms: int
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """One line for the log, as data, at a transition."""
+
+    name: str
+    level: str  # info | warning | error
+    fields: dict[str, str | int | float]
+
+
+Effect = Publish | Retrieve | Note
+
+
+# --- between wire and events ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Values of one asset as one message brought them, by plant tag, before alignment."""
+
+    asset: str
+    tags: tuple[str, ...]
+    t_ns: NDArray[np.int64]  # (n,) plant time, any order
+    values: NDArray[np.float64]  # (n, k); NaN: absent or null
+    texts: tuple[tuple[str, int, str], ...] = ()  # (tag, t_ns, value) of text-valued context tags
+    units: dict[str, str] | None = None  # as the sender states them, if it does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextChange:
+    """A context tag took a new value. `live` is False for a retained message and for the first value seen."""
+
+    asset: str
+    tag: str
+    t_ns: int
+    value: float
+    previous: float  # NaN: none known
+    live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Consecutive closed samples of one asset."""
+
+    asset: str
+    t_ns: NDArray[np.int64]  # (n,) strictly increasing
+    values: NDArray[np.float32]  # (n, c) in the bundle's channel order; NaN: no valid value
+    running: NDArray[np.bool_]  # (n,)
+    changes: tuple[ContextChange, ...] = ()  # context changes up to the last sample, in time order

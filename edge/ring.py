@@ -1,0 +1,78 @@
+"""The newest samples of every asset, for whatever has to look back: a new masked row, a judged job, a value shown.
+
+A plain ring: written in blocks, read in order. Reading is rare (events and jobs), so it may copy; scoring never
+reads it, because filters carry their own state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
+
+from edge.caps import RING_SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge.records import Batch
+
+History = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]
+
+
+class AssetRing(msgspec.Struct, kw_only=True):
+    """One asset's history. written: samples ever written; the newest is at (written - 1) % capacity."""
+
+    t_ns: np.ndarray  # (R,) int64
+    values: np.ndarray  # (R, c) float32
+    running: np.ndarray  # (R,) bool
+    written: int = 0
+
+
+class RingState(msgspec.Struct, kw_only=True):
+    """All histories by asset."""
+
+    assets: dict[str, AssetRing] = {}
+
+
+class Ring:
+    """History of all assets; `channels` gives each asset's number of channels."""
+
+    def __init__(
+        self, channels: Mapping[str, int], *, state: RingState, capacity: int = RING_SAMPLES
+    ) -> None:
+        self.state = state
+        for asset, count in channels.items():
+            if asset not in state.assets:
+                state.assets[asset] = AssetRing(
+                    t_ns=np.zeros(capacity, np.int64),
+                    values=np.full((capacity, count), np.nan, np.float32),
+                    running=np.zeros(capacity, bool),
+                )
+
+    def append(self, batch: Batch) -> None:
+        """Write a batch's samples (n, c); of more than the capacity only the newest stay."""
+        ring = self.state.assets[batch.asset]
+        capacity = len(ring.t_ns)
+        n = len(batch.t_ns)
+        kept = min(n, capacity)
+        index = (ring.written + n - kept + np.arange(kept)) % capacity
+        ring.t_ns[index] = batch.t_ns[n - kept :]
+        ring.values[index] = batch.values[n - kept :]
+        ring.running[index] = batch.running[n - kept :]
+        ring.written += n
+
+    def last(self, asset: str, n: int) -> History:
+        """The newest n samples or fewer, oldest first: t_ns (m,), values (m, c), running (m,). Copies."""
+        ring = self.state.assets[asset]
+        kept = min(n, ring.written, len(ring.t_ns))
+        index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
+        return ring.t_ns[index], ring.values[index], ring.running[index]
+
+    def since(self, asset: str, t_ns: int) -> History:
+        """The samples at and after t_ns that are still there, oldest first, as `last` gives them."""
+        times, values, running = self.last(asset, len(self.state.assets[asset].t_ns))
+        first = int(np.searchsorted(times, t_ns, side="left"))
+        return times[first:], values[first:], running[first:]

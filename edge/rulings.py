@@ -1,0 +1,339 @@
+"""Rulings: what becomes of an asset's events. Gathers the facts, asks the decision rule, moves the alert.
+
+The only place that turns a decision into a published revision. `decide` judges; this file looks things up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge import explain
+from edge.alerts import AlertRecord, Contribution
+from edge.decide import ANNOTATE_MINUTES_MAX, Facts, decide
+from edge.jobs import Ending, JobRun, Stage, lasting_shift, level_abnormal
+from edge.records import Clause, Decision, Phase, Track, Verdict
+from kb.records import WorkKind
+
+if TYPE_CHECKING:
+    from edge.state import AssetState
+    from edge.desk import Desk
+    from edge.settings import AssetSettings
+    from kb.records import Hit, Proposal
+    from models.bundle import AssetModel
+
+SHIFT_NS: Final = 8 * 3600 * 1_000_000_000
+MINUTE_NS: Final = 60 * 1_000_000_000
+VALUE_SAMPLES: Final = 30  # the engineering value shown is the mean of the newest samples of the event
+CLASSES: Final = {
+    Track.PROCESS: "process anomaly",
+    Track.SENSOR: "sensor fault",
+    Track.COMMS: "comms gap",
+}
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fresh state says after a job: True over threshold, False not, None could not say."""
+
+    fresh: bool | None
+
+
+class Rulings:
+    """Opens, rechecks, clears and rings the alerts of one asset."""
+
+    def __init__(
+        self, model: AssetModel, settings: AssetSettings, *, state: AssetState, desk: Desk
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._state = state
+        self._desk = desk
+        self._channels = tuple(channel.name for channel in model.channels)
+
+    # --- events ---
+
+    def opened(self, track: Track, *, t_ns: int, shares: np.ndarray | None) -> None:
+        """An event opened: decide at once; what documents say comes as a later revision."""
+        begin_ns = self._state.tracks[track].begin_ns
+        parts = () if shares is None else self._contributions(shares, begin_ns)
+        self._open(track, t_ns=t_ns, parts=parts)
+
+    def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
+        """Channels that are stuck or send nothing usable."""
+        names = {i: "stuck" for i in np.flatnonzero(stuck)}
+        names |= {i: "missing" for i in np.flatnonzero(missing & ~stuck)}
+        shares = np.zeros(len(self._channels))
+        shares[list(names)] = 1.0 / len(names)
+        parts = self._contributions(shares, t_ns)
+        parts = tuple(
+            msgspec.structs.replace(part, direction=names[self._channels.index(part.channel)])
+            for part in parts
+        )
+        self._open(Track.SENSOR, t_ns=t_ns, parts=parts)
+
+    def _open(self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...]) -> None:
+        state = self._state.tracks[track]
+        record = self._state.alerts[track]
+        run, decision = self._decide(track, t_ns=t_ns, parts=parts, begin_ns=state.begin_ns)
+        record.begin_event(begin_ns=state.begin_ns, t_ns=t_ns, job_id=decision.job_id)
+        record.klass = CLASSES[track]
+        record.contributions = parts
+        record.score, record.threshold = state.peak, self._model.threshold_on
+        self._state.events_total += 1
+        if decision.verdict is Verdict.SUPPRESSED and run is not None:
+            record.klass = "expected"
+            record.suppress(decision, rings_again_ns=_rings_again_ns(run))
+            run.suppressed_alert_id = record.alert_id
+            self._spend(t_ns)
+        else:
+            record.ring(decision)
+        record.sentences = self._sentences(record, run, t_ns=t_ns)
+        self._publish(record, t_ns=t_ns, reason="opened")
+        self._desk.ask(record)
+
+    def recheck(self, track: Track, *, t_ns: int) -> None:
+        """A suppressed event is judged again with every sample: what no longer holds rings."""
+        record = self._state.alerts[track]
+        if not record.suppressed:
+            return
+        parts = record.contributions
+        run, decision = self._decide(track, t_ns=t_ns, parts=parts, begin_ns=record.begin_ns)
+        if decision.verdict is Verdict.SUPPRESSED and decision.job_id == record.job_id:
+            return
+        failed = [clause.name for clause in decision.clauses if clause.outcome is not True]
+        self._ring(record, decision, run, t_ns=t_ns, reason=f"no longer expected: {failed}")
+
+    def cleared(self, track: Track, *, t_ns: int) -> None:
+        """The condition is gone; a suppressed event ends as quietly as it began, but listed."""
+        record = self._state.alerts[track]
+        record.clear(t_ns=t_ns)
+        self._publish(record, t_ns=t_ns, reason="cleared")
+
+    def judge(self, run: JobRun, *, t_ns: int, ending: Ending, sight: Sight) -> None:
+        """A job is over: what is still abnormal rings; what cleared meanwhile is told on cancellation."""
+        record = self._state.alerts[Track.PROCESS]
+        track = self._state.tracks[Track.PROCESS]
+        mine = record.suppressed and record.job_id == run.job.job_id
+        level = level_abnormal(run, sigma=self._model.sigma)
+        abnormal = sight.fresh is True or level is True
+        unknown = sight.fresh is None or level is None
+        if abnormal or (mine and unknown):
+            why = _why_abnormal(ending, sight.fresh, level)
+            self._ring_after(run, record, level=level is True, t_ns=t_ns, why=why)
+        elif mine:
+            record.clear(t_ns=t_ns)
+            self._publish(record, t_ns=t_ns, reason=f"job {ending}; back to normal")
+            track.reset()
+        elif ending is Ending.CANCELLED and run.suppressed_alert_id == record.alert_id != "":
+            self._tell_cleared(record, run, t_ns=t_ns)
+        self._judge_sensors(run, t_ns=t_ns)
+
+    def _judge_sensors(self, run: JobRun, *, t_ns: int) -> None:
+        record = self._state.alerts[Track.SENSOR]
+        if record.suppressed and record.job_id == run.job.job_id:
+            decision = _after_job(run, "the channel is still stuck or missing")
+            self._ring(record, decision, run, t_ns=t_ns, reason="still stuck after the job")
+
+    def _ring_after(
+        self, run: JobRun, record: AlertRecord, *, level: bool, t_ns: int, why: str
+    ) -> None:
+        track = self._state.tracks[Track.PROCESS]
+        if record.active:
+            return  # it rings already
+        if not record.suppressed:
+            begin_ns = run.close_ns or t_ns
+            record.begin_event(begin_ns=begin_ns, t_ns=t_ns, job_id=run.job.job_id)
+            record.score, record.threshold = 0.0, self._model.threshold_on
+            self._state.events_total += 1
+        if level or not record.contributions:
+            shift = np.nan_to_num(lasting_shift(run, sigma=self._model.sigma))
+            total = float((shift**2).sum())
+            if total > 0.0:
+                record.contributions = self._contributions(shift**2 / total, run.close_ns or t_ns)
+        if not track.active:
+            track.phase, track.count = Phase.OPEN, 0
+            track.begin_ns = track.last_over_ns = t_ns
+        self._ring(record, _after_job(run, why), run, t_ns=t_ns, reason=why)
+        self._desk.ask(record)
+
+    def _tell_cleared(self, record: AlertRecord, run: JobRun, *, t_ns: int) -> None:
+        record.ring(_after_job(run, "the job was cancelled; the condition had cleared before"))
+        record.clear(t_ns=t_ns)
+        record.klass = CLASSES[record.track]
+        self._publish(record, t_ns=t_ns, reason="job cancelled")
+
+    def _ring(
+        self, record: AlertRecord, decision: Decision, run: JobRun | None, *, t_ns: int, reason: str
+    ) -> None:
+        record.klass = CLASSES[record.track]
+        record.ring(decision)
+        record.score = max(record.score, self._state.tracks[record.track].peak)
+        kept = tuple(sentence for sentence in record.sentences if sentence.citation is not None)
+        record.sentences = (*self._sentences(record, run, t_ns=t_ns), *kept)
+        self._publish(record, t_ns=t_ns, reason=reason)
+
+    # --- explanation and operators ---
+
+    def explained(self, hits: tuple[Hit, ...] | None, *, alert_id: str, reason: str, t_ns: int) -> bool:
+        """The documents answered: a later revision that never changes the newest verdict."""
+        for record in self._state.alerts.values():
+            if record.alert_id == alert_id and not record.explained:
+                record.sentences = (*record.sentences, *explain.cited(hits, reason=reason))
+                record.explained = True
+                self._publish(record, t_ns=t_ns, reason="explained")
+                return True
+        return False
+
+    def acknowledge(self, alert_id: str, *, operator: str, t_ns: int) -> bool:
+        """An operator has seen it; False when there was nothing to acknowledge."""
+        for record in self._state.alerts.values():
+            if record.alert_id == alert_id and record.acknowledge():
+                self._publish(record, t_ns=t_ns, reason=f"acknowledged by {operator}")
+                return True
+        return False
+
+    def jobs_changed(self, t_ns: int) -> None:
+        """Publish the asset's jobs and proposals."""
+        proposals = self._desk.proposals_of(self._model.asset, now_ns=t_ns)
+        self._desk.jobs_changed(self._model.asset, self._state.runs, proposals, t_ns=t_ns)
+
+    # --- facts ---
+
+    def _decide(
+        self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...], begin_ns: int
+    ) -> tuple[JobRun | None, Decision]:
+        """The first job whose every clause holds; else the newest job's decision; else without one."""
+        near = self._near_proposals(t_ns)
+        common = {
+            "begin_ns": begin_ns,
+            "now_ns": t_ns,
+            "suppressions_left": self._left(t_ns, track),
+            "source_alive": not self._state.tracks[Track.COMMS].active,
+            "knowledge_verified": self._desk.knowledge is not None and self._desk.knowledge.verified,
+            "proposal": near[0].proposal_id if near else "",
+        }
+        best: tuple[JobRun | None, Decision] = (None, decide(Facts(**common)))
+        for run in self._state.runs:
+            if not run.live:
+                continue
+            facts = Facts(
+                **common,
+                job=run.job,
+                job_live=run.live,
+                fuse_end_ns=run.fuse_end_ns,
+                mask=tuple(np.array(self._channels)[run.mask].tolist()),
+                rest_quiet=self._rest_quiet(track, run, parts),
+                safety_over=run.safety_in_scope,
+            )
+            decision = decide(facts)
+            if decision.verdict is Verdict.SUPPRESSED:
+                return run, decision
+            best = (run, decision)
+        return best
+
+    def _rest_quiet(
+        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
+    ) -> bool | None:
+        if track is Track.PROCESS:
+            if run.masked is None or not run.rest_ready:
+                return None
+            return run.track.phase is Phase.QUIET
+        if track is Track.SENSOR:
+            masked = {name for name, hidden in zip(self._channels, run.mask, strict=True) if hidden}
+            return all(part.channel in masked for part in parts)
+        return run.job.kind is WorkKind.PLANNED_STOP
+
+    def _near_proposals(self, t_ns: int) -> tuple[Proposal, ...]:
+        """Proposals whose time is near enough that an operator should be asked."""
+        margin = ANNOTATE_MINUTES_MAX * MINUTE_NS
+        witnessed = {run.job.job_id for run in self._state.runs}
+        near = []
+        for proposal in self._desk.proposals_of(self._model.asset, now_ns=t_ns):
+            begin = proposal.valid_from_ns or proposal.recorded_at_ns
+            end = proposal.valid_to_ns or begin
+            if proposal.proposal_id not in witnessed and begin - margin <= t_ns <= end + margin:
+                near.append(proposal)
+        return tuple(near[:2])
+
+    def _left(self, t_ns: int, track: Track) -> int:
+        shift = t_ns // SHIFT_NS
+        spent = self._state.suppressed_in_shift if shift == self._state.shift else 0
+        already = 1 if self._state.alerts[track].suppressed else 0  # it was paid for when it began
+        return self._desk.settings.engine.suppressions_per_shift_max - spent + already
+
+    def _spend(self, t_ns: int) -> None:
+        shift = t_ns // SHIFT_NS
+        if shift != self._state.shift:
+            self._state.shift, self._state.suppressed_in_shift = shift, 0
+        self._state.suppressed_in_shift += 1
+
+    def _sentences(
+        self, record: AlertRecord, run: JobRun | None, *, t_ns: int
+    ) -> tuple[explain.Sentence, ...]:
+        annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
+        near = self._near_proposals(t_ns) if annotated else ()
+        return (
+            *explain.measured(record),
+            *explain.considered(record, run=run, proposals=near),
+        )
+
+    def _contributions(self, shares: np.ndarray, begin_ns: int) -> tuple[Contribution, ...]:
+        """Shares with engineering values, largest first; the value is the mean of the event's newest samples."""
+        _, values, running = self._desk.ring.since(self._model.asset, begin_ns)
+        newest = values[running][-VALUE_SAMPLES:]
+        if not len(newest):
+            newest = values[-VALUE_SAMPLES:]
+        parts = []
+        for i in np.argsort(-shares, kind="stable"):
+            if shares[i] <= 0.0:
+                break
+            column = newest[:, i][np.isfinite(newest[:, i])]
+            value = float(column.mean()) if len(column) else float("nan")
+            parts.append(self._contribution(int(i), float(shares[i]), value))
+        return tuple(parts)
+
+    def _contribution(self, i: int, share: float, value: float) -> Contribution:
+        low, high = float(self._model.usual_low[i]), float(self._model.usual_high[i])
+        direction = "high" if value > high else "low" if value < low else "within"
+        return Contribution(
+            channel=self._channels[i],
+            unit=self._model.channels[i].unit,
+            share=share,
+            value=value,
+            usual_low=low,
+            usual_high=high,
+            direction=direction,
+        )
+
+    def _publish(self, record: AlertRecord, *, t_ns: int, reason: str) -> None:
+        record.turn(t_ns=t_ns, reason=reason)
+        self._desk.alert_changed(record, self._settings)
+
+
+def _rings_again_ns(run: JobRun) -> int:
+    """The latest time at which a suppressed event is judged again."""
+    if run.stage is Stage.SETTLING:
+        return run.settle_end_ns
+    end = run.job.valid_to_ns
+    settle_ns = run.job.settle_s * 1_000_000_000
+    return run.fuse_end_ns if end is None else min(run.fuse_end_ns, end + settle_ns)
+
+
+def _after_job(run: JobRun, why: str) -> Decision:
+    clause = Clause(name="after_job", outcome=False, detail=f"{run.job.job_id}: {why}")
+    return Decision(verdict=Verdict.ALERT, clauses=(clause,), job_id=run.job.job_id)
+
+
+def _why_abnormal(ending: Ending, fresh: bool | None, level: bool | None) -> str:  # noqa: FBT001
+    ended = {
+        Ending.CLOSED: "the job closed and settled",
+        Ending.FUSE: "the job's fuse burned down",
+        Ending.CANCELLED: "the job was cancelled",
+    }[ending]
+    if level is True:
+        return f"{ended}, but a channel's level has not come back"
+    if fresh is True:
+        return f"{ended}, but the score from a fresh state is over threshold"
+    return f"{ended}, and it could not be shown that the asset is normal again"

@@ -1,0 +1,82 @@
+"""Settings that the pure core reads: frozen, keyword-only, units last. `config` makes them from TOML."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kb.records import WorkKind
+
+
+class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tag that is not scored.
+
+    role: `run` says whether the asset is running (value in `running`), `witness` opens a job of `kind`
+    on `instrument` at its live rising edge and closes it at its falling edge.
+    """
+
+    tag: str
+    role: str  # run | witness | info
+    running: tuple[float, ...] = (1.0,)
+    kind: WorkKind | None = None
+    instrument: str = ""
+
+
+class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One asset. Tags not named in `tags` map to the channel of the same name."""
+
+    id: str
+    functional_location: str = ""
+    area: str = ""
+    tags: dict[str, str] = {}  # tag -> channel
+    units: dict[str, str] = {}  # tag -> unit it is sent in; checked against the bundle's
+    on_change: tuple[str, ...] = ()  # channels reported by exception: held while the source lives
+    context: tuple[ContextTag, ...] = ()
+    safety: tuple[str, ...] = ()  # channels that no mask may hide
+    consequence: str = ""  # what happens if nobody acts
+    action: str = ""  # what the operator does first
+    cause: str = ""
+    respond_min: int = 60  # time to respond
+    severity: int = 500  # 1..1000, from consequence and time to respond, not from the score
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A topic filter and how its payloads map to assets.
+
+    `topic` may hold one `{asset}` level; otherwise `asset` names it, otherwise the payload does.
+    """
+
+    topic: str = "plant/{asset}"
+    asset: str = ""
+    interval_ms_max: int = 0  # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Behaviour of the core. Defaults suit a 1 Hz to 100 Hz plant."""
+
+    tick_ms: int = 100
+    late_ms_max: int = 500  # a sample closes when all cyclic tags passed it, or this much later
+    hold_ms_max: int = 0  # a cyclic value is held this long, then NaN. 0: 1.5 sampling periods
+    future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
+    min_duration_samples: int = 2  # samples over threshold before an event opens
+    clear_samples: int = 10  # samples under the off threshold before it clears
+    fuse_s: int = 3_600
+    fuse_s_max: int = 14_400
+    settle_s: int = 300  # where the scope row gives none
+    settle_s_max: int = 900
+    suppressions_per_shift_max: int = 20  # per asset; spent: alert, and say so
+    retrieve_ms_max: int = 2_000
+    stuck_samples_min: int = 60  # never called stuck before this many equal values
+    comms_gap_s: int = 30
+    score_publish_s: int = 10
+    health_publish_s: int = 10
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that the core knows about its site."""
+
+    site: str
+    prefix: str = "andon"
+    clock: str = "wall"  # wall | plant
+    engine: EngineSettings = EngineSettings()
+    source: tuple[Source, ...] = (Source(),)
+    asset: tuple[AssetSettings, ...] = ()

@@ -1,0 +1,202 @@
+"""The jobs of one asset along plant time: starts, ends, fuses, settling, cancellations, in their order.
+
+A job's masked row begins warmed on the ring; when the job closes normally a fresh row begins from nothing, and
+when it settled, or at once when its fuse burned down or it was cancelled, what is still abnormal rings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.events import TrackState, read_score
+from edge.jobs import (
+    Ending,
+    JobRun,
+    Stage,
+    close_run,
+    end_run,
+    level_add,
+    level_reset,
+    open_run,
+)
+from edge.records import JobState, Track
+from edge.rulings import Rulings, Sight
+from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
+
+if TYPE_CHECKING:
+    from edge.desk import Desk
+    from edge.scoring import Mask, Parameters
+    from edge.settings import EngineSettings
+    from edge.state import AssetState
+    from models.bundle import AssetModel
+
+WARM_SAMPLES: Final = 256  # a masked row settles on this many past samples before it may judge
+BEFORE_SAMPLES: Final = 600  # the level before a job: ten minutes at 1 Hz
+JUDGE_SAMPLES: Final = 180  # what a fuse or a cancellation is judged by
+DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
+
+
+class Timeline:
+    """Moves the jobs of one asset on; `rulings` turns what comes of it into alerts."""
+
+    def __init__(
+        self, model: AssetModel, *, state: AssetState, desk: Desk, rulings: Rulings
+    ) -> None:
+        self._model = model
+        self._state = state
+        self._desk = desk
+        self._rulings = rulings
+        self._channels = len(model.channels)
+        self._derived: dict[bytes, Parameters] = {}
+
+    def next_boundary_ns(self) -> int | None:
+        """The next plant time at which something happens to a job by itself or by command."""
+        times = [pending.t_ns for pending in self._state.pending]
+        times += [t for run in self._state.runs if (t := run.boundary_ns()) is not None]
+        return min(times, default=None)
+
+    def advance(self, until_ns: int) -> None:
+        """Take everything that happens to jobs up to and at `until_ns`, in time order."""
+        while (t_ns := self.next_boundary_ns()) is not None and t_ns <= until_ns:
+            self._boundary(t_ns)
+            self._rulings.jobs_changed(t_ns)
+        live = [run for run in self._state.runs if run.stage is not Stage.DONE]
+        done = [run for run in self._state.runs if run.stage is Stage.DONE]
+        if len(done) > DONE_RUNS_MAX:
+            self._state.runs = [*done[-DONE_RUNS_MAX:], *live]
+
+    def _boundary(self, t_ns: int) -> None:
+        due = [pending for pending in self._state.pending if pending.t_ns <= t_ns]
+        self._state.pending = [pending for pending in self._state.pending if pending.t_ns > t_ns]
+        for pending in due:
+            for run in self._state.runs:
+                if run.job.job_id == pending.job_id:
+                    self._act(run, pending.action, t_ns)
+        for run in self._state.runs:
+            end = run.boundary_ns()
+            if end is None or end > t_ns:
+                continue
+            if run.stage is Stage.SCHEDULED:
+                self._open(run, t_ns)
+            elif run.stage is Stage.SETTLING:
+                self._settled(run, t_ns)
+            elif run.fuse_end_ns <= t_ns:
+                self._cut_short(run, t_ns, Ending.FUSE)
+            else:
+                self._close(run, t_ns)
+
+    def _act(self, run: JobRun, action: str, t_ns: int) -> None:
+        if action == "close" and run.stage is Stage.OPEN:
+            self._close(run, t_ns)
+        elif action == "cancel" and run.stage is not Stage.DONE:
+            self._cut_short(run, t_ns, Ending.CANCELLED)
+
+    def add_job(self, run: JobRun) -> bool:
+        """Take a new job; a job that ended before it became known masks nothing. Ids are unique."""
+        if any(known.job.job_id == run.job.job_id for known in self._state.runs):
+            return False
+        end = run.job.valid_to_ns
+        over = end is not None and end <= max(run.job.recorded_at_ns, self._state.last_t_ns)
+        if over or run.job.state is JobState.CANCELLED:
+            run.stage = Stage.DONE
+        self._state.runs.append(run)
+        self._rulings.jobs_changed(run.job.recorded_at_ns)
+        return True
+
+    def _open(self, run: JobRun, t_ns: int) -> None:
+        open_run(run, t_ns=t_ns)
+        self._desk.note("job_opened", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
+        if not run.masks:
+            return
+        run.before = self._level_before(t_ns)
+        keep = np.zeros(self._desk.width, bool)
+        keep[: len(run.mask)] = ~run.mask
+        run.masked = fresh_row(self._desk.detector, keep)
+        t, values, running = self._desk.ring.last(self._model.asset, WARM_SAMPLES)
+        past = t < t_ns
+        scores = replay_row(
+            run.masked,
+            self.masked_parameters(keep),
+            pad(values[past], self._desk.width),
+            pad_valid(values[past], running[past], self._desk.width),
+            detector=self._desk.detector,
+        )
+        run.rest_ready = bool(len(scores) and np.isfinite(scores[-1]))
+
+    def _level_before(self, t_ns: int) -> np.ndarray:
+        t, values, running = self._desk.ring.last(self._model.asset, BEFORE_SAMPLES)
+        process = self._state.tracks[Track.PROCESS]
+        until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
+        chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
+        count = chosen.sum(axis=0)
+        total = np.where(chosen, values, 0.0).sum(axis=0, dtype=np.float64)
+        return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+    def _close(self, run: JobRun, t_ns: int) -> None:
+        close_run(run, t_ns=t_ns)
+        self._desk.note("job_closed", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
+        if run.masks:
+            run.fresh = fresh_row(self._desk.detector, np.ones(self._desk.width, bool))
+
+    def _settled(self, run: JobRun, t_ns: int) -> None:
+        sight = Sight(fresh=run.fresh_track.active if run.fresh is not None else None)
+        self._end(run, t_ns, Ending.CLOSED, sight)
+
+    def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
+        was_live = run.live and run.masks
+        sight = Sight(fresh=self._look_fresh(run, t_ns)) if was_live else Sight(fresh=False)
+        self._end(run, t_ns, ending, sight)
+
+    def _end(self, run: JobRun, t_ns: int, ending: Ending, sight: Sight) -> None:
+        fresh, was_live, masks = run.fresh, run.live, run.masks
+        end_run(run, t_ns=t_ns, ending=ending)
+        if not (was_live and masks):
+            return
+        if fresh is not None:  # the smoothed score still remembers the job; the fresh one does not
+            self._desk.state[self._model.row_running] = fresh.state
+        self._rulings.judge(run, t_ns=t_ns, ending=ending, sight=sight)
+
+    def _look_fresh(self, run: JobRun, t_ns: int) -> bool | None:
+        """Score the newest samples from a fresh state, at once; None: too few to say."""
+        keep = np.ones(self._desk.width, bool)
+        run.fresh = fresh_row(self._desk.detector, keep)
+        t, values, running = self._desk.ring.last(self._model.asset, JUDGE_SAMPLES)
+        parameters = one_row(self._desk.parameters, self._model.row_running)
+        scores = replay_row(
+            run.fresh,
+            parameters,
+            pad(values, self._desk.width),
+            pad_valid(values, running, self._desk.width),
+            detector=self._desk.detector,
+        )
+        track, engine = TrackState(), self._desk.settings.engine
+        for t_i, score in zip(t, scores, strict=True):
+            step_score(track, float(score), int(t_i), model=self._model, engine=engine)
+        level_reset(run, self._channels)
+        newest = np.arange(len(t)) >= len(t) - JUDGE_SAMPLES // 3
+        level_add(run, values, running & newest)
+        return track.active if np.isfinite(scores).any() else None
+
+    def masked_parameters(self, keep: Mask) -> Parameters:
+        """A masked row's parameters, derived once from the bundle's lag covariances."""
+        key = keep.tobytes()
+        if key not in self._derived:
+            self._derived[key] = self._desk.derive(self._model.row_running, keep)
+        return self._derived[key]
+
+
+def step_score(
+    track: TrackState, score: float, t_ns: int, *, model: AssetModel, engine: EngineSettings
+) -> None:
+    """One score against the asset's thresholds."""
+    reading = read_score(score, track.phase, on=model.threshold_on, off=model.threshold_off)
+    track.step(
+        reading,
+        t_ns=t_ns,
+        score=score,
+        open_after=engine.min_duration_samples,
+        clear_after=engine.clear_samples,
+    )

@@ -1,0 +1,1 @@
+"""Bytes to records and back. Payload formats live here and nowhere else."""

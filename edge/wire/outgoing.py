@@ -1,0 +1,245 @@
+"""What Andon publishes: one struct a topic, encoded with its fields in this order, NaN as null.
+
+`AlertPayload` is flat and never empty, because SCADA clients bind top-level keys of one fixed topic and choke on
+empty payloads. The nested detail is in `EventPayload`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+ALERT_SCHEMA: Final = "andon/alert/1"
+EVENT_SCHEMA: Final = "andon/event/1"
+
+
+class StatusPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """status: retained; the last will is the same with `online` false."""
+
+    online: bool
+    version: str = ""
+    bundle: str = ""
+    snapshot: str = ""
+    ts_ms: int = 0
+
+
+class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The flat facts that an alert and its event share. Times are plant time; ms since 1970, UTC."""
+
+    schema: str
+    id: str
+    revision: int
+    site: str
+    area: str
+    asset: str
+    functional_location: str
+    track: str
+    klass: str = msgspec.field(name="class")
+    state: str
+    active: int
+    acked: int
+    suppressed: int
+    shelved: int
+    out_of_service: int
+    severity: str
+    severity_num: int
+    priority: int
+    audience: str
+    decision: str
+    job_id: str
+    rings_again_ms: int | None
+    score: float | None
+    threshold: float
+    ts: str
+    ts_ms: int
+    begin_ms: int
+    first_seen: str
+    count: int
+    message: str
+    top_channel: str
+    top_value: float | None
+    top_unit: str
+    usual_low: float | None
+    usual_high: float | None
+    advice: str
+    source: str
+    respond_min: int
+
+
+class AlertPayload(AlertFields, frozen=True, kw_only=True):
+    """alert/{asset}/{track}: retained last state and revision."""
+
+
+class ContributionPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel's share of the score."""
+
+    channel: str
+    unit: str
+    share: float
+    value: float | None
+    usual_low: float | None
+    usual_high: float | None
+    direction: str
+
+
+class CitationPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """A verbatim span; sha256 of the UTF-8 bytes of `quote`."""
+
+    doc_id: str
+    revision: str
+    chunk_id: str  # a 63-bit number as text: JSON readers lose its last digits otherwise
+    start: int
+    end: int
+    sha256: str
+    quote: str
+
+
+class SentencePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One sentence of the explanation."""
+
+    role: str
+    text: str
+    citation: CitationPayload | None
+
+
+class ClausePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One clause of the decision; `outcome` null could not be judged."""
+
+    name: str
+    outcome: bool | None
+    detail: str
+
+
+class TurnPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of the alert's history."""
+
+    revision: int
+    ts_ms: int
+    state: str
+    decision: str
+    reason: str
+
+
+class EventPayload(AlertFields, frozen=True, kw_only=True):
+    """event/{asset}: a transition or revision in full."""
+
+    clauses: tuple[ClausePayload, ...]
+    contributions: tuple[ContributionPayload, ...]
+    explanation: tuple[SentencePayload, ...]
+    explained: bool
+    history: tuple[TurnPayload, ...]
+    lineage: dict[str, str]
+
+
+class SuppressedPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """suppressed/{asset}: a suppression as it begins and as it ends."""
+
+    id: str
+    revision: int
+    asset: str
+    track: str
+    suppressed: int
+    job_id: str
+    rings_again_ms: int | None
+    ts_ms: int
+    reason: str
+    message: str
+    clauses: tuple[ClausePayload, ...]
+
+
+class JobPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One job or proposal of an asset."""
+
+    job_id: str
+    kind: str
+    instrument: str
+    state: str
+    witness: str
+    opened_by: str
+    source: str
+    valid_from_ms: int | None
+    valid_to_ms: int | None
+    fuse_ms: int | None
+    scope: tuple[str, ...]
+    quotes: tuple[str, ...]
+
+
+class JobsPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """job/{asset}: retained, the full list."""
+
+    asset: str
+    ts_ms: int
+    jobs: tuple[JobPayload, ...]
+    proposals: tuple[JobPayload, ...]
+
+
+class ScorePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """score/{asset}: for trends; null is not ready."""
+
+    asset: str
+    ts_ms: int
+    score: float | None
+    threshold: float
+
+
+class SystemPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """alert/_gateway/system: our own troubles."""
+
+    active: int
+    name: str
+    message: str
+    ts_ms: int
+
+
+class ResultPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """cmd_result/{operator}: what became of a command."""
+
+    command: str
+    done: bool
+    detail: str
+    ts_ms: int
+
+
+class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """health: how the gateway is, and everything that was not accepted, by reason."""
+
+    ts_ms: int
+    plant_ms: int
+    uptime_s: float
+    messages_per_s: float
+    queue_depth: int
+    queue_depth_max: int
+    lag_ms: float | None
+    tick_ms_max: float
+    rss_mb: float
+    journal_mb: float
+    outbox_pending: int
+    counts: dict[str, int]
+    drops: dict[str, int]
+    blind: tuple[str, ...]
+
+
+PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
+    "status": StatusPayload,
+    "alert": AlertPayload,
+    "event": EventPayload,
+    "suppressed": SuppressedPayload,
+    "job": JobsPayload,
+    "score": ScorePayload,
+    "system": SystemPayload,
+    "cmd_result": ResultPayload,
+    "health": HealthPayload,
+}
+
+
+def encode(payload: msgspec.Struct) -> bytes:
+    """The bytes of a payload; the same payload gives the same bytes. NaN and inf become null."""
+    return msgspec.json.encode(payload)
+
+
+def schemas() -> dict[str, Any]:
+    """JSON Schemas of every payload by kind of topic, with their shared definitions under "$defs"."""
+    kinds = list(PAYLOADS)
+    found, definitions = msgspec.json.schema_components(PAYLOADS.values())
+    return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}

@@ -1,0 +1,266 @@
+"""Plant payloads: generic JSON in three shapes, recognised by their keys.
+
+    single    {"ts": 1760000000123, "asset": "r1", "tag": "Pressure", "value": 3.1}
+    wide      {"ts": 1760000000123, "Pressure": 3.1, "Feed": 2.9, "run_state": 1}
+    columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000], "v": [[3.1, 2.9], [3.2, 2.8]]}
+              {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
+
+Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone; without one
+the time of arrival counts. null is absent. `quality` "BAD" or false makes the values of a message absent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from edge.caps import PAYLOAD_BYTES_MAX, TAG_CHARS_MAX, VALUES_PER_MESSAGE_MAX
+from edge.errors import WireError
+from edge.records import Readings
+from edge.wire.topics import is_asset_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SHAPES: Final = ("single", "wide", "columnar")
+TIME_KEYS: Final = ("ts", "t", "time", "timestamp")
+RESERVED: Final = frozenset({*TIME_KEYS, "asset", "quality", "unit", "units", "seq"})
+BAD: Final = frozenset({"BAD", "bad", "Bad", "UNCERTAIN"})
+# Upper bounds of a number's size for each unit: seconds until the year 5138, and so on downwards.
+_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+T_NS_MIN, T_NS_MAX = 0, 2**63 - 1
+_DECODER: Final = msgspec.json.Decoder()
+
+
+def decode_readings(
+    payload: bytes, *, topic: str, asset: str, received_ns: int
+) -> tuple[Readings, ...]:
+    """Read one message. `asset` is what the topic says, "" if nothing; the payload may say it instead.
+
+    Raises WireError, and only WireError, for anything a sender can do wrong.
+    """
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise WireError(
+            f"{len(payload)} B, more than {PAYLOAD_BYTES_MAX} B", reason="oversize", topic=topic
+        )
+    try:
+        body = _DECODER.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
+    bodies = body if isinstance(body, list) else [body]
+    return tuple(_Message(topic, asset, received_ns).read(one) for one in bodies)
+
+
+class _Message:
+    """One JSON object of a message; keeps what every error has to name."""
+
+    def __init__(self, topic: str, asset: str, received_ns: int) -> None:
+        self._topic = topic
+        self._asset = asset
+        self._received_ns = received_ns
+
+    def read(self, body: object) -> Readings:
+        """One object of any of the three shapes."""
+        if not isinstance(body, dict):
+            raise self._error(f"holds a {type(body).__name__}, expected an object", "wrong_shape")
+        asset = self._asset or body.get("asset", "")
+        if not isinstance(asset, str) or not is_asset_id(asset):
+            raise self._error("neither topic nor payload names an asset", "no_asset")
+        if "v" in body and "tags" in body:
+            return self._columnar(body, asset)
+        t_ns = np.array([self._time_of(body)], np.int64)
+        if "tag" in body and "value" in body:
+            items = {body["tag"]: body["value"]}
+        else:
+            items = {key: value for key, value in body.items() if key not in RESERVED}
+        values, texts = self._numbers(items, t_ns=int(t_ns[0]))
+        if self._is_bad(body):
+            values[:] = np.nan
+        tags = tuple(items)
+        return Readings(
+            asset=asset,
+            tags=tags,
+            t_ns=t_ns,
+            values=values[None],
+            texts=texts,
+            units=self._units(body, tags),
+        )
+
+    def _columnar(self, body: dict[str, Any], asset: str) -> Readings:
+        tags, rows = body["tags"], body["v"]
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise self._error("tags are not a list of names", "wrong_shape")
+        if len(set(tags)) != len(tags):
+            raise self._error("a tag comes twice", "wrong_shape")
+        for tag in tags:
+            self._check_tag(tag)
+        if not isinstance(rows, list) or len(rows) * max(len(tags), 1) > VALUES_PER_MESSAGE_MAX:
+            raise self._error(f"v is not a list of up to {VALUES_PER_MESSAGE_MAX} values", "wrong_shape")
+        values = self._matrix(rows, len(tags))
+        return Readings(
+            asset=asset,
+            tags=tuple(tags),
+            t_ns=self._times(body, len(rows)),
+            values=np.full_like(values, np.nan) if self._is_bad(body) else values,
+            units=self._units(body, tuple(tags)),
+        )
+
+    def _matrix(self, rows: list[Any], width: int) -> NDArray[np.float64]:
+        if any(not isinstance(row, list) or len(row) != width for row in rows):
+            raise self._error(f"a row of v does not hold {width} values", "wrong_shape")
+        if any(isinstance(value, str | list | dict) for row in rows for value in row):
+            raise self._error("a value of v is not a number", "wrong_type")
+        try:
+            values = np.array(rows, np.float64)  # None becomes NaN, bool 0 or 1
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._error("a value of v is not a number", "wrong_type") from error
+        return values.reshape(len(rows), width)
+
+    def _numbers(
+        self, items: dict[str, Any], *, t_ns: int
+    ) -> tuple[NDArray[np.float64], tuple[tuple[str, int, str], ...]]:
+        values = np.full(len(items), np.nan)
+        texts = []
+        for i, (tag, value) in enumerate(items.items()):
+            self._check_tag(tag)
+            if value is None:
+                continue
+            if isinstance(value, bool | int | float):
+                try:
+                    values[i] = value
+                except OverflowError as error:
+                    raise self._error(f"{tag} is too large", "wrong_type") from error
+            elif isinstance(value, str) and len(value) <= TAG_CHARS_MAX:
+                texts.append((tag, t_ns, value))
+            else:
+                raise self._error(f"{tag} is a {type(value).__name__}", "wrong_type")
+        return values, tuple(texts)
+
+    def _times(self, body: dict[str, Any], n: int) -> NDArray[np.int64]:
+        stamps = next((body[key] for key in TIME_KEYS if key in body), None)
+        if isinstance(stamps, list):
+            if len(stamps) != n:
+                raise self._error(f"{len(stamps)} times for {n} rows", "wrong_shape")
+            return np.array([self._t_ns(stamp) for stamp in stamps], np.int64)
+        if "t0" in body and "dt_ms" in body:
+            step = body["dt_ms"]
+            if isinstance(step, bool) or not isinstance(step, int | float) or not step > 0:
+                raise self._error("dt_ms is not a number above 0", "bad_time")
+            begin_ns, step_ns = self._t_ns(body["t0"]), round(step * 10**6)
+            if begin_ns + step_ns * n > T_NS_MAX:
+                raise self._error("time is out of range", "bad_time")
+            return begin_ns + step_ns * np.arange(n, dtype=np.int64)
+        if n == 1 and stamps is not None:
+            return np.array([self._t_ns(stamps)], np.int64)
+        raise self._error("columnar rows need ts, or t0 and dt_ms", "bad_time")
+
+    def _time_of(self, body: dict[str, Any]) -> int:
+        for key in TIME_KEYS:
+            if key in body:
+                return self._t_ns(body[key])
+        return self._received_ns
+
+    def _t_ns(self, stamp: object) -> int:
+        """A time as int ns. Whole numbers keep every digit; fractions go through their decimal digits."""
+        if isinstance(stamp, bool):
+            raise self._error("time is a boolean", "bad_time")
+        if isinstance(stamp, int):
+            return self._in_range(stamp * _unit_ns(stamp))
+        if isinstance(stamp, float) and np.isfinite(stamp):
+            return self._in_range(round(stamp * _unit_ns(stamp)))
+        if isinstance(stamp, str):
+            return self._in_range(self._iso(stamp))
+        raise self._error(f"time is {stamp!r}", "bad_time")
+
+    def _iso(self, text: str) -> int:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise self._error(f"time is {text[:40]!r}, expected ISO 8601", "bad_time") from error
+        if moment.tzinfo is None:
+            raise self._error(f"time {text[:40]!r} has no zone", "no_zone")
+        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        whole_us = (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
+        return whole_us * 1000 + _nanoseconds_beyond(text)
+
+    def _in_range(self, t_ns: int) -> int:
+        if not T_NS_MIN <= t_ns <= T_NS_MAX:
+            raise self._error("time is out of range", "bad_time")
+        return t_ns
+
+    def _units(self, body: dict[str, Any], tags: tuple[str, ...]) -> dict[str, str] | None:
+        units = body.get("units")
+        if isinstance(body.get("unit"), str) and len(tags) == 1:
+            return {tags[0]: body["unit"]}
+        if isinstance(units, dict) and all(isinstance(unit, str) for unit in units.values()):
+            return units
+        return None
+
+    @staticmethod
+    def _is_bad(body: dict[str, Any]) -> bool:
+        quality = body.get("quality")
+        return quality is False or (isinstance(quality, str) and quality in BAD)
+
+    def _check_tag(self, tag: object) -> None:
+        if not isinstance(tag, str) or not 0 < len(tag) <= TAG_CHARS_MAX:
+            raise self._error("a tag has no name, or one that is too long", "wrong_shape")
+
+    def _error(self, message: str, reason: str) -> WireError:
+        return WireError(message, reason=reason, topic=self._topic)
+
+
+def encode_rows(
+    tags: Sequence[str], t_ns: Sequence[int], rows: Sequence[Sequence[float]], *, shape: str
+) -> list[bytes]:
+    """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES; every number exactly, NaN is null."""
+    stamps = [time_number(t) for t in t_ns]
+    bodies: list[dict[str, Any]]
+    if shape == "columnar":
+        bodies = [{"tags": tags, "ts": stamps, "v": rows}]
+    elif shape == "wide":
+        bodies = [
+            {"ts": ts, **dict(zip(tags, row, strict=True))}
+            for ts, row in zip(stamps, rows, strict=True)
+        ]
+    else:
+        bodies = [
+            {"ts": ts, "tag": tag, "value": value}
+            for ts, row in zip(stamps, rows, strict=True)
+            for tag, value in zip(tags, row, strict=True)
+        ]
+    return [msgspec.json.encode(body) for body in bodies]
+
+
+def time_number(t_ns: int) -> int | str:
+    """A time as the shortest number whose size tells its unit, or as ISO 8601 where none would."""
+    for unit_ns in (10**6, 10**3, 1):
+        number = t_ns // unit_ns
+        if t_ns % unit_ns == 0 and _unit_ns(number) == unit_ns:
+            return number
+    return f"{np.datetime64(t_ns, 'ns')}Z"
+
+
+def _unit_ns(number: float) -> int:
+    size = abs(number)
+    return next((unit_ns for below, unit_ns in _UNITS if size < below), 1)
+
+
+def _nanoseconds_beyond(text: str) -> int:
+    """The seventh to ninth decimals of a second, which datetime leaves out."""
+    _, dot, tail = text.partition(".")
+    digits = "".join(_leading_digits(tail)) if dot else ""
+    return int(digits[6:9].ljust(3, "0")) if len(digits) > 6 else 0  # noqa: PLR2004
+
+
+def _leading_digits(text: str) -> list[str]:
+    digits = []
+    for character in text:
+        if not character.isdigit():
+            break
+        digits.append(character)
+    return digits

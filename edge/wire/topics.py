@@ -1,0 +1,131 @@
+"""Topics: every name that Andon publishes or listens to, and how plant topics name their assets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge.caps import ASSET_CHARS_MAX
+from edge.errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.settings import Source
+
+CLOCK_TOPIC: Final = "plant/_clock"  # plant time of a replay, once a plant second
+COMMANDS: Final = ("ack", "feedback", "confirm", "job", "shelve", "oos")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topics of one gateway, below `prefix/site`."""
+
+    prefix: str
+    site: str
+
+    @property
+    def root(self) -> str:
+        """Everything of ours is below it."""
+        return f"{self.prefix}/{self.site}"
+
+    @property
+    def status(self) -> str:
+        """Retained; last will."""
+        return f"{self.root}/status"
+
+    @property
+    def health(self) -> str:
+        """Rates, lag, drops by reason."""
+        return f"{self.root}/health"
+
+    @property
+    def command_filter(self) -> str:
+        """What the gateway subscribes to for commands."""
+        return f"{self.root}/cmd/+/+"
+
+    def alert(self, asset: str, track: str) -> str:
+        """Retained last state and revision."""
+        return f"{self.root}/alert/{asset}/{track}"
+
+    def event(self, asset: str) -> str:
+        """Every transition and revision."""
+        return f"{self.root}/event/{asset}"
+
+    def suppressed(self, asset: str) -> str:
+        """Every suppression with its job, clauses and end."""
+        return f"{self.root}/suppressed/{asset}"
+
+    def job(self, asset: str) -> str:
+        """Retained list of proposals and jobs."""
+        return f"{self.root}/job/{asset}"
+
+    def score(self, asset: str) -> str:
+        """Decimated score."""
+        return f"{self.root}/score/{asset}"
+
+    def command_result(self, operator: str) -> str:
+        """Answers to an operator's commands."""
+        return f"{self.root}/cmd_result/{operator}"
+
+    def parse_command(self, topic: str) -> tuple[str, str] | None:
+        """(operator, command) of a command topic; None for any other topic.
+
+        Raises WireError for a topic below cmd/ that is none of ours.
+        """
+        head = f"{self.root}/cmd/"
+        if not topic.startswith(head):
+            return None
+        operator, slash, command = topic.removeprefix(head).partition("/")
+        if not slash or command not in COMMANDS or not is_asset_id(operator):
+            expected = f"expected {head}OPERATOR/COMMAND with one of {', '.join(COMMANDS)}"
+            raise WireError(expected, reason="unknown_command", topic=topic)
+        return operator, command
+
+    def published(self, assets: Sequence[str]) -> tuple[str, ...]:
+        """Every topic that a gateway with these assets may publish."""
+        own = [self.status, self.health, self.alert("_gateway", "system")]
+        for asset in assets:
+            own += [self.alert(asset, track) for track in ("process", "sensor", "comms")]
+            own += [self.event(asset), self.suppressed(asset), self.job(asset), self.score(asset)]
+        return (*own, self.command_result("+"))
+
+
+def is_asset_id(text: str) -> bool:
+    """Whether a text can be an asset's or an operator's id: printable, no topic wildcard, not long."""
+    return (
+        0 < len(text) <= ASSET_CHARS_MAX
+        and text.isprintable()
+        and not any(character in "/+#" for character in text)
+        and text == text.strip()
+    )
+
+
+def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | None:
+    """The first source whose filter matches, with the asset that the topic or the source names ("" for none)."""
+    levels = topic.split("/")
+    for source in sources:
+        asset = _match(source.topic.split("/"), levels)
+        if asset is not None:
+            return source, source.asset or asset
+    return None
+
+
+def subscription(source: Source) -> str:
+    """The MQTT topic filter of a source."""
+    return source.topic.replace("{asset}", "+")
+
+
+def _match(pattern: Sequence[str], levels: Sequence[str]) -> str | None:
+    """The asset level of a topic, "" without one; None where the topic does not match."""
+    asset = ""
+    for i, part in enumerate(pattern):
+        if part == "#":
+            return asset
+        if i >= len(levels):
+            return None
+        if part == "{asset}":
+            asset = levels[i]
+        elif part not in ("+", levels[i]):
+            return None
+    return asset if len(levels) == len(pattern) else None

@@ -1,0 +1,1 @@
+"""Maintenance knowledge: documents in, cited passages, proposals and scope tables out."""

@@ -1,0 +1,212 @@
+"""Files of a source folder into documents: clean text, what it says about itself, its rows.
+
+What cannot be read is quarantined with file, line and cause. A file or a row is read whole or not.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kb import rows
+from kb.errors import KnowledgeError
+from kb.front_matter import FrontMatter, SourceError, read_front_matter
+from kb.manifest import Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE_BYTES_MAX: Final = 8_000_000  # a year of logs of one line; larger ones are to be split
+FILES_MAX: Final = 20_000
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+TABLES: Final = (".csv", ".jsonl")
+TEXTS: Final = (".md", ".rst", ".txt", ".log")
+
+
+class Form(StrEnum):
+    """How a document is written, and so how it is cut into passages."""
+
+    MARKDOWN = "markdown"
+    RST = "rst"
+    TEXT = "text"
+    LOG = "log"
+    ORDER = "order"
+    SCHEDULE = "schedule"
+    SCOPE = "scope"
+
+
+ROW_FORMS: Final = (Form.LOG, Form.ORDER, Form.SCHEDULE, Form.SCOPE)
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One text. `assets` None is site-wide; `rows` are of logs and tables, empty otherwise."""
+
+    doc_id: str
+    revision: str
+    form: Form
+    kind: str
+    title: str
+    path: str
+    assets: tuple[str, ...] | None
+    known_from_ns: int
+    text: str
+    body_start: int = 0
+    rows: tuple[rows.Row, ...] = ()
+    zone: str = ""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A source folder, read."""
+
+    documents: tuple[Document, ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+def read_folder(source: Path) -> Reading:
+    """Read every file below `source`, in order of path. Raises KnowledgeError when there is no such folder."""
+    if not source.is_dir():
+        raise KnowledgeError(f"{source} is no directory of documents")
+    documents: dict[tuple[str, str], Document] = {}
+    quarantined: list[Quarantined] = []
+    for path in _files(source):
+        name = path.relative_to(source).as_posix()
+        try:
+            document, bad_rows = _read(path, name)
+            key = (document.doc_id, document.revision)
+            if key in documents:
+                raise SourceError(
+                    1, f"doc_id {key[0]}, revision {key[1]!r} is already in {documents[key].path}"
+                )
+            documents[key] = document
+            quarantined += [Quarantined(path=name, line=e.line, cause=e.cause) for e in bad_rows]
+        except SourceError as error:
+            quarantined.append(Quarantined(path=name, line=error.line, cause=error.cause))
+    return Reading(documents=tuple(documents.values()), quarantined=tuple(quarantined))
+
+
+def clean(text: str) -> str:
+    """Text without control, zero-width and direction characters; lines end with a line feed.
+
+    What remains is what a reader sees: nothing hides in a quote. Line numbers do not change.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = CONTROL.sub("", text)
+    if text.isascii():
+        return text
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cs", "Co"))
+
+
+def _files(source: Path) -> Iterator[Path]:
+    seen = 0
+    for path in sorted(source.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+        if hidden or not (path.is_file() or path.is_symlink()):
+            continue
+        seen += 1
+        if seen > FILES_MAX:
+            raise KnowledgeError(f"{source} has more than {FILES_MAX} files: build from a subfolder")
+        yield path
+
+
+def _read(path: Path, name: str) -> tuple[Document, list[SourceError]]:
+    """One file, and the rows of it that cannot be read. Raises SourceError for the whole file."""
+    suffix = path.suffix.lower()
+    if suffix not in TABLES + TEXTS:
+        raise SourceError(0, f"{suffix or 'no suffix'} is not read; {', '.join(TEXTS + TABLES)} are")
+    text = clean(_decoded(path))
+    if not text.strip():
+        raise SourceError(0, "empty")
+    if suffix in TABLES:
+        return _table(text, name, rows.csv_rows if suffix == ".csv" else rows.jsonl_rows)
+    if suffix == ".log" or "logs" in name.split("/")[:-1]:
+        return _log(text, name)
+    about = read_front_matter(text) if suffix == ".md" else FrontMatter()
+    if not text[about.body_start :].strip():
+        raise SourceError(0, "front matter without a text")
+    document = Document(
+        doc_id=about.doc_id or name,
+        revision=about.revision,
+        form={".md": Form.MARKDOWN, ".rst": Form.RST}.get(suffix, Form.TEXT),
+        kind=about.kind,
+        title=about.title or _first_heading(text[about.body_start :]) or path.stem,
+        path=name,
+        assets=about.assets,
+        known_from_ns=about.known_from_ns,
+        text=text,
+        body_start=about.body_start,
+    )
+    return document, []
+
+
+def _decoded(path: Path) -> str:
+    if path.is_symlink():
+        raise SourceError(0, "a symbolic link; put the file itself here")
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise SourceError(0, f"over {FILE_BYTES_MAX} bytes; split it")
+        stored = path.read_bytes()
+    except OSError as error:
+        raise SourceError(0, f"cannot be opened: {error.strerror}") from error
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = stored.count(b"\n", 0, error.start) + 1
+        raise SourceError(line, "not UTF-8; save it as UTF-8") from error
+
+
+def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[SourceError]]:
+    found, bad = read(text)
+    columns = frozenset(found[0].cells) if found else frozenset()
+    for form, needed in (
+        (Form.ORDER, rows.ORDER_COLUMNS),
+        (Form.SCOPE, rows.SCOPE_COLUMNS),
+        (Form.SCHEDULE, rows.SCHEDULE_COLUMNS),
+    ):
+        if needed <= columns:
+            break
+    else:
+        if not found and bad:
+            raise bad[0]
+        wanted = "; ".join(
+            ", ".join(sorted(needed))
+            for needed in (rows.ORDER_COLUMNS, rows.SCHEDULE_COLUMNS, rows.SCOPE_COLUMNS)
+        )
+        raise SourceError(1, f"neither orders, schedule nor scope table; their columns: {wanted}")
+    return _of_rows(text, name, form, found), bad
+
+
+def _log(text: str, name: str) -> tuple[Document, list[SourceError]]:
+    zone, found, bad = rows.log_rows(text)
+    return msgspec.structs.replace(_of_rows(text, name, Form.LOG, found), zone=zone), bad
+
+
+def _of_rows(text: str, name: str, form: Form, found: list[rows.Row]) -> Document:
+    return Document(
+        doc_id=name,
+        revision="",
+        form=form,
+        kind=str(form),
+        title=name.rsplit("/", 1)[-1],
+        path=name,
+        assets=(),
+        known_from_ns=0,
+        text=text,
+        rows=tuple(found),
+    )
+
+
+def _first_heading(text: str) -> str:
+    """Title of a text without one: its first line that looks like a heading."""
+    lines = [line.strip() for line in text.splitlines()]
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("# "):
+            return line[2:].strip()
+        if len(line) >= 3 and len(below) >= len(line) and set(below) <= set("=-~*#^") and len(set(below)) == 1:
+            if not set(line) <= set("=-~*#^"):
+                return line
+    return ""

@@ -1,0 +1,191 @@
+"""Rows of tables and logs, each with its span in the text. Cells are text; meaning comes later."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kb.front_matter import SourceError
+from kb.times import iso_ns, local_ns
+
+ORDER_COLUMNS: Final = frozenset({"order_id", "asset", "kind", "status"})
+SCHEDULE_COLUMNS: Final = frozenset({"asset", "kind", "planned_start", "planned_end"})
+SCOPE_COLUMNS: Final = frozenset(
+    {"kind", "asset", "instrument", "channels", "expected_effect", "duration_min_max", "settle_s",
+     "approved_by", "approved_at"}
+)  # fmt: skip
+ROW_CHARS_MAX: Final = 4000
+
+_ZONE: Final = re.compile(r"#\s*zone:\s*(\S+)\s*")
+_STAMP: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d:?\d\d)?[\s,;|]+(\S.*)"
+)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One record: its span in the document's text, its first line, its cells.
+
+    Of a log line, `cells` is empty, `t_ns` its time and `said` what follows the time stamp.
+    """
+
+    line: int
+    start: int
+    end: int
+    cells: dict[str, str] = {}
+    t_ns: int = 0
+    said: str = ""
+
+
+Reader: TypeAlias = Callable[[str], tuple[list[Row], list[SourceError]]]
+
+
+def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
+    """Rows of a comma-separated table with a header, and what cannot be read.
+
+    A row with more or fewer cells than the header is not read. A table without a usable header
+    raises SourceError.
+    """
+    lines = text.splitlines(keepends=True)
+    offsets = _offsets(lines)
+    reader = csv.reader(lines, strict=True)
+    rows: list[Row] = []
+    bad: list[SourceError] = []
+    header: list[str] = []
+    while True:
+        first = reader.line_num
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return rows, bad
+        except csv.Error as error:
+            raise SourceError(first + 1, f"not a table: {error}") from error
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not header:
+            header = [cell.strip() for cell in cells]
+            if len(set(header)) != len(header) or "" in header:
+                raise SourceError(first + 1, "column names are missing or stand twice")
+            continue
+        start, end = _trimmed(text, offsets[first], offsets[reader.line_num])
+        if len(cells) != len(header):
+            bad.append(SourceError(first + 1, f"{len(cells)} cells, expected {len(header)}"))
+        elif end - start > ROW_CHARS_MAX:
+            bad.append(SourceError(first + 1, f"over {ROW_CHARS_MAX} characters"))
+        else:
+            named = {k: cell.strip() for k, cell in zip(header, cells, strict=True)}
+            rows.append(Row(line=first + 1, start=start, end=end, cells=named))
+
+
+def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
+    """Rows of a file with one flat JSON object a line, and what cannot be read."""
+    lines = text.splitlines(keepends=True)
+    offsets = _offsets(lines)
+    rows: list[Row] = []
+    bad: list[SourceError] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        start, end = _trimmed(text, offsets[number - 1], offsets[number])
+        try:
+            if end - start > ROW_CHARS_MAX:
+                raise ValueError(f"over {ROW_CHARS_MAX} characters")
+            rows.append(Row(line=number, start=start, end=end, cells=_json_cells(line)))
+        except (ValueError, RecursionError) as error:
+            bad.append(SourceError(number, f"not a flat JSON object: {error}"))
+    return rows, bad
+
+
+def log_rows(text: str) -> tuple[str, list[Row], list[SourceError]]:
+    """Zone, lines and what cannot be read of a log: `2026-03-02 06:10 R1 gas flow cal done, JT`.
+
+    A stamp without offset needs a line `# zone: Europe/Berlin` at the head. Raises SourceError for
+    an unknown zone.
+    """
+    lines = text.splitlines(keepends=True)
+    offsets = _offsets(lines)
+    zone: ZoneInfo | None = None
+    rows: list[Row] = []
+    bad: list[SourceError] = []
+    for number, line in enumerate(lines, 1):
+        start, end = _trimmed(text, offsets[number - 1], offsets[number])
+        if declared := _ZONE.fullmatch(line.strip()):
+            if zone or rows:
+                raise SourceError(number, "the zone stands once, at the head")
+            zone = _zone(declared[1], number)
+        elif start < end and not line.startswith("#"):
+            try:
+                t_ns, said = _stamped(text[start:end], zone)
+                rows.append(Row(line=number, start=start, end=end, t_ns=t_ns, said=said))
+            except ValueError as error:
+                bad.append(SourceError(number, str(error)))
+    return (zone.key if zone else ""), rows, bad
+
+
+def _zone(name: str, number: int) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise SourceError(number, f"unknown time zone {name!r}") from error
+
+
+def _stamped(line: str, zone: ZoneInfo | None) -> tuple[int, str]:
+    if len(line) > ROW_CHARS_MAX:
+        raise ValueError(f"over {ROW_CHARS_MAX} characters")
+    match = _STAMP.fullmatch(line)
+    if not match:
+        raise ValueError("no time stamp; expected `2026-03-02 06:10 text`")
+    day, time, offset, said = match.groups()
+    if offset:
+        return iso_ns(f"{day}T{time}{offset}"), said
+    if zone is None:
+        raise ValueError("no time zone; begin the file with `# zone: Europe/Berlin`")
+    return local_ns(datetime.fromisoformat(f"{day}T{time}"), zone), said
+
+
+def _json_cells(line: str) -> dict[str, str]:
+    found = json.loads(line, object_pairs_hook=_once)
+    if not isinstance(found, dict):
+        raise ValueError("no object")  # noqa: TRY004 - the sender's mistake, one error for all
+    return {key: _json_cell(value) for key, value in found.items()}
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _json_cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value.strip()
+        case bool() | int() | float():
+            return json.dumps(value)
+        case list() if all(isinstance(part, str) for part in value):
+            return ";".join(value)
+    raise ValueError("a value is neither text, number nor a list of texts")
+
+
+def _offsets(lines: list[str]) -> list[int]:
+    """Offset of each line, and of the end."""
+    offsets = [0]
+    for line in lines:
+        offsets.append(offsets[-1] + len(line))
+    return offsets
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span without white space around it."""
+    part = text[start:end]
+    left = len(part) - len(part.lstrip())
+    return start + left, start + max(left, len(part.rstrip()))

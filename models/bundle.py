@@ -1,0 +1,172 @@
+"""What a bundle holds: the detector of all its assets, with all that it takes to trust and remake it.
+
+Plain records: `models.fit` makes the parts, `models.assemble` joins them, `models.store` keeps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Z_MAX: Final = (
+    30.0  # sigmas; beyond it every value is equally absurd, and float32 squares stay finite
+)
+U_MAX: Final = (
+    100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
+)
+STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
+
+# Inputs of the graph, a row an asset and baseline; `models.fit` says what they mean.
+PARAMETERS: Final = ("center", "scale", "present", "weights", "settle", "tail_knots", "tail_slopes")
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured quantity of an asset."""
+
+    name: str
+    unit: str = ""
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """Shape of the detector that all assets of a bundle share; it determines the graph's bytes.
+
+    channels: of the widest asset; the others are padded. lags: p of the VAR. lambdas: rates of the
+    EWMAs, fastest first. knots: of each tail table.
+    """
+
+    channels: int
+    lags: int = 2
+    lambdas: tuple[float, ...] = (1.0, 0.05)
+    knots: int = 8
+
+    @property
+    def state_sizes(self) -> tuple[int, int, int, int]:
+        """Widths in the state: lags; EWMAs; v, n, q, run, full; variances of the lags."""
+        k = len(self.lambdas)
+        lagged = self.lags * self.channels
+        return (lagged, k * self.channels, 3 * k + 2, lagged)
+
+    @property
+    def state_width(self) -> int:
+        """Width s of the state (a, s)."""
+        return sum(self.state_sizes)
+
+
+class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
+    """How often normal operation goes over `score`, in episodes a day; a tenth for each further 1."""
+
+    score: float
+    episodes_per_day: float
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What an asset was fitted on. rows: half-open, of the recording with this hash."""
+
+    sha256: str
+    rows: tuple[int, int]
+    rows_used: int
+    jobs_excluded: tuple[str, ...] = ()
+
+
+class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One asset of a bundle. Vectors have an entry for each of its channels (c,) float64.
+
+    row_running, row_stopped: rows of the stacked parameters; -1: no baseline of that state.
+    threshold_on opens an event, threshold_off <= threshold_on ends it.
+    usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
+    engineering units.
+    stuck_samples_max: longer runs of one value do not happen in normal running.
+    """
+
+    asset: str
+    channels: tuple[Channel, ...]
+    period_ns: int
+    alignment: str  # rows | grid
+    row_running: int
+    row_stopped: int
+    threshold_on: float
+    threshold_off: float
+    usual_low: np.ndarray
+    usual_high: np.ndarray
+    center: np.ndarray
+    sigma: np.ndarray
+    stuck_samples_max: np.ndarray
+    tail: AlarmTail
+    training: Training
+    metrics: dict[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowFit:
+    """One baseline of one asset: everything of its row, unpadded.
+
+    center, sigma: (c,)   present, wanders: (c,) bool
+    moments: ((p+1) c, (p+1) c) of normalised values, oldest lag first
+    knots, slopes: (K, J)   settle: samples after a gap that are not scored
+    """
+
+    center: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    wanders: NDArray[np.bool_]
+    moments: NDArray[np.float64]
+    knots: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    settle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AssetFit:
+    """One fitted asset, ready to be put into a bundle. Vectors are (c,) as in AssetModel."""
+
+    asset: str
+    channels: tuple[Channel, ...]
+    period_ns: int
+    alignment: str
+    spec: Spec  # of this asset alone
+    running: RowFit
+    stopped: RowFit | None
+    usual_low: NDArray[np.float64]
+    usual_high: NDArray[np.float64]
+    stuck_samples_max: NDArray[np.float64]
+    tail: AlarmTail
+    training: Training
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """An immutable detector of all its assets.
+
+    parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS
+    moments: (rows, (p+1) c, (p+1) c) float64 and wanders: (rows, c) bool make masked rows
+    selftest: x (a, n, c), valid, rows (a,) and the score (a, n) expected of them
+    """
+
+    sha256: str
+    spec: Spec
+    graph: bytes
+    parameters: dict[str, NDArray[Any]]
+    moments: NDArray[np.float64]
+    wanders: NDArray[np.bool_]
+    assets: tuple[AssetModel, ...]
+    alerts_per_day: float
+    parent: str  # sha256 of the bundle that this one grew from; "" for none
+    created_at_ns: int
+    selftest: dict[str, NDArray[Any]]
+
+    @property
+    def rows(self) -> int:
+        """Number of parameter rows: one for each baseline of each asset."""
+        return len(self.wanders)
+
+    @property
+    def width(self) -> int:
+        """Channels of the widest asset; `x` and `valid` are padded to it."""
+        return self.spec.channels

@@ -1,0 +1,171 @@
+"""Run a detector graph; the only importer of onnxruntime for detection. A call scores many rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+
+from models.bundle import PARAMETERS, Spec
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    F32 = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+    Parameters = dict[str, NDArray[Any]]
+
+BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
+MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
+NO: Final = np.zeros((), np.bool_)
+YES: Final = np.ones((), np.bool_)
+
+
+class Detector:
+    """A loaded graph. Holds no state of any row: `score` takes it and gives it back."""
+
+    def __init__(self, graph: bytes) -> None:
+        """Load a graph made by `models.graph.build_graph`. Raises ModelError for anything else."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self.spec = _spec_of(self._session)
+        except (
+            ValueError,
+            KeyError,
+            RuntimeError,
+            ort.capi.onnxruntime_pybind11_state.Fail,
+        ) as error:
+            raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
+        first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
+        self._run_at, self._full_at = first, first + 1
+
+    def initial_state(self, rows: int) -> F32:
+        """State of rows that have seen nothing (rows, s) float32."""
+        return np.zeros((rows, self.spec.state_width), np.float32)
+
+    def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Score consecutive samples of several rows.
+
+        x: (a, n, c) float32 in engineering units, anything where not valid   valid: (a, n, c) bool
+        state: (a, s) as `initial_state` or the last call gave it, not changed
+        parameters: stack of one row each (a, ...)
+        Returns score (a, n) float32, -log10 of a tail probability, NaN: not ready; and the new
+        state (a, s).
+        How a stream is cut into calls, and what else is in a call, changes scores by rounding only.
+        Raises ModelError where shapes do not fit.
+        """
+        valid = self._checked(x, valid, state, parameters)
+        rows, n = valid.shape[:2]
+        parts: list[F32] = []
+        for start in range(0, n, BLOCK_SAMPLES_MAX):
+            stop = min(n, start + BLOCK_SAMPLES_MAX)
+            scores, state = self._block(x[:, start:stop], valid[:, start:stop], state, parameters)
+            parts.append(scores)
+        if len(parts) == 1:
+            return parts[0], state
+        return (np.concatenate(parts, axis=1) if parts else np.empty((rows, 0), np.float32)), state
+
+    def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
+        """Share of each channel in the score of each sample (a, n, c) float32; arguments as `score`.
+
+        Non-negative, exactly 0 where not valid, sums to 1; all 0 where the score is NaN.
+        """
+        valid = self._checked(x, valid, state, parameters)
+        step = self._masked_samples(len(valid))
+        parts = []
+        for start in range(0, valid.shape[1], step):
+            block = slice(start, start + step)
+            feed = self._feed(x[:, block], valid[:, block], state, parameters)
+            feed |= {"complete": NO, "explain": YES}
+            share, state = self._session.run(["contribution", "state_out"], feed)
+            parts.append(share)
+        return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
+
+    def _checked(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:
+        rows, c = len(state), self.spec.channels
+        if x.ndim != 3 or x.shape[0] != rows or x.shape[2] != c or valid.shape != x.shape:
+            raise ModelError(
+                f"values have shape {x.shape}, valid {valid.shape}, expected ({rows}, n, {c}) both"
+            )
+        if state.shape[1] != self.spec.state_width or len(parameters["present"]) != rows:
+            raise ModelError(
+                f"state has shape {state.shape} and parameters {len(parameters['present'])} rows,"
+                f" expected ({rows}, {self.spec.state_width}) and {rows}"
+            )
+        blank = np.isnan(
+            x
+        )  # NaN taken for valid would stay in the state for ever: fail closed here
+        return valid & ~blank if blank.any() else valid
+
+    def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
+        present = parameters["present"]
+        whole = (valid == present[:, None]).all(axis=(1, 2))
+        warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
+        easy = whole & warm & (state[:, self._full_at] >= self.spec.lags)
+        if easy.all():
+            return self._run(x, valid, state, parameters, complete=YES)
+        hard = np.flatnonzero(~easy)
+        dead = ~(valid & present[:, None])[hard].any(axis=(1, 2))
+        score = np.full(valid.shape[:2], np.nan, np.float32)
+        after = self._gap(state)
+        if easy.any():  # rows of no concern ride along: cheaper than copying the others' parameters
+            told, moved = self._run(x, valid, state, parameters, complete=YES)
+            score[easy], after[easy] = told[easy], moved[easy]
+        hard = hard[~dead]
+        step = self._masked_samples(len(hard))
+        own = {name: parameters[name][hard] for name in PARAMETERS}
+        old = state[hard]
+        for start in range(0, valid.shape[1] if len(hard) else 0, step):
+            block = slice(start, start + step)
+            told, old = self._run(x[hard, block], valid[hard, block], old, own, complete=NO)
+            score[hard, block] = told
+        if len(hard):
+            after[hard] = old
+        return score, after
+
+    def _gap(self, state: F32) -> F32:
+        """State after a block without a valid value: the EWMAs hold, lags and run start over."""
+        after = state.copy()
+        lags, _, _, u = self.spec.state_sizes
+        after[:, :lags] = 0.0
+        after[:, -u:] = 0.0
+        after[:, self._run_at] = after[:, self._full_at] = 0.0
+        return after
+
+    def _run(
+        self,
+        x: F32,
+        valid: Mask,
+        state: F32,
+        parameters: Parameters,
+        *,
+        complete: NDArray[np.bool_],
+    ) -> tuple[F32, F32]:
+        feed = self._feed(x, valid, state, parameters)
+        feed |= {"complete": complete, "explain": NO}
+        score, after = self._session.run(["score", "state_out"], feed)
+        return score, after
+
+    def _feed(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> dict[str, Any]:
+        feed: dict[str, Any] = {name: parameters[name] for name in PARAMETERS}
+        feed |= {"x": x, "valid": valid, "state": state}
+        return feed
+
+    def _masked_samples(self, rows: int) -> int:
+        """Samples of a masked block, so that its temporaries stay small."""
+        cells = max(rows, 1) * self.spec.channels**2
+        return int(np.clip(MASKED_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
+
+
+def _spec_of(session: ort.InferenceSession) -> Spec:
+    text = session.get_modelmeta().custom_metadata_map["andon_spec"]
+    return msgspec.json.decode(text, type=Spec)

@@ -1,0 +1,237 @@
+"""The default detector as an ONNX graph: ridge VAR residuals, several EWMAs of them, tail surprise.
+
+What one row of the graph computes for its sample z_t (c,), normalised and clipped, with S the valid
+channels and M the missing ones:
+
+    w  = W (z_t - A_1 z_{t-1} - ... - A_p z_{t-p})      whitened residual, W'W = P the precision
+    d  = -P_MM^-1 (W' w)_M                              conditional mean of the missing values
+    w* = w + W d                                        E|w*|^2 = |S|, whatever the mask
+    m_k = (1-l_k) m_k + l_k w*                          K exponentially weighted means
+    v_k, n_k, q_k                                       E|m_k|^2; valid channels; samples
+    z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) under any mask
+    score = max_k table_k(z_k) - log10 K                table: stored tail, -log10 probability
+
+P_MM^-1 comes from the sweep operator (Goodnight 1979, in its symmetric form), so no mask needs a
+factorisation of its own. Missing values enter later predictions as z_t + d; how uncertain they are
+is carried in `u` and widens v_k. Whitening once, before the EWMAs, leaves one matrix product a
+sample.
+
+An ONNX `If` takes the short way where the caller says that every row is complete and settled.
+Values at invalid positions are replaced by zero before anything else, so they cannot matter, not
+even by a bit. Standard operators only (opset 18). Rows and samples (a, n) are dynamic; channels c
+are fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+from onnx import checker, helper, numpy_helper
+
+from models.bundle import Z_MAX, Spec
+from models.graph_complete import complete_branch
+from models.graph_masked import masked_branch, swept
+from models.onnx_types import BOOL, F32, LAST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+    from models.onnx_types import Shaped
+
+OPSET: Final = 18
+IR_VERSION: Final = 9
+
+
+class Nodes:
+    """Nodes of one (sub)graph in order; makes names that no other (sub)graph of the model uses."""
+
+    def __init__(self, prefix: str, constants: list[TensorProto]) -> None:
+        self.prefix = prefix
+        self.nodes: list[NodeProto] = []
+        self.constants = constants  # of the outermost graph: subgraphs see its names
+
+    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+        """Append one node; returns the name of its first output."""
+        return self.ops(kind, *inputs, outputs=outputs, **attributes)[0]
+
+    def ops(self, kind: str, *inputs: str, outputs: int, **attributes: object) -> list[str]:
+        """Append one node; returns the names of all its outputs."""
+        names = [f"{self.prefix}{len(self.nodes)}_{kind}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        return names
+
+    def floats(self, value: float | NDArray[np.float32]) -> str:
+        """A float32 constant."""
+        return self.constant(np.asarray(value, np.float32))
+
+    def ints(self, *values: int) -> str:
+        """An int64 vector, as axes and shapes want it."""
+        return self.constant(np.array(values, np.int64))
+
+    def scalar(self, value: int) -> str:
+        """An int64 scalar."""
+        return self.constant(np.array(value, np.int64))
+
+    def constant(self, array: NDArray[Any]) -> str:
+        """A constant array of any shape; equal ones are kept once."""
+        name = f"const_{len(self.constants)}"
+        for known in self.constants:
+            same = numpy_helper.to_array(known)
+            if same.dtype == array.dtype and same.shape == array.shape and (same == array).all():
+                return str(known.name)
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def child(self, prefix: str) -> Nodes:
+        """Nodes of a subgraph that shares the constants."""
+        return Nodes(self.prefix + prefix, self.constants)
+
+    def branch(
+        self, condition: str, then: GraphProto, otherwise: GraphProto, names: list[str]
+    ) -> None:
+        """An `If` whose outputs get `names`."""
+        node = helper.make_node("If", [condition], names, then_branch=then, else_branch=otherwise)
+        self.nodes.append(node)
+
+    def graph(self, values: Sequence[tuple[str, int]]) -> GraphProto:
+        """These nodes as a branch without inputs. values: (name, element type) that it yields."""
+        infos = [helper.make_tensor_value_info(value, kind, None) for value, kind in values]
+        return helper.make_graph(self.nodes, self.prefix, [], infos)
+
+    def body(self, inputs: Sequence[Shaped], outputs: Sequence[Shaped]) -> GraphProto:
+        """These nodes as the body of a Loop or Scan, whose shapes ONNX Runtime wants to know."""
+        infos = [[_value(*each) for each in part] for part in (inputs, outputs)]
+        return helper.make_graph(self.nodes, self.prefix, *infos)
+
+
+def build_graph(spec: Spec) -> bytes:
+    """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
+    g = Nodes("n", [])
+    k = len(spec.lambdas)
+    valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
+    z = _normalised(g, valid)
+    state = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=4, axis=1)
+    fast = complete_branch(g.child("f"), spec, z=z, state=state)
+    slow = masked_branch(g.child("s"), spec, z=z, valid=valid, state=state)
+    g.branch("complete", fast, slow, ["m_all", "sums_all", "ready_all", "state_out"])
+    surprise = _surprise(g, spec)  # (a n, K)
+    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)  # (a n,)
+    fused = g.op("Relu", g.op("Sub", best, g.floats(math.log10(k))))
+    told = g.op("Where", "ready_all", fused, g.floats(math.nan))
+    shape = g.op("Shape", "x", start=0, end=2)
+    g.nodes.append(helper.make_node("Reshape", [told, shape], ["score"]))
+    shares = _shares(g.child("c"), spec, surprise=surprise, valid=valid)
+    nothing = _nothing(g.child("o"), spec)
+    g.branch("explain", shares, nothing, ["contribution"])
+    model = _model(g, spec)
+    checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _model(g: Nodes, spec: Spec) -> ModelProto:
+    c, k, j = spec.channels, len(spec.lambdas), spec.knots
+    inputs = [
+        _value("x", F32, "a", "n", c),
+        _value("valid", BOOL, "a", "n", c),
+        _value("state", F32, "a", spec.state_width),
+        _value("complete", BOOL),
+        _value("explain", BOOL),
+        _value("center", F32, "a", c),
+        _value("scale", F32, "a", c),
+        _value("present", BOOL, "a", c),
+        _value("weights", F32, "a", (spec.lags + 1) * c, c),
+        _value("settle", F32, "a", 1),
+        _value("tail_knots", F32, "a", k, j),
+        _value("tail_slopes", F32, "a", k, j),
+    ]
+    outputs = [
+        _value("score", F32, "a", "n"),
+        _value("state_out", F32, "a", spec.state_width),
+        _value("contribution", F32, "a", "e", c),
+    ]
+    graph = helper.make_graph(g.nodes, "andon_var_mewma", inputs, outputs, g.constants)
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="andon",
+    )
+    helper.set_model_props(model, {"andon_spec": msgspec.json.encode(spec).decode()})
+    return model
+
+
+def _value(name: str, kind: int, *shape: int | str) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def _normalised(g: Nodes, valid: str) -> str:
+    """Values as z (a, n, c): clipped sigmas from the center, zero where invalid."""
+    center = g.op("Unsqueeze", "center", g.ints(1))
+    scale = g.op("Unsqueeze", "scale", g.ints(1))
+    clean = g.op("Where", valid, "x", center)
+    sigmas = g.op("Mul", g.op("Sub", clean, center), scale)
+    return g.op("Clip", sigmas, g.floats(-Z_MAX), g.floats(Z_MAX))
+
+
+def _surprise(g: Nodes, spec: Spec) -> str:
+    """Surprise of each EWMA (a n, K) by its stored tail table. NaN where nothing was scored yet."""
+    k, c, j = len(spec.lambdas), spec.channels, spec.knots
+    distance = g.op(
+        "Reshape",
+        g.op("ReduceSumSquare", g.op("Reshape", "m_all", g.ints(-1, c)), g.ints(1), keepdims=0),
+        g.ints(-1),
+    )
+    columns = g.ops("Split", "sums_all", outputs=3, axis=1, num_outputs=3)
+    v, n, q = (g.op("Reshape", each, g.ints(-1)) for each in columns)  # (a n K,)
+    b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
+    # exp(log / 3): ONNX Pow is an order of magnitude slower
+    third = g.op("Mul", g.op("Log", g.op("Div", distance, v)), g.floats(1.0 / 3.0))
+    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
+    deviation = g.op("Reshape", g.op("Div", above, g.op("Sqrt", b)), g.ints(-1, k))
+    each = np.repeat(np.eye(k, dtype=np.float32), j, axis=1)  # (K, K J)
+    wide = g.op("MatMul", deviation, g.floats(each))  # every deviation J times
+    shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(k * j), axis=0)
+    knots = g.op("Reshape", "tail_knots", g.ints(0, 1, k * j))
+    slopes = g.op("Reshape", "tail_slopes", g.ints(0, 1, k * j))
+    over = g.op("Relu", g.op("Sub", g.op("Reshape", wide, shape), knots))
+    steps = g.op("Reshape", g.op("Mul", over, slopes), g.ints(-1, k * j))
+    return g.op("MatMul", steps, g.floats(each.T))
+
+
+def _shares(g: Nodes, spec: Spec, *, surprise: str, valid: str) -> GraphProto:
+    """Reconstruction-based contributions (Alcala & Qin 2009) of the EWMA that won, as shares.
+
+    Only valid channels count, with the precision that is left to them: (P^S m)_i^2 / P^S_ii.
+    """
+    c, k = spec.channels, len(spec.lambdas)
+    winner = g.op("ArgMax", surprise, axis=1, keepdims=1)  # (a n, 1)
+    chosen = g.op("Cast", g.op("Equal", winner, g.constant(np.arange(k))), to=F32)  # (a n, K)
+    m = g.op(
+        "Mul", g.op("Reshape", "m_all", g.ints(-1, k, c)), g.op("Unsqueeze", chosen, g.ints(2))
+    )
+    m = g.op("Reshape", g.op("ReduceSum", m, g.ints(1), keepdims=0), g.op("Shape", "x"))
+    white = g.op("Slice", "weights", g.ints(-c), g.ints(LAST), g.ints(1))
+    pull = g.op("MatMul", m, g.op("Transpose", white, perm=[0, 2, 1]))  # (a, n, c) P m
+    missing = g.op("And", g.op("Unsqueeze", "present", g.ints(1)), g.op("Not", valid))
+    precision = swept(g, spec, white=white, missing=missing)
+    lost = g.op("Unsqueeze", g.op("Mul", pull, g.op("Cast", missing, to=F32)), g.ints(3))
+    rest = g.op("Sub", pull, g.op("Squeeze", g.op("MatMul", precision, lost), g.ints(3)))
+    diagonal = g.op("ReduceSum", g.op("Mul", precision, g.floats(np.eye(c))), g.ints(3), keepdims=0)
+    shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(1), axis=0)
+    counted = g.op("And", valid, g.op("Reshape", "ready_all", shape))
+    power = g.op("Div", g.op("Mul", rest, rest), diagonal)
+    power = g.op("Where", counted, g.op("Add", power, g.floats(1e-12)), g.floats(0.0))
+    total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
+    return g.graph([(g.op("Div", power, total), F32)])
+
+
+def _nothing(g: Nodes, spec: Spec) -> GraphProto:
+    """No contribution was asked for: (0, 0, c)."""
+    empty = g.op("Expand", g.floats(0.0), g.ints(0, 0, spec.channels))
+    return g.graph([(empty, F32)])

@@ -1,0 +1,12 @@
+"""Words of ONNX that the parts of the graph share; `models.graph` alone imports the library."""
+
+from __future__ import annotations
+
+from typing import Final
+
+F32: Final = 1  # TensorProto.FLOAT
+INT64: Final = 7
+BOOL: Final = 9
+LAST: Final = 2**31 - 1  # the end of an axis, for Slice
+
+Shaped = tuple[str, int, *tuple[int | str, ...]]  # name, element type, shape

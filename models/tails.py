@@ -1,0 +1,97 @@
+"""From a deviate to a surprise: the tail of normal operation, as far as the record supports it.
+
+An EWMA of rate l has about n l / (2 - l) independent values in n samples. Quantiles are taken only where
+enough of them lie beyond; further out the tail goes on exponentially, never steeper than a normal
+deviate's own. 400 rows thus give a fast statistic its tail to 1 %, and a slow one hardly its median:
+the less was seen, the more it takes to surprise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import signal, stats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    F64 = NDArray[np.float64]
+
+# Probabilities at the knots: the table is exact there and linear, in log probability, between them.
+LEVELS: Final = (0.5, 0.2, 0.1, 0.03, 0.01, 1e-3, 1e-4)
+KNOTS: Final = len(LEVELS) + 1  # the first knot is surprise 0
+BEYOND_MIN: Final = 5.0  # independent values beyond a quantile that make it worth believing
+OUTLIERS: Final = (
+    0.05  # beyond this level a quantile may be a few outliers: it is bounded by the rest
+)
+STEP_MIN: Final = 0.02  # knots stay apart
+
+
+def deviates(white: F64, width: int, lambdas: tuple[float, ...]) -> F64:
+    """Deviates z_k (n, K) of whitened residuals (n, c) with `width` present channels, as the graph's.
+
+    EWMAs start at the first row; v and q grow with them, so the first deviates are as good as the rest.
+    """
+    b = 2.0 / (9.0 * width)
+    columns = []
+    for rate in lambdas:
+        m = signal.lfilter([rate], [1.0, rate - 1.0], white, axis=0)
+        q = signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], np.ones(len(white)))
+        ratio = (np.asarray(m) ** 2).sum(axis=1) / (q * width)
+        columns.append((np.cbrt(ratio) - 1.0 + b) / math.sqrt(b))
+    return np.stack(columns, axis=1)
+
+
+def tail_table(z: F64, rate: float) -> tuple[F64, F64]:
+    """Knots and slopes (J,) of the surprise of an EWMA's deviate, from deviates z (n,) of normal rows.
+
+    Surprise of z is sum_j slopes_j max(z - knots_j, 0).
+    """
+    independent = len(z) * rate / (2.0 - rate)
+    believed = [p for p in LEVELS if p == LEVELS[0] or p * independent >= BEYOND_MIN]
+    last = believed[-1]
+    at = {p: float(np.quantile(z, 1.0 - p)) for p in believed}
+    for (
+        p
+    ) in believed:  # outliers may be a few per cent of the rows: what lies further in bounds them
+        if p < OUTLIERS:
+            at[p] = min(at[p], _onward(z, at, OUTLIERS, 2.0 * _excess(z, OUTLIERS), p))
+    for p in LEVELS[len(believed) :]:
+        at[p] = _onward(z, at, last, _excess(z, last), p)
+    height = [0.0, *(-math.log10(p) for p in LEVELS)]
+    knots = [at[LEVELS[0]] - 2.0 * height[1] * math.log(10.0), *(at[p] for p in LEVELS)]
+    for j in range(1, len(knots)):
+        knots[j] = max(knots[j], knots[j - 1] + STEP_MIN)
+    steep = np.diff(height) / np.diff(knots)
+    final = 1.0 / (math.log(10.0) * _onward_scale(z, last))
+    steep = np.append(steep, final)
+    return np.array(knots), np.diff(steep, prepend=0.0)
+
+
+def _onward(z: F64, at: dict[float, float], start: float, scale: float, p: float) -> float:
+    """Quantile at p of an exponential tail that leaves the record at level `start`."""
+    begin = at.get(start, float(np.quantile(z, 1.0 - start)))
+    return begin + scale * math.log(start / p)
+
+
+def _onward_scale(z: F64, last: float) -> float:
+    """Scale beyond the last knot: what a normal tail has there, or the record's if that is wider."""
+    inner = _excess(z, last) / _normal_excess(last)
+    return max(1.0, inner) * _normal_excess(LEVELS[-1])
+
+
+def _excess(z: F64, level: float) -> float:
+    """Mean excess over the quantile at `level`, robust, and at least that of a normal deviate."""
+    begin = np.quantile(z, 1.0 - level)
+    beyond = z[z > begin] - begin
+    if len(beyond) == 0:
+        return _normal_excess(level)
+    robust = min(float(beyond.mean()), 2.0 * float(np.median(beyond)) / math.log(2.0))
+    return max(robust, _normal_excess(level))
+
+
+def _normal_excess(level: float) -> float:
+    begin = float(stats.norm.isf(level))
+    return float(stats.norm.pdf(begin)) / level - begin

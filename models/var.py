@@ -1,0 +1,165 @@
+"""Ridge VAR of a channel set from its lag moments: normalisation, moments, solution, whitening.
+
+Everything here treats a channel, or a pair of channels, by itself, so that leaving channels out of
+stored moments gives exactly what fitting without them would have given.
+
+Channels that wander (their level over minutes says little about their level in an hour: temperatures,
+tank levels) are modelled by their changes: the coefficients of their lags sum to one for themselves and
+to zero for the others, a random-walk prior taken to its limit (after Litterman 1986). Without it their
+drift beyond a short training record looks like a lasting fault of every channel that regresses on them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from models.bundle import Z_MAX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.bundle import Bundle
+
+    F64 = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+FIT_Z_MAX: Final = 6.0  # outliers in training data count for no more than this
+RIDGE: Final = 0.005  # of the variance of a normalised channel; larger ones lost faults in trials
+RESIDUAL_SIGMA_MIN: Final = 0.02  # no channel is predicted better than to 2 % of its own spread
+SHRINK: Final = 0.02  # of residual correlations towards none: keeps the precision well conditioned
+WANDER_BLOCKS: Final = 8
+WANDER_RATIO: Final = 1.0  # variance between block means over variance within blocks
+WANDER_WEIGHT: Final = 1e3  # of the random-walk constraint against moments of about one
+CHUNK_ROWS: Final = 16_384
+
+
+def location_scale(values: F64) -> tuple[F64, F64]:
+    """Center and sigma of each channel (c,) over values (n, c), NaN ignored.
+
+    Mean and deviation after pulling in what lies more than a full 2..98 % range outside that range: a
+    few outliers do not matter, and two-state or skewed channels keep their spread. A constant channel
+    gets a thousandth of its level; one without values center 0, sigma 1.
+    """
+    values = np.where(np.isfinite(values), values, np.nan)
+    dead = np.isnan(values).all(axis=0)
+    values = np.where(dead, 0.0, values)
+    low, high = np.nanquantile(values, [0.02, 0.98], axis=0)
+    reach = np.where(
+        high > low, high - low, np.inf
+    )  # mostly constant: its rare steps are its spread
+    tame = np.clip(values, low - reach, high + reach)
+    center, sigma = np.nanmean(tame, axis=0), np.nanstd(tame, axis=0)
+    floor = np.maximum(1e-3 * np.abs(center), 1e-6)
+    return center, np.where(dead, 1.0, np.maximum(sigma, floor))
+
+
+def normalised(values: F64, center: F64, sigma: F64) -> F64:
+    """Values (n, c) in sigmas (c,) from the center (c,), clipped as the graph does; NaN stays NaN."""
+    return np.asarray(np.clip((values - center) / sigma, -Z_MAX, Z_MAX))
+
+
+def wanders(z: F64) -> Mask:
+    """Which channels (c,) of z (n, c) wander: block means differ more than values within a block."""
+    blocks = np.array_split(z, WANDER_BLOCKS)
+    means = np.stack([_mean(block) for block in blocks])  # (blocks, c)
+    within = np.stack(
+        [_mean((block - mean) ** 2) for block, mean in zip(blocks, means, strict=True)]
+    )
+    between = _mean((means - _mean(means)) ** 2) * WANDER_BLOCKS / (WANDER_BLOCKS - 1)
+    return np.asarray(between > WANDER_RATIO * np.maximum(_mean(within), 1e-12))
+
+
+def _mean(values: F64) -> F64:
+    """Mean over the first axis without NaN (c,); 0 where all are NaN."""
+    seen = np.isfinite(values)
+    return np.asarray(np.where(seen, values, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1))
+
+
+def lag_moments(z: F64, lags: int) -> F64:
+    """Second moments of (z_{t-p}, ..., z_t) ((p+1) c, (p+1) c) over z (n, c); NaN pairs do not count."""
+    n, c = z.shape
+    width = (lags + 1) * c
+    total, count = np.zeros((width, width)), np.zeros((width, width))
+    for start in range(lags, n, CHUNK_ROWS):
+        stop = min(n, start + CHUNK_ROWS)
+        window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
+        seen = np.isfinite(window)
+        tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
+        total += tame.T @ tame
+        weight = seen.astype(np.float64)
+        count += weight.T @ weight
+    return np.asarray(total / np.maximum(count, 1.0))
+
+
+def solve(moments: F64, wandering: Mask, present: Mask, *, lags: int) -> tuple[F64, F64]:
+    """Coefficients (c, p c), oldest lag first, and residual covariance (c, c).
+
+    moments: ((p+1) c, (p+1) c)   wandering, present: (c,)
+    Channels not present are decoupled: no coefficients, unit variance.
+    """
+    c = len(present)
+    keep = np.flatnonzero(present)
+    coefficients, covariance = np.zeros((c, lags * c)), np.eye(c)
+    if len(keep) == 0:
+        return coefficients, covariance
+    chosen = np.concatenate([keep + j * c for j in range(lags + 1)])
+    part = _definite(moments[np.ix_(chosen, chosen)])
+    k = len(keep)
+    past, cross, now = part[:-k, :-k], part[-k:, :-k], part[-k:, -k:]
+    walk = np.diag(WANDER_WEIGHT * wandering[keep].astype(np.float64))
+    summed = np.tile(np.eye(k), (lags, 1))  # (p k, k)
+    left = past + RIDGE * np.eye(lags * k) + summed @ walk @ summed.T
+    right = cross.T + summed @ walk
+    a = np.linalg.solve(left, right).T  # (k, p k)
+    residual = now - a @ cross.T - cross @ a.T + a @ past @ a.T
+    coefficients[np.ix_(keep, chosen[:-k])] = a
+    covariance[np.ix_(keep, keep)] = _definite(residual)
+    return coefficients, covariance
+
+
+def _definite(matrix: F64) -> F64:
+    """The nearest symmetric matrix without negative eigenvalues; moments of gappy data may have them."""
+    matrix = (matrix + matrix.T) / 2
+    values, vectors = np.linalg.eigh(matrix)
+    if values[0] >= 0:
+        return matrix
+    return np.asarray((vectors * np.maximum(values, 1e-9)) @ vectors.T)
+
+
+def whitening(covariance: F64) -> F64:
+    """W (c, c) with W covariance W' = 1, after flooring spreads and shrinking correlations."""
+    sigma = np.sqrt(np.diag(covariance))
+    safe = np.maximum(sigma, 1e-12)
+    correlation = (1.0 - SHRINK) * covariance / np.outer(safe, safe)
+    np.fill_diagonal(correlation, 1.0)
+    spread = np.maximum(sigma, RESIDUAL_SIGMA_MIN)
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(correlation)) / spread)
+
+
+def graph_weights(moments: F64, wandering: Mask, present: Mask, *, lags: int) -> F64:
+    """Weights ((p+1) c, c) of the graph: the whitened residual of a window, oldest lag first.
+
+    moments: ((p+1) c, (p+1) c)   wandering, present: (c,)
+    """
+    coefficients, covariance = solve(moments, wandering, present, lags=lags)
+    white = whitening(covariance)
+    return np.vstack([-(white @ coefficients).T, white.T])
+
+
+def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray[Any]]:
+    """Parameters of one row without some channels, as a stack of one for the graph.
+
+    keep: (c,) bool over the bundle's padded channels. What remains is solved anew from the stored
+    moments, exactly as a fit of the kept channels alone; the tail table stays, because it is in
+    normal deviates that already count the channels left.
+    """
+    present = bundle.parameters["present"][row] & keep
+    weights = graph_weights(
+        bundle.moments[row], bundle.wanders[row], present, lags=bundle.spec.lags
+    )
+    derived = {name: value[row : row + 1].copy() for name, value in bundle.parameters.items()}
+    derived["present"] = present[None]
+    derived["weights"] = weights.astype(np.float32)[None]
+    return derived

@@ -1,0 +1,1 @@
+"""Recordings and simulated cells, replayed over MQTT as a plant would publish them."""

@@ -1,0 +1,1 @@
+"""Simulated cells: machines with their signals, faults, work and the texts that go with them."""

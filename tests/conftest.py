@@ -1,0 +1,82 @@
+"""What every test may use, and a last section of the report that names what did not run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()
+
+# No deadline: a shared machine may stall any example. CI repeats the same examples each time,
+# so that a change is judged by what it changed; elsewhere they are drawn anew.
+hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The development data: ANDON_DATA, else ../shared/data; without either the test is skipped."""
+    named = os.environ.get("ANDON_DATA")
+    if named:
+        path = Path(named)
+        if not path.is_dir():
+            pytest.fail(f"ANDON_DATA names {named}, which is not a directory")
+        return path
+    path = ROOT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("needs the development data: set ANDON_DATA to its directory")
+    return path
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember what was to run, so that a run cut short can name the rest."""
+    session.config.stash[COLLECTED] = tuple(item.nodeid for item in session.items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name every test that did not run, and why; pytest's own last line follows."""
+    collected: tuple[str, ...] = config.stash.get(COLLECTED, ())
+    rows = sorted(_not_run(terminalreporter, collected))
+    terminalreporter.section("NOT RUN")
+    for nodeid, reason in rows:
+        terminalreporter.line(f"{nodeid}: {reason}")
+    if not rows:
+        terminalreporter.line("nothing: every test ran")
+
+
+def _not_run(
+    reporter: pytest.TerminalReporter, collected: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Pairs of what did not run and why; tests that a stopped run never reached, by file."""
+    for report in reporter.stats.get("skipped", []):
+        place = report.longrepr
+        reason = place[2] if isinstance(place, tuple) else str(place)
+        yield report.nodeid, reason.removeprefix("Skipped: ")
+    for report in reporter.stats.get("xfailed", []):
+        if report.when != "call":
+            yield report.nodeid, f"expected to fail: {report.wasxfail}"
+    for item in reporter.stats.get("deselected", []):
+        yield item.nodeid, "deselected on the command line"
+    reached = {
+        report.nodeid
+        for reports in reporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+    }
+    missed = Counter(nodeid.partition("::")[0] for nodeid in collected if nodeid not in reached)
+    for file, count in missed.items():
+        yield file, f"{count} not reached: the run stopped before"

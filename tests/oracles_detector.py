@@ -1,0 +1,123 @@
+"""A slow twin of the detector: one row, one sample at a time, float64, by the book rather than by the graph.
+
+Conditional means come from the residual covariance by linear solves, not from a sweep of the precision;
+nothing is whitened; the EWMAs are kept in channel units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.bundle import Spec
+
+    F64 = NDArray[np.float64]
+
+Z_MAX = 30.0
+U_MAX = 100.0
+
+
+@dataclass
+class OracleRow:
+    """One row's parameters and its memory.
+
+    center, scale: (c,)   present: (c,) bool   lags: (p, c, c), lags[0] for the newest
+    precision: (c, c)   knots, slopes: (K, J)
+    """
+
+    spec: Spec
+    center: F64
+    scale: F64
+    present: NDArray[np.bool_]
+    lags: F64
+    precision: F64
+    settle: int
+    knots: F64
+    slopes: F64
+    past: list[F64] = field(default_factory=list)  # newest first
+    doubt: list[F64] = field(default_factory=list)
+    run: int = 0
+
+    def __post_init__(self) -> None:
+        k, c = len(self.spec.lambdas), self.spec.channels
+        self.m = np.zeros((k, c))
+        self.v, self.n, self.q = np.zeros(k), np.zeros(k), np.zeros(k)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the lags, as after a gap."""
+        zero = np.zeros(self.spec.channels)
+        self.past = [zero.copy() for _ in range(self.spec.lags)]
+        self.doubt = [zero.copy() for _ in range(self.spec.lags)]
+        self.run = 0
+
+    def step(self, x: F64, valid: NDArray[np.bool_]) -> tuple[float, F64]:
+        """Take one sample (c,); returns its score (NaN: not ready) and the shares (c,)."""
+        c = self.spec.channels
+        seen = valid & self.present
+        if not seen.any():
+            self.reset()
+            return np.nan, np.zeros(c)
+        self.run += 1
+        e, fill, own, extra = self._residual(x, seen)
+        self.past = [fill, *self.past[:-1]]
+        self.doubt = [own, *self.doubt[:-1]]
+        if self.run <= self.spec.lags + self.settle:
+            return np.nan, np.zeros(c)
+        surprise = np.empty(len(self.spec.lambdas))
+        for k, rate in enumerate(self.spec.lambdas):
+            self.m[k] = (1 - rate) * self.m[k] + rate * e
+            self.v[k] = (1 - rate) ** 2 * self.v[k] + rate**2 * (seen.sum() + extra)
+            self.n[k] = (1 - rate) ** 2 * self.n[k] + rate**2 * seen.sum()
+            self.q[k] = (1 - rate) ** 2 * self.q[k] + rate**2
+            distance = self.m[k] @ self.precision @ self.m[k]
+            surprise[k] = self._table(k, wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k]))
+        score = max(0.0, float(surprise.max()) - np.log10(len(surprise)))
+        return score, self._shares(self.m[int(surprise.argmax())], seen)
+
+    def _residual(self, x: F64, seen: NDArray[np.bool_]) -> tuple[F64, F64, F64, float]:
+        """Residual with its conditional mean, the sample as filled, how uncertain the fill is, and how much
+        the lags' uncertainty adds to E e'Pe."""
+        z = np.zeros(self.spec.channels)
+        z[seen] = np.clip((x[seen] - self.center[seen]) * self.scale[seen], -Z_MAX, Z_MAX)
+        expected = sum(a @ old for a, old in zip(self.lags, self.past, strict=True))
+        gone = self.present & ~seen
+        covariance = np.linalg.inv(self.precision)
+        inside = np.linalg.inv(covariance[np.ix_(seen, seen)])
+        regress = covariance[np.ix_(gone, seen)] @ inside
+        e = np.zeros_like(z)
+        e[seen] = z[seen] - expected[seen]
+        e[gone] = regress @ e[seen]
+        fill = z.copy()
+        fill[gone] = np.clip(expected[gone] + e[gone], -Z_MAX, Z_MAX)
+        own = np.zeros_like(z)
+        rest = covariance[np.ix_(gone, gone)] - regress @ covariance[np.ix_(seen, gone)]
+        own[gone] = np.diag(rest)
+        extra = 0.0
+        for a, doubt in zip(self.lags, self.doubt, strict=True):
+            for j in range(len(z)):
+                extra += doubt[j] * float(a[seen, j] @ inside @ a[seen, j])
+                error = a[gone, j] - regress @ a[seen, j]
+                own[gone] += doubt[j] * error**2
+        return e, fill, np.minimum(own, U_MAX), extra
+
+    def _table(self, k: int, deviation: float) -> float:
+        return float((self.slopes[k] * np.maximum(deviation - self.knots[k], 0.0)).sum())
+
+    def _shares(self, m: F64, seen: NDArray[np.bool_]) -> F64:
+        covariance = np.linalg.inv(self.precision)
+        inside = np.linalg.inv(covariance[np.ix_(seen, seen)])
+        shares = np.zeros(len(m))
+        shares[seen] = (inside @ m[seen]) ** 2 / np.diag(inside) + 1e-12
+        return np.asarray(shares / shares.sum())
+
+
+def wilson_hilferty(ratio: float, nu: float) -> float:
+    """Normal deviate of chi-square / nu = ratio."""
+    b = 2.0 / (9.0 * nu)
+    return float((np.cbrt(ratio) - 1.0 + b) / np.sqrt(b))

@@ -1,0 +1,137 @@
+"""What a reader is told exists, and what exists is told: commands, settings, targets, links."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pytest
+import typer.main
+
+import andon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SETTINGS: Final = ("edge.settings", "edge.config")  # modules whose structs a settings file fills
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - typer hides click's type
+    """Yield (`andon kb build`, command) for every leaf of the command tree."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command
+        return
+    for name, child in children.items():
+        if not child.hidden:
+            yield from _commands(child, f"{path} {name}")
+
+
+COMMANDS: Final = dict(_commands(typer.main.get_command(andon.app), "andon"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_readme(command: str) -> None:
+    """A command that the README does not name is not found by anybody."""
+    assert re.search(rf"\b{re.escape(command)}\b", README)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_explains_itself(command: str) -> None:
+    """`--help` says what the command does and what each of its options and arguments means."""
+    found = COMMANDS[command]
+    assert found.help
+    assert not [p.name for p in found.params if p.name != "help" and not getattr(p, "help", None)]
+
+
+def test_readme_names_only_commands_that_exist() -> None:
+    """Each `andon ...` line in a shell block of a page starts with a command of the front door."""
+    groups = {" ".join(name.split()[:n]) for name in COMMANDS for n in (1, 2, 3)}
+    named = {
+        (page.name, line)
+        for page in PAGES
+        for block in re.findall(
+            r"```(?:sh|bash|console)\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+        )
+        for line in re.findall(r"^\s*(?:\$ )?(andon(?: [a-z-]+)?)\b", block, re.MULTILINE)
+        if not line.startswith("andon -")
+    }
+    assert not {(page, line) for page, line in named if line not in groups}
+
+
+def _structs() -> dict[str, type[msgspec.Struct]]:
+    """Every settings struct by name."""
+    return {
+        value.__name__: value
+        for name in SETTINGS
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, msgspec.Struct)
+        if value.__module__ == name and value.__struct_config__.forbid_unknown_fields
+    }
+
+
+def _settings_text() -> str:
+    page = ROOT / "docs" / "configuration.md"
+    return README + (page.read_text(encoding="utf-8") if page.is_file() else "")
+
+
+@pytest.mark.parametrize("struct", _structs())
+def test_every_settings_key_is_documented(struct: str) -> None:
+    """Each key stands, in backquotes or as `key =`, on the page of the configuration."""
+    keys = {field.encode_name for field in msgspec.structs.fields(_structs()[struct])}
+    text = _settings_text()
+    assert not [
+        k
+        for k in sorted(keys)
+        if not re.search(rf"`{k}`|^\s*#?\s*{k}\s*=|\[{k}[\].]", text, re.MULTILINE)
+    ]
+
+
+def test_settings_examples_on_the_pages_are_valid_toml() -> None:
+    """A reader pastes them."""
+    for page in PAGES:
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            assert tomllib.loads(block), page.name
+
+
+def test_links_between_pages_resolve() -> None:
+    """A relative link names a file of this tree."""
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_every_make_target_is_listed_by_help() -> None:
+    """`make` alone tells what there is; pages name only targets that exist."""
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    assert set(re.findall(r"^  make ([a-z]+) ", listed, re.MULTILINE)) == targets
+    for page in PAGES:
+        assert (
+            set(re.findall(r"(?:`|^\s*)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
+            <= targets
+        )
+
+
+def test_changelog_tells_of_this_version() -> None:
+    """The newest heading is Unreleased or the version of the package, and says something."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    sections = re.split(
+        r"^## ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert re.match(rf"\[(?:Unreleased|{re.escape(version)})\]", sections[1])
+    assert any(f"[{version}]" in section.splitlines()[0] for section in sections[1:])
+    assert re.search(r"^- ", sections[-1], re.MULTILINE)
