@@ -15,14 +15,14 @@ from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.quality import channel_health
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
-from edge.scoring import Request, contributions, one_row, pad, pad_valid
-from edge.timeline import Timeline, step_score
+from edge.scoring import Request, contributions, pad, pad_valid
+from edge.timeline import Timeline, baselines, step_score
 
 if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.events import TrackState
     from edge.records import RetrievalDone
-    from edge.scoring import F32
+    from edge.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from models.bundle import AssetModel
@@ -42,6 +42,7 @@ class Asset:
         self._rulings = Rulings(model, settings, state=state, desk=desk)
         self._timeline = Timeline(model, state=state, desk=desk, rulings=self._rulings)
         self._requests: list[Request] = []
+        self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_samples_min
         self._stuck_samples_max = np.maximum(model.stuck_samples_max, stuck_min)
 
@@ -79,33 +80,52 @@ class Asset:
         return _slice(batch, 0, k), _slice(batch, k, len(batch.t_ns))
 
     def requests(self, segment: Batch) -> list[Request]:
-        """The rows to score over a segment: the bundle's own, a masked one for each open job, a fresh one each settling."""
+        """The rows to score over a segment, one for each baseline: the bundle's own, and for every live job
+        the masked ones, and while it settles the fresh ones.
+        """
         x = pad(segment.values, self._desk.width)
-        valid = pad_valid(segment.values, segment.running, self._desk.width)
-        requests = [Request(x=x, valid=valid, index=self.model.row_running)]
-        if self.model.row_stopped >= 0:
-            stopped = pad_valid(segment.values, segment.running, self._desk.width, stopped=True)
-            requests.append(Request(x=x, valid=stopped, index=self.model.row_stopped))
+        self._requests, self._lines = [], []
+        rows = baselines(self.model)
+        valid = [
+            pad_valid(segment.values, segment.running, self._desk.width, stopped=stopped)
+            for _, stopped in rows
+        ]
+        for (index, _), seen in zip(rows, valid, strict=True):
+            self._requests.append(Request(x=x, valid=seen, index=index))
         for run in self.state.runs:
-            if run.live and run.masked is not None:
-                masked = self._timeline.masked_parameters(run.masked.keep)
-                requests.append(
-                    Request(x=x, valid=valid & run.masked.keep, row=run.masked, parameters=masked)
-                )
-            if run.stage is Stage.SETTLING and run.fresh is not None:
-                full = one_row(self._desk.parameters, self.model.row_running)
-                requests.append(Request(x=x, valid=valid, row=run.fresh, parameters=full))
-        self._requests = requests
+            if run.live:
+                masked = self._own(x, valid, rows, run.masked)
+                self._lines.append((run, masked, self._own(x, valid, rows, run.fresh)))
+        return self._requests
+
+    def _own(
+        self, x: F32, valid: list[Mask], rows: list[tuple[int, bool]], own: list[Row]
+    ) -> list[Request]:
+        """Requests for rows that a job brings, one for each baseline; [] when it brings none."""
+        requests = [
+            Request(
+                x=x,
+                valid=seen & row.keep,
+                row=row,
+                parameters=self._timeline.parameters(index, row.keep),
+            )
+            for (index, _), seen, row in zip(rows, valid, own, strict=False)
+        ]
+        self._requests += requests
         return requests
 
     def take(self, segment: Batch) -> None:
         """Move every track over a scored segment."""
         self._desk.ring.append(segment)
-        scores = self._scores(segment)
+        scores = _by_state(self._requests[: len(baselines(self.model))], segment)
+        assert scores is not None, "every asset has a row"
         live = [run for run in self.state.runs if run.live]
         quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not live
         if not quiet or (scores >= self.model.threshold_on).any():
-            lines = self._lines(live)
+            lines = [
+                (run, _by_state(masked, segment), _by_state(fresh, segment))
+                for run, masked, fresh in self._lines
+            ]
             for i in range(len(scores)):
                 self._sample(segment, scores, i, lines)
         self._sensors(segment)
@@ -116,24 +136,6 @@ class Asset:
         self.state.last_t_ns = int(segment.t_ns[-1])
         finite = scores[np.isfinite(scores)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
-
-    def _scores(self, segment: Batch) -> F32:
-        """One score a sample: of the baseline that the sample belongs to (n,)."""
-        running = self._requests[0].scores
-        assert running is not None, "scored before taken"
-        if self.model.row_stopped < 0:
-            return running
-        stopped = self._requests[1].scores
-        assert stopped is not None
-        return np.where(segment.running, running, stopped)
-
-    def _lines(self, live: list[JobRun]) -> list[tuple[JobRun, F32 | None, F32 | None]]:
-        """For each live job the scores of its masked and its fresh row (n,)."""
-        by_row = {id(request.row): request.scores for request in self._requests if request.row}
-        return [
-            (run, by_row.get(id(run.masked)), by_row.get(id(run.fresh)) if run.fresh else None)
-            for run in live
-        ]
 
     def _sample(
         self,
@@ -147,7 +149,8 @@ class Asset:
         for run, masked, fresh in lines:
             if masked is not None:
                 rest = float(masked[i])
-                run.rest_ready = run.rest_ready if math.isnan(rest) else True
+                if not math.isnan(score):
+                    run.rest_ready = not math.isnan(rest)
                 self._step(run.track, rest, t_ns)
                 strangest = rest if math.isnan(strangest) else max(strangest, rest)
             if fresh is not None:
@@ -209,6 +212,19 @@ class Asset:
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
+
+
+def _by_state(requests: list[Request], segment: Batch) -> F32 | None:
+    """One score a sample (n,), of the baseline that the sample belongs to; None without requests."""
+    if not requests:
+        return None
+    running = requests[0].scores
+    assert running is not None, "scored before taken"
+    if len(requests) == 1:
+        return running
+    stopped = requests[1].scores
+    assert stopped is not None, "scored before taken"
+    return np.where(segment.running, running, stopped)
 
 
 def _slice(batch: Batch, begin: int, end: int) -> Batch:

@@ -41,10 +41,8 @@ def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
         _open_by_edge(asset, tag, change, desk=desk)
     elif down:
         for run in asset.state.runs:
-            if run.job.source == tag.tag and run.stage in (Stage.SCHEDULED, Stage.OPEN):
-                asset.state.pending.append(
-                    Pending(t_ns=change.t_ns, action="close", job_id=run.job.job_id)
-                )
+            if run.job.source == tag.tag:
+                end_job(asset, run.job.job_id, action="close", t_ns=change.t_ns)
 
 
 def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk: Desk) -> None:
@@ -72,6 +70,15 @@ def add_job(asset: Asset, job: Job) -> bool:
     """Give an asset a job; False when it has one of that id."""
     run = new_run(job, channels=asset.channels, safety=asset.settings.safety)
     return asset.add_job(run)
+
+
+def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int) -> bool:
+    """Close or cancel a job at a plant time; False when it is not there or over already."""
+    for run in asset.state.runs:
+        if run.job.job_id == job_id and run.stage is not Stage.DONE:
+            asset.state.pending.append(Pending(t_ns=t_ns, action=action, job_id=job_id))
+            return True
+    return False
 
 
 def operator_command(
@@ -151,10 +158,9 @@ def _job(
     action = "close" if body.action == "check_out" else "cancel"
     for asset in assets.values():
         for run in asset.state.runs:
-            if run.stage is not Stage.DONE and _means(body, run.job):
-                asset.state.pending.append(
-                    Pending(t_ns=now_ns, action=action, job_id=run.job.job_id)
-                )
+            if _means(body, run.job) and end_job(
+                asset, run.job.job_id, action=action, t_ns=now_ns
+            ):
                 return True, f"{run.job.job_id}: {action}"
     return False, "no such job is open or scheduled"
 

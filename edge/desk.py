@@ -79,26 +79,20 @@ class Desk:
         self.effects.append(Note(name=name, level=level, fields=dict(fields)))
 
     def proposals_of(self, asset: str, *, now_ns: int) -> tuple[Proposal, ...]:
-        """Proposals for exactly this asset that were known by now and not cancelled."""
-        if self.knowledge is None:
-            return ()
-        return tuple(
-            proposal
-            for proposal in self.knowledge.proposals
-            if proposal.asset == asset
-            and proposal.recorded_at_ns <= now_ns
-            and not proposal.cancelled
-        )
+        """Proposals for exactly this asset, each as it was known by now, without the cancelled ones."""
+        known = self._known(now_ns)
+        return tuple(p for p in known.values() if p.asset == asset and not p.cancelled)
 
     def proposal(self, proposal_id: str, *, now_ns: int) -> Proposal | None:
         """One proposal by its id, if it was known by now and not cancelled."""
-        if self.knowledge is None:
-            return None
-        for proposal in self.knowledge.proposals:
-            known = proposal.recorded_at_ns <= now_ns and not proposal.cancelled
-            if proposal.proposal_id == proposal_id and known:
-                return proposal
-        return None
+        found = self._known(now_ns).get(proposal_id)
+        return None if found is None or found.cancelled else found
+
+    def _known(self, now_ns: int) -> dict[str, Proposal]:
+        """The newest version of every proposal that was recorded by now: an order is told more than once."""
+        proposals = self.knowledge.proposals if self.knowledge is not None else ()
+        versions = [p for p in proposals if p.recorded_at_ns <= now_ns]
+        return {p.proposal_id: p for p in sorted(versions, key=lambda p: p.recorded_at_ns)}
 
     def scope_of(
         self, kind: WorkKind, asset: str, instrument: str, *, now_ns: int

@@ -38,12 +38,13 @@ from edge.wire import topics
 from edge.wire.readings import decode_readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from edge.records import Batch, ContextChange, Effect, Job, Stimulus
+    from edge.records import Batch, Effect, Job, Stimulus
     from edge.scoring import F32, Parameters, Score
     from edge.settings import GatewaySettings
-    from models.bundle import AssetModel, Bundle
+    from kb.records import Proposal
+    from models.bundle import Bundle
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -61,7 +62,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     assets: dict[str, AssetState]
     counts: dict[str, int] = {}
     noted: list[str] = []
-    orders_known: list[str] = []
+    orders_taken: int = 0  # of the snapshot's proposals, in the order in which they were recorded
     now_ns: int = 0
     score_published_ns: int = 0
 
@@ -146,6 +147,7 @@ class Engine:
             case SnapshotSwapped():
                 if self._knowledge_of is not None:
                     self._learn(self._knowledge_of(stimulus.snapshot_sha256))
+                    self.state.orders_taken = 0  # ids that are known already are taken once
             case ShellFault():
                 self._count(f"fault_{stimulus.name}")
                 self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
@@ -290,24 +292,36 @@ class Engine:
         commands.add_job(asset, job)
 
     def _take_orders(self, now_ns: int) -> None:
-        """Approved orders with real times become scheduled jobs once they are known."""
+        """Take what orders have become known: approved ones with real times are scheduled, later words cancel."""
         knowledge = self._desk.knowledge
         if knowledge is None:
             return
-        for order in knowledge.proposals:
-            if order.recorded_at_ns > now_ns or order.proposal_id in self.state.orders_known:
-                continue
-            self.state.orders_known.append(order.proposal_id)
+        taken = self.state.orders_taken
+        waiting = knowledge.proposals[taken:]
+        for order in waiting:
+            if order.recorded_at_ns > now_ns:
+                break
+            self.state.orders_taken += 1
             asset = self._assets.get(order.asset)
-            if asset is None:
-                continue
+            if asset is not None:
+                self._take_order(asset, order, now_ns)
+
+    def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
+        if order.cancelled:
+            commands.end_job(
+                asset, order.proposal_id, action="cancel", t_ns=order.recorded_at_ns
+            )
+        else:
             scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
             job = job_from_order(order, scope, self.settings.engine)
             if job is not None:
                 commands.add_job(asset, job)
-            asset.proposals_changed(now_ns)
+        asset.proposals_changed(now_ns)
 
     def _learn(self, knowledge: Knowledge | None) -> None:
+        if knowledge is not None:
+            ordered = tuple(sorted(knowledge.proposals, key=lambda p: p.recorded_at_ns))
+            knowledge = msgspec.structs.replace(knowledge, proposals=ordered)
         self._desk.knowledge = knowledge
         self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
 

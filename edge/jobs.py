@@ -53,7 +53,9 @@ class JobRun(msgspec.Struct, kw_only=True):
 
     mask: (c,) bool, channels it hides, safety-listed ones never among them.
     before: (c,) mean of each channel before the job, NaN unknown; after_*: sums over the settling time.
-    track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh row.
+    masked, fresh: a row for each baseline of the asset, [] when there is none now.
+    track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh rows.
+    rest_ready: the rest had a score at the newest sample at which the whole asset had one.
     """
 
     job: Job
@@ -63,10 +65,10 @@ class JobRun(msgspec.Struct, kw_only=True):
     fuse_end_ns: int = 0
     close_ns: int = 0
     settle_end_ns: int = 0
-    masked: Row | None = None
+    masked: list[Row] = []
     track: TrackState = msgspec.field(default_factory=TrackState)
     rest_ready: bool = False
-    fresh: Row | None = None
+    fresh: list[Row] = []
     fresh_track: TrackState = msgspec.field(default_factory=TrackState)
     before: np.ndarray | None = None
     after_sum: np.ndarray | None = None
@@ -216,7 +218,7 @@ def end_run(run: JobRun, *, t_ns: int, ending: Ending) -> None:
     run.job = msgspec.structs.replace(
         run.job, state=state, valid_to_ns=run.close_ns or max(t_ns, run.job.valid_from_ns)
     )
-    run.masked = run.fresh = None
+    run.masked, run.fresh = [], []
 
 
 def level_reset(run: JobRun, channels: int) -> None:

@@ -46,28 +46,31 @@ def journal_table(
     samples. Where all channels speak at the same times these are the samples; else a grid at their
     median period is. Raises RecordingError or JournalError.
     """
-    readings = list(readings_of(journal_messages(path), asset=asset.id, sources=sources))
+    readings = readings_by_asset(journal_messages(path), sources=sources).get(asset.id, [])
     if not readings:
         message = f"{path}: no message that can be read names asset {asset.id!r}"
         raise RecordingError(message)
-    return samples_table(path, asset, readings, channels=channels, rows=rows, sha256=_sha256(path))
+    return samples_table(path, asset, readings, channels=channels, rows=rows, sha256=journal_sha256(path))
 
 
-def readings_of(
-    messages: Iterable[TimedMessage], *, asset: str, sources: Sequence[Source] = (Source(),)
-) -> Iterable[Readings]:
-    """Yield what messages say about one asset; payloads that cannot be read are left out."""
+def readings_by_asset(
+    messages: Iterable[TimedMessage], *, sources: Sequence[Source] = (Source(),)
+) -> dict[str, list[Readings]]:
+    """Return what messages say about each asset; payloads that cannot be read are left out."""
+    found: dict[str, list[Readings]] = {}
     for message in messages:
-        found = match_source(message.topic, sources)
-        if found is None:
+        source = match_source(message.topic, sources)
+        if source is None:
             continue
         try:
             decoded = decode_readings(
-                message.payload, topic=message.topic, asset=found[1], received_ns=message.t_ns
+                message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
             )
         except WireError:
             continue
-        yield from (readings for readings in decoded if readings.asset == asset)
+        for readings in decoded:
+            found.setdefault(readings.asset, []).append(readings)
+    return found
 
 
 def samples_table(
@@ -127,6 +130,7 @@ def samples_table(
         truth=None,
         period_ns=period_ns,
         has_time=True,
+        alignment="rows" if together else "grid",
         absent_cells=int(np.isnan(values).sum()),
         notes=tuple(f"{count} values {reason}" for reason, count in sorted(counts.items())),
     )
@@ -172,7 +176,7 @@ def _aligned(
     return batches, dict(aligner.counts)
 
 
-def _sha256(path: Path) -> str:
+def journal_sha256(path: Path) -> str:
     """Return the hash of a journal: of its segments' bytes, in order."""
     digest = hashlib.sha256()
     for part in [file for _, file in segments(path)] if path.is_dir() else [path]:

@@ -54,6 +54,7 @@ class Table:
     truth: Truth | None  # from the labels that are faults; None: there are none such
     period_ns: int
     has_time: bool
+    alignment: str = "rows"  # or grid, where the tags of a journal come apart
     row_first: int = 0  # where this table's first row stands among the file's rows
     absent_cells: int = 0
     bad_cells: int = 0  # neither a number nor absent: NaN in values

@@ -237,9 +237,9 @@ class Rulings:
         self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
     ) -> bool | None:
         if track is Track.PROCESS:
-            if run.masked is None or not run.rest_ready:
+            if not run.masked or not run.rest_ready:
                 return None
-            return run.track.phase is Phase.QUIET
+            return not run.track.active
         if track is Track.SENSOR:
             masked = {name for name, hidden in zip(self._channels, run.mask, strict=True) if hidden}
             return all(part.channel in masked for part in parts)

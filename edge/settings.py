@@ -58,7 +58,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hold_ms_max: int = 0  # a cyclic value is held this long, then NaN. 0: 1.5 sampling periods
     future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
     min_duration_samples: int = 2  # samples over threshold before an event opens
-    clear_samples: int = 10  # samples under the off threshold before it clears
+    clear_samples: int = 60  # samples under the off threshold in a row before it clears; fewer chatter
     fuse_s: int = 3_600
     fuse_s_max: int = 14_400
     settle_s: int = 300  # where the scope row gives none

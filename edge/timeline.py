@@ -28,7 +28,7 @@ from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
 
 if TYPE_CHECKING:
     from edge.desk import Desk
-    from edge.scoring import Mask, Parameters
+    from edge.scoring import F32, Mask, Parameters, Row
     from edge.settings import EngineSettings
     from edge.state import AssetState
     from models.bundle import AssetModel
@@ -50,7 +50,7 @@ class Timeline:
         self._desk = desk
         self._rulings = rulings
         self._channels = len(model.channels)
-        self._derived: dict[bytes, Parameters] = {}
+        self._derived: dict[tuple[int, bytes], Parameters] = {}
 
     def next_boundary_ns(self) -> int | None:
         """The next plant time at which something happens to a job by itself or by command."""
@@ -114,17 +114,26 @@ class Timeline:
         run.before = self._level_before(t_ns)
         keep = np.zeros(self._desk.width, bool)
         keep[: len(run.mask)] = ~run.mask
-        run.masked = fresh_row(self._desk.detector, keep)
         t, values, running = self._desk.ring.last(self._model.asset, WARM_SAMPLES)
         past = t < t_ns
+        run.masked = [
+            self._replayed(index, keep, values[past], running[past], stopped=stopped)[0]
+            for index, stopped in baselines(self._model)
+        ]
+
+    def _replayed(
+        self, index: int, keep: Mask, values: F32, running: Mask, *, stopped: bool
+    ) -> tuple[Row, F32]:
+        """A row that starts from nothing, taken over past samples (n, c), and its scores (n,)."""
+        row = fresh_row(self._desk.detector, keep)
         scores = replay_row(
-            run.masked,
-            self.masked_parameters(keep),
-            pad(values[past], self._desk.width),
-            pad_valid(values[past], running[past], self._desk.width),
+            row,
+            self.parameters(index, keep),
+            pad(values, self._desk.width),
+            pad_valid(values, running, self._desk.width, stopped=stopped),
             detector=self._desk.detector,
         )
-        run.rest_ready = bool(len(scores) and np.isfinite(scores[-1]))
+        return row, scores
 
     def _level_before(self, t_ns: int) -> np.ndarray:
         t, values, running = self._desk.ring.last(self._model.asset, BEFORE_SAMPLES)
@@ -139,10 +148,11 @@ class Timeline:
         close_run(run, t_ns=t_ns)
         self._desk.note("job_closed", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
         if run.masks:
-            run.fresh = fresh_row(self._desk.detector, np.ones(self._desk.width, bool))
+            keep = np.ones(self._desk.width, bool)
+            run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
 
     def _settled(self, run: JobRun, t_ns: int) -> None:
-        sight = Sight(fresh=run.fresh_track.active if run.fresh is not None else None)
+        sight = Sight(fresh=run.fresh_track.active if run.fresh else None)
         self._end(run, t_ns, Ending.CLOSED, sight)
 
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
@@ -155,23 +165,21 @@ class Timeline:
         end_run(run, t_ns=t_ns, ending=ending)
         if not (was_live and masks):
             return
-        if fresh is not None:  # the smoothed score still remembers the job; the fresh one does not
-            self._desk.state[self._model.row_running] = fresh.state
+        # the smoothed score still remembers the job; the fresh one does not
+        for (index, _), row in zip(baselines(self._model), fresh, strict=False):
+            self._desk.state[index] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, sight=sight)
 
     def _look_fresh(self, run: JobRun, t_ns: int) -> bool | None:
         """Score the newest samples from a fresh state, at once; None: too few to say."""
         keep = np.ones(self._desk.width, bool)
-        run.fresh = fresh_row(self._desk.detector, keep)
         t, values, running = self._desk.ring.last(self._model.asset, JUDGE_SAMPLES)
-        parameters = one_row(self._desk.parameters, self._model.row_running)
-        scores = replay_row(
-            run.fresh,
-            parameters,
-            pad(values, self._desk.width),
-            pad_valid(values, running, self._desk.width),
-            detector=self._desk.detector,
-        )
+        scores = np.full(len(t), np.nan, np.float32)
+        run.fresh = []
+        for index, stopped in baselines(self._model):
+            row, of_row = self._replayed(index, keep, values, running, stopped=stopped)
+            run.fresh.append(row)
+            scores = np.where(running ^ stopped, of_row, scores)
         track, engine = TrackState(), self._desk.settings.engine
         for t_i, score in zip(t, scores, strict=True):
             step_score(track, float(score), int(t_i), model=self._model, engine=engine)
@@ -180,12 +188,20 @@ class Timeline:
         level_add(run, values, running & newest)
         return track.active if np.isfinite(scores).any() else None
 
-    def masked_parameters(self, keep: Mask) -> Parameters:
-        """A masked row's parameters, derived once from the bundle's lag covariances."""
-        key = keep.tobytes()
+    def parameters(self, index: int, keep: Mask) -> Parameters:
+        """Parameters of a row of the bundle, without some channels; derived once for each mask."""
+        if keep.all():
+            return one_row(self._desk.parameters, index)
+        key = (index, keep.tobytes())
         if key not in self._derived:
-            self._derived[key] = self._desk.derive(self._model.row_running, keep)
+            self._derived[key] = self._desk.derive(index, keep)
         return self._derived[key]
+
+
+def baselines(model: AssetModel) -> list[tuple[int, bool]]:
+    """The rows of an asset: (row of the bundle, whether it is the baseline of standing still)."""
+    rows = [(model.row_running, False)]
+    return rows if model.row_stopped < 0 else [*rows, (model.row_stopped, True)]
 
 
 def step_score(

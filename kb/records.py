@@ -97,6 +97,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     terms: tuple[str, ...] = ()
-    asset: str = ""  # exact id; "" looks at site-wide documents only
+    asset: str = ""  # exact id, and site-wide; "" looks at site-wide documents only
     kinds: tuple[str, ...] = ()  # empty: every kind
     limit: int = 5
+    all_assets: bool = False  # for a person at a terminal: whatever asset a document is of

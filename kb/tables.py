@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kb.errors import KnowledgeError
 
@@ -74,33 +74,26 @@ def read_csv(text: str) -> Table:
     """
     zone, begin = _remarks(text)
     line = text.count("\n", 0, begin) + 1
-    head_end = text.find("\n", begin)
-    head_end = len(text) if head_end < 0 else head_end
-    delimiter = max(DELIMITERS, key=text[begin:head_end].count)
-    raw, _ = _cells(text, begin, delimiter)
-    if raw is None:
-        raise KnowledgeError(f"line {line}: the header cannot be read")
-    columns = tuple(column_name(cell.value) for cell in raw)
-    if "" in columns or len(set(columns)) != len(columns) or len(columns) > COLUMNS_MAX:
+    head = text[begin : text.find("\n", begin) if "\n" in text[begin:] else len(text)]
+    delimiter = max(DELIMITERS, key=head.count)
+    raw, end = _cells(text, begin, delimiter)
+    columns = tuple(column_name(cell.value) for cell in raw or ())
+    if "" in columns or len(set(columns)) != len(columns) or not 1 <= len(columns) <= COLUMNS_MAX:
         message = f"line {line}: the header needs 1 to {COLUMNS_MAX} different, non-empty names"
         raise KnowledgeError(message)
     rows: list[Row] = []
     bad: list[BadRow] = []
-    at = head_end + 1
-    for cells, cause, start, end in _records(text, at, delimiter):
-        number = text.count("\n", begin, start) + line if not rows and not bad else number + step
-        step = text.count("\n", start, end) + 1
-        if cells is not None and len(cells) == 1 and not cells[0].value:
+    number = line + 1 + text.count("\n", begin, end)
+    for record in _records(text, end + 1, delimiter):
+        here, number = number, number + text.count("\n", record.start, record.end) + 1
+        if not text[record.start : record.end].strip():
             continue
-        if cells is not None and len(cells) != len(columns):
-            cells, cause = None, f"{len(cells)} cells, the header has {len(columns)}"
-        if len(rows) == ROWS_MAX:
-            cells, cause = None, f"a table holds at most {ROWS_MAX} rows; split the file"
-        if cells is None:
-            bad.append(BadRow(line=number, cause=cause))
-        else:
-            named = dict(zip(columns, cells, strict=True))
-            rows.append(Row(line=number, start=start, end=end, cells=named))
+        cause = record.cause or _misfit(record.cells, columns, rows)
+        if cause:
+            bad.append(BadRow(line=here, cause=cause))
+            continue
+        named = dict(zip(columns, record.cells, strict=True))
+        rows.append(Row(line=here, start=record.start, end=record.end, cells=named))
     return Table(columns=columns, rows=tuple(rows), bad=tuple(bad), zone=zone)
 
 
@@ -147,10 +140,21 @@ def _remarks(text: str) -> tuple[str, int]:
     return zone, min(at, len(text))
 
 
-def _records(
-    text: str, at: int, delimiter: str
-) -> Iterator[tuple[tuple[Cell, ...] | None, str, int, int]]:
-    """Yield (cells or None, cause, start, end) of each record from `at` on."""
+class _Record(NamedTuple):
+    cells: tuple[Cell, ...]
+    cause: str  # "" when it could be read
+    start: int
+    end: int
+
+
+def _misfit(cells: tuple[Cell, ...], columns: tuple[str, ...], rows: list[Row]) -> str:
+    if len(cells) != len(columns):
+        return f"{len(cells)} cells, the header has {len(columns)}"
+    return f"a table holds at most {ROWS_MAX} rows; split the file" if len(rows) == ROWS_MAX else ""
+
+
+def _records(text: str, at: int, delimiter: str) -> Iterator[_Record]:
+    """Yield each record from `at` on, its newline left out."""
     while at < len(text):
         cells, end = _cells(text, at, delimiter)
         cause = ""
@@ -158,7 +162,7 @@ def _records(
             newline = text.find("\n", at)
             end = len(text) if newline < 0 else newline
             cause = "quotes do not match, or a cell is too long"
-        yield cells, cause, at, end
+        yield _Record(cells or (), cause, at, end)
         at = end + 1
 
 

@@ -64,6 +64,7 @@ def make_bundle(
             parameters=parameters,
             moments=np.stack([_spread_moments(row, spec) for row in rows]),
             wanders=np.stack([_wide(row.wanders, spec.channels, fill=False) for row in rows]),
+            learned=np.array([row.learned for row in rows], np.float64),
             assets=tuple(sorted(models, key=lambda model: model.asset)),
             alerts_per_day=float(alerts_per_day),
             parent=parent.sha256 if parent else "",
@@ -148,6 +149,7 @@ def _stored(bundle: Bundle, row: int, model: AssetModel) -> RowFit:
         present=p["present"][:c],
         wanders=bundle.wanders[row][:c],
         moments=bundle.moments[row][np.ix_(own, own)],
+        learned=int(bundle.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
         settle=int(p["settle"][0]),
@@ -159,12 +161,16 @@ def _padded(row: RowFit, spec: Spec) -> dict[str, NDArray[Any]]:
     c = spec.channels
     present = _wide(row.present, c, fill=False)
     wanders = _wide(row.wanders, c, fill=False)
-    weights = graph_weights(_spread_moments(row, spec), wanders, present, lags=spec.lags)
+    moments = _spread_moments(row, spec)
+    weights, mixing = graph_weights(
+        moments, wanders, present, lags=spec.lags, rows=row.learned
+    )
     return {
         "center": _wide(row.center, c, fill=0.0).astype(np.float32),
         "scale": _wide(1.0 / row.sigma, c, fill=1.0).astype(np.float32),
         "present": present,
         "weights": weights.astype(np.float32),
+        "mixing": mixing.astype(np.float32),
         "settle": np.array([row.settle], np.float32),
         "tail_knots": row.knots.astype(np.float32),
         "tail_slopes": row.slopes.astype(np.float32),

@@ -23,7 +23,16 @@ U_MAX: Final = (
 STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
 
 # Inputs of the graph, a row an asset and baseline; `models.fit` says what they mean.
-PARAMETERS: Final = ("center", "scale", "present", "weights", "settle", "tail_knots", "tail_slopes")
+PARAMETERS: Final = (
+    "center",
+    "scale",
+    "present",
+    "weights",
+    "mixing",
+    "settle",
+    "tail_knots",
+    "tail_slopes",
+)
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +117,7 @@ class RowFit:
 
     center, sigma: (c,)   present, wanders: (c,) bool
     moments: ((p+1) c, (p+1) c) of normalised values, oldest lag first
+    learned: rows behind the moments
     knots, slopes: (K, J)   settle: samples after a gap that are not scored
     """
 
@@ -116,6 +126,7 @@ class RowFit:
     present: NDArray[np.bool_]
     wanders: NDArray[np.bool_]
     moments: NDArray[np.float64]
+    learned: int
     knots: NDArray[np.float64]
     slopes: NDArray[np.float64]
     settle: int
@@ -145,7 +156,8 @@ class Bundle:
     """An immutable detector of all its assets.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS
-    moments: (rows, (p+1) c, (p+1) c) float64 and wanders: (rows, c) bool make masked rows
+    moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64, the
+    rows behind the moments, make masked rows
     selftest: x (a, n, c), valid, rows (a,) and the score (a, n) expected of them
     """
 
@@ -155,6 +167,7 @@ class Bundle:
     parameters: dict[str, NDArray[Any]]
     moments: NDArray[np.float64]
     wanders: NDArray[np.bool_]
+    learned: NDArray[np.float64]
     assets: tuple[AssetModel, ...]
     alerts_per_day: float
     parent: str  # sha256 of the bundle that this one grew from; "" for none

@@ -178,6 +178,7 @@ def _baseline(
         present=present,
         wanders=wandering & present,
         moments=lag_moments(z, options.lags),
+        learned=rows,
         knots=knots,
         slopes=slopes,
         settle=settle,
@@ -204,7 +205,9 @@ def _unseen(
         center, sigma = location_scale(others)
         both = present & np.isfinite(others).any(axis=0)
         moments = lag_moments(normalised(others, center, sigma), p)
-        weights = graph_weights(moments, wandering, both, lags=p)
+        weights, _ = graph_weights(
+            moments, wandering, both, lags=p, rows=np.isfinite(others).any(axis=1).sum()
+        )
         begin = max(first - p, 0)
         own = np.where(both, normalised(values[begin:last], center, sigma), 0.0)
         if len(own) > p:

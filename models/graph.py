@@ -1,20 +1,21 @@
 """The default detector as an ONNX graph: ridge VAR residuals, several EWMAs of them, tail surprise.
 
-What one row of the graph computes for its sample z_t (c,), normalised and clipped, with S the valid
-channels and M the missing ones:
+What one row of the graph computes for its sample z_t (c,), normalised and clipped:
 
-    w  = W (z_t - A_1 z_{t-1} - ... - A_p z_{t-p})      whitened residual, W'W = P the precision
-    d  = -P_MM^-1 (W' w)_M                              conditional mean of the missing values
-    w* = w + W d                                        E|w*|^2 = |S|, whatever the mask
-    m_k = (1-l_k) m_k + l_k w*                          K exponentially weighted means
-    v_k, n_k, q_k                                       E|m_k|^2; valid channels; samples
-    z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) under any mask
+    w   = W (z_t - A_1 z_{t-1} - ... - A_p z_{t-p})     whitened residual, W covariance W' = 1
+    m_k = (1 - l_k) m_k + l_k w                         K exponentially weighted means
+    v_k, n_k, q_k                                       E|m_k|^2; degrees of freedom; samples
+    z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) in normal operation
     score = max_k table_k(z_k) - log10 K                table: stored tail, -log10 probability
 
-P_MM^-1 comes from the sweep operator (Goodnight 1979, in its symmetric form), so no mask needs a
-factorisation of its own. Missing values enter later predictions as z_t + d; how uncertain they are
-is carried in `u` and widens v_k. Whitening once, before the EWMAs, leaves one matrix product a
-sample.
+Where values are missing, w is what the others let expect of it: with V the covariance of residuals,
+widened by what is uncertain about lags that were missing themselves, and S the valid channels,
+
+    w = L' V_SS^-1 e_S,   L = W^-1,   covariance of w = L' V_SS^-1 L = I
+
+so v_k and n_k grow by tr I and (tr I)^2 / tr I^2 instead of c: the score keeps its meaning under any
+mask. Missing values enter later predictions as their conditional mean. V is swept on S (Goodnight
+1979, symmetric form), so no mask needs a factorisation of its own.
 
 An ONNX `If` takes the short way where the caller says that every row is complete and settled.
 Values at invalid positions are replaced by zero before anything else, so they cannot matter, not
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-    from models.onnx_types import Shaped
+    from models.onnx_types import Shaped, Typed
 
 OPSET: Final = 18
 IR_VERSION: Final = 9
@@ -105,9 +106,17 @@ class Nodes:
         return helper.make_graph(self.nodes, self.prefix, [], infos)
 
     def body(self, inputs: Sequence[Shaped], outputs: Sequence[Shaped]) -> GraphProto:
-        """These nodes as the body of a Loop or Scan, whose shapes ONNX Runtime wants to know."""
-        infos = [[_value(*each) for each in part] for part in (inputs, outputs)]
-        return helper.make_graph(self.nodes, self.prefix, *infos)
+        """These nodes as the body of a Scan over float32. inputs, outputs: (name, shape)."""
+        return self.loop(
+            [(name, F32, shape) for name, shape in inputs],
+            [(name, F32, shape) for name, shape in outputs],
+        )
+
+    def loop(self, inputs: Sequence[Typed], outputs: Sequence[Typed]) -> GraphProto:
+        """These nodes as the body of a Loop. inputs, outputs: (name, element type, shape)."""
+        taken = [_value(name, kind, *shape) for name, kind, shape in inputs]
+        given = [_value(name, kind, *shape) for name, kind, shape in outputs]
+        return helper.make_graph(self.nodes, self.prefix, taken, given)
 
 
 def build_graph(spec: Spec) -> bytes:
@@ -146,6 +155,7 @@ def _model(g: Nodes, spec: Spec) -> ModelProto:
         _value("scale", F32, "a", c),
         _value("present", BOOL, "a", c),
         _value("weights", F32, "a", (spec.lags + 1) * c, c),
+        _value("mixing", F32, "a", c, c),
         _value("settle", F32, "a", 1),
         _value("tail_knots", F32, "a", k, j),
         _value("tail_slopes", F32, "a", k, j),

@@ -52,9 +52,9 @@ def swept(g: Nodes, spec: Spec, *, white: str, missing: str) -> str:
     )
     chosen = body.op("Gather", missing, body.op("Reshape", j, g.ints(1)), axis=2)  # (a, n, 1)
     after = body.op("Where", body.op("Unsqueeze", chosen, g.ints(3)), swept, carried)
-    graph = body.body(
-        [(j, INT64), (go, BOOL), (carried, F32, "a", "n", c, c)],
-        [(body.op("Identity", go), BOOL), (after, F32, "a", "n", c, c)],
+    graph = body.loop(
+        [(j, INT64, ()), (go, BOOL, ()), (carried, F32, ("a", "n", c, c))],
+        [(body.op("Identity", go), BOOL, ()), (after, F32, ("a", "n", c, c))],
     )
     return g.op("Loop", g.scalar(c), "", start, body=graph)
 
@@ -62,100 +62,162 @@ def swept(g: Nodes, spec: Spec, *, white: str, missing: str) -> str:
 def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str]) -> GraphProto:
     """Any mask: one sample after another, because a filled value enters the next prediction."""
     k, c = len(spec.lambdas), spec.channels
-    white = g.op("Slice", "weights", g.ints(-c), g.ints(LAST), g.ints(1))  # (a, c, c)
-    present = g.op("Unsqueeze", "present", g.ints(1))
-    missing = g.op("And", present, g.op("Not", valid))
-    precision = swept(g, spec, white=white, missing=missing)
-    lost = g.op("Cast", missing, to=F32)
-    both = g.op("Mul", g.op("Unsqueeze", lost, g.ints(3)), g.op("Unsqueeze", lost, g.ints(2)))
-    inverse = g.op("Neg", g.op("Mul", precision, both))  # (a, n, c, c) P_MM^-1, zero elsewhere
+    row_square = g.op("ReduceSumSquare", "mixing", g.ints(2), keepdims=1)  # (a, c, 1) variances
+    sigma = g.op("Sqrt", row_square)
+    unit = g.op("Div", "mixing", sigma)  # (a, c, c) residuals of unit variance = unit @ w
+    turned = g.op("Transpose", unit, perm=[0, 2, 1])
     lagged = g.op("Slice", "weights", g.ints(0), g.ints(-c), g.ints(1))  # (a, p c, c)
-    turned = g.op("Transpose", white, perm=[0, 2, 1])
-    shared = (
-        white,
-        turned,
-        g.op("MatMul", lagged, turned),
-        g.op("ReduceSumSquare", lagged, g.ints(2), keepdims=0),
-    )
-    body = _sample(g.child("t"), spec, shared)
+    reach = g.op("MatMul", lagged, turned)  # (a, p c, c) what an error of a lag does to residuals
+    row = {
+        "unit": unit,
+        "turned": turned,
+        "reach": reach,
+        "reach_turned": g.op("Transpose", reach, perm=[0, 2, 1]),
+        "covariance": g.op("MatMul", unit, turned),
+        "sigma": g.op("Squeeze", sigma, g.ints(2)),
+        "present": g.op("Cast", "present", to=F32),
+    }
+    body = _sample(g.child("t"), spec, row)
     sums = g.ops("Split", state[2], g.ints(k, k, k, 1, 1), outputs=5, axis=1)
     start = [state[0], state[3], g.op("Reshape", state[1], g.ints(0, k, c)), *sums]
-    scanned = [z, g.op("Cast", valid, to=F32), inverse]
     out = g.ops(
         "Scan",
         *start,
-        *scanned,
+        z,
+        g.op("Cast", valid, to=F32),
         outputs=11,
         body=body,
-        num_scan_inputs=3,
-        scan_input_axes=[1, 1, 1],
+        num_scan_inputs=2,
+        scan_input_axes=[1, 1],
         scan_output_axes=[1, 1, 1],
     )
     m_out = g.op("Reshape", out[2], g.ints(0, k * c))
-    state_out = g.op("Concat", out[0], m_out, *out[3:8], out[1], axis=1)
     told = [
         g.op("Reshape", out[8], g.ints(-1, k * c)),
         g.op("Reshape", out[9], g.ints(-1, 3 * k)),
         g.op("Cast", g.op("Reshape", out[10], g.ints(-1)), to=BOOL),
-        state_out,
+        g.op("Concat", out[0], m_out, *out[3:8], out[1], axis=1),
     ]
     return g.graph(list(zip(told, (F32, F32, BOOL, F32), strict=True)))
 
 
-def _sample(g: Nodes, spec: Spec, shared: tuple[str, str, str, str]) -> GraphProto:
-    """One sample of the masked way; `shared` are what depends on the row alone."""
-    white, turned, reach, power = shared
+def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:
+    """One sample of the masked way; `row` is what depends on the row alone."""
     p, c, k = spec.lags, spec.channels, len(spec.lambdas)
     names = [g.prefix + each for each in ("lags", "u", "m", "v", "n", "q", "run", "full")]
     lags, u, m, v, n, q, run, full = names
-    z, seen, inverse = g.prefix + "z", g.prefix + "seen", g.prefix + "inverse"
+    z, seen = g.prefix + "z", g.prefix + "seen"
+    gone = g.op("Sub", row["present"], seen)  # (a, c)
     window = g.op("Unsqueeze", g.op("Concat", lags, z, axis=1), g.ints(1))
     rough = g.op("MatMul", window, "weights")  # (a, 1, c) W (z - prediction), missing z as 0
-    pull = g.op("MatMul", rough, turned)  # (a, 1, c)
-    fill = g.op("Neg", g.op("MatMul", pull, inverse))  # (a, 1, c) missing values, 0 elsewhere
-    w = g.op("Add", rough, g.op("MatMul", fill, white))
-    bounded = g.op("Clip", g.op("Squeeze", fill, g.ints(1)), g.floats(-Z_MAX), g.floats(Z_MAX))
-    filled = g.op("Add", z, bounded)
-    blur = g.op("MatMul", reach, inverse)  # (a, p c, c) what an error of a lag does to the fill
-    hidden = g.op("ReduceSum", g.op("Mul", blur, reach), g.ints(2), keepdims=0)
-    extra = g.op("ReduceSum", g.op("Mul", u, g.op("Relu", g.op("Sub", power, hidden))), g.ints(1))
-    own = g.op("ReduceSum", g.op("Mul", inverse, g.floats(np.eye(c)[None])), g.ints(2), keepdims=0)
-    spread = g.op("MatMul", g.op("Unsqueeze", u, g.ints(1)), g.op("Mul", blur, blur))
-    doubt = g.op("Min", g.op("Add", own, g.op("Squeeze", spread, g.ints(1))), g.floats(U_MAX))
-    some = g.op("Greater", g.op("ReduceMax", seen, g.ints(1)), g.floats(0.0))  # (a, 1)
-    live = g.op("Cast", some, to=F32)
+    found = _expected(g, spec, row, rough=rough, u=u, seen=seen, gone=gone)
+    count = g.op("ReduceSum", seen, g.ints(1))  # (a, 1)
+    width = g.op("ReduceSum", row["present"], g.ints(1))
+    whole = g.op("Equal", count, width)
+    certain = g.op("And", whole, g.op("GreaterOrEqual", full, g.floats(p)))  # (a, 1)
+    # Nothing missing, nothing uncertain: the very numbers of the short way.
+    w = g.op("Where", g.op("Unsqueeze", certain, g.ints(2)), rough, found["w"])
+    mean = g.op("Where", certain, width, found["mean"])
+    freedom = g.op("Where", certain, width, found["freedom"])
+    live = g.op("Cast", g.op("Greater", count, g.floats(0.0)), to=F32)
     run_out = g.op("Mul", g.op("Add", run, g.floats(1.0)), live)
     ready = g.op("Greater", run_out, g.op("Add", "settle", g.floats(p)))  # (a, 1)
-    count = g.op("ReduceSum", seen, g.ints(1))  # (a, 1)
-    width = g.op("ReduceSum", g.op("Cast", "present", to=F32), g.ints(1))
-    whole = g.op("Cast", g.op("Equal", count, width), to=F32)
-    full_out = g.op("Mul", g.op("Min", g.op("Add", full, g.floats(1.0)), g.floats(p)), whole)
-    lags_out = g.op("Mul", _shifted(g, spec, lags, filled), live)
-    u_out = g.op("Mul", _shifted(g, spec, u, doubt), live)
+    full_out = g.op("Min", g.op("Add", full, g.floats(1.0)), g.floats(p))
+    full_out = g.op("Mul", full_out, g.op("Cast", whole, to=F32))
+    lags_out = g.op("Mul", _shifted(g, spec, lags, g.op("Add", z, found["fill"])), live)
+    u_out = g.op("Mul", _shifted(g, spec, u, found["doubt"]), live)
     lam = np.array(spec.lambdas, np.float32)
     rate, keep = g.floats(lam[None]), g.floats((1 - lam)[None])  # (1, K)
-    rate2, keep2 = g.op("Mul", rate, rate), g.op("Mul", keep, keep)
-    moved = g.op(
-        "Add",
-        g.op("Mul", m, g.op("Unsqueeze", keep, g.ints(2))),
-        g.op("Mul", w, g.op("Unsqueeze", rate, g.ints(2))),
-    )
+    rate2, keep2 = g.floats(lam[None] ** 2), g.floats((1 - lam)[None] ** 2)
+    old = g.op("Mul", m, g.op("Unsqueeze", keep, g.ints(2)))
+    moved = g.op("Add", old, g.op("Mul", w, g.op("Unsqueeze", rate, g.ints(2))))
     m_out = g.op("Where", g.op("Unsqueeze", ready, g.ints(2)), moved, m)
-    gains = (g.op("Add", count, extra), count, g.floats(1.0))
     sums = [
-        g.op("Where", ready, g.op("Add", g.op("Mul", old, keep2), g.op("Mul", gain, rate2)), old)
-        for old, gain in zip((v, n, q), gains, strict=True)
+        g.op("Where", ready, g.op("Add", g.op("Mul", was, keep2), g.op("Mul", gain, rate2)), was)
+        for was, gain in ((v, mean), (n, freedom), (q, g.floats(1.0)))
     ]
     carried = [lags_out, u_out, m_out, *sums, run_out, full_out]
     told = [g.op("Identity", m_out), g.op("Concat", *sums, axis=1), g.op("Cast", ready, to=F32)]
-    shapes: list[tuple[int, ...]] = [(p * c,), (p * c,), (k, c), (k,), (k,), (k,), (1,), (1,)]
-    seen_shapes: list[tuple[int, ...]] = [(c,), (c,), (c, c)]
-    told_shapes: list[tuple[int, ...]] = [(k, c), (3 * k,), (1,)]
-    inputs = zip((*names, z, seen, inverse), (*shapes, *seen_shapes), strict=True)
-    outputs = zip((*carried, *told), (*shapes, *told_shapes), strict=True)
+    small = [("a", k), ("a", k), ("a", k), ("a", 1), ("a", 1)]
+    shapes = [("a", p * c), ("a", p * c), ("a", k, c), *small]
     return g.body(
-        [(each, F32, "a", *shape) for each, shape in inputs],
-        [(each, F32, "a", *shape) for each, shape in outputs],
+        [*zip(names, shapes, strict=True), (z, ("a", c)), (seen, ("a", c))],
+        [
+            *zip(carried, shapes, strict=True),
+            *zip(told, [("a", k, c), ("a", 3 * k), ("a", 1)], strict=True),
+        ],
+    )
+
+
+def _expected(
+    g: Nodes, spec: Spec, row: dict[str, str], *, rough: str, u: str, seen: str, gone: str
+) -> dict[str, str]:
+    """What the seen channels say: the expected white noise w with its mean square and freedom, fills.
+
+    The covariance of residuals, widened by what the lags' uncertainty adds, is swept on the seen
+    channels: -V_SS^-1 in their block, the regression of the missing beside it, what is left to be
+    uncertain of the missing in theirs.
+    """
+    wide = g.op("Mul", row["reach"], g.op("Unsqueeze", u, g.ints(2)))
+    v = g.op("Add", row["covariance"], g.op("MatMul", row["reach_turned"], wide))  # (a, c, c)
+    swept = _swept_on(g, spec, v, seen)
+    tall, flat = g.op("Unsqueeze", seen, g.ints(2)), g.op("Unsqueeze", seen, g.ints(1))
+    e = g.op("MatMul", rough, row["turned"])  # (a, 1, c) residuals of unit variance, missing z as 0
+    known = g.op("Transpose", g.op("Mul", e, flat), perm=[0, 2, 1])  # (a, c, 1)
+    said = g.op("MatMul", swept, known)  # (a, c, 1) -V_SS^-1 e_S, and below the missing residuals
+    weight = g.op("Transpose", g.op("Mul", g.op("Neg", said), tall), perm=[0, 2, 1])
+    w = g.op("MatMul", weight, row["unit"])  # (a, 1, c)
+    inside = g.op("Mul", g.op("Mul", g.op("Neg", swept), tall), flat)
+    info = g.op("MatMul", g.op("MatMul", row["turned"], inside), row["unit"])  # covariance of w
+    eye = g.floats(np.eye(spec.channels))
+    mean = g.op("ReduceSum", g.op("Mul", info, eye), g.ints(1, 2), keepdims=0)
+    mean = g.op("Unsqueeze", mean, g.ints(1))  # (a, 1)
+    power = g.op("ReduceSumSquare", info, g.ints(1, 2), keepdims=0)
+    freedom = g.op("Div", g.op("Mul", mean, mean), g.op("Unsqueeze", power, g.ints(1)))
+    surplus = g.op("Sub", g.op("Squeeze", said, g.ints(2)), g.op("Squeeze", e, g.ints(1)))
+    fill = g.op("Clip", g.op("Mul", surplus, row["sigma"]), g.floats(-Z_MAX), g.floats(Z_MAX))
+    left = g.op("ReduceSum", g.op("Mul", swept, eye), g.ints(2), keepdims=0)  # (a, c)
+    variance = g.op("Mul", left, g.op("Mul", row["sigma"], row["sigma"]))
+    doubt = g.op("Mul", g.op("Min", variance, g.floats(U_MAX)), gone)
+    fill = g.op("Mul", fill, gone)
+    return {"w": w, "mean": mean, "freedom": freedom, "fill": fill, "doubt": doubt}
+
+
+def _swept_on(g: Nodes, spec: Spec, matrix: str, chosen: str) -> str:
+    """Symmetric matrices (a, c, c) swept on the chosen channels (a, c) float, one after another.
+
+    The pivot d becomes -1/d, its row and column are divided by d, from the rest their product is
+    taken. Few operations: each costs more than its arithmetic.
+    """
+    c = spec.channels
+    eye = np.eye(c, dtype=np.float32)
+    outside = (1 - eye)[:, :, None] * (1 - eye)[:, None, :]  # all but a pivot's row and column
+    body = g.child("v")
+    x, unit, rest, take = (body.prefix + each for each in ("x", "unit", "rest", "take"))
+    tall, flat = body.op("Unsqueeze", unit, g.ints(1)), body.op("Unsqueeze", unit, g.ints(0))
+    column = body.op("MatMul", x, tall)  # (a, c, 1)
+    line = body.op("MatMul", flat, x)  # (a, 1, c)
+    pivot = body.op("MatMul", flat, column)  # (a, 1, 1)
+    ratio = body.op("Div", column, pivot)
+    half = body.op("Add", body.op("Div", g.floats(0.5), pivot), g.floats(1.0))
+    edge = body.op("Sub", ratio, body.op("Mul", half, tall))  # ratio, but -0.5 / d at the pivot
+    cross = body.op("MatMul", edge, flat)
+    cross = body.op("Add", cross, body.op("Transpose", cross, perm=[0, 2, 1]))
+    inner = body.op("Mul", body.op("Sub", x, body.op("Mul", ratio, line)), rest)
+    wanted = body.op("Unsqueeze", body.op("Greater", take, g.floats(0.0)), g.ints(1, 2))
+    after = body.op("Where", wanted, body.op("Add", inner, cross), x)
+    graph = body.body(
+        [(x, ("a", c, c)), (unit, (c,)), (rest, (c, c)), (take, ("a",))], [(after, ("a", c, c))]
+    )
+    return g.op(
+        "Scan",
+        matrix,
+        g.floats(eye),
+        g.floats(outside),
+        chosen,
+        body=graph,
+        num_scan_inputs=3,
+        scan_input_axes=[0, 0, 1],
     )
 
 

@@ -9,4 +9,6 @@ INT64: Final = 7
 BOOL: Final = 9
 LAST: Final = 2**31 - 1  # the end of an axis, for Slice
 
-Shaped = tuple[str, int, *tuple[int | str, ...]]  # name, element type, shape
+Shape = tuple[int | str, ...]
+Shaped = tuple[str, Shape]  # name and shape of a float32 value
+Typed = tuple[str, int, Shape]  # name, element type, shape

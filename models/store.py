@@ -70,7 +70,7 @@ def files(bundle: Bundle) -> dict[str, bytes]:
         parent=bundle.parent,
         created_at_ns=bundle.created_at_ns,
     )
-    arrays = {**bundle.parameters, "moments": bundle.moments, "wanders": bundle.wanders}
+    arrays = _all_arrays(bundle)
     contents = {
         "bundle.json": msgspec.json.format(_encode(description), indent=1),
         "model.onnx": bundle.graph,
@@ -84,6 +84,12 @@ def files(bundle: Bundle) -> dict[str, bytes]:
     }
     contents["manifest.json"] = msgspec.json.format(_encode(manifest), indent=1)
     return contents
+
+
+def _all_arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """What parameters.npz holds: inputs of the graph, and what masked rows are made of."""
+    kept = {"moments": bundle.moments, "wanders": bundle.wanders, "learned": bundle.learned}
+    return {**bundle.parameters, **kept}
 
 
 def save(bundle: Bundle, path: Path) -> Path:
@@ -137,6 +143,7 @@ def load(path: Path) -> Bundle:
         parameters={name: arrays[name] for name in PARAMETERS if name in arrays},
         moments=arrays.get("moments", np.empty(0)),
         wanders=arrays.get("wanders", np.empty(0, np.bool_)),
+        learned=arrays.get("learned", np.empty(0)),
         assets=description.assets,
         alerts_per_day=description.alerts_per_day,
         parent=description.parent,
@@ -157,13 +164,15 @@ def _check_shapes(bundle: Bundle, path: Path) -> None:
         "scale": ((rows, c), "float32"),
         "present": ((rows, c), "bool"),
         "weights": ((rows, wide, c), "float32"),
+        "mixing": ((rows, c, c), "float32"),
         "settle": ((rows, 1), "float32"),
         "tail_knots": ((rows, k, spec.knots), "float32"),
         "tail_slopes": ((rows, k, spec.knots), "float32"),
         "moments": ((rows, wide, wide), "float64"),
         "wanders": ((rows, c), "bool"),
+        "learned": ((rows,), "float64"),
     }
-    found = {**bundle.parameters, "moments": bundle.moments, "wanders": bundle.wanders}
+    found = _all_arrays(bundle)
     for name, (shape, dtype) in expected.items():
         array = found.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 FIT_Z_MAX: Final = 6.0  # outliers in training data count for no more than this
-RIDGE: Final = 0.005  # of the variance of a normalised channel; larger ones lost faults in trials
+RIDGE_ROWS: Final = 2.0  # ridge is this over the rows learned from, within these bounds: of the
+RIDGE: Final = (1e-4, 0.005)  # variance of a normalised channel; larger ones lost faults in trials
 RESIDUAL_SIGMA_MIN: Final = 0.02  # no channel is predicted better than to 2 % of its own spread
-SHRINK: Final = 0.02  # of residual correlations towards none: keeps the precision well conditioned
+SHRINK_ROWS: Final = 8.0  # likewise for residual correlations towards none, so that the precision
+SHRINK: Final = (1e-3, 0.02)  # of few rows does not claim what it cannot know
 WANDER_BLOCKS: Final = 8
 WANDER_RATIO: Final = 1.0  # variance between block means over variance within blocks
 WANDER_WEIGHT: Final = 1e3  # of the random-walk constraint against moments of about one
@@ -93,10 +95,12 @@ def lag_moments(z: F64, lags: int) -> F64:
     return np.asarray(total / np.maximum(count, 1.0))
 
 
-def solve(moments: F64, wandering: Mask, present: Mask, *, lags: int) -> tuple[F64, F64]:
+def solve(
+    moments: F64, wandering: Mask, present: Mask, *, lags: int, rows: float
+) -> tuple[F64, F64]:
     """Coefficients (c, p c), oldest lag first, and residual covariance (c, c).
 
-    moments: ((p+1) c, (p+1) c)   wandering, present: (c,)
+    moments: ((p+1) c, (p+1) c) learned from `rows` rows   wandering, present: (c,)
     Channels not present are decoupled: no coefficients, unit variance.
     """
     c = len(present)
@@ -110,7 +114,7 @@ def solve(moments: F64, wandering: Mask, present: Mask, *, lags: int) -> tuple[F
     past, cross, now = part[:-k, :-k], part[-k:, :-k], part[-k:, -k:]
     walk = np.diag(WANDER_WEIGHT * wandering[keep].astype(np.float64))
     summed = np.tile(np.eye(k), (lags, 1))  # (p k, k)
-    left = past + RIDGE * np.eye(lags * k) + summed @ walk @ summed.T
+    left = past + float(np.clip(RIDGE_ROWS / rows, *RIDGE)) * np.eye(lags * k) + summed @ walk @ summed.T
     right = cross.T + summed @ walk
     a = np.linalg.solve(left, right).T  # (k, p k)
     residual = now - a @ cross.T - cross @ a.T + a @ past @ a.T
@@ -128,24 +132,30 @@ def _definite(matrix: F64) -> F64:
     return np.asarray((vectors * np.maximum(values, 1e-9)) @ vectors.T)
 
 
-def whitening(covariance: F64) -> F64:
-    """W (c, c) with W covariance W' = 1, after flooring spreads and shrinking correlations."""
+def whitening(covariance: F64, *, rows: float) -> F64:
+    """W (c, c) with W covariance W' = 1, after flooring spreads and shrinking correlations.
+
+    covariance: (c, c) learned from `rows` rows
+    """
     sigma = np.sqrt(np.diag(covariance))
     safe = np.maximum(sigma, 1e-12)
-    correlation = (1.0 - SHRINK) * covariance / np.outer(safe, safe)
+    correlation = (1.0 - np.clip(SHRINK_ROWS / rows, *SHRINK)) * covariance / np.outer(safe, safe)
     np.fill_diagonal(correlation, 1.0)
     spread = np.maximum(sigma, RESIDUAL_SIGMA_MIN)
     return np.asarray(np.linalg.inv(np.linalg.cholesky(correlation)) / spread)
 
 
-def graph_weights(moments: F64, wandering: Mask, present: Mask, *, lags: int) -> F64:
-    """Weights ((p+1) c, c) of the graph: the whitened residual of a window, oldest lag first.
+def graph_weights(
+    moments: F64, wandering: Mask, present: Mask, *, lags: int, rows: float
+) -> tuple[F64, F64]:
+    """Weights ((p+1) c, c) of the graph, and mixing (c, c), their way back.
 
-    moments: ((p+1) c, (p+1) c)   wandering, present: (c,)
+    moments: ((p+1) c, (p+1) c) learned from `rows` rows   wandering, present: (c,)
+    A window, oldest lag first, times weights is the whitened residual w; mixing @ w is the residual.
     """
-    coefficients, covariance = solve(moments, wandering, present, lags=lags)
-    white = whitening(covariance)
-    return np.vstack([-(white @ coefficients).T, white.T])
+    coefficients, covariance = solve(moments, wandering, present, lags=lags, rows=rows)
+    white = whitening(covariance, rows=rows)
+    return np.vstack([-(white @ coefficients).T, white.T]), np.asarray(np.linalg.inv(white))
 
 
 def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray[Any]]:
@@ -156,10 +166,15 @@ def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray
     normal deviates that already count the channels left.
     """
     present = bundle.parameters["present"][row] & keep
-    weights = graph_weights(
-        bundle.moments[row], bundle.wanders[row], present, lags=bundle.spec.lags
+    weights, mixing = graph_weights(
+        bundle.moments[row],
+        bundle.wanders[row],
+        present,
+        lags=bundle.spec.lags,
+        rows=float(bundle.learned[row]),
     )
     derived = {name: value[row : row + 1].copy() for name, value in bundle.parameters.items()}
     derived["present"] = present[None]
     derived["weights"] = weights.astype(np.float32)[None]
+    derived["mixing"] = mixing.astype(np.float32)[None]
     return derived

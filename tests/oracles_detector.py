@@ -64,47 +64,48 @@ class OracleRow:
             self.reset()
             return np.nan, np.zeros(c)
         self.run += 1
-        e, fill, own, extra = self._residual(x, seen)
+        noise, information, fill, own = self._expected(x, seen)
         self.past = [fill, *self.past[:-1]]
         self.doubt = [own, *self.doubt[:-1]]
         if self.run <= self.spec.lags + self.settle:
             return np.nan, np.zeros(c)
+        mean = float(np.trace(self.precision @ information))
+        freedom = mean**2 / float(np.trace(self.precision @ information @ self.precision @ information))
         surprise = np.empty(len(self.spec.lambdas))
         for k, rate in enumerate(self.spec.lambdas):
-            self.m[k] = (1 - rate) * self.m[k] + rate * e
-            self.v[k] = (1 - rate) ** 2 * self.v[k] + rate**2 * (seen.sum() + extra)
-            self.n[k] = (1 - rate) ** 2 * self.n[k] + rate**2 * seen.sum()
+            self.m[k] = (1 - rate) * self.m[k] + rate * noise
+            self.v[k] = (1 - rate) ** 2 * self.v[k] + rate**2 * mean
+            self.n[k] = (1 - rate) ** 2 * self.n[k] + rate**2 * freedom
             self.q[k] = (1 - rate) ** 2 * self.q[k] + rate**2
             distance = self.m[k] @ self.precision @ self.m[k]
-            surprise[k] = self._table(k, wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k]))
+            deviate = wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k])
+            surprise[k] = self._table(k, deviate)
         score = max(0.0, float(surprise.max()) - np.log10(len(surprise)))
         return score, self._shares(self.m[int(surprise.argmax())], seen)
 
-    def _residual(self, x: F64, seen: NDArray[np.bool_]) -> tuple[F64, F64, F64, float]:
-        """Residual with its conditional mean, the sample as filled, how uncertain the fill is, and how much
-        the lags' uncertainty adds to E e'Pe."""
+    def _expected(self, x: F64, seen: NDArray[np.bool_]) -> tuple[F64, F64, F64, F64]:
+        """Expected innovation (c,), its covariance (c, c), the sample as filled (c,), the fill's variance (c,).
+
+        The innovation has covariance S; the residual is it plus what the lags' errors add, covariance V.
+        """
         z = np.zeros(self.spec.channels)
         z[seen] = np.clip((x[seen] - self.center[seen]) * self.scale[seen], -Z_MAX, Z_MAX)
         expected = sum(a @ old for a, old in zip(self.lags, self.past, strict=True))
-        gone = self.present & ~seen
         covariance = np.linalg.inv(self.precision)
-        inside = np.linalg.inv(covariance[np.ix_(seen, seen)])
-        regress = covariance[np.ix_(gone, seen)] @ inside
-        e = np.zeros_like(z)
-        e[seen] = z[seen] - expected[seen]
-        e[gone] = regress @ e[seen]
-        fill = z.copy()
-        fill[gone] = np.clip(expected[gone] + e[gone], -Z_MAX, Z_MAX)
-        own = np.zeros_like(z)
-        rest = covariance[np.ix_(gone, gone)] - regress @ covariance[np.ix_(seen, gone)]
-        own[gone] = np.diag(rest)
-        extra = 0.0
+        wide = covariance.copy()
         for a, doubt in zip(self.lags, self.doubt, strict=True):
-            for j in range(len(z)):
-                extra += doubt[j] * float(a[seen, j] @ inside @ a[seen, j])
-                error = a[gone, j] - regress @ a[seen, j]
-                own[gone] += doubt[j] * error**2
-        return e, fill, np.minimum(own, U_MAX), extra
+            wide += a @ np.diag(doubt) @ a.T
+        gone = self.present & ~seen
+        inside = np.linalg.inv(wide[np.ix_(seen, seen)])
+        e = z[seen] - expected[seen]
+        noise = covariance[:, seen] @ inside @ e
+        information = covariance[:, seen] @ inside @ covariance[seen]
+        fill, own = z.copy(), np.zeros_like(z)
+        guess = expected[gone] + wide[np.ix_(gone, seen)] @ inside @ e
+        fill[gone] = np.clip(guess, -Z_MAX, Z_MAX)
+        rest = wide[np.ix_(gone, gone)] - wide[np.ix_(gone, seen)] @ inside @ wide[np.ix_(seen, gone)]
+        own[gone] = np.minimum(np.diag(rest), U_MAX)
+        return noise, information, fill, own
 
     def _table(self, k: int, deviation: float) -> float:
         return float((self.slopes[k] * np.maximum(deviation - self.knots[k], 0.0)).sum())

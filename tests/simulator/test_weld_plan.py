@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from kb.records import WorkKind
 from simulator.cells.weld_plan import Plan, Profile, plan
 from simulator.faults import FaultKind, PlannedFault
-from simulator.jobs import PlannedJob
+
+if TYPE_CHECKING:
+    from simulator.jobs import PlannedJob
 
 SHIFT_S = 8 * 3600
 SEEDS = range(60)
+
+
+class Span(NamedTuple):
+    """What faults and jobs have in common."""
+
+    begin_s: int
+    end_s: int
+    robot: int
+    size: float
+
+
+def _spans(found: Plan) -> list[Span]:
+    jobs = [Span(job.begin_s, job.end_s, job.robot, job.size) for job in found.jobs]
+    faults = [Span(f.begin_s, f.end_s, f.robot, f.size) for f in found.faults]
+    return sorted(jobs + faults)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +81,9 @@ def test_over_seeds_everything_occurs(plans: dict[int, Plan]) -> None:
     assert any(fault.marks[0].zero for fault in faults)
     cancelled = [job for found in plans.values() for job in found.jobs if job.cancelled_by]
     assert {job.cancelled_by for job in cancelled} == {"order", "person"}
-    hidden_by = {_job_over(found, f).witness for found in plans.values() for f in _of(found, "during_job")}
+    hidden_by = {
+        _job_over(found, f).witness for found in plans.values() for f in _of(found, "during_job")
+    }
     assert hidden_by >= {"plant", "person", "order"}
 
 
@@ -113,26 +134,22 @@ def test_neighbour_and_cancelled_faults_stand_where_a_careless_rule_would_hide_t
 
 
 def test_times_leave_room_between_and_at_the_ends(plans: dict[int, Plan]) -> None:
-    """A quarter of an hour between two situations of a robot; nothing in the last twenty minutes."""
+    """A quarter of an hour between two situations of a robot, twenty minutes at the end."""
     for found in plans.values():
         for robot in range(1, 5):
-            spans = sorted(
-                (item.begin_s, item.end_s)
-                for item in (*found.jobs, *found.faults)
-                if item.robot == robot
-            )
+            spans = [span[:2] for span in _spans(found) if span.robot == robot]
             merged = [spans[0]]
             for begin, end in spans[1:]:
                 if begin < merged[-1][1]:  # a fault with its own job
                     merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
                 else:
                     merged.append((begin, end))
-            gaps = [b[0] - a[1] for a, b in zip(merged, merged[1:], strict=False)]
+            gaps = [b[0] - a[1] for a, b in pairwise(merged)]
             assert min(gaps, default=900) >= 15 * 60 - 1
             assert merged[0][0] >= 20 * 60
             faults = sorted((f.begin_s, f.end_s) for f in found.faults if f.robot == robot)
-            assert all(a[1] < b[0] for a, b in zip(faults, faults[1:], strict=False))
-        assert max(item.end_s for item in (*found.jobs, *found.faults)) <= SHIFT_S - 20 * 60
+            assert all(a[1] < b[0] for a, b in pairwise(faults))
+        assert max(span.end_s for span in _spans(found)) <= SHIFT_S - 20 * 60
         for fault in found.faults:
             assert 6 * 60 <= fault.end_s - fault.begin_s <= 131 * 60
         for job in found.jobs:
@@ -166,7 +183,9 @@ def test_every_seed_has_two_nearly_identical_marks(plans: dict[int, Plan]) -> No
         assert job.witness in ("plant", "person")
         assert job.work.kind is WorkKind.CALIBRATION
         assert job.robot != fault.robot
-        assert [(m.channel, m.shape) for m in job.marks] == [(m.channel, m.shape) for m in fault.marks]
+        assert [(m.channel, m.shape) for m in job.marks] == [
+            (m.channel, m.shape) for m in fault.marks
+        ]
         assert fault.marks[0].size == pytest.approx(job.marks[0].size, rel=0.05)
         neighbours += fault.situation == "neighbour"
     assert 10 < neighbours < 50
@@ -199,14 +218,14 @@ def test_nights_have_no_work_and_later_shifts_leave_earlier_ones() -> None:
     shift = plan(5, robots=4, n=SHIFT_S)
     assert set(shift.faults) <= set(day.faults)
     assert len(day.faults) == 12
-    assert max(item.end_s for item in (*day.jobs, *day.faults)) < 2 * SHIFT_S
+    assert max(span.end_s for span in _spans(day)) < 2 * SHIFT_S
 
 
 def test_a_short_cell_keeps_whole_situations_only() -> None:
     """What does not end twenty minutes before the end is left out with all that belongs to it."""
     for seed in range(10):
         found = plan(seed, robots=4, n=3 * 3600)
-        assert all(item.end_s <= 3 * 3600 - 1200 for item in (*found.jobs, *found.faults))
+        assert all(span.end_s <= 3 * 3600 - 1200 for span in _spans(found))
         for fault in _of(found, "during_job"):
             _job_over(found, fault)
 
@@ -214,5 +233,5 @@ def test_a_short_cell_keeps_whole_situations_only() -> None:
 def test_a_profile_bounds_the_sizes() -> None:
     """Smallest and largest mark can be chosen."""
     found = plan(1, robots=4, n=SHIFT_S, profile=Profile(size_sigma_min=3.0, size_sigma_max=4.0))
-    sizes = [item.size for item in (*found.faults, *found.jobs) if item.size]
+    sizes = [span.size for span in _spans(found) if span.size]
     assert all(2.9 <= size <= 4.13 for size in sizes)

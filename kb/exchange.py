@@ -1,0 +1,60 @@
+"""Put a finished directory in its place in one step."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_UNSUPPORTED: Final = (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP)
+
+
+def replace_directory(made: Path, out: Path) -> None:
+    """Rename `made` to `out`, on the same file system; what stood at `out` is at `made` afterwards.
+
+    A reader finds the old or the new directory at every moment; on file systems that cannot
+    exchange two names, `out` is absent for an instant. Raises OSError.
+    """
+    assert made.parent.resolve() == out.parent.resolve()
+    made.chmod(0o755)  # temporary directories are for their owner only
+    _sync(made)
+    if not out.exists():
+        made.rename(out)
+    elif not _exchanged(made, out):
+        aside = out.with_name(f"{made.name}.old")
+        out.rename(aside)
+        made.rename(out)
+        aside.rename(made)
+    _sync(out.parent)
+
+
+def _exchanged(a: Path, b: Path) -> bool:
+    """Whether the two names were swapped; False where the system cannot."""
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    done = renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE)
+    if done == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(b))
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in a directory last."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

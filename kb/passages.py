@@ -1,0 +1,223 @@
+"""Documents into what a snapshot stores: passages with ids, and the proposals and scope rows they hold."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final, assert_never
+
+import msgspec
+
+from kb import chunk, proposals
+from kb.cite import chunk_id_of, cite
+from kb.documents import ROW_FORMS, Document, Form
+from kb.front_matter import ASSET_ID, SourceError
+from kb.manifest import Quarantined
+from kb.scope import scope_row
+from kb.shopfloor import asset_words, assets_in
+from kb.times import iso_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from kb.chunk import Span
+    from kb.records import Proposal, ScopeRow
+    from kb.rows import Row
+
+DESCRIPTION: Final = ("description", "instrument", "kind", "asset")
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """One citable passage. `assets` None is site-wide, empty is of no known asset."""
+
+    chunk_id: int
+    section: str
+    start: int
+    end: int
+    embedded: str  # what the search sees: breadcrumb and words; "" keeps it out of the search
+    assets: tuple[str, ...] | None
+    known_from_ns: int
+
+
+class Extract(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one document gives."""
+
+    document: Document
+    passages: tuple[Passage, ...]
+    proposals: tuple[Proposal, ...] = ()
+    scope_rows: tuple[ScopeRow, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids that the whole folder knows: needed to read a log line."""
+
+    assets: dict[str, str]  # by how a line may write them
+    instruments: dict[str, tuple[str, ...]]  # asset -> its instruments
+
+
+def site_of(documents: Iterable[Document]) -> Site:
+    """Assets and instruments that front matter, orders, schedules and scope tables name."""
+    assets: set[str] = set()
+    instruments: defaultdict[str, set[str]] = defaultdict(set)
+    for document in documents:
+        assets.update(document.assets or ())
+        for row in document.rows:
+            asset = row.cells.get("asset", "")
+            if ASSET_ID.fullmatch(asset):
+                assets.add(asset)
+                if document.form is Form.SCOPE and row.cells["instrument"]:
+                    instruments[asset].add(row.cells["instrument"])
+    return Site(
+        assets=asset_words(assets),
+        instruments={asset: tuple(sorted(names)) for asset, names in instruments.items()},
+    )
+
+
+def extract(document: Document, site: Site, *, known_ns: Callable[[int], int]) -> Extract:
+    """Passages, proposals and scope rows of a document.
+
+    `known_ns` tells when a row without a time counts as recorded, by the id of its passage.
+    """
+    if document.form in ROW_FORMS:
+        return _of_rows(document, site, known_ns)
+    ids = _Ids(document)
+    passages = tuple(
+        Passage(
+            chunk_id=ids.next(span.section, span.start, span.end),
+            section=span.section,
+            start=span.start,
+            end=span.end,
+            embedded=_with_breadcrumb(document, span),
+            assets=document.assets,
+            known_from_ns=document.known_from_ns,
+        )
+        for span in _spans(document)
+    )
+    return Extract(document=document, passages=passages)
+
+
+def _spans(document: Document) -> list[Span]:
+    if document.form is Form.MARKDOWN:
+        return chunk.markdown(document.text, document.body_start)
+    return (chunk.restructured if document.form is Form.RST else chunk.plain)(document.text)
+
+
+def _with_breadcrumb(document: Document, span: Span) -> str:
+    headings = [document.title, *span.section.split(" > ")]
+    crumbs = dict.fromkeys(h for h in headings if h)  # the title is often the first heading
+    return f"{' > '.join(crumbs)}\n{span.said}"
+
+
+class _Ids:
+    """Ids of a document's passages, in order."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def next(self, section: str, start: int, end: int) -> int:
+        text = self._document.text[start:end]
+        occurrence = self._seen[section, text]
+        self._seen[section, text] += 1
+        return chunk_id_of(
+            doc_id=self._document.doc_id,
+            revision=self._document.revision,
+            section=section,
+            text=text,
+            occurrence=occurrence,
+        )
+
+
+# --- rows ---
+
+
+def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> Extract:
+    ids = _Ids(document)
+    passages: list[Passage] = []
+    proposed: list[Proposal] = []
+    scoped: list[ScopeRow] = []
+    bad: list[Quarantined] = []
+    for row in document.rows:
+        chunk_id = ids.next("", row.start, row.end)
+        try:
+            passage, more, scope = _of_row(document, row, chunk_id, site, known_ns)
+        except SourceError as error:
+            bad.append(Quarantined(path=document.path, line=error.line, cause=error.cause))
+            continue
+        passages.append(passage)
+        proposed += more
+        scoped += scope
+    return Extract(
+        document=document,
+        passages=tuple(passages),
+        proposals=tuple(proposed),
+        scope_rows=tuple(scoped),
+        quarantined=tuple(bad),
+    )
+
+
+def _of_row(
+    document: Document, row: Row, chunk_id: int, site: Site, known_ns: Callable[[int], int]
+) -> tuple[Passage, Sequence[Proposal], Sequence[ScopeRow]]:
+    """One row as a passage, with what it proposes and approves. Raises SourceError."""
+    citation = cite(
+        document.text,
+        row.start,
+        row.end,
+        doc_id=document.doc_id,
+        revision=document.revision,
+        chunk_id=chunk_id,
+    )
+    found: list[Proposal] = []
+    scopes: list[ScopeRow] = []
+    match document.form:
+        case Form.LOG:
+            found = proposals.log_proposals(
+                row, citation, assets=site.assets, instruments=site.instruments
+            )
+            assets, recorded = tuple(assets_in(row.said, site.assets)), row.t_ns
+            embedded = row.said
+        case Form.ORDER | Form.SCHEDULE:
+            known = _recorded(row, known_ns, chunk_id)
+            read = (
+                proposals.order_proposal
+                if document.form is Form.ORDER
+                else proposals.schedule_proposal
+            )
+            proposal = read(row, citation, known_ns=known)
+            found = [proposal] if proposal else []
+            assets, recorded = (row.cells["asset"],), known
+            embedded = f"{document.kind}: {_described(row.cells)}"
+        case Form.SCOPE:
+            scopes = [scope_row(row, citation)]
+            assets, recorded = (scopes[0].asset,), scopes[0].recorded_at_ns
+            embedded = ""  # which channels work may disturb is no advice on a fault
+        case Form.MARKDOWN | Form.RST | Form.TEXT:
+            raise AssertionError("a text has no rows")
+        case _:
+            assert_never(document.form)
+    passage = Passage(
+        chunk_id=chunk_id,
+        section="",
+        start=row.start,
+        end=row.end,
+        embedded=embedded,
+        assets=assets,
+        known_from_ns=recorded,
+    )
+    return passage, found, scopes
+
+
+def _recorded(row: Row, known_ns: Callable[[int], int], chunk_id: int) -> int:
+    text = row.cells.get("recorded_at", "")
+    if not text:
+        return known_ns(chunk_id)
+    try:
+        return iso_ns(text)
+    except ValueError as error:
+        raise SourceError(row.line, f"recorded_at: {error}") from error
+
+
+def _described(cells: Mapping[str, str]) -> str:
+    """The words of a row that say what it is about."""
+    return ", ".join(cells[name] for name in DESCRIPTION if cells.get(name))

@@ -1,0 +1,130 @@
+"""A query to hits: filter by asset, kind and time, two rankings, one fused, each passage cited."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kb import lexical, rank, store
+from kb.cite import best_start, cite
+from kb.records import Hit
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from kb.index import VectorIndex
+    from kb.records import Query
+    from kb.store import ChunkRow, DocumentRow
+
+CANDIDATES: Final = 50  # of each ranking
+LIMIT_MAX: Final = 100
+STEM_CHARS: Final = 5  # "calibration", "calibrated": alike enough to choose a sentence by
+
+
+class Catalogue:
+    """What the filters need of every passage, in memory: about 100 bytes each."""
+
+    def __init__(self, chunks: Sequence[ChunkRow], documents: Sequence[DocumentRow]) -> None:
+        self.rows = {row.chunk_id: row for row in chunks}
+        self.documents = documents
+        rows = [row for row in chunks if row.embedded_sha256]
+        self.searchable = {row.chunk_id for row in rows}
+        self._ids = np.array([row.chunk_id for row in rows], dtype=np.int64)
+        self._known_from = np.array([row.known_from_ns for row in rows], dtype=np.int64)
+        self._known_to = np.array([row.known_to_ns for row in rows], dtype=np.int64)
+        self._site_wide = np.array([row.assets is None for row in rows], dtype=np.bool_)
+        kinds = np.array([documents[row.document].kind for row in rows], dtype=np.str_)
+        self._of_kind = {str(kind): kinds == kind for kind in np.unique(kinds)}
+        of_asset: dict[str, list[int]] = {}
+        for i, row in enumerate(rows):
+            for asset in row.assets or ():
+                of_asset.setdefault(asset, []).append(i)
+        self._of_asset = {a: np.array(i, dtype=np.intp) for a, i in of_asset.items()}
+
+    def visible(self, query: Query, *, now_ns: int) -> NDArray[np.int64]:
+        """Ids of passages that a query may find: (m,) int64.
+
+        Of its exact asset or site-wide, of its kinds, recorded by `now_ns` and not yet replaced by a
+        newer revision.
+        """
+        keep = (self._known_from <= now_ns) & (now_ns < self._known_to)  # (n,)
+        if not query.all_assets:
+            near = self._site_wide.copy()  # (n,)
+            if query.asset in self._of_asset:
+                near[self._of_asset[query.asset]] = True
+            keep &= near
+        if query.kinds:
+            of_kinds = np.zeros_like(keep)
+            for kind in query.kinds:
+                if kind in self._of_kind:
+                    of_kinds |= self._of_kind[kind]
+            keep &= of_kinds
+        return self._ids[keep]
+
+
+def run(
+    query: Query,
+    vector: NDArray[np.float32] | None,
+    *,
+    now_ns: int,
+    catalogue: Catalogue,
+    index: VectorIndex,
+    connection: sqlite3.Connection,
+) -> tuple[Hit, ...]:
+    """Passages for a query, best first, at most two of a document.
+
+    vector: (d,) float32 of the query's text, None for a query of terms only. A passage that shares no word with
+    the query and is less similar than the floor is not relevant; () says that nothing is.
+    """
+    among = catalogue.visible(query, now_ns=now_ns)
+    words = lexical.words_of((*query.terms, query.text))
+    allowed = frozenset(among.tolist())
+    by_words = lexical.search(connection, words, among=allowed, count=CANDIDATES)
+    near = index.search(vector, CANDIDATES, among=among) if vector is not None else []
+    similarity = dict(near)
+    worded = frozenset(by_words)
+    by_sense = [i for i, s in near if s >= rank.SIMILARITY_MIN or i in worded]
+    ranked = rank.fuse((by_words, by_sense))
+    document_of = {i: catalogue.documents[catalogue.rows[i].document].doc_id for i, _ in ranked}
+    kept = rank.at_most_per_document(ranked, document_of, limit=min(query.limit, LIMIT_MAX))
+    texts: dict[int, str] = {}
+    hits = []
+    for chunk_id, score in kept:
+        row = catalogue.rows[chunk_id]
+        if row.document not in texts:
+            texts[row.document] = store.read_text(connection, row.document)
+        found = similarity.get(chunk_id, math.nan)
+        document = catalogue.documents[row.document]
+        hits.append(_hit(row, document, texts[row.document], words, score, found))
+    return tuple(hits)
+
+
+def _hit(
+    row: ChunkRow,
+    document: DocumentRow,
+    text: str,
+    words: Sequence[str],
+    score: float,
+    similarity: float,
+) -> Hit:
+    stems = tuple(dict.fromkeys(word[:STEM_CHARS] for word in words))
+    return Hit(
+        citation=cite(
+            text,
+            best_start(text, row.start, row.end, stems),
+            row.end,
+            doc_id=document.doc_id,
+            revision=document.revision,
+            chunk_id=row.chunk_id,
+        ),
+        title=document.title,
+        section=row.section,
+        kind=document.kind,
+        score=score,
+        similarity=similarity,
+    )

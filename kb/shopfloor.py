@@ -1,0 +1,174 @@
+"""Terse English of shift logs: which asset, which kind of work, whether it was done.
+
+A line proposes only when it plainly says that bounded work was done, begins or is planned. Doubt,
+wishes, complaints, repairs, negations and cancelled work propose nothing: a missed proposal costs a
+question, a wrong one misleads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kb.records import WorkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that one line names on one asset."""
+
+    asset: str
+    kind: WorkKind
+    instrument: str
+    stage: str  # done, begun, planned or "" where the line does not say
+    confidence: float
+
+
+# Order matters: "flow cal check" is a calibration, "torch clean + check" a cleaning.
+_KINDS: Final = (
+    (WorkKind.CALIBRATION, r"(?:re)?cal(?:s|ed|'?d)?|(?:re)?c?al+i?br?\w*|kalib\w*|span (?:adj|set)\w*|zeroed"),
+    (WorkKind.FUNCTION_TEST, r"func(?:tion(?:al)?)?\.? ?(?:test|te?st|chk|check)\w*|proof ?test\w*|e-?stop test\w*|safety test\w*"),
+    (WorkKind.VERIFICATION, r"verif\w*|vrf\w*|(?:temp|flow|gas|sensor|probe|gauge|pressure|tcp|meter|instr\w*) (?:\w+ )?(?:check(?:ed)?|chk(?:d|ed)?)|checked (?:against|w/|with) \w+"),
+    (WorkKind.REPLACEMENT, r"(?:new|changed|chgd|replaced|replcd|swapped|fitted) (?:\w+ )?(?:tip|nozzle|liner|filter|electrode|insert|blade|cap)s?|(?:tip|nozzle|liner|filter|electrode|insert|blade|cap)s? (?:was |been )?(?:change\w*|chgd?|chng\w*|replac\w*|replcd?|swap\w*|exch\w*)"),
+    (WorkKind.CLEANING, r"clean(?:ed|ing)?|clnd?|ream(?:ed|ing)?|blown out|anti-?spatter"),
+    (WorkKind.PLANNED_STOP, r"planned stop|planned shutdown|pm stop|planned down ?time"),
+)  # fmt: skip
+KINDS: Final = tuple((kind, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])")) for kind, words in _KINDS)
+
+_BENIGN: Final = re.compile(
+    r"\b(?:no|w/o|without)\s+(?:further\s+|more\s+|other\s+|new\s+|any\s+)?"
+    r"(?:issues?|problems?|faults?|findings?|leaks?|errors?|alarms?|deviations?|adj\w*|trouble|remarks?)\b"
+    r"|\bleak (?:check|test|chk)\b|\bnot?[. ]?\d+\b"
+)
+_NEGATED: Final = re.compile(
+    r"\b(?:not?|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|haven'?t|"
+    r"won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able)|neither|nor|instead|"
+    r"cancel\w*|cancl\w*|cncl\w*|canx|postpon\w*|called[- ]off|skip\w*|abort\w*|delayed|resched\w*|moved to|"
+    r"on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|stopped early|incomplete|except|excl\w*)\b"
+)
+_WISH: Final = re.compile(
+    r"\?|\b(?:needs?|needed|pls|plz|please|should|shall|would|could|must|requests?|requested|req'?d|reqd|"
+    r"wants?|wish\w*|asks?|asked|overdue|due|maybe|perhaps|probably|prob|poss\w*|might|recommend\w*|"
+    r"suggest\w*|todo|to do|to be|when free|waiting|if)\b"
+)
+_COMPLAINT: Final = re.compile(
+    r"\b(?:repair\w*|fix|fixed|broken?|bent|leak\w*|pores?|porosity|rough|noisy|stutter\w*|odd|weird|"
+    r"frozen|creeping|drift(?:s|ing)|jam\w*|stuck|birdnest|trip(?:ped|s)|dead|worn|oval|faulty?|wrong|"
+    r"spatter up|again|smells?|hot|cracked|loose)\b"
+)
+_ELSEWHEN: Final = re.compile(
+    r"\b(?:since|after|before|prior to|last|previous|yesterday'?s?|old|next|until)\s+(?:the\s+)?(?:\w+\s+){0,3}?"
+    r"(?:re)?(?:cal\w*|kalib\w*|verif\w*|check|chk|clean\w*|change|chg\w*)\b"
+)
+_DONE: Final = re.compile(r"\b(?:done|finished|finshed|fin|complete[d]?|compl|signed off|passed|ok|replcd|chgd|cleaned|clnd|reamed|calibrated|verified|cal'?d)\b")  # fmt: skip
+_BEGUN: Final = re.compile(r"\b(?:start(?:ed|ing)?|begun|began|begin|in progress|ongoing|running)\b")
+_PLANNED: Final = re.compile(r"\b(?:planned|scheduled|sched|tomorrow|later|tonight|will)\b")
+_CLAUSE: Final = re.compile(r"[,;]|\.\s|\bbut\b|\bthen\b")
+_TOKEN: Final = re.compile(r"[\w][\w.:/-]*")
+_CONFIDENCE: Final = {"done": 0.8, "begun": 0.8, "planned": 0.4, "": 0.5}
+
+
+def work_said(
+    said: str, *, assets: Mapping[str, str], instruments: Mapping[str, Sequence[str]]
+) -> list[Said]:
+    """Work that a line says was done, begins or is planned; each asset at most once.
+
+    assets: `asset_words` of every known id; instruments: asset -> names of its instruments. An
+    asset counts only as a whole word: R12 is never r1.
+    """
+    line = _BENIGN.sub(" ", said.lower())
+    if _WISH.search(line) or _COMPLAINT.search(line) or _ELSEWHEN.search(line):
+        return []
+    clauses = [part for part in _CLAUSE.split(line) if part.strip()]
+    called_off: set[str] = set()
+    found: dict[str, WorkKind] = {}
+    named: list[str] = []
+    carry: list[str] = []
+    for clause in clauses:
+        own = assets_in(clause, assets)
+        strangers = _strangers(clause, assets)
+        if _NEGATED.search(clause):
+            before = _before_negation(clause, assets)
+            if not own or before or strangers:  # it speaks of all that was said before, or of itself
+                return []
+            called_off.update(own)
+            continue
+        kind = _kind(clause)
+        if own or strangers:
+            named = carry + own
+        carry = named if own and kind is None and not _DONE.search(clause) else []
+        if kind is not None:
+            for asset in named:
+                found.setdefault(asset, kind)
+    stage = _stage(line)
+    return [
+        Said(
+            asset=asset,
+            kind=kind,
+            instrument=_instrument(line, instruments.get(asset, ())),
+            stage=stage,
+            confidence=_CONFIDENCE[stage],
+        )
+        for asset, kind in found.items()
+        if asset not in called_off
+    ]
+
+
+def asset_words(ids: Iterable[str]) -> dict[str, str]:
+    """Known ids by how a line may write them; ids that differ in case only are left out."""
+    words: dict[str, list[str]] = {}
+    for asset in sorted(set(ids)):
+        words.setdefault(asset.lower(), []).append(asset)
+    return {word: same[0] for word, same in words.items() if len(same) == 1}
+
+
+def assets_in(said: str, assets: Mapping[str, str]) -> list[str]:
+    """Known assets that a line names as whole words, in order, each once."""
+    found: dict[str, None] = {}
+    for token in _TOKEN.findall(said.lower()):
+        for part in (token.rstrip(".:/-"), *re.split(r"[/:]", token)):
+            if part in assets:
+                found.setdefault(assets[part])
+    return list(found)
+
+
+def _strangers(clause: str, assets: Mapping[str, str]) -> bool:
+    """Whether a clause names something that looks like an asset's id and is none: R12 beside r1."""
+    shapes = {re.sub(r"\d+", "0", word) for word in assets if re.search(r"\d", word)}
+    tokens = (token.rstrip(".:/-") for token in _TOKEN.findall(clause))
+    return any(t not in assets and re.sub(r"\d+", "0", t) in shapes for t in tokens)
+
+
+def _before_negation(clause: str, assets: Mapping[str, str]) -> bool:
+    """Whether a negated clause names work of its own: "R1 cal not done", against "not R2"."""
+    return _kind(clause) is not None and not re.search(r"\bnot?\s+(?:on\s+|for\s+)?$", _head(clause, assets))
+
+
+def _head(clause: str, assets: Mapping[str, str]) -> str:
+    """What stands before the first asset of a clause."""
+    for token in _TOKEN.finditer(clause):
+        if token[0].rstrip(".:/-") in assets:
+            return clause[: token.start()]
+    return clause
+
+
+def _kind(clause: str) -> WorkKind | None:
+    return next((kind for kind, words in KINDS if words.search(clause)), None)
+
+
+def _stage(line: str) -> str:
+    for stage, words in (("planned", _PLANNED), ("done", _DONE), ("begun", _BEGUN)):
+        if words.search(line):
+            return stage
+    return ""
+
+
+def _instrument(line: str, names: Sequence[str]) -> str:
+    """The one instrument all of whose words the line has; "" when none or several fit."""
+    words = set(re.findall(r"[a-z0-9]+", line))
+    fits = [name for name in names if set(re.findall(r"[a-z0-9]+", name.lower())) <= words]
+    return fits[0] if len(fits) == 1 else ""

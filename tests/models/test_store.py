@@ -1,0 +1,193 @@
+"""Bundles on disk: the round trip, what is refused, children of a parent."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from models.assemble import make_bundle
+from models.bundle import PARAMETERS
+from models.detector import Detector
+from models.errors import ModelError
+from models.fit import FitOptions, fit_asset
+from models.store import FILES, files, load, save
+from tests.models.plants import fitted, plant, samples, two_assets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_bundle_comes_back_as_it_went(tmp_path: Path) -> None:
+    """Same hash, same bytes of every file, same scores."""
+    bundle = two_assets()
+    back = load(save(bundle, tmp_path / "b"))
+    assert back.sha256 == bundle.sha256
+    assert len(back.sha256) == 64
+    assert files(back) == files(bundle)
+    assert {file.name for file in (tmp_path / "b").iterdir()} == {*FILES, "manifest.json"}
+    assert [file.name for file in tmp_path.iterdir()] == ["b"]  # nothing half-written beside it
+    assert (back.rows, back.width) == (2, 4)
+    for name in PARAMETERS:
+        assert np.array_equal(back.parameters[name], bundle.parameters[name])
+
+
+def test_equal_fits_give_equal_bundles() -> None:
+    """The hash depends on what went in, not on when or where."""
+    assert make_bundle([fitted()]).sha256 == make_bundle([fitted()]).sha256
+    assert make_bundle([fitted()], created_at_ns=1).sha256 != make_bundle([fitted()]).sha256
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
+    """One changed byte in any file, and the bundle is refused, naming the file."""
+    path = save(two_assets(), tmp_path / "b")
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=r"manifest|" + name):
+        load(path)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    """A bundle without one of its files is refused, naming it."""
+    path = save(two_assets(), tmp_path / "b")
+    (path / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        load(path)
+
+
+def test_pickled_objects_are_refused(tmp_path: Path) -> None:
+    """An array of objects cannot ride in, even with a manifest that agrees."""
+    bundle = two_assets()
+    evil = {**bundle.selftest, "x": np.array([{"a": 1}], dtype=object)}
+    path = save(bundle, tmp_path / "b")
+    np.savez(path / "selftest.npz", **evil)
+    _reseal(path)
+    with pytest.raises(ModelError, match="plain arrays"):
+        load(path)
+
+
+def test_no_file_holds_a_pickle(tmp_path: Path) -> None:
+    """Every member of the archives is a plain .npy array."""
+    path = save(two_assets(), tmp_path / "b")
+    for name in ("parameters.npz", "selftest.npz"):
+        with zipfile.ZipFile(path / name) as archive:
+            for member in archive.namelist():
+                content = archive.read(member)
+                assert content.startswith(b"\x93NUMPY")
+                with pytest.raises(pickle.UnpicklingError):
+                    pickle.loads(content)  # noqa: S301 - that it cannot be is the point
+
+
+def test_a_graph_that_scores_otherwise_is_refused(tmp_path: Path) -> None:
+    """A self-test that does not come out as recorded stops the load."""
+    bundle = two_assets()
+    bundle.selftest["score"][:, -1] += 0.5
+    path = save(bundle, tmp_path / "b")
+    with pytest.raises(ModelError, match="self-test"):
+        load(path)
+
+
+def test_parameters_of_another_shape_are_refused(tmp_path: Path) -> None:
+    """Arrays that do not fit the spec are refused before anything scores."""
+    bundle = two_assets()
+    bundle.parameters["center"] = bundle.parameters["center"][:, :2]
+    path = save(bundle, tmp_path / "b")
+    with pytest.raises(ModelError, match="center is float32"):
+        load(path)
+
+
+def test_a_bundle_is_never_overwritten(tmp_path: Path) -> None:
+    """Saving onto anything that exists is refused."""
+    save(two_assets(), tmp_path / "b")
+    with pytest.raises(ModelError, match="never changed"):
+        save(two_assets(), tmp_path / "b")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails while writing leaves neither the bundle nor a part of it."""
+
+    def fail(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(ModelError, match="No space left"):
+        save(two_assets(), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_adds_an_asset_and_recomputes_all_thresholds() -> None:
+    """The budget is shared by more assets, so every threshold rises; the parent stays as it was."""
+    parent = make_bundle([fitted(c=3, asset="a", seed=2)], alerts_per_day=0.5)
+    before = files(parent)
+    child = make_bundle([fitted(c=4, asset="b")], parent=parent)
+    assert child.parent == parent.sha256
+    assert child.alerts_per_day == 0.5
+    assert [model.asset for model in child.assets] == ["a", "b"]
+    assert child.assets[0].threshold_on > parent.assets[0].threshold_on
+    assert child.assets[0].threshold_on == pytest.approx(
+        parent.assets[0].threshold_on + np.log10(2), abs=1e-9
+    )
+    assert files(parent) == before
+    assert child.width == 4
+
+
+def test_a_child_scores_the_parents_assets_as_the_parent_did() -> None:
+    """Padding a row for a wider neighbour changes nothing that it says."""
+    parent = make_bundle([fitted(c=3, asset="a", seed=2)])
+    child = make_bundle([fitted(c=4, asset="b")], parent=parent)
+    x = plant(300, seed=5, c=3).astype(np.float32)[None]
+    wide = np.full((1, 300, 4), np.nan, np.float32)
+    wide[:, :, :3] = x
+    old, new = Detector(parent.graph), Detector(child.graph)
+    row = child.assets[0].row_running
+    own = {name: value[row : row + 1] for name, value in child.parameters.items()}
+    a, _ = old.score(x, np.isfinite(x), old.initial_state(1), parent.parameters)
+    b, _ = new.score(wide, np.isfinite(wide), new.initial_state(1), own)
+    assert np.allclose(a, b, rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+def test_a_child_may_replace_an_asset() -> None:
+    """Fitting an asset again takes the place of its old rows."""
+    parent = two_assets()
+    child = make_bundle([fitted(c=4, asset="r1", seed=9)], parent=parent)
+    assert [model.asset for model in child.assets] == ["r1", "r2"]
+    assert child.rows == 2
+    assert not np.array_equal(child.assets[0].center, parent.assets[0].center)
+
+
+def test_assets_of_different_options_do_not_mix() -> None:
+    """A bundle has one graph, so all its assets need the same lags and rates."""
+    other = fit_asset(samples(plant(500, seed=1), asset="b"), FitOptions(lags=3, alignment="rows"))
+    with pytest.raises(ModelError, match="same options"):
+        make_bundle([fitted(asset="a"), other])
+    with pytest.raises(ModelError, match="once"):
+        make_bundle([fitted(asset="a"), fitted(asset="a")])
+
+
+def test_the_card_says_what_a_person_needs(tmp_path: Path) -> None:
+    """Budget, thresholds, training and usual ranges stand in the card."""
+    path = save(two_assets(), tmp_path / "b")
+    card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for word in ("alert budget 8", "### r1", "### r2", "usual range", "| c0 | bar |", "rows 0:2000"):
+        assert word in card
+
+
+def _reseal(path: Path) -> None:
+    """Make the manifest agree with the files, as somebody with write access could."""
+    import hashlib
+    import json
+
+    manifest = {}
+    for name in FILES:
+        content = (path / name).read_bytes()
+        manifest[name] = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+        }
+    (path / "manifest.json").write_text(json.dumps(manifest))
