@@ -34,7 +34,9 @@ Host = Annotated[str, typer.Option(help="Broker host.")]
 Port = Annotated[int, typer.Option(help="Broker port.")]
 MappingFile = Annotated[
     Path | None,
-    typer.Option(help="Mapping of a table's columns; without it the shipped one that fits.", exists=True),
+    typer.Option(
+        help="Mapping of a table's columns; without it the shipped one that fits.", exists=True
+    ),
 ]
 Rows = Annotated[str, typer.Option(help="Half-open range of table rows, such as 0:400 or 400:.")]
 
@@ -70,7 +72,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Any number; the same one gives the same cell.")] = 1,
     robots: Annotated[int, typer.Option(help="Number of robots.")] = 4,
     hours: Annotated[float, typer.Option(help="Plant time; 24 is a day.")] = 8.0,
-    training_hours: Annotated[float, typer.Option(help="Normal time before it, for fitting.")] = 8.0,
+    training_hours: Annotated[
+        float, typer.Option(help="Normal time before it, for fitting.")
+    ] = 8.0,
 ) -> None:
     """Write a weld cell scenario: recording, training stretch, texts, truth, gateway.toml.
 
@@ -108,10 +112,12 @@ def replay(
 
     Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`
     """
+    from edge.config import read_secret
     from edge.mapping import load_mapping
+    from edge.mqtt import Endpoint, Publisher
     from edge.recording import parse_rows
     from simulator.replay import ReplayOptions
-    from simulator.session import replay_session
+    from simulator.replay import replay as replay_recording
 
     options = ReplayOptions(
         speed=speed,
@@ -124,16 +130,16 @@ def replay(
         topic=topic,
         now=now,
     )
-    code = replay_session(
-        path,
-        options,
-        host=host,
-        port=port,
-        username=username,
-        password_file=password_file,
-        console=_console(),
+    secret = read_secret(password_file) if password_file else None
+    endpoint = Endpoint(host=host, port=port, username=username, password=secret)
+    console = _console()
+    recording, played = replay_recording(
+        path, options, connect=lambda: Publisher(endpoint), console=console
     )
-    raise typer.Exit(code)
+    console.print(
+        f"{recording.name}: {played.messages} messages, {played.payload_bytes} B in "
+        f"{played.elapsed_s:.1f} s{', interrupted' if played.interrupted else ''}"
+    )
 
 
 @app.command()
@@ -142,7 +148,9 @@ def record(
     host: Host = "127.0.0.1",
     port: Port = 1883,
     topics: Annotated[list[str], typer.Option("--topic", help="Topic filter; may repeat.")] = ["#"],  # noqa: B006
-    prefix: Annotated[str, typer.Option(help="Andon's own outputs under it are left out.")] = "andon",
+    prefix: Annotated[
+        str, typer.Option(help="Andon's own outputs under it are left out.")
+    ] = "andon",
     seconds: Annotated[float, typer.Option(help="Stop after this long; 0: until Ctrl-C.")] = 0.0,
     messages: Annotated[int, typer.Option(help="Stop after this many; 0: no limit.")] = 0,
 ) -> None:
@@ -173,12 +181,16 @@ def fit(
     ] = None,
     rows: Rows = "",
     alerts_per_day: Annotated[
-        float, typer.Option(help="Alert budget of one operator position, over all assets; 0: the parent's or the default.")
+        float,
+        typer.Option(
+            help="Alert budget of one operator position, over all assets; 0: the parent's or the default."
+        ),
     ] = 0.0,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: Annotated[
-        Path | None, typer.Option(help="gateway.toml with tags and context (journals).", exists=True)
+        Path | None,
+        typer.Option(help="gateway.toml with tags and context (journals).", exists=True),
     ] = None,
 ) -> None:
     """Make a detector bundle from a recording of normal operation: seconds, on the gateway.
@@ -221,7 +233,8 @@ def backtest(
 ) -> None:
     """Run the gateway's engine over a recording without a broker, as fast as it goes.
 
-    Example: `andon backtest cell/recording --bundle bundles/cell --kb cell.kb --truth cell/truth.json`
+    Example: `andon backtest cell/recording --bundle bundles/cell --kb cell.kb --truth
+    cell/truth.json`
     """
     from edge.backtest_command import backtest_command
 
@@ -284,7 +297,9 @@ def kb_build(
 @kb_app.command("search")
 def kb_search(
     text: Annotated[str, typer.Argument(help="What to look for.")],
-    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path("kb/current"),
+    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path(
+        "kb/current"
+    ),
     asset: Annotated[str, typer.Option(help="Exact asset id; else site-wide documents.")] = "",
     at: Annotated[str, typer.Option(help="What was known at this time (ISO 8601 with zone).")] = "",
     limit: Annotated[int, typer.Option(help="Passages to show.")] = 5,
@@ -301,7 +316,9 @@ def kb_search(
 @kb_app.command("show")
 def kb_show(
     chunk_id: Annotated[str, typer.Argument(help="Id of a chunk, document or proposal.")],
-    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path("kb/current"),
+    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path(
+        "kb/current"
+    ),
 ) -> None:
     """Show a passage, document or proposal with its source.
 

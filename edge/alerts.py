@@ -1,7 +1,8 @@
 """Alerts: what is published about the events of one track of one asset, and the life of its id.
 
-An alert keeps its id until it was acknowledged and has cleared; a recurrence before that counts up. Every change of
-a published field is a revision. Suppressed is a flag beside the state (OPC UA Part 9), never a state of its own.
+An alert keeps its id until it was acknowledged and has cleared; a recurrence before that counts up.
+Every change of a published field is a revision. Suppressed is a flag beside the state (OPC UA Part
+9), never a state of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class AlertState(StrEnum):
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel's share of the score, with its engineering value against its usual range. NaN: not known."""
+    """A channel's share of the score, with its engineering value against its usual range.
+
+    NaN: not known.
+    """
 
     channel: str
     unit: str
@@ -41,7 +45,10 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
-    """One sentence of an explanation. `citation` None: it states what was measured, not what a text says."""
+    """One sentence of an explanation.
+
+    `citation` None: it states what was measured, not what a text says.
+    """
 
     role: str  # happened | considered | check_first | passage | none
     text: str
@@ -110,7 +117,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     def begin_event(self, *, begin_ns: int, t_ns: int, job_id: str) -> None:
         """An event opened: take a new id, or count up the one that still waits for an acknowledgement.
 
-        An event suppressed again by the same job also keeps its id: it is the same expected disturbance.
+        An event suppressed again by the same job also keeps its id: it is the same expected
+        disturbance.
         """
         waiting = self.state is AlertState.CLEARED_UNACK
         same_job = self.job_id != "" and self.job_id == job_id and not self.acked

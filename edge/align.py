@@ -10,6 +10,7 @@ reason, never dropped in silence. How messages are cut and when ticks come chang
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
 
-from edge.caps import PENDING_ROWS_MAX
+from edge.caps import FILLED_ROWS_MAX, PENDING_CHANGES_MAX, PENDING_ROWS_MAX
 from edge.records import Batch, ContextChange
 
 if TYPE_CHECKING:
@@ -75,11 +76,21 @@ class AssetLayout:
         return self.channels + len(self.context)
 
 
+class Aside(msgspec.Struct, frozen=True, kw_only=True):
+    """A context value without a place in a row: a newer one took it, or its row had closed."""
+
+    t_ns: int
+    column: int
+    value: float
+    retained: bool
+
+
 class AssetAlign(msgspec.Struct, kw_only=True):
     """Rows of one asset that wait to be closed, oldest first, and what is held from the closed ones.
 
     t_ns: (m,) sample times; values: (m, w) NaN absent; value_t_ns: (m, w) when each was measured;
-    retained: (m,) came retained; newest_ns: (w,) newest time of each column; held, held_ns: (w,) newest closed value.
+    retained: (m, w) came retained; newest_ns: (w,) newest time of each column; held, held_ns: (w,) newest
+    closed value; told: (w,) newest context value that a change has told; asides: see there.
     """
 
     t_ns: np.ndarray
@@ -89,6 +100,8 @@ class AssetAlign(msgspec.Struct, kw_only=True):
     newest_ns: np.ndarray
     held: np.ndarray
     held_ns: np.ndarray
+    told: np.ndarray
+    asides: list[Aside] = []
     closed_ns: int = NEVER
 
     @classmethod
@@ -98,10 +111,11 @@ class AssetAlign(msgspec.Struct, kw_only=True):
             t_ns=np.empty(0, np.int64),
             values=np.empty((0, width)),
             value_t_ns=np.empty((0, width), np.int64),
-            retained=np.empty(0, bool),
+            retained=np.empty((0, width), bool),
             newest_ns=np.full(width, NEVER, np.int64),
             held=np.full(width, np.nan),
             held_ns=np.full(width, NEVER, np.int64),
+            told=np.full(width, np.nan),
         )
 
 
@@ -140,27 +154,26 @@ class Aligner:
     def push(self, readings: Readings, *, future_ns: int, retain: bool = False) -> None:
         """Take the values of one message. Values later than `future_ns` are from a suspect clock: counted, not taken."""
         layout = self._layouts.get(readings.asset)
-        if layout is None:
-            self._count("unknown_asset", readings.values.size)
-            return
         self._count("text_value", len(readings.texts))
+        if layout is None:
+            self._count("unknown_asset", _given(readings.values))
+            return
         sources, columns = self._find_columns(layout, readings)
         if not columns:
             return
         values = np.full((len(readings.t_ns), layout.width), np.nan)
         with np.errstate(over="ignore"):
             chosen = readings.values[:, sources]
-            values[:, columns] = np.where(np.isfinite(chosen.astype(np.float32)), chosen, np.nan)
-        self._count("non_finite", int((np.isfinite(values[:, columns]) < ~np.isnan(chosen)).sum()))
+            finite = np.where(np.isfinite(chosen.astype(np.float32)), chosen, np.nan)
+        values[:, columns] = finite
+        self._count("non_finite", _given(chosen) - _given(finite))
         t_ns = readings.t_ns
         usable = t_ns <= future_ns
-        self._count("future", int(np.isfinite(values[~usable]).sum()))
+        self._count("future", _given(values[~usable]))
         self._merge(layout, t_ns[usable], values[usable], retain=retain)
 
-    def _find_columns(
-        self, layout: AssetLayout, readings: Readings
-    ) -> tuple[list[int], list[int]]:
-        """Columns of the message and of the layout that belong together; unknown tags are counted each time."""
+    def _find_columns(self, layout: AssetLayout, readings: Readings) -> tuple[list[int], list[int]]:
+        """Columns of the message and of the layout that belong together; values of others are counted."""
         key = (layout.asset, readings.tags)
         found = self._columns.get(key)
         if found is None:
@@ -173,26 +186,34 @@ class Aligner:
             if len(self._columns) < PENDING_ROWS_MAX:
                 self._columns[key] = found
         sources, columns = found
-        self._count("unknown_tag", len(readings.tags) - len(sources))
+        if len(sources) < len(readings.tags):
+            self._count("unknown_tag", _given(np.delete(readings.values, sources, axis=1)))
         if readings.units:
             fits = [
                 readings.units.get(readings.tags[i], "") in ("", layout.units[column])
                 or layout.units[column] == ""
                 for i, column in zip(sources, columns, strict=True)
             ]
-            self._count("wrong_unit", fits.count(False) * len(readings.t_ns))
+            wrong = [i for i, fit in zip(sources, fits, strict=True) if not fit]
+            self._count("wrong_unit", _given(readings.values[:, wrong]))
             sources = [i for i, fit in zip(sources, fits, strict=True) if fit]
             columns = [c for c, fit in zip(columns, fits, strict=True) if fit]
         return sources, columns
 
     def _merge(
-        self, layout: AssetLayout, t_ns: NDArray[np.int64], values: NDArray[np.float64], *, retain: bool
+        self,
+        layout: AssetLayout,
+        t_ns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        *,
+        retain: bool,
     ) -> None:
         state = self.state.assets[layout.asset]
         slots = -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
         late = slots <= state.closed_ns
         if late.any():
-            self._count("late", int(np.isfinite(values[late]).sum()))
+            self._count("late", _given(values[late]))
+            self._late_context(layout, state, t_ns[late], values[late], retain=retain)
             t_ns, slots, values = t_ns[~late], slots[~late], values[~late]
         if not len(t_ns):
             return
@@ -202,8 +223,45 @@ class Aligner:
         if ordered and (not len(state.t_ns) or slots[0] > state.t_ns[-1]):
             self._append(state, slots, values, stamps, retain=retain)
             return
-        for i in range(len(slots)):
-            self._put(state, int(slots[i]), values[i], stamps[i], retain=retain)
+        order = np.argsort(slots, kind="stable")
+        slots, values, stamps = slots[order], values[order], stamps[order]
+        first = np.diff(slots, prepend=slots[0] - 1) > 0  # (n,) first row of its slot
+        self._make_places(state, slots[first])
+        # Rows of one slot one after the other, the first of each slot at once, then the second, ...
+        begins = np.flatnonzero(first)
+        rank = np.arange(len(slots)) - begins[np.cumsum(first) - 1]
+        by_rank = np.argsort(rank, kind="stable")
+        for rows in np.split(by_rank, np.cumsum(np.bincount(rank))[:-1]):
+            self._put(layout, state, slots[rows], values[rows], stamps[rows], retain=retain)
+
+    def _late_context(
+        self,
+        layout: AssetLayout,
+        state: AssetAlign,
+        t_ns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        *,
+        retain: bool,
+    ) -> None:
+        """A late context value that is news still counts, from now on and not backwards: a job must end."""
+        order = np.argsort(t_ns, kind="stable")
+        context = values[order, layout.channels :]
+        for row, i in zip(*np.nonzero(np.isfinite(context)), strict=True):
+            at_ns, column = int(t_ns[order[row]]), layout.channels + int(i)
+            if at_ns <= state.held_ns[column]:
+                continue
+            value = float(context[row, i])
+            state.held[column], state.held_ns[column] = value, at_ns
+            self._set_aside(state, state.closed_ns + 1, column, value, retained=retain)
+
+    def _set_aside(
+        self, state: AssetAlign, t_ns: int, column: int, value: float, *, retained: bool
+    ) -> None:
+        if len(state.asides) >= PENDING_CHANGES_MAX:
+            self._count("context_overflow", 1)
+            return
+        aside = Aside(t_ns=t_ns, column=column, value=value, retained=retained)
+        state.asides.append(aside)
 
     @staticmethod
     def _append(
@@ -217,31 +275,55 @@ class Aligner:
         state.t_ns = np.concatenate([state.t_ns, slots])
         state.values = np.concatenate([state.values, values])
         state.value_t_ns = np.concatenate([state.value_t_ns, stamps])
-        state.retained = np.concatenate([state.retained, np.full(len(slots), retain)])
+        state.retained = np.concatenate([state.retained, np.full(values.shape, retain)])
+
+    @staticmethod
+    def _make_places(state: AssetAlign, slots: NDArray[np.int64]) -> None:
+        """Empty rows for those of `slots` (k,), increasing, that have none yet."""
+        missing = np.setdiff1d(slots, state.t_ns, assume_unique=True)
+        at = np.searchsorted(state.t_ns, missing)
+        state.t_ns = np.insert(state.t_ns, at, missing)
+        state.values = np.insert(state.values, at, np.nan, axis=0)
+        state.value_t_ns = np.insert(state.value_t_ns, at, NEVER, axis=0)
+        state.retained = np.insert(state.retained, at, values=False, axis=0)
 
     def _put(
         self,
+        layout: AssetLayout,
         state: AssetAlign,
-        slot: int,
+        slots: NDArray[np.int64],
         values: NDArray[np.float64],
         stamps: NDArray[np.int64],
         *,
         retain: bool,
     ) -> None:
-        """One row into its place. Of two values in one place the newer wins; of two of one time, the first."""
-        i = int(np.searchsorted(state.t_ns, slot))
-        if i == len(state.t_ns) or state.t_ns[i] != slot:
-            state.t_ns = np.insert(state.t_ns, i, slot)
-            state.values = np.insert(state.values, i, values, axis=0)
-            state.value_t_ns = np.insert(state.value_t_ns, i, stamps, axis=0)
-            state.retained = np.insert(state.retained, i, retain)
-            return
+        """Rows (k, w) of distinct slots (k,) into their places, which there are.
+
+        Of two values in one place the newer wins; of two of one time, the first. A context value that
+        gives way is set aside, because it may be an edge.
+        """
+        at = np.searchsorted(state.t_ns, slots)
+        old, old_stamps, old_retained = state.values[at], state.value_t_ns[at], state.retained[at]
         given = np.isfinite(values)
-        newer = given & (stamps > state.value_t_ns[i])
-        self._count("duplicate", int((given & (stamps == state.value_t_ns[i])).sum()))
-        state.values[i, newer] = values[newer]
-        state.value_t_ns[i, newer] = stamps[newer]
-        state.retained[i] &= retain
+        newer = given & (stamps > old_stamps)
+        self._count("duplicate", int((given & (stamps == old_stamps)).sum()))
+        context = slice(layout.channels, None)
+        for row, i in zip(*np.nonzero((newer & np.isfinite(old))[:, context]), strict=True):
+            column = layout.channels + int(i)
+            self._set_aside(
+                state,
+                int(old_stamps[row, column]),
+                column,
+                float(old[row, column]),
+                retained=bool(old_retained[row, column]),
+            )
+        for row, i in zip(*np.nonzero((given & (stamps < old_stamps))[:, context]), strict=True):
+            column = layout.channels + int(i)
+            value = float(values[row, column])
+            self._set_aside(state, int(stamps[row, column]), column, value, retained=retain)
+        state.values[at] = np.where(newer, values, old)
+        state.value_t_ns[at] = np.where(newer, stamps, old_stamps)
+        state.retained[at] = np.where(newer, retain, old_retained)
 
     # --- out ---
 
@@ -278,7 +360,9 @@ class Aligner:
         state.t_ns, state.values = state.t_ns[count:], state.values[count:]
         state.value_t_ns, state.retained = state.value_t_ns[count:], state.retained[count:]
         if layout.grid:
-            t_ns, values, stamps, retained = self._fill(layout, state, t_ns, values, stamps, retained)
+            t_ns, values, stamps, retained = self._fill(
+                layout, state, t_ns, values, stamps, retained
+            )
         changes = self._changes(layout, state, t_ns, values, stamps, retained)
         batch = self._hold(layout, state, t_ns, values, stamps)
         state.closed_ns = int(t_ns[-1])
@@ -290,8 +374,8 @@ class Aligner:
             changes=changes,
         )
 
-    @staticmethod
     def _fill(
+        self,
         layout: AssetLayout,
         state: AssetAlign,
         t_ns: NDArray[np.int64],
@@ -299,15 +383,23 @@ class Aligner:
         stamps: NDArray[np.int64],
         retained: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Grid samples in which nothing came are samples too; a gap beyond the cap is left out."""
-        first = state.closed_ns + layout.period_ns if state.closed_ns > NEVER else int(t_ns[0])
-        first = max(first, int(t_ns[-1]) - (PENDING_ROWS_MAX - 1) * layout.period_ns)
-        grid = np.arange(first, int(t_ns[-1]) + 1, layout.period_ns, dtype=np.int64)
-        grid = np.union1d(grid, t_ns)
-        place = np.searchsorted(grid, t_ns)
+        """Grid samples in which nothing came are samples too; of a gap beyond the cap only the end is made."""
+        before = state.closed_ns if state.closed_ns > NEVER else int(t_ns[0]) - layout.period_ns
+        steps = (
+            np.diff(t_ns, prepend=before) // layout.period_ns - 1
+        )  # (m,) samples missing before each
+        # by gap, not by batch: how the rows were cut must not matter
+        made = np.minimum(steps, PENDING_ROWS_MAX - 1)
+        made[np.cumsum(made[::-1])[::-1] > FILLED_ROWS_MAX] = (
+            0  # sparse nonsense; the newest gaps stay
+        )
+        self._count("gap_unfilled", int((steps - made).sum()))
+        place = np.cumsum(made + 1) - 1
+        after = np.repeat(place, made + 1) - np.arange(len(t_ns) + int(made.sum()))
+        grid = np.repeat(t_ns, made + 1) - after * layout.period_ns
         full = np.full((len(grid), layout.width), np.nan)
         full_stamps = np.full((len(grid), layout.width), NEVER, np.int64)
-        full_retained = np.zeros(len(grid), bool)
+        full_retained = np.zeros((len(grid), layout.width), bool)
         full[place], full_stamps[place], full_retained[place] = values, stamps, retained
         return grid, full, full_stamps, full_retained
 
@@ -351,24 +443,48 @@ class Aligner:
         stamps: NDArray[np.int64],
         retained: NDArray[np.bool_],
     ) -> tuple[ContextChange, ...]:
-        """New values of context tags, in time order. The first value of a tag and a retained one are not live."""
-        changes = []
-        for i, tag in enumerate(layout.context):
+        """New values of context tags up to the last sample, in time order.
+
+        The first value of a tag and a retained one are not live.
+        """
+        end_ns = int(t_ns[-1])
+        found = [aside for aside in state.asides if aside.t_ns <= end_ns]
+        if found:
+            state.asides = [aside for aside in state.asides if aside.t_ns > end_ns]
+        for i in range(len(layout.context)):
             column = layout.channels + i
-            previous = float(state.held[column])
-            for row in np.flatnonzero(np.isfinite(values[:, column])):
-                value = float(values[row, column])
-                if value != previous:
-                    live = not np.isnan(previous) and not retained[row]
-                    changes.append(
-                        ContextChange(
-                            asset=layout.asset,
-                            tag=tag.tag,
-                            t_ns=int(min(stamps[row, column], t_ns[row])),
-                            value=value,
-                            previous=previous,
-                            live=live,
-                        )
-                    )
-                previous = value
-        return tuple(sorted(changes, key=lambda change: change.t_ns))
+            given = np.flatnonzero(np.isfinite(values[:, column]))
+            shown = values[given, column]
+            if not found:  # repeats say nothing new, unless something comes between them
+                given = given[shown != np.concatenate([state.told[column, None], shown[:-1]])]
+            found += [
+                Aside(
+                    t_ns=int(stamps[row, column]),
+                    column=column,
+                    value=float(values[row, column]),
+                    retained=bool(retained[row, column]),
+                )
+                for row in given
+            ]
+        changes = []
+        for aside in sorted(found, key=lambda aside: aside.t_ns):
+            previous = float(state.told[aside.column])
+            if aside.value == previous:
+                continue
+            state.told[aside.column] = aside.value
+            changes.append(
+                ContextChange(
+                    asset=layout.asset,
+                    tag=layout.context[aside.column - layout.channels].tag,
+                    t_ns=aside.t_ns,
+                    value=aside.value,
+                    previous=previous,
+                    live=not math.isnan(previous) and not aside.retained,
+                )
+            )
+        return tuple(changes)
+
+
+def _given(values: NDArray[np.float64]) -> int:
+    """How many values are there at all, finite or not."""
+    return int((~np.isnan(values)).sum())

@@ -1,4 +1,7 @@
-"""Announcing: an alert, a list of jobs or a score as the messages that leave. No decision is made here."""
+"""Announcing: an alert, a list of jobs or a score as the messages that leave.
+
+No decision is made here.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,9 @@ def alert(
         lineage=dict(lineage),
     )
     messages = [
-        _durable(topics.alert(record.asset, record.track), out.AlertPayload(**flat), key, retain=True),
+        _durable(
+            topics.alert(record.asset, record.track), out.AlertPayload(**flat), key, retain=True
+        ),
         _durable(topics.event(record.asset), event, key, retain=False),
     ]
     if record.suppressed or record.was_suppressed:
@@ -78,9 +83,7 @@ def alert(
     return messages
 
 
-def _fields(
-    record: AlertRecord, settings: AssetSettings, site: GatewaySettings
-) -> dict[str, Any]:
+def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings) -> dict[str, Any]:
     severity_num = settings.severity
     annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
     if annotated:

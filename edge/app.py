@@ -2,7 +2,8 @@
 
     queue -> journal (one write a group) -> acknowledge -> engine -> outbox -> publish
 
-One thread owns journal, engine and outbox. The network thread only queues and the retrieval thread only answers.
+One thread owns journal, engine and outbox. The network thread only queues and the retrieval thread
+only answers.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class Gateway:
         code = 0
         try:
             self._loop()
-        except Exception as error:  # the one supervising line: say it, keep what we have, let a supervisor restart us
+        # the one supervising line: say it, keep what we have, let a supervisor restart us
+        except Exception as error:
             log.exception("gateway_failed")
             self._say_fault(error)
             code = FAULT_EXIT
@@ -168,7 +170,9 @@ class Gateway:
         for effect in effects:
             if isinstance(effect, Publish):
                 if effect.key is None:
-                    self._link.publish(effect.topic, effect.payload, qos=effect.qos, retain=effect.retain)
+                    self._link.publish(
+                        effect.topic, effect.payload, qos=effect.qos, retain=effect.retain
+                    )
             elif isinstance(effect, Retrieve):
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
             else:
@@ -177,9 +181,7 @@ class Gateway:
     def _keep(self, durable: Sequence[Publish]) -> None:
         self._journal.sync()  # what an alert follows from must not be younger than the alert
         for conflict in self._outbox.put(durable):
-            logs.write(
-                log, Note(name="outbox_conflict", level="error", fields={"key": conflict})
-            )
+            logs.write(log, Note(name="outbox_conflict", level="error", fields={"key": conflict}))
 
     # --- out ---
 
@@ -222,15 +224,22 @@ class Gateway:
         try:
             save(self._checkpoints, checkpoint)
         except JournalError as error:  # the journal alone still restores everything, only slower
-            logs.write(log, Note(name="checkpoint_failed", level="error", fields={"cause": str(error)}))
+            logs.write(
+                log, Note(name="checkpoint_failed", level="error", fields={"cause": str(error)})
+            )
 
     # --- start and end ---
 
     def _restore(self) -> list[Effect]:
-        """Newest checkpoint, then the journal behind it. Returns retrievals that have to be asked again."""
+        """Newest checkpoint, then the journal behind it.
+
+        Returns retrievals that have to be asked again.
+        """
         found, troubles = newest(self._checkpoints, fingerprint=self._assembly.fingerprint)
         for trouble in troubles:
-            logs.write(log, Note(name="checkpoint_skipped", level="warning", fields={"cause": trouble}))
+            logs.write(
+                log, Note(name="checkpoint_skipped", level="warning", fields={"cause": trouble})
+            )
         after: Position | None = None
         if found is not None:
             self._assembly.restore(found.state)
@@ -254,7 +263,10 @@ class Gateway:
                 self._keep(durable)
                 durable.clear()
         self._keep(durable)
-        fields: dict[str, str | int | float] = {"stimuli": replayed, "from_checkpoint": int(found is not None)}
+        fields: dict[str, str | int | float] = {
+            "stimuli": replayed,
+            "from_checkpoint": int(found is not None),
+        }
         logs.write(log, Note(name="restored", level="info", fields=fields))
         return list(open_questions.values())
 

@@ -1,4 +1,7 @@
-"""Assembly: bundle, detector, snapshot and settings put together into an engine. The same for a gateway and a backtest."""
+"""Assembly: bundle, detector, snapshot and settings put together into an engine.
+
+The same for a gateway and a backtest.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge.truth import Fault, Truth, TrueJob
+    from edge.truth import Fault, TrueJob, Truth
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
@@ -159,9 +159,7 @@ def _end(episode: Episode) -> int:
 
 
 def _rang_inside(fault: Fault, rung: Iterable[Episode]) -> bool:
-    return any(
-        e.asset == fault.asset and fault.begin_ns <= e.rang_ns <= fault.end_ns for e in rung
-    )
+    return any(e.asset == fault.asset and fault.begin_ns <= e.rang_ns <= fault.end_ns for e in rung)
 
 
 def _about_a_fault(episode: Episode, faults: Iterable[Fault]) -> bool:
@@ -187,6 +185,7 @@ def _around_witnessed_job(episode: Episode, truth: Truth) -> bool:
         job.asset == episode.asset
         and bool(job.witness)
         and not job.cancelled
+        and episode.top_channel in job.channels
         and job.begin_ns <= episode.begin_ns <= job.end_ns + AFTERMATH_S * SECOND_NS
         for job in truth.jobs
     )

@@ -1,7 +1,8 @@
 """One asset: its tracks, alerts and jobs, moved on sample by sample along plant time.
 
-Everything that changes an asset has a plant time (a sample, an edge of a context tag, a command, the start,
-end, fuse or settling of a job) and is taken in that order, so nothing depends on how the stream was cut.
+Everything that changes an asset has a plant time (a sample, an edge of a context tag, a command,
+the start, end, fuse or settling of a job) and is taken in that order, so nothing depends on how the
+stream was cut.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ class Asset:
     # --- samples ---
 
     def cut(self, batch: Batch) -> tuple[Batch, Batch | None]:
-        """The samples before the next boundary, and the rest. Boundaries up to the first sample are taken first."""
+        """The samples before the next boundary, and the rest.
+
+        Boundaries up to the first sample are taken first.
+        """
         self.advance(int(batch.t_ns[0]))
         boundary = self._timeline.next_boundary_ns()
         if boundary is None or boundary > int(batch.t_ns[-1]):
@@ -173,11 +177,11 @@ class Asset:
         """Each channel's share of the score of sample i (c,), from the row that found it strangest."""
         best = max(
             self._requests,
-            key=lambda r: -1.0 if r.scores is None or math.isnan(r.scores[i]) else float(r.scores[i]),
+            key=lambda r: (
+                -1.0 if r.scores is None or math.isnan(r.scores[i]) else float(r.scores[i])
+            ),
         )
-        shares = contributions(
-            best, detector=self._desk.detector, parameters=self._desk.parameters
-        )
+        shares = contributions(best, detector=self._desk.detector, parameters=self._desk.parameters)
         return np.nan_to_num(shares[i, : len(self.channels)])
 
     def _sensors(self, segment: Batch) -> None:

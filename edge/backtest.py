@@ -1,7 +1,8 @@
 """Backtest: the same engine without a broker, as fast as it goes, over a journal or a table.
 
-A live run's journal holds its own ticks and retrieval answers and is replayed exactly as it was. A recording of
-messages alone gets ticks at fixed steps of plant time, and its questions are answered at once.
+A live run's journal holds its own ticks and retrieval answers and is replayed exactly as it was. A
+recording of messages alone gets ticks at fixed steps of plant time, and its questions are answered
+at once.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edge.engine import Engine
-    from edge.records import Effect, Stimulus
     from edge.recording import TimedMessage
+    from edge.records import Effect, Stimulus
 
 STEP_NS: Final = 10_000_000_000  # plant time between ticks where a recording has none of its own
 SECOND_NS: Final = 1_000_000_000

@@ -137,7 +137,9 @@ def _run(
         return look_up(assembly.snapshot, effect, now_ns=now_ns)
 
     entries = list(entries)
-    live = any(not isinstance(s, TickDue) and s.__class__.__name__ == "RetrievalDone" for _, s in entries)
+    live = any(
+        not isinstance(s, TickDue) and s.__class__.__name__ == "RetrievalDone" for _, s in entries
+    )
     backtest = Backtest(assembly.engine, lookup=None if live else lookup)
     columns = (
         TextColumn("{task.description}"),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-PAYLOAD_BYTES_MAX: Final = 1 << 20  # what stock brokers are set to pass; a second of 1,000 tags is 60 KiB
+PAYLOAD_BYTES_MAX: Final = (
+    1 << 20
+)  # what stock brokers are set to pass; a second of 1,000 tags is 60 KiB
 COMMAND_BYTES_MAX: Final = 4096  # a command is a few fields; a longer one is a mistake or an attack
 VALUES_PER_MESSAGE_MAX: Final = 200_000  # 1.6 MB once decoded
+OBJECTS_PER_MESSAGE_MAX: Final = 10_000  # JSON objects in one list; a gateway needs 10 us for each
 ASSET_CHARS_MAX: Final = 64
 TAG_CHARS_MAX: Final = 200  # OPC UA browse names
 TEXT_CHARS_MAX: Final = 500  # a reason or note of an operator
 
 PENDING_ROWS_MAX: Final = 4096  # samples of one asset that wait to be closed; 41 s at 100 Hz
-PENDING_CHANGES_MAX: Final = 4096  # context changes of one asset that wait for their sample
+PENDING_CHANGES_MAX: Final = 4096  # context values of one asset that wait beside their samples
+FILLED_ROWS_MAX: Final = (
+    1 << 18
+)  # grid samples made at once for gaps in sparse data; 17 MB with 8 channels
 RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
 
 assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.timeline)"

@@ -2,8 +2,8 @@
 
     magic | u32 crc32 | msgpack {version, position, wall_ns, state}
 
-Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and renamed; the newest that
-reads back is used, an unreadable one is reported and left behind.
+Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and renamed;
+the newest that reads back is used, an unreadable one is reported and left behind.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def pack(value: object) -> bytes:
 
 
 def unpack(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `kind` is
-    """A tree of `kind` from its bytes. Raises msgspec.MsgspecError or ValueError for anything else."""
+    """A tree of `kind` from its bytes.
+
+    Raises msgspec.MsgspecError or ValueError for anything else.
+    """
     return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_array, ext_hook=_read_array)
 
 
@@ -80,7 +83,7 @@ def newest(directory: Path, *, fingerprint: str) -> tuple[Checkpoint | None, lis
     for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
         try:
             checkpoint = _read(path)
-        except (ValueError, msgspec.MsgspecError, OSError) as error:
+        except (ValueError, TypeError, msgspec.MsgspecError, OSError) as error:
             troubles.append(f"{path}: unreadable checkpoint: {error}")
             continue
         if checkpoint.fingerprint != fingerprint:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from edge.errors import WireError
+from edge.wire.readings import T_NS_MAX
 
 MILLISECOND_NS: Final = 1_000_000
 QUIET_OBSERVATIONS_MAX: Final = 256  # a source that says nothing for so long has no say
@@ -52,6 +53,11 @@ class PlantClock:
         else:
             known.t_ns = max(known.t_ns, t_ns)
             known.seen = state.observations
+        oldest = state.observations - QUIET_OBSERVATIONS_MAX
+        if (
+            len(state.sources) > QUIET_OBSERVATIONS_MAX
+        ):  # names come from payloads: they must not pile up
+            state.sources = {name: s for name, s in state.sources.items() if s.seen > oldest}
         state.now_ns = max(state.now_ns, self._agreed_ns())
 
     def observe_message(self, payload: bytes, *, topic: str) -> None:
@@ -60,6 +66,8 @@ class PlantClock:
             stamp = msgspec.json.decode(payload, type=_ClockTag).ts
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise WireError(f"no clock tag: {error}", reason="bad_time", topic=topic) from error
+        if not 0 <= stamp <= T_NS_MAX // MILLISECOND_NS:
+            raise WireError(f"clock tag {stamp} is out of range", reason="bad_time", topic=topic)
         self.observe("_clock", stamp * MILLISECOND_NS)
 
     def _agreed_ns(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edge.state import Pending
 from edge.errors import WireError
 from edge.jobs import Stage, job_id_of, make_job, new_run
 from edge.records import Witness
+from edge.state import Pending
 from edge.wire.commands import (
     Ack,
     Confirm,
@@ -114,13 +114,20 @@ def _carry_out(
             )
             return done, "acknowledged" if done else f"no alert {alert_id} waits for it"
         case Feedback():
-            desk.note("feedback", operator=command.operator, alert=command.body.alert_id, label=command.body.label)
+            desk.note(
+                "feedback",
+                operator=command.operator,
+                alert=command.body.alert_id,
+                label=command.body.label,
+            )
             return True, "noted"
         case Confirm():
             return _confirm(command.body, command.operator, assets=assets, desk=desk, now_ns=now_ns)
         case JobCommand():
             return _job(command.body, command.operator, assets=assets, desk=desk, now_ns=now_ns)
-    raise WireError("command is not carried out here", reason="unknown_command", topic=command.topic)
+    raise WireError(
+        "command is not carried out here", reason="unknown_command", topic=command.topic
+    )
 
 
 def _confirm(
@@ -158,9 +165,7 @@ def _job(
     action = "close" if body.action == "check_out" else "cancel"
     for asset in assets.values():
         for run in asset.state.runs:
-            if _means(body, run.job) and end_job(
-                asset, run.job.job_id, action=action, t_ns=now_ns
-            ):
+            if _means(body, run.job) and end_job(asset, run.job.job_id, action=action, t_ns=now_ns):
                 return True, f"{run.job.job_id}: {action}"
     return False, "no such job is open or scheduled"
 

@@ -1,7 +1,7 @@
 """Configuration: one strict TOML file, optional CSV tables, environment overrides; secrets from files only.
 
-An unknown key is an error that names the nearest known one. Relative paths are relative to the file.
-`ANDON__MQTT__PORT=1884` overrides `[mqtt] port`.
+An unknown key is an error that names the nearest known one. Relative paths are relative to the
+file. `ANDON__MQTT__PORT=1884` overrides `[mqtt] port`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edge.errors import ConfigError
-from edge.settings import AssetSettings, EngineSettings, GatewaySettings, Source
+from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings, Source
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ENVIRONMENT: Final = "ANDON__"
+_TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
+_NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
+_LISTS: Final = ("on_change", "safety")
+_ASSET_COLUMNS: Final = (
+    *("id", "functional_location", "area", "consequence", "action", "cause"),
+    *_NUMBERS,
+    *_LISTS,
+)
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,27 +110,46 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return Path(self.base) / relative
 
 
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "mqtt": MqttConfig,
+    "model": ModelConfig,
+    "kb": KbConfig,
+    "journal": JournalConfig,
+    "include": IncludeConfig,
+    "engine": EngineSettings,
+    "source": Source,
+    "asset": AssetSettings,
+    "context": ContextTag,
+}
+
+
 def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayConfig:
     """Read a configuration file. Raises ConfigError naming file, key and what was expected."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    _override(data, environment)
+    overrides = _override(data, environment)
+    if "base" in data:
+        raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
     _include(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+        message = _explain(str(error), overrides)
+        raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
     return config
 
 
 def effective(config: GatewayConfig) -> str:
-    """The configuration as it counts, defaults included, as JSON. Secrets are file names only, never values."""
+    """The configuration as it counts, defaults included, as JSON.
+
+    Secrets are file names only, never values.
+    """
     return msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
 
 
@@ -130,15 +157,23 @@ def password(config: MqttConfig, base: Path) -> str | None:
     """The broker password from its file. Raises ConfigError."""
     if not config.password_file:
         return None
-    path = base / config.password_file
+    return read_secret(base / config.password_file)
+
+
+def read_secret(path: Path) -> str:
+    """A secret from its file, without the end of the line. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; [mqtt] password_file names it") from error
+        raise ConfigError(f"{path}: {error.strerror}; it should hold the password") from error
 
 
-def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """ANDON__SECTION__KEY=value; a value that reads as TOML is taken as such, anything else as text."""
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Take ANDON__SECTION__KEY=value, as TOML where it reads as such and as text otherwise.
+
+    Returns the variable by key, so that a mistake in one can be named.
+    """
+    taken = {}
     for name, text in environment.items():
         if not name.startswith(ENVIRONMENT):
             continue
@@ -147,24 +182,33 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
         for section in sections:
             table = table.setdefault(section, {})
             if not isinstance(table, dict):
-                raise ConfigError(f"{name}: {section} is not a table")
+                raise ConfigError(f"{name}: {section} is not a table, it cannot be set from here")
         try:
             table[key] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             table[key] = text
+        taken[key] = name
+    return taken
 
 
 def _include(data: dict[str, Any], path: Path) -> None:
+    """Add the assets and tags of CSV tables. Raises ConfigError naming table, line and column."""
     include = data.get("include")
     if not isinstance(include, dict):
         return
-    assets = {asset.get("id"): asset for asset in data.setdefault("asset", [])}
-    for row in _rows(path, include.get("assets")):
+    assets: dict[str, dict[str, Any]] = {}
+    for asset in data.get("asset", []):
+        if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
+            raise ConfigError(f"{path}: every [[asset]] needs an id")
+        if asset["id"] in assets:
+            raise ConfigError(f"{path}: asset id {asset['id']!r} comes twice")
+        assets[asset["id"]] = asset
+    for where, row in _rows(path, include.get("assets"), needed=("id",), known=_ASSET_COLUMNS):
         asset = assets.setdefault(row["id"], {"id": row["id"]})
-        for key, value in row.items():
-            if key != "id" and value:
-                asset[key] = int(value) if value.isdigit() else value
-    for row in _rows(path, include.get("tags")):
+        for key, text in row.items():
+            if key != "id" and text:
+                asset[key] = _cell(text, key=key, where=where)
+    for _, row in _rows(path, include.get("tags"), needed=_TAG_COLUMNS[:3], known=_TAG_COLUMNS):
         asset = assets.setdefault(row["asset"], {"id": row["asset"]})
         asset.setdefault("tags", {})[row["tag"]] = row["channel"]
         if row.get("unit"):
@@ -172,18 +216,96 @@ def _include(data: dict[str, Any], path: Path) -> None:
     data["asset"] = list(assets.values())
 
 
-def _rows(path: Path, name: object) -> list[dict[str, str]]:
+def _cell(text: str, *, key: str, where: str) -> object:
+    """A cell of an asset table: a whole number or a list cut at ; where the key wants one."""
+    if key in _LISTS:
+        return [part.strip() for part in text.split(";") if part.strip()]
+    if key not in _NUMBERS:
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {key} is {text!r}, expected a whole number") from error
+
+
+def _rows(
+    path: Path, name: object, *, needed: Sequence[str], known: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of an included table with where they stand. Raises ConfigError."""
     if not isinstance(name, str) or not name:
-        return []
+        return
     table = path.parent / name
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{table}: cannot be read: {error}; [include] names it") from error
+    for column in columns:
+        if column not in known:
+            raise ConfigError(f"{table}: unknown column {column!r}{_hint(column, known)}")
+    for column in needed:
+        if column not in columns:
+            raise ConfigError(f"{table}: no column {column!r}; it has {', '.join(columns)}")
+    for line, row in rows:
+        where = f"{table}, line {line}"
+        if None in row or None in row.values():
+            raise ConfigError(f"{where}: expected {len(columns)} cells")
+        empty = [column for column in needed if not row[column].strip()]
+        if empty:
+            raise ConfigError(f"{where}: {empty[0]} is empty")
+        yield where, {key: text.strip() for key, text in row.items()}
+
+
+def _check_numbers(config: GatewayConfig, path: Path) -> None:
+    bounds: list[tuple[str, float, float, float]] = [
+        ("[mqtt] port", config.mqtt.port, 1, 65_535),
+        ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
+        ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
+        ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
+        ("[journal] bytes_max", config.journal.bytes_max, 1 << 20, 1 << 50),
+        ("[journal] days_max", config.journal.days_max, 1, 36_500),
+        ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
+        ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
+        ("[engine] settle_s", config.engine.settle_s, 0, config.engine.settle_s_max),
+    ]
+    for name in config.engine.__struct_fields__:
+        bounds.append((f"[engine] {name}", getattr(config.engine, name), 0, 10**9))
+    for asset in config.asset:
+        bounds.append((f"asset {asset.id}: severity", asset.severity, 1, 1000))
+        bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
+    for key, value, low, high in bounds:
+        if not low <= value <= high:
+            raise ConfigError(f"{path}: {key} is {value:g}, expected {low:g} to {high:g}")
+
+
+def _check_sources(config: GatewayConfig, path: Path) -> None:
+    if not config.source:
+        raise ConfigError(f"{path}: no [[source]], nothing would be listened to")
+    for source in config.source:
+        levels = source.topic.split("/")
+        holders = [level for level in levels if "{" in level or "}" in level]
+        wild = [level for level in levels if ("+" in level or "#" in level) and len(level) > 1]
+        if (
+            not source.topic
+            or "\0" in source.topic
+            or wild
+            or "#" in levels[:-1]
+            or holders not in ([], ["{asset}"])
+        ):
+            raise ConfigError(
+                f"{path}: source topic {source.topic!r} is no topic filter with at most one level "
+                "{asset}, such as plant/{asset}"
+            )
 
 
 def _check(config: GatewayConfig, path: Path) -> None:
+    _check_numbers(config, path)
+    _check_sources(config, path)
+    if not config.mqtt.client_id:
+        raise ConfigError(f"{path}: [mqtt] client_id is empty; a session that lasts needs a name")
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     for text, key in ((config.site, "site"), (config.prefix, "prefix")):
@@ -194,6 +316,12 @@ def _check(config: GatewayConfig, path: Path) -> None:
         if not is_asset_id(asset.id) or asset.id in seen:
             raise ConfigError(f"{path}: asset id {asset.id!r} is not usable or comes twice")
         seen.add(asset.id)
+        targets = list(asset.tags.values())
+        for target in targets:
+            if targets.count(target) > 1:
+                raise ConfigError(
+                    f"{path}: asset {asset.id}: two tags are mapped to channel {target!r}"
+                )
         for tag in asset.context:
             if tag.role not in ("run", "witness", "info"):
                 raise ConfigError(
@@ -206,26 +334,21 @@ def _check(config: GatewayConfig, path: Path) -> None:
                 )
 
 
-def _known_keys() -> set[str]:
-    kinds: list[type[msgspec.Struct]] = [
-        GatewayConfig,
-        MqttConfig,
-        ModelConfig,
-        KbConfig,
-        JournalConfig,
-        IncludeConfig,
-        EngineSettings,
-        Source,
-        AssetSettings,
-    ]
-    return {field for kind in kinds for field in kind.__struct_fields__}
+def _explain(message: str, overrides: Mapping[str, str]) -> str:
+    """msgspec's message, with the nearest known key of that table and the variable that set it."""
+    place = re.search(r"at `\$([^`]*)`", message)
+    names = re.findall(r"[A-Za-z_]\w*", place.group(1)) if place else []
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown is not None:
+        table = next((_TABLES[name] for name in reversed(names) if name in _TABLES), GatewayConfig)
+        known = [field for field in table.__struct_fields__ if field != "base"]
+        message += _hint(unknown.group(1), known)
+        names.append(unknown.group(1))
+    if names and names[-1] in overrides:
+        message += f"; {overrides[names[-1]]} sets it"
+    return message
 
 
-def _explain(message: str) -> str:
-    """msgspec's message, with the nearest known key where one is unknown."""
-    unknown = re.search(r"unknown field `(\w+)`", message)
-    if unknown is None:
-        return message
-    near = difflib.get_close_matches(unknown.group(1), sorted(_known_keys()), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{message}{hint}"
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

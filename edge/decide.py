@@ -1,7 +1,8 @@
 """The decision: was this event expected? Text finds, a witness opens, a mask bounds, a fuse closes.
 
-Synchronous, typed and without text: every clause is a fact about jobs, masks, clocks and budgets. An event is
-SUPPRESSED only when every clause holds; a clause that cannot be judged (None) does not hold.
+Synchronous, typed and without text: every clause is a fact about jobs, masks, clocks and budgets.
+An event is SUPPRESSED only when every clause holds; a clause that cannot be judged (None) does not
+hold.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import msgspec
 
 from edge.records import Clause, Decision, Job, JobState, Verdict
 
-ANNOTATE_MINUTES_MAX: Final = 60  # a proposal this far from the event is not worth an operator's look
+# a proposal this far from the event is not worth an operator's look
+MASKED_SHARE_MIN: Final = 0.5  # less, and something else disturbs the asset more than this work
+ANNOTATE_MINUTES_MAX: Final = 60
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +32,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     fuse_end_ns: int = 0
     mask: tuple[str, ...] = ()
     rest_quiet: bool | None = None
+    masked_share: float | None = None  # how much of the score the masked channels carried
+    top_masked: bool | None = None  # the channel that carried most is masked
     safety_over: tuple[str, ...] = ()  # safety-listed channels in the scope
     suppressions_left: int = 0
     source_alive: bool | None = True
@@ -41,7 +46,9 @@ def decide(facts: Facts) -> Decision:
     """Judge one event. Returns the verdict with every clause's outcome, in a fixed order."""
     job = facts.job
     if job is None:
-        none = Clause(name="witness", outcome=False, detail="no witnessed job is open on this asset")
+        none = Clause(
+            name="witness", outcome=False, detail="no witnessed job is open on this asset"
+        )
         verdict = Verdict.ANNOTATED if facts.proposal else Verdict.ALERT
         return Decision(verdict=verdict, clauses=(none, _proposal_clause(facts)))
     clauses = (*_job_clauses(facts, job), *_doubt_clauses(facts))
@@ -91,11 +98,22 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
             }[facts.rest_quiet],
         ),
         Clause(
+            name="channels",
+            outcome=_carried(facts),
+            detail="the channels that this work may disturb carried most of the score",
+        ),
+        Clause(
             name="fuse",
             outcome=facts.now_ns < facts.fuse_end_ns,
             detail=f"the job stops suppressing {job.fuse_s} s after it opened, whatever happens",
         ),
     )
+
+
+def _carried(facts: Facts) -> bool | None:
+    if facts.masked_share is None or facts.top_masked is None:
+        return None
+    return facts.top_masked and facts.masked_share >= MASKED_SHARE_MIN
 
 
 def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge import announce
-from edge.query import query_of
 from edge.jobs import resolve_scope
+from edge.query import query_of
 from edge.records import Note, Retrieve
-
-from kb.records import Proposal, ScopeRow  # noqa: TC001 - msgspec reads the annotations at run time
+from kb.records import Proposal, ScopeRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

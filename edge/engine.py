@@ -1,9 +1,12 @@
-"""The engine: stimuli in, effects out. It owns all mutable state of the gateway and is its only mutator.
+"""The engine: stimuli in, effects out.
+
+It owns all mutable state of the gateway and is its only mutator.
 
     bytes -> wire -> align -> ring + scoring -> events -> jobs, decide -> alerts -> effects
 
-It reads no clock, does no IO and logs nothing: time is an argument, effects leave as values. The journal of
-stimuli and the artifacts it names determine every effect; production, backtest and tests run this same class.
+It reads no clock, does no IO and logs nothing: time is an argument, effects leave as values. The
+journal of stimuli and the artifacts it names determine every effect; production, backtest and tests
+run this same class.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ import numpy as np
 from edge import commands
 from edge.align import Aligner, AlignState, AssetLayout
 from edge.asset import Asset
-from edge.state import AssetState, new_state
 from edge.clock import PlantClock, PlantClockState
 from edge.desk import Desk, Knowledge
 from edge.errors import ConfigError, WireError
@@ -34,6 +36,7 @@ from edge.records import (
 from edge.ring import Ring, RingState
 from edge.scoring import score_rows
 from edge.settings import AssetSettings
+from edge.state import AssetState, new_state
 from edge.wire import topics
 from edge.wire.readings import decode_readings
 
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.records import Batch, Effect, Job, Stimulus
-    from edge.scoring import F32, Parameters, Score
+    from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
     from kb.records import Proposal
     from models.bundle import Bundle
@@ -89,7 +92,8 @@ class Engine:
         """
         self.settings = settings
         layouts = asset_layouts(settings, bundle)
-        # On plant time a source may be ahead by the length of its batches; it is alone in that, not wrong.
+        # On plant time a source may be ahead by the length of its batches; it is alone in that, not
+        # wrong.
         ahead_ms = settings.engine.future_ms_max
         self._ahead_ns = BATCH_NS_MAX if settings.clock == "plant" else ahead_ms * MILLISECOND_NS
         if state is None:
@@ -132,8 +136,9 @@ class Engine:
     def handle(self, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
         """Take one stimulus; returns what is to be done about it, in order.
 
-        `now_ns` is the wall clock when the stimulus was taken; with `clock = "plant"` only its order matters.
-        Any exception out of here is a bug of ours: the world's mistakes are counted, not raised.
+        `now_ns` is the wall clock when the stimulus was taken; with `clock = "plant"` only its
+        order matters. Any exception out of here is a bug of ours: the world's mistakes are counted,
+        not raised.
         """
         match stimulus:
             case TickDue():
@@ -197,7 +202,9 @@ class Engine:
     def _readings(self, message: MessageReceived, *, now_ns: int) -> None:
         source = topics.match_source(message.topic, self.settings.source)
         if source is None:
-            raise WireError("no source in the configuration matches", reason="no_source", topic=message.topic)
+            raise WireError(
+                "no source in the configuration matches", reason="no_source", topic=message.topic
+            )
         _, asset = source
         for readings in decode_readings(
             message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
@@ -271,9 +278,7 @@ class Engine:
         for change in batch.changes:
             commands.plant_edge(self._assets[change.asset], change, desk=self._desk)
 
-    def _command(
-        self, message: MessageReceived, operator: str, name: str, *, now_ns: int
-    ) -> None:
+    def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
         commands.operator_command(
             message,
             operator=operator,
@@ -308,9 +313,7 @@ class Engine:
 
     def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
         if order.cancelled:
-            commands.end_job(
-                asset, order.proposal_id, action="cancel", t_ns=order.recorded_at_ns
-            )
+            commands.end_job(asset, order.proposal_id, action="cancel", t_ns=order.recorded_at_ns)
         else:
             scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
             job = job_from_order(order, scope, self.settings.engine)
@@ -341,7 +344,9 @@ def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayou
                 f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
                 f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
             )
-    return tuple(AssetLayout.of(model, _asset_settings(settings, model.asset)) for model in bundle.assets)
+    return tuple(
+        AssetLayout.of(model, _asset_settings(settings, model.asset)) for model in bundle.assets
+    )
 
 
 def _asset_settings(settings: GatewaySettings, asset: str) -> AssetSettings:

@@ -13,8 +13,8 @@ import msgspec
 
 from edge.records import Phase, Reading
 
-# (phase, reading) -> phase to go to. A move into OPEN or QUIET out of RISING or FALLING also needs the
-# count of equal readings in a row that `TrackState.step` keeps; until then the phase stays.
+# (phase, reading) -> phase to go to. A move into OPEN or QUIET out of RISING or FALLING also needs
+# the count of equal readings in a row that `TrackState.step` keeps; until then the phase stays.
 TRANSITIONS: Final = {
     (Phase.QUIET, Reading.OVER): Phase.RISING,
     (Phase.QUIET, Reading.UNDER): Phase.QUIET,
@@ -58,7 +58,8 @@ class TrackState(msgspec.Struct, kw_only=True):
     ) -> Phase:
         """Take one reading; returns the phase before it.
 
-        open_after: OVER readings in a row that open an event; clear_after: UNDER readings that clear it.
+        open_after: OVER readings in a row that open an event; clear_after: UNDER readings that
+        clear it.
         """
         before = self.phase
         if reading is Reading.OVER:

@@ -1,7 +1,7 @@
 """Explanation: typed slots become sentences, and every sentence about a text cites the span it quotes.
 
-No text is generated: what a document says is quoted verbatim, with its hash; what was measured is filled into
-fixed sentences. Documents are data; nothing in them can change a verdict.
+No text is generated: what a document says is quoted verbatim, with its hash; what was measured is
+filled into fixed sentences. Documents are data; nothing in them can change a verdict.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def measured(record: AlertRecord) -> tuple[Sentence, ...]:
         return (Sentence(role="happened", text=f"{record.klass} on {record.asset}."),)
     since = clock_text(record.begin_ns)
     told = [f"{describe(part)} since {since}" for part in record.contributions[:1]]
-    told += [describe(part) for part in record.contributions[1:3] if part.share >= 0.15]  # noqa: PLR2004
+    told += [describe(part) for part in record.contributions[1:3] if part.share >= 0.15]
     return tuple(Sentence(role="happened", text=f"{text}.") for text in told)
 
 
@@ -92,7 +92,9 @@ def cited(hits: tuple[Hit, ...] | None, *, reason: str) -> tuple[Sentence, ...]:
 
 def _passage(hit: Hit, *, role: str) -> Sentence:
     where = f"{hit.title}, {hit.section}" if hit.section else hit.title
-    return Sentence(role=role, text=f"{where}: \u201c{hit.citation.quote}\u201d", citation=hit.citation)
+    return Sentence(
+        role=role, text=f"{where}: \u201c{hit.citation.quote}\u201d", citation=hit.citation
+    )
 
 
 def headline(record: AlertRecord) -> str:

@@ -1,8 +1,8 @@
 """Jobs: what work is open on an asset, what opened it, which channels it may disturb, until when.
 
-A job is opened by a witness and by nothing else. While it is open its asset has a second, masked row; when it
-closes, a fresh row starts and the job settles; then it is judged. The fuse ends it whatever happens.
-Times are int ns, UTC, plant time.
+A job is opened by a witness and by nothing else. While it is open its asset has a second, masked
+row; when it closes, a fresh row starts and the job settles; then it is judged. The fuse ends it
+whatever happens. Times are int ns, UTC, plant time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from edge.events import TrackState
 from edge.records import Job, JobState, Witness
-from edge.scoring import Row  # noqa: TC001 - msgspec reads the annotations at run time
+from edge.scoring import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SECOND_NS: Final = 1_000_000_000
 DONE_JOBS_MAX: Final = 64  # closed jobs an asset still lists
 QUOTE_CHARS_MAX: Final = 240
-LEVEL_SAMPLES_MIN: Final = 20  # fewer say nothing about a level: the standard error is above 0.2 sigma
+# fewer say nothing about a level: the standard error is above 0.2 sigma
+LEVEL_SAMPLES_MIN: Final = 20
 LEVEL_MARGIN_SIGMA: Final = 0.5  # slow wear and autocorrelation between before and after
 
 
@@ -52,7 +53,8 @@ class JobRun(msgspec.Struct, kw_only=True):
     """A job and what the gateway keeps while it matters.
 
     mask: (c,) bool, channels it hides, safety-listed ones never among them.
-    before: (c,) mean of each channel before the job, NaN unknown; after_*: sums over the settling time.
+    before: (c,) mean of each channel before the job, NaN unknown; after_*: sums over the settling
+    time.
     masked, fresh: a row for each baseline of the asset, [] when there is none now.
     track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh rows.
     rest_ready: the rest had a score at the newest sample at which the whole asset had one.
@@ -183,7 +185,10 @@ def job_id_of(*parts: str | int) -> str:
 
 
 def new_run(job: Job, *, channels: Sequence[str], safety: Sequence[str]) -> JobRun:
-    """A run for a job. Channels that the asset does not have are ignored; safety-listed ones stay visible."""
+    """A run for a job.
+
+    Channels that the asset does not have are ignored; safety-listed ones stay visible.
+    """
     mask = np.array([name in job.scope and name not in safety for name in channels], bool)
     return JobRun(
         job=job,
@@ -257,8 +262,8 @@ def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
 def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
     """Whether a masked channel's mean stayed away by more than the scope row expects; None: not known.
 
-    A small lasting fault adapts away in the score (its residual is gone once the lags hold it); in the level
-    it cannot.
+    A small lasting fault adapts away in the score (its residual is gone once the lags hold it); in
+    the level it cannot.
     """
     shift = lasting_shift(run, sigma=sigma)[run.mask]
     if (shift > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():

@@ -4,13 +4,14 @@ A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, th
 
     u32 length | u32 crc32 of the body | body = msgpack [now_ns, stimulus]      (little-endian)
 
-A group is one write, so it survives a killed process whole or is cut at a record. A torn tail (power cut) is cut off on
-opening and counted; damage before the tail is an error that names file and offset, never skipped.
-A recording is the same thing, kept on purpose.
+A group is one write, so it survives a killed process whole or is cut at a record. A torn tail
+(power cut) is cut off on opening and counted; damage before the tail is an error that names file
+and offset, never skipped. A recording is the same thing, kept on purpose.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"ANDONJ1\n"
 HEAD: Final = struct.Struct("<II")
+PAIR: Final = b"\x92"  # how msgpack begins a list of two
 SUFFIX: Final = ".journal"
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 DAY_S: Final = 86_400
@@ -64,7 +66,7 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
     """Entries of a journal directory, or of one segment file, behind `after`.
 
     A torn record at the very end of the last segment ends the reading. Raises JournalError for damage anywhere
-    else, and for a path that holds no journal.
+    else, for a path that holds no journal, and for an `after` that lies behind its end.
     """
     if path.is_dir():
         found = segments(path)
@@ -72,6 +74,8 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
         found = [(int(path.stem) if path.stem.isdigit() else 0, path)]
     if not found:
         raise JournalError(f"{path}: no {SUFFIX} segments here; expected a journal directory")
+    if after is not None and after.segment > found[-1][0]:
+        raise _shorter(path, after)
     for number, segment in found:
         offset = len(MAGIC)
         if after is not None:
@@ -79,11 +83,25 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
                 continue
             if number == after.segment:
                 offset = max(offset, after.offset)
+                if number == found[-1][0] and offset > max(len(MAGIC), segment.stat().st_size):
+                    raise _shorter(segment, after)
         yield from _read_segment(segment, number, offset, last=number == found[-1][0])
 
 
+def _shorter(path: Path, after: Position) -> JournalError:
+    """What comes from now on would be skipped at the next start, without a word."""
+    where = f"segment {after.segment}, byte {after.offset}"
+    return JournalError(
+        f"{path}: ends before {where}, where a checkpoint goes on; "
+        "remove the checkpoints that are ahead of it"
+    )
+
+
 def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterator[Entry]:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}; expected a journal") from error
     if not data.startswith(MAGIC):
         if last and MAGIC.startswith(data):
             return  # the process died before the header was whole: nothing was written
@@ -109,17 +127,24 @@ def _body(data: bytes, offset: int) -> bytes | None:
     length, crc = HEAD.unpack_from(data, offset)
     begin = offset + HEAD.size
     body = data[begin : begin + length]
-    if length > RECORD_BYTES_MAX or len(body) < length or zlib.crc32(body) != crc:
+    # Length 0 is never written; a power cut may leave zeros, whose checksum would be right.
+    if not 0 < length <= RECORD_BYTES_MAX or len(body) < length or zlib.crc32(body) != crc:
         return None
     return body
 
 
 def _is_torn(data: bytes, offset: int) -> bool:
-    """Whether a bad record is the last thing in the file: a write that did not finish, not damage."""
-    if offset + HEAD.size > len(data):
-        return True
-    length, _ = HEAD.unpack_from(data, offset)
-    return offset + HEAD.size + length >= len(data)
+    """Whether nothing readable follows a bad record: a write that did not finish, not damage.
+
+    The length of a damaged record may itself be wrong, so whole records are looked for anywhere
+    behind it; each body begins with the mark of a pair.
+    """
+    at = data.find(PAIR, offset + 1 + HEAD.size)
+    while at >= 0:
+        if _body(data, at - HEAD.size) is not None:
+            return False
+        at = data.find(PAIR, at + 1)
+    return True
 
 
 class JournalWriter:
@@ -144,6 +169,7 @@ class JournalWriter:
         self._days_max = days_max
         self._sync_s = sync_s
         self._strict = strict
+        self._failed = ""
         self._synced_s = time.monotonic()
         self._dirty = False
         self.torn_bytes_total = 0
@@ -160,11 +186,18 @@ class JournalWriter:
         return Position(self._number, self._offset)
 
     def append(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
-        """Write a group of (now_ns, stimulus) in one go; returns the position behind it. Raises JournalError."""
+        """Write a group of (now_ns, stimulus) in one go; returns the position behind it.
+
+        Raises JournalError.
+        """
         parts = []
         for entry in entries:
             body = _ENCODER.encode(entry)
+            if len(body) > RECORD_BYTES_MAX:  # written, it could never be read again
+                raise JournalError(f"a record has {len(body)} B, more than {RECORD_BYTES_MAX} B")
             parts += [HEAD.pack(len(body), zlib.crc32(body)), body]
+        if self._failed:
+            raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
         if self._offset > len(MAGIC) and self._offset + len(group) > self._segment_bytes_max:
             self._roll()
@@ -175,32 +208,45 @@ class JournalWriter:
         return self.position
 
     def sync(self) -> None:
-        """Bring everything written to the disk."""
+        """Bring everything written to the disk. Raises JournalError."""
         if self._dirty:
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
             self._dirty = False
         self._synced_s = time.monotonic()
 
     def close(self) -> None:
-        """Sync and close."""
-        self.sync()
-        self._file.close()
+        """Sync and close. Raises JournalError when it could not be synced; closed it is."""
+        try:
+            self.sync()
+        finally:
+            self._file.close()
 
     def bytes_kept(self) -> int:
         """Bytes of all segments."""
         return sum(path.stat().st_size for _, path in segments(self._directory))
 
     def _write(self, data: bytes) -> None:
+        left = memoryview(data)
         try:
-            self._file.write(data)
+            while left:  # an unbuffered write may take only a part, as when the disk fills up
+                left = left[self._file.write(left) :]
         except OSError as error:
-            # Cut what may be half there: the next record must not follow a torn one.
-            self._file.truncate(self._offset)
-            self._file.seek(self._offset)
+            self._cut()
             raise JournalError(
                 f"{self._directory}: cannot write: {error.strerror}; free disk space"
             ) from error
         self._offset += len(data)
+
+    def _cut(self) -> None:
+        """Cut off what may be half there: the next record must not follow a torn one."""
+        try:
+            self._file.truncate(self._offset)
+            self._file.seek(self._offset)
+        except OSError as error:
+            self._failed = f"cannot cut a torn record: {error.strerror}"
 
     def _open_last(self) -> None:
         found = segments(self._directory)
@@ -222,11 +268,16 @@ class JournalWriter:
         self._offset = whole
 
     def _start(self, number: int) -> None:
-        self._number = number
         path = self._directory / f"{number:08d}{SUFFIX}"
-        self._file = path.open("xb", buffering=0)
-        self._file.write(MAGIC)
-        self._offset = len(MAGIC)
+        file = path.open("xb", buffering=0)
+        try:
+            if file.write(MAGIC) != len(MAGIC):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.close()
+            path.unlink()
+            raise
+        self._file, self._number, self._offset = file, number, len(MAGIC)
         handle = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -234,9 +285,18 @@ class JournalWriter:
             os.close(handle)
 
     def _roll(self) -> None:
-        self.close()
-        self._start(self._number + 1)
-        self._retain()
+        self.sync()
+        full = self._file
+        try:
+            self._start(self._number + 1)
+            self._retain()
+        except OSError as error:
+            raise JournalError(
+                f"{self._directory}: no new segment: {error.strerror}; free disk space"
+            ) from error
+        finally:
+            if self._file is not full:
+                full.close()
 
     def _retain(self) -> None:
         """Drop the oldest segments beyond the caps; never the one being written."""

@@ -1,7 +1,10 @@
-"""MQTT: the only importer of paho. Callbacks only queue; nothing here decodes, decides or waits for the engine.
+"""MQTT: the only importer of paho.
 
-The gateway's `Link` acknowledges a message only when told that it is journaled (manual acknowledgement, persistent
-session, MQTT 3.1.1). `Publisher` is for replays: QoS 1 with a window, so that nothing is lost and nothing piles up.
+Callbacks only queue; nothing here decodes, decides or waits for the engine.
+
+The gateway's `Link` acknowledges a message only when told that it is journaled (manual
+acknowledgement, persistent session, MQTT 3.1.1). `Publisher` is for replays: QoS 1 with a window,
+so that nothing is lost and nothing piles up.
 """
 
 from __future__ import annotations
@@ -9,12 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from edge.caps import PAYLOAD_BYTES_MAX
 from edge.errors import AndonError
 
 if TYPE_CHECKING:
@@ -56,6 +60,24 @@ class Incoming:
     dup: bool
     mid: int
     received_ns: int
+    connection: int = 0  # number of the connection it came over: ids start anew with each
+
+
+def _incoming(message: paho.MQTTMessage, connection: int = 0) -> Incoming:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        topic = "(not UTF-8)"
+    return Incoming(
+        topic,
+        bytes(message.payload),
+        message.qos,
+        message.retain,
+        message.dup,
+        message.mid,
+        time.time_ns(),
+        connection,
+    )
 
 
 @dataclass(slots=True)
@@ -64,6 +86,9 @@ class LinkCounts:
 
     received: int = 0
     dropped_queue_full: int = 0
+    oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    refused: int = 0  # connections and subscriptions that the broker refused
+    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
@@ -114,6 +139,7 @@ class Link:
         self._queue: deque[Incoming] = deque()
         self._queue_max = queue_messages_max
         self._confirmed: deque[int] = deque()
+        self._owed = False  # QoS 1 messages were dropped: the broker still has them
         self._wake = wake
         self._on_connected = on_connected
         self._client = _client(endpoint, persistent=True, manual_ack=True)
@@ -122,12 +148,15 @@ class Link:
         self._client.will_set(will.topic, will.payload, qos=1, retain=True)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
+        self._client.on_subscribe = self._subscribed
         self._client.on_message = self._message
         self._client.on_publish = self._published
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
-        self._client.connect_async(self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
+        self._client.connect_async(
+            self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s
+        )
         self._client.loop_start()
 
     @property
@@ -141,20 +170,36 @@ class Link:
         return len(self._queue)
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first."""
-        taken = []
+        """Take up to `limit` messages from the queue, oldest first.
+
+        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
+        Without this it would soon send nothing at all: unacknowledged messages fill its window.
+        """
+        taken: list[Incoming] = []
         while self._queue and len(taken) < limit:
             taken.append(self._queue.popleft())
+        if self._owed and not taken and not self._queue and self.connected:
+            self._owed = False
+            self.counts.asked_again += 1
+            self._client.disconnect()
+            self._client.loop_stop()
+            self.start()
         return taken
 
     def ack(self, messages: Sequence[Incoming]) -> None:
-        """Tell the broker that these are safe."""
+        """Tell the broker that these are safe.
+
+        What came over an earlier connection is not acknowledged: the broker sends it again, and its
+        id may stand for another message by now.
+        """
         for message in messages:
-            if message.qos:
+            if message.qos and message.connection == self.counts.connects:
                 self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Send; returns the id that `confirmed` will name for QoS 1, None when there is no connection."""
+        if not self.connected:
+            return None  # paho would queue QoS 1 without bound
         info = self._client.publish(topic, payload, qos, retain)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
@@ -170,12 +215,17 @@ class Link:
         self._client.disconnect()
         self._client.loop_stop()
 
-    # Callbacks run on paho's thread: an exception would kill it and leave is_connected() true for ever.
+    # Callbacks run on paho's thread: an exception would kill it and leave is_connected() true for
+    # ever.
 
-    def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+    def _connected(
+        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _p: Any
+    ) -> None:  # noqa: ANN401
         if reason.is_failure:
+            self.counts.refused += 1
             return
         self.counts.connects += 1
+        self._owed = False
         try:
             client.subscribe(self._filters)
             self._on_connected()
@@ -187,27 +237,21 @@ class Link:
         self.counts.disconnects += 1
         self._wake.set()
 
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        self.counts.refused += sum(reason.is_failure for reason in reasons)
+
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
         self.counts.received += 1
         if len(self._queue) >= self._queue_max:
             # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
             self.counts.dropped_queue_full += 1
+            self._owed = self._owed or message.qos > 0
             return
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = "(not UTF-8)"
-        self._queue.append(
-            Incoming(
-                topic,
-                message.payload,
-                message.qos,
-                message.retain,
-                message.dup,
-                message.mid,
-                time.time_ns(),
-            )
-        )
+        came = _incoming(message, self.counts.connects)
+        if len(came.payload) > PAYLOAD_BYTES_MAX:
+            self.counts.oversize += 1
+            came = replace(came, payload=came.payload[: PAYLOAD_BYTES_MAX + 1])
+        self._queue.append(came)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -233,7 +277,9 @@ class Publisher:
 
     def __enter__(self) -> Self:
         """Connect. Raises BrokerError."""
-        self._client.connect_async(self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
+        self._client.connect_async(
+            self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s
+        )
         self._client.loop_start()
         deadline_s = time.monotonic() + CONNECT_S_MAX
         with self._changed:
@@ -243,6 +289,7 @@ class Publisher:
                     break
                 self._changed.wait(min(left_s, 0.1))
         if not self._client.is_connected():
+            self._client.disconnect()
             self._client.loop_stop()
             why = self._failure or "no answer; is a broker running there?"
             raise BrokerError(f"broker {self._endpoint}: {why}")
@@ -259,11 +306,11 @@ class Publisher:
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Hand over one message, waiting while too many are unconfirmed, across reconnections."""
+        assert qos == 1, "the window counts confirmations, and only QoS 1 has them"
         with self._changed:
             while self._in_flight >= self._in_flight_max:
                 self._changed.wait(1.0)
-            if qos:
-                self._in_flight += 1
+            self._in_flight += 1
         self._client.publish(topic, payload, qos, retain)
 
     def drain(self, *, seconds_max: float = 60.0) -> None:
@@ -272,7 +319,9 @@ class Publisher:
         with self._changed:
             while self._in_flight:
                 if time.monotonic() > deadline_s:
-                    raise BrokerError(f"broker {self._endpoint}: {self._in_flight} messages unconfirmed")
+                    raise BrokerError(
+                        f"broker {self._endpoint}: {self._in_flight} messages unconfirmed"
+                    )
                 self._changed.wait(0.5)
 
     def _published(self, *_args: Any) -> None:  # noqa: ANN401
@@ -294,7 +343,10 @@ class Publisher:
 
 @dataclass(slots=True)
 class Collector:
-    """Subscribes and hands over everything that comes, in order, through `queue`. A context manager."""
+    """Subscribes and hands over everything that comes, in order, through `queue`.
+
+    A context manager.
+    """
 
     endpoint: Endpoint
     filters: Sequence[str]
@@ -304,19 +356,22 @@ class Collector:
     arrived: threading.Event = field(default_factory=threading.Event)
     _client: paho.Client | None = None
     _granted: threading.Event = field(default_factory=threading.Event)
+    _failure: str = ""
 
     def __enter__(self) -> Self:
         """Connect and subscribe; returns when the broker has granted it. Raises BrokerError."""
         client = _client(self.endpoint, persistent=False)
         self._client = client
         client.on_message = self._message
-        client.on_connect = lambda c, *_: c.subscribe([(name, 1) for name in self.filters])
-        client.on_subscribe = lambda *_: self._granted.set()
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
         client.connect_async(self.endpoint.host, self.endpoint.port, self.endpoint.keepalive_s)
         client.loop_start()
-        if not self._granted.wait(CONNECT_S_MAX):
+        if not self._granted.wait(CONNECT_S_MAX) or self._failure:
+            client.disconnect()
             client.loop_stop()
-            raise BrokerError(f"broker {self.endpoint}: no answer; is a broker running there?")
+            why = self._failure or "no answer; is a broker running there?"
+            raise BrokerError(f"broker {self.endpoint}: {why}")
         return self
 
     def __exit__(
@@ -329,19 +384,24 @@ class Collector:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _connected(self, client: paho.Client, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        if reason.is_failure:
+            self._failure = f"refused: {reason}"
+            self._granted.set()
+            return
+        client.subscribe([(name, 1) for name in self.filters])
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        refused = [
+            name for name, reason in zip(self.filters, reasons, strict=False) if reason.is_failure
+        ]
+        if refused:
+            self._failure = f"subscription to {', '.join(refused)} refused"
+        self._granted.set()
+
     def _message(self, _c: Any, _d: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
         if len(self.queue) >= self.queue_max:
             self.dropped += 1
             return
-        self.queue.append(
-            Incoming(
-                message.topic,
-                message.payload,
-                message.qos,
-                message.retain,
-                message.dup,
-                message.mid,
-                time.time_ns(),
-            )
-        )
+        self.queue.append(_incoming(message))
         self.arrived.set()

@@ -1,24 +1,27 @@
 """The outbox: alerts that have been decided and must reach the broker, across crash, restart and outage.
 
-SQLite in WAL mode. A row is one (topic, id, revision) with its bytes; it stays after delivery, so that a replay after a
-restart finds that it stands and never publishes a second content under the same key.
+SQLite in WAL mode. A row is one (topic, id, revision) with its bytes; it stays after delivery, so
+that a replay after a restart finds that it stands and never publishes a second content under the
+same key.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
 
-KEPT_ROWS_MAX: Final = 100_000  # delivered rows kept for the memory of their keys; some months of alerts
+# delivered rows kept for the memory of their keys; some months of alerts
+KEPT_ROWS_MAX: Final = 100_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -65,31 +68,23 @@ class Outbox:
     def put(self, messages: Sequence[Publish]) -> list[str]:
         """Keep messages in one transaction; returns what could not be kept because its key has other bytes already.
 
-        The same bytes again are dropped without a word: that is a replay. Raises JournalError when the disk fails;
-        then none of them is kept.
+        The same bytes again are dropped without a word: that is a replay. Raises JournalError when
+        the disk fails; then none of them is kept.
         """
         conflicts = []
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                for message in messages:
-                    if self._stands(message):
-                        if self._bytes_of(message) != message.payload:
-                            conflicts.append(f"{message.topic} {message.key}")
-                        continue
+        with self._transaction():
+            for message in messages:
+                stands = self._bytes_of(message)
+                if stands is None:
                     self._insert(message)
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
+                elif stands != message.payload:
+                    conflicts.append(f"{message.topic} {message.key}")
         self.conflicts_total += len(conflicts)
         return conflicts
 
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in the order in which they were decided, behind row `after`."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT row, topic, payload, qos, retain FROM outbox"
             " WHERE delivered = 0 AND row > ? ORDER BY row LIMIT ?",
             (after, limit),
@@ -101,27 +96,52 @@ class Outbox:
 
     def pending_count(self) -> int:
         """How many messages wait."""
-        (count,) = self._db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchone()
+        ((count,),) = self._read("SELECT count(*) FROM outbox WHERE delivered = 0")
         return int(count)
 
     def delivered(self, rows: Sequence[int]) -> None:
-        """The broker has confirmed these rows."""
+        """The broker has confirmed these rows. Raises JournalError; then they are sent again, the same bytes."""
         if not rows:
             return
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("UPDATE outbox SET delivered = 1 WHERE row = ?", [(r,) for r in rows])
-        self._db.execute(
-            "DELETE FROM outbox WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
-            (KEPT_ROWS_MAX,),
-        )
-        self._db.execute("COMMIT")
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE outbox SET delivered = 1 WHERE row = ?", [(row,) for row in rows]
+            )
+            self._db.execute(
+                "DELETE FROM outbox WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
+                (KEPT_ROWS_MAX,),
+            )
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def _stands(self, message: Publish) -> bool:
-        return self._bytes_of(message) is not None
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing. Raises JournalError when the disk fails."""
+        self._roll_back()  # what a failure may have left open
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
+
+    def _roll_back(self) -> None:
+        # Some failures (a full disk) have already rolled back; of two errors, the first says why.
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.rollback()
+
+    def _read(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"outbox cannot be read: {error}") from error
 
     def _bytes_of(self, message: Publish) -> bytes | None:
         assert message.key is not None, "only keyed messages belong into the outbox"

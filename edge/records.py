@@ -1,7 +1,9 @@
-"""Records that cross the core: stimuli in, effects out, and the nouns between. Times are int ns, UTC.
+"""Records that cross the core: stimuli in, effects out, and the nouns between.
 
-A stimulus is written to the journal before its effects leave; the journal and the artifacts it names
-by hash determine every alert. So nothing here holds a clock, a connection or an open file.
+Times are int ns, UTC.
+
+A stimulus is written to the journal before its effects leave; the journal and the artifacts it
+names by hash determine every alert. So nothing here holds a clock, a connection or an open file.
 """
 
 from __future__ import annotations
@@ -134,13 +136,19 @@ class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
 
 
 class TickDue(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):
-    """Time to close samples, score and decide. `final`: a recording ended; close what is waiting."""
+    """Time to close samples, score and decide.
+
+    `final`: a recording ended; close what is waiting.
+    """
 
     final: bool = False
 
 
 class RetrievalDone(msgspec.Struct, frozen=True, kw_only=True, tag="retrieval"):
-    """The knowledge base answered. `hits` `()`: found nothing; None: could not look, for `reason`."""
+    """The knowledge base answered.
+
+    `hits` `()`: found nothing; None: could not look, for `reason`.
+    """
 
     alert_id: str
     hits: tuple[Hit, ...] | None
@@ -167,15 +175,20 @@ class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     active: bool = True
 
 
-Stimulus = Started | MessageReceived | TickDue | RetrievalDone | JobTold | SnapshotSwapped | ShellFault
+Stimulus = (
+    Started | MessageReceived | TickDue | RetrievalDone | JobTold | SnapshotSwapped | ShellFault
+)
 
 
 # --- effects -------------------------------------------------------------------------------------
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes for the broker. With a `key` (alert id, revision) it goes through the outbox: durable, at least
-    once, byte-identical each time; without one it may be lost with the connection."""
+    """Bytes for the broker.
+
+    With a `key` (alert id, revision) it goes through the outbox: durable, at least
+    once, byte-identical each time; without one it may be lost with the connection.
+    """
 
     topic: str
     payload: bytes
@@ -220,7 +233,10 @@ class Readings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextChange:
-    """A context tag took a new value. `live` is False for a retained message and for the first value seen."""
+    """A context tag took a new value.
+
+    `live` is False for a retained message and for the first value seen.
+    """
 
     asset: str
     tag: str

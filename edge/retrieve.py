@@ -8,6 +8,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.records import RetrievalDone
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from edge.records import Retrieve
     from kb.records import Hit, Query
 
+STOP_S_MAX: Final = 1.0
 QUEUE_MAX: Final = 64  # more questions than this at once is a flood; the rest is told so
 
 
@@ -31,7 +34,9 @@ class Searcher(Protocol):
 def look_up(searcher: Searcher | None, effect: Retrieve, *, now_ns: int) -> RetrievalDone:
     """Answer one question here and now; a failure is an answer too."""
     if searcher is None:
-        return RetrievalDone(alert_id=effect.alert_id, hits=None, reason="no knowledge base is configured")
+        return RetrievalDone(
+            alert_id=effect.alert_id, hits=None, reason="no knowledge base is configured"
+        )
     try:
         hits = searcher.search(effect.query, now_ns=now_ns)
     except Exception as error:  # noqa: BLE001 - whatever breaks in there, the alert stands and says so
@@ -42,14 +47,21 @@ def look_up(searcher: Searcher | None, effect: Retrieve, *, now_ns: int) -> Retr
 
 
 class Retriever:
-    """One worker thread. `answer` is called from it, or at once when a question cannot be taken."""
+    """One thread that searches and one that keeps the deadlines, so that none waits for a hung search.
+
+    `answer` is called once for each question: from a thread, or at once when it cannot be taken.
+    """
 
     def __init__(self, searcher: Searcher | None, answer: Callable[[RetrievalDone], None]) -> None:
         self._searcher = searcher
         self._answer = answer
         self._queue: queue.Queue[tuple[Retrieve, int, float] | None] = queue.Queue(QUEUE_MAX)
+        self._search: queue.Queue[tuple[Retrieve, int, _Slot] | None] = queue.Queue()
+        self._stopping = False
         self._thread = threading.Thread(target=self._work, name="retrieve", daemon=True)
+        self._searching = threading.Thread(target=self._work_search, name="search", daemon=True)
         self._thread.start()
+        self._searching.start()
 
     def ask(self, effect: Retrieve, *, now_ns: int) -> None:
         """Queue a question; `now_ns` is plant time, which decides what was known."""
@@ -58,20 +70,58 @@ class Retriever:
             self._queue.put_nowait((effect, now_ns, deadline_s))
         except queue.Full:
             self._answer(
-                RetrievalDone(alert_id=effect.alert_id, hits=None, reason="too many questions at once")
+                RetrievalDone(
+                    alert_id=effect.alert_id, hits=None, reason="too many questions at once"
+                )
             )
 
     def stop(self) -> None:
-        """Let the worker end."""
-        self._queue.put(None)
-        self._thread.join(timeout=5.0)
+        """Let the threads end; what has not been answered is asked again after a restart."""
+        self._stopping = True
+        with suppress(queue.Full):  # the thread looks at `_stopping` before each question
+            self._queue.put_nowait(None)
+        self._search.put(None)
+        self._thread.join(timeout=STOP_S_MAX)
+        self._searching.join(timeout=STOP_S_MAX)
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
+        running: _Slot | None = None  # a search that was given up and still goes on
+        while (item := self._queue.get()) is not None and not self._stopping:
             effect, now_ns, deadline_s = item
-            if time.monotonic() > deadline_s:
-                self._answer(
-                    RetrievalDone(alert_id=effect.alert_id, hits=None, reason="the deadline had passed")
-                )
+            if running is not None and not running.wait(deadline_s):
+                self._late(effect)
                 continue
-            self._answer(look_up(self._searcher, effect, now_ns=now_ns))
+            running = None
+            if time.monotonic() > deadline_s:
+                self._late(effect)
+                continue
+            slot = _Slot()
+            self._search.put((effect, now_ns, slot))
+            if slot.wait(deadline_s) and slot.done is not None:
+                self._answer(slot.done)
+            else:
+                self._late(effect)
+                running = slot
+
+    def _late(self, effect: Retrieve) -> None:
+        self._answer(
+            RetrievalDone(alert_id=effect.alert_id, hits=None, reason="the deadline had passed")
+        )
+
+    def _work_search(self) -> None:
+        while (item := self._search.get()) is not None:
+            effect, now_ns, slot = item
+            slot.done = look_up(self._searcher, effect, now_ns=now_ns)
+            slot.ready.set()
+
+
+@dataclass(slots=True)
+class _Slot:
+    """Where the answer to one question appears."""
+
+    ready: threading.Event = field(default_factory=threading.Event)
+    done: RetrievalDone | None = None
+
+    def wait(self, deadline_s: float) -> bool:
+        """Whether it is there before `deadline_s` of the monotonic clock."""
+        return self.ready.wait(max(0.0, deadline_s - time.monotonic()))

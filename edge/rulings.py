@@ -1,6 +1,9 @@
-"""Rulings: what becomes of an asset's events. Gathers the facts, asks the decision rule, moves the alert.
+"""Rulings: what becomes of an asset's events.
 
-The only place that turns a decision into a published revision. `decide` judges; this file looks things up.
+Gathers the facts, asks the decision rule, moves the alert.
+
+The only place that turns a decision into a published revision. `decide` judges; this file looks
+things up.
 """
 
 from __future__ import annotations
@@ -18,15 +21,16 @@ from edge.records import Clause, Decision, Phase, Track, Verdict
 from kb.records import WorkKind
 
 if TYPE_CHECKING:
-    from edge.state import AssetState
     from edge.desk import Desk
     from edge.settings import AssetSettings
+    from edge.state import AssetState
     from kb.records import Hit, Proposal
     from models.bundle import AssetModel
 
 SHIFT_NS: Final = 8 * 3600 * 1_000_000_000
 MINUTE_NS: Final = 60 * 1_000_000_000
-VALUE_SAMPLES: Final = 30  # the engineering value shown is the mean of the newest samples of the event
+# the engineering value shown is the mean of the newest samples of the event
+VALUE_SAMPLES: Final = 30
 CLASSES: Final = {
     Track.PROCESS: "process anomaly",
     Track.SENSOR: "sensor fault",
@@ -62,8 +66,8 @@ class Rulings:
 
     def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
         """Channels that are stuck or send nothing usable."""
-        names = {i: "stuck" for i in np.flatnonzero(stuck)}
-        names |= {i: "missing" for i in np.flatnonzero(missing & ~stuck)}
+        names = dict.fromkeys(np.flatnonzero(stuck), "stuck")
+        names |= dict.fromkeys(np.flatnonzero(missing & ~stuck), "missing")
         shares = np.zeros(len(self._channels))
         shares[list(names)] = 1.0 / len(names)
         parts = self._contributions(shares, t_ns)
@@ -176,7 +180,9 @@ class Rulings:
 
     # --- explanation and operators ---
 
-    def explained(self, hits: tuple[Hit, ...] | None, *, alert_id: str, reason: str, t_ns: int) -> bool:
+    def explained(
+        self, hits: tuple[Hit, ...] | None, *, alert_id: str, reason: str, t_ns: int
+    ) -> bool:
         """The documents answered: a later revision that never changes the newest verdict."""
         for record in self._state.alerts.values():
             if record.alert_id == alert_id and not record.explained:
@@ -211,7 +217,8 @@ class Rulings:
             "now_ns": t_ns,
             "suppressions_left": self._left(t_ns, track),
             "source_alive": not self._state.tracks[Track.COMMS].active,
-            "knowledge_verified": self._desk.knowledge is not None and self._desk.knowledge.verified,
+            "knowledge_verified": self._desk.knowledge is not None
+            and self._desk.knowledge.verified,
             "proposal": near[0].proposal_id if near else "",
         }
         best: tuple[JobRun | None, Decision] = (None, decide(Facts(**common)))
@@ -225,6 +232,8 @@ class Rulings:
                 fuse_end_ns=run.fuse_end_ns,
                 mask=tuple(np.array(self._channels)[run.mask].tolist()),
                 rest_quiet=self._rest_quiet(track, run, parts),
+                masked_share=self._masked_share(track, run, parts),
+                top_masked=self._top_masked(track, run, parts),
                 safety_over=run.safety_in_scope,
             )
             decision = decide(facts)
@@ -241,9 +250,26 @@ class Rulings:
                 return None
             return not run.track.active
         if track is Track.SENSOR:
-            masked = {name for name, hidden in zip(self._channels, run.mask, strict=True) if hidden}
-            return all(part.channel in masked for part in parts)
+            return all(part.channel in self._masked(run) for part in parts)
         return run.job.kind is WorkKind.PLANNED_STOP
+
+    def _masked_share(
+        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
+    ) -> float | None:
+        if track is Track.COMMS:  # silence has no channels; only a planned stop expects it
+            return 1.0
+        masked = self._masked(run)
+        return sum(part.share for part in parts if part.channel in masked) if parts else None
+
+    def _top_masked(
+        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
+    ) -> bool | None:
+        if track is Track.COMMS:
+            return True
+        return parts[0].channel in self._masked(run) if parts else None
+
+    def _masked(self, run: JobRun) -> set[str]:
+        return {name for name, hidden in zip(self._channels, run.mask, strict=True) if hidden}
 
     def _near_proposals(self, t_ns: int) -> tuple[Proposal, ...]:
         """Proposals whose time is near enough that an operator should be asked."""

@@ -1,8 +1,9 @@
 """Scoring: the rows of the detector that each asset owns, and one model call for all of them.
 
-A row is one set of parameters with its state. Every asset has a row for each baseline that its bundle
-holds (running, stopped); each sees the samples of its own baseline and a gap for the others. An open job
-adds rows of its own: a masked one, and a fresh one while the job settles.
+A row is one set of parameters with its state. Every asset has a row for each baseline that its
+bundle
+holds (running, stopped); each sees the samples of its own baseline and a gap for the others. An
+open job adds rows of its own: a masked one, and a fresh one while the job settles.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,10 @@ class Score(Protocol):
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One row outside the bundle's own: a masked or a fresh one. `keep` (c,) are the channels it sees."""
+    """One row outside the bundle's own: a masked or a fresh one.
+
+    `keep` (c,) are the channels it sees.
+    """
 
     state: np.ndarray
     keep: np.ndarray
@@ -44,7 +48,9 @@ class Row(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Request:
-    """One row to be scored over one segment. `index` is a row of the bundle, or -1 for a `row` of its own.
+    """One row to be scored over one segment.
+
+    `index` is a row of the bundle, or -1 for a `row` of its own.
 
     `score_rows` fills in `scores` (n,) and keeps the state it began with in `before` (s,).
     """

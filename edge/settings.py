@@ -1,4 +1,7 @@
-"""Settings that the pure core reads: frozen, keyword-only, units last. `config` makes them from TOML."""
+"""Settings that the pure core reads: frozen, keyword-only, units last.
+
+`config` makes them from TOML.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from kb.records import WorkKind
 class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tag that is not scored.
 
-    role: `run` says whether the asset is running (value in `running`), `witness` opens a job of `kind`
-    on `instrument` at its live rising edge and closes it at its falling edge.
+    role: `run` says whether the asset is running (value in `running`), `witness` opens a job of
+    `kind` on `instrument` at its live rising edge and closes it at its falling edge.
     """
 
     tag: str
@@ -47,7 +50,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     topic: str = "plant/{asset}"
     asset: str = ""
-    interval_ms_max: int = 0  # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
+    # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
+    interval_ms_max: int = 0
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +62,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hold_ms_max: int = 0  # a cyclic value is held this long, then NaN. 0: 1.5 sampling periods
     future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
     min_duration_samples: int = 2  # samples over threshold before an event opens
-    clear_samples: int = 60  # samples under the off threshold in a row before it clears; fewer chatter
+    # samples under the off threshold in a row before it clears; fewer chatter
+    clear_samples: int = 60
     fuse_s: int = 3_600
     fuse_s_max: int = 14_400
     settle_s: int = 300  # where the scope row gives none

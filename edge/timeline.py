@@ -1,14 +1,14 @@
 """The jobs of one asset along plant time: starts, ends, fuses, settling, cancellations, in their order.
 
-A job's masked row begins warmed on the ring; when the job closes normally a fresh row begins from nothing, and
-when it settled, or at once when its fuse burned down or it was cancelled, what is still abnormal rings.
+A job's masked row begins warmed on the ring; when the job closes normally a fresh row begins from
+nothing, and when it settled, or at once when its fuse burned down or it was cancelled, what is
+still abnormal rings.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from edge.events import TrackState, read_score

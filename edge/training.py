@@ -17,12 +17,14 @@ from models.store import load as load_bundle
 from models.store import save as save_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from edge.mapping import Mapping
     from edge.recording import Table
+    from models.bundle import Bundle
 
 GATEWAY_FILE: Final = "gateway.toml"
 
@@ -46,17 +48,13 @@ def fit_recording(
     else:
         mapping = load_mapping(mapping_path) if mapping_path else None
         samples = [(table_samples(path, rows=rows, mapping=mapping, asset=asset), "rows")]
-    fits = []
     with console.status("fitting") as status:
-        for i, (one, alignment) in enumerate(samples):
-            status.update(f"fitting {one.asset} ({i + 1} of {len(samples)})")
-            fits.append(fit_asset(one, FitOptions(alignment=alignment)))
-    bundle = make_bundle(
-        fits,
-        parent=load_bundle(into) if into else None,
-        alerts_per_day=alerts_per_day,
-        created_at_ns=time.time_ns(),
-    )
+        bundle = fit_bundle(
+            samples,
+            parent=load_bundle(into) if into else None,
+            alerts_per_day=alerts_per_day,
+            on_asset=lambda name: status.update(f"fitting {name}"),
+        )
     save_bundle(bundle, out)
     took_s = time.monotonic() - begin_s
     console.print(f"{out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s")
@@ -65,6 +63,26 @@ def fit_recording(
             f"  {model.asset}: {model.training.rows_used} rows, {len(model.channels)} channels, "
             f"alerts at score {model.threshold_on:.2f}"
         )
+
+
+def fit_bundle(
+    samples: Sequence[tuple[TrainingSamples, str]],
+    *,
+    parent: Bundle | None = None,
+    alerts_per_day: float | None = None,
+    on_asset: Callable[[str], object] = str,
+) -> Bundle:
+    """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
+
+    Raises ModelError.
+    """
+    fits = []
+    for one, alignment in samples:
+        on_asset(one.asset)
+        fits.append(fit_asset(one, FitOptions(alignment=alignment)))
+    return make_bundle(
+        fits, parent=parent, alerts_per_day=alerts_per_day, created_at_ns=time.time_ns()
+    )
 
 
 def table_samples(path: Path, *, rows: str, mapping: Mapping | None, asset: str) -> TrainingSamples:
@@ -83,9 +101,7 @@ def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
     return GatewaySettings(site="site", clock="plant")
 
 
-def journal_samples(
-    path: Path, *, settings: GatewaySettings
-) -> list[tuple[TrainingSamples, str]]:
+def journal_samples(path: Path, *, settings: GatewaySettings) -> list[tuple[TrainingSamples, str]]:
     """Every asset's samples of a journal, each with its alignment: rows, or grid where tags come apart.
 
     Raises RecordingError when nothing in it can be read.

@@ -13,7 +13,7 @@ import numpy as np
 
 from kb import store
 from kb.documents import read_folder
-from kb.embed import WIDTH, shipped_embedder
+from kb.embed import DIMENSION, shipped_embedder
 from kb.errors import KnowledgeError
 from kb.exchange import replace_directory
 from kb.index import VectorIndex
@@ -37,13 +37,14 @@ def build(
     parent: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
-    """Read every text below `source` and publish a snapshot at `out`; its manifest lists what was quarantined.
+    """Read every text below `source` and publish a snapshot at `out`.
 
-    A snapshot that stands at `out` is replaced in one step; anything else there is an error. Vectors
-    of unchanged passages come from `parent`, or from the snapshot at `out`. Texts without a date
-    have always been known; orders and schedule rows without `recorded_at` are known from `now_ns`, or since the
-    parent first had them. `progress(done, total)` counts passages embedded. Raises KnowledgeError,
-    and then nothing has changed on disk.
+    The manifest lists what was quarantined. A snapshot that stands at `out` is replaced in one
+    step; anything else there is an error. Vectors of unchanged passages come from `parent`, or from
+    the snapshot at `out`. Texts without a date have always been known; orders and schedule rows
+    without `recorded_at` are known from `now_ns`, or since the parent first had them.
+    `progress(done, total)` counts passages embedded. Raises KnowledgeError, and then nothing has
+    changed on disk.
     """
     _check_place(source, out)
     old = _old(out, parent)
@@ -64,7 +65,7 @@ def build(
                 reading.quarantined,
                 now_ns=now_ns,
                 old=old,
-                progress=progress or (lambda done, total: None),
+                progress=progress or _unseen,
             )
             Snapshot.open(made).close()  # what cannot be opened is not published
             replace_directory(made, out)
@@ -78,11 +79,18 @@ def build(
     return manifest
 
 
+def _unseen(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+    del done, total
+
+
 def _check_place(source: Path, out: Path) -> None:
     if not source.is_dir():
         raise KnowledgeError(f"{source} is no directory of documents")
     if out.resolve().is_relative_to(source.resolve()):
-        raise KnowledgeError(f"{out} lies inside {source}: it would be read as a document next time")
+        raise KnowledgeError(
+            f"{out} lies inside {source}: it would be read as a document next time"
+        )
     if out.is_symlink() or (out.exists() and not (out / MANIFEST).is_file()):
         raise KnowledgeError(f"{out} exists and is no snapshot: name another place")
 
@@ -113,7 +121,9 @@ def _write(
     texts = {p.chunk_id: p.embedded for e in extracts for p in e.passages if p.embedded}
     passages = sum(len(e.passages) for e in extracts)
     if passages > CHUNKS_MAX:
-        raise KnowledgeError(f"{passages} passages, at most {CHUNKS_MAX} in a snapshot: leave out old logs")
+        raise KnowledgeError(
+            f"{passages} passages, at most {CHUNKS_MAX} in a snapshot: leave out old logs"
+        )
     if len({p.chunk_id for e in extracts for p in e.passages}) != passages:
         raise KnowledgeError("two passages have the same id; change a word in one of them")
     hashes = {i: hashlib.sha256(text.encode()).hexdigest() for i, text in texts.items()}
@@ -123,7 +133,7 @@ def _write(
     for done, (sha256, chunk_id) in enumerate(wanted.items(), 1):
         fresh[sha256] = embedder.embed(texts[chunk_id])
         progress(done, len(wanted))
-    vectors = np.empty((len(hashes), WIDTH), dtype=np.float32)
+    vectors = np.empty((len(hashes), DIMENSION), dtype=np.float32)
     for k, sha256 in enumerate(hashes.values()):
         vectors[k] = fresh[sha256] if sha256 in fresh else _reused(old, reusable[sha256])
     ids = np.array(list(hashes), dtype=np.int64)

@@ -1,265 +1,268 @@
-"""Documents into citable passages that follow their structure.
-
-Prose is packed by sentences and list items within one section, up to a target; a row of an error or
-troubleshooting table and a line of a list of codes are passages of their own; so is each record. What a
-passage stands under (title, headings, table header) is kept apart and only prefixed to the text that is embedded, so a
-quote is exactly what the document says: text[start:end].
-"""
+"""Texts into passages: along headings, tables, lists and paragraphs, each with its exact span."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kb.blocks import read_blocks
-from kb.text import stripped
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from kb.blocks import Unit
-    from kb.documents import Document, Record
+TOKENS_TARGET: Final = 160  # a passage says one thing; quality does not grow beyond
+TOKENS_MAX: Final = 240  # what the text model reads (256), less the breadcrumb
+TABLE_OF_ADVICE: Final = re.compile(
+    r"symptom|error|code|fault|alarm|message|cause|remedy|check|action|solution", re.IGNORECASE
+)
 
-CHUNKER_VERSION: Final = 1  # part of the manifest: another chunker makes other chunk ids
-TARGET_TOKENS: Final = 160
-TOKENS_MAX: Final = 240
-WINDOW_TOKENS: Final = 254  # of the text model, its two special tokens left out
-HEADING_TOKENS_MAX: Final = 64  # of the window; longer breadcrumbs lose their middle
-OVERLAP_TOKENS_MAX: Final = 32  # one sentence, so that a passage does not begin with "it"
-CHARS_MAX: Final = 4_000  # long strings without meaning count as one token each
-WORD_CHARS_MAX: Final = 400
-CRUMB: Final = " > "
+_WORD: Final = re.compile(r"\w+|[^\w\s]")
+_PIECE: Final = re.compile(r"\w{1,700}|[^\w\s]")  # a word without end is cut as well
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?:;])\s+")
+_ATX: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*")
+_FENCE: Final = re.compile(r"\s*(```|~~~)")
+_ITEM: Final = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+\S")
+_RULE_CELL: Final = re.compile(r"\s*:?-+:?\s*")
+_UNDERLINE: Final = re.compile(r"([=\-~^\"'`#*+:.<>_])\1{2,}")
 
-assert TARGET_TOKENS + OVERLAP_TOKENS_MAX <= TOKENS_MAX <= WINDOW_TOKENS
+assert TOKENS_TARGET <= TOKENS_MAX
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """One passage. text[start:end] is what it quotes; heading and body are what is indexed.
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One passage of a text: `text[start:end]`, under `section`.
 
-    section: headings above it, without the title. `asset` entries () are site-wide. line: of a record, else 0.
+    `said` is the passage as the search sees it: a table with its column names, else verbatim.
     """
 
-    chunk_id: int
-    ordinal: int
+    section: str  # headings above it, outermost first, joined by " > "
     start: int
     end: int
-    section: str
-    heading: str
-    body: str
-    assets: tuple[str, ...]
-    recorded_at_ns: int
-    line: int = 0
-
-    @property
-    def embed_text(self) -> str:
-        """What the dense index sees."""
-        return f"{self.heading}\n{self.body}"
+    said: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Block(msgspec.Struct, frozen=True):
     start: int
     end: int
-    path: tuple[str, ...]
-    head: tuple[str, ...] = ()
+    tokens: int
+    alone: bool = False  # a row that is a passage of its own
+    header: tuple[str, ...] = ()  # column names of the table it is from
 
 
-def chunk_document(
-    document: Document,
-    *,
-    count: Callable[[str], int],
-    record_assets: Callable[[Record], tuple[str, ...]],
-    first_seen_ns: Callable[[Record], int],
-) -> list[Chunk]:
-    """Divide a document into passages in their order.
-
-    count: tokens of a text, which may stop counting somewhere above TOKENS_MAX.
-    record_assets, first_seen_ns: assets of a record, and when it was known where it does not say so.
-    Every letter of the body is in a passage, in a heading above one, or in the header of its table.
-    """
-    if document.records is not None:
-        return list(_record_chunks(document, count, record_assets, first_seen_ns))
-    packer = _Packer(document.text, count)
-    chunks = []
-    for ordinal, piece in enumerate(packer.pack(read_blocks(document.text, document.body), document.title)):
-        section = _section(document.title, piece.path)
-        text = document.text[piece.start : piece.end]
-        chunks.append(
-            Chunk(
-                chunk_id=chunk_id(document, ordinal, text),
-                ordinal=ordinal,
-                start=piece.start,
-                end=piece.end,
-                section=CRUMB.join(section),
-                heading=_heading(document.title, section, count),
-                body=_with_head(text, piece.head),
-                assets=document.assets,
-                recorded_at_ns=document.recorded_at_ns,
-            )
-        )
-    return chunks
+class _Line(msgspec.Struct, frozen=True):
+    start: int
+    end: int  # without the line feed
+    text: str
 
 
-def chunk_id(document: Document, ordinal: int, text: str) -> int:
-    """A stable id below 2**63, the same for the same passage in every snapshot."""
-    revision = document.revision if document.declared else ""
-    key = "\x1f".join((document.doc_id, revision, str(ordinal), text))
-    return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:8], "big") >> 1
+def tokens_of(text: str) -> int:
+    """About how many word pieces the text model makes of a text; rather too many than too few."""
+    return sum(1 + (len(word) - 1) // 7 for word in _WORD.findall(text))
 
 
-def _record_chunks(
-    document: Document,
-    count: Callable[[str], int],
-    record_assets: Callable[[Record], tuple[str, ...]],
-    first_seen_ns: Callable[[Record], int],
-) -> Iterator[Chunk]:
-    assert document.records is not None
-    for record in document.records:
-        known = record.recorded_at_ns
-        recorded = first_seen_ns(record) if known is None else known
-        assets = record_assets(record)
-        spans = list(_divided(document.text, record.start, record.end, count))
-        for part, (start, end) in enumerate(spans):
-            text = document.text[start:end]
-            body = _record_body(document, record) if len(spans) == 1 else text
-            yield Chunk(
-                chunk_id=chunk_id(document, record.line * 1_000 + part, text),
-                ordinal=record.line * 1_000 + part,
-                start=start,
-                end=end,
-                section="",
-                heading=document.title,
-                body=body,
-                assets=assets,
-                recorded_at_ns=recorded,
-                line=record.line,
-            )
+def markdown(text: str, start: int = 0) -> list[Span]:
+    """Passages of Markdown from offset `start`."""
+    return _passages(text, _markdown_sections(text, start))
 
 
-def _record_body(document: Document, record: Record) -> str:
-    """What a record says, without the parts that are alike in all of them."""
-    if record.entry is not None:
-        return document.text[record.entry.said : record.end]
-    assert record.row is not None
-    cells = ((name, cell.value) for name, cell in record.row.cells.items() if cell.value)
-    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in cells)
+def restructured(text: str) -> list[Span]:
+    """Passages of reStructuredText: headings are underlined lines."""
+    return _passages(text, _rst_sections(text))
 
 
-def _section(title: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    return path[1:] if path and path[0] == title else path
+def plain(text: str) -> list[Span]:
+    """Passages of a text without markup: paragraphs."""
+    return _passages(text, iter([("", _lines(text, 0))]))
 
 
-def _heading(title: str, section: Sequence[str], count: Callable[[str], int]) -> str:
-    parts = [title, *section]
-    while len(parts) > 2 and count(CRUMB.join(parts)) > HEADING_TOKENS_MAX:
-        del parts[1]
-    text = CRUMB.join(parts)
-    while count(text) > HEADING_TOKENS_MAX:
-        text = text[: len(text) * 3 // 4]
-    return text
+# --- sections ---
 
 
-def _with_head(text: str, head: tuple[str, ...]) -> str:
-    """A table row or rows with the names of their columns, so that a cell means something."""
-    if not head:
-        return text
-    cells = [cell.strip() for cell in text.split("|")]
-    if len(cells) == len(head) and "\n" not in text:
-        return "; ".join(f"{name}: {cell}" for name, cell in zip(head, cells, strict=True))
-    return f"{' | '.join(head)}\n{text}"
+def _lines(text: str, start: int) -> list[_Line]:
+    lines = []
+    for line in text[start:].split("\n"):
+        lines.append(_Line(start, start + len(line), line))
+        start += len(line) + 1
+    return lines
 
 
-class _Packer:
-    """Units into passages under the caps."""
-
-    def __init__(self, text: str, count: Callable[[str], int]) -> None:
-        self._text = text
-        self._count = count
-
-    def pack(self, units: Sequence[Unit], title: str) -> Iterator[_Piece]:
-        """Yield pieces in order; they overlap by at most one short sentence within a section."""
-        held: list[Unit] = []
-        sizes: list[int] = []
-        limit = TOKENS_MAX
-        for unit in units:
-            size = self._count(self._text[unit.start : unit.end])
-            if held and (unit.path, unit.head, unit.solo) != (held[-1].path, held[-1].head, False):
-                yield self._piece(held)
-                held, sizes = [], []
-            if not held:
-                heading = _heading(title, _section(title, unit.path), self._count)
-                used = self._count(heading) + self._count(" | ".join(unit.head))
-                limit = max(TARGET_TOKENS // 2, min(TOKENS_MAX, WINDOW_TOKENS - used))
-            if self._too_big(unit, size, limit):
-                if held:
-                    yield self._piece(held)
-                    held, sizes = [], []
-                for start, end in _divided(self._text, unit.start, unit.end, self._count, limit):
-                    yield _Piece(start, end, unit.path, unit.head)
-                continue
-            if held and not self._fits(held, sizes, unit, size, limit):
-                yield self._piece(held)
-                held, sizes = self._kept(held, sizes, unit, size)
-            held.append(unit)
-            sizes.append(size)
-            if unit.solo:
-                yield self._piece(held)
-                held, sizes = [], []
-        if held:
-            yield self._piece(held)
-
-    def _too_big(self, unit: Unit, size: int, limit: int) -> bool:
-        return size > limit or unit.end - unit.start > CHARS_MAX
-
-    def _fits(self, held: list[Unit], sizes: list[int], unit: Unit, size: int, limit: int) -> bool:
-        short = unit.end - held[0].start <= CHARS_MAX
-        return short and sum(sizes) + size <= min(TARGET_TOKENS, limit)
-
-    def _kept(
-        self, held: list[Unit], sizes: list[int], unit: Unit, size: int
-    ) -> tuple[list[Unit], list[int]]:
-        """What the next passage repeats of the last one: one short sentence, or nothing."""
-        last, tokens = held[-1], sizes[-1]
-        repeat = (
-            len(held) > 1
-            and last.kind == unit.kind == "sentence"
-            and tokens <= OVERLAP_TOKENS_MAX
-            and tokens + size <= TARGET_TOKENS
-            and unit.end - last.start <= CHARS_MAX
-        )
-        return ([last], [tokens]) if repeat else ([], [])
-
-    def _piece(self, held: list[Unit]) -> _Piece:
-        return _Piece(held[0].start, held[-1].end, held[0].path, held[0].head)
+def _markdown_sections(text: str, start: int) -> Iterator[tuple[str, list[_Line]]]:
+    headings: list[tuple[int, str]] = []
+    lines: list[_Line] = []
+    fenced = False
+    for line in _lines(text, start):
+        fenced ^= bool(_FENCE.match(line.text))
+        heading = None if fenced else _ATX.fullmatch(line.text)
+        if not heading:
+            lines.append(line)
+            continue
+        yield _section(headings), lines
+        lines = []
+        level = len(heading[1])
+        headings = [*(h for h in headings if h[0] < level), (level, heading[2])]
+    yield _section(headings), lines
 
 
-def _divided(
-    text: str, start: int, end: int, count: Callable[[str], int], limit: int = TOKENS_MAX
-) -> Iterator[tuple[int, int]]:
-    """Yield spans of text[start:end] under the caps, cut between words where that is possible."""
-    if end - start <= CHARS_MAX and count(text[start:end]) <= limit:
-        yield start, end
+def _rst_sections(text: str) -> Iterator[tuple[str, list[_Line]]]:
+    headings: list[tuple[int, str]] = []
+    styles: list[str] = []
+    lines: list[_Line] = []
+    for line in _lines(text, 0):
+        above = lines[-1].text.strip() if lines else ""
+        below = line.text.rstrip()
+        rule = _UNDERLINE.fullmatch(below)
+        if not (rule and above and len(below) >= len(above) and not _UNDERLINE.fullmatch(above)):
+            lines.append(line)
+            continue
+        title = lines.pop().text.strip()
+        style = rule[1]
+        if lines and _UNDERLINE.fullmatch(lines[-1].text.strip()):  # ruled above too: another style
+            lines.pop()
+            style *= 2
+        if style not in styles:
+            styles.append(style)
+        yield _section(headings), lines
+        lines = []
+        level = styles.index(style)
+        headings = [*(h for h in headings if h[0] < level), (level, title)]
+    yield _section(headings), lines
+
+
+def _section(headings: Sequence[tuple[int, str]]) -> str:
+    return " > ".join(title for _, title in headings if title)
+
+
+# --- blocks ---
+
+
+def _passages(text: str, sections: Iterator[tuple[str, list[_Line]]]) -> list[Span]:
+    """Blocks of each section packed up to the target, never across a heading."""
+    spans: list[Span] = []
+    for section, lines in sections:
+        packed: list[_Block] = []
+        for block in _blocks(text, lines):
+            size = sum(b.tokens for b in packed) + block.tokens
+            apart = block.alone or (packed and packed[-1].alone)
+            if packed and (apart or size > TOKENS_TARGET):
+                spans.append(_span(text, section, packed))
+                packed = []
+            packed.append(block)
+        if packed:
+            spans.append(_span(text, section, packed))
+    return spans
+
+
+def _span(text: str, section: str, packed: Sequence[_Block]) -> Span:
+    start, end = packed[0].start, packed[-1].end
+    said = text[start:end]
+    names = next((b.header for b in packed if b.header), ())
+    cells = _cells(said) if packed[0].alone else []
+    if names and len(cells) == len(names):
+        said = "; ".join(f"{k}: {c}" for k, c in zip(names, cells, strict=True) if c)
+    elif names and " | ".join(names) not in said:
+        said = f"{' | '.join(names)}\n{said}"
+    return Span(section=section, start=start, end=end, said=said)
+
+
+def _blocks(text: str, lines: list[_Line]) -> Iterator[_Block]:
+    """Paragraphs, list items, code and table rows, none longer than the cap."""
+    at = 0
+    while at < len(lines):
+        line = lines[at].text
+        stop = at + 1
+        if _is_table(lines, at):
+            stop = _while(lines, at, lambda t: t.lstrip().startswith("|"))
+            yield from _table_blocks(text, lines[at:stop])
+        elif _FENCE.match(line):
+            stop = min(_while(lines, at + 1, lambda t: not _FENCE.match(t)) + 1, len(lines))
+            yield from _cut(text, lines[at].start, lines[stop - 1].end)
+        elif line.strip():
+            while stop < len(lines) and _continues(lines, stop):
+                stop += 1
+            yield from _cut(text, lines[at].start, lines[stop - 1].end)
+        at = stop
+
+
+def _continues(lines: list[_Line], at: int) -> bool:
+    """Whether a line belongs to the paragraph or list item above it."""
+    line = lines[at].text
+    begins = _ITEM.match(line) or _FENCE.match(line) or _is_table(lines, at)
+    return bool(line.strip()) and not begins
+
+
+def _while(lines: list[_Line], at: int, holds: Callable[[str], bool]) -> int:
+    while at < len(lines) and holds(lines[at].text):
+        at += 1
+    return at
+
+
+def _is_table(lines: list[_Line], at: int) -> bool:
+    """Whether a Markdown table begins here: a row of names above a row of rules."""
+    if at + 1 >= len(lines) or not lines[at].text.lstrip().startswith("|"):
+        return False
+    rules = lines[at + 1].text.strip()
+    if not rules.startswith("|"):
+        return False
+    return all(_RULE_CELL.fullmatch(cell) for cell in rules.strip("|").split("|"))
+
+
+def _table_blocks(text: str, lines: list[_Line]) -> Iterator[_Block]:
+    """Rows of a table, each a passage of its own where the columns speak of faults."""
+    names = tuple(_cells(lines[0].text))
+    alone = any(TABLE_OF_ADVICE.search(name) for name in names)
+    for line in lines[2:] if alone else [lines[0], *lines[2:]]:
+        size = tokens_of(line.text)
+        if size > TOKENS_MAX:
+            yield from _cut(text, line.start, line.end)
+        else:
+            block = _trimmed(text, line.start, line.end)
+            yield _Block(block.start, block.end, size, alone, names)
+
+
+def _cells(row: str) -> list[str]:
+    parts = re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))
+    return [part.strip().replace("\\|", "|") for part in parts]
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[_Block]:
+    """A stretch of text as one block, or where it is too long as several: sentences, else words."""
+    whole = _trimmed(text, start, end)
+    if whole.tokens <= TOKENS_MAX:
+        if whole.tokens:
+            yield whole
         return
-    begin, stop, tokens = start, start, 0
-    for word_start, word_end in _words(text, start, end, count, limit):
-        size = count(text[word_start:word_end])
-        if stop > begin and (tokens + size > limit or word_end - begin > CHARS_MAX):
-            yield stripped(text, begin, stop)
-            begin, tokens = word_start, 0
-        stop, tokens = word_end, tokens + size
-    if text[begin:stop].strip():
-        yield stripped(text, begin, stop)
+    at, end = whole.start, whole.end
+    start, total = at, 0
+    for stop in [*(m.end() for m in _SENTENCE_END.finditer(text, at, end)), end]:
+        size = tokens_of(text[at:stop])
+        if total and total + size > TOKENS_TARGET:
+            yield _trimmed(text, start, at)
+            start, total = at, 0
+        if size > TOKENS_MAX:
+            yield from _cut_words(text, at, stop)
+            start = stop
+        else:
+            total += size
+        at = stop
+    if total:
+        yield _trimmed(text, start, end)
 
 
-def _words(
-    text: str, start: int, end: int, count: Callable[[str], int], limit: int
-) -> Iterator[tuple[int, int]]:
-    """Spans of the words; one that is too long by itself comes in pieces."""
-    for match in re.compile(r"\S+").finditer(text, start, end):
-        whole = match.end() - match.start() <= WORD_CHARS_MAX and count(match.group()) <= limit
-        width = match.end() - match.start() if whole else min(WORD_CHARS_MAX, limit)
-        for at in range(match.start(), match.end(), width):
-            yield at, min(at + width, match.end())
+def _cut_words(text: str, start: int, end: int) -> Iterator[_Block]:
+    """A sentence that is too long, cut between words; a word that is too long is cut too."""
+    total = 0
+    for piece in _PIECE.finditer(text, start, end):
+        size = tokens_of(piece[0])
+        if total and total + size > TOKENS_TARGET:
+            yield _trimmed(text, start, piece.start())
+            start, total = piece.start(), 0
+        total += size
+    if total:
+        yield _trimmed(text, start, end)
+
+
+def _trimmed(text: str, start: int, end: int) -> _Block:
+    """A stretch without white space around it."""
+    part = text[start:end]
+    start += len(part) - len(part.lstrip())
+    end = start + len(part.strip())
+    return _Block(start, end, tokens_of(text[start:end]))

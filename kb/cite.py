@@ -25,9 +25,7 @@ def chunk_id_of(*, doc_id: str, revision: str, section: str, text: str, occurren
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def cite(
-    text: str, start: int, end: int, *, doc_id: str, revision: str, chunk_id: int
-) -> Citation:
+def cite(text: str, start: int, end: int, *, doc_id: str, revision: str, chunk_id: int) -> Citation:
     """Quote `text[start:end]`, at most 240 characters of it, cut between words."""
     assert 0 <= start < end <= len(text)
     end = _cut(text, start, end)

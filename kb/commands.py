@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -63,7 +64,7 @@ def search_command(
         revision = f" rev. {hit.citation.revision}" if hit.citation.revision else ""
         place = " > ".join(part for part in where if part)
         source = f"{place}\n{hit.kind}, {hit.citation.doc_id}{revision}"
-        alike = f"{hit.similarity:.2f}" if hit.similarity == hit.similarity else ""  # noqa: PLR0124 - NaN
+        alike = "" if math.isnan(hit.similarity) else f"{hit.similarity:.2f}"
         table.add_row(escape(source), escape(hit.citation.quote), alike, str(hit.citation.chunk_id))
     console.print(table)
     console.print("The whole passage: andon kb show ID")
@@ -79,7 +80,9 @@ def show_command(chunk_id: str, *, snapshot: Path, console: Console) -> None:
         for document in documents:
             revision = f", revision {document.revision}" if document.revision else ""
             of = "site-wide" if document.assets is None else ", ".join(document.assets)
-            head = f"{document.title} ({document.kind}, {document.doc_id}{revision}, {of or 'rows'})"
+            head = (
+                f"{document.title} ({document.kind}, {document.doc_id}{revision}, {of or 'rows'})"
+            )
             console.print(escape(head), style="bold")
             console.print(escape(opened.text(document.doc_id, document.revision)))
         for proposal in proposals:
@@ -97,7 +100,9 @@ def _shown_chunk(opened: Snapshot, chunk_id: int, console: Console) -> bool:
     of = "site-wide" if chunk.assets is None else ", ".join(chunk.assets) or "no known asset"
     revision = f", revision {chunk.revision}" if chunk.revision else ""
     console.print(escape(place), style="bold")
-    console.print(escape(f"{chunk.kind}, {chunk.doc_id}{revision}, {chunk.start}-{chunk.end}, {of}"))
+    console.print(
+        escape(f"{chunk.kind}, {chunk.doc_id}{revision}, {chunk.start}-{chunk.end}, {of}")
+    )
     console.print(escape(f"known from {_shown(chunk.known_from_ns)}"))
     console.print(escape(chunk.text))
     return True
@@ -125,7 +130,9 @@ def _print_manifest(manifest: Manifest, out: Path, seconds: float, console: Cons
 
 
 def _print_proposal(proposal: Proposal, console: Console) -> None:
-    console.print(escape(f"{proposal.proposal_id}: {proposal.kind} of {proposal.asset}"), style="bold")
+    console.print(
+        escape(f"{proposal.proposal_id}: {proposal.kind} of {proposal.asset}"), style="bold"
+    )
     state = [name for name in ("approved", "cancelled", "real_times") if getattr(proposal, name)]
     rows = (
         ("source", proposal.source),

@@ -1,342 +1,215 @@
-"""Readers: a tree of files becomes documents and records, and what cannot be read is named with its cause.
+"""Files of a source folder into documents: clean text, what it says about itself, its rows.
 
-A document is one revision of one text. A record is one row of a table or one line of a log, with a time from
-which it was known and the asset it speaks of; files that hold records are documents too, so that every citation
-points into a stored text. Nothing is half-read: a file with bad front matter is left out as a whole, a bad row
-or line is left out alone, and each is listed with file, line and cause.
+What cannot be read is quarantined with file, line and cause. A file or a row is read whole or not.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, TypeVar
+import unicodedata
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kb import logs
+from kb import rows
 from kb.errors import KnowledgeError
-from kb.frontmatter import FrontMatterError, read_front_matter
-from kb.tables import BadRow, Row, Table, read_csv, read_jsonl
-from kb.text import clean_text, sha256_text
-from kb.times import parse_time, zone_of
+from kb.front_matter import FrontMatter, SourceError, read_front_matter
+from kb.manifest import Quarantined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import tzinfo
+    from collections.abc import Iterator
+    from pathlib import Path
 
-Read = TypeVar("Read")
+FILE_BYTES_MAX: Final = 8_000_000  # a year of logs of a line; larger ones are to be split
+FILES_MAX: Final = 20_000
+TABLES: Final = (".csv", ".jsonl")
+TEXTS: Final = (".md", ".rst", ".txt", ".log")
 
-FILE_BYTES_MAX: Final = 8 * 1024 * 1024  # a manual of 3,000 pages; logs and orders come in many files
-FILES_MAX: Final = 100_000
-TEXT_SUFFIXES: Final = frozenset({".md", ".markdown", ".txt", ".rst"})
-TEXT_KINDS: Final = ("manual", "procedure", "policy", "schema")  # what front matter may call a text
-ASSET: Final = re.compile(r"\w[\w.:/-]{0,63}")
-NO_ASSETS: Final = frozenset({"all", "any", "each", "every", "none", "n/a", "na", "null", "nan"})
-
-# Column sets by which a table is known; a file named after a kind must have its columns.
-TABLE_COLUMNS: Final = {
-    "scope": ("kind", "asset", "channels", "expected_effect", "duration_min_max", "approved_by"),
-    "schedule": ("asset", "kind", "planned_start"),
-    "order": ("order_id", "asset", "kind", "status"),
-}
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSEEN: Final = ("Cf", "Cs", "Co")  # zero-width and direction marks, surrogates, private use
+_UNDERLINE: Final = re.compile(r"([=\-~*#^])\1{2,}")
 
 
-class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, row or line that did not enter the snapshot. `line` 0 means the whole file."""
+class Form(StrEnum):
+    """How a document is written, and so how it is cut into passages."""
 
-    path: str
-    line: int
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One row or log line. `recorded_at_ns` None: the file does not say; the build time stands for it.
-
-    start, end: its span in the document's text; `asset` "" is site-wide.
-    """
-
-    line: int
-    start: int
-    end: int
-    asset: str
-    recorded_at_ns: int | None
-    row: Row | None = None  # of a table
-    entry: logs.Entry | None = None  # of a log
+    MARKDOWN = "markdown"
+    RST = "rst"
+    TEXT = "text"
+    LOG = "log"
+    ORDER = "order"
+    SCHEDULE = "schedule"
+    SCOPE = "scope"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """One revision of one text. `assets` empty: site-wide. `effective_to_ns` None: still in force."""
+ROW_FORMS: Final = (Form.LOG, Form.ORDER, Form.SCHEDULE, Form.SCOPE)
+TABLE_COLUMNS: Final = (
+    (Form.ORDER, rows.ORDER_COLUMNS),
+    (Form.SCOPE, rows.SCOPE_COLUMNS),
+    (Form.SCHEDULE, rows.SCHEDULE_COLUMNS),
+)
 
-    path: str
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One text. `assets` None is site-wide; `rows` are of logs and tables, empty otherwise."""
+
     doc_id: str
     revision: str
-    declared: bool  # whether the file names its revision; else it is taken from the text's hash
+    form: Form
     kind: str
     title: str
+    path: str
+    assets: tuple[str, ...] | None
+    known_from_ns: int
     text: str
-    sha256: str
-    assets: tuple[str, ...] = ()
-    recorded_at_ns: int = 0
-    effective_from_ns: int = 0
-    effective_to_ns: int | None = None
-    body: int = 0  # where the text begins behind its front matter
-    records: tuple[Record, ...] | None = None  # None: prose
-    zone: tzinfo | None = None
-    columns: tuple[str, ...] = ()
+    body_start: int = 0
+    rows: tuple[rows.Row, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class Sources:
-    """All that was read, and all that was not."""
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A source folder, read."""
 
-    documents: list[Document] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    doubtful: set[str] = field(default_factory=set)  # words of order rows that could not be read
-
-    def doubt(self, row: str) -> None:
-        """An order row could not be read: the orders that it names are not to be relied upon."""
-        self.doubtful.update(re.findall(r"\w[\w./-]*", row))
-
-    def refuse(self, path: str, line: int, cause: str) -> None:
-        """List something that stays out."""
-        self.quarantined.append(Quarantined(path=path, line=line, cause=cause))
+    documents: tuple[Document, ...]
+    quarantined: tuple[Quarantined, ...]
 
 
-def read_tree(source: Path, *, read: Callable[[str], None] | None = None) -> Sources:
-    """Read every file below `source`, in the order of their paths.
+def read_folder(source: Path) -> Reading:
+    """Read every file below `source`, in order of path, hidden ones left out.
 
-    read: called with the path of each file when it is done. Raises KnowledgeError when `source` is no directory.
+    Raises KnowledgeError when there is no such folder.
     """
     if not source.is_dir():
-        raise KnowledgeError(f"{source}: not a directory of documents")
-    sources = Sources()
-    for number, path in enumerate(_files(source)):
+        raise KnowledgeError(f"{source} is no directory of documents")
+    documents: dict[tuple[str, str], Document] = {}
+    quarantined: list[Quarantined] = []
+    for path in _files(source):
         name = path.relative_to(source).as_posix()
-        if number >= FILES_MAX:
-            sources.refuse(name, 0, f"more than {FILES_MAX} files")
-            break
         try:
-            document = _read_file(path, name, sources)
-        except FrontMatterError as error:
-            sources.refuse(name, error.line, str(error))
-        except KnowledgeError as error:
-            sources.refuse(name, 0, str(error))
-        else:
-            sources.documents.append(document)
-        if read:
-            read(name)
-    _settle_revisions(sources)
-    return sources
+            document, bad = _read(path, name)
+        except SourceError as error:
+            quarantined.append(Quarantined(path=name, line=error.line, cause=error.cause))
+            continue
+        key = (document.doc_id, document.revision)
+        if key in documents:
+            cause = f"doc_id {key[0]}, revision {key[1]!r} is already in {documents[key].path}"
+            quarantined.append(Quarantined(path=name, line=1, cause=cause))
+            continue
+        documents[key] = document
+        quarantined += [Quarantined(path=name, line=e.line, cause=e.cause) for e in bad]
+    return Reading(documents=tuple(documents.values()), quarantined=tuple(quarantined))
 
 
-def asset_id(text: str) -> str:
-    """Return an exact asset id. Raises KnowledgeError for wildcards, lists and words that mean many."""
-    if not ASSET.fullmatch(text) or text.lower() in NO_ASSETS:
-        raise KnowledgeError(f"{text!r} is not one exact asset id")
-    return text
+def clean(text: str) -> str:
+    """Text without control, zero-width and direction characters; lines end with a line feed.
+
+    What remains is what a reader sees: nothing hides in a quote. Line numbers do not change.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _CONTROL.sub("", text)
+    if text.isascii():
+        return text
+    return "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
 
 
 def _files(source: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(source):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(folder) / name
+    seen = 0
+    for path in sorted(source.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+        if hidden or not (path.is_file() or path.is_symlink()):
+            continue
+        seen += 1
+        if seen > FILES_MAX:
+            raise KnowledgeError(f"{source} has over {FILES_MAX} files: build from a subfolder")
+        yield path
 
 
-def _read_file(path: Path, name: str, sources: Sources) -> Document:
+def _read(path: Path, name: str) -> tuple[Document, list[SourceError]]:
+    """One file, and the rows of it that cannot be read. Raises SourceError for the whole file."""
     suffix = path.suffix.lower()
-    reader = _reader(suffix, name)
-    if path.is_symlink() or not path.is_file():
-        raise KnowledgeError("not a plain file; links are not followed")
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise KnowledgeError(f"larger than {FILE_BYTES_MAX} bytes; split the file")
-    try:
-        text = clean_text(path.read_bytes().decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise KnowledgeError(f"not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except OSError as error:
-        raise KnowledgeError(f"cannot be read: {error.strerror}") from error
+    if suffix not in TABLES + TEXTS:
+        known = ", ".join(TEXTS + TABLES)
+        raise SourceError(0, f"files with {suffix or 'no suffix'} are not read; {known} are")
+    text = clean(_decoded(path))
     if not text.strip():
-        raise KnowledgeError("empty")
-    sha256 = sha256_text(text)
-    plain = Document(
+        raise SourceError(0, "empty")
+    if suffix in TABLES:
+        return _table(text, name, rows.csv_rows if suffix == ".csv" else rows.jsonl_rows)
+    if suffix == ".log" or "logs" in name.split("/")[:-1]:
+        lines, bad = rows.log_rows(text)
+        return _of_rows(text, name, Form.LOG, lines), bad
+    about = read_front_matter(text) if suffix == ".md" else FrontMatter()
+    body = text[about.body_start :]
+    if not body.strip():
+        raise SourceError(0, "front matter without a text")
+    document = Document(
+        doc_id=about.doc_id or name,
+        revision=about.revision,
+        form={".md": Form.MARKDOWN, ".rst": Form.RST}.get(suffix, Form.TEXT),
+        kind=about.kind,
+        title=about.title or _first_heading(body) or path.stem,
         path=name,
-        doc_id=name,
-        revision=sha256[:12],
-        declared=False,
-        kind="manual",
-        title=PurePosixPath(name).stem,
+        assets=about.assets,
+        known_from_ns=about.known_from_ns,
         text=text,
-        sha256=sha256,
+        body_start=about.body_start,
     )
-    return reader(plain, sources)
+    return document, []
 
 
-def _reader(suffix: str, name: str) -> Callable[[Document, Sources], Document]:
-    if suffix == ".log" or (suffix == ".txt" and "logs" in PurePosixPath(name).parts[:-1]):
-        return _read_log
-    if suffix in TEXT_SUFFIXES:
-        return _read_text
-    if suffix == ".csv":
-        return lambda plain, sources: _read_table(plain, read_csv(plain.text), sources)
-    if suffix == ".jsonl":
-        return lambda plain, sources: _read_table(plain, read_jsonl(plain.text), sources)
-    raise KnowledgeError(f"files ending in {suffix or 'nothing'} are not read; convert it to text")
-
-
-# --- prose ---
-
-
-def _read_text(plain: Document, sources: Sources) -> Document:
-    del sources  # a text is read as a whole, or refused by an error
-    front = read_front_matter(plain.text)
-    if not plain.text[front.body :].strip():
-        raise KnowledgeError("nothing stands behind the front matter")
-    kind = front.scalar("kind", "manual")
-    if kind not in TEXT_KINDS:
-        message = f"kind {kind!r} is not one of {', '.join(TEXT_KINDS)}; records come from tables and logs"
-        raise FrontMatterError(message, line=front.lines["kind"])
-    times = {}
-    for key in ("effective_from", "effective_to", "recorded_at"):
-        if front.scalar(key):
-            times[key] = _stated(parse_time, front.scalar(key), line=front.lines[key])
-    begin, end = times.get("effective_from", 0), times.get("effective_to")
-    if end is not None and end <= begin:
-        raise FrontMatterError("effective_to is not after effective_from", line=front.lines["effective_to"])
-    named = front.items("assets")
-    if named == ():
-        message = "assets is empty; leave the key out for a text that concerns the whole site"
-        raise FrontMatterError(message, line=front.lines["assets"])
-    assets = tuple(_stated(asset_id, name, line=front.lines["assets"]) for name in named or ())
-    revision = front.scalar("revision")
-    return replace(
-        plain,
-        doc_id=front.scalar("doc_id") or plain.doc_id,
-        revision=revision or plain.revision,
-        declared=bool(revision),
-        kind=kind,
-        title=front.scalar("title") or _first_heading(plain.text[front.body :]) or plain.title,
-        assets=tuple(dict.fromkeys(assets)),
-        recorded_at_ns=times.get("recorded_at", begin),
-        effective_from_ns=begin,
-        effective_to_ns=end,
-        body=front.body,
-    )
-
-
-def _stated(read: Callable[[str], Read], text: str, *, line: int) -> Read:
-    """Read a value of the front matter; its error names the line."""
+def _decoded(path: Path) -> str:
+    if path.is_symlink():
+        raise SourceError(0, "a symbolic link; put the file itself here")
     try:
-        return read(text)
-    except KnowledgeError as error:
-        raise FrontMatterError(str(error), line=line) from error
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise SourceError(0, f"over {FILE_BYTES_MAX} bytes; split it")
+        stored = path.read_bytes()
+    except OSError as error:
+        raise SourceError(0, f"cannot be opened: {error.strerror}") from error
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = stored.count(b"\n", 0, error.start) + 1
+        raise SourceError(line, "not UTF-8; save it as UTF-8") from error
+
+
+def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[SourceError]]:
+    found, bad = read(text)
+    if not found:
+        raise bad[0] if bad else SourceError(1, "a table without rows")
+    columns = frozenset(found[0].cells)
+    for form, needed in TABLE_COLUMNS:
+        if needed <= columns:
+            whole = [row for row in found if needed <= row.cells.keys()]
+            lacking = [row for row in found if not needed <= row.cells.keys()]
+            bad += [SourceError(r.line, f"columns of a {form} are missing") for r in lacking]
+            return _of_rows(text, name, form, whole), bad
+    wanted = "; ".join(f"{form}: {', '.join(sorted(needed))}" for form, needed in TABLE_COLUMNS)
+    raise SourceError(1, f"no table of a known form; columns wanted are {wanted}")
+
+
+def _of_rows(text: str, name: str, form: Form, found: list[rows.Row]) -> Document:
+    return Document(
+        doc_id=name,
+        revision="",
+        form=form,
+        kind=str(form),
+        title=name.rsplit("/", 1)[-1],
+        path=name,
+        assets=(),
+        known_from_ns=0,
+        text=text,
+        rows=tuple(found),
+    )
 
 
 def _first_heading(text: str) -> str:
-    match = re.search(r"^#[ \t]+(.+?)[ \t#]*$|^(\S.{2,})\n[=]{3,}[ \t]*$", text, re.MULTILINE)
-    return (match.group(1) or match.group(2)).strip() if match else ""
-
-
-# --- tables ---
-
-
-def _read_table(plain: Document, table: Table, sources: Sources) -> Document:
-    kind = _table_kind(plain, table)
-    zone = zone_of(table.zone) if table.zone else None
-    bad = list(table.bad)
-    records = []
-    for row in table.rows:
-        try:
-            records.append(_table_record(row, kind, zone))
-        except KnowledgeError as error:
-            bad.append(BadRow(line=row.line, cause=str(error)))
-    lines = plain.text.split("\n")
-    for fault in sorted(bad, key=lambda fault: fault.line):
-        sources.refuse(plain.path, fault.line, fault.cause)
-        if kind == "order":
-            sources.doubt(lines[fault.line - 1])
-    if not records:
-        raise KnowledgeError("no row could be read")
-    return replace(plain, kind=kind, records=tuple(records), zone=zone, columns=table.columns)
-
-
-def _table_kind(plain: Document, table: Table) -> str:
-    for kind, needed in TABLE_COLUMNS.items():
-        if set(needed) <= set(table.columns):
-            return kind
-    stem = PurePosixPath(plain.path).stem.lower()
-    for kind, needed in TABLE_COLUMNS.items():
-        if re.match(rf"{kind}s?(?![a-z])", stem):  # its rows would be searched, and propose nothing
-            missing = ", ".join(sorted(set(needed) - set(table.columns)))
-            raise KnowledgeError(f"named like a table of kind {kind}, but has no column {missing}")
-    return "schema"
-
-
-def _table_record(row: Row, kind: str, zone: tzinfo | None) -> Record:
-    named = row.value("asset")
-    if kind != "schema" or named:
-        asset_id(named)
-    stated = row.value("recorded_at") or (row.value("approved_at") if kind == "scope" else "")
-    recorded = parse_time(stated, zone=zone) if stated else None
-    if kind == "schema" and recorded is None:
-        recorded = 0
-    return Record(
-        line=row.line, start=row.start, end=row.end, asset=named, recorded_at_ns=recorded, row=row
-    )
-
-
-# --- logs ---
-
-
-def _read_log(plain: Document, sources: Sources) -> Document:
-    entries, bad, zone = logs.read_log(plain.text)
-    for fault in bad:
-        sources.refuse(plain.path, fault.line, fault.cause)
-    if not entries:
-        raise KnowledgeError("no line could be read")
-    records = tuple(
-        Record(
-            line=entry.line,
-            start=entry.start,
-            end=entry.end,
-            asset="",  # known once all assets are
-            recorded_at_ns=entry.t_ns,
-            entry=entry,
-        )
-        for entry in entries
-    )
-    return replace(plain, kind="log", records=records, zone=zone)
-
-
-# --- revisions ---
-
-
-def _settle_revisions(sources: Sources) -> None:
-    """Refuse a revision that comes twice, and end each revision where the next one begins."""
-    by_id: dict[str, list[Document]] = {}
-    for document in sources.documents:
-        held = by_id.setdefault(document.doc_id, [])
-        twin = next((d for d in held if _same_revision(d, document)), None)
-        if twin is None:
-            held.append(document)
-        else:
-            message = f"{document.doc_id} revision {document.revision} stands in {twin.path} already"
-            sources.refuse(document.path, 0, message)
-    settled: list[Document] = []
-    for held in by_id.values():
-        held.sort(key=lambda d: d.effective_from_ns)
-        for document, after in zip(held, [*held[1:], None], strict=True):
-            ends = [t for t in (document.effective_to_ns, after and after.effective_from_ns) if t is not None]
-            settled.append(replace(document, effective_to_ns=min(ends, default=None)))
-    sources.documents = sorted(settled, key=lambda d: d.path)
-
-
-def _same_revision(one: Document, other: Document) -> bool:
-    """Two files of one id must differ in revision, and in when they begin to hold."""
-    return one.revision == other.revision or one.effective_from_ns == other.effective_from_ns
+    """Title of a text without one: its first line that looks like a heading."""
+    lines = [line.strip() for line in text.splitlines()]
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("# "):
+            return line[2:].strip()
+        underlined = _UNDERLINE.fullmatch(below) and len(below) >= len(line) > 0
+        if underlined and not _UNDERLINE.fullmatch(line):
+            return line
+    return ""

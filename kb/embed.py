@@ -1,12 +1,14 @@
-"""Text to unit vectors with the int8 model that ships; the only user of tokenizers and onnxruntime in kb.
+"""Text to unit vectors with the int8 model that ships; the only user of its libraries in kb.
 
-One text at a time: dynamic int8 is not batch-invariant (the same text alone and in a padded batch differ
-down to a cosine of 0.985), and one at a time is no slower on one thread. So an index is bit-reproducible.
-The tokenizer file asks for padding to 128 and truncation at 128; both are switched off on load.
+One text at a time: dynamic int8 is not batch-invariant (the same text alone and in a padded batch
+differ down to a cosine of 0.985), and one at a time is no slower on one thread. So an index is
+bit-reproducible. The tokenizer file asks for padding to 128 and truncation at 128; on load these
+become none and 256.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from importlib import resources
 from pathlib import Path
@@ -28,8 +30,7 @@ TOKENIZER_FILE: Final = "tokenizer.json"
 MANIFEST_FILE: Final = "manifest.json"
 DIMENSION: Final = 384
 TOKENS_MAX: Final = 256  # what the model was trained for; [CLS] and [SEP] are among them
-SPECIAL_TOKENS: Final = 2
-TEXT_CHARS_MAX: Final = 16_384  # more never changes 256 tokens, and tokenizing costs time
+TEXT_CHARS_MAX: Final = 16_384  # more hardly changes 256 tokens, and tokenizing costs time
 
 assert TEXT_CHARS_MAX >= TOKENS_MAX * 16, "long words must not be cut off before the token cap"
 
@@ -44,7 +45,7 @@ class _Files(msgspec.Struct, frozen=True):
 
 
 class Embedder:
-    """The text model, loaded and checked. Safe to call from one thread at a time."""
+    """The text model, loaded and checked. Safe to call from several threads."""
 
     def __init__(self, directory: Path | None = None) -> None:
         """Load the model of `directory`, by default the one that ships.
@@ -61,6 +62,7 @@ class Embedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the other core belongs to the hot loop
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             content[MODEL_FILE], options, providers=["CPUExecutionProvider"]
         )
@@ -74,9 +76,11 @@ class Embedder:
         assert vector.shape == (DIMENSION,)
         return vector
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, special ones not counted, at most the cap."""
-        return len(self._tokenizer.encode(text[:TEXT_CHARS_MAX], add_special_tokens=False).ids)
+
+@functools.cache
+def shipped_embedder() -> Embedder:
+    """The text model that is installed, loaded at the first call. Raises KnowledgeError."""
+    return Embedder()
 
 
 def shipped_model() -> Path:
@@ -85,11 +89,6 @@ def shipped_model() -> Path:
     if not isinstance(place, Path) or not place.is_dir():
         raise KnowledgeError(f"the text model {MODEL_NAME} is not installed; install Andon again")
     return place
-
-
-def shipped_sha256() -> str:
-    """Identity of the text model that is installed, from its manifest alone. Raises KnowledgeError."""
-    return _identity(_read_manifest(shipped_model()))
 
 
 def _read_manifest(place: Path) -> _Files:
@@ -117,5 +116,7 @@ def _verified(file: Path, listed: _Files) -> bytes:
 
 def _identity(listed: _Files) -> str:
     """One hash for model and tokenizer together: vectors of two identities do not compare."""
-    joined = "\n".join(f"{name} {listed.files.get(name, '')}" for name in (MODEL_FILE, TOKENIZER_FILE))
+    joined = "\n".join(
+        f"{name} {listed.files.get(name, '')}" for name in (MODEL_FILE, TOKENIZER_FILE)
+    )
     return hashlib.sha256(joined.encode()).hexdigest()

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class KnowledgeError(Exception):
-    """A source, a snapshot or the text model cannot be used."""
+    """A folder of texts, a snapshot, a query or the text model cannot be used."""

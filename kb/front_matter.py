@@ -1,4 +1,4 @@
-"""Front matter of Markdown: `key: value` lines between two lines of `---`. A small strict part of YAML."""
+"""Front matter of Markdown: `key: value` between two lines of `---`. A strict bit of YAML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SourceError(ValueError):
 
 
 class FrontMatter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a document says about itself. Empty or 0 where it says nothing; body_start is an offset."""
+    """What a document says about itself, empty or 0 where nothing; body_start is an offset."""
 
     doc_id: str = ""
     kind: str = "manual"

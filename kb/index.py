@@ -1,4 +1,4 @@
-"""Exact nearest vectors among chosen ids. The only importer of faiss; its -1 and its quirks end here."""
+"""Exact nearest vectors among chosen ids. The only importer of faiss; its quirks end here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class VectorIndex:
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> VectorIndex:
-        """Index of `vectors` (n, d) under `ids` (n,). Raises KnowledgeError for an id that stands twice."""
+        """Index of `vectors` (n, d) under `ids` (n,). Raises KnowledgeError for an id twice."""
         assert vectors.ndim == 2
         assert ids.shape == (vectors.shape[0],)
         assert np.isfinite(vectors).all(), "the embedder gives no NaN"
@@ -83,7 +83,7 @@ class VectorIndex:
         parameters = None
         if among is not None:
             selector = faiss.IDSelectorBatch(np.ascontiguousarray(among, dtype=np.int64))
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # set by faiss's wrapper
         products, ids = self._index.search(vector[None, :], min(count, size), params=parameters)
         found = ids[0] >= 0  # faiss pads with -1
         pairs = zip(ids[0][found].tolist(), products[0][found].tolist(), strict=True)

@@ -13,12 +13,13 @@ TERMS_MAX: Final = 12  # more terms cost time and blur the ranking
 TERM_CHARS_MAX: Final = 64
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
-STOP_WORDS: Final = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have how i if in into"
-    " is it its may me my no not of on one or our shall should so such than that the their them then"
-    " there these they this those to too us was we were what when where which while who why will"
-    " with would you your".split()
-)
+_STOP_WORDS: Final = """
+    a an and are as at be been but by can could did do does for from had has have how i if
+    in into is it its may me my no not of on one or our shall should so such than that the
+    their them then there these they this those to too us was we were what when where which
+    while who why will with would you your
+"""
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 
 CREATE: Final = (
     "CREATE VIRTUAL TABLE passage USING fts5(words, content='', tokenize='porter unicode61')"

@@ -30,7 +30,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hashes, counts and lineage. `sha256` is of the manifest without it, and names the snapshot."""
+    """Hashes, counts and lineage; `sha256`, of all the rest, names the snapshot."""
 
     format: int = FORMAT
     created_ns: int

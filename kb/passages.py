@@ -1,4 +1,4 @@
-"""Documents into what a snapshot stores: passages with ids, and the proposals and scope rows they hold."""
+"""Documents into what a snapshot stores: passages with ids, proposals and scope rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kb.cite import chunk_id_of, cite
 from kb.documents import ROW_FORMS, Document, Form
 from kb.front_matter import ASSET_ID, SourceError
 from kb.manifest import Quarantined
+from kb.records import Proposal, ScopeRow
 from kb.scope import scope_row
 from kb.shopfloor import asset_words, assets_in
 from kb.times import iso_ns
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kb.chunk import Span
-    from kb.records import Proposal, ScopeRow
     from kb.rows import Row
 
 DESCRIPTION: Final = ("description", "instrument", "kind", "asset")

@@ -1,139 +1,151 @@
-"""Texts to proposals: orders, schedules and log lines, each with its verbatim quote.
+"""Orders, schedules and log lines into proposals. Text suggests; nothing here opens a job.
 
-A proposal annotates; only a witness makes a job of it. Free text is never approved, whatever it says.
+Only an order's status column says that it is approved; no description, however worded, can.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kb import orders
-from kb.citations import cite
+from kb.front_matter import ASSET_ID, SourceError
 from kb.records import Proposal, WorkKind
-from kb.talk import AssetNames, content_words, hear
-from kb.times import to_ns
+from kb.shopfloor import work_said
+from kb.times import is_midnight, iso_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping, Sequence
 
-    from kb.documents import Document, Record, Sources
-    from kb.talk import Talk
+    from kb.records import Citation
+    from kb.rows import Row
+
+# Status codes of common maintenance systems. What is not listed is not approved: work that is
+# complete or closed is over, and cannot be a witness for anything to come.
+APPROVED: Final = frozenset({"APPR", "APPROVED", "REL", "RELEASED", "SCHEDULED", "INPRG"})
+CANCELLED: Final = frozenset({"CAN", "CANCELLED", "CANCELED"})
+_KINDS: Final = {kind.value: kind for kind in WorkKind}
 
 
-def read_proposals(
-    sources: Sources,
-    names: AssetNames,
-    *,
-    chunk_of: Callable[[Document, Record], int],
-    recorded_ns: Callable[[Record], int],
-) -> tuple[Proposal, ...]:
-    """Every proposal of a tree, by the time it was known. Bad rows are refused in `sources`.
+def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal | None:
+    """Proposal of an order row; None when its kind is no bounded work. Raises SourceError.
 
-    names: the site's assets. chunk_of: id of the chunk that holds a record. recorded_ns: when it was known.
+    `known_ns` is when it counts as recorded if the row does not say so.
     """
-    typed = [
-        *orders.order_proposals(sources, chunk_of=chunk_of, recorded_ns=recorded_ns),
-        *orders.schedule_proposals(sources, chunk_of=chunk_of, recorded_ns=recorded_ns),
-    ]
-    phrases = Phrases(sources, names, recorded_ns=recorded_ns)
-    logged = [
-        proposal
-        for document in sources.documents
-        if document.kind == "log"
-        for record in document.records or ()
-        for proposal in _log_proposals(document, record, names, phrases, chunk_of(document, record))
-    ]
-    return tuple(sorted([*typed, *logged], key=lambda p: (p.recorded_at_ns, p.proposal_id, p.asset)))
-
-
-def assets_of(sources: Sources, extra: Iterable[str] = ()) -> AssetNames:
-    """The exact ids that typed fields of the tree name; a log line may speak of these and no others."""
-    ids = {asset for document in sources.documents for asset in document.assets}
-    for document in sources.documents:
-        ids.update(record.asset for record in document.records or () if record.asset)
-    return AssetNames(ids | set(extra))
-
-
-class Phrases:
-    """The site's own words for its instruments, as orders and schedules describe them.
-
-    "a/v meter cal" means arc_meter where every row known by then that is described so says so. Otherwise an
-    instrument is named by all the words of its id. What is not certain is "", and "" has no scope.
-    """
-
-    def __init__(
-        self, sources: Sources, names: AssetNames, *, recorded_ns: Callable[[Record], int]
-    ) -> None:
-        self._meant: dict[str, list[tuple[int, WorkKind, str]]] = defaultdict(list)
-        self._instruments: dict[tuple[str, WorkKind], set[str]] = defaultdict(set)
-        kinds = {kind.value: kind for kind in WorkKind}
-        for document in sources.documents:
-            for record in document.records or ():
-                row = record.row
-                kind = kinds.get(row.value("kind").strip().lower()) if row else None
-                if row is None or kind is None or document.kind not in {"order", "schedule", "scope"}:
-                    continue
-                instrument = row.value("instrument")
-                if document.kind == "scope":
-                    self._instruments[record.asset, kind].add(instrument)
-                    continue
-                _, words = names.find(row.value("description").lower(), row.value("description"))
-                if phrase := content_words(words):
-                    self._meant[phrase].append((recorded_ns(record), kind, instrument))
-
-    def kind(self, words: str, *, now_ns: int) -> WorkKind | None:
-        """The kind of work that a phrase means, when all rows known by now agree."""
-        kinds = {kind for at, kind, _ in self._meant.get(content_words(words), ()) if at <= now_ns}
-        return kinds.pop() if len(kinds) == 1 else None
-
-    def instrument(self, talk: Talk, *, now_ns: int) -> str:
-        """The instrument that a clause means, "" when that is not certain."""
-        meant = {
-            instrument
-            for at, kind, instrument in self._meant.get(content_words(talk.words), ())
-            if at <= now_ns and kind == talk.kind
-        }
-        if len(meant) == 1:
-            return meant.pop()
-        words = set(content_words(talk.words).split())
-        named = {
-            instrument
-            for instrument in self._instruments[talk.asset, talk.kind]
-            if instrument and set(instrument.lower().replace("-", "_").split("_")) <= words
-        }
-        return named.pop() if len(named) == 1 else ""
-
-
-def _log_proposals(
-    document: Document, record: Record, names: AssetNames, phrases: Phrases, chunk: int
-) -> list[Proposal]:
-    entry = record.entry
-    assert entry is not None
-    said = document.text[entry.said : entry.end]
-    talks = hear(
-        said, entry.moment, names, kind_of=lambda words: phrases.kind(words, now_ns=entry.t_ns)
+    cells = row.cells
+    asset = asset_of(row)
+    if not cells["order_id"]:
+        raise SourceError(row.line, "order_id is empty")
+    start, end = _time(row, "start"), _time(row, "end")
+    if start is not None and end is not None and end < start:
+        raise SourceError(row.line, "end is before start")
+    recorded = _time(row, "recorded_at")
+    kind = kind_of(row)
+    if kind is None:
+        return None
+    status = cells["status"].upper()
+    return Proposal(
+        proposal_id=cells["order_id"],
+        kind=kind,
+        asset=asset,
+        instrument=cells.get("instrument", ""),
+        valid_from_ns=start,
+        valid_to_ns=end,
+        recorded_at_ns=known_ns if recorded is None else recorded,
+        source="order",
+        approved=status in APPROVED,
+        real_times=real_times(cells.get("start", ""), cells.get("end", "")),
+        cancelled=status in CANCELLED,
+        confidence=1.0,
+        citation=citation,
     )
-    proposals = []
-    for talk in talks:
-        facts = (document.doc_id, entry.line, said, talk.asset, talk.kind)
-        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-        proposals.append(
-            Proposal(
-                proposal_id=f"log-{digest}",
-                kind=talk.kind,
-                asset=talk.asset,
-                instrument=phrases.instrument(talk, now_ns=entry.t_ns),
-                valid_from_ns=to_ns(talk.begin) if talk.begin else None,
-                valid_to_ns=to_ns(talk.end) if talk.end else None,
-                recorded_at_ns=entry.t_ns,
-                source="log",
-                approved=False,
-                real_times=False,
-                cancelled=talk.cancelled,
-                confidence=round(talk.confidence, 2),
-                citation=cite(document, chunk, entry.start, entry.end),
-            )
+
+
+def schedule_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal | None:
+    """Proposal of a schedule row, never approved; otherwise like `order_proposal`."""
+    asset = asset_of(row)
+    start, end = _time(row, "planned_start"), _time(row, "planned_end")
+    if start is None or (end is not None and end < start):
+        raise SourceError(row.line, "planned_start is missing, or planned_end is before it")
+    recorded = _time(row, "recorded_at")
+    kind = kind_of(row)
+    if kind is None:
+        return None
+    return Proposal(
+        proposal_id=hashed_id("s", citation),
+        kind=kind,
+        asset=asset,
+        instrument=row.cells.get("instrument", ""),
+        valid_from_ns=start,
+        valid_to_ns=end,
+        recorded_at_ns=known_ns if recorded is None else recorded,
+        source="schedule",
+        approved=False,
+        real_times=real_times(row.cells["planned_start"], row.cells["planned_end"]),
+        cancelled=False,
+        confidence=0.6,
+        citation=citation,
+    )
+
+
+def log_proposals(
+    row: Row,
+    citation: Citation,
+    *,
+    assets: Mapping[str, str],
+    instruments: Mapping[str, Sequence[str]],
+) -> list[Proposal]:
+    """Proposals of a log line, one an asset; its minute is of the writing, not of the work."""
+    return [
+        Proposal(
+            proposal_id=hashed_id("l", citation, work.asset),
+            kind=work.kind,
+            asset=work.asset,
+            instrument=work.instrument,
+            valid_from_ns=row.t_ns if work.stage == "begun" else None,
+            valid_to_ns=row.t_ns if work.stage == "done" else None,
+            recorded_at_ns=row.t_ns,
+            source="log",
+            approved=False,
+            real_times=False,
+            cancelled=False,
+            confidence=work.confidence,
+            citation=citation,
         )
-    return proposals
+        for work in work_said(row.said, assets=assets, instruments=instruments)
+    ]
+
+
+def real_times(start: str, end: str) -> bool:
+    """Whether somebody meant these times: both given, not equal, not midnight to midnight."""
+    if not start or not end:
+        return False
+    return iso_ns(end) > iso_ns(start) and not (is_midnight(start) and is_midnight(end))
+
+
+def asset_of(row: Row) -> str:
+    """The exact asset id of a row. Raises SourceError."""
+    asset = row.cells["asset"]
+    if not ASSET_ID.fullmatch(asset):
+        raise SourceError(row.line, f"asset {asset!r} is no exact id")
+    return asset
+
+
+def kind_of(row: Row) -> WorkKind | None:
+    """Kind of work of a row, if it is one of ours."""
+    return _KINDS.get(row.cells["kind"].lower().replace(" ", "_"))
+
+
+def hashed_id(prefix: str, citation: Citation, *more: str) -> str:
+    """Short id that stays while the cited row does."""
+    parts = (citation.doc_id, str(citation.chunk_id), *more)
+    return f"{prefix}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
+
+
+def _time(row: Row, column: str) -> int | None:
+    text = row.cells.get(column, "")
+    if not text:
+        return None
+    try:
+        return iso_ns(text)
+    except ValueError as error:
+        raise SourceError(row.line, f"{column}: {error}") from error

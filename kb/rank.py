@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 K: Final = 60  # Cormack, Clarke and Buettcher 2009, doi:10.1145/1571941.1572114
 PER_DOCUMENT_MAX: Final = 2  # one long manual must not hide the others
-SIMILARITY_MIN: Final = 0.25  # below, and without a shared word, a passage is about something else
+# Below it, and without a shared word, a passage is about something else. Measured on manuals of a
+# weld cell: queries about dogs, taxes and pancakes reach 0.29, about its faults 0.38 to 0.65.
+SIMILARITY_MIN: Final = 0.30
 
 
 def fuse(rankings: Iterable[Sequence[int]], *, k: int = K) -> list[tuple[int, float]]:

@@ -76,7 +76,8 @@ class ScopeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One approved row of a scope table: which channels this work may disturb, how much, how long.
 
     `asset` is an exact id and `channels` is never empty; there are no wildcards.
-    `expected_effect` is the largest lasting change of a channel's mean, in sigmas of normal operation.
+    `expected_effect` is the largest lasting change of a channel's mean, in sigmas of normal
+    operation.
     """
 
     scope_id: str

@@ -94,16 +94,14 @@ def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
             continue
         start, end = _trimmed(text, offsets[number - 1], offsets[number])
         try:
-            if end - start > ROW_CHARS_MAX:
-                raise ValueError(f"over {ROW_CHARS_MAX} characters")
             rows.append(Row(line=number, start=start, end=end, cells=_json_cells(line)))
         except (ValueError, RecursionError) as error:
             bad.append(SourceError(number, f"not a flat JSON object: {error}"))
     return rows, bad
 
 
-def log_rows(text: str) -> tuple[str, list[Row], list[SourceError]]:
-    """Zone, lines and what cannot be read of a log: `2026-03-02 06:10 R1 gas flow cal done, JT`.
+def log_rows(text: str) -> tuple[list[Row], list[SourceError]]:
+    """Lines of a log and what cannot be read: `2026-03-02 06:10 R1 gas flow cal done, JT`.
 
     A stamp without offset needs a line `# zone: Europe/Berlin` at the head. Raises SourceError for
     an unknown zone.
@@ -125,7 +123,7 @@ def log_rows(text: str) -> tuple[str, list[Row], list[SourceError]]:
                 rows.append(Row(line=number, start=start, end=end, t_ns=t_ns, said=said))
             except ValueError as error:
                 bad.append(SourceError(number, str(error)))
-    return (zone.key if zone else ""), rows, bad
+    return rows, bad
 
 
 def _zone(name: str, number: int) -> ZoneInfo:
@@ -150,9 +148,11 @@ def _stamped(line: str, zone: ZoneInfo | None) -> tuple[int, str]:
 
 
 def _json_cells(line: str) -> dict[str, str]:
+    if len(line) > ROW_CHARS_MAX:
+        raise ValueError(f"over {ROW_CHARS_MAX} characters")
     found = json.loads(line, object_pairs_hook=_once)
     if not isinstance(found, dict):
-        raise ValueError("no object")  # noqa: TRY004 - the sender's mistake, one error for all
+        raise ValueError("no object")  # noqa: TRY004 - one error for all that a sender does
     return {key: _json_cell(value) for key, value in found.items()}
 
 

@@ -1,125 +1,77 @@
-"""Scope tables: which channels an approved kind of work may disturb. A row that is not exact stays out.
-
-A scope row decides what a mask hides, so nothing is guessed: one exact asset, named channels, no
-wildcards, a named approver with a time, bounded effect and duration. Two rows that say
-different things about the same work at the same time are both refused.
-"""
+"""Rows of the approved scope table: what work may disturb. Strict, since masks come from it."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from kb.citations import cite
-from kb.documents import NO_ASSETS, asset_id
-from kb.errors import KnowledgeError
-from kb.records import ScopeRow, WorkKind
+from kb.front_matter import SourceError
+from kb.proposals import asset_of, hashed_id, kind_of
+from kb.records import ScopeRow
+from kb.times import iso_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from kb.records import Citation
+    from kb.rows import Row
 
-    from kb.documents import Document, Record, Sources
-
-DURATION_MIN_MAX: Final = 240  # longer work is out of service, not suppressed
+WILDCARDS: Final = frozenset("*?%")
+EVERYTHING: Final = frozenset({"all", "any", "every"})
+DURATION_MIN_MAX: Final = 240  # minutes; the longest fuse
 SETTLE_S_MAX: Final = 900
-SETTLE_S: Final = 300  # where the table has no such column
-EFFECT_SIGMA_MAX: Final = 100.0
-CHANNELS_MAX: Final = 256
-WILDCARDS: Final = frozenset("*?%[]{}")
+EFFECT_SIGMAS_MAX: Final = 10.0  # a lasting change beyond is no effect of work to be expected
+CHANNELS_MAX: Final = 64
 
 
-def scope_rows(
-    sources: Sources, chunk_of: Callable[[Document, Record], int]
-) -> tuple[ScopeRow, ...]:
-    """Read every scope table. Bad rows are refused in `sources`.
-
-    chunk_of: id of the chunk that holds a record.
-    """
-    found: dict[tuple[object, ...], list[tuple[ScopeRow, Document, Record]]] = defaultdict(list)
-    for document in sources.documents:
-        if document.kind != "scope":
-            continue
-        for record in document.records or ():
-            try:
-                row = _scope_row(document, record, chunk_of(document, record))
-            except KnowledgeError as error:
-                sources.refuse(document.path, record.line, str(error))
-            else:
-                key = (row.kind, row.asset, row.instrument, row.recorded_at_ns)
-                found[key].append((row, document, record))
-    rows = []
-    for same in found.values():
-        if len({row.scope_id for row, _, _ in same}) == 1:
-            rows.append(same[0][0])
-            same = same[1:]
-        for row, document, record in same:
-            message = f"another row approved at the same time speaks of {row.kind} of {row.asset} too"
-            sources.refuse(document.path, record.line, message)
-    return tuple(sorted(rows, key=lambda row: (row.asset, row.kind, row.instrument, row.recorded_at_ns)))
-
-
-def _scope_row(document: Document, record: Record, chunk: int) -> ScopeRow:
-    assert record.row is not None
-    value = record.row.value
-    if record.recorded_at_ns is None:
-        raise KnowledgeError("approved_at is empty; an approval has a time")
-    if not value("approved_by"):
-        raise KnowledgeError("approved_by is empty; a scope row needs an approver")
-    kind = work_kind(value("kind"))
-    channels = _channels(value("channels"))
-    instrument = value("instrument")
-    if WILDCARDS & set(instrument):
-        raise KnowledgeError(f"instrument {instrument!r} holds a wildcard; name it exactly")
-    effect = _number("expected_effect", value("expected_effect"), EFFECT_SIGMA_MAX)
-    minutes = _number("duration_min_max", value("duration_min_max"), DURATION_MIN_MAX)
-    settle = _number("settle_s", value("settle_s") or str(SETTLE_S), SETTLE_S_MAX)
-    if minutes * 60 < 1:
-        raise KnowledgeError("duration_min_max is 0; work takes time")
-    asset = asset_id(record.asset)
-    facts = (kind, asset, instrument, *sorted(channels), effect, minutes, settle, record.recorded_at_ns)
+def scope_row(row: Row, citation: Citation) -> ScopeRow:
+    """One validated row; nothing is filled in. Raises SourceError naming what is wrong."""
+    cells = row.cells
+    kind = kind_of(row)
+    if kind is None:
+        raise SourceError(row.line, f"kind {cells['kind']!r} is no bounded work")
+    if not cells["approved_by"]:
+        raise SourceError(row.line, "approved_by is empty: an unapproved row allows nothing")
+    try:
+        recorded_at_ns = iso_ns(cells["approved_at"])
+    except ValueError as error:
+        raise SourceError(row.line, f"approved_at: {error}") from error
+    if WILDCARDS & set(cells["instrument"]):
+        raise SourceError(row.line, "instrument has a wildcard; name it exactly")
+    minutes = _number(row, "duration_min_max", most=DURATION_MIN_MAX)
+    if minutes == 0:
+        raise SourceError(row.line, "duration_min_max is 0")
     return ScopeRow(
-        scope_id=f"scope-{hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}",
+        scope_id=hashed_id("scope", citation),
         kind=kind,
-        asset=asset,
-        instrument=instrument,
-        channels=channels,
-        expected_effect=effect,
-        duration_s_max=int(minutes * 60),
-        settle_s=int(settle),
-        recorded_at_ns=record.recorded_at_ns,
-        approved_by=value("approved_by"),
-        citation=cite(document, chunk, record.start, record.end),
+        asset=asset_of(row),
+        instrument=cells["instrument"],
+        channels=_channels(row),
+        expected_effect=_number(row, "expected_effect", most=EFFECT_SIGMAS_MAX),
+        duration_s_max=math.floor(60 * minutes),
+        settle_s=math.ceil(_number(row, "settle_s", most=SETTLE_S_MAX)),
+        recorded_at_ns=recorded_at_ns,
+        approved_by=cells["approved_by"],
+        citation=citation,
     )
 
 
-def work_kind(text: str) -> WorkKind:
-    """Return a kind of work by its exact name. Raises KnowledgeError."""
+def _channels(row: Row) -> tuple[str, ...]:
+    channels = tuple(part.strip() for part in row.cells["channels"].split(";"))
+    if not all(channels) or len(channels) > CHANNELS_MAX:
+        raise SourceError(row.line, "channels is empty, or a name between two `;` is")
+    for channel in channels:
+        if WILDCARDS & set(channel) or channel.lower() in EVERYTHING:
+            raise SourceError(row.line, f"channel {channel!r} is a wildcard; name each exactly")
+    if len(set(channels)) != len(channels):
+        raise SourceError(row.line, "a channel stands twice")
+    return channels
+
+
+def _number(row: Row, column: str, *, most: float) -> float:
+    text = row.cells[column]
     try:
-        return WorkKind(text.strip().lower())
+        number = float(text)
     except ValueError as error:
-        kinds = ", ".join(WorkKind)
-        raise KnowledgeError(f"kind {text!r} is not one of {kinds}") from error
-
-
-def _channels(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(";"))
-    if not text.strip() or "" in names or len(names) > CHANNELS_MAX:
-        raise KnowledgeError("channels is empty or has an empty name; separate names by ;")
-    for name in names:
-        if WILDCARDS & set(name) or name.lower() in NO_ASSETS:
-            raise KnowledgeError(f"channel {name!r} is a wildcard; name each channel exactly")
-    if len(set(names)) != len(names):
-        raise KnowledgeError("a channel stands twice")
-    return names
-
-
-def _number(column: str, text: str, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise KnowledgeError(f"{column} {text!r} is not a number") from error
-    if not math.isfinite(value) or not 0 <= value <= most:
-        raise KnowledgeError(f"{column} is {text}; expected 0 to {most:g}")
-    return value
+        raise SourceError(row.line, f"{column} {text!r} is no number") from error
+    if not 0 <= number <= most:  # NaN is refused here too
+        raise SourceError(row.line, f"{column} is {text}, expected 0 to {most:g}")
+    return number

@@ -49,8 +49,8 @@ class Catalogue:
     def visible(self, query: Query, *, now_ns: int) -> NDArray[np.int64]:
         """Ids of passages that a query may find: (m,) int64.
 
-        Of its exact asset or site-wide, of its kinds, recorded by `now_ns` and not yet replaced by a
-        newer revision.
+        Of its exact asset or site-wide, of its kinds, recorded by `now_ns` and not yet replaced by
+        a newer revision.
         """
         keep = (self._known_from <= now_ns) & (now_ns < self._known_to)  # (n,)
         if not query.all_assets:
@@ -78,8 +78,9 @@ def run(
 ) -> tuple[Hit, ...]:
     """Passages for a query, best first, at most two of a document.
 
-    vector: (d,) float32 of the query's text, None for a query of terms only. A passage that shares no word with
-    the query and is less similar than the floor is not relevant; () says that nothing is.
+    vector: (d,) float32 of the query's text, None for a query of terms only. A passage that shares
+    no word with the query and is less similar than the floor is not relevant; () says that nothing
+    is.
     """
     among = catalogue.visible(query, now_ns=now_ns)
     words = lexical.words_of((*query.terms, query.text))

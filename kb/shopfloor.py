@@ -29,26 +29,49 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Order matters: "flow cal check" is a calibration, "torch clean + check" a cleaning.
+_PARTS: Final = r"(?:tip|nozzle|liner|filter|electrode|insert|blade|cap)s?"
+_MEASURED: Final = r"(?:temp|flow|gas|sensor|probe|gauge|pressure|tcp|meter|instr\w*)"
 _KINDS: Final = (
-    (WorkKind.CALIBRATION, r"(?:re)?cal(?:s|ed|'?d)?|(?:re)?c?al+i?br?\w*|kalib\w*|span (?:adj|set)\w*|zeroed"),
-    (WorkKind.FUNCTION_TEST, r"func(?:tion(?:al)?)?\.? ?(?:test|te?st|chk|check)\w*|proof ?test\w*|e-?stop test\w*|safety test\w*"),
-    (WorkKind.VERIFICATION, r"verif\w*|vrf\w*|(?:temp|flow|gas|sensor|probe|gauge|pressure|tcp|meter|instr\w*) (?:\w+ )?(?:check(?:ed)?|chk(?:d|ed)?)|checked (?:against|w/|with) \w+"),
-    (WorkKind.REPLACEMENT, r"(?:new|changed|chgd|replaced|replcd|swapped|fitted) (?:\w+ )?(?:tip|nozzle|liner|filter|electrode|insert|blade|cap)s?|(?:tip|nozzle|liner|filter|electrode|insert|blade|cap)s? (?:was |been )?(?:change\w*|chgd?|chng\w*|replac\w*|replcd?|swap\w*|exch\w*)"),
+    (
+        WorkKind.CALIBRATION,
+        r"(?:re)?cal(?:s|ed|'?d)?|(?:re)?cali?br?\w*|kalib\w*|span (?:adj|set)\w*|zeroed",
+    ),
+    (
+        WorkKind.FUNCTION_TEST,
+        r"func(?:tion(?:al)?)?\.? ?(?:test|chk|check)\w*|(?:proof|e-?stop|safety) ?test\w*",
+    ),
+    (
+        WorkKind.VERIFICATION,
+        (
+            rf"verif\w*|vrf\w*|{_MEASURED} (?:\w+ )?(?:check(?:ed)?|chk(?:d|ed)?)"
+            r"|checked (?:against|w/|with) \w+"
+        ),
+    ),
+    (
+        WorkKind.REPLACEMENT,
+        (
+            rf"(?:new|changed|chgd|replaced|replcd|swapped|fitted) (?:\w+ )?{_PARTS}|{_PARTS} "
+            r"(?:was |been )?(?:change\w*|chgd?|chng\w*|replac\w*|replcd?|swap\w*|exch\w*)"
+        ),
+    ),
     (WorkKind.CLEANING, r"clean(?:ed|ing)?|clnd?|ream(?:ed|ing)?|blown out|anti-?spatter"),
-    (WorkKind.PLANNED_STOP, r"planned stop|planned shutdown|pm stop|planned down ?time"),
-)  # fmt: skip
-KINDS: Final = tuple((kind, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])")) for kind, words in _KINDS)
+    (WorkKind.PLANNED_STOP, r"planned (?:stop|shutdown|down ?time)|pm stop"),
+)
+KINDS: Final = tuple(
+    (kind, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])")) for kind, words in _KINDS
+)
 
 _BENIGN: Final = re.compile(
     r"\b(?:no|w/o|without)\s+(?:further\s+|more\s+|other\s+|new\s+|any\s+)?"
-    r"(?:issues?|problems?|faults?|findings?|leaks?|errors?|alarms?|deviations?|adj\w*|trouble|remarks?)\b"
-    r"|\bleak (?:check|test|chk)\b|\bnot?[. ]?\d+\b"
+    r"(?:issues?|problems?|faults?|findings?|leaks?|errors?|alarms?|deviations?|adj\w*|trouble|"
+    r"remarks?)\b|\bleak (?:check|test|chk)\b|\bno[. ]?\d+\b"
 )
 _NEGATED: Final = re.compile(
-    r"\b(?:not?|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|haven'?t|"
-    r"won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able)|neither|nor|instead|"
-    r"cancel\w*|cancl\w*|cncl\w*|canx|postpon\w*|called[- ]off|skip\w*|abort\w*|delayed|resched\w*|moved to|"
-    r"on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|stopped early|incomplete|except|excl\w*)\b"
+    r"\b(?:not?|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|"
+    r"haven'?t|won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able)|neither|nor|instead|"
+    r"cancel\w*|cancl\w*|cncl\w*|canx|postpon\w*|called[- ]off|skip\w*|abort\w*|delayed|"
+    r"resched\w*|moved to|on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|"
+    r"stopped early|incomplete|except|excl\w*)\b"
 )
 _WISH: Final = re.compile(
     r"\?|\b(?:needs?|needed|pls|plz|please|should|shall|would|could|must|requests?|requested|req'?d|reqd|"
@@ -61,11 +84,17 @@ _COMPLAINT: Final = re.compile(
     r"spatter up|again|smells?|hot|cracked|loose)\b"
 )
 _ELSEWHEN: Final = re.compile(
-    r"\b(?:since|after|before|prior to|last|previous|yesterday'?s?|old|next|until)\s+(?:the\s+)?(?:\w+\s+){0,3}?"
+    r"\b(?:since|after|before|prior to|last|previous|yesterday'?s?|old|next|until)\s+"
+    r"(?:the\s+)?(?:\w+\s+){0,3}?"
     r"(?:re)?(?:cal\w*|kalib\w*|verif\w*|check|chk|clean\w*|change|chg\w*)\b"
 )
-_DONE: Final = re.compile(r"\b(?:done|finished|finshed|fin|complete[d]?|compl|signed off|passed|ok|replcd|chgd|cleaned|clnd|reamed|calibrated|verified|cal'?d)\b")  # fmt: skip
-_BEGUN: Final = re.compile(r"\b(?:start(?:ed|ing)?|begun|began|begin|in progress|ongoing|running)\b")
+_DONE: Final = re.compile(
+    r"\b(?:done|finished|finshed|fin|completed?|compl|signed off|passed|ok|replcd|replaced|chgd|"
+    r"changed|cleaned|clnd|reamed|calibrated|verified|cal'?d)\b"
+)
+_BEGUN: Final = re.compile(
+    r"\b(?:start(?:ed|ing)?|begun|began|begin|in progress|ongoing|running)\b"
+)
 _PLANNED: Final = re.compile(r"\b(?:planned|scheduled|sched|tomorrow|later|tonight|will)\b")
 _CLAUSE: Final = re.compile(r"[,;]|\.\s|\bbut\b|\bthen\b")
 _TOKEN: Final = re.compile(r"[\w][\w.:/-]*")
@@ -93,7 +122,9 @@ def work_said(
         strangers = _strangers(clause, assets)
         if _NEGATED.search(clause):
             before = _before_negation(clause, assets)
-            if not own or before or strangers:  # it speaks of all that was said before, or of itself
+            if (
+                not own or before or strangers
+            ):  # it speaks of all that was said before, or of itself
                 return []
             called_off.update(own)
             continue
@@ -145,7 +176,9 @@ def _strangers(clause: str, assets: Mapping[str, str]) -> bool:
 
 def _before_negation(clause: str, assets: Mapping[str, str]) -> bool:
     """Whether a negated clause names work of its own: "R1 cal not done", against "not R2"."""
-    return _kind(clause) is not None and not re.search(r"\bnot?\s+(?:on\s+|for\s+)?$", _head(clause, assets))
+    return _kind(clause) is not None and not re.search(
+        r"\bnot?\s+(?:on\s+|for\s+)?$", _head(clause, assets)
+    )
 
 
 def _head(clause: str, assets: Mapping[str, str]) -> str:

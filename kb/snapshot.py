@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from kb import search, store
-from kb.embed import WIDTH, Embedder, shipped_embedder
+from kb.embed import DIMENSION, Embedder, shipped_embedder
 from kb.errors import KnowledgeError
 from kb.index import VectorIndex
 from kb.manifest import Manifest
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from kb.records import Hit, Proposal, Query, ScopeRow
@@ -63,11 +63,13 @@ class Snapshot:
         self._documents = store.read_documents(connection)
         self._catalogue = search.Catalogue(store.read_chunks(connection), self._documents)
         if set(index.ids().tolist()) != self._catalogue.searchable:
-            raise KnowledgeError(f"{path}: passages and vectors do not belong together; build it again")
+            raise KnowledgeError(
+                f"{path}: passages and vectors do not belong together; build it again"
+            )
 
     @classmethod
     def open(cls, path: Path) -> Snapshot:
-        """Check every hash and open. Raises KnowledgeError for anything missing, changed or foreign."""
+        """Check every hash and open. Raises KnowledgeError for anything missing or changed."""
         manifest = read_manifest(path)
         embedder = shipped_embedder()
         if manifest.embedder_sha256 != embedder.sha256:
@@ -77,7 +79,7 @@ class Snapshot:
             )
         stored = {name: _checked(path, name, manifest) for name in (DATABASE, VECTORS)}
         try:
-            index = VectorIndex.from_bytes(stored[VECTORS], width=WIDTH)
+            index = VectorIndex.from_bytes(stored[VECTORS], width=DIMENSION)
             connection = store.open_file(path / DATABASE)
             return cls(path, manifest, connection, index, embedder)
         except (sqlite3.Error, msgspec.DecodeError) as error:
@@ -137,7 +139,10 @@ class Snapshot:
         )
 
     def search(self, query: Query, *, now_ns: int) -> tuple[Hit, ...]:
-        """Passages known at `now_ns`, best first; () when none is relevant. Raises KnowledgeError."""
+        """Passages known at `now_ns`, best first; () when none is relevant.
+
+        Raises KnowledgeError for a snapshot that was closed.
+        """
         vector = self._embedder.embed(query.text) if query.text.strip() else None
         try:
             with self._lock:
@@ -171,7 +176,7 @@ class Snapshot:
         with self._lock:
             self._connection.close()
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -201,5 +206,7 @@ def _checked(path: Path, name: str, manifest: Manifest) -> bytes:
     except OSError as error:
         raise KnowledgeError(f"{path / name}: {error.strerror}; build it again") from error
     if hashlib.sha256(stored).hexdigest() != manifest.files.get(name):
-        raise KnowledgeError(f"{path / name} is damaged: its hash is not the manifest's; build it again")
+        raise KnowledgeError(
+            f"{path / name} is damaged: its hash is not the manifest's; build it again"
+        )
     return stored

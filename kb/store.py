@@ -27,7 +27,8 @@ _SCHEMA: Final = (
     """CREATE TABLE chunk (
         chunk_id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES document,
         section TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, assets TEXT,
-        known_from_ns INTEGER NOT NULL, known_to_ns INTEGER NOT NULL, embedded_sha256 TEXT NOT NULL)""",
+        known_from_ns INTEGER NOT NULL, known_to_ns INTEGER NOT NULL,
+        embedded_sha256 TEXT NOT NULL)""",
     "CREATE TABLE proposal (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     "CREATE TABLE scope (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     lexical.CREATE,
@@ -70,7 +71,9 @@ def write(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> No
     known_to = _known_to(extracts)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode=OFF")  # nobody else sees the file before it is whole
+        connection.execute(
+            "PRAGMA journal_mode=OFF"
+        )  # nobody else sees the file before it is whole
         connection.execute("PRAGMA synchronous=OFF")  # the publisher syncs it
         connection.execute("BEGIN")
         for statement in _SCHEMA:
@@ -83,7 +86,7 @@ def write(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> No
                 for extract in extracts
                 for item in (extract.proposals if table == "proposal" else extract.scope_rows)
             ]
-            connection.executemany(f"INSERT INTO {table} (body) VALUES (?)", bodies)  # noqa: S608 - our own names
+            connection.executemany(f"INSERT INTO {table} (body) VALUES (?)", bodies)  # noqa: S608 - ours
         connection.execute("INSERT INTO passage(passage) VALUES ('optimize')")
         connection.execute("COMMIT")
     finally:
@@ -134,7 +137,7 @@ def read_text(connection: sqlite3.Connection, document: int) -> str:
 
 
 def read_proposals(connection: sqlite3.Connection) -> tuple[Proposal, ...]:
-    """Every proposal, oldest record first; of two records of one moment the cancelled comes last."""
+    """Every proposal, oldest record first; of one moment, the cancelled comes last."""
     rows = connection.execute("SELECT body FROM proposal ORDER BY number")
     found = [msgspec.json.decode(body, type=Proposal) for (body,) in rows]
     return tuple(sorted(found, key=lambda p: (p.recorded_at_ns, p.cancelled, p.proposal_id)))

@@ -11,13 +11,20 @@ the time of arrival counts. null is absent. `quality` "BAD" or false makes the v
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from edge.caps import PAYLOAD_BYTES_MAX, TAG_CHARS_MAX, VALUES_PER_MESSAGE_MAX
+from edge.caps import (
+    OBJECTS_PER_MESSAGE_MAX,
+    PAYLOAD_BYTES_MAX,
+    TAG_CHARS_MAX,
+    VALUES_PER_MESSAGE_MAX,
+)
 from edge.errors import WireError
 from edge.records import Readings
 from edge.wire.topics import is_asset_id
@@ -33,7 +40,10 @@ RESERVED: Final = frozenset({*TIME_KEYS, "asset", "quality", "unit", "units", "s
 BAD: Final = frozenset({"BAD", "bad", "Bad", "UNCERTAIN"})
 # Upper bounds of a number's size for each unit: seconds until the year 5138, and so on downwards.
 _UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
-T_NS_MIN, T_NS_MAX = 0, 2**63 - 1
+# Until the year 2255: seven years below the end of int64, so that sums with periods and waits stay inside.
+T_NS_MIN: Final = 0
+T_NS_MAX: Final = 9_000_000_000 * 10**9
+_FRACTION: Final = re.compile(r"[.,]\d{6}(\d{1,3})", re.ASCII)
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -53,6 +63,9 @@ def decode_readings(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     bodies = body if isinstance(body, list) else [body]
+    if len(bodies) > OBJECTS_PER_MESSAGE_MAX:
+        message = f"{len(bodies)} objects, more than {OBJECTS_PER_MESSAGE_MAX}; send columns"
+        raise WireError(message, reason="oversize", topic=topic)
     return tuple(_Message(topic, asset, received_ns).read(one) for one in bodies)
 
 
@@ -75,6 +88,7 @@ class _Message:
             return self._columnar(body, asset)
         t_ns = np.array([self._time_of(body)], np.int64)
         if "tag" in body and "value" in body:
+            self._check_tag(body["tag"])
             items = {body["tag"]: body["value"]}
         else:
             items = {key: value for key, value in body.items() if key not in RESERVED}
@@ -100,7 +114,9 @@ class _Message:
         for tag in tags:
             self._check_tag(tag)
         if not isinstance(rows, list) or len(rows) * max(len(tags), 1) > VALUES_PER_MESSAGE_MAX:
-            raise self._error(f"v is not a list of up to {VALUES_PER_MESSAGE_MAX} values", "wrong_shape")
+            raise self._error(
+                f"v is not a list of up to {VALUES_PER_MESSAGE_MAX} values", "wrong_shape"
+            )
         values = self._matrix(rows, len(tags))
         return Readings(
             asset=asset,
@@ -151,9 +167,9 @@ class _Message:
             step = body["dt_ms"]
             if isinstance(step, bool) or not isinstance(step, int | float) or not step > 0:
                 raise self._error("dt_ms is not a number above 0", "bad_time")
-            begin_ns, step_ns = self._t_ns(body["t0"]), round(step * 10**6)
-            if begin_ns + step_ns * n > T_NS_MAX:
-                raise self._error("time is out of range", "bad_time")
+            begin_ns, step_ns = self._t_ns(body["t0"]), round(Decimal(repr(step)) * 10**6)
+            if step_ns < 1 or begin_ns + step_ns * max(n, 1) > T_NS_MAX:
+                raise self._error("dt_ms is below 1 ns, or leads out of range", "bad_time")
             return begin_ns + step_ns * np.arange(n, dtype=np.int64)
         if n == 1 and stamps is not None:
             return np.array([self._t_ns(stamps)], np.int64)
@@ -172,7 +188,8 @@ class _Message:
         if isinstance(stamp, int):
             return self._in_range(stamp * _unit_ns(stamp))
         if isinstance(stamp, float) and np.isfinite(stamp):
-            return self._in_range(round(stamp * _unit_ns(stamp)))
+            # a product of floats would be off by up to 128 ns of what the digits say
+            return self._in_range(round(Decimal(repr(stamp)) * _unit_ns(stamp)))
         if isinstance(stamp, str):
             return self._in_range(self._iso(stamp))
         raise self._error(f"time is {stamp!r}", "bad_time")
@@ -180,11 +197,14 @@ class _Message:
     def _iso(self, text: str) -> int:
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError as error:
+            if moment.tzinfo is None:
+                raise self._error(f"time {text[:40]!r} has no zone", "no_zone")
+            since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        except (
+            ValueError,
+            OverflowError,
+        ) as error:  # the years 1 and 9999 leave the calendar by their zone
             raise self._error(f"time is {text[:40]!r}, expected ISO 8601", "bad_time") from error
-        if moment.tzinfo is None:
-            raise self._error(f"time {text[:40]!r} has no zone", "no_zone")
-        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
         whole_us = (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
         return whole_us * 1000 + _nanoseconds_beyond(text)
 
@@ -217,11 +237,18 @@ class _Message:
 def encode_rows(
     tags: Sequence[str], t_ns: Sequence[int], rows: Sequence[Sequence[float]], *, shape: str
 ) -> list[bytes]:
-    """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES; every number exactly, NaN is null."""
+    """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES; every number exactly, NaN is null.
+
+    Tags that mean something else as keys ("t", "unit", ...) cannot go wide: such rows go as columns of one.
+    """
     stamps = [time_number(t) for t in t_ns]
     bodies: list[dict[str, Any]]
     if shape == "columnar":
         bodies = [{"tags": tags, "ts": stamps, "v": rows}]
+    elif shape == "wide" and not _can_go_wide(tags):
+        bodies = [
+            {"tags": tags, "ts": [ts], "v": [row]} for ts, row in zip(stamps, rows, strict=True)
+        ]
     elif shape == "wide":
         bodies = [
             {"ts": ts, **dict(zip(tags, row, strict=True))}
@@ -234,6 +261,11 @@ def encode_rows(
             for tag, value in zip(tags, row, strict=True)
         ]
     return [msgspec.json.encode(body) for body in bodies]
+
+
+def _can_go_wide(tags: Sequence[str]) -> bool:
+    named = set(tags)
+    return not (named & RESERVED or {"tag", "value"} <= named or {"tags", "v"} <= named)
 
 
 def time_number(t_ns: int) -> int | str:
@@ -252,15 +284,5 @@ def _unit_ns(number: float) -> int:
 
 def _nanoseconds_beyond(text: str) -> int:
     """The seventh to ninth decimals of a second, which datetime leaves out."""
-    _, dot, tail = text.partition(".")
-    digits = "".join(_leading_digits(tail)) if dot else ""
-    return int(digits[6:9].ljust(3, "0")) if len(digits) > 6 else 0  # noqa: PLR2004
-
-
-def _leading_digits(text: str) -> list[str]:
-    digits = []
-    for character in text:
-        if not character.isdigit():
-            break
-        digits.append(character)
-    return digits
+    found = _FRACTION.search(text)
+    return int(found.group(1).ljust(3, "0")) if found else 0

@@ -37,6 +37,8 @@ EXPECTED = Facts(
     fuse_end_ns=1000,
     mask=("TCP Deviation",),
     rest_quiet=True,
+    masked_share=0.8,
+    top_masked=True,
     suppressions_left=1,
 )
 
@@ -58,6 +60,10 @@ def test_all_clauses_together_suppress() -> None:
         ("scope", {"mask": ()}),
         ("mask", {"rest_quiet": False}),
         ("mask", {"rest_quiet": None}),
+        ("channels", {"masked_share": 0.4}),
+        ("channels", {"masked_share": None}),
+        ("channels", {"top_masked": False}),
+        ("channels", {"top_masked": None}),
         ("fuse", {"now_ns": 1000}),
         ("budget", {"suppressions_left": 0}),
         ("source", {"source_alive": False}),

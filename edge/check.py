@@ -1,0 +1,165 @@
+"""`andon check`: what is wrong with an installation, and what to do about it, before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+
+from edge.config import effective, load, password
+from edge.engine import asset_layouts
+from edge.errors import AndonError
+from edge.journal import bytes_per_day
+from edge.mqtt import Collector, Endpoint
+from edge.wire.topics import Topics, subscription
+from kb.errors import KnowledgeError
+from kb.snapshot import Snapshot
+from models.errors import ModelError
+from models.store import load as load_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from edge.config import GatewayConfig
+    from models.bundle import Bundle
+
+FLASH_WRITES: Final = 3000  # erase cycles of cheap flash
+FLASH_GB: Final = 32
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked at: (what, fine, detail)."""
+
+    rows: list[tuple[str, bool, str]] = field(default_factory=list)
+
+    def add(self, what: str, *, fine: bool, detail: str) -> None:
+        """Note one finding."""
+        self.rows.append((what, fine, detail))
+
+    @property
+    def bad(self) -> int:
+        """How many are not fine."""
+        return sum(not fine for _, fine, _ in self.rows)
+
+
+def check_file(path: Path, *, console: Console) -> int:
+    """Check a configuration file and everything that it names.
+
+    Returns 0, or 1 when something is wrong.
+    """
+    findings = Findings()
+    try:
+        config = load(path)
+    except AndonError as error:
+        console.print(f"configuration: {error}", markup=False)
+        return 1
+    findings.add("configuration", fine=True, detail=str(path))
+    bundle = _check_bundle(config, findings)
+    _check_knowledge(config, findings)
+    _check_broker(config, findings)
+    if bundle is not None:
+        _check_volume(config, bundle, findings)
+    _show(config, bundle, findings, console)
+    return 1 if findings.bad else 0
+
+
+def _check_bundle(config: GatewayConfig, findings: Findings) -> Bundle | None:
+    path = config.path(config.model.bundle)
+    try:
+        bundle = load_bundle(path)
+        asset_layouts(config.settings, bundle)
+    except (AndonError, ModelError) as error:
+        hint = f"{error}; make one with `andon fit RECORDING -o {path}`"
+        findings.add("bundle", fine=False, detail=hint)
+        return None
+    assets = ", ".join(model.asset for model in bundle.assets[:8])
+    findings.add("bundle", fine=True, detail=f"{bundle.sha256[:12]}: {assets}; self-test passed")
+    _check_channels(config, bundle, findings)
+    return bundle
+
+
+def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    models = {model.asset: model for model in bundle.assets}
+    for asset in config.asset:
+        names = {channel.name for channel in models[asset.id].channels}
+        unknown = (set(asset.tags.values()) | set(asset.safety) | set(asset.on_change)) - names
+        if unknown:
+            detail = f"{', '.join(sorted(unknown))} not in the bundle, which has {', '.join(sorted(names))}"
+            findings.add(f"asset {asset.id}", fine=False, detail=detail)
+    missing = sorted(set(models) - {asset.id for asset in config.asset})
+    if missing and config.asset:
+        detail = f"not configured, default settings count: {', '.join(missing)}"
+        findings.add("assets", fine=True, detail=detail)
+
+
+def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
+    if not config.kb.snapshot:
+        findings.add(
+            "knowledge", fine=True, detail="none: nothing is suppressed, alerts cite nothing"
+        )
+        return
+    path = config.path(config.kb.snapshot)
+    try:
+        snapshot = Snapshot.open(path)
+    except KnowledgeError as error:
+        hint = f"{error}; make one with `andon kb build DIR -o {path}`"
+        findings.add("knowledge", fine=False, detail=hint)
+        return
+    scopes = len(snapshot.scope_rows())
+    detail = f"{snapshot.sha256[:12]}: {len(snapshot.proposals())} proposals, {scopes} scope rows"
+    if not scopes:
+        detail += "; without an approved scope table work can only annotate"
+    findings.add("knowledge", fine=True, detail=detail)
+    snapshot.close()
+
+
+def _check_broker(config: GatewayConfig, findings: Findings) -> None:
+    try:
+        secret = password(config.mqtt, config.path(""))
+        endpoint = Endpoint(
+            host=config.mqtt.host,
+            port=config.mqtt.port,
+            username=config.mqtt.username,
+            password=secret,
+            tls_ca_file=config.mqtt.tls_ca_file,
+        )
+        filters = [subscription(source) for source in config.source]
+        with Collector(endpoint, filters):
+            findings.add("broker", fine=True, detail=f"{endpoint} grants {', '.join(filters)}")
+    except AndonError as error:
+        hint = f"{error}; check [mqtt] host, port, username, and that the broker runs"
+        findings.add("broker", fine=False, detail=hint)
+
+
+def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    values_per_s = sum(len(m.channels) * 1e9 / m.period_ns for m in bundle.assets)
+    per_message = max(len(model.channels) for model in bundle.assets)
+    day_mb = bytes_per_day(values_per_s, values_per_message=per_message) / 1e6
+    kept = min(config.journal.bytes_max / 1e6, day_mb * config.journal.days_max)
+    years = FLASH_GB * 1e3 * FLASH_WRITES / max(day_mb, 1e-9) / 365
+    detail = (
+        f"{values_per_s:.0f} values/s, about {day_mb:.0f} MB a day; keeps {kept:.0f} MB; "
+        f"a {FLASH_GB} GB flash of {FLASH_WRITES} cycles would last {min(years, 99):.0f} years or more"
+    )
+    findings.add("journal", fine=True, detail=detail)
+
+
+def _show(
+    config: GatewayConfig, bundle: Bundle | None, findings: Findings, console: Console
+) -> None:
+    grid = Table(show_header=False, box=None)
+    for what, fine, detail in findings.rows:
+        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, detail)
+    console.print(grid)
+    console.print("effective configuration:")
+    console.print(effective(config), markup=False, highlight=False)
+    if bundle is not None:
+        topics = Topics(config.prefix, config.site)
+        console.print("publishes:")
+        for topic in topics.published([model.asset for model in bundle.assets]):
+            console.print(f"  {topic}", markup=False, highlight=False)
+    console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)

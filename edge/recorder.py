@@ -1,0 +1,143 @@
+"""Record: what crosses a broker, kept as a journal that replays byte for byte.
+
+Andon's own outputs are left out, so that a replay does not repeat verdicts; commands of operators stay.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from edge.config import MqttConfig, password
+from edge.journal import RECORD_BYTES_MAX, JournalWriter
+from edge.mqtt import Collector, Endpoint
+from edge.records import MessageReceived
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from rich.console import Console
+
+    from edge.mqtt import Incoming
+
+WAIT_S: Final = 0.1  # a message is written at most this long after it came
+GROUP_MAX: Final = 5_000
+RECORD_HEAD_BYTES: Final = 1 << 18  # of a record beside its payload: a topic has at most 64 KiB
+KEPT_BYTES_MAX: Final = 1 << 50  # a recording is kept on purpose: nothing of it is dropped
+KEPT_DAYS_MAX: Final = 36_500
+
+
+def record(
+    out: Path,
+    *,
+    host: str,
+    port: int,
+    filters: tuple[str, ...],
+    prefix: str,
+    seconds: float,
+    messages_max: int,
+    console: Console,
+    username: str = "",
+    password_file: Path | None = None,
+) -> int:
+    """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM; returns how many.
+
+    `seconds` and `messages_max` of 0 are no limits. Raises BrokerError, JournalError, ConfigError.
+    """
+    secret = None
+    if password_file is not None:
+        secret = password(MqttConfig(password_file=password_file.name), password_file.parent)
+    endpoint = Endpoint(host=host, port=port, username=username, password=secret)
+    writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
+    count = oversize = 0
+    collector = Collector(endpoint, filters)
+    try:
+        with _stop_on_signals(collector.arrived) as stop, collector, _display(console) as progress:
+            shown = progress.add_task("recording", total=None)
+            end_s = time.monotonic() + seconds if seconds > 0 else None
+            last = False
+            while not last:
+                last = stop.is_set() or (end_s is not None and time.monotonic() >= end_s)
+                entries: list[tuple[int, MessageReceived]] = []
+                while collector.queue and len(entries) < GROUP_MAX:
+                    came = collector.queue.popleft()
+                    if not is_recorded(came.topic, prefix):
+                        continue
+                    if len(came.payload) + RECORD_HEAD_BYTES > RECORD_BYTES_MAX:
+                        oversize += 1
+                        continue
+                    if messages_max and count + len(entries) >= messages_max:
+                        break
+                    entries.append((came.received_ns, _stimulus(came)))
+                writer.append(entries)
+                count += len(entries)
+                last = (last and not collector.queue) or bool(
+                    messages_max and count >= messages_max
+                )
+                progress.update(shown, description=f"{count} messages recorded")
+                if not last and not collector.queue:
+                    left_s = WAIT_S if end_s is None else min(WAIT_S, end_s - time.monotonic())
+                    collector.arrived.wait(max(left_s, 0.0))
+                    collector.arrived.clear()
+    finally:
+        writer.close()
+    console.print(f"{out}: {count} messages recorded", highlight=False, markup=False)
+    if oversize or collector.dropped:
+        lost = f"{oversize} too large for a journal, {collector.dropped} came too fast"
+        console.print(f"{out}: not recorded: {lost}", highlight=False, markup=False)
+    return count
+
+
+def is_recorded(topic: str, prefix: str) -> bool:
+    """Whether a topic belongs into a recording: everything but Andon's own outputs."""
+    levels = topic.split("/")
+    if levels[0] != prefix or len(levels) == 1:
+        return True
+    return len(levels) > 3 and levels[2] == "cmd"  # noqa: PLR2004 - prefix/site/cmd/...
+
+
+def _stimulus(came: Incoming) -> MessageReceived:
+    return MessageReceived(
+        topic=came.topic,
+        payload=came.payload,
+        received_ns=came.received_ns,
+        qos=came.qos,
+        retain=came.retain,
+        dup=came.dup,
+    )
+
+
+def _display(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True
+    )
+
+
+@contextmanager
+def _stop_on_signals(wake: threading.Event) -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; their handlers are put back at the end.
+
+    Outside the main thread signals cannot be taken, and the limits alone end the recording.
+    """
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        wake.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

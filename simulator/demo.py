@@ -1,0 +1,231 @@
+"""The demo: one shift of a weld cell, sped up on the plant clock, through a real broker into a real gateway process.
+
+What is shown is what the gateway published; the truth is used only to say what that was worth.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from rich.live import Live
+
+from edge.assess import assess
+from edge.backtest import episodes_of
+from edge.errors import AndonError
+from edge.mqtt import Collector, Endpoint, Publisher
+from edge.training import fit_bundle, journal_samples, settings_beside
+from kb.build import build
+from models.store import save as save_bundle
+from simulator import demo_screen as screen
+from simulator.broker import embedded_broker
+from simulator.cells import weld
+from simulator.replay import ReplayOptions, open_recording, play
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from simulator.scenario import Scenario
+
+START_S_MAX: Final = 30.0
+FINISH_S_MAX: Final = 60.0
+REFRESH_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What to show.
+
+    `seconds`: how long the replay should take; `keep`: a directory for everything, None: a scratch
+    one.
+    """
+
+    seed: int = 1
+    report: Path | None = None
+    hours: float = 8.0
+    robots: int = 4
+    seconds: float = 60.0
+    keep: Path | None = None
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came from the gateway: event revisions in order, and how it says it is."""
+
+    revisions: list[dict[str, Any]]
+    online: bool = False
+    plant_ms: int = 0
+    waiting: int = 0
+
+    def take(self, collector: Collector) -> None:
+        """Take what has come since the last call."""
+        while collector.queue:
+            message = collector.queue.popleft()
+            kind = message.topic.split("/")[2]
+            if kind not in ("event", "status", "health"):
+                continue
+            body = msgspec.json.decode(message.payload)
+            if kind == "event":
+                self.revisions.append(body)
+            elif kind == "status":
+                self.online = body["online"]
+            else:
+                self.plant_ms = body["plant_ms"]
+                self.waiting = body["outbox_pending"] + body["queue_depth"]
+
+
+def run_demo(options: DemoOptions, *, console: Console) -> int:
+    """Run the demo; returns the exit code. Raises AndonError where something does not start."""
+    with ExitStack() as stack:
+        if options.keep is not None:
+            folder = options.keep
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="andon-demo-")))
+        scenario = _prepare(folder, options, console)
+        broker = stack.enter_context(embedded_broker())
+        console.print(f"Broker: {broker.name} on 127.0.0.1:{broker.port}", highlight=False)
+        heard = _watch(scenario, folder, broker.port, options, console)
+    episodes = episodes_of(heard.revisions)
+    figures = assess(episodes, scenario.truth)
+    screen.show_twins(scenario, heard.revisions, console)
+    screen.show_summary(figures, console)
+    if options.report is not None:
+        options.report.write_bytes(_report(figures, heard.revisions))
+        console.print(f"Report: {options.report}", highlight=False)
+    return 0
+
+
+def _prepare(folder: Path, options: DemoOptions, console: Console) -> Scenario:
+    """Simulate, fit on the normal stretch before the shift, and read the plant's texts."""
+    with console.status("Simulating a weld cell and the day before it"):
+        scenario = weld.simulate(seed=options.seed, robots=options.robots, hours=options.hours)
+        scenario.write(folder)
+    begin_s = time.monotonic()
+    with console.status("Learning what is normal from the day before"):
+        settings = settings_beside(folder / "training", None)
+        bundle = fit_bundle(journal_samples(folder / "training", settings=settings))
+        save_bundle(bundle, folder / "bundle")
+    rows = sum(model.training.rows_used for model in bundle.assets)
+    console.print(
+        f"Detector: {len(bundle.assets)} robots, {rows} rows of normal operation, "
+        f"{time.monotonic() - begin_s:.0f} s",
+        highlight=False,
+    )
+    begin_s = time.monotonic()
+    with console.status("Reading manuals, orders, schedules and logs"):
+        manifest = build(folder / "kb", folder / "snapshot", now_ns=scenario.begin_ns)
+    console.print(
+        f"Knowledge: {manifest.counts.documents} documents, {manifest.counts.chunks} passages, "
+        f"{time.monotonic() - begin_s:.0f} s",
+        highlight=False,
+    )
+    return scenario
+
+
+def _watch(
+    scenario: Scenario, folder: Path, port: int, options: DemoOptions, console: Console
+) -> Heard:
+    """Run the gateway on the replayed shift and show what it says."""
+    heard = Heard(revisions=[])
+    endpoint = Endpoint(port=port)
+    with Collector(endpoint, ("andon/#",)) as collector, _gateway(folder, port) as gateway:
+        _until(lambda: heard.online, heard, collector, gateway, START_S_MAX, "start")
+        replay = threading.Thread(target=_replay, args=(folder, endpoint, options), daemon=True)
+        replay.start()
+        with Live(
+            console=console, refresh_per_second=4, transient=False, auto_refresh=False
+        ) as live:
+            while replay.is_alive():
+                replay.join(REFRESH_S)
+                heard.take(collector)
+                if console.is_terminal:
+                    live.update(
+                        screen.table(scenario, heard.revisions, heard.plant_ms), refresh=True
+                    )
+                _check(gateway)
+            end_ms = scenario.truth.end_ns // 1_000_000 - 2_000
+            _until(
+                lambda: heard.plant_ms >= end_ms and heard.waiting == 0,
+                heard,
+                collector,
+                gateway,
+                FINISH_S_MAX,
+                "finish the shift",
+            )
+            live.update(screen.table(scenario, heard.revisions, heard.plant_ms), refresh=True)
+        gateway.send_signal(signal.SIGTERM)
+        gateway.wait(timeout=15)
+        heard.take(collector)
+    return heard
+
+
+def _gateway(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """The gateway as a process of its own, as a service manager would start it."""
+    environment = os.environ | {
+        "ANDON__MQTT__PORT": str(port),
+        "ANDON__MODEL__BUNDLE": "bundle",
+        "ANDON__KB__SNAPSHOT": "snapshot",
+        "ANDON__JOURNAL__DIR": "state",
+        "ANDON__ENGINE__HEALTH_PUBLISH_S": "1",
+    }
+    with (folder / "gateway.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - this interpreter and our own file
+            [sys.executable, "-m", "andon", "run", str(folder / "gateway.toml")],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _replay(folder: Path, endpoint: Endpoint, options: DemoOptions) -> None:
+    speed = options.hours * 3600 / options.seconds
+    replay = ReplayOptions(speed=speed)
+    recording = open_recording(folder / "recording", replay, now_ns=time.time_ns())
+    with Publisher(endpoint) as publisher:
+        play(recording, publisher, replay)
+
+
+def _until(
+    done: Any,
+    heard: Heard,
+    collector: Collector,
+    gateway: subprocess.Popen[bytes],
+    seconds_max: float,
+    what: str,
+) -> None:
+    deadline_s = time.monotonic() + seconds_max
+    while not done():
+        collector.arrived.wait(REFRESH_S)
+        collector.arrived.clear()
+        heard.take(collector)
+        _check(gateway)
+        if time.monotonic() > deadline_s:
+            raise AndonError(f"the gateway did not {what} within {seconds_max:.0f} s")
+
+
+def _check(gateway: subprocess.Popen[bytes]) -> None:
+    if gateway.poll() is not None:
+        raise AndonError(
+            f"the gateway ended with code {gateway.returncode}; run with --keep DIR and read DIR/gateway.log"
+        )
+
+
+def _report(figures: Any, revisions: list[dict[str, Any]]) -> bytes:
+    """The figures by their names, every fault's outcome, and the last revision of every alert."""
+    last = {(event["id"], event["count"]): event for event in revisions}
+    body = msgspec.to_builtins(figures)
+    body["outcomes"] = body.pop("faults")
+    body["alerts"] = list(last.values())
+    return msgspec.json.format(msgspec.json.encode(body), indent=1)

@@ -1,0 +1,51 @@
+"""Words search; syntax does not come through."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kb import lexical
+
+HOSTILE = (
+    '"', '""', "' OR 1=1 --", "NEAR(a b)", "a AND", "NOT", "OR OR", "words:flow", "-flow", "fl*",
+    "^flow",
+    "{words}: x", "(", ")", "a + b", "\x00", 'flow" OR "x', "AND NOT flow",
+    ";DROP TABLE passage", "%s",
+)  # fmt: skip
+
+
+def _connection() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(lexical.CREATE)
+    rows = [(1, "gas flow calibration"), (2, "calibrated wire feed"), (3, "contact tip")]
+    connection.executemany("INSERT INTO passage (rowid, words) VALUES (?,?)", rows)
+    return connection
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_syntax_of_the_query_language_is_only_text(text: str) -> None:
+    """Strings that mean something to FTS5 neither fail nor change what is looked for."""
+    found = lexical.search(_connection(), lexical.words_of([text]), among={1, 2, 3}, count=9)
+    assert set(found) <= {1}  # only those with the word flow
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_can_be_searched(text: str) -> None:
+    """No text makes the search fail, and never more than twelve words are looked for."""
+    words = lexical.words_of([text])
+    assert len(words) <= lexical.TERMS_MAX
+    lexical.search(_connection(), words, among={1, 2, 3}, count=9)
+
+
+def test_stems_meet_and_stop_words_do_not() -> None:
+    """`calibrating` finds both forms; words such as `the` find nothing."""
+    connection = _connection()
+    words = lexical.words_of(["the calibrating of"])
+    assert words == ["calibrating"]
+    assert set(lexical.search(connection, words, among={1, 2, 3}, count=9)) == {1, 2}
+    assert lexical.search(connection, words, among={2}, count=9) == [2]
+    assert lexical.search(connection, lexical.words_of(["the of"]), among={1}, count=9) == []
