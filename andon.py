@@ -72,9 +72,6 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Any number; the same one gives the same cell.")] = 1,
     robots: Annotated[int, typer.Option(help="Number of robots.")] = 4,
     hours: Annotated[float, typer.Option(help="Plant time; 24 is a day.")] = 8.0,
-    training_hours: Annotated[
-        float, typer.Option(help="Normal time before it, for fitting.")
-    ] = 8.0,
 ) -> None:
     """Write a weld cell scenario: recording, training stretch, texts, truth, gateway.toml.
 
@@ -83,9 +80,7 @@ def simulate(
     from simulator.cells import weld
 
     console = _console()
-    weld.simulate(seed=seed, robots=robots, hours=hours).write(
-        out, training=weld.training(seed=seed, robots=robots, hours=training_hours)
-    )
+    weld.simulate(seed=seed, robots=robots, hours=hours).write(out)
     console.print(f"Wrote {out}: recording/, training/, kb/, truth.json, gateway.toml")
 
 

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from edge.assembly import Assembly, assemble_from
-from edge.assess import Figures, assess
+from edge.assess import Episode, Figures, assess
 from edge.backtest import Backtest, with_ticks
 from edge.errors import RecordingError
 from edge.journal import read_journal
@@ -22,7 +22,7 @@ from edge.recording import (
     read_table,
     table_messages,
 )
-from edge.records import Job, JobTold, TickDue
+from edge.records import Job, JobTold, RetrievalDone, TickDue
 from edge.retrieve import look_up
 from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source
 from edge.training import settings_beside
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.assess import Episode
     from edge.recording import Table
-    from edge.records import RetrievalDone, Retrieve, Stimulus
+    from edge.records import Retrieve, Stimulus
 
 SHOWN_MAX = 40  # episodes in the terminal; the report has all
 
@@ -73,7 +72,7 @@ def backtest_command(
         if rows:
             raise RecordingError(f"{recording} is a journal: --rows is for tables")
         settings = settings_beside(recording, config_path)
-        entries, total = _journal_entries(recording)
+        entries = _journal_entries(recording)
     else:
         table = read_table(
             recording,
@@ -83,10 +82,10 @@ def backtest_command(
         )
         truth = truth or table.truth
         settings = table_settings(table)
-        entries, total = list(with_ticks(table_messages(table))), len(table.t_ns)
+        entries = list(with_ticks(table_messages(table)))
     assembly = assemble_from(settings, bundle_path=bundle_path, snapshot_path=kb_path)
     begin_s = time.monotonic()
-    backtest = _run(assembly, entries, jobs=_read_jobs(jobs_path), total=total, console=console)
+    backtest = _run(assembly, entries, jobs=_read_jobs(jobs_path), console=console)
     episodes = backtest.episodes()
     report = Report(
         recording=str(recording),
@@ -115,7 +114,7 @@ def table_settings(table: Table) -> GatewaySettings:
     """Settings for a table: its asset with the context tags that its mapping names."""
     context = tuple(
         ContextTag(tag=c.tag or column, role=c.role, running=c.running)
-        for column, c in table.mapping.context.items()
+        for column, c in (table.mapping.context.items() if table.mapping else ())
     )
     return GatewaySettings(
         site="backtest",
@@ -127,10 +126,9 @@ def table_settings(table: Table) -> GatewaySettings:
 
 def _run(
     assembly: Assembly,
-    entries: Iterable[tuple[int, Stimulus]],
+    entries: list[tuple[int, Stimulus]],
     *,
     jobs: list[Job],
-    total: int,
     console: Console,
 ) -> Backtest:
     def lookup(effect: Retrieve, now_ns: int) -> RetrievalDone:
@@ -149,13 +147,12 @@ def _run(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("backtest", total=len(entries))
-        del total
         backtest.run(_counted(_with_jobs(entries, jobs), progress, task))
     return backtest
 
 
 def _counted(
-    entries: Iterable[tuple[int, Stimulus]], progress: Progress, task: Any
+    entries: Iterable[tuple[int, Stimulus]], progress: Progress, task: TaskID
 ) -> Iterator[tuple[int, Stimulus]]:
     for i, entry in enumerate(entries):
         if i % 256 == 0:
@@ -174,13 +171,12 @@ def _with_jobs(
         yield now_ns, stimulus
 
 
-def _journal_entries(path: Path) -> tuple[list[tuple[int, Stimulus]], int]:
+def _journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
     """A live run's journal as it was; a recording of messages with ticks of our own."""
     entries = [(entry.now_ns, entry.stimulus) for entry in read_journal(path)]
     if any(isinstance(stimulus, TickDue) for _, stimulus in entries):
-        return entries, len(entries)
-    timed = list(with_ticks(journal_messages(path)))
-    return timed, len(timed)
+        return entries
+    return list(with_ticks(journal_messages(path)))
 
 
 def _read_truth(path: Path | None) -> Truth | None:
@@ -195,16 +191,18 @@ def _read_truth(path: Path | None) -> Truth | None:
 def _read_jobs(path: Path | None) -> list[Job]:
     if path is None:
         return []
-    jobs = []
     try:
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            if line.strip():
-                jobs.append(msgspec.json.decode(line, type=Job))
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}") from error
+    return [_read_job(line, f"{path}:{i}") for i, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read_job(line: bytes, where: str) -> Job:
+    try:
+        return msgspec.json.decode(line, type=Job)
     except msgspec.MsgspecError as error:
-        raise RecordingError(f"{path}:{number}: not a job: {error}") from error
-    return jobs
+        raise RecordingError(f"{where}: not a job: {error}") from error
 
 
 def _show(report: Report, figures: Figures | None, console: Console) -> None:

@@ -163,7 +163,7 @@ def password(config: MqttConfig, base: Path) -> str | None:
 def read_secret(path: Path) -> str:
     """A secret from its file, without the end of the line. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; it should hold the password") from error
 

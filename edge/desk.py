@@ -49,6 +49,7 @@ class Desk:
     ring: Ring
     lineage: dict[str, str]
     knowledge: Knowledge | None = None
+    suspects: set[str] = field(default_factory=set)  # assets whose clock ran ahead of the agreed time
     effects: list[Effect] = field(default_factory=list)
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
@@ -72,6 +73,10 @@ class Desk:
                 deadline_ms=self.settings.engine.retrieve_ms_max,
             )
         )
+
+    def clock_agrees(self, asset: str) -> bool:
+        """Whether the asset's clock is not alone ahead of the others."""
+        return asset not in self.suspects
 
     def note(self, name: str, *, level: str = "info", **fields: str | float) -> None:
         """One log line, as data."""

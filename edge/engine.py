@@ -129,6 +129,7 @@ class Engine:
             )
             for model in bundle.assets
         }
+        self._gaps_ns = {name: self._gap_ns(asset) for name, asset in self._assets.items()}
         self._learn(knowledge)
 
     # --- the door ---
@@ -263,14 +264,18 @@ class Engine:
             # samples before a boundary may still be on their way for this long
             wait_ns = engine.late_ms_max * MILLISECOND_NS + asset.model.period_ns
             asset.advance(now_ns - wait_ns)
-            asset.silent(now_ns=now_ns, limit_ns=self._gap_ns(asset))
+            asset.silent(now_ns=now_ns, limit_ns=self._gaps_ns[asset.model.asset])
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
         if due:
             self.state.score_published_ns = now_ns
 
     def _gap_ns(self, asset: Asset) -> int:
-        return max(self.settings.engine.comms_gap_s * SECOND_NS, 5 * asset.model.period_ns)
+        """Silence that is a comms gap: beyond the source's declared interval, else the default."""
+        source = topics.source_of(asset.model.asset, self.settings.source)
+        declared_ns = source.interval_ms_max * MILLISECOND_NS if source is not None else 0
+        default_ns = max(self.settings.engine.comms_gap_s * SECOND_NS, 5 * asset.model.period_ns)
+        return declared_ns or default_ns
 
     # --- jobs ---
 

@@ -111,6 +111,13 @@ def _client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -
     return client
 
 
+def _stop(client: paho.Client) -> None:
+    """Disconnect, end the network thread and close what it leaves open."""
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Will:
     """What the broker says for us when we are gone."""
@@ -181,8 +188,7 @@ class Link:
         if self._owed and not taken and not self._queue and self.connected:
             self._owed = False
             self.counts.asked_again += 1
-            self._client.disconnect()
-            self._client.loop_stop()
+            _stop(self._client)
             self.start()
         return taken
 
@@ -212,8 +218,7 @@ class Link:
 
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        _stop(self._client)
 
     # Callbacks run on paho's thread: an exception would kill it and leave is_connected() true for
     # ever.
@@ -289,8 +294,7 @@ class Publisher:
                     break
                 self._changed.wait(min(left_s, 0.1))
         if not self._client.is_connected():
-            self._client.disconnect()
-            self._client.loop_stop()
+            _stop(self._client)
             why = self._failure or "no answer; is a broker running there?"
             raise BrokerError(f"broker {self._endpoint}: {why}")
         return self
@@ -301,8 +305,7 @@ class Publisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        _stop(self._client)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Hand over one message, waiting while too many are unconfirmed, across reconnections."""
@@ -368,8 +371,7 @@ class Collector:
         client.connect_async(self.endpoint.host, self.endpoint.port, self.endpoint.keepalive_s)
         client.loop_start()
         if not self._granted.wait(CONNECT_S_MAX) or self._failure:
-            client.disconnect()
-            client.loop_stop()
+            _stop(client)
             why = self._failure or "no answer; is a broker running there?"
             raise BrokerError(f"broker {self.endpoint}: {why}")
         return self
@@ -381,8 +383,7 @@ class Collector:
         trace: TracebackType | None,
     ) -> None:
         assert self._client is not None
-        self._client.disconnect()
-        self._client.loop_stop()
+        _stop(self._client)
 
     def _connected(self, client: paho.Client, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         if reason.is_failure:

@@ -14,11 +14,18 @@ SHARE_MIN: Final = 0.1  # a channel below a tenth of the score is a bystander
 HITS_MAX: Final = 6
 
 _WORDS: Final = {
-    "high": "too high above normal rise",
-    "low": "too low below normal drop loss",
-    "within": "drift change",
-    "stuck": "sensor frozen stuck signal dead",
-    "missing": "signal missing sensor lost",
+    "high": "too high",
+    "low": "too low",
+    "within": "drifting",
+    "stuck": "sensor frozen, dead sensor",
+    "missing": "no signal, sensor lost",
+}
+_TERMS: Final = {
+    "high": ("high",),
+    "low": ("low", "loss"),
+    "within": ("drift", "drifting"),
+    "stuck": ("frozen", "stuck", "dead"),
+    "missing": ("signal", "lost"),
 }
 
 
@@ -28,5 +35,7 @@ def query_of(record: AlertRecord) -> Query:
     top = top or list(record.contributions[:1])
     phrases = [f"{part.channel} {_WORDS.get(part.direction, '')}".strip() for part in top]
     text = f"{record.klass}: {'; '.join(phrases)}; cause, what to check first"
-    terms = tuple(word for part in top for word in part.channel.split())
+    words = [word for part in top for word in part.channel.split()]
+    words += [word for part in top[:1] for word in _TERMS.get(part.direction, ())]
+    terms = tuple(dict.fromkeys(words))
     return Query(text=text, terms=terms, asset=record.asset, limit=HITS_MAX)

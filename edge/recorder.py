@@ -66,7 +66,8 @@ def record(
             while not last:
                 last = stop.is_set() or (end_s is not None and time.monotonic() >= end_s)
                 entries: list[tuple[int, MessageReceived]] = []
-                while collector.queue and len(entries) < GROUP_MAX:
+                waiting = len(collector.queue)  # at the end, what waits now is the last
+                for _ in range(waiting if last else min(waiting, GROUP_MAX)):
                     came = collector.queue.popleft()
                     if not is_recorded(came.topic, prefix):
                         continue
@@ -78,9 +79,7 @@ def record(
                     entries.append((came.received_ns, _stimulus(came)))
                 writer.append(entries)
                 count += len(entries)
-                last = (last and not collector.queue) or bool(
-                    messages_max and count >= messages_max
-                )
+                last = last or bool(messages_max and count >= messages_max)
                 progress.update(shown, description=f"{count} messages recorded")
                 if not last and not collector.queue:
                     left_s = WAIT_S if end_s is None else min(WAIT_S, end_s - time.monotonic())

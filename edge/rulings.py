@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from edge import explain
-from edge.alerts import AlertRecord, Contribution
+from edge.alerts import AlertRecord, Contribution, Sentence
 from edge.decide import ANNOTATE_MINUTES_MAX, Facts, decide
 from edge.jobs import Ending, JobRun, Stage, lasting_shift, level_abnormal
 from edge.records import Clause, Decision, Phase, Track, Verdict
@@ -212,21 +212,22 @@ class Rulings:
     ) -> tuple[JobRun | None, Decision]:
         """The first job whose every clause holds; else the newest job's decision; else without one."""
         near = self._near_proposals(t_ns)
-        common = {
-            "begin_ns": begin_ns,
-            "now_ns": t_ns,
-            "suppressions_left": self._left(t_ns, track),
-            "source_alive": not self._state.tracks[Track.COMMS].active,
-            "knowledge_verified": self._desk.knowledge is not None
-            and self._desk.knowledge.verified,
-            "proposal": near[0].proposal_id if near else "",
-        }
-        best: tuple[JobRun | None, Decision] = (None, decide(Facts(**common)))
+        knowledge = self._desk.knowledge
+        common = Facts(
+            begin_ns=begin_ns,
+            now_ns=t_ns,
+            suppressions_left=self._left(t_ns, track),
+            source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
+            clock_agrees=self._desk.clock_agrees(self._model.asset),
+            knowledge_verified=knowledge is not None and knowledge.verified,
+            proposal=near[0].proposal_id if near else "",
+        )
+        best: tuple[JobRun | None, Decision] = (None, decide(common))
         for run in self._state.runs:
             if not run.live:
                 continue
-            facts = Facts(
-                **common,
+            facts = msgspec.structs.replace(
+                common,
                 job=run.job,
                 job_live=run.live,
                 fuse_end_ns=run.fuse_end_ns,
@@ -297,7 +298,7 @@ class Rulings:
 
     def _sentences(
         self, record: AlertRecord, run: JobRun | None, *, t_ns: int
-    ) -> tuple[explain.Sentence, ...]:
+    ) -> tuple[Sentence, ...]:
         annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
         near = self._near_proposals(t_ns) if annotated else ()
         return (

@@ -121,7 +121,10 @@ def contributions(request: Request, *, detector: Score, parameters: Parameters) 
     own = request.parameters
     if own is None:
         own = _rows_of(parameters, np.array([request.index], np.intp))
-    return detector.contribute(request.x[None], request.valid[None], request.before[None], own)[0]
+    shares: F32 = detector.contribute(
+        request.x[None], request.valid[None], request.before[None], own
+    )[0]
+    return shares
 
 
 def replay_row(row: Row, parameters: Parameters, x: F32, valid: Mask, *, detector: Score) -> F32:
@@ -130,7 +133,8 @@ def replay_row(row: Row, parameters: Parameters, x: F32, valid: Mask, *, detecto
         return np.empty(0, np.float32)
     scores, after = detector.score(x[None], (valid & row.keep)[None], row.state[None], parameters)
     row.state = after[0].copy()
-    return scores[0]
+    mine: F32 = scores[0]
+    return mine
 
 
 def fresh_row(detector: Score, keep: Mask) -> Row:

@@ -142,7 +142,9 @@ class Timeline:
         chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
         count = chosen.sum(axis=0)
         total = np.where(chosen, values, 0.0).sum(axis=0, dtype=np.float64)
-        return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        unknown = np.full(len(count), np.nan)
+        level: np.ndarray = np.divide(total, count, out=unknown, where=count > 0)
+        return level
 
     def _close(self, run: JobRun, t_ns: int) -> None:
         close_run(run, t_ns=t_ns)
@@ -157,7 +159,7 @@ class Timeline:
 
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
         was_live = run.live and run.masks
-        sight = Sight(fresh=self._look_fresh(run, t_ns)) if was_live else Sight(fresh=False)
+        sight = Sight(fresh=self._look_fresh(run)) if was_live else Sight(fresh=False)
         self._end(run, t_ns, ending, sight)
 
     def _end(self, run: JobRun, t_ns: int, ending: Ending, sight: Sight) -> None:
@@ -170,7 +172,7 @@ class Timeline:
             self._desk.state[index] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, sight=sight)
 
-    def _look_fresh(self, run: JobRun, t_ns: int) -> bool | None:
+    def _look_fresh(self, run: JobRun) -> bool | None:
         """Score the newest samples from a fresh state, at once; None: too few to say."""
         keep = np.ones(self._desk.width, bool)
         t, values, running = self._desk.ring.last(self._model.asset, JUDGE_SAMPLES)

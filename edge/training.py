@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from edge.config import load as load_config
 from edge.errors import RecordingError
 from edge.journal_table import journal_sha256, readings_by_asset, samples_table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from edge.mapping import Mapping
@@ -88,8 +91,8 @@ def fit_bundle(
 def table_samples(path: Path, *, rows: str, mapping: Mapping | None, asset: str) -> TrainingSamples:
     """One asset's samples of a table. Raises RecordingError."""
     chosen = parse_rows(rows) if rows else (None, None)
-    table = accepted_rows(read_table(path, mapping=mapping, rows=chosen, asset=asset))
-    return samples_of(table)
+    table = read_table(path, mapping=mapping, rows=chosen, asset=asset)
+    return samples_of(table, taken=accepted_rows(table))
 
 
 def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
@@ -119,15 +122,16 @@ def journal_samples(path: Path, *, settings: GatewaySettings) -> list[tuple[Trai
     return samples
 
 
-def samples_of(table: Table) -> TrainingSamples:
-    """A table's rows as training samples."""
+def samples_of(table: Table, *, taken: NDArray[np.intp] | None = None) -> TrainingSamples:
+    """A table's rows as training samples; `taken` (m,) are those that alignment would keep, None: all."""
+    rows = np.arange(len(table.values)) if taken is None else taken
     return TrainingSamples(
         asset=table.asset,
         channels=table.channels,
-        values=table.values,
-        t_ns=table.t_ns if table.has_time else None,
+        values=table.values[rows],
+        t_ns=table.t_ns[rows] if table.has_time else None,
         period_ns=table.period_ns,
-        running=table.running,
+        running=None if table.running is None else table.running[rows],
         sha256=table.sha256,
         rows=(table.row_first, table.row_first + len(table.values)),
     )

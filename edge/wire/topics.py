@@ -111,6 +111,12 @@ def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | 
     return None
 
 
+def source_of(asset: str, sources: Sequence[Source]) -> Source | None:
+    """The source that an asset's values come from: the one that names it, else the first that may carry any."""
+    named = [source for source in sources if source.asset == asset]
+    return next(iter(named or [source for source in sources if not source.asset]), None)
+
+
 def subscription(source: Source) -> str:
     """The MQTT topic filter of a source."""
     return source.topic.replace("{asset}", "+")

@@ -120,6 +120,7 @@ interval_ms_max = 20000
 def _asset_toml(asset: str, work: Work) -> str:
     robot = asset.removeprefix("r")
     witness = f'role = "witness", kind = "{work.kind.value}", instrument = "{work.instrument}"'
+    units = ", ".join(f'"{c.name}" = "{c.unit}"' for c in CHANNELS)
     return f"""[[asset]]
 id = "{asset}"
 functional_location = "WC1-ROB{robot}"
@@ -129,6 +130,7 @@ cause = "arc, shielding gas, wire feed, tool centre point, or a sensor of these"
 action = "compare the channel with the display of robot {robot}, then what the manual lists first"
 respond_min = 15
 severity = 600
+units = {{ {units} }}
 context = [
   {{ tag = "run_state", role = "run", running = [1.0] }},
   {{ tag = "cal_mode", {witness} }},
