@@ -155,7 +155,7 @@ def record(
     """
     from edge.recorder import record as record_messages
 
-    record_messages(
+    code = record_messages(
         out,
         host=host,
         port=port,
@@ -165,6 +165,7 @@ def record(
         messages_max=messages,
         console=_console(),
     )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -177,9 +178,7 @@ def fit(
     rows: Rows = "",
     alerts_per_day: Annotated[
         float,
-        typer.Option(
-            help="Alert budget of one operator position, over all assets; 0: the parent's or the default."
-        ),
+        typer.Option(help="Alert budget of an operator position; 0: the parent's, or the default."),
     ] = 0.0,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
@@ -193,19 +192,19 @@ def fit(
     Examples: `andon fit normal.csv -o bundles/line3 --rows 0:400`,
     `andon fit press.csv -o bundles/two --into bundles/line3`
     """
-    from edge.training import fit_recording
+    from edge.training import FitRequest, fit_recording
 
-    fit_recording(
-        recording,
-        out,
+    request = FitRequest(
+        recording=recording,
+        out=out,
         into=into,
         rows=rows,
         alerts_per_day=alerts_per_day or None,
-        mapping_path=mapping,
+        mapping=mapping,
         asset=asset,
-        config_path=config,
-        console=_console(),
+        config=config,
     )
+    fit_recording(request, console=_console())
 
 
 @app.command()
@@ -231,21 +230,21 @@ def backtest(
     Example: `andon backtest cell/recording --bundle bundles/cell --kb cell.kb --truth
     cell/truth.json`
     """
-    from edge.backtest_command import backtest_command
+    from edge.backtest_command import BacktestRequest, backtest_command
 
-    backtest_command(
-        recording,
-        bundle_path=bundle,
-        kb_path=kb,
-        jobs_path=jobs,
-        truth_path=truth,
+    request = BacktestRequest(
+        recording=recording,
+        bundle=bundle,
+        kb=kb,
+        jobs=jobs,
+        truth=truth,
         rows=rows,
-        report_path=report,
-        mapping_path=mapping,
+        report=report,
+        mapping=mapping,
         asset=asset,
-        config_path=config,
-        console=_console(),
+        config=config,
     )
+    backtest_command(request, console=_console())
 
 
 @app.command()
@@ -295,7 +294,7 @@ def kb_search(
     snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path(
         "kb/current"
     ),
-    asset: Annotated[str, typer.Option(help="Exact asset id; else site-wide documents.")] = "",
+    asset: Annotated[str, typer.Option(help="Exact asset id; without it all documents.")] = "",
     at: Annotated[str, typer.Option(help="What was known at this time (ISO 8601 with zone).")] = "",
     limit: Annotated[int, typer.Option(help="Passages to show.")] = 5,
 ) -> None:
@@ -331,7 +330,10 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Run the command line; errors of the world end with one line that says what to do, exit code 2."""
+    """Run the command line; errors of the world end with one line that says what to do.
+
+    Exit code 2.
+    """
     from edge.errors import AndonError
     from kb.errors import KnowledgeError
     from models.errors import ModelError

@@ -115,7 +115,9 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.history = (*self.history, step)[-HISTORY_MAX:]
 
     def begin_event(self, *, begin_ns: int, t_ns: int, job_id: str) -> None:
-        """An event opened: take a new id, or count up the one that still waits for an acknowledgement.
+        """An event opened: take a new id.
+
+        Or count up the one that still waits for an acknowledgement.
 
         An event suppressed again by the same job also keeps its id: it is the same expected
         disturbance.
@@ -165,7 +167,10 @@ class AlertRecord(msgspec.Struct, kw_only=True):
 
 
 def alert_id(asset: str, track: Track, begin_ns: int) -> str:
-    """An id from what happened, not from when somebody computed it: the same journal gives the same ids."""
+    """An id from what happened, not from when somebody computed it.
+
+    The same journal gives the same ids.
+    """
     begin = datetime.fromtimestamp(begin_ns // 1_000_000_000, tz=UTC)
     millis = begin_ns // 1_000_000 % 1000
     return f"{asset}-{track}-{begin:%Y%m%dT%H%M%S}.{millis:03d}Z"

@@ -1,11 +1,14 @@
-"""Alignment: values by tag and time, as messages bring them, to closed samples in the bundle's channel order.
+"""Alignment: values by tag and time become closed samples in the bundle's channel order.
 
-    rows   each distinct time of an asset is a sample; it closes when a later one arrives, or `late_ms_max` later
-    grid   samples every period; each holds the newest value in (g - period, g], cyclic tags held a little longer,
-           on_change tags held while the source lives; closes when all cyclic tags have passed g, or late_ms_max later
+    rows   each distinct time of an asset is a sample; it closes when a later one arrives, or
+           `late_ms_max` later
+    grid   a sample every period; each holds the newest value in (g - period, g], cyclic tags a
+           little longer, on_change tags while the source lives; it closes when all cyclic tags
+           have passed g, or `late_ms_max` later
 
-Context tags ride along as further columns and come out as changes in time order. What cannot be used is counted by
-reason, never dropped in silence. How messages are cut and when ticks come changes nothing about the samples.
+Context tags ride along as further columns and come out as changes in time order. What cannot be
+used is counted by reason, never dropped in silence. How messages are cut and when ticks come
+changes nothing about the samples.
 """
 
 from __future__ import annotations
@@ -86,11 +89,13 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssetAlign(msgspec.Struct, kw_only=True):
-    """Rows of one asset that wait to be closed, oldest first, and what is held from the closed ones.
+    """Rows of one asset that wait to be closed, oldest first.
+
+    And what is held from the closed ones.
 
     t_ns: (m,) sample times; values: (m, w) NaN absent; value_t_ns: (m, w) when each was measured;
-    retained: (m, w) came retained; newest_ns: (w,) newest time of each column; held, held_ns: (w,) newest
-    closed value; told: (w,) newest context value that a change has told; asides: see there.
+    retained: (m, w) came retained; newest_ns: (w,) newest time of each column; held, held_ns: (w,)
+    newest closed value; told: (w,) newest context value that a change has told; asides: see there.
     """
 
     t_ns: np.ndarray
@@ -152,7 +157,10 @@ class Aligner:
     # --- in ---
 
     def push(self, readings: Readings, *, future_ns: int, retain: bool = False) -> None:
-        """Take the values of one message. Values later than `future_ns` are from a suspect clock: counted, not taken."""
+        """Take the values of one message.
+
+        Values later than `future_ns` are from a suspect clock: counted, not taken.
+        """
         layout = self._layouts.get(readings.asset)
         self._count("text_value", len(readings.texts))
         if layout is None:
@@ -173,7 +181,10 @@ class Aligner:
         self._merge(layout, t_ns[usable], values[usable], retain=retain)
 
     def _find_columns(self, layout: AssetLayout, readings: Readings) -> tuple[list[int], list[int]]:
-        """Columns of the message and of the layout that belong together; values of others are counted."""
+        """Columns of the message and of the layout that belong together.
+
+        Values of others are counted.
+        """
         key = (layout.asset, readings.tags)
         found = self._columns.get(key)
         if found is None:
@@ -243,7 +254,10 @@ class Aligner:
         *,
         retain: bool,
     ) -> None:
-        """A late context value that is news still counts, from now on and not backwards: a job must end."""
+        """A late context value that is news still counts, from now on and not backwards.
+
+        A job must end.
+        """
         order = np.argsort(t_ns, kind="stable")
         context = values[order, layout.channels :]
         for row, i in zip(*np.nonzero(np.isfinite(context)), strict=True):
@@ -299,8 +313,8 @@ class Aligner:
     ) -> None:
         """Rows (k, w) of distinct slots (k,) into their places, which there are.
 
-        Of two values in one place the newer wins; of two of one time, the first. A context value that
-        gives way is set aside, because it may be an edge.
+        Of two values in one place the newer wins; of two of one time, the first. A context value
+        that gives way is set aside, because it may be an edge.
         """
         at = np.searchsorted(state.t_ns, slots)
         old, old_stamps, old_retained = state.values[at], state.value_t_ns[at], state.retained[at]
@@ -328,7 +342,10 @@ class Aligner:
     # --- out ---
 
     def close(self, *, now_ns: int, final: bool = False) -> list[Batch]:
-        """Every sample that is complete by now, one batch an asset. `final`: nothing more will come."""
+        """Every sample that is complete by now, one batch an asset.
+
+        `final`: nothing more will come.
+        """
         batches = []
         for asset, layout in self._layouts.items():
             state = self.state.assets[asset]
@@ -383,7 +400,10 @@ class Aligner:
         stamps: NDArray[np.int64],
         retained: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Grid samples in which nothing came are samples too; of a gap beyond the cap only the end is made."""
+        """Grid samples in which nothing came are samples too.
+
+        Of a gap beyond the cap only the end is made.
+        """
         before = state.closed_ns if state.closed_ns > NEVER else int(t_ns[0]) - layout.period_ns
         steps = (
             np.diff(t_ns, prepend=before) // layout.period_ns - 1
@@ -426,7 +446,10 @@ class Aligner:
 
     @staticmethod
     def _running(layout: AssetLayout, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the asset ran at each sample (n,); without a run tag, or before its first value: yes."""
+        """Whether the asset ran at each sample (n,).
+
+        Without a run tag, or before its first value: yes.
+        """
         running = np.ones(len(values), bool)
         for i, tag in enumerate(layout.context):
             if tag.role == "run":

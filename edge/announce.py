@@ -38,7 +38,10 @@ def alert(
     site: GatewaySettings,
     lineage: dict[str, str],
 ) -> list[Publish]:
-    """One revision on its topics: the flat state, the full event, and the suppression where there is one."""
+    """One revision on its topics.
+
+    The flat state, the full event, and the suppression where there is one.
+    """
     topics = Topics(site.prefix, site.site)
     key = (record.alert_id, record.revision)
     flat = _fields(record, settings, site)

@@ -2,11 +2,12 @@
 
 Definitions, so that nobody has to guess what a figure means:
 
-found        something rang (ALERT or ANNOTATED) on the fault's asset while the fault was there, or where a job's mask
-             hid it, by the job's end plus settling, plus the delay budget.
+found        something rang (ALERT or ANNOTATED) on the fault's asset while the fault was there, or
+             where a job's mask hid it, by the job's end plus settling, plus the delay budget.
 undetected   no event opened for the fault at all, suppressed ones included.
 missed       an event opened, and nothing rang in time. total = found + missed + undetected.
-wrong        a suppression without a true job on that asset and channel at that time, or one that hid a missed fault.
+wrong        a suppression without a true job on that asset and channel at that time, or a fault
+             that one hid until it was missed.
 false alarm  a ring that overlaps no fault, its aftermath included.
 """
 
@@ -141,7 +142,10 @@ def _fault_outcome(fault: Fault, episodes: Iterable[Episode], truth: Truth) -> F
 
 
 def _limit_ns(fault: Fault, truth: Truth) -> int:
-    """Until when a ring counts: the fault's end, or where a job's mask hid it, the job's end plus settling."""
+    """Until when a ring counts.
+
+    The fault's end, or where a job's mask hid it, the job's end plus settling.
+    """
     limits = [fault.end_ns]
     for job in truth.jobs:
         hides = job.asset == fault.asset and not job.cancelled and bool(job.witness)
@@ -173,7 +177,10 @@ def _about_a_fault(episode: Episode, faults: Iterable[Fault]) -> bool:
 
 
 def _around_witnessed_job(episode: Episode, truth: Truth) -> bool:
-    """Whether an event belongs to a witnessed job and to no fault: without knowledge, a false alarm."""
+    """Whether an event belongs to a witnessed job and to no fault.
+
+    Without knowledge, a false alarm.
+    """
     if any(
         episode.asset == fault.asset
         and episode.begin_ns <= fault.end_ns + AFTERMATH_S * SECOND_NS

@@ -84,7 +84,9 @@ class Asset:
         return _slice(batch, 0, k), _slice(batch, k, len(batch.t_ns))
 
     def requests(self, segment: Batch) -> list[Request]:
-        """The rows to score over a segment, one for each baseline: the bundle's own, and for every live job
+        """The rows to score over a segment, one for each baseline.
+
+        The bundle's own, and for every live job
         the masked ones, and while it settles the fresh ones.
         """
         x = pad(segment.values, self._desk.width)
@@ -174,7 +176,10 @@ class Asset:
         step_score(track, score, t_ns, model=self.model, engine=engine)
 
     def _shares(self, i: int) -> np.ndarray:
-        """Each channel's share of the score of sample i (c,), from the row that found it strangest."""
+        """Each channel's share of the score of sample i (c,).
+
+        From the row that found it strangest.
+        """
         best = max(
             self._requests,
             key=lambda r: (
@@ -219,7 +224,10 @@ class Asset:
 
 
 def _by_state(requests: list[Request], segment: Batch) -> F32 | None:
-    """One score a sample (n,), of the baseline that the sample belongs to; None without requests."""
+    """One score a sample (n,), of the baseline that the sample belongs to.
+
+    None without requests.
+    """
     if not requests:
         return None
     running = requests[0].scores

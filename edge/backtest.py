@@ -64,7 +64,10 @@ class Backtest:
 def with_ticks(
     messages: Iterable[TimedMessage], *, step_ns: int = STEP_NS
 ) -> Iterator[tuple[int, Stimulus]]:
-    """Stimuli of a recording: every message at its own time, a tick each step, a final one at the end."""
+    """Stimuli of a recording.
+
+    Every message at its own time, a tick each step, a final one at the end.
+    """
     now_ns = next_ns = 0
     for message in messages:
         now_ns = max(now_ns, message.t_ns)

@@ -1,12 +1,23 @@
-"""`andon backtest`: put a recording through the engine, say what rang and what it was worth, write a report."""
+"""`andon backtest`: put a recording through the engine, say what rang and what it was worth.
+
+Write a report.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table as Grid
 
 from edge.assembly import Assembly, assemble_from
@@ -52,40 +63,44 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     suppressions: tuple[Episode, ...]
 
 
-def backtest_command(
-    recording: Path,
-    *,
-    bundle_path: Path,
-    kb_path: Path | None,
-    jobs_path: Path | None,
-    truth_path: Path | None,
-    rows: str,
-    report_path: Path | None,
-    mapping_path: Path | None,
-    asset: str,
-    config_path: Path | None,
-    console: Console,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRequest:
+    """What to run. Empty and None are: not given."""
+
+    recording: Path
+    bundle: Path
+    kb: Path | None = None
+    jobs: Path | None = None
+    truth: Path | None = None
+    rows: str = ""
+    report: Path | None = None
+    mapping: Path | None = None
+    asset: str = ""
+    config: Path | None = None
+
+
+def backtest_command(request: BacktestRequest, *, console: Console) -> None:
     """Run a backtest from options. Raises AndonError, ModelError or KnowledgeError."""
-    truth = _read_truth(truth_path)
+    recording = request.recording
+    truth = _read_truth(request.truth)
     if is_journal(recording):
-        if rows:
+        if request.rows:
             raise RecordingError(f"{recording} is a journal: --rows is for tables")
-        settings = settings_beside(recording, config_path)
+        settings = settings_beside(recording, request.config)
         entries = _journal_entries(recording)
     else:
         table = read_table(
             recording,
-            mapping=load_mapping(mapping_path) if mapping_path else None,
-            rows=parse_rows(rows) if rows else None,
-            asset=asset,
+            mapping=load_mapping(request.mapping) if request.mapping else None,
+            rows=parse_rows(request.rows) if request.rows else None,
+            asset=request.asset,
         )
         truth = truth or table.truth
         settings = table_settings(table)
         entries = list(with_ticks(table_messages(table)))
-    assembly = assemble_from(settings, bundle_path=bundle_path, snapshot_path=kb_path)
+    assembly = assemble_from(settings, bundle_path=request.bundle, snapshot_path=request.kb)
     begin_s = time.monotonic()
-    backtest = _run(assembly, entries, jobs=_read_jobs(jobs_path), console=console)
+    backtest = _run(assembly, entries, jobs=_read_jobs(request.jobs), console=console)
     episodes = backtest.episodes()
     report = Report(
         recording=str(recording),
@@ -98,8 +113,8 @@ def backtest_command(
     )
     figures = assess(episodes, truth) if truth is not None else None
     _show(report, figures, console)
-    if report_path is not None:
-        report_path.write_bytes(msgspec.json.format(report_bytes(report, figures), indent=1))
+    if request.report is not None:
+        request.report.write_bytes(msgspec.json.format(report_bytes(report, figures), indent=1))
 
 
 def report_bytes(report: Report, figures: Figures | None) -> bytes:

@@ -1,4 +1,7 @@
-"""Caps: every bound on our own resources, with its reason. A cap that is reached is counted, never silent."""
+"""Caps: every bound on our own resources, with its reason.
+
+A cap that is reached is counted, never silent.
+"""
 
 from __future__ import annotations
 

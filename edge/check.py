@@ -88,7 +88,8 @@ def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -
         names = {channel.name for channel in models[asset.id].channels}
         unknown = (set(asset.tags.values()) | set(asset.safety) | set(asset.on_change)) - names
         if unknown:
-            detail = f"{', '.join(sorted(unknown))} not in the bundle, which has {', '.join(sorted(names))}"
+            has = ", ".join(sorted(names))
+            detail = f"{', '.join(sorted(unknown))} not in the bundle, which has {has}"
             findings.add(f"asset {asset.id}", fine=False, detail=detail)
     missing = sorted(set(models) - {asset.id for asset in config.asset})
     if missing and config.asset:
@@ -143,7 +144,7 @@ def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> 
     years = FLASH_GB * 1e3 * FLASH_WRITES / max(day_mb, 1e-9) / 365
     detail = (
         f"{values_per_s:.0f} values/s, about {day_mb:.0f} MB a day; keeps {kept:.0f} MB; "
-        f"a {FLASH_GB} GB flash of {FLASH_WRITES} cycles would last {min(years, 99):.0f} years or more"
+        f"a {FLASH_GB} GB flash of {FLASH_WRITES} cycles lasts {min(years, 99):.0f} years or more"
     )
     findings.add("journal", fine=True, detail=detail)
 

@@ -1,4 +1,6 @@
-"""Checkpoints: the engine's whole state with its place in the journal, so that a restart replays seconds, not days.
+"""Checkpoints: the engine's whole state with its place in the journal.
+
+So that a restart replays seconds, not days.
 
     magic | u32 crc32 | msgpack {version, position, wall_ns, state}
 
@@ -31,7 +33,10 @@ _CRC: Final = struct.Struct("<I")
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the engine after everything before `position`; `fingerprint` of the artifacts it belongs to."""
+    """State of the engine after everything before `position`.
+
+    `fingerprint` of the artifacts it belongs to.
+    """
 
     position: Position
     fingerprint: str
@@ -78,7 +83,10 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
 
 
 def newest(directory: Path, *, fingerprint: str) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that reads back and belongs to these artifacts, and what was wrong with newer ones."""
+    """The newest checkpoint that reads back and belongs to these artifacts.
+
+    And what was wrong with newer ones.
+    """
     troubles = []
     for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
         try:

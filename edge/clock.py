@@ -1,4 +1,7 @@
-"""Plant time: what the sources agree on, for replays and the demo. One bad clock moves nobody but itself."""
+"""Plant time: what the sources agree on, for replays and the demo.
+
+One bad clock moves nobody but itself.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ class PlantClockState(msgspec.Struct, kw_only=True):
 
 
 class PlantClock:
-    """now = the highest time that two live sources share within `future_ms_max`; a single source is trusted.
+    """now = the highest time that two live sources share within `future_ms_max`.
+
+    A single source is trusted.
 
     It never runs backwards. It depends on nothing but the observations, so a journal replays it.
     """

@@ -1,4 +1,7 @@
-"""What opens, confirms, closes and cancels jobs: edges of plant signals and commands of named operators."""
+"""What opens, confirms, closes and cancels jobs.
+
+Edges of plant signals and commands of named operators.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edge.errors import WireError
-from edge.jobs import Stage, job_id_of, make_job, new_run
+from edge.jobs import Stage, Told, job_id_of, make_job, new_run
 from edge.records import Witness
 from edge.state import Pending
 from edge.wire.commands import (
@@ -49,7 +52,7 @@ def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk:
     assert tag.kind is not None
     name = asset.model.asset
     scope = desk.scope_of(tag.kind, name, tag.instrument, now_ns=change.t_ns)
-    job = make_job(
+    told = Told(
         job_id=job_id_of(name, tag.tag, change.t_ns),
         kind=tag.kind,
         asset=name,
@@ -60,10 +63,8 @@ def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk:
         opened_by=tag.tag,
         now_ns=change.t_ns,
         source=tag.tag,
-        scope=scope,
-        settings=desk.settings.engine,
     )
-    add_job(asset, job)
+    add_job(asset, make_job(told, scope=scope, settings=desk.settings.engine))
 
 
 def add_job(asset: Asset, job: Job) -> bool:
@@ -138,7 +139,7 @@ def _confirm(
     if proposal is None or proposal.asset not in assets:
         return False, f"no open proposal {body.proposal_id}"
     scope = desk.scope_of(proposal.kind, proposal.asset, proposal.instrument, now_ns=now_ns)
-    job = make_job(
+    told = Told(
         job_id=proposal.proposal_id,
         kind=proposal.kind,
         asset=proposal.asset,
@@ -149,10 +150,9 @@ def _confirm(
         opened_by=operator,
         now_ns=now_ns,
         source=proposal.source,
-        scope=scope,
-        settings=desk.settings.engine,
         quotes=(proposal.citation.quote,),
     )
+    job = make_job(told, scope=scope, settings=desk.settings.engine)
     done = add_job(assets[proposal.asset], job)
     return done, f"{job.job_id} scheduled" if done else f"{job.job_id} is known already"
 
@@ -182,7 +182,7 @@ def _check_in(
     if body.kind is None or body.asset not in assets:
         return False, f"check_in needs a kind and one of the assets {', '.join(sorted(assets))}"
     scope = desk.scope_of(body.kind, body.asset, body.instrument, now_ns=now_ns)
-    job = make_job(
+    told = Told(
         job_id=body.job_id or job_id_of(operator, body.asset, body.kind, now_ns),
         kind=body.kind,
         asset=body.asset,
@@ -193,8 +193,7 @@ def _check_in(
         opened_by=operator,
         now_ns=now_ns,
         source="command",
-        scope=scope,
-        settings=desk.settings.engine,
     )
+    job = make_job(told, scope=scope, settings=desk.settings.engine)
     done = add_job(assets[body.asset], job)
     return done, f"{job.job_id} open" if done else f"{job.job_id} is known already"

@@ -1,4 +1,6 @@
-"""Configuration: one strict TOML file, optional CSV tables, environment overrides; secrets from files only.
+"""Configuration: one strict TOML file, optional CSV tables, environment overrides.
+
+Secrets from files only.
 
 An unknown key is an error that names the nearest known one. Relative paths are relative to the
 file. `ANDON__MQTT__PORT=1884` overrides `[mqtt] port`.
@@ -335,7 +337,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
 
 
 def _explain(message: str, overrides: Mapping[str, str]) -> str:
-    """msgspec's message, with the nearest known key of that table and the variable that set it."""
+    """Msgspec's message, with the nearest known key of that table and the variable that set it."""
     place = re.search(r"at `\$([^`]*)`", message)
     names = re.findall(r"[A-Za-z_]\w*", place.group(1)) if place else []
     unknown = re.search(r"unknown field `([^`]+)`", message)

@@ -49,7 +49,9 @@ class Desk:
     ring: Ring
     lineage: dict[str, str]
     knowledge: Knowledge | None = None
-    suspects: set[str] = field(default_factory=set)  # assets whose clock ran ahead of the agreed time
+    suspects: set[str] = field(
+        default_factory=set
+    )  # assets whose clock ran ahead of the agreed time
     effects: list[Effect] = field(default_factory=list)
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
@@ -83,7 +85,10 @@ class Desk:
         self.effects.append(Note(name=name, level=level, fields=dict(fields)))
 
     def proposals_of(self, asset: str, *, now_ns: int) -> tuple[Proposal, ...]:
-        """Proposals for exactly this asset, each as it was known by now, without the cancelled ones."""
+        """Proposals for exactly this asset, each as it was known by now.
+
+        Without the cancelled ones.
+        """
         known = self._known(now_ns)
         return tuple(p for p in known.values() if p.asset == asset and not p.cancelled)
 
@@ -93,7 +98,10 @@ class Desk:
         return None if found is None or found.cancelled else found
 
     def _known(self, now_ns: int) -> dict[str, Proposal]:
-        """The newest version of every proposal that was recorded by now: an order is told more than once."""
+        """The newest version of every proposal that was recorded by now.
+
+        An order is told more than once.
+        """
         proposals = self.knowledge.proposals if self.knowledge is not None else ()
         versions = [p for p in proposals if p.recorded_at_ns <= now_ns]
         return {p.proposal_id: p for p in sorted(versions, key=lambda p: p.recorded_at_ns)}

@@ -85,10 +85,11 @@ class Engine:
         version: str = "",
         state: EngineState | None = None,
     ) -> None:
-        """Args: `derive(row, keep)` gives a row's parameters without some channels (a stack of one);
-        `knowledge_of(sha256)` opens another snapshot when one is swapped in.
+        """Put an engine together, from nothing or from a checkpoint's `state`.
 
-        Raises ConfigError when settings and bundle do not fit.
+        `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
+        `knowledge_of(sha256)` opens another snapshot when one is swapped in. Raises ConfigError
+        when settings and bundle do not fit.
         """
         self.settings = settings
         layouts = asset_layouts(settings, bundle)
@@ -149,7 +150,7 @@ class Engine:
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
             case JobTold():
-                self._job_told(stimulus.job, now_ns=self._now(now_ns))
+                self._job_told(stimulus.job)
             case SnapshotSwapped():
                 if self._knowledge_of is not None:
                     self._learn(self._knowledge_of(stimulus.snapshot_sha256))
@@ -168,7 +169,10 @@ class Engine:
         return {**self.state.counts, **self._aligner.counts}
 
     def blind(self) -> tuple[str, ...]:
-        """Assets whose newest sample could not be scored: warming up, stopped without a baseline, or gapped."""
+        """Assets whose newest sample could not be scored.
+
+        Warming up, stopped without a baseline, or gapped.
+        """
         return tuple(
             name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
         )
@@ -294,7 +298,7 @@ class Engine:
         )
         self._count("commands")
 
-    def _job_told(self, job: Job, *, now_ns: int) -> None:
+    def _job_told(self, job: Job) -> None:
         asset = self._assets.get(job.asset)
         if asset is None:
             self._count("jobs_unknown_asset")
@@ -302,7 +306,10 @@ class Engine:
         commands.add_job(asset, job)
 
     def _take_orders(self, now_ns: int) -> None:
-        """Take what orders have become known: approved ones with real times are scheduled, later words cancel."""
+        """Take what orders have become known.
+
+        Approved ones with real times are scheduled, later words cancel.
+        """
         knowledge = self._desk.knowledge
         if knowledge is None:
             return

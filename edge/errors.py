@@ -1,4 +1,7 @@
-"""Errors of the gateway: the world's mistakes, each saying where, what, what was expected, what to do."""
+"""Errors of the gateway.
+
+The world's mistakes, each saying where, what, what was expected, what to do.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ class AndonError(Exception):
 
 
 class WireError(AndonError):
-    """A sender's payload cannot be used. `reason` is a short stable word that is counted and published."""
+    """A sender's payload cannot be used.
+
+    `reason` is a short stable word that is counted and published.
+    """
 
     def __init__(self, message: str, *, reason: str, topic: str) -> None:
         super().__init__(f"{topic}: {message}")

@@ -1,4 +1,6 @@
-"""Explanation: typed slots become sentences, and every sentence about a text cites the span it quotes.
+"""Explanation: typed slots become sentences.
+
+And every sentence about a text cites the span it quotes.
 
 No text is generated: what a document says is quoted verbatim, with its hash; what was measured is
 filled into fixed sentences. Documents are data; nothing in them can change a verdict.
@@ -23,7 +25,10 @@ PASSAGES_MAX: Final = 3
 
 
 def measured(record: AlertRecord) -> tuple[Sentence, ...]:
-    """What happened, in engineering values first and sigmas never: revision 1 can already say this."""
+    """What happened, in engineering values first and sigmas never.
+
+    Revision 1 can already say this.
+    """
     if not record.contributions:
         return (Sentence(role="happened", text=f"{record.klass} on {record.asset}."),)
     since = clock_text(record.begin_ns)
@@ -62,17 +67,17 @@ def considered(
             why = "; ".join(clause.detail for clause in failed) or "the job is over"
             text = f"Not expected from {job.kind} {job.job_id}: {why}."
         sentences.append(Sentence(role="considered", text=text))
-    for proposal in proposals:
-        sentences.append(
-            Sentence(
-                role="considered",
-                text=(
-                    f"Possibly {proposal.kind} of {proposal.asset}: the {proposal.source} says "
-                    f"\u201c{proposal.citation.quote}\u201d; confirm?"
-                ),
-                citation=proposal.citation,
-            )
+    sentences += [
+        Sentence(
+            role="considered",
+            text=(
+                f"Possibly {proposal.kind} of {proposal.asset}: the {proposal.source} says "
+                f"\u201c{proposal.citation.quote}\u201d; confirm?"
+            ),
+            citation=proposal.citation,
         )
+        for proposal in proposals
+    ]
     return tuple(sentences)
 
 

@@ -17,12 +17,13 @@ import numpy as np
 from edge.events import TrackState
 from edge.records import Job, JobState, Witness
 from edge.scoring import Row
+from kb.records import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.settings import EngineSettings
-    from kb.records import Proposal, ScopeRow, WorkKind
+    from kb.records import Proposal, ScopeRow
 
 SECOND_NS: Final = 1_000_000_000
 DONE_JOBS_MAX: Final = 64  # closed jobs an asset still lists
@@ -100,7 +101,10 @@ class JobRun(msgspec.Struct, kw_only=True):
 def resolve_scope(
     rows: Sequence[ScopeRow], *, kind: WorkKind, asset: str, instrument: str, now_ns: int
 ) -> ScopeRow | None:
-    """The newest approved row known by now for exactly this work; None matches nothing and masks nothing."""
+    """The newest approved row known by now for exactly this work.
+
+    None matches nothing and masks nothing.
+    """
     known = [
         row
         for row in rows
@@ -112,53 +116,57 @@ def resolve_scope(
     return max(known, key=lambda row: (row.recorded_at_ns, row.scope_id), default=None)
 
 
-def make_job(
-    *,
-    job_id: str,
-    kind: WorkKind,
-    asset: str,
-    instrument: str,
-    valid_from_ns: int,
-    valid_to_ns: int | None,
-    witness: Witness,
-    opened_by: str,
-    now_ns: int,
-    source: str,
-    scope: ScopeRow | None,
-    settings: EngineSettings,
-    quotes: tuple[str, ...] = (),
-) -> Job:
-    """A scheduled job whose scope, fuse and settling time come from its scope row, else from the defaults."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a witness says about a job. `now_ns`: when it was said, plant time."""
+
+    job_id: str
+    kind: WorkKind
+    asset: str
+    instrument: str
+    valid_from_ns: int
+    valid_to_ns: int | None
+    witness: Witness
+    opened_by: str
+    now_ns: int
+    source: str
+    quotes: tuple[str, ...] = ()
+
+
+def make_job(told: Told, *, scope: ScopeRow | None, settings: EngineSettings) -> Job:
+    """A scheduled job; scope, fuse and settling time are its scope row's, else the defaults."""
     fuse_s = min(scope.duration_s_max, settings.fuse_s_max) if scope else settings.fuse_s
     settle_s = min(scope.settle_s if scope else settings.settle_s, settings.settle_s_max)
     return Job(
-        job_id=job_id,
-        kind=kind,
-        asset=asset,
-        functional_location=instrument,
-        valid_from_ns=valid_from_ns,
-        valid_to_ns=valid_to_ns,
-        witness=witness,
-        opened_by=opened_by,
-        opened_at_ns=max(now_ns, valid_from_ns),
-        recorded_at_ns=now_ns,
-        source=source,
+        job_id=told.job_id,
+        kind=told.kind,
+        asset=told.asset,
+        functional_location=told.instrument,
+        valid_from_ns=told.valid_from_ns,
+        valid_to_ns=told.valid_to_ns,
+        witness=told.witness,
+        opened_by=told.opened_by,
+        opened_at_ns=max(told.now_ns, told.valid_from_ns),
+        recorded_at_ns=told.now_ns,
+        source=told.source,
         scope=scope.channels if scope else (),
         expected_effect=scope.expected_effect if scope else 0.0,
         settle_s=settle_s,
         fuse_s=fuse_s,
         state=JobState.SCHEDULED,
         scope_id=scope.scope_id if scope else "",
-        quotes=quotes,
+        quotes=told.quotes,
     )
 
 
 def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSettings) -> Job | None:
-    """An approved order with real start and end is a witness; any other order only proposes (None)."""
+    """An approved order with real start and end is a witness.
+
+    Any other order only proposes (None).
+    """
     start, end = order.valid_from_ns, order.valid_to_ns
     if not (order.approved and order.real_times) or start is None or end is None or end <= start:
         return None
-    job = make_job(
+    told = Told(
         job_id=order.proposal_id,
         kind=order.kind,
         asset=order.asset,
@@ -169,10 +177,9 @@ def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSett
         opened_by=order.citation.doc_id,
         now_ns=order.recorded_at_ns,
         source=order.source,
-        scope=scope,
-        settings=settings,
         quotes=(order.citation.quote[:QUOTE_CHARS_MAX],),
     )
+    job = make_job(told, scope=scope, settings=settings)
     if order.cancelled:
         return msgspec.structs.replace(job, state=JobState.CANCELLED)
     return job
@@ -232,7 +239,10 @@ def level_reset(run: JobRun, channels: int) -> None:
 
 
 def level_add(run: JobRun, values: np.ndarray, chosen: np.ndarray) -> None:
-    """Collect the level of each channel after the job: values (n, c), NaN left out; chosen (n,) bool."""
+    """Collect the level of each channel after the job: values (n, c), NaN left out.
+
+    Chosen (n,) bool.
+    """
     if run.after_sum is None or run.after_count is None:
         level_reset(run, values.shape[1])
     usable = np.isfinite(values) & chosen[:, None]
@@ -241,12 +251,18 @@ def level_add(run: JobRun, values: np.ndarray, chosen: np.ndarray) -> None:
 
 
 def settled_from_ns(run: JobRun) -> int:
-    """From when on the level counts: in the first third of the settling time the work still rings."""
+    """From when on the level counts.
+
+    In the first third of the settling time the work still rings.
+    """
     return run.close_ns + (run.settle_end_ns - run.close_ns) // 3
 
 
 def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
-    """Change of each masked channel's mean over the job in sigmas (c,); NaN where it is not known."""
+    """Change of each masked channel's mean over the job in sigmas (c,).
+
+    NaN where it is not known.
+    """
     if run.before is None or run.after_sum is None or run.after_count is None:
         return np.full(len(run.mask), np.nan)
     mean = np.divide(
@@ -260,7 +276,9 @@ def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
 
 
 def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
-    """Whether a masked channel's mean stayed away by more than the scope row expects; None: not known.
+    """Whether a masked channel's mean stayed away by more than the scope row expects.
+
+    None: not known.
 
     A small lasting fault adapts away in the score (its residual is gone once the lags hold it); in
     the level it cannot.

@@ -1,4 +1,6 @@
-"""The journal: every stimulus in the order in which the engine took it, on disk before its effects leave.
+"""The journal: every stimulus in the order in which the engine took it.
+
+On disk before its effects leave.
 
 A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, then records:
 
@@ -65,8 +67,9 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
 def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry]:
     """Entries of a journal directory, or of one segment file, behind `after`.
 
-    A torn record at the very end of the last segment ends the reading. Raises JournalError for damage anywhere
-    else, for a path that holds no journal, and for an `after` that lies behind its end.
+    A torn record at the very end of the last segment ends the reading. Raises JournalError for
+    damage anywhere else, for a path that holds no journal, and for an `after` that lies behind its
+    end.
     """
     if path.is_dir():
         found = segments(path)
@@ -160,7 +163,9 @@ class JournalWriter:
         sync_s: float = 5.0,
         strict: bool = False,
     ) -> None:
-        """Args: `strict` syncs every group before it counts as written; otherwise `sync_s` bounds what a power cut
+        """Args: `strict` syncs every group before it counts as written.
+
+        Otherwise `sync_s` bounds what a power cut
         can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
         """
         self._directory = directory
@@ -313,6 +318,9 @@ class JournalWriter:
 
 
 def bytes_per_day(values_per_s: float, *, values_per_message: float) -> float:
-    """Roughly what a plant's messages take on disk a day: numbers as JSON text, names once a message."""
+    """Roughly what a plant's messages take on disk a day.
+
+    Numbers as JSON text, names once a message.
+    """
     bytes_per_message = 90 + 11 * values_per_message
     return values_per_s / max(values_per_message, 1.0) * bytes_per_message * DAY_S

@@ -50,7 +50,9 @@ def journal_table(
     if not readings:
         message = f"{path}: no message that can be read names asset {asset.id!r}"
         raise RecordingError(message)
-    return samples_table(path, asset, readings, channels=channels, rows=rows, sha256=journal_sha256(path))
+    return samples_table(
+        path, asset, readings, channels=channels, rows=rows, sha256=journal_sha256(path)
+    )
 
 
 def readings_by_asset(

@@ -127,7 +127,10 @@ class Will:
 
 
 class Link:
-    """The gateway's connection: a bounded queue of what came, acknowledgements and publications out."""
+    """The gateway's connection.
+
+    A bounded queue of what came, acknowledgements and publications out.
+    """
 
     def __init__(
         self,
@@ -139,7 +142,10 @@ class Link:
         on_connected: Callable[[], None],
         wake: threading.Event,
     ) -> None:
-        """`on_connected` runs on the network thread after each connection; `wake` is set when something came."""
+        """`on_connected` runs on the network thread after each connection.
+
+        `wake` is set when something came.
+        """
         self.counts = LinkCounts()
         self._endpoint = endpoint
         self._filters = [(name, 1) for name in filters]
@@ -203,7 +209,10 @@ class Link:
                 self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        """Send; returns the id that `confirmed` will name for QoS 1, None when there is no connection."""
+        """Send; returns the id that `confirmed` will name for QoS 1.
+
+        None when there is no connection.
+        """
         if not self.connected:
             return None  # paho would queue QoS 1 without bound
         info = self._client.publish(topic, payload, qos, retain)
@@ -225,7 +234,7 @@ class Link:
 
     def _connected(
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _p: Any
-    ) -> None:  # noqa: ANN401
+    ) -> None:
         if reason.is_failure:
             self.counts.refused += 1
             return

@@ -1,4 +1,6 @@
-"""The outbox: alerts that have been decided and must reach the broker, across crash, restart and outage.
+"""The outbox: alerts that have been decided and must reach the broker, across crash.
+
+Restart and outage.
 
 SQLite in WAL mode. A row is one (topic, id, revision) with its bytes; it stays after delivery, so
 that a replay after a restart finds that it stands and never publishes a second content under the
@@ -66,7 +68,9 @@ class Outbox:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
-        """Keep messages in one transaction; returns what could not be kept because its key has other bytes already.
+        """Keep messages in one transaction.
+
+        Returns what could not be kept because its key has other bytes already.
 
         The same bytes again are dropped without a word: that is a replay. Raises JournalError when
         the disk fails; then none of them is kept.
@@ -100,7 +104,10 @@ class Outbox:
         return int(count)
 
     def delivered(self, rows: Sequence[int]) -> None:
-        """The broker has confirmed these rows. Raises JournalError; then they are sent again, the same bytes."""
+        """The broker has confirmed these rows.
+
+        Raises JournalError; then they are sent again, the same bytes.
+        """
         if not rows:
             return
         with self._transaction():

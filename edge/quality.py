@@ -1,8 +1,10 @@
-"""Health of channels: stuck and missing, counted along the samples so that no cut of the stream matters.
+"""Health of channels: stuck and missing.
 
-A channel is stuck when it has shown the very same finite value for longer than it ever did in normal running; gaps
-in between do not end the run. It is missing when it has sent nothing usable for as long. Only running samples count:
-a machine that stands still may well have constant signals.
+Counted along the samples so that no cut of the stream matters.
+
+A channel is stuck when it has shown the very same finite value for longer than it ever did in
+normal running; gaps in between do not end the run. It is missing when it has sent nothing usable
+for as long. Only running samples count: a machine that stands still may well have constant signals.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from edge.records import Batch
@@ -20,7 +22,10 @@ Flags = NDArray[np.bool_]
 
 
 class HealthState(msgspec.Struct, kw_only=True):
-    """value: (c,) newest finite value; equal: (c,) running samples that showed it in a row; absent: (c,) without any."""
+    """value: (c,) newest finite value; equal: (c,) running samples that showed it in a row.
+
+    Absent: (c,) without any.
+    """
 
     value: np.ndarray
     equal: np.ndarray
@@ -63,7 +68,10 @@ def _carried(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _run_lengths(start: NDArray[np.int64], *, grows: Flags, resets: Flags) -> NDArray[np.int64]:
-    """Counters (n, c) that go on from `start` (c,): up where they grow, to zero where they reset, else unchanged."""
+    """Counters (n, c) that go on from `start` (c,).
+
+    Up where they grow, to zero where they reset, else unchanged.
+    """
     total = start + np.cumsum(grows, axis=0)
     base = np.maximum.accumulate(np.where(resets, total, 0), axis=0)
     lengths: NDArray[np.int64] = total - base

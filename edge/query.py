@@ -1,4 +1,7 @@
-"""From an event to a retrieval query: asset, channels that carry the score, direction, and the words of the plant."""
+"""From an event to a retrieval query.
+
+Asset, channels that carry the score, direction, and the words of the plant.
+"""
 
 from __future__ import annotations
 

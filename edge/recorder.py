@@ -1,6 +1,7 @@
 """Record: what crosses a broker, kept as a journal that replays byte for byte.
 
-Andon's own outputs are left out, so that a replay does not repeat verdicts; commands of operators stay.
+Andon's own outputs are left out, so that a replay does not repeat verdicts; commands of operators
+stay.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def is_recorded(topic: str, prefix: str) -> bool:
     levels = topic.split("/")
     if levels[0] != prefix or len(levels) == 1:
         return True
-    return len(levels) > 3 and levels[2] == "cmd"  # noqa: PLR2004 - prefix/site/cmd/...
+    return len(levels) > 3 and levels[2] == "cmd"
 
 
 def _stimulus(came: Incoming) -> MessageReceived:

@@ -156,7 +156,7 @@ class RetrievalDone(msgspec.Struct, frozen=True, kw_only=True, tag="retrieval"):
 
 
 class JobTold(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
-    """A job that became known outside the plant's signals and the snapshot (a jobs file of a backtest)."""
+    """A job that became known past signals and snapshot, as from a backtest's file of jobs."""
 
     job: Job
 

@@ -1,4 +1,6 @@
-"""Retrieval beside the loop: a bounded worker that answers before its deadline or says why it could not.
+"""Retrieval beside the loop.
+
+A bounded worker that answers before its deadline or says why it could not.
 
 A verdict never waits for it. The answer is a stimulus like any other, so it stands in the journal.
 """
@@ -47,7 +49,9 @@ def look_up(searcher: Searcher | None, effect: Retrieve, *, now_ns: int) -> Retr
 
 
 class Retriever:
-    """One thread that searches and one that keeps the deadlines, so that none waits for a hung search.
+    """One thread that searches and one that keeps the deadlines.
+
+    So that none waits for a hung search.
 
     `answer` is called once for each question: from a thread, or at once when it cannot be taken.
     """

@@ -1,7 +1,9 @@
-"""The newest samples of every asset, for whatever has to look back: a new masked row, a judged job, a value shown.
+"""The newest samples of every asset, for whatever has to look back.
 
-A plain ring: written in blocks, read in order. Reading is rare (events and jobs), so it may copy; scoring never
-reads it, because filters carry their own state.
+A new masked row, a judged job, a value shown.
+
+A plain ring: written in blocks, read in order. Reading is rare (events and jobs), so it may copy;
+scoring never reads it, because filters carry their own state.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
+from numpy.typing import NDArray
 
 from edge.caps import RING_SAMPLES
 
@@ -23,7 +25,10 @@ History = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]
 
 
 class AssetRing(msgspec.Struct, kw_only=True):
-    """One asset's history. written: samples ever written; the newest is at (written - 1) % capacity."""
+    """One asset's history. written: samples ever written.
+
+    The newest is at (written - 1) % capacity.
+    """
 
     t_ns: np.ndarray  # (R,) int64
     values: np.ndarray  # (R, c) float32
@@ -65,14 +70,20 @@ class Ring:
         ring.written += n
 
     def last(self, asset: str, n: int) -> History:
-        """The newest n samples or fewer, oldest first: t_ns (m,), values (m, c), running (m,). Copies."""
+        """The newest n samples or fewer, oldest first: t_ns (m,), values (m, c), running (m,).
+
+        Copies.
+        """
         ring = self.state.assets[asset]
         kept = min(n, ring.written, len(ring.t_ns))
         index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
         return ring.t_ns[index], ring.values[index], ring.running[index]
 
     def since(self, asset: str, t_ns: int) -> History:
-        """The samples at and after t_ns that are still there, oldest first, as `last` gives them."""
+        """The samples at and after t_ns that are still there, oldest first.
+
+        As `last` gives them.
+        """
         times, values, running = self.last(asset, len(self.state.assets[asset].t_ns))
         first = int(np.searchsorted(times, t_ns, side="left"))
         return times[first:], values[first:], running[first:]

@@ -66,8 +66,8 @@ class Rulings:
 
     def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
         """Channels that are stuck or send nothing usable."""
-        names = dict.fromkeys(np.flatnonzero(stuck), "stuck")
-        names |= dict.fromkeys(np.flatnonzero(missing & ~stuck), "missing")
+        names = dict.fromkeys(np.flatnonzero(stuck).tolist(), "stuck")
+        names |= dict.fromkeys(np.flatnonzero(missing & ~stuck).tolist(), "missing")
         shares = np.zeros(len(self._channels))
         shares[list(names)] = 1.0 / len(names)
         parts = self._contributions(shares, t_ns)
@@ -116,7 +116,10 @@ class Rulings:
         self._publish(record, t_ns=t_ns, reason="cleared")
 
     def judge(self, run: JobRun, *, t_ns: int, ending: Ending, sight: Sight) -> None:
-        """A job is over: what is still abnormal rings; what cleared meanwhile is told on cancellation."""
+        """A job is over: what is still abnormal rings.
+
+        What cleared meanwhile is told on cancellation.
+        """
         record = self._state.alerts[Track.PROCESS]
         track = self._state.tracks[Track.PROCESS]
         mine = record.suppressed and record.job_id == run.job.job_id
@@ -210,7 +213,10 @@ class Rulings:
     def _decide(
         self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...], begin_ns: int
     ) -> tuple[JobRun | None, Decision]:
-        """The first job whose every clause holds; else the newest job's decision; else without one."""
+        """The first job whose every clause holds; else the newest job's decision.
+
+        Else without one.
+        """
         near = self._near_proposals(t_ns)
         knowledge = self._desk.knowledge
         common = Facts(
@@ -307,7 +313,10 @@ class Rulings:
         )
 
     def _contributions(self, shares: np.ndarray, begin_ns: int) -> tuple[Contribution, ...]:
-        """Shares with engineering values, largest first; the value is the mean of the event's newest samples."""
+        """Shares with engineering values, largest first.
+
+        The value is the mean of the event's newest samples.
+        """
         _, values, running = self._desk.ring.since(self._model.asset, begin_ns)
         newest = values[running][-VALUE_SAMPLES:]
         if not len(newest):

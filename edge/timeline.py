@@ -1,4 +1,6 @@
-"""The jobs of one asset along plant time: starts, ends, fuses, settling, cancellations, in their order.
+"""The jobs of one asset along plant time.
+
+Starts, ends, fuses, settling, cancellations, in their order.
 
 A job's masked row begins warmed on the ring; when the job closes normally a fresh row begins from
 nothing, and when it settled, or at once when its fuse burned down or it was cancelled, what is

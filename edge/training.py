@@ -1,8 +1,12 @@
-"""Fitting from recordings: tables and journals as training samples, aligned the way the gateway aligns them."""
+"""Fitting from recordings.
+
+Tables and journals as training samples, aligned the way the gateway aligns them.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,35 +36,42 @@ if TYPE_CHECKING:
 GATEWAY_FILE: Final = "gateway.toml"
 
 
-def fit_recording(
-    path: Path,
-    out: Path,
-    *,
-    into: Path | None,
-    rows: str,
-    alerts_per_day: float | None,
-    mapping_path: Path | None,
-    asset: str,
-    config_path: Path | None,
-    console: Console,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRequest:
+    """What to fit from where. Empty and None are: not given."""
+
+    recording: Path
+    out: Path
+    into: Path | None = None  # parent bundle
+    rows: str = ""
+    alerts_per_day: float | None = None
+    mapping: Path | None = None
+    asset: str = ""
+    config: Path | None = None
+
+
+def fit_recording(request: FitRequest, *, console: Console) -> None:
     """Fit the assets of a recording and write a bundle. Raises AndonError or ModelError."""
+    path, into = request.recording, request.into
     begin_s = time.monotonic()
     if is_journal(path):
-        samples = journal_samples(path, settings=settings_beside(path, config_path))
+        samples = journal_samples(path, settings=settings_beside(path, request.config))
     else:
-        mapping = load_mapping(mapping_path) if mapping_path else None
-        samples = [(table_samples(path, rows=rows, mapping=mapping, asset=asset), "rows")]
+        mapping = load_mapping(request.mapping) if request.mapping else None
+        table = table_samples(path, rows=request.rows, mapping=mapping, asset=request.asset)
+        samples = [(table, "rows")]
     with console.status("fitting") as status:
         bundle = fit_bundle(
             samples,
             parent=load_bundle(into) if into else None,
-            alerts_per_day=alerts_per_day,
+            alerts_per_day=request.alerts_per_day,
             on_asset=lambda name: status.update(f"fitting {name}"),
         )
-    save_bundle(bundle, out)
+    save_bundle(bundle, request.out)
     took_s = time.monotonic() - begin_s
-    console.print(f"{out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s")
+    console.print(
+        f"{request.out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s"
+    )
     for model in bundle.assets:
         console.print(
             f"  {model.asset}: {model.training.rows_used} rows, {len(model.channels)} channels, "
@@ -105,7 +116,9 @@ def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
 
 
 def journal_samples(path: Path, *, settings: GatewaySettings) -> list[tuple[TrainingSamples, str]]:
-    """Every asset's samples of a journal, each with its alignment: rows, or grid where tags come apart.
+    """Every asset's samples of a journal, each with its alignment.
+
+    Rows, or grid where tags come apart.
 
     Raises RecordingError when nothing in it can be read.
     """
@@ -123,7 +136,10 @@ def journal_samples(path: Path, *, settings: GatewaySettings) -> list[tuple[Trai
 
 
 def samples_of(table: Table, *, taken: NDArray[np.intp] | None = None) -> TrainingSamples:
-    """A table's rows as training samples; `taken` (m,) are those that alignment would keep, None: all."""
+    """A table's rows as training samples.
+
+    `taken` (m,) are those that alignment would keep, None: all.
+    """
     rows = np.arange(len(table.values)) if taken is None else taken
     return TrainingSamples(
         asset=table.asset,

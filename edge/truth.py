@@ -1,4 +1,7 @@
-"""What really happened in a recording: faults and jobs, for judging a backtest. Times are int ns, UTC."""
+"""What really happened in a recording: faults and jobs, for judging a backtest.
+
+Times are int ns, UTC.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from kb.records import WorkKind
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that was really there. `size_sigma` NaN-free; 0.0 where the size is unknown (labelled tables)."""
+    """A fault that was really there.
+
+    `size_sigma` NaN-free; 0.0 where the size is unknown (labelled tables).
+    """
 
     fault_id: str
     kind: str
@@ -21,7 +27,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrueJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that really happened, or was planned and cancelled. `witness` "" means nobody told the system."""
+    """Work that really happened, or was planned and cancelled.
+
+    `witness` "" means nobody told the system.
+    """
 
     job_id: str
     kind: WorkKind

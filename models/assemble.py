@@ -1,4 +1,4 @@
-"""Join fitted assets into a bundle, or into a child of another one. Pure: same input, same bytes."""
+"""Join fitted assets into a bundle or a child of one. Pure: the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def make_bundle(
 ) -> Bundle:
     """Make a bundle of fitted assets; with `parent` a child that has them added or replaced.
 
-    alerts_per_day: budget of one operator position, divided over all assets of the result; None: the
-    parent's, else ALERTS_PER_DAY. Every threshold is recomputed from stored tails; the parent's
-    detectors stay as they are, and so does the parent.
-    Raises ModelError where assets do not fit together.
+    alerts_per_day: budget of one operator position, divided over all assets of the result; None:
+    the parent's, else ALERTS_PER_DAY. Every threshold is recomputed from stored tails; the parent's
+    detectors stay as they are, and so does the parent. Raises ModelError where assets do not fit
+    together.
     """
     if alerts_per_day is None:
         alerts_per_day = parent.alerts_per_day if parent else ALERTS_PER_DAY
@@ -162,9 +162,7 @@ def _padded(row: RowFit, spec: Spec) -> dict[str, NDArray[Any]]:
     present = _wide(row.present, c, fill=False)
     wanders = _wide(row.wanders, c, fill=False)
     moments = _spread_moments(row, spec)
-    weights, mixing = graph_weights(
-        moments, wanders, present, lags=spec.lags, rows=row.learned
-    )
+    weights, mixing = graph_weights(moments, wanders, present, lags=spec.lags, rows=row.learned)
     return {
         "center": _wide(row.center, c, fill=0.0).astype(np.float32),
         "scale": _wide(1.0 / row.sigma, c, fill=1.0).astype(np.float32),

@@ -1,6 +1,6 @@
-"""What a bundle holds: the detector of all its assets, with all that it takes to trust and remake it.
+"""What a bundle holds: the detector of all its assets, and all it takes to trust and remake it.
 
-Plain records: `models.fit` makes the parts, `models.assemble` joins them, `models.store` keeps them.
+Plain records: `models.fit` makes the parts, `models.assemble` joins, `models.store` keeps them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
-    """How often normal operation goes over `score`, in episodes a day; a tenth for each further 1."""
+    """How often normal operation goes over `score`: episodes a day, a tenth for each further 1."""
 
     score: float
     episodes_per_day: float
@@ -156,8 +156,8 @@ class Bundle:
     """An immutable detector of all its assets.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS
-    moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64, the
-    rows behind the moments, make masked rows
+    moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
+    the rows behind the moments, make masked rows
     selftest: x (a, n, c), valid, rows (a,) and the score (a, n) expected of them
     """
 

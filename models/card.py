@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, what it was made of, what to expect of it, in plain words."""
+"""The model card of a bundle: what it is, what it was made of, what to expect of it."""
 
 from __future__ import annotations
 
@@ -21,24 +21,35 @@ def model_card(bundle: Bundle) -> str:
         "",
         f"- made {made.isoformat(timespec='seconds')}",
         f"- grown from bundle {bundle.parent}" if bundle.parent else "- without a parent",
-        f"- alert budget {bundle.alerts_per_day:g} false alerts a day for the operator position,"
-        f" divided over {len(bundle.assets)} asset{'s' * (len(bundle.assets) != 1)}",
+        (
+            f"- alert budget {bundle.alerts_per_day:g} false alerts a day for the operator"
+            f" position, divided over {len(bundle.assets)} asset{'s' * (len(bundle.assets) != 1)}"
+        ),
         "",
         "## What it does",
         "",
-        f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the prediction"
-        f" leaves is averaged at rates {rates} and compared with normal operation. The score is"
-        " surprise: -log10 of the probability of something as strange in normal operation. Channels"
-        " without a valid value are left out, and the score keeps its meaning.",
+        (
+            f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the"
+            f" prediction leaves is averaged at rates {rates} and compared with normal operation."
+            " The score is surprise: -log10 of the probability of something as strange in normal"
+            " operation. Channels without a valid value are left out, and the score keeps its"
+            " meaning."
+        ),
         "",
         "## Limits",
         "",
-        "- It knows the rows that it was fitted on. Normal operation that was not among them (a"
-        " product, a season, a start) is strange to it.",
-        "- Channels marked as wandering are watched by their changes: a lasting shift of such a"
-        " channel shows when it happens, not for as long as it lasts.",
-        "- The budget holds as far as the plant goes on as in training; a record of minutes says"
-        " little about a day.",
+        (
+            "- It knows the rows that it was fitted on. Normal operation that was not among them (a"
+            " product, a season, a start) is strange to it."
+        ),
+        (
+            "- Channels marked as wandering are watched by their changes: a lasting shift of such a"
+            " channel shows when it happens, not for as long as it lasts."
+        ),
+        (
+            "- The budget holds as far as the plant goes on as in training; a record of minutes"
+            " says little about a day."
+        ),
         "",
         "## Assets",
         "",
@@ -55,10 +66,14 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
     lines = [
         f"### {model.asset}",
         "",
-        f"- a sample each {model.period_ns / 1e9:g} s; opens at score {model.threshold_on:.2f},"
-        f" ends below {model.threshold_off:.2f}",
-        f"- fitted on rows {begin}:{end} of recording {training.sha256[:12] or 'unnamed'},"
-        f" {training.rows_used} with values; jobs left out: {excluded}",
+        (
+            f"- a sample each {model.period_ns / 1e9:g} s; opens at score {model.threshold_on:.2f},"
+            f" ends below {model.threshold_off:.2f}"
+        ),
+        (
+            f"- fitted on rows {begin}:{end} of recording {training.sha256[:12] or 'unnamed'},"
+            f" {training.rows_used} with values; jobs left out: {excluded}"
+        ),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         "",
         "| channel | unit | usual range | sigma | wanders |",

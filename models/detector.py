@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundle import PARAMETERS, Spec
 from models.errors import ModelError
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
+ORT_ERRORS: Final = (  # they share no base but Exception
+    ort_state.Fail,
+    ort_state.InvalidArgument,
+    ort_state.InvalidGraph,
+    ort_state.InvalidProtobuf,
+    ort_state.NotImplemented,
+    ort_state.RuntimeException,
+)
 NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
 
@@ -37,12 +46,7 @@ class Detector:
         try:
             self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             self.spec = _spec_of(self._session)
-        except (
-            ValueError,
-            KeyError,
-            RuntimeError,
-            ort.capi.onnxruntime_pybind11_state.Fail,
-        ) as error:
+        except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
             raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
@@ -74,7 +78,7 @@ class Detector:
         return (np.concatenate(parts, axis=1) if parts else np.empty((rows, 0), np.float32)), state
 
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
-        """Share of each channel in the score of each sample (a, n, c) float32; arguments as `score`.
+        """Share of each channel in each score (a, n, c) float32; arguments as `score`.
 
         Non-negative, exactly 0 where not valid, sums to 1; all 0 where the score is NaN.
         """
@@ -108,7 +112,8 @@ class Detector:
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
         present = parameters["present"]
-        whole = (valid == present[:, None]).all(axis=(1, 2))
+        agree = valid == present[:, None]
+        whole = np.ones(len(valid), np.bool_) if agree.all() else agree.all(axis=(1, 2))
         warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
         easy = whole & warm & (state[:, self._full_at] >= self.spec.lags)
         if easy.all():

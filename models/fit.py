@@ -1,8 +1,8 @@
 """Fit the default detector on the normal rows of one asset, in seconds.
 
-Tails come from rows that the model had not seen: the record is cut into blocks, each scored by a model
-of the others. On a record of minutes the difference is large, because its drift from block to block is
-the best hint of the drift to come.
+Tails come from rows that the model had not seen: the record is cut into blocks, each scored by a
+model of the others. On a record of minutes the difference is large, because its drift from block to
+block is the best hint of the drift to come.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ ROWS_MIN: Final = 100
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
+OUTLIER_SIGMAS: Final = 10.0
+OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
 STUCK_MARGIN: Final = 3.0  # times the longest run of one value that normal operation showed
 STUCK_SHARE: Final = 0.5  # a channel that stood still for half the record is never called stuck
 SETTLE_SAMPLES: Final = 10  # after a start, where the record has too few to learn from
@@ -63,7 +65,8 @@ class TrainingSamples:
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
-    settle_samples: samples after a start that are not scored; None: learned from the starts in the record.
+    settle_samples: samples after a start that are not scored; None: learned from the starts in the
+    record.
     """
 
     lags: int = 2
@@ -119,7 +122,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
 
 
 def _segmented(samples: TrainingSamples, options: FitOptions) -> tuple[F64, Mask]:
-    """Values (m, c) and run state (m,) with excluded rows blank and a blank row at each hole in time.
+    """Values (m, c) and run state (m,), excluded rows blank, a blank row at each hole in time.
 
     Blank rows keep lags from reaching over a hole.
     """
@@ -139,20 +142,19 @@ def _segmented(samples: TrainingSamples, options: FitOptions) -> tuple[F64, Mask
     if samples.t_ns is None or options.alignment == "rows":
         return values, running
     holes = np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
-    return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)  # noqa: FBT003
+    return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)
 
 
-def _baseline(
-    values: F64, options: FitOptions, *, unknown_settle: int, who: str
-) -> _Baseline:
+def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str) -> _Baseline:
     """Fit one run state on values (n, c); rows of the other state are blank."""
     rows = int(np.isfinite(values).any(axis=1).sum())
     if rows < ROWS_MIN:
         raise ModelError(
-            f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer recording"
+            f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer record"
         )
+    values = _without_outliers(values)
     center, sigma = location_scale(values)
-    present = np.isfinite(values).any(axis=0)
+    present: Mask = np.asarray(np.isfinite(values).any(axis=0))
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
     white, age = _unseen(values, wandering, present, options)
@@ -164,7 +166,7 @@ def _baseline(
     if settle is None:
         learned = _settling(white, age)
         settle = learned if learned is not None else unknown_settle
-    usable &= age > options.lags + settle
+    usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
         raise ModelError(f"{who}: too few stretches of {options.lags + settle + 1} rows in a row")
     deviate = deviates(white[usable], int(present.sum()), options.lambdas)
@@ -188,6 +190,14 @@ def _baseline(
     return _Baseline(row=row, scores=scores, metrics=told)
 
 
+def _without_outliers(values: F64) -> F64:
+    """Values (n, c) with a channel's few wild ones blank; where they are more, they are its way."""
+    center, sigma = location_scale(values)
+    wild = np.abs(values - center) > OUTLIER_SIGMAS * sigma
+    few = wild.sum(axis=0) <= OUTLIER_SHARE * np.isfinite(values).sum(axis=0)
+    return np.asarray(np.where(wild & few, np.nan, values))
+
+
 def _unseen(
     values: F64, wandering: Mask, present: Mask, options: FitOptions
 ) -> tuple[F64, NDArray[np.int64]]:
@@ -196,7 +206,7 @@ def _unseen(
     Also how many samples of its stretch each row is, from 1; 0 in a gap (n,).
     """
     p, n = options.lags, len(values)
-    seen = np.isfinite(values).any(axis=1)
+    seen: Mask = np.asarray(np.isfinite(values).any(axis=1))
     white = np.full(values.shape, np.nan)
     for block in np.array_split(np.flatnonzero(seen), FOLDS):
         first, last = int(block[0]), int(block[-1]) + 1
@@ -262,7 +272,7 @@ def _stuck(values: F64) -> F64:
         known = column[np.isfinite(column)]
         if len(known) < 2:
             continue
-        ends = np.flatnonzero(np.append(np.diff(known) != 0, True))  # noqa: FBT003
+        ends = np.flatnonzero(np.append(np.diff(known) != 0, True))
         run = int(np.diff(ends, prepend=-1).max())
         if run < STUCK_SHARE * len(known):
             longest[j] = math.ceil(STUCK_MARGIN * run)

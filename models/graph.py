@@ -13,9 +13,9 @@ widened by what is uncertain about lags that were missing themselves, and S the 
 
     w = L' V_SS^-1 e_S,   L = W^-1,   covariance of w = L' V_SS^-1 L = I
 
-so v_k and n_k grow by tr I and (tr I)^2 / tr I^2 instead of c: the score keeps its meaning under any
-mask. Missing values enter later predictions as their conditional mean. V is swept on S (Goodnight
-1979, symmetric form), so no mask needs a factorisation of its own.
+so v_k and n_k grow by tr I and (tr I)^2 / tr I^2 instead of c: the score keeps its meaning under
+any mask. Missing values enter later predictions as their conditional mean. V is swept on S
+(Goodnight 1979, symmetric form), so no mask needs a factorisation of its own.
 
 An ONNX `If` takes the short way where the caller says that every row is complete and settled.
 Values at invalid positions are replaced by zero before anything else, so they cannot matter, not
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
-from onnx import checker, helper, numpy_helper
+from onnx import GraphProto, checker, helper, numpy_helper
 
 from models.bundle import Z_MAX, Spec
 from models.graph_complete import complete_branch
@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
     from models.onnx_types import Shaped, Typed
 
+Attribute = int | str | list[int] | GraphProto
 OPSET: Final = 18
 IR_VERSION: Final = 9
 
@@ -57,18 +58,19 @@ class Nodes:
         self.nodes: list[NodeProto] = []
         self.constants = constants  # of the outermost graph: subgraphs see its names
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Attribute) -> str:
         """Append one node; returns the name of its first output."""
         return self.ops(kind, *inputs, outputs=outputs, **attributes)[0]
 
-    def ops(self, kind: str, *inputs: str, outputs: int, **attributes: object) -> list[str]:
+    def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Attribute) -> list[str]:
         """Append one node; returns the names of all its outputs."""
         names = [f"{self.prefix}{len(self.nodes)}_{kind}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        node = helper.make_node(kind, list(inputs), names, **attributes)  # type: ignore[arg-type]
+        self.nodes.append(node)
         return names
 
-    def floats(self, value: float | NDArray[np.float32]) -> str:
-        """A float32 constant."""
+    def floats(self, value: float | NDArray[np.floating]) -> str:
+        """A float32 constant of any shape."""
         return self.constant(np.asarray(value, np.float32))
 
     def ints(self, *values: int) -> str:
@@ -140,7 +142,7 @@ def build_graph(spec: Spec) -> bytes:
     g.branch("explain", shares, nothing, ["contribution"])
     model = _model(g, spec)
     checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _model(g: Nodes, spec: Spec) -> ModelProto:

@@ -43,31 +43,37 @@ def _gains(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def _one_step(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> GraphProto:
     """A block of one sample, the usual tick.
 
-    Broadcasts cost more than products in ONNX Runtime, so the recursions are products with small
-    constant matrices.
+    Broadcasts cost more than products in ONNX Runtime, so both recursions are one product of what is
+    there, side by side, with a small constant matrix.
     """
     k, c = len(spec.lambdas), spec.channels
     lags, m, sums, u = state
-    lam = np.array(spec.lambdas, np.float32)
     window = g.op("Concat", lags, g.op("Reshape", z, g.ints(-1, c)), axis=1)  # (a, (p + 1) c)
     w = g.op("MatMul", g.op("Unsqueeze", window, g.ints(1)), "weights")
-    mixed = g.op("Concat", g.op("Reshape", w, g.ints(-1, c)), m, axis=1)
-    gain = np.concatenate([each * np.eye(c, dtype=np.float32) for each in lam], axis=1)
-    mixing = np.concatenate([gain, np.diag(np.repeat(1 - lam, c))])  # ((K + 1) c, K c)
-    m_out = g.op("MatMul", mixed, g.floats(mixing))
-    decay, gains = _gains(spec)
-    table = np.concatenate([np.diag(decay), gains[:1]])
-    sums_out = g.op(
-        "Gemm", g.op("Concat", sums, width, axis=1), g.floats(table), g.floats(gains[1])
-    )
-    told = g.op("Slice", sums_out, g.ints(0), g.ints(3 * k), g.ints(1))
+    w = g.op("Reshape", w, g.ints(-1, c))
+    mixed = g.op("Concat", w, m, sums, width, axis=1)
+    recursion, sample = _recursion(spec)
+    after = g.op("Gemm", mixed, g.floats(recursion), g.floats(sample))  # (a, K c + 3 K + 2)
+    m_all, told, _ = g.ops("Split", after, g.ints(k * c, 3 * k, 2), outputs=3, axis=1)
     lags_out = g.op("Slice", window, g.ints(c), g.ints(LAST), g.ints(1))
-    state_out = g.op("Concat", lags_out, m_out, sums_out, u, axis=1)
+    state_out = g.op("Concat", lags_out, after, u, axis=1)
     rows = g.op("Shape", "x", start=0, end=1)
     ready = g.op("Expand", g.constant(np.array([True])), rows)
-    m_all = g.op("Identity", m_out)
-    values = [(m_all, F32), (told, F32), (ready, BOOL), (state_out, F32)]
-    return g.graph(values)
+    return g.graph([(m_all, F32), (told, F32), (ready, BOOL), (state_out, F32)])
+
+
+def _recursion(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What takes (w, m, sums, width) to the next (m, sums): matrix and constant."""
+    c, k = spec.channels, len(spec.lambdas)
+    lam = np.array(spec.lambdas, np.float32)
+    decay, gains = _gains(spec)
+    means, kept = k * c, len(decay)
+    matrix = np.zeros((c + means + kept + 1, means + kept), np.float32)
+    matrix[:c, :means] = np.concatenate([each * np.eye(c) for each in lam], axis=1)
+    matrix[c : c + means, :means] = np.diag(np.repeat(1 - lam, c))
+    matrix[c + means : -1, means:] = np.diag(decay)
+    matrix[-1, means:] = gains[0]
+    return matrix, np.concatenate([np.zeros(means, np.float32), gains[1]])
 
 
 def _block(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> GraphProto:

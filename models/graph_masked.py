@@ -152,7 +152,7 @@ def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:
 def _expected(
     g: Nodes, spec: Spec, row: dict[str, str], *, rough: str, u: str, seen: str, gone: str
 ) -> dict[str, str]:
-    """What the seen channels say: the expected white noise w with its mean square and freedom, fills.
+    """What the seen channels say: expected white noise w with mean square and freedom; fills.
 
     The covariance of residuals, widened by what the lags' uncertainty adds, is swept on the seen
     channels: -V_SS^-1 in their block, the regression of the missing beside it, what is left to be

@@ -1,4 +1,4 @@
-"""Bundles as immutable directories: written atomically, checked in full before anything is believed.
+"""Bundles as immutable directories: written atomically, checked in full before believed.
 
 bundle.json      assets, channels, units, thresholds with their budget, training, parent
 model.onnx       the graph
@@ -117,7 +117,7 @@ def save(bundle: Bundle, path: Path) -> Path:
 
 
 def load(path: Path) -> Bundle:
-    """Read a bundle. Raises ModelError, naming the file, where anything is not as it was written."""
+    """Read a bundle. Raises ModelError, naming the file, where it is not as it was written."""
     path = Path(path)
     raw = _read(path / "manifest.json")
     try:
@@ -247,13 +247,13 @@ def _encode(value: object) -> bytes:
 def _from_array(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.tolist()
-    raise NotImplementedError(f"{type(value)} has no place in bundle.json")
+    raise TypeError(f"{type(value)} has no place in bundle.json")
 
 
 def _to_array(kind: type, value: object) -> object:
     if kind is np.ndarray:
         return np.asarray(value, np.float64)
-    raise NotImplementedError(f"{kind} has no place in bundle.json")
+    raise TypeError(f"{kind} has no place in bundle.json")
 
 
 def _sha256(content: bytes) -> str:

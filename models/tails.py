@@ -1,9 +1,9 @@
 """From a deviate to a surprise: the tail of normal operation, as far as the record supports it.
 
-An EWMA of rate l has about n l / (2 - l) independent values in n samples. Quantiles are taken only where
-enough of them lie beyond; further out the tail goes on exponentially, never steeper than a normal
-deviate's own. 400 rows thus give a fast statistic its tail to 1 %, and a slow one hardly its median:
-the less was seen, the more it takes to surprise.
+An EWMA of rate l has about n l / (2 - l) independent values in n samples. Quantiles are taken only
+where enough of them lie beyond; further out the tail goes on exponentially, never steeper than a
+normal deviate's own. 400 rows thus give a fast statistic its tail to 1 %, and a slow one hardly its
+median: the less was seen, the more it takes to surprise.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ STEP_MIN: Final = 0.02  # knots stay apart
 
 
 def deviates(white: F64, width: int, lambdas: tuple[float, ...]) -> F64:
-    """Deviates z_k (n, K) of whitened residuals (n, c) with `width` present channels, as the graph's.
+    """Deviates z_k (n, K) of whitened residuals (n, c) with `width` present channels, as the graph.
 
-    EWMAs start at the first row; v and q grow with them, so the first deviates are as good as the rest.
+    EWMAs start at the first row; v and q grow with them, so the first deviates are as good as the
+    rest.
     """
     b = 2.0 / (9.0 * width)
     columns = []
@@ -45,7 +46,7 @@ def deviates(white: F64, width: int, lambdas: tuple[float, ...]) -> F64:
 
 
 def tail_table(z: F64, rate: float) -> tuple[F64, F64]:
-    """Knots and slopes (J,) of the surprise of an EWMA's deviate, from deviates z (n,) of normal rows.
+    """Knots and slopes (J,) of an EWMA's surprise, from the deviates z (n,) of normal rows.
 
     Surprise of z is sum_j slopes_j max(z - knots_j, 0).
     """
@@ -77,7 +78,7 @@ def _onward(z: F64, at: dict[float, float], start: float, scale: float, p: float
 
 
 def _onward_scale(z: F64, last: float) -> float:
-    """Scale beyond the last knot: what a normal tail has there, or the record's if that is wider."""
+    """Scale beyond the last knot: that of a normal tail there, or wider if the record's is."""
     inner = _excess(z, last) / _normal_excess(last)
     return max(1.0, inner) * _normal_excess(LEVELS[-1])
 

@@ -1,10 +1,11 @@
 """Thresholds by an alert budget: how many false alerts a day one operator position will bear.
 
-EEMUA 191 calls 150 alarms a day very likely acceptable for one operator, all systems together. Andon is
-one source among many and advisory, so its default is 8 a day, one an hour of a day shift, divided over
-the assets of the bundle. What counts is episodes, not samples: an EWMA over threshold stays there for a
-while, and that is one alert. How often an asset's own normal operation makes one is measured on rows
-that the model had not seen and stored with it, so all thresholds can be made anew when assets join.
+EEMUA 191 calls 150 alarms a day very likely acceptable for one operator, all systems together.
+Andon is one source among many and advisory, so its default is 8 a day, one an hour of a day shift,
+divided over the assets of the bundle. What counts is episodes, not samples: an EWMA over threshold
+stays there for a while, and that is one alert. How often an asset's own normal operation makes one
+is measured on rows that the model had not seen and stored with it, so all thresholds can be made
+anew when assets join.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ DAY_NS: Final = 86_400 * 10**9
 
 
 def alarm_tail(scores: NDArray[np.float64], *, period_ns: int) -> AlarmTail:
-    """Measure how often normal scores (n,) make an episode, at the highest level that has enough."""
+    """How often normal scores (n,) make an episode, at the highest level with enough of them."""
     days = max(len(scores), 1) * period_ns / DAY_NS
     count, reference = 0, REFERENCES[-1]
     for reference in REFERENCES:

@@ -3,10 +3,11 @@
 Everything here treats a channel, or a pair of channels, by itself, so that leaving channels out of
 stored moments gives exactly what fitting without them would have given.
 
-Channels that wander (their level over minutes says little about their level in an hour: temperatures,
-tank levels) are modelled by their changes: the coefficients of their lags sum to one for themselves and
-to zero for the others, a random-walk prior taken to its limit (after Litterman 1986). Without it their
-drift beyond a short training record looks like a lasting fault of every channel that regresses on them.
+Channels that wander (their level over minutes says little about their level in an hour:
+temperatures, tank levels) are modelled by their changes: the coefficients of their lags sum to one
+for themselves and to zero for the others, a random-walk prior taken to its limit (after Litterman
+1986). Without it their drift beyond a short training record looks like a lasting fault of every
+channel that regresses on them.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ CHUNK_ROWS: Final = 16_384
 def location_scale(values: F64) -> tuple[F64, F64]:
     """Center and sigma of each channel (c,) over values (n, c), NaN ignored.
 
-    Mean and deviation after pulling in what lies more than a full 2..98 % range outside that range: a
-    few outliers do not matter, and two-state or skewed channels keep their spread. A constant channel
-    gets a thousandth of its level; one without values center 0, sigma 1.
+    Mean and deviation after pulling in what lies more than a full 2..98 % range outside that range:
+    a few outliers do not matter, and two-state or skewed channels keep their spread. A constant
+    channel gets a thousandth of its level; one without values center 0, sigma 1.
     """
     values = np.where(np.isfinite(values), values, np.nan)
     dead = np.isnan(values).all(axis=0)
@@ -58,12 +59,12 @@ def location_scale(values: F64) -> tuple[F64, F64]:
 
 
 def normalised(values: F64, center: F64, sigma: F64) -> F64:
-    """Values (n, c) in sigmas (c,) from the center (c,), clipped as the graph does; NaN stays NaN."""
+    """Values (n, c) in sigmas (c,) from the center (c,), clipped as in the graph; NaN stays NaN."""
     return np.asarray(np.clip((values - center) / sigma, -Z_MAX, Z_MAX))
 
 
 def wanders(z: F64) -> Mask:
-    """Which channels (c,) of z (n, c) wander: block means differ more than values within a block."""
+    """Which channels (c,) of z (n, c) wander: block means differ more than values in a block."""
     blocks = np.array_split(z, WANDER_BLOCKS)
     means = np.stack([_mean(block) for block in blocks])  # (blocks, c)
     within = np.stack(
@@ -80,7 +81,7 @@ def _mean(values: F64) -> F64:
 
 
 def lag_moments(z: F64, lags: int) -> F64:
-    """Second moments of (z_{t-p}, ..., z_t) ((p+1) c, (p+1) c) over z (n, c); NaN pairs do not count."""
+    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count."""
     n, c = z.shape
     width = (lags + 1) * c
     total, count = np.zeros((width, width)), np.zeros((width, width))
@@ -114,7 +115,11 @@ def solve(
     past, cross, now = part[:-k, :-k], part[-k:, :-k], part[-k:, -k:]
     walk = np.diag(WANDER_WEIGHT * wandering[keep].astype(np.float64))
     summed = np.tile(np.eye(k), (lags, 1))  # (p k, k)
-    left = past + float(np.clip(RIDGE_ROWS / rows, *RIDGE)) * np.eye(lags * k) + summed @ walk @ summed.T
+    left = (
+        past
+        + float(np.clip(RIDGE_ROWS / rows, *RIDGE)) * np.eye(lags * k)
+        + summed @ walk @ summed.T
+    )
     right = cross.T + summed @ walk
     a = np.linalg.solve(left, right).T  # (k, p k)
     residual = now - a @ cross.T - cross @ a.T + a @ past @ a.T
@@ -124,7 +129,7 @@ def solve(
 
 
 def _definite(matrix: F64) -> F64:
-    """The nearest symmetric matrix without negative eigenvalues; moments of gappy data may have them."""
+    """The nearest matrix without negative eigenvalues; moments of gappy data may have them."""
     matrix = (matrix + matrix.T) / 2
     values, vectors = np.linalg.eigh(matrix)
     if values[0] >= 0:
@@ -151,7 +156,8 @@ def graph_weights(
     """Weights ((p+1) c, c) of the graph, and mixing (c, c), their way back.
 
     moments: ((p+1) c, (p+1) c) learned from `rows` rows   wandering, present: (c,)
-    A window, oldest lag first, times weights is the whitened residual w; mixing @ w is the residual.
+    A window, oldest lag first, times weights is the whitened residual w; mixing @ w is the
+    residual.
     """
     coefficients, covariance = solve(moments, wandering, present, lags=lags, rows=rows)
     white = whitening(covariance, rows=rows)

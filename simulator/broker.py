@@ -1,4 +1,6 @@
-"""An embedded broker on loopback for the demo and for tests: mosquitto where it is installed, else amqtt.
+"""An embedded broker on loopback for the demo and for tests.
+
+Mosquitto where it is installed, else amqtt.
 
 amqtt loses acknowledged messages under fast publishers, so a plant never runs on it.
 """
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from edge.errors import AndonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START_S_MAX: Final = 15.0
 _CONFIG: Final = """\
@@ -89,15 +91,13 @@ class Mosquitto:
             ),
             encoding="utf-8",
         )
-        self._process = subprocess.Popen(  # noqa: S603 - a program that `which` has found
+        process = self._process = subprocess.Popen(  # noqa: S603 - a program that `which` has found
             [self._program, "-c", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        if not _listens(
-            self.port, alive=lambda: self._process is not None and self._process.poll() is None
-        ):
+        if not _listens(self.port, alive=lambda: process.poll() is None):
             self.stop()
             log = directory / "mosquitto.log"
             told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
@@ -133,7 +133,7 @@ class Amqtt:
         self._broker: Any = None
 
     def __enter__(self) -> Self:
-        from amqtt.broker import Broker
+        from amqtt.broker import Broker  # noqa: PLC0415 - slow, and needed only without mosquitto
 
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -169,7 +169,7 @@ def embedded_broker() -> Iterator[Mosquitto | Amqtt]:
         yield broker
 
 
-def _listens(port: int, *, alive: Any) -> bool:
+def _listens(port: int, *, alive: Callable[[], bool]) -> bool:
     deadline_s = time.monotonic() + START_S_MAX
     while time.monotonic() < deadline_s and alive():
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):

@@ -1,4 +1,6 @@
-"""The demo: one shift of a weld cell, sped up on the plant clock, through a real broker into a real gateway process.
+"""The demo: one shift of a weld cell, sped up on the plant clock.
+
+Through a real broker into a real gateway process.
 
 What is shown is what the gateway published; the truth is used only to say what that was worth.
 """
@@ -33,8 +35,11 @@ from simulator.cells import weld
 from simulator.replay import ReplayOptions, open_recording, play
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
+    from edge.assess import Figures
     from simulator.scenario import Scenario
 
 START_S_MAX: Final = 30.0
@@ -198,7 +203,7 @@ def _replay(folder: Path, endpoint: Endpoint, options: DemoOptions) -> None:
 
 
 def _until(
-    done: Any,
+    done: Callable[[], bool],
     heard: Heard,
     collector: Collector,
     gateway: subprocess.Popen[bytes],
@@ -218,11 +223,12 @@ def _until(
 def _check(gateway: subprocess.Popen[bytes]) -> None:
     if gateway.poll() is not None:
         raise AndonError(
-            f"the gateway ended with code {gateway.returncode}; run with --keep DIR and read DIR/gateway.log"
+            f"the gateway ended with code {gateway.returncode}; "
+            "run with --keep DIR and read DIR/gateway.log"
         )
 
 
-def _report(figures: Any, revisions: list[dict[str, Any]]) -> bytes:
+def _report(figures: Figures, revisions: list[dict[str, Any]]) -> bytes:
     """The figures by their names, every fault's outcome, and the last revision of every alert."""
     last = {(event["id"], event["count"]): event for event in revisions}
     body = msgspec.to_builtins(figures)

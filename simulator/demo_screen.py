@@ -139,7 +139,7 @@ def _bars(values: NDArray[np.float64]) -> str:
     if not len(values):
         return ""
     cells = [part.mean() for part in np.array_split(values, min(SPARK_CELLS, len(values)))]
-    top = max(6.0, max(cells))
+    top = max(6.0, *cells)
     return "".join(
         BLOCKS[min(len(BLOCKS) - 1, int(cell / top * (len(BLOCKS) - 1)))] for cell in cells
     )
@@ -149,15 +149,14 @@ def show_summary(figures: Figures, console: Console) -> None:
     """What the shift was, in words for someone who runs a plant."""
     delay = figures.delay_median_s
     removed = figures.calibration_false_alarms_without_kb - figures.calibration_false_alarms_with_kb
+    quick = f", half of them within {delay:.0f} s" if delay is not None else ""
+    without = figures.calibration_false_alarms_without_kb
     lines = [
-        f"{figures.faults_total} faults happened; Andon rang for {figures.faults_found}"
-        + (f", half of them within {delay:.0f} s." if delay is not None else "."),
-        f"{figures.faults_missed} were hidden and never rang, {figures.faults_undetected} were not seen at all.",
-        f"{figures.jobs_witnessed} of {figures.jobs_total} jobs were announced by a signal, a person or an order. "
-        f"They would have rung {figures.calibration_false_alarms_without_kb} times; {removed} of these stayed quiet, "
-        "each listed with its job and the time at which it would ring again.",
+        f"{figures.faults_total} faults happened; Andon rang for {figures.faults_found}{quick}.",
+        f"{figures.faults_missed} stayed hidden, {figures.faults_undetected} were not seen at all.",
+        f"{figures.jobs_witnessed} of {figures.jobs_total} jobs were announced in time.",
+        f"They would have rung {without} times; {removed} of these stayed quiet, and are listed.",
         f"{figures.wrong_suppressions} suppressions were wrong.",
-        f"{figures.alerts_without_kb} alerts without records became {figures.alerts_with_kb} with them.",
     ]
     console.print()
     title = headline_of(

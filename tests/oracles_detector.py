@@ -1,7 +1,7 @@
-"""A slow twin of the detector: one row, one sample at a time, float64, by the book rather than by the graph.
+"""A slow twin of the detector: one row, one sample at a time, in float64, by the book.
 
-Conditional means come from the residual covariance by linear solves, not from a sweep of the precision;
-nothing is whitened; the EWMAs are kept in channel units.
+Conditional means come from the residual covariance by linear solves, not from a sweep of the
+precision; nothing is whitened; the EWMAs are kept in channel units.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class OracleRow:
         if self.run <= self.spec.lags + self.settle:
             return np.nan, np.zeros(c)
         mean = float(np.trace(self.precision @ information))
-        freedom = mean**2 / float(np.trace(self.precision @ information @ self.precision @ information))
+        freedom = mean**2 / float(
+            np.trace(self.precision @ information @ self.precision @ information)
+        )
         surprise = np.empty(len(self.spec.lambdas))
         for k, rate in enumerate(self.spec.lambdas):
             self.m[k] = (1 - rate) * self.m[k] + rate * noise
@@ -84,9 +86,10 @@ class OracleRow:
         return score, self._shares(self.m[int(surprise.argmax())], seen)
 
     def _expected(self, x: F64, seen: NDArray[np.bool_]) -> tuple[F64, F64, F64, F64]:
-        """Expected innovation (c,), its covariance (c, c), the sample as filled (c,), the fill's variance (c,).
+        """Expected innovation (c,), its covariance (c, c), filled sample (c,), its variance (c,).
 
-        The innovation has covariance S; the residual is it plus what the lags' errors add, covariance V.
+        The innovation has covariance S; the residual is it plus what the lags' errors add,
+        covariance V.
         """
         z = np.zeros(self.spec.channels)
         z[seen] = np.clip((x[seen] - self.center[seen]) * self.scale[seen], -Z_MAX, Z_MAX)
@@ -103,7 +106,9 @@ class OracleRow:
         fill, own = z.copy(), np.zeros_like(z)
         guess = expected[gone] + wide[np.ix_(gone, seen)] @ inside @ e
         fill[gone] = np.clip(guess, -Z_MAX, Z_MAX)
-        rest = wide[np.ix_(gone, gone)] - wide[np.ix_(gone, seen)] @ inside @ wide[np.ix_(seen, gone)]
+        rest = (
+            wide[np.ix_(gone, gone)] - wide[np.ix_(gone, seen)] @ inside @ wide[np.ix_(seen, gone)]
+        )
         own[gone] = np.minimum(np.diag(rest), U_MAX)
         return noise, information, fill, own
 

@@ -9,7 +9,7 @@ import msgspec
 from edge.caps import COMMAND_BYTES_MAX, TEXT_CHARS_MAX
 from edge.errors import WireError
 from edge.wire.topics import is_asset_id
-from kb.records import WorkKind  # noqa: TC001 - msgspec reads the annotations at run time
+from kb.records import WorkKind
 
 STALE_NS: Final = 300 * 1_000_000_000  # an older command was meant for another moment
 MILLISECOND_NS: Final = 1_000_000

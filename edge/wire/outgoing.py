@@ -1,7 +1,7 @@
 """What Andon publishes: one struct a topic, encoded with its fields in this order, NaN as null.
 
-`AlertPayload` is flat and never empty, because SCADA clients bind top-level keys of one fixed topic and choke on
-empty payloads. The nested detail is in `EventPayload`.
+`AlertPayload` is flat and never empty, because SCADA clients bind top-level keys of one fixed topic
+and choke on empty payloads. The nested detail is in `EventPayload`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ class StatusPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The flat facts that an alert and its event share. Times are plant time; ms since 1970, UTC."""
+    """The flat facts that an alert and its event share.
+
+    Times are plant time; ms since 1970, UTC.
+    """
 
     schema: str
     id: str
@@ -239,7 +242,10 @@ def encode(payload: msgspec.Struct) -> bytes:
 
 
 def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic, with their shared definitions under "$defs"."""
+    """JSON Schemas of every payload by kind of topic.
+
+    With their shared definitions under "$defs".
+    """
     kinds = list(PAYLOADS)
     found, definitions = msgspec.json.schema_components(PAYLOADS.values())
     return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}

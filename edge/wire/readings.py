@@ -2,11 +2,13 @@
 
     single    {"ts": 1760000000123, "asset": "r1", "tag": "Pressure", "value": 3.1}
     wide      {"ts": 1760000000123, "Pressure": 3.1, "Feed": 2.9, "run_state": 1}
-    columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000], "v": [[3.1, 2.9], [3.2, 2.8]]}
+    columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000],
+               "v": [[3.1, 2.9], [3.2, 2.8]]}
               {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
 
-Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone; without one
-the time of arrival counts. null is absent. `quality` "BAD" or false makes the values of a message absent.
+Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone;
+without one the time of arrival counts. null is absent. `quality` "BAD" or false makes the values of
+a message absent.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ RESERVED: Final = frozenset({*TIME_KEYS, "asset", "quality", "unit", "units", "s
 BAD: Final = frozenset({"BAD", "bad", "Bad", "UNCERTAIN"})
 # Upper bounds of a number's size for each unit: seconds until the year 5138, and so on downwards.
 _UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
-# Until the year 2255: seven years below the end of int64, so that sums with periods and waits stay inside.
+# Until the year 2255: seven years below the end of int64, so that sums with periods and waits stay
+# inside.
 T_NS_MIN: Final = 0
 T_NS_MAX: Final = 9_000_000_000 * 10**9
 _FRACTION: Final = re.compile(r"[.,]\d{6}(\d{1,3})", re.ASCII)
@@ -50,7 +53,9 @@ _DECODER: Final = msgspec.json.Decoder()
 def decode_readings(
     payload: bytes, *, topic: str, asset: str, received_ns: int
 ) -> tuple[Readings, ...]:
-    """Read one message. `asset` is what the topic says, "" if nothing; the payload may say it instead.
+    """Read one message. `asset` is what the topic says, "" if nothing.
+
+    The payload may say it instead.
 
     Raises WireError, and only WireError, for anything a sender can do wrong.
     """
@@ -182,7 +187,10 @@ class _Message:
         return self._received_ns
 
     def _t_ns(self, stamp: object) -> int:
-        """A time as int ns. Whole numbers keep every digit; fractions go through their decimal digits."""
+        """A time as int ns. Whole numbers keep every digit.
+
+        Fractions go through their decimal digits.
+        """
         if isinstance(stamp, bool):
             raise self._error("time is a boolean", "bad_time")
         if isinstance(stamp, int):
@@ -237,9 +245,12 @@ class _Message:
 def encode_rows(
     tags: Sequence[str], t_ns: Sequence[int], rows: Sequence[Sequence[float]], *, shape: str
 ) -> list[bytes]:
-    """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES; every number exactly, NaN is null.
+    """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES.
 
-    Tags that mean something else as keys ("t", "unit", ...) cannot go wide: such rows go as columns of one.
+    Every number exactly, NaN is null.
+
+    Tags that mean something else as keys ("t", "unit", ...) cannot go wide: such rows go as columns
+    of one.
     """
     stamps = [time_number(t) for t in t_ns]
     bodies: list[dict[str, Any]]

@@ -92,7 +92,10 @@ class Topics:
 
 
 def is_asset_id(text: str) -> bool:
-    """Whether a text can be an asset's or an operator's id: printable, no topic wildcard, not long."""
+    """Whether a text can be an asset's or an operator's id.
+
+    Printable, no topic wildcard, not long.
+    """
     return (
         0 < len(text) <= ASSET_CHARS_MAX
         and text.isprintable()
@@ -102,7 +105,10 @@ def is_asset_id(text: str) -> bool:
 
 
 def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | None:
-    """The first source whose filter matches, with the asset that the topic or the source names ("" for none)."""
+    """The first source whose filter matches.
+
+    With the asset that the topic or the source names ("" for none).
+    """
     levels = topic.split("/")
     for source in sources:
         asset = _match(source.topic.split("/"), levels)
@@ -112,7 +118,10 @@ def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | 
 
 
 def source_of(asset: str, sources: Sequence[Source]) -> Source | None:
-    """The source that an asset's values come from: the one that names it, else the first that may carry any."""
+    """The source that an asset's values come from.
+
+    The one that names it, else the first that may carry any.
+    """
     named = [source for source in sources if source.asset == asset]
     return next(iter(named or [source for source in sources if not source.asset]), None)
 

@@ -26,8 +26,11 @@ max_inflight_messages 1000
 max_queued_messages 100000
 persistence true
 persistence_location {store}/
+{user}
 {more}
 """
+# Started by root it would become a user who may not write to the directories of a test.
+USER: Final = "user root" if os.geteuid() == 0 else ""
 
 
 class Mosquitto:
@@ -44,7 +47,7 @@ class Mosquitto:
         """Start it, with further lines of configuration; returns when it answers."""
         assert MOSQUITTO is not None
         config = self._directory / "mosquitto.conf"
-        text = CONFIG.format(port=self.port, store=self._directory, more=more)
+        text = CONFIG.format(port=self.port, store=self._directory, user=USER, more=more)
         config.write_text(text, encoding="utf-8")
         command = [MOSQUITTO, "-c", str(config)]
         self._process = subprocess.Popen(
@@ -72,7 +75,6 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     if MOSQUITTO is None:
         pytest.skip("needs mosquitto, which is not installed")
     directory = tmp_path_factory.mktemp("mosquitto")
-    directory.chmod(0o777)  # started by root, it runs as a user of its own
     broker = Mosquitto(directory)
     broker.start()
     try:

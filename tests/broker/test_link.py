@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from tests.broker.conftest import Mosquitto
 
 
-def link_to(
-    broker: Mosquitto, *, queue_messages_max: int = 100_000, name: str = "gateway"
-) -> Link:
+def link_to(broker: Mosquitto, *, queue_messages_max: int = 100_000, name: str = "gateway") -> Link:
     """Start a link to `plant/#`."""
     link = Link(
         Endpoint(port=broker.port, client_id=name),
@@ -110,7 +108,6 @@ def test_a_full_queue_is_counted_and_what_did_not_fit_comes_later(mosquitto: Mos
     take(link, len(payloads), lambda m: seen.add(m.payload))
     assert seen == set(payloads)
     assert link.counts.asked_again >= 1
-    assert link.counts.dropped_queue_full + link.counts.asked_again > 0
     link.stop()
 
 
@@ -147,7 +144,7 @@ def test_nothing_is_lost_over_a_restart_of_the_broker(mosquitto: Mosquitto) -> N
         seen.update(m.payload for m in messages)
         return len(seen) == len(payloads)
 
-    wait_until(all_there, what="all of the messages", seconds_max=90)
+    wait_until(all_there, what="all of the messages", seconds_max=60)
     sender.join(60)
     assert not sender.is_alive()
     assert not failures
@@ -263,10 +260,6 @@ def test_a_collector_counts_what_it_drops(mosquitto: Mosquitto) -> None:
 
 def test_a_refusal_is_told_at_once(mosquitto: Mosquitto) -> None:
     """A broker that wants a password is not mistaken for one that does not answer."""
-    mosquitto.stop()
-    mosquitto.start(more="")
-    mosquitto.stop()
-    mosquitto.start(more="per_listener_settings false")
     mosquitto.stop()
     mosquitto.start(more="allow_anonymous false")
     with pytest.raises(BrokerError, match="refused"), Publisher(Endpoint(port=mosquitto.port)):

@@ -19,7 +19,7 @@ SECOND_NS = 10**9
 
 
 def plant(rows: int, *, seed: int, c: int = 4, memory: float = 0.5) -> NDArray[np.float64]:
-    """A stationary VAR(1) of c channels with correlated noise, in odd engineering units (rows, c)."""
+    """A stationary VAR(1) of c channels with correlated noise, in odd units (rows, c)."""
     chance = np.random.default_rng(seed)
     turn = np.linalg.qr(np.random.default_rng(7).normal(size=(c, c)))[0] * memory
     mix = np.eye(c) + 0.3 * np.random.default_rng(8).normal(size=(c, c))
@@ -34,7 +34,11 @@ def samples(values: NDArray[np.float64], *, asset: str = "r1", **more: object) -
     """Training samples at 1 Hz over values (n, c)."""
     channels = tuple(Channel(name=f"c{i}", unit="bar") for i in range(values.shape[1]))
     return TrainingSamples(
-        asset=asset, channels=channels, values=values, period_ns=SECOND_NS, **more  # type: ignore[arg-type]
+        asset=asset,
+        channels=channels,
+        values=values,
+        period_ns=SECOND_NS,
+        **more,  # type: ignore[arg-type]
     )
 
 

@@ -142,7 +142,10 @@ def test_invalid_values_have_no_influence_at_all(seed: int, holes: float) -> Non
     detector, parameters = _detector(), _bundle().parameters
     state = detector.initial_state(2)
     for one, two in zip(
-        (*detector.score(x, valid, state, parameters), detector.contribute(x, valid, state, parameters)),
+        (
+            *detector.score(x, valid, state, parameters),
+            detector.contribute(x, valid, state, parameters),
+        ),
         (
             *detector.score(other, valid, state, parameters),
             detector.contribute(other, valid, state, parameters),
@@ -153,7 +156,7 @@ def test_invalid_values_have_no_influence_at_all(seed: int, holes: float) -> Non
 
 
 def test_nan_until_ready_and_after_a_gap() -> None:
-    """The first lags and settling samples have no score, again after a gap; none is ever 0 instead."""
+    """The first lags and settling samples have no score, nor after a gap; none is 0 instead."""
     bundle, detector = _bundle(), _detector()
     parameters = {name: value[:1].copy() for name, value in bundle.parameters.items()}
     parameters["settle"][:] = 3
@@ -190,7 +193,7 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
 
 
 def test_shares_are_a_distribution_over_valid_channels() -> None:
-    """Non-negative, exactly 0 where not valid, sum 1 where there is a score, 0 where there is none."""
+    """Non-negative, 0 where not valid, sum 1 where there is a score, 0 where there is none."""
     detector, parameters = _detector(), _bundle().parameters
     x, valid = _stream(80, seed=8, holes=0.2)
     state = detector.initial_state(2)

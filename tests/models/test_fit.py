@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from models.assemble import make_bundle
 from models.bundle import STUCK_NEVER
 from models.detector import Detector
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
+from models.fit import FitOptions, _segmented, fit_asset
 from models.var import masked_parameters
 from tests.models.plants import SECOND_NS, fitted, plant, samples
 
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 ROWS = FitOptions(alignment="rows")
 
 
-def _scores(bundle: Bundle, x: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _scores(
+    bundle: Bundle, x: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Scores (n,) of the running row of a bundle's only asset."""
     detector = Detector(bundle.graph)
     own = {name: value[:1] for name, value in bundle.parameters.items()}
     values = x.astype(np.float32)[None]
-    return detector.score(values, valid[None], detector.initial_state(1), own)[0][0]
+    score, _ = detector.score(values, valid[None], detector.initial_state(1), own)
+    return np.asarray(score[0])
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.2, 0.5])
@@ -40,16 +44,21 @@ def test_the_score_is_a_tail_probability_under_any_mask(rate: float, holes: floa
     """Normal operation goes over score s once in 10^s samples, whatever is missing."""
     options = FitOptions(alignment="rows", lambdas=(rate,))
     bundle = make_bundle([fit_asset(samples(plant(40_000, seed=1)), options)])
-    n = 60_000
-    valid = np.random.default_rng(5).random((n, 4)) >= holes
-    valid[np.flatnonzero(~valid.any(axis=1)), 0] = True  # gaps are another test's
-    score = _scores(bundle, plant(n, seed=2), valid)
+    rows, n = 50, 2000
+    valid = np.random.default_rng(5).random((rows, n, 4)) >= holes
+    valid[..., 0] |= ~valid.any(axis=2)  # gaps are another test's
+    x = plant(rows * n, seed=2).reshape(rows, n, 4).astype(np.float32)
+    detector = Detector(bundle.graph)
+    stack = {name: np.repeat(value, rows, axis=0) for name, value in bundle.parameters.items()}
+    score, _ = detector.score(x, valid, detector.initial_state(rows), stack)
     score = score[np.isfinite(score)]
     independent = rate / (2.0 - rate)
     for level in (1.0, 2.0, 3.0):
         expected = len(score) * 10**-level
         over = float((score > level).sum())
-        noise = 4.0 * np.sqrt(expected / independent)  # samples of a slow average are not independent
+        noise = 4.0 * np.sqrt(
+            expected / independent
+        )  # samples of a slow average are not independent
         assert over < 1.5 * expected + noise
         if rate == 1.0:  # a slow tail is extrapolated with care: it may be rarer
             assert over > expected / 1.5 - noise
@@ -138,27 +147,25 @@ def test_two_baselines_where_the_plant_stood_long_enough() -> None:
 
 
 def test_settling_after_a_start_is_learned() -> None:
-    """Starts that take twenty samples to calm down leave at least fifteen unscored, and not hundreds."""
+    """Starts that take twenty samples to calm down leave about that many unscored, not hundreds."""
     x = plant(6000, seed=1)
     at = np.arange(6000) % 600
     running = at >= 100
-    x += (8 * x.std(axis=0)) * np.where(running & (at < 120), (-1.0) ** at, 0.0)[:, None]
+    rough = np.random.default_rng(2).normal(size=x.shape) * 8 * x.std(axis=0)
+    x += rough * (running & (at < 120))[:, None]
     fit = fit_asset(samples(x, running=running), ROWS)
     assert 15 <= fit.running.settle <= 30
 
 
 def test_holes_in_time_are_not_bridged() -> None:
-    """A step in time ends a stretch: lags do not reach over it."""
-    x = plant(1000, seed=1)
-    x[500:] += 20 * x.std(axis=0)  # after the hole another level, as after a weekend
+    """A blank row at each step in time keeps lags from reaching over it; rows mode has none."""
     t = np.arange(1000) * SECOND_NS
     t[500:] += 3600 * SECOND_NS
-    with_time = fit_asset(samples(x, t_ns=t), FitOptions())
-    without = fit_asset(samples(x, t_ns=t), ROWS)
-    assert with_time.tail.episodes_per_day <= without.tail.episodes_per_day
-    c = 4
-    jump = np.diag(without.running.moments)[-c:] - np.diag(with_time.running.moments[:c, -c:])
-    assert np.isfinite(jump).all()
+    record = samples(plant(1000, seed=1), t_ns=t)
+    values, running = _segmented(record, FitOptions())
+    assert np.flatnonzero(np.isnan(values).all(axis=1)).tolist() == [500]
+    assert len(running) == 1001
+    assert len(_segmented(record, ROWS)[0]) == 1000
 
 
 def test_short_records_are_refused() -> None:
@@ -171,18 +178,11 @@ def test_wrong_columns_are_refused() -> None:
     """Values and channels that do not match are the caller's error."""
     good = samples(plant(300, seed=1))
     with pytest.raises(ModelError, match="a column a channel"):
-        fit_asset(samples(plant(300, seed=1)[:, 0]) if False else _with_values(good.values[:, :2]))
-
-
-def _with_values(values: NDArray[np.float64]) -> object:
-    good = samples(plant(300, seed=1))
-    from dataclasses import replace
-
-    return replace(good, values=values)
+        fit_asset(replace(good, values=good.values[:, :2]))
 
 
 def test_fitting_takes_seconds() -> None:
-    """100,000 rows of 8 channels fit within 10 s of processor time, 30 times what it took when written."""
+    """100,000 rows of 8 channels fit within 10 s of processor time; 1 s when this was written."""
     x = np.random.default_rng(0).normal(size=(100_000, 8))
     begin = time.process_time()
     fit_asset(samples(x), ROWS)
@@ -214,7 +214,7 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
 
 
 def test_a_masked_row_ignores_the_dropped_channels() -> None:
-    """Whatever a dropped channel does, valid or not, the masked row's score stays the same to the bit."""
+    """Whatever a dropped channel does, valid or not, a masked row's score stays bit for bit."""
     bundle = make_bundle([fitted()])
     derived = masked_parameters(bundle, 0, np.array([True, False, True, True]))
     detector = Detector(bundle.graph)
@@ -230,7 +230,7 @@ def test_a_masked_row_ignores_the_dropped_channels() -> None:
 
 
 def test_most_valve_faults_open_an_event(data_dir: Path) -> None:
-    """Fitted on 400 rows of each file, an event opens within the labelled interval of at least 14 of 16."""
+    """Fitted on 400 rows of each file, an event opens in the labelled interval of 14 of 16."""
     found = 0
     for file in sorted((data_dir / "skab" / "valve1").glob("*.csv")):
         table = np.genfromtxt(file, delimiter=";", skip_header=1, usecols=range(1, 10))

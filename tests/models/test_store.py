@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import zipfile
 from typing import TYPE_CHECKING
@@ -66,7 +68,7 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     bundle = two_assets()
     evil = {**bundle.selftest, "x": np.array([{"a": 1}], dtype=object)}
     path = save(bundle, tmp_path / "b")
-    np.savez(path / "selftest.npz", **evil)
+    np.savez(path / "selftest.npz", allow_pickle=True, **evil)
     _reseal(path)
     with pytest.raises(ModelError, match="plain arrays"):
         load(path)
@@ -174,15 +176,19 @@ def test_the_card_says_what_a_person_needs(tmp_path: Path) -> None:
     """Budget, thresholds, training and usual ranges stand in the card."""
     path = save(two_assets(), tmp_path / "b")
     card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for word in ("alert budget 8", "### r1", "### r2", "usual range", "| c0 | bar |", "rows 0:2000"):
+    for word in (
+        "alert budget 8",
+        "### r1",
+        "### r2",
+        "usual range",
+        "| c0 | bar |",
+        "rows 0:2000",
+    ):
         assert word in card
 
 
 def _reseal(path: Path) -> None:
     """Make the manifest agree with the files, as somebody with write access could."""
-    import hashlib
-    import json
-
     manifest = {}
     for name in FILES:
         content = (path / name).read_bytes()

@@ -1,0 +1,106 @@
+"""The benchmark's plant as a process of its own: paced messages at QoS 1, and a note of when each left.
+
+`python -m benchmarks.publisher PORT LOAD_JSON OUT.npz`
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from benchmarks.plant import Load, asset_name, channel_names, disturb, signals, steps
+from edge.mqtt import Endpoint, Publisher
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAD_S: Final = 0.5  # between connecting and the first row
+SLEEP_S_MIN: Final = 0.0005
+WARM_S: Final = 3.0  # no steps before: filters settle, the broker and the gateway too
+STEPS_PER_S: Final = 5.0
+
+
+def planned_steps(load: Load) -> list[tuple[int, int]]:
+    """(asset, row) of every step, the same for whoever asks."""
+    per_s = 1000 / load.period_ms
+    found = steps(load, warm_rows=int(WARM_S * per_s), gap_rows=max(1, int(per_s / STEPS_PER_S)))
+    return [(step.asset, step.row) for step in found]
+
+
+def bodies(load: Load) -> list[list[bytes]]:
+    """What follows the time in each message: [batch][asset]. Made before, so that sending is cheap."""
+    values = signals(load, rows=load.rows, training=False)
+    per_s = 1000 / load.period_ms
+    disturb(
+        values,
+        steps(load, warm_rows=int(WARM_S * per_s), gap_rows=max(1, int(per_s / STEPS_PER_S))),
+    )
+    tags = channel_names(load)
+    return [
+        [_body(tags, values[i, first : first + load.batch_rows]) for i in range(load.assets)]
+        for first in range(0, load.rows - load.batch_rows + 1, load.batch_rows)
+    ]
+
+
+def _body(tags: list[str], rows: NDArray[np.float64]) -> bytes:
+    """The rows (k, c) of one message, without its opening brace and its time."""
+    if len(rows) == 1:
+        fields = dict(zip(tags, rows[0].tolist(), strict=True))
+        return msgspec.json.encode(fields)[1:]
+    return msgspec.json.encode({"tags": tags, "v": rows.tolist()})[1:]
+
+
+def publish(load: Load, *, port: int) -> tuple[int, NDArray[np.int64], float]:
+    """Send everything at its pace.
+
+    Returns t0 in ms, when each message left (batches, assets) in ns, and the seconds that it took.
+    """
+    made = bodies(load)
+    sent_ns = np.zeros((len(made), load.assets), np.int64)
+    topics = [f"plant/{asset_name(i)}" for i in range(load.assets)]
+    batch_ms = load.period_ms * load.batch_rows
+    with Publisher(Endpoint(port=port), in_flight_max=2000) as publisher:
+        t0_ms = time.time_ns() // 1_000_000 + int(LEAD_S * 1000)
+        for batch, of_assets in enumerate(made):
+            first_ms = t0_ms + batch * batch_ms
+            head = _head(load, first_ms)
+            # a batch leaves when its last row has been measured, the assets one after another
+            due_ns = (first_ms + batch_ms - load.period_ms) * 1_000_000
+            step_ns = batch_ms * 1_000_000 // load.assets
+            for i, body in enumerate(of_assets):
+                _wait_until(due_ns + i * step_ns)
+                sent_ns[batch, i] = time.time_ns()
+                publisher.publish(topics[i], head + body)
+        took_s = (time.time_ns() - t0_ms * 1_000_000) / 1e9
+        publisher.drain()
+    return t0_ms, sent_ns, took_s
+
+
+def _head(load: Load, first_ms: int) -> bytes:
+    if load.batch_rows == 1:
+        return b'{"ts":%d,' % first_ms
+    return b'{"t0":%d,"dt_ms":%d,' % (first_ms, load.period_ms)
+
+
+def _wait_until(due_ns: int) -> None:
+    """Sleep until a time of the clock; shorter waits than the system can keep are left out."""
+    left_s = (due_ns - time.time_ns()) / 1e9
+    if left_s > SLEEP_S_MIN:
+        time.sleep(left_s)
+
+
+def main() -> None:
+    """Publish as told on the command line."""
+    port, load_json, out = sys.argv[1:]
+    load = msgspec.json.decode(load_json, type=Load)
+    t0_ms, sent_ns, took_s = publish(load, port=int(port))
+    np.savez(Path(out), t0_ms=t0_ms, sent_ns=sent_ns, took_s=took_s)
+
+
+if __name__ == "__main__":
+    main()
