@@ -254,9 +254,11 @@ def _report(
     fit_s: float,
 ) -> Report:
     with np.load(folder / "sent.npz") as sent:
-        t0_ms, sent_ns, took_s = int(sent["t0_ms"]), sent["sent_ns"], float(sent["took_s"])
+        t0_ms, sent_ns = int(sent["t0_ms"]), sent["sent_ns"]
+    took_s = float(sent_ns.max() - sent_ns.min()) / 1e9 * load.messages / (load.messages - 1)
     delays_ms, beside, missing = _delays(load, heard, t0_ms=t0_ms, sent_ns=sent_ns)
-    p50, p99, most = np.percentile(delays_ms, (50, 99, 100)) if delays_ms else (None,) * 3
+    found = np.percentile(delays_ms, (50, 99, 100)).tolist() if delays_ms else (None,) * 3
+    p50, p99, most = found
     counts = heard.health.get("counts", {})
     accepted = {"messages", "starts", "commands"}
     dropped = {name: n for name, n in counts.items() if name not in accepted and n}

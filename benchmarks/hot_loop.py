@@ -2,9 +2,9 @@
 
     python -m benchmarks.hot_loop [--assets 1000] [--channels 8] [--samples 1]
 
-Prints values scored per processor second, and the share of the core's own matrix-multiply rate that
-the arithmetic of the detector comes to. Every figure is of one thread. The two are measured in turn,
-so that a busy machine slows both.
+Prints values scored per processor second, and the share of the core's own matrix-multiply rate
+that the arithmetic of the detector comes to. Every figure is of one thread (set
+OPENBLAS_NUM_THREADS=1). They are measured in turn, so that a busy machine slows all.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _bundle(channels: int) -> Bundle:
 
 
 def _flops(spec: Spec) -> float:
-    """Multiplications and additions that a sample of one asset needs: residual, averages, tables."""
+    """Multiplications and additions of a sample of one asset: residual, averages, tables."""
     c, k = spec.channels, len(spec.lambdas)
     return 2 * (spec.lags + 1) * c * c + 3 * c + k * (5 * c + 30 + 4 * spec.knots)
 

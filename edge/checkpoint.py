@@ -44,6 +44,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ArrayBody(msgspec.Struct, frozen=True, array_like=True):
+    """An array as msgpack holds it."""
+
     dtype: str
     shape: tuple[int, ...]
     data: bytes

@@ -88,4 +88,6 @@ class PlantClock:
 
 
 class _ClockTag(msgspec.Struct, frozen=True):
+    """Plant time in ms."""
+
     ts: int

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
         line = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
@@ -25,7 +28,10 @@ class _JsonLines(logging.Formatter):
 
 
 class _Plain(logging.Formatter):
+    """Time, level, event and its fields."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
         fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items())
         stamp = time.strftime("%H:%M:%S", time.gmtime(record.created))
         text = f"{stamp}Z {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()

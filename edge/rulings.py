@@ -59,13 +59,13 @@ class Rulings:
     # --- events ---
 
     def opened(self, track: Track, *, t_ns: int, shares: np.ndarray | None) -> None:
-        """An event opened: decide at once; what documents say comes as a later revision."""
+        """Decide at once; documents come as a later revision. shares: (c,) of the score, or None."""
         begin_ns = self._state.tracks[track].begin_ns
         parts = () if shares is None else self._contributions(shares, begin_ns)
         self._open(track, t_ns=t_ns, parts=parts)
 
     def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
-        """Channels that are stuck or send nothing usable."""
+        """Channels that are stuck or send nothing usable, (c,) each."""
         names = dict.fromkeys(np.flatnonzero(stuck).tolist(), "stuck")
         names |= dict.fromkeys(np.flatnonzero(missing & ~stuck).tolist(), "missing")
         shares = np.zeros(len(self._channels))

@@ -43,7 +43,7 @@ def _gains(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def _one_step(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> GraphProto:
     """A block of one sample, the usual tick.
 
-    Broadcasts cost more than products in ONNX Runtime, so both recursions are one product of what is
+    Broadcasts cost more than products in ONNX Runtime, so both recursions are one product: what is
     there, side by side, with a small constant matrix.
     """
     k, c = len(spec.lambdas), spec.channels

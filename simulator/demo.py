@@ -26,13 +26,11 @@ from edge.assess import assess
 from edge.backtest import episodes_of
 from edge.errors import AndonError
 from edge.mqtt import Collector, Endpoint, Publisher
-from edge.training import fit_bundle, journal_samples, settings_beside
-from kb.build import build
-from models.store import save as save_bundle
 from simulator import demo_screen as screen
 from simulator.broker import embedded_broker
 from simulator.cells import weld
 from simulator.replay import ReplayOptions, open_recording, play
+from simulator.trial import BUNDLE, SNAPSHOT, fit_scenario, read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,9 +116,7 @@ def _prepare(folder: Path, options: DemoOptions, console: Console) -> Scenario:
         scenario.write(folder)
     begin_s = time.monotonic()
     with console.status("Learning what is normal from the day before"):
-        settings = settings_beside(folder / "training", None)
-        bundle = fit_bundle(journal_samples(folder / "training", settings=settings))
-        save_bundle(bundle, folder / "bundle")
+        bundle = fit_scenario(folder)
     rows = sum(model.training.rows_used for model in bundle.assets)
     console.print(
         f"Detector: {len(bundle.assets)} robots, {rows} rows of normal operation, "
@@ -129,7 +125,7 @@ def _prepare(folder: Path, options: DemoOptions, console: Console) -> Scenario:
     )
     begin_s = time.monotonic()
     with console.status("Reading manuals, orders, schedules and logs"):
-        manifest = build(folder / "kb", folder / "snapshot", now_ns=scenario.begin_ns)
+        manifest = read_texts(folder, scenario)
     console.print(
         f"Knowledge: {manifest.counts.documents} documents, {manifest.counts.chunks} passages, "
         f"{time.monotonic() - begin_s:.0f} s",
@@ -179,8 +175,8 @@ def _gateway(folder: Path, port: int) -> subprocess.Popen[bytes]:
     """The gateway as a process of its own, as a service manager would start it."""
     environment = os.environ | {
         "ANDON__MQTT__PORT": str(port),
-        "ANDON__MODEL__BUNDLE": "bundle",
-        "ANDON__KB__SNAPSHOT": "snapshot",
+        "ANDON__MODEL__BUNDLE": BUNDLE,
+        "ANDON__KB__SNAPSHOT": SNAPSHOT,
         "ANDON__JOURNAL__DIR": "state",
         "ANDON__ENGINE__HEALTH_PUBLISH_S": "1",
     }

@@ -1,0 +1,425 @@
+"""Alignment against a slow twin, under any cut; and every value that is not used, counted."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.align import Aligner, AlignState, AssetLayout
+from edge.caps import FILLED_ROWS_MAX, PENDING_CHANGES_MAX, PENDING_ROWS_MAX
+from edge.checkpoint import pack, unpack
+from edge.records import Readings
+from edge.settings import ContextTag, EngineSettings
+from tests.oracles_stream import Change, Sample, Value
+from tests.oracles_stream import align as slow_align
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.records import Batch
+
+S: Final = 10**9
+FOREVER: Final = 2**62
+TAGS: Final = ("a", "b", "c", "run", "cal")  # c is on_change in grid mode
+SETTINGS: Final = EngineSettings(late_ms_max=500)
+NAN: Final = math.nan
+
+
+def layout_of(*, grid: bool, asset: str = "r1") -> AssetLayout:
+    """Three channels and two context tags at 1 Hz."""
+    return AssetLayout(
+        asset=asset,
+        columns={tag: i for i, tag in enumerate(TAGS)},
+        units=("bar", "", "", "", ""),
+        channels=3,
+        context=(
+            ContextTag(tag="run", role="run", running=(1.0, 2.0)),
+            ContextTag(tag="cal", role="info"),
+        ),
+        period_ns=S,
+        grid=grid,
+        on_change=np.array([False, False, grid, True, True]),
+    )
+
+
+def message(values: Sequence[Value], *, asset: str = "r1") -> Readings:
+    """One message with some values, a row for each time."""
+    times = list(dict.fromkeys(v.t_ns for v in values))
+    columns = list(dict.fromkeys(v.column for v in values))
+    array = np.full((len(times), len(columns)), NAN)
+    for v in values:
+        array[times.index(v.t_ns), columns.index(v.column)] = v.value
+    return Readings(
+        asset=asset,
+        tags=tuple(TAGS[c] for c in columns),
+        t_ns=np.array(times, np.int64),
+        values=array,
+    )
+
+
+def aligner(*, grid: bool, assets: Sequence[str] = ("r1",)) -> Aligner:
+    """Make an aligner that has seen nothing."""
+    layouts = [layout_of(grid=grid, asset=asset) for asset in assets]
+    return Aligner(layouts, SETTINGS, state=AlignState())
+
+
+def push(a: Aligner, *values: Value, future_ns: int = FOREVER, retain: bool = False) -> None:
+    """Push one message."""
+    a.push(message(values), future_ns=future_ns, retain=retain)
+
+
+def samples_of(batches: Sequence[Batch]) -> list[Sample]:
+    """Unpack batches."""
+    return [
+        Sample(int(t), tuple(float(x) for x in row), bool(running))
+        for batch in batches
+        for t, row, running in zip(batch.t_ns, batch.values, batch.running, strict=True)
+    ]
+
+
+def changes_of(batches: Sequence[Batch]) -> list[Change]:
+    """Unpack the changes of batches."""
+    return [
+        Change(c.t_ns, c.tag, c.value, c.previous, c.live) for b in batches for c in b.changes
+    ]
+
+
+@st.composite
+def streams(draw: st.DrawFn, *, grid: bool) -> list[Value]:
+    """Values in time order, cyclic channels last in each time; whole numbers, so float32 is exact."""
+    step = S // 4 if grid else S
+    cells = draw(
+        st.lists(
+            st.tuples(st.integers(0, 40), st.integers(0, 4), st.integers(0, 3), st.booleans()),
+            max_size=40,
+            unique_by=lambda cell: cell[:2],
+        )
+    )
+    found = [
+        Value(t * step, column, NAN if number == 3 and column < 3 else float(number), kept)
+        for t, column, number, kept in cells
+    ]
+    found.sort(key=lambda v: (v.t_ns, -v.column))
+    if grid:  # a tag that never spoke makes nobody wait: all begin together
+        found = [v for v in found if v.t_ns > 0]
+        found = [Value(0, column, 1.0) for column in (4, 3, 2, 1, 0)] + found
+    return found
+
+
+def run(a: Aligner, stream: list[Value], draw: st.DataObject) -> list[Batch]:
+    """Push a stream cut anywhere, with ticks and restarts in between; nothing becomes late."""
+    batches: list[Batch] = []
+    grid = next(iter(a._layouts.values())).grid
+    rest = stream
+    while rest:
+        least = 5 if grid and rest is stream else 1
+        end = draw.draw(st.integers(least, len(rest)), label="cut")
+        part, rest = rest[:end], rest[end:]
+        for retained in (False, True):
+            some = [v for v in part if v.retained is retained]
+            if some:
+                a.push(message(some), future_ns=FOREVER, retain=retained)
+        if draw.draw(st.booleans(), label="tick"):
+            now_ns = draw.draw(st.integers(0, part[-1].t_ns), label="now")
+            batches += a.close(now_ns=now_ns)
+        if draw.draw(st.booleans(), label="restart"):
+            a = Aligner([layout_of(grid=grid)], SETTINGS, state=unpack(pack(a.state), AlignState))
+    batches += a.close(now_ns=0, final=True)
+    assert not a.counts
+    return batches
+
+
+@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
+@given(draw=st.data())
+def test_any_cut_gives_what_the_slow_twin_gives(draw: st.DataObject, *, grid: bool) -> None:
+    """However messages, ticks and restarts fall, samples, running and changes are the same."""
+    stream = draw.draw(streams(grid=grid), label="stream")
+    batches = run(aligner(grid=grid), stream, draw)
+    samples, changes = slow_align(layout_of(grid=grid), stream, hold_ns=S * 3 // 2)
+    assert repr(samples_of(batches)) == repr(samples)
+    assert sorted(map(repr, changes_of(batches))) == sorted(map(repr, changes))
+    times = [change.t_ns for change in changes_of(batches)]
+    assert times == sorted(times)
+
+
+@given(
+    values=st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 2), st.sampled_from([1.0, 2.0, NAN, math.inf])),
+        max_size=40,
+    ),
+    draw=st.data(),
+)
+def test_every_value_is_in_a_sample_or_counted(
+    values: list[tuple[int, int, float]], draw: st.DataObject
+) -> None:
+    """In any order, with any ticks: what was given is what was taken and what was counted."""
+    a = aligner(grid=False)
+    batches: list[Batch] = []
+    for t, column, value in values:
+        push(a, Value(t * S, column, value), future_ns=10 * S)
+        if draw.draw(st.booleans()):
+            batches += a.close(now_ns=draw.draw(st.integers(0, 14)) * S)
+    batches += a.close(now_ns=0, final=True)
+    samples = samples_of(batches)
+    times = [sample.t_ns for sample in samples]
+    assert times == sorted(set(times))
+    taken = sum(not math.isnan(x) for sample in samples for x in sample.values)
+    given_count = sum(not math.isnan(value) for _, _, value in values)
+    assert taken + sum(a.counts.values()) == given_count
+    assert set(a.counts) <= {"late", "duplicate", "future", "non_finite"}
+
+
+#   period 1 s            late_ms_max 500
+#   a   1     1     1
+#   b   2           2
+#   ----+-----+-----+---> t
+#       1s    2s    3s
+def test_rows_close_when_a_later_one_comes() -> None:
+    """The newest row waits; with time it closes too, 500 ms late."""
+    a = aligner(grid=False)
+    push(a, Value(S, 0, 1.0), Value(S, 1, 2.0), Value(2 * S, 0, 1.0))
+    assert [s.t_ns for s in samples_of(a.close(now_ns=0))] == [S]
+    assert not a.close(now_ns=2 * S + 499_999_999)
+    assert [s.t_ns for s in samples_of(a.close(now_ns=2 * S + 500_000_000))] == [2 * S]
+    push(a, Value(3 * S, 0, 1.0), Value(3 * S, 1, 2.0))
+    (last,) = samples_of(a.close(now_ns=0, final=True))
+    assert last[:2] == (3 * S, (1.0, 2.0, pytest.approx(NAN, nan_ok=True)))
+
+
+#   grid:     |     1s    |     2s    |
+#   a    (----5-----------]           |      (g - 1 s, g] is sample g
+#   a         |           (--6----7---]      the newest of a sample wins
+def test_a_grid_sample_holds_the_newest_value_of_its_period() -> None:
+    """Periods are open below and closed above."""
+    a = aligner(grid=True)
+    push(a, Value(S, 0, 5.0))
+    push(a, Value(S + 1, 0, 6.0))
+    push(a, Value(2 * S, 0, 7.0))
+    push(a, Value(S + 2, 0, 9.0))  # older than what is there
+    samples = samples_of(a.close(now_ns=0, final=True))
+    assert [(s.t_ns, s.values[0]) for s in samples] == [(S, 5.0), (2 * S, 7.0)]
+
+
+#   a    x     x     x     x     x
+#   b    x                            held 1.5 periods: at 2 s, not at 3 s
+#   c    x                            on_change: held as long as anything comes
+#   -----1s----2s----3s----4s----5s->
+def test_cyclic_values_are_held_for_a_while_and_on_change_values_for_good() -> None:
+    """A silent cyclic tag becomes absent; a tag reported by exception does not."""
+    a = aligner(grid=True)
+    push(a, Value(S, 0, 1.0), Value(S, 1, 2.0), Value(S, 2, 3.0))
+    for i in range(2, 6):
+        push(a, Value(i * S, 0, 1.0))
+    samples = samples_of(a.close(now_ns=0, final=True))
+    assert repr([s.values[1] for s in samples]) == repr([2.0, 2.0, NAN, NAN, NAN])
+    assert [s.values[2] for s in samples] == [3.0] * 5
+
+
+#   a    x           x      b passed 1 s only: 2 s and 3 s wait for it, or until they are overdue
+#   b    x
+def test_a_grid_sample_waits_for_all_cyclic_tags() -> None:
+    """It closes when the slowest tag has passed it, or late_ms_max later."""
+    a = aligner(grid=True)
+    push(a, Value(S, 0, 1.0), Value(S, 1, 1.0))
+    push(a, Value(3 * S, 0, 1.0))
+    assert [s.t_ns for s in samples_of(a.close(now_ns=0))] == [S]
+    assert [s.t_ns for s in samples_of(a.close(now_ns=3 * S + S // 2))] == [2 * S, 3 * S]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_long_gap_is_filled_at_its_end_only(*, together: bool) -> None:
+    """The cap counts from the next sample, not from the end of a batch, and is counted."""
+    a = aligner(grid=True)
+    push(a, Value(S, 0, 1.0))
+    batches = a.close(now_ns=0)
+    far = 10_000
+    push(a, Value(far * S, 0, 1.0))
+    if not together:
+        batches += a.close(now_ns=0)
+    push(a, Value((far + 1) * S, 0, 1.0))
+    batches += a.close(now_ns=0, final=True)
+    times = [s.t_ns // S for s in samples_of(batches)]
+    assert times == [1, *range(far - PENDING_ROWS_MAX + 1, far + 2)]
+    assert a.counts == {"gap_unfilled": far - 2 - (PENDING_ROWS_MAX - 1)}
+
+
+def test_sparse_nonsense_does_not_fill_the_memory() -> None:
+    """A message with a value an hour is not turned into a sample a second for years."""
+    a = aligner(grid=True)
+    push(a, *(Value(i * 3600 * S, 0, 1.0) for i in range(1, 3000)))
+    (batch,) = a.close(now_ns=0, final=True)
+    assert 2999 <= len(batch.t_ns) <= FILLED_ROWS_MAX + 2999
+    assert (np.diff(batch.t_ns) > 0).all()
+    assert len(batch.t_ns) + a.counts["gap_unfilled"] == 2998 * 3600 + 1
+
+
+def test_a_large_message_backwards_is_taken_at_once() -> None:
+    """200,000 rows in reverse cost one sort, not one insertion each."""
+    n = 200_000
+    readings = Readings(
+        asset="r1",
+        tags=("a",),
+        t_ns=np.arange(n, 0, -1, dtype=np.int64) * S,
+        values=np.arange(n, 0, -1, dtype=np.float64)[:, None],
+    )
+    a = aligner(grid=False)
+    a.push(readings, future_ns=FOREVER)
+    (batch,) = a.close(now_ns=0, final=True)
+    assert np.array_equal(batch.t_ns, np.arange(1, n + 1) * S)
+    assert np.array_equal(batch.values[:, 0], np.arange(1, n + 1))
+
+
+@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
+def test_each_kind_of_unusable_value_is_counted_exactly(*, grid: bool) -> None:
+    """Duplicate, late, future, non-finite, unknown tag and asset, wrong unit, text: each by value."""
+    a = aligner(grid=grid)
+    push(a, Value(S, 0, 1.0), Value(2 * S, 0, 1.0), Value(3 * S, 0, 1.0))
+    push(a, Value(3 * S, 0, 9.0))
+    push(a, Value(3 * S, 0, 1.0))
+    assert a.counts == {"duplicate": 2}
+    a.close(now_ns=0, final=True)
+    push(a, Value(2 * S, 0, 1.0), Value(2 * S, 1, 1.0), Value(3 * S, 0, NAN))
+    assert a.counts.pop("late") == 2
+    push(a, Value(11 * S, 0, 1.0), Value(11 * S, 1, NAN), Value(10 * S, 1, 1.0), future_ns=10 * S)
+    assert a.counts.pop("future") == 1
+    push(a, Value(12 * S, 0, math.inf), Value(12 * S, 1, -math.inf), Value(12 * S, 2, 1e39))
+    assert a.counts.pop("non_finite") == 3
+    odd = Readings(
+        asset="r1",
+        tags=("a", "x", "y"),
+        t_ns=np.array([13 * S, 14 * S]),
+        values=np.array([[1.0, 2.0, NAN], [1.0, 2.0, math.inf]]),
+        units={"a": "psi", "x": "bar"},
+        texts=(("x", 13 * S, "AUTO"),),
+    )
+    a.push(odd, future_ns=FOREVER)
+    assert a.counts.pop("unknown_tag") == 3
+    assert a.counts.pop("wrong_unit") == 2
+    assert a.counts.pop("text_value") == 1
+    a.push(message([Value(S, 0, 1.0), Value(S, 1, NAN)], asset="r9"), future_ns=FOREVER)
+    assert a.counts.pop("unknown_asset") == 1
+    assert a.counts == {"duplicate": 2}
+
+
+def test_the_right_unit_and_none_are_both_taken() -> None:
+    """A sender that states no unit is believed; an unknown unit of a column without one too."""
+    a = aligner(grid=False)
+    for units in ({"a": "bar"}, {"a": ""}, {"b": "psi"}, None):
+        t_ns = np.array([len(a.state.assets["r1"].t_ns) + 1])
+        readings = Readings(
+            asset="r1", tags=("a", "b"), t_ns=t_ns, values=np.ones((1, 2)), units=units
+        )
+        a.push(readings, future_ns=FOREVER)
+    assert not a.counts
+    assert len(samples_of(a.close(now_ns=0, final=True))) == 4
+
+
+def test_one_bad_clock_leaves_the_other_assets_alone() -> None:
+    """What one asset sends from the future is counted; the others' samples are what they were."""
+    alone, beside = aligner(grid=True, assets=("r1",)), aligner(grid=True, assets=("r1", "bad"))
+    ours: list[list[Sample]] = []
+    for a in (alone, beside):
+        batches: list[Batch] = []
+        for i in range(1, 20):
+            push(a, Value(i * S, 0, float(i)), future_ns=(i + 2) * S)
+            if a is beside:
+                a.push(message([Value((i + 3600) * S, 0, 1.0)], asset="bad"), future_ns=(i + 2) * S)
+            batches += [b for b in a.close(now_ns=i * S) if b.asset == "r1"]
+        ours.append(samples_of(batches))
+    assert repr(ours[0]) == repr(ours[1])
+    assert beside.counts == {"future": 19}
+
+
+# --- context ---
+
+#   cal  0--1--0--|--1--0--|      two pulses, each shorter than a period of the grid
+#   ----------------------------> t
+#                1s       2s
+def test_edges_within_one_period_are_all_told() -> None:
+    """A pulse that is over before its sample closes is still a pulse, at its own time."""
+    a = aligner(grid=True)
+    push(a, Value(S // 4, 4, 0.0), Value(S, 0, 1.0))
+    for t, value in ((5, 1.0), (6, 0.0), (7, 1.0)):
+        push(a, Value(S + t, 4, value))
+    push(a, Value(2 * S, 0, 1.0))
+    changes = changes_of(a.close(now_ns=0))
+    assert [(c.t_ns, c.value, c.live) for c in changes] == [
+        (S // 4, 0.0, False),
+        (S + 5, 1.0, True),
+        (S + 6, 0.0, True),
+        (S + 7, 1.0, True),
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_edges_are_told_in_time_order_whatever_order_they_come_in(order: tuple[int, ...]) -> None:
+    """Messages may overtake each other within late_ms_max."""
+    a = aligner(grid=True)
+    push(a, Value(S, 4, 0.0), Value(S, 0, 1.0))
+    edges = [Value(S + 5, 4, 1.0), Value(S + 6, 4, 0.0), Value(S + 7, 4, 1.0)]
+    for i in order:
+        push(a, edges[i])
+    push(a, Value(2 * S, 0, 1.0))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert [(c.t_ns, c.value) for c in changes] == [(S, 0.0), *((e.t_ns, e.value) for e in edges)]
+
+
+@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
+@pytest.mark.parametrize("live_first", [True, False])
+def test_a_retained_value_is_not_live_whatever_shares_its_sample(
+    *, grid: bool, live_first: bool
+) -> None:
+    """The flag belongs to the value: a live pressure of the same time makes no witness of it."""
+    a = aligner(grid=grid)
+    push(a, Value(S, 4, 0.0), Value(S, 0, 1.0))
+    if live_first:
+        push(a, Value(2 * S, 0, 1.0))
+    push(a, Value(2 * S, 4, 1.0), retain=True)
+    if not live_first:
+        push(a, Value(2 * S, 0, 1.0))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert [(c.value, c.live) for c in changes] == [(0.0, False), (1.0, False)]
+
+
+def test_a_first_value_is_not_live_and_a_repeated_one_is_no_change() -> None:
+    """Only a change from a known value to another is an edge."""
+    a = aligner(grid=False)
+    for t, value in enumerate((1.0, 1.0, 0.0, 0.0, 1.0), start=1):
+        push(a, Value(t * S, 4, value))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert repr([(c.t_ns // S, c.value, c.previous, c.live) for c in changes]) == repr(
+        [(1, 1.0, NAN, False), (3, 0.0, 1.0, True), (5, 1.0, 0.0, True)]
+    )
+
+
+@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
+def test_a_late_edge_counts_from_now_on_and_not_backwards(*, grid: bool) -> None:
+    """The falling edge that ends a job must not be lost; it acts behind what is closed."""
+    a = aligner(grid=grid)
+    push(a, Value(S, 4, 0.0), Value(S, 3, 1.0), Value(S, 0, 1.0))
+    push(a, Value(2 * S, 4, 1.0), Value(2 * S, 0, 1.0))
+    push(a, Value(6 * S, 0, 1.0))
+    a.close(now_ns=0, final=True)
+    push(a, Value(4 * S, 4, 0.0))
+    push(a, Value(3 * S, 4, 1.0))  # older than what is known by now
+    push(a, Value(5 * S, 3, 0.0))
+    assert a.counts == {"late": 3}
+    push(a, Value(7 * S, 0, 1.0))
+    batches = a.close(now_ns=0, final=True)
+    changes = [(c.t_ns, c.tag, c.value, c.live) for c in changes_of(batches)]
+    assert changes == [(6 * S + 1, "cal", 0.0, True), (6 * S + 1, "run", 0.0, True)]
+    assert not samples_of(batches)[-1].running
+
+
+def test_edges_beside_samples_are_bounded_and_counted() -> None:
+    """A chattering tag cannot fill the memory."""
+    a = aligner(grid=True)
+    push(a, *(Value(i, 4, float(i % 2)) for i in range(1, PENDING_CHANGES_MAX + 100)))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert a.counts == {"context_overflow": 98}
+    assert len(changes) <= PENDING_CHANGES_MAX + 1

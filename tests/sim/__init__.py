@@ -1,0 +1,1 @@
+"""Whole-system trials on simulated cells."""
