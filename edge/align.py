@@ -170,15 +170,20 @@ class Aligner:
         if not columns:
             return
         values = np.full((len(readings.t_ns), layout.width), np.nan)
+        chosen = readings.values[:, sources]
         with np.errstate(over="ignore"):
-            chosen = readings.values[:, sources]
-            finite = np.where(np.isfinite(chosen.astype(np.float32)), chosen, np.nan)
-        values[:, columns] = finite
-        self._count("non_finite", _given(chosen) - _given(finite))
+            finite = np.isfinite(chosen.astype(np.float32))
+        if finite.all():  # the usual message: nothing to count, nothing to leave out
+            values[:, columns] = chosen
+        else:
+            self._count("non_finite", int((~finite & ~np.isnan(chosen)).sum()))
+            values[:, columns] = np.where(finite, chosen, np.nan)
         t_ns = readings.t_ns
         usable = t_ns <= future_ns
-        self._count("future", _given(values[~usable]))
-        self._merge(layout, t_ns[usable], values[usable], retain=retain)
+        if not usable.all():
+            self._count("future", _given(values[~usable]))
+            t_ns, values = t_ns[usable], values[usable]
+        self._merge(layout, t_ns, values, retain=retain)
 
     def _find_columns(self, layout: AssetLayout, readings: Readings) -> tuple[list[int], list[int]]:
         """Columns of the message and of the layout that belong together.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from edge.config import effective, load, password
@@ -154,7 +155,7 @@ def _show(
 ) -> None:
     grid = Table(show_header=False, box=None)
     for what, fine, detail in findings.rows:
-        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, detail)
+        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
     console.print(grid)
     console.print("effective configuration:")
     console.print(effective(config), markup=False, highlight=False)

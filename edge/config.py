@@ -168,6 +168,8 @@ def read_secret(path: Path) -> str:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; it should hold the password") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text; it should hold the password") from error
 
 
 def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:

@@ -214,7 +214,7 @@ class Engine:
         for readings in decode_readings(
             message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
         ):
-            if len(readings.t_ns):
+            if self.settings.clock == "plant" and len(readings.t_ns):
                 self._clock.observe(readings.asset, int(readings.t_ns.max()))
             future_ns = self._now(now_ns) + self._ahead_ns
             self._aligner.push(readings, future_ns=future_ns, retain=message.retain)

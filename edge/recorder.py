@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from edge.config import MqttConfig, password
+from edge.config import read_secret
 from edge.journal import RECORD_BYTES_MAX, JournalWriter
 from edge.mqtt import Collector, Endpoint
 from edge.records import MessageReceived
@@ -52,9 +52,7 @@ def record(
 
     `seconds` and `messages_max` of 0 are no limits. Raises BrokerError, JournalError, ConfigError.
     """
-    secret = None
-    if password_file is not None:
-        secret = password(MqttConfig(password_file=password_file.name), password_file.parent)
+    secret = None if password_file is None else read_secret(password_file)
     endpoint = Endpoint(host=host, port=port, username=username, password=secret)
     writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
     count = oversize = 0

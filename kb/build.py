@@ -18,7 +18,9 @@ from kb.errors import KnowledgeError
 from kb.exchange import replace_directory
 from kb.index import VectorIndex
 from kb.manifest import Counts, Manifest
+from kb.orders import judged
 from kb.passages import Extract, extract, site_of
+from kb.scope import without_conflicts
 from kb.snapshot import DATABASE, MANIFEST, VECTORS, Snapshot, read_manifest
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def build(
             extract(document, site, known_ns=lambda i: first_seen.get(i, now_ns))
             for document in reading.documents
         ]
+        extracts = without_conflicts(judged(extracts, reading.unread))
         out.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:

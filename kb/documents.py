@@ -67,11 +67,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[rows.Row, ...] = ()
 
 
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a table, or a whole table (line 0), that could not be read: it may say anything."""
+
+    path: str
+    line: int
+    said: str  # as far as it can be seen
+    order_id: str = ""  # the order that it is surely about
+    unseen: bool = False  # nobody knows what it says
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A source folder, read."""
+    """A source folder, read. `unread`: what may have spoken of orders."""
 
     documents: tuple[Document, ...]
     quarantined: tuple[Quarantined, ...]
+    unread: tuple[Unread, ...] = ()
 
 
 def read_folder(source: Path) -> Reading:
@@ -83,12 +94,15 @@ def read_folder(source: Path) -> Reading:
         raise KnowledgeError(f"{source} is no directory of documents")
     documents: dict[tuple[str, str], Document] = {}
     quarantined: list[Quarantined] = []
+    unread: list[Unread] = []
     for path in _files(source):
         name = path.relative_to(source).as_posix()
         try:
             document, bad = _read(path, name)
         except SourceError as error:
             quarantined.append(Quarantined(path=name, line=error.line, cause=error.cause))
+            if path.suffix.lower() in TABLES:
+                unread.append(_glimpsed(path, name))
             continue
         key = (document.doc_id, document.revision)
         if key in documents:
@@ -97,7 +111,15 @@ def read_folder(source: Path) -> Reading:
             continue
         documents[key] = document
         quarantined += [Quarantined(path=name, line=e.line, cause=e.cause) for e in bad]
-    return Reading(documents=tuple(documents.values()), quarantined=tuple(quarantined))
+        if document.form is Form.ORDER:
+            unread += [
+                Unread(path=name, line=e.line, said=e.said, order_id=e.order_id) for e in bad
+            ]
+    return Reading(
+        documents=tuple(documents.values()),
+        quarantined=tuple(quarantined),
+        unread=tuple(unread),
+    )
 
 
 def clean(text: str) -> str:
@@ -173,6 +195,18 @@ def _decoded(path: Path) -> str:
         raise SourceError(line, "not UTF-8; save it as UTF-8") from error
 
 
+def _glimpsed(path: Path, name: str) -> Unread:
+    """What can be seen of a table that cannot be read; nothing when it speaks of no orders."""
+    try:
+        with path.open("rb") as file:
+            said = file.read(FILE_BYTES_MAX + 1).decode("utf-8", errors="replace")
+    except OSError:
+        return Unread(path=name, line=0, said="", unseen=True)
+    if "order_id" not in said:
+        return Unread(path=name, line=0, said="")
+    return Unread(path=name, line=0, said=said, unseen=len(said) > FILE_BYTES_MAX)
+
+
 def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[SourceError]]:
     found, bad = read(text)
     if not found:
@@ -182,7 +216,16 @@ def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[Sour
         if needed <= columns:
             whole = [row for row in found if needed <= row.cells.keys()]
             lacking = [row for row in found if not needed <= row.cells.keys()]
-            bad += [SourceError(r.line, f"columns of a {form} are missing") for r in lacking]
+            cause = f"columns of a table of kind {form} are missing"
+            bad += [
+                SourceError(
+                    r.line,
+                    cause,
+                    said=text[r.start : r.end],
+                    order_id=r.cells.get("order_id", ""),
+                )
+                for r in lacking
+            ]
             return _of_rows(text, name, form, whole), bad
     wanted = "; ".join(f"{form}: {', '.join(sorted(needed))}" for form, needed in TABLE_COLUMNS)
     raise SourceError(1, f"no table of a known form; columns wanted are {wanted}")

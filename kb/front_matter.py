@@ -16,17 +16,24 @@ KEYS: Final = (
     "source",
 )  # fmt: skip
 ASSET_ID: Final = re.compile(r"[\w][\w.:/-]*")  # exact ids; no blanks, no wildcards
+EVERYTHING: Final = frozenset({"all", "any", "every", "each"})  # words for no one in particular
 _KEY: Final = re.compile(r"([a-z_]+):(?:\s+(.*))?")
 _FENCE: Final = "---"
 
 
 class SourceError(ValueError):
-    """A text breaks a rule of its form. `line` counts from 1."""
+    """A text breaks a rule of its form. `line` counts from 1.
 
-    def __init__(self, line: int, cause: str) -> None:
+    Of a row of a table, `said` is its text and `order_id` the order it is surely about, "" if
+    unsure.
+    """
+
+    def __init__(self, line: int, cause: str, *, said: str = "", order_id: str = "") -> None:
         super().__init__(cause)
         self.line = line
         self.cause = cause
+        self.said = said
+        self.order_id = order_id
 
 
 class FrontMatter(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +46,11 @@ class FrontMatter(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     known_from_ns: int = 0
     body_start: int = 0
+
+
+def is_asset_id(text: str) -> bool:
+    """Whether a text is one exact id: no wildcard, no list, no word for everything."""
+    return bool(ASSET_ID.fullmatch(text)) and text.lower() not in EVERYTHING
 
 
 def read_front_matter(text: str) -> FrontMatter:
@@ -106,7 +118,7 @@ def _list(value: str, number: int) -> tuple[str, ...]:
         raise SourceError(number, "assets is a list: write [r1, r2]; leave it out for site-wide")
     assets = tuple(_unquoted(part.strip()) for part in value[1:-1].split(","))
     for asset in assets:
-        if not ASSET_ID.fullmatch(asset):
+        if not is_asset_id(asset):
             raise SourceError(number, f"asset {asset!r} is no exact id")
     return assets
 

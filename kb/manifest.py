@@ -11,7 +11,10 @@ FORMAT: Final = 1
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """Something in the source folder that could not be read; nothing of it is in the snapshot."""
+    """Something in the source folder that could not be read or is not believed, and why.
+
+    What cannot be read is not in the snapshot; an order that is not believed is not approved there.
+    """
 
     path: str
     line: int  # from 1; 0 is the whole file

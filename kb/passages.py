@@ -9,8 +9,8 @@ import msgspec
 
 from kb import chunk, proposals
 from kb.cite import chunk_id_of, cite
-from kb.documents import ROW_FORMS, Document, Form
-from kb.front_matter import ASSET_ID, SourceError
+from kb.documents import ROW_FORMS, Document, Form, Unread
+from kb.front_matter import SourceError, is_asset_id
 from kb.manifest import Quarantined
 from kb.records import Proposal, ScopeRow
 from kb.scope import scope_row
@@ -46,6 +46,7 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
     proposals: tuple[Proposal, ...] = ()
     scope_rows: tuple[ScopeRow, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    unread: tuple[Unread, ...] = ()  # rows of orders: they may say anything
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ def site_of(documents: Iterable[Document]) -> Site:
         assets.update(document.assets or ())
         for row in document.rows:
             asset = row.cells.get("asset", "")
-            if ASSET_ID.fullmatch(asset):
+            if is_asset_id(asset):
                 assets.add(asset)
                 if document.form is Form.SCOPE and row.cells["instrument"]:
                     instruments[asset].add(row.cells["instrument"])
@@ -137,12 +138,19 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
     proposed: list[Proposal] = []
     scoped: list[ScopeRow] = []
     bad: list[Quarantined] = []
+    unread: list[Unread] = []
     for row in document.rows:
         chunk_id = ids.next("", row.start, row.end)
         try:
             passage, more, scope = _of_row(document, row, chunk_id, site, known_ns)
         except SourceError as error:
             bad.append(Quarantined(path=document.path, line=error.line, cause=error.cause))
+            if document.form is Form.ORDER:
+                said = document.text[row.start : row.end]
+                order_id = row.cells["order_id"]
+                unread.append(
+                    Unread(path=document.path, line=row.line, said=said, order_id=order_id)
+                )
             continue
         passages.append(passage)
         proposed += more
@@ -153,6 +161,7 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
         proposals=tuple(proposed),
         scope_rows=tuple(scoped),
         quarantined=tuple(bad),
+        unread=tuple(unread),
     )
 
 

@@ -6,12 +6,13 @@ Only an order's status column says that it is approved; no description, however 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Final
 
-from kb.front_matter import ASSET_ID, SourceError
+from kb.front_matter import SourceError, is_asset_id
 from kb.records import Proposal, WorkKind
 from kb.shopfloor import work_said
-from kb.times import is_midnight, iso_ns
+from kb.times import clock_of, iso_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 # complete or closed is over, and cannot be a witness for anything to come.
 APPROVED: Final = frozenset({"APPR", "APPROVED", "REL", "RELEASED", "SCHEDULED", "INPRG"})
 CANCELLED: Final = frozenset({"CAN", "CANCELLED", "CANCELED"})
+TYPE_COLUMNS: Final = ("work_type", "worktype", "type")
+CORRECTIVE_TYPES: Final = frozenset({"CM", "EM", "BM"})  # corrective, emergency, breakdown
+_CORRECTIVE: Final = re.compile(
+    r"\b(?:corrective|break[ -]?down|unplanned|reactive|failed|failure)\b", re.IGNORECASE
+)
 _KINDS: Final = {kind.value: kind for kind in WorkKind}
 
 
@@ -52,7 +58,7 @@ def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal |
         valid_to_ns=end,
         recorded_at_ns=known_ns if recorded is None else recorded,
         source="order",
-        approved=status in APPROVED,
+        approved=status in APPROVED and not corrective(row, kind),
         real_times=real_times(cells.get("start", ""), cells.get("end", "")),
         cancelled=status in CANCELLED,
         confidence=1.0,
@@ -116,16 +122,24 @@ def log_proposals(
 
 
 def real_times(start: str, end: str) -> bool:
-    """Whether somebody meant these times: both given, not equal, not midnight to midnight."""
+    """Whether somebody meant these times: both given, not equal, not the bounds of days."""
     if not start or not end:
         return False
-    return iso_ns(end) > iso_ns(start) and not (is_midnight(start) and is_midnight(end))
+    whole_days = clock_of(start)[:2] == (0, 0) and clock_of(end)[:2] in {(0, 0), (23, 59)}
+    return iso_ns(end) > iso_ns(start) and not whole_days
+
+
+def corrective(row: Row, kind: WorkKind) -> bool:
+    """Whether an order follows a failure: such work must never excuse it, whatever its status."""
+    told = " ".join(row.cells.get(name, "") for name in ("description", *TYPE_COLUMNS))
+    types = {row.cells.get(name, "").upper() for name in TYPE_COLUMNS}
+    return kind is WorkKind.REPAIR or bool(_CORRECTIVE.search(told) or types & CORRECTIVE_TYPES)
 
 
 def asset_of(row: Row) -> str:
     """The exact asset id of a row. Raises SourceError."""
     asset = row.cells["asset"]
-    if not ASSET_ID.fullmatch(asset):
+    if not is_asset_id(asset):
         raise SourceError(row.line, f"asset {asset!r} is no exact id")
     return asset
 

@@ -22,6 +22,7 @@ SCOPE_COLUMNS: Final = frozenset(
      "approved_by", "approved_at"}
 )  # fmt: skip
 ROW_CHARS_MAX: Final = 4000
+DELIMITERS: Final = (",", ";", "\t", "|")  # the first wins a tie
 
 _ZONE: Final = re.compile(r"#\s*zone:\s*(\S+)\s*")
 _STAMP: Final = re.compile(
@@ -47,14 +48,15 @@ Reader: TypeAlias = Callable[[str], tuple[list[Row], list[SourceError]]]
 
 
 def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
-    """Rows of a comma-separated table with a header, and what cannot be read.
+    """Rows of a table with a header, and what cannot be read.
 
-    A row with more or fewer cells than the header is not read. A table without a usable header
-    raises SourceError.
+    Cells stand between commas, semicolons, tabs or bars, whichever the header has most of. A row
+    with more or fewer cells than the header is not read. A table without a usable header raises
+    SourceError.
     """
     lines = text.splitlines(keepends=True)
     offsets = _offsets(lines)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter_of(lines))
     rows: list[Row] = []
     bad: list[SourceError] = []
     header: list[str] = []
@@ -74,13 +76,23 @@ def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
                 raise SourceError(first + 1, "column names are missing or stand twice")
             continue
         start, end = _trimmed(text, offsets[first], offsets[reader.line_num])
+        cause = ""
         if len(cells) != len(header):
-            bad.append(SourceError(first + 1, f"{len(cells)} cells, expected {len(header)}"))
+            cause = f"{len(cells)} cells, expected {len(header)}"
         elif end - start > ROW_CHARS_MAX:
-            bad.append(SourceError(first + 1, f"over {ROW_CHARS_MAX} characters"))
+            cause = f"over {ROW_CHARS_MAX} characters"
+        if cause:  # whatever went wrong in the row, nothing stands before its first cell
+            order_id = cells[0].strip() if header[0] == "order_id" else ""
+            bad.append(SourceError(first + 1, cause, said=text[start:end], order_id=order_id))
         else:
             named = {k: cell.strip() for k, cell in zip(header, cells, strict=True)}
             rows.append(Row(line=first + 1, start=start, end=end, cells=named))
+
+
+def delimiter_of(lines: list[str]) -> str:
+    """What separates the cells of a table, by its first line that is not empty."""
+    head = next((line for line in lines if line.strip()), "")
+    return max(DELIMITERS, key=head.count)
 
 
 def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
@@ -96,7 +108,8 @@ def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
         try:
             rows.append(Row(line=number, start=start, end=end, cells=_json_cells(line)))
         except (ValueError, RecursionError) as error:
-            bad.append(SourceError(number, f"not a flat JSON object: {error}"))
+            cause = f"not a flat JSON object: {error}"
+            bad.append(SourceError(number, cause, said=text[start:end]))
     return rows, bad
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from kb.front_matter import SourceError
+import msgspec
+
+from kb.front_matter import EVERYTHING, SourceError
+from kb.manifest import Quarantined
 from kb.proposals import asset_of, hashed_id, kind_of
 from kb.records import ScopeRow
 from kb.times import iso_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kb.passages import Extract
     from kb.records import Citation
     from kb.rows import Row
 
 WILDCARDS: Final = frozenset("*?%")
-EVERYTHING: Final = frozenset({"all", "any", "every"})
 DURATION_MIN_MAX: Final = 240  # minutes; the longest fuse
 SETTLE_S_MAX: Final = 900
 EFFECT_SIGMAS_MAX: Final = 10.0  # a lasting change beyond is no effect of work to be expected
@@ -51,6 +57,52 @@ def scope_row(row: Row, citation: Citation) -> ScopeRow:
         recorded_at_ns=recorded_at_ns,
         approved_by=cells["approved_by"],
         citation=citation,
+    )
+
+
+def without_conflicts(extracts: Sequence[Extract]) -> list[Extract]:
+    """The same extracts without scope rows that another row contradicts.
+
+    Two rows do when they were approved at the same time for the same work on the same instrument
+    and allow different things. All of them are quarantined.
+    """
+    allowed: defaultdict[tuple[object, ...], set[tuple[object, ...]]] = defaultdict(set)
+    for extract in extracts:
+        for scope in extract.scope_rows:
+            allowed[_work(scope)].add(_limits(scope))
+    bad = {work for work, limits in allowed.items() if len(limits) > 1}
+    return [_without(extract, bad) for extract in extracts] if bad else list(extracts)
+
+
+def _work(scope: ScopeRow) -> tuple[object, ...]:
+    return (scope.kind, scope.asset, scope.instrument, scope.recorded_at_ns)
+
+
+def _limits(scope: ScopeRow) -> tuple[object, ...]:
+    numbers = (scope.expected_effect, scope.duration_s_max, scope.settle_s)
+    return (frozenset(scope.channels), *numbers)
+
+
+def _without(extract: Extract, bad: set[tuple[object, ...]]) -> Extract:
+    gone = [scope for scope in extract.scope_rows if _work(scope) in bad]
+    lines = {row.start: row.line for row in extract.document.rows}
+    ids = {scope.citation.chunk_id for scope in gone}
+    notes = [
+        Quarantined(
+            path=extract.document.path,
+            line=lines[scope.citation.start],
+            cause=(
+                f"another row approved at the same time allows something else for {scope.kind}"
+                f" {scope.instrument or '(whole asset)'} of {scope.asset}"
+            ),
+        )
+        for scope in gone
+    ]
+    return msgspec.structs.replace(
+        extract,
+        passages=tuple(p for p in extract.passages if p.chunk_id not in ids),
+        scope_rows=tuple(scope for scope in extract.scope_rows if _work(scope) not in bad),
+        quarantined=(*extract.quarantined, *notes),
     )
 
 

@@ -70,7 +70,7 @@ _NEGATED: Final = re.compile(
     r"\b(?:not?|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|"
     r"haven'?t|won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able)|neither|nor|instead|"
     r"cancel\w*|cancl\w*|cncl\w*|canx|postpon\w*|called[- ]off|skip\w*|abort\w*|delayed|"
-    r"resched\w*|moved to|on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|"
+    r"resched\w*|put (?:off|back)|interrupt\w*|halted|scrapped|broke(?:n)? off|gave up|moved to|on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|"
     r"stopped early|incomplete|except|excl\w*)\b"
 )
 _WISH: Final = re.compile(
@@ -87,7 +87,12 @@ _ELSEWHEN: Final = re.compile(
     r"\b(?:since|after|before|prior to|last|previous|yesterday'?s?|old|next|until)\s+"
     r"(?:the\s+)?(?:\w+\s+){0,3}?"
     r"(?:re)?(?:cal\w*|kalib\w*|verif\w*|check|chk|clean\w*|change|chg\w*)\b"
+    r"|\byesterday\b|\b(?:days?|weeks?|months?) ago\b|\blast (?:shift|night|week|month)\b"
 )
+_EXCLUDED: Final = re.compile(
+    r"\b(?:not|except|excl\w*)\s+(?:on\s+|for\s+|of\s+)?([\w.:/-]+(?:\s*(?:\+|&|/|\band|\bor)\s*[\w.:/-]+)*)"
+)
+_OTHER_PLACE: Final = re.compile(r"\b(?:on|of|at|for|from|to)\s+$")
 _DONE: Final = re.compile(
     r"\b(?:done|finished|finshed|fin|completed?|compl|signed off|passed|ok|replcd|replaced|chgd|"
     r"changed|cleaned|clnd|reamed|calibrated|verified|cal'?d)\b"
@@ -117,18 +122,20 @@ def work_said(
     found: dict[str, WorkKind] = {}
     named: list[str] = []
     carry: list[str] = []
-    for clause in clauses:
+    for part in clauses:
+        clause, excluded = _without_excluded(part, assets)
+        called_off.update(excluded)
         own = assets_in(clause, assets)
         strangers = _strangers(clause, assets)
         if _NEGATED.search(clause):
-            before = _before_negation(clause, assets)
-            if (
-                not own or before or strangers
-            ):  # it speaks of all that was said before, or of itself
+            if not own or strangers:  # it speaks of all that was said before
                 return []
             called_off.update(own)
+            named, carry = [], []
             continue
         kind = _kind(clause)
+        if kind is not None and _elsewhere(clause, assets):
+            return []
         if own or strangers:
             named = carry + own
         carry = named if own and kind is None and not _DONE.search(clause) else []
@@ -174,19 +181,30 @@ def _strangers(clause: str, assets: Mapping[str, str]) -> bool:
     return any(t not in assets and re.sub(r"\d+", "0", t) in shapes for t in tokens)
 
 
-def _before_negation(clause: str, assets: Mapping[str, str]) -> bool:
-    """Whether a negated clause names work of its own: "R1 cal not done", against "not R2"."""
-    return _kind(clause) is not None and not re.search(
-        r"\bnot?\s+(?:on\s+|for\s+)?$", _head(clause, assets)
-    )
+def _without_excluded(clause: str, assets: Mapping[str, str]) -> tuple[str, list[str]]:
+    """A clause without "not R1", and the assets that it so leaves out."""
+    match = _EXCLUDED.search(clause)
+    left_out = assets_in(match[1], assets) if match else []
+    if not match or not left_out or _strangers(match[1], assets):
+        return clause, []
+    return f"{clause[: match.start()]} {clause[match.end() :]}", left_out
 
 
-def _head(clause: str, assets: Mapping[str, str]) -> str:
-    """What stands before the first asset of a clause."""
+def _elsewhere(clause: str, assets: Mapping[str, str]) -> bool:
+    """Whether a clause names one asset before its work and another as the place of it.
+
+    "R1 gas cal done on R2" may be of either.
+    """
+    before: set[str] = set()
     for token in _TOKEN.finditer(clause):
-        if token[0].rstrip(".:/-") in assets:
-            return clause[: token.start()]
-    return clause
+        word = token[0].rstrip(".:/-")
+        if word not in assets:
+            continue
+        place = _OTHER_PLACE.search(clause[: token.start()])
+        if place and before - {word} and _kind(clause[: token.start()]) is not None:
+            return True
+        before.add(word)
+    return False
 
 
 def _kind(clause: str) -> WorkKind | None:

@@ -26,10 +26,10 @@ def date_or_iso_ns(text: str) -> int:
     return iso_ns(text)
 
 
-def is_midnight(text: str) -> bool:
-    """Whether a time with zone is 00:00:00 on its own wall clock. Raises ValueError."""
+def clock_of(text: str) -> tuple[int, int, int]:
+    """Hour, minute and second of a time with zone on its own wall clock. Raises ValueError."""
     at = _zoned(text)
-    return (at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0)
+    return at.hour, at.minute, at.second
 
 
 def local_ns(wall: datetime, zone: ZoneInfo) -> int:

@@ -1,0 +1,247 @@
+"""Configuration: every mistake names the file, the key and the nearest one that exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from edge.config import GatewayConfig, effective, load, password
+from edge.errors import ConfigError
+from edge.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEAST = 'site = "s"\n[model]\nbundle = "b"\n'
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    """Write a configuration file."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read(tmp_path: Path, text: str, **environment: str) -> GatewayConfig:
+    """Write and load one."""
+    return load(write(tmp_path, text), environment=environment)
+
+
+def complaint(tmp_path: Path, text: str, **environment: str) -> str:
+    """Return the message with which one is refused; it always names the file."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text, **environment)
+    assert str(tmp_path) in str(caught.value) or str(caught.value).startswith("ANDON__")
+    return str(caught.value)
+
+
+def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
+    """A site and a bundle are enough."""
+    config = read(tmp_path, LEAST)
+    assert config.settings.engine == EngineSettings()
+    assert config.mqtt.port == 1883
+    assert config.path("x") == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("site = ", ["not TOML"]),
+        ('site = "s"', ["model"]),
+        ('[model]\nbundle = "b"', ["site"]),
+        (LEAST + "[mqtt]\nprot = 1", ["prot", "$.mqtt", "did you mean port?"]),
+        (LEAST + '[mqtt]\npassword = "hush"', ["password", "did you mean password_file?"]),
+        (LEAST + '[mqtt]\nport = "1883"', ["$.mqtt.port", "int"]),
+        (LEAST + "[mqtt]\nport = 70000", ["[mqtt] port", "70000", "65535"]),
+        (LEAST + '[mqtt]\nclient_id = ""', ["client_id"]),
+        (LEAST + "[mqtt]\nqueue_messages_max = 0", ["queue_messages_max"]),
+        (LEAST + "[engine]\ntick-ms = 1", ["tick-ms", "did you mean tick_ms?"]),
+        (LEAST + "[engine]\ntick_ms = 0", ["[engine] tick_ms"]),
+        (LEAST + "[engine]\nlate_ms_max = -1", ["[engine] late_ms_max", "-1"]),
+        (LEAST + "[engine]\nfuse_s = 99999", ["[engine] fuse_s", "14400"]),
+        (LEAST + "[engine]\nsettle_s = 901", ["[engine] settle_s", "900"]),
+        (LEAST + "[jurnal]\n", ["jurnal", "did you mean journal?"]),
+        (LEAST + "[zzzzzzzz]\n", ["zzzzzzzz", "known are"]),
+        (LEAST + '[[asset]]\nid = "a"\nsafty = []', ["safty", "did you mean safety?"]),
+        (LEAST + '[[asset]]\nid = "a"\n[[asset]]\nid = "a"', ["'a'", "twice"]),
+        (LEAST + '[[asset]]\nid = "a/b"', ["a/b"]),
+        (LEAST + '[[asset]]\nid = "a"\nseverity = 0', ["severity"]),
+        (LEAST + '[[asset]]\nid = "a"\ntags = {x = "c", y = "c"}', ["'c'", "two tags"]),
+        (LEAST + '[asset]\nid = "a"', ["asset"]),
+        (
+            LEAST + '[[asset]]\nid = "a"\n[[asset.context]]\ntag = "t"\nrol = "run"',
+            ["rol", "did you mean role?"],
+        ),
+        (LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="r"', ["role", "run, witness"]),
+        (
+            LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="witness"',
+            ["witness", "kind"],
+        ),
+        (
+            LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="info"\nkind="lunch"',
+            ["lunch"],
+        ),
+        ('clock = "moon"\n' + LEAST, ["clock", "moon", "wall or plant"]),
+        ('prefix = "a/b"\n' + LEAST, ["prefix", "a/b"]),
+        ('base = "/tmp"\n' + LEAST, ["base"]),
+        (LEAST + '[[source]]\ntopic = "a/#/b"', ["a/#/b"]),
+        (LEAST + '[[source]]\ntopic = "a/x+"', ["a/x+"]),
+        (LEAST + '[[source]]\ntopic = "{asset}/{asset}"', ["{asset}/{asset}"]),
+        (LEAST + '[[source]]\ntopic = "a/{line}"', ["a/{line}"]),
+        (LEAST + '[[source]]\ntopic = ""', ["topic"]),
+        ("source = []\n" + LEAST, ["source"]),
+    ],
+)
+def test_a_mistake_is_named(text: str, words: list[str], tmp_path: Path) -> None:
+    """File, key, and what was expected or meant."""
+    message = complaint(tmp_path, text)
+    assert "gateway.toml" in message
+    for word in words:
+        assert word in message, message
+    assert "hush" not in message
+
+
+@pytest.mark.parametrize("text", ["plant/{asset}", "#", "+/x/#", "a/b", "{asset}"])
+def test_topic_filters_are_taken(text: str, tmp_path: Path) -> None:
+    """What MQTT allows, with one level for the asset."""
+    config = read(tmp_path, LEAST + f'[[source]]\ntopic = "{text}"')
+    assert config.source[0].topic == text
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Missing, a directory, or not text."""
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(ConfigError, match=path.name):
+            load(path, environment={})
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.toml: not TOML"):
+        load(path, environment={})
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(LEAST, encoding="utf-8-sig")
+    assert load(path, environment={}).site == "s"
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    """Numbers, booleans and texts, in sections that the file has and in others."""
+    config = read(
+        tmp_path,
+        LEAST + "[mqtt]\nport = 1\n",
+        ANDON__MQTT__PORT="1884",
+        ANDON__MQTT__HOST="broker.plant",
+        ANDON__JOURNAL__STRICT="true",
+        ANDON__SITE="line 3",
+        OTHER__MQTT__PORT="9",
+    )
+    assert (config.mqtt.port, config.mqtt.host) == (1884, "broker.plant")
+    assert config.journal.strict
+    assert config.site == "line 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ANDON__MQTT__PROT", "1", ["did you mean port?", "ANDON__MQTT__PROT"]),
+        ("ANDON__MQTT__PORT", "many", ["$.mqtt.port", "ANDON__MQTT__PORT"]),
+        ("ANDON__SITE__X", "1", ["ANDON__SITE__X", "not a table"]),
+        ("ANDON__BASE", "/tmp", ["base"]),
+        ("ANDON__", "1", ["unknown field"]),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(
+    name: str, value: str, words: list[str], tmp_path: Path
+) -> None:
+    """It is not in the file, so the file alone would mislead."""
+    message = complaint(tmp_path, LEAST, **{name: value})
+    for word in words:
+        assert word in message, message
+
+
+INCLUDE = LEAST + '[include]\nassets = "assets.csv"\ntags = "tags.csv"\n'
+
+
+def test_tables_of_assets_and_tags_are_included(tmp_path: Path) -> None:
+    """They add to what the file says; numbers, lists and texts by their column."""
+    (tmp_path / "assets.csv").write_text(
+        "id,area,severity,safety,functional_location\n"
+        "r1,hall 2,700,gas; wire,4711\n"
+        'r2,"hall, 3",,,\n',
+        encoding="utf-8-sig",
+    )
+    (tmp_path / "tags.csv").write_text(
+        "asset,tag,channel,unit\nr1,DB1.P,Pressure,bar\nr1,DB1.F,Feed,\nr3,X,Y,\n"
+    )
+    text = INCLUDE + '[[asset]]\nid = "r1"\ncause = "wear"\narea = "old"\n'
+    r1, r2, r3 = read(tmp_path, text).asset
+    assert (r1.id, r1.area, r1.severity, r1.cause) == ("r1", "hall 2", 700, "wear")
+    assert r1.functional_location == "4711"
+    assert r1.safety == ("gas", "wire")
+    assert r1.tags == {"DB1.P": "Pressure", "DB1.F": "Feed"}
+    assert r1.units == {"DB1.P": "bar"}
+    assert (r2.area, r2.severity) == ("hall, 3", 500)
+    assert (r3.id, r3.tags) == ("r3", {"X": "Y"})
+
+
+@pytest.mark.parametrize(
+    ("assets", "tags", "words"),
+    [
+        (None, "asset,tag,channel\n", ["assets.csv", "[include]"]),
+        ("id,aera\nr1,x\n", "asset,tag,channel\n", ["assets.csv", "aera", "did you mean area?"]),
+        ("area\nx\n", "asset,tag,channel\n", ["assets.csv", "'id'"]),
+        ("id,area\nr1\n", "asset,tag,channel\n", ["assets.csv, line 2", "2 cells"]),
+        ("id,area\nr1,x,y\n", "asset,tag,channel\n", ["assets.csv, line 2", "2 cells"]),
+        ("id\n \n", "asset,tag,channel\n", ["assets.csv", "id is empty"]),
+        ("id,severity\nr1,high\n", "asset,tag,channel\n", ["line 2", "severity", "high"]),
+        ("id\n", "asset,tag,chanel\nr1,x,y\n", ["tags.csv", "did you mean channel?"]),
+        ("id\n", "asset,tag\nr1,x\n", ["tags.csv", "channel"]),
+        ("id;area\nr1;x\n", "asset,tag,channel\n", ["assets.csv", "id;area"]),
+    ],
+)
+def test_a_mistake_in_a_table_names_table_line_and_column(
+    assets: str | None, tags: str, words: list[str], tmp_path: Path
+) -> None:
+    """The TOML file is fine, so its name alone would mislead."""
+    if assets is not None:
+        (tmp_path / "assets.csv").write_text(assets)
+    (tmp_path / "tags.csv").write_text(tags)
+    message = complaint(tmp_path, INCLUDE)
+    for word in words:
+        assert word in message, message
+
+
+@pytest.mark.parametrize("asset", ['[[asset]]\nid = "a"\n[[asset]]\nid = "a"', '[asset]\nid = "a"'])
+def test_tables_do_not_hide_mistakes_of_the_file(asset: str, tmp_path: Path) -> None:
+    """Two assets of one id are not merged in silence, and a table is not a list."""
+    (tmp_path / "assets.csv").write_text("id\nb\n")
+    (tmp_path / "tags.csv").write_text("asset,tag,channel\n")
+    assert "asset" in complaint(tmp_path, INCLUDE + asset)
+
+
+def test_the_password_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
+    """Spaces belong to it, the end of the line does not."""
+    (tmp_path / "secret").write_text(" hush hush \r\n")
+    config = read(tmp_path, LEAST + '[mqtt]\nusername = "u"\npassword_file = "secret"')
+    assert password(config.mqtt, config.path("")) == " hush hush "
+    shown = effective(config)
+    assert "hush" not in shown
+    assert '"password_file": "secret"' in shown
+    assert msgspec.json.decode(shown)["engine"]["tick_ms"] == 100
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_password_that_cannot_be_read_names_its_file(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    """Missing, or not text."""
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    config = read(tmp_path, LEAST + '[mqtt]\npassword_file = "secret"')
+    with pytest.raises(ConfigError, match="secret"):
+        password(config.mqtt, config.path(""))
+    assert password(read(tmp_path, LEAST).mqtt, tmp_path) is None

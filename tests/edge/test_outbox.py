@@ -1,0 +1,202 @@
+"""The outbox: what was decided is kept and sent, whichever call to the disk fails."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.errors import JournalError
+from edge.outbox import Outbox
+from edge.records import Publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    """Open an outbox in a new directory."""
+    opened = Outbox(tmp_path / "state" / "outbox.sqlite")
+    yield opened
+    opened.close()
+
+
+def alert(i: int, revision: int = 1, payload: bytes = b"x", topic: str = "t") -> Publish:
+    """Make a keyed message."""
+    return Publish(topic=topic, payload=payload, qos=1, retain=True, key=(f"a{i}", revision))
+
+
+def waiting(outbox: Outbox) -> list[bytes]:
+    """Return what waits, in order."""
+    return [row.payload for row in outbox.pending()]
+
+
+class FailingDatabase:
+    """A connection whose n-th call fails, as a full disk would have it."""
+
+    def __init__(self, database: sqlite3.Connection, n: int) -> None:
+        self._database = database
+        self.left = n
+
+    def _call(self, name: str, *args: Any) -> Any:  # noqa: ANN401
+        self.left -= 1
+        if self.left == 0:
+            message = "database or disk is full"
+            raise sqlite3.OperationalError(message)
+        return getattr(self._database, name)(*args)
+
+    def execute(self, *args: Any) -> Any:  # noqa: ANN401
+        """Pass on, or fail."""
+        return self._call("execute", *args)
+
+    def executemany(self, *args: Any) -> Any:  # noqa: ANN401
+        """Pass on, or fail."""
+        return self._call("executemany", *args)
+
+    def rollback(self) -> None:
+        """Pass on, or fail."""
+        self._call("rollback")
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._database, name)
+
+
+def test_messages_wait_in_the_order_in_which_they_were_decided(outbox: Outbox) -> None:
+    """Over several puts, with every field as it was."""
+    outbox.put([alert(1, payload=b"1"), alert(2, payload=b"2")])
+    outbox.put([alert(1, 2, payload=b"3")])
+    rows = outbox.pending()
+    assert [row.payload for row in rows] == [b"1", b"2", b"3"]
+    assert [row.row for row in rows] == sorted(row.row for row in rows)
+    assert {(row.topic, row.qos, row.retain) for row in rows} == {("t", 1, True)}
+    assert outbox.pending(after=rows[0].row, limit=1) == [rows[1]]
+    assert outbox.pending_count() == 3
+
+
+def test_the_same_bytes_again_are_a_replay(outbox: Outbox) -> None:
+    """Neither a second copy nor a conflict, before delivery and after it."""
+    assert outbox.put([alert(1)]) == []
+    assert outbox.put([alert(1), alert(1)]) == []
+    rows = outbox.pending()
+    outbox.delivered([row.row for row in rows])
+    assert outbox.put([alert(1)]) == []
+    assert outbox.pending_count() == 0
+    assert outbox.conflicts_total == 0
+
+
+def test_other_bytes_under_a_key_are_a_conflict(outbox: Outbox) -> None:
+    """The first content stands; the other is named and counted; its neighbours are kept."""
+    outbox.put([alert(1, payload=b"first")])
+    conflicts = outbox.put([alert(1, payload=b"other"), alert(2, payload=b"fine")])
+    assert conflicts == ["t ('a1', 1)"]
+    assert outbox.conflicts_total == 1
+    assert waiting(outbox) == [b"first", b"fine"]
+    assert outbox.put([alert(3, payload=b"1"), alert(3, payload=b"2")]) == ["t ('a3', 1)"]
+
+
+def test_a_key_is_topic_id_and_revision(outbox: Outbox) -> None:
+    """Another topic or revision is another message."""
+    messages = [alert(1), alert(1, 2, b"y"), alert(1, payload=b"z", topic="u")]
+    assert outbox.put(messages) == []
+    assert outbox.pending_count() == 3
+
+
+def test_an_empty_payload_is_a_payload(outbox: Outbox) -> None:
+    """It is not mistaken for a key that nothing stands under."""
+    outbox.put([alert(1, payload=b"")])
+    assert outbox.put([alert(1, payload=b"x")]) == ["t ('a1', 1)"]
+
+
+@pytest.mark.parametrize("n", range(1, 14))
+def test_any_failing_call_of_put_keeps_all_or_nothing(n: int, tmp_path: Path) -> None:
+    """And the next try, after a restart or without one, keeps each message once."""
+    for restart in (False, True):
+        path = tmp_path / f"{restart}.sqlite"
+        outbox = Outbox(path)
+        outbox.put([alert(0, payload=b"0")])
+        messages = [alert(i, payload=b"%d" % i) for i in range(4)]
+        real = outbox._db
+        failing: Any = FailingDatabase(real, n)
+        outbox._db = failing
+        failed = False
+        try:
+            outbox.put(messages)
+        except JournalError:
+            failed = True
+        assert failed is (n <= 9), "the test names every call there is"
+        outbox._db = real
+        if restart:
+            outbox.close()
+            outbox = Outbox(path)
+            assert waiting(outbox) == ([b"0"] if failed else [b"0", b"1", b"2", b"3"])
+        assert outbox.put(messages) == []
+        assert waiting(outbox) == [b"0", b"1", b"2", b"3"]
+        outbox.close()
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_any_failing_call_of_delivered_loses_nothing(n: int, outbox: Outbox) -> None:
+    """What is not marked is sent again; once marked it never is; writing goes on."""
+    outbox.put([alert(i, payload=b"%d" % i) for i in range(3)])
+    rows = [row.row for row in outbox.pending()]
+    real = outbox._db
+    failing: Any = FailingDatabase(real, n)
+    outbox._db = failing
+    try:
+        outbox.delivered(rows[:2])
+    except JournalError:
+        outbox._db = real
+        assert waiting(outbox) == [b"0", b"1", b"2"]
+        outbox.delivered(rows[:2])
+    outbox._db = real
+    assert waiting(outbox) == [b"2"]
+    outbox.put([alert(9, payload=b"9")])
+    assert waiting(outbox) == [b"2", b"9"]
+
+
+def test_a_failing_read_is_an_error_of_the_outbox(outbox: Outbox) -> None:
+    """No foreign exception leaves the adapter."""
+    for read in (outbox.pending, outbox.pending_count):
+        real = outbox._db
+        failing: Any = FailingDatabase(real, 1)
+        outbox._db = failing
+        with pytest.raises(JournalError):
+            read()
+        outbox._db = real
+
+
+def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
+    """Without a close, as after a kill."""
+    path = tmp_path / "outbox.sqlite"
+    first = Outbox(path)
+    first.put([alert(1, payload=b"1"), alert(2, payload=b"2")])
+    first.delivered([first.pending()[0].row])
+    second = Outbox(path)
+    assert waiting(second) == [b"2"]
+    assert second.put([alert(1, payload=b"other")]) != []
+    first.close()
+    second.close()
+
+
+def test_delivered_keys_are_kept_within_a_cap(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest stay; what still waits is never dropped, however old."""
+    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 10)
+    outbox.put([alert(i, payload=b"%d" % i) for i in range(100)])
+    rows = [row.row for row in outbox.pending()]
+    outbox.delivered(rows[1:])
+    (kept,) = outbox._db.execute("SELECT count(*) FROM outbox").fetchone()
+    assert kept == 11
+    assert waiting(outbox) == [b"0"]
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """The error says which file it was."""
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(JournalError, match=r"outbox\.sqlite"):
+        Outbox(path)
