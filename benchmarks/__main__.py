@@ -1,4 +1,4 @@
-"""`python -m benchmarks` (`make bench`): values a second from the broker to alerts, on this machine.
+"""`python -m benchmarks` (`make bench`): values a second from the broker to alerts, measured here.
 
 Exit code 1 when anything was lost: a message, a value or an alert. A rate that was not reached is
 printed, with its share of the target, and is no failure.
@@ -44,7 +44,7 @@ def main() -> int:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(body), indent=1) + b"\n")
     if options.hot_loop and importlib.util.find_spec("benchmarks.hot_loop") is not None:
         console.print("\nHot loop alone (no broker):", highlight=False)
-        subprocess.run([sys.executable, "-m", "benchmarks.hot_loop"], check=False)  # noqa: S603 - our own module
+        subprocess.run([sys.executable, "-m", "benchmarks.hot_loop"], check=False)
     return 1 if report.lost else 0
 
 

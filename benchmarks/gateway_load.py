@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -146,7 +146,7 @@ def measure(load: Load, folder: Path, *, say: Callable[[str], object]) -> Report
     return _report(load, folder, heard, used, broker=broker.name, fit_s=fit_s)
 
 
-def _start(module: list[str], log: Any) -> subprocess.Popen[bytes]:
+def _start(module: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", *module]
     return subprocess.Popen(  # noqa: S603 - this interpreter and our own modules
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -198,7 +198,7 @@ def _load(
 
 
 def _settled(load: Load, heard: Heard, collector: Collector) -> None:
-    """Return when everything has been taken and two more reports of health have come, or too late."""
+    """Return when everything was taken and two more reports of health came, or too late."""
     deadline_s = time.monotonic() + FINISH_S_MAX
     reports, newest = 0, 0
     while reports < 3 and time.monotonic() < deadline_s:

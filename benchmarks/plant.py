@@ -77,7 +77,7 @@ def signals(load: Load, *, rows: int, training: bool) -> NDArray[np.float64]:
     random = np.random.default_rng((load.seed, int(training)))
     shape = (load.assets, rows, load.channels)
     drive = random.standard_normal(shape) + random.standard_normal((*shape[:2], 1))
-    moved: NDArray[np.float64] = lfilter([1.0], [1.0, -MEMORY], drive, axis=1)
+    moved = np.asarray(lfilter([1.0], [1.0, -MEMORY], drive, axis=1), np.float64)
     level = 50.0 + 10.0 * np.arange(load.channels)
     return np.round(moved + level, DECIMALS)
 
@@ -85,7 +85,8 @@ def signals(load: Load, *, rows: int, training: bool) -> NDArray[np.float64]:
 def steps(load: Load, *, warm_rows: int, gap_rows: int) -> list[Step]:
     """Where the disturbances are: one asset after another, each at rest long enough between two."""
     last = load.rows - 2 * STEP_ROWS
-    found, row = [], warm_rows
+    found: list[Step] = []
+    row = warm_rows
     while row < last:
         found.append(Step(asset=len(found) % load.assets, row=row))
         row += gap_rows

@@ -1,4 +1,4 @@
-"""The benchmark's plant as a process of its own: paced messages at QoS 1, and a note of when each left.
+"""The benchmark's plant as a process: paced messages at QoS 1, and a note of when each left.
 
 `python -m benchmarks.publisher PORT LOAD_JSON OUT.npz`
 """
@@ -39,7 +39,7 @@ def planned_steps(load: Load) -> list[tuple[int, int]]:
 
 
 def bodies(load: Load) -> list[list[bytes]]:
-    """What follows the time in each message: [batch][asset]. Made before, so that sending is cheap."""
+    """What follows the time in each message, [batch][asset]; made before the sending."""
     values = signals(load, rows=load.rows, training=False)
     per_s = 1000 / load.period_ms
     disturb(
@@ -115,7 +115,10 @@ def _length(n: int) -> bytes:
 
 
 def publish(load: Load, *, port: int) -> tuple[int, NDArray[np.int64]]:
-    """Send everything at its pace; returns t0 in ms, and when each message left (batches, assets) in ns."""
+    """Send everything at its pace.
+
+    Returns t0 in ms, and when each message left (batches, assets) in ns.
+    """
     made = bodies(load)
     sent_ns = np.zeros((len(made), load.assets), np.int64)
     topics = [f"plant/{asset_name(i)}".encode() for i in range(load.assets)]

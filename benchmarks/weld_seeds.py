@@ -1,6 +1,6 @@
 """The weld cell over many seeds: what was found, what stayed quiet, by size of fault.
 
-    python -m benchmarks.weld_seeds --seeds 0:20
+python -m benchmarks.weld_seeds --seeds 0:20
 """
 
 from __future__ import annotations

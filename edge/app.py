@@ -14,14 +14,15 @@ import signal
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from edge import logs
 from edge.assembly import Assembly, assemble
-from edge.checkpoint import Checkpoint, newest, save
+from edge.checkpoint import Checkpoint, save
 from edge.config import password
-from edge.errors import JournalError
-from edge.journal import JournalWriter, Position, read_journal, segments
+from edge.errors import AndonError, JournalError
+from edge.journal import JournalWriter
 from edge.mqtt import Endpoint, Link, Will
 from edge.outbox import Outbox
 from edge.records import (
@@ -31,15 +32,15 @@ from edge.records import (
     RetrievalDone,
     Retrieve,
     ShellFault,
-    Started,
     TickDue,
 )
+from edge.restore import restore, started
 from edge.retrieve import Retriever
 from edge.telemetry import Telemetry, rss_mb
 from edge.wire import outgoing, topics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.config import GatewayConfig
     from edge.mqtt import Incoming
@@ -47,8 +48,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("andon")
 
-GROUP_MAX: Final = 5_000  # messages a group; at 50,000 a second the loop still ticks in time
-GROUP_WAIT_S: Final = 0.02  # a message waits at most this long for its group to be written
+GROUP_MAX: Final = 1_000  # messages a group; behind a backlog of small ones the loop still ticks
+IDLE_S: Final = 0.02  # the loop looks up at least this often
+# A message waits so long for others: one write and one turn for all. Short, because a broker as it
+# is installed sends 20 messages and then waits for their acknowledgement.
+GROUP_WAIT_S: Final = 0.002
+DELIVER_S_MAX: Final = 2.0  # for what has been decided when we are asked to stop
+FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
+FAULT: Final = "gateway_failed"
 FAULT_EXIT: Final = 70  # EX_SOFTWARE: a supervisor should restart us
 
 
@@ -76,6 +83,7 @@ class Gateway:
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
         self._in_flight: dict[int, int] = {}  # publication id -> outbox row
         self._sent_row = 0
+        self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
         self._telemetry = Telemetry()
         self._health_due_s = self._checkpoint_due_s = 0.0
@@ -98,21 +106,26 @@ class Gateway:
 
     def run(self) -> int:
         """Restore, then loop until stopped. Returns 0, or FAULT_EXIT after an error of our own."""
-        asked_again = self._restore()
-        self._take([self._started()])
-        self._carry_out(asked_again)
-        self._link.start()
-        gc.collect()
-        gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick
         code = 0
         try:
+            asked_again = self._restore()
+            self._take([started(self._assembly)])
+            self._carry_out(asked_again)
+            self._publish(self._system(ShellFault(name=FAULT, detail="it runs", active=False)))
+            self._link.start()
+            gc.collect()
+            gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick
             self._loop()
+            self._finish()
         # the one supervising line: say it, keep what we have, let a supervisor restart us
         except Exception as error:
-            log.exception("gateway_failed")
+            if isinstance(error, AndonError):  # the world's fault: the message says it all
+                self._note(FAULT, "error", cause=str(error))
+            else:
+                log.exception(FAULT)
             self._say_fault(error)
             code = FAULT_EXIT
-        self._close(clean=code == 0)
+        self._close()
         return code
 
     # --- the loop ---
@@ -121,8 +134,9 @@ class Gateway:
         tick_s = self._config.engine.tick_ms / 1000
         tick_due_s = time.monotonic()
         while not self._stop.is_set():
-            wait_s = max(0.0, min(tick_due_s - time.monotonic(), GROUP_WAIT_S))
-            self._wake.wait(wait_s)
+            wait_s = max(0.0, min(tick_due_s - time.monotonic(), IDLE_S))
+            if self._wake.wait(wait_s) and self._link.queue_depth < GROUP_MAX:
+                self._stop.wait(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
             now_s = time.monotonic()
@@ -170,18 +184,22 @@ class Gateway:
         for effect in effects:
             if isinstance(effect, Publish):
                 if effect.key is None:
-                    self._link.publish(
-                        effect.topic, effect.payload, qos=effect.qos, retain=effect.retain
-                    )
+                    self._publish(effect)
             elif isinstance(effect, Retrieve):
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
             else:
                 logs.write(log, effect)
 
+    def _publish(self, message: Publish) -> None:
+        """Send what may be lost with the connection; what is retained is said again after it."""
+        if message.retain:
+            self._retained[message.topic] = message
+        self._link.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
+
     def _keep(self, durable: Sequence[Publish]) -> None:
         self._journal.sync()  # what an alert follows from must not be younger than the alert
         for conflict in self._outbox.put(durable):
-            logs.write(log, Note(name="outbox_conflict", level="error", fields={"key": conflict}))
+            self._note("outbox_conflict", "error", key=conflict)
 
     # --- out ---
 
@@ -196,6 +214,8 @@ class Gateway:
             self._in_flight.clear()
             self._sent_row = 0
             self._link.publish(self._topics.status, self._status(online=True), qos=1, retain=True)
+            for message in self._retained.values():
+                self._publish(message)
         if not self._link.connected:
             return
         for row in self._outbox.pending(after=self._sent_row):
@@ -224,86 +244,76 @@ class Gateway:
         try:
             save(self._checkpoints, checkpoint)
         except JournalError as error:  # the journal alone still restores everything, only slower
-            logs.write(
-                log, Note(name="checkpoint_failed", level="error", fields={"cause": str(error)})
-            )
+            self._note("checkpoint_failed", "error", cause=str(error))
 
     # --- start and end ---
 
-    def _restore(self) -> list[Effect]:
-        """Newest checkpoint, then the journal behind it.
-
-        Returns retrievals that have to be asked again.
-        """
-        found, troubles = newest(self._checkpoints, fingerprint=self._assembly.fingerprint)
-        for trouble in troubles:
-            logs.write(
-                log, Note(name="checkpoint_skipped", level="warning", fields={"cause": trouble})
-            )
-        after: Position | None = None
-        if found is not None:
-            self._assembly.restore(found.state)
-            after = found.position
-        open_questions: dict[str, Effect] = {}
-        durable: list[Publish] = []
-        replayed = 0
-        directory = self._config.path(self._config.journal.dir) / "journal"
-        if not segments(directory):
-            return []
-        for entry in read_journal(directory, after=after):
-            replayed += 1
-            if isinstance(entry.stimulus, RetrievalDone):
-                open_questions.pop(entry.stimulus.alert_id, None)
-            for effect in self._assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
-                if isinstance(effect, Publish) and effect.key is not None:
-                    durable.append(effect)
-                elif isinstance(effect, Retrieve):
-                    open_questions[effect.alert_id] = effect
-            if len(durable) >= GROUP_MAX:
-                self._keep(durable)
-                durable.clear()
-        self._keep(durable)
-        fields: dict[str, str | int | float] = {
-            "stimuli": replayed,
-            "from_checkpoint": int(found is not None),
-        }
-        logs.write(log, Note(name="restored", level="info", fields=fields))
-        return list(open_questions.values())
-
-    def _started(self) -> Started:
-        return Started(
-            version=self._assembly.version,
-            bundle_sha256=self._assembly.bundle.sha256,
-            snapshot_sha256=self._assembly.snapshot_sha256,
-            settings_sha256=self._assembly.settings_sha256,
+    def _restore(self) -> tuple[Effect, ...]:
+        """Go on where the journal ends; returns retrievals that have to be asked again."""
+        restored = restore(
+            self._assembly,
+            journal=self._config.path(self._config.journal.dir) / "journal",
+            checkpoints=self._checkpoints,
+            keep=self._keep,
         )
+        self._retained |= restored.retained
+        for note in restored.notes:
+            logs.write(log, note)
+        from_checkpoint = int(restored.from_checkpoint)
+        self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
+        return restored.asked_again
 
     def _say_fault(self, error: Exception) -> None:
         """Publish our own failure past the engine: it may be the engine that failed."""
-        fault = ShellFault(name="gateway_failed", detail=f"{type(error).__name__}: {error}"[:300])
+        fault = ShellFault(name=FAULT, detail=f"{type(error).__name__}: {error}"[:300])
+        if not self._link.connected:
+            self._link.start()  # it was the start that failed
+            self._wait(lambda: self._link.connected, FAULT_CONNECT_S_MAX)
+        self._publish(self._system(fault))
+
+    def _system(self, fault: ShellFault) -> Publish:
         payload = outgoing.SystemPayload(
-            active=1, name=fault.name, message=fault.detail, ts_ms=time.time_ns() // 1_000_000
+            active=int(fault.active),
+            name=fault.name,
+            message=fault.detail,
+            ts_ms=time.time_ns() // 1_000_000,
         )
         topic = self._topics.alert("_gateway", "system")
-        self._link.publish(topic, outgoing.encode(payload), qos=1, retain=True)
+        return Publish(topic=topic, payload=outgoing.encode(payload), qos=1, retain=True)
 
-    def _close(self, *, clean: bool) -> None:
-        if clean:
-            self._take_messages()
-            self._take([TickDue()])
+    def _finish(self) -> None:
+        """A clean stop: take what is here, deliver it, and keep the state."""
+        self._take_messages()
+        self._take([TickDue()])
+        self._deliver()
+        self._checkpoint()
+
+        def delivered() -> bool:
             self._deliver()
-            self._checkpoint()
+            return not (self._in_flight and self._link.connected)
+
+        self._wait(delivered, DELIVER_S_MAX)
+
+    def _close(self) -> None:
+        """Say goodbye and close everything, whatever of it has failed already."""
         self._link.publish(self._topics.status, self._status(online=False), qos=1, retain=True)
-        deadline_s = time.monotonic() + 2.0
-        while self._in_flight and self._link.connected and time.monotonic() < deadline_s:
+        with ExitStack() as stack:
+            stack.callback(self._outbox.close)
+            stack.callback(self._journal.close)
+            stack.callback(self._retriever.stop)
+            stack.callback(self._link.stop)
+
+    def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
+        deadline_s = time.monotonic() + seconds_max
+        while not done() and time.monotonic() < deadline_s:
             self._wake.wait(0.05)
-            self._deliver()
-        self._link.stop()
-        self._retriever.stop()
-        self._journal.close()
-        self._outbox.close()
+            self._wake.clear()
 
     # --- what we say about ourselves ---
+
+    @staticmethod
+    def _note(name: str, level: str, **fields: str | int) -> None:
+        logs.write(log, Note(name=name, level=level, fields=dict(fields)))
 
     def _answered(self, done: RetrievalDone) -> None:
         self._answers.append(done)

@@ -201,7 +201,8 @@ def _include(data: dict[str, Any], path: Path) -> None:
     if not isinstance(include, dict):
         return
     assets: dict[str, dict[str, Any]] = {}
-    for asset in data.get("asset", []):
+    listed = data.get("asset", [])
+    for asset in listed if isinstance(listed, list) else [listed]:
         if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
             raise ConfigError(f"{path}: every [[asset]] needs an id")
         if asset["id"] in assets:
@@ -275,8 +276,10 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
         ("[engine] settle_s", config.engine.settle_s, 0, config.engine.settle_s_max),
     ]
-    for name in config.engine.__struct_fields__:
-        bounds.append((f"[engine] {name}", getattr(config.engine, name), 0, 10**9))
+    bounds += [
+        (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
+        for name in config.engine.__struct_fields__
+    ]
     for asset in config.asset:
         bounds.append((f"asset {asset.id}: severity", asset.severity, 1, 1000))
         bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
@@ -320,22 +323,25 @@ def _check(config: GatewayConfig, path: Path) -> None:
         if not is_asset_id(asset.id) or asset.id in seen:
             raise ConfigError(f"{path}: asset id {asset.id!r} is not usable or comes twice")
         seen.add(asset.id)
-        targets = list(asset.tags.values())
-        for target in targets:
-            if targets.count(target) > 1:
-                raise ConfigError(
-                    f"{path}: asset {asset.id}: two tags are mapped to channel {target!r}"
-                )
-        for tag in asset.context:
-            if tag.role not in ("run", "witness", "info"):
-                raise ConfigError(
-                    f"{path}: asset {asset.id}, context tag {tag.tag}: role is {tag.role!r}, "
-                    "expected run, witness or info"
-                )
-            if tag.role == "witness" and tag.kind is None:
-                raise ConfigError(
-                    f"{path}: asset {asset.id}, context tag {tag.tag}: a witness needs the kind of work it opens"
-                )
+        _check_tags(asset, path)
+
+
+def _check_tags(asset: AssetSettings, path: Path) -> None:
+    where = f"{path}: asset {asset.id}"
+    targets = list(asset.tags.values())
+    for target in targets:
+        if targets.count(target) > 1:
+            raise ConfigError(f"{where}: two tags are mapped to channel {target!r}")
+    for tag in asset.context:
+        if tag.role not in ("run", "witness", "info"):
+            raise ConfigError(
+                f"{where}, context tag {tag.tag}: role is {tag.role!r}, "
+                "expected run, witness or info"
+            )
+        if tag.role == "witness" and tag.kind is None:
+            raise ConfigError(
+                f"{where}, context tag {tag.tag}: a witness needs the kind of work it opens"
+            )
 
 
 def _explain(message: str, overrides: Mapping[str, str]) -> str:

@@ -177,6 +177,16 @@ class Engine:
             name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
         )
 
+    def open_questions(self) -> tuple[Effect, ...]:
+        """Retrievals of which the answer never came, to be asked again after a restart."""
+        for asset in self._assets.values():
+            for record in asset.state.alerts.values():
+                if record.alert_id and not record.explained:
+                    self._desk.ask(record)
+        questions = tuple(self._desk.effects)
+        self._desk.effects.clear()
+        return questions
+
     @property
     def now_ns(self) -> int:
         """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""

@@ -13,7 +13,6 @@ and offset, never skipped. A recording is the same thing, kept on purpose.
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 import time
@@ -57,11 +56,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
     """The segments of a journal by number."""
-    found = []
-    for path in directory.glob(f"*{SUFFIX}"):
-        if path.stem.isdigit():
-            found.append((int(path.stem), path))
-    return sorted(found)
+    paths = directory.glob(f"*{SUFFIX}")
+    return sorted((int(path.stem), path) for path in paths if path.stem.isdigit())
 
 
 def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry]:
@@ -276,8 +272,7 @@ class JournalWriter:
         path = self._directory / f"{number:08d}{SUFFIX}"
         file = path.open("xb", buffering=0)
         try:
-            if file.write(MAGIC) != len(MAGIC):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            file.write(MAGIC)  # eight bytes of a new file: all or an error
         except OSError:
             file.close()
             path.unlink()

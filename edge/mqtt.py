@@ -232,9 +232,8 @@ class Link:
     # Callbacks run on paho's thread: an exception would kill it and leave is_connected() true for
     # ever.
 
-    def _connected(
-        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _p: Any
-    ) -> None:
+    def _connected(self, client: paho.Client, *details: Any) -> None:  # noqa: ANN401
+        _data, _flags, reason, _properties = details
         if reason.is_failure:
             self.counts.refused += 1
             return

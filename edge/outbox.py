@@ -115,7 +115,8 @@ class Outbox:
                 "UPDATE outbox SET delivered = 1 WHERE row = ?", [(row,) for row in rows]
             )
             self._db.execute(
-                "DELETE FROM outbox WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
+                "DELETE FROM outbox"
+                " WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
                 (KEPT_ROWS_MAX,),
             )
 
@@ -161,6 +162,7 @@ class Outbox:
     def _insert(self, message: Publish) -> None:
         assert message.key is not None
         self._db.execute(
-            "INSERT INTO outbox (topic, id, revision, payload, qos, retain) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (topic, id, revision, payload, qos, retain)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (message.topic, *message.key, message.payload, message.qos, int(message.retain)),
         )

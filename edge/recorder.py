@@ -6,6 +6,7 @@ stay.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from edge.mqtt import Collector, Endpoint
 from edge.records import MessageReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -35,7 +36,7 @@ KEPT_BYTES_MAX: Final = 1 << 50  # a recording is kept on purpose: nothing of it
 KEPT_DAYS_MAX: Final = 36_500
 
 
-def record(
+def record(  # noqa: PLR0913 - one argument for each option of the command
     out: Path,
     *,
     host: str,
@@ -48,49 +49,77 @@ def record(
     username: str = "",
     password_file: Path | None = None,
 ) -> int:
-    """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM; returns how many.
+    """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM; returns exit code 0.
 
     `seconds` and `messages_max` of 0 are no limits. Raises BrokerError, JournalError, ConfigError.
     """
     secret = None if password_file is None else read_secret(password_file)
     endpoint = Endpoint(host=host, port=port, username=username, password=secret)
-    writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
-    count = oversize = 0
     collector = Collector(endpoint, filters)
-    try:
-        with _stop_on_signals(collector.arrived) as stop, collector, _display(console) as progress:
-            shown = progress.add_task("recording", total=None)
-            end_s = time.monotonic() + seconds if seconds > 0 else None
-            last = False
-            while not last:
-                last = stop.is_set() or (end_s is not None and time.monotonic() >= end_s)
-                entries: list[tuple[int, MessageReceived]] = []
-                waiting = len(collector.queue)  # at the end, what waits now is the last
-                for _ in range(waiting if last else min(waiting, GROUP_MAX)):
-                    came = collector.queue.popleft()
-                    if not is_recorded(came.topic, prefix):
-                        continue
-                    if len(came.payload) + RECORD_HEAD_BYTES > RECORD_BYTES_MAX:
-                        oversize += 1
-                        continue
-                    if messages_max and count + len(entries) >= messages_max:
-                        break
-                    entries.append((came.received_ns, _stimulus(came)))
-                writer.append(entries)
-                count += len(entries)
-                last = last or bool(messages_max and count >= messages_max)
-                progress.update(shown, description=f"{count} messages recorded")
-                if not last and not collector.queue:
-                    left_s = WAIT_S if end_s is None else min(WAIT_S, end_s - time.monotonic())
-                    collector.arrived.wait(max(left_s, 0.0))
-                    collector.arrived.clear()
-    finally:
-        writer.close()
-    console.print(f"{out}: {count} messages recorded", highlight=False, markup=False)
-    if oversize or collector.dropped:
-        lost = f"{oversize} too large for a journal, {collector.dropped} came too fast"
+    with _stop_on_signals(collector.arrived) as stop, collector, _display(console) as progress:
+        recording = _Recording(out, prefix=prefix, messages_max=messages_max)
+        try:
+            _collect(recording, collector, stop=stop, seconds=seconds, progress=progress)
+        finally:
+            recording.writer.close()
+    console.print(f"{out}: {recording.count} messages recorded", highlight=False, markup=False)
+    if recording.oversize or collector.dropped:
+        lost = f"{recording.oversize} too large for a journal, {collector.dropped} came too fast"
         console.print(f"{out}: not recorded: {lost}", highlight=False, markup=False)
-    return count
+    return 0
+
+
+class _Recording:
+    """The journal that is written, and what has been counted."""
+
+    def __init__(self, out: Path, *, prefix: str, messages_max: int) -> None:
+        self.writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
+        self.count = 0
+        self.oversize = 0
+        self._prefix = prefix
+        self._messages_max = messages_max
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit of messages is reached."""
+        return bool(self._messages_max) and self.count >= self._messages_max
+
+    def keep(self, messages: Sequence[Incoming]) -> None:
+        """Write a group without our own outputs, up to the limit. Raises JournalError."""
+        entries = []
+        for came in messages:
+            if self.full or not is_recorded(came.topic, self._prefix):
+                continue
+            if len(came.payload) + RECORD_HEAD_BYTES > RECORD_BYTES_MAX:
+                self.oversize += 1
+                continue
+            entries.append((came.received_ns, _stimulus(came)))
+            self.count += 1
+        self.writer.append(entries)
+
+
+def _collect(
+    recording: _Recording,
+    collector: Collector,
+    *,
+    stop: threading.Event,
+    seconds: float,
+    progress: Progress,
+) -> None:
+    """Move messages from the collector into the journal until it is time to end."""
+    shown = progress.add_task("recording", total=None)
+    end_s = time.monotonic() + seconds if seconds > 0 else math.inf
+    last = False
+    while not last:
+        last = stop.is_set() or time.monotonic() >= end_s
+        waiting = len(collector.queue)  # at the end, what waits now is the last
+        group = waiting if last else min(waiting, GROUP_MAX)
+        recording.keep([collector.queue.popleft() for _ in range(group)])
+        last = last or recording.full
+        progress.update(shown, description=f"{recording.count} messages recorded")
+        if not last and not collector.queue:
+            collector.arrived.wait(max(0.0, min(WAIT_S, end_s - time.monotonic())))
+            collector.arrived.clear()
 
 
 def is_recorded(topic: str, prefix: str) -> bool:

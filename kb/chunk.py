@@ -31,13 +31,15 @@ assert TOKENS_TARGET <= TOKENS_MAX
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One passage of a text: `text[start:end]`, under `section`.
 
-    `said` is the passage as the search sees it: a table with its column names, else verbatim.
+    `said` is the passage as the model of sense sees it: a table with its column names, else
+    verbatim. `columns` are those names, of what comes out of a table.
     """
 
     section: str  # headings above it, outermost first, joined by " > "
     start: int
     end: int
     said: str
+    columns: tuple[str, ...] = ()
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -160,7 +162,7 @@ def _span(text: str, section: str, packed: Sequence[_Block]) -> Span:
         said = "; ".join(f"{k}: {c}" for k, c in zip(names, cells, strict=True) if c)
     elif names and " | ".join(names) not in said:
         said = f"{' | '.join(names)}\n{said}"
-    return Span(section=section, start=start, end=end, said=said)
+    return Span(section=section, start=start, end=end, said=said, columns=names)
 
 
 def _blocks(text: str, lines: list[_Line]) -> Iterator[_Block]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 QUOTE_CHARS_MAX: Final = 240  # what an operator reads beside an alert
+_RULE: Final = re.compile(r"\|\s*:?-")  # of a table: says nothing
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -48,7 +49,8 @@ def best_start(text: str, start: int, end: int, stems: Sequence[str]) -> int:
     """
     if end - start <= QUOTE_CHARS_MAX or not stems:
         return start
-    starts = [start, *(m.end() for m in _SENTENCE.finditer(text, start, end) if m.end() < end)]
+    starts = [m.end() for m in _SENTENCE.finditer(text, start, end) if m.end() < end]
+    starts = [start, *(at for at in starts if not _RULE.match(text, at))]
 
     def said(at: int) -> int:
         window = text[at : _cut(text, at, end)].lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ TERMS_MAX: Final = 12  # more terms cost time and blur the ranking
 TERM_CHARS_MAX: Final = 64
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
+_CLAUSE: Final = re.compile(r"[;:,|>!?()\n]|\.\s")
 _STOP_WORDS: Final = """
     a an and are as at be been but by can could did do does for from had has have how i if
     in into is it its may me my no not of on one or our shall should so such than that the
@@ -21,9 +23,17 @@ _STOP_WORDS: Final = """
 """
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 
+HEADING_WEIGHT: Final = 1.0  # less finds fewer sections by their title, and no fault better
+STEM_CHARS: Final = 5  # "calibration", "calibrated": alike enough here
+
 CREATE: Final = (
-    "CREATE VIRTUAL TABLE passage USING fts5(words, content='', tokenize='porter unicode61')"
+    "CREATE VIRTUAL TABLE passage"
+    " USING fts5(heading, body, content='', tokenize='porter unicode61')"
 )
+_RANKED: Final = (
+    "SELECT rowid FROM passage WHERE passage MATCH ? ORDER BY bm25(passage, ?, 1.0), rowid"
+)
+INSERT: Final = "INSERT INTO passage (rowid, heading, body) VALUES (?,?,?)"
 
 
 def words_of(texts: Iterable[str]) -> list[str]:
@@ -48,9 +58,7 @@ def search(
     if not words:
         return []
     match = " OR ".join(f'"{word}"' for word in words)
-    rows = connection.execute(
-        "SELECT rowid FROM passage WHERE passage MATCH ? ORDER BY bm25(passage), rowid", (match,)
-    )
+    rows = connection.execute(_RANKED, (match, HEADING_WEIGHT))
     found: list[int] = []
     for (chunk_id,) in rows:
         if chunk_id in among:
@@ -58,3 +66,49 @@ def search(
             if len(found) == count:
                 break
     return found
+
+
+def stem(word: str) -> str:
+    """A rough stem of a lower-case word, for comparing texts that are not indexed."""
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    return word[:STEM_CHARS]
+
+
+def stems_of(text: str) -> frozenset[str]:
+    """Stems of a text without its stop words."""
+    return frozenset(stem(w) for w in _WORD.findall(text.lower()) if w not in STOP_WORDS)
+
+
+def pairs_of(text: str) -> frozenset[tuple[str, str]]:
+    """Neighbouring words of a query, within one clause of it: "flow too low" is (flow, low)."""
+    pairs: set[tuple[str, str]] = set()
+    for clause in _CLAUSE.split(text.lower()):
+        words = [stem(w) for w in _WORD.findall(clause) if w not in STOP_WORDS]
+        pairs.update(itertools.pairwise(words))
+    return frozenset(pairs)
+
+
+def agreement(pairs: frozenset[tuple[str, str]], text: str) -> float:
+    """Share of the query's pairs whose words stand in one clause of a passage, 0 to 1.
+
+    Single words cannot tell "flow too high, pressure too low" from "flow and pressure too low".
+    """
+    if not pairs:
+        return 0.0
+    clauses = [stems_of(clause) for clause in _CLAUSE.split(text)]
+    met = sum(any(a in clause and b in clause for clause in clauses) for a, b in pairs)
+    return met / len(pairs)
+
+
+# Words of any text and any question: sharing them says nothing about what a passage is about.
+GENERIC: Final = stems_of(
+    """
+    about after again all also always any back bad before best big both can change day days each
+    end every few find first get give go good great help hour kind know last less like list little
+    long look make many more most much name need never new next number off old once open other out
+    over own part people place please question right same say see set show small some start stop
+    take tell than thing time today tomorrow turn two under up use used using very want way week
+    well work year years yes yesterday
+    """
+)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,9 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     start: int
     end: int
-    embedded: str  # what the search sees: breadcrumb and words; "" keeps it out of the search
+    embedded: str  # what the model of sense sees; "" keeps it out of the search
+    heading: str = ""  # words above it: title, section, names of columns
+    body: str = ""  # its own words
     assets: tuple[str, ...] | None
     known_from_ns: int
 
@@ -85,10 +87,12 @@ def extract(document: Document, site: Site, *, known_ns: Callable[[int], int]) -
     passages = tuple(
         Passage(
             chunk_id=ids.next(span.section, span.start, span.end),
-            section=span.section,
+            section=_place(document, span),
             start=span.start,
             end=span.end,
             embedded=_with_breadcrumb(document, span),
+            heading=" > ".join((_breadcrumb(document, span), *span.columns)),
+            body=document.text[span.start : span.end],
             assets=document.assets,
             known_from_ns=document.known_from_ns,
         )
@@ -103,10 +107,21 @@ def _spans(document: Document) -> list[Span]:
     return (chunk.restructured if document.form is Form.RST else chunk.plain)(document.text)
 
 
-def _with_breadcrumb(document: Document, span: Span) -> str:
+def _place(document: Document, span: Span) -> str:
+    """Where a passage stands below the title: headings, and of a row what its cells mean."""
+    headings = [h for h in span.section.split(" > ") if h]
+    if headings[:1] == [document.title]:
+        headings = headings[1:]
+    return " > ".join([*headings, *([" | ".join(span.columns)] if span.columns else [])])
+
+
+def _breadcrumb(document: Document, span: Span) -> str:
     headings = [document.title, *span.section.split(" > ")]
-    crumbs = dict.fromkeys(h for h in headings if h)  # the title is often the first heading
-    return f"{' > '.join(crumbs)}\n{span.said}"
+    return " > ".join(dict.fromkeys(h for h in headings if h))  # the title is often the first
+
+
+def _with_breadcrumb(document: Document, span: Span) -> str:
+    return f"{_breadcrumb(document, span)}\n{span.said}"
 
 
 class _Ids:
@@ -185,7 +200,7 @@ def _of_row(
                 row, citation, assets=site.assets, instruments=site.instruments
             )
             assets, recorded = tuple(assets_in(row.said, site.assets)), row.t_ns
-            embedded = row.said
+            embedded = body = row.said
         case Form.ORDER | Form.SCHEDULE:
             known = _recorded(row, known_ns, chunk_id)
             read = (
@@ -196,11 +211,12 @@ def _of_row(
             proposal = read(row, citation, known_ns=known)
             found = [proposal] if proposal else []
             assets, recorded = (row.cells["asset"],), known
-            embedded = f"{document.kind}: {_described(row.cells)}"
+            body = _described(row.cells)
+            embedded = f"{document.kind}: {body}"
         case Form.SCOPE:
             scopes = [scope_row(row, citation)]
             assets, recorded = (scopes[0].asset,), scopes[0].recorded_at_ns
-            embedded = ""  # which channels work may disturb is no advice on a fault
+            embedded = body = ""  # which channels work may disturb is no advice on a fault
         case Form.MARKDOWN | Form.RST | Form.TEXT:
             raise AssertionError("a text has no rows")
         case _:
@@ -211,6 +227,8 @@ def _of_row(
         start=row.start,
         end=row.end,
         embedded=embedded,
+        heading=document.kind,
+        body=body,
         assets=assets,
         known_from_ns=recorded,
     )

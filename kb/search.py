@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from kb import lexical, rank, store
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = 50  # of each ranking
 LIMIT_MAX: Final = 100
-STEM_CHARS: Final = 5  # "calibration", "calibrated": alike enough to choose a sentence by
 
 
 class Catalogue:
@@ -67,6 +67,31 @@ class Catalogue:
         return self._ids[keep]
 
 
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query asks for, in stems."""
+
+    terms: frozenset[str]
+    words: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, query: Query) -> _Wanted:
+        """Stems of a query; generic words ask for nothing."""
+        return cls(
+            terms=lexical.stems_of(" ".join(query.terms)),
+            words=lexical.stems_of(query.text) - lexical.GENERIC,
+            pairs=lexical.pairs_of(query.text),
+        )
+
+    def specific(self, text: str) -> bool:
+        """Whether a passage has one of the terms, or enough of the words."""
+        stems = lexical.stems_of(text)
+        shared = len(self.words & stems)
+        least = min(rank.WORDS_MIN, rank.WORDS_SHARE_MIN * len(self.words))
+        enough = shared > 0 and shared >= least
+        return enough or not self.terms.isdisjoint(stems)
+
+
 def run(
     query: Query,
     vector: NDArray[np.float32] | None,
@@ -78,19 +103,30 @@ def run(
 ) -> tuple[Hit, ...]:
     """Passages for a query, best first, at most two of a document.
 
-    vector: (d,) float32 of the query's text, None for a query of terms only. A passage that shares
-    no word with the query and is less similar than the floor is not relevant; () says that nothing
-    is.
+    vector: (d,) float32 of the query's text, None for a query of terms only. `rank.relevant` says
+    which are relevant; () says that none is.
     """
     among = catalogue.visible(query, now_ns=now_ns)
     words = lexical.words_of((*query.terms, query.text))
     allowed = frozenset(among.tolist())
     by_words = lexical.search(connection, words, among=allowed, count=CANDIDATES)
-    near = index.search(vector, CANDIDATES, among=among) if vector is not None else []
-    similarity = dict(near)
-    worded = frozenset(by_words)
-    by_sense = [i for i, s in near if s >= rank.SIMILARITY_MIN or i in worded]
-    ranked = rank.fuse((by_words, by_sense))
+    similarity: dict[int, float] = {}
+    if vector is not None:
+        similarity = dict(index.search(vector, CANDIDATES, among=among))
+        similarity |= {i: float(index.vector(i) @ vector) for i in by_words if i not in similarity}
+    wanted = _Wanted.of(query)
+    found = {i: store.read_words(connection, i) for i in {*similarity, *by_words}}
+    kept_ids = {
+        i
+        for i, (heading, body) in found.items()
+        if rank.relevant(
+            similarity.get(i, math.nan), specific=wanted.specific(f"{heading}\n{body}")
+        )
+    }
+    near = sorted(similarity, key=lambda i: (-similarity[i], i))[:CANDIDATES]
+    fused = rank.fuse([[i for i in ids if i in kept_ids] for ids in (by_words, near)])
+    agreement = {i: lexical.agreement(wanted.pairs, "\n".join(found[i])) for i, _ in fused}
+    ranked = rank.lifted(fused, agreement)
     document_of = {i: catalogue.documents[catalogue.rows[i].document].doc_id for i, _ in ranked}
     kept = rank.at_most_per_document(ranked, document_of, limit=min(query.limit, LIMIT_MAX))
     texts: dict[int, str] = {}
@@ -99,9 +135,9 @@ def run(
         row = catalogue.rows[chunk_id]
         if row.document not in texts:
             texts[row.document] = store.read_text(connection, row.document)
-        found = similarity.get(chunk_id, math.nan)
+        alike = similarity.get(chunk_id, math.nan)
         document = catalogue.documents[row.document]
-        hits.append(_hit(row, document, texts[row.document], words, score, found))
+        hits.append(_hit(row, document, texts[row.document], words, score, alike))
     return tuple(hits)
 
 
@@ -113,7 +149,7 @@ def _hit(
     score: float,
     similarity: float,
 ) -> Hit:
-    stems = tuple(dict.fromkeys(word[:STEM_CHARS] for word in words))
+    stems = tuple(dict.fromkeys(lexical.stem(word) for word in words))
     return Hit(
         citation=cite(
             text,

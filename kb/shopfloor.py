@@ -70,7 +70,8 @@ _NEGATED: Final = re.compile(
     r"\b(?:not?|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|"
     r"haven'?t|won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able)|neither|nor|instead|"
     r"cancel\w*|cancl\w*|cncl\w*|canx|postpon\w*|called[- ]off|skip\w*|abort\w*|delayed|"
-    r"resched\w*|put (?:off|back)|interrupt\w*|halted|scrapped|broke(?:n)? off|gave up|moved to|on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|"
+    r"resched\w*|put (?:off|back)|interrupt\w*|halted|scrapped|broken? off|gave up|"
+    r"moved to|on hold|forgot\w*|missed|refused|rejected|failed|fail|n/a|"
     r"stopped early|incomplete|except|excl\w*)\b"
 )
 _WISH: Final = re.compile(

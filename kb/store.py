@@ -28,7 +28,7 @@ _SCHEMA: Final = (
         chunk_id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES document,
         section TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, assets TEXT,
         known_from_ns INTEGER NOT NULL, known_to_ns INTEGER NOT NULL,
-        embedded_sha256 TEXT NOT NULL)""",
+        embedded_sha256 TEXT NOT NULL, heading TEXT NOT NULL, body TEXT NOT NULL)""",
     "CREATE TABLE proposal (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     "CREATE TABLE scope (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     lexical.CREATE,
@@ -136,6 +136,15 @@ def read_text(connection: sqlite3.Connection, document: int) -> str:
     return str(found[0])
 
 
+def read_words(connection: sqlite3.Connection, chunk_id: int) -> tuple[str, str]:
+    """What the search compares of a passage: words above it, and its own."""
+    found = connection.execute(
+        "SELECT heading, body FROM chunk WHERE chunk_id = ?", (chunk_id,)
+    ).fetchone()
+    assert found is not None
+    return str(found[0]), str(found[1])
+
+
 def read_proposals(connection: sqlite3.Connection) -> tuple[Proposal, ...]:
     """Every proposal, oldest record first; of one moment, the cancelled comes last."""
     rows = connection.execute("SELECT body FROM proposal ORDER BY number")
@@ -166,18 +175,18 @@ def _write_one(
         ),
     )  # fmt: skip
     connection.executemany(
-        "INSERT INTO chunk VALUES (?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO chunk VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         [
             (
                 p.chunk_id, number, p.section, p.start, p.end, _joined(p.assets), p.known_from_ns,
-                known_to_ns, hashes.get(p.chunk_id, ""),
+                known_to_ns, hashes.get(p.chunk_id, ""), p.heading, p.body,
             )
             for p in extract.passages
         ],
     )  # fmt: skip
     connection.executemany(
-        "INSERT INTO passage (rowid, words) VALUES (?,?)",
-        [(p.chunk_id, p.embedded) for p in extract.passages if p.embedded],
+        lexical.INSERT,
+        [(p.chunk_id, p.heading, p.body) for p in extract.passages if p.embedded],
     )
 
 

@@ -26,6 +26,7 @@ ROWS_MAX: Final = 14
 GREY, AMBER, GREEN = "grey58", "dark_orange", "green4"
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 SPARK_CELLS: Final = 56
+SENTENCES_MAX: Final = 3
 SECOND_NS: Final = 1_000_000_000
 
 Events = list[dict[str, Any]]
@@ -57,9 +58,8 @@ def table(scenario: Scenario, revisions: Events, plant_ms: int) -> RenderableTyp
 def _style(event: dict[str, Any]) -> tuple[str, str]:
     if event["decision"] == "SUPPRESSED":
         return GREY, "expected"
-    if event["active"]:
-        return AMBER, "ALERT" if event["decision"] == "ALERT" else "annotated"
-    return "default", "cleared"
+    word = "ALERT" if event["decision"] == "ALERT" else "annotated"
+    return (f"bold {AMBER}" if event["active"] else AMBER), word
 
 
 def show_twins(scenario: Scenario, revisions: Events, console: Console) -> None:
@@ -109,11 +109,12 @@ def _panel(
     if event["suppressed"]:
         held = f"Expected: {event['job_id']}; would ring again at {_clock(event['rings_again_ms'])}"
         lines.append(Text(held, style="bold"))
+    shown = ("considered",) if event["suppressed"] else ("considered", "check_first", "passage")
     lines += [
         Text(f"{_role(sentence['role'])}{sentence['text']}")
         for sentence in event["explanation"]
-        if sentence["role"] in ("considered", "check_first", "passage", "none")
-    ][:4]
+        if sentence["role"] in shown
+    ][:SENTENCES_MAX]
     return Panel(Group(*lines), title=title, border_style=style)
 
 

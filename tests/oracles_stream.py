@@ -1,4 +1,4 @@
-"""Slow twins of the streaming parts: one value at a time, from the definitions, knowing all in advance."""
+"""Slow twins of the streaming parts: one value at a time, knowing all in advance."""
 
 from __future__ import annotations
 

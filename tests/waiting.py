@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline: what tests of threads and brokers use in place of sleeps."""
+"""Waiting for a condition with a deadline, in place of sleeps."""
 
 from __future__ import annotations
 

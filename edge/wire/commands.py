@@ -8,6 +8,7 @@ import msgspec
 
 from edge.caps import COMMAND_BYTES_MAX, TEXT_CHARS_MAX
 from edge.errors import WireError
+from edge.wire.readings import T_NS_MAX
 from edge.wire.topics import is_asset_id
 from kb.records import WorkKind
 
@@ -101,16 +102,20 @@ def decode_command(
     if abs(now_ns - body.ts * MILLISECOND_NS) > STALE_NS:
         message = f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now"
         raise WireError(message, reason="command_stale", topic=topic)
-    _check_texts(body, topic)
+    _check_fields(body, topic)
     return Command(topic=topic, operator=operator, name=name, body=body)
 
 
-def _check_texts(body: Body, topic: str) -> None:
+def _check_fields(body: Body, topic: str) -> None:
     for field in body.__struct_fields__:
         value = getattr(body, field)
         if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
             message = f"{field} is longer than {TEXT_CHARS_MAX} characters"
             raise WireError(message, reason="command_invalid", topic=topic)
+    valid_to = getattr(body, "valid_to", None)
+    if valid_to is not None and not 0 <= valid_to <= T_NS_MAX // MILLISECOND_NS:
+        # kept in a job, a number of more than 64 bits would break every checkpoint
+        raise WireError("valid_to is out of range", reason="command_invalid", topic=topic)
     asset = getattr(body, "asset", "")
     if asset and not is_asset_id(asset):
         raise WireError("asset is not an id", reason="command_invalid", topic=topic)

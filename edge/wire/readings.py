@@ -134,11 +134,11 @@ class _Message:
     def _matrix(self, rows: list[Any], width: int) -> NDArray[np.float64]:
         if any(not isinstance(row, list) or len(row) != width for row in rows):
             raise self._error(f"a row of v does not hold {width} values", "wrong_shape")
-        if any(isinstance(value, str | list | dict) for row in rows for value in row):
-            raise self._error("a value of v is not a number", "wrong_type")
         try:
-            values = np.array(rows, np.float64)  # None becomes NaN, bool 0 or 1
-        except (TypeError, ValueError, OverflowError) as error:
+            # msgspec looks at each value in C; numpy alone would read "3.1" as a number
+            numbers = msgspec.convert(rows, list[list[float | bool | None]])
+            values = np.array(numbers, np.float64)  # None becomes NaN, bool 0 or 1
+        except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
             raise self._error("a value of v is not a number", "wrong_type") from error
         return values.reshape(len(rows), width)
 

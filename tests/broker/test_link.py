@@ -1,7 +1,8 @@
-"""The gateway's link and the replay's publisher against a real broker: what is acknowledged, when."""
+"""The gateway's link and the replay's publisher against a real broker."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def test_what_was_not_acknowledged_comes_again(mosquitto: Mosquitto) -> None:
 
 
 def subscribed(broker: Mosquitto, witness: Collector) -> bool:
-    """Whether messages to plant/# arrive at all; the link's own subscription is granted in order."""
+    """Whether messages to plant/# arrive at all; the link's own was granted before."""
     if not witness.queue:
         with Publisher(Endpoint(port=broker.port)) as publisher:
             publisher.publish("plant/a", b"probe")
@@ -96,7 +97,7 @@ def subscribed(broker: Mosquitto, witness: Collector) -> bool:
 
 
 def test_a_full_queue_is_counted_and_what_did_not_fit_comes_later(mosquitto: Mosquitto) -> None:
-    """Dropped is not acknowledged, so the broker repeats it, although the link never broke by itself."""
+    """Dropped is not acknowledged, so the broker repeats it, although no connection broke."""
     link = link_to(mosquitto, queue_messages_max=10)
     ready(link)
     payloads = [b"%d" % i for i in range(200)]
@@ -184,7 +185,7 @@ def test_an_oversize_payload_is_cut_and_counted(mosquitto: Mosquitto) -> None:
 
 
 def test_the_link_publishes_and_names_what_was_confirmed(mosquitto: Mosquitto) -> None:
-    """Ids of QoS 1 publications come back; without a connection there is no id and nothing waits."""
+    """Ids of QoS 1 publications come back; without a connection there is none to wait for."""
     link = link_to(mosquitto)
     ready(link)
     with Collector(Endpoint(port=mosquitto.port), ["out/#"]) as collector:
@@ -215,9 +216,9 @@ def test_the_last_will_speaks_only_for_the_dead(mosquitto: Mosquitto) -> None:
         link.stop()
         broken = link_to(mosquitto, name="other")
         ready(broken)
-        socket = broken._client.socket()
-        assert socket is not None
-        socket.shutdown(2)
+        link_socket = broken._client.socket()
+        assert isinstance(link_socket, socket.socket)
+        link_socket.shutdown(socket.SHUT_RDWR)
         wait_until(lambda: collector.queue, what="the will")
         assert [m.payload for m in collector.queue] == [b"gone"]
         broken.stop()

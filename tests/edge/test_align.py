@@ -84,14 +84,12 @@ def samples_of(batches: Sequence[Batch]) -> list[Sample]:
 
 def changes_of(batches: Sequence[Batch]) -> list[Change]:
     """Unpack the changes of batches."""
-    return [
-        Change(c.t_ns, c.tag, c.value, c.previous, c.live) for b in batches for c in b.changes
-    ]
+    return [Change(c.t_ns, c.tag, c.value, c.previous, c.live) for b in batches for c in b.changes]
 
 
 @st.composite
 def streams(draw: st.DrawFn, *, grid: bool) -> list[Value]:
-    """Values in time order, cyclic channels last in each time; whole numbers, so float32 is exact."""
+    """Values in time order, cyclic channels last in each time; whole numbers are exact."""
     step = S // 4 if grid else S
     cells = draw(
         st.lists(
@@ -149,7 +147,9 @@ def test_any_cut_gives_what_the_slow_twin_gives(draw: st.DataObject, *, grid: bo
 
 @given(
     values=st.lists(
-        st.tuples(st.integers(0, 12), st.integers(0, 2), st.sampled_from([1.0, 2.0, NAN, math.inf])),
+        st.tuples(
+            st.integers(0, 12), st.integers(0, 2), st.sampled_from([1.0, 2.0, NAN, math.inf])
+        ),
         max_size=40,
     ),
     draw=st.data(),
@@ -188,7 +188,7 @@ def test_rows_close_when_a_later_one_comes() -> None:
     assert [s.t_ns for s in samples_of(a.close(now_ns=2 * S + 500_000_000))] == [2 * S]
     push(a, Value(3 * S, 0, 1.0), Value(3 * S, 1, 2.0))
     (last,) = samples_of(a.close(now_ns=0, final=True))
-    assert last[:2] == (3 * S, (1.0, 2.0, pytest.approx(NAN, nan_ok=True)))
+    assert repr(last[:2]) == repr((3 * S, (1.0, 2.0, NAN)))
 
 
 #   grid:     |     1s    |     2s    |
@@ -276,7 +276,7 @@ def test_a_large_message_backwards_is_taken_at_once() -> None:
 
 @pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
 def test_each_kind_of_unusable_value_is_counted_exactly(*, grid: bool) -> None:
-    """Duplicate, late, future, non-finite, unknown tag and asset, wrong unit, text: each by value."""
+    """Duplicate, late, future, non-finite, unknown, wrong unit, text: each by value."""
     a = aligner(grid=grid)
     push(a, Value(S, 0, 1.0), Value(2 * S, 0, 1.0), Value(3 * S, 0, 1.0))
     push(a, Value(3 * S, 0, 9.0))
@@ -336,6 +336,7 @@ def test_one_bad_clock_leaves_the_other_assets_alone() -> None:
 
 
 # --- context ---
+
 
 #   cal  0--1--0--|--1--0--|      two pulses, each shorter than a period of the grid
 #   ----------------------------> t

@@ -1,4 +1,4 @@
-"""Checkpoints: what is read back is what was written, and a restored engine goes on as if nothing was."""
+"""Checkpoints: what is read back is what was written, and a restored engine goes on alike."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def stimuli() -> list[tuple[int, Stimulus]]:
 
 
 def test_a_restored_engine_goes_on_identically(bundle: Bundle, tmp_path: Path) -> None:
-    """At any place of a run with alerts and a job: the same effects, and the same state at the end."""
+    """At any place of a run with alerts and a job: the same effects, the same state at the end."""
     sent = stimuli()
     straight = engine(bundle)
     expected: list[tuple[Effect, ...]] = [

@@ -22,7 +22,10 @@ def clock() -> PlantClock:
 def agreed(times: list[int], slack: int) -> int:
     """Return the highest time that some other source is at most `slack` below; else the lowest."""
     pairs = [
-        a for i, a in enumerate(times) for j, b in enumerate(times) if i != j and 0 <= a - b <= slack
+        a
+        for i, a in enumerate(times)
+        for j, b in enumerate(times)
+        if i != j and 0 <= a - b <= slack
     ]
     if len(times) == 1:
         return times[0]
@@ -107,7 +110,15 @@ def test_a_clock_tag_is_a_source_like_any_other() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"{}", b'{"ts": "1"}', b'{"ts": 1.5}', b'{"ts": -1}', b'{"ts": 9223372036854775807}', b"\xff"],
+    [
+        b"",
+        b"{}",
+        b'{"ts": "1"}',
+        b'{"ts": 1.5}',
+        b'{"ts": -1}',
+        b'{"ts": 9223372036854775807}',
+        b"\xff",
+    ],
 )
 def test_a_clock_tag_that_is_none_is_refused(payload: bytes) -> None:
     """A time that no checkpoint could hold must not reach the state."""

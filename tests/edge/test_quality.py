@@ -36,9 +36,7 @@ def test_health_is_that_of_the_slow_twin_however_it_is_cut(
 ) -> None:
     """Counters go on over batches, gaps and stops."""
     twins = [ChannelHealth(int(n)) for n in LONGEST]
-    expected = [
-        [twins[i].step(row[i], running=row[2]) for i in range(2)] for row in rows
-    ]
+    expected = [[twins[i].step(row[i], running=row[2]) for i in range(2)] for row in rows]
     state = HealthState.empty(2)
     found = []
     rest = rows

@@ -22,7 +22,7 @@ def _connection() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     connection.execute(lexical.CREATE)
     rows = [(1, "gas flow calibration"), (2, "calibrated wire feed"), (3, "contact tip")]
-    connection.executemany("INSERT INTO passage (rowid, words) VALUES (?,?)", rows)
+    connection.executemany(lexical.INSERT, [(i, "", body) for i, body in rows])
     return connection
 
 

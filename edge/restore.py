@@ -1,0 +1,118 @@
+"""Restoring: the newest checkpoint and the journal behind it put an engine where it was.
+
+Only what was taken with the same artifacts is taken again. What others decided stands as it was
+published; deciding it again would say something else under the same id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from edge.checkpoint import newest
+from edge.journal import read_journal, segments
+from edge.records import Note, Publish, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from edge.assembly import Assembly
+    from edge.journal import Entry, Position
+    from edge.records import Effect
+
+GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+
+
+@dataclass(slots=True, kw_only=True)
+class Restored:
+    """What a restart has to say. `asked_again`: retrievals whose answer never came."""
+
+    stimuli: int = 0
+    from_checkpoint: bool = False
+    asked_again: tuple[Effect, ...] = ()
+    retained: dict[str, Publish] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+
+def started(assembly: Assembly) -> Started:
+    """The stimulus with which a process of these artifacts begins."""
+    return Started(
+        version=assembly.version,
+        bundle_sha256=assembly.bundle.sha256,
+        snapshot_sha256=assembly.snapshot_sha256,
+        settings_sha256=assembly.settings_sha256,
+    )
+
+
+def restore(
+    assembly: Assembly,
+    *,
+    journal: Path,
+    checkpoints: Path,
+    keep: Callable[[Sequence[Publish]], None],
+) -> Restored:
+    """Bring `assembly`'s engine to where the journal ends; `keep` gets what must be in the outbox.
+
+    Raises JournalError for a journal that cannot be read.
+    """
+    restored = Restored()
+    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint)
+    for trouble in troubles:
+        _note(restored, "checkpoint_skipped", trouble)
+    if not segments(journal):
+        return restored
+    after = found.position if found is not None else None
+    foreign = _foreign_until(journal, after, ours=started(assembly))
+    if foreign is not None:
+        found, after = None, foreign
+        _note(restored, "journal_skipped", "what was taken with another bundle or configuration")
+    if found is not None:
+        assembly.restore(found.state)
+        restored.from_checkpoint = True
+    _replay(assembly, read_journal(journal, after=after), restored, keep)
+    restored.asked_again = assembly.engine.open_questions()
+    return restored
+
+
+def _replay(
+    assembly: Assembly,
+    entries: Iterable[Entry],
+    restored: Restored,
+    keep: Callable[[Sequence[Publish]], None],
+) -> None:
+    """Take stimuli again, at the times at which they were taken."""
+    durable: list[Publish] = []
+    for entry in entries:
+        restored.stimuli += 1
+        for effect in assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
+            if not isinstance(effect, Publish):
+                continue
+            if effect.key is not None:
+                durable.append(effect)
+            elif effect.retain:
+                restored.retained[effect.topic] = effect
+        if len(durable) >= GROUP_MAX:
+            keep(durable)
+            durable.clear()
+    if durable:
+        keep(durable)
+
+
+def _foreign_until(journal: Path, after: Position | None, *, ours: Started) -> Position | None:
+    """Behind the last stimulus that was taken with other artifacts; None: there is none."""
+    foreign, until = False, None
+    for entry in read_journal(journal, after=after):
+        if isinstance(entry.stimulus, Started):
+            # another snapshot changes what is known, not what the state means
+            theirs = structs.replace(entry.stimulus, snapshot_sha256=ours.snapshot_sha256)
+            foreign = theirs != ours
+        if foreign:
+            until = entry.position
+    return until
+
+
+def _note(restored: Restored, name: str, cause: str) -> None:
+    restored.notes.append(Note(name=name, level="warning", fields={"cause": cause}))

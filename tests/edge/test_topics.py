@@ -1,0 +1,95 @@
+"""Topics: what is ours, what names an asset, what a filter matches."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import WireError
+from edge.settings import Source
+from edge.wire.topics import COMMANDS, Topics, is_asset_id, match_source, subscription
+
+TOPICS = Topics("andon", "s")
+LEVEL = st.sampled_from(["a", "b", "plant", "r1", ""])
+
+
+def matches(pattern: list[str], topic: list[str]) -> bool:
+    """MQTT's rule, by recursion."""
+    if not pattern:
+        return not topic
+    if pattern[0] == "#":
+        return True
+    if not topic:
+        return False
+    return pattern[0] in ("+", topic[0]) and matches(pattern[1:], topic[1:])
+
+
+@given(
+    pattern=st.lists(LEVEL | st.just("+"), min_size=1, max_size=4),
+    asset=st.integers(0, 5),
+    rest=st.booleans(),
+    topic=st.lists(LEVEL, min_size=1, max_size=5),
+)
+def test_a_source_matches_what_its_subscription_brings(
+    pattern: list[str],
+    asset: int,
+    *,
+    rest: bool,
+    topic: list[str],
+) -> None:
+    """The same topics as the broker, and the asset is the level that it names."""
+    if asset < len(pattern):
+        pattern[asset] = "{asset}"
+    if rest:
+        pattern.append("#")
+    source = Source(topic="/".join(pattern))
+    found = match_source("/".join(topic), [source])
+    assert (found is not None) == matches(subscription(source).split("/"), topic)
+    if found is not None:
+        assert found[1] == (topic[asset] if "{asset}" in pattern else "")
+
+
+def test_the_first_source_wins_and_a_fixed_asset_counts() -> None:
+    """Order in the file is order of precedence."""
+    sources = [Source(topic="a/+", asset="r9"), Source(topic="a/{asset}"), Source(topic="#")]
+    assert match_source("a/r1", sources) == (sources[0], "r9")
+    assert match_source("b", sources) == (sources[2], "")
+    assert match_source("b", sources[:2]) is None
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_recognised(command: str) -> None:
+    """Operator and command, below our own root only."""
+    assert TOPICS.parse_command(f"andon/s/cmd/anna/{command}") == ("anna", command)
+    assert TOPICS.parse_command(f"andon/t/cmd/anna/{command}") is None
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "anna", "anna/", "anna/stop", "/ack", "anna/ack/x", " anna/ack", "a" * 65 + "/ack"]
+)
+def test_what_is_below_cmd_and_no_command_is_refused(rest: str) -> None:
+    """It is not taken for plant data either."""
+    with pytest.raises(WireError, match="OPERATOR/COMMAND") as caught:
+        TOPICS.parse_command(f"andon/s/cmd/{rest}")
+    assert caught.value.reason == "unknown_command"
+
+
+@given(st.text(max_size=70))
+def test_ids_fit_into_a_topic_level(text: str) -> None:
+    """What counts as an id never changes the shape of a topic."""
+    if is_asset_id(text):
+        topic = TOPICS.alert(text, "process")
+        assert topic.split("/") == ["andon", "s", "alert", text, "process"]
+        assert "\0" not in topic
+        assert not set(text) & {"+", "#", "\n"}
+
+
+def test_everything_published_is_below_our_root_and_listed_once() -> None:
+    """`andon check` shows this list; nothing in it is a command topic."""
+    listed = TOPICS.published(["r1", "r2"])
+    assert len(set(listed)) == len(listed)
+    assert all(topic.startswith("andon/s/") for topic in listed)
+    assert not any(topic.startswith("andon/s/cmd/") for topic in listed)
+    for topic in (TOPICS.status, TOPICS.health, TOPICS.job("r1"), TOPICS.alert("r2", "comms")):
+        assert topic in listed
