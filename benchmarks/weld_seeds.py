@@ -6,6 +6,7 @@ python -m benchmarks.weld_seeds --seeds 0:20
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections import Counter
@@ -61,7 +62,7 @@ def main() -> int:
 
 def by_size(faults: list[FaultOutcome]) -> None:
     """Print found, missed and undetected by size, with the median delay."""
-    for low, high in zip(SIZES[:-1], SIZES[1:], strict=True):
+    for low, high in itertools.pairwise(SIZES):
         here = [f for f in faults if low <= f.size_sigma < high]
         outcomes = Counter(f.outcome for f in here)
         delays = sorted(f.delay_s for f in here if f.outcome == "found")

@@ -13,7 +13,6 @@ changes nothing about the samples.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -21,18 +20,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
 
-from edge.caps import FILLED_ROWS_MAX, PENDING_CHANGES_MAX, PENDING_ROWS_MAX
-from edge.records import Batch, ContextChange
+from edge.caps import PENDING_CHANGES_MAX, PENDING_ROWS_MAX
+from edge.closing import NEVER, Aside, Rows, close_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.records import Readings
+    from edge.records import Batch, Readings
     from edge.settings import AssetSettings, ContextTag, EngineSettings
     from models.bundle import AssetModel
 
 MILLISECOND_NS: Final = 1_000_000
-NEVER: Final = -(2**63)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +75,6 @@ class AssetLayout:
     def width(self) -> int:
         """Columns in all."""
         return self.channels + len(self.context)
-
-
-class Aside(msgspec.Struct, frozen=True, kw_only=True):
-    """A context value without a place in a row: a newer one took it, or its row had closed."""
-
-    t_ns: int
-    column: int
-    value: float
-    retained: bool
 
 
 class AssetAlign(msgspec.Struct, kw_only=True):
@@ -377,140 +366,18 @@ class Aligner:
         return max(overdue, complete, waiting - PENDING_ROWS_MAX)
 
     def _close(self, layout: AssetLayout, state: AssetAlign, count: int) -> Batch:
-        t_ns, values = state.t_ns[:count], state.values[:count]
-        stamps, retained = state.value_t_ns[:count], state.retained[:count]
+        rows = Rows(
+            t_ns=state.t_ns[:count],
+            values=state.values[:count],
+            stamps=state.value_t_ns[:count],
+            retained=state.retained[:count],
+        )
         state.t_ns, state.values = state.t_ns[count:], state.values[count:]
         state.value_t_ns, state.retained = state.value_t_ns[count:], state.retained[count:]
-        if layout.grid:
-            t_ns, values, stamps, retained = self._fill(
-                layout, state, t_ns, values, stamps, retained
-            )
-        changes = self._changes(layout, state, t_ns, values, stamps, retained)
-        batch = self._hold(layout, state, t_ns, values, stamps)
-        state.closed_ns = int(t_ns[-1])
-        return Batch(
-            asset=layout.asset,
-            t_ns=t_ns,
-            values=batch[:, : layout.channels].astype(np.float32),
-            running=self._running(layout, batch),
-            changes=changes,
-        )
-
-    def _fill(
-        self,
-        layout: AssetLayout,
-        state: AssetAlign,
-        t_ns: NDArray[np.int64],
-        values: NDArray[np.float64],
-        stamps: NDArray[np.int64],
-        retained: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Grid samples in which nothing came are samples too.
-
-        Of a gap beyond the cap only the end is made.
-        """
-        before = state.closed_ns if state.closed_ns > NEVER else int(t_ns[0]) - layout.period_ns
-        steps = (
-            np.diff(t_ns, prepend=before) // layout.period_ns - 1
-        )  # (m,) samples missing before each
-        # by gap, not by batch: how the rows were cut must not matter
-        made = np.minimum(steps, PENDING_ROWS_MAX - 1)
-        made[np.cumsum(made[::-1])[::-1] > FILLED_ROWS_MAX] = (
-            0  # sparse nonsense; the newest gaps stay
-        )
-        self._count("gap_unfilled", int((steps - made).sum()))
-        place = np.cumsum(made + 1) - 1
-        after = np.repeat(place, made + 1) - np.arange(len(t_ns) + int(made.sum()))
-        grid = np.repeat(t_ns, made + 1) - after * layout.period_ns
-        full = np.full((len(grid), layout.width), np.nan)
-        full_stamps = np.full((len(grid), layout.width), NEVER, np.int64)
-        full_retained = np.zeros((len(grid), layout.width), bool)
-        full[place], full_stamps[place], full_retained[place] = values, stamps, retained
-        return grid, full, full_stamps, full_retained
-
-    def _hold(
-        self,
-        layout: AssetLayout,
-        state: AssetAlign,
-        t_ns: NDArray[np.int64],
-        values: NDArray[np.float64],
-        stamps: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
-        """Values with what is held from before filled in (n, w); moves what is held on."""
-        carried = np.concatenate([state.held[None], values])
-        carried_ns = np.concatenate([state.held_ns[None], stamps])
-        rows = np.arange(len(carried))[:, None]
-        newest = np.maximum.accumulate(np.where(np.isfinite(carried), rows, 0), axis=0)
-        carried = np.take_along_axis(carried, newest, axis=0)
-        carried_ns = np.take_along_axis(carried_ns, newest, axis=0)
-        state.held, state.held_ns = carried[-1], carried_ns[-1]
         hold_ns = self._hold_ms_max * MILLISECOND_NS or layout.period_ns * 3 // 2
-        fresh = carried_ns[1:] >= t_ns[:, None] - (hold_ns if layout.grid else 0)
-        usable = fresh | layout.on_change
-        return np.where(usable, carried[1:], np.nan)
-
-    @staticmethod
-    def _running(layout: AssetLayout, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the asset ran at each sample (n,).
-
-        Without a run tag, or before its first value: yes.
-        """
-        running = np.ones(len(values), bool)
-        for i, tag in enumerate(layout.context):
-            if tag.role == "run":
-                column = values[:, layout.channels + i]
-                running &= np.isnan(column) | np.isin(column, tag.running)
-        return running
-
-    @staticmethod
-    def _changes(
-        layout: AssetLayout,
-        state: AssetAlign,
-        t_ns: NDArray[np.int64],
-        values: NDArray[np.float64],
-        stamps: NDArray[np.int64],
-        retained: NDArray[np.bool_],
-    ) -> tuple[ContextChange, ...]:
-        """New values of context tags up to the last sample, in time order.
-
-        The first value of a tag and a retained one are not live.
-        """
-        end_ns = int(t_ns[-1])
-        found = [aside for aside in state.asides if aside.t_ns <= end_ns]
-        if found:
-            state.asides = [aside for aside in state.asides if aside.t_ns > end_ns]
-        for i in range(len(layout.context)):
-            column = layout.channels + i
-            given = np.flatnonzero(np.isfinite(values[:, column]))
-            shown = values[given, column]
-            if not found:  # repeats say nothing new, unless something comes between them
-                given = given[shown != np.concatenate([state.told[column, None], shown[:-1]])]
-            found += [
-                Aside(
-                    t_ns=int(stamps[row, column]),
-                    column=column,
-                    value=float(values[row, column]),
-                    retained=bool(retained[row, column]),
-                )
-                for row in given
-            ]
-        changes = []
-        for aside in sorted(found, key=lambda aside: aside.t_ns):
-            previous = float(state.told[aside.column])
-            if aside.value == previous:
-                continue
-            state.told[aside.column] = aside.value
-            changes.append(
-                ContextChange(
-                    asset=layout.asset,
-                    tag=layout.context[aside.column - layout.channels].tag,
-                    t_ns=aside.t_ns,
-                    value=aside.value,
-                    previous=previous,
-                    live=not math.isnan(previous) and not aside.retained,
-                )
-            )
-        return tuple(changes)
+        batch, unfilled = close_rows(layout, state, rows, hold_ns=hold_ns)
+        self._count("gap_unfilled", unfilled)
+        return batch
 
 
 def _given(values: NDArray[np.float64]) -> int:

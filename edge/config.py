@@ -202,7 +202,9 @@ def _include(data: dict[str, Any], path: Path) -> None:
         return
     assets: dict[str, dict[str, Any]] = {}
     listed = data.get("asset", [])
-    for asset in listed if isinstance(listed, list) else [listed]:
+    if not isinstance(listed, list):
+        raise ConfigError(f"{path}: asset is not a list; expected [[asset]]")
+    for asset in listed:
         if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
             raise ConfigError(f"{path}: every [[asset]] needs an id")
         if asset["id"] in assets:

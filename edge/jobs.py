@@ -278,8 +278,8 @@ def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
 def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
     """Whether a masked channel's mean stayed away by more than the scope row expects.
 
-    sigma: (c,) of normal operation; None: not known. A small lasting fault adapts away in the score (its residual is gone once the lags hold it); in
-    the level it cannot.
+    sigma: (c,) of normal operation; None: not known. A small lasting fault adapts away in the
+    score (its residual is gone once the lags hold it); in the level it cannot.
     """
     shift = lasting_shift(run, sigma=sigma)[run.mask]
     if (shift > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():

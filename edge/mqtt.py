@@ -63,21 +63,13 @@ class Incoming:
     connection: int = 0  # number of the connection it came over: ids start anew with each
 
 
-def _incoming(message: paho.MQTTMessage, connection: int = 0) -> Incoming:
+def _incoming(m: paho.MQTTMessage, connection: int = 0) -> Incoming:
     try:
-        topic = message.topic
+        topic = m.topic
     except UnicodeDecodeError:
         topic = "(not UTF-8)"
-    return Incoming(
-        topic,
-        bytes(message.payload),
-        message.qos,
-        message.retain,
-        message.dup,
-        message.mid,
-        time.time_ns(),
-        connection,
-    )
+    payload, now_ns = bytes(m.payload), time.time_ns()
+    return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
 
 
 @dataclass(slots=True)
@@ -109,6 +101,12 @@ def _client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -
         client.tls_set(ca_certs=endpoint.tls_ca_file)
     client.reconnect_delay_set(1, RECONNECT_S_MAX)
     return client
+
+
+def _start(client: paho.Client, endpoint: Endpoint) -> None:
+    """Connect in the background, again and again until it works."""
+    client.connect_async(endpoint.host, endpoint.port, endpoint.keepalive_s)
+    client.loop_start()
 
 
 def _stop(client: paho.Client) -> None:
@@ -167,10 +165,7 @@ class Link:
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
-        self._client.connect_async(
-            self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s
-        )
-        self._client.loop_start()
+        _start(self._client, self._endpoint)
 
     @property
     def connected(self) -> bool:
@@ -229,8 +224,7 @@ class Link:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
         _stop(self._client)
 
-    # Callbacks run on paho's thread: an exception would kill it and leave is_connected() true for
-    # ever.
+    # On paho's thread: an exception would end it and leave is_connected() true for ever.
 
     def _connected(self, client: paho.Client, *details: Any) -> None:  # noqa: ANN401
         _data, _flags, reason, _properties = details
@@ -285,15 +279,11 @@ class Publisher:
         self._client.max_inflight_messages_set(in_flight_max)
         self._client.on_publish = self._published
         self._client.on_connect = self._connected
-        self._client.on_disconnect = self._disconnected
         self.reconnects = -1
 
     def __enter__(self) -> Self:
         """Connect. Raises BrokerError."""
-        self._client.connect_async(
-            self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s
-        )
-        self._client.loop_start()
+        _start(self._client, self._endpoint)
         deadline_s = time.monotonic() + CONNECT_S_MAX
         with self._changed:
             while not self._client.is_connected():
@@ -347,17 +337,10 @@ class Publisher:
             self.reconnects += 1
             self._changed.notify_all()
 
-    def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
-        with self._changed:
-            self._changed.notify_all()
-
 
 @dataclass(slots=True)
 class Collector:
-    """Subscribes and hands over everything that comes, in order, through `queue`.
-
-    A context manager.
-    """
+    """Subscribes and hands everything over, in order, through `queue`. A context manager."""
 
     endpoint: Endpoint
     filters: Sequence[str]
@@ -376,8 +359,7 @@ class Collector:
         client.on_message = self._message
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.connect_async(self.endpoint.host, self.endpoint.port, self.endpoint.keepalive_s)
-        client.loop_start()
+        _start(client, self.endpoint)
         if not self._granted.wait(CONNECT_S_MAX) or self._failure:
             _stop(client)
             why = self._failure or "no answer; is a broker running there?"

@@ -59,7 +59,7 @@ class Rulings:
     # --- events ---
 
     def opened(self, track: Track, *, t_ns: int, shares: np.ndarray | None) -> None:
-        """Decide at once; documents come as a later revision. shares: (c,) of the score, or None."""
+        """Decide at once; documents come as a later revision. shares: (c,) of the score."""
         begin_ns = self._state.tracks[track].begin_ns
         parts = () if shares is None else self._contributions(shares, begin_ns)
         self._open(track, t_ns=t_ns, parts=parts)

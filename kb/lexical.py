@@ -30,6 +30,18 @@ CREATE: Final = (
     "CREATE VIRTUAL TABLE passage"
     " USING fts5(heading, body, content='', tokenize='porter unicode61')"
 )
+UP: Final = "+"
+DOWN: Final = "-"
+OPPOSITE: Final = {UP: DOWN, DOWN: UP}
+_RISES: Final = """
+    high higher above rise rises rising rose up increase increases increased increasing
+"""
+_FALLS: Final = """
+    low lower below fall falls falling fell drop drops dropped dropping down loss decrease
+    decreases decreased decreasing
+"""
+_RISING: Final = frozenset(_RISES.split())
+_FALLING: Final = frozenset(_FALLS.split())
 _RANKED: Final = (
     "SELECT rowid FROM passage WHERE passage MATCH ? ORDER BY bm25(passage, ?, 1.0), rowid"
 )
@@ -81,24 +93,39 @@ def stems_of(text: str) -> frozenset[str]:
 
 
 def pairs_of(text: str) -> frozenset[tuple[str, str]]:
-    """Neighbouring words of a query, within one clause of it: "flow too low" is (flow, low)."""
+    """Neighbouring words of a query, within one clause of it: "flow too low" is (flow, DOWN)."""
     pairs: set[tuple[str, str]] = set()
     for clause in _CLAUSE.split(text.lower()):
-        words = [stem(w) for w in _WORD.findall(clause) if w not in STOP_WORDS]
+        words = [_sense(w) for w in _WORD.findall(clause) if w not in STOP_WORDS]
         pairs.update(itertools.pairwise(words))
     return frozenset(pairs)
 
 
 def agreement(pairs: frozenset[tuple[str, str]], text: str) -> float:
-    """Share of the query's pairs whose words stand in one clause of a passage, 0 to 1.
+    """How far a passage says what a query's pairs say: -1 to 1.
 
-    Single words cannot tell "flow too high, pressure too low" from "flow and pressure too low".
+    A pair is met where both of its words stand in one clause, and contradicted where only the
+    opposite direction of its first word does. Single words, and vectors too, cannot tell "flow too
+    high, pressure too low" from "flow and pressure too low".
     """
     if not pairs:
         return 0.0
-    clauses = [stems_of(clause) for clause in _CLAUSE.split(text)]
-    met = sum(any(a in clause and b in clause for clause in clauses) for a, b in pairs)
+    clauses = [
+        frozenset(_sense(w) for w in _WORD.findall(clause))
+        for clause in _CLAUSE.split(text.lower())
+    ]
+    met = 0
+    for a, b in pairs:
+        if any(a in clause and b in clause for clause in clauses):
+            met += 1
+        elif b in OPPOSITE and any(a in clause and OPPOSITE[b] in clause for clause in clauses):
+            return -1.0  # about another fault, whatever else it says
     return met / len(pairs)
+
+
+def _sense(word: str) -> str:
+    """A word's stem; words of rising are one, words of falling too."""
+    return UP if word in _RISING else DOWN if word in _FALLING else stem(word)
 
 
 # Words of any text and any question: sharing them says nothing about what a passage is about.

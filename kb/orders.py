@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SHARED_ORDERS_MIN: Final = 5
 SHARED_DURATION_MIN: Final = 0.3
 SHARED_END_MIN: Final = 0.2  # ends are drawn from a day's 1,440 minutes, durations from a few tens
+_ID: Final = re.compile(r"[\w][\w./-]*")  # else it may be a whole row of other delimiters
 UNREADABLE: Final = "a row that may be about it cannot be read"
 CONTRADICTED: Final = "another row recorded at the same time says something else"
 TWO_ASSETS: Final = "its rows name different assets"
@@ -96,7 +97,7 @@ def _unreadable(orders: dict[str, list[_Version]], unread: Iterable[Unread]) -> 
     for row in unread:
         if row.unseen:
             about = set(orders)
-        elif row.order_id:
+        elif _key(row.order_id) in orders or _ID.fullmatch(row.order_id):
             about = {_key(row.order_id)} & orders.keys()
         else:
             about = {key for key in orders if _names(row.said.casefold(), key)}

@@ -18,7 +18,7 @@ SIMILARITY_MIN: Final = 0.30
 SIMILARITY_WITH_WORDS_MIN: Final = 0.15
 WORDS_SHARE_MIN: Final = 0.5  # of a question's words; one alone may be any "rate" or "match"
 WORDS_MIN: Final = 2  # or so many of them
-AGREEMENT_WEIGHT: Final = 0.2  # of 0.1 to 1: more finds repairs better and faults worse
+AGREEMENT_WEIGHT: Final = 0.1  # of 0.1 to 1: more finds repairs better and faults worse
 
 
 def fuse(rankings: Iterable[Sequence[int]], *, k: int = K) -> list[tuple[int, float]]:

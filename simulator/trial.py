@@ -1,4 +1,4 @@
-"""A trial: a scenario written, fitted on its normal stretch, its texts read, and put through the engine.
+"""A trial: a scenario written, fitted on its normal stretch, read, and put through the engine.
 
 The demo prepares the same way and then runs a real gateway instead of the backtest.
 """

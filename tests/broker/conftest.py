@@ -62,6 +62,11 @@ class Mosquitto:
             self._process.wait(20.0)
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, as SIGSTOP to make it hang."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "mosquitto ended"

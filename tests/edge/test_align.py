@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.align import Aligner, AlignState, AssetLayout
-from edge.caps import FILLED_ROWS_MAX, PENDING_CHANGES_MAX, PENDING_ROWS_MAX
+from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
 from edge.checkpoint import pack, unpack
 from edge.records import Readings
 from edge.settings import ContextTag, EngineSettings
@@ -333,94 +333,3 @@ def test_one_bad_clock_leaves_the_other_assets_alone() -> None:
         ours.append(samples_of(batches))
     assert repr(ours[0]) == repr(ours[1])
     assert beside.counts == {"future": 19}
-
-
-# --- context ---
-
-
-#   cal  0--1--0--|--1--0--|      two pulses, each shorter than a period of the grid
-#   ----------------------------> t
-#                1s       2s
-def test_edges_within_one_period_are_all_told() -> None:
-    """A pulse that is over before its sample closes is still a pulse, at its own time."""
-    a = aligner(grid=True)
-    push(a, Value(S // 4, 4, 0.0), Value(S, 0, 1.0))
-    for t, value in ((5, 1.0), (6, 0.0), (7, 1.0)):
-        push(a, Value(S + t, 4, value))
-    push(a, Value(2 * S, 0, 1.0))
-    changes = changes_of(a.close(now_ns=0))
-    assert [(c.t_ns, c.value, c.live) for c in changes] == [
-        (S // 4, 0.0, False),
-        (S + 5, 1.0, True),
-        (S + 6, 0.0, True),
-        (S + 7, 1.0, True),
-    ]
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
-def test_edges_are_told_in_time_order_whatever_order_they_come_in(order: tuple[int, ...]) -> None:
-    """Messages may overtake each other within late_ms_max."""
-    a = aligner(grid=True)
-    push(a, Value(S, 4, 0.0), Value(S, 0, 1.0))
-    edges = [Value(S + 5, 4, 1.0), Value(S + 6, 4, 0.0), Value(S + 7, 4, 1.0)]
-    for i in order:
-        push(a, edges[i])
-    push(a, Value(2 * S, 0, 1.0))
-    changes = changes_of(a.close(now_ns=0, final=True))
-    assert [(c.t_ns, c.value) for c in changes] == [(S, 0.0), *((e.t_ns, e.value) for e in edges)]
-
-
-@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
-@pytest.mark.parametrize("live_first", [True, False])
-def test_a_retained_value_is_not_live_whatever_shares_its_sample(
-    *, grid: bool, live_first: bool
-) -> None:
-    """The flag belongs to the value: a live pressure of the same time makes no witness of it."""
-    a = aligner(grid=grid)
-    push(a, Value(S, 4, 0.0), Value(S, 0, 1.0))
-    if live_first:
-        push(a, Value(2 * S, 0, 1.0))
-    push(a, Value(2 * S, 4, 1.0), retain=True)
-    if not live_first:
-        push(a, Value(2 * S, 0, 1.0))
-    changes = changes_of(a.close(now_ns=0, final=True))
-    assert [(c.value, c.live) for c in changes] == [(0.0, False), (1.0, False)]
-
-
-def test_a_first_value_is_not_live_and_a_repeated_one_is_no_change() -> None:
-    """Only a change from a known value to another is an edge."""
-    a = aligner(grid=False)
-    for t, value in enumerate((1.0, 1.0, 0.0, 0.0, 1.0), start=1):
-        push(a, Value(t * S, 4, value))
-    changes = changes_of(a.close(now_ns=0, final=True))
-    assert repr([(c.t_ns // S, c.value, c.previous, c.live) for c in changes]) == repr(
-        [(1, 1.0, NAN, False), (3, 0.0, 1.0, True), (5, 1.0, 0.0, True)]
-    )
-
-
-@pytest.mark.parametrize("grid", [False, True], ids=["rows", "grid"])
-def test_a_late_edge_counts_from_now_on_and_not_backwards(*, grid: bool) -> None:
-    """The falling edge that ends a job must not be lost; it acts behind what is closed."""
-    a = aligner(grid=grid)
-    push(a, Value(S, 4, 0.0), Value(S, 3, 1.0), Value(S, 0, 1.0))
-    push(a, Value(2 * S, 4, 1.0), Value(2 * S, 0, 1.0))
-    push(a, Value(6 * S, 0, 1.0))
-    a.close(now_ns=0, final=True)
-    push(a, Value(4 * S, 4, 0.0))
-    push(a, Value(3 * S, 4, 1.0))  # older than what is known by now
-    push(a, Value(5 * S, 3, 0.0))
-    assert a.counts == {"late": 3}
-    push(a, Value(7 * S, 0, 1.0))
-    batches = a.close(now_ns=0, final=True)
-    changes = [(c.t_ns, c.tag, c.value, c.live) for c in changes_of(batches)]
-    assert changes == [(6 * S + 1, "cal", 0.0, True), (6 * S + 1, "run", 0.0, True)]
-    assert not samples_of(batches)[-1].running
-
-
-def test_edges_beside_samples_are_bounded_and_counted() -> None:
-    """A chattering tag cannot fill the memory."""
-    a = aligner(grid=True)
-    push(a, *(Value(i, 4, float(i % 2)) for i in range(1, PENDING_CHANGES_MAX + 100)))
-    changes = changes_of(a.close(now_ns=0, final=True))
-    assert a.counts == {"context_overflow": 98}
-    assert len(changes) <= PENDING_CHANGES_MAX + 1

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from edge.align import Aside, AssetAlign
+from edge.align import AssetAlign
 from edge.checkpoint import KEPT, Checkpoint, newest, pack, save, unpack
+from edge.closing import Aside
 from edge.engine import Engine, EngineState
 from edge.errors import JournalError
 from edge.journal import Position

@@ -49,3 +49,27 @@ def test_stems_meet_and_stop_words_do_not() -> None:
     assert set(lexical.search(connection, words, among={1, 2, 3}, count=9)) == {1, 2}
     assert lexical.search(connection, words, among={2}, count=9) == [2]
     assert lexical.search(connection, lexical.words_of(["the of"]), among={1}, count=9) == []
+
+
+def test_pairs_tell_apart_what_single_words_cannot() -> None:
+    """Directions belong to their own word; the opposite one is a contradiction."""
+    pairs = lexical.pairs_of("CO2 Weld Flow too low; Pressure too low")
+    right = lexical.agreement(pairs, "| Flow and pressure both too low | CO2 Weld Flow; Pressure |")
+    leak = lexical.agreement(pairs, "| Flow too high, pressure too low | CO2 Weld Flow; Pressure |")
+    assert (right, leak) == (1.0, -1.0)
+    assert lexical.agreement(pairs, "| Flow drops, pressure falls | |") == 0.5
+    assert lexical.agreement(pairs, "the spool is empty") == 0.0
+    assert lexical.agreement(frozenset(), "flow too low") == 0.0
+
+
+@given(text=st.text(max_size=200), other=st.text(max_size=200))
+def test_agreement_is_bounded(text: str, other: str) -> None:
+    """Whatever the texts, agreement lies between -1 and 1; a clause agrees with itself."""
+    assert -1 <= lexical.agreement(lexical.pairs_of(text), other) <= 1
+    assert lexical.agreement(lexical.pairs_of("feed too high"), "feed is too high") == 1
+
+
+def test_stems_are_rough_but_keep_short_words_apart() -> None:
+    """Plurals meet; gas, loss and low stay what they are."""
+    stems = [lexical.stem(w) for w in ("flows", "gas", "loss", "low", "calibrated", "calibration")]
+    assert stems == ["flow", "gas", "loss", "low", "calib", "calib"]

@@ -37,6 +37,10 @@ WORK = (
     ("R2 torch reamed + antispatter ok", [("r2", CLEAN, "", "done")]),
     ("R1 function test done", [("r1", TEST, "", "done")]),
     ("R1 planned stop 06:00", [("r1", STOP, "", "planned")]),
+    ("cal R2 not R1, done", [("r2", CAL, "", "done")]),
+    ("R1 cal done, R2 cal cancelled", [("r1", CAL, "", "done")]),
+    ("R2 cal cancelled, R1 cal done", [("r1", CAL, "", "done")]),
+    ("tcp cal done on R1 and R2", [("r1", CAL, "tcp", "done"), ("r2", CAL, "tcp", "done")]),
     ("wc1-rob3 calibration complete", [("WC1-ROB3", CAL, "", "done")]),
 )  # fmt: skip
 
@@ -67,6 +71,16 @@ NO_WORK = (
     "R1 reading odd after cal",
     "R1 worn tip repaired",
     "R1 flow sensor check: broken, fixed",
+    "R1 cal put off",
+    "R1 cal put back to friday",
+    "R1 cal interrupted, fire drill",
+    "R1 gas cal done on R2 yesterday",
+    "R1 gas cal done on R2",  # on which of them?
+    "R1 gas cal done yesterday",  # not when the line was written
+    "R1 cal done last shift",
+    "R1 cal done, cancelled R1",
+    "R1 cal done, not R13",  # an id that nobody knows
+    "R2 cal cancelled, tip changed",
     "R1 wire stutters",
     "R1 pores on 2 parts, chkd cup ok",
     "R1 spool chgd, op-11",

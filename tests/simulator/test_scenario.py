@@ -87,8 +87,11 @@ def test_an_empty_batch_is_refused(cell: Scenario) -> None:
         next(cell.messages(batch_rows=0))
 
 
-def test_commands_tell_of_person_witnessed_and_called_off_jobs(cell: Scenario) -> None:
-    """Check-in and check-out at the job's times; a cancelled one is checked in and called off before."""
+def test_commands_tell_of_person_witnessed_and_called_off_jobs() -> None:
+    """Check-in and check-out at the job's times.
+
+    A cancelled one is checked in and called off before.
+    """
     by_job: dict[str, list[dict[str, object]]] = {}
     for seed in range(6):
         for command in (scenario := simulate(seed=seed)).commands:
@@ -135,7 +138,7 @@ def test_a_written_scenario_reads_back(written: Path) -> None:
 
 
 def test_its_gateway_settings_load(written: Path) -> None:
-    """gateway.toml is a valid configuration on the plant clock with every robot and its context tags."""
+    """gateway.toml is valid, on the plant clock, with every robot and its context tags."""
     config = load(written / "gateway.toml", environment={})
     assert (config.site, config.clock) == ("weldcell", "plant")
     assert [asset.id for asset in config.asset] == ["r1", "r2"]

@@ -80,7 +80,9 @@ def test_a_shift_more_leaves_the_first() -> None:
 def test_leaving_faults_or_jobs_out_leaves_everything_else() -> None:
     """Outside of faults and jobs the signals are equal to the last digit."""
     full, bare = _cell(1), _cell(1, faults=False, jobs=False)
-    assert not (bare.truth.faults or bare.truth.jobs or bare.commands)
+    assert not (bare.truth.faults)
+    assert not (bare.truth.jobs)
+    assert not (bare.commands)
     touched = {asset: np.zeros((SHIFT_S, len(CHANNELS)), bool) for asset in full.assets}
     for fault in full.truth.faults:
         for name in fault.channels:
@@ -97,7 +99,10 @@ def test_leaving_faults_or_jobs_out_leaves_everything_else() -> None:
 
 @pytest.mark.parametrize("seed", MARK_SEEDS)
 def test_faults_are_in_the_signals_with_the_size_they_state(seed: int) -> None:
-    """The largest mean deviation, from the same noise without faults, is size_sigma; elsewhere none."""
+    """The largest mean deviation, from the same noise without faults, is size_sigma.
+
+    Elsewhere none.
+    """
     with_faults, without = _cell(seed, jobs=False), _cell(seed, faults=False, jobs=False)
     for fault in with_faults.truth.faults:
         rows = _rows(with_faults, fault)
@@ -171,7 +176,10 @@ def test_a_hidden_fault_lasts_beyond_job_and_settling() -> None:
 
 
 def test_the_function_check_bit_is_up_exactly_while_the_plant_witnesses() -> None:
-    """cal_mode rises at a plant-witnessed job's begin and falls at its end, and is zero otherwise."""
+    """cal_mode rises at a plant-witnessed job's begin and falls at its end.
+
+    And is zero otherwise.
+    """
     for seed in MARK_SEEDS:
         cell = _cell(seed)
         expected = {asset: np.zeros(SHIFT_S) for asset in cell.assets}
@@ -186,10 +194,15 @@ def test_the_function_check_bit_is_up_exactly_while_the_plant_witnesses() -> Non
 
 
 def test_training_is_the_same_robots_without_events() -> None:
-    """Level and spread of training and of a quiet shift agree; the stretch ends where the shift begins."""
+    """Level and spread of training and of a quiet shift agree.
+
+    The stretch ends where the shift begins.
+    """
     for seed in (0, 9):
         cell, stretch = _cell(seed, faults=False, jobs=False), training(seed=seed)
-        assert not (stretch.truth.faults or stretch.truth.jobs or stretch.commands)
+        assert not (stretch.truth.faults)
+        assert not (stretch.truth.jobs)
+        assert not (stretch.commands)
         assert stretch.truth.end_ns == cell.begin_ns == START_NS
         for asset in cell.assets:
             own = stretch.values[asset][stretch.running(asset)]
@@ -212,7 +225,10 @@ def test_sigma_is_the_spread_of_normal_running() -> None:
 
 
 def test_normal_running_is_learnable() -> None:
-    """Moderate memory, the coupling of real welds, small slow movement: within a linear model's reach."""
+    """Moderate memory, the coupling of real welds, small slow movement.
+
+    Within a linear model's reach.
+    """
     cell = _cell(8, faults=False, jobs=False)
     running = cell.running("r1")
     x = (cell.values["r1"] - cell.level["r1"]) / cell.sigma["r1"]
@@ -246,7 +262,7 @@ def test_arcs_and_gaps_have_the_lengths_of_a_weld_cell() -> None:
 
 
 def test_no_normal_value_stands_still_for_a_minute() -> None:
-    """At the published resolution a running channel never repeats itself long enough to look stuck."""
+    """As published, a running channel never repeats itself for so long that it looks stuck."""
     cell = _cell(8, faults=False, jobs=False)
     for asset in cell.assets:
         x = cell.values[asset][cell.running(asset)]

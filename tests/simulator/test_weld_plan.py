@@ -90,7 +90,10 @@ def test_over_seeds_everything_occurs(plans: dict[int, Plan]) -> None:
 def test_one_fault_during_a_calibration_is_masked_whole_and_one_not_at_all(
     plans: dict[int, Plan],
 ) -> None:
-    """A hidden fault lies within the scope and outlasts job and settling; the other lies outside."""
+    """A hidden fault lies within the scope and outlasts job and settling.
+
+    The other lies outside.
+    """
     for found in plans.values():
         inside = outside = 0
         for fault in _of(found, "during_job"):

@@ -103,7 +103,10 @@ def test_the_scope_table_covers_every_witnessed_job_by_exact_id() -> None:
 
 
 def test_only_order_witnessed_jobs_have_approved_orders_with_real_times() -> None:
-    """An order opens a job only where it witnesses one; a called-off one was approved and then was not."""
+    """An order opens a job only where it witnesses one.
+
+    A called-off one was approved and then was not.
+    """
     for seed in SEEDS:
         cell = _cell(seed)
         rows = _table(cell, "orders.csv")
@@ -144,7 +147,10 @@ def test_schedules_only_roughly_know_the_times() -> None:
 
 
 def test_logs_are_terse_stamped_lines_with_a_zone() -> None:
-    """The first line declares the zone; every other has minute, robot, words and badge, in order."""
+    """The first line declares the zone.
+
+    Every other has minute, robot, words and badge, in order.
+    """
     for seed in SEEDS:
         logs = {name: text for name, text in _cell(seed).texts.items() if name.endswith(".log")}
         assert logs

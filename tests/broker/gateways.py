@@ -1,0 +1,217 @@
+"""A gateway as a process, and mosquitto_sub beside it: what tests of the whole need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
+
+from edge.mqtt import Endpoint, Publisher
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from edge.recording import TimedMessage
+
+START_S_MAX: Final = 60.0
+Keyed = tuple[str, str, int, bytes]  # topic, id, revision, payload
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message as a subscriber got it."""
+
+    topic: str
+    payload: bytes
+
+    @property
+    def kind(self) -> str:
+        """What it is about: the third level of the topic."""
+        return self.topic.split("/")[2]
+
+    @property
+    def body(self) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """The payload, decoded."""
+        return msgspec.json.decode(self.payload)
+
+
+class Subscriber:
+    """mosquitto_sub with a session that lasts, writing to a file. A context manager."""
+
+    def __init__(self, port: int, file: Path, *topics: str) -> None:
+        program = shutil.which("mosquitto_sub")
+        assert program is not None, "mosquitto comes with its clients"
+        self._file = file
+        self._command = [program, "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%t %x"]
+        self._command += ["-i", f"witness of {file}", "-c"]
+        for topic in topics:
+            self._command += ["-t", topic]
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._file.open("wb") as out:
+            self._process = subprocess.Popen(self._command, stdout=out, stderr=subprocess.DEVNULL)
+        wait_until(self._listening, what="mosquitto_sub's subscription")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _listening(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "mosquitto_sub ended"
+        with Publisher(Endpoint(port=self._port)) as publisher:
+            publisher.publish("andon/probe/probe", b"probe")
+            publisher.drain()
+        return bool(self.all())
+
+    def all(self) -> list[Heard]:
+        """Everything heard so far, in order; a line that is still being written is left out."""
+        lines = self._file.read_bytes().split(b"\n")[:-1]
+        heard = []
+        for line in lines:
+            topic, _, payload = line.decode().rpartition(" ")
+            heard.append(Heard(topic, bytes.fromhex(payload)))
+        return heard
+
+    def of(self, kind: str) -> list[Heard]:
+        """What was heard of one kind."""
+        return [message for message in self.all() if message.kind == kind]
+
+
+class GatewayProcess:
+    """`andon run` with its state in a directory; may be killed and started again.
+
+    A context manager that leaves no process behind.
+    """
+
+    def __init__(self, config: Path, *, port: int, state: Path, **settings: str) -> None:
+        self.state = state
+        self.log = state.parent / f"{state.name}.log"
+        self._config = config
+        self._environment = os.environ | {
+            "ANDON__MQTT__PORT": str(port),
+            "ANDON__JOURNAL__DIR": str(state),
+            "ANDON__ENGINE__HEALTH_PUBLISH_S": "1",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.kill()
+
+    def start(self) -> None:
+        """Start it; it is not ready yet."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "andon", "run", str(self._config)],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def said(self, text: str) -> int:
+        """How often its log has a text."""
+        return self.log.read_text(encoding="utf-8", errors="replace").count(text)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(20)
+
+    def stop(self) -> int:
+        """Ask it to end; returns its exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self, seconds_max: float = 30.0) -> int:
+        """Its exit code, when it ends by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds_max)
+
+    def outbox(self, *, delivered: bool | None = None) -> list[Keyed]:
+        """What it has decided, in order; `delivered` True or False: only that."""
+        path = self.state / "outbox.sqlite"
+        if not path.is_file():
+            return []
+        where = "" if delivered is None else f" WHERE delivered = {int(delivered)}"
+        database = sqlite3.connect(path)
+        try:
+            query = f"SELECT topic, id, revision, payload FROM outbox{where} ORDER BY row"  # noqa: S608 - ours
+            return [(t, i, r, bytes(p)) for t, i, r, p in database.execute(query)]
+        except sqlite3.OperationalError:  # it is being made
+            return []
+        finally:
+            database.close()
+
+
+def online(heard: Subscriber, times: int = 1) -> None:
+    """Wait until a gateway has said `times` that it is there."""
+    wait_until(
+        lambda: sum(m.body["online"] for m in heard.of("status")) >= times,
+        seconds_max=START_S_MAX,
+        what="the gateway being online",
+    )
+
+
+def publish(port: int, messages: Iterable[TimedMessage | tuple[str, bytes]]) -> None:
+    """Publish with QoS 1; returns when the broker has confirmed all."""
+    with Publisher(Endpoint(port=port)) as publisher:
+        for message in messages:
+            if isinstance(message, tuple):
+                publisher.publish(*message)
+            else:
+                publisher.publish(message.topic, message.payload, retain=message.retain)
+        publisher.drain()
+
+
+def newest_health(heard: Subscriber, fits: Callable[[Any], bool], *, what: str) -> Any:  # noqa: ANN401
+    """The newest report of health that fits, waited for."""
+    found: list[Any] = []
+
+    def look() -> bool:
+        reports = heard.of("health")
+        if reports and fits(reports[-1].body):
+            found.append(reports[-1].body)
+        return bool(found)
+
+    wait_until(look, seconds_max=60.0, what=what)
+    return found[0]
+
+
+def finished(heard: Subscriber, end_ns: int) -> None:
+    """Wait until a gateway has taken everything up to a plant time, and delivered it."""
+    newest_health(
+        heard,
+        lambda h: (
+            h["plant_ms"] >= end_ns // 1_000_000
+            and h["queue_depth"] == 0
+            and h["outbox_pending"] == 0
+        ),
+        what="the end of the recording",
+    )
