@@ -148,6 +148,8 @@ def record(
     ] = "andon",
     seconds: Annotated[float, typer.Option(help="Stop after this long; 0: until Ctrl-C.")] = 0.0,
     messages: Annotated[int, typer.Option(help="Stop after this many; 0: no limit.")] = 0,
+    username: Annotated[str, typer.Option(help="Broker user.")] = "",
+    password_file: Annotated[Path | None, typer.Option(help="File with its password.")] = None,
 ) -> None:
     """Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 
@@ -164,6 +166,8 @@ def record(
         seconds=seconds,
         messages_max=messages,
         console=_console(),
+        username=username,
+        password_file=password_file,
     )
     raise typer.Exit(code)
 

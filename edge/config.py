@@ -200,16 +200,7 @@ def _include(data: dict[str, Any], path: Path) -> None:
     include = data.get("include")
     if not isinstance(include, dict):
         return
-    assets: dict[str, dict[str, Any]] = {}
-    listed = data.get("asset", [])
-    if not isinstance(listed, list):
-        raise ConfigError(f"{path}: asset is not a list; expected [[asset]]")
-    for asset in listed:
-        if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
-            raise ConfigError(f"{path}: every [[asset]] needs an id")
-        if asset["id"] in assets:
-            raise ConfigError(f"{path}: asset id {asset['id']!r} comes twice")
-        assets[asset["id"]] = asset
+    assets = _listed_assets(data, path)
     for where, row in _rows(path, include.get("assets"), needed=("id",), known=_ASSET_COLUMNS):
         asset = assets.setdefault(row["id"], {"id": row["id"]})
         for key, text in row.items():
@@ -221,6 +212,21 @@ def _include(data: dict[str, Any], path: Path) -> None:
         if row.get("unit"):
             asset.setdefault("units", {})[row["tag"]] = row["unit"]
     data["asset"] = list(assets.values())
+
+
+def _listed_assets(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """The assets that the file itself lists, by id."""
+    assets: dict[str, dict[str, Any]] = {}
+    listed = data.get("asset", [])
+    if not isinstance(listed, list):
+        raise ConfigError(f"{path}: asset is not a list; expected [[asset]]")
+    for asset in listed:
+        if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
+            raise ConfigError(f"{path}: every [[asset]] needs an id")
+        if asset["id"] in assets:
+            raise ConfigError(f"{path}: asset id {asset['id']!r} comes twice")
+        assets[asset["id"]] = asset
+    return assets
 
 
 def _cell(text: str, *, key: str, where: str) -> object:

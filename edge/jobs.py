@@ -8,6 +8,7 @@ whatever happens. Times are int ns, UTC, plant time.
 from __future__ import annotations
 
 import hashlib
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from kb.records import Proposal, ScopeRow
 
 SECOND_NS: Final = 1_000_000_000
-DONE_JOBS_MAX: Final = 64  # closed jobs an asset still lists
+WAITING_RUNS_MAX: Final = 256  # jobs of an asset that are not over; one more is refused
+LIVE_RUNS_MAX: Final = 32  # each brings rows of its own to score; one more masks nothing
+DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
 QUOTE_CHARS_MAX: Final = 240
 # fewer say nothing about a level: the standard error is above 0.2 sigma
 LEVEL_SAMPLES_MIN: Final = 20
@@ -67,16 +70,17 @@ class JobRun(msgspec.Struct, kw_only=True):
     safety_in_scope: tuple[str, ...] = ()
     fuse_end_ns: int = 0
     close_ns: int = 0
+    ended_ns: int = 0  # nothing is suppressed from here on
     settle_end_ns: int = 0
     masked: list[Row] = []
     track: TrackState = msgspec.field(default_factory=TrackState)
     rest_ready: bool = False
     fresh: list[Row] = []
     fresh_track: TrackState = msgspec.field(default_factory=TrackState)
+    fresh_ready: bool = False  # a fresh row has given a score
     before: np.ndarray | None = None
     after_sum: np.ndarray | None = None
     after_count: np.ndarray | None = None
-    suppressed_alert_id: str = ""
 
     @property
     def live(self) -> bool:
@@ -87,6 +91,13 @@ class JobRun(msgspec.Struct, kw_only=True):
     def masks(self) -> bool:
         """Whether it hides anything at all."""
         return bool(self.mask.any())
+
+    def over_by_ns(self) -> int:
+        """When the job cannot suppress any more, had it opened as soon as it could."""
+        start = max(self.job.valid_from_ns, self.job.recorded_at_ns)
+        fuse_end = start + self.job.fuse_s * SECOND_NS
+        end = self.job.valid_to_ns
+        return fuse_end if end is None else min(end, fuse_end)
 
     def boundary_ns(self) -> int | None:
         """The next time at which the job changes by itself; None: never."""
@@ -205,19 +216,26 @@ def new_run(job: Job, *, channels: Sequence[str], safety: Sequence[str]) -> JobR
     )
 
 
-def open_run(run: JobRun, *, t_ns: int) -> None:
-    """The witness speaks: from here on, and never backwards, the job may suppress."""
-    opened_ns = max(t_ns, run.job.valid_from_ns, run.job.recorded_at_ns)
+def open_run(run: JobRun, *, t_ns: int, seen_ns: int) -> None:
+    """The witness speaks: from here on, and never backwards, the job may suppress.
+
+    seen_ns: newest sample taken; one of an asset whose clock runs ahead is not judged again.
+    """
+    due_ns = max(t_ns, run.job.valid_from_ns, run.job.recorded_at_ns)
+    opened_ns = max(due_ns, seen_ns + 1)
     run.stage = Stage.OPEN
-    run.fuse_end_ns = opened_ns + run.job.fuse_s * SECOND_NS
+    run.fuse_end_ns = due_ns + run.job.fuse_s * SECOND_NS  # told late, it burns no later
     run.job = msgspec.structs.replace(run.job, state=JobState.OPEN, opened_at_ns=opened_ns)
 
 
-def close_run(run: JobRun, *, t_ns: int) -> None:
-    """A normal close: the job settles before it is judged. The fuse does not move."""
+def close_run(run: JobRun, *, t_ns: int, settle_ns_min: int) -> None:
+    """A normal close: the job settles before it is judged.
+
+    settle_ns_min: what it takes to see a level at all.
+    """
     run.stage = Stage.SETTLING
     run.close_ns = t_ns
-    run.settle_end_ns = t_ns + run.job.settle_s * SECOND_NS
+    run.settle_end_ns = t_ns + max(run.job.settle_s * SECOND_NS, settle_ns_min)
     run.job = msgspec.structs.replace(run.job, state=JobState.CLOSED, valid_to_ns=t_ns)
     # settling is bounded by itself (settle_s_max); a job closed in its last minute still settles
     run.fuse_end_ns = max(run.fuse_end_ns, run.settle_end_ns)
@@ -226,7 +244,7 @@ def close_run(run: JobRun, *, t_ns: int) -> None:
 def end_run(run: JobRun, *, t_ns: int, ending: Ending) -> None:
     """Nothing is suppressed by this job any more."""
     state = JobState.CANCELLED if ending is Ending.CANCELLED else JobState.CLOSED
-    run.stage = Stage.DONE
+    run.stage, run.ended_ns = Stage.DONE, t_ns
     run.job = msgspec.structs.replace(
         run.job, state=state, valid_to_ns=run.close_ns or max(t_ns, run.job.valid_from_ns)
     )
@@ -282,6 +300,7 @@ def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
     score (its residual is gone once the lags hold it); in the level it cannot.
     """
     shift = lasting_shift(run, sigma=sigma)[run.mask]
-    if (shift > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():
+    expected = run.job.expected_effect if math.isfinite(run.job.expected_effect) else 0.0
+    if (shift > expected + LEVEL_MARGIN_SIGMA).any():
         return True
     return None if np.isnan(shift).any() else False

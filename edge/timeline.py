@@ -11,10 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from edge.events import TrackState, read_score
 from edge.jobs import (
+    DONE_RUNS_MAX,
+    LEVEL_SAMPLES_MIN,
+    LIVE_RUNS_MAX,
+    SECOND_NS,
+    WAITING_RUNS_MAX,
     Ending,
     JobRun,
     Stage,
@@ -38,7 +44,6 @@ if TYPE_CHECKING:
 WARM_SAMPLES: Final = 256  # a masked row settles on this many past samples before it may judge
 BEFORE_SAMPLES: Final = 600  # the level before a job: ten minutes at 1 Hz
 JUDGE_SAMPLES: Final = 180  # what a fuse or a cancellation is judged by
-DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
 
 
 class Timeline:
@@ -65,6 +70,10 @@ class Timeline:
         while (t_ns := self.next_boundary_ns()) is not None and t_ns <= until_ns:
             self._boundary(t_ns)
             self._rulings.jobs_changed(t_ns)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Of the jobs that are over only the newest few stay listed."""
         live = [run for run in self._state.runs if run.stage is not Stage.DONE]
         done = [run for run in self._state.runs if run.stage is Stage.DONE]
         if len(done) > DONE_RUNS_MAX:
@@ -93,27 +102,42 @@ class Timeline:
     def _act(self, run: JobRun, action: str, t_ns: int) -> None:
         if action == "close" and run.stage is Stage.OPEN:
             self._close(run, t_ns)
+        elif action == "close" and run.stage is Stage.SCHEDULED:
+            self._end(run, t_ns, Ending.CLOSED, Sight(fresh=None))  # over before it began
         elif action == "cancel" and run.stage is not Stage.DONE:
             self._cut_short(run, t_ns, Ending.CANCELLED)
 
     def add_job(self, run: JobRun) -> bool:
-        """Take a new job; a job that ended before it became known masks nothing. Ids are unique."""
-        if any(known.job.job_id == run.job.job_id for known in self._state.runs):
+        """Take a new job; the caller publishes the list.
+
+        Ids are unique. A job that is over when it becomes known, or that nobody witnessed, masks
+        nothing. False: it is known already, or too many wait.
+        """
+        known = self._state.runs
+        if any(other.job.job_id == run.job.job_id for other in known):
             return False
-        end = run.job.valid_to_ns
-        over = end is not None and end <= max(run.job.recorded_at_ns, self._state.last_t_ns)
-        if over or run.job.state is JobState.CANCELLED:
+        seen_ns = max(run.job.valid_from_ns, run.job.recorded_at_ns, self._state.last_t_ns)
+        may_open = run.job.state in (JobState.SCHEDULED, JobState.OPEN)
+        if run.over_by_ns() <= seen_ns or not may_open:
+            state = JobState.CLOSED if may_open else run.job.state
+            run.job = msgspec.structs.replace(run.job, state=state)
             run.stage = Stage.DONE
-        self._state.runs.append(run)
-        self._rulings.jobs_changed(run.job.recorded_at_ns)
+        elif sum(other.stage is not Stage.DONE for other in known) >= WAITING_RUNS_MAX:
+            return False
+        known.append(run)
+        self._forget()
         return True
 
     def _open(self, run: JobRun, t_ns: int) -> None:
-        open_run(run, t_ns=t_ns)
+        if sum(other.live for other in self._state.runs) >= LIVE_RUNS_MAX:
+            end_run(run, t_ns=t_ns, ending=Ending.CANCELLED)
+            self._desk.note("job_refused", level="warning", job=run.job.job_id, t_ns=t_ns)
+            return
+        open_run(run, t_ns=t_ns, seen_ns=self._state.last_t_ns)
         self._desk.note("job_opened", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
         if not run.masks:
             return
-        run.before = self._level_before(t_ns)
+        run.before = self._level_before(run, t_ns)
         keep = np.zeros(self._desk.width, bool)
         keep[: len(run.mask)] = ~run.mask
         t, values, running = self._desk.ring.last(self._model.asset, WARM_SAMPLES)
@@ -137,26 +161,38 @@ class Timeline:
         )
         return row, scores
 
-    def _level_before(self, t_ns: int) -> np.ndarray:
+    def _level_before(self, run: JobRun, t_ns: int) -> np.ndarray:
+        """Mean of each channel (c,) before the job, NaN where too little is known.
+
+        What an event or another job may have moved does not count.
+        """
         t, values, running = self._desk.ring.last(self._model.asset, BEFORE_SAMPLES)
         process = self._state.tracks[Track.PROCESS]
         until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
         chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
+        for other in self._state.runs:
+            if other is not run and other.fuse_end_ns and other.masks:  # it was open once
+                end_ns = t_ns if other.live else other.ended_ns
+                inside = (t >= other.job.opened_at_ns) & (t < end_ns)
+                chosen &= ~(inside[:, None] & other.mask)
         count = chosen.sum(axis=0)
         total = np.where(chosen, values, 0.0).sum(axis=0, dtype=np.float64)
         unknown = np.full(len(count), np.nan)
-        level: np.ndarray = np.divide(total, count, out=unknown, where=count > 0)
+        enough = count >= LEVEL_SAMPLES_MIN
+        level: np.ndarray = np.divide(total, count, out=unknown, where=enough)
         return level
 
     def _close(self, run: JobRun, t_ns: int) -> None:
-        close_run(run, t_ns=t_ns)
+        shortest = LEVEL_SAMPLES_MIN * 2 * self._model.period_ns  # a third of it does not count
+        longest = self._desk.settings.engine.settle_s_max * SECOND_NS
+        close_run(run, t_ns=t_ns, settle_ns_min=min(shortest, longest) if run.masks else 0)
         self._desk.note("job_closed", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
         if run.masks:
             keep = np.ones(self._desk.width, bool)
             run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
 
     def _settled(self, run: JobRun, t_ns: int) -> None:
-        sight = Sight(fresh=run.fresh_track.active if run.fresh else None)
+        sight = Sight(fresh=run.fresh_track.active if run.fresh_ready else None)
         self._end(run, t_ns, Ending.CLOSED, sight)
 
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:

@@ -43,6 +43,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Block(msgspec.Struct, frozen=True):
+    """A stretch of text that is not cut further."""
+
     start: int
     end: int
     tokens: int
@@ -51,6 +53,8 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class _Line(msgspec.Struct, frozen=True):
+    """One line with its place in the text."""
+
     start: int
     end: int  # without the line feed
     text: str

@@ -132,6 +132,7 @@ class _Ids:
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def next(self, section: str, start: int, end: int) -> int:
+        """Id of the next passage; equal ones of a section are told apart by their order."""
         text = self._document.text[start:end]
         occurrence = self._seen[section, text]
         self._seen[section, text] += 1

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -168,6 +169,12 @@ class GatewayProcess:
             return []
         finally:
             database.close()
+
+    def forget_deliveries(self) -> None:
+        """Take back every note of what the broker has confirmed; only while it does not run."""
+        assert not self.running
+        with closing(sqlite3.connect(self.state / "outbox.sqlite")) as database, database:
+            database.execute("UPDATE outbox SET delivered = 0")
 
 
 def online(heard: Subscriber, times: int = 1) -> None:

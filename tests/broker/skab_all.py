@@ -52,7 +52,7 @@ def run_file(source: Path, folder: Path, *, port: int) -> list[dict[str, Any]]:
             for m in heard.of("alert")
             if m.body.get("active") and m.body["track"] == "process"
         }
-    first = {}
+    first: dict[tuple[str, int], int] = {}
     for event in events:
         key = (event["id"], event["count"], event["ts_ms"])
         if key in rang:
