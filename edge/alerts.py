@@ -125,8 +125,9 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         waiting = self.state is AlertState.CLEARED_UNACK
         same_job = self.job_id != "" and self.job_id == job_id and not self.acked
         if not (waiting or (same_job and self.alert_id)):
-            self.alert_id = alert_id(self.asset, self.track, begin_ns)
-            self.revision, self.count, self.history = 0, 0, ()
+            taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
+            if self.alert_id != taken:  # two events may begin at one time: revisions go on
+                self.revision, self.count, self.history = 0, 0, ()
             self.state = AlertState.NORMAL
         self.count += 1
         self.begin_ns, self.open_ns, self.cleared_ns = begin_ns, t_ns, 0

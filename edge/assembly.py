@@ -13,6 +13,7 @@ import msgspec
 
 from edge.desk import Knowledge
 from edge.engine import Engine, EngineState
+from edge.settings import EngineSettings
 from kb.snapshot import Snapshot
 from models.detector import Detector
 from models.store import load
@@ -56,7 +57,10 @@ class Assembly:
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must have been made with to be of use."""
-        parts = (self.version, self.bundle.sha256, self.settings_sha256)
+        # how the core behaves may change over a restart; what its state is made of may not
+        shape = msgspec.structs.replace(self.settings, engine=EngineSettings())
+        shape_sha256 = hashlib.sha256(msgspec.json.encode(shape)).hexdigest()
+        parts = (self.version, self.bundle.sha256, shape_sha256)
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def restore(self, state: EngineState) -> None:

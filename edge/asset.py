@@ -8,10 +8,11 @@ stream was cut.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.caps import RING_SAMPLES
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.quality import channel_health
 from edge.records import Batch, Phase, Reading, Track
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from models.bundle import AssetModel
+
+
+# what is looked back on must still be in the history, however long the batch
+SEGMENT_SAMPLES_MAX: Final = RING_SAMPLES // 2
+# samples further ahead of us than any batch: our clock was set back, and what comes now is late
+AHEAD_NS_MAX: Final = 3_600 * 1_000_000_000
 
 
 class Asset:
@@ -78,9 +85,11 @@ class Asset:
         """
         self.advance(int(batch.t_ns[0]))
         boundary = self._timeline.next_boundary_ns()
-        if boundary is None or boundary > int(batch.t_ns[-1]):
+        k = min(len(batch.t_ns), SEGMENT_SAMPLES_MAX)
+        if boundary is not None:
+            k = min(k, int(np.searchsorted(batch.t_ns, boundary, side="left")))
+        if k == len(batch.t_ns):
             return batch, None
-        k = int(np.searchsorted(batch.t_ns, boundary, side="left"))
         return _slice(batch, 0, k), _slice(batch, k, len(batch.t_ns))
 
     def requests(self, segment: Batch) -> list[Request]:
@@ -160,6 +169,7 @@ class Asset:
                 self._step(run.track, rest, t_ns)
                 strangest = rest if math.isnan(strangest) else max(strangest, rest)
             if fresh is not None:
+                run.fresh_ready |= not math.isnan(fresh[i])
                 self._step(run.fresh_track, float(fresh[i]), t_ns)
         track = self.state.tracks[Track.PROCESS]
         was_active = track.active
@@ -206,6 +216,8 @@ class Asset:
                 self._rulings.sensor_opened(stuck[i], missing[i], t_ns=t_ns)
             elif was_active and not track.active:
                 self._rulings.cleared(Track.SENSOR, t_ns=t_ns)
+            elif track.active:
+                self._rulings.sensor_changed(stuck[i], missing[i], t_ns=t_ns)
 
     def silent(self, *, now_ns: int, limit_ns: int) -> None:
         """The comms track: nothing has come for longer than the source declares."""
@@ -214,13 +226,17 @@ class Asset:
         track = self.state.tracks[Track.COMMS]
         was_active = track.active
         quiet_ns = now_ns - self.state.last_t_ns
-        reading = Reading.OVER if quiet_ns > limit_ns else Reading.UNDER
+        unseen = quiet_ns > limit_ns or -quiet_ns > AHEAD_NS_MAX + limit_ns
+        reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
         if track.active and not was_active:
             track.begin_ns = self.state.last_t_ns
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
+        if track.active:  # silence is doubt
+            for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
+                self._rulings.recheck(each, t_ns=now_ns)
 
 
 def _by_state(requests: list[Request], segment: Batch) -> F32 | None:

@@ -6,7 +6,7 @@ Edges of plant signals and commands of named operators.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.errors import WireError
 from edge.jobs import Stage, Told, job_id_of, make_job, new_run
@@ -19,6 +19,7 @@ from edge.wire.commands import (
     JobCommand,
     decode_command,
 )
+from edge.wire.readings import T_NS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from edge.records import ContextChange, Job, MessageReceived
     from edge.settings import ContextTag
     from edge.wire.commands import Command
+
+
+STAGES_MEANT: Final = (Stage.OPEN, Stage.SETTLING, Stage.SCHEDULED, Stage.DONE)
 
 
 def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
@@ -67,17 +71,30 @@ def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk:
     add_job(asset, make_job(told, scope=scope, settings=desk.settings.engine))
 
 
-def add_job(asset: Asset, job: Job) -> bool:
-    """Give an asset a job; False when it has one of that id."""
+def add_job(asset: Asset, job: Job, *, publish: bool = True) -> bool:
+    """Give an asset a job; False when it has one of that id, or too many."""
     run = new_run(job, channels=asset.channels, safety=asset.settings.safety)
-    return asset.add_job(run)
+    done = asset.add_job(run)
+    if done and publish:
+        asset.proposals_changed(job.recorded_at_ns)
+    return done
+
+
+def _added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:
+    """The same for a person, with an answer that says what became of it."""
+    if not add_job(asset, job):
+        return False, f"{job.job_id} is known already, or too many jobs wait"
+    stage = next(run.stage for run in asset.state.runs if run.job.job_id == job.job_id)
+    return True, f"{job.job_id} {'is over already: closed' if stage is Stage.DONE else word}"
 
 
 def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int) -> bool:
     """Close or cancel a job at a plant time; False when it is not there or over already."""
     for run in asset.state.runs:
         if run.job.job_id == job_id and run.stage is not Stage.DONE:
-            asset.state.pending.append(Pending(t_ns=t_ns, action=action, job_id=job_id))
+            waiting = asset.state.pending
+            if not any((p.job_id, p.action) == (job_id, action) for p in waiting):
+                waiting.append(Pending(t_ns=t_ns, action=action, job_id=job_id))
             return True
     return False
 
@@ -153,8 +170,7 @@ def _confirm(
         quotes=(proposal.citation.quote,),
     )
     job = make_job(told, scope=scope, settings=desk.settings.engine)
-    done = add_job(assets[proposal.asset], job)
-    return done, f"{job.job_id} scheduled" if done else f"{job.job_id} is known already"
+    return _added(assets[proposal.asset], job, word="scheduled")
 
 
 def _job(
@@ -163,17 +179,24 @@ def _job(
     if body.action == "check_in":
         return _check_in(body, operator, assets=assets, desk=desk, now_ns=now_ns)
     action = "close" if body.action == "check_out" else "cancel"
-    for asset in assets.values():
-        for run in asset.state.runs:
-            if _means(body, run.job) and end_job(asset, run.job.job_id, action=action, t_ns=now_ns):
-                return True, f"{run.job.job_id}: {action}"
+    found = [
+        (run, asset)
+        for asset in assets.values()
+        for run in asset.state.runs
+        if _means(body, run.job)
+    ]
+    # who names no id means the work that is going on, not what is planned for next week
+    for run, asset in sorted(found, key=lambda pair: STAGES_MEANT.index(pair[0].stage)):
+        if end_job(asset, run.job.job_id, action=action, t_ns=now_ns):
+            return True, f"{run.job.job_id}: {action}"
     return False, "no such job is open or scheduled"
 
 
 def _means(body: JobCommand, job: Job) -> bool:
     if body.job_id:
         return body.job_id == job.job_id
-    return bool(body.asset) and (body.asset, body.kind) == (job.asset, job.kind)
+    there = body.instrument in ("", job.functional_location)
+    return bool(body.asset) and there and (body.asset, body.kind) == (job.asset, job.kind)
 
 
 def _check_in(
@@ -181,6 +204,8 @@ def _check_in(
 ) -> tuple[bool, str]:
     if body.kind is None or body.asset not in assets:
         return False, f"check_in needs a kind and one of the assets {', '.join(sorted(assets))}"
+    if body.valid_to_ns is not None and not now_ns < body.valid_to_ns <= T_NS_MAX:
+        return False, "valid_to is not in the future"
     scope = desk.scope_of(body.kind, body.asset, body.instrument, now_ns=now_ns)
     told = Told(
         job_id=body.job_id or job_id_of(operator, body.asset, body.kind, now_ns),
@@ -195,5 +220,4 @@ def _check_in(
         source="command",
     )
     job = make_job(told, scope=scope, settings=desk.settings.engine)
-    done = add_job(assets[body.asset], job)
-    return done, f"{job.job_id} open" if done else f"{job.job_id} is known already"
+    return _added(assets[body.asset], job, word="open")

@@ -49,9 +49,7 @@ class Desk:
     ring: Ring
     lineage: dict[str, str]
     knowledge: Knowledge | None = None
-    suspects: set[str] = field(
-        default_factory=set
-    )  # assets whose clock ran ahead of the agreed time
+    suspects: list[str]  # assets whose clock ran ahead of the agreed time
     effects: list[Effect] = field(default_factory=list)
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:

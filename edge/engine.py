@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a replay may span
+# a wall clock that was wrong and is set right; smaller steps are waited out
+STEP_BACK_NS: Final = 60 * SECOND_NS
 FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log line
 
 
@@ -68,6 +70,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_taken: int = 0  # of the snapshot's proposals, in the order in which they were recorded
     now_ns: int = 0
     score_published_ns: int = 0
+    suspects: list[str] = []  # assets whose newest message was ahead of everybody
 
 
 class Engine:
@@ -120,6 +123,7 @@ class Engine:
             state=state.rows,
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
+            suspects=state.suspects,
         )
         self._assets = {
             model.asset: Asset(
@@ -194,6 +198,9 @@ class Engine:
 
     def _now(self, wall_ns: int) -> int:
         now_ns = self._clock.now_ns if self.settings.clock == "plant" else wall_ns
+        if self.settings.clock == "wall" and self.state.now_ns - now_ns > STEP_BACK_NS:
+            self._count("clock_steps_back")
+            self.state.now_ns = self.state.score_published_ns = now_ns
         self.state.now_ns = max(self.state.now_ns, now_ns)
         return self.state.now_ns
 
@@ -228,7 +235,16 @@ class Engine:
                 self._clock.observe(readings.asset, int(readings.t_ns.max()))
             future_ns = self._now(now_ns) + self._ahead_ns
             self._aligner.push(readings, future_ns=future_ns, retain=message.retain)
+            self._suspect(readings.asset, ahead=bool((readings.t_ns > future_ns).any()))
         self._count("messages")
+
+    def _suspect(self, asset: str, *, ahead: bool) -> None:
+        """One bad clock is suspect alone, until it shows a time that can be."""
+        suspects = self.state.suspects
+        if ahead and asset in self._assets and asset not in suspects:
+            suspects.append(asset)
+        elif not ahead and asset in suspects:
+            suspects.remove(asset)
 
     def _refused(self, error: WireError) -> None:
         """Count an unusable payload; the first of each kind is logged with topic and cause."""
@@ -276,8 +292,7 @@ class Engine:
         due = now_ns - self.state.score_published_ns >= engine.score_publish_s * SECOND_NS
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
-            wait_ns = engine.late_ms_max * MILLISECOND_NS + asset.model.period_ns
-            asset.advance(now_ns - wait_ns)
+            asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
             asset.silent(now_ns=now_ns, limit_ns=self._gaps_ns[asset.model.asset])
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
@@ -325,6 +340,7 @@ class Engine:
             return
         taken = self.state.orders_taken
         waiting = knowledge.proposals[taken:]
+        changed: dict[str, Asset] = {}
         for order in waiting:
             if order.recorded_at_ns > now_ns:
                 break
@@ -332,6 +348,9 @@ class Engine:
             asset = self._assets.get(order.asset)
             if asset is not None:
                 self._take_order(asset, order, now_ns)
+                changed[order.asset] = asset
+        for asset in changed.values():
+            asset.proposals_changed(now_ns)
 
     def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
         if order.cancelled:
@@ -340,8 +359,7 @@ class Engine:
             scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
             job = job_from_order(order, scope, self.settings.engine)
             if job is not None:
-                commands.add_job(asset, job)
-        asset.proposals_changed(now_ns)
+                commands.add_job(asset, job, publish=False)
 
     def _learn(self, knowledge: Knowledge | None) -> None:
         if knowledge is not None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
-
 from edge.checkpoint import newest
 from edge.journal import read_journal, segments
 from edge.records import Note, Publish, Started
@@ -65,7 +63,7 @@ def restore(
     if not segments(journal):
         return restored
     after = found.position if found is not None else None
-    foreign = _foreign_until(journal, after, ours=started(assembly))
+    foreign = _foreign_until(journal, after, ours=_artifacts(started(assembly), after))
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "what was taken with another bundle or configuration")
@@ -101,14 +99,24 @@ def _replay(
         keep(durable)
 
 
-def _foreign_until(journal: Path, after: Position | None, *, ours: Started) -> Position | None:
+def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
+    """What a stimulus must have been taken with.
+
+    Another snapshot changes what is known, not what the state means; behind a checkpoint that
+    fits, other settings only change the behaviour from now on.
+    """
+    settings_sha256 = began.settings_sha256 if after is None else ""
+    return began.version, began.bundle_sha256, settings_sha256
+
+
+def _foreign_until(
+    journal: Path, after: Position | None, *, ours: tuple[str, ...]
+) -> Position | None:
     """Behind the last stimulus that was taken with other artifacts; None: there is none."""
     foreign, until = False, None
     for entry in read_journal(journal, after=after):
         if isinstance(entry.stimulus, Started):
-            # another snapshot changes what is known, not what the state means
-            theirs = structs.replace(entry.stimulus, snapshot_sha256=ours.snapshot_sha256)
-            foreign = theirs != ours
+            foreign = _artifacts(entry.stimulus, after) != ours
         if foreign:
             until = entry.position
     return until

@@ -61,21 +61,31 @@ class Rulings:
     def opened(self, track: Track, *, t_ns: int, shares: np.ndarray | None) -> None:
         """Decide at once; documents come as a later revision. shares: (c,) of the score."""
         begin_ns = self._state.tracks[track].begin_ns
-        parts = () if shares is None else self._contributions(shares, begin_ns)
+        parts = () if shares is None else self._contributions(shares, begin_ns, t_ns)
         self._open(track, t_ns=t_ns, parts=parts)
 
     def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
         """Channels that are stuck or send nothing usable, (c,) each."""
+        self._open(Track.SENSOR, t_ns=t_ns, parts=self._bad_channels(stuck, missing, t_ns))
+
+    def sensor_changed(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
+        """A suppressed event is judged again with every channel that is bad now, (c,) each."""
+        record = self._state.alerts[Track.SENSOR]
+        if record.suppressed:
+            record.contributions = self._bad_channels(stuck, missing, t_ns)
+            self.recheck(Track.SENSOR, t_ns=t_ns)
+
+    def _bad_channels(
+        self, stuck: np.ndarray, missing: np.ndarray, t_ns: int
+    ) -> tuple[Contribution, ...]:
         names = dict.fromkeys(np.flatnonzero(stuck).tolist(), "stuck")
         names |= dict.fromkeys(np.flatnonzero(missing & ~stuck).tolist(), "missing")
         shares = np.zeros(len(self._channels))
         shares[list(names)] = 1.0 / len(names)
-        parts = self._contributions(shares, t_ns)
-        parts = tuple(
+        return tuple(
             msgspec.structs.replace(part, direction=names[self._channels.index(part.channel)])
-            for part in parts
+            for part in self._contributions(shares, t_ns, t_ns)
         )
-        self._open(Track.SENSOR, t_ns=t_ns, parts=parts)
 
     def _open(self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...]) -> None:
         state = self._state.tracks[track]
@@ -89,7 +99,6 @@ class Rulings:
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
-            run.suppressed_alert_id = record.alert_id
             self._spend(t_ns)
         else:
             record.ring(decision)
@@ -104,8 +113,11 @@ class Rulings:
             return
         parts = record.contributions
         run, decision = self._decide(track, t_ns=t_ns, parts=parts, begin_ns=record.begin_ns)
-        if decision.verdict is Verdict.SUPPRESSED and decision.job_id == record.job_id:
-            return
+        if decision.verdict is Verdict.SUPPRESSED:
+            if decision.job_id == record.job_id:
+                return
+            # another job would excuse it too, but its fuse must not lengthen this one's
+            decision = _not_any_more("same_job", f"{record.job_id} does not explain it any more")
         failed = [clause.name for clause in decision.clauses if clause.outcome is not True]
         self._ring(record, decision, run, t_ns=t_ns, reason=f"no longer expected: {failed}")
 
@@ -121,7 +133,6 @@ class Rulings:
         What cleared meanwhile is told on cancellation.
         """
         record = self._state.alerts[Track.PROCESS]
-        track = self._state.tracks[Track.PROCESS]
         mine = record.suppressed and record.job_id == run.job.job_id
         level = level_abnormal(run, sigma=self._model.sigma)
         abnormal = sight.fresh is True or level is True
@@ -130,26 +141,26 @@ class Rulings:
             why = _why_abnormal(ending, sight.fresh, level)
             self._ring_after(run, record, level=level is True, t_ns=t_ns, why=why)
         elif mine:
-            record.clear(t_ns=t_ns)
-            self._publish(record, t_ns=t_ns, reason=f"job {ending}; back to normal")
-            track.reset()
-        elif ending is Ending.CANCELLED and run.suppressed_alert_id == record.alert_id != "":
-            self._tell_cleared(record, run, t_ns=t_ns)
-        self._judge_sensors(run, t_ns=t_ns)
-
-    def _judge_sensors(self, run: JobRun, *, t_ns: int) -> None:
-        record = self._state.alerts[Track.SENSOR]
-        if record.suppressed and record.job_id == run.job.job_id:
-            decision = _after_job(run, "the channel is still stuck or missing")
-            self._ring(record, decision, run, t_ns=t_ns, reason="still stuck after the job")
+            self._state.tracks[Track.PROCESS].reset()
+            if ending is not Ending.CANCELLED:
+                record.clear(t_ns=t_ns)
+                self._publish(record, t_ns=t_ns, reason=f"job {ending}; back to normal")
+        for other in (self._state.alerts[Track.SENSOR], self._state.alerts[Track.COMMS]):
+            if other.suppressed and other.job_id == run.job.job_id:
+                why = f"{other.track} event is still there after the job"
+                self._ring(other, _after_job(run, why), run, t_ns=t_ns, reason=why)
+        if ending is Ending.CANCELLED:
+            for each in self._state.alerts.values():
+                if each.job_id == run.job.job_id and _last_said(each) is Verdict.SUPPRESSED:
+                    self._tell_cleared(each, run, t_ns=t_ns)
 
     def _ring_after(
         self, run: JobRun, record: AlertRecord, *, level: bool, t_ns: int, why: str
     ) -> None:
         track = self._state.tracks[Track.PROCESS]
-        if record.active:
+        if record.active and not level:
             return  # it rings already
-        if not record.suppressed:
+        if not (record.suppressed or record.active):
             begin_ns = run.close_ns or t_ns
             record.begin_event(begin_ns=begin_ns, t_ns=t_ns, job_id=run.job.job_id)
             record.score, record.threshold = 0.0, self._model.threshold_on
@@ -158,7 +169,8 @@ class Rulings:
             shift = np.nan_to_num(lasting_shift(run, sigma=self._model.sigma))
             total = float((shift**2).sum())
             if total > 0.0:
-                record.contributions = self._contributions(shift**2 / total, run.close_ns or t_ns)
+                begin_ns = run.close_ns or t_ns
+                record.contributions = self._contributions(shift**2 / total, begin_ns, t_ns)
         if not track.active:
             track.phase, track.count = Phase.OPEN, 0
             track.begin_ns = track.last_over_ns = t_ns
@@ -213,10 +225,11 @@ class Rulings:
     def _decide(
         self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...], begin_ns: int
     ) -> tuple[JobRun | None, Decision]:
-        """The first job whose every clause holds; else the newest job's decision.
+        """The first job whose every clause holds, the one that suppresses now before all others.
 
-        Else without one.
+        Else the newest job's decision, else one without a job.
         """
+        mine = self._state.alerts[track].job_id if self._state.alerts[track].suppressed else ""
         near = self._near_proposals(t_ns)
         knowledge = self._desk.knowledge
         common = Facts(
@@ -229,7 +242,7 @@ class Rulings:
             proposal=near[0].proposal_id if near else "",
         )
         best: tuple[JobRun | None, Decision] = (None, decide(common))
-        for run in self._state.runs:
+        for run in sorted(self._state.runs, key=lambda run: run.job.job_id != mine):
             if not run.live:
                 continue
             facts = msgspec.structs.replace(
@@ -312,12 +325,15 @@ class Rulings:
             *explain.considered(record, run=run, proposals=near),
         )
 
-    def _contributions(self, shares: np.ndarray, begin_ns: int) -> tuple[Contribution, ...]:
-        """Shares with engineering values, largest first.
+    def _contributions(
+        self, shares: np.ndarray, begin_ns: int, t_ns: int
+    ) -> tuple[Contribution, ...]:
+        """Shares (c,) with engineering values, largest first.
 
-        The value is the mean of the event's newest samples.
+        The value is the mean of the event's newest samples up to t_ns.
         """
-        _, values, running = self._desk.ring.since(self._model.asset, begin_ns)
+        times, values, running = self._desk.ring.since(self._model.asset, begin_ns)
+        values, running = values[times <= t_ns], running[times <= t_ns]
         newest = values[running][-VALUE_SAMPLES:]
         if not len(newest):
             newest = values[-VALUE_SAMPLES:]
@@ -357,9 +373,17 @@ def _rings_again_ns(run: JobRun) -> int:
     return run.fuse_end_ns if end is None else min(run.fuse_end_ns, end + settle_ns)
 
 
+def _last_said(record: AlertRecord) -> Verdict | None:
+    return record.decision.verdict if record.decision is not None else None
+
+
 def _after_job(run: JobRun, why: str) -> Decision:
-    clause = Clause(name="after_job", outcome=False, detail=f"{run.job.job_id}: {why}")
-    return Decision(verdict=Verdict.ALERT, clauses=(clause,), job_id=run.job.job_id)
+    return _not_any_more("after_job", f"{run.job.job_id}: {why}", job_id=run.job.job_id)
+
+
+def _not_any_more(name: str, why: str, *, job_id: str = "") -> Decision:
+    clause = Clause(name=name, outcome=False, detail=why)
+    return Decision(verdict=Verdict.ALERT, clauses=(clause,), job_id=job_id)
 
 
 def _why_abnormal(ending: Ending, fresh: bool | None, level: bool | None) -> str:  # noqa: FBT001

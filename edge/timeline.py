@@ -201,7 +201,7 @@ class Timeline:
         self._end(run, t_ns, ending, sight)
 
     def _end(self, run: JobRun, t_ns: int, ending: Ending, sight: Sight) -> None:
-        fresh, was_live, masks = run.fresh, run.live, run.masks
+        fresh, was_live, masks = run.fresh if run.fresh_ready else [], run.live, run.masks
         end_run(run, t_ns=t_ns, ending=ending)
         if not (was_live and masks):
             return
@@ -226,7 +226,8 @@ class Timeline:
         level_reset(run, self._channels)
         newest = np.arange(len(t)) >= len(t) - JUDGE_SAMPLES // 3
         level_add(run, values, running & newest)
-        return track.active if np.isfinite(scores).any() else None
+        run.fresh_ready = bool(np.isfinite(scores).any())
+        return track.active if run.fresh_ready else None
 
     def parameters(self, index: int, keep: Mask) -> Parameters:
         """Parameters of a row of the bundle, without some channels; derived once for each mask."""

@@ -177,13 +177,15 @@ class GatewayProcess:
             database.execute("UPDATE outbox SET delivered = 0")
 
 
-def online(heard: Subscriber, times: int = 1) -> None:
-    """Wait until a gateway has said `times` that it is there."""
-    wait_until(
-        lambda: sum(m.body["online"] for m in heard.of("status")) >= times,
-        seconds_max=START_S_MAX,
-        what="the gateway being online",
-    )
+def online(heard: Subscriber, gateway: GatewayProcess, times: int = 1) -> None:
+    """Wait until a gateway has said `times` that it is there; fail at once when it ends."""
+
+    def said() -> bool:
+        assert gateway.running, gateway.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        told = [message for message in heard.of("status") if message.body["online"]]
+        return len(told) >= times
+
+    wait_until(said, seconds_max=START_S_MAX, what="the gateway being online")
 
 
 def publish(port: int, messages: Iterable[TimedMessage | tuple[str, bytes]]) -> None:

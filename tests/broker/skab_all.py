@@ -19,7 +19,7 @@ from simulator.broker import Mosquitto
 from tests.broker.gateways import GatewayProcess, Subscriber, finished, online
 
 FIT_ROWS: Final = 400
-SPEED: Final = "200"  # plant seconds a second
+SPEED: Final = "1000"  # plant seconds a second
 CONFIG: Final = """\
 site = "skab"
 clock = "plant"
@@ -41,7 +41,7 @@ def run_file(source: Path, folder: Path, *, port: int) -> list[dict[str, Any]]:
     gateway = GatewayProcess(folder / "gateway.toml", port=port, state=folder / "state")
     with gateway, Subscriber(port, folder / "heard", "andon/#") as heard:
         gateway.start()
-        online(heard)
+        online(heard, gateway)
         replay = ["replay", str(source), "--rows", f"{FIT_ROWS}:", "--speed", SPEED]
         _andon(*replay, "--port", str(port))
         finished(heard, int(table.t_ns[-1]))

@@ -1,0 +1,193 @@
+"""What a restart takes from checkpoint and journal, without a broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pytest
+
+from edge.assembly import Assembly
+from edge.checkpoint import Checkpoint, save
+from edge.journal import JournalWriter
+from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
+from edge.restore import Restored, restore, started
+from edge.settings import EngineSettings, GatewaySettings
+from edge.wire.readings import encode_rows
+from models.assemble import make_bundle
+from tests.models.plants import fitted, plant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.records import Effect, Stimulus
+    from models.bundle import Bundle
+
+SECOND_NS: Final = 1_000_000_000
+BEGIN_NS: Final = 1_772_427_600 * SECOND_NS
+ROWS: Final = 400
+STEP_ROW: Final = 300
+SETTINGS: Final = GatewaySettings(site="s", clock="plant")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    """A detector for one asset."""
+    return make_bundle([fitted()])
+
+
+class Run:
+    """An engine with a journal, as the loop drives it."""
+
+    def __init__(self, assembly: Assembly, folder: Path) -> None:
+        self.assembly = assembly
+        self.folder = folder
+        self.effects: list[Effect] = []
+        self._journal = JournalWriter(folder / "journal")
+        self.take(started(assembly))
+
+    def take(self, *stimuli: Stimulus) -> None:
+        """Journal, then handle."""
+        self._journal.append([(1, stimulus) for stimulus in stimuli])
+        for stimulus in stimuli:
+            self.effects.extend(self.assembly.engine.handle(stimulus, now_ns=1))
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of what it is now."""
+        state, fingerprint = self.assembly.engine.state, self.assembly.fingerprint
+        position = self._journal.position
+        checkpoint = Checkpoint(position=position, fingerprint=fingerprint, state=state)
+        save(self.folder / "checkpoints", checkpoint)
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    @property
+    def keyed(self) -> list[Publish]:
+        """What it decided."""
+        return [e for e in self.effects if isinstance(e, Publish) and e.key is not None]
+
+
+def assembly_of(bundle: Bundle, settings: GatewaySettings = SETTINGS) -> Assembly:
+    """An engine without a knowledge base."""
+    return Assembly(settings, bundle=bundle, snapshot=None)
+
+
+def stimuli(first: int, last: int) -> list[Stimulus]:
+    """Rows [first, last) of a plant with a step at STEP_ROW that stays, a tick after each."""
+    values = plant(ROWS, seed=5)
+    values[STEP_ROW:] += 20.0 * values.std(axis=0)
+    tags = [f"c{i}" for i in range(values.shape[1])]
+    made: list[Stimulus] = []
+    for row in range(first, last):
+        t_ns = BEGIN_NS + row * SECOND_NS
+        (payload,) = encode_rows(tags, [t_ns], [values[row].tolist()], shape="wide")
+        made += [MessageReceived(topic="plant/r1", payload=payload, received_ns=1), TickDue()]
+    return made
+
+
+def restored(assembly: Assembly, folder: Path) -> tuple[Restored, list[Publish]]:
+    """Restore from a folder; also what it would put into the outbox."""
+    kept: list[Publish] = []
+
+    def keep(messages: Sequence[Publish]) -> None:
+        kept.extend(messages)
+
+    done = restore(
+        assembly, journal=folder / "journal", checkpoints=folder / "checkpoints", keep=keep
+    )
+    return done, kept
+
+
+def test_a_question_from_before_the_checkpoint_is_asked_again(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """The answer never came, and nothing behind the checkpoint tells that there was a question."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    asked = [effect for effect in run.effects if isinstance(effect, Retrieve)]
+    assert len(asked) == 1
+    run.checkpoint()
+    run.close()
+    after = assembly_of(bundle)
+    done, kept = restored(after, tmp_path)
+    assert done.from_checkpoint
+    assert done.stimuli == 0
+    assert not kept
+    assert done.asked_again == (asked[0],)
+    answer = RetrievalDone(alert_id=asked[0].alert_id, hits=())
+    revised = after.engine.handle(answer, now_ns=1)
+    assert {e.key for e in revised if isinstance(e, Publish)} == {(asked[0].alert_id, 2)}
+
+
+def test_an_answered_question_is_not_asked_again(bundle: Bundle, tmp_path: Path) -> None:
+    """The answer stands in the journal, and gives the same revision there."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    (asked,) = [effect for effect in run.effects if isinstance(effect, Retrieve)]
+    run.take(RetrievalDone(alert_id=asked.alert_id, hits=None, reason="the deadline had passed"))
+    run.close()
+    done, kept = restored(assembly_of(bundle), tmp_path)
+    assert not done.asked_again
+    assert kept == run.keyed
+
+
+def test_what_another_bundle_decided_is_not_decided_again(bundle: Bundle, tmp_path: Path) -> None:
+    """The journal of another detector would give other contents for published ids."""
+    other = make_bundle([fitted(seed=9)])
+    run = Run(assembly_of(other), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    run.checkpoint()
+    run.take(*stimuli(STEP_ROW + 5, STEP_ROW + 10))
+    run.close()
+    fresh = assembly_of(bundle)
+    done, kept = restored(fresh, tmp_path)
+    assert not done.from_checkpoint
+    assert not kept
+    assert fresh.engine.counts() == {}
+    assert {note.name for note in done.notes} == {"checkpoint_skipped", "journal_skipped"}
+    again = Run(fresh, tmp_path)
+    again.take(*stimuli(STEP_ROW + 10, STEP_ROW + 20))
+    again.close()
+    third = assembly_of(bundle)
+    done, _ = restored(third, tmp_path)
+    assert done.stimuli == 1 + 20
+    assert third.engine.counts() == fresh.engine.counts()
+
+
+def test_behaviour_may_change_over_a_restart(bundle: Bundle, tmp_path: Path) -> None:
+    """Other engine settings go on from the checkpoint: open jobs and unacknowledged alerts stay."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    run.checkpoint()
+    run.take(*stimuli(STEP_ROW + 5, STEP_ROW + 8))
+    run.close()
+    settings = msgspec.structs.replace(SETTINGS, engine=EngineSettings(tick_ms=50))
+    after = assembly_of(bundle, settings)
+    done, _ = restored(after, tmp_path)
+    assert done.from_checkpoint
+    assert done.stimuli == 6
+    assert after.engine.counts() == run.assembly.engine.counts()
+    alert = after.engine.state.assets["r1"].alerts["process"]
+    assert alert.alert_id
+    assert alert == run.assembly.engine.state.assets["r1"].alerts["process"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 299, 301, 303, 350])
+def test_a_restart_anywhere_changes_nothing(bundle: Bundle, tmp_path: Path, cut: int) -> None:
+    """Checkpoint at any place and journal behind it: the same alerts, and the same state."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, cut))
+    run.checkpoint()
+    before = len(run.keyed)
+    run.take(*stimuli(cut, ROWS))
+    run.close()
+    after = assembly_of(bundle)
+    _, kept = restored(after, tmp_path)
+    assert kept == run.keyed[before:]
+    assert after.engine.counts() == run.assembly.engine.counts()
+    for name, asset in run.assembly.engine.state.assets.items():
+        assert asset.alerts == after.engine.state.assets[name].alerts
+        assert asset.tracks == after.engine.state.assets[name].tracks
