@@ -79,7 +79,8 @@ def signals(load: Load, *, rows: int, training: bool) -> NDArray[np.float64]:
     drive = random.standard_normal(shape) + random.standard_normal((*shape[:2], 1))
     moved = np.asarray(lfilter([1.0], [1.0, -MEMORY], drive, axis=1), np.float64)
     level = 50.0 + 10.0 * np.arange(load.channels)
-    return np.round(moved + level, DECIMALS)
+    values: NDArray[np.float64] = np.asarray(np.round(moved + level, DECIMALS), np.float64)
+    return values
 
 
 def steps(load: Load, *, warm_rows: int, gap_rows: int) -> list[Step]:
