@@ -35,6 +35,8 @@ FINISH_S_MAX: Final = 60.0
 POLL_S: Final = 0.2
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 LATE_ROWS_MAX: Final = 40  # an alert belongs to a step when it opened this soon after its begin
+# Counted on health beside what was not accepted; the link's losses stand under `drops`.
+NO_LOSS: Final = frozenset({"messages", "starts", "commands", "faults_active"})
 CONFIG: Final = """\
 site = "bench"
 
@@ -89,6 +91,7 @@ class Heard:
     """(asset, begin_ms) -> (ts_ms of the sample that opened it, arrival in ns)."""
     online: bool = False
     health: dict[str, Any] = field(default_factory=dict)
+    first_health: dict[str, Any] = field(default_factory=dict)
     rss_mb_max: float = 0.0
     tick_ms_max: float = 0.0
     queue_depth_max: int = 0
@@ -112,9 +115,22 @@ class Heard:
 
     def _health(self, body: dict[str, Any]) -> None:
         self.health = body
+        self.first_health = self.first_health or body
         self.rss_mb_max = max(self.rss_mb_max, body["rss_mb"])
         self.tick_ms_max = max(self.tick_ms_max, body["tick_ms_max"])
         self.queue_depth_max = max(self.queue_depth_max, body["queue_depth"])
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """What was not accepted since the first report of health, by reason."""
+        found: dict[str, int] = {}
+        for part in ("counts", "drops"):
+            before = self.first_health.get(part, {})
+            for name, n in self.health.get(part, {}).items():
+                lost = int(n) - int(before.get(name, 0))
+                if lost and name not in NO_LOSS and not name.startswith("link_"):
+                    found[name] = lost
+        return found
 
     @property
     def taken(self) -> int:
@@ -138,7 +154,13 @@ def measure(load: Load, folder: Path, *, say: Callable[[str], object]) -> Report
             with (folder / "gateway.log").open("wb") as log:
                 gateway = _start(["andon", "run", str(folder / "gateway.toml")], log)
             try:
-                _until(lambda: heard.online, heard, collector, gateway, START_S_MAX)
+                _until(
+                    lambda: bool(heard.online and heard.health),
+                    heard,
+                    collector,
+                    gateway,
+                    START_S_MAX,
+                )
                 used = _load(load, folder, broker.port, heard, collector, gateway, say)
             finally:
                 _end(gateway)
@@ -259,10 +281,6 @@ def _report(
     delays_ms, beside, missing = _delays(load, heard, t0_ms=t0_ms, sent_ns=sent_ns)
     found = np.percentile(delays_ms, (50, 99, 100)).tolist() if delays_ms else (None,) * 3
     p50, p99, most = found
-    counts = heard.health.get("counts", {})
-    accepted = {"messages", "starts", "commands"}
-    dropped = {name: n for name, n in counts.items() if name not in accepted and n}
-    dropped |= {name: n for name, n in heard.health.get("drops", {}).items() if n}
     return Report(
         broker=broker,
         seconds=took_s,
@@ -271,7 +289,7 @@ def _report(
         messages_sent=load.messages,
         messages_received=heard.taken,
         values_sent=load.values,
-        dropped=dropped,
+        dropped=heard.dropped,
         steps=len(planned_steps(load)),
         alerts=len(delays_ms),
         alerts_missing=missing,

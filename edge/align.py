@@ -1,36 +1,52 @@
-"""Alignment: values by tag and time become closed samples in the bundle's channel order.
+"""Alignment: values by tag and time, as messages bring them, to closed samples.
 
-    rows   each distinct time of an asset is a sample; it closes when a later one arrives, or
-           `late_ms_max` later
-    grid   a sample every period; each holds the newest value in (g - period, g], cyclic tags a
-           little longer, on_change tags while the source lives; it closes when all cyclic tags
-           have passed g, or `late_ms_max` later
+    rows   each distinct time of an asset's channels is a sample; it closes when something later
+           arrives, or `late_ms_max` later
+    grid   a sample every period; at g each tag shows its newest value in (g - period, g], a cyclic
+           tag is held a little longer, an on_change tag while its asset speaks; it closes when all
+           cyclic tags have passed g, or `late_ms_max` later
 
 Context tags ride along as further columns and come out as changes in time order. What cannot be
-used is counted by reason, never dropped in silence. How messages are cut and when ticks come
-changes nothing about the samples.
+used is counted by reason, never dropped in silence. As long as each sender keeps its order and
+nobody is later than `late_ms_max`, neither the cut into messages nor the times of ticks change a
+sample.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - msgspec reads the annotations at run time
 
-from edge.caps import PENDING_CHANGES_MAX, PENDING_ROWS_MAX
-from edge.closing import NEVER, Aside, Rows, close_rows
+from edge.caps import PENDING_ROWS_MAX
+from edge.closing import fill, hold, take_rows, told_changes, was_running
+from edge.pending import (
+    F64,
+    I64,
+    AssetAlign,
+    Mask,
+    count,
+    put_late_context,
+    put_row,
+    put_rows,
+)
+from edge.records import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.records import Batch, Readings
+    from edge.records import Readings
     from edge.settings import AssetSettings, ContextTag, EngineSettings
     from models.bundle import AssetModel
 
 MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+ALIVE_PERIODS_MIN: Final = 5  # a source that misses four samples still lives
+TAG_SETS_MAX: Final = 4096  # ways to name an asset's tags together that are looked up only once
+FLOAT32_MAX: Final = 2.0**128 - 2.0**103  # from here on rounding to float32 gives infinity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +60,7 @@ class AssetLayout:
     context: tuple[ContextTag, ...]
     period_ns: int
     grid: bool
-    on_change: NDArray[np.bool_]  # (c + k,) held while the source lives; context tags always
+    on_change: Mask  # (c + k,) held while the source lives; context tags always
 
     @classmethod
     def of(cls, model: AssetModel, settings: AssetSettings) -> Self:
@@ -77,47 +93,20 @@ class AssetLayout:
         return self.channels + len(self.context)
 
 
-class AssetAlign(msgspec.Struct, kw_only=True):
-    """Rows of one asset that wait to be closed, oldest first.
-
-    And what is held from the closed ones.
-
-    t_ns: (m,) sample times; values: (m, w) NaN absent; value_t_ns: (m, w) when each was measured;
-    retained: (m, w) came retained; newest_ns: (w,) newest time of each column; held, held_ns: (w,)
-    newest closed value; told: (w,) newest context value that a change has told; asides: see there.
-    """
-
-    t_ns: np.ndarray
-    values: np.ndarray
-    value_t_ns: np.ndarray
-    retained: np.ndarray
-    newest_ns: np.ndarray
-    held: np.ndarray
-    held_ns: np.ndarray
-    told: np.ndarray
-    asides: list[Aside] = []
-    closed_ns: int = NEVER
-
-    @classmethod
-    def empty(cls, width: int) -> Self:
-        """Nothing seen yet."""
-        return cls(
-            t_ns=np.empty(0, np.int64),
-            values=np.empty((0, width)),
-            value_t_ns=np.empty((0, width), np.int64),
-            retained=np.empty((0, width), bool),
-            newest_ns=np.full(width, NEVER, np.int64),
-            held=np.full(width, np.nan),
-            held_ns=np.full(width, NEVER, np.int64),
-            told=np.full(width, np.nan),
-        )
-
-
 class AlignState(msgspec.Struct, kw_only=True):
     """All that alignment remembers."""
 
     assets: dict[str, AssetAlign] = {}
     counts: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _TagSet:
+    """Where a message's tags go: `sources` of it to `columns` of the layout; `others` nowhere."""
+
+    sources: tuple[int, ...]
+    columns: tuple[int, ...]
+    others: tuple[int, ...]
 
 
 class Aligner:
@@ -129,8 +118,9 @@ class Aligner:
         self.state = state
         self._layouts = {layout.asset: layout for layout in layouts}
         self._late_ns = settings.late_ms_max * MILLISECOND_NS
-        self._hold_ms_max = settings.hold_ms_max
-        self._columns: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[int]]] = {}
+        self._hold_ns = settings.hold_ms_max * MILLISECOND_NS
+        self._gap_ns = settings.comms_gap_s * SECOND_NS
+        self._tag_sets: dict[tuple[str, tuple[str, ...]], _TagSet] = {}
         for layout in layouts:
             state.assets.setdefault(layout.asset, AssetAlign.empty(layout.width))
 
@@ -139,204 +129,153 @@ class Aligner:
         """Values that could not be used, by reason."""
         return self.state.counts
 
-    def _count(self, reason: str, by: int) -> None:
-        if by:
-            self.state.counts[reason] = self.state.counts.get(reason, 0) + by
-
     # --- in ---
 
     def push(self, readings: Readings, *, future_ns: int, retain: bool = False) -> None:
         """Take the values of one message.
 
-        Values later than `future_ns` are from a suspect clock: counted, not taken.
+        Those later than `future_ns` are from a suspect clock: counted, not taken.
         """
+        counts = self.state.counts
+        count(counts, "text_value", len(readings.texts))
+        count(counts, "bad_quality", readings.bad_quality)
         layout = self._layouts.get(readings.asset)
-        self._count("text_value", len(readings.texts))
         if layout is None:
-            self._count("unknown_asset", _given(readings.values))
+            count(counts, "unknown_asset", _given(readings.values))
             return
-        sources, columns = self._find_columns(layout, readings)
-        if not columns:
+        tags = self._tag_set(layout, readings)
+        if not tags.columns:
             return
-        values = np.full((len(readings.t_ns), layout.width), np.nan)
-        chosen = readings.values[:, sources]
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(chosen.astype(np.float32))
-        if finite.all():  # the usual message: nothing to count, nothing to leave out
-            values[:, columns] = chosen
-        else:
-            self._count("non_finite", int((~finite & ~np.isnan(chosen)).sum()))
-            values[:, columns] = np.where(finite, chosen, np.nan)
-        t_ns = readings.t_ns
-        usable = t_ns <= future_ns
-        if not usable.all():
-            self._count("future", _given(values[~usable]))
-            t_ns, values = t_ns[usable], values[usable]
-        self._merge(layout, t_ns, values, retain=retain)
+        if len(readings.t_ns) == 1:
+            self._push_one(layout, readings, tags, future_ns=future_ns, retain=retain)
+        elif len(readings.t_ns):
+            self._push_block(layout, readings, tags, future_ns=future_ns, retain=retain)
 
-    def _find_columns(self, layout: AssetLayout, readings: Readings) -> tuple[list[int], list[int]]:
-        """Columns of the message and of the layout that belong together.
-
-        Values of others are counted.
-        """
+    def _tag_set(self, layout: AssetLayout, readings: Readings) -> _TagSet:
+        """Where the tags of a message go; values that go nowhere are counted."""
         key = (layout.asset, readings.tags)
-        found = self._columns.get(key)
+        found = self._tag_sets.get(key)
         if found is None:
-            pairs = [
-                (i, layout.columns[tag])
-                for i, tag in enumerate(readings.tags)
-                if tag in layout.columns
-            ]
-            found = [i for i, _ in pairs], [column for _, column in pairs]
-            if len(self._columns) < PENDING_ROWS_MAX:
-                self._columns[key] = found
-        sources, columns = found
-        if len(sources) < len(readings.tags):
-            self._count("unknown_tag", _given(np.delete(readings.values, sources, axis=1)))
-        if readings.units:
-            fits = [
-                readings.units.get(readings.tags[i], "") in ("", layout.units[column])
-                or layout.units[column] == ""
-                for i, column in zip(sources, columns, strict=True)
-            ]
-            wrong = [i for i, fit in zip(sources, fits, strict=True) if not fit]
-            self._count("wrong_unit", _given(readings.values[:, wrong]))
-            sources = [i for i, fit in zip(sources, fits, strict=True) if fit]
-            columns = [c for c, fit in zip(columns, fits, strict=True) if fit]
-        return sources, columns
+            known = [i for i, tag in enumerate(readings.tags) if tag in layout.columns]
+            found = _TagSet(
+                tuple(known),
+                tuple(layout.columns[readings.tags[i]] for i in known),
+                tuple(i for i in range(len(readings.tags)) if i not in set(known)),
+            )
+            if len(self._tag_sets) < TAG_SETS_MAX:
+                self._tag_sets[key] = found
+        if found.others:
+            count(self.state.counts, "unknown_tag", _given(readings.values[:, found.others]))
+        if not readings.units:
+            return found
+        fits = [
+            readings.units.get(readings.tags[i], "") in ("", layout.units[column])
+            or layout.units[column] == ""
+            for i, column in zip(found.sources, found.columns, strict=True)
+        ]
+        if all(fits):
+            return found
+        pairs = list(zip(found.sources, found.columns, strict=True))
+        wrong = [i for (i, _), fit in zip(pairs, fits, strict=True) if not fit]
+        count(self.state.counts, "wrong_unit", _given(readings.values[:, wrong]))
+        right = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
+        return _TagSet(tuple(i for i, _ in right), tuple(column for _, column in right), ())
 
-    def _merge(
+    def _push_one(
         self,
         layout: AssetLayout,
-        t_ns: NDArray[np.int64],
-        values: NDArray[np.float64],
+        readings: Readings,
+        tags: _TagSet,
         *,
+        future_ns: int,
         retain: bool,
     ) -> None:
-        state = self.state.assets[layout.asset]
+        counts, state = self.state.counts, self.state.assets[layout.asset]
+        t_ns = int(readings.t_ns[0])
+        row = readings.values[0].tolist()
+        shown = [
+            (column, row[i])
+            for i, column in zip(tags.sources, tags.columns, strict=True)
+            if not math.isnan(row[i])
+        ]
+        given = [(column, value) for column, value in shown if -FLOAT32_MAX < value < FLOAT32_MAX]
+        count(counts, "non_finite", len(shown) - len(given))
+        if t_ns > future_ns:
+            count(counts, "future", len(given))
+            return
+        slot = -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
+        if slot <= state.closed_ns:
+            values = np.full((1, layout.width), np.nan)
+            for column, value in given:
+                values[0, column] = value
+            self._late(layout, state, readings.t_ns, values, retain=retain)
+            return
+        put_row(
+            state,
+            given,
+            t_ns=t_ns,
+            slot=slot,
+            channels=layout.channels,
+            spoken=min(tags.columns) < layout.channels,
+            retain=retain,
+            counts=counts,
+        )
+
+    def _push_block(
+        self,
+        layout: AssetLayout,
+        readings: Readings,
+        tags: _TagSet,
+        *,
+        future_ns: int,
+        retain: bool,
+    ) -> None:
+        counts, state = self.state.counts, self.state.assets[layout.asset]
+        chosen = readings.values[:, tags.sources]
+        finite = np.where(np.abs(chosen) < FLOAT32_MAX, chosen, np.nan)
+        count(counts, "non_finite", _given(chosen) - _given(finite))
+        t_ns = readings.t_ns
+        values = np.full((len(t_ns), layout.width), np.nan)
+        values[:, tags.columns] = finite
+        if t_ns.max() > future_ns:
+            usable = t_ns <= future_ns
+            count(counts, "future", _given(values[~usable]))
+            t_ns, values = t_ns[usable], values[usable]
         slots = -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
         late = slots <= state.closed_ns
         if late.any():
-            self._count("late", _given(values[late]))
-            self._late_context(layout, state, t_ns[late], values[late], retain=retain)
+            self._late(layout, state, t_ns[late], values[late], retain=retain)
             t_ns, slots, values = t_ns[~late], slots[~late], values[~late]
         if not len(t_ns):
             return
-        stamps = np.where(np.isfinite(values), t_ns[:, None], NEVER)
-        np.maximum(state.newest_ns, stamps.max(axis=0), out=state.newest_ns)
-        ordered = len(slots) == 1 or bool((np.diff(slots) > 0).all())
-        if ordered and (not len(state.t_ns) or slots[0] > state.t_ns[-1]):
-            self._append(state, slots, values, stamps, retain=retain)
-            return
-        order = np.argsort(slots, kind="stable")
-        slots, values, stamps = slots[order], values[order], stamps[order]
-        first = np.diff(slots, prepend=slots[0] - 1) > 0  # (n,) first row of its slot
-        self._make_places(state, slots[first])
-        # Rows of one slot one after the other, the first of each slot at once, then the second, ...
-        begins = np.flatnonzero(first)
-        rank = np.arange(len(slots)) - begins[np.cumsum(first) - 1]
-        by_rank = np.argsort(rank, kind="stable")
-        for rows in np.split(by_rank, np.cumsum(np.bincount(rank))[:-1]):
-            self._put(layout, state, slots[rows], values[rows], stamps[rows], retain=retain)
+        put_rows(
+            state,
+            slots,
+            t_ns,
+            values,
+            channels=layout.channels,
+            spoken=min(tags.columns) < layout.channels,
+            retain=retain,
+            counts=counts,
+        )
 
-    def _late_context(
-        self,
-        layout: AssetLayout,
-        state: AssetAlign,
-        t_ns: NDArray[np.int64],
-        values: NDArray[np.float64],
-        *,
-        retain: bool,
+    def _late(
+        self, layout: AssetLayout, state: AssetAlign, t_ns: I64, values: F64, *, retain: bool
     ) -> None:
-        """A late context value that is news still counts, from now on and not backwards.
-
-        A job must end.
-        """
-        order = np.argsort(t_ns, kind="stable")
-        context = values[order, layout.channels :]
-        for row, i in zip(*np.nonzero(np.isfinite(context)), strict=True):
-            at_ns, column = int(t_ns[order[row]]), layout.channels + int(i)
-            if at_ns <= state.held_ns[column]:
-                continue
-            value = float(context[row, i])
-            state.held[column], state.held_ns[column] = value, at_ns
-            self._set_aside(state, state.closed_ns + 1, column, value, retained=retain)
-
-    def _set_aside(
-        self, state: AssetAlign, t_ns: int, column: int, value: float, *, retained: bool
-    ) -> None:
-        if len(state.asides) >= PENDING_CHANGES_MAX:
-            self._count("context_overflow", 1)
-            return
-        aside = Aside(t_ns=t_ns, column=column, value=value, retained=retained)
-        state.asides.append(aside)
-
-    @staticmethod
-    def _append(
-        state: AssetAlign,
-        slots: NDArray[np.int64],
-        values: NDArray[np.float64],
-        stamps: NDArray[np.int64],
-        *,
-        retain: bool,
-    ) -> None:
-        state.t_ns = np.concatenate([state.t_ns, slots])
-        state.values = np.concatenate([state.values, values])
-        state.value_t_ns = np.concatenate([state.value_t_ns, stamps])
-        state.retained = np.concatenate([state.retained, np.full(values.shape, retain)])
-
-    @staticmethod
-    def _make_places(state: AssetAlign, slots: NDArray[np.int64]) -> None:
-        """Empty rows for those of `slots` (k,), increasing, that have none yet."""
-        missing = np.setdiff1d(slots, state.t_ns, assume_unique=True)
-        at = np.searchsorted(state.t_ns, missing)
-        state.t_ns = np.insert(state.t_ns, at, missing)
-        state.values = np.insert(state.values, at, np.nan, axis=0)
-        state.value_t_ns = np.insert(state.value_t_ns, at, NEVER, axis=0)
-        state.retained = np.insert(state.retained, at, values=False, axis=0)
-
-    def _put(
-        self,
-        layout: AssetLayout,
-        state: AssetAlign,
-        slots: NDArray[np.int64],
-        values: NDArray[np.float64],
-        stamps: NDArray[np.int64],
-        *,
-        retain: bool,
-    ) -> None:
-        """Rows (k, w) of distinct slots (k,) into their places, which there are.
-
-        Of two values in one place the newer wins; of two of one time, the first. A context value
-        that gives way is set aside, because it may be an edge.
-        """
-        at = np.searchsorted(state.t_ns, slots)
-        old, old_stamps, old_retained = state.values[at], state.value_t_ns[at], state.retained[at]
-        given = np.isfinite(values)
-        newer = given & (stamps > old_stamps)
-        self._count("duplicate", int((given & (stamps == old_stamps)).sum()))
-        context = slice(layout.channels, None)
-        for row, i in zip(*np.nonzero((newer & np.isfinite(old))[:, context]), strict=True):
-            column = layout.channels + int(i)
-            self._set_aside(
-                state,
-                int(old_stamps[row, column]),
-                column,
-                float(old[row, column]),
-                retained=bool(old_retained[row, column]),
-            )
-        for row, i in zip(*np.nonzero((given & (stamps < old_stamps))[:, context]), strict=True):
-            column = layout.channels + int(i)
-            value = float(values[row, column])
-            self._set_aside(state, int(stamps[row, column]), column, value, retained=retain)
-        state.values[at] = np.where(newer, values, old)
-        state.value_t_ns[at] = np.where(newer, stamps, old_stamps)
-        state.retained[at] = np.where(newer, retain, old_retained)
+        count(self.state.counts, "late", _given(values))
+        put_late_context(
+            state,
+            t_ns,
+            values,
+            channels=layout.channels,
+            retain=retain,
+            counts=self.state.counts,
+        )
 
     # --- out ---
 
     def close(self, *, now_ns: int, final: bool = False) -> list[Batch]:
-        """Every sample that is complete by now, one batch an asset.
+        """Every sample that is complete by now, one batch an asset; a batch may hold changes only.
 
         `final`: nothing more will come.
         """
@@ -345,9 +284,9 @@ class Aligner:
             state = self.state.assets[asset]
             if not len(state.t_ns):
                 continue
-            count = self._closable(layout, state, now_ns=now_ns, final=final)
-            if count:
-                batches.append(self._close(layout, state, count))
+            complete = self._closable(layout, state, now_ns=now_ns, final=final)
+            if complete:
+                batches.append(self._close(layout, state, complete))
         return batches
 
     def _closable(self, layout: AssetLayout, state: AssetAlign, *, now_ns: int, final: bool) -> int:
@@ -355,31 +294,49 @@ class Aligner:
         waiting = len(state.t_ns)
         if final:
             return waiting
-        overdue = int(np.searchsorted(state.t_ns, now_ns - self._late_ns, side="right"))
-        if layout.grid:
-            cyclic = state.newest_ns[~layout.on_change]
-            seen = cyclic[cyclic > NEVER]  # a tag that never spoke makes nobody wait
-            passed_ns = int(seen.min()) if len(seen) else NEVER
-            complete = int(np.searchsorted(state.t_ns, passed_ns, side="right"))
-        else:
+        overdue = int(state.t_ns.searchsorted(now_ns - self._late_ns, side="right"))
+        if not layout.grid:
             complete = waiting - 1
+        elif layout.on_change.all():
+            complete = 0  # nothing tells that a time has passed
+        else:
+            cyclic = state.newest_ns[~layout.on_change]
+            # A tag reported by exception may still speak at the very time that a cyclic one shows.
+            passed_ns = int(cyclic.min()) - int(layout.on_change.any())
+            complete = int(state.t_ns.searchsorted(passed_ns, side="right"))
         return max(overdue, complete, waiting - PENDING_ROWS_MAX)
 
-    def _close(self, layout: AssetLayout, state: AssetAlign, count: int) -> Batch:
-        rows = Rows(
-            t_ns=state.t_ns[:count],
-            values=state.values[:count],
-            stamps=state.value_t_ns[:count],
-            retained=state.retained[:count],
+    def _close(self, layout: AssetLayout, state: AssetAlign, n: int) -> Batch:
+        rows = take_rows(state, n)
+        spoken = rows.spoken
+        if layout.grid:
+            rows, unfilled = fill(rows, period_ns=layout.period_ns, closed_ns=state.closed_ns)
+            count(self.state.counts, "gap_unfilled", unfilled)
+        changes = told_changes(
+            state, rows, asset=layout.asset, channels=layout.channels, context=layout.context
         )
-        state.t_ns, state.values = state.t_ns[count:], state.values[count:]
-        state.value_t_ns, state.retained = state.value_t_ns[count:], state.retained[count:]
-        hold_ns = self._hold_ms_max * MILLISECOND_NS or layout.period_ns * 3 // 2
-        batch, unfilled = close_rows(layout, state, rows, hold_ns=hold_ns)
-        self._count("gap_unfilled", unfilled)
-        return batch
+        values = hold(
+            state,
+            rows,
+            on_change=layout.on_change,
+            channels=layout.channels,
+            cyclic_ns=(self._hold_ns or layout.period_ns * 3 // 2) if layout.grid else 0,
+            alive_ns=max(self._gap_ns, ALIVE_PERIODS_MIN * layout.period_ns),
+        )
+        state.closed_ns = int(rows.t_ns[-1])
+        t_ns = rows.t_ns
+        running = was_running(values[:, layout.channels :], layout.context)
+        if not layout.grid and not spoken.all():  # a time at which only context spoke
+            t_ns, values, running = t_ns[spoken], values[spoken], running[spoken]
+        return Batch(
+            asset=layout.asset,
+            t_ns=t_ns,
+            values=values[:, : layout.channels].astype(np.float32),
+            running=running,
+            changes=changes,
+        )
 
 
-def _given(values: NDArray[np.float64]) -> int:
+def _given(values: F64) -> int:
     """How many values are there at all, finite or not."""
     return int((~np.isnan(values)).sum())

@@ -21,9 +21,12 @@ from edge import logs
 from edge.assembly import Assembly, assemble
 from edge.checkpoint import Checkpoint, save
 from edge.config import password
+from edge.delivery import Delivery
 from edge.errors import AndonError, JournalError
+from edge.faults import Faults
 from edge.journal import JournalWriter
-from edge.mqtt import Endpoint, Link, Will
+from edge.link import Link, Will
+from edge.mqtt import BrokerError, Endpoint
 from edge.outbox import Outbox
 from edge.records import (
     MessageReceived,
@@ -36,14 +39,14 @@ from edge.records import (
 )
 from edge.restore import restore, started
 from edge.retrieve import Retriever
-from edge.telemetry import Telemetry, rss_mb
+from edge.telemetry import Telemetry, health
 from edge.wire import outgoing, topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.config import GatewayConfig
-    from edge.mqtt import Incoming
+    from edge.inbox import Incoming
     from edge.records import Effect, Stimulus
 
 log = logging.getLogger("andon")
@@ -53,8 +56,11 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 # A message waits so long for others: one write and one turn for all. Short, because a broker as it
 # is installed sends 20 messages and then waits for their acknowledgement.
 GROUP_WAIT_S: Final = 0.002
-DELIVER_S_MAX: Final = 2.0  # for what has been decided when we are asked to stop
+DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
+DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
+JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
+STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
 FAULT: Final = "gateway_failed"
 FAULT_EXIT: Final = 70  # EX_SOFTWARE: a supervisor should restart us
 
@@ -68,7 +74,9 @@ class Gateway:
         self._assembly: Assembly = assemble(config)
         self._topics = topics.Topics(config.prefix, config.site)
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
+        # holds the lock of one, and would wait for itself.
+        self._stopping = False
         state = config.path(config.journal.dir)
         self._journal = JournalWriter(
             state / "journal",
@@ -81,12 +89,13 @@ class Gateway:
         self._checkpoints = state / "checkpoints"
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
-        self._in_flight: dict[int, int] = {}  # publication id -> outbox row
-        self._sent_row = 0
         self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
         self._telemetry = Telemetry()
-        self._health_due_s = self._checkpoint_due_s = 0.0
+        self._faults = Faults()
+        self._checkpoint_trouble = ""
+        self._was_connected = False
+        self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         self._journaled = self._journal.position
         self._link = Link(
             self._endpoint(),
@@ -98,11 +107,11 @@ class Gateway:
             on_connected=self._reconnected.set,
             wake=self._wake,
         )
+        self._delivery = Delivery(self._outbox, self._link)
 
     def stop(self) -> None:
-        """Ask the loop to end; safe from a signal handler."""
-        self._stop.set()
-        self._wake.set()
+        """Ask the loop to end, at its next look; safe from a signal handler."""
+        self._stopping = True
 
     def run(self) -> int:
         """Restore, then loop until stopped. Returns 0, or FAULT_EXIT after an error of our own."""
@@ -111,7 +120,8 @@ class Gateway:
             asked_again = self._restore()
             self._take([started(self._assembly)])
             self._carry_out(asked_again)
-            self._publish(self._system(ShellFault(name=FAULT, detail="it runs", active=False)))
+            runs = self._system(ShellFault(name=FAULT, detail="it runs", active=False))
+            self._retained.setdefault(runs.topic, runs)  # said once there is a connection
             self._link.start()
             gc.collect()
             gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick
@@ -133,10 +143,10 @@ class Gateway:
     def _loop(self) -> None:
         tick_s = self._config.engine.tick_ms / 1000
         tick_due_s = time.monotonic()
-        while not self._stop.is_set():
+        while not self._stopping:
             wait_s = max(0.0, min(tick_due_s - time.monotonic(), IDLE_S))
             if self._wake.wait(wait_s) and self._link.queue_depth < GROUP_MAX:
-                self._stop.wait(GROUP_WAIT_S)
+                time.sleep(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
             now_s = time.monotonic()
@@ -147,7 +157,8 @@ class Gateway:
             self._deliver()
             self._housekeep(now_s)
 
-    def _take_messages(self) -> None:
+    def _take_messages(self) -> int:
+        """Take a group of what has come, and answers; returns how many messages."""
         messages = self._link.drain(GROUP_MAX)
         stimuli: list[Stimulus] = [
             MessageReceived(
@@ -164,6 +175,7 @@ class Gateway:
             stimuli.append(self._answers.popleft())
         if stimuli:
             self._take(stimuli, messages)
+        return len(messages)
 
     def _take(self, stimuli: Sequence[Stimulus], messages: Sequence[Incoming] = ()) -> None:
         """Journal a group, acknowledge it, then let the engine have it."""
@@ -174,7 +186,11 @@ class Gateway:
             self._telemetry.took((now_ns - message.received_ns) / 1e6)
         effects: list[Effect] = []
         for stimulus in stimuli:
-            effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
+            try:
+                effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
+            except Exception:
+                self._note("engine_failed", "error", stimulus=repr(stimulus)[:STIMULUS_CHARS_MAX])
+                raise
         self._carry_out(effects)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -204,28 +220,27 @@ class Gateway:
     # --- out ---
 
     def _deliver(self) -> None:
-        """Send what waits, once each connection; note what the broker has confirmed."""
-        confirmed = self._link.confirmed()
-        rows = [self._in_flight.pop(mid) for mid in confirmed if mid in self._in_flight]
-        self._outbox.delivered(rows)
+        """Send what waits; after a connection, what is retained comes first."""
+        if not self._link.alive:
+            raise BrokerError("the network thread has ended, nothing would be heard; restart")
+        if self._link.connected != self._was_connected:
+            self._was_connected = not self._was_connected
+            endpoint = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
+            level = "info" if self._was_connected else "warning"
+            self._note("connected" if self._was_connected else "disconnected", level, to=endpoint)
         if self._reconnected.is_set():
             self._reconnected.clear()
-            # paho repeats what was in flight by itself; a second copy has the same bytes
-            self._in_flight.clear()
-            self._sent_row = 0
             self._link.publish(self._topics.status, self._status(online=True), qos=1, retain=True)
             for message in self._retained.values():
                 self._publish(message)
-        if not self._link.connected:
-            return
-        for row in self._outbox.pending(after=self._sent_row):
-            mid = self._link.publish(row.topic, row.payload, qos=row.qos, retain=row.retain)
-            if mid is None:
-                return
-            self._in_flight[mid] = row.row
-            self._sent_row = row.row
+        self._delivery.turn()
 
     def _housekeep(self, now_s: float) -> None:
+        if now_s >= self._judge_due_s:
+            self._judge_due_s = now_s + JUDGE_S
+            told = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
+            if told:
+                self._take(told)
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
@@ -244,7 +259,10 @@ class Gateway:
         try:
             save(self._checkpoints, checkpoint)
         except JournalError as error:  # the journal alone still restores everything, only slower
-            self._note("checkpoint_failed", "error", cause=str(error))
+            self._checkpoint_trouble = str(error)
+            return
+        self._checkpoint_trouble = ""
+        self._outbox.covered()
 
     # --- start and end ---
 
@@ -283,14 +301,16 @@ class Gateway:
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
-        self._take_messages()
+        deadline_s = time.monotonic() + DRAIN_S_MAX
+        while self._take_messages() and time.monotonic() < deadline_s:
+            pass
         self._take([TickDue()])
         self._deliver()
         self._checkpoint()
 
         def delivered() -> bool:
             self._deliver()
-            return not (self._in_flight and self._link.connected)
+            return not (self._outbox.pending_count() and self._link.connected)
 
         self._wait(delivered, DELIVER_S_MAX)
 
@@ -328,7 +348,7 @@ class Gateway:
             username=mqtt.username,
             password=password(mqtt, self._config.path("")),
             keepalive_s=mqtt.keepalive_s,
-            tls_ca_file=mqtt.tls_ca_file,
+            tls_ca_file=str(self._config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
         )
 
     def _status(self, *, online: bool) -> bytes:
@@ -343,30 +363,15 @@ class Gateway:
         return outgoing.encode(payload)
 
     def _health(self) -> bytes:
-        rate, lag_ms, tick_ms = self._telemetry.report()
-        engine, link = self._assembly.engine, self._link.counts
-        payload = outgoing.HealthPayload(
-            ts_ms=time.time_ns() // 1_000_000,
-            plant_ms=engine.now_ns // 1_000_000,
-            uptime_s=round(time.monotonic() - self._telemetry.started_s, 1),
-            messages_per_s=round(rate, 1),
-            queue_depth=self._link.queue_depth,
+        return health(
+            self._telemetry,
+            engine=self._assembly.engine,
+            link=self._link,
+            journal=self._journal,
+            outbox=self._outbox,
+            faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
-            lag_ms=lag_ms,
-            tick_ms_max=round(tick_ms, 2),
-            rss_mb=round(rss_mb(), 1),
-            journal_mb=round(self._journal.bytes_kept() / 1e6, 1),
-            outbox_pending=self._outbox.pending_count(),
-            counts=engine.counts(),
-            drops={
-                "queue_full": link.dropped_queue_full,
-                "outbox_conflict": self._outbox.conflicts_total,
-                "journal_torn_bytes": self._journal.torn_bytes_total,
-                "callback_error": link.callback_errors,
-            },
-            blind=engine.blind(),
         )
-        return outgoing.encode(payload)
 
 
 def run(config: GatewayConfig, *, log_level: str = "info", log_json: bool = False) -> int:

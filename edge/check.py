@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 from rich.table import Table
 
+from edge.assembly import Assembly
+from edge.checkpoint import KEPT, pack
 from edge.config import effective, load, password
 from edge.engine import asset_layouts
 from edge.errors import AndonError
-from edge.journal import bytes_per_day
+from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint
-from edge.wire.topics import Topics, subscription
+from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
 from models.errors import ModelError
@@ -62,6 +66,7 @@ def check_file(path: Path, *, console: Console) -> int:
     bundle = _check_bundle(config, findings)
     _check_knowledge(config, findings)
     _check_broker(config, findings)
+    _check_state(config, findings)
     if bundle is not None:
         _check_volume(config, bundle, findings)
     _show(config, bundle, findings, console)
@@ -127,9 +132,14 @@ def _check_broker(config: GatewayConfig, findings: Findings) -> None:
             port=config.mqtt.port,
             username=config.mqtt.username,
             password=secret,
-            tls_ca_file=config.mqtt.tls_ca_file,
+            tls_ca_file=str(config.path(config.mqtt.tls_ca_file))
+            if config.mqtt.tls_ca_file
+            else "",
         )
         filters = [subscription(source) for source in config.source]
+        filters.append(Topics(config.prefix, config.site).command_filter)
+        if config.clock == "plant":
+            filters.append(CLOCK_TOPIC)
         with Collector(endpoint, filters):
             findings.add("broker", fine=True, detail=f"{endpoint} grants {', '.join(filters)}")
     except AndonError as error:
@@ -137,17 +147,44 @@ def _check_broker(config: GatewayConfig, findings: Findings) -> None:
         findings.add("broker", fine=False, detail=hint)
 
 
+def _check_state(config: GatewayConfig, findings: Findings) -> None:
+    """Whether the state directory, or the nearest one above it, can be written."""
+    state = config.path(config.journal.dir).resolve()
+    there = next(path for path in (state, *state.parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        findings.add("state", fine=True, detail=str(state))
+        return
+    hint = f"{there} is no directory that can be written; see [journal] dir, or its permissions"
+    findings.add("state", fine=False, detail=hint)
+
+
 def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    """What is written a day, what is kept, and what that means for a small flash."""
     values_per_s = sum(len(m.channels) * 1e9 / m.period_ns for m in bundle.assets)
-    per_message = max(len(model.channels) for model in bundle.assets)
-    day_mb = bytes_per_day(values_per_s, values_per_message=per_message) / 1e6
-    kept = min(config.journal.bytes_max / 1e6, day_mb * config.journal.days_max)
-    years = FLASH_GB * 1e3 * FLASH_WRITES / max(day_mb, 1e-9) / 365
-    detail = (
-        f"{values_per_s:.0f} values/s, about {day_mb:.0f} MB a day; keeps {kept:.0f} MB; "
-        f"a {FLASH_GB} GB flash of {FLASH_WRITES} cycles lasts {min(years, 99):.0f} years or more"
+    journal = bytes_per_day(
+        values_per_s,
+        values_per_message=max(len(model.channels) for model in bundle.assets),
+        ticks_per_s=1000 / config.engine.tick_ms,
     )
-    findings.add("journal", fine=True, detail=detail)
+    state = Assembly(config.settings, bundle=bundle, snapshot=None).engine.state
+    checkpoint = len(pack(state))
+    checkpoints = checkpoint * DAY_S / config.journal.checkpoint_s
+    kept = min(config.journal.bytes_max, journal * config.journal.days_max) + checkpoint * KEPT
+    years = FLASH_GB * 1e9 * FLASH_WRITES / max(journal + checkpoints, 1.0) / 365
+    detail = (
+        f"{values_per_s:.0f} values/s: journal {journal / 1e6:.0f} MB a day, checkpoints "
+        f"{checkpoints / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB; a {FLASH_GB} GB flash of "
+        f"{FLASH_WRITES} cycles lasts about {min(years, 99):.0f} years"
+    )
+    findings.add("disk", fine=True, detail=detail)
+    path = config.path(config.journal.dir).resolve()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < kept:
+        hint = f"only {free / 1e6:.0f} MB free at {there}, the journal may need {kept / 1e6:.0f} MB"
+        findings.add(
+            "free space", fine=False, detail=f"{hint}; free some, or lower [journal] bytes_max"
+        )
 
 
 def _show(

@@ -77,8 +77,11 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
+        _sync_directory(directory)  # or a power cut could leave neither the new name nor the old
         for old in sorted(directory.glob(f"*{SUFFIX}"))[:-KEPT]:
             old.unlink()
+        for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
+            left.unlink()
     except OSError as error:
         raise JournalError(f"{path}: cannot write: {error.strerror}; free disk space") from error
     return path
@@ -101,6 +104,14 @@ def newest(directory: Path, *, fingerprint: str) -> tuple[Checkpoint | None, lis
             continue
         return checkpoint, troubles
     return None, troubles
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> Checkpoint:

@@ -9,15 +9,17 @@ from typing import Final
 
 import msgspec
 
-from edge.errors import WireError
-from edge.wire.readings import T_NS_MAX
+from edge.wire.readings import decode_clock
 
 MILLISECOND_NS: Final = 1_000_000
 QUIET_OBSERVATIONS_MAX: Final = 256  # a source that says nothing for so long has no say
 
 
 class SourceTime(msgspec.Struct, kw_only=True):
-    """The highest time a source has shown, and when it last showed any (count of observations)."""
+    """The highest time a source has shown since its clock was put back, and when it showed any.
+
+    `seen` is a number of observations.
+    """
 
     t_ns: int
     seen: int
@@ -34,7 +36,7 @@ class PlantClockState(msgspec.Struct, kw_only=True):
 class PlantClock:
     """now = the highest time that two live sources share within `future_ms_max`.
 
-    A single source is trusted.
+    A single source is trusted. A source that goes back by more than that had its clock put right.
 
     It never runs backwards. It depends on nothing but the observations, so a journal replays it.
     """
@@ -42,6 +44,7 @@ class PlantClock:
     def __init__(self, future_ms_max: int, *, state: PlantClockState) -> None:
         self._slack_ns = future_ms_max * MILLISECOND_NS
         self.state = state
+        self._ahead = True  # some source may have shown more than now
 
     @property
     def now_ns(self) -> int:
@@ -55,25 +58,25 @@ class PlantClock:
         known = state.sources.get(source)
         if known is None:
             state.sources[source] = SourceTime(t_ns=t_ns, seen=state.observations)
+            if len(state.sources) > 2 * QUIET_OBSERVATIONS_MAX:
+                self._forget_quiet()  # names come from payloads: they must not pile up
         else:
-            known.t_ns = max(known.t_ns, t_ns)
+            put_right = t_ns < known.t_ns - self._slack_ns
+            known.t_ns = t_ns if put_right else max(known.t_ns, t_ns)
             known.seen = state.observations
-        oldest = state.observations - QUIET_OBSERVATIONS_MAX
-        if (
-            len(state.sources) > QUIET_OBSERVATIONS_MAX
-        ):  # names come from payloads: they must not pile up
-            state.sources = {name: s for name, s in state.sources.items() if s.seen > oldest}
+        if t_ns <= state.now_ns and not self._ahead:
+            return  # the usual message: everybody shows what is known
         state.now_ns = max(state.now_ns, self._agreed_ns())
+        self._ahead = max(s.t_ns for s in state.sources.values()) > state.now_ns
+
+    def _forget_quiet(self) -> None:
+        oldest = self.state.observations - QUIET_OBSERVATIONS_MAX
+        live = {name: s for name, s in self.state.sources.items() if s.seen > oldest}
+        self.state.sources = live
 
     def observe_message(self, payload: bytes, *, topic: str) -> None:
-        """A clock tag, {"ts": ms}. Raises WireError for anything else."""
-        try:
-            stamp = msgspec.json.decode(payload, type=_ClockTag).ts
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise WireError(f"no clock tag: {error}", reason="bad_time", topic=topic) from error
-        if not 0 <= stamp <= T_NS_MAX // MILLISECOND_NS:
-            raise WireError(f"clock tag {stamp} is out of range", reason="bad_time", topic=topic)
-        self.observe("_clock", stamp * MILLISECOND_NS)
+        """A clock tag, {"ts": ...}. Raises WireError for anything else."""
+        self.observe("_clock", decode_clock(payload, topic=topic))
 
     def _agreed_ns(self) -> int:
         oldest = self.state.observations - QUIET_OBSERVATIONS_MAX
@@ -85,9 +88,3 @@ class PlantClock:
             if higher - lower <= self._slack_ns:
                 return higher
         return live[0]  # nobody agrees: the lowest promises least
-
-
-class _ClockTag(msgspec.Struct, frozen=True):
-    """Plant time in ms."""
-
-    ts: int

@@ -1,160 +1,162 @@
-"""Closing: complete rows of one asset become samples; pure functions on what `align` has gathered.
-
-Grid samples in which nothing came are made, values are held as long as they may be, and context
-columns become changes in time order.
-"""
+"""Closing: rows that waited become samples; what context tags told becomes changes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
-from edge.records import Batch, ContextChange
+from edge.pending import NEVER, Aside
+from edge.records import ContextChange
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from edge.align import AssetAlign, AssetLayout
-
-NEVER: Final = -(2**63)
-
-
-class Aside(msgspec.Struct, frozen=True, kw_only=True):
-    """A context value without a place in a row: a newer one took it, or its row had closed."""
-
-    t_ns: int
-    column: int
-    value: float
-    retained: bool
+    from edge.pending import F64, I64, AssetAlign, Mask
+    from edge.settings import ContextTag
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows in time order.
+    """Rows that close together. t_ns, spoken: (n,); values, stamps, retained: (n, w)."""
 
-    t_ns (n,); values (n, w), NaN absent; stamps (n, w) when each was measured; retained (n, w).
-    """
-
-    t_ns: NDArray[np.int64]
-    values: NDArray[np.float64]
-    stamps: NDArray[np.int64]
-    retained: NDArray[np.bool_]
+    t_ns: I64
+    values: F64
+    stamps: I64
+    retained: Mask
+    spoken: Mask
 
 
-def close_rows(
-    layout: AssetLayout, state: AssetAlign, rows: Rows, *, hold_ns: int
-) -> tuple[Batch, int]:
-    """Close rows (n,), the oldest of an asset; moves on what `state` holds.
-
-    Returns the batch and how many grid samples of long gaps were not made.
-    """
-    unfilled = 0
-    if layout.grid:
-        rows, unfilled = _fill(layout, state, rows)
-    changes = _changes(layout, state, rows)
-    values = _hold(layout, state, rows, hold_ns=hold_ns)
-    state.closed_ns = int(rows.t_ns[-1])
-    batch = Batch(
-        asset=layout.asset,
-        t_ns=rows.t_ns,
-        values=values[:, : layout.channels].astype(np.float32),
-        running=_running(layout, values),
-        changes=changes,
+def take_rows(state: AssetAlign, n: int) -> Rows:
+    """The oldest n rows, which then no longer wait."""
+    rows = Rows(
+        state.t_ns[:n],
+        state.values[:n],
+        state.value_t_ns[:n],
+        state.retained[:n],
+        state.spoken[:n],
     )
-    return batch, unfilled
+    state.t_ns, state.values = state.t_ns[n:], state.values[n:]
+    state.value_t_ns, state.retained = state.value_t_ns[n:], state.retained[n:]
+    state.spoken = state.spoken[n:]
+    return rows
 
 
-def _fill(layout: AssetLayout, state: AssetAlign, rows: Rows) -> tuple[Rows, int]:
-    """Grid samples in which nothing came are samples too.
+def fill(rows: Rows, *, period_ns: int, closed_ns: int) -> tuple[Rows, int]:
+    """Grid samples in which nothing came are samples too; of a gap beyond the cap only the end is.
 
-    Of a gap beyond the cap only the end is made.
+    Returns all rows, and how many were not made.
     """
-    t_ns, values, stamps, retained = rows.t_ns, rows.values, rows.stamps, rows.retained
-    before = state.closed_ns if state.closed_ns > NEVER else int(t_ns[0]) - layout.period_ns
-    steps = np.diff(t_ns, prepend=before) // layout.period_ns - 1  # (n,) missing before each
-    # By gap, not by batch: how the rows were cut must not matter.
-    made = np.minimum(steps, PENDING_ROWS_MAX - 1)
-    made[np.cumsum(made[::-1])[::-1] > FILLED_ROWS_MAX] = 0  # sparse nonsense; the newest gaps stay
+    t_ns = rows.t_ns
+    before = closed_ns if closed_ns > NEVER else int(t_ns[0]) - period_ns
+    steps = np.diff(t_ns, prepend=before) // period_ns - 1  # (m,) samples missing before each
+    if not steps.any():
+        return rows, 0
+    made = np.minimum(steps, PENDING_ROWS_MAX - 1)  # by gap: how rows were cut must not matter
+    sparse = np.cumsum(made[::-1])[::-1] > FILLED_ROWS_MAX
+    made[sparse] = 0  # nonsense; the newest gaps stay
     place = np.cumsum(made + 1) - 1
     after = np.repeat(place, made + 1) - np.arange(len(t_ns) + int(made.sum()))
-    grid = np.repeat(t_ns, made + 1) - after * layout.period_ns
-    full = np.full((len(grid), layout.width), np.nan)
-    full_stamps = np.full((len(grid), layout.width), NEVER, np.int64)
-    full_retained = np.zeros((len(grid), layout.width), bool)
-    full[place], full_stamps[place], full_retained[place] = values, stamps, retained
-    filled = Rows(t_ns=grid, values=full, stamps=full_stamps, retained=full_retained)
-    return filled, int((steps - made).sum())
+    shape = len(after), rows.values.shape[1]
+    values, stamps = np.full(shape, np.nan), np.full(shape, NEVER, np.int64)
+    retained, spoken = np.zeros(shape, bool), np.zeros(len(after), bool)
+    values[place], stamps[place] = rows.values, rows.stamps
+    retained[place], spoken[place] = rows.retained, rows.spoken
+    grid = np.repeat(t_ns, made + 1) - after * period_ns
+    return Rows(grid, values, stamps, retained, spoken), int((steps - made).sum())
 
 
-def _hold(
-    layout: AssetLayout, state: AssetAlign, rows: Rows, *, hold_ns: int
-) -> NDArray[np.float64]:
-    """Values with what is held from before filled in (n, w); moves what is held on."""
+def hold(
+    state: AssetAlign,
+    rows: Rows,
+    *,
+    on_change: Mask,
+    channels: int,
+    cyclic_ns: int,
+    alive_ns: int,
+) -> F64:
+    """Values with what is held from before filled in (n, w); moves what is held on.
+
+    on_change: (w,). A cyclic value is held for `cyclic_ns`; one reported by exception while any
+    value of its asset came within `alive_ns`; context for ever.
+    """
     carried = np.concatenate([state.held[None], rows.values])
     carried_ns = np.concatenate([state.held_ns[None], rows.stamps])
-    places = np.arange(len(carried))[:, None]
-    newest = np.maximum.accumulate(np.where(np.isfinite(carried), places, 0), axis=0)
+    index = np.arange(len(carried))[:, None]
+    newest = np.maximum.accumulate(np.where(np.isnan(carried), 0, index), axis=0)
     carried = np.take_along_axis(carried, newest, axis=0)
     carried_ns = np.take_along_axis(carried_ns, newest, axis=0)
     state.held, state.held_ns = carried[-1], carried_ns[-1]
-    fresh = carried_ns[1:] >= rows.t_ns[:, None] - (hold_ns if layout.grid else 0)
-    usable = fresh | layout.on_change
+    t_ns = rows.t_ns[:, None]
+    usable = ~np.isnan(rows.values)
+    if cyclic_ns:
+        usable |= carried_ns[1:] >= t_ns - cyclic_ns
+    if on_change.any():
+        alive = carried_ns[1:].max(axis=1, keepdims=True) >= t_ns - alive_ns
+        usable |= on_change & alive
+        usable[:, channels:] = True
     return np.where(usable, carried[1:], np.nan)
 
 
-def _running(layout: AssetLayout, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the asset ran at each sample (n,).
+def was_running(context_values: F64, context: Sequence[ContextTag]) -> Mask:
+    """Whether the asset ran at each sample (n,), by its run tags; without any, or before one: yes.
 
-    Without a run tag, or before its first value: yes.
+    context_values: (n, k), a column a context tag.
     """
-    running = np.ones(len(values), bool)
-    for i, tag in enumerate(layout.context):
+    running = np.ones(len(context_values), bool)
+    for i, tag in enumerate(context):
         if tag.role == "run":
-            column = values[:, layout.channels + i]
+            column = context_values[:, i]
             running &= np.isnan(column) | np.isin(column, tag.running)
     return running
 
 
-def _changes(layout: AssetLayout, state: AssetAlign, rows: Rows) -> tuple[ContextChange, ...]:
-    """New values of context tags up to the last sample, in time order.
+def told_changes(
+    state: AssetAlign,
+    rows: Rows,
+    *,
+    asset: str,
+    channels: int,
+    context: Sequence[ContextTag],
+) -> tuple[ContextChange, ...]:
+    """New values of context tags up to the last row, in time order.
 
     The first value of a tag and a retained one are not live.
     """
-    t_ns, values, stamps, retained = rows.t_ns, rows.values, rows.stamps, rows.retained
-    end_ns = int(t_ns[-1])
+    end_ns = int(rows.t_ns[-1])
     found = [aside for aside in state.asides if aside.t_ns <= end_ns]
     if found:
         state.asides = [aside for aside in state.asides if aside.t_ns > end_ns]
-    for i in range(len(layout.context)):
-        column = layout.channels + i
-        given = np.flatnonzero(np.isfinite(values[:, column]))
-        shown = values[given, column]
-        if not found:  # repeats say nothing new, unless something comes between them
+    between = bool(found)
+    for column in range(channels, channels + len(context)):
+        shown = rows.values[:, column]
+        given = np.flatnonzero(~np.isnan(shown))
+        if not between:  # then repeats say nothing new
+            shown = shown[given]
             given = given[shown != np.concatenate([state.told[column, None], shown[:-1]])]
         found += [
             Aside(
-                t_ns=int(stamps[row, column]),
+                t_ns=int(rows.stamps[row, column]),
                 column=column,
-                value=float(values[row, column]),
-                retained=bool(retained[row, column]),
+                value=float(rows.values[row, column]),
+                retained=bool(rows.retained[row, column]),
             )
             for row in given
         ]
+    found.sort(key=lambda aside: (aside.t_ns, aside.measured_ns, aside.column))
     changes = []
-    for aside in sorted(found, key=lambda aside: aside.t_ns):
+    for aside in found:
         previous = float(state.told[aside.column])
         if aside.value == previous:
             continue
         state.told[aside.column] = aside.value
         changes.append(
             ContextChange(
-                asset=layout.asset,
-                tag=layout.context[aside.column - layout.channels].tag,
+                asset=asset,
+                tag=context[aside.column - channels].tag,
                 t_ns=aside.t_ns,
                 value=aside.value,
                 previous=previous,

@@ -23,6 +23,7 @@ from edge.asset import Asset
 from edge.clock import PlantClock, PlantClockState
 from edge.desk import Desk, Knowledge
 from edge.errors import ConfigError, WireError
+from edge.gather import Gather
 from edge.jobs import job_from_order
 from edge.records import (
     JobTold,
@@ -35,7 +36,6 @@ from edge.records import (
 )
 from edge.ring import Ring, RingState
 from edge.scoring import score_rows
-from edge.settings import AssetSettings
 from edge.state import AssetState, new_state
 from edge.wire import topics
 from edge.wire.readings import decode_readings
@@ -108,9 +108,10 @@ class Engine:
                 rows=detector.initial_state(bundle.rows),
                 assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
             )
-        self.state = state
+        self._state = state
         self._knowledge_of = knowledge_of
         self._aligner = Aligner(layouts, settings.engine, state=state.align)
+        self._gather = Gather(self._aligner.push)
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
         self._topics = topics.Topics(settings.prefix, settings.site)
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
@@ -128,7 +129,7 @@ class Engine:
         self._assets = {
             model.asset: Asset(
                 model,
-                _asset_settings(settings, model.asset),
+                settings.of_asset(model.asset),
                 desk=self._desk,
                 state=state.assets[model.asset],
             )
@@ -158,7 +159,7 @@ class Engine:
             case SnapshotSwapped():
                 if self._knowledge_of is not None:
                     self._learn(self._knowledge_of(stimulus.snapshot_sha256))
-                    self.state.orders_taken = 0  # ids that are known already are taken once
+                    self._state.orders_taken = 0  # ids that are known already are taken once
             case ShellFault():
                 self._count(f"fault_{stimulus.name}")
                 self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
@@ -168,9 +169,16 @@ class Engine:
         self._desk.effects.clear()
         return effects
 
+    @property
+    def state(self) -> EngineState:
+        """All that it remembers, as a checkpoint keeps it."""
+        self._gather.settle()
+        return self._state
+
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""
-        return {**self.state.counts, **self._aligner.counts}
+        self._gather.settle()
+        return {**self._state.counts, **self._aligner.counts}
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample could not be scored.
@@ -194,18 +202,18 @@ class Engine:
     @property
     def now_ns(self) -> int:
         """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""
-        return self.state.now_ns
+        return self._state.now_ns
 
     def _now(self, wall_ns: int) -> int:
         now_ns = self._clock.now_ns if self.settings.clock == "plant" else wall_ns
-        if self.settings.clock == "wall" and self.state.now_ns - now_ns > STEP_BACK_NS:
+        if self.settings.clock == "wall" and self._state.now_ns - now_ns > STEP_BACK_NS:
             self._count("clock_steps_back")
-            self.state.now_ns = self.state.score_published_ns = now_ns
-        self.state.now_ns = max(self.state.now_ns, now_ns)
-        return self.state.now_ns
+            self._state.now_ns = self._state.score_published_ns = now_ns
+        self._state.now_ns = max(self._state.now_ns, now_ns)
+        return self._state.now_ns
 
     def _count(self, name: str, by: int = 1) -> None:
-        self.state.counts[name] = self.state.counts.get(name, 0) + by
+        self._state.counts[name] = self._state.counts.get(name, 0) + by
 
     # --- messages ---
 
@@ -234,13 +242,13 @@ class Engine:
             if self.settings.clock == "plant" and len(readings.t_ns):
                 self._clock.observe(readings.asset, int(readings.t_ns.max()))
             future_ns = self._now(now_ns) + self._ahead_ns
-            self._aligner.push(readings, future_ns=future_ns, retain=message.retain)
+            self._gather.take(readings, future_ns=future_ns, retain=message.retain)
             self._suspect(readings.asset, ahead=bool((readings.t_ns > future_ns).any()))
         self._count("messages")
 
     def _suspect(self, asset: str, *, ahead: bool) -> None:
         """One bad clock is suspect alone, until it shows a time that can be."""
-        suspects = self.state.suspects
+        suspects = self._state.suspects
         if ahead and asset in self._assets and asset not in suspects:
             suspects.append(asset)
         elif not ahead and asset in suspects:
@@ -250,8 +258,8 @@ class Engine:
         """Count an unusable payload; the first of each kind is logged with topic and cause."""
         self._count(f"invalid_{error.reason}")
         kind = f"{error.reason} {error.topic}"
-        if kind not in self.state.noted and len(self.state.noted) < FIRST_NOTES_MAX:
-            self.state.noted.append(kind)
+        if kind not in self._state.noted and len(self._state.noted) < FIRST_NOTES_MAX:
+            self._state.noted.append(kind)
             self._desk.note(
                 "payload_refused",
                 level="warning",
@@ -264,6 +272,7 @@ class Engine:
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
         self._take_orders(now_ns)
+        self._gather.settle()
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for batch in batches:
             self._context(batch)
@@ -289,7 +298,7 @@ class Engine:
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
         engine = self.settings.engine
-        due = now_ns - self.state.score_published_ns >= engine.score_publish_s * SECOND_NS
+        due = now_ns - self._state.score_published_ns >= engine.score_publish_s * SECOND_NS
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
@@ -297,7 +306,7 @@ class Engine:
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
         if due:
-            self.state.score_published_ns = now_ns
+            self._state.score_published_ns = now_ns
 
     def _gap_ns(self, asset: Asset) -> int:
         """Silence that is a comms gap: beyond the source's declared interval, else the default."""
@@ -338,13 +347,13 @@ class Engine:
         knowledge = self._desk.knowledge
         if knowledge is None:
             return
-        taken = self.state.orders_taken
+        taken = self._state.orders_taken
         waiting = knowledge.proposals[taken:]
         changed: dict[str, Asset] = {}
         for order in waiting:
             if order.recorded_at_ns > now_ns:
                 break
-            self.state.orders_taken += 1
+            self._state.orders_taken += 1
             asset = self._assets.get(order.asset)
             if asset is not None:
                 self._take_order(asset, order, now_ns)
@@ -384,13 +393,4 @@ def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayou
                 f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
                 f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
             )
-    return tuple(
-        AssetLayout.of(model, _asset_settings(settings, model.asset)) for model in bundle.assets
-    )
-
-
-def _asset_settings(settings: GatewaySettings, asset: str) -> AssetSettings:
-    for candidate in settings.asset:
-        if candidate.id == asset:
-            return candidate
-    return AssetSettings(id=asset)
+    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)

@@ -8,11 +8,13 @@ A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, th
 
 A group is one write, so it survives a killed process whole or is cut at a record. A torn tail
 (power cut) is cut off on opening and counted; damage before the tail is an error that names file
-and offset, never skipped. A recording is the same thing, kept on purpose.
+and offset, never skipped, and so is a segment that is missing between others. One process writes a
+journal at a time. A recording is the same thing, kept on purpose.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import time
@@ -26,6 +28,7 @@ from edge.records import Stimulus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from io import FileIO
     from pathlib import Path
 
 MAGIC: Final = b"ANDONJ1\n"
@@ -34,6 +37,7 @@ PAIR: Final = b"\x92"  # how msgpack begins a list of two
 SUFFIX: Final = ".journal"
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 DAY_S: Final = 86_400
+TICK_BYTES: Final = 36  # of a record that holds a tick
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
@@ -64,8 +68,9 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
     """Entries of a journal directory, or of one segment file, behind `after`.
 
     A torn record at the very end of the last segment ends the reading. Raises JournalError for
-    damage anywhere else, for a path that holds no journal, and for an `after` that lies behind its
-    end.
+    damage anywhere else, for a segment that is missing between others, for a path that holds no
+    journal, and for an `after` that lies behind its end. Segments dropped by age are no damage:
+    whoever must know compares `after` with the first of `segments`.
     """
     if path.is_dir():
         found = segments(path)
@@ -75,6 +80,7 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
         raise JournalError(f"{path}: no {SUFFIX} segments here; expected a journal directory")
     if after is not None and after.segment > found[-1][0]:
         raise _shorter(path, after)
+    _check_contiguous(path, [number for number, _ in found])
     for number, segment in found:
         offset = len(MAGIC)
         if after is not None:
@@ -85,6 +91,14 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
                 if number == found[-1][0] and offset > max(len(MAGIC), segment.stat().st_size):
                     raise _shorter(segment, after)
         yield from _read_segment(segment, number, offset, last=number == found[-1][0])
+
+
+def _check_contiguous(path: Path, numbers: Sequence[int]) -> None:
+    for expected, number in enumerate(numbers, start=numbers[0]):
+        if number != expected:
+            raise JournalError(
+                f"{path}: segment {expected:08d}{SUFFIX} is missing; restore it from a copy"
+            )
 
 
 def _shorter(path: Path, after: Position) -> JournalError:
@@ -255,11 +269,18 @@ class JournalWriter:
             self._start(1)
             return
         self._number, path = found[-1]
-        whole = len(MAGIC)
-        for entry in _read_segment(path, self._number, len(MAGIC), last=True):
-            whole = entry.position.offset
-        size = path.stat().st_size
         self._file = path.open("r+b", buffering=0)
+        try:
+            self._lock(self._file)
+            if segments(self._directory)[-1][0] != self._number:  # its writer began another one
+                raise self._taken()
+            whole = len(MAGIC)
+            for entry in _read_segment(path, self._number, len(MAGIC), last=True):
+                whole = entry.position.offset
+        except JournalError:
+            self._file.close()
+            raise
+        size = path.stat().st_size
         if size < len(MAGIC):
             self._file.write(MAGIC)
         elif size > whole:
@@ -270,8 +291,12 @@ class JournalWriter:
 
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"
-        file = path.open("xb", buffering=0)
         try:
+            file = path.open("xb", buffering=0)
+        except FileExistsError as error:
+            raise self._taken() from error
+        try:
+            self._lock(file)
             file.write(MAGIC)  # eight bytes of a new file: all or an error
         except OSError:
             file.close()
@@ -283,6 +308,16 @@ class JournalWriter:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def _lock(self, file: FileIO) -> None:
+        """Keep other writers out until the file is closed, by us or by the end of the process."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise self._taken() from error
+
+    def _taken(self) -> JournalError:
+        return JournalError(f"{self._directory}: another process writes here; stop it first")
 
     def _roll(self) -> None:
         self.sync()
@@ -312,10 +347,13 @@ class JournalWriter:
             self.dropped_segments_total += 1
 
 
-def bytes_per_day(values_per_s: float, *, values_per_message: float) -> float:
-    """Roughly what a plant's messages take on disk a day.
+def bytes_per_day(
+    values_per_s: float, *, values_per_message: float, ticks_per_s: float = 0.0
+) -> float:
+    """Roughly what a plant's messages and the engine's ticks take on disk a day.
 
     Numbers as JSON text, names once a message.
     """
     bytes_per_message = 90 + 11 * values_per_message
-    return values_per_s / max(values_per_message, 1.0) * bytes_per_message * DAY_S
+    messages_per_s = values_per_s / max(values_per_message, 1.0)
+    return (messages_per_s * bytes_per_message + ticks_per_s * TICK_BYTES) * DAY_S

@@ -1,10 +1,8 @@
 """MQTT: the only importer of paho.
 
-Callbacks only queue; nothing here decodes, decides or waits for the engine.
-
-The gateway's `Link` acknowledges a message only when told that it is journaled (manual
-acknowledgement, persistent session, MQTT 3.1.1). `Publisher` is for replays: QoS 1 with a window,
-so that nothing is lost and nothing piles up.
+Callbacks only queue; nothing here decodes, decides or waits for the engine. The gateway's own
+connection is `edge.link`; `Publisher` is for replays: QoS 1 with a window, so that nothing is lost
+and nothing piles up; `Collector` is for recordings.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import paho.mqtt.client as paho
@@ -20,13 +18,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.errors import AndonError
+from edge.inbox import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0
+STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so long
 
 
 class BrokerError(AndonError):
@@ -41,7 +41,7 @@ class Endpoint:
     port: int = 1883
     client_id: str = ""
     username: str = ""
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     keepalive_s: int = 30
     tls_ca_file: str = ""
 
@@ -49,44 +49,19 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A message as it came; `mid` is what acknowledges it."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    dup: bool
-    mid: int
-    received_ns: int
-    connection: int = 0  # number of the connection it came over: ids start anew with each
-
-
-def _incoming(m: paho.MQTTMessage, connection: int = 0) -> Incoming:
+def incoming(m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False) -> Incoming:
+    """A message as we keep it; `cut` leaves just enough of an oversize payload to refuse it."""
     try:
         topic = m.topic
     except UnicodeDecodeError:
         topic = "(not UTF-8)"
     payload, now_ns = bytes(m.payload), time.time_ns()
+    payload = payload[: PAYLOAD_BYTES_MAX + 1] if cut else payload
     return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
 
 
-@dataclass(slots=True)
-class LinkCounts:
-    """What happened on the link; all of it is published."""
-
-    received: int = 0
-    dropped_queue_full: int = 0
-    oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
-    refused: int = 0  # connections and subscriptions that the broker refused
-    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
-    connects: int = 0
-    disconnects: int = 0
-    callback_errors: int = 0
-
-
-def _client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> paho.Client:
+def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> paho.Client:
+    """Make a client that is not connected yet. Raises BrokerError for unreadable certificates."""
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=endpoint.client_id,
@@ -98,172 +73,42 @@ def _client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -
     if endpoint.username:
         client.username_pw_set(endpoint.username, endpoint.password)
     if endpoint.tls_ca_file:
-        client.tls_set(ca_certs=endpoint.tls_ca_file)
+        try:
+            client.tls_set(ca_certs=endpoint.tls_ca_file)
+        except OSError as error:  # of ssl too
+            raise BrokerError(
+                f"{endpoint.tls_ca_file}: {error.strerror}; expected certificates (PEM)"
+            ) from error
     client.reconnect_delay_set(1, RECONNECT_S_MAX)
     return client
 
 
-def _start(client: paho.Client, endpoint: Endpoint) -> None:
+def start(client: paho.Client, endpoint: Endpoint) -> None:
     """Connect in the background, again and again until it works."""
     client.connect_async(endpoint.host, endpoint.port, endpoint.keepalive_s)
     client.loop_start()
 
 
-def _stop(client: paho.Client) -> None:
+def stop(client: paho.Client) -> None:
     """Disconnect, end the network thread and close what it leaves open."""
     client.disconnect()
     client.loop_stop()
     client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Will:
-    """What the broker says for us when we are gone."""
+def was_taken(info: paho.MQTTMessageInfo, *, qos: int) -> bool:
+    """Whether a publication will reach the broker as far as paho can help it.
 
-    topic: str
-    payload: bytes
-
-
-class Link:
-    """The gateway's connection.
-
-    A bounded queue of what came, acknowledgements and publications out.
+    When the connection broke just now, paho keeps QoS 1 and sends it with the next one.
     """
+    kept = qos > 0 and info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN
+    return kept or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        *,
-        filters: Sequence[str],
-        queue_messages_max: int,
-        will: Will,
-        on_connected: Callable[[], None],
-        wake: threading.Event,
-    ) -> None:
-        """`on_connected` runs on the network thread after each connection.
 
-        `wake` is set when something came.
-        """
-        self.counts = LinkCounts()
-        self._endpoint = endpoint
-        self._filters = [(name, 1) for name in filters]
-        self._queue: deque[Incoming] = deque()
-        self._queue_max = queue_messages_max
-        self._confirmed: deque[int] = deque()
-        self._owed = False  # QoS 1 messages were dropped: the broker still has them
-        self._wake = wake
-        self._on_connected = on_connected
-        self._client = _client(endpoint, persistent=True, manual_ack=True)
-        self._client.max_inflight_messages_set(1000)
-        self._client.max_queued_messages_set(0)
-        self._client.will_set(will.topic, will.payload, qos=1, retain=True)
-        self._client.on_connect = self._connected
-        self._client.on_disconnect = self._disconnected
-        self._client.on_subscribe = self._subscribed
-        self._client.on_message = self._message
-        self._client.on_publish = self._published
-
-    def start(self) -> None:
-        """Connect in the background, again and again until it works."""
-        _start(self._client, self._endpoint)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker is there now."""
-        return self._client.is_connected()
-
-    @property
-    def queue_depth(self) -> int:
-        """Messages that wait to be journaled."""
-        return len(self._queue)
-
-    def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first.
-
-        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
-        Without this it would soon send nothing at all: unacknowledged messages fill its window.
-        """
-        taken: list[Incoming] = []
-        while self._queue and len(taken) < limit:
-            taken.append(self._queue.popleft())
-        if self._owed and not taken and not self._queue and self.connected:
-            self._owed = False
-            self.counts.asked_again += 1
-            _stop(self._client)
-            self.start()
-        return taken
-
-    def ack(self, messages: Sequence[Incoming]) -> None:
-        """Tell the broker that these are safe.
-
-        What came over an earlier connection is not acknowledged: the broker sends it again, and its
-        id may stand for another message by now.
-        """
-        for message in messages:
-            if message.qos and message.connection == self.counts.connects:
-                self._client.ack(message.mid, message.qos)
-
-    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        """Send; returns the id that `confirmed` will name for QoS 1.
-
-        None when there is no connection.
-        """
-        if not self.connected:
-            return None  # paho would queue QoS 1 without bound
-        info = self._client.publish(topic, payload, qos, retain)
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
-
-    def confirmed(self) -> list[int]:
-        """Ids of publications that the broker has confirmed since the last call."""
-        taken = []
-        while self._confirmed:
-            taken.append(self._confirmed.popleft())
-        return taken
-
-    def stop(self) -> None:
-        """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
-        _stop(self._client)
-
-    # On paho's thread: an exception would end it and leave is_connected() true for ever.
-
-    def _connected(self, client: paho.Client, *details: Any) -> None:  # noqa: ANN401
-        _data, _flags, reason, _properties = details
-        if reason.is_failure:
-            self.counts.refused += 1
-            return
-        self.counts.connects += 1
-        self._owed = False
-        try:
-            client.subscribe(self._filters)
-            self._on_connected()
-        except Exception:  # noqa: BLE001 - see above; counted and published
-            self.counts.callback_errors += 1
-        self._wake.set()
-
-    def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
-        self.counts.disconnects += 1
-        self._wake.set()
-
-    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
-        self.counts.refused += sum(reason.is_failure for reason in reasons)
-
-    def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
-        self.counts.received += 1
-        if len(self._queue) >= self._queue_max:
-            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
-            self.counts.dropped_queue_full += 1
-            self._owed = self._owed or message.qos > 0
-            return
-        came = _incoming(message, self.counts.connects)
-        if len(came.payload) > PAYLOAD_BYTES_MAX:
-            self.counts.oversize += 1
-            came = replace(came, payload=came.payload[: PAYLOAD_BYTES_MAX + 1])
-        self._queue.append(came)
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
-        self._confirmed.append(mid)
+def is_alive(client: paho.Client) -> bool:
+    """Whether a started client's network thread lives; is_connected() stays true without it."""
+    thread = client._thread  # noqa: SLF001 - paho would not tell
+    return thread is not None and thread.is_alive()
 
 
 class Publisher:
@@ -275,7 +120,7 @@ class Publisher:
         self._changed = threading.Condition()
         self._in_flight = 0
         self._failure = ""
-        self._client = _client(endpoint, persistent=False)
+        self._client = new_client(endpoint, persistent=False)
         self._client.max_inflight_messages_set(in_flight_max)
         self._client.on_publish = self._published
         self._client.on_connect = self._connected
@@ -283,7 +128,7 @@ class Publisher:
 
     def __enter__(self) -> Self:
         """Connect. Raises BrokerError."""
-        _start(self._client, self._endpoint)
+        start(self._client, self._endpoint)
         deadline_s = time.monotonic() + CONNECT_S_MAX
         with self._changed:
             while not self._client.is_connected():
@@ -292,7 +137,7 @@ class Publisher:
                     break
                 self._changed.wait(min(left_s, 0.1))
         if not self._client.is_connected():
-            _stop(self._client)
+            stop(self._client)
             why = self._failure or "no answer; is a broker running there?"
             raise BrokerError(f"broker {self._endpoint}: {why}")
         return self
@@ -303,14 +148,22 @@ class Publisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _stop(self._client)
+        stop(self._client)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Hand over one message, waiting while too many are unconfirmed, across reconnections."""
+        """Hand over one message, waiting while too many are unconfirmed, across reconnections.
+
+        Raises BrokerError when none of them is confirmed for STALL_S_MAX.
+        """
         assert qos == 1, "the window counts confirmations, and only QoS 1 has them"
         with self._changed:
+            before, deadline_s = self._in_flight, time.monotonic() + STALL_S_MAX
             while self._in_flight >= self._in_flight_max:
                 self._changed.wait(1.0)
+                if self._in_flight >= before and time.monotonic() > deadline_s:
+                    raise BrokerError(
+                        f"broker {self._endpoint}: nothing confirmed for {STALL_S_MAX:.0f} s"
+                    )
             self._in_flight += 1
         self._client.publish(topic, payload, qos, retain)
 
@@ -354,14 +207,14 @@ class Collector:
 
     def __enter__(self) -> Self:
         """Connect and subscribe; returns when the broker has granted it. Raises BrokerError."""
-        client = _client(self.endpoint, persistent=False)
+        client = new_client(self.endpoint, persistent=False)
         self._client = client
         client.on_message = self._message
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        _start(client, self.endpoint)
+        start(client, self.endpoint)
         if not self._granted.wait(CONNECT_S_MAX) or self._failure:
-            _stop(client)
+            stop(client)
             why = self._failure or "no answer; is a broker running there?"
             raise BrokerError(f"broker {self.endpoint}: {why}")
         return self
@@ -373,7 +226,7 @@ class Collector:
         trace: TracebackType | None,
     ) -> None:
         assert self._client is not None
-        _stop(self._client)
+        stop(self._client)
 
     def _connected(self, client: paho.Client, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
@@ -394,5 +247,5 @@ class Collector:
         if len(self.queue) >= self.queue_max:
             self.dropped += 1
             return
-        self.queue.append(_incoming(message))
+        self.queue.append(incoming(message))
         self.arrived.set()

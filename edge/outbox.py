@@ -1,19 +1,20 @@
-"""The outbox: alerts that have been decided and must reach the broker, across crash.
+"""The outbox: alerts that have been decided and must reach the broker.
 
-Restart and outage.
-
-SQLite in WAL mode. A row is one (topic, id, revision) with its bytes; it stays after delivery, so
-that a replay after a restart finds that it stands and never publishes a second content under the
-same key.
+Across crash, restart and outage. SQLite in WAL mode. A row is one (topic, id, revision) with its
+bytes; it stays after delivery, so that a replay after a restart finds that it stands and never
+publishes a second content under the same key. It goes only when every checkpoint that a restart may
+begin from lies behind it, and then only beyond a memory of many.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.checkpoint import KEPT as CHECKPOINTS_KEPT
 from edge.errors import JournalError
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
+# Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
+# oldest are given up and counted; later revisions of an event tell its whole history.
+PENDING_ROWS_MAX: Final = 100_000
+DELIVERED: Final = 1
+GIVEN_UP: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -58,6 +64,10 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         """Raises JournalError when the file cannot be opened."""
         self.conflicts_total = 0
+        self.conflict = ""  # topic and key of the newest one
+        self.given_up_total = 0
+        # newest row at the time of each checkpoint that is still there; restarts begin behind one
+        self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -83,7 +93,10 @@ class Outbox:
                     self._insert(message)
                 elif stands != message.payload:
                     conflicts.append(f"{message.topic} {message.key}")
+            given_up = self._give_up()
         self.conflicts_total += len(conflicts)
+        self.conflict = conflicts[-1] if conflicts else self.conflict
+        self.given_up_total += given_up
         return conflicts
 
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
@@ -112,13 +125,21 @@ class Outbox:
             return
         with self._transaction():
             self._db.executemany(
-                "UPDATE outbox SET delivered = 1 WHERE row = ?", [(row,) for row in rows]
+                "UPDATE outbox SET delivered = ? WHERE row = ?", [(DELIVERED, row) for row in rows]
             )
-            self._db.execute(
-                "DELETE FROM outbox"
-                " WHERE delivered = 1 AND row <= (SELECT max(row) FROM outbox) - ?",
-                (KEPT_ROWS_MAX,),
-            )
+
+    def covered(self) -> None:
+        """A checkpoint covers everything that was put so far: forget what nobody can ask for.
+
+        Raises JournalError; then it is forgotten at a later one.
+        """
+        ((newest,),) = self._read("SELECT coalesce(max(row), 0) FROM outbox")
+        self._covered.append(newest)
+        until = min(self._covered[0], newest - KEPT_ROWS_MAX)
+        if len(self._covered) < CHECKPOINTS_KEPT or until <= 0:
+            return
+        with self._transaction():
+            self._db.execute("DELETE FROM outbox WHERE delivered > 0 AND row <= ?", (until,))
 
     def close(self) -> None:
         """Close the file."""
@@ -158,6 +179,18 @@ class Outbox:
             (message.topic, *message.key),
         ).fetchone()
         return None if found is None else bytes(found[0])
+
+    def _give_up(self) -> int:
+        """Mark the oldest waiting rows beyond the cap; returns how many."""
+        (count,) = self._db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchone()
+        beyond = max(0, int(count) - PENDING_ROWS_MAX)
+        if beyond:
+            self._db.execute(
+                "UPDATE outbox SET delivered = ? WHERE row IN"
+                " (SELECT row FROM outbox WHERE delivered = 0 ORDER BY row LIMIT ?)",
+                (GIVEN_UP, beyond),
+            )
+        return beyond
 
     def _insert(self, message: Publish) -> None:
         assert message.key is not None

@@ -9,7 +9,7 @@ for as long. Only running samples count: a machine that stands still may well ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edge.records import Batch
 
 Flags = NDArray[np.bool_]
+
+ABSENT_SAMPLES_MAX: Final = 600  # ten minutes at 1 Hz; longer than any rate that a model can use
 
 
 class HealthState(msgspec.Struct, kw_only=True):
@@ -46,7 +48,8 @@ def channel_health(
 ) -> tuple[Flags, Flags]:
     """Which channels are stuck and which are missing at each sample, each (n, c); moves `state` on.
 
-    stuck_samples_max: (c,) longest run of one value that is normal; it bounds absence too.
+    stuck_samples_max: (c,) longest run of one value that is normal; it bounds absence too, up to
+    ABSENT_SAMPLES_MAX, because a channel that may rest for ever may not be silent for ever.
     """
     values, running = batch.values, batch.running[:, None]  # (n, c), (n, 1)
     finite = np.isfinite(values)
@@ -56,7 +59,7 @@ def channel_health(
     equal = _run_lengths(state.equal, grows=same & running, resets=finite & ~same)
     absent = _run_lengths(state.absent, grows=~finite & running, resets=finite)
     state.value, state.equal, state.absent = shown[-1], equal[-1], absent[-1]
-    return equal >= stuck_samples_max, absent >= stuck_samples_max
+    return equal >= stuck_samples_max, absent >= np.minimum(stuck_samples_max, ABSENT_SAMPLES_MAX)
 
 
 def _carried(values: NDArray[np.float32]) -> NDArray[np.float32]:

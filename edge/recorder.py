@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.mqtt import Incoming
+    from edge.inbox import Incoming
 
 WAIT_S: Final = 0.1  # a message is written at most this long after it came
 GROUP_MAX: Final = 5_000

@@ -229,6 +229,7 @@ class Readings:
     values: NDArray[np.float64]  # (n, k); NaN: absent or null
     texts: tuple[tuple[str, int, str], ...] = ()  # (tag, t_ns, value) of text-valued context tags
     units: dict[str, str] | None = None  # as the sender states them, if it does
+    bad_quality: int = 0  # values that were sent with bad quality, and are NaN here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,7 @@ class Rulings:
     ) -> bool:
         """The documents answered: a later revision that never changes the newest verdict."""
         for record in self._state.alerts.values():
-            if record.alert_id == alert_id and not record.explained:
+            if record.alert_id == alert_id != "" and not record.explained:
                 record.sentences = (*record.sentences, *explain.cited(hits, reason=reason))
                 record.explained = True
                 self._publish(record, t_ns=t_ns, reason="explained")

@@ -85,3 +85,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     engine: EngineSettings = EngineSettings()
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
+
+    def of_asset(self, asset: str) -> AssetSettings:
+        """The settings of one asset, or the defaults."""
+        return next((one for one in self.asset if one.id == asset), AssetSettings(id=asset))

@@ -5,11 +5,19 @@ from __future__ import annotations
 import resource
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-RATE_S: Final = 10.0
+from edge.wire import outgoing
+
+if TYPE_CHECKING:
+    from edge.engine import Engine
+    from edge.faults import Faults
+    from edge.journal import JournalWriter
+    from edge.link import Link
+    from edge.outbox import Outbox
+
 LAG_SAMPLES_MAX: Final = 4096
 
 
@@ -43,6 +51,46 @@ class Telemetry:
         self._reported_s, self._messages_reported, self.tick_ms_max = now_s, self.messages, 0.0
         self.lags_ms.clear()
         return rate, lag_ms, tick_ms
+
+
+def health(
+    telemetry: Telemetry,
+    *,
+    engine: Engine,
+    link: Link,
+    journal: JournalWriter,
+    outbox: Outbox,
+    faults: Faults,
+    queue_depth_max: int,
+) -> bytes:
+    """How the gateway is since the last report, and everything that was not taken, by reason."""
+    rate, lag_ms, tick_ms = telemetry.report()
+    linked = {f"link_{name}": count for name, count in asdict(link.counts).items()}
+    payload = outgoing.HealthPayload(
+        ts_ms=time.time_ns() // 1_000_000,
+        plant_ms=engine.now_ns // 1_000_000,
+        uptime_s=round(time.monotonic() - telemetry.started_s, 1),
+        messages_per_s=round(rate, 1),
+        queue_depth=link.queue_depth,
+        queue_depth_max=queue_depth_max,
+        lag_ms=lag_ms,
+        tick_ms_max=round(tick_ms, 2),
+        rss_mb=round(rss_mb(), 1),
+        journal_mb=round(journal.bytes_kept() / 1e6, 1),
+        outbox_pending=outbox.pending_count(),
+        counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
+        drops={
+            "queue_full": link.counts.dropped_queue_full,
+            "callback_error": link.counts.callback_errors,
+            "not_sent": link.counts.not_sent,
+            "outbox_conflict": outbox.conflicts_total,
+            "outbox_given_up": outbox.given_up_total,
+            "journal_torn_bytes": journal.torn_bytes_total,
+            "journal_segments_retired": journal.dropped_segments_total,
+        },
+        blind=engine.blind(),
+    )
+    return outgoing.encode(payload)
 
 
 def rss_mb() -> float:

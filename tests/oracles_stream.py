@@ -39,18 +39,22 @@ class Change(NamedTuple):
 
 
 def align(
-    layout: AssetLayout, arrived: Sequence[Value], *, hold_ns: int
+    layout: AssetLayout, arrived: Sequence[Value], *, hold_ns: int, alive_ns: int
 ) -> tuple[list[Sample], list[Change]]:
-    """All samples and changes of values of which none was late, duplicate or from the future."""
+    """All samples and changes of values in their order of arrival, none late or from the future.
+
+    It knows nothing of messages, ticks and waiting, because none of them may show in the samples.
+    """
     step = layout.period_ns
-    slots = {v: -(-v.t_ns // step) * step if layout.grid else v.t_ns for v in arrived}
-    times = sorted(set(slots.values()))
-    if layout.grid and times:
-        times = list(range(times[0], times[-1] + 1, step))
+    if layout.grid:
+        slots = [-(-v.t_ns // step) for v in arrived]
+        times = [k * step for k in range(min(slots), max(slots) + 1)] if slots else []
+    else:
+        times = sorted({v.t_ns for v in arrived if v.column < layout.channels})
     samples = []
     for t_ns in times:
         row = [
-            _cell(layout, arrived, slots, column=c, t_ns=t_ns, hold_ns=hold_ns)
+            _cell(layout, arrived, column=c, t_ns=t_ns, hold_ns=hold_ns, alive_ns=alive_ns)
             for c in range(layout.width)
         ]
         running = True
@@ -62,40 +66,48 @@ def align(
     return samples, _changes(layout, arrived)
 
 
+def _history(arrived: Sequence[Value], column: int) -> list[Value]:
+    """What a column showed, in time order; of two values of one time, the first that arrived."""
+    first: dict[int, Value] = {}
+    for v in arrived:
+        if v.column == column and not math.isnan(v.value):
+            first.setdefault(v.t_ns, v)
+    return [first[t_ns] for t_ns in sorted(first)]
+
+
 def _cell(
     layout: AssetLayout,
     arrived: Sequence[Value],
-    slots: dict[Value, int],
     *,
     column: int,
     t_ns: int,
     hold_ns: int,
+    alive_ns: int,
 ) -> float:
-    newest: Value | None = None
-    for v in arrived:
-        if v.column != column or math.isnan(v.value) or slots[v] > t_ns:
-            continue
-        if newest is None or v.t_ns > newest.t_ns:
-            newest = v
-    if newest is None:
+    past = [v for v in _history(arrived, column) if v.t_ns <= t_ns]
+    if not past:
         return math.nan
-    if layout.on_change[column]:
+    newest, age_ns = past[-1], t_ns - past[-1].t_ns
+    if column >= layout.channels:
         return newest.value
-    oldest_ns = t_ns - hold_ns if layout.grid else t_ns
-    return newest.value if newest.t_ns >= oldest_ns else math.nan
+    if age_ns == 0 or (layout.grid and age_ns < layout.period_ns):
+        return newest.value
+    if layout.on_change[column]:
+        heard_ns = max(v.t_ns for v in arrived if v.t_ns <= t_ns and not math.isnan(v.value))
+        return newest.value if t_ns - heard_ns <= alive_ns else math.nan
+    return newest.value if layout.grid and age_ns <= hold_ns else math.nan
 
 
 def _changes(layout: AssetLayout, arrived: Sequence[Value]) -> list[Change]:
     changes = []
     for i, tag in enumerate(layout.context):
         previous = math.nan
-        mine = [v for v in arrived if v.column == layout.channels + i and not math.isnan(v.value)]
-        for v in sorted(mine, key=lambda v: v.t_ns):
+        for v in _history(arrived, layout.channels + i):
             if v.value != previous:
                 live = not math.isnan(previous) and not v.retained
-                changes.append(Change(v.t_ns, tag.tag, v.value, previous, live))
+                changes.append((v.t_ns, i, Change(v.t_ns, tag.tag, v.value, previous, live)))
             previous = v.value
-    return sorted(changes, key=lambda change: change.t_ns)
+    return [change for _, _, change in sorted(changes, key=lambda found: found[:2])]
 
 
 class ChannelHealth:

@@ -7,12 +7,13 @@
               {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
 
 Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone;
-without one the time of arrival counts. null is absent. `quality` "BAD" or false makes the values of
-a message absent.
+without one the time of arrival counts. null is absent, a text is kept beside the values. `quality`
+false or beginning with "bad" or "uncertain" makes the values of a message absent, and counted.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,14 +33,15 @@ from edge.records import Readings
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
 SHAPES: Final = ("single", "wide", "columnar")
-TIME_KEYS: Final = ("ts", "t", "time", "timestamp")
-RESERVED: Final = frozenset({*TIME_KEYS, "asset", "quality", "unit", "units", "seq"})
-BAD: Final = frozenset({"BAD", "bad", "Bad", "UNCERTAIN"})
+TIME_KEYS: Final = ("ts", "timestamp", "time", "t")  # the first that is there; others are tags
+ASIDE: Final = frozenset({"asset", "quality", "unit", "units", "seq"})
+RESERVED: Final = ASIDE.union(TIME_KEYS)
+BAD: Final = ("bad", "uncertain")  # how the words of a doubtful quality begin, in any case
 # Upper bounds of a number's size for each unit: seconds until the year 5138, and so on downwards.
 _UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 # Until the year 2255: seven years below the end of int64, so that sums with periods and waits stay
@@ -48,6 +50,8 @@ T_NS_MIN: Final = 0
 T_NS_MAX: Final = 9_000_000_000 * 10**9
 _FRACTION: Final = re.compile(r"[.,]\d{6}(\d{1,3})", re.ASCII)
 _DECODER: Final = msgspec.json.Decoder()
+
+Text = tuple[str, int, str]  # tag, t_ns, value
 
 
 def decode_readings(
@@ -74,6 +78,17 @@ def decode_readings(
     return tuple(_Message(topic, asset, received_ns).read(one) for one in bodies)
 
 
+def decode_clock(payload: bytes, *, topic: str) -> int:
+    """Plant time, ns, of a clock tag: an object with a time. Raises WireError."""
+    try:
+        body = _DECODER.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
+    if not isinstance(body, dict) or "ts" not in body:
+        raise WireError('no clock tag: expected {"ts": ...}', reason="bad_time", topic=topic)
+    return _Message(topic, "", 0).t_ns(body["ts"])
+
+
 class _Message:
     """One JSON object of a message; keeps what every error has to name."""
 
@@ -91,102 +106,122 @@ class _Message:
             raise self._error("neither topic nor payload names an asset", "no_asset")
         if "v" in body and "tags" in body:
             return self._columnar(body, asset)
-        t_ns = np.array([self._time_of(body)], np.int64)
+        time_key = next((key for key in TIME_KEYS if key in body), None)
+        t_ns = self._received_ns if time_key is None else self.t_ns(body[time_key])
         if "tag" in body and "value" in body:
-            self._check_tag(body["tag"])
+            self._check_tags([body["tag"]])
             items = {body["tag"]: body["value"]}
         else:
-            items = {key: value for key, value in body.items() if key not in RESERVED}
-        values, texts = self._numbers(items, t_ns=int(t_ns[0]))
-        if self._is_bad(body):
-            values[:] = np.nan
+            items = {k: v for k, v in body.items() if k not in ASIDE and k != time_key}
+            self._check_tags(items)
         tags = tuple(items)
-        return Readings(
-            asset=asset,
-            tags=tags,
-            t_ns=t_ns,
-            values=values[None],
-            texts=texts,
-            units=self._units(body, tags),
+        texts: list[Text] = []
+        row = [self._number(value, tags[i], t_ns, texts) for i, value in enumerate(items.values())]
+        return self._readings(
+            body, asset, tags, np.array([t_ns], np.int64), np.array([row], np.float64), texts
         )
 
     def _columnar(self, body: dict[str, Any], asset: str) -> Readings:
         tags, rows = body["tags"], body["v"]
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        if not isinstance(tags, list):
             raise self._error("tags are not a list of names", "wrong_shape")
+        self._check_tags(tags)
         if len(set(tags)) != len(tags):
             raise self._error("a tag comes twice", "wrong_shape")
-        for tag in tags:
-            self._check_tag(tag)
         if not isinstance(rows, list) or len(rows) * max(len(tags), 1) > VALUES_PER_MESSAGE_MAX:
             raise self._error(
                 f"v is not a list of up to {VALUES_PER_MESSAGE_MAX} values", "wrong_shape"
             )
-        values = self._matrix(rows, len(tags))
+        if any(not isinstance(row, list) or len(row) != len(tags) for row in rows):
+            raise self._error(f"a row of v does not hold {len(tags)} values", "wrong_shape")
+        t_ns = self._times(body, len(rows))
+        texts: list[Text] = []
+        values = self._matrix(rows, tags, t_ns, texts).reshape(len(rows), len(tags))
+        return self._readings(body, asset, tuple(tags), t_ns, values, texts)
+
+    def _readings(
+        self,
+        body: dict[str, Any],
+        asset: str,
+        tags: tuple[str, ...],
+        t_ns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        texts: list[Text],
+    ) -> Readings:
+        """The record of a message; what its sender doubts is absent, and counted."""
+        bad_quality = 0
+        if self._is_bad(body):
+            bad_quality = int((~np.isnan(values)).sum()) + len(texts)
+            values, texts = np.full_like(values, np.nan), []
         return Readings(
             asset=asset,
-            tags=tuple(tags),
-            t_ns=self._times(body, len(rows)),
-            values=np.full_like(values, np.nan) if self._is_bad(body) else values,
-            units=self._units(body, tuple(tags)),
+            tags=tags,
+            t_ns=t_ns,
+            values=values,
+            texts=tuple(texts),
+            units=self._units(body, tags),
+            bad_quality=bad_quality,
         )
 
-    def _matrix(self, rows: list[Any], width: int) -> NDArray[np.float64]:
-        if any(not isinstance(row, list) or len(row) != width for row in rows):
-            raise self._error(f"a row of v does not hold {width} values", "wrong_shape")
+    def _matrix(
+        self, rows: list[Any], tags: list[str], t_ns: NDArray[np.int64], texts: list[Text]
+    ) -> NDArray[np.float64]:
+        """Values (n, k) of rows of the right length; texts go to `texts`."""
         try:
             # msgspec looks at each value in C; numpy alone would read "3.1" as a number
             numbers = msgspec.convert(rows, list[list[float | bool | None]])
-            values = np.array(numbers, np.float64)  # None becomes NaN, bool 0 or 1
-        except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
-            raise self._error("a value of v is not a number", "wrong_type") from error
-        return values.reshape(len(rows), width)
+            return np.array(numbers, np.float64)  # None becomes NaN, bool 0 or 1
+        except (msgspec.ValidationError, OverflowError):
+            values = [
+                [self._number(value, tag, t, texts) for tag, value in zip(tags, row, strict=True)]
+                for t, row in zip(t_ns.tolist(), rows, strict=True)
+            ]
+            return np.array(values, np.float64)
 
-    def _numbers(
-        self, items: dict[str, Any], *, t_ns: int
-    ) -> tuple[NDArray[np.float64], tuple[tuple[str, int, str], ...]]:
-        values = np.full(len(items), np.nan)
-        texts = []
-        for i, (tag, value) in enumerate(items.items()):
-            self._check_tag(tag)
-            if value is None:
-                continue
-            if isinstance(value, bool | int | float):
-                try:
-                    values[i] = value
-                except OverflowError as error:
-                    raise self._error(f"{tag} is too large", "wrong_type") from error
-            elif isinstance(value, str) and len(value) <= TAG_CHARS_MAX:
-                texts.append((tag, t_ns, value))
-            else:
-                raise self._error(f"{tag} is a {type(value).__name__}", "wrong_type")
-        return values, tuple(texts)
+    def _number(self, value: object, tag: str, t_ns: int, texts: list[Text]) -> float:
+        """One value; NaN for null and for a text, which goes to `texts`."""
+        if isinstance(value, float):
+            return value
+        if value is None:
+            return math.nan
+        if isinstance(value, int):  # and bool
+            try:
+                return float(value)
+            except OverflowError as error:
+                raise self._error(f"{tag} is too large", "wrong_type") from error
+        if isinstance(value, str) and len(value) <= TAG_CHARS_MAX:
+            texts.append((tag, t_ns, value))
+            return math.nan
+        raise self._error(f"{tag} is a {type(value).__name__}", "wrong_type")
 
     def _times(self, body: dict[str, Any], n: int) -> NDArray[np.int64]:
         stamps = next((body[key] for key in TIME_KEYS if key in body), None)
         if isinstance(stamps, list):
             if len(stamps) != n:
                 raise self._error(f"{len(stamps)} times for {n} rows", "wrong_shape")
-            return np.array([self._t_ns(stamp) for stamp in stamps], np.int64)
+            return self._stamps(stamps)
         if "t0" in body and "dt_ms" in body:
             step = body["dt_ms"]
             if isinstance(step, bool) or not isinstance(step, int | float) or not step > 0:
                 raise self._error("dt_ms is not a number above 0", "bad_time")
-            begin_ns, step_ns = self._t_ns(body["t0"]), round(Decimal(repr(step)) * 10**6)
+            begin_ns, step_ns = self.t_ns(body["t0"]), round(Decimal(repr(step)) * 10**6)
             if step_ns < 1 or begin_ns + step_ns * max(n, 1) > T_NS_MAX:
                 raise self._error("dt_ms is below 1 ns, or leads out of range", "bad_time")
             return begin_ns + step_ns * np.arange(n, dtype=np.int64)
         if n == 1 and stamps is not None:
-            return np.array([self._t_ns(stamps)], np.int64)
+            return np.array([self.t_ns(stamps)], np.int64)
         raise self._error("columnar rows need ts, or t0 and dt_ms", "bad_time")
 
-    def _time_of(self, body: dict[str, Any]) -> int:
-        for key in TIME_KEYS:
-            if key in body:
-                return self._t_ns(body[key])
-        return self._received_ns
+    def _stamps(self, stamps: list[Any]) -> NDArray[np.int64]:
+        """Times (n,) of their stamps; whole numbers of one unit, as they mostly are, at once."""
+        if stamps and set(map(type, stamps)) == {int}:
+            low, high = min(stamps), max(stamps)
+            unit_ns = _unit_ns(low)
+            if low >= T_NS_MIN and high * unit_ns <= T_NS_MAX and unit_ns == _unit_ns(high):
+                return np.array(stamps, np.int64) * unit_ns
+        return np.array([self.t_ns(stamp) for stamp in stamps], np.int64)
 
-    def _t_ns(self, stamp: object) -> int:
+    def t_ns(self, stamp: object) -> int:
         """A time as int ns. Whole numbers keep every digit.
 
         Fractions go through their decimal digits.
@@ -229,14 +264,16 @@ class _Message:
             return units
         return None
 
-    @staticmethod
-    def _is_bad(body: dict[str, Any]) -> bool:
+    def _is_bad(self, body: dict[str, Any]) -> bool:
         quality = body.get("quality")
-        return quality is False or (isinstance(quality, str) and quality in BAD)
+        if isinstance(quality, list | dict):
+            raise self._error("quality is one word or boolean for a message", "wrong_type")
+        return quality is False or (isinstance(quality, str) and quality.casefold().startswith(BAD))
 
-    def _check_tag(self, tag: object) -> None:
-        if not isinstance(tag, str) or not 0 < len(tag) <= TAG_CHARS_MAX:
-            raise self._error("a tag has no name, or one that is too long", "wrong_shape")
+    def _check_tags(self, tags: Iterable[object]) -> None:
+        for tag in tags:
+            if not isinstance(tag, str) or not 0 < len(tag) <= TAG_CHARS_MAX:
+                raise self._error("a tag has no name, or one that is too long", "wrong_shape")
 
     def _error(self, message: str, reason: str) -> WireError:
         return WireError(message, reason=reason, topic=self._topic)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.broker.cells import Cell, make_cell
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -86,3 +87,9 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    """The weld cell of the tests of whole gateways; it is only read."""
+    return make_cell(tmp_path_factory.mktemp("cell"))

@@ -5,118 +5,28 @@ from __future__ import annotations
 import os
 import signal
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-import pytest
 
-from edge.assembly import Assembly, assemble
 from edge.backtest import Backtest
 from edge.checkpoint import newest
-from edge.config import load
 from edge.journal import read_journal
-from edge.mqtt import Endpoint, Publisher
-from edge.records import MessageReceived, RetrievalDone, TickDue
-from edge.training import fit_bundle
-from kb.build import build
-from models.fit import TrainingSamples
-from models.store import save as save_bundle
-from simulator.cells import weld
-from simulator.publish import SECOND_NS, with_clock
-from tests.broker.gateways import (
-    GatewayProcess,
-    Keyed,
-    Subscriber,
-    finished,
-    newest_health,
-    online,
-    publish,
-)
+from edge.records import RetrievalDone
+from tests.broker.cells import listener
+from tests.broker.gateways import Keyed, Subscriber, finished, newest_health, online, publish
 from tests.broker.skab_all import run_file
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.recording import TimedMessage
-    from simulator.scenario import Scenario
+    from edge.assembly import Assembly
+    from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
 
-SEED: Final = 3
-HOURS: Final = 2.0
 KEYED: Final = ("alert", "event", "suppressed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A weld cell on disk, with what a replay of it sends."""
-
-    scenario: Scenario
-    config: Path
-    messages: list[TimedMessage]
-    opening: int  # number of the message after which the first event rings or is suppressed
-
-    @property
-    def end_ns(self) -> int:
-        """When all of its samples are closed."""
-        return self.scenario.truth.end_ns
-
-    def assembly(self) -> Assembly:
-        """A fresh engine with everything it needs."""
-        return assemble(load(self.config, environment={}))
-
-    def gateway(self, broker: Mosquitto, state: Path, **settings: str) -> GatewayProcess:
-        """A gateway for it."""
-        return GatewayProcess(self.config, port=broker.port, state=state, **settings)
-
-
-@pytest.fixture(scope="module")
-def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
-    """Two robots for two hours: a calibration by command, one by a plant signal, a fault in it."""
-    folder = tmp_path_factory.mktemp("cell")
-    scenario = weld.simulate(seed=SEED, robots=2, hours=HOURS)
-    for name, text in scenario.texts.items():
-        path = folder / "kb" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    normal = weld.training(seed=SEED, robots=2, hours=10.0)
-    samples = [
-        TrainingSamples(
-            asset=asset,
-            channels=normal.channels,
-            values=normal.values[asset],
-            period_ns=normal.period_ns,
-            running=normal.running(asset),
-        )
-        for asset in normal.assets
-    ]
-    save_bundle(fit_bundle([(one, "rows") for one in samples]), folder / "bundle")
-    build(folder / "kb", folder / "snapshot", now_ns=scenario.begin_ns)
-    config = folder / "gateway.toml"
-    config.write_text(scenario.gateway, encoding="utf-8")
-    messages = list(with_clock(scenario.messages(), topic="plant/_clock", cadence_ns=5 * SECOND_NS))
-    opening = _opening(assemble(load(config, environment={})), messages)
-    return Cell(scenario=scenario, config=config, messages=messages, opening=opening)
-
-
-def _opening(assembly: Assembly, messages: list[TimedMessage]) -> int:
-    """The number of messages that it takes until something is decided, found without a broker."""
-    for i, message in enumerate(messages):
-        stimulus = MessageReceived(
-            topic=message.topic, payload=message.payload, received_ns=message.t_ns
-        )
-        effects = assembly.engine.handle(stimulus, now_ns=message.t_ns)
-        effects += assembly.engine.handle(TickDue(), now_ns=message.t_ns)
-        if any(getattr(effect, "key", None) for effect in effects):
-            return i + 1
-    pytest.fail("nothing happens in this cell; take another seed")
-
-
-def listener(broker: Mosquitto, file: Path) -> Subscriber:
-    """Hear everything that Andon says."""
-    return Subscriber(broker.port, file, "andon/#")
 
 
 def replayed(cell: Cell, state: Path) -> tuple[list[Keyed], Assembly]:
@@ -254,132 +164,6 @@ def assert_all_scored(cell: Cell, state: Path, assembly: Assembly) -> None:
     np.testing.assert_array_equal(found.state.rows, assembly.engine.state.rows)
     assert found.state.counts == assembly.engine.state.counts
     assert found.state.align.counts == assembly.engine.state.align.counts
-
-
-def test_nothing_invalid_stops_it(cell: Cell, mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Garbage is counted by reason on health, and the first of each kind is logged."""
-    gateway = cell.gateway(mosquitto, tmp_path / "state")
-    command = "andon/weldcell/cmd/op-1"
-    garbage = {
-        "invalid_not_json": ("plant/r1", b"\xff\x00{"),
-        "invalid_wrong_shape": ("plant/r1", b"42"),
-        "invalid_wrong_type": ("plant/r1", b'{"tags":["a"],"ts":[1],"v":[["x"]]}'),
-        "invalid_bad_time": ("plant/r1", b'{"ts":"yesterday","current":1}'),
-        "invalid_no_zone": ("plant/r2", b'{"ts":"2026-03-02T06:00:00","current":1}'),
-        "invalid_oversize": ("plant/r2", b"[" + b"1," * (1 << 19) + b"1]"),
-        "invalid_command_invalid": (f"{command}/ack", b'{"ts":1}'),
-        "invalid_unknown_command": (f"{command}/explode", b"{}"),
-        "invalid_command_stale": (f"{command}/ack", b'{"ts":1,"alert_id":"a"}'),
-        "invalid_command_oversize": (f"{command}/feedback", b" " * 5000),
-    }
-    begin_ms = cell.scenario.begin_ns // 1_000_000
-    accepted = [
-        ("plant/r9", b'{"ts":%d,"current":1}' % begin_ms),
-        ("plant/r1", b'{"ts":%d,"nonsense":1}' % begin_ms),
-        ("plant/r1", b'{"ts":%d,"recipe":"soup"}' % begin_ms),
-    ]
-    with gateway, listener(mosquitto, tmp_path / "heard") as heard:
-        gateway.start()
-        online(heard, gateway)
-        publish(mosquitto.port, cell.messages[:20])
-        publish(mosquitto.port, [*garbage.values(), *accepted] * 3)
-        publish(mosquitto.port, cell.messages[20:40])
-        health = newest_health(
-            heard, lambda h: h["counts"].get("messages", 0) >= 30, what="all the messages"
-        )
-        counts = health["counts"]
-        assert {name: counts.get(name) for name in garbage} == dict.fromkeys(garbage, 3)
-        assert counts["unknown_asset"] == 3
-        assert counts["unknown_tag"] == 3
-        assert counts["text_value"] == 3
-        assert gateway.running
-        assert gateway.stop() == 0
-    for reason, (topic, _) in garbage.items():
-        name = reason.removeprefix("invalid_")
-        lines = [
-            line
-            for line in gateway.log.read_text(encoding="utf-8").splitlines()
-            if "payload_refused" in line and f"reason={name}" in line
-        ]
-        assert len(lines) == 1, f"{name}: {lines}"
-        assert topic in lines[0]
-        assert "cause=" in lines[0]
-
-
-def test_operators_commands_are_answered(cell: Cell, mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Ack, feedback, confirm and jobs act and are answered; a retained command is refused."""
-    with (
-        cell.gateway(mosquitto, tmp_path / "state") as gateway,
-        listener(mosquitto, tmp_path / "heard") as heard,
-    ):
-        gateway.start()
-        online(heard, gateway)
-        publish(mosquitto.port, cell.messages[: cell.opening + 2])
-        wait_until(lambda: heard.of("event"), what="an event", seconds_max=60)
-        newest_health(heard, lambda h: h["queue_depth"] == 0, what="an empty queue")
-        event = heard.of("event")[-1].body
-        now_ms = cell.messages[cell.opening].t_ns // 1_000_000
-        proposal = _proposal(cell, now_ns=now_ms * 1_000_000)
-
-        def ask(name: str, **body: object) -> Any:  # noqa: ANN401 - an answer
-            before = len(heard.of("cmd_result"))
-            payload = msgspec.json.encode({"ts": now_ms, **body})
-            publish(mosquitto.port, [(f"andon/weldcell/cmd/op-7/{name}", payload)])
-            wait_until(lambda: len(heard.of("cmd_result")) > before, what=f"the answer to {name}")
-            answer = heard.of("cmd_result")[-1]
-            assert answer.topic == "andon/weldcell/cmd_result/op-7"
-            assert answer.body["command"] == name
-            return answer.body
-
-        expected = event["state"] == "ACTIVE_UNACK"
-        assert ask("ack", alert_id=event["id"])["done"] is expected
-        assert not ask("ack", alert_id="nobody")["done"]
-        assert ask("feedback", alert_id=event["id"], label="real")["done"]
-        assert ask("confirm", proposal_id=proposal)["done"]
-        assert not ask("confirm", proposal_id=proposal)["done"], "twice"
-        job = {"asset": "r1", "kind": "calibration", "instrument": "gas_flow"}
-        assert ask("job", action="check_in", job_id="J-1", **job)["done"]
-        assert ask("job", action="check_out", job_id="J-1")["done"]
-        assert ask("job", action="check_in", job_id="J-2", **job)["done"]
-        assert ask("job", action="cancel", job_id="J-2")["done"]
-        assert not ask("job", action="cancel", job_id="J-3")["done"]
-        listed = [m.body for m in heard.of("job") if m.topic.endswith("/r1")][-1]
-        assert {"J-1", "J-2"} <= {one["job_id"] for one in listed["jobs"]}
-        if expected:
-            states = [m.body["state"] for m in heard.of("event") if m.body["id"] == event["id"]]
-            assert "ACTIVE_ACK" in states
-        before = len(heard.of("cmd_result"))
-        _publish_retained(mosquitto, "andon/weldcell/cmd/op-7/job", now_ms)
-        wait_until(lambda: len(heard.of("cmd_result")) > before, what="the answer, this once")
-        before = len(heard.of("cmd_result"))
-        assert gateway.stop() == 0
-        gateway.start()
-        online(heard, gateway, times=2)
-        newest_health(
-            heard,
-            lambda h: h["counts"].get("invalid_command_retained", 0) == 1,
-            what="the refusal of the retained command",
-        )
-        assert len(heard.of("cmd_result")) == before
-        assert gateway.stop() == 0
-
-
-def _proposal(cell: Cell, *, now_ns: int) -> str:
-    """A proposal of the cell's texts that nobody has witnessed yet."""
-    snapshot = cell.assembly().snapshot
-    assert snapshot is not None
-    for proposal in snapshot.proposals():
-        known = proposal.recorded_at_ns <= now_ns and proposal.asset in cell.scenario.assets
-        if known and not proposal.cancelled and not (proposal.approved and proposal.real_times):
-            return proposal.proposal_id
-    pytest.fail("the texts propose nothing; take another seed")
-
-
-def _publish_retained(broker: Mosquitto, topic: str, now_ms: int) -> None:
-    body = {"ts": now_ms, "action": "check_in", "asset": "r1", "kind": "calibration"}
-    with Publisher(Endpoint(port=broker.port)) as publisher:
-        publisher.publish(topic, msgspec.json.encode(body), retain=True)
-        publisher.drain()
 
 
 def test_an_error_of_our_own_is_said_before_the_end(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.mqtt import BrokerError, Collector, Endpoint, Link, Publisher, Will
+from edge.link import Link, Will
+from edge.mqtt import BrokerError, Collector, Endpoint, Publisher
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.mqtt import Incoming
+    from edge.inbox import Incoming
     from tests.broker.conftest import Mosquitto
 
 

@@ -198,7 +198,7 @@ class Rig:
         other: Mapping[str, float] | None = None,
         silent: Sequence[str] = (),
         step: int = 5,
-        stuck: str = "",
+        stuck: Sequence[str] = (),
     ) -> None:
         """Let the plant run: shift of r1's and r11's (`other`) channels in sigmas."""
         end = self.at + seconds
@@ -206,18 +206,18 @@ class Rig:
             n = min(step, end - self.at)
             for asset, moved in (("r1", shift or {}), ("r11", other or {})):
                 if asset not in silent:
-                    self._rows(asset, n, moved, stuck if asset == "r1" else "")
+                    self._rows(asset, n, moved, stuck if asset == "r1" else ())
             self.at += n
             self.give(TickDue())
 
-    def _rows(self, asset: str, n: int, shift: Mapping[str, float], stuck: str) -> None:
+    def _rows(self, asset: str, n: int, shift: Mapping[str, float], stuck: Sequence[str]) -> None:
         model = next(m for m in bundle().assets if m.asset == asset)
         rows = normal(asset)[self.at : self.at + n].copy()
         for name, sigmas in shift.items():
             i = CHANNELS.index(name)
             rows[:, i] += sigmas * model.sigma[i]
-        if stuck:
-            rows[:, CHANNELS.index(stuck)] = normal(asset)[0, CHANNELS.index(stuck)]
+        for i in map(CHANNELS.index, stuck):
+            rows[:, i] = normal(asset)[0, i]
         tags = list(CHANNELS)
         if asset == "r1":
             tags += list(self.context)

@@ -19,12 +19,41 @@ def test_edges_within_one_period_are_all_told() -> None:
     for t, value in ((5, 1.0), (6, 0.0), (7, 1.0)):
         push(a, Value(S + t, 4, value))
     push(a, Value(2 * S, 0, 1.0))
-    changes = changes_of(a.close(now_ns=0))
+    changes = changes_of(a.close(now_ns=0, final=True))
     assert [(c.t_ns, c.value, c.live) for c in changes] == [
         (S // 4, 0.0, False),
         (S + 5, 1.0, True),
         (S + 6, 0.0, True),
         (S + 7, 1.0, True),
+    ]
+
+
+def test_a_pulse_that_ends_as_it_began_is_told() -> None:
+    """The last value of the period repeats the one before it, and is an edge all the same."""
+    a = aligner(grid=True)
+    push(a, Value(S, 4, 0.0), Value(S, 0, 1.0))
+    push(a, Value(S + 5, 4, 1.0))
+    push(a, Value(S + 6, 4, 0.0))
+    push(a, Value(2 * S, 0, 1.0))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert [(c.t_ns, c.value) for c in changes] == [(S, 0.0), (S + 5, 1.0), (S + 6, 0.0)]
+
+
+def test_edges_of_one_time_are_told_in_the_order_of_the_tags() -> None:
+    """Also when one of them was set aside: the order must not tell how the messages came."""
+    a = aligner(grid=True)
+    push(a, Value(S, 3, 0.0), Value(S, 4, 0.0), Value(S, 0, 1.0))
+    for column in (4, 3):
+        push(a, Value(S + 5, column, 1.0))
+    push(a, Value(S + 6, 4, 0.0))
+    push(a, Value(2 * S, 0, 1.0))
+    changes = changes_of(a.close(now_ns=0, final=True))
+    assert [(c.t_ns - S, c.tag) for c in changes] == [
+        (0, "run"),
+        (0, "cal"),
+        (5, "run"),
+        (5, "cal"),
+        (6, "cal"),
     ]
 
 
@@ -95,3 +124,18 @@ def test_edges_beside_samples_are_bounded_and_counted() -> None:
     changes = changes_of(a.close(now_ns=0, final=True))
     assert a.counts == {"context_overflow": 98}
     assert len(changes) <= PENDING_CHANGES_MAX + 1
+
+
+#   a    x     x     x
+#   cal     1     0         its own times are no samples, or every lag would end at them
+#   -----1s----2s----3s->
+def test_rows_of_context_alone_are_no_samples() -> None:
+    """They bring changes; a row that names channels, all null, is a sample without values."""
+    a = aligner(grid=False)
+    push(a, Value(S, 0, 1.0))
+    for v in (Value(S + 5, 4, 1.0), Value(2 * S + 5, 4, 0.0)):
+        push(a, v)
+    push(a, Value(3 * S, 0, NAN), Value(3 * S, 1, NAN))
+    batches = a.close(now_ns=0, final=True)
+    assert [s.t_ns for s in samples_of(batches)] == [S, 3 * S]
+    assert [(c.t_ns, c.value) for c in changes_of(batches)] == [(S + 5, 1.0), (2 * S + 5, 0.0)]

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from edge.align import AssetAlign
 from edge.checkpoint import KEPT, Checkpoint, newest, pack, save, unpack
-from edge.closing import Aside
 from edge.engine import Engine, EngineState
 from edge.errors import JournalError
 from edge.journal import Position
+from edge.pending import Aside, AssetAlign
 from edge.records import MessageReceived, TickDue
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.wire.readings import encode_rows

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.checkpoint import KEPT
 from edge.errors import JournalError
 from edge.outbox import Outbox
 from edge.records import Publish
@@ -110,7 +112,7 @@ def test_an_empty_payload_is_a_payload(outbox: Outbox) -> None:
     assert outbox.put([alert(1, payload=b"x")]) == ["t ('a1', 1)"]
 
 
-@pytest.mark.parametrize("n", range(1, 14))
+@pytest.mark.parametrize("n", range(1, 15))
 def test_any_failing_call_of_put_keeps_all_or_nothing(n: int, tmp_path: Path) -> None:
     """And the next try, after a restart or without one, keeps each message once."""
     for restart in (False, True):
@@ -126,7 +128,8 @@ def test_any_failing_call_of_put_keeps_all_or_nothing(n: int, tmp_path: Path) ->
             outbox.put(messages)
         except JournalError:
             failed = True
-        assert failed is (n <= 9), "the test names every call there is"
+        assert failed is (n <= 10), "the test names every call there is"
+        assert outbox.given_up_total == 0
         outbox._db = real
         if restart:
             outbox.close()
@@ -137,7 +140,7 @@ def test_any_failing_call_of_put_keeps_all_or_nothing(n: int, tmp_path: Path) ->
         outbox.close()
 
 
-@pytest.mark.parametrize("n", range(1, 8))
+@pytest.mark.parametrize("n", range(1, 6))
 def test_any_failing_call_of_delivered_loses_nothing(n: int, outbox: Outbox) -> None:
     """What is not marked is sent again; once marked it never is; writing goes on."""
     outbox.put([alert(i, payload=b"%d" % i) for i in range(3)])
@@ -189,9 +192,68 @@ def test_delivered_keys_are_kept_within_a_cap(
     outbox.put([alert(i, payload=b"%d" % i) for i in range(100)])
     rows = [row.row for row in outbox.pending()]
     outbox.delivered(rows[1:])
-    (kept,) = outbox._db.execute("SELECT count(*) FROM outbox").fetchone()
-    assert kept == 11
+    assert stored(outbox) == 100, "no checkpoint covers them yet"
+    for _ in range(KEPT):
+        assert stored(outbox) == 100, "a restart may begin from the checkpoint before it"
+        outbox.covered()
+    assert stored(outbox) == 11
     assert waiting(outbox) == [b"0"]
+
+
+def stored(outbox: Outbox) -> int:
+    """Count all rows, delivered or not."""
+    (count,) = outbox._db.execute("SELECT count(*) FROM outbox").fetchone()
+    return int(count)
+
+
+def test_keys_younger_than_the_oldest_checkpoint_are_kept(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart from it decides them again; forgotten, they would go out a second time, late."""
+    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 1)
+    for i in range(6):
+        turn = [alert(i, revision, b"%d" % revision) for revision in (1, 2, 3)]
+        outbox.put(turn)
+        outbox.delivered([row.row for row in outbox.pending()])
+        outbox.covered()
+        assert outbox.put(turn) == []
+        assert outbox.pending_count() == 0, "forgotten, although the older checkpoint is before it"
+    assert stored(outbox) == 3
+
+
+def test_a_broker_that_stays_away_does_not_fill_the_disk(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the cap the oldest are given up, counted, and never sent or said anew."""
+    monkeypatch.setattr("edge.outbox.PENDING_ROWS_MAX", 5)
+    outbox.put([alert(i, payload=b"%d" % i) for i in range(4)])
+    assert outbox.given_up_total == 0
+    outbox.put([alert(i, payload=b"%d" % i) for i in range(4, 8)])
+    assert outbox.given_up_total == 3
+    assert waiting(outbox) == [b"3", b"4", b"5", b"6", b"7"]
+    assert outbox.put([alert(0, payload=b"0")]) == []
+    assert outbox.put([alert(1, payload=b"other")]) != []
+    assert waiting(outbox) == [b"3", b"4", b"5", b"6", b"7"]
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_any_failing_call_of_covered_forgets_nothing_too_early(
+    n: int, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is there, and a later checkpoint forgets what this one did not."""
+    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 2)
+    outbox.put([alert(i, payload=b"%d" % i) for i in range(9)])
+    outbox.delivered([row.row for row in outbox.pending()][:8])
+    outbox.covered()
+    real = outbox._db
+    failing: Any = FailingDatabase(real, n)
+    outbox._db = failing
+    with suppress(JournalError):
+        outbox.covered()
+    outbox._db = real
+    assert waiting(outbox) == [b"8"]
+    outbox.covered()
+    assert stored(outbox) == 2
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

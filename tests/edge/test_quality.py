@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.quality import HealthState, channel_health
+from edge.quality import ABSENT_SAMPLES_MAX, HealthState, channel_health
 from edge.records import Batch
 from tests.oracles_stream import ChannelHealth
 
@@ -80,3 +80,15 @@ def test_the_first_value_ever_is_no_repetition() -> None:
     channel_health(state, batch([[math.nan], [1.0]], [True, True]), stuck_samples_max=np.array([9]))
     assert state.equal.tolist() == [0]
     assert state.absent.tolist() == [0]
+
+
+def test_a_channel_that_may_stand_still_for_ever_may_not_be_absent_for_ever() -> None:
+    """A constant in training is never called stuck, but its dead sensor is called missing."""
+    rows = [[5.0]] * 700 + [[math.nan]] * ABSENT_SAMPLES_MAX
+    stuck, missing = channel_health(
+        HealthState.empty(1),
+        batch(rows, [True] * len(rows)),
+        stuck_samples_max=np.array([2**31 - 1]),
+    )
+    assert not stuck.any()
+    assert np.flatnonzero(missing[:, 0]).tolist() == [len(rows) - 1]

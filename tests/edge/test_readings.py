@@ -130,7 +130,7 @@ def test_rows_survive_the_wire_exactly(
     rows = [draw.draw(st.lists(NUMBERS, min_size=len(tags), max_size=len(tags))) for _ in t_ns]
     sent: dict[tuple[int, str], list[float]] = {}
     for payload in encode_rows(tags, t_ns, rows, shape=shape):
-        assert b"NaN" not in payload
+        assert b":NaN" not in payload
         for found in decode_readings(payload, topic="p", asset="r1", received_ns=0):
             check(found)
             for i, t in enumerate(found.t_ns.tolist()):
@@ -246,7 +246,10 @@ def test_a_text_is_kept_beside_the_values() -> None:
         ({"tags": ["x"], "ts": [1], "v": [[1, 2]]}, "wrong_shape"),
         ({"tags": "x", "ts": [1], "v": [[1]]}, "wrong_shape"),
         ({"tags": ["x"], "ts": [1], "v": {}}, "wrong_shape"),
-        ({"tags": ["x"], "ts": [1], "v": [["1"]]}, "wrong_type"),
+        ({"tags": ["x"], "ts": [1], "v": [["a" * 500]]}, "wrong_type"),
+        ({"tags": ["x"], "ts": [1], "v": [[10**400]]}, "wrong_type"),
+        ({"x": 10**400}, "wrong_type"),
+        ({"x": 1, "quality": ["GOOD"]}, "wrong_type"),
         ({"tags": ["x"], "ts": [1], "v": [[[1]]]}, "wrong_type"),
         ({"tags": ["x"], "v": [[1], [2]]}, "bad_time"),
         ({"tags": ["x"], "t0": 1, "dt_ms": 0, "v": [[1]]}, "bad_time"),
@@ -278,12 +281,63 @@ def test_the_topic_names_the_asset_before_the_payload() -> None:
     assert refusal({"asset": 3, "x": 1}, asset="") == "no_asset"
 
 
-@pytest.mark.parametrize("quality", ["BAD", False, "UNCERTAIN"])
-def test_values_of_bad_quality_are_absent(quality: object) -> None:
+@pytest.mark.parametrize("quality", ["BAD", False, "UNCERTAIN", "BadCommunicationError"])
+def test_values_of_bad_quality_are_absent_and_counted(quality: object) -> None:
     """What the sender itself doubts is not scored."""
-    assert np.isnan(decode({"quality": quality, "x": 1}).values).all()
-    body = {"quality": quality, "tags": ["x"], "ts": [1], "v": [[1]]}
-    assert np.isnan(decode(body).values).all()
+    one = decode({"quality": quality, "x": 1, "y": None, "mode": "AUTO"})
+    assert np.isnan(one.values).all()
+    assert (one.texts, one.bad_quality) == ((), 2)
+    body = {"quality": quality, "tags": ["x", "y"], "ts": [1, 2], "v": [[1, None], [2, 3]]}
+    block = decode(body)
+    assert np.isnan(block.values).all()
+    assert block.bad_quality == 3
+
+
+@pytest.mark.parametrize("quality", ["GOOD", True, 192, None])
+def test_values_of_any_other_quality_are_taken(quality: object) -> None:
+    """Numbers mean the opposite in different systems, so they do not decide."""
+    one = decode({"quality": quality, "x": 1})
+    assert one.values.tolist() == [[1.0]]
+    assert one.bad_quality == 0
+
+
+def test_only_one_key_is_the_time() -> None:
+    """A temperature called `t` beside `ts` is a tag, not lost."""
+    one = decode({"ts": 1_760_000_000, "t": 21.5, "time": "08:00"})
+    assert one.t_ns.tolist() == [NOW]
+    assert one.tags == ("t", "time")
+    assert one.values[0, 0] == 21.5
+    assert decode({"t": 21.5, "timestamp": 1_760_000_000}).t_ns.tolist() == [NOW]
+    assert decode({"t": 1_760_000_000, "x": 1}).t_ns.tolist() == [NOW]
+
+
+def test_a_text_in_a_column_is_kept_beside_the_values() -> None:
+    """A recipe among the columns does not cost the numbers around it."""
+    body = {
+        "tags": ["x", "recipe"],
+        "ts": [1_760_000_000, 1_760_000_001],
+        "v": [[1, "A7"], [True, None]],
+    }
+    block = decode(body)
+    assert block.texts == (("recipe", NOW, "A7"),)
+    assert repr(block.values.tolist()) == repr([[1.0, math.nan], [1.0, math.nan]])
+
+
+@given(
+    st.lists(
+        st.integers(0, T_NS_MAX) | st.integers(0, 10**12) | st.floats(0, 1e10) | st.just(-1),
+        max_size=5,
+    )
+)
+def test_times_of_a_block_are_those_of_its_rows(stamps: list[int | float]) -> None:
+    """Stamps of mixed units, or one that is none: as if each row had come alone."""
+    body = {"tags": ["x"], "ts": stamps, "v": [[1]] * len(stamps)}
+    try:
+        alone = [int(decode({"ts": stamp, "x": 1}).t_ns[0]) for stamp in stamps]
+    except WireError:
+        assert refusal(body) == "bad_time"
+    else:
+        assert decode(body).t_ns.tolist() == alone
 
 
 def test_units_are_passed_on() -> None:

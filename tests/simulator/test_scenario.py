@@ -16,6 +16,7 @@ from edge.journal import read_journal
 from edge.records import MessageReceived
 from edge.truth import Truth
 from simulator.cells.weld import simulate
+from simulator.scenario import TRAINING_BATCH_ROWS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,12 +120,13 @@ def test_commands_tell_of_person_witnessed_and_called_off_jobs() -> None:
 def test_a_written_scenario_reads_back(written: Path) -> None:
     """Recording and training are journals of the very messages; the truth is the truth."""
     cell = simulate(seed=21, robots=2, hours=4.0)
-    for name, scenario in (
-        ("recording", cell),
-        ("training", cell.normal() if cell.normal else cell),
+    assert cell.normal is not None
+    for name, messages in (
+        ("recording", cell.messages(batch_rows=10)),
+        ("training", cell.normal().messages(batch_rows=TRAINING_BATCH_ROWS)),
     ):
         entries = read_journal(written / name)
-        for entry, message in itertools.zip_longest(entries, scenario.messages(batch_rows=10)):
+        for entry, message in itertools.zip_longest(entries, messages):
             assert isinstance(entry.stimulus, MessageReceived)
             assert entry.now_ns == entry.stimulus.received_ns == message.t_ns
             assert (entry.stimulus.topic, entry.stimulus.payload) == (

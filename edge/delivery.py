@@ -1,0 +1,76 @@
+"""Delivery: from the outbox to the broker, so that no topic ever steps back.
+
+Messages leave in the order in which they were decided, and a topic has at most one unconfirmed: the
+client repeats what was in flight when a connection broke, and a repeated old revision behind a
+newer one would stay on a retained topic as if it were the last word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from edge.outbox import Outbox
+
+IN_FLIGHT_MAX: Final = 200  # more unconfirmed alerts than this only move the queue into the client
+READ_MAX: Final = 64  # rows read a turn; a turn rarely sends more before a topic comes again
+
+
+class Sender(Protocol):
+    """What delivery needs of a connection; `edge.mqtt.Link` is one."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there now."""
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Send; the id that `confirmed` will name, None when it was not taken."""
+
+    def confirmed(self) -> list[int]:
+        """Ids that the broker has confirmed since the last call."""
+
+
+class Delivery:
+    """Sends what waits in the outbox and notes what the broker has confirmed.
+
+    Within one process the client repeats by itself what is in flight, over any number of
+    connections; after a restart the outbox still holds it.
+    """
+
+    def __init__(self, outbox: Outbox, sender: Sender) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._in_flight: dict[int, tuple[int, str]] = {}  # publication id -> outbox row, topic
+        self._confirmed: list[int] = []  # rows confirmed and not yet noted
+        self._sent_row = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages wait for the broker's word."""
+        return len(self._in_flight)
+
+    def turn(self) -> None:
+        """Note confirmations, then send what may be sent. Raises JournalError."""
+        self._note()
+        if not self._sender.connected:
+            return
+        busy = {topic for _, topic in self._in_flight.values()}
+        for row in self._outbox.pending(after=self._sent_row, limit=READ_MAX):
+            if row.topic in busy or len(self._in_flight) >= IN_FLIGHT_MAX:
+                return
+            mid = self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain)
+            if mid is None:
+                return
+            self._in_flight[mid] = (row.row, row.topic)
+            busy.add(row.topic)
+            self._sent_row = row.row
+
+    def _note(self) -> None:
+        """Keep what was confirmed until the outbox has it: an id is told once."""
+        for mid in self._sender.confirmed():
+            if mid in self._in_flight:
+                row, _ = self._in_flight.pop(mid)
+                self._confirmed.append(row)
+        if self._confirmed:
+            self._outbox.delivered(self._confirmed)
+            self._confirmed.clear()

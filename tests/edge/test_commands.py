@@ -1,0 +1,166 @@
+"""Commands: what an operator may do, what nobody may, and what the answer says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.checkpoint import pack
+from edge.jobs import Stage
+from tests.edge.rig import START, Rig, S, knowledge, order
+
+CHECK_IN = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}
+
+
+def ringing() -> Rig:
+    """r1 rings."""
+    rig = Rig()
+    rig.run(300)
+    rig.run(10, {"c1": 8})
+    return rig
+
+
+def test_an_acknowledged_alert_says_so_once() -> None:
+    """Acked, still active; a second time there is nothing to do."""
+    rig = ringing()
+    alert_id = rig.events()[0]["id"]
+    assert rig.command("ack", alert_id=alert_id)["done"]
+    assert not rig.command("ack", alert_id=alert_id)["done"]
+    last = rig.events()[-1]
+    assert (last["state"], last["active"], last["acked"]) == ("ACTIVE_ACK", 1, 1)
+    rig.run(120)
+    assert rig.said()[-1] == "CLEARED_ACK"
+
+
+@pytest.mark.parametrize("alert_id", ["", "r1-process-nothing"])
+def test_an_alert_that_is_not_there_cannot_be_acknowledged(alert_id: str) -> None:
+    """An empty id is nobody's, also of a track that never had an alert."""
+    rig = Rig()
+    rig.run(10)
+    assert rig.command("ack", alert_id=alert_id)["done"] is False
+    assert rig.events() == []
+
+
+def test_feedback_is_noted_and_changes_nothing() -> None:
+    """It is for whoever tunes later."""
+    rig = ringing()
+    before = pack(rig.engine.state.assets)
+    answer = rig.command("feedback", alert_id=rig.events()[0]["id"], label="nuisance")
+    assert answer["done"]
+    assert pack(rig.engine.state.assets) == before
+
+
+def test_a_suppressed_event_cannot_be_acknowledged_away() -> None:
+    """It is not there to be seen; after the job it rings as if nobody had tried."""
+    rig = Rig()
+    rig.run(300)
+    rig.context["cal"] = 1.0
+    rig.run(60, {"c1": 6})
+    assert not rig.command("ack", alert_id=rig.events()[0]["id"])["done"]
+    rig.context["cal"] = 0.0
+    rig.run(90, {"c1": 6})
+    assert rig.events()[-1]["state"] == "ACTIVE_UNACK"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"asset": "r9"},
+        {"asset": ""},
+        {"kind": None},
+        {"valid_to": START // 10**6 - 1},
+        {"valid_to": 0},
+        {"valid_to": -(10**18)},
+        {"valid_to": 9 * 10**18},
+    ],
+)
+def test_a_check_in_that_means_nothing_is_refused(change: dict[str, Any]) -> None:
+    """Unknown assets, no kind, an end that is past or beyond the calendar; and it is stored."""
+    rig = Rig()
+    rig.run(10)
+    assert rig.command("job", **{**CHECK_IN, **change}).get("done") is not True
+    rig.run(5)
+    assert rig.runs == []
+    pack(rig.engine.state)
+
+
+def test_a_job_of_a_far_end_is_bounded_by_its_fuse() -> None:
+    """A year is no calibration."""
+    rig = Rig()
+    rig.run(300)
+    rig.command("job", **CHECK_IN, valid_to=(START + 365 * 86_400 * S) // 10**6)
+    rig.run(605, {"c1": 6})
+    assert [run.stage for run in rig.runs] == [Stage.DONE]
+    assert rig.said()[-1] == "ALERT"
+
+
+def test_an_id_is_taken_once() -> None:
+    """Checking in under the id of a job that is known opens nothing new."""
+    rig = Rig(known=knowledge(proposals=[order()]))
+    rig.run(10)
+    answer = rig.command("job", **CHECK_IN, job_id="wo-1")
+    assert not answer["done"]
+    assert "known already" in answer["detail"]
+    assert [run.stage for run in rig.runs] == [Stage.SCHEDULED]
+
+
+def test_a_proposal_confirmed_after_its_end_is_closed_at_once() -> None:
+    """And the answer does not say that it is open."""
+    rig = Rig(known=knowledge(proposals=[order(real_times=False)]))
+    rig.run(500)
+    answer = rig.command("confirm", proposal_id="wo-1")
+    assert "closed" in answer["detail"]
+    assert [run.stage for run in rig.runs] == [Stage.DONE]
+
+
+@pytest.mark.parametrize("proposal_id", ["wo-2", "", "wo-1 "])
+def test_only_a_proposal_that_is_known_can_be_confirmed(proposal_id: str) -> None:
+    """Exactly its id."""
+    rig = Rig(known=knowledge(proposals=[order(approved=False)]))
+    rig.run(10)
+    assert not rig.command("confirm", proposal_id=proposal_id)["done"]
+    assert rig.runs == []
+
+
+def test_a_proposal_that_was_cancelled_or_is_not_yet_known_cannot_be_confirmed() -> None:
+    """What the newest word is counts."""
+    cancelled = order(cancelled=True, recorded_at_ns=START + 5 * S)
+    later = order(proposal_id="wo-2", recorded_at_ns=START + 900 * S)
+    rig = Rig(known=knowledge(proposals=[order(approved=False), cancelled, later]))
+    rig.run(20)
+    assert not rig.command("confirm", proposal_id="wo-1")["done"]
+    assert not rig.command("confirm", proposal_id="wo-2")["done"]
+
+
+@pytest.mark.parametrize("late_s", [-301, 301])
+def test_a_stale_command_is_refused_and_counted(late_s: int) -> None:
+    """It was meant for another moment."""
+    rig = Rig()
+    rig.run(10)
+    rig.command("job", **CHECK_IN, ts=rig.now_ns // 10**6 + late_s * 1000)
+    assert rig.runs == []
+    assert rig.engine.counts()["invalid_command_stale"] == 1
+
+
+def test_a_retained_command_is_refused() -> None:
+    """It would come again with every connection."""
+    rig = Rig()
+    rig.run(10)
+    body = msgspec.json.encode({"ts": rig.now_ns // 10**6, **CHECK_IN})
+    rig.send("andon/s/cmd/ann/job", body, retain=True)
+    assert rig.runs == []
+    assert rig.engine.counts()["invalid_command_retained"] == 1
+
+
+def test_a_check_out_may_name_its_instrument() -> None:
+    """Two calibrations go on: the right one ends."""
+    rig = Rig()
+    rig.run(10)
+    rig.command("job", **CHECK_IN)
+    rig.command("job", **{**CHECK_IN, "instrument": "y"}, job_id="second")
+    rig.run(5)
+    rig.command("job", **{**CHECK_IN, "action": "check_out", "instrument": "y"})
+    rig.run(5)
+    assert [run.stage for run in rig.runs] == [Stage.OPEN, Stage.SETTLING]
