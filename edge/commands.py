@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge.records import ContextChange, Job, MessageReceived
     from edge.settings import ContextTag
     from edge.wire.commands import Command
+    from kb.records import Proposal
 
 
 STAGES_MEANT: Final = (Stage.OPEN, Stage.SETTLING, Stage.SCHEDULED, Stage.DONE)
@@ -78,6 +79,34 @@ def add_job(asset: Asset, job: Job, *, publish: bool = True) -> bool:
     if done and publish:
         asset.proposals_changed(job.recorded_at_ns)
     return done
+
+
+def order_told(asset: Asset, order: Proposal, job: Job | None) -> None:
+    """An order is told again and again: the newest word counts. job: what it witnesses, or None.
+
+    What was planned follows it. Work that goes on is never lengthened by it: it ends when the order
+    now says, at once when the order is no witness any more or speaks of another time.
+    """
+    told_ns = order.recorded_at_ns
+    known = (run for run in asset.state.runs if run.job.job_id == order.proposal_id)
+    run = next(known, None)
+    if run is None:
+        if job is not None:
+            add_job(asset, job, publish=False)
+    elif run.job.recorded_at_ns >= told_ns:
+        return
+    elif order.cancelled:
+        end_job(asset, order.proposal_id, action="cancel", t_ns=told_ns)
+    elif run.job.witness is not Witness.ORDER:
+        return  # a person's word stands
+    elif run.stage is Stage.SCHEDULED:
+        asset.state.runs.remove(run)
+        if job is not None:
+            add_job(asset, job, publish=False)
+    elif job is None or job.valid_from_ns > told_ns:
+        end_job(asset, order.proposal_id, action="cancel", t_ns=told_ns)
+    elif job.valid_to_ns is not None:
+        end_job(asset, order.proposal_id, action="close", t_ns=max(job.valid_to_ns, told_ns))
 
 
 def _added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:

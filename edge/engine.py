@@ -67,7 +67,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     assets: dict[str, AssetState]
     counts: dict[str, int] = {}
     noted: list[str] = []
-    orders_taken: int = 0  # of the snapshot's proposals, in the order in which they were recorded
+    orders_of: str = ""  # snapshot of which orders were taken
+    orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
     score_published_ns: int = 0
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
@@ -159,7 +160,6 @@ class Engine:
             case SnapshotSwapped():
                 if self._knowledge_of is not None:
                     self._learn(self._knowledge_of(stimulus.snapshot_sha256))
-                    self._state.orders_taken = 0  # ids that are known already are taken once
             case ShellFault():
                 self._count(f"fault_{stimulus.name}")
                 self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
@@ -362,15 +362,13 @@ class Engine:
             asset.proposals_changed(now_ns)
 
     def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
-        if order.cancelled:
-            commands.end_job(asset, order.proposal_id, action="cancel", t_ns=order.recorded_at_ns)
-        else:
-            scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
-            job = job_from_order(order, scope, self.settings.engine)
-            if job is not None:
-                commands.add_job(asset, job, publish=False)
+        scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
+        commands.order_told(asset, order, job_from_order(order, scope, self.settings.engine))
 
     def _learn(self, knowledge: Knowledge | None) -> None:
+        known = knowledge.sha256 if knowledge is not None else ""
+        if known != self._state.orders_of:  # also over a restart: the list is another one
+            self._state.orders_of, self._state.orders_taken = known, 0
         if knowledge is not None:
             ordered = tuple(sorted(knowledge.proposals, key=lambda p: p.recorded_at_ns))
             knowledge = msgspec.structs.replace(knowledge, proposals=ordered)

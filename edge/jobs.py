@@ -175,7 +175,8 @@ def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSett
     Any other order only proposes (None).
     """
     start, end = order.valid_from_ns, order.valid_to_ns
-    if not (order.approved and order.real_times) or start is None or end is None or end <= start:
+    witness = order.approved and order.real_times and not order.cancelled
+    if not witness or start is None or end is None or end <= start:
         return None
     told = Told(
         job_id=order.proposal_id,
@@ -190,10 +191,7 @@ def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSett
         source=order.source,
         quotes=(order.citation.quote[:QUOTE_CHARS_MAX],),
     )
-    job = make_job(told, scope=scope, settings=settings)
-    if order.cancelled:
-        return msgspec.structs.replace(job, state=JobState.CANCELLED)
-    return job
+    return make_job(told, scope=scope, settings=settings)
 
 
 def job_id_of(*parts: str | int) -> str:

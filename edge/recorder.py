@@ -56,7 +56,7 @@ def record(  # noqa: PLR0913 - one argument for each option of the command
     secret = None if password_file is None else read_secret(password_file)
     endpoint = Endpoint(host=host, port=port, username=username, password=secret)
     collector = Collector(endpoint, filters)
-    with _stop_on_signals(collector.arrived) as stop, collector, _display(console) as progress:
+    with _stop_on_signals() as stop, collector, _display(console) as progress:
         recording = _Recording(out, prefix=prefix, messages_max=messages_max)
         try:
             _collect(recording, collector, stop=stop, seconds=seconds, progress=progress)
@@ -102,7 +102,7 @@ def _collect(
     recording: _Recording,
     collector: Collector,
     *,
-    stop: threading.Event,
+    stop: _Stop,
     seconds: float,
     progress: Progress,
 ) -> None:
@@ -111,7 +111,7 @@ def _collect(
     end_s = time.monotonic() + seconds if seconds > 0 else math.inf
     last = False
     while not last:
-        last = stop.is_set() or time.monotonic() >= end_s
+        last = stop.asked or time.monotonic() >= end_s
         waiting = len(collector.queue)  # at the end, what waits now is the last
         group = waiting if last else min(waiting, GROUP_MAX)
         recording.keep([collector.queue.popleft() for _ in range(group)])
@@ -147,17 +147,25 @@ def _display(console: Console) -> Progress:
     )
 
 
+class _Stop:
+    """Whether somebody asked us to end.
+
+    Not an Event: a handler that interrupts a thread inside the lock of one would wait for itself.
+    """
+
+    asked = False
+
+
 @contextmanager
-def _stop_on_signals(wake: threading.Event) -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; their handlers are put back at the end.
+def _stop_on_signals() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM ask to stop; their handlers are put back at the end.
 
     Outside the main thread signals cannot be taken, and the limits alone end the recording.
     """
-    stop = threading.Event()
+    stop = _Stop()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        wake.set()
+        stop.asked = True
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -112,11 +112,15 @@ def order(**change: Any) -> Proposal:  # noqa: ANN401
 
 
 def knowledge(
-    *, proposals: Sequence[Proposal] = (), scopes: Sequence[ScopeRow] = (), verified: bool = True
+    *,
+    proposals: Sequence[Proposal] = (),
+    scopes: Sequence[ScopeRow] = (),
+    verified: bool = True,
+    sha256: str = "kb",
 ) -> Knowledge:
     """A snapshot's typed rows; without `scopes` the usual one."""
     return Knowledge(
-        sha256="kb",
+        sha256=sha256,
         proposals=tuple(proposals),
         scope_rows=tuple(scopes) or (scope(),),
         verified=verified,

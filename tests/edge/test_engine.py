@@ -178,7 +178,8 @@ def test_without_verified_knowledge_nothing_is_suppressed(known: Any) -> None:  
 def test_an_order_is_taken_once_however_often_a_snapshot_is_swapped() -> None:
     """What was cancelled stays cancelled, what is over stays over."""
     rig = Rig(known=knowledge(proposals=[order()]))
-    rig.swapped["kb2"] = knowledge(proposals=[order(), order(proposal_id="wo-2")])
+    both = [order(), order(proposal_id="wo-2")]
+    rig.swapped["kb2"] = knowledge(proposals=both, sha256="kb2")
     rig.run(310)
     rig.command("job", action="cancel", job_id="wo-1")
     rig.run(5)

@@ -1,0 +1,113 @@
+"""Orders are told more than once: planned work follows the newest word, open work never grows.
+
+The order of the rig is approved for seconds 300 to 420 and recorded at second 0; a disturbance of 6
+sigmas on its channel tells whether it hides anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.jobs import Stage
+from edge.records import SnapshotSwapped
+from tests.edge.rig import START, Rig, S, knowledge, order
+
+LATER = {"valid_from_ns": START + 600 * S, "valid_to_ns": START + 700 * S}
+
+
+def told_again(at_s: int, **change: Any) -> Rig:  # noqa: ANN401
+    """A gateway that hears of the order at once, and of a second version at second `at_s`."""
+    second = order(recorded_at_ns=START + at_s * S, **change)
+    return Rig(known=knowledge(proposals=[order(), second]))
+
+
+def stages(rig: Rig) -> list[Stage]:
+    """Where the jobs of r1 stand."""
+    return [run.stage for run in rig.runs]
+
+
+def test_work_that_was_moved_before_it_began_hides_at_its_new_time_only() -> None:
+    """The old hour rings."""
+    rig = told_again(100, **LATER)
+    rig.run(310)
+    rig.run(30, {"c1": 6})
+    assert rig.said()[-1] != "suppressed"
+    assert stages(rig) == [Stage.SCHEDULED]
+    rig.run(280)
+    rig.run(30, {"c1": 6})
+    assert rig.said()[-1] == "suppressed"
+
+
+@pytest.mark.parametrize("change", [{"approved": False}, {"real_times": False}, LATER])
+def test_open_work_that_is_no_witness_any_more_stops_hiding_at_once(change: dict[str, Any]) -> None:
+    """Approval withdrawn, times that nobody kept, another day: what it hid rings."""
+    rig = told_again(350, **change)
+    rig.run(310)
+    rig.run(35, {"c1": 6})
+    assert rig.said() == ["suppressed"]
+    rig.run(15, {"c1": 6})
+    assert rig.said()[-1] == "ALERT"
+    assert stages(rig) == [Stage.DONE]
+
+
+def test_planned_work_that_is_no_witness_any_more_never_opens() -> None:
+    """It is only a proposal then."""
+    rig = told_again(200, approved=False)
+    rig.run(330)
+    assert rig.runs == []
+
+
+def test_open_work_is_cut_short_but_never_lengthened() -> None:
+    """Its end is the earliest that any word named."""
+    shorter = told_again(330, valid_to_ns=START + 360 * S)
+    shorter.run(370)
+    assert stages(shorter) == [Stage.SETTLING]
+    longer = told_again(330, valid_to_ns=START + 900 * S)
+    longer.run(430)
+    assert stages(longer) == [Stage.SETTLING]
+
+
+def test_an_older_word_that_comes_later_changes_nothing() -> None:
+    """Each snapshot tells every version again, the first ones too."""
+    texts = [
+        order(),
+        order(cancelled=True, recorded_at_ns=START + 50 * S),
+        order(recorded_at_ns=START + 100 * S, **LATER),
+    ]
+    rig = Rig(known=knowledge(proposals=texts[2:]))
+    rig.swapped["kb2"] = knowledge(proposals=texts, sha256="kb2")
+    rig.run(200)
+    before = [run.job for run in rig.runs]
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(20)
+    assert [run.job for run in rig.runs] == before
+
+
+def test_what_a_person_confirmed_stands_until_it_is_cancelled() -> None:
+    """A version without approval does not undo a person's word; a cancellation does."""
+    texts = [order(approved=False), order(approved=False, recorded_at_ns=START + 250 * S)]
+    rig = Rig(
+        known=knowledge(proposals=[*texts, order(cancelled=True, recorded_at_ns=START + 340 * S)])
+    )
+    rig.run(200)
+    assert rig.command("confirm", proposal_id="wo-1")["done"]
+    rig.run(120)
+    assert stages(rig) == [Stage.OPEN]
+    rig.run(30)
+    assert stages(rig) == [Stage.DONE]
+
+
+def test_a_restart_with_another_snapshot_reads_its_orders_from_the_first() -> None:
+    """A cancellation that was entered late, with an early date, is not passed over."""
+    rig = Rig(
+        known=knowledge(proposals=[order(), order(proposal_id="wo-2", recorded_at_ns=START + S)])
+    )
+    rig.run(200)
+    rig.known = knowledge(
+        proposals=[order(), order(cancelled=True, recorded_at_ns=START + S // 2)], sha256="kb2"
+    )
+    rig.restart()
+    rig.run(10)
+    assert {run.job.job_id: run.stage for run in rig.runs}["wo-1"] is Stage.DONE
