@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edge.jobs import JobRun
     from edge.records import ShellFault
     from edge.settings import AssetSettings, GatewaySettings
-    from edge.wire.commands import Command
     from kb.records import Citation, Proposal
     from models.bundle import AssetModel
 
@@ -224,13 +223,13 @@ def score(model: AssetModel, value: float, *, site: GatewaySettings, t_ns: int) 
 
 
 def result(
-    command: Command, *, done: bool, detail: str, site: GatewaySettings, t_ns: int
+    operator: str, command: str, *, done: bool, detail: str, site: GatewaySettings, t_ns: int
 ) -> Publish:
     """The answer to an operator."""
     payload = out.ResultPayload(
-        command=command.name, done=done, detail=detail, ts_ms=t_ns // MILLISECOND_NS
+        command=command, done=done, detail=detail, ts_ms=t_ns // MILLISECOND_NS
     )
-    topic = Topics(site.prefix, site.site).command_result(command.operator)
+    topic = Topics(site.prefix, site.site).command_result(operator)
     return Publish(topic=topic, payload=out.encode(payload), qos=1, retain=False)
 
 

@@ -137,17 +137,26 @@ def operator_command(
     desk: Desk,
     now_ns: int,
 ) -> None:
-    """Carry out a command and answer it. Raises WireError for what a sender can do wrong."""
-    command = decode_command(
-        message.payload,
-        topic=message.topic,
-        operator=operator,
-        name=name,
-        retain=message.retain,
-        now_ns=now_ns,
-    )
-    done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
-    desk.answer(command, done=done, detail=detail, t_ns=now_ns)
+    """Carry out a command and answer it. Raises WireError for what a sender can do wrong.
+
+    What is refused is answered too, so that nobody waits; only what a broker repeats at every
+    connection is not: it was answered when it was sent.
+    """
+    try:
+        command = decode_command(
+            message.payload,
+            topic=message.topic,
+            operator=operator,
+            name=name,
+            retain=message.retain,
+            now_ns=now_ns,
+        )
+        done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
+    except WireError as error:
+        if not message.retain:
+            desk.answer(operator, name, done=False, detail=f"refused: {error}", t_ns=now_ns)
+        raise
+    desk.answer(operator, name, done=done, detail=detail, t_ns=now_ns)
 
 
 def _carry_out(

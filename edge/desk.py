@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edge.ring import Ring
     from edge.scoring import F32, Mask, Parameters, Score
     from edge.settings import AssetSettings, GatewaySettings
-    from edge.wire.commands import Command
     from kb.records import WorkKind
     from models.bundle import AssetModel
 
@@ -115,10 +114,11 @@ class Desk:
         """Publish a decimated score for trends."""
         self.effects.append(announce.score(model, score, site=self.settings, t_ns=t_ns))
 
-    def answer(self, command: Command, *, done: bool, detail: str, t_ns: int) -> None:
+    def answer(self, operator: str, command: str, *, done: bool, detail: str, t_ns: int) -> None:
         """Tell an operator what became of a command."""
+        site = self.settings
         self.effects.append(
-            announce.result(command, done=done, detail=detail, site=self.settings, t_ns=t_ns)
+            announce.result(operator, command, done=done, detail=detail, site=site, t_ns=t_ns)
         )
 
     def shell_fault(self, fault: ShellFault, *, t_ns: int) -> None:

@@ -234,7 +234,7 @@ class Rig:
             )
 
     def command(self, name: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401
-        """A command of the operator ann; returns the answer, {} when it was refused."""
+        """A command of the operator ann; returns the answer, {} when there is none."""
         body = {"ts": self.now_ns // 1_000_000, **body}
         before = len(self.effects)
         self.send(f"andon/s/cmd/ann/{name}", msgspec.json.encode(body))

@@ -135,22 +135,36 @@ def test_a_proposal_that_was_cancelled_or_is_not_yet_known_cannot_be_confirmed()
 
 
 @pytest.mark.parametrize("late_s", [-301, 301])
-def test_a_stale_command_is_refused_and_counted(late_s: int) -> None:
+def test_a_stale_command_is_refused_counted_and_answered(late_s: int) -> None:
     """It was meant for another moment."""
     rig = Rig()
     rig.run(10)
-    rig.command("job", **CHECK_IN, ts=rig.now_ns // 10**6 + late_s * 1000)
+    answer = rig.command("job", **CHECK_IN, ts=rig.now_ns // 10**6 + late_s * 1000)
+    assert not answer["done"]
+    assert "300 s away from now" in answer["detail"]
     assert rig.runs == []
     assert rig.engine.counts()["invalid_command_stale"] == 1
 
 
-def test_a_retained_command_is_refused() -> None:
-    """It would come again with every connection."""
+@pytest.mark.parametrize(("name", "body"), [("shelve", {}), ("job", {"action": "explode"})])
+def test_what_cannot_be_carried_out_is_answered(name: str, body: dict[str, Any]) -> None:
+    """Nobody waits for an answer that never comes."""
+    rig = Rig()
+    rig.run(10)
+    answer = rig.command(name, **body)
+    assert answer["command"] == name
+    assert not answer["done"]
+    assert answer["detail"].startswith("refused: ")
+
+
+def test_a_retained_command_is_refused_without_an_answer() -> None:
+    """It would come again with every connection; it was answered when it was sent."""
     rig = Rig()
     rig.run(10)
     body = msgspec.json.encode({"ts": rig.now_ns // 10**6, **CHECK_IN})
     rig.send("andon/s/cmd/ann/job", body, retain=True)
     assert rig.runs == []
+    assert not [sent for sent in rig.published if "cmd_result" in sent.topic]
     assert rig.engine.counts()["invalid_command_retained"] == 1
 
 
