@@ -50,6 +50,8 @@ class Detector:
             raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
+        keep = 1.0 - np.array(self.spec.lambdas, np.float32)
+        self._keep = np.concatenate([np.repeat(keep, self.spec.channels), np.tile(keep**2, 3)])
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
@@ -121,7 +123,7 @@ class Detector:
         hard = np.flatnonzero(~easy)
         dead = ~(valid & present[:, None])[hard].any(axis=(1, 2))
         score = np.full(valid.shape[:2], np.nan, np.float32)
-        after = self._gap(state)
+        after = self._gap(state, valid.shape[1])
         if easy.any():  # rows of no concern ride along: cheaper than copying the others' parameters
             told, moved = self._run(x, valid, state, parameters, complete=YES)
             score[easy], after[easy] = told[easy], moved[easy]
@@ -137,11 +139,12 @@ class Detector:
             after[hard] = old
         return score, after
 
-    def _gap(self, state: F32) -> F32:
-        """State after a block without a valid value: the EWMAs hold, lags and run start over."""
+    def _gap(self, state: F32, n: int) -> F32:
+        """State after n samples without a valid value: EWMAs fade, lags and run start over."""
         after = state.copy()
         lags, _, _, u = self.spec.state_sizes
         after[:, :lags] = 0.0
+        after[:, lags : self._run_at] *= self._keep**n
         after[:, -u:] = 0.0
         after[:, self._run_at] = after[:, self._full_at] = 0.0
         return after

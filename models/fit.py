@@ -169,7 +169,7 @@ def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str
     usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
         raise ModelError(f"{who}: too few stretches of {options.lags + settle + 1} rows in a row")
-    deviate = deviates(white[usable], int(present.sum()), options.lambdas)
+    deviate = deviates(white, usable, int(present.sum()), options.lambdas)
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, options.lambdas, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
     over = np.maximum(deviate[:, :, None] - knots, 0.0) * slopes

@@ -14,7 +14,8 @@ widened by what is uncertain about lags that were missing themselves, and S the 
     w = L' V_SS^-1 e_S,   L = W^-1,   covariance of w = L' V_SS^-1 L = I
 
 so v_k and n_k grow by tr I and (tr I)^2 / tr I^2 instead of c: the score keeps its meaning under
-any mask. Missing values enter later predictions as their conditional mean. V is swept on S
+any mask. What is not scored (no value, a start that settles) leaves w out, and m, v, n and q fade.
+Missing values enter later predictions as their conditional mean. V is swept on S
 (Goodnight 1979, symmetric form), so no mask needs a factorisation of its own.
 
 An ONNX `If` takes the short way where the caller says that every row is complete and settled.

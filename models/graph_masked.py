@@ -129,11 +129,16 @@ def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:
     lam = np.array(spec.lambdas, np.float32)
     rate, keep = g.floats(lam[None]), g.floats((1 - lam)[None])  # (1, K)
     rate2, keep2 = g.floats(lam[None] ** 2), g.floats((1 - lam)[None] ** 2)
+    # What is not scored adds nothing, and what was known fades all the same: after a long stop or
+    # gap nobody is reminded of what was before it.
+    nothing = g.floats(0.0)
     old = g.op("Mul", m, g.op("Unsqueeze", keep, g.ints(2)))
-    moved = g.op("Add", old, g.op("Mul", w, g.op("Unsqueeze", rate, g.ints(2))))
-    m_out = g.op("Where", g.op("Unsqueeze", ready, g.ints(2)), moved, m)
+    step = g.op("Mul", w, g.op("Unsqueeze", rate, g.ints(2)))
+    m_out = g.op("Add", old, g.op("Where", g.op("Unsqueeze", ready, g.ints(2)), step, nothing))
     sums = [
-        g.op("Where", ready, g.op("Add", g.op("Mul", was, keep2), g.op("Mul", gain, rate2)), was)
+        g.op(
+            "Add", g.op("Mul", was, keep2), g.op("Where", ready, g.op("Mul", gain, rate2), nothing)
+        )
         for was, gain in ((v, mean), (n, freedom), (q, g.floats(1.0)))
     ]
     carried = [lags_out, u_out, m_out, *sums, run_out, full_out]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
 # Probabilities at the knots: the table is exact there and linear, in log probability, between them.
 LEVELS: Final = (0.5, 0.2, 0.1, 0.03, 0.01, 1e-3, 1e-4)
@@ -29,18 +30,20 @@ OUTLIERS: Final = (
 STEP_MIN: Final = 0.02  # knots stay apart
 
 
-def deviates(white: F64, width: int, lambdas: tuple[float, ...]) -> F64:
-    """Deviates z_k (n, K) of whitened residuals (n, c) with `width` present channels, as the graph.
+def deviates(white: F64, scored: Mask, width: int, lambdas: tuple[float, ...]) -> F64:
+    """Deviates z_k (m, K) of the m scored of whitened residuals (n, c), as the graph makes them.
 
-    EWMAs start at the first row; v and q grow with them, so the first deviates are as good as the
-    rest.
+    scored: (n,). EWMAs start at the first row and fade where none is scored; v and q do so with
+    them, so the first deviates are as good as the rest. width: present channels.
     """
+    taken = np.where(scored[:, None], white, 0.0)
+    weight = scored.astype(np.float64)
     b = 2.0 / (9.0 * width)
     columns = []
     for rate in lambdas:
-        m = signal.lfilter([rate], [1.0, rate - 1.0], white, axis=0)
-        q = signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], np.ones(len(white)))
-        ratio = (np.asarray(m) ** 2).sum(axis=1) / (q * width)
+        m = np.asarray(signal.lfilter([rate], [1.0, rate - 1.0], taken, axis=0))[scored]
+        q = np.asarray(signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], weight))[scored]
+        ratio = (m**2).sum(axis=1) / (q * width)
         columns.append((np.cbrt(ratio) - 1.0 + b) / math.sqrt(b))
     return np.stack(columns, axis=1)
 

@@ -60,6 +60,10 @@ class OracleRow:
         """Take one sample (c,); returns its score (NaN: not ready) and the shares (c,)."""
         c = self.spec.channels
         seen = valid & self.present
+        for k, rate in enumerate(self.spec.lambdas):
+            self.m[k] *= 1 - rate
+            for weight in (self.v, self.n, self.q):
+                weight[k] *= (1 - rate) ** 2
         if not seen.any():
             self.reset()
             return np.nan, np.zeros(c)
@@ -75,10 +79,10 @@ class OracleRow:
         )
         surprise = np.empty(len(self.spec.lambdas))
         for k, rate in enumerate(self.spec.lambdas):
-            self.m[k] = (1 - rate) * self.m[k] + rate * noise
-            self.v[k] = (1 - rate) ** 2 * self.v[k] + rate**2 * mean
-            self.n[k] = (1 - rate) ** 2 * self.n[k] + rate**2 * freedom
-            self.q[k] = (1 - rate) ** 2 * self.q[k] + rate**2
+            self.m[k] += rate * noise
+            self.v[k] += rate**2 * mean
+            self.n[k] += rate**2 * freedom
+            self.q[k] += rate**2
             distance = self.m[k] @ self.precision @ self.m[k]
             deviate = wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k])
             surprise[k] = self._table(k, deviate)

@@ -70,15 +70,26 @@ def _oracle(row: int) -> OracleRow:
     )
 
 
+def _with_stops(valid: Mask, *, seed: int) -> Mask:
+    """The same (a, n, c) with each row standing still for a third of the time, in stretches."""
+    stopped = np.zeros(valid.shape[:2], np.bool_)
+    rng = np.random.default_rng(seed)
+    for row in stopped:
+        row[:] = np.repeat(rng.random(len(row) // 7 + 1) < 1 / 3, 7)[: len(row)]
+    return valid & ~stopped[:, :, None]
+
+
 def _same(a: F32, b: NDArray[np.floating], tolerance: float = TOLERANCE) -> bool:
     close = np.abs(a - b) <= tolerance * np.maximum(1.0, np.abs(b))
     return bool((close | (np.isnan(a) & np.isnan(b))).all())
 
 
+@pytest.mark.parametrize("stops", [False, True])
 @pytest.mark.parametrize("holes", [0.0, 0.1, 0.6])
-def test_scores_and_shares_equal_the_slow_twin(holes: float) -> None:
+def test_scores_and_shares_equal_the_slow_twin(holes: float, *, stops: bool) -> None:
     """A loop in float64, written by the book, comes to the same under any mask."""
     x, valid = _stream(160, seed=3, holes=holes)
+    valid = _with_stops(valid, seed=3) if stops else valid
     detector, state = _detector(), _detector().initial_state(2)
     score, _ = detector.score(x, valid, state, _bundle().parameters)
     shares = detector.contribute(x, valid, state, _bundle().parameters)
@@ -95,12 +106,16 @@ def test_scores_and_shares_equal_the_slow_twin(holes: float) -> None:
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=12),
     seed=st.integers(0, 1000),
     holes=st.sampled_from([0.0, 0.05, 0.5]),
+    stops=st.booleans(),
 )
-def test_the_cut_of_a_stream_changes_nothing(sizes: list[int], seed: int, holes: float) -> None:
+def test_the_cut_of_a_stream_changes_nothing(
+    sizes: list[int], seed: int, holes: float, *, stops: bool
+) -> None:
     """One call, many calls, single samples: the same scores and the same state."""
     n = sum(sizes)
     x, valid = _stream(max(n, 8), seed=seed, holes=holes)
     x, valid = x[:, :n], valid[:, :n]
+    valid = _with_stops(valid, seed=seed) if stops else valid
     detector, parameters = _detector(), _bundle().parameters
     whole, end = detector.score(x, valid, detector.initial_state(2), parameters)
     state, parts, at = detector.initial_state(2), [], 0
@@ -168,17 +183,30 @@ def test_nan_until_ready_and_after_a_gap() -> None:
     assert silent == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24, 25]
 
 
-def test_a_gap_holds_the_averages() -> None:
-    """Over a gap the averages neither decay nor grow; only lags and run length start over."""
+def test_after_a_long_gap_nothing_reminds_of_what_was_before() -> None:
+    """However disturbed a row was, it scores like one that has seen nothing."""
     detector, parameters = _detector(), _bundle().parameters
     x, valid = _stream(60, seed=4, holes=0.0)
-    _, before = detector.score(x, valid, detector.initial_state(2), parameters)
-    _, after = detector.score(x, np.zeros_like(valid), before, parameters)
-    lags, means, sums, u = detector.spec.state_sizes
-    held = slice(lags, lags + means + sums - 2)
-    assert np.array_equal(after[:, held], before[:, held])
-    assert not after[:, :lags].any()
-    assert not after[:, -u - 2 :].any()
+    _, state = detector.score(10.0 * x, valid, detector.initial_state(2), parameters)
+    for _ in range(10):
+        _, state = detector.score(x, np.zeros_like(valid), state, parameters)
+    after, _ = detector.score(x, valid, state, parameters)
+    fresh, _ = detector.score(x, valid, detector.initial_state(2), parameters)
+    assert np.nanmax(fresh) > 0.0
+    assert _same(after, fresh)
+
+
+def test_a_short_gap_makes_old_disturbance_count_less() -> None:
+    """The longer nothing was seen, the nearer the next score is to normal."""
+    detector, parameters = _detector(), _bundle().parameters
+    x, valid = _stream(100, seed=4, holes=0.0)
+    _, state = detector.score(x + 100.0, valid, detector.initial_state(2), parameters)
+    next_scores = []
+    for gap in (1, 10, 30, 60):
+        _, after = detector.score(x[:, :gap], np.zeros_like(valid[:, :gap]), state, parameters)
+        score, _ = detector.score(x[:, :5], valid[:, :5], after, parameters)
+        next_scores.append(score[:, -1])
+    assert (np.diff(next_scores, axis=0) < 0).all()
 
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
