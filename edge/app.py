@@ -121,7 +121,7 @@ class Gateway:
             self._take([started(self._assembly)])
             self._carry_out(asked_again)
             runs = self._system(ShellFault(name=FAULT, detail="it runs", active=False))
-            self._retained.setdefault(runs.topic, runs)  # said once there is a connection
+            self._retained[runs.topic] = runs  # said once there is a connection
             self._link.start()
             gc.collect()
             gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick

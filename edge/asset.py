@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # what is looked back on must still be in the history, however long the batch
 SEGMENT_SAMPLES_MAX: Final = RING_SAMPLES // 2
-# samples further ahead of us than any batch: our clock was set back, and what comes now is late
-AHEAD_NS_MAX: Final = 3_600 * 1_000_000_000
 
 
 class Asset:
@@ -174,12 +172,17 @@ class Asset:
         track = self.state.tracks[Track.PROCESS]
         was_active = track.active
         self._step(track, strangest, t_ns)
+
+        def rest_shares(run: JobRun) -> np.ndarray | None:
+            return self._rest_shares(run, i)
+
         if track.active and not was_active:
-            self._rulings.opened(Track.PROCESS, t_ns=t_ns, shares=self._shares(i))
+            shares = self._shares(i)
+            self._rulings.opened(Track.PROCESS, t_ns=t_ns, shares=shares, rest_shares=rest_shares)
         elif was_active and not track.active:
             self._rulings.cleared(Track.PROCESS, t_ns=t_ns)
         elif track.active:
-            self._rulings.recheck(Track.PROCESS, t_ns=t_ns)
+            self._rulings.recheck(Track.PROCESS, t_ns=t_ns, rest_shares=rest_shares)
 
     def _step(self, track: TrackState, score: float, t_ns: int) -> None:
         engine = self._desk.settings.engine
@@ -190,8 +193,16 @@ class Asset:
 
         From the row that found it strangest.
         """
+        return self._shares_among(self._requests, i)
+
+    def _rest_shares(self, run: JobRun, i: int) -> np.ndarray | None:
+        """The same without the channels of a job; None: it has no masked rows."""
+        masked = next((own for line, own, _ in self._lines if line is run), [])
+        return self._shares_among(masked, i) if masked else None
+
+    def _shares_among(self, requests: list[Request], i: int) -> np.ndarray:
         best = max(
-            self._requests,
+            requests,
             key=lambda r: (
                 -1.0 if r.scores is None or math.isnan(r.scores[i]) else float(r.scores[i])
             ),
@@ -219,14 +230,17 @@ class Asset:
             elif track.active:
                 self._rulings.sensor_changed(stuck[i], missing[i], t_ns=t_ns)
 
-    def silent(self, *, now_ns: int, limit_ns: int) -> None:
-        """The comms track: nothing has come for longer than the source declares."""
+    def silent(self, *, now_ns: int, limit_ns: int, ahead_ns: int) -> None:
+        """The comms track: nothing has come for longer than the source declares.
+
+        Samples further ahead of us than `ahead_ns`: our clock was set back, and what comes is late.
+        """
         if self.state.last_t_ns == 0 or limit_ns <= 0:
             return
         track = self.state.tracks[Track.COMMS]
         was_active = track.active
         quiet_ns = now_ns - self.state.last_t_ns
-        unseen = quiet_ns > limit_ns or -quiet_ns > AHEAD_NS_MAX + limit_ns
+        unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
         reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
         if track.active and not was_active:

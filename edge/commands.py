@@ -46,14 +46,17 @@ def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
     up = change.value != 0.0 and change.previous == 0.0
     down = change.value == 0.0 and not math.isnan(change.previous)
     if up and change.live:
-        _open_by_edge(asset, tag, change, desk=desk)
+        if not _open_by_edge(asset, tag, change, desk=desk):
+            name = asset.model.asset
+            desk.note("job_refused", level="warning", asset=name, tag=tag.tag, t_ns=change.t_ns)
     elif down:
         for run in asset.state.runs:
             if run.job.source == tag.tag:
                 end_job(asset, run.job.job_id, action="close", t_ns=change.t_ns)
 
 
-def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk: Desk) -> None:
+def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk: Desk) -> bool:
+    """False: too many jobs wait."""
     assert tag.kind is not None
     name = asset.model.asset
     scope = desk.scope_of(tag.kind, name, tag.instrument, now_ns=change.t_ns)
@@ -69,7 +72,7 @@ def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk:
         now_ns=change.t_ns,
         source=tag.tag,
     )
-    add_job(asset, make_job(told, scope=scope, settings=desk.settings.engine))
+    return add_job(asset, make_job(told, scope=scope, settings=desk.settings.engine))
 
 
 def add_job(asset: Asset, job: Job, *, publish: bool = True) -> bool:
@@ -81,32 +84,33 @@ def add_job(asset: Asset, job: Job, *, publish: bool = True) -> bool:
     return done
 
 
-def order_told(asset: Asset, order: Proposal, job: Job | None) -> None:
+def order_told(asset: Asset, order: Proposal, job: Job | None) -> bool:
     """An order is told again and again: the newest word counts. job: what it witnesses, or None.
 
     What was planned follows it. Work that goes on is never lengthened by it: it ends when the order
-    now says, at once when the order is no witness any more or speaks of another time.
+    now says, at once when the order is no witness any more or speaks of another time. False: too
+    many jobs wait to take it.
     """
     told_ns = order.recorded_at_ns
     known = (run for run in asset.state.runs if run.job.job_id == order.proposal_id)
     run = next(known, None)
     if run is None:
-        if job is not None:
-            add_job(asset, job, publish=False)
-    elif run.job.recorded_at_ns >= told_ns:
-        return
-    elif order.cancelled:
+        return job is None or add_job(asset, job, publish=False)
+    if run.job.recorded_at_ns >= told_ns:
+        return True
+    if order.cancelled:
         end_job(asset, order.proposal_id, action="cancel", t_ns=told_ns)
     elif run.job.witness is not Witness.ORDER:
-        return  # a person's word stands
+        pass  # a person's word stands
     elif run.stage is Stage.SCHEDULED:
         asset.state.runs.remove(run)
-        if job is not None:
-            add_job(asset, job, publish=False)
+        return job is None or add_job(asset, job, publish=False)
     elif job is None or job.valid_from_ns > told_ns:
         end_job(asset, order.proposal_id, action="cancel", t_ns=told_ns)
-    elif job.valid_to_ns is not None:
+    else:
+        assert job.valid_to_ns is not None, "an order witnesses a bounded time"
         end_job(asset, order.proposal_id, action="close", t_ns=max(job.valid_to_ns, told_ns))
+    return True
 
 
 def _added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:
@@ -118,14 +122,16 @@ def _added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:
 
 
 def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int) -> bool:
-    """Close or cancel a job at a plant time; False when it is not there or over already."""
-    for run in asset.state.runs:
-        if run.job.job_id == job_id and run.stage is not Stage.DONE:
-            waiting = asset.state.pending
-            if not any((p.job_id, p.action) == (job_id, action) for p in waiting):
-                waiting.append(Pending(t_ns=t_ns, action=action, job_id=job_id))
-            return True
-    return False
+    """Close or cancel a job at a plant time; False when it is not there or over already.
+
+    Said more than once, the earliest time counts.
+    """
+    if not any(r.job.job_id == job_id and r.stage is not Stage.DONE for r in asset.state.runs):
+        return False
+    others = [p for p in asset.state.pending if (p.job_id, p.action) != (job_id, action)]
+    same = [p.t_ns for p in asset.state.pending if (p.job_id, p.action) == (job_id, action)]
+    asset.state.pending = [*others, Pending(t_ns=min([t_ns, *same]), action=action, job_id=job_id)]
+    return True
 
 
 def operator_command(
@@ -190,7 +196,7 @@ def _confirm(
     body: Confirm, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
 ) -> tuple[bool, str]:
     """A person confirms a proposal: open now or in future, never backwards."""
-    proposal = desk.proposal(body.proposal_id, now_ns=now_ns)
+    proposal = desk.proposed.get(body.proposal_id, now_ns=now_ns)
     if proposal is None or proposal.asset not in assets:
         return False, f"no open proposal {body.proposal_id}"
     scope = desk.scope_of(proposal.kind, proposal.asset, proposal.instrument, now_ns=now_ns)
@@ -246,7 +252,8 @@ def _check_in(
         return False, "valid_to is not in the future"
     scope = desk.scope_of(body.kind, body.asset, body.instrument, now_ns=now_ns)
     told = Told(
-        job_id=body.job_id or job_id_of(operator, body.asset, body.kind, now_ns),
+        # of what was sent, not of when it came: a broker may deliver it twice
+        job_id=body.job_id or job_id_of(operator, body.asset, body.kind, body.instrument, body.ts),
         kind=body.kind,
         asset=body.asset,
         instrument=body.instrument,

@@ -13,8 +13,8 @@ import msgspec
 
 from edge.records import Clause, Decision, Job, JobState, Verdict
 
-# a proposal this far from the event is not worth an operator's look
 MASKED_SHARE_MIN: Final = 0.5  # less, and something else disturbs the asset more than this work
+# a proposal this far from the event is not worth an operator's look
 ANNOTATE_MINUTES_MAX: Final = 60
 
 
@@ -34,7 +34,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     rest_quiet: bool | None = None
     masked_share: float | None = None  # how much of the score the masked channels carried
     top_masked: bool | None = None  # the channel that carried most is masked
-    safety_over: tuple[str, ...] = ()  # safety-listed channels in the scope
     suppressions_left: int = 0
     source_alive: bool | None = True
     clock_agrees: bool | None = True

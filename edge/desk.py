@@ -9,6 +9,7 @@ import msgspec
 
 from edge import announce
 from edge.jobs import resolve_scope
+from edge.proposed import Proposed
 from edge.query import query_of
 from edge.records import Note, Retrieve
 from kb.records import Proposal, ScopeRow
@@ -48,6 +49,7 @@ class Desk:
     ring: Ring
     lineage: dict[str, str]
     knowledge: Knowledge | None = None
+    proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
     suspects: list[str]  # assets whose clock ran ahead of the agreed time
     effects: list[Effect] = field(default_factory=list)
 
@@ -80,28 +82,6 @@ class Desk:
     def note(self, name: str, *, level: str = "info", **fields: str | float) -> None:
         """One log line, as data."""
         self.effects.append(Note(name=name, level=level, fields=dict(fields)))
-
-    def proposals_of(self, asset: str, *, now_ns: int) -> tuple[Proposal, ...]:
-        """Proposals for exactly this asset, each as it was known by now.
-
-        Without the cancelled ones.
-        """
-        known = self._known(now_ns)
-        return tuple(p for p in known.values() if p.asset == asset and not p.cancelled)
-
-    def proposal(self, proposal_id: str, *, now_ns: int) -> Proposal | None:
-        """One proposal by its id, if it was known by now and not cancelled."""
-        found = self._known(now_ns).get(proposal_id)
-        return None if found is None or found.cancelled else found
-
-    def _known(self, now_ns: int) -> dict[str, Proposal]:
-        """The newest version of every proposal that was recorded by now.
-
-        An order is told more than once.
-        """
-        proposals = self.knowledge.proposals if self.knowledge is not None else ()
-        versions = [p for p in proposals if p.recorded_at_ns <= now_ns]
-        return {p.proposal_id: p for p in sorted(versions, key=lambda p: p.recorded_at_ns)}
 
     def scope_of(
         self, kind: WorkKind, asset: str, instrument: str, *, now_ns: int

@@ -25,6 +25,7 @@ from edge.desk import Desk, Knowledge
 from edge.errors import ConfigError, WireError
 from edge.gather import Gather
 from edge.jobs import job_from_order
+from edge.proposed import Proposed
 from edge.records import (
     JobTold,
     MessageReceived,
@@ -302,7 +303,8 @@ class Engine:
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
-            asset.silent(now_ns=now_ns, limit_ns=self._gaps_ns[asset.model.asset])
+            limit_ns = self._gaps_ns[asset.model.asset]
+            asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
         if due:
@@ -344,11 +346,7 @@ class Engine:
 
         Approved ones with real times are scheduled, later words cancel.
         """
-        knowledge = self._desk.knowledge
-        if knowledge is None:
-            return
-        taken = self._state.orders_taken
-        waiting = knowledge.proposals[taken:]
+        waiting = self._desk.proposed.ordered[self._state.orders_taken :]
         changed: dict[str, Asset] = {}
         for order in waiting:
             if order.recorded_at_ns > now_ns:
@@ -363,16 +361,16 @@ class Engine:
 
     def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
         scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
-        commands.order_told(asset, order, job_from_order(order, scope, self.settings.engine))
+        job = job_from_order(order, scope, self.settings.engine)
+        if not commands.order_told(asset, order, job):
+            self._count("orders_refused")
 
     def _learn(self, knowledge: Knowledge | None) -> None:
         known = knowledge.sha256 if knowledge is not None else ""
         if known != self._state.orders_of:  # also over a restart: the list is another one
             self._state.orders_of, self._state.orders_taken = known, 0
-        if knowledge is not None:
-            ordered = tuple(sorted(knowledge.proposals, key=lambda p: p.recorded_at_ns))
-            knowledge = msgspec.structs.replace(knowledge, proposals=ordered)
         self._desk.knowledge = knowledge
+        self._desk.proposed = Proposed(knowledge.proposals if knowledge is not None else ())
         self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
 
     def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SECOND_NS: Final = 1_000_000_000
 WAITING_RUNS_MAX: Final = 256  # jobs of an asset that are not over; one more is refused
+WAITING_ORDERS_MAX: Final = 200  # of these by orders: whoever stands at the machine finds room
 LIVE_RUNS_MAX: Final = 32  # each brings rows of its own to score; one more masks nothing
 DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
 QUOTE_CHARS_MAX: Final = 240
@@ -67,7 +68,6 @@ class JobRun(msgspec.Struct, kw_only=True):
     job: Job
     stage: Stage
     mask: np.ndarray
-    safety_in_scope: tuple[str, ...] = ()
     fuse_end_ns: int = 0
     close_ns: int = 0
     ended_ns: int = 0  # nothing is suppressed from here on
@@ -145,9 +145,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_job(told: Told, *, scope: ScopeRow | None, settings: EngineSettings) -> Job:
     """A scheduled job; scope, fuse and settling time are its scope row's, else the defaults."""
-    fuse_s = min(scope.duration_s_max, settings.fuse_s_max) if scope else settings.fuse_s
-    settle_s = min(scope.settle_s if scope else settings.settle_s, settings.settle_s_max)
-    return Job(
+    job = Job(
         job_id=told.job_id,
         kind=told.kind,
         asset=told.asset,
@@ -159,13 +157,28 @@ def make_job(told: Told, *, scope: ScopeRow | None, settings: EngineSettings) ->
         opened_at_ns=max(told.now_ns, told.valid_from_ns),
         recorded_at_ns=told.now_ns,
         source=told.source,
-        scope=scope.channels if scope else (),
-        expected_effect=scope.expected_effect if scope else 0.0,
-        settle_s=settle_s,
-        fuse_s=fuse_s,
+        scope=(),
+        expected_effect=0.0,
+        settle_s=min(settings.settle_s, settings.settle_s_max),
+        fuse_s=settings.fuse_s,
         state=JobState.SCHEDULED,
-        scope_id=scope.scope_id if scope else "",
+        scope_id="",
         quotes=told.quotes,
+    )
+    return scoped(job, scope, settings=settings)
+
+
+def scoped(job: Job, scope: ScopeRow | None, *, settings: EngineSettings) -> Job:
+    """The same job as far as a scope row allows it; without one it may disturb nothing."""
+    if scope is None:
+        return msgspec.structs.replace(job, scope=(), expected_effect=0.0, scope_id="")
+    return msgspec.structs.replace(
+        job,
+        scope=scope.channels,
+        expected_effect=scope.expected_effect,
+        settle_s=min(scope.settle_s, settings.settle_s_max),
+        fuse_s=min(scope.duration_s_max, settings.fuse_s_max),
+        scope_id=scope.scope_id,
     )
 
 
@@ -206,12 +219,7 @@ def new_run(job: Job, *, channels: Sequence[str], safety: Sequence[str]) -> JobR
     Channels that the asset does not have are ignored; safety-listed ones stay visible.
     """
     mask = np.array([name in job.scope and name not in safety for name in channels], bool)
-    return JobRun(
-        job=job,
-        stage=Stage.SCHEDULED,
-        mask=mask,
-        safety_in_scope=tuple(name for name in safety if name in job.scope),
-    )
+    return JobRun(job=job, stage=Stage.SCHEDULED, mask=mask)
 
 
 def open_run(run: JobRun, *, t_ns: int, seen_ns: int) -> None:

@@ -1,9 +1,10 @@
 """The outbox: alerts that have been decided and must reach the broker.
 
-Across crash, restart and outage. SQLite in WAL mode. A row is one (topic, id, revision) with its
-bytes; it stays after delivery, so that a replay after a restart finds that it stands and never
-publishes a second content under the same key. It goes only when every checkpoint that a restart may
-begin from lies behind it, and then only beyond a memory of many.
+Across crash, power cut, restart and outage. SQLite in WAL mode, synced with every commit. A row is
+one (topic, id, revision) with its bytes; it stays after delivery, so that a replay after a restart
+finds that it stands and never publishes a second content under the same key. It goes only when
+every checkpoint that a restart may begin from lies behind it, and then only beyond a memory of
+many.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
 # Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
-# oldest are given up and counted; later revisions of an event tell its whole history.
+# oldest are given up, counted, and said as a fault of our own once somebody hears us again.
 PENDING_ROWS_MAX: Final = 100_000
 DELIVERED: Final = 1
 GIVEN_UP: Final = 2
@@ -72,8 +73,14 @@ class Outbox:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            # a checkpoint says "decided" of what was put before it: that must not be younger
+            self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
+            # unless all was said since: then it was heard that some were given up
+            if self.pending_count():
+                ((self.given_up_total,),) = self._db.execute(
+                    "SELECT count(*) FROM outbox WHERE delivered = ?", (GIVEN_UP,)
+                )
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 

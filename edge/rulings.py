@@ -1,13 +1,11 @@
-"""Rulings: what becomes of an asset's events.
+"""Rulings: what becomes of an asset's events. Has the facts judged and moves the alert.
 
-Gathers the facts, asks the decision rule, moves the alert.
-
-The only place that turns a decision into a published revision. `decide` judges; this file looks
-things up.
+The only place that turns a decision into a published revision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,20 +13,17 @@ import numpy as np
 
 from edge import explain
 from edge.alerts import AlertRecord, Contribution, Sentence
-from edge.decide import ANNOTATE_MINUTES_MAX, Facts, decide
+from edge.facts import FactFinder
 from edge.jobs import Ending, JobRun, Stage, lasting_shift, level_abnormal
 from edge.records import Clause, Decision, Phase, Track, Verdict
-from kb.records import WorkKind
 
 if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.settings import AssetSettings
     from edge.state import AssetState
-    from kb.records import Hit, Proposal
+    from kb.records import Hit
     from models.bundle import AssetModel
 
-SHIFT_NS: Final = 8 * 3600 * 1_000_000_000
-MINUTE_NS: Final = 60 * 1_000_000_000
 # the engineering value shown is the mean of the newest samples of the event
 VALUE_SAMPLES: Final = 30
 CLASSES: Final = {
@@ -36,6 +31,14 @@ CLASSES: Final = {
     Track.SENSOR: "sensor fault",
     Track.COMMS: "comms gap",
 }
+
+
+# Each channel's share (c,) of the score that is left without a job's channels; None: there is none.
+RestShares = Callable[[JobRun], "np.ndarray | None"]
+
+
+def no_rest(_run: JobRun) -> None:
+    """No score is kept of the rest."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,26 +57,50 @@ class Rulings:
         self._settings = settings
         self._state = state
         self._desk = desk
+        self._facts = FactFinder(model, state=state, desk=desk)
         self._channels = tuple(channel.name for channel in model.channels)
 
     # --- events ---
 
-    def opened(self, track: Track, *, t_ns: int, shares: np.ndarray | None) -> None:
+    def opened(
+        self,
+        track: Track,
+        *,
+        t_ns: int,
+        shares: np.ndarray | None,
+        rest_shares: RestShares = no_rest,
+    ) -> None:
         """Decide at once; documents come as a later revision. shares: (c,) of the score."""
         begin_ns = self._state.tracks[track].begin_ns
         parts = () if shares is None else self._contributions(shares, begin_ns, t_ns)
-        self._open(track, t_ns=t_ns, parts=parts)
+        self._open(track, t_ns=t_ns, parts=parts, rest_shares=rest_shares)
 
     def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
         """Channels that are stuck or send nothing usable, (c,) each."""
         self._open(Track.SENSOR, t_ns=t_ns, parts=self._bad_channels(stuck, missing, t_ns))
 
     def sensor_changed(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
-        """A suppressed event is judged again with every channel that is bad now, (c,) each."""
+        """An event is judged again with every channel that is bad now, (c,) each.
+
+        Another bad channel is news: what rings says so, and rings again where it was acknowledged.
+        """
         record = self._state.alerts[Track.SENSOR]
+        parts = self._bad_channels(stuck, missing, t_ns)
+        bad = {part.channel for part in parts}
+        joined = bad - {part.channel for part in record.contributions}
         if record.suppressed:
-            record.contributions = self._bad_channels(stuck, missing, t_ns)
+            record.contributions = parts
             self.recheck(Track.SENSOR, t_ns=t_ns)
+        elif joined and record.active and record.decision is not None:
+            parts = (*parts, *(part for part in record.contributions if part.channel not in bad))
+            record.contributions = tuple(
+                msgspec.structs.replace(part, share=1 / len(parts)) for part in parts
+            )
+            record.ring(record.decision)
+            record.sentences = self._sentences(record, None, t_ns=t_ns)
+            record.explained = False
+            self._publish(record, t_ns=t_ns, reason=f"also {', '.join(sorted(joined))}")
+            self._desk.ask(record)
 
     def _bad_channels(
         self, stuck: np.ndarray, missing: np.ndarray, t_ns: int
@@ -87,10 +114,17 @@ class Rulings:
             for part in self._contributions(shares, t_ns, t_ns)
         )
 
-    def _open(self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...]) -> None:
+    def _open(
+        self,
+        track: Track,
+        *,
+        t_ns: int,
+        parts: tuple[Contribution, ...],
+        rest_shares: RestShares = no_rest,
+    ) -> None:
         state = self._state.tracks[track]
         record = self._state.alerts[track]
-        run, decision = self._decide(track, t_ns=t_ns, parts=parts, begin_ns=state.begin_ns)
+        run, decision = self._facts.decide(track, t_ns=t_ns, parts=parts, begin_ns=state.begin_ns)
         record.begin_event(begin_ns=state.begin_ns, t_ns=t_ns, job_id=decision.job_id)
         record.klass = CLASSES[track]
         record.contributions = parts
@@ -99,27 +133,52 @@ class Rulings:
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
-            self._spend(t_ns)
+            self._facts.spend(t_ns)
         else:
             record.ring(decision)
+            self._tell_rest(record, run, rest_shares, t_ns=t_ns)
         record.sentences = self._sentences(record, run, t_ns=t_ns)
         self._publish(record, t_ns=t_ns, reason="opened")
         self._desk.ask(record)
 
-    def recheck(self, track: Track, *, t_ns: int) -> None:
+    def recheck(
+        self,
+        track: Track,
+        *,
+        t_ns: int,
+        rest_shares: RestShares = no_rest,
+    ) -> None:
         """A suppressed event is judged again with every sample: what no longer holds rings."""
         record = self._state.alerts[track]
         if not record.suppressed:
             return
         parts = record.contributions
-        run, decision = self._decide(track, t_ns=t_ns, parts=parts, begin_ns=record.begin_ns)
+        run, decision = self._facts.decide(track, t_ns=t_ns, parts=parts, begin_ns=record.begin_ns)
         if decision.verdict is Verdict.SUPPRESSED:
             if decision.job_id == record.job_id:
                 return
             # another job would excuse it too, but its fuse must not lengthen this one's
             decision = _not_any_more("same_job", f"{record.job_id} does not explain it any more")
         failed = [clause.name for clause in decision.clauses if clause.outcome is not True]
+        record.decision = decision
+        news = self._tell_rest(record, run, rest_shares, t_ns=t_ns)
+        if news:
+            record.sentences, record.explained = (), False
         self._ring(record, decision, run, t_ns=t_ns, reason=f"no longer expected: {failed}")
+        if news:
+            self._desk.ask(record)
+
+    def _tell_rest(
+        self, record: AlertRecord, run: JobRun | None, rest_shares: RestShares, *, t_ns: int
+    ) -> bool:
+        """Where what a job does not disturb rings, that is the news, and not what it disturbs."""
+        clauses = record.decision.clauses if record.decision is not None else ()
+        over = any(clause.name == "mask" and clause.outcome is False for clause in clauses)
+        shares = rest_shares(run) if run is not None and over else None
+        if run is None or shares is None or not shares.any():
+            return False
+        record.contributions = self._contributions(shares, run.track.begin_ns, t_ns)
+        return True
 
     def cleared(self, track: Track, *, t_ns: int) -> None:
         """The condition is gone; a suppressed event ends as quietly as it began, but listed."""
@@ -217,109 +276,14 @@ class Rulings:
 
     def jobs_changed(self, t_ns: int) -> None:
         """Publish the asset's jobs and proposals."""
-        proposals = self._desk.proposals_of(self._model.asset, now_ns=t_ns)
+        proposals = self._desk.proposed.listed(self._model.asset, now_ns=t_ns)
         self._desk.jobs_changed(self._model.asset, self._state.runs, proposals, t_ns=t_ns)
-
-    # --- facts ---
-
-    def _decide(
-        self, track: Track, *, t_ns: int, parts: tuple[Contribution, ...], begin_ns: int
-    ) -> tuple[JobRun | None, Decision]:
-        """The first job whose every clause holds, the one that suppresses now before all others.
-
-        Else the newest job's decision, else one without a job.
-        """
-        mine = self._state.alerts[track].job_id if self._state.alerts[track].suppressed else ""
-        near = self._near_proposals(t_ns)
-        knowledge = self._desk.knowledge
-        common = Facts(
-            begin_ns=begin_ns,
-            now_ns=t_ns,
-            suppressions_left=self._left(t_ns, track),
-            source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
-            clock_agrees=self._desk.clock_agrees(self._model.asset),
-            knowledge_verified=knowledge is not None and knowledge.verified,
-            proposal=near[0].proposal_id if near else "",
-        )
-        best: tuple[JobRun | None, Decision] = (None, decide(common))
-        for run in sorted(self._state.runs, key=lambda run: run.job.job_id != mine):
-            if not run.live:
-                continue
-            facts = msgspec.structs.replace(
-                common,
-                job=run.job,
-                job_live=run.live,
-                fuse_end_ns=run.fuse_end_ns,
-                mask=tuple(np.array(self._channels)[run.mask].tolist()),
-                rest_quiet=self._rest_quiet(track, run, parts),
-                masked_share=self._masked_share(track, run, parts),
-                top_masked=self._top_masked(track, run, parts),
-                safety_over=run.safety_in_scope,
-            )
-            decision = decide(facts)
-            if decision.verdict is Verdict.SUPPRESSED:
-                return run, decision
-            best = (run, decision)
-        return best
-
-    def _rest_quiet(
-        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
-    ) -> bool | None:
-        if track is Track.PROCESS:
-            if not run.masked or not run.rest_ready:
-                return None
-            return not run.track.active
-        if track is Track.SENSOR:
-            return all(part.channel in self._masked(run) for part in parts)
-        return run.job.kind is WorkKind.PLANNED_STOP
-
-    def _masked_share(
-        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
-    ) -> float | None:
-        if track is Track.COMMS:  # silence has no channels; only a planned stop expects it
-            return 1.0
-        masked = self._masked(run)
-        return sum(part.share for part in parts if part.channel in masked) if parts else None
-
-    def _top_masked(
-        self, track: Track, run: JobRun, parts: tuple[Contribution, ...]
-    ) -> bool | None:
-        if track is Track.COMMS:
-            return True
-        return parts[0].channel in self._masked(run) if parts else None
-
-    def _masked(self, run: JobRun) -> set[str]:
-        return {name for name, hidden in zip(self._channels, run.mask, strict=True) if hidden}
-
-    def _near_proposals(self, t_ns: int) -> tuple[Proposal, ...]:
-        """Proposals whose time is near enough that an operator should be asked."""
-        margin = ANNOTATE_MINUTES_MAX * MINUTE_NS
-        witnessed = {run.job.job_id for run in self._state.runs}
-        near = []
-        for proposal in self._desk.proposals_of(self._model.asset, now_ns=t_ns):
-            begin = proposal.valid_from_ns or proposal.recorded_at_ns
-            end = proposal.valid_to_ns or begin
-            if proposal.proposal_id not in witnessed and begin - margin <= t_ns <= end + margin:
-                near.append(proposal)
-        return tuple(near[:2])
-
-    def _left(self, t_ns: int, track: Track) -> int:
-        shift = t_ns // SHIFT_NS
-        spent = self._state.suppressed_in_shift if shift == self._state.shift else 0
-        already = 1 if self._state.alerts[track].suppressed else 0  # it was paid for when it began
-        return self._desk.settings.engine.suppressions_per_shift_max - spent + already
-
-    def _spend(self, t_ns: int) -> None:
-        shift = t_ns // SHIFT_NS
-        if shift != self._state.shift:
-            self._state.shift, self._state.suppressed_in_shift = shift, 0
-        self._state.suppressed_in_shift += 1
 
     def _sentences(
         self, record: AlertRecord, run: JobRun | None, *, t_ns: int
     ) -> tuple[Sentence, ...]:
         annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
-        near = self._near_proposals(t_ns) if annotated else ()
+        near = self._facts.near_proposals(t_ns) if annotated else ()
         return (
             *explain.measured(record),
             *explain.considered(record, run=run, proposals=near),

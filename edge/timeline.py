@@ -20,6 +20,7 @@ from edge.jobs import (
     LEVEL_SAMPLES_MIN,
     LIVE_RUNS_MAX,
     SECOND_NS,
+    WAITING_ORDERS_MAX,
     WAITING_RUNS_MAX,
     Ending,
     JobRun,
@@ -28,9 +29,11 @@ from edge.jobs import (
     end_run,
     level_add,
     level_reset,
+    new_run,
     open_run,
+    scoped,
 )
-from edge.records import JobState, Track
+from edge.records import JobState, Track, Witness
 from edge.rulings import Rulings, Sight
 from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
 
@@ -122,17 +125,25 @@ class Timeline:
             state = JobState.CLOSED if may_open else run.job.state
             run.job = msgspec.structs.replace(run.job, state=state)
             run.stage = Stage.DONE
-        elif sum(other.stage is not Stage.DONE for other in known) >= WAITING_RUNS_MAX:
+        elif not self._room_for(run):
             return False
         known.append(run)
         self._forget()
         return True
+
+    def _room_for(self, run: JobRun) -> bool:
+        waiting = [other.job for other in self._state.runs if other.stage is not Stage.DONE]
+        if run.job.witness is Witness.ORDER:
+            orders = sum(job.witness is Witness.ORDER for job in waiting)
+            return orders < WAITING_ORDERS_MAX
+        return len(waiting) < WAITING_RUNS_MAX
 
     def _open(self, run: JobRun, t_ns: int) -> None:
         if sum(other.live for other in self._state.runs) >= LIVE_RUNS_MAX:
             end_run(run, t_ns=t_ns, ending=Ending.CANCELLED)
             self._desk.note("job_refused", level="warning", job=run.job.job_id, t_ns=t_ns)
             return
+        self._rescope(run, t_ns)
         open_run(run, t_ns=t_ns, seen_ns=self._state.last_t_ns)
         self._desk.note("job_opened", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
         if not run.masks:
@@ -146,6 +157,23 @@ class Timeline:
             self._replayed(index, keep, values[past], running[past], stopped=stopped)[0]
             for index, stopped in baselines(self._model)
         ]
+
+    def _rescope(self, run: JobRun, t_ns: int) -> None:
+        """What was approved when the job was planned may have been narrowed or withdrawn since.
+
+        A job without a row of the scope table brought its own scope with it.
+        """
+        job, settings = run.job, self._desk.settings
+        if job.scope and not job.scope_id:
+            return
+        asset, instrument = self._model.asset, job.functional_location
+        row = self._desk.scope_of(job.kind, asset, instrument, now_ns=t_ns)
+        channels = [channel.name for channel in self._model.channels]
+        safety = settings.of_asset(asset).safety
+        rescoped = new_run(
+            scoped(job, row, settings=settings.engine), channels=channels, safety=safety
+        )
+        run.job, run.mask = rescoped.job, rescoped.mask
 
     def _replayed(
         self, index: int, keep: Mask, values: F32, running: Mask, *, stopped: bool

@@ -178,3 +178,25 @@ def test_a_check_out_may_name_its_instrument() -> None:
     rig.command("job", **{**CHECK_IN, "action": "check_out", "instrument": "y"})
     rig.run(5)
     assert [run.stage for run in rig.runs] == [Stage.OPEN, Stage.SETTLING]
+
+
+def test_a_check_in_that_is_delivered_twice_is_one_job() -> None:
+    """QoS 1 may repeat a message; a check-out then ends all there is."""
+    rig = Rig()
+    rig.run(10)
+    ts = rig.now_ns // 10**6
+    rig.command("job", **CHECK_IN, ts=ts)
+    rig.run(2)
+    rig.command("job", **CHECK_IN, ts=ts)
+    rig.run(5)
+    assert len(rig.runs) == 1
+
+
+def test_two_check_ins_of_one_moment_are_two_jobs() -> None:
+    """Where they are for two instruments."""
+    rig = Rig()
+    rig.run(10)
+    ts = rig.now_ns // 10**6
+    for instrument in ("x", "y"):
+        assert rig.command("job", **{**CHECK_IN, "instrument": instrument}, ts=ts)["done"]
+    assert len(rig.runs) == 2

@@ -323,3 +323,13 @@ def test_the_plant_clock_does_the_same() -> None:
             rig.give(TickDue(), now_ns=i * wall)
         runs.append(rig.published)
     assert runs[0] == runs[1]
+
+
+def test_a_wall_clock_that_was_set_back_is_not_silent() -> None:
+    """All that comes is late then: the asset is not seen, and that rings."""
+    rig = Rig()
+    rig.run(400)
+    rig.at = 100
+    rig.run(60, {"c1": 8})
+    assert rig.said() == []
+    assert rig.said(track="comms") == ["ALERT"]

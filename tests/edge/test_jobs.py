@@ -218,7 +218,6 @@ def test_channels_that_are_not_there_and_safety_channels_are_not_masked() -> Non
     job = msgspec.structs.replace(TOLD, scope=("c1", "c2", "zz"))
     run = new_run(job, channels=CHANNELS, safety=("c2",))
     assert run.mask.tolist() == [False, True, False, False]
-    assert run.safety_in_scope == ("c2",)
 
 
 def test_work_without_a_scope_row_only_annotates() -> None:

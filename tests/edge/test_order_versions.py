@@ -6,13 +6,17 @@ sigmas on its channel tells whether it hides anything.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from edge.jobs import Stage
 from edge.records import SnapshotSwapped
-from tests.edge.rig import START, Rig, S, knowledge, order
+from tests.edge.rig import START, Rig, S, knowledge, order, scope
+
+if TYPE_CHECKING:
+    from kb.records import ScopeRow
 
 LATER = {"valid_from_ns": START + 600 * S, "valid_to_ns": START + 700 * S}
 
@@ -111,3 +115,62 @@ def test_a_restart_with_another_snapshot_reads_its_orders_from_the_first() -> No
     rig.restart()
     rig.run(10)
     assert {run.job.job_id: run.stage for run in rig.runs}["wo-1"] is Stage.DONE
+
+
+def test_a_check_out_ends_work_that_an_order_lengthened() -> None:
+    """The earliest end that anybody named, whoever spoke first."""
+    rig = told_again(310, valid_to_ns=START + 900 * S)
+    rig.run(330)
+    assert rig.command("job", action="check_out", job_id="wo-1")["done"]
+    rig.run(10)
+    assert stages(rig) == [Stage.SETTLING]
+
+
+@pytest.mark.parametrize("later", [scope(channels=("c3",), recorded_at_ns=START + 100 * S), None])
+def test_what_work_may_disturb_is_what_stands_when_it_opens(later: ScopeRow | None) -> None:
+    """A scope that was narrowed or withdrawn after the order was read hides nothing any more."""
+    rig = Rig(known=knowledge(proposals=[order()]))
+    rig.run(200)
+    rows = [scope(), later] if later else [scope(asset="r11")]
+    rig.swapped["kb2"] = knowledge(proposals=[order()], scopes=rows, sha256="kb2")
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(120)
+    assert stages(rig) == [Stage.OPEN]
+    rig.run(30, {"c1": 6})
+    assert "suppressed" not in rig.said()
+
+
+def test_orders_leave_room_for_people_and_signals() -> None:
+    """A year planned ahead does not shut out whoever stands at the machine."""
+    ahead = [
+        order(
+            proposal_id=f"wo-{i}",
+            valid_from_ns=START + (9000 + 100 * i) * S,
+            valid_to_ns=START + (9050 + 100 * i) * S,
+        )
+        for i in range(300)
+    ]
+    rig = Rig(known=knowledge(proposals=ahead))
+    rig.run(20)
+    assert rig.engine.counts()["orders_refused"] == 100
+    assert rig.command("job", action="check_in", asset="r1", kind="calibration", instrument="x")[
+        "done"
+    ]
+
+
+def test_a_list_of_proposals_is_short_whatever_the_past_was() -> None:
+    """Ten years of orders, one of them for today."""
+    old = [
+        order(
+            proposal_id=f"old-{i}",
+            approved=False,
+            valid_from_ns=START - (90_000 + i) * S,
+            valid_to_ns=START - (89_000 + i) * S,
+        )
+        for i in range(500)
+    ]
+    rig = Rig(known=knowledge(proposals=[*old, order(approved=False)]))
+    rig.run(10)
+    lists = [sent for sent in rig.published if sent.topic == "andon/s/job/r1"]
+    listed = msgspec.json.decode(lists[-1].payload)
+    assert [job["job_id"] for job in listed["proposals"]] == ["wo-1"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from edge.alerts import AlertRecord, AlertState
+from edge.facts import SHIFT_NS
 from edge.jobs import Stage
 from edge.records import Decision, RetrievalDone, Retrieve, Track, Verdict
-from edge.rulings import SHIFT_NS
 from kb.records import Hit, WorkKind
 from tests.edge.rig import QUOTE, START, Rig, S, knowledge, order, scope, settings
 
@@ -214,3 +214,43 @@ def test_the_alert_names_the_time_at_which_it_would_ring_again() -> None:
     rig = at_work(Rig())
     rig.run(30, {"c1": 6})
     assert rig.events()[0]["rings_again_ms"] * 10**6 == START + 900 * S
+
+
+def test_what_rings_from_under_a_mask_names_the_fault_and_not_the_work() -> None:
+    """The operator must not be sent to the instrument that is being calibrated."""
+    rig = at_work(Rig())
+    rig.run(40, {"c1": 8})
+    assert rig.said() == ["suppressed"]
+    assert rig.events()[-1]["top_channel"] == "c1"
+    asked = len([e for e in rig.effects if isinstance(e, Retrieve)])
+    rig.run(20, {"c1": 8, "c3": 6})
+    assert rig.said()[-1] == "ALERT"
+    event = rig.events()[-1]
+    assert event["top_channel"] == "c3"
+    assert "c1" not in [part["channel"] for part in event["contributions"]]
+    assert "c3" in event["message"]
+    again = [e for e in rig.effects if isinstance(e, Retrieve)][asked:]
+    assert len(again) == 1, "what was found was about the work"
+    assert "c3" in again[0].query.text
+
+
+def test_a_fault_that_begins_with_the_work_is_named_too() -> None:
+    """Both disturb at once; the work's channel carries more."""
+    rig = at_work(Rig())
+    rig.run(30, {"c1": 9, "c3": 5})
+    assert rig.said()[-1] == "ALERT"
+    assert rig.events()[-1]["top_channel"] == "c3"
+
+
+def test_a_second_dead_sensor_is_news() -> None:
+    """Also where the first one was acknowledged; one that comes and goes is told once."""
+    rig = Rig()
+    rig.run(300)
+    rig.run(80, stuck=["c1"])
+    rig.command("ack", alert_id=rig.events(track="sensor")[-1]["id"])
+    for _ in range(2):
+        rig.run(80, stuck=["c1", "c3"])
+        rig.run(5, stuck=["c1"])
+    said = rig.events(track="sensor")
+    assert [event["state"] for event in said] == ["ACTIVE_UNACK", "ACTIVE_ACK", "ACTIVE_UNACK"]
+    assert [part["channel"] for part in said[-1]["contributions"]] == ["c1", "c3"]
