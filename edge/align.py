@@ -23,6 +23,7 @@ import numpy as np
 
 from edge.caps import PENDING_ROWS_MAX
 from edge.closing import fill, hold, take_rows, told_changes, was_running
+from edge.errors import ConfigError
 from edge.pending import (
     F64,
     I64,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.records import Readings
-    from edge.settings import AssetSettings, ContextTag, EngineSettings
-    from models.bundle import AssetModel
+    from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
+    from models.bundle import AssetModel, Bundle
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -340,3 +341,15 @@ class Aligner:
 def _given(values: F64) -> int:
     """How many values are there at all, finite or not."""
     return int((~np.isnan(values)).sum())
+
+
+def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
+    """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
+    known = {model.asset for model in bundle.assets}
+    for asset in settings.asset:
+        if asset.id not in known:
+            raise ConfigError(
+                f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
+                f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
+            )
+    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)

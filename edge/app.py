@@ -37,7 +37,7 @@ from edge.records import (
     ShellFault,
     TickDue,
 )
-from edge.restore import restore, started
+from edge.restore import not_as_published, restore, started
 from edge.retrieve import Retriever
 from edge.telemetry import Telemetry, health
 from edge.wire import outgoing, topics
@@ -93,7 +93,7 @@ class Gateway:
         self._reconnected = threading.Event()
         self._telemetry = Telemetry()
         self._faults = Faults()
-        self._checkpoint_trouble = ""
+        self._checkpoint_trouble = self._journal_gap = ""
         self._was_connected = False
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         self._journaled = self._journal.position
@@ -118,7 +118,10 @@ class Gateway:
         code = 0
         try:
             asked_again = self._restore()
-            self._take([started(self._assembly)])
+            self._take(
+                [started(self._assembly), *self._faults.judge("journal_gap", self._journal_gap)]
+            )
+            self._say_otherwise()
             self._carry_out(asked_again)
             runs = self._system(ShellFault(name=FAULT, detail="it runs", active=False))
             self._retained[runs.topic] = runs  # said once there is a connection
@@ -233,6 +236,8 @@ class Gateway:
             self._link.publish(self._topics.status, self._status(online=True), qos=1, retain=True)
             for message in self._retained.values():
                 self._publish(message)
+            if not self._link.resumed:  # a broker without our session may have lost more than that
+                self._delivery.say_again()
         self._delivery.turn()
 
     def _housekeep(self, now_s: float) -> None:
@@ -277,9 +282,23 @@ class Gateway:
         self._retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
+        self._journal_gap = restored.gap
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
+
+    def _say_otherwise(self) -> None:
+        """Where an alert's topic does not hold what we say, it gets a later revision."""
+        stands = not_as_published(
+            self._assembly.engine,
+            self._outbox.newest,
+            topics=self._topics,
+            contested=self._outbox.contested,
+        )
+        self._outbox.resolved()
+        if stands:
+            self._note("alerts_decided_anew", "warning", count=len(stands))
+            self._take(stands)
 
     def _say_fault(self, error: Exception) -> None:
         """Publish our own failure past the engine: it may be the engine that failed."""

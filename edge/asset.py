@@ -23,7 +23,7 @@ from edge.timeline import Timeline, baselines, step_score
 if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.events import TrackState
-    from edge.records import RetrievalDone
+    from edge.records import AlertStands, RetrievalDone
     from edge.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
     from edge.state import AssetState
@@ -73,6 +73,10 @@ class Asset:
     def acknowledge(self, alert_id: str, *, operator: str, t_ns: int) -> bool:
         """An operator has seen an alert; False: not ours, or nothing to acknowledge."""
         return self._rulings.acknowledge(alert_id, operator=operator, t_ns=t_ns)
+
+    def say_again(self, stands: AlertStands, *, t_ns: int) -> None:
+        """What stands on an alert's topic is not what we say: publish it as a later revision."""
+        self._rulings.say_again(stands, t_ns=t_ns)
 
     # --- samples ---
 

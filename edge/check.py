@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from rich.markup import escape
 from rich.table import Table
 
+from edge.align import asset_layouts
 from edge.assembly import Assembly
 from edge.checkpoint import KEPT, pack
 from edge.config import effective, load, password
-from edge.engine import asset_layouts
 from edge.errors import AndonError
 from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint

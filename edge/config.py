@@ -278,7 +278,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
-        ("[journal] bytes_max", config.journal.bytes_max, 1 << 20, 1 << 50),
+        ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
         ("[journal] days_max", config.journal.days_max, 1, 36_500),
         ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from edge.outbox import Outbox
+    from edge.outbox import Outbox, OutboxRow
 
 IN_FLIGHT_MAX: Final = 200  # more unconfirmed alerts than this only move the queue into the client
 READ_MAX: Final = 64  # rows read a turn; a turn rarely sends more before a topic comes again
 
 
 class Sender(Protocol):
-    """What delivery needs of a connection; `edge.mqtt.Link` is one."""
+    """What delivery needs of a connection; `edge.link.Link` is one."""
 
     @property
     def connected(self) -> bool:
@@ -43,17 +43,31 @@ class Delivery:
         self._in_flight: dict[int, tuple[int, str]] = {}  # publication id -> outbox row, topic
         self._confirmed: list[int] = []  # rows confirmed and not yet noted
         self._sent_row = 0
+        self._again: list[OutboxRow] = []  # to be said again before anything new
 
     @property
     def in_flight(self) -> int:
         """How many messages wait for the broker's word."""
         return len(self._in_flight)
 
+    def say_again(self) -> None:
+        """Send the last word of every retained topic again, the same bytes: a broker forgot them.
+
+        A topic for which something waits or is on its way gets its newer word by itself.
+        """
+        busy = {topic for _, topic in self._in_flight.values()}
+        self._again = [row for row in self._outbox.standing() if row.topic not in busy]
+
     def turn(self) -> None:
         """Note confirmations, then send what may be sent. Raises JournalError."""
         self._note()
         if not self._sender.connected:
             return
+        while self._again:
+            row = self._again[0]
+            if self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain) is None:
+                return
+            del self._again[0]
         busy = {topic for _, topic in self._in_flight.values()}
         for row in self._outbox.pending(after=self._sent_row, limit=READ_MAX):
             if row.topic in busy or len(self._in_flight) >= IN_FLIGHT_MAX:

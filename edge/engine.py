@@ -18,15 +18,16 @@ import msgspec
 import numpy as np
 
 from edge import commands
-from edge.align import Aligner, AlignState, AssetLayout
+from edge.align import Aligner, AlignState, asset_layouts
 from edge.asset import Asset
 from edge.clock import PlantClock, PlantClockState
 from edge.desk import Desk, Knowledge
-from edge.errors import ConfigError, WireError
+from edge.errors import WireError
 from edge.gather import Gather
 from edge.jobs import job_from_order
 from edge.proposed import Proposed
 from edge.records import (
+    AlertStands,
     JobTold,
     MessageReceived,
     RetrievalDone,
@@ -44,6 +45,7 @@ from edge.wire.readings import decode_readings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.alerts import AlertRecord
     from edge.records import Batch, Effect, Job, Stimulus
     from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
@@ -156,19 +158,29 @@ class Engine:
                 self._message(stimulus, now_ns=now_ns)
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
-            case JobTold():
-                self._job_told(stimulus.job)
-            case SnapshotSwapped():
-                if self._knowledge_of is not None:
-                    self._learn(self._knowledge_of(stimulus.snapshot_sha256))
             case ShellFault():
                 self._count(f"fault_{stimulus.name}")
                 self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
-            case Started():
-                self._count("starts")
+            case _:
+                self._told(stimulus, t_ns=self._now(now_ns))
         effects = tuple(self._desk.effects)
         self._desk.effects.clear()
         return effects
+
+    def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
+        """What is rare: restarts, other knowledge, jobs from elsewhere."""
+        match stimulus:
+            case Started():
+                self._count("starts")
+                for asset in self._assets.values():
+                    if asset.state.runs:  # the lists are retained, but a broker may forget
+                        asset.proposals_changed(t_ns)
+            case AlertStands(asset=name) if name in self._assets:
+                self._assets[name].say_again(stimulus, t_ns=t_ns)
+            case SnapshotSwapped() if self._knowledge_of is not None:
+                self._learn(self._knowledge_of(stimulus.snapshot_sha256))
+            case JobTold():
+                self._job_told(stimulus.job)
 
     @property
     def state(self) -> EngineState:
@@ -199,6 +211,12 @@ class Engine:
         questions = tuple(self._desk.effects)
         self._desk.effects.clear()
         return questions
+
+    def alerts(self) -> tuple[AlertRecord, ...]:
+        """Every alert as it is now, three an asset; without an id where nothing happened yet."""
+        return tuple(
+            record for asset in self._assets.values() for record in asset.state.alerts.values()
+        )
 
     @property
     def now_ns(self) -> int:
@@ -378,15 +396,3 @@ class Engine:
             if asset.explained(done, t_ns=t_ns):
                 return
         self._count("retrievals_stale")
-
-
-def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
-    """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
-    known = {model.asset for model in bundle.assets}
-    for asset in settings.asset:
-        if asset.id not in known:
-            raise ConfigError(
-                f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
-                f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
-            )
-    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)

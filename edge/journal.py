@@ -38,6 +38,9 @@ SUFFIX: Final = ".journal"
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 DAY_S: Final = 86_400
 TICK_BYTES: Final = 36  # of a record that holds a tick
+SEGMENT_BYTES_MAX: Final = 64 << 20
+# Dropping a segment must not drop most of what is kept, nor what the newest checkpoint needs.
+SEGMENTS_KEPT_MIN: Final = 8
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
@@ -167,7 +170,7 @@ class JournalWriter:
         self,
         directory: Path,
         *,
-        segment_bytes_max: int = 64 << 20,
+        segment_bytes_max: int = SEGMENT_BYTES_MAX,
         bytes_max: int = 2 << 30,
         days_max: int = 30,
         sync_s: float = 5.0,
@@ -179,7 +182,7 @@ class JournalWriter:
         can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
         """
         self._directory = directory
-        self._segment_bytes_max = segment_bytes_max
+        self._segment_bytes_max = min(segment_bytes_max, bytes_max // SEGMENTS_KEPT_MIN)
         self._bytes_max = bytes_max
         self._days_max = days_max
         self._sync_s = sync_s

@@ -72,6 +72,7 @@ class Link:
         self._inbox = Inbox(messages_max=queue_messages_max)
         self._granted = False
         self._started = False
+        self.resumed = False  # whether the broker still had our session when we came
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
@@ -173,7 +174,7 @@ class Link:
         return call
 
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
-        _data, _flags, reason, _properties = details
+        _data, flags, reason, _properties = details
         self._granted = False
         if reason.is_failure:
             self.counts.refused += 1
@@ -181,6 +182,7 @@ class Link:
             self._wake.set()
             return
         self.counts.connects += 1
+        self.resumed = bool(flags.session_present)
         self._owed = False
         client.subscribe(self._filters)
 

@@ -58,6 +58,12 @@ class OutboxRow:
     qos: int
     retain: bool
 
+    @classmethod
+    def of(cls, stored: tuple[int, str, bytes, int, int]) -> OutboxRow:
+        """A row as the table has it."""
+        row, topic, payload, qos, retain = stored
+        return cls(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
+
 
 class Outbox:
     """Messages by key. Used by one thread."""
@@ -66,6 +72,7 @@ class Outbox:
         """Raises JournalError when the file cannot be opened."""
         self.conflicts_total = 0
         self.conflict = ""  # topic and key of the newest one
+        self.contested: set[str] = set()  # alert ids of conflicts
         self.given_up_total = 0
         # newest row at the time of each checkpoint that is still there; restarts begin behind one
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
@@ -92,7 +99,8 @@ class Outbox:
         The same bytes again are dropped without a word: that is a replay. Raises JournalError when
         the disk fails; then none of them is kept.
         """
-        conflicts = []
+        conflicts: list[str] = []
+        contested: set[str] = set()
         with self._transaction():
             for message in messages:
                 stands = self._bytes_of(message)
@@ -100,7 +108,9 @@ class Outbox:
                     self._insert(message)
                 elif stands != message.payload:
                     conflicts.append(f"{message.topic} {message.key}")
+                    contested.add(_key(message)[0])
             given_up = self._give_up()
+        self.contested |= contested
         self.conflicts_total += len(conflicts)
         self.conflict = conflicts[-1] if conflicts else self.conflict
         self.given_up_total += given_up
@@ -113,15 +123,33 @@ class Outbox:
             " WHERE delivered = 0 AND row > ? ORDER BY row LIMIT ?",
             (after, limit),
         )
-        return [
-            OutboxRow(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
-            for row, topic, payload, qos, retain in rows
-        ]
+        return [OutboxRow.of(row) for row in rows]
 
     def pending_count(self) -> int:
         """How many messages wait."""
         ((count,),) = self._read("SELECT count(*) FROM outbox WHERE delivered = 0")
         return int(count)
+
+    def newest(self, topic: str) -> tuple[str, int] | None:
+        """(id, revision) of the last message that was put for a topic; None: there was none."""
+        rows = self._read(
+            "SELECT id, revision FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1", (topic,)
+        )
+        return None if not rows else (rows[0][0], rows[0][1])
+
+    def standing(self) -> list[OutboxRow]:
+        """The last message of each retained topic for which nothing waits."""
+        rows = self._read(
+            "SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN"
+            " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic) AND delivered > 0"
+            " ORDER BY row"
+        )
+        return [OutboxRow.of(row) for row in rows]
+
+    def resolved(self) -> None:
+        """What was contested has been said as a later revision."""
+        self.contested.clear()
+        self.conflict = ""
 
     def delivered(self, rows: Sequence[int]) -> None:
         """The broker has confirmed these rows.
@@ -146,7 +174,11 @@ class Outbox:
         if len(self._covered) < CHECKPOINTS_KEPT or until <= 0:
             return
         with self._transaction():
-            self._db.execute("DELETE FROM outbox WHERE delivered > 0 AND row <= ?", (until,))
+            self._db.execute(
+                "DELETE FROM outbox WHERE delivered > 0 AND row <= ? AND row NOT IN"
+                " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)",  # said again
+                (until,),
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -173,17 +205,16 @@ class Outbox:
             if self._db.in_transaction:
                 self._db.rollback()
 
-    def _read(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
+    def _read(self, query: str, values: tuple[int | str, ...] = ()) -> list[Any]:
         try:
             return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise JournalError(f"outbox cannot be read: {error}") from error
 
     def _bytes_of(self, message: Publish) -> bytes | None:
-        assert message.key is not None, "only keyed messages belong into the outbox"
         found = self._db.execute(
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
-            (message.topic, *message.key),
+            (message.topic, *_key(message)),
         ).fetchone()
         return None if found is None else bytes(found[0])
 
@@ -200,9 +231,13 @@ class Outbox:
         return beyond
 
     def _insert(self, message: Publish) -> None:
-        assert message.key is not None
         self._db.execute(
             "INSERT INTO outbox (topic, id, revision, payload, qos, retain)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (message.topic, *message.key, message.payload, message.qos, int(message.retain)),
+            (message.topic, *_key(message), message.payload, message.qos, int(message.retain)),
         )
+
+
+def _key(message: Publish) -> tuple[str, int]:
+    assert message.key is not None, "only keyed messages belong into the outbox"
+    return message.key

@@ -161,6 +161,18 @@ class JobTold(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
     job: Job
 
 
+class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
+    """What was published of an alert, as a restart found it, is not what the engine says now.
+
+    Decided with other artifacts, or of an alert that it does not know.
+    """
+
+    asset: str
+    track: Track
+    alert_id: str
+    revision: int
+
+
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     """Another knowledge snapshot took over."""
 
@@ -176,7 +188,14 @@ class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
 
 
 Stimulus = (
-    Started | MessageReceived | TickDue | RetrievalDone | JobTold | SnapshotSwapped | ShellFault
+    Started
+    | MessageReceived
+    | TickDue
+    | RetrievalDone
+    | JobTold
+    | AlertStands
+    | SnapshotSwapped
+    | ShellFault
 )
 
 

@@ -1,7 +1,8 @@
 """Restoring: the newest checkpoint and the journal behind it put an engine where it was.
 
-Only what was taken with the same artifacts is taken again. What others decided stands as it was
-published; deciding it again would say something else under the same id.
+Only what was taken with the same detector and configuration is taken again. What others decided
+stands as it was published, until we say otherwise as a later revision: a detector of another kind
+knows nothing of it, and another snapshot or other settings may decide the same samples otherwise.
 """
 
 from __future__ import annotations
@@ -11,24 +12,30 @@ from typing import TYPE_CHECKING, Final
 
 from edge.checkpoint import newest
 from edge.journal import read_journal, segments
-from edge.records import Note, Publish, Started
+from edge.records import AlertStands, Note, Publish, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
     from pathlib import Path
 
     from edge.assembly import Assembly
+    from edge.engine import Engine
     from edge.journal import Entry, Position
     from edge.records import Effect
+    from edge.wire.topics import Topics
 
 GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
 
 
 @dataclass(slots=True, kw_only=True)
 class Restored:
-    """What a restart has to say. `asked_again`: retrievals whose answer never came."""
+    """What a restart has to say. `asked_again`: retrievals whose answer never came.
+
+    gap: what is missing between the checkpoint and the journal; "" nothing.
+    """
 
     stimuli: int = 0
+    gap: str = ""
     from_checkpoint: bool = False
     asked_again: tuple[Effect, ...] = ()
     retained: dict[str, Publish] = field(default_factory=dict)
@@ -60,19 +67,52 @@ def restore(
     found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint)
     for trouble in troubles:
         _note(restored, "checkpoint_skipped", trouble)
-    if not segments(journal):
+    kept = segments(journal)
+    if not kept:
         return restored
     after = found.position if found is not None else None
     foreign = _foreign_until(journal, after, ours=_artifacts(started(assembly), after))
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "what was taken with another bundle or configuration")
+    elif kept[0][0] > (after.segment if after is not None else 1):
+        at = f"segment {after.segment}" if after is not None else "none"
+        restored.gap = (
+            f"the journal begins at segment {kept[0][0]}, the newest usable checkpoint is of {at}:"
+            " what came between was dropped by [journal] bytes_max or days_max"
+        )
+        _note(restored, "journal_gap", restored.gap)
     if found is not None:
         assembly.restore(found.state)
         restored.from_checkpoint = True
     _replay(assembly, read_journal(journal, after=after), restored, keep)
     restored.asked_again = assembly.engine.open_questions()
     return restored
+
+
+def not_as_published(
+    engine: Engine,
+    newest: Callable[[str], tuple[str, int] | None],
+    *,
+    topics: Topics,
+    contested: Container[str],
+) -> tuple[AlertStands, ...]:
+    """Alert topics that do not hold what the engine says.
+
+    newest: (id, revision) that was put last for a topic; contested: ids that were decided twice.
+    """
+    found = []
+    for record in engine.alerts():
+        stands = newest(topics.alert(record.asset, record.track))
+        if stands is None:
+            continue
+        if stands != (record.alert_id, record.revision) or record.alert_id in contested:
+            found.append(
+                AlertStands(
+                    asset=record.asset, track=record.track, alert_id=stands[0], revision=stands[1]
+                )
+            )
+    return tuple(found)
 
 
 def _replay(
@@ -102,8 +142,8 @@ def _replay(
 def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
     """What a stimulus must have been taken with.
 
-    Another snapshot changes what is known, not what the state means; behind a checkpoint that
-    fits, other settings only change the behaviour from now on.
+    Another snapshot changes what is known, not what the state means; nor do other settings of the
+    engine behind a checkpoint that fits.
     """
     settings_sha256 = began.settings_sha256 if after is None else ""
     return began.version, began.bundle_sha256, settings_sha256

@@ -19,6 +19,7 @@ from edge.records import Clause, Decision, Phase, Track, Verdict
 
 if TYPE_CHECKING:
     from edge.desk import Desk
+    from edge.records import AlertStands
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from kb.records import Hit
@@ -273,6 +274,16 @@ class Rulings:
                 self._publish(record, t_ns=t_ns, reason=f"acknowledged by {operator}")
                 return True
         return False
+
+    def say_again(self, stands: AlertStands, *, t_ns: int) -> None:
+        """Our word becomes a revision behind the one that stands; an unknown alert is ended."""
+        record = self._state.alerts[stands.track]
+        if record.alert_id in ("", stands.alert_id):
+            record.alert_id = stands.alert_id
+            record.revision = max(record.revision, stands.revision)
+        record.klass = record.klass or CLASSES[stands.track]
+        reason = "decided anew after a restart: what was said before came of another configuration"
+        self._publish(record, t_ns=t_ns, reason=reason)
 
     def jobs_changed(self, t_ns: int) -> None:
         """Publish the asset's jobs and proposals."""

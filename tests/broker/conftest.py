@@ -63,6 +63,11 @@ class Mosquitto:
             self._process.wait(20.0)
             self._process = None
 
+    def forget(self) -> None:
+        """Lose the store, sessions and retained messages with it; only while it is stopped."""
+        assert self._process is None
+        (self._directory / "mosquitto.db").unlink()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, as SIGSTOP to make it hang."""
         assert self._process is not None

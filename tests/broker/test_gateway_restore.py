@@ -9,16 +9,17 @@ import pytest
 
 from edge.assembly import Assembly
 from edge.checkpoint import Checkpoint, save
-from edge.journal import JournalWriter
+from edge.journal import JournalWriter, segments
 from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
-from edge.restore import Restored, restore, started
+from edge.restore import Restored, not_as_published, restore, started
 from edge.settings import EngineSettings, GatewaySettings
 from edge.wire.readings import encode_rows
+from edge.wire.topics import Topics
 from models.assemble import make_bundle
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
@@ -40,11 +41,13 @@ def bundle() -> Bundle:
 class Run:
     """An engine with a journal, as the loop drives it."""
 
-    def __init__(self, assembly: Assembly, folder: Path) -> None:
+    def __init__(
+        self, assembly: Assembly, folder: Path, *, segment_bytes_max: int = 1 << 20
+    ) -> None:
         self.assembly = assembly
         self.folder = folder
         self.effects: list[Effect] = []
-        self._journal = JournalWriter(folder / "journal")
+        self._journal = JournalWriter(folder / "journal", segment_bytes_max=segment_bytes_max)
         self.take(started(assembly))
 
     def take(self, *stimuli: Stimulus) -> None:
@@ -191,3 +194,97 @@ def test_a_restart_anywhere_changes_nothing(bundle: Bundle, tmp_path: Path, cut:
     for name, asset in run.assembly.engine.state.assets.items():
         assert asset.alerts == after.engine.state.assets[name].alerts
         assert asset.tracks == after.engine.state.assets[name].tracks
+
+
+def test_a_checkpoint_older_than_the_journal_is_not_silent(bundle: Bundle, tmp_path: Path) -> None:
+    """What lay between was dropped by its cap: the rest is taken, and somebody is told."""
+    run = Run(assembly_of(bundle), tmp_path, segment_bytes_max=4096)
+    run.take(*stimuli(0, 20))
+    run.checkpoint()
+    for row in range(20, 120):
+        run.take(*stimuli(row, row + 1))
+    run.close()
+    found = segments(tmp_path / "journal")
+    assert len(found) > 5
+    for _, path in found[:4]:
+        path.unlink()
+    done, _ = restored(assembly_of(bundle), tmp_path)
+    assert done.from_checkpoint
+    assert 0 < done.stimuli < 200
+    assert f"begins at segment {found[4][0]}" in done.gap
+    assert "journal_gap" in {note.name for note in done.notes}
+
+
+def standing(run: Run) -> Callable[[str], tuple[str, int] | None]:
+    """What an outbox that got all of a run's messages would say of a topic."""
+
+    def newest(topic: str) -> tuple[str, int] | None:
+        keys = [sent.key for sent in run.keyed if sent.topic == topic]
+        return keys[-1] if keys else None
+
+    return newest
+
+
+def test_after_a_usual_restart_every_topic_holds_what_we_say(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """Nothing is said anew where nothing changed."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    run.close()
+    after = assembly_of(bundle)
+    restored(after, tmp_path)
+    assert not not_as_published(
+        after.engine, standing(run), topics=Topics("andon", "s"), contested=()
+    )
+
+
+def test_what_a_restart_decides_otherwise_is_said_as_a_later_revision(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """A stricter configuration, a killed process: the topic must not keep the old word."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW))
+    run.checkpoint()
+    run.take(*stimuli(STEP_ROW, STEP_ROW + 5))
+    run.take(RetrievalDone(alert_id=run.keyed[-1].key[0], hits=()))  # type: ignore[index]
+    run.close()
+    settings = msgspec.structs.replace(SETTINGS, engine=EngineSettings(min_duration_samples=4))
+    after = assembly_of(bundle, settings)
+    _, kept = restored(after, tmp_path)
+    contested = {sent.key[0] for sent in kept if sent.key is not None}
+    assert contested
+    (stands,) = not_as_published(
+        after.engine, standing(run), topics=Topics("andon", "s"), contested=contested
+    )
+    effects = after.engine.handle(stands, now_ns=1)
+    told = [sent for sent in effects if isinstance(sent, Publish) and sent.retain]
+    assert [sent.key for sent in told] == [(stands.alert_id, stands.revision + 1)]
+    assert msgspec.json.decode(told[0].payload)["active"] == 1
+    ours = after.engine.state.assets["r1"].alerts["process"]
+    assert (ours.alert_id, ours.revision) == told[0].key
+
+
+def test_an_alert_that_a_new_bundle_does_not_know_is_ended(bundle: Bundle, tmp_path: Path) -> None:
+    """It would stay active on its retained topic for ever."""
+    other = make_bundle([fitted(seed=9)])
+    run = Run(assembly_of(other), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    run.close()
+    fresh = assembly_of(bundle)
+    restored(fresh, tmp_path)
+    (stands,) = not_as_published(
+        fresh.engine, standing(run), topics=Topics("andon", "s"), contested=()
+    )
+    (told,) = [
+        sent
+        for sent in fresh.engine.handle(stands, now_ns=1)
+        if isinstance(sent, Publish) and sent.retain
+    ]
+    assert told.key == (stands.alert_id, stands.revision + 1)
+    body = msgspec.json.decode(told.payload)
+    assert (body["active"], body["state"]) == (0, "NORMAL")
+    again = not_as_published(
+        fresh.engine, lambda _: told.key, topics=Topics("a", "s"), contested=()
+    )
+    assert [each.track for each in again] == ["sensor", "comms"], "process holds what we say"
