@@ -2,13 +2,17 @@
 
 Definitions, so that nobody has to guess what a figure means:
 
-found        something rang (ALERT or ANNOTATED) on the fault's asset while the fault was there, or
-             where a job's mask hid it, by the job's end plus settling, plus the delay budget.
-undetected   no event opened for the fault at all, suppressed ones included.
+of a fault   an event on the fault's asset, of the process or of its sensors, that names one of the
+             fault's channels (where these are known) and was there while the fault was.
+found        an event of the fault began to ring (ALERT or ANNOTATED) after the fault began and by
+             its end; where a job hid it, by the job's end plus its settling; plus the delay budget.
+undetected   no event of the fault opened at all, suppressed ones included.
 missed       an event opened, and nothing rang in time. total = found + missed + undetected.
 wrong        a suppression without a true job on that asset and channel at that time, or a fault
-             that one hid until it was missed.
+             that a suppression hid until it was missed.
 false alarm  a ring that overlaps no fault, its aftermath included.
+of a job     an event that is no fault's and began between a witnessed job's begin and its end plus
+             settling, plus the delay budget, on whatever channel.
 """
 
 from __future__ import annotations
@@ -25,9 +29,8 @@ if TYPE_CHECKING:
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
-DELAY_BUDGET_S: Final = 120  # after a mask has lifted, a hidden fault has this long to ring
+DELAY_BUDGET_S: Final = 120  # the longest that an operator may wait for a ring that is due
 AFTERMATH_S: Final = 300  # a ring this soon after a fault is about that fault
-SETTLE_S_MAX: Final = 900
 
 
 class Episode(msgspec.Struct, kw_only=True):
@@ -42,9 +45,11 @@ class Episode(msgspec.Struct, kw_only=True):
     rang_ns: int = 0
     ended_ns: int = 0
     suppressed: bool = False  # at any time
+    suppressed_channel: str = ""  # that carried most then
     decision: str = ""
     job_id: str = ""
     top_channel: str = ""
+    channels: tuple[str, ...] = ()  # all that were named at any time
     message: str = ""
 
     @property
@@ -54,7 +59,7 @@ class Episode(msgspec.Struct, kw_only=True):
 
 
 class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one fault. `delay_s` NaN-free: -1 when nothing rang."""
+    """What became of one fault. `delay_s` is -1 where nothing rang in time."""
 
     fault_id: str
     kind: str
@@ -91,6 +96,7 @@ def assess(episodes: Sequence[Episode], truth: Truth) -> Figures:
     """Judge episodes against the truth."""
     outcomes = tuple(_fault_outcome(fault, episodes, truth) for fault in truth.faults)
     missed = [o.fault_id for o in outcomes if o.outcome == "missed"]
+    hidden = [f for f in truth.faults if f.fault_id in missed and _hidden_by(f, episodes, truth)]
     rung = [episode for episode in episodes if episode.rang]
     false_alarms = [e for e in rung if not _about_a_fault(e, truth.faults)]
     delays = [o.delay_s for o in outcomes if o.outcome == "found"]
@@ -105,7 +111,7 @@ def assess(episodes: Sequence[Episode], truth: Truth) -> Figures:
         faults_found=sum(o.outcome == "found" for o in outcomes),
         faults_missed=len(missed),
         faults_undetected=sum(o.outcome == "undetected" for o in outcomes),
-        wrong_suppressions=_wrong_suppressions(episodes, truth, missed),
+        wrong_suppressions=_wrong_suppressions(episodes, truth) + len(hidden),
         jobs_total=len(truth.jobs),
         jobs_witnessed=sum(bool(job.witness) and not job.cancelled for job in truth.jobs),
         calibration_false_alarms_without_kb=len(around),
@@ -118,18 +124,17 @@ def assess(episodes: Sequence[Episode], truth: Truth) -> Figures:
 
 
 def _fault_outcome(fault: Fault, episodes: Iterable[Episode], truth: Truth) -> FaultOutcome:
-    limit_ns = _limit_ns(fault, truth)
-    mine = [
-        e
-        for e in episodes
-        if e.asset == fault.asset and e.begin_ns <= limit_ns and _end(e) >= fault.begin_ns
+    hidden_until_ns = [
+        job.end_ns + job.settle_s * SECOND_NS for job in _hidden_by(fault, episodes, truth)
     ]
-    rings = [e.rang_ns for e in mine if e.rang and e.rang_ns <= limit_ns]
+    limit_ns = max([fault.end_ns, *hidden_until_ns]) + DELAY_BUDGET_S * SECOND_NS
+    mine = [e for e in episodes if _of_fault(e, fault) and e.begin_ns <= limit_ns]
+    rings = [e.rang_ns for e in mine if fault.begin_ns <= e.rang_ns <= limit_ns]
     delay_s = -1.0
     outcome = "missed" if mine else "undetected"
     if rings:
         outcome = "found"
-        delay_s = max(0.0, (min(rings) - fault.begin_ns) / SECOND_NS)
+        delay_s = (min(rings) - fault.begin_ns) / SECOND_NS
     return FaultOutcome(
         fault_id=fault.fault_id,
         kind=fault.kind,
@@ -141,21 +146,30 @@ def _fault_outcome(fault: Fault, episodes: Iterable[Episode], truth: Truth) -> F
     )
 
 
-def _limit_ns(fault: Fault, truth: Truth) -> int:
-    """Until when a ring counts.
-
-    The fault's end, or where a job's mask hid it, the job's end plus settling.
-    """
-    limits = [fault.end_ns]
-    for job in truth.jobs:
-        hides = job.asset == fault.asset and not job.cancelled and bool(job.witness)
-        if hides and set(job.channels) & set(fault.channels) and _overlap(fault, job):
-            limits.append(job.end_ns + SETTLE_S_MAX * SECOND_NS)
-    return max(limits) + DELAY_BUDGET_S * SECOND_NS
+def _of_fault(episode: Episode, fault: Fault) -> bool:
+    """Whether an event may be about a fault, by asset, kind, channels, and begin of the fault."""
+    named = not fault.channels or bool(set(episode.channels) & set(fault.channels))
+    there = episode.asset == fault.asset and _end(episode) >= fault.begin_ns
+    return there and named and episode.track != "comms"
 
 
-def _overlap(fault: Fault, job: TrueJob) -> bool:
-    return fault.begin_ns <= job.end_ns and job.begin_ns <= fault.end_ns
+def _hidden_by(fault: Fault, episodes: Iterable[Episode], truth: Truth) -> list[TrueJob]:
+    """Jobs during which an event of the fault was suppressed."""
+    suppressed = [e for e in episodes if e.suppressed and _of_fault(e, fault)]
+    return [
+        job
+        for job in truth.jobs
+        if job.asset == fault.asset
+        and not job.cancelled
+        and fault.begin_ns <= job.end_ns
+        and job.begin_ns <= fault.end_ns
+        and any(_within(e.begin_ns, job) for e in suppressed)
+    ]
+
+
+def _within(t_ns: int, job: TrueJob, *, slack_s: int = 0) -> bool:
+    """Whether a time lies in a job or its settling."""
+    return job.begin_ns <= t_ns <= job.end_ns + (job.settle_s + slack_s) * SECOND_NS
 
 
 def _end(episode: Episode) -> int:
@@ -192,23 +206,20 @@ def _around_witnessed_job(episode: Episode, truth: Truth) -> bool:
         job.asset == episode.asset
         and bool(job.witness)
         and not job.cancelled
-        and episode.top_channel in job.channels
-        and job.begin_ns <= episode.begin_ns <= job.end_ns + AFTERMATH_S * SECOND_NS
+        and _within(episode.begin_ns, job, slack_s=DELAY_BUDGET_S)
         for job in truth.jobs
     )
 
 
-def _wrong_suppressions(episodes: Iterable[Episode], truth: Truth, missed: Sequence[str]) -> int:
-    wrong = sum(e.suppressed and not _true_job(e, truth) for e in episodes)
-    return wrong + len(missed)
+def _wrong_suppressions(episodes: Iterable[Episode], truth: Truth) -> int:
+    return sum(e.suppressed and not _true_job(e, truth) for e in episodes)
 
 
 def _true_job(episode: Episode, truth: Truth) -> bool:
-    slack_ns = SETTLE_S_MAX * SECOND_NS
     return any(
         job.asset == episode.asset
         and not job.cancelled
-        and episode.top_channel in job.channels
-        and job.begin_ns <= episode.begin_ns <= job.end_ns + slack_ns
+        and (episode.track == "comms" or episode.suppressed_channel in job.channels)
+        and _within(episode.begin_ns, job)
         for job in truth.jobs
     )

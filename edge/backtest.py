@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edge.assess import Episode
+from edge.explain import NAMED_SHARE_MIN
 from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 STEP_NS: Final = 10_000_000_000  # plant time between ticks where a recording has none of its own
 SECOND_NS: Final = 1_000_000_000
-
-Lookup = "Callable[[Retrieve, int], RetrievalDone]"
 
 
 class Backtest:
@@ -114,11 +113,13 @@ def episodes_of(revisions: Iterable[dict[str, Any]]) -> list[Episode]:
 def _fold(episode: Episode, event: dict[str, Any]) -> None:
     t_ns = event["ts_ms"] * 1_000_000
     episode.top_channel = event["top_channel"] or episode.top_channel
+    named = (part["channel"] for part in event["contributions"] if part["share"] >= NAMED_SHARE_MIN)
+    episode.channels = tuple(dict.fromkeys((*episode.channels, *named)))
     episode.message = event["message"]
     episode.decision = event["decision"]
     episode.job_id = event["job_id"] or episode.job_id
-    if event["suppressed"]:
-        episode.suppressed = True
+    if event["suppressed"] and not episode.suppressed:
+        episode.suppressed, episode.suppressed_channel = True, event["top_channel"]
     if event["active"] and not episode.rang:
         episode.rang_ns = t_ns
     if not event["active"] and not event["suppressed"] and not episode.ended_ns:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GUIDANCE: Final = frozenset({"procedure", "manual"})
 PASSAGES_MAX: Final = 3
+NAMED_SHARE_MIN: Final = 0.15  # of the score; a channel with less is not worth a sentence
 
 
 def measured(record: AlertRecord) -> tuple[Sentence, ...]:
@@ -33,7 +34,7 @@ def measured(record: AlertRecord) -> tuple[Sentence, ...]:
         return (Sentence(role="happened", text=f"{record.klass} on {record.asset}."),)
     since = clock_text(record.begin_ns)
     told = [f"{describe(part)} since {since}" for part in record.contributions[:1]]
-    told += [describe(part) for part in record.contributions[1:3] if part.share >= 0.15]
+    told += [describe(part) for part in record.contributions[1:3] if part.share >= NAMED_SHARE_MIN]
     return tuple(Sentence(role="happened", text=f"{text}.") for text in told)
 
 

@@ -42,6 +42,7 @@ class TrueJob(msgspec.Struct, frozen=True, kw_only=True):
     witness: str = ""  # plant | person | order | ""
     cancelled: bool = False
     size_sigma: float = 0.0
+    settle_s: int = 900  # after its end, for which the signals may still show it
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):

@@ -263,5 +263,6 @@ def _true_job(job: PlannedJob, begin_ns: int) -> TrueJob:
         end_ns=begin_ns + job.end_s * SECOND_NS,
         witness=job.witness,
         cancelled=bool(job.cancelled_by),
+        settle_s=job.work.settle_s,
         size_sigma=round(job.size, 3),
     )

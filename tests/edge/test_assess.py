@@ -44,7 +44,9 @@ def episode(begin_s: int, *, rang_s: int = 0, end_s: int = 0, suppressed: bool =
         rang_ns=rang_s * S,
         ended_ns=end_s * S,
         suppressed=suppressed,
+        suppressed_channel="Flow" if suppressed else "",
         top_channel="Flow",
+        channels=("Flow",),
     )
 
 
@@ -70,11 +72,39 @@ def test_silence_is_undetected_and_a_hidden_event_is_missed() -> None:
 
 def test_a_masked_fault_may_ring_after_the_job_and_settling() -> None:
     """The fault was hidden until 1500 s; it has until settling and the delay budget are over."""
-    late = [episode(1010, rang_s=1500 + 900 + 100, suppressed=True)]
-    figures = assess(late, truth(faults=(FAULT,), jobs=(JOB,)))
+    long = msgspec.structs.replace(JOB, settle_s=800)
+    late = [episode(1010, rang_s=1500 + 800 + 100, suppressed=True)]
+    figures = assess(late, truth(faults=(FAULT,), jobs=(long,)))
     assert (figures.faults_found, figures.faults_missed) == (1, 0)
-    too_late = [episode(1010, rang_s=2000 + 900 + 200, suppressed=True)]
-    assert assess(too_late, truth(faults=(FAULT,), jobs=(JOB,))).faults_missed == 1
+    too_late = [episode(1010, rang_s=1500 + 800 + 200, suppressed=True)]
+    figures = assess(too_late, truth(faults=(FAULT,), jobs=(long,)))
+    assert (figures.faults_missed, figures.wrong_suppressions) == (1, 1)
+
+
+def test_a_job_that_hid_nothing_gives_no_more_time() -> None:
+    """A ring long after the fault's end is not about it, whatever else went on."""
+    late = [episode(1010, rang_s=2000 + 200)]
+    assert assess(late, truth(faults=(FAULT,), jobs=(JOB,))).faults_missed == 1
+    assert assess(late, truth(faults=(FAULT,), jobs=(JOB,))).wrong_suppressions == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"rang_ns": 900 * S}, "missed"),  # it rang before: nobody hears anything new
+        ({"channels": ("Pressure",)}, "undetected"),
+        ({"track": "comms"}, "undetected"),
+        ({"asset": "r11"}, "undetected"),
+        ({"begin_ns": 800 * S, "rang_ns": 1010 * S}, "found"),  # hidden before, heard in the fault
+    ],
+)
+def test_an_event_must_be_about_the_fault_to_find_it(
+    change: dict[str, object], outcome: str
+) -> None:
+    """Not another asset's, not another channel's, and not what rang already."""
+    event = msgspec.structs.replace(episode(900, rang_s=1010, end_s=2100), **change)
+    figures = assess([event], truth(faults=(FAULT,)))
+    assert [fault.outcome for fault in figures.faults] == [outcome]
 
 
 NEIGHBOUR = msgspec.structs.replace(JOB, asset="r11")
@@ -100,7 +130,11 @@ def test_a_ring_long_after_a_fault_is_a_false_alarm() -> None:
 
 
 def test_alarms_of_a_witnessed_job_are_counted_with_and_without_knowledge() -> None:
-    """Without: every event around the job; with: those that rang."""
+    """Without: every event around the job, on whatever channel; with: those that rang."""
+    short = msgspec.structs.replace(JOB, settle_s=100)
+    after = msgspec.structs.replace(episode(1700, rang_s=1701), channels=("Pressure",))
+    figures = assess([after, episode(1750, rang_s=1751)], truth(jobs=(short,)))
+    assert figures.calibration_false_alarms_with_kb == 1, "until settling and budget are over"
     both = [episode(950, end_s=990, suppressed=True), episode(1100, rang_s=1101, end_s=1200)]
     figures = assess(both, truth(jobs=(JOB,)))
     assert figures.calibration_false_alarms_without_kb == 2
