@@ -38,6 +38,10 @@ MappingFile = Annotated[
         help="Mapping of a table's columns; without it the shipped one that fits.", exists=True
     ),
 ]
+Hours = Annotated[
+    float, typer.Option(help="Plant time; 24 is a day, below 3 little happens.", min=0.05)
+]
+Robots = Annotated[int, typer.Option(help="Robots in the weld cell.", min=1)]
 Rows = Annotated[str, typer.Option(help="Half-open range of table rows, such as 0:400 or 400:.")]
 
 
@@ -45,9 +49,11 @@ Rows = Annotated[str, typer.Option(help="Half-open range of table rows, such as 
 def demo(
     seed: Annotated[int, typer.Option(help="Any number; no seed is special.")] = 1,
     report: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
-    hours: Annotated[float, typer.Option(help="Plant time to replay.")] = 8.0,
-    robots: Annotated[int, typer.Option(help="Robots in the weld cell.")] = 4,
-    seconds: Annotated[float, typer.Option(help="How long the replay should take.")] = 60.0,
+    hours: Hours = 8.0,
+    robots: Robots = 4,
+    seconds: Annotated[
+        float, typer.Option(help="How long the replay should take.", min=1.0)
+    ] = 60.0,
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this directory.")] = None,
     browser: Annotated[
         bool, typer.Option(help="Accepted for scripts; this demo stays in the terminal.")
@@ -68,10 +74,13 @@ def demo(
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Directory to write; must not exist.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="Directory to write; one that has a recording is kept."),
+    ],
     seed: Annotated[int, typer.Option(help="Any number; the same one gives the same cell.")] = 1,
-    robots: Annotated[int, typer.Option(help="Number of robots.")] = 4,
-    hours: Annotated[float, typer.Option(help="Plant time; 24 is a day.")] = 8.0,
+    robots: Robots = 4,
+    hours: Hours = 8.0,
 ) -> None:
     """Write a weld cell scenario: recording, training stretch, texts, truth, gateway.toml.
 
@@ -346,6 +355,11 @@ def main() -> None:
         app()
     except (AndonError, KnowledgeError, ModelError) as error:
         sys.stderr.write(f"andon: {error}\n")
+        sys.exit(2)
+    except OSError as error:  # a file of an option that cannot be read or written
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"andon: {error.filename}: {error.strerror}\n")
         sys.exit(2)
 
 

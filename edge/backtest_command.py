@@ -33,10 +33,11 @@ from edge.recording import (
     read_table,
     table_messages,
 )
-from edge.records import Job, JobTold, RetrievalDone, TickDue
+from edge.records import Job, JobTold, RetrievalDone, Started, TickDue
+from edge.restore import started
 from edge.retrieve import look_up
-from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source
-from edge.training import settings_beside
+from edge.settings import AssetSettings, GatewaySettings, Source
+from edge.training import refuse_table_options, settings_beside
 from edge.truth import Truth
 
 if TYPE_CHECKING:
@@ -83,9 +84,11 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
     """Run a backtest from options. Raises AndonError, ModelError or KnowledgeError."""
     recording = request.recording
     truth = _read_truth(request.truth)
+    _check_report(request.report)
     if is_journal(recording):
-        if request.rows:
-            raise RecordingError(f"{recording} is a journal: --rows is for tables")
+        refuse_table_options(
+            recording, rows=request.rows, asset=request.asset, mapping=request.mapping
+        )
         settings = settings_beside(recording, request.config)
         entries = _journal_entries(recording)
     else:
@@ -99,6 +102,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         settings = table_settings(table)
         entries = list(with_ticks(table_messages(table)))
     assembly = assemble_from(settings, bundle_path=request.bundle, snapshot_path=request.kb)
+    _tell_differences(assembly, entries, console)
     begin_s = time.monotonic()
     backtest = _run(assembly, entries, jobs=_read_jobs(request.jobs), console=console)
     episodes = backtest.episodes()
@@ -126,17 +130,11 @@ def report_bytes(report: Report, figures: Figures | None) -> bytes:
 
 
 def table_settings(table: Table) -> GatewaySettings:
-    """Settings for a table: its asset with the context tags that its mapping names."""
-    context = tuple(
-        ContextTag(tag=c.tag or column, role=c.role, running=c.running)
-        for column, c in (table.mapping.context.items() if table.mapping else ())
-    )
-    return GatewaySettings(
-        site="backtest",
-        clock="plant",
-        source=(Source(),),
-        asset=(AssetSettings(id=table.asset, context=context),),
-    )
+    """Settings for a table: its asset as its mapping describes it, witnesses included."""
+    asset = AssetSettings(id=table.asset)
+    if table.mapping is not None:
+        asset = table.mapping.asset_settings(table.asset)
+    return GatewaySettings(site="backtest", clock="plant", source=(Source(),), asset=(asset,))
 
 
 def _run(
@@ -149,10 +147,7 @@ def _run(
     def lookup(effect: Retrieve, now_ns: int) -> RetrievalDone:
         return look_up(assembly.snapshot, effect, now_ns=now_ns)
 
-    entries = list(entries)
-    live = any(
-        not isinstance(s, TickDue) and s.__class__.__name__ == "RetrievalDone" for _, s in entries
-    )
+    live = any(isinstance(stimulus, RetrievalDone) for _, stimulus in entries)
     backtest = Backtest(assembly.engine, lookup=None if live else lookup)
     columns = (
         TextColumn("{task.description}"),
@@ -194,6 +189,32 @@ def _journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
     return list(with_ticks(journal_messages(path)))
 
 
+def _tell_differences(
+    assembly: Assembly, entries: Iterable[tuple[int, Stimulus]], console: Console
+) -> None:
+    """Say where a live run's journal was taken with something else than it is judged with now."""
+    ran = next((stimulus for _, stimulus in entries if isinstance(stimulus, Started)), None)
+    if ran is None:
+        return
+    ours = started(assembly)
+    names = {
+        "version": "version of Andon",
+        "bundle_sha256": "bundle",
+        "snapshot_sha256": "snapshot",
+        "settings_sha256": "configuration (--config)",
+    }
+    other = [text for name, text in names.items() if getattr(ran, name) != getattr(ours, name)]
+    if other:
+        told = f"The journal was taken with another {', another '.join(other)}: alerts may differ."
+        console.print(told, highlight=False, markup=False)
+
+
+def _check_report(path: Path | None) -> None:
+    """A run is long: a place that cannot be written is said before it."""
+    if path is not None and not path.parent.is_dir():
+        raise RecordingError(f"{path.parent} is no directory: --report needs one to write into")
+
+
 def _read_truth(path: Path | None) -> Truth | None:
     if path is None:
         return None
@@ -224,9 +245,7 @@ def _show(report: Report, figures: Figures | None, console: Console) -> None:
     grid = Grid(title=f"{len(report.alerts)} alerts, {len(report.suppressions)} suppressed")
     for name in ("begin", "asset", "track", "decision", "what"):
         grid.add_column(name)
-    rows = sorted({*map(id, report.alerts), *map(id, report.suppressions)})
-    episodes = [e for e in (*report.alerts, *report.suppressions) if id(e) in rows]
-    unique = {(e.alert_id, e.count): e for e in episodes}
+    unique = {(e.alert_id, e.count): e for e in (*report.alerts, *report.suppressions)}
     for episode in sorted(unique.values(), key=lambda e: e.begin_ns)[:SHOWN_MAX]:
         grid.add_row(
             episode.alert_id.rsplit("-", 1)[-1],

@@ -13,7 +13,9 @@ import msgspec
 
 from edge.records import Clause, Decision, Job, JobState, Verdict
 
-MASKED_SHARE_MIN: Final = 0.5  # less, and something else disturbs the asset more than this work
+# Less, and something else disturbs the asset as much as this work. Not half: where channels move
+# together a disturbance of one spreads its shares over the others.
+MASKED_SHARE_MIN: Final = 1 / 3
 # a proposal this far from the event is not worth an operator's look
 ANNOTATE_MINUTES_MAX: Final = 60
 
@@ -99,7 +101,7 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
         Clause(
             name="channels",
             outcome=_carried(facts),
-            detail="the channels that this work may disturb carried most of the score",
+            detail="what this work may disturb carried the largest share of the score",
         ),
         Clause(
             name="fuse",

@@ -55,6 +55,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
     path, into = request.recording, request.into
     begin_s = time.monotonic()
     if is_journal(path):
+        refuse_table_options(path, rows=request.rows, asset=request.asset, mapping=request.mapping)
         samples = journal_samples(path, settings=settings_beside(path, request.config))
     else:
         mapping = load_mapping(request.mapping) if request.mapping else None
@@ -77,6 +78,17 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
             f"  {model.asset}: {model.training.rows_used} rows, {len(model.channels)} channels, "
             f"alerts at score {model.threshold_on:.2f}"
         )
+
+
+def refuse_table_options(path: Path, *, rows: str, asset: str, mapping: Path | None) -> None:
+    """A journal names its assets and times itself. Raises RecordingError for what it cannot take.
+
+    Left out in silence, an option would give another result than was asked for.
+    """
+    given = {"--rows": rows, "--asset": asset, "--mapping": mapping}
+    useless = [name for name, value in given.items() if value]
+    if useless:
+        raise RecordingError(f"{path} is a journal: {', '.join(useless)} is for tables; leave out")
 
 
 def fit_bundle(

@@ -89,6 +89,8 @@ class Heard:
 
 def run_demo(options: DemoOptions, *, console: Console) -> int:
     """Run the demo; returns the exit code. Raises AndonError where something does not start."""
+    if options.report is not None and not options.report.parent.is_dir():
+        raise AndonError(f"{options.report.parent} is no directory: --report needs one")
     with ExitStack() as stack:
         if options.keep is not None:
             folder = options.keep

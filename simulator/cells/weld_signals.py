@@ -128,7 +128,8 @@ class Course:
 
 def seeds(seed: int, *key: int) -> np.random.Generator:
     """Return the generator of one purpose; no purpose's draws move another's."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    entropy = seed if seed >= 0 else [-seed, 1]  # numpy takes no negative ones
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=key))
 
 
 @functools.lru_cache(maxsize=4096)

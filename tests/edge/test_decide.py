@@ -60,7 +60,7 @@ def test_all_clauses_together_suppress() -> None:
         ("scope", {"mask": ()}),
         ("mask", {"rest_quiet": False}),
         ("mask", {"rest_quiet": None}),
-        ("channels", {"masked_share": 0.4}),
+        ("channels", {"masked_share": 0.3}),
         ("channels", {"masked_share": None}),
         ("channels", {"top_masked": False}),
         ("channels", {"top_masked": None}),
