@@ -39,8 +39,8 @@ from edge.records import (
 )
 from edge.restore import not_as_published, restore, started
 from edge.retrieve import Retriever
-from edge.telemetry import Telemetry, health
-from edge.wire import outgoing, topics
+from edge.telemetry import Telemetry, health, status, system_fault
+from edge.wire import topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +59,8 @@ GROUP_WAIT_S: Final = 0.002
 DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
+ALONE_S: Final = 3.0  # without a broker, until we say so
+ALONE_AGAIN_S: Final = 300.0
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
 STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
 FAULT: Final = "gateway_failed"
@@ -96,6 +98,8 @@ class Gateway:
         self._checkpoint_trouble = self._journal_gap = ""
         self._was_connected = False
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
+        self._alone_due_s = time.monotonic() + ALONE_S
+        self._broker = f"{config.mqtt.host}:{config.mqtt.port}"
         self._journaled = self._journal.position
         self._link = Link(
             self._endpoint(),
@@ -103,7 +107,7 @@ class Gateway:
             + [self._topics.command_filter]
             + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
             queue_messages_max=config.mqtt.queue_messages_max,
-            will=Will(topic=self._topics.status, payload=self._status(online=False)),
+            will=Will(topic=self._topics.status, payload=status(self._assembly, online=False)),
             on_connected=self._reconnected.set,
             wake=self._wake,
         )
@@ -123,7 +127,9 @@ class Gateway:
             )
             self._say_otherwise()
             self._carry_out(asked_again)
-            runs = self._system(ShellFault(name=FAULT, detail="it runs", active=False))
+            runs = system_fault(
+                ShellFault(name=FAULT, detail="it runs", active=False), self._topics
+            )
             self._retained[runs.topic] = runs  # said once there is a connection
             self._link.start()
             gc.collect()
@@ -209,6 +215,10 @@ class Gateway:
             else:
                 logs.write(log, effect)
 
+    def _say(self, *, online: bool) -> None:
+        payload = status(self._assembly, online=online)
+        self._link.publish(self._topics.status, payload, qos=1, retain=True)
+
     def _publish(self, message: Publish) -> None:
         """Send what may be lost with the connection; what is retained is said again after it."""
         if message.retain:
@@ -228,12 +238,14 @@ class Gateway:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
         if self._link.connected != self._was_connected:
             self._was_connected = not self._was_connected
-            endpoint = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
             level = "info" if self._was_connected else "warning"
-            self._note("connected" if self._was_connected else "disconnected", level, to=endpoint)
+            self._note(
+                "connected" if self._was_connected else "disconnected", level, to=self._broker
+            )
+            self._alone_due_s = time.monotonic() + ALONE_S
         if self._reconnected.is_set():
             self._reconnected.clear()
-            self._link.publish(self._topics.status, self._status(online=True), qos=1, retain=True)
+            self._say(online=True)
             for message in self._retained.values():
                 self._publish(message)
             if not self._link.resumed:  # a broker without our session may have lost more than that
@@ -246,6 +258,9 @@ class Gateway:
             told = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
             if told:
                 self._take(told)
+        if not self._was_connected and now_s >= self._alone_due_s:
+            self._alone_due_s = now_s + ALONE_AGAIN_S
+            self._note("no_broker", "warning", to=self._broker, doing="trying again and again")
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
@@ -306,17 +321,7 @@ class Gateway:
         if not self._link.connected:
             self._link.start()  # it was the start that failed
             self._wait(lambda: self._link.connected, FAULT_CONNECT_S_MAX)
-        self._publish(self._system(fault))
-
-    def _system(self, fault: ShellFault) -> Publish:
-        payload = outgoing.SystemPayload(
-            active=int(fault.active),
-            name=fault.name,
-            message=fault.detail,
-            ts_ms=time.time_ns() // 1_000_000,
-        )
-        topic = self._topics.alert("_gateway", "system")
-        return Publish(topic=topic, payload=outgoing.encode(payload), qos=1, retain=True)
+        self._publish(system_fault(fault, self._topics))
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
@@ -335,7 +340,7 @@ class Gateway:
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""
-        self._link.publish(self._topics.status, self._status(online=False), qos=1, retain=True)
+        self._say(online=False)
         with ExitStack() as stack:
             stack.callback(self._outbox.close)
             stack.callback(self._journal.close)
@@ -369,17 +374,6 @@ class Gateway:
             keepalive_s=mqtt.keepalive_s,
             tls_ca_file=str(self._config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
         )
-
-    def _status(self, *, online: bool) -> bytes:
-        assembly = self._assembly
-        payload = outgoing.StatusPayload(
-            online=online,
-            version=assembly.version,
-            bundle=assembly.bundle.sha256,
-            snapshot=assembly.snapshot_sha256,
-            ts_ms=time.time_ns() // 1_000_000,
-        )
-        return outgoing.encode(payload)
 
     def _health(self) -> bytes:
         return health(

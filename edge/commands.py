@@ -117,8 +117,11 @@ def _added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:
     """The same for a person, with an answer that says what became of it."""
     if not add_job(asset, job):
         return False, f"{job.job_id} is known already, or too many jobs wait"
-    stage = next(run.stage for run in asset.state.runs if run.job.job_id == job.job_id)
-    return True, f"{job.job_id} {'is over already: closed' if stage is Stage.DONE else word}"
+    run = next(run for run in asset.state.runs if run.job.job_id == job.job_id)
+    if run.stage is Stage.DONE:
+        return True, f"{job.job_id} is over already: closed"
+    hides = "" if run.masks else "; nothing will be suppressed: no approved scope row for this work"
+    return True, f"{job.job_id} {word}{hides}"
 
 
 def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int) -> bool:
@@ -176,11 +179,15 @@ def _carry_out(
             )
             return done, "acknowledged" if done else f"no alert {alert_id} waits for it"
         case Feedback():
+            alert_id = command.body.alert_id
+            if not any(
+                record.alert_id == alert_id
+                for asset in assets.values()
+                for record in asset.state.alerts.values()
+            ):
+                return False, f"no alert {alert_id} is known"
             desk.note(
-                "feedback",
-                operator=command.operator,
-                alert=command.body.alert_id,
-                label=command.body.label,
+                "feedback", operator=command.operator, alert=alert_id, label=command.body.label
             )
             return True, "noted"
         case Confirm():
@@ -214,7 +221,8 @@ def _confirm(
         quotes=(proposal.citation.quote,),
     )
     job = make_job(told, scope=scope, settings=desk.settings.engine)
-    return _added(assets[proposal.asset], job, word="scheduled")
+    word = "open" if told.valid_from_ns <= now_ns else "scheduled"
+    return _added(assets[proposal.asset], job, word=word)
 
 
 def _job(

@@ -1,4 +1,4 @@
-"""Telemetry: what the gateway measures of itself and publishes on health."""
+"""What the gateway says of itself: its measures on health, whether it is there, what is wrong."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.records import Publish
 from edge.wire import outgoing
 
 if TYPE_CHECKING:
+    from edge.assembly import Assembly
     from edge.engine import Engine
     from edge.faults import Faults
     from edge.journal import JournalWriter
     from edge.link import Link
     from edge.outbox import Outbox
+    from edge.records import ShellFault
+    from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
 
@@ -100,3 +104,27 @@ def rss_mb() -> float:
         return pages * resource.getpagesize() / 1e6
     except (OSError, ValueError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def status(assembly: Assembly, *, online: bool) -> bytes:
+    """The payload of the status topic: birth, goodbye and last will."""
+    payload = outgoing.StatusPayload(
+        online=online,
+        version=assembly.version,
+        bundle=assembly.bundle.sha256,
+        snapshot=assembly.snapshot_sha256,
+        ts_ms=time.time_ns() // 1_000_000,
+    )
+    return outgoing.encode(payload)
+
+
+def system_fault(fault: ShellFault, topics: Topics) -> Publish:
+    """A fault said past the engine: it may be the engine that failed."""
+    payload = outgoing.SystemPayload(
+        active=int(fault.active),
+        name=fault.name,
+        message=fault.detail,
+        ts_ms=time.time_ns() // 1_000_000,
+    )
+    topic = topics.alert("_gateway", "system")
+    return Publish(topic=topic, payload=outgoing.encode(payload), qos=1, retain=True)

@@ -230,6 +230,9 @@ class Timeline:
 
     def _end(self, run: JobRun, t_ns: int, ending: Ending, sight: Sight) -> None:
         fresh, was_live, masks = run.fresh if run.fresh_ready else [], run.live, run.masks
+        if ending is not Ending.CLOSED:
+            name, asset = f"job_{ending}", self._model.asset
+            self._desk.note(name, asset=asset, job=run.job.job_id, t_ns=t_ns)
         end_run(run, t_ns=t_ns, ending=ending)
         if not (was_live and masks):
             return

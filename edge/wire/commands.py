@@ -93,7 +93,7 @@ def decode_command(
         raise WireError(message, reason="command_oversize", topic=topic)
     kind = _BODIES.get(name)
     if kind is None:
-        message = f"{name} is not carried out by this version"
+        message = f"{name!r} is not carried out by this version, expected {', '.join(_BODIES)}"
         raise WireError(message, reason="unknown_command", topic=topic)
     try:
         body = msgspec.json.decode(payload, type=kind)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from edge.settings import Source
 
 CLOCK_TOPIC: Final = "plant/_clock"  # plant time of a replay, once a plant second
-COMMANDS: Final = ("ack", "feedback", "confirm", "job", "shelve", "oos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,9 @@ class Topics:
         head = f"{self.root}/cmd/"
         if not topic.startswith(head):
             return None
-        operator, slash, command = topic.removeprefix(head).partition("/")
-        if not slash or command not in COMMANDS or not is_asset_id(operator):
-            expected = f"expected {head}OPERATOR/COMMAND with one of {', '.join(COMMANDS)}"
+        operator, _, command = topic.removeprefix(head).partition("/")
+        if not command or "/" in command or not is_asset_id(operator):
+            expected = f"expected {head}OPERATOR/COMMAND, an operator's id of A-Z a-z 0-9 . _ -"
             raise WireError(expected, reason="unknown_command", topic=topic)
         return operator, command
 

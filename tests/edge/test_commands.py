@@ -146,7 +146,9 @@ def test_a_stale_command_is_refused_counted_and_answered(late_s: int) -> None:
     assert rig.engine.counts()["invalid_command_stale"] == 1
 
 
-@pytest.mark.parametrize(("name", "body"), [("shelve", {}), ("job", {"action": "explode"})])
+@pytest.mark.parametrize(
+    ("name", "body"), [("shelve", {}), ("stop", {}), ("job", {"action": "explode"})]
+)
 def test_what_cannot_be_carried_out_is_answered(name: str, body: dict[str, Any]) -> None:
     """Nobody waits for an answer that never comes."""
     rig = Rig()
@@ -200,3 +202,21 @@ def test_two_check_ins_of_one_moment_are_two_jobs() -> None:
     for instrument in ("x", "y"):
         assert rig.command("job", **{**CHECK_IN, "instrument": instrument}, ts=ts)["done"]
     assert len(rig.runs) == 2
+
+
+def test_an_answer_says_when_nothing_will_be_suppressed() -> None:
+    """The work is known, but nobody has approved what it may disturb."""
+    rig = Rig()
+    rig.run(10)
+    assert (
+        "nothing will be suppressed"
+        in rig.command("job", **{**CHECK_IN, "instrument": "unheard of"})["detail"]
+    )
+    assert "nothing" not in rig.command("job", **CHECK_IN)["detail"]
+
+
+def test_feedback_on_an_alert_that_nobody_knows_is_not_noted() -> None:
+    """A typing error would be lost in silence."""
+    rig = Rig()
+    rig.run(10)
+    assert not rig.command("feedback", alert_id="r1-process-2", label="real")["done"]

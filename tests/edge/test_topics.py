@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.errors import WireError
 from edge.settings import Source
-from edge.wire.topics import COMMANDS, Topics, is_asset_id, match_source, subscription
+from edge.wire.topics import Topics, is_asset_id, match_source, subscription
 
 TOPICS = Topics("andon", "s")
 LEVEL = st.sampled_from(["a", "b", "plant", "r1", ""])
@@ -58,7 +58,7 @@ def test_the_first_source_wins_and_a_fixed_asset_counts() -> None:
     assert match_source("b", sources[:2]) is None
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["ack", "job", "what-we-do-not-know"])
 def test_commands_are_recognised(command: str) -> None:
     """Operator and command, below our own root only."""
     assert TOPICS.parse_command(f"andon/s/cmd/anna/{command}") == ("anna", command)
@@ -66,7 +66,7 @@ def test_commands_are_recognised(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", ["", "anna", "anna/", "anna/stop", "/ack", "anna/ack/x", " anna/ack", "a" * 65 + "/ack"]
+    "rest", ["", "anna", "anna/", "/ack", "anna/ack/x", " anna/ack", "a" * 65 + "/ack"]
 )
 def test_what_is_below_cmd_and_no_command_is_refused(rest: str) -> None:
     """It is not taken for plant data either."""
