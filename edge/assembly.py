@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.desk import Knowledge
-from edge.engine import Engine, EngineState
+from edge.engine import Engine
 from edge.settings import EngineSettings
 from kb.snapshot import Snapshot
 from models.detector import Detector
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.config import GatewayConfig
     from edge.scoring import Parameters
     from edge.settings import GatewaySettings
+    from edge.state import EngineState
     from models.bundle import Bundle
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.engine import EngineState
 from edge.errors import JournalError
 from edge.journal import Position
+from edge.state import EngineState
 
 if TYPE_CHECKING:
     from pathlib import Path

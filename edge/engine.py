@@ -14,9 +14,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-import numpy as np
-
 from edge import commands
 from edge.align import Aligner, AlignState, asset_layouts
 from edge.asset import Asset
@@ -38,15 +35,17 @@ from edge.records import (
 )
 from edge.ring import Ring, RingState
 from edge.scoring import score_rows
-from edge.state import AssetState, new_state
+from edge.state import EngineState, new_state
 from edge.wire import topics
-from edge.wire.readings import decode_readings
+from edge.wire.readings import decode_readings, only_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+
     from edge.alerts import AlertRecord
-    from edge.records import Batch, Effect, Job, Stimulus
+    from edge.records import Batch, Effect, Job, Readings, Stimulus
     from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
     from kb.records import Proposal
@@ -58,23 +57,6 @@ BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a repl
 # a wall clock that was wrong and is set right; smaller steps are waited out
 STEP_BACK_NS: Final = 60 * SECOND_NS
 FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log line
-
-
-class EngineState(msgspec.Struct, kw_only=True):
-    """Everything a checkpoint has to keep."""
-
-    align: AlignState
-    clock: PlantClockState
-    ring: RingState
-    rows: np.ndarray  # (rows, s) detector state of the bundle's rows
-    assets: dict[str, AssetState]
-    counts: dict[str, int] = {}
-    noted: list[str] = []
-    orders_of: str = ""  # snapshot of which orders were taken
-    orders_taken: int = 0  # of its proposals, in the order in which they were recorded
-    now_ns: int = 0
-    score_published_ns: int = 0
-    suspects: list[str] = []  # assets whose newest message was ahead of everybody
 
 
 class Engine:
@@ -258,12 +240,23 @@ class Engine:
         for readings in decode_readings(
             message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
         ):
-            if self.settings.clock == "plant" and len(readings.t_ns):
+            known = readings.asset in self._assets  # whoever else speaks has no say on time
+            if self.settings.clock == "plant" and known and len(readings.t_ns):
                 self._clock.observe(readings.asset, int(readings.t_ns.max()))
             future_ns = self._now(now_ns) + self._ahead_ns
-            self._gather.take(readings, future_ns=future_ns, retain=message.retain)
+            taken = readings
+            if message.retain and (readings.t_ns == message.received_ns).all():
+                taken = self._of_unknown_age(readings)
+            self._gather.take(taken, future_ns=future_ns, retain=message.retain)
             self._suspect(readings.asset, ahead=bool((readings.t_ns > future_ns).any()))
         self._count("messages")
+
+    def _of_unknown_age(self, readings: Readings) -> Readings:
+        """Retained, without a time of its own: it may be of last year. Context is held anyway."""
+        context = {tag.tag for tag in self.settings.of_asset(readings.asset).context}
+        kept = only_tags(readings, context)
+        self._count("retained_untimed", len(readings.tags) - len(kept.tags))
+        return kept
 
     def _suspect(self, asset: str, *, ahead: bool) -> None:
         """One bad clock is suspect alone, until it shows a time that can be."""

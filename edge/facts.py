@@ -117,13 +117,14 @@ class FactFinder:
 
     def _left(self, t_ns: int, track: Track) -> int:
         shift = t_ns // SHIFT_NS
-        spent = self._state.suppressed_in_shift if shift == self._state.shift else 0
+        spent = self._state.suppressed_in_shift.get(track, 0) if shift == self._state.shift else 0
         already = 1 if self._state.alerts[track].suppressed else 0  # it was paid for when it began
         return self._desk.settings.engine.suppressions_per_shift_max - spent + already
 
-    def spend(self, t_ns: int) -> None:
+    def spend(self, t_ns: int, track: Track) -> None:
         """One suppression more in this shift."""
         shift = t_ns // SHIFT_NS
         if shift != self._state.shift:
-            self._state.shift, self._state.suppressed_in_shift = shift, 0
-        self._state.suppressed_in_shift += 1
+            self._state.shift, self._state.suppressed_in_shift = shift, {}
+        spent = self._state.suppressed_in_shift
+        spent[track] = spent.get(track, 0) + 1

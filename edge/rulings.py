@@ -134,7 +134,7 @@ class Rulings:
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
-            self._facts.spend(t_ns)
+            self._facts.spend(t_ns, track)
         else:
             record.ring(decision)
             self._tell_rest(record, run, rest_shares, t_ns=t_ns)

@@ -68,7 +68,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     fuse_s_max: int = 14_400
     settle_s: int = 300  # where the scope row gives none
     settle_s_max: int = 900
-    suppressions_per_shift_max: int = 20  # per asset; spent: alert, and say so
+    suppressions_per_shift_max: int = 20  # per asset and track; spent: alert, and say so
     retrieve_ms_max: int = 2_000
     stuck_samples_min: int = 60  # never called stuck before this many equal values
     comms_gap_s: int = 30

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +34,7 @@ from edge.records import Readings
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -87,6 +88,19 @@ def decode_clock(payload: bytes, *, topic: str) -> int:
     if not isinstance(body, dict) or "ts" not in body:
         raise WireError('no clock tag: expected {"ts": ...}', reason="bad_time", topic=topic)
     return _Message(topic, "", 0).t_ns(body["ts"])
+
+
+def only_tags(readings: Readings, tags: Container[str]) -> Readings:
+    """The same readings without other tags than these."""
+    keep = [i for i, tag in enumerate(readings.tags) if tag in tags]
+    units = readings.units
+    return replace(
+        readings,
+        tags=tuple(readings.tags[i] for i in keep),
+        values=readings.values[:, keep],
+        texts=tuple(text for text in readings.texts if text[0] in tags),
+        units=None if units is None else {tag: unit for tag, unit in units.items() if tag in tags},
+    )
 
 
 class _Message:

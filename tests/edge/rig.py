@@ -10,9 +10,10 @@ import numpy as np
 
 from edge.checkpoint import pack, unpack
 from edge.desk import Knowledge
-from edge.engine import Engine, EngineState
+from edge.engine import Engine
 from edge.records import MessageReceived, Publish, TickDue
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
+from edge.state import EngineState
 from edge.wire.readings import encode_rows
 from kb.records import Citation, Proposal, ScopeRow, WorkKind
 from models.assemble import make_bundle

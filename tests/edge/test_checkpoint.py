@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from edge.checkpoint import KEPT, Checkpoint, newest, pack, save, unpack
-from edge.engine import Engine, EngineState
+from edge.engine import Engine
 from edge.errors import JournalError
 from edge.journal import Position
 from edge.pending import Aside, AssetAlign
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
+    from edge.state import EngineState
     from models.bundle import Bundle
 
 START: Final = 1_760_000_000 * 10**9

@@ -333,3 +333,30 @@ def test_a_wall_clock_that_was_set_back_is_not_silent() -> None:
     rig.run(60, {"c1": 8})
     assert rig.said() == []
     assert rig.said(track="comms") == ["ALERT"]
+
+
+def test_a_retained_value_of_unknown_age_is_no_sample() -> None:
+    """It may be of last year: it neither fills the history nor ends a silence."""
+    rig = Rig()
+    rig.run(100)
+    before = rig.engine.state.ring.assets["r1"].written
+    for tag in ("c1", "c2"):
+        body = msgspec.json.encode({"tag": tag, "value": 99.0})
+        rig.send("plant/r1", body, retain=True)
+    rig.at += 60
+    rig.give(TickDue())
+    assert rig.engine.state.ring.assets["r1"].written == before
+    assert rig.engine.counts()["retained_untimed"] == 2
+    assert rig.said(track="comms") == ["ALERT"]
+
+
+def test_whoever_is_not_ours_has_no_say_on_plant_time() -> None:
+    """One message of ten years ahead on a topic of somebody else blinds nobody."""
+    rig = Rig(conf=settings(clock="plant"))
+    rig.run(50)
+    now_ns = rig.engine.now_ns
+    for stranger in ("x1", "x2"):
+        body = msgspec.json.encode({"ts": (START + 10**9 * S) // 10**6, "c1": 1.0})
+        rig.send(f"plant/{stranger}", body)
+    rig.give(TickDue())
+    assert rig.engine.now_ns == now_ns

@@ -50,10 +50,10 @@ def test_a_new_shift_has_a_new_budget() -> None:
     """Eight hours of plant time."""
     rig = Rig(conf=settings(engine={"suppressions_per_shift_max": 1}))
     state = rig.engine.state.assets["r1"]
-    state.shift, state.suppressed_in_shift = START // SHIFT_NS - 1, 99
+    state.shift, state.suppressed_in_shift = START // SHIFT_NS - 1, {"process": 99}
     at_work(rig).run(10, {"c1": 8})
     assert rig.said() == ["suppressed"]
-    assert (state.shift, state.suppressed_in_shift) == (START // SHIFT_NS, 1)
+    assert (state.shift, state.suppressed_in_shift) == (START // SHIFT_NS, {"process": 1})
 
 
 def test_knowledge_that_loses_its_trust_ends_a_suppression() -> None:
