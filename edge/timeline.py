@@ -27,6 +27,7 @@ from edge.jobs import (
     Stage,
     close_run,
     end_run,
+    level_abnormal,
     level_add,
     level_reset,
     new_run,
@@ -220,6 +221,18 @@ class Timeline:
             run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
 
     def _settled(self, run: JobRun, t_ns: int) -> None:
+        latest_ns = run.close_ns + self._desk.settings.engine.settle_s_max * SECOND_NS
+        hides = any(
+            alert.suppressed and alert.job_id == run.job.job_id
+            for alert in self._state.alerts.values()
+        )
+        unknown = run.masks and level_abnormal(run, sigma=self._model.sigma) is None
+        # It stood still, or sent nothing: wait for a level, unless that keeps something quiet.
+        if unknown and not hides and t_ns < latest_ns:
+            more_ns = LEVEL_SAMPLES_MIN * self._model.period_ns
+            run.settle_end_ns = min(t_ns + more_ns, latest_ns)
+            run.fuse_end_ns = max(run.fuse_end_ns, run.settle_end_ns)
+            return
         sight = Sight(fresh=run.fresh_track.active if run.fresh_ready else None)
         self._end(run, t_ns, Ending.CLOSED, sight)
 

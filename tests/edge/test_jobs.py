@@ -277,3 +277,19 @@ def test_a_safety_listed_channel_rings_during_its_own_job() -> None:
     rig.run(30, {"c1": 6})
     assert "suppressed" not in rig.said()
     assert rig.said()
+
+
+@pytest.mark.parametrize(("stopped_s", "rings"), [(100, True), (2000, False)])
+def test_a_lasting_shift_is_seen_though_the_asset_stood_still_while_settling(
+    stopped_s: int, *, rings: bool
+) -> None:
+    """Too small for the score; the level waits for samples, but not longer than settling may."""
+    rig = Rig()
+    rig.run(300)
+    rig.context["cal"] = 1.0
+    rig.run(30)
+    rig.context |= {"cal": 0.0, "run": 0.0}
+    rig.run(stopped_s)
+    rig.context["run"] = 1.0
+    rig.run(120, {"c1": 0.9})
+    assert (rig.said()[-1:] == ["ALERT"]) is rings
