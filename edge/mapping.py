@@ -38,10 +38,11 @@ import msgspec
 
 from edge.caps import ASSET_CHARS_MAX
 from edge.errors import RecordingError
-from edge.mapping_draft import RESERVED_TAGS, draft_mapping
+from edge.mapping_draft import RESERVED_TAGS, draft_mapping, long_format
 from edge.settings import AssetSettings, ContextTag
 from edge.tables import read_raw
 from edge.timestamps import EPOCH_SCALES_NS, zone_of
+from edge.wire.topics import is_asset_id
 from kb.records import WorkKind
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from edge.tables import RawTable
 
 NAMES_SHOWN_MAX: Final = 60  # of columns, in a message
+ASSET_ID_EXPECTED: Final = (
+    f"1 to {ASSET_CHARS_MAX} printable characters without / + # and without blanks at its ends"
+)
 _ASSET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<key>[^`]*)`")
 
@@ -195,7 +199,8 @@ def shipped_mappings() -> tuple[Mapping, ...]:
 def find_mapping(path: Path) -> Mapping:
     """Return the shipped mapping that a table matches exactly; without a header, by column count.
 
-    Raises RecordingError that lists the table's columns and shows a mapping to paste.
+    Raises RecordingError that lists the table's columns and shows a mapping to paste, or says why
+    none could read it.
     """
     return match_mapping(read_raw(path))
 
@@ -211,10 +216,14 @@ def match_mapping(table: RawTable) -> Mapping:
         shown += f" and {more} more" if more > 0 else ""
     else:
         shown = f"{len(table.columns)} columns and no header"
+    complaint = long_format(table)
+    if complaint:
+        message = f"{table.path} has {shown}; {complaint}"
+        raise RecordingError(message)
     draft = draft_mapping(table)
     if not draft:
-        message = f"{table.path} has {shown}; none of them holds numbers, so it is no recording"
-        raise RecordingError(message)
+        message = f"{table.path} has {shown}; none of them holds numbers to score: it is "
+        raise RecordingError(message + "no recording")
     known = ", ".join(mapping.name for mapping in found or shipped_mappings())
     fits = "several shipped mappings fit" if found else "no shipped mapping fits"
     message = (
@@ -303,8 +312,10 @@ def _column_complaint(mapping: Mapping) -> str:
 
 
 def _tag_complaint(mapping: Mapping) -> str:
-    if not _ASSET.fullmatch(mapping.asset.replace("{stem}", "x")):
-        return f"asset {mapping.asset!r} may hold only A-Z a-z 0-9 . _ - and {{stem}}"
+    shown = mapping.asset.replace("{stem}", "x")
+    if not (_ASSET.fullmatch(shown) and is_asset_id(shown)):
+        expected = f"1 to {ASSET_CHARS_MAX} of A-Z a-z 0-9 . _ - and {{stem}}"
+        return f"asset {mapping.asset!r} is no id, expected {expected}"
     tags = [c.channel or column for column, c in mapping.channels.items()]
     tags += [c.tag or column for column, c in mapping.context.items()]
     for tag in tags:

@@ -3,6 +3,7 @@
 A table without time stamps begins on 2000-01-01 00:00 UTC and goes on at the mapping's period; a
 replay moves it to now. Rows keep the order of the file, whatever their time stamps say: repeated
 and backward ones are counted and named in `Table.notes`; a gateway that gets them counts them too.
+Only a file that runs newest first as a whole is turned round, and its rows are counted from there.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import PAYLOAD_BYTES_MAX, VALUES_PER_MESSAGE_MAX
-from edge.columns import ColumnReader, read_mapped
+from edge.columns import ColumnReader
 from edge.errors import RecordingError
 from edge.journal import read_journal
 from edge.labels import label_truth, read_windows
+from edge.mapping import ASSET_ID_EXPECTED, lies_on_side, match_mapping
 from edge.records import MessageReceived
+from edge.tables import read_raw
 from edge.wire.readings import SHAPES, encode_rows
+from edge.wire.topics import is_asset_id
 from models.bundle import Channel
 
 if TYPE_CHECKING:
@@ -29,9 +33,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.mapping import Mapping
+    from edge.tables import RawTable
     from edge.truth import Truth
 
 PERIOD_NS_DEFAULT: Final = 10**9  # of a table with one row, or with one and the same stamp
+NAMES_SHOWN_MAX: Final = 8  # of columns, in a message
 _ROWS: Final = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*")
 JOURNAL_SUFFIX: Final = ".journal"
 WINDOWS_LABEL: Final = "label_windows"
@@ -104,12 +110,15 @@ def read_table(
     are left out, and noted. `rows` is half-open and counts data rows of the file, from the end
     where negative. `asset` overrides the mapping's. Raises RecordingError.
     """
-    raw, mapping = read_mapped(path, mapping)
+    if asset and not is_asset_id(asset):
+        message = f"asset {asset!r} cannot be an id: expected {ASSET_ID_EXPECTED}"
+        raise RecordingError(message)
+    raw, mapping = _read_mapped(path, mapping)
     reader = ColumnReader(raw, mapping)
     asset = asset or mapping.asset_of(path.stem)
-    t_ns, ok = reader.times()
-    reader.note_times(ok)
-    chosen = reader.rows(rows, ok)
+    t_ns, ok = reader.t_ns, reader.ok
+    reader.note_times()
+    chosen = reader.rows(rows)
     values = np.stack([reader.numbers(column, chosen) for column in mapping.channels], axis=1)
     absent_cells = int(np.isnan(values).sum()) - reader.bad_cells
     bad_cells = reader.bad_cells
@@ -149,6 +158,32 @@ def read_table(
         backward_times=backward,
         notes=tuple(reader.notes),
     )
+
+
+def _read_mapped(path: Path, mapping: Mapping | None) -> tuple[RawTable, Mapping]:
+    """Read the file as the mapping says, or find the mapping that fits it."""
+    if mapping is None:
+        raw = read_raw(path)
+        mapping = match_mapping(raw)
+    else:
+        raw = read_raw(
+            path, delimiter=mapping.delimiter, decimal=mapping.decimal, header=mapping.header
+        )
+    if lies_on_side(mapping, raw):
+        raw = raw.transposed()
+    if mapping.column_count is not None and len(raw.columns) != mapping.column_count:
+        message = f"{path} has {len(raw.columns)} columns, mapping {mapping.name} expects "
+        raise RecordingError(message + str(mapping.column_count))
+    needed = mapping.columns - set(mapping.ignore)
+    missing = sorted(needed - set(raw.columns))
+    if missing:
+        shown = ", ".join(map(repr, missing[:NAMES_SHOWN_MAX]))
+        message = (
+            f"{path} has no column {shown}, which mapping {mapping.name} names; "
+            f"it has {', '.join(map(repr, raw.columns))}"
+        )
+        raise RecordingError(message)
+    return raw, mapping
 
 
 def _odd_steps(t_ns: NDArray[np.int64], notes: list[str]) -> tuple[int, int]:

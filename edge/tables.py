@@ -13,14 +13,14 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from edge.errors import RecordingError
+from edge.timestamps import looks_like_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Cells = Sequence[str] | NDArray[np.float64] | NDArray[np.int64]
@@ -30,6 +30,7 @@ TABLE_BYTES_MAX: Final = (
 )  # read whole, in about ten times the memory; a million rows of 30 columns
 SAMPLE_LINES_MAX: Final = 1_000  # lines looked at to find out delimiter and decimal mark
 COLUMNS_MAX: Final = 4_096
+PREAMBLE_LINES_MAX: Final = 100  # loggers write a few dozen lines about themselves
 
 DELIMITERS: Final = (";", "\t", "|", ",")
 WHITESPACE: Final = "whitespace"  # as a delimiter: any run of blanks
@@ -38,10 +39,11 @@ _NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s
 _COMMA: Final = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
 _POINT: Final = re.compile(r"\s*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*")
 _GROUPED: Final = re.compile(r"\s*[+-]?\d{1,3}(?:,\d{3})+\s*")  # 1,234 may be a thousand
-_GROUPED_COMMA: Final = re.compile(r"\s*[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?(?:[eE][+-]?\d+)?\s*")
-_STAMP: Final = re.compile(r"\s*\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[T ].*|\.\d+)?\s*")
-_WORDS: Final = {"true": 1.0, "false": 0.0}
-_ABSENT: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "#n/a"})
+_NUMBERS: Final = re.compile(rf"{_NUMBER.pattern}(?:\s{_NUMBER.pattern})+")  # cut at blanks
+_SEPARATOR: Final = re.compile(r'"?sep=(?P<delimiter>[^"])"?[\s;,|]*', re.IGNORECASE)
+_COMMENT: Final = re.compile(r"#+\s*(?=\D)|#+$")  # not "#1 Temp", which is a name
+WORDS: Final = {"true": 1.0, "false": 0.0}
+ABSENT: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "#n/a"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +84,33 @@ def read_raw(
     text, notes = _decode(path, content)
     # Not splitlines(), which also cuts at form feeds; nor a pattern, which is five times slower.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    announced, comments, found = _take_announcements(lines)
     sample = _sampled([line for line in lines if line.strip()])
     if not sample:
         message = f"{path}: the file is empty"
         raise RecordingError(message)
-    delimiter = delimiter or sniff_delimiter(sample)
-    sampled = list(_rows(sample, delimiter))
+    delimiter = delimiter or announced or sniff_delimiter(sample)
+    sampled = _parsed(path, sample, delimiter)
+    preamble = _preamble(sampled)
+    sampled = sampled[preamble:]
+    if header is not False and comments and not _has_header(sampled):
+        named = _COMMENT.sub("", comments[-1], count=1)
+        cut = _parsed(path, [named], delimiter)[0]
+        if len(cut) == len(sampled[0]) and not any(map(_states, cut)):
+            lines[next(i for i, line in enumerate(lines) if line.strip()) - 1] = named
+            sampled, header, preamble = [cut, *sampled], True, 0
     decimal = decimal or sniff_decimal(sampled, delimiter)
-    if header is None:
-        header = not all(_looks_like_data(cell) for cell in sampled[0])
+    header = _has_header(sampled) if header is None else header
     if delimiter != WHITESPACE and '"' in text:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        # As one text, where a quoted cell may go over lines.
+        source = io.StringIO("\n".join(lines) if found else text, newline="")
+        rows = _parsed(path, source, delimiter)
     else:
-        rows = list(_rows(lines, delimiter))
+        rows = _parsed(path, lines, delimiter)
+    if preamble:
+        found += (f"{preamble} lines before the table are left out",)
+        filled = [i for i, row in enumerate(rows) if any(row)]
+        rows[: filled[preamble]] = [[]] * filled[preamble]  # lines keep their numbers
     names, body, ragged = _shaped(path, rows, header=header)
     return RawTable(
         path=path,
@@ -105,25 +121,39 @@ def read_raw(
         header=header,
         delimiter=delimiter,
         decimal=decimal,
-        notes=notes + ragged,
+        notes=(*notes, *found, *ragged),
     )
 
 
 def sniff_delimiter(lines: Sequence[str]) -> str:
     """Return the delimiter that cuts these lines most evenly into cells that look like data.
 
-    One of DELIMITERS, or WHITESPACE. A file of one column has any delimiter: "," is returned.
+    One of DELIMITERS, or WHITESPACE where none of them cuts header and body to one width. A file of
+    one column has any delimiter: one that is in none of its lines is returned, "," if possible.
     """
-    best, best_rank = ",", (0.0, 0.0, 1)
+    unused = (d for d in (",", *DELIMITERS) if not any(d in line for line in lines))
+    best, best_rank = next(unused, ","), (False, 0.0, 0.0, 1)
     for delimiter in (*DELIMITERS, WHITESPACE):
-        rows = list(_rows(lines, delimiter))
-        width, agreeing = Counter(map(len, rows)).most_common(1)[0]
-        if width < 2:
+        try:
+            rows = _rows(lines, delimiter)
+        except csv.Error:  # a whole line in one cell, say: another delimiter may do
             continue
-        body = [cell for row in rows[1:] or rows for cell in row]
-        usable = sum(map(_looks_like_data, body)) / max(len(body), 1)
+        rows = rows[_preamble(rows) :]
+        head, body = rows[0], rows[1:] or rows
+        width, _ = Counter(map(len, body)).most_common(1)[0]
+        if width < 2 or (delimiter == "," and width == 2 > len(head)):
+            continue  # the latter is one column, and its decimal comma
+        agreeing = sum(len(row) == width for row in rows) / len(rows)
+        whole = (
+            len(head) == width or _width(head) == Counter(map(_width, body)).most_common(1)[0][0]
+        )
+        # Blanks tie with no other delimiter: they also cut stamps, and texts such as "Part 7". But
+        # a cell "5 2" in the first line shows that 1,5 2,5 was cut at its decimal commas.
+        sound = whole and agreeing > 0.5 and not any(map(_NUMBERS.fullmatch, head))
+        cells = [cell for row in body for cell in row]
+        usable = sum(map(_looks_like_data, cells)) / max(len(cells), 1)
         # Evenness first (in tenths, so that a torn last line does not decide), then content.
-        rank = (round(agreeing / len(rows), 1), round(usable, 2), width)
+        rank = (sound and delimiter != WHITESPACE, round(agreeing, 1), round(usable, 2), width)
         if rank > best_rank:
             best, best_rank = delimiter, rank
     return best
@@ -143,70 +173,9 @@ def sniff_decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
     return "," if len(commas) > points else "."
 
 
-def numbers(cells: Cells, *, decimal: str = ".") -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Read numbers: (n,) cells to (n,) float64, exact to the last bit of what is written.
-
-    Absent cells (empty, "nan", "null", ...) are NaN. Returns also the indices of cells that are
-    neither absent nor a finite number; these are NaN as well. True and False are 1 and 0.
-    """
-    if isinstance(cells, np.ndarray):
-        values = cells.astype(np.float64)
-        odd = np.flatnonzero(np.isinf(values))
-        values[odd] = np.nan
-        return values, odd
-    fast = _all_numbers(cells, decimal)
-    if fast is not None:
-        return fast, np.empty(0, np.intp)
-    read = [_number(cell, decimal) for cell in cells]
-    odd = np.flatnonzero(np.fromiter((value is None for value in read), np.bool_, len(read)))
-    values = np.array([np.nan if value is None else value for value in read], np.float64)
-    return values, odd
-
-
 def is_absent(cell: str) -> bool:
     """Tell whether a cell states no value."""
-    return cell.strip().lower() in _ABSENT
-
-
-def _all_numbers(cells: Sequence[str], decimal: str) -> NDArray[np.float64] | None:
-    """Read a column in which every cell is a plain finite number; None if that is not so."""
-    joined = "\x1f".join(cells)
-    if "_" in joined:  # float() takes 1_000; a table does not mean it
-        return None
-    if decimal == ",":
-        if "." in joined:
-            return None
-        replaced = joined.replace(",", ".").split("\x1f")
-        if len(replaced) != len(cells):
-            return None
-        cells = replaced
-    try:
-        values = np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return None
-    return values if bool(np.isfinite(values).all()) else None
-
-
-def _number(cell: str, decimal: str) -> float | None:
-    """Read one cell: a finite number, NaN for an absent one, None for anything else."""
-    text = cell.strip()
-    if text.lower() in _ABSENT:
-        return np.nan
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    if "_" in text:
-        return None
-    if decimal == ",":
-        if "." in text:
-            if not _GROUPED_COMMA.fullmatch(text):
-                return None
-            text = text.replace(".", "")
-        text = text.replace(",", ".")
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+    return cell.strip().lower() in ABSENT
 
 
 def _content(path: Path) -> bytes:
@@ -242,19 +211,85 @@ def _sampled(lines: Sequence[str]) -> list[str]:
     return [*lines[:half], *rest[:: max(1, -(-len(rest) // half))]]
 
 
-def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+def _rows(lines: Iterable[str], delimiter: str) -> list[list[str]]:
     if delimiter == WHITESPACE:
         return [line.split() for line in lines]
     return list(csv.reader(lines, delimiter=delimiter))
 
 
+def _parsed(path: Path, lines: Iterable[str], delimiter: str) -> list[list[str]]:
+    """Cut lines into cells. Raises RecordingError where that cannot be done."""
+    try:
+        return _rows(lines, delimiter)
+    except csv.Error as error:
+        message = f"{path}: {error}; is a quote left open, or the delimiter {delimiter!r} wrong?"
+        raise RecordingError(message) from error
+
+
+def _take_announcements(lines: list[str]) -> tuple[str, list[str], tuple[str, ...]]:
+    """Blank the lines before a table that spreadsheets and loggers mark as not of it.
+
+    Returns the delimiter of a line "sep=;" ("" without one), lines that begin with # and notes.
+    """
+    delimiter = ""
+    comments: list[str] = []
+    notes: list[str] = []
+    for i, line in enumerate(lines):
+        said = None if delimiter else _SEPARATOR.fullmatch(line)
+        if said is not None and not comments:
+            delimiter = said["delimiter"]
+            notes.append(f"the first line says that the delimiter is {delimiter!r}")
+        elif line.startswith("#"):
+            comments.append(line)
+        elif line.strip():
+            break
+        lines[i] = ""
+    else:
+        return delimiter, [], tuple(notes)
+    if comments:
+        notes.append(f"{len(comments)} lines before the table begin with #")
+    return delimiter, comments, tuple(notes)
+
+
+def _width(row: Sequence[str]) -> int:
+    """Count the cells up to the last that is not blank."""
+    return next((i for i in range(len(row), 0, -1) if row[i - 1].strip()), 0)
+
+
+def _preamble(rows: Sequence[Sequence[str]]) -> int:
+    """Count the rows before the table: narrower ones, ahead of a header or far narrower.
+
+    A header with a name too few is none of them: it stays, and is an error.
+    """
+    width = Counter(map(_width, rows[len(rows) // 2 :])).most_common(1)[0][0]
+    first = next((i for i, row in enumerate(rows) if _width(row) >= width), 0)
+    if not 0 < first <= PREAMBLE_LINES_MAX or width < 2:
+        return 0
+    if all(2 * _width(row) < width and not any(map(_states, row)) for row in rows[:first]):
+        return first
+    return 0 if any(map(_states, rows[first])) else first
+
+
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row names the columns: it has no data where the others have some."""
+    head, body = rows[0], rows[1:]
+    if all(map(_looks_like_data, head)):
+        return False
+    for i, cell in enumerate(head):
+        stated = sum(1 for row in body if i < len(row) and _states(row[i]))
+        if 2 * stated > len(body) and not _looks_like_data(cell):
+            return True
+    return not any(map(_states, head))
+
+
+def _states(cell: str) -> bool:
+    """Tell whether a cell holds a number or a time stamp."""
+    return bool(_NUMBER.fullmatch(cell) or looks_like_stamp(cell))
+
+
 def _looks_like_data(cell: str) -> bool:
-    text = cell.strip()
-    return (
-        text.lower() in _ABSENT
-        or text.lower() in _WORDS
-        or bool(_NUMBER.fullmatch(text) or _STAMP.fullmatch(text))
-    )
+    text = cell.strip().lower()
+    return text in ABSENT or text in WORDS or _states(cell)
 
 
 def _shaped(
@@ -294,12 +329,14 @@ def _shaped(
 def _unique(names: Sequence[str], width: int) -> tuple[str, ...]:
     if not names:
         return tuple(str(i + 1) for i in range(width))
-    seen: Counter[str] = Counter()
-    unique = []
+    unique: dict[str, None] = {}
     for i, name in enumerate(names):
-        named = name or f"column {i + 1}"
-        seen[named] += 1
-        unique.append(named if seen[named] == 1 else f"{named} ({seen[named]})")
+        named = first = name or f"column {i + 1}"
+        number = 1
+        while named in unique:
+            number += 1
+            named = f"{first} ({number})"
+        unique[named] = None
     return tuple(unique)
 
 

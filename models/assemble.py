@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from models.bundle import AssetFit, AssetModel, Bundle, RowFit, Spec
+from models.check import check_values
 from models.detector import Detector
 from models.errors import ModelError
 from models.graph import build_graph
@@ -56,22 +57,22 @@ def make_bundle(
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
     parameters = _stack([_padded(row, spec) for row in rows])
     graph = build_graph(spec)
-    return sealed(
-        Bundle(
-            sha256="",
-            spec=spec,
-            graph=graph,
-            parameters=parameters,
-            moments=np.stack([_spread_moments(row, spec) for row in rows]),
-            wanders=np.stack([_wide(row.wanders, spec.channels, fill=False) for row in rows]),
-            learned=np.array([row.learned for row in rows], np.float64),
-            assets=tuple(sorted(models, key=lambda model: model.asset)),
-            alerts_per_day=float(alerts_per_day),
-            parent=parent.sha256 if parent else "",
-            created_at_ns=created_at_ns,
-            selftest=_selftest(graph, spec, parameters),
-        )
+    bundle = Bundle(
+        sha256="",
+        spec=spec,
+        graph=graph,
+        parameters=parameters,
+        moments=np.stack([_spread_moments(row, spec) for row in rows]),
+        wanders=np.stack([_wide(row.wanders, spec.channels, fill=False) for row in rows]),
+        learned=np.array([row.learned for row in rows], np.float64),
+        assets=tuple(sorted(models, key=lambda model: model.asset)),
+        alerts_per_day=float(alerts_per_day),
+        parent=parent.sha256 if parent else "",
+        created_at_ns=created_at_ns,
+        selftest=_selftest(graph, spec, parameters),
     )
+    check_values(bundle)
+    return sealed(bundle)
 
 
 def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec:

@@ -21,6 +21,7 @@ U_MAX: Final = (
     100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
 )
 STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
+UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 
 # Inputs of the graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from models.bundle import UNRESOLVED
+
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle
 
@@ -75,13 +77,32 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f" {training.rows_used} with values; jobs left out: {excluded}"
         ),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
+        *_hidden_lines(bundle, model),
         "",
-        "| channel | unit | usual range | sigma | wanders |",
-        "|---|---|---|---|---|",
+        "| channel | unit | usual range | sigma | wanders | scored |",
+        "|---|---|---|---|---|---|",
     ]
     for i, channel in enumerate(model.channels):
         usual = f"{model.usual_low[i]:.4g} to {model.usual_high[i]:.4g}"
         wanders = "yes" if bundle.wanders[model.row_running][i] else "no"
         name = channel.name.replace("|", "\\|")
-        lines.append(f"| {name} | {channel.unit} | {usual} | {model.sigma[i]:.4g} | {wanders} |")
+        scored = "yes" if bundle.parameters["present"][model.row_running][i] else "no"
+        lines.append(
+            f"| {name} | {channel.unit} | {usual} | {model.sigma[i]:.4g} | {wanders} | {scored} |"
+        )
     return [*lines, ""]
+
+
+def _hidden_lines(bundle: Bundle, model: AssetModel) -> list[str]:
+    """What of a channel this detector cannot see."""
+    scored = bundle.parameters["present"][model.row_running]
+    lines = []
+    for i, channel in enumerate(model.channels):
+        spread = model.metrics.get(f"{UNRESOLVED}{channel.name}")
+        if spread is not None:
+            fate = "only larger moves of it are seen" if scored[i] else "it is not scored"
+            lines.append(
+                f"- {channel.name} moved by {spread:.2g} around {model.center[i]:.6g}, less than"
+                f" float32 shows, so {fate}; subtract an offset before it is sent, or leave it out"
+            )
+    return lines

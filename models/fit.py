@@ -2,7 +2,8 @@
 
 Tails come from rows that the model had not seen: the record is cut into blocks, each scored by a
 model of the others. On a record of minutes the difference is large, because its drift from block to
-block is the best hint of the drift to come.
+block is the best hint of the drift to come. What is due to the blocks' models having fewer rows is
+taken out again: with many channels it would hide faults.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from models.bundle import STUCK_NEVER, AssetFit, Channel, RowFit, Spec, Training
+from models.bundle import STUCK_NEVER, UNRESOLVED, AssetFit, Channel, RowFit, Spec, Training
 from models.errors import ModelError
 from models.tails import KNOTS, deviates, tail_table
 from models.thresholds import alarm_tail
-from models.var import graph_weights, lag_moments, location_scale, normalised, wanders
+from models.var import (
+    graph_weights,
+    lag_moments,
+    location_scale,
+    normalised,
+    unresolved,
+    unseen_power,
+    wanders,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,9 +35,12 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
+F32_MAX: Final = float(np.finfo(np.float32).max)
 ROWS_MIN: Final = 100
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
+EASED_ROWS_MIN: Final = 200  # fewer say so little of slow averages that they need all the margin
+EASED_MAX: Final = 0.5  # of the square: where coefficients are nearly as many as rows, theory ends
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
 OUTLIER_SIGMAS: Final = 10.0
 OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
@@ -91,18 +103,28 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     live = np.where(running[:, None], values, np.nan)
     still = np.where(running[:, None], np.nan, values)
     unknown = 0 if samples.running is None else SETTLE_SAMPLES
-    baseline = _baseline(live, options, unknown_settle=unknown, who=samples.asset)
+    period_ns = samples.period_ns
+    baseline = _baseline(
+        live, options, unknown_settle=unknown, who=samples.asset, period_ns=period_ns
+    )
     stopped = None
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
         who = f"{samples.asset} while stopped"
-        stopped = _baseline(still, options, unknown_settle=unknown, who=who)
+        stopped = _baseline(still, options, unknown_settle=unknown, who=who, period_ns=period_ns)
     scores = [baseline.scores] + ([stopped.scores] if stopped else [])
+    hidden = {
+        f"{UNRESOLVED}{channel.name}": float(spread)
+        for channel, spread in zip(
+            samples.channels, unresolved(_without_outliers(live)), strict=True
+        )
+        if spread
+    }
     low, high = _usual(live)
     shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
     return AssetFit(
         asset=samples.asset,
         channels=samples.channels,
-        period_ns=samples.period_ns,
+        period_ns=period_ns,
         alignment=options.alignment,
         spec=shape,
         running=baseline.row,
@@ -110,14 +132,14 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         usual_low=low,
         usual_high=high,
         stuck_samples_max=_stuck(live),
-        tail=alarm_tail(np.concatenate(scores), period_ns=samples.period_ns),
+        tail=alarm_tail(np.concatenate(scores), period_ns=period_ns),
         training=Training(
             sha256=samples.sha256,
             rows=samples.rows if samples.rows != (0, 0) else (0, len(samples.values)),
             rows_used=int(np.isfinite(live).any(axis=1).sum()),
             jobs_excluded=samples.jobs_excluded,
         ),
-        metrics=baseline.metrics,
+        metrics={**baseline.metrics, **hidden},
     )
 
 
@@ -135,7 +157,7 @@ def _segmented(samples: TrainingSamples, options: FitOptions) -> tuple[F64, Mask
         )
     if samples.period_ns <= 0:
         raise ModelError(f"{samples.asset}: the sampling period is {samples.period_ns} ns")
-    values = np.where(np.isfinite(values), values, np.nan)
+    values = np.where(np.abs(values) <= F32_MAX, values, np.nan)
     running = np.ones(n, np.bool_) if samples.running is None else np.asarray(samples.running, bool)
     if samples.excluded is not None:
         values = np.where(np.asarray(samples.excluded, bool)[:, None], np.nan, values)
@@ -145,7 +167,9 @@ def _segmented(samples: TrainingSamples, options: FitOptions) -> tuple[F64, Mask
     return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)
 
 
-def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str) -> _Baseline:
+def _baseline(
+    values: F64, options: FitOptions, *, unknown_settle: int, who: str, period_ns: int
+) -> _Baseline:
     """Fit one run state on values (n, c); rows of the other state are blank."""
     rows = int(np.isfinite(values).any(axis=1).sum())
     if rows < ROWS_MIN:
@@ -153,8 +177,9 @@ def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str
             f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer record"
         )
     values = _without_outliers(values)
+    present = np.isfinite(values).any(axis=0) & ~_invisible(values)
+    values = values.astype(np.float32).astype(np.float64)  # what the graph will see
     center, sigma = location_scale(values)
-    present: Mask = np.asarray(np.isfinite(values).any(axis=0))
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
     white, age = _unseen(values, wandering, present, options)
@@ -168,7 +193,8 @@ def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str
         settle = learned if learned is not None else unknown_settle
     usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
-        raise ModelError(f"{who}: too few stretches of {options.lags + settle + 1} rows in a row")
+        stretch = options.lags + settle + 1
+        raise ModelError(_too_few(values, stretch, who=who, period_ns=period_ns))
     deviate = deviates(white, usable, int(present.sum()), options.lambdas)
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, options.lambdas, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
@@ -188,6 +214,30 @@ def _baseline(values: F64, options: FitOptions, *, unknown_settle: int, who: str
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
     return _Baseline(row=row, scores=scores, metrics=told)
+
+
+def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
+    """Why values (n, c) hold too few stretches of rows, and what to do about it."""
+    every = float(np.median(np.diff(np.flatnonzero(np.isfinite(values).any(axis=1)))))
+    told = f"{who}: too few stretches of {stretch} rows in a row"
+    if every < 2.0:
+        return f"{told}; use a longer record, or one with fewer holes"
+    return (
+        f"{told}: only one in {every:g} has values, so the rate seems to be 1/{every:g} of the"
+        f" stated one; state a period of {every * period_ns / 1e9:g} s instead of"
+        f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
+        " blank rows"
+    )
+
+
+def _invisible(values: F64) -> Mask:
+    """Which channels (c,) of values (n, c) go on where float32 cannot follow: they are left out.
+
+    A time stamp is one. What only trembles that little is watched as a constant.
+    """
+    spread = unresolved(values)
+    z = (values - location_scale(values)[0]) / np.where(spread > 0.0, spread, 1.0)
+    return (spread > 0.0) & wanders(z[np.isfinite(z).any(axis=1)])
 
 
 def _without_outliers(values: F64) -> F64:
@@ -215,9 +265,9 @@ def _unseen(
         center, sigma = location_scale(others)
         both = present & np.isfinite(others).any(axis=0)
         moments = lag_moments(normalised(others, center, sigma), p)
-        weights, _ = graph_weights(
-            moments, wandering, both, lags=p, rows=np.isfinite(others).any(axis=1).sum()
-        )
+        fewer = int(np.isfinite(others).any(axis=1).sum())
+        weights, _ = graph_weights(moments, wandering, both, lags=p, rows=fewer)
+        weights = weights * _easing(fewer, int(seen.sum()), width=int(both.sum()), lags=p)
         begin = max(first - p, 0)
         own = np.where(both, normalised(values[begin:last], center, sigma), 0.0)
         if len(own) > p:
@@ -228,6 +278,15 @@ def _unseen(
     age = np.where(seen, index - gap_at, 0)
     white[:, ~present] = np.where(seen[:, None], 0.0, np.nan)
     return white, age
+
+
+def _easing(fewer: int, rows: int, *, width: int, lags: int) -> float:
+    """Size of unseen residuals under a model of `rows` rows over that under one of `fewer`."""
+    if rows < EASED_ROWS_MIN:
+        return 1.0
+    before = unseen_power(fewer, width=width, lags=lags)
+    after = unseen_power(rows, width=width, lags=lags)
+    return math.sqrt(EASED_MAX if math.isinf(before) else max(after / before, EASED_MAX))
 
 
 def _bridged(values: F64) -> F64:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at r
 
 from models.bundle import PARAMETERS, AssetModel, Bundle, Spec
 from models.card import model_card
+from models.check import check_values
 from models.detector import Detector
 from models.errors import ModelError
 
@@ -151,6 +152,7 @@ def load(path: Path) -> Bundle:
         selftest=_arrays(contents["selftest.npz"], path / "selftest.npz"),
     )
     _check_shapes(bundle, path)
+    check_values(bundle, path)
     _check_scores(bundle, path)
     return bundle
 

@@ -12,6 +12,7 @@ channel that regresses on them.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,6 +37,10 @@ WANDER_BLOCKS: Final = 8
 WANDER_RATIO: Final = 1.0  # variance between block means over variance within blocks
 WANDER_WEIGHT: Final = 1e3  # of the random-walk constraint against moments of about one
 CHUNK_ROWS: Final = 16_384
+RESOLUTION: Final = 1e-6  # of its level: what a float32 shows of a channel is coarser below
+JITTER: Final = 1e-12  # of its level: rounding of doubles, no movement
+SIGMA_MIN: Final = 1e-30  # float32 holds no scale of a smaller one
+STILL_SHARE: Final = 1e-3  # sigma of a constant channel, of its level
 
 
 def location_scale(values: F64) -> tuple[F64, F64]:
@@ -43,7 +48,8 @@ def location_scale(values: F64) -> tuple[F64, F64]:
 
     Mean and deviation after pulling in what lies more than a full 2..98 % range outside that range:
     a few outliers do not matter, and two-state or skewed channels keep their spread. A constant
-    channel gets a thousandth of its level; one without values center 0, sigma 1.
+    channel, to the RESOLUTION that the graph sees, gets a thousandth of its level. One without
+    values: center 0, sigma 1.
     """
     values = np.where(np.isfinite(values), values, np.nan)
     dead = np.isnan(values).all(axis=0)
@@ -54,8 +60,23 @@ def location_scale(values: F64) -> tuple[F64, F64]:
     )  # mostly constant: its rare steps are its spread
     tame = np.clip(values, low - reach, high + reach)
     center, sigma = np.nanmean(tame, axis=0), np.nanstd(tame, axis=0)
-    floor = np.maximum(1e-3 * np.abs(center), 1e-6)
-    return center, np.where(dead, 1.0, np.maximum(sigma, floor))
+    level = np.abs(center)
+    still = sigma <= np.maximum(RESOLUTION * level, SIGMA_MIN)
+    sigma = np.where(still, np.where(level > SIGMA_MIN, STILL_SHARE * level, 1e-6), sigma)
+    return center, np.where(dead, 1.0, sigma)
+
+
+def unresolved(values: F64) -> F64:
+    """Deviation (c,) of those channels of values (n, c) that move less than RESOLUTION; else 0.
+
+    The graph reads float32: of a time stamp of 1.7e9 s it sees steps of 128 s.
+    """
+    seen = np.isfinite(values)
+    known = np.where(seen.any(axis=0) & ~seen, np.nan, np.where(seen, values, 0.0))
+    level, spread = np.abs(np.nanmean(known, axis=0)), np.nanstd(known, axis=0)
+    return np.asarray(
+        np.where((spread > JITTER * level) & (spread <= RESOLUTION * level), spread, 0.0)
+    )
 
 
 def normalised(values: F64, center: F64, sigma: F64) -> F64:
@@ -141,12 +162,14 @@ def whitening(covariance: F64, *, rows: float) -> F64:
     """W (c, c) with W covariance W' = 1, after flooring spreads and shrinking correlations.
 
     covariance: (c, c) learned from `rows` rows
+    What the floor adds to a spread is noise of that channel alone. Of a channel that hardly leaves
+    a residual (a ramp) the correlations are rounding and edges; taken at their word they would
+    throw what is left of it at all the others.
     """
-    sigma = np.sqrt(np.diag(covariance))
-    safe = np.maximum(sigma, 1e-12)
-    correlation = (1.0 - np.clip(SHRINK_ROWS / rows, *SHRINK)) * covariance / np.outer(safe, safe)
+    spread = np.maximum(np.sqrt(np.diag(covariance)), RESIDUAL_SIGMA_MIN)
+    shrink = 1.0 - np.clip(SHRINK_ROWS / rows, *SHRINK)
+    correlation = shrink * covariance / np.outer(spread, spread)
     np.fill_diagonal(correlation, 1.0)
-    spread = np.maximum(sigma, RESIDUAL_SIGMA_MIN)
     return np.asarray(np.linalg.inv(np.linalg.cholesky(correlation)) / spread)
 
 
@@ -162,6 +185,17 @@ def graph_weights(
     coefficients, covariance = solve(moments, wandering, present, lags=lags, rows=rows)
     white = whitening(covariance, rows=rows)
     return np.vstack([-(white @ coefficients).T, white.T]), np.asarray(np.linalg.inv(white))
+
+
+def unseen_power(rows: int, *, width: int, lags: int) -> float:
+    """Expected square of whitened residuals of unseen rows, under a model learned from `rows` rows.
+
+    inf: too few rows to say. n / (n - k) for k = lags * width coefficients, twice, as the residuals
+    that were learned from are too small by as much, and the mean of an inverse Wishart matrix for
+    what whitens.
+    """
+    left = rows - lags * width
+    return rows**2 / (left * (left - width - 1)) if left > width + 1 else math.inf
 
 
 def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray[Any]]:

@@ -72,6 +72,8 @@ def test_a_minimal_mapping_reads() -> None:
         (("p = {", 'p = { channel = "ts",'), "key of the payload"),
         (('"bar" }', '"bar" }\nq = { channel = "p" }'), "two columns"),
         (('"press-07"', '"press 07"'), "press 07"),
+        (('"press-07"', '"a/+/#"'), "1 to 64 of A-Z"),
+        (('"press-07"', f'"{"a" * 65}"'), "1 to 64 of A-Z"),
         (('"bar" }', '"bar" }\n[labels]\na = "wrong"'), "'fault' or 'mark'"),
         (('"bar" }', '"bar" }\n[context]\nm = { role = "boss" }'), "'boss'"),
         (('"bar" }', '"bar" }\n[context]\nm = { role = "witness" }'), "calibration"),
@@ -150,11 +152,11 @@ def test_a_draft_reads_its_table_whatever_columns_are_called(
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL)
         writer.writerow([f"c {name}" for name in names])
-        writer.writerows([[f"{i}.5"] * len(names) for i in range(4)])
+        writer.writerows([[f"{i}.5"] * len(names) for i in (3, 0, 2, 1)])  # "c TS" is no clock
     with pytest.raises(RecordingError) as caught:
         find_mapping(path)
     table = read_table(path, mapping=parse_mapping(drafted(caught.value), where="draft"))
-    assert table.values.tolist() == [[i + 0.5] * len(names) for i in range(4)]
+    assert table.values.tolist() == [[i + 0.5] * len(names) for i in (3, 0, 2, 1)]
 
 
 def test_a_table_without_a_header_drafts_a_mapping_by_column_count(tmp_path: Path) -> None:

@@ -244,6 +244,32 @@ def test_times_that_repeat_or_go_back_keep_their_order(tmp_path: Path) -> None:
     assert any("'yesterday' in row 4" in note for note in table.notes)
 
 
+@pytest.mark.parametrize("asset", ["x/+/#", "a/b", "a#", " a", "a\n", "x" * 65])
+def test_an_asset_that_is_no_id_is_refused(tmp_path: Path, asset: str) -> None:
+    """An asset becomes a level of MQTT topics; what cannot be one is refused before it is sent."""
+    path = tmp_path / "plain.csv"
+    path.write_text("x,y\n1,2\n", encoding="utf-8")
+    mapping = parse_mapping(PLAIN, where="m")
+    with pytest.raises(RecordingError, match=r"1 to 64 printable characters without / \+ #"):
+        read_table(path, mapping=mapping, asset=asset)
+    assert read_table(path, mapping=mapping, asset="Presse 7").asset == "Presse 7"
+
+
+def test_a_file_that_runs_newest_first_is_turned_round(tmp_path: Path) -> None:
+    """Historians export so. Rows, cells and the counting of rows follow the time."""
+    path = tmp_path / "newest.csv"
+    stamps = [f"2024-01-01 00:00:{59 - i:02}" for i in range(50)]
+    text = "".join(f"{stamp},{i},7\n" for i, stamp in enumerate(stamps))
+    path.write_text("t,x,y\n" + text, encoding="utf-8")
+    table = read_table(path, mapping=parse_mapping(STAMPED, where="m"))
+    assert np.diff(table.t_ns).tolist() == [10**9] * 49
+    assert table.values[:, 0].tolist() == list(range(49, -1, -1))
+    assert table.backward_times == 0
+    assert any("newest first" in note for note in table.notes)
+    part = read_table(path, mapping=parse_mapping(STAMPED, where="m"), rows=(0, 10))
+    assert part.t_ns.tolist() == table.t_ns[:10].tolist()
+
+
 def test_times_that_cannot_be_read_at_all_are_an_error(tmp_path: Path) -> None:
     """The message shows one of them and the format that was tried."""
     path = tmp_path / "times.csv"

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from edge.columns import numbers
 from edge.errors import RecordingError
 from edge.mapping import parse_mapping
 from edge.recording import read_table
-from edge.tables import numbers, sniff_decimal, sniff_delimiter
+from edge.tables import sniff_decimal, sniff_delimiter
 from edge.timestamps import parse_times
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ ONE = 'asset = "a"\n{top}\n[time]\n{time}\n[channels]\nx = {{}}\n'
         (["t;v", "2020-03-09 10:14:33;1", "2020-03-09 10:14:34;2"], ";"),
         (["v", "1.5", "2.5"], ","),
         (["a\tb c", "1\t2"], "\t"),
+        (["time\ta\tb", *["2024-01-01 00:00:01\t1.5\t2.5"] * 40], "\t"),
+        (["time\ta\tb", *["2024-01-01 00:00:01\t1,5\t2,5"] * 40], "\t"),
+        (["time,a,n", *["2024-01-01T00:00:01,1.5,Part 7"] * 40], ","),
+        (["time,a,n", *["2024-01-01T00:00:01,1.5,note 12"] * 40], ","),
+        (["2024-01-01T00:00:01,1.5,note 12", "2024-01-01T00:00:02,2.5,note 12"], ","),
+        (["1,5 2,5", "3,5 4,5"], "whitespace"),
+        (["a b", "1,5 2", "3,5 4"], "whitespace"),
+        (["Druck [bar]", "1,5", "2,5"], ";"),
+        (["a;b;;", "1,5;2", "3,5;4"], ";"),
     ],
 )
 def test_delimiters_are_told_by_what_they_leave(lines: list[str], delimiter: str) -> None:

@@ -1,0 +1,102 @@
+"""What the values of a bundle must be, whoever wrote it: checked when made and when loaded."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from models.bundle import AssetModel, Bundle
+
+ALIGNMENTS: Final = ("grid", "rows")
+ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
+THRESHOLD_MAX: Final = 100.0  # -log10 of a probability; the tightest budgets ask for some twenty
+ID_EXPECTED: Final = (
+    f"1 to {ASSET_CHARS_MAX} printable characters without / + # or blanks at the ends: it is a"
+    " level of MQTT topics"
+)
+
+Fault = tuple[bool, str, object, str]  # whether it is so, what, found, expected
+
+
+def check_values(bundle: Bundle, path: Path | None = None) -> None:
+    """Raise ModelError for the first value that no detector can have.
+
+    path: directory that the bundle is in; None: it is being made. Shapes are taken to be right,
+    except those of the vectors of assets.
+    """
+    for file, faults in (
+        ("bundle.json", _asset_list_faults(bundle)),
+        ("parameters.npz", _array_faults(bundle)),
+    ):
+        where = path / file if path else "the new bundle"
+        for wrong, what, found, expected in faults:
+            if wrong:
+                raise ModelError(f"{where}: {what} is {found!r}, expected {expected}")
+
+
+def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
+    budget = bundle.alerts_per_day
+    yield not 0 < budget < math.inf, "alerts_per_day", budget, "a number above 0"
+    yield not bundle.assets, "assets", [], "at least one"
+    names = [model.asset for model in bundle.assets]
+    for model in bundle.assets:
+        yield not _is_id(model.asset), "asset", model.asset, ID_EXPECTED
+        for wrong, what, found, expected in _asset_faults(model):
+            yield wrong, f"{what} of asset {model.asset}", found, expected
+    yield len(set(names)) < len(names), "assets", names, "each once"
+    rows = sorted(r for m in bundle.assets for r in (m.row_running, m.row_stopped) if r != -1)
+    every = list(range(bundle.rows))
+    yield rows != every, "row_running and row_stopped of all assets", rows, f"{every}, each once"
+
+
+def _array_faults(bundle: Bundle) -> Iterator[Fault]:
+    arrays = {**bundle.parameters, "moments": bundle.moments, "learned": bundle.learned}
+    for name, array in arrays.items():
+        yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
+    for name in ("scale", "learned"):
+        lowest = float(arrays[name].min(initial=np.inf))
+        yield lowest <= 0, f"an entry of {name}", lowest, "above 0"
+    settle = float(arrays["settle"].min(initial=np.inf))
+    yield settle < 0, "an entry of settle", settle, "at least 0"
+
+
+def _asset_faults(model: AssetModel) -> Iterator[Fault]:
+    yield model.period_ns <= 0, "period_ns", model.period_ns, "above 0"
+    yield model.alignment not in ALIGNMENTS, "alignment", model.alignment, " or ".join(ALIGNMENTS)
+    channels = [channel.name for channel in model.channels]
+    yield not channels, "channels", channels, "at least one"
+    yield len(set(channels)) < len(channels), "channels", channels, "each name once"
+    on, off = model.threshold_on, model.threshold_off
+    yield not 0 < on <= THRESHOLD_MAX, "threshold_on", on, f"above 0 and at most {THRESHOLD_MAX:g}"
+    yield not 0 < off <= on, "threshold_off", off, f"above 0 and at most threshold_on, {on:g}"
+    tail = model.tail
+    yield not 0 < tail.score <= THRESHOLD_MAX, "tail.score", tail.score, "as of a threshold"
+    rate = tail.episodes_per_day
+    yield not 0 < rate < math.inf, "tail.episodes_per_day", rate, "a number above 0"
+    for name in ("center", "sigma", "usual_low", "usual_high", "stuck_samples_max"):
+        vector = np.asarray(getattr(model, name))
+        fits = vector.shape == (len(channels),) and bool(np.isfinite(vector).all())
+        yield not fits, name, vector.tolist(), f"{len(channels)} numbers, one a channel"
+    yield bool((model.sigma <= 0).any()), "sigma", model.sigma.tolist(), "above 0"
+    backwards = bool((model.usual_low > model.usual_high).any())
+    yield backwards, "usual_low", model.usual_low.tolist(), "nowhere above usual_high"
+    stuck = model.stuck_samples_max
+    yield bool((stuck < 1).any()), "stuck_samples_max", stuck.tolist(), "at least 1"
+
+
+def _is_id(text: str) -> bool:
+    """Whether an id can be a level of an MQTT topic; the rule of the gateway."""
+    return (
+        0 < len(text) <= ASSET_CHARS_MAX
+        and text.isprintable()
+        and not set(text) & set("/+#")
+        and text == text.strip()
+    )

@@ -1,0 +1,114 @@
+"""Values that no detector can have are refused, even where every hash agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from models.assemble import make_bundle
+from models.bundle import Channel
+from models.errors import ModelError
+from models.store import FILES, load, save
+from tests.models.plants import fitted, two_assets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BAD: list[tuple[str, Any, str]] = [
+    ("threshold_on", 1e9, r"threshold_on of asset r1 is 1000000000.0, expected above 0"),
+    ("threshold_on", -1.0, r"threshold_on of asset r1 is -1.0"),
+    ("threshold_off", 50.0, r"threshold_off of asset r1 is 50.0, expected .* at most threshold_on"),
+    ("threshold_off", 0.0, r"threshold_off of asset r1 is 0.0"),
+    ("period_ns", 0, r"period_ns of asset r1 is 0, expected above 0"),
+    ("usual_low", [0.0], r"usual_low of asset r1 is \[0.0\], expected 4 numbers"),
+    ("usual_low", [1e9] * 4, r"usual_low of asset r1 .* nowhere above usual_high"),
+    ("center", [], r"center of asset r1 is \[\], expected 4 numbers"),
+    ("sigma", [1.0, 1.0, 0.0, 1.0], r"sigma of asset r1 .* above 0"),
+    ("stuck_samples_max", [0.0] * 4, r"stuck_samples_max of asset r1 .* at least 1"),
+    ("alignment", "x", r"alignment of asset r1 is 'x', expected grid or rows"),
+    ("asset", "../../x", r"asset is '../../x', expected 1 to 64 printable characters"),
+    ("asset", "", r"asset is ''"),
+    ("asset", "a\n", r"asset is 'a\\n'"),
+    ("asset", "+", r"asset is '\+'"),
+    ("asset", "r2", r"assets is \['r2', 'r2'\], expected each once"),
+    ("row_stopped", 1, r"row_running and row_stopped .* is \[0, 1, 1\], expected \[0, 1\]"),
+    ("tail", {"score": 2.0, "episodes_per_day": 0.0}, r"tail.episodes_per_day of asset r1 is 0.0"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "told"), BAD)
+def test_impossible_values_of_an_asset_are_refused(
+    tmp_path: Path, key: str, value: object, told: str
+) -> None:
+    """The error names the file, the value, and what was expected."""
+    path = save(two_assets(), tmp_path / "b")
+    description = json.loads((path / "bundle.json").read_text())
+    description["assets"][0][key] = value
+    _rewrite(path, "bundle.json", json.dumps(description).encode())
+    with pytest.raises(ModelError, match=r"bundle\.json: " + told):
+        load(path)
+
+
+def test_two_channels_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Neither made nor loaded: nobody could say which of them rang."""
+    path = save(two_assets(), tmp_path / "b")
+    description = json.loads((path / "bundle.json").read_text())
+    description["assets"][0]["channels"][1]["name"] = "c0"
+    _rewrite(path, "bundle.json", json.dumps(description).encode())
+    with pytest.raises(ModelError, match=r"bundle\.json: channels of asset r1 .* each name once"):
+        load(path)
+    fit = fitted(300)
+    twice = replace(fit, channels=(Channel(name="c1"), *fit.channels[1:]))
+    with pytest.raises(ModelError, match=r"new bundle: channels of asset r1 .* each name once"):
+        make_bundle([twice])
+
+
+def test_an_asset_id_that_is_no_topic_level_is_refused_when_made() -> None:
+    """What could not be loaded is not written either."""
+    with pytest.raises(ModelError, match="asset is 'a/b'"):
+        make_bundle([fitted(300, asset="a/b")])
+
+
+def test_a_bundle_without_assets_or_budget_is_refused(tmp_path: Path) -> None:
+    """It would watch nothing, and say that all is well."""
+    path = save(two_assets(), tmp_path / "b")
+    good = json.loads((path / "bundle.json").read_text())
+    _rewrite(path, "bundle.json", json.dumps({**good, "assets": []}).encode())
+    with pytest.raises(ModelError, match=r"assets is \[\], expected at least one"):
+        load(path)
+    _rewrite(path, "bundle.json", json.dumps({**good, "alerts_per_day": -1.0}).encode())
+    with pytest.raises(ModelError, match=r"alerts_per_day is -1.0, expected a number above 0"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("weights", np.nan), ("scale", 0.0), ("settle", -1.0), ("learned", 0.0)]
+)
+def test_impossible_parameters_are_refused(tmp_path: Path, name: str, value: float) -> None:
+    """A row without a finite score would never ring."""
+    path = save(two_assets(), tmp_path / "b")
+    with np.load(path / "parameters.npz") as held:
+        arrays = dict(held)
+    arrays[name][1:] = value
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **arrays)
+    _rewrite(path, "parameters.npz", out.getvalue())
+    with pytest.raises(ModelError, match=rf"parameters\.npz: an entry of {name} is"):
+        load(path)
+
+
+def _rewrite(path: Path, name: str, content: bytes) -> None:
+    """Change a file and make the manifest agree, as somebody with write access could."""
+    (path / name).write_bytes(content)
+    contents = {each: (path / each).read_bytes() for each in FILES}
+    manifest = {
+        each: {"sha256": hashlib.sha256(raw).hexdigest(), "size_bytes": len(raw)}
+        for each, raw in contents.items()
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest))
