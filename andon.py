@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that `andon --help` answers
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,31 +19,63 @@ app = typer.Typer(
     name="andon",
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help=(
-        "Streaming anomaly detection for a plant gateway, with maintenance knowledge that says "
-        "what was expected and why.\n\nStart with `andon demo`."
-    ),
     pretty_exceptions_enable=False,
 )
 kb_app = typer.Typer(no_args_is_help=True, help="Maintenance knowledge: build, search, show.")
 app.add_typer(kb_app, name="kb")
 
+NEXT = """\
+Wrote {out}: recording/, training/, kb/, truth.json, gateway.toml. Next:
+  andon fit {out}/training -o {out}/bundle --config {out}/gateway.toml
+  andon kb build {out}/kb -o {out}/snapshot
+  andon backtest {out}/recording --bundle {out}/bundle --kb {out}/snapshot --truth {out}/truth.json
+  andon check {out}/gateway.toml"""
+
+
+@app.callback(invoke_without_command=True)
+def _front_door(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Streaming anomaly detection that knows what maintenance expected. Begin with `andon demo`."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"andon {version_of('andon')}")
+        raise typer.Exit
+
+
+def _ordered_rows(rows: str) -> str:
+    """Refuse a range of rows that ends before it begins; what is no range is refused later."""
+    first, _, end = rows.strip().partition(":")
+    if first.isdecimal() and end.isdecimal() and int(end) <= int(first):
+        said = "is before" if int(end) < int(first) else "is"
+        raise typer.BadParameter(f"the end, {end}, {said} the start, {first}: no row is left")
+    return rows
+
+
 Recording = Annotated[
     Path, typer.Argument(help="A table (CSV, Parquet) or a journal.", exists=True)
 ]
+Snapshots = Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)]
 Host = Annotated[str, typer.Option(help="Broker host.")]
 Port = Annotated[int, typer.Option(help="Broker port.")]
 MappingFile = Annotated[
     Path | None,
+    typer.Option(help="Mapping of a table's columns; else the shipped one that fits.", exists=True),
+]
+ConfigFile = Annotated[
+    Path | None,
     typer.Option(
-        help="Mapping of a table's columns; without it the shipped one that fits.", exists=True
+        help="gateway.toml with tags and context; else one beside a journal.", exists=True
     ),
 ]
 Hours = Annotated[
     float, typer.Option(help="Plant time; 24 is a day, below 3 little happens.", min=0.05)
 ]
 Robots = Annotated[int, typer.Option(help="Robots in the weld cell.", min=1)]
-Rows = Annotated[str, typer.Option(help="Half-open range of table rows, such as 0:400 or 400:.")]
+Rows = Annotated[
+    str, typer.Option(help="Half-open range of table rows: 0:400, 400:.", callback=_ordered_rows)
+]
 
 
 @app.command()
@@ -51,9 +84,7 @@ def demo(
     report: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
     hours: Hours = 8.0,
     robots: Robots = 4,
-    seconds: Annotated[
-        float, typer.Option(help="How long the replay should take.", min=1.0)
-    ] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Length of the replay.", min=1.0)] = 60.0,
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this directory.")] = None,
     browser: Annotated[
         bool, typer.Option(help="Accepted for scripts; this demo stays in the terminal.")
@@ -74,10 +105,7 @@ def demo(
 
 @app.command()
 def simulate(
-    out: Annotated[
-        Path,
-        typer.Option("-o", "--out", help="Directory to write; one that has a recording is kept."),
-    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="New directory to write.")],
     seed: Annotated[int, typer.Option(help="Any number; the same one gives the same cell.")] = 1,
     robots: Robots = 4,
     hours: Hours = 8.0,
@@ -88,9 +116,8 @@ def simulate(
     """
     from simulator.cells import weld
 
-    console = _console()
     weld.simulate(seed=seed, robots=robots, hours=hours).write(out)
-    console.print(f"Wrote {out}: recording/, training/, kb/, truth.json, gateway.toml")
+    typer.echo(NEXT.format(out=shlex.quote(str(out))))
 
 
 @app.command()
@@ -99,9 +126,7 @@ def replay(
     host: Host = "127.0.0.1",
     port: Port = 1883,
     mapping: MappingFile = None,
-    speed: Annotated[
-        float, typer.Option(help="Plant seconds a second; `inf` is as fast as possible.")
-    ] = 1.0,
+    speed: Annotated[float, typer.Option(help="Plant seconds a second; inf: at once.")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, times moved on.")] = False,
     rows: Rows = "",
     batch: Annotated[int, typer.Option(help="Rows in a message (tables).")] = 0,
@@ -140,10 +165,9 @@ def replay(
     recording, played = replay_recording(
         path, options, connect=lambda: Publisher(endpoint), console=console
     )
-    console.print(
-        f"{recording.name}: {played.messages} messages, {played.payload_bytes} B in "
-        f"{played.elapsed_s:.1f} s{', interrupted' if played.interrupted else ''}"
-    )
+    took = f"{played.payload_bytes} B in {played.elapsed_s:.1f} s"
+    console.print(f"{recording.name}: {played.messages} messages, {took}")
+    raise typer.Exit(130 if played.interrupted and not loop else 0)
 
 
 @app.command()
@@ -152,9 +176,7 @@ def record(
     host: Host = "127.0.0.1",
     port: Port = 1883,
     topics: Annotated[list[str], typer.Option("--topic", help="Topic filter; may repeat.")] = ["#"],  # noqa: B006
-    prefix: Annotated[
-        str, typer.Option(help="Andon's own outputs under it are left out.")
-    ] = "andon",
+    prefix: Annotated[str, typer.Option(help="Andon's outputs below it stay out.")] = "andon",
     seconds: Annotated[float, typer.Option(help="Stop after this long; 0: until Ctrl-C.")] = 0.0,
     messages: Annotated[int, typer.Option(help="Stop after this many; 0: no limit.")] = 0,
     username: Annotated[str, typer.Option(help="Broker user.")] = "",
@@ -185,25 +207,19 @@ def record(
 def fit(
     recording: Recording,
     out: Annotated[Path, typer.Option("-o", "--out", help="Bundle directory to write.")],
-    into: Annotated[
-        Path | None, typer.Option(help="Parent bundle: the result has its assets too.", exists=True)
-    ] = None,
+    into: Annotated[Path | None, typer.Option(help="Parent bundle, to add assets to.")] = None,
     rows: Rows = "",
     alerts_per_day: Annotated[
-        float,
-        typer.Option(help="Alert budget of an operator position; 0: the parent's, or the default."),
+        float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
-    config: Annotated[
-        Path | None,
-        typer.Option(help="gateway.toml with tags and context (journals).", exists=True),
-    ] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 
-    Examples: `andon fit normal.csv -o bundles/line3 --rows 0:400`,
-    `andon fit press.csv -o bundles/two --into bundles/line3`
+    Examples: `andon fit shift1 -o bundles/line3 --config gateway.toml`,
+    `andon fit press.csv -o bundles/two --into bundles/line3 --rows 0:400`
     """
     from edge.training import FitRequest, fit_recording
 
@@ -223,7 +239,7 @@ def fit(
 @app.command()
 def backtest(
     recording: Recording,
-    bundle: Annotated[Path, typer.Option(help="Bundle directory.", exists=True)],
+    bundle: Annotated[Path, typer.Option(help="Bundle directory, made by `andon fit`.")],
     kb: Annotated[Path | None, typer.Option(help="Knowledge snapshot.", exists=True)] = None,
     jobs: Annotated[Path | None, typer.Option(help="Jobs, one JSON a line.", exists=True)] = None,
     truth: Annotated[
@@ -233,10 +249,7 @@ def backtest(
     report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
-    config: Annotated[
-        Path | None,
-        typer.Option(help="gateway.toml; else the one beside the recording.", exists=True),
-    ] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Run the gateway's engine over a recording without a broker, as fast as it goes.
 
@@ -271,14 +284,16 @@ def run(
     Example: `andon run gateway.toml`
     """
     from edge.app import run as run_gateway
-    from edge.config import load
+    from edge.config import load, need_bundle
 
-    raise typer.Exit(run_gateway(load(config), log_level=log_level, log_json=log_json))
+    settings = load(config)
+    need_bundle(settings.path(settings.model.bundle))
+    raise typer.Exit(run_gateway(settings, log_level=log_level, log_json=log_json))
 
 
 @app.command()
 def check(config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)]) -> None:
-    """Check configuration, broker, bundle and snapshot; list what will be published.
+    """Check configuration, broker, bundle and snapshot: what counts, what is published, what to do.
 
     Example: `andon check gateway.toml`
     """
@@ -297,16 +312,17 @@ def kb_build(
     Example: `andon kb build plant-docs -o kb/current`
     """
     from kb.commands import build_command
+    from kb.snapshot import read_manifest
 
     build_command(source, out, console=_console())
+    if not read_manifest(out).counts.documents:
+        typer.echo(f"warning: no document was read below {source}: there is nothing to find in it")
 
 
 @kb_app.command("search")
 def kb_search(
     text: Annotated[str, typer.Argument(help="What to look for.")],
-    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path(
-        "kb/current"
-    ),
+    snapshot: Snapshots = Path("kb/current"),
     asset: Annotated[str, typer.Option(help="Exact asset id; without it all documents.")] = "",
     at: Annotated[str, typer.Option(help="What was known at this time (ISO 8601 with zone).")] = "",
     limit: Annotated[int, typer.Option(help="Passages to show.")] = 5,
@@ -315,17 +331,27 @@ def kb_search(
 
     Example: `andon kb search "wire feed slips" --snapshot kb/current --asset r1`
     """
+    from difflib import get_close_matches
+
     from kb.commands import search_command
+    from kb.snapshot import Snapshot
 
     search_command(text, snapshot=snapshot, asset=asset, at=at, limit=limit, console=_console())
+    if not asset:
+        return
+    with Snapshot.open(snapshot) as opened:
+        named = {one for row in opened.documents() for one in row.assets or ()}
+        named |= {proposal.asset for proposal in opened.proposals()}
+        named |= {scope.asset for scope in opened.scope_rows()}
+    if asset not in named:
+        near = get_close_matches(asset, named) or sorted(named)[:10]
+        typer.echo(f"No document, order or scope row names asset {asset}; try {', '.join(near)}")
 
 
 @kb_app.command("show")
 def kb_show(
     chunk_id: Annotated[str, typer.Argument(help="Id of a chunk, document or proposal.")],
-    snapshot: Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)] = Path(
-        "kb/current"
-    ),
+    snapshot: Snapshots = Path("kb/current"),
 ) -> None:
     """Show a passage, document or proposal with its source.
 
@@ -345,7 +371,7 @@ def _console() -> Console:
 def main() -> None:
     """Run the command line; errors of the world end with one line that says what to do.
 
-    Exit code 2.
+    Exit code 2; 130 after Ctrl-C.
     """
     from edge.errors import AndonError
     from kb.errors import KnowledgeError
@@ -354,13 +380,19 @@ def main() -> None:
     try:
         app()
     except (AndonError, KnowledgeError, ModelError) as error:
-        sys.stderr.write(f"andon: {error}\n")
-        sys.exit(2)
+        line, code = f"andon: {error}", 2
     except OSError as error:  # a file of an option that cannot be read or written
         if error.filename is None:
             raise
-        sys.stderr.write(f"andon: {error.filename}: {error.strerror}\n")
-        sys.exit(2)
+        line, code = f"andon: {error.filename}: {error.strerror}", 2
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes 130 of a Ctrl-C that it sees
+        if isinstance(end, SystemExit) and end.code != 130:
+            raise
+        line, code = "interrupted", 130
+    else:
+        return
+    sys.stderr.write(f"{line}\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

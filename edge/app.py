@@ -122,15 +122,12 @@ class Gateway:
         code = 0
         try:
             asked_again = self._restore()
-            self._take(
-                [started(self._assembly), *self._faults.judge("journal_gap", self._journal_gap)]
-            )
+            runs = ShellFault(name=FAULT, detail="it runs", active=False)
+            self._publish(system_fault(runs, self._topics))  # heard once there is a connection
+            gap = self._faults.judge("journal_gap", self._journal_gap)
+            self._take([started(self._assembly), *gap])
             self._say_otherwise()
             self._carry_out(asked_again)
-            runs = system_fault(
-                ShellFault(name=FAULT, detail="it runs", active=False), self._topics
-            )
-            self._retained[runs.topic] = runs  # said once there is a connection
             self._link.start()
             gc.collect()
             gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick
@@ -144,7 +141,11 @@ class Gateway:
                 log.exception(FAULT)
             self._say_fault(error)
             code = FAULT_EXIT
-        self._close()
+        try:
+            self._close()
+        except AndonError as error:
+            self._note(FAULT, "error", cause=str(error))
+            code = FAULT_EXIT
         return code
 
     # --- the loop ---

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -23,6 +25,7 @@ from rich.table import Table as Grid
 from edge.assembly import Assembly, assemble_from
 from edge.assess import Episode, Figures, assess
 from edge.backtest import Backtest, with_ticks
+from edge.config import need_bundle
 from edge.errors import RecordingError
 from edge.journal import read_journal
 from edge.mapping import load_mapping
@@ -37,7 +40,7 @@ from edge.records import Job, JobTold, RetrievalDone, Started, TickDue
 from edge.restore import started
 from edge.retrieve import look_up
 from edge.settings import AssetSettings, GatewaySettings, Source
-from edge.training import refuse_table_options, settings_beside
+from edge.training import refuse_journal_options, refuse_table_options, settings_beside
 from edge.truth import Truth
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from edge.recording import Table
     from edge.records import Retrieve, Stimulus
 
-SHOWN_MAX = 40  # episodes in the terminal; the report has all
+SHOWN_MAX = 40  # alert ids in the terminal, and faults that were not found; the report has all
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
     recording = request.recording
     truth = _read_truth(request.truth)
     _check_report(request.report)
+    need_bundle(request.bundle)
     if is_journal(recording):
         refuse_table_options(
             recording, rows=request.rows, asset=request.asset, mapping=request.mapping
@@ -92,6 +96,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         settings = settings_beside(recording, request.config)
         entries = _journal_entries(recording)
     else:
+        refuse_journal_options(recording, config=request.config)
         table = read_table(
             recording,
             mapping=load_mapping(request.mapping) if request.mapping else None,
@@ -242,20 +247,63 @@ def _read_job(line: bytes, where: str) -> Job:
 
 
 def _show(report: Report, figures: Figures | None, console: Console) -> None:
-    grid = Grid(title=f"{len(report.alerts)} alerts, {len(report.suppressions)} suppressed")
-    for name in ("begin", "asset", "track", "decision", "what"):
-        grid.add_column(name)
-    unique = {(e.alert_id, e.count): e for e in (*report.alerts, *report.suppressions)}
-    for episode in sorted(unique.values(), key=lambda e: e.begin_ns)[:SHOWN_MAX]:
-        grid.add_row(
-            episode.alert_id.rsplit("-", 1)[-1],
-            episode.asset,
-            episode.track,
-            episode.decision,
-            episode.message,
-        )
+    rows = _by_alert(report)
+    rang = sum(any(e.rang for e in episodes) for episodes in rows)
+    title = f"{rang} alerts, {len(rows) - rang} suppressed"
+    more = len(rows) - SHOWN_MAX
+    if more > 0:
+        title += f"; the first {SHOWN_MAX} of them, {more} more in the report (--report FILE)"
+    grid = Grid(title=title)
+    for name in ("begin", "asset", "of", "decision", "times", "what"):
+        grid.add_column(name, no_wrap=name == "begin")
+    for episodes in rows[:SHOWN_MAX]:
+        last = episodes[-1]
+        decisions = dict.fromkeys(e.decision for e in episodes)
+        cells = (last.asset, last.track, ", ".join(decisions), str(len(episodes)), last.message)
+        grid.add_row(_utc(episodes[0].begin_ns), *map(escape, cells))
     console.print(grid)
-    if figures is not None:
-        for name in figures.__struct_fields__:
-            if name != "faults":
-                console.print(f"  {name}: {getattr(figures, name)}")
+    for line in _sentences(figures) if figures is not None else ():
+        console.print(f"  {line}", highlight=False, markup=False)
+
+
+def _by_alert(report: Report) -> list[list[Episode]]:
+    """The episodes of each alert id in order of time: one that came again is one row."""
+    unique = {(e.alert_id, e.count): e for e in (*report.alerts, *report.suppressions)}
+    rows: dict[str, list[Episode]] = {}
+    for episode in sorted(unique.values(), key=lambda e: (e.begin_ns, e.count)):
+        rows.setdefault(episode.alert_id, []).append(episode)
+    return list(rows.values())
+
+
+def _sentences(figures: Figures) -> list[str]:
+    """The figures for a reader; definitions stand in edge/assess.py."""
+    delay = figures.delay_median_s
+    lines = [
+        f"Faults: {figures.faults_total}",
+        f"  found: {figures.faults_found}",
+        f"  missed (an event opened, but nothing rang in time): {figures.faults_missed}",
+        f"  not detected (no event opened): {figures.faults_undetected}",
+        "Median delay of those found: " + ("none was found" if delay is None else f"{delay:.0f} s"),
+        f"False alarms a day: {figures.false_alarms_per_day:.1f}",
+    ]
+    if figures.jobs_witnessed:
+        lines.append(
+            f"Alarms of the {figures.jobs_witnessed} witnessed jobs: "
+            f"{figures.calibration_false_alarms_without_kb} without records, "
+            f"{figures.calibration_false_alarms_with_kb} with them"
+        )
+    wrong = figures.wrong_suppressions
+    lines.append(f"Suppressions, repeats counted: {figures.suppressions}, of them wrong: {wrong}")
+    others = [fault for fault in figures.faults if fault.outcome != "found"]
+    said = {"missed": "Missed", "undetected": "Not detected"}
+    lines += [
+        f"{said[fault.outcome]}: {fault.fault_id}, {fault.kind}, of {fault.asset}"
+        for fault in others[:SHOWN_MAX]
+    ]
+    if len(others) > SHOWN_MAX:
+        lines.append(f"{len(others) - SHOWN_MAX} more in the report (--report FILE)")
+    return lines
+
+
+def _utc(t_ns: int) -> str:
+    return f"{datetime.fromtimestamp(t_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"

@@ -63,7 +63,7 @@ def check_file(path: Path, *, console: Console) -> int:
         console.print(f"configuration: {error}", markup=False)
         return 1
     findings.add("configuration", fine=True, detail=str(path))
-    bundle = _check_bundle(config, findings)
+    bundle = _check_bundle(config, findings, path)
     _check_knowledge(config, findings)
     _check_broker(config, findings)
     _check_state(config, findings)
@@ -73,18 +73,19 @@ def check_file(path: Path, *, console: Console) -> int:
     return 1 if findings.bad else 0
 
 
-def _check_bundle(config: GatewayConfig, findings: Findings) -> Bundle | None:
+def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bundle | None:
     path = config.path(config.model.bundle)
     try:
         bundle = load_bundle(path)
         asset_layouts(config.settings, bundle)
     except (AndonError, ModelError) as error:
-        hint = f"{error}; make one with `andon fit RECORDING -o {path}`"
+        hint = f"{error}; make one with `andon fit RECORDING -o {path} --config {file}`"
         findings.add("bundle", fine=False, detail=hint)
         return None
     assets = ", ".join(model.asset for model in bundle.assets[:8])
     findings.add("bundle", fine=True, detail=f"{bundle.sha256[:12]}: {assets}; self-test passed")
     _check_channels(config, bundle, findings)
+    _check_context(config, bundle, findings, file)
     return bundle
 
 
@@ -101,6 +102,20 @@ def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -
     if missing and config.asset:
         detail = f"not configured, default settings count: {', '.join(missing)}"
         findings.add("assets", fine=True, detail=detail)
+
+
+def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
+    """A tag of state that was fitted as a signal would ring at every start and calibration."""
+    models = {model.asset: model for model in bundle.assets}
+    for asset in config.asset:
+        names = {channel.name for channel in models[asset.id].channels}
+        both = [c.tag for c in asset.context if asset.tags.get(c.tag, c.tag) in names]
+        if both:
+            detail = (
+                f"context tags here, but channels of the bundle: {', '.join(both)}; "
+                f"fit again with --config {file}"
+            )
+            findings.add(f"asset {asset.id}", fine=False, detail=detail)
 
 
 def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
@@ -190,15 +205,15 @@ def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> 
 def _show(
     config: GatewayConfig, bundle: Bundle | None, findings: Findings, console: Console
 ) -> None:
-    grid = Table(show_header=False, box=None)
-    for what, fine, detail in findings.rows:
-        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
-    console.print(grid)
+    """Print the long things first, so that what is to be done stands where the eye is: last."""
     console.print("effective configuration:")
     console.print(effective(config), markup=False, highlight=False)
-    if bundle is not None:
-        topics = Topics(config.prefix, config.site)
-        console.print("publishes:")
-        for topic in topics.published([model.asset for model in bundle.assets]):
-            console.print(f"  {topic}", markup=False, highlight=False)
+    console.print("publishes:")
+    assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
+    for topic in Topics(config.prefix, config.site).published(assets):
+        console.print(f"  {topic}", markup=False, highlight=False)
+    grid = Table(show_header=False, box=None)
+    for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):
+        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
+    console.print(grid)
     console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ENVIRONMENT: Final = "ANDON__"
+BUNDLE_FILE: Final = "manifest.json"  # that every bundle has, whatever else is lost
 _TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
 _NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
 _LISTS: Final = ("on_change", "safety")
@@ -145,6 +146,13 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
     return config
+
+
+def need_bundle(path: Path) -> Path:
+    """The path of a bundle, or of what was one. Raises ConfigError where none was ever made."""
+    if not (path / BUNDLE_FILE).is_file():
+        raise ConfigError(f"{path} is no bundle; make one with `andon fit RECORDING -o {path}`")
+    return path
 
 
 def effective(config: GatewayConfig) -> str:
@@ -353,7 +361,10 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
 
 
 def _explain(message: str, overrides: Mapping[str, str]) -> str:
-    """Msgspec's message, with the nearest known key of that table and the variable that set it."""
+    """Msgspec's message with the place as the file has it and the nearest known key of that table.
+
+    And with the variable that set it.
+    """
     place = re.search(r"at `\$([^`]*)`", message)
     names = re.findall(r"[A-Za-z_]\w*", place.group(1)) if place else []
     unknown = re.search(r"unknown field `([^`]+)`", message)
@@ -362,9 +373,20 @@ def _explain(message: str, overrides: Mapping[str, str]) -> str:
         known = [field for field in table.__struct_fields__ if field != "base"]
         message += _hint(unknown.group(1), known)
         names.append(unknown.group(1))
+    if place is not None:
+        message = message.replace(place.group(0), f"at {_place(place.group(1))}")
     if names and names[-1] in overrides:
         message += f"; {overrides[names[-1]]} sets it"
     return message
+
+
+def _place(path: str) -> str:
+    """A path of msgspec as the file has it: .asset[1].context[0] is [[asset]] 2 context 1."""
+    table, *keys = path.replace("[...]", "").removeprefix(".").split(".")
+    keys = [re.sub(r"\[(\d+)\]", lambda found: f" {int(found[1]) + 1}", key) for key in keys]
+    key, _, index = table.removesuffix("]").partition("[")
+    head = f"[{key}]" if key in _TABLES else key
+    return " ".join([f"[[{key}]] {int(index) + 1}" if index else head, *keys])
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

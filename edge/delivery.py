@@ -63,21 +63,26 @@ class Delivery:
         self._note()
         if not self._sender.connected:
             return
+        busy = {topic for _, topic in self._in_flight.values()}
         while self._again:
-            row = self._again[0]
-            if self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain) is None:
+            if not self._send(self._again[0], busy):
                 return
             del self._again[0]
-        busy = {topic for _, topic in self._in_flight.values()}
         for row in self._outbox.pending(after=self._sent_row, limit=READ_MAX):
-            if row.topic in busy or len(self._in_flight) >= IN_FLIGHT_MAX:
+            if not self._send(row, busy):
                 return
-            mid = self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain)
-            if mid is None:
-                return
-            self._in_flight[mid] = (row.row, row.topic)
-            busy.add(row.topic)
             self._sent_row = row.row
+
+    def _send(self, row: OutboxRow, busy: set[str]) -> bool:
+        """False: not now."""
+        if row.topic in busy or len(self._in_flight) >= IN_FLIGHT_MAX:
+            return False
+        mid = self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain)
+        if mid is None:
+            return False
+        self._in_flight[mid] = (row.row, row.topic)
+        busy.add(row.topic)
+        return True
 
     def _note(self) -> None:
         """Keep what was confirmed until the outbox has it: an id is told once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from edge.journal import segments
 from edge.recording import PERIOD_NS_DEFAULT, Table, journal_messages
 from edge.settings import EngineSettings, Source
 from edge.wire.readings import decode_readings
-from edge.wire.topics import match_source
+from edge.wire.topics import CLOCK_TOPIC, match_source
 from models.bundle import Channel
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What messages say about each asset, and on which topics they came."""
+
+    readings: dict[str, list[Readings]] = field(default_factory=dict)
+    topics: dict[str, set[str]] = field(default_factory=dict)  # of each asset
+    unread: dict[str, str] = field(default_factory=dict)  # topic without a readable message: why
 
 
 def journal_table(
@@ -46,7 +56,8 @@ def journal_table(
     samples. Where all channels speak at the same times these are the samples; else a grid at their
     median period is. Raises RecordingError or JournalError.
     """
-    readings = readings_by_asset(journal_messages(path), sources=sources).get(asset.id, [])
+    heard = readings_by_asset(journal_messages(path), sources=sources)
+    readings = heard.readings.get(asset.id, [])
     if not readings:
         message = f"{path}: no message that can be read names asset {asset.id!r}"
         raise RecordingError(message)
@@ -56,23 +67,42 @@ def journal_table(
 
 
 def readings_by_asset(
-    messages: Iterable[TimedMessage], *, sources: Sequence[Source] = (Source(),)
-) -> dict[str, list[Readings]]:
-    """Return what messages say about each asset; payloads that cannot be read are left out."""
-    found: dict[str, list[Readings]] = {}
+    messages: Iterable[TimedMessage], *, sources: Sequence[Source] = (Source(),), root: str = ""
+) -> Heard:
+    """Return what messages say about each asset; payloads that cannot be read are left out.
+
+    So are the clock of a replay and what stands below `root`, where that is given: the gateway's
+    own outputs and commands to it are no sensor values.
+    """
+    heard = Heard()
     for message in messages:
         source = match_source(message.topic, sources)
-        if source is None:
+        ours = bool(root) and message.topic.startswith(f"{root}/")
+        if source is None or ours or message.topic == CLOCK_TOPIC:
             continue
         try:
             decoded = decode_readings(
                 message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
             )
-        except WireError:
+        except WireError as error:
+            heard.unread.setdefault(message.topic, str(error))
             continue
         for readings in decoded:
-            found.setdefault(readings.asset, []).append(readings)
-    return found
+            heard.readings.setdefault(readings.asset, []).append(readings)
+            heard.topics.setdefault(readings.asset, set()).add(message.topic)
+    for topic in set[str]().union(*heard.topics.values()):
+        heard.unread.pop(topic, None)
+    return heard
+
+
+def sends_numbers(readings: Sequence[Readings], asset: AssetSettings) -> bool:
+    """Tell whether an asset ever sent a number on a tag that is not one of its context."""
+    ignore = {context.tag for context in asset.context}
+    return any(
+        tag not in ignore and bool(np.isfinite(message.values[:, i]).any())
+        for message in readings
+        for i, tag in enumerate(message.tags)
+    )
 
 
 def samples_table(
@@ -86,6 +116,8 @@ def samples_table(
 ) -> Table:
     """Align readings (n, k each) of one asset to samples; see journal_table."""
     times = _times_by_tag(readings, ignore={context.tag for context in asset.context})
+    if not times:
+        raise RecordingError(f"{path}: {asset.id} sent no numbers besides its context tags")
     named = {asset.tags.get(tag, tag): tag for tag in times}
     if not channels:
         units = {unit: text for r in readings for unit, text in (r.units or {}).items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from edge.config import read_secret
-from edge.journal import RECORD_BYTES_MAX, JournalWriter
+from edge.journal import RECORD_BYTES_MAX, JournalWriter, read_journal, segments
 from edge.mqtt import Collector, Endpoint
 from edge.records import MessageReceived
 
@@ -49,24 +49,45 @@ def record(  # noqa: PLR0913 - one argument for each option of the command
     username: str = "",
     password_file: Path | None = None,
 ) -> int:
-    """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM; returns exit code 0.
+    """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM.
 
-    `seconds` and `messages_max` of 0 are no limits. Raises BrokerError, JournalError, ConfigError.
+    Messages that are there already stay. `seconds` and `messages_max` of 0 are no limits. Returns
+    0, or 1 when nothing was recorded. Raises BrokerError, JournalError, ConfigError.
     """
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     secret = None if password_file is None else read_secret(password_file)
     endpoint = Endpoint(host=host, port=port, username=username, password=secret)
+    there = _messages_there(out)
     collector = Collector(endpoint, filters)
     with _stop_on_signals() as stop, collector, _display(console) as progress:
         recording = _Recording(out, prefix=prefix, messages_max=messages_max)
+        if there:
+            tell(f"{out}: adding to {there} messages that are there")
         try:
             _collect(recording, collector, stop=stop, seconds=seconds, progress=progress)
         finally:
             recording.writer.close()
-    console.print(f"{out}: {recording.count} messages recorded", highlight=False, markup=False)
+    tell(f"{out}: {recording.count} messages recorded")
     if recording.oversize or collector.dropped:
         lost = f"{recording.oversize} too large for a journal, {collector.dropped} came too fast"
-        console.print(f"{out}: not recorded: {lost}", highlight=False, markup=False)
-    return 0
+        tell(f"{out}: not recorded: {lost}")
+    elif not recording.count:
+        asked = ", ".join(filters)
+        if recording.own:
+            tell(f"nothing came on {asked} but Andon's own outputs: check topic and --prefix")
+        else:
+            tell(f"nothing came on {asked}: check host, port and topic")
+    return 0 if recording.count else 1
+
+
+def _messages_there(out: Path) -> int:
+    """How many messages a recording has that is gone on with. Raises JournalError."""
+    if not (out.is_dir() and segments(out)):
+        return 0
+    return sum(isinstance(entry.stimulus, MessageReceived) for entry in read_journal(out))
 
 
 class _Recording:
@@ -76,6 +97,7 @@ class _Recording:
         self.writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
         self.count = 0
         self.oversize = 0
+        self.own = 0  # of our own outputs, left out
         self._prefix = prefix
         self._messages_max = messages_max
 
@@ -88,7 +110,10 @@ class _Recording:
         """Write a group without our own outputs, up to the limit. Raises JournalError."""
         entries = []
         for came in messages:
-            if self.full or not is_recorded(came.topic, self._prefix):
+            if self.full:
+                break
+            if not is_recorded(came.topic, self._prefix):
+                self.own += 1
                 continue
             if len(came.payload) + RECORD_HEAD_BYTES > RECORD_BYTES_MAX:
                 self.oversize += 1

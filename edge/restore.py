@@ -71,17 +71,19 @@ def restore(
     if not kept:
         return restored
     after = found.position if found is not None else None
-    foreign = _foreign_until(journal, after, ours=_artifacts(started(assembly), after))
-    if foreign is not None:
-        found, after = None, foreign
-        _note(restored, "journal_skipped", "what was taken with another bundle or configuration")
-    elif kept[0][0] > (after.segment if after is not None else 1):
+    first = kept[0][0]
+    # a checkpoint that was skipped says by itself why nothing goes on from it
+    if (after is not None and first > after.segment) or (not found and not troubles and first > 1):
         at = f"segment {after.segment}" if after is not None else "none"
         restored.gap = (
-            f"the journal begins at segment {kept[0][0]}, the newest usable checkpoint is of {at}:"
+            f"the journal begins at segment {first}, the newest usable checkpoint is of {at}:"
             " what came between was dropped by [journal] bytes_max or days_max"
         )
         _note(restored, "journal_gap", restored.gap)
+    foreign = _foreign_until(journal, after, ours=_artifacts(started(assembly), after))
+    if foreign is not None:
+        found, after = None, foreign
+        _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
     if found is not None:
         assembly.restore(found.state)
         restored.from_checkpoint = True
@@ -153,7 +155,8 @@ def _foreign_until(
     journal: Path, after: Position | None, *, ours: tuple[str, ...]
 ) -> Position | None:
     """Behind the last stimulus that was taken with other artifacts; None: there is none."""
-    foreign, until = False, None
+    # Who took what stands before the first start is known by a checkpoint alone.
+    foreign, until = after is None, None
     for entry in read_journal(journal, after=after):
         if isinstance(entry.stimulus, Started):
             foreign = _artifacts(entry.stimulus, after) != ours

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.config import load as load_config
+from edge.config import need_bundle
 from edge.errors import RecordingError
-from edge.journal_table import journal_sha256, readings_by_asset, samples_table
+from edge.journal_table import journal_sha256, readings_by_asset, samples_table, sends_numbers
 from edge.mapping import load_mapping
 from edge.recording import accepted_rows, is_journal, journal_messages, parse_rows, read_table
 from edge.settings import AssetSettings, GatewaySettings
+from edge.wire.topics import Topics
 from models.assemble import make_bundle
 from models.fit import FitOptions, TrainingSamples, fit_asset
 from models.store import load as load_bundle
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from edge.journal_table import Heard
     from edge.mapping import Mapping
     from edge.recording import Table
     from models.bundle import Bundle
 
 GATEWAY_FILE: Final = "gateway.toml"
+NAMES_SHOWN_MAX: Final = 12  # of channels or topics, in a line
+LEFT_OUT_SHOWN_MAX: Final = 8  # lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,31 +57,102 @@ class FitRequest:
 
 def fit_recording(request: FitRequest, *, console: Console) -> None:
     """Fit the assets of a recording and write a bundle. Raises AndonError or ModelError."""
-    path, into = request.recording, request.into
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     begin_s = time.monotonic()
-    if is_journal(path):
-        refuse_table_options(path, rows=request.rows, asset=request.asset, mapping=request.mapping)
-        samples = journal_samples(path, settings=settings_beside(path, request.config))
-    else:
-        mapping = load_mapping(request.mapping) if request.mapping else None
-        table = table_samples(path, rows=request.rows, mapping=mapping, asset=request.asset)
-        samples = [(table, "rows")]
+    parent = load_bundle(need_bundle(request.into)) if request.into else None
+    samples = _samples(request, tell)
     with console.status("fitting") as status:
         bundle = fit_bundle(
             samples,
-            parent=load_bundle(into) if into else None,
+            parent=parent,
             alerts_per_day=request.alerts_per_day,
             on_asset=lambda name: status.update(f"fitting {name}"),
         )
     save_bundle(bundle, request.out)
     took_s = time.monotonic() - begin_s
-    console.print(
-        f"{request.out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s"
-    )
+    tell(f"{request.out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s")
+    fitted = {one.asset: one for one, _ in samples}
+    for line in (*_described(bundle, fitted), *_changed(bundle, parent, fitted)):
+        tell(f"  {line}")
+
+
+def _samples(
+    request: FitRequest, tell: Callable[[str], object]
+) -> list[tuple[TrainingSamples, str]]:
+    """What is to be fitted, each with its alignment."""
+    path = request.recording
+    if not is_journal(path):
+        refuse_journal_options(path, config=request.config)
+        mapping = load_mapping(request.mapping) if request.mapping else None
+        table = table_samples(path, rows=request.rows, mapping=mapping, asset=request.asset)
+        return [(table, "rows")]
+    refuse_table_options(path, rows=request.rows, asset=request.asset, mapping=request.mapping)
+    file = settings_file(path, request.config)
+    none = "no --config and no gateway.toml beside it: every number that was sent is a channel"
+    tell(f"{path}: tags and context are those of {file}" if file else f"{path}: {none}")
+    return journal_samples(path, settings=settings_beside(path, file), tell=tell)
+
+
+def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
+    """Each asset's rows, channels and threshold; of those just fitted what never changed."""
+    lines = []
     for model in bundle.assets:
-        console.print(
-            f"  {model.asset}: {model.training.rows_used} rows, {len(model.channels)} channels, "
-            f"alerts at score {model.threshold_on:.2f}"
+        names = [channel.name for channel in model.channels]
+        lines.append(
+            f"{model.asset}: {model.training.rows_used} rows, alerts at score "
+            f"{model.threshold_on:.2f}, {len(names)} channels: {_listed(names)}"
+        )
+        still = _still(fitted[model.asset]) if model.asset in fitted else []
+        if still:
+            lines.append(
+                f"{model.asset}: warning: {_listed(still)} never changed here; a longer recording "
+                "may show more, a tag of state belongs into the context"
+            )
+    return lines
+
+
+def _still(samples: TrainingSamples) -> list[str]:
+    """Channels that kept one value, or had none."""
+    still = []
+    for i, channel in enumerate(samples.channels):
+        values = samples.values[:, i]
+        finite = values[np.isfinite(values)]
+        if not finite.size or finite.min() == finite.max():
+            still.append(channel.name)
+    return still
+
+
+def _changed(
+    bundle: Bundle, parent: Bundle | None, fitted: dict[str, TrainingSamples]
+) -> list[str]:
+    """What is otherwise than in the parent: assets replaced, thresholds of the others."""
+    lines = []
+    models = {model.asset: model for model in bundle.assets}
+    for old in parent.assets if parent else ():
+        if old.asset in fitted:
+            lines.append(f"{old.asset}: replaces the one of that name in the parent")
+        else:
+            before, now = f"{old.threshold_on:.2f}", f"{models[old.asset].threshold_on:.2f}"
+            if before != now:
+                why = "the alert budget is shared by all assets"
+                lines.append(f"{old.asset}: alerts at score {before} -> {now}: {why}")
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN_MAX
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+def refuse_journal_options(path: Path, *, config: Path | None) -> None:
+    """A table's columns are named by its mapping. Raises RecordingError for a configuration."""
+    if config is not None:
+        raise RecordingError(
+            f"{path} is a table: --config is for journals, leave it out; "
+            "[context] of its mapping says which columns are no signals"
         )
 
 
@@ -118,33 +194,64 @@ def table_samples(path: Path, *, rows: str, mapping: Mapping | None, asset: str)
     return samples_of(table, taken=accepted_rows(table))
 
 
-def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
-    """Settings for a journal: those given, else of a gateway.toml beside it, else the defaults."""
+def settings_file(path: Path, config_path: Path | None) -> Path | None:
+    """The configuration for a journal: the given one, else a gateway.toml beside it, else None."""
     folder = path if path.is_dir() else path.parent
     for candidate in (config_path, folder / GATEWAY_FILE, folder.parent / GATEWAY_FILE):
         if candidate is not None and candidate.is_file():
-            return load_config(candidate).settings
-    return GatewaySettings(site="site", clock="plant")
+            return candidate
+    return None
 
 
-def journal_samples(path: Path, *, settings: GatewaySettings) -> list[tuple[TrainingSamples, str]]:
+def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
+    """Settings for a journal: those of `settings_file`, or the defaults."""
+    file = settings_file(path, config_path)
+    return load_config(file).settings if file else GatewaySettings(site="site", clock="plant")
+
+
+def journal_samples(
+    path: Path, *, settings: GatewaySettings, tell: Callable[[str], object] = str
+) -> list[tuple[TrainingSamples, str]]:
     """Every asset's samples of a journal, each with its alignment.
 
-    Rows, or grid where tags come apart.
+    Rows, or grid where tags come apart. `tell` hears of what was left out, a line each.
 
     Raises RecordingError when nothing in it can be read.
     """
-    readings = readings_by_asset(journal_messages(path), sources=settings.source)
-    if not readings:
-        raise RecordingError(f"{path}: no message in it can be read as sensor values")
-    sha256 = journal_sha256(path)
+    root = Topics(settings.prefix, settings.site).root
+    heard = readings_by_asset(journal_messages(path), sources=settings.source, root=root)
     assets = {asset.id: asset for asset in settings.asset}
+    found = {
+        name: assets.get(name) or AssetSettings(id=name)
+        for name, readings in sorted(heard.readings.items())
+        if sends_numbers(readings, assets.get(name) or AssetSettings(id=name))
+    }
+    left_out = _left_out(heard, found)
+    for line in left_out[:LEFT_OUT_SHOWN_MAX]:
+        tell(line)
+    if len(left_out) > LEFT_OUT_SHOWN_MAX:
+        tell(f"and {len(left_out) - LEFT_OUT_SHOWN_MAX} more left out")
+    if not found:
+        topics = ", ".join(source.topic for source in settings.source)
+        raise RecordingError(
+            f"{path}: no message in it can be read as sensor values; looked for {topics}"
+        )
+    sha256 = journal_sha256(path)
     samples = []
-    for name, found in sorted(readings.items()):
-        asset = assets.get(name) or AssetSettings(id=name)
-        table = samples_table(path, asset, found, sha256=sha256)
+    for name, asset in found.items():
+        table = samples_table(path, asset, heard.readings[name], sha256=sha256)
         samples.append((samples_of(table), table.alignment))
     return samples
+
+
+def _left_out(heard: Heard, found: dict[str, AssetSettings]) -> list[str]:
+    """What was heard and cannot be fitted, a line each."""
+    silent = [
+        f"{_listed(sorted(topics))}: no numbers, left out"
+        for name, topics in sorted(heard.topics.items())
+        if name not in found
+    ]
+    return silent + [f"{why}; left out" for _, why in sorted(heard.unread.items())]
 
 
 def samples_of(table: Table, *, taken: NDArray[np.intp] | None = None) -> TrainingSamples:

@@ -16,12 +16,13 @@ from kb.documents import read_folder
 from kb.embed import DIMENSION, shipped_embedder
 from kb.errors import KnowledgeError
 from kb.exchange import replace_directory
+from kb.history import keep
 from kb.index import VectorIndex
 from kb.manifest import Counts, Manifest
 from kb.orders import judged
 from kb.passages import Extract, extract, site_of
-from kb.scope import without_conflicts
 from kb.snapshot import DATABASE, MANIFEST, VECTORS, Snapshot, read_manifest
+from kb.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,9 +43,10 @@ def build(
     """Read every text below `source` and publish a snapshot at `out`.
 
     The manifest lists what was quarantined. A snapshot that stands at `out` is replaced in one
-    step; anything else there is an error. Vectors of unchanged passages come from `parent`, or from
-    the snapshot at `out`. Texts without a date have always been known; orders and schedule rows
-    without `recorded_at` are known from `now_ns`, or since the parent first had them.
+    step, and kept beside it under its hash; anything else there is an error. Vectors of unchanged
+    passages come from `parent`, or from the snapshot at `out`. Texts without a date have always
+    been known; orders and schedule rows without `recorded_at` are known from `now_ns`, or since the
+    parent first had them.
     `progress(done, total)` counts passages embedded. Raises KnowledgeError, and then nothing has
     changed on disk.
     """
@@ -58,7 +60,7 @@ def build(
             extract(document, site, known_ns=lambda i: first_seen.get(i, now_ns))
             for document in reading.documents
         ]
-        extracts = without_conflicts(judged(extracts, reading.unread))
+        extracts = standing(judged(extracts, reading.unread), reading.unread)
         out.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
@@ -72,6 +74,7 @@ def build(
             )
             Snapshot.open(made).close()  # what cannot be opened is not published
             replace_directory(made, out)
+            keep(made, out)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:

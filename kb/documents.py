@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kb import rows
+from kb.columns import order_cells
 from kb.errors import KnowledgeError
 from kb.front_matter import FrontMatter, SourceError, read_front_matter
+from kb.glimpse import FILE_BYTES_MAX, TABLES, Unread, decoded, glimpsed, is_tabular
 from kb.manifest import Quarantined
+from kb.negation import calls_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILE_BYTES_MAX: Final = 8_000_000  # a year of logs of a line; larger ones are to be split
 FILES_MAX: Final = 20_000
-TABLES: Final = (".csv", ".jsonl")
 TEXTS: Final = (".md", ".rst", ".txt", ".log")
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -48,6 +49,7 @@ TABLE_COLUMNS: Final = (
     (Form.ORDER, rows.ORDER_COLUMNS),
     (Form.SCOPE, rows.SCOPE_COLUMNS),
     (Form.SCHEDULE, rows.SCHEDULE_COLUMNS),
+    (Form.ORDER, rows.FOREIGN_ORDER_COLUMNS),
 )
 
 
@@ -65,20 +67,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     body_start: int = 0
     rows: tuple[rows.Row, ...] = ()
-
-
-class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a table, or a whole table (line 0), that could not be read: it may say anything."""
-
-    path: str
-    line: int
-    said: str  # as far as it can be seen
-    order_id: str = ""  # the order that it is surely about
-    unseen: bool = False  # nobody knows what it says
+    columns: frozenset[str] = frozenset()  # of a table, as it came
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A source folder, read. `unread`: what may have spoken of orders."""
+    """A source folder, read. `unread`: what may have spoken of orders or of scopes."""
 
     documents: tuple[Document, ...]
     quarantined: tuple[Quarantined, ...]
@@ -101,20 +94,21 @@ def read_folder(source: Path) -> Reading:
             document, bad = _read(path, name)
         except SourceError as error:
             quarantined.append(Quarantined(path=name, line=error.line, cause=error.cause))
-            if path.suffix.lower() in TABLES:
-                unread.append(_glimpsed(path, name))
+            unread += _glimpsed(path, name)
             continue
         key = (document.doc_id, document.revision)
         if key in documents:
             cause = f"doc_id {key[0]}, revision {key[1]!r} is already in {documents[key].path}"
             quarantined.append(Quarantined(path=name, line=1, cause=cause))
+            unread += _glimpsed(path, name)
             continue
         documents[key] = document
         quarantined += [Quarantined(path=name, line=e.line, cause=e.cause) for e in bad]
-        if document.form is Form.ORDER:
-            unread += [
-                Unread(path=name, line=e.line, said=e.said, order_id=e.order_id) for e in bad
-            ]
+        unread += [
+            Unread(path=name, line=e.line, said=e.said, order_id=e.order_id, cells=e.cells)
+            for e in bad
+            if document.form in (Form.ORDER, Form.SCOPE) or calls_off(e.said)
+        ]
     return Reading(
         documents=tuple(documents.values()),
         quarantined=tuple(quarantined),
@@ -156,7 +150,9 @@ def _read(path: Path, name: str) -> tuple[Document, list[SourceError]]:
     if not text.strip():
         raise SourceError(0, "empty")
     if suffix in TABLES:
-        return _table(text, name, rows.csv_rows if suffix == ".csv" else rows.jsonl_rows)
+        return _table(text, name, rows.jsonl_rows if suffix == ".jsonl" else rows.csv_rows)
+    if suffix == ".txt" and is_tabular(text):  # Excel's "Unicode text"
+        return _table(text, name, rows.csv_rows)
     if suffix == ".log" or "logs" in name.split("/")[:-1]:
         lines, bad = rows.log_rows(text)
         return _of_rows(text, name, Form.LOG, lines), bad
@@ -189,22 +185,16 @@ def _decoded(path: Path) -> str:
     except OSError as error:
         raise SourceError(0, f"cannot be opened: {error.strerror}") from error
     try:
-        return stored.decode("utf-8")
+        return decoded(stored)
     except UnicodeDecodeError as error:
         line = stored.count(b"\n", 0, error.start) + 1
         raise SourceError(line, "not UTF-8; save it as UTF-8") from error
 
 
-def _glimpsed(path: Path, name: str) -> Unread:
-    """What can be seen of a table that cannot be read; nothing when it speaks of no orders."""
-    try:
-        with path.open("rb") as file:
-            said = file.read(FILE_BYTES_MAX + 1).decode("utf-8", errors="replace")
-    except OSError:
-        return Unread(path=name, line=0, said="", unseen=True)
-    if "order_id" not in said:
-        return Unread(path=name, line=0, said="")
-    return Unread(path=name, line=0, said=said, unseen=len(said) > FILE_BYTES_MAX)
+def _glimpsed(path: Path, name: str) -> list[Unread]:
+    """What a file that is not read may have said."""
+    found = glimpsed(path, name, prose=path.suffix.lower() in TEXTS)
+    return [found] if found else []
 
 
 def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[SourceError]]:
@@ -214,19 +204,23 @@ def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[Sour
     columns = frozenset(found[0].cells)
     for form, needed in TABLE_COLUMNS:
         if needed <= columns:
-            whole = [row for row in found if needed <= row.cells.keys()]
-            lacking = [row for row in found if not needed <= row.cells.keys()]
             cause = f"columns of a table of kind {form} are missing"
+            whole = [row for row in found if needed <= row.cells.keys()]
             bad += [
                 SourceError(
                     r.line,
                     cause,
                     said=text[r.start : r.end],
                     order_id=r.cells.get("order_id", ""),
+                    cells=r.cells,
                 )
-                for r in lacking
+                for r in found
+                if not needed <= r.cells.keys()
             ]
-            return _of_rows(text, name, form, whole), bad
+            if form is Form.ORDER:
+                whole = [msgspec.structs.replace(r, cells=order_cells(r.cells)) for r in whole]
+            document = _of_rows(text, name, form, whole)
+            return msgspec.structs.replace(document, columns=columns), bad
     wanted = "; ".join(f"{form}: {', '.join(sorted(needed))}" for form, needed in TABLE_COLUMNS)
     raise SourceError(1, f"no table of a known form; columns wanted are {wanted}")
 

@@ -16,7 +16,9 @@ KEYS: Final = (
     "source",
 )  # fmt: skip
 ASSET_ID: Final = re.compile(r"[\w][\w.:/-]*")  # exact ids; no blanks, no wildcards
-EVERYTHING: Final = frozenset({"all", "any", "every", "each"})  # words for no one in particular
+EVERYTHING: Final = frozenset(
+    {"all", "any", "every", "each", "everything", "alle", "alles", "jeder", "jede"}
+)  # words for no one in particular
 _KEY: Final = re.compile(r"([a-z_]+):(?:\s+(.*))?")
 _FENCE: Final = "---"
 
@@ -24,16 +26,25 @@ _FENCE: Final = "---"
 class SourceError(ValueError):
     """A text breaks a rule of its form. `line` counts from 1.
 
-    Of a row of a table, `said` is its text and `order_id` the order it is surely about, "" if
-    unsure.
+    Of a row of a table, `said` is its text, `order_id` the order it is surely about, "" if unsure,
+    and `cells` what could be read of it.
     """
 
-    def __init__(self, line: int, cause: str, *, said: str = "", order_id: str = "") -> None:
+    def __init__(
+        self,
+        line: int,
+        cause: str,
+        *,
+        said: str = "",
+        order_id: str = "",
+        cells: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(cause)
         self.line = line
         self.cause = cause
         self.said = said
         self.order_id = order_id
+        self.cells = cells or {}
 
 
 class FrontMatter(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 Most order systems fill in times by themselves: of 4,249 real orders 1,278 finish at exactly 15:30,
 and 70 of 77 calibrations take equally long. Such times do not say when work was done. And an order
-of which one row cannot be read, or contradicts another, may have been called off. Both fail open:
-nothing is suppressed that is not certain.
+of which one row cannot be read, or contradicts another, may have been called off; so may one that
+another text names beside a word for it. All fail open: nothing is suppressed that is not certain.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from kb.callings import callings
 from kb.documents import Form
 from kb.manifest import Quarantined
+from kb.naming import key_of, mentions
 from kb.records import Proposal
 from kb.rows import Row
 from kb.times import clock_of
@@ -23,7 +25,8 @@ from kb.times import clock_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kb.documents import Unread
+    from kb.callings import Calling
+    from kb.glimpse import Unread
     from kb.passages import Extract
     from kb.records import WorkKind
 
@@ -37,6 +40,7 @@ UNREADABLE: Final = "a row that may be about it cannot be read"
 CONTRADICTED: Final = "another row recorded at the same time says something else"
 TWO_ASSETS: Final = "its rows name different assets"
 TWO_SPELLINGS: Final = "its id is written in different ways"
+CALLED_OFF: Final = "a text may have called it off"
 OTHER_KIND: Final = "one of its rows is of no bounded work"
 
 
@@ -50,6 +54,11 @@ class _Version(msgspec.Struct, frozen=True):
     row: Row
     proposal: Proposal | None
 
+    @property
+    def folder(self) -> str:
+        """Where its file lies."""
+        return self.path.rpartition("/")[0]
+
 
 def judged(extracts: Sequence[Extract], unread: Iterable[Unread]) -> list[Extract]:
     """The same extracts with approval and real times withdrawn where they cannot be believed.
@@ -60,29 +69,25 @@ def judged(extracts: Sequence[Extract], unread: Iterable[Unread]) -> list[Extrac
     versions = [version for e in extracts for version in _versions(e)]
     orders: defaultdict[str, list[_Version]] = defaultdict(list)
     for version in versions:
-        orders[_key(version.row.cells["order_id"])].append(version)
+        orders[key_of(version.row.cells["order_id"])].append(version)
     unread = [*unread, *(row for e in extracts for row in e.unread)]
     doubts = _unreadable(orders, unread)
     for key, same in orders.items():
         if cause := _contradiction(same):
             doubts.setdefault(key, cause)
     defaults = _Defaults(versions)
-    return [_revised(e, doubts, defaults) for e in extracts]
+    called = _Called(callings(extracts, orders.keys()), versions)
+    return [_revised(e, doubts, defaults, called) for e in extracts]
 
 
 def _versions(extract: Extract) -> Iterator[_Version]:
     if extract.document.form is not Form.ORDER:
         return
     proposals = {p.citation.start: p for p in extract.proposals}
-    readable = {passage.start for passage in extract.passages}
+    unread = {row.line for row in extract.unread}
     for row in extract.document.rows:
-        if row.start in readable:
+        if row.line not in unread:
             yield _Version(extract.document.path, row, proposals.get(row.start))
-
-
-def _key(order_id: str) -> str:
-    """Ids that people would take for the same."""
-    return order_id.strip().casefold()
 
 
 # --- doubt ---
@@ -91,29 +96,28 @@ def _key(order_id: str) -> str:
 def _unreadable(orders: dict[str, list[_Version]], unread: Iterable[Unread]) -> dict[str, str]:
     """Orders that an unreadable row may be about, with the cause.
 
-    Where a row does not say which order, those whose ids stand in it; else all of its file.
+    Where a row does not say which order, those whose ids stand in it; else all of its file. A file
+    that nobody can look into may be about any order, or about any of its folder.
     """
     doubts: dict[str, str] = {}
     for row in unread:
         if row.unseen:
             about = set(orders)
-        elif _key(row.order_id) in orders or _ID.fullmatch(row.order_id):
-            about = {_key(row.order_id)} & orders.keys()
+        elif row.beside:
+            about = {
+                key for key, same in orders.items() if any(v.folder == row.folder for v in same)
+            }
+        elif key_of(row.order_id) in orders or _ID.fullmatch(row.order_id):
+            about = {key_of(row.order_id)} & orders.keys()
         else:
-            about = {key for key in orders if _names(row.said.casefold(), key)}
+            about = mentions(row.said, orders, called_off=row.text)
             if not about and row.line:
                 about = {
                     key for key, same in orders.items() if any(v.path == row.path for v in same)
                 }
-        place = f"{row.path}, line {row.line}" if row.line else row.path
         for key in about:
-            doubts.setdefault(key, f"{UNREADABLE} ({place})")
+            doubts.setdefault(key, f"{UNREADABLE} ({row.place})")
     return doubts
-
-
-def _names(said: str, key: str) -> bool:
-    """Whether an id stands in a text as a whole word."""
-    return key in said and bool(re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", said))
 
 
 def _contradiction(same: Sequence[_Version]) -> str:
@@ -192,10 +196,43 @@ def _shared(values: Sequence[_T], share_min: float) -> list[_T]:
     return [value for value, n in Counter(values).items() if n >= least]
 
 
+# --- called off ---
+
+
+class _Called:
+    """Texts that may call off orders, and what they leave of an approval."""
+
+    def __init__(self, found: dict[str, list[Calling]], versions: Iterable[_Version]) -> None:
+        self._first = {key: min(all_, key=lambda c: c.known_ns) for key, all_ in found.items()}
+        self._recorded: defaultdict[str, set[int]] = defaultdict(set)
+        for version in versions:
+            if version.proposal is not None:
+                key = key_of(version.proposal.proposal_id)
+                self._recorded[key].add(version.proposal.recorded_at_ns)
+
+    def first(self, key: str) -> Calling | None:
+        """The text that was known first."""
+        return self._first.get(key)
+
+    def versions(self, proposal: Proposal, calling: Calling | None) -> list[Proposal]:
+        """A version of an order, and from when a text called it off the same without approval."""
+        if calling is None:
+            return [proposal]
+        off = msgspec.structs.replace(proposal, approved=False)
+        begin, known = proposal.recorded_at_ns, calling.known_ns
+        if known <= begin:
+            return [off]
+        if any(begin < t <= known for t in self._recorded[key_of(proposal.proposal_id)]):
+            return [proposal]  # another version has taken its place by then
+        return [proposal, msgspec.structs.replace(off, recorded_at_ns=known)]
+
+
 # --- revision ---
 
 
-def _revised(extract: Extract, doubts: dict[str, str], defaults: _Defaults) -> Extract:
+def _revised(
+    extract: Extract, doubts: dict[str, str], defaults: _Defaults, called: _Called
+) -> Extract:
     if extract.document.form is not Form.ORDER:
         return extract
     rows = {row.start: row for row in extract.document.rows}
@@ -204,7 +241,8 @@ def _revised(extract: Extract, doubts: dict[str, str], defaults: _Defaults) -> E
     notes = []
     for proposal in extract.proposals:
         row = rows[proposal.citation.start]
-        cause = doubts.get(_key(proposal.proposal_id), "")
+        key = key_of(proposal.proposal_id)
+        cause = doubts.get(key, "")
         shared = defaults.times_of(proposal, row)
         if cause:
             text = f"order {proposal.proposal_id} is not approved: {cause}"
@@ -212,13 +250,16 @@ def _revised(extract: Extract, doubts: dict[str, str], defaults: _Defaults) -> E
         if shared and proposal.approved and not cause:
             text = f"order {proposal.proposal_id} only proposes: many orders share {shared}"
             notes.append(Quarantined(path=path, line=row.line, cause=text))
-        kept.append(
-            msgspec.structs.replace(
-                proposal,
-                approved=proposal.approved and not cause,
-                real_times=proposal.real_times and not shared,
-            )
+        judged = msgspec.structs.replace(
+            proposal,
+            approved=proposal.approved and not cause,
+            real_times=proposal.real_times and not shared,
         )
+        first = called.first(key) if judged.approved else None
+        if first is not None:
+            text = f"order {proposal.proposal_id} is not approved: {CALLED_OFF} ({first.place})"
+            notes.append(Quarantined(path=path, line=row.line, cause=text))
+        kept += called.versions(judged, first)
     return msgspec.structs.replace(
         extract, proposals=tuple(kept), quarantined=(*extract.quarantined, *notes)
     )

@@ -9,12 +9,13 @@ import msgspec
 
 from kb import chunk, proposals
 from kb.cite import chunk_id_of, cite
-from kb.documents import ROW_FORMS, Document, Form, Unread
+from kb.documents import ROW_FORMS, Document, Form
 from kb.front_matter import SourceError, is_asset_id
+from kb.glimpse import Unread
 from kb.manifest import Quarantined
+from kb.names import AssetWords, asset_words, assets_in
 from kb.records import Proposal, ScopeRow
 from kb.scope import scope_row
-from kb.shopfloor import asset_words, assets_in
 from kb.times import iso_ns
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
     proposals: tuple[Proposal, ...] = ()
     scope_rows: tuple[ScopeRow, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
-    unread: tuple[Unread, ...] = ()  # rows of orders: they may say anything
+    unread: tuple[Unread, ...] = ()  # rows of orders and scopes: they may say anything
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """Ids that the whole folder knows: needed to read a log line."""
 
-    assets: dict[str, str]  # by how a line may write them
+    assets: AssetWords  # by how a line may write them
     instruments: dict[str, tuple[str, ...]]  # asset -> its instruments
 
 
@@ -160,17 +161,17 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
         try:
             passage, more, scope = _of_row(document, row, chunk_id, site, known_ns)
         except SourceError as error:
-            bad.append(Quarantined(path=document.path, line=error.line, cause=error.cause))
-            if document.form is Form.ORDER:
-                said = document.text[row.start : row.end]
-                order_id = row.cells["order_id"]
-                unread.append(
-                    Unread(path=document.path, line=row.line, said=said, order_id=order_id)
-                )
+            found = _searchable(document, row, chunk_id, known_ns)
+            cause = f"{error.cause}; it is searched, and proposes nothing" if found else error.cause
+            bad.append(Quarantined(path=document.path, line=error.line, cause=cause))
+            unread.append(_unread(document, row))
+            passages += found
             continue
         passages.append(passage)
         proposed += more
         scoped += scope
+    if document.form is Form.ORDER and (idle := _of_no_kind(document, proposed, unread)):
+        bad.append(idle)
     return Extract(
         document=document,
         passages=tuple(passages),
@@ -179,6 +180,54 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
         quarantined=tuple(bad),
         unread=tuple(unread),
     )
+
+
+def _searchable(
+    document: Document, row: Row, chunk_id: int, known_ns: Callable[[int], int]
+) -> list[Passage]:
+    """The passage of an order or a schedule row that lacks what a proposal needs."""
+    if document.form not in (Form.ORDER, Form.SCHEDULE):
+        return []
+    try:
+        known = _recorded(row, known_ns, chunk_id)
+    except SourceError:
+        known = known_ns(chunk_id)
+    body = document.text[row.start : row.end]
+    asset = row.cells["asset"]
+    return [
+        Passage(
+            chunk_id=chunk_id,
+            section="",
+            start=row.start,
+            end=row.end,
+            embedded=f"{document.kind}: {_described(row.cells) or body}",
+            heading=document.kind,
+            body=_described(row.cells) or body,
+            assets=(asset,) if is_asset_id(asset) else (),
+            known_from_ns=known,
+        )
+    ]
+
+
+def _unread(document: Document, row: Row) -> Unread:
+    return Unread(
+        path=document.path,
+        line=row.line,
+        said=document.text[row.start : row.end],
+        order_id=row.cells.get("order_id", "") if document.form is Form.ORDER else "",
+        cells=row.cells,
+    )
+
+
+def _of_no_kind(
+    document: Document, proposed: Sequence[Proposal], unread: Sequence[Unread]
+) -> Quarantined | None:
+    """A note on orders of other systems that name no bounded work, in one for the table."""
+    idle = len(document.rows) - len(proposed) - len(unread)
+    if not idle or "kind" in document.columns:
+        return None
+    cause = f"{idle} orders name no bounded work: they are searched, and propose nothing"
+    return Quarantined(path=document.path, line=0, cause=cause)
 
 
 def _of_row(

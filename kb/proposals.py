@@ -1,6 +1,7 @@
 """Orders, schedules and log lines into proposals. Text suggests; nothing here opens a job.
 
-Only an order's status column says that it is approved; no description, however worded, can.
+Only an order's status column says that it is approved; no description, however worded, can. But a
+description that denies, puts off or speaks of a fault takes approval away.
 """
 
 from __future__ import annotations
@@ -10,26 +11,33 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from kb.front_matter import SourceError, is_asset_id
+from kb.negation import BENIGN, calls_off
 from kb.records import Proposal, WorkKind
-from kb.shopfloor import work_said
-from kb.times import clock_of, iso_ns
+from kb.shopfloor import kind_said, work_said
+from kb.status import is_approved, is_cancelled, is_somebody
+from kb.times import clock_of, date_or_iso_ns, iso_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kb.names import AssetWords
     from kb.records import Citation
     from kb.rows import Row
 
-# Status codes of common maintenance systems. What is not listed is not approved: work that is
-# complete or closed is over, and cannot be a witness for anything to come.
-APPROVED: Final = frozenset({"APPR", "APPROVED", "REL", "RELEASED", "SCHEDULED", "INPRG"})
-CANCELLED: Final = frozenset({"CAN", "CANCELLED", "CANCELED"})
 TYPE_COLUMNS: Final = ("work_type", "worktype", "type")
 CORRECTIVE_TYPES: Final = frozenset({"CM", "EM", "BM"})  # corrective, emergency, breakdown
 _CORRECTIVE: Final = re.compile(
-    r"\b(?:corrective|break[ -]?down|unplanned|reactive|failed|failure)\b", re.IGNORECASE
+    r"\b(?:corrective|break[ -]?down|unplanned|reactive|fail\w*|fault\w*|repair\w*|fix\w*|broken?|"
+    r"defect\w*|damaged?|malfunction\w*|emergency|troubleshoot\w*|leak\w*|drift\w*|trip(?:s|ped)|"
+    r"worn|jam\w*|stuck|dead|cracked|crash\w*|collision|alarms?|not working|out of (?:spec|tol\w*|"
+    r"cal\w*|range)|ausfall\w*|st[oö]rung\w*|defekt\w*|reparatur\w*|undicht\w*|kaputt\w*|"
+    r"leckage\w*)\b",
+    re.IGNORECASE,
 )
 _KINDS: Final = {kind.value: kind for kind in WorkKind}
+_KIND_CODES: Final = {"CAL": WorkKind.CALIBRATION, "CALIB": WorkKind.CALIBRATION}
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_DAY_NS: Final = 86_400 * 1_000_000_000
 
 
 def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal | None:
@@ -45,10 +53,10 @@ def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal |
     if start is not None and end is not None and end < start:
         raise SourceError(row.line, "end is before start")
     recorded = _time(row, "recorded_at")
-    kind = kind_of(row)
+    named = kind_of(row)
+    kind = named or _kind_elsewhere(row)
     if kind is None:
         return None
-    status = cells["status"].upper()
     return Proposal(
         proposal_id=cells["order_id"],
         kind=kind,
@@ -58,10 +66,10 @@ def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal |
         valid_to_ns=end,
         recorded_at_ns=known_ns if recorded is None else recorded,
         source="order",
-        approved=status in APPROVED and not corrective(row, kind),
+        approved=named is not None and _is_believed(row, named),
         real_times=real_times(cells.get("start", ""), cells.get("end", "")),
-        cancelled=status in CANCELLED,
-        confidence=1.0,
+        cancelled=is_cancelled(cells["status"]),
+        confidence=1.0 if named else 0.6,
         citation=citation,
     )
 
@@ -97,7 +105,7 @@ def log_proposals(
     row: Row,
     citation: Citation,
     *,
-    assets: Mapping[str, str],
+    assets: AssetWords,
     instruments: Mapping[str, Sequence[str]],
 ) -> list[Proposal]:
     """Proposals of a log line, one an asset; its minute is of the writing, not of the work."""
@@ -123,7 +131,7 @@ def log_proposals(
 
 def real_times(start: str, end: str) -> bool:
     """Whether somebody meant these times: both given, not equal, not the bounds of days."""
-    if not start or not end:
+    if not start or not end or _DAY.fullmatch(start) or _DAY.fullmatch(end):
         return False
     whole_days = clock_of(start)[:2] == (0, 0) and clock_of(end)[:2] in {(0, 0), (23, 59)}
     return iso_ns(end) > iso_ns(start) and not whole_days
@@ -132,6 +140,7 @@ def real_times(start: str, end: str) -> bool:
 def corrective(row: Row, kind: WorkKind) -> bool:
     """Whether an order follows a failure: such work must never excuse it, whatever its status."""
     told = " ".join(row.cells.get(name, "") for name in ("description", *TYPE_COLUMNS))
+    told = BENIGN.sub(" ", told.lower())
     types = {row.cells.get(name, "").upper() for name in TYPE_COLUMNS}
     return kind is WorkKind.REPAIR or bool(_CORRECTIVE.search(told) or types & CORRECTIVE_TYPES)
 
@@ -145,8 +154,27 @@ def asset_of(row: Row) -> str:
 
 
 def kind_of(row: Row) -> WorkKind | None:
-    """Kind of work of a row, if it is one of ours."""
-    return _KINDS.get(row.cells["kind"].lower().replace(" ", "_"))
+    """Kind of work of a row, if it is one of ours; a type code of another system may say it."""
+    kind = row.cells.get("kind", "")
+    if kind:
+        return _KINDS.get(kind.lower().replace(" ", "_"))
+    return _KIND_CODES.get(row.cells.get("work_type", "").upper())
+
+
+def _kind_elsewhere(row: Row) -> WorkKind | None:
+    """What the description of an order without a kind speaks of: enough to propose."""
+    return None if row.cells.get("kind") else kind_said(row.cells.get("description", ""))
+
+
+def _is_believed(row: Row, kind: WorkKind) -> bool:
+    """Whether an order's status approves it and nothing in its row takes that back."""
+    cells = row.cells
+    return (
+        is_approved(cells["status"])
+        and is_somebody(cells.get("approved_by", "its status"))  # some systems have no such column
+        and not corrective(row, kind)
+        and not calls_off(cells.get("description", ""))
+    )
 
 
 def hashed_id(prefix: str, citation: Citation, *more: str) -> str:
@@ -160,6 +188,8 @@ def _time(row: Row, column: str) -> int | None:
     if not text:
         return None
     try:
+        if column != "recorded_at" and _DAY.fullmatch(text):  # a day, somewhere: it only proposes
+            return date_or_iso_ns(text) + (_DAY_NS if column.endswith("end") else 0)
         return iso_ns(text)
     except ValueError as error:
         raise SourceError(row.line, f"{column}: {error}") from error

@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kb.columns import named
 from kb.front_matter import SourceError
 from kb.times import iso_ns, local_ns
 
 ORDER_COLUMNS: Final = frozenset({"order_id", "asset", "kind", "status"})
+FOREIGN_ORDER_COLUMNS: Final = frozenset({"order_id", "description"})  # of other systems
 SCHEDULE_COLUMNS: Final = frozenset({"asset", "kind", "planned_start", "planned_end"})
 SCOPE_COLUMNS: Final = frozenset(
     {"kind", "asset", "instrument", "channels", "expected_effect", "duration_min_max", "settle_s",
@@ -71,8 +73,8 @@ def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
         if not any(cell.strip() for cell in cells):
             continue
         if not header:
-            header = [cell.strip() for cell in cells]
-            if len(set(header)) != len(header) or "" in header:
+            header = named(cells)
+            if len(set(header)) != len(header) or not all(name.strip() for name in header):
                 raise SourceError(first + 1, "column names are missing or stand twice")
             continue
         start, end = _trimmed(text, offsets[first], offsets[reader.line_num])
@@ -85,8 +87,8 @@ def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
             order_id = cells[0].strip() if header[0] == "order_id" else ""
             bad.append(SourceError(first + 1, cause, said=text[start:end], order_id=order_id))
         else:
-            named = {k: cell.strip() for k, cell in zip(header, cells, strict=True)}
-            rows.append(Row(line=first + 1, start=start, end=end, cells=named))
+            read = {k: cell.strip() for k, cell in zip(header, cells, strict=True)}
+            rows.append(Row(line=first + 1, start=start, end=end, cells=read))
 
 
 def delimiter_of(lines: list[str]) -> str:
@@ -135,7 +137,7 @@ def log_rows(text: str) -> tuple[list[Row], list[SourceError]]:
                 t_ns, said = _stamped(text[start:end], zone)
                 rows.append(Row(line=number, start=start, end=end, t_ns=t_ns, said=said))
             except ValueError as error:
-                bad.append(SourceError(number, str(error)))
+                bad.append(SourceError(number, str(error), said=text[start:end]))
     return rows, bad
 
 
@@ -166,7 +168,10 @@ def _json_cells(line: str) -> dict[str, str]:
     found = json.loads(line, object_pairs_hook=_once)
     if not isinstance(found, dict):
         raise ValueError("no object")  # noqa: TRY004 - one error for all that a sender does
-    return {key: _json_cell(value) for key, value in found.items()}
+    names = named(list(found))
+    if len(set(names)) != len(names):
+        raise ValueError("a key stands twice")
+    return {name: _json_cell(found[key]) for name, key in zip(names, found, strict=True)}
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 import andon
+from edge.errors import RecordingError
+from tests.models.plants import plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +69,43 @@ def test_readme_names_only_commands_that_exist() -> None:
         if not line.startswith("andon -")
     }
     assert not {(page, line) for page, line in named if line not in groups}
+
+
+def _shell_lines(heading: str) -> list[str]:
+    """The commands of the README's section, in order."""
+    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def test_trying_it_on_a_recording_works_as_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call shows a mapping; with it in a file the others work as they stand there."""
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},{a:.4f},{b:.4f}" for i, (a, b) in enumerate(plant(900, seed=2, c=2).tolist())]
+    Path("pump.csv").write_text("\n".join(["second,flow,current", *lines]))
+    first, *others = (
+        shlex.split(line)[1:] for line in _shell_lines("Try it on a recording of yours")
+    )
+    refused = CliRunner().invoke(andon.app, first)
+    assert isinstance(refused.exception, RecordingError)
+    _, found, draft = str(refused.exception).partition("--mapping FILE:\n\n")
+    assert found
+    Path("pump.toml").write_text(draft)
+    for arguments in others:
+        done = CliRunner().invoke(andon.app, arguments)
+        assert done.exit_code == 0, (arguments, done.output, done.exception)
+
+
+def test_the_readme_writes_the_configuration_before_it_fits() -> None:
+    """Otherwise the tags of state are fitted as signals."""
+    section = README.split("## Run it on your plant\n")[1].split("\n## ")[0]
+    assert section.index("```toml") < section.index("```sh")
+    called = [shlex.split(line) for line in _shell_lines("Run it on your plant")]
+    names = [" ".join(words[1:3] if words[1] == "kb" else words[1:2]) for words in called]
+    assert names == ["record", "fit", "kb build", "check", "run"]
+    assert called[1][-2:] == ["--config", "gateway.toml"]
 
 
 def _structs() -> dict[str, type[msgspec.Struct]]:

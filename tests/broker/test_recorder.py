@@ -55,7 +55,10 @@ class Recorder:
             wait_until(first, what="the first recorded message")
 
     def end(self, number: signal.Signals | None) -> str:
-        """Send a signal, if any, and wait for the clean end; returns what it printed."""
+        """Send a signal, if any, and wait for the clean end; returns what it printed.
+
+        Ctrl-C is the usual end of a recording, so nothing is interrupted.
+        """
         if number is not None:
             self._process.send_signal(number)
         output, _ = self._process.communicate(timeout=30)
@@ -157,20 +160,54 @@ def test_a_limit_of_messages_is_exact(mosquitto: Mosquitto, tmp_path: Path) -> N
     assert all(m.topic.startswith("plant/") for m in recorded(out))
 
 
-def test_a_limit_of_time_ends_it(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Also where nothing comes; the journal is there and empty of messages."""
+def briefly(out: Path, broker: Mosquitto, topic: str) -> tuple[int, str]:
+    """Record for a moment; returns the exit code and what was printed."""
+    printed = io.StringIO()
     code = record(
-        tmp_path / "out",
+        out,
         host="127.0.0.1",
-        port=mosquitto.port,
-        filters=("#",),
+        port=broker.port,
+        filters=(topic,),
         prefix="andon",
         seconds=0.2,
         messages_max=0,
-        console=quiet(),
+        console=Console(file=printed),
     )
-    assert code == 0
+    return code, printed.getvalue()
+
+
+def test_a_limit_of_time_ends_it(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Where nothing came it says so, and what to look at; the journal is empty of messages."""
+    code, printed = briefly(tmp_path / "out", mosquitto, "plant/#")
+    assert code == 1
+    assert "nothing came on plant/#: check host, port and topic" in printed
     assert recorded(tmp_path / "out") == []
+
+
+def test_a_recording_of_our_own_outputs_alone_says_so(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """The broker and the topic are right, so these would be the wrong things to look at."""
+    with Publisher(Endpoint(port=mosquitto.port)) as publisher:
+        publisher.publish("andon/s/status", b"online", retain=True)
+        publisher.drain()
+    code, printed = briefly(tmp_path / "out", mosquitto, "andon/#")
+    assert code == 1
+    assert "nothing came on andon/# but Andon's own outputs" in printed
+
+
+def test_a_recording_that_is_there_is_added_to_and_says_so(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """In silence, two shifts would become one."""
+    with Publisher(Endpoint(port=mosquitto.port)) as publisher:
+        publisher.publish("plant/r1", b"kept", retain=True)
+        publisher.drain()
+    code, printed = briefly(tmp_path / "out", mosquitto, "plant/#")
+    assert (code, "adding" in printed) == (0, False)
+    code, printed = briefly(tmp_path / "out", mosquitto, "plant/#")
+    assert code == 0
+    assert "adding to 1 messages that are there" in printed
+    assert "1 messages recorded" in printed
+    assert len(recorded(tmp_path / "out")) == 2
 
 
 def test_what_is_too_large_for_a_journal_is_counted(mosquitto: Mosquitto, tmp_path: Path) -> None:

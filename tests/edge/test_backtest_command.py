@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.backtest_command import BacktestRequest, backtest_command
-from edge.errors import RecordingError
+from edge.assess import Episode, FaultOutcome, Figures
+from edge.backtest_command import SHOWN_MAX, BacktestRequest, Report, _show, backtest_command
+from edge.errors import ConfigError, RecordingError
 from edge.journal import JournalWriter
 from edge.records import MessageReceived, Started, TickDue
 from edge.training import FitRequest, fit_recording
@@ -105,9 +106,7 @@ def test_a_report_that_cannot_be_written_is_said_before_the_run(folder: Path) ->
 
 
 @pytest.mark.parametrize(("rows", "asset"), [("0:10", ""), ("", "r9")])
-def test_a_journal_refuses_what_only_a_table_can_take(
-    folder: Path, rows: str, asset: str
-) -> None:
+def test_a_journal_refuses_what_only_a_table_can_take(folder: Path, rows: str, asset: str) -> None:
     """An option that does nothing would give another result than was asked for."""
     writer = JournalWriter(folder / "journal")
     writer.append([(1, MessageReceived(topic="plant/r1", payload=b"{}", received_ns=1))])
@@ -133,3 +132,137 @@ def test_a_journal_of_another_bundle_says_that_alerts_may_differ(folder: Path) -
     assert isinstance(console.file, io.StringIO)
     assert "another bundle" in console.file.getvalue()
     assert "another snapshot" not in console.file.getvalue()
+
+
+def test_what_is_no_bundle_is_said_with_how_to_make_one(folder: Path) -> None:
+    """Before the recording is read."""
+    request = BacktestRequest(recording=folder / "line.csv", bundle=folder / "docs")
+    with pytest.raises(ConfigError, match="make one with `andon fit"):
+        backtest_command(request, console=quiet())
+    into = FitRequest(recording=folder / "line.csv", out=folder / "b", into=folder / "docs")
+    with pytest.raises(ConfigError, match="make one with `andon fit"):
+        fit_recording(into, console=quiet())
+
+
+def test_a_table_refuses_a_configuration(folder: Path) -> None:
+    """Its mapping says what is context; a configuration would do nothing."""
+    file = folder / "gateway.toml"
+    fit = FitRequest(recording=folder / "line.csv", out=folder / "b", config=file)
+    with pytest.raises(RecordingError, match="--config is for journals"):
+        fit_recording(fit, console=quiet())
+    run = BacktestRequest(recording=folder / "line.csv", bundle=folder / "bundle", config=file)
+    with pytest.raises(RecordingError, match="--config is for journals"):
+        backtest_command(run, console=quiet())
+
+
+NOON: Final = 1_772_451_457 * 10**9  # 2026-03-02 11:37:37 UTC
+
+
+def episode(number: int, *, count: int = 1, suppressed: bool = False) -> Episode:
+    """An event that rang, or was suppressed."""
+    begin_ns = NOON + (number * 3600 + count * 60) * 10**9
+    return Episode(
+        alert_id=f"r1-process-{number}",
+        count=count,
+        asset="r1",
+        track="process",
+        begin_ns=begin_ns,
+        opened_ns=begin_ns,
+        rang_ns=0 if suppressed else begin_ns,
+        suppressed=suppressed,
+        decision="SUPPRESSED" if suppressed else "ALERT",
+        message="[red] is no markup",
+    )
+
+
+def screen(*episodes: Episode, figures: Figures | None = None) -> str:
+    """What is shown of some episodes."""
+    console = Console(file=io.StringIO(), width=200)
+    report = Report(
+        recording="r",
+        bundle_sha256="",
+        snapshot_sha256="",
+        seconds=1.0,
+        counts={},
+        alerts=tuple(e for e in episodes if e.rang),
+        suppressions=tuple(e for e in episodes if e.suppressed),
+    )
+    _show(report, figures, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def rows_of(shown: str) -> list[list[str]]:
+    """The cells of a table on screen."""
+    lines = [line for line in shown.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_an_alert_that_came_again_is_one_row_with_its_count() -> None:
+    """The title counts the rows; times are for people."""
+    shown = screen(
+        episode(0), episode(0, count=2), episode(0, count=3), episode(1, suppressed=True)
+    )
+    assert "1 alerts, 1 suppressed" in shown
+    first, second = rows_of(shown)
+    what = "[red] is no markup"
+    assert first == ["2026-03-02 11:38:37", "r1", "process", "ALERT", "3", what]
+    assert second == ["2026-03-02 12:38:37", "r1", "process", "SUPPRESSED", "1", what]
+
+
+def test_rows_that_are_not_shown_are_counted() -> None:
+    """A reader must not take the first ones for all."""
+    shown = screen(*(episode(i) for i in range(SHOWN_MAX + 3)))
+    assert f"{SHOWN_MAX + 3} alerts, 0 suppressed" in shown
+    assert "3 more in the report" in shown
+    assert len(rows_of(shown)) == SHOWN_MAX
+
+
+def test_figures_are_sentences_and_the_report_keeps_its_keys() -> None:
+    """No key of the report is on the screen; what was not found is named with what it was."""
+    faults = [
+        FaultOutcome(
+            fault_id=f"f{i}",
+            kind="drift",
+            asset="r1",
+            size_sigma=1.0,
+            situation="alone",
+            outcome=outcome,
+            delay_s=7.0,
+        )
+        for i, outcome in enumerate(("found", "missed", "undetected"))
+    ]
+    figures = Figures(
+        events_total=3,
+        events_found=1,
+        delay_median_s=7.0,
+        false_alarms_per_day=1.25,
+        faults_total=3,
+        faults_found=1,
+        faults_missed=1,
+        faults_undetected=1,
+        wrong_suppressions=0,
+        jobs_total=4,
+        jobs_witnessed=2,
+        calibration_false_alarms_without_kb=5,
+        calibration_false_alarms_with_kb=1,
+        alerts_without_kb=9,
+        alerts_with_kb=4,
+        suppressions=6,
+        faults=tuple(faults),
+    )
+    shown = screen(episode(0), figures=figures)
+    for line in (
+        "Faults: 3",
+        "found: 1",
+        "missed (an event opened, but nothing rang in time): 1",
+        "not detected (no event opened): 1",
+        "Median delay of those found: 7 s",
+        "False alarms a day: 1.2",
+        "Alarms of the 2 witnessed jobs: 5 without records, 1 with them",
+        "Suppressions, repeats counted: 6, of them wrong: 0",
+        "Missed: f1, drift, of r1",
+        "Not detected: f2, drift, of r1",
+    ):
+        assert line in shown, shown
+    assert not [key for key in figures.__struct_fields__ if "_" in key and key in shown]

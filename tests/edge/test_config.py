@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from edge.config import GatewayConfig, effective, load, password
+from edge.config import GatewayConfig, effective, load, need_bundle, password
 from edge.errors import ConfigError
 from edge.settings import EngineSettings
 
@@ -51,9 +51,9 @@ def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
         ("site = ", ["not TOML"]),
         ('site = "s"', ["model"]),
         ('[model]\nbundle = "b"', ["site"]),
-        (LEAST + "[mqtt]\nprot = 1", ["prot", "$.mqtt", "did you mean port?"]),
+        (LEAST + "[mqtt]\nprot = 1", ["prot", "at [mqtt]", "did you mean port?"]),
         (LEAST + '[mqtt]\npassword = "hush"', ["password", "did you mean password_file?"]),
-        (LEAST + '[mqtt]\nport = "1883"', ["$.mqtt.port", "int"]),
+        (LEAST + '[mqtt]\nport = "1883"', ["at [mqtt] port", "int"]),
         (LEAST + "[mqtt]\nport = 70000", ["[mqtt] port", "70000", "65535"]),
         (LEAST + '[mqtt]\nclient_id = ""', ["client_id"]),
         (LEAST + "[mqtt]\nqueue_messages_max = 0", ["queue_messages_max"]),
@@ -71,8 +71,15 @@ def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
         (LEAST + '[[asset]]\nid = "a"\ntags = {x = "c", y = "c"}', ["'c'", "two tags"]),
         (LEAST + '[asset]\nid = "a"', ["asset"]),
         (
+            LEAST + '[[asset]]\nid = "a"\n[[asset]]\nid = "b"\nseverity = "x"',
+            ["[[asset]] 2 severity"],
+        ),
+        (LEAST + '[[asset]]\nid = "a"\ntags = {x = 1}', ["[[asset]] 1 tags"]),
+        (LEAST + '[[asset]]\nid = "a"\nsafety = [1]', ["[[asset]] 1 safety 1"]),
+        ("site = 1\n" + LEAST.removeprefix('site = "s"\n'), ["at site"]),
+        (
             LEAST + '[[asset]]\nid = "a"\n[[asset.context]]\ntag = "t"\nrol = "run"',
-            ["rol", "did you mean role?"],
+            ["rol", "[[asset]] 1 context 1", "did you mean role?"],
         ),
         (
             LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="r"',
@@ -104,6 +111,7 @@ def test_a_mistake_is_named(text: str, words: list[str], tmp_path: Path) -> None
     for word in words:
         assert word in message, message
     assert "hush" not in message
+    assert "$" not in message, "a path of the file, not of a library"
 
 
 @pytest.mark.parametrize("text", ["plant/{asset}", "#", "+/x/#", "a/b", "{asset}"])
@@ -151,7 +159,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     ("name", "value", "words"),
     [
         ("ANDON__MQTT__PROT", "1", ["did you mean port?", "ANDON__MQTT__PROT"]),
-        ("ANDON__MQTT__PORT", "many", ["$.mqtt.port", "ANDON__MQTT__PORT"]),
+        ("ANDON__MQTT__PORT", "many", ["at [mqtt] port", "ANDON__MQTT__PORT"]),
         ("ANDON__SITE__X", "1", ["ANDON__SITE__X", "not a table"]),
         ("ANDON__BASE", "elsewhere", ["base"]),
         ("ANDON__", "1", ["unknown field"]),
@@ -248,3 +256,13 @@ def test_a_password_that_cannot_be_read_names_its_file(
     with pytest.raises(ConfigError, match="secret"):
         password(config.mqtt, config.path(""))
     assert password(read(tmp_path, LEAST).mqtt, tmp_path) is None
+
+
+def test_a_path_that_is_no_bundle_says_how_to_make_one(tmp_path: Path) -> None:
+    """Missing, a file, or another directory; what a bundle lost is said when it is read."""
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(ConfigError, match="is no bundle; make one with `andon fit"):
+            need_bundle(path)
+    (tmp_path / "manifest.json").write_text("{")
+    assert need_bundle(tmp_path) == tmp_path

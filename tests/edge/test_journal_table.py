@@ -11,10 +11,11 @@ import pytest
 
 from edge.errors import RecordingError
 from edge.journal import JournalWriter
-from edge.journal_table import journal_table
-from edge.recording import accepted_rows, read_table, table_messages
+from edge.journal_table import journal_table, readings_by_asset, sends_numbers
+from edge.recording import accepted_rows, journal_messages, read_table, table_messages
 from edge.records import MessageReceived, TickDue
-from edge.settings import AssetSettings, ContextTag
+from edge.settings import AssetSettings, ContextTag, Source
+from edge.wire.topics import CLOCK_TOPIC
 from models.bundle import Channel
 
 if TYPE_CHECKING:
@@ -114,3 +115,35 @@ def test_rows_that_alignment_keeps_are_known_before(tmp_path: Path) -> None:
     lines = [f"2024-01-01 00:00:{s:02d},{i}" for i, s in enumerate(stamps)]
     table.write_text("\n".join(["timestamp,value", *lines]), encoding="utf-8")
     assert accepted_rows(read_table(table)).tolist() == [0, 1, 4, 6]
+
+
+def test_the_clock_of_a_replay_and_our_own_topics_are_no_assets(tmp_path: Path) -> None:
+    """A listener of `#` gets them too; what cannot be read is kept with its cause."""
+    path = journal_of(
+        tmp_path / "j",
+        [
+            (START, CLOCK_TOPIC, {"ts": START}),
+            (START, "plant/r1", {"ts": START, "a": 1.5}),
+            (START, "plant/r1", b"{"),
+            (START, "plant/notes", b"shift begins"),
+            (START, "andon/s/cmd/joe/job", {"asset": "r1", "minutes": 30}),
+        ],
+    )
+    sources = (Source(topic="+/{asset}"), Source(topic="#"))
+    heard = readings_by_asset(journal_messages(path), sources=sources, root="andon/s")
+    assert list(heard.readings) == ["r1"]
+    assert heard.topics == {"r1": {"plant/r1"}}
+    assert list(heard.unread) == ["plant/notes"]
+    assert "not JSON" in heard.unread["plant/notes"]
+
+
+def test_an_asset_without_numbers_is_told_from_the_others(tmp_path: Path) -> None:
+    """Texts, nulls and context tags are nothing to fit; asked for alone it is an error."""
+    bodies = [{"ts": START, "note": "all well"}, {"ts": START, "a": None}, {"ts": START, "run": 1}]
+    path = journal_of(tmp_path / "j", [(START, "plant/r1", body) for body in bodies])
+    readings = readings_by_asset(journal_messages(path)).readings["r1"]
+    asset = AssetSettings(id="r1", context=(ContextTag(tag="run", role="run"),))
+    assert not sends_numbers(readings, asset)
+    assert sends_numbers(readings, AssetSettings(id="r1"))
+    with pytest.raises(RecordingError, match="no numbers"):
+        journal_table(path, asset)

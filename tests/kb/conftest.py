@@ -58,13 +58,16 @@ WO-6,r2,calibration,tcp,APPR,2026-03-02T06:00:00,2026-03-02T07:00:00,2026-03-01T
 SCOPE: Final = """\
 kind,asset,instrument,channels,expected_effect,duration_min_max,settle_s,approved_by,approved_at
 calibration,r1,gas_flow,CO2 Weld Flow;Pressure,0.5,60,240,engineer,2026-01-15T08:00:00+01:00
-calibration,r*,gas_flow,Pressure,0.5,60,240,engineer,2026-01-15T08:00:00+01:00
 calibration,r2,gas_flow,*,0.5,60,240,engineer,2026-01-15T08:00:00+01:00
 calibration,r2,gas_flow,,0.5,60,240,engineer,2026-01-15T08:00:00+01:00
 calibration,r2,gas_flow,Pressure,0.5,60,240,,2026-01-15T08:00:00+01:00
 calibration,r2,gas_flow,Pressure,0.5,60,240,engineer,
 calibration,r2,gas_flow,Pressure,nan,60,240,engineer,2026-01-15T08:00:00+01:00
 calibration,r2,gas_flow,Pressure,0.5,6000,240,engineer,2026-01-15T08:00:00+01:00
+"""
+SCOPE_WIDE: Final = """\
+kind,asset,instrument,channels,expected_effect,duration_min_max,settle_s,approved_by,approved_at
+calibration,r*,gas_flow,Pressure,0.5,60,240,engineer,2026-01-15T08:00:00+01:00
 """
 LOG: Final = """\
 # zone: Europe/Berlin
@@ -82,6 +85,7 @@ def write_texts(source: Path) -> Path:
         "manuals/arm.md": ARM_MANUAL,
         "orders.csv": ORDERS,
         "scope.csv": SCOPE,
+        "scope_wide.csv": SCOPE_WIDE,
         "logs/shift.log": LOG,
     }
     for name, text in files.items():

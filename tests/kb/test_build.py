@@ -50,7 +50,8 @@ def test_unchanged_passages_are_not_embedded_again(texts: Path, tmp_path: Path) 
         assert new.search(query, now_ns=NOW_NS)[0].citation.doc_id == "manuals/new.md"
         times = {p.proposal_id: p.recorded_at_ns for p in new.proposals()}
         assert times["WO-4"] == NOW_NS  # known since the first build
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "texts"]
+    kept = f"out.{first.sha256[:12]}"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", kept, "texts"]
 
 
 def test_a_failed_build_leaves_nothing(

@@ -249,7 +249,8 @@ def test_assets_are_exact_ids(tmp_path: Path, asset: str) -> None:
     """Words and signs for everything are refused in orders and scope tables."""
     files: dict[str, str | bytes] = {
         "orders.csv": HEAD + _row("W1", asset=asset) + _row("W2"),
-        "scope.csv": SCOPE_HEAD + _scope(asset=asset) + _scope(),
+        "scope.csv": SCOPE_HEAD + _scope(),
+        "bad.csv": SCOPE_HEAD + _scope(asset=asset),
     }
     manifest, proposals, scopes = _built(tmp_path, files)
     assert [p.asset for p in proposals] == ["r1"]

@@ -1,0 +1,147 @@
+"""What can be seen of files that are not read: bytes to text, and what may hide in the rest."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kb.columns import ALIASES, key_of, named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_BYTES_MAX: Final = 8_000_000  # a year of logs of a line; larger ones are to be split
+TABLES: Final = (".csv", ".jsonl", ".tsv")
+
+# Files of tables that we cannot look into: each may call off any order.
+SPREADSHEETS: Final = frozenset(
+    {
+        ".xls", ".xlsx", ".xlsm", ".xlsb", ".xlt", ".xltx", ".ods", ".numbers", ".mdb", ".accdb",
+        ".dbf", ".db", ".sqlite", ".sqlite3", ".parquet", ".feather",
+    }
+)  # fmt: skip
+# Files that hold no table of orders, however they are stored: pictures, pages, drawings, sound.
+NO_TABLES: Final = frozenset(
+    {
+        ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".svg", ".heic", ".ico",
+        ".pdf", ".ps", ".doc", ".docx", ".odt", ".rtf", ".ppt", ".pptx", ".odp", ".dwg", ".dxf",
+        ".step", ".stp", ".stl", ".igs", ".mp3", ".mp4", ".wav", ".avi", ".mov", ".mkv", ".ttf",
+        ".py", ".sh", ".js", ".css",
+    }
+)  # fmt: skip
+COLUMNS_MIN: Final = 3  # names of columns by which a table is known; prose has no two of them
+_LOCK: Final = "~$"  # an office program has the file of this name open; it holds a user's name
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_BINARY: Final = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
+_SCOPE: Final = ("channels", "settles", "expectedeffect", "durationminmax")
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a table, or a whole file (line 0), that could not be read: it may say anything.
+
+    `cells` are those of a row that were read. `unseen`: nobody knows what the file says; `beside`:
+    nor of this one, but it concerns only the tables of its folder.
+    """
+
+    path: str
+    line: int
+    said: str  # as far as it can be seen
+    order_id: str = ""  # the order that it is surely about
+    cells: dict[str, str] = {}
+    unseen: bool = False
+    beside: bool = False
+    text: bool = False  # prose: only lines that call something off count
+
+    @property
+    def folder(self) -> str:
+        """Where the file lies."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def place(self) -> str:
+        """File, and line if it is one."""
+        return f"{self.path}, line {self.line}" if self.line else self.path
+
+    def may_be_scope(self) -> bool:
+        """Whether a whole file speaks of what only scope tables speak of."""
+        key = key_of(self.said)
+        return any(word in key for word in _SCOPE)
+
+
+def decoded(stored: bytes) -> str:
+    """Text in UTF-8, or UTF-16 as Excel's "Unicode text" is. Raises UnicodeDecodeError."""
+    for mark, encoding in _BOMS:
+        if stored.startswith(mark):
+            return stored.decode(encoding)
+    if wide := _unmarked_utf16(stored):
+        return stored.decode(wide)
+    return stored.decode("utf-8")
+
+
+def glimpsed(path: Path, name: str, *, prose: bool) -> Unread | None:
+    """What a file that cannot be read may say of orders; None when it cannot hold any."""
+    suffix = path.suffix.lower()
+    if path.name.startswith(_LOCK):
+        return None
+    blind = Unread(
+        path=name,
+        line=0,
+        said="",
+        unseen=suffix in TABLES or suffix in SPREADSHEETS,
+        beside=suffix not in NO_TABLES and not prose,
+    )
+    try:
+        with path.open("rb") as file:
+            stored = file.read(FILE_BYTES_MAX + 1)
+    except OSError:
+        return blind
+    said = _seen(stored, whole=not prose)
+    if not said and stored:
+        return blind if blind.unseen or blind.beside else None
+    cut = len(stored) > FILE_BYTES_MAX
+    return msgspec.structs.replace(
+        blind,
+        said=said,
+        text=(prose or suffix in NO_TABLES) and not is_tabular(said),
+        unseen=cut and blind.unseen,
+        beside=cut and blind.beside,
+    )
+
+
+def is_tabular(text: str) -> bool:
+    """Whether the first line of a text is the header of a table that we could know."""
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    cells = re.split(r"[,;|\t]", head)
+    return len(set(named(cells)) & set(ALIASES)) >= COLUMNS_MIN
+
+
+def _seen(stored: bytes, *, whole: bool) -> str:
+    """Text as far as it can be told from bytes; "" for what is none, unless a part will do."""
+    try:
+        said = decoded(stored)
+    except UnicodeDecodeError:
+        wide = stored.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        said = stored.decode("utf-16" if wide else "latin-1", errors="replace")
+    if whole and _BINARY.search(said):
+        return ""
+    return _BINARY.sub(" ", said)
+
+
+def _unmarked_utf16(stored: bytes) -> str:
+    """Encoding of UTF-16 without a mark: every other byte of its head is zero; "" if it is not."""
+    head = stored[:200]
+    pairs = len(head) // 2
+    if pairs < 4 or len(stored) % 2:  # too short to tell
+        return ""
+    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        others = head[::2] if encoding == "utf-16-le" else head[1::2]
+        if zeros.count(0) >= 0.9 * pairs and not others.count(0):
+            return encoding
+    return ""

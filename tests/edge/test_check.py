@@ -1,0 +1,225 @@
+"""`andon check`: every fault in one go, each with what to do, and nothing touched."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from edge.check import check_file
+from edge.config import load
+from models.store import save
+from simulator.broker import embedded_broker, free_port
+from tests.edge.rig import ASSETS, bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET: Final = "not for the eyes of a log"
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The best broker that is here."""
+    with embedded_broker() as broker:
+        yield broker.port
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A port that nobody listens on, and little patience with it."""
+    monkeypatch.setattr("edge.mqtt.CONNECT_S_MAX", 0.05)
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a bundle of r1 and r11."""
+    folder = tmp_path_factory.mktemp("fitted")
+    save(bundle(), folder / "bundle")
+    return folder
+
+
+class Site:
+    """An installation in a directory of its own."""
+
+    def __init__(self, folder: Path, port: int, fitted: Path) -> None:
+        shutil.copytree(fitted / "bundle", folder / "bundle")
+        self.folder = folder
+        self.mqtt: dict[str, str] = {"port": str(port)}
+        self.model = '"bundle"'
+        self.more = ""
+
+    @property
+    def file(self) -> Path:
+        """Its configuration, written anew."""
+        mqtt = "\n".join(f"{key} = {value}" for key, value in self.mqtt.items())
+        text = f'site = "s"\n[mqtt]\n{mqtt}\n[model]\nbundle = {self.model}\n{self.more}'
+        path = self.folder / "gateway.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def check(self) -> tuple[int, str]:
+        """The exit code, and what was printed, without the blanks that fill a table."""
+        out = io.StringIO()
+        code = check_file(self.file, console=Console(file=out, width=10_000))
+        lines = [line.rstrip() for line in out.getvalue().splitlines()]
+        return code, "\n".join(lines)
+
+    def faults(self) -> dict[str, str]:
+        """What is wrong, by what it was looked for in; the exit code must say the same."""
+        code, text = self.check()
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        found = [line.split(" ", 2) for line in lines if line.startswith("FAULT ")]
+        assert code == bool(found)
+        assert (f"{len(found)} faults" if found else "no faults") == text.splitlines()[-1]
+        return {what: detail for _, what, detail in found}
+
+    def everything(self) -> dict[str, bytes | None]:
+        """What stands in its directory."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes() if path.is_file() else None
+            for path in sorted(self.folder.rglob("*"))
+        }
+
+
+@pytest.fixture
+def site(tmp_path: Path, port: int, fitted: Path) -> Site:
+    """A sound installation beside a broker."""
+    return Site(tmp_path, port, fitted)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, nobody: int, fitted: Path) -> Site:
+    """A sound installation without a broker."""
+    return Site(tmp_path, nobody, fitted)
+
+
+def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(site: Site) -> None:
+    """Exit code 0; each look has a line, each asset its topics; the broker grants the filters."""
+    assert site.faults() == {}
+    _, text = site.check()
+    looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
+    assert looked == ["configuration", "bundle", "knowledge", "broker", "state", "disk"]
+    for asset in ASSETS:
+        for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
+            assert f"  andon/s/{topic.format(asset)}\n" in text
+    assert "grants plant/+, andon/s/cmd/+/+" in text
+    assert "nothing is suppressed" in text
+
+
+def test_the_effective_configuration_is_printed_without_the_secret(site: Site) -> None:
+    """As JSON that reads back, defaults included; of a password only the name of its file."""
+    (site.folder / "password").write_text(f"{SECRET}\n", encoding="utf-8")
+    site.mqtt |= {"username": '"ann"', "password_file": '"password"'}
+    _, text = site.check()
+    assert SECRET not in text
+    begin = text.index("{", text.index("effective configuration:"))
+    printed: dict[str, Any] = msgspec.json.decode(text[begin : text.index("\n}\n", begin) + 2])
+    assert printed == msgspec.json.decode(msgspec.json.encode(load(site.file, environment={})))
+    assert printed["mqtt"]["password_file"] == "password"
+
+
+def test_all_faults_are_told_at_once(alone: Site) -> None:
+    """Bundle, knowledge, broker and state are wrong: none hides another."""
+    alone.model = '"none"'
+    alone.more = '[kb]\nsnapshot = "nowhere"\n[journal]\ndir = "gateway.toml"'
+    found = alone.faults()
+    assert set(found) == {"bundle", "knowledge", "broker", "state"}
+    assert "andon fit RECORDING -o" in found["bundle"]
+    assert str(alone.folder / "none") in found["bundle"]
+    assert "andon kb build DIR -o" in found["knowledge"]
+    assert str(alone.folder / "nowhere") in found["knowledge"]
+    assert f"127.0.0.1:{alone.mqtt['port']}" in found["broker"]
+    assert "check [mqtt] host, port" in found["broker"], "brackets are text, not markup"
+    assert str(alone.folder / "gateway.toml") in found["state"]
+    assert "see [journal] dir" in found["state"]
+
+
+def test_checking_changes_nothing(site: Site) -> None:
+    """Not even a directory is made: whoever runs it may be somebody else than the gateway."""
+    site.more = '[journal]\ndir = "deep/down/state"'
+    _ = site.file
+    before = site.everything()
+    assert site.faults() == {}
+    assert site.everything() == before
+
+
+def test_a_configuration_that_cannot_be_read_is_the_only_finding(tmp_path: Path) -> None:
+    """There is nothing else to look at; the mistake is named with its file."""
+    path = tmp_path / "gateway.toml"
+    path.write_text('site = "s"\n[mqtt]\nport = 70000\n[model]\nbundle = "b"', encoding="utf-8")
+    out = io.StringIO()
+    assert check_file(path, console=Console(file=out, width=10_000)) == 1
+    assert str(path) in out.getvalue()
+    assert "[mqtt] port is 70000" in out.getvalue(), "brackets are text, not markup"
+    assert len(out.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asset", "what"),
+    [
+        ('tags = {PT1 = "c9"}', "c9"),
+        ('safety = ["c0", "c8"]', "c8"),
+        ('on_change = ["c7"]', "c7"),
+        ('tags = {PT1 = "c9"}\nsafety = ["c8"]\non_change = ["c7"]', "c7, c8, c9"),
+    ],
+)
+def test_a_channel_that_the_bundle_does_not_have_is_named(
+    asset: str, what: str, site: Site
+) -> None:
+    """A safety channel with a typing error would protect nothing."""
+    site.more = f'[[asset]]\nid = "r1"\n{asset}'
+    detail = site.faults()["asset"]
+    assert detail.startswith(f"r1 {what} not in the bundle")
+    assert "c0, c1, c2, c3" in detail
+
+
+def test_channels_that_the_bundle_has_are_no_fault(site: Site) -> None:
+    """Also under another tag; an asset that is not listed is told, and no fault."""
+    site.more = (
+        '[[asset]]\nid = "r1"\ntags = {PT1 = "c0"}\nsafety = ["c0", "c1"]\non_change = ["c3"]'
+    )
+    code, text = site.check()
+    assert code == 0
+    (line,) = [line for line in text.splitlines() if line.split()[:2] == ["ok", "assets"]]
+    assert line.endswith("default settings count: r11")
+
+
+def test_an_asset_that_was_never_fitted_is_named(site: Site) -> None:
+    """Otherwise nobody would miss its alerts."""
+    site.more = '[[asset]]\nid = "r7"'
+    detail = site.faults()["bundle"]
+    assert "'r7'" in detail
+    assert "r1, r11" in detail
+
+
+@pytest.mark.parametrize("file", ["bundle.json", "model.onnx", "parameters.npz"])
+def test_a_damaged_bundle_is_a_fault(file: str, site: Site) -> None:
+    """One flipped bit, in any of its parts."""
+    path = site.folder / "bundle" / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert file in site.faults()["bundle"]
+
+
+def test_a_missing_password_is_a_fault_of_the_broker_line(site: Site) -> None:
+    """The file is named; without it nobody would get in."""
+    site.mqtt |= {"username": '"ann"', "password_file": '"lost"'}
+    assert str(site.folder / "lost") in site.faults()["broker"]
+
+
+def test_a_disk_too_small_for_what_is_kept_is_a_fault(site: Site) -> None:
+    """What a century of ticks takes is on no disk; the key to lower is named."""
+    site.more = f"[journal]\ndays_max = 36500\nbytes_max = {1 << 50}\n[engine]\ntick_ms = 1"
+    detail = site.faults()["free"]
+    assert str(site.folder) in detail
+    assert "lower [journal] bytes_max" in detail
+    site.more = f"[journal]\ndays_max = 36500\nbytes_max = {100 << 20}\n[engine]\ntick_ms = 1"
+    assert site.faults() == {}, "the cap in bytes is what is kept"

@@ -1,0 +1,202 @@
+"""`andon fit` of journals: what is no sensor value is left out and named, context is context."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edge.errors import RecordingError
+from edge.journal import JournalWriter
+from edge.mqtt import Collector, Endpoint, Publisher
+from edge.recorder import record
+from edge.records import MessageReceived
+from edge.training import LEFT_OUT_SHOWN_MAX, NAMES_SHOWN_MAX, FitRequest, fit_recording
+from edge.wire.topics import CLOCK_TOPIC
+from models.store import load
+from simulator.broker import embedded_broker
+from tests.models.plants import plant
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from models.bundle import Bundle
+
+S: Final = 10**9
+START: Final = 1_700_000_000 * S
+ROWS: Final = 800
+GATEWAY: Final = """\
+site = "s"
+[model]
+bundle = "bundle"
+[[asset]]
+id = "r1"
+context = [{ tag = "run_state", role = "run" }]
+"""
+
+Message = tuple[str, bytes]
+
+
+def wide(asset: str, *, seed: int = 3, c: int = 3) -> list[Message]:
+    """Normal operation of c channels and a tag of state, a message a second."""
+    values = plant(ROWS, seed=seed, c=c)
+    return [
+        (
+            f"plant/{asset}",
+            msgspec.json.encode(
+                {"ts": START + i * S, "run_state": 1} | {f"c{k}": v for k, v in enumerate(row)}
+            ),
+        )
+        for i, row in enumerate(values.tolist())
+    ]
+
+
+def kept(path: Path, *streams: Sequence[Message]) -> Path:
+    """A journal of streams, each with a message a second from the start."""
+    messages = [
+        (START + i * S, topic, payload)
+        for stream in streams
+        for i, (topic, payload) in enumerate(stream)
+    ]
+    writer = JournalWriter(path, sync_s=3600.0)
+    writer.append(
+        [
+            (t_ns, MessageReceived(topic=topic, payload=payload, received_ns=t_ns))
+            for t_ns, topic, payload in sorted(messages)
+        ]
+    )
+    writer.close()
+    return path
+
+
+def clock(seconds: int) -> list[Message]:
+    """What a replay publishes once a plant second."""
+    return [(CLOCK_TOPIC, b'{"ts":%d}' % (START + i * S)) for i in range(seconds)]
+
+
+def fitted(
+    journal: Path, out: Path, *, config: Path | None = None, into: Path | None = None
+) -> tuple[Bundle, str]:
+    """The bundle, and what was printed."""
+    console = Console(file=io.StringIO(), width=80)
+    request = FitRequest(recording=journal, out=out, config=config, into=into)
+    fit_recording(request, console=console)
+    assert isinstance(console.file, io.StringIO)
+    return load(out), console.file.getvalue()
+
+
+def test_what_carries_no_number_is_left_out_and_named(tmp_path: Path) -> None:
+    """The clock of a replay, a topic of texts, and one that is not JSON."""
+    notes = [("plant/notes", b'{"note":"all well"}')] * 3
+    broken = [("plant/camera", b"\xff\xd8\xff")] * 3
+    journal = kept(tmp_path / "j", wide("r1"), clock(ROWS), notes, broken)
+    bundle, printed = fitted(journal, tmp_path / "bundle")
+    assert [model.asset for model in bundle.assets] == ["r1"]
+    assert "plant/notes: no numbers, left out" in printed
+    assert "plant/camera: not JSON" in printed
+    assert "_clock" not in printed
+
+
+def test_what_was_left_out_is_not_listed_without_end(tmp_path: Path) -> None:
+    """A plant has thousands of topics."""
+    silent = [(f"plant/n{i}", b'{"note":"x"}') for i in range(LEFT_OUT_SHOWN_MAX + 5)]
+    _, printed = fitted(kept(tmp_path / "j", wide("r1"), silent), tmp_path / "bundle")
+    assert printed.count("no numbers") == LEFT_OUT_SHOWN_MAX
+    assert "and 5 more left out" in printed
+
+
+def test_a_recording_without_any_number_is_an_error(tmp_path: Path) -> None:
+    """It says what was looked for."""
+    journal = kept(tmp_path / "j", clock(3), [("plant/notes", b'{"note":"all well"}')])
+    with pytest.raises(RecordingError, match=r"no message .* sensor values; looked for plant/"):
+        fitted(journal, tmp_path / "bundle")
+
+
+def test_context_tags_of_the_configuration_are_no_channels(tmp_path: Path) -> None:
+    """Which configuration counts is said; without one every number is a channel, and that too."""
+    journal = kept(tmp_path / "shifts" / "j", wide("r1"))
+    bundle, printed = fitted(journal, tmp_path / "without")
+    assert [c.name for c in bundle.assets[0].channels] == ["run_state", "c0", "c1", "c2"]
+    assert "no --config and no gateway.toml beside it" in printed
+    assert "4 channels: run_state, c0, c1, c2" in printed
+    assert "warning: run_state never changed here" in printed
+    file = tmp_path / "gateway.toml"
+    file.write_text(GATEWAY)
+    bundle, printed = fitted(journal, tmp_path / "with", config=file)
+    assert [c.name for c in bundle.assets[0].channels] == ["c0", "c1", "c2"]
+    assert f"tags and context are those of {file}" in printed
+    assert "never changed" not in printed
+
+
+def test_channel_names_are_listed_up_to_a_bound(tmp_path: Path) -> None:
+    """A line is for reading."""
+    _, printed = fitted(kept(tmp_path / "j", wide("r1", c=14)), tmp_path / "bundle")
+    assert "15 channels: run_state, c0, c1" in printed
+    assert f"and {15 - NAMES_SHOWN_MAX} more" in printed
+
+
+def test_a_child_says_what_is_otherwise_than_in_its_parent(tmp_path: Path) -> None:
+    """An asset of the same name is replaced; a further one costs the others of the budget."""
+    one = kept(tmp_path / "one", wide("r1"))
+    parent, printed = fitted(one, tmp_path / "parent")
+    assert "->" not in printed
+    two = kept(tmp_path / "two", wide("r2", seed=4))
+    child, printed = fitted(two, tmp_path / "child", into=tmp_path / "parent")
+    before, now = parent.assets[0].threshold_on, child.assets[0].threshold_on
+    assert now > before
+    assert f"r1: alerts at score {before:.2f} -> {now:.2f}" in printed
+    assert "replaces" not in printed
+    again = kept(tmp_path / "again", wide("r2", seed=5))
+    _, printed = fitted(again, tmp_path / "grandchild", into=tmp_path / "child")
+    assert "r2: replaces the one of that name in the parent" in printed
+    assert "->" not in printed, "as many assets as before: the same thresholds"
+
+
+def test_what_andon_record_keeps_beside_a_gateway_can_be_fitted(tmp_path: Path) -> None:
+    """Everything that crosses the broker: a replay's clock, our outputs, a command, texts."""
+    sensors = wide("r1")
+    more = [
+        (CLOCK_TOPIC, b'{"ts":%d}' % START),
+        ("andon/s/cmd/joe/job", b'{"asset":"r1","minutes":30,"ts":1}'),
+        ("plant/notes", b'{"note":"all well"}'),
+    ]
+    own = [("andon/s/status", b"online"), ("andon/s/score/r1", b'{"score":1.5}')]
+    with embedded_broker() as broker, Collector(Endpoint(port=broker.port), ["#"]) as witness:
+        out = tmp_path / "shift"
+        recorder = threading.Thread(
+            target=record,
+            args=(out,),
+            kwargs={
+                "host": "127.0.0.1",
+                "port": broker.port,
+                "filters": ("#",),
+                "prefix": "andon",
+                "seconds": 60.0,
+                "messages_max": len(sensors) + len(more) + 1,
+                "console": Console(file=io.StringIO()),
+            },
+        )
+        with Publisher(Endpoint(port=broker.port)) as publisher:
+            publisher.publish("plant/probe", b"{}", retain=True)
+            publisher.drain()
+            recorder.start()
+            wait_until(out.is_dir, what="the recorder")
+            for topic, payload in (*own, *more, *sensors):
+                publisher.publish(topic, payload)
+            publisher.drain()
+        recorder.join(timeout=60)
+        assert not recorder.is_alive()
+        assert witness.queue
+    file = tmp_path / "gateway.toml"
+    file.write_text(GATEWAY + '[[source]]\ntopic = "plant/{asset}"\n[[source]]\ntopic = "#"\n')
+    bundle, printed = fitted(out, tmp_path / "bundle", config=file)
+    assert [model.asset for model in bundle.assets] == ["r1"]
+    assert np.isfinite(bundle.assets[0].threshold_on)
+    assert "plant/notes: no numbers, left out" in printed
