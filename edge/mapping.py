@@ -54,6 +54,10 @@ NAMES_SHOWN_MAX: Final = 60  # of columns, in a message
 ASSET_ID_EXPECTED: Final = (
     f"1 to {ASSET_CHARS_MAX} printable characters without / + # and without blanks at its ends"
 )
+EXAMPLE: Final = (
+    'expected lines such as: asset = "line3"; time = { column = "ts" };'
+    ' channels = { flow = { unit = "l/min" } }'
+)
 _ASSET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<key>[^`]*)`")
 
@@ -178,8 +182,10 @@ def parse_mapping(text: str, *, where: str, name: str = "") -> Mapping:
     """Read a mapping from its text; `where` and `name` are used in messages and as its name."""
     try:
         mapping = msgspec.toml.decode(text, type=Mapping)
+    except msgspec.ValidationError as error:
+        raise RecordingError(f"{where}: {error}{_nearest_key(str(error))}; {EXAMPLE}") from error
     except msgspec.DecodeError as error:
-        raise RecordingError(f"{where}: {error}{_nearest_key(str(error))}") from error
+        raise RecordingError(f"{where} is no TOML: {error}; {EXAMPLE}") from error
     if not mapping.name:
         mapping = msgspec.structs.replace(mapping, name=name)
     _check(mapping, where)

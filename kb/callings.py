@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kb.documents import Form
-from kb.naming import key_of, mentions
 from kb.negation import calls_off
+from kb.order_ids import key_of, mentions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

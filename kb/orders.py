@@ -17,7 +17,7 @@ import msgspec
 from kb.callings import callings
 from kb.documents import Form
 from kb.manifest import Quarantined
-from kb.naming import key_of, mentions
+from kb.order_ids import key_of, mentions
 from kb.records import Proposal
 from kb.rows import Row
 from kb.times import clock_of

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, assert_never
 import msgspec
 
 from kb import chunk, proposals
+from kb.asset_names import AssetWords, asset_words, assets_in
 from kb.cite import chunk_id_of, cite
 from kb.documents import ROW_FORMS, Document, Form
 from kb.front_matter import SourceError, is_asset_id
 from kb.glimpse import Unread
 from kb.manifest import Quarantined
-from kb.names import AssetWords, asset_words, assets_in
 from kb.records import Proposal, ScopeRow
 from kb.scope import scope_row
 from kb.times import iso_ns

@@ -20,7 +20,7 @@ from kb.times import clock_of, date_or_iso_ns, iso_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kb.names import AssetWords
+    from kb.asset_names import AssetWords
     from kb.records import Citation
     from kb.rows import Row
 

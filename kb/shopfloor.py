@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kb.names import marked
+from kb.asset_names import marked
 from kb.negation import negates, plain
 from kb.records import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kb.names import AssetWords
+    from kb.asset_names import AssetWords
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

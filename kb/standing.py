@@ -15,7 +15,7 @@ import msgspec
 from kb.documents import Form
 from kb.front_matter import is_asset_id
 from kb.manifest import Quarantined
-from kb.naming import mentions
+from kb.order_ids import mentions
 from kb.records import WorkKind
 from kb.scope import WILDCARDS
 from kb.times import iso_ns

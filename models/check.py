@@ -19,8 +19,8 @@ ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
 THRESHOLD_MAX: Final = 100.0  # -log10 of a probability; the tightest budgets ask for some twenty
 ID_EXPECTED: Final = (
-    f"1 to {ASSET_CHARS_MAX} printable characters without / + # or blanks at the ends: it is a"
-    " level of MQTT topics"
+    f"1 to {ASSET_CHARS_MAX} printable characters without / + # or blanks at the ends, none of them"
+    " a leading _: it is a level of MQTT topics"
 )
 
 Fault = tuple[bool, str, object, str]  # whether it is so, what, found, expected
@@ -97,6 +97,7 @@ def _is_id(text: str) -> bool:
     return (
         0 < len(text) <= ASSET_CHARS_MAX
         and text.isprintable()
+        and not text.startswith("_")  # ours: _gateway, _clock
         and not set(text) & set("/+#")
         and text == text.strip()
     )

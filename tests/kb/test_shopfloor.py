@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kb.names import asset_words, assets_in
+from kb.asset_names import asset_words, assets_in
 from kb.records import WorkKind
 from kb.shopfloor import work_said
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from kb.names import asset_words
+from kb.asset_names import asset_words
 from kb.records import WorkKind
 from kb.shopfloor import work_said
 
