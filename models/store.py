@@ -212,9 +212,9 @@ def _verified(path: Path, entry: _Entry) -> bytes:
     content = _read(path)
     if len(content) != entry.size_bytes or _sha256(content) != entry.sha256:
         raise ModelError(
-            f"{path} is not the file that the manifest names: {len(content)} bytes with sha256"
-            f" {_sha256(content)[:12]}, expected {entry.size_bytes} with {entry.sha256[:12]};"
-            " copy the bundle again"
+            f"{path} is not the file that the manifest names, or the manifest is damaged:"
+            f" {len(content)} bytes with sha256 {_sha256(content)}, expected {entry.size_bytes}"
+            f" with {entry.sha256}; copy the bundle again"
         )
     return content
 
