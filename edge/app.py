@@ -308,6 +308,7 @@ class Gateway:
         stands = not_as_published(
             self._assembly.engine,
             self._outbox.newest,
+            self._outbox.revision_of,
             topics=self._topics,
             contested=self._outbox.contested,
         )

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import WireError
-from edge.jobs import Stage, Told, job_id_of, make_job, new_run
+from edge.jobs import Ending, Stage, Told, end_run, job_id_of, make_job, new_run
 from edge.records import Witness
 from edge.state import Pending
 from edge.wire.commands import (
@@ -88,21 +88,24 @@ def order_told(asset: Asset, order: Proposal, job: Job | None) -> bool:
     """An order is told again and again: the newest word counts. job: what it witnesses, or None.
 
     What was planned follows it. Work that goes on is never lengthened by it: it ends when the order
-    now says, at once when the order is no witness any more or speaks of another time. False: too
-    many jobs wait to take it.
+    now says, at once when the order is no witness any more or speaks of another time. Of two words
+    of one moment the one that withdraws counts. False: too many jobs wait to take it.
     """
     told_ns = order.recorded_at_ns
     known = (run for run in asset.state.runs if run.job.job_id == order.proposal_id)
     run = next(known, None)
     if run is None:
         return job is None or add_job(asset, job, publish=False)
-    if run.job.recorded_at_ns >= told_ns:
+    known_ns = max(run.job.recorded_at_ns, run.ended_ns)
+    if known_ns > told_ns or (known_ns == told_ns and job is not None):
         return True
-    if order.cancelled:
+    if order.cancelled and run.stage is Stage.SCHEDULED:
+        end_run(run, t_ns=told_ns, ending=Ending.CANCELLED)
+    elif order.cancelled:
         end_job(asset, order.proposal_id, action="cancel", t_ns=told_ns)
     elif run.job.witness is not Witness.ORDER:
         pass  # a person's word stands
-    elif run.stage is Stage.SCHEDULED:
+    elif run.fuse_end_ns == 0:  # it never opened: planned anew
         asset.state.runs.remove(run)
         return job is None or add_job(asset, job, publish=False)
     elif job is None or job.valid_from_ns > told_ns:
@@ -180,16 +183,15 @@ def _carry_out(
             return done, "acknowledged" if done else f"no alert {alert_id} waits for it"
         case Feedback():
             alert_id = command.body.alert_id
-            if not any(
-                record.alert_id == alert_id
-                for asset in assets.values()
-                for record in asset.state.alerts.values()
-            ):
-                return False, f"no alert {alert_id} is known"
             desk.note(
                 "feedback", operator=command.operator, alert=alert_id, label=command.body.label
             )
-            return True, "noted"
+            current = any(
+                record.alert_id == alert_id
+                for asset in assets.values()
+                for record in asset.state.alerts.values()
+            )
+            return True, "noted" if current else f"noted; {alert_id} is no current alert"
         case Confirm():
             return _confirm(command.body, command.operator, assets=assets, desk=desk, now_ns=now_ns)
         case JobCommand():

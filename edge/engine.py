@@ -155,7 +155,9 @@ class Engine:
             case Started():
                 self._count("starts")
                 for asset in self._assets.values():
-                    if asset.state.runs:  # the lists are retained, but a broker may forget
+                    name = asset.model.asset
+                    # the lists are retained, but a broker may forget
+                    if asset.state.runs or self._desk.proposed.listed(name, now_ns=t_ns):
                         asset.proposals_changed(t_ns)
             case AlertStands(asset=name) if name in self._assets:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)

@@ -299,6 +299,14 @@ def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
     return np.where(run.mask, shift, np.nan)
 
 
+def level_pending(run: JobRun) -> bool:
+    """Whether a masked channel's level was known before, and too little was seen of it since."""
+    if run.before is None:
+        return False
+    seen = 0.0 if run.after_count is None else run.after_count
+    return bool((run.mask & np.isfinite(run.before) & (seen < LEVEL_SAMPLES_MIN)).any())
+
+
 def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:
     """Whether a masked channel's mean stayed away by more than the scope row expects.
 

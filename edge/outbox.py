@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     UNIQUE (topic, id, revision)
 );
 CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (row) WHERE delivered = 0;
+CREATE INDEX IF NOT EXISTS outbox_retained ON outbox (topic, row) WHERE retain = 1;
 """
 
 
@@ -136,6 +137,12 @@ class Outbox:
             "SELECT id, revision FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1", (topic,)
         )
         return None if not rows else (rows[0][0], rows[0][1])
+
+    def revision_of(self, topic: str, alert_id: str) -> int:
+        """The highest revision that was put for a topic and an id; 0: none."""
+        query = "SELECT coalesce(max(revision), 0) FROM outbox WHERE topic = ? AND id = ?"
+        ((revision,),) = self._read(query, (topic, alert_id))
+        return int(revision)
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""

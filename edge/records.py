@@ -171,6 +171,7 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     track: Track
     alert_id: str
     revision: int
+    own_revision: int = 0  # the highest that was put under the id that the engine has
 
 
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):

@@ -95,23 +95,30 @@ def restore(
 def not_as_published(
     engine: Engine,
     newest: Callable[[str], tuple[str, int] | None],
+    revision_of: Callable[[str, str], int],
     *,
     topics: Topics,
     contested: Container[str],
 ) -> tuple[AlertStands, ...]:
     """Alert topics that do not hold what the engine says.
 
-    newest: (id, revision) that was put last for a topic; contested: ids that were decided twice.
+    newest: (id, revision) that was put last for a topic; revision_of: the highest that was put for
+    a topic and an id, 0 for none; contested: ids that were decided twice.
     """
     found = []
     for record in engine.alerts():
-        stands = newest(topics.alert(record.asset, record.track))
+        topic = topics.alert(record.asset, record.track)
+        stands = newest(topic)
         if stands is None:
             continue
         if stands != (record.alert_id, record.revision) or record.alert_id in contested:
             found.append(
                 AlertStands(
-                    asset=record.asset, track=record.track, alert_id=stands[0], revision=stands[1]
+                    asset=record.asset,
+                    track=record.track,
+                    alert_id=stands[0],
+                    revision=stands[1],
+                    own_revision=revision_of(topic, record.alert_id),
                 )
             )
     return tuple(found)

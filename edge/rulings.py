@@ -281,6 +281,7 @@ class Rulings:
         if record.alert_id in ("", stands.alert_id):
             record.alert_id = stands.alert_id
             record.revision = max(record.revision, stands.revision)
+        record.revision = max(record.revision, stands.own_revision)
         record.klass = record.klass or CLASSES[stands.track]
         reason = "decided anew after a restart: what was said before came of another configuration"
         self._publish(record, t_ns=t_ns, reason=reason)

@@ -27,8 +27,8 @@ from edge.jobs import (
     Stage,
     close_run,
     end_run,
-    level_abnormal,
     level_add,
+    level_pending,
     level_reset,
     new_run,
     open_run,
@@ -226,12 +226,11 @@ class Timeline:
             alert.suppressed and alert.job_id == run.job.job_id
             for alert in self._state.alerts.values()
         )
-        unknown = run.masks and level_abnormal(run, sigma=self._model.sigma) is None
         # It stood still, or sent nothing: wait for a level, unless that keeps something quiet.
-        if unknown and not hides and t_ns < latest_ns:
+        if level_pending(run) and not hides and t_ns < latest_ns:
             more_ns = LEVEL_SAMPLES_MIN * self._model.period_ns
             run.settle_end_ns = min(t_ns + more_ns, latest_ns)
-            run.fuse_end_ns = max(run.fuse_end_ns, run.settle_end_ns)
+            run.fuse_end_ns = min(run.fuse_end_ns, t_ns)  # this time judges, it excuses nothing
             return
         sight = Sight(fresh=run.fresh_track.active if run.fresh_ready else None)
         self._end(run, t_ns, Ending.CLOSED, sight)

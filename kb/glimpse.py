@@ -20,7 +20,7 @@ TABLES: Final = (".csv", ".jsonl", ".tsv")
 SPREADSHEETS: Final = frozenset(
     {
         ".xls", ".xlsx", ".xlsm", ".xlsb", ".xlt", ".xltx", ".ods", ".numbers", ".mdb", ".accdb",
-        ".dbf", ".db", ".sqlite", ".sqlite3", ".parquet", ".feather",
+        ".dbf",
     }
 )  # fmt: skip
 # Files that hold no table of orders, however they are stored: pictures, pages, drawings, sound.
@@ -33,6 +33,8 @@ NO_TABLES: Final = frozenset(
     }
 )  # fmt: skip
 COLUMNS_MIN: Final = 3  # names of columns by which a table is known; prose has no two of them
+# What file managers leave behind in any folder.
+LITTER: Final = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"})
 _LOCK: Final = "~$"  # an office program has the file of this name open; it holds a user's name
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -88,7 +90,7 @@ def decoded(stored: bytes) -> str:
 def glimpsed(path: Path, name: str, *, prose: bool) -> Unread | None:
     """What a file that cannot be read may say of orders; None when it cannot hold any."""
     suffix = path.suffix.lower()
-    if path.name.startswith(_LOCK):
+    if path.name.startswith(_LOCK) or path.name.lower() in LITTER:
         return None
     blind = Unread(
         path=name,

@@ -43,8 +43,7 @@ ARRAY: Final = re.compile(r"NDArray|np\.ndarray|\bF32\b|\bF64\b")
 # Shapes as in (n,) or (a, n, c); a function of scalars and arrays alike says "any shape".
 SHAPE: Final = re.compile(r"any shape|\((?:[a-z0-9][\w+\-*/ ]*,\s*)+(?:[\w+\-*/ ]+)?\)")
 FOREIGN_WORDS: Final = re.compile(
-    r"(?<![\w./}<])/(?:home|root|Users|mnt|work)/\w"  # a path of one person's machine
-    r"|\bsub-?agents?\b|\b(?:AI|coding) (?:agent|assistant)s?\b",
+    r"(?<![\w./}<])/(?:home|root|Users|mnt)/\w",  # a path of one person's machine
     re.IGNORECASE,
 )
 

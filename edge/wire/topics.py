@@ -77,7 +77,7 @@ class Topics:
             return None
         operator, _, command = topic.removeprefix(head).partition("/")
         if not command or "/" in command or not is_asset_id(operator):
-            expected = f"expected {head}OPERATOR/COMMAND, an operator's id of A-Z a-z 0-9 . _ -"
+            expected = f"expected {head}OPERATOR/COMMAND, an operator's id without / + # or blanks"
             raise WireError(expected, reason="unknown_command", topic=topic)
         return operator, command
 

@@ -10,7 +10,15 @@ import pytest
 from edge.assembly import Assembly
 from edge.checkpoint import Checkpoint, save
 from edge.journal import JournalWriter, segments
-from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
+from edge.records import (
+    AlertStands,
+    MessageReceived,
+    Publish,
+    RetrievalDone,
+    Retrieve,
+    TickDue,
+    Track,
+)
 from edge.restore import Restored, not_as_published, restore, started
 from edge.settings import EngineSettings, GatewaySettings
 from edge.wire.readings import encode_rows
@@ -235,7 +243,7 @@ def test_after_a_usual_restart_every_topic_holds_what_we_say(
     after = assembly_of(bundle)
     restored(after, tmp_path)
     assert not not_as_published(
-        after.engine, standing(run), topics=Topics("andon", "s"), contested=()
+        after.engine, standing(run), lambda *_: 0, topics=Topics("andon", "s"), contested=()
     )
 
 
@@ -255,7 +263,7 @@ def test_what_a_restart_decides_otherwise_is_said_as_a_later_revision(
     contested = {sent.key[0] for sent in kept if sent.key is not None}
     assert contested
     (stands,) = not_as_published(
-        after.engine, standing(run), topics=Topics("andon", "s"), contested=contested
+        after.engine, standing(run), lambda *_: 0, topics=Topics("andon", "s"), contested=contested
     )
     effects = after.engine.handle(stands, now_ns=1)
     told = [sent for sent in effects if isinstance(sent, Publish) and sent.retain]
@@ -274,7 +282,7 @@ def test_an_alert_that_a_new_bundle_does_not_know_is_ended(bundle: Bundle, tmp_p
     fresh = assembly_of(bundle)
     restored(fresh, tmp_path)
     (stands,) = not_as_published(
-        fresh.engine, standing(run), topics=Topics("andon", "s"), contested=()
+        fresh.engine, standing(run), lambda *_: 0, topics=Topics("andon", "s"), contested=()
     )
     (told,) = [
         sent
@@ -285,6 +293,21 @@ def test_an_alert_that_a_new_bundle_does_not_know_is_ended(bundle: Bundle, tmp_p
     body = msgspec.json.decode(told.payload)
     assert (body["active"], body["state"]) == (0, "NORMAL")
     again = not_as_published(
-        fresh.engine, lambda _: told.key, topics=Topics("a", "s"), contested=()
+        fresh.engine, lambda _: told.key, lambda *_: 0, topics=Topics("a", "s"), contested=()
     )
     assert [each.track for each in again] == ["sensor", "comms"], "process holds what we say"
+
+
+def test_a_foreign_id_on_a_topic_does_not_swallow_our_word(bundle: Bundle, tmp_path: Path) -> None:
+    """Our own id has revisions in the outbox already: the next one goes behind them."""
+    run = Run(assembly_of(bundle), tmp_path)
+    run.take(*stimuli(0, STEP_ROW + 5))
+    run.close()
+    after = assembly_of(bundle)
+    restored(after, tmp_path)
+    ours = after.engine.state.assets["r1"].alerts["process"]
+    stands = AlertStands(
+        asset="r1", track=Track.PROCESS, alert_id="other", revision=1, own_revision=7
+    )
+    effects = after.engine.handle(stands, now_ns=1)
+    assert {sent.key for sent in effects if isinstance(sent, Publish)} == {(ours.alert_id, 8)}

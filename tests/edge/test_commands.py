@@ -215,8 +215,10 @@ def test_an_answer_says_when_nothing_will_be_suppressed() -> None:
     assert "nothing" not in rig.command("job", **CHECK_IN)["detail"]
 
 
-def test_feedback_on_an_alert_that_nobody_knows_is_not_noted() -> None:
-    """A typing error would be lost in silence."""
+def test_feedback_on_an_alert_that_is_not_current_says_so() -> None:
+    """Noted all the same: an earlier alert's label is worth as much."""
     rig = Rig()
     rig.run(10)
-    assert not rig.command("feedback", alert_id="r1-process-2", label="real")["done"]
+    answer = rig.command("feedback", alert_id="r1-process-2", label="real")
+    assert answer["done"]
+    assert "no current alert" in answer["detail"]

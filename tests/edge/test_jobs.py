@@ -293,3 +293,27 @@ def test_a_lasting_shift_is_seen_though_the_asset_stood_still_while_settling(
     rig.context["run"] = 1.0
     rig.run(120, {"c1": 0.9})
     assert (rig.said()[-1:] == ["ALERT"]) is rings
+
+
+def test_waiting_for_a_level_excuses_nothing() -> None:
+    """Settling is over as the scope row says; what comes in the time that only judges rings."""
+    rig = Rig()
+    rig.run(300)
+    rig.context["cal"] = 1.0
+    rig.run(30)
+    rig.context |= {"cal": 0.0, "run": 0.0}
+    rig.run(100)
+    rig.context["run"] = 1.0
+    rig.run(15, {"c1": 8})
+    assert "suppressed" not in rig.said()
+
+
+def test_nobody_waits_for_a_level_that_was_never_known() -> None:
+    """A job in the first seconds has nothing to be compared with."""
+    rig = Rig()
+    rig.run(5)
+    rig.context["cal"] = 1.0
+    rig.run(30)
+    rig.context["cal"] = 0.0
+    rig.run(80)
+    assert [run.stage for run in rig.runs] == [Stage.DONE]

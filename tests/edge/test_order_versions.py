@@ -174,3 +174,30 @@ def test_a_list_of_proposals_is_short_whatever_the_past_was() -> None:
     lists = [sent for sent in rig.published if sent.topic == "andon/s/job/r1"]
     listed = msgspec.json.decode(lists[-1].payload)
     assert [job["job_id"] for job in listed["proposals"]] == ["wo-1"]
+
+
+@pytest.mark.parametrize("change", [{"cancelled": True}, {"approved": False}])
+def test_of_two_words_of_one_moment_the_one_that_withdraws_counts(change: dict[str, Any]) -> None:
+    """A column that holds when the order was made does not change when it is called off."""
+    rig = Rig(known=knowledge(proposals=[order()]))
+    rig.swapped["kb2"] = knowledge(proposals=[order(**change)], sha256="kb2")
+    rig.run(200)
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(120)
+    rig.run(30, {"c1": 6})
+    assert "suppressed" not in rig.said()
+
+
+def test_called_off_and_planned_anew_it_opens_at_its_new_time() -> None:
+    """All three words come in one snapshot; the newest counts."""
+    texts = [
+        order(),
+        order(cancelled=True, recorded_at_ns=START + 30 * S),
+        order(recorded_at_ns=START + 60 * S, **LATER),
+    ]
+    rig = Rig(known=knowledge(proposals=texts))
+    rig.run(310)
+    assert stages(rig) == [Stage.SCHEDULED]
+    rig.run(300)
+    rig.run(30, {"c1": 6})
+    assert rig.said()[-1] == "suppressed"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kb.build import build
 from kb.times import iso_ns
 from tests.kb.test_orders import EARLY, HEAD, LATER, _built, _row, _said, _witnesses
 
@@ -93,3 +94,21 @@ def test_headers_are_matched_however_they_are_written(tmp_path: Path) -> None:
         _, proposals, _ = _built(tmp_path / str(i), {"a.csv": head + _row("WO-1")})
         assert [p.recorded_at_ns for p in proposals] == [iso_ns(EARLY)]
         assert _witnesses(proposals) == ["WO-1"]
+
+
+@pytest.mark.parametrize("name", ["pics/Thumbs.db", "signals/line3.parquet", "old/notes.zip"])
+def test_what_lies_elsewhere_and_is_no_spreadsheet_withdraws_nothing(
+    tmp_path: Path, name: str
+) -> None:
+    """A picture cache or a recording in another folder must not switch all suppression off."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "scope.csv").write_text(
+        "kind,asset,instrument,channels,expected_effect,duration_min_max,settle_s,approved_by,approved_at\n"
+        "calibration,r1,x,c1,0.3,10,60,qa,2026-01-01T00:00:00Z\n",
+        encoding="utf-8",
+    )
+    other = tmp_path / "src" / name
+    other.parent.mkdir()
+    other.write_bytes(bytes(range(256)) * 4)
+    manifest = build(tmp_path / "src", tmp_path / "kb", now_ns=0)
+    assert manifest.counts.scope_rows == 1
