@@ -1,4 +1,8 @@
-"""Assets as a shift log writes them: "R1", "r 1", "Rob 1", "PRESS 07", "R1-R4"."""
+"""Assets as a shift log writes them: "R1", "r 1", "Rob 1", "PRESS 07", "R1-R4", "#12", aliases.
+
+Aliases are declared: other names of a machine, its functional location, tags of its sensors. The
+letters of a name may hold a slip ("robto 12"), its number never.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from kb.wording import within_one_slip
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+LETTERS_MIN: Final = 5  # a slip in a shorter name may be another one
 RANGE_MAX: Final = 50  # "R1-R40" names so many, a longer one is no list of machines
 _ROBOT: Final = ("r", "rb", "rob", "robot")  # a robot's letters, however long they are written
 _PADDED: Final = re.compile(r"(.*?[a-z])([ _-]?)(0*)(\d+)")
@@ -18,6 +25,7 @@ _RANGE: Final = re.compile(
     r"\s?\1(\d{1,4})(?![\w-])"
 )
 _TOKEN: Final = re.compile(r"[\w][\w.:/-]*")
+_HEADED: Final = re.compile(r"([^\W\d_]+)( ?)(\d+)")
 _NAME: Final = re.compile(r"[\w][\w.:/-]*(?: \d+(?![\w.,:/-]*\d))?")
 
 
@@ -25,19 +33,59 @@ class AssetWords(dict[str, str]):
     """Known ids by how a line may write them. It is not changed once it is made."""
 
     @functools.cached_property
+    def phrases(self) -> re.Pattern[str] | None:
+        """Names that are not found as a word, or a word and a number: "#12", "hyd press 07"."""
+        odd = [word for word in self if not _NAME.fullmatch(word)]
+        if not odd:
+            return None
+        either = "|".join(re.escape(word) for word in sorted(odd, key=len, reverse=True))
+        return re.compile(rf"(?<![\w-])(?:{either})(?![\w-])")
+
+    @functools.cached_property
+    def heads(self) -> dict[str, str]:
+        """The letters of names that are a word and a number."""
+        found = (match for word in self if (match := _HEADED.fullmatch(word)))
+        return {match[1]: match[2] for match in found}
+
+    def of_slip(self, name: str) -> str:
+        """The one name of which this one is a slip in the letters; "" when there is none."""
+        match = _HEADED.fullmatch(name)
+        if match is None or match[1] in self.heads:
+            return ""
+        near = {
+            f"{head}{match[2]}{match[3]}"
+            for head in self.heads
+            if max(len(head), len(match[1])) >= LETTERS_MIN
+            and head[0] == match[1][0]
+            and within_one_slip(match[1], head)
+        }
+        fits = [word for word in near if word in self]
+        return fits[0] if len(fits) == 1 else ""
+
+    @functools.cached_property
     def shapes(self) -> frozenset[str]:
         """What ids with numbers look like, with 0 for any number."""
         return frozenset(_shape(word) for word in self if re.search(r"\d", word))
 
 
-def asset_words(ids: Iterable[str]) -> AssetWords:
-    """Known ids by how a line may write them; spellings that fit several ids are left out."""
+def asset_words(
+    ids: Iterable[str], aliases: Mapping[str, Collection[str]] | None = None
+) -> AssetWords:
+    """Known ids by how a line may write them; spellings that fit several ids are left out.
+
+    aliases: asset -> what else it is called; an alias never stands for another's id.
+    """
     own: defaultdict[str, set[str]] = defaultdict(set)
     more: defaultdict[str, set[str]] = defaultdict(set)
     for asset in set(ids):
         own[asset.lower()].add(asset)
         for word in _spellings(asset.lower()):
             more[word].add(asset)
+    for asset, names in (aliases or {}).items():
+        for name in names:
+            alias = " ".join(name.lower().split())
+            for word in {alias, *_spellings(alias)} - {""}:
+                more[word].add(asset)
     words = {word: same for word, same in more.items() if word not in own} | own
     fits = {word: next(iter(same)) for word, same in sorted(words.items()) if len(same) == 1}
     return AssetWords(fits)
@@ -67,6 +115,9 @@ def marked(line: str, assets: AssetWords) -> tuple[str, list[str]]:
             if name in assets:
                 found.append(assets[name])
                 return f" @{len(found) - 1} {whole[len(name) :]}"
+        if slip := assets.of_slip(tries[0]):
+            found.append(assets[slip])
+            return f" @{len(found) - 1} {rest}"
         head, blank, tail = whole.partition(" ")
         parts = re.split(r"([/:])", head)
         known = [part.rstrip(".-") in assets or _strange(part, shapes) for part in parts[::2]]
@@ -75,6 +126,8 @@ def marked(line: str, assets: AssetWords) -> tuple[str, list[str]]:
         strange = _strange(tries[0], shapes) or _strange(tries[-1], shapes)
         return f" @_ {rest}" if strange else whole
 
+    if assets.phrases:
+        line = assets.phrases.sub(lambda m: f" {assets[m[0]].lower()} ", line)
     return _NAME.sub(mark, _RANGE.sub(lambda m: _listed(m, assets), line)), found
 
 

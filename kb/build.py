@@ -6,28 +6,30 @@ import hashlib
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kb import store
-from kb.documents import read_folder
-from kb.embed import DIMENSION, shipped_embedder
+from kb.embed import shipped_embedder
 from kb.errors import KnowledgeError
-from kb.exchange import replace_directory
+from kb.exchange import alone, replace_directory
 from kb.history import keep
 from kb.index import VectorIndex
 from kb.manifest import Counts, Manifest
-from kb.orders import judged
-from kb.passages import Extract, extract, site_of
 from kb.snapshot import DATABASE, MANIFEST, VECTORS, Snapshot, read_manifest
-from kb.standing import standing
+from kb.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kb.manifest import Quarantined
+    from numpy.typing import NDArray
+
+    from kb.embed import Embedder
+    from kb.passages import Extract
+    from kb.workshop import Prepared
 
 CHUNKS_MAX: Final = 200_000  # beyond, a flat index is too slow and too large for a gateway
 
@@ -39,6 +41,7 @@ def build(
     now_ns: int,
     parent: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    embedder: Embedder | None = None,
 ) -> Manifest:
     """Read every text below `source` and publish a snapshot at `out`.
 
@@ -50,39 +53,82 @@ def build(
     `progress(done, total)` counts passages embedded. Raises KnowledgeError, and then nothing has
     changed on disk.
     """
-    _check_place(source, out)
-    old = _old(out, parent)
+    check_place(source, out)
+    embedder = embedder or shipped_embedder()
+    old = _old(out, parent, embedder)
     try:
-        reading = read_folder(source)
         first_seen = old.known_from() if old else {}
-        site = site_of(reading.documents)
-        extracts = [
-            extract(document, site, known_ns=lambda i: first_seen.get(i, now_ns))
-            for document in reading.documents
-        ]
-        extracts = standing(judged(extracts, reading.unread), reading.unread)
+        prepared = Workshop().prepare(source, first_seen=first_seen, now_ns=now_ns)
         out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            manifest = _write(
-                made,
-                extracts,
-                reading.quarantined,
+        with alone(out.parent):
+            published = publish(
+                prepared,
+                source,
+                out,
                 now_ns=now_ns,
                 old=old,
                 progress=progress or _unseen,
+                embedder=embedder,
             )
-            Snapshot.open(made).close()  # what cannot be opened is not published
-            replace_directory(made, out)
-            keep(made, out)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
         raise KnowledgeError(f"{error.filename or out}: {error.strerror or error}") from error
     finally:
         if old:
             old.close()
-    return manifest
+    assert published is not None
+    published.snapshot.close()
+    return published.snapshot.manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A new snapshot, opened, and the kept ones that had to go for the one that it replaced."""
+
+    snapshot: Snapshot
+    forgotten: tuple[Path, ...]
+
+
+def publish(
+    prepared: Prepared,
+    source: Path,
+    out: Path,
+    *,
+    now_ns: int,
+    old: Snapshot | None,
+    base: Path | None = None,
+    progress: Callable[[int, int], None],
+    embedder: Embedder | None = None,
+) -> Published | None:
+    """Store what was prepared and put it in its place at `out`, whole or not at all.
+
+    `base` is the database of `old`, to be amended rather than written anew; None comes back when
+    there is nothing to amend. Raises KnowledgeError or OSError.
+    """
+    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        told = _Told(
+            source=source,
+            now_ns=now_ns,
+            old=old,
+            base=base,
+            progress=progress,
+            embedder=embedder or (old.embedder if old else shipped_embedder()),
+        )
+        if _write(made, prepared, told) is None:
+            return None
+        snapshot = Snapshot.open(
+            made, embedder=told.embedder
+        )  # what cannot be opened is not published
+        try:
+            replace_directory(made, out)
+            forgotten = keep(made, out)
+        except BaseException:
+            snapshot.close()
+            raise
+        snapshot.path = out
+        return Published(snapshot, forgotten)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _unseen(done: int, total: int) -> None:
@@ -90,7 +136,8 @@ def _unseen(done: int, total: int) -> None:
     del done, total
 
 
-def _check_place(source: Path, out: Path) -> None:
+def check_place(source: Path, out: Path) -> None:
+    """Refuse places that a snapshot must not be made from or at. Raises KnowledgeError."""
     if not source.is_dir():
         raise KnowledgeError(f"{source} is no directory of documents")
     if out.resolve().is_relative_to(source.resolve()):
@@ -101,29 +148,34 @@ def _check_place(source: Path, out: Path) -> None:
         raise KnowledgeError(f"{out} exists and is no snapshot: name another place")
 
 
-def _old(out: Path, parent: Path | None) -> Snapshot | None:
+def _old(out: Path, parent: Path | None, embedder: Embedder) -> Snapshot | None:
     """The snapshot to take vectors from, if there is one that fits."""
     if parent is not None:
-        return Snapshot.open(parent)
+        return Snapshot.open(parent, embedder=embedder)
     if not out.exists():
         return None
     try:
-        return Snapshot.open(out)
+        return Snapshot.open(out, embedder=embedder)
     except KnowledgeError:
         return None  # damaged, or of another text model: about to be replaced, nothing to reuse
 
 
-def _write(
-    made: Path,
-    extracts: Sequence[Extract],
-    unread: Sequence[Quarantined],
-    *,
-    now_ns: int,
-    old: Snapshot | None,
-    progress: Callable[[int, int], None],
-) -> Manifest:
-    """Write the three files into `made` and sync them."""
-    embedder = shipped_embedder()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a new snapshot is made with."""
+
+    source: Path
+    now_ns: int
+    old: Snapshot | None
+    base: Path | None
+    progress: Callable[[int, int], None]
+    embedder: Embedder
+
+
+def _write(made: Path, prepared: Prepared, told: _Told) -> Manifest | None:
+    """Write the three files into `made` and sync them; None: `base` said all of it already."""
+    old, extracts = told.old, prepared.extracts
+    embedder = told.embedder
     texts = {p.chunk_id: p.embedded for e in extracts for p in e.passages if p.embedded}
     passages = sum(len(e.passages) for e in extracts)
     if passages > CHUNKS_MAX:
@@ -133,32 +185,29 @@ def _write(
     if len({p.chunk_id for e in extracts for p in e.passages}) != passages:
         raise KnowledgeError("two passages have the same id; change a word in one of them")
     hashes = {i: hashlib.sha256(text.encode()).hexdigest() for i, text in texts.items()}
-    reusable = old.vectors_by_hash() if old else {}
-    wanted = {sha256: i for i, sha256 in hashes.items() if sha256 not in reusable}
-    fresh = {}
-    for done, (sha256, chunk_id) in enumerate(wanted.items(), 1):
-        fresh[sha256] = embedder.embed(texts[chunk_id])
-        progress(done, len(wanted))
-    vectors = np.empty((len(hashes), DIMENSION), dtype=np.float32)
-    for k, sha256 in enumerate(hashes.values()):
-        vectors[k] = fresh[sha256] if sha256 in fresh else _reused(old, reusable[sha256])
-    ids = np.array(list(hashes), dtype=np.int64)
-    VectorIndex.of(ids, vectors).save(made / VECTORS)
-    store.write(made / DATABASE, extracts, hashes)
+    quarantined = tuple(prepared.quarantined)
+    if not _stored(made / DATABASE, extracts, hashes, told.base):
+        assert old is not None
+        same = (old.manifest.quarantined, old.manifest.source)
+        if same == (quarantined, str(told.source.resolve())):
+            return None
+    vectors, embedded = _vectors(texts, hashes, told)
+    VectorIndex.of(np.array(list(hashes), dtype=np.int64), vectors).save(made / VECTORS)
     manifest = Manifest(
-        created_ns=now_ns,
+        created_ns=told.now_ns,
         parent=old.sha256 if old else "",
+        source=str(told.source.resolve()),
         embedder_sha256=embedder.sha256,
         files={name: _synced_hash(made / name) for name in (DATABASE, VECTORS)},
         counts=Counts(
             documents=len(extracts),
             chunks=passages,
             vectors=len(hashes),
-            embedded=len(fresh),
+            embedded=embedded,
             proposals=sum(len(e.proposals) for e in extracts),
             scope_rows=sum(len(e.scope_rows) for e in extracts),
         ),
-        quarantined=(*unread, *(q for e in extracts for q in e.quarantined)),
+        quarantined=quarantined,
     ).sealed()
     (made / MANIFEST).write_bytes(manifest.encoded())
     _synced_hash(made / MANIFEST)
@@ -166,10 +215,36 @@ def _write(
     return manifest
 
 
-def _reused(old: Snapshot | None, chunk_id: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    assert old is not None
-    vector: np.ndarray[tuple[int], np.dtype[np.float32]] = old.index.vector(chunk_id)
-    return vector
+def _stored(
+    path: Path, extracts: Sequence[Extract], hashes: dict[int, str], base: Path | None
+) -> bool:
+    """Write the database; False: it is the same as `base`."""
+    if base is None:
+        store.write(path, extracts, hashes)
+        return True
+    shutil.copyfile(base, path)
+    return store.amend(path, extracts, hashes)
+
+
+def _vectors(
+    texts: dict[int, str], hashes: dict[int, str], told: _Told
+) -> tuple[NDArray[np.float32], int]:
+    """Vectors in the order of `hashes`: (n, d), and how many of them were computed."""
+    before = (
+        told.old.index.matrix()
+        if told.old
+        else np.empty((0, told.embedder.dimension), dtype=np.float32)
+    )
+    place = told.old.vector_places() if told.old else {}
+    wanted = {sha256: i for i, sha256 in hashes.items() if sha256 not in place}
+    fresh = {}
+    for done, (sha256, chunk_id) in enumerate(wanted.items(), 1):
+        fresh[sha256] = told.embedder.embed(texts[chunk_id])
+        told.progress(done, len(wanted))
+    vectors = np.empty((len(hashes), told.embedder.dimension), dtype=np.float32)
+    for k, sha256 in enumerate(hashes.values()):
+        vectors[k] = fresh[sha256] if sha256 in fresh else before[place[sha256]]
+    return vectors, len(fresh)
 
 
 def _synced_hash(path: Path) -> str:

@@ -12,11 +12,12 @@ import msgspec
 
 from kb.documents import Form
 from kb.negation import calls_off
-from kb.order_ids import key_of, mentions
+from kb.order_ids import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
+    from kb.order_ids import OrderIds
     from kb.passages import Extract
 
 
@@ -34,21 +35,30 @@ class Calling(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.path}, line {self.line}"
 
 
-def callings(extracts: Iterable[Extract], keys: Collection[str]) -> dict[str, list[Calling]]:
+class Saying(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that may call something off, whatever it names."""
+
+    said: str
+    calling: Calling
+
+
+def sayings(extract: Extract) -> tuple[Saying, ...]:
+    """Rows and lines of a document with a word for calling off; they depend on nothing else."""
+    found = (Saying(said=said, calling=calling) for said, calling in _sayings(extract))
+    return tuple(saying for saying in found if calls_off(saying.said))
+
+
+def callings(found: Iterable[Saying], ids: OrderIds) -> dict[str, list[Calling]]:
     """Texts that may call off orders, by the key of the order.
 
     Rows of an order itself are left out: its status says what became of it.
     """
-    found: defaultdict[str, list[Calling]] = defaultdict(list)
-    if not keys:
-        return found
-    for extract in extracts:
-        for said, calling in _sayings(extract):
-            if calls_off(said):
-                for key in mentions(said, keys, called_off=False):
-                    if key != key_of(calling.order_id):
-                        found[key].append(calling)
-    return found
+    about: defaultdict[str, list[Calling]] = defaultdict(list)
+    for saying in found:
+        for key in ids.named_in(saying.said):
+            if key != key_of(saying.calling.order_id):
+                about[key].append(saying.calling)
+    return about
 
 
 def _sayings(extract: Extract) -> Iterator[tuple[str, Calling]]:

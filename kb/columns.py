@@ -40,11 +40,15 @@ ALIASES: Final = {
     "expected_effect": "",
     "duration_min_max": "",
     "settle_s": "",
+    "low_low": "ll lolo",
+    "low": "l lo",
+    "high": "h hi",
+    "high_high": "hh hihi",
 }
 _OF_KEY: Final = {
     key: name for name, more in ALIASES.items() for key in (name.replace("_", ""), *more.split())
 }
-_STATUSES: Final = ("status", "system_status", "user_status")
+STATUSES: Final = ("status", "system_status", "user_status")
 
 
 def key_of(name: str) -> str:
@@ -72,7 +76,7 @@ def order_cells(cells: Mapping[str, str]) -> dict[str, str]:
     When an order was last changed is when its status was recorded. When it was reported is not:
     that counts only where nothing is approved.
     """
-    status = " ".join(cells[name] for name in _STATUSES if cells.get(name))
+    status = " ".join(cells[name] for name in STATUSES if cells.get(name))
     start, end = cells.get("start", ""), cells.get("end", "")
     for of in ("actual", "planned"):
         begun, ended = cells.get(f"{of}_start", ""), cells.get(f"{of}_end", "")

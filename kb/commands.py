@@ -12,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from kb.build import build
+from kb.embed import Embedder
 from kb.errors import KnowledgeError
 from kb.records import Query
+from kb.rerank import DEPTH
 from kb.snapshot import Snapshot
 from kb.times import iso_ns
 
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
 
     from kb.manifest import Manifest
     from kb.records import Proposal
+    from kb.rerank import Reranker
 
 QUARANTINED_SHOWN: Final = 20
 
 
-def build_command(source: Path, out: Path, *, console: Console) -> None:
+def build_command(
+    source: Path, out: Path, *, console: Console, embedder: Path | None = None
+) -> None:
     """Build a snapshot, with a progress bar, and say what is in it and what could not be read."""
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.monotonic()
@@ -39,18 +44,32 @@ def build_command(source: Path, out: Path, *, console: Console) -> None:
             out,
             now_ns=time.time_ns(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            embedder=Embedder(embedder) if embedder else None,
         )
     _print_manifest(manifest, out, time.monotonic() - begun, console)
 
 
 def search_command(
-    text: str, *, snapshot: Path, asset: str, at: str, limit: int, console: Console
+    text: str,
+    *,
+    snapshot: Path,
+    asset: str,
+    at: str,
+    limit: int,
+    console: Console,
+    reranker: Reranker | None = None,
 ) -> None:
-    """Search and list passages; without an asset, the documents of all assets."""
-    now_ns = _at(at)
+    """Search and list passages; without an asset, the documents of all assets.
+
+    `reranker` reads more of them again than are listed.
+    """
+    now_ns = at_ns(at)
     with Snapshot.open(snapshot) as opened:
-        query = Query(text=text, asset=asset, all_assets=not asset, limit=limit)
+        depth = max(limit, DEPTH) if reranker else limit
+        query = Query(text=text, asset=asset, all_assets=not asset, limit=depth)
         hits = opened.search(query, now_ns=now_ns)
+        if reranker:
+            hits = reranker.reordered(text, hits, opened)[:limit]
     if not hits:
         console.print("No relevant document.")
         return
@@ -103,7 +122,7 @@ def _shown_chunk(opened: Snapshot, chunk_id: int, console: Console) -> bool:
     console.print(
         escape(f"{chunk.kind}, {chunk.doc_id}{revision}, {chunk.start}-{chunk.end}, {of}")
     )
-    console.print(escape(f"known from {_shown(chunk.known_from_ns)}"))
+    console.print(escape(f"known from {shown_time(chunk.known_from_ns)}"))
     console.print(escape(chunk.text))
     return True
 
@@ -137,9 +156,9 @@ def _print_proposal(proposal: Proposal, console: Console) -> None:
     rows = (
         ("source", proposal.source),
         ("instrument", proposal.instrument or "whole asset"),
-        ("from", _shown(proposal.valid_from_ns)),
-        ("to", _shown(proposal.valid_to_ns)),
-        ("recorded", _shown(proposal.recorded_at_ns)),
+        ("from", shown_time(proposal.valid_from_ns)),
+        ("to", shown_time(proposal.valid_to_ns)),
+        ("recorded", shown_time(proposal.recorded_at_ns)),
         ("state", ", ".join(state).replace("_", " ") or "proposed"),
         ("quote", proposal.citation.quote),
         ("passage", str(proposal.citation.chunk_id)),
@@ -148,7 +167,8 @@ def _print_proposal(proposal: Proposal, console: Console) -> None:
         console.print(escape(f"  {name:10} {said}"))
 
 
-def _at(at: str) -> int:
+def at_ns(at: str) -> int:
+    """A time as somebody gave it, by default now. Raises KnowledgeError."""
     if not at:
         return time.time_ns()
     try:
@@ -157,7 +177,8 @@ def _at(at: str) -> int:
         raise KnowledgeError(f"--at: {error}; for example 2026-03-02T06:10+01:00") from error
 
 
-def _shown(t_ns: int | None) -> str:
+def shown_time(t_ns: int | None) -> str:
+    """A time for a reader, UTC."""
     if t_ns is None:
         return "not given"
     if t_ns == 0:

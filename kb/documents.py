@@ -7,25 +7,41 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from kb import rows
+from kb.calendars import CALENDARS, calendar_rows
 from kb.columns import order_cells
 from kb.errors import KnowledgeError
 from kb.front_matter import FrontMatter, SourceError, read_front_matter
 from kb.glimpse import FILE_BYTES_MAX, TABLES, Unread, decoded, glimpsed, is_tabular
+from kb.languages import language_of
 from kb.manifest import Quarantined
 from kb.negation import calls_off
+from kb.order_mapping import is_mapping, mapping_of
+from kb.pages import docx_page, html_page, pdf_page
+from kb.typed_tables import FAILURE_MODE_COLUMNS, LIMIT_COLUMNS, SENSOR_COLUMNS
+from kb.workbooks import MARK as SHEET_MARK
+from kb.workbooks import WORKBOOKS, hidden_rows, sheet_text, sheets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kb.order_mapping import OrderMapping
+    from kb.pages import Page
+
 FILES_MAX: Final = 20_000
+PAGE_BYTES_MAX: Final = 100_000_000  # of a manual with pictures
 TEXTS: Final = (".md", ".rst", ".txt", ".log")
+PAGES: Final = {".html": html_page, ".htm": html_page, ".pdf": pdf_page, ".docx": docx_page}
+READ: Final = (*TEXTS, *TABLES, *PAGES, *WORKBOOKS, *CALENDARS)
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _UNSEEN: Final = ("Cf", "Cs", "Co")  # zero-width and direction marks, surrogates, private use
@@ -42,14 +58,30 @@ class Form(StrEnum):
     ORDER = "order"
     SCHEDULE = "schedule"
     SCOPE = "scope"
+    ASSETS = "assets"
+    FAILURE_MODE = "failure_mode"
+    LIMIT = "limit"
+    SENSOR = "sensor"
 
 
-ROW_FORMS: Final = (Form.LOG, Form.ORDER, Form.SCHEDULE, Form.SCOPE)
+TYPED_FORMS: Final = (Form.FAILURE_MODE, Form.LIMIT, Form.SENSOR)
+ROW_FORMS: Final = (
+    Form.LOG,
+    Form.ORDER,
+    Form.SCHEDULE,
+    Form.SCOPE,
+    Form.ASSETS,
+    *TYPED_FORMS,
+)
 TABLE_COLUMNS: Final = (
     (Form.ORDER, rows.ORDER_COLUMNS),
     (Form.SCOPE, rows.SCOPE_COLUMNS),
     (Form.SCHEDULE, rows.SCHEDULE_COLUMNS),
+    (Form.LIMIT, LIMIT_COLUMNS),
+    (Form.FAILURE_MODE, FAILURE_MODE_COLUMNS),
+    (Form.SENSOR, SENSOR_COLUMNS),
     (Form.ORDER, rows.FOREIGN_ORDER_COLUMNS),
+    (Form.ASSETS, rows.ASSET_COLUMNS),  # last: a table of sensors has these columns too
 )
 
 
@@ -68,6 +100,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     body_start: int = 0
     rows: tuple[rows.Row, ...] = ()
     columns: frozenset[str] = frozenset()  # of a table, as it came
+    language: str = ""  # ISO 639-1; "" where nothing tells
+
+
+FileReader: TypeAlias = Callable[["Path", str], tuple[Document, list[SourceError]]]
+TableReader: TypeAlias = Callable[..., tuple[list[rows.Row], list[SourceError]]]
+Through: TypeAlias = Callable[["Path", str, FileReader], tuple[Document, list[SourceError]]]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,20 +116,21 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[Unread, ...] = ()
 
 
-def read_folder(source: Path) -> Reading:
+def read_folder(source: Path, *, now_ns: int, through: Through | None = None) -> Reading:
     """Read every file below `source`, in order of path, hidden ones left out.
 
-    Raises KnowledgeError when there is no such folder.
+    Calendars are read around `now_ns`. `through` reads each file, given how to, and may remember
+    what it said. Raises KnowledgeError when there is no such folder.
     """
     if not source.is_dir():
         raise KnowledgeError(f"{source} is no directory of documents")
     documents: dict[tuple[str, str], Document] = {}
     quarantined: list[Quarantined] = []
     unread: list[Unread] = []
-    for path in _files(source):
-        name = path.relative_to(source).as_posix()
+    read = partial(_read, now_ns=now_ns)
+    for path, name in _parts(source):
         try:
-            document, bad = _read(path, name)
+            document, bad = through(path, name, read) if through else read(path, name)
         except SourceError as error:
             quarantined.append(Quarantined(path=name, line=error.line, cause=error.cause))
             unread += _glimpsed(path, name)
@@ -132,7 +171,7 @@ def _files(source: Path) -> Iterator[Path]:
     seen = 0
     for path in sorted(source.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        if hidden or not (path.is_file() or path.is_symlink()):
+        if hidden or is_mapping(path) or not (path.is_file() or path.is_symlink()):
             continue
         seen += 1
         if seen > FILES_MAX:
@@ -140,50 +179,121 @@ def _files(source: Path) -> Iterator[Path]:
         yield path
 
 
-def _read(path: Path, name: str) -> tuple[Document, list[SourceError]]:
+def _parts(source: Path) -> Iterator[tuple[Path, str]]:
+    """Files with their names; of a workbook with several sheets each sheet as `NAME#SHEET`."""
+    for path in _files(source):
+        name = path.relative_to(source).as_posix()
+        sheets: tuple[str, ...] = ()
+        if path.suffix.lower() in WORKBOOKS:
+            with suppress(SourceError, OSError):  # told when it is read
+                sheets = sheets_of(path)
+        if not sheets:
+            yield path, name
+        for sheet in sheets:
+            yield path, f"{name}{SHEET_MARK}{sheet}"
+
+
+def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceError]]:
     """One file, and the rows of it that cannot be read. Raises SourceError for the whole file."""
     suffix = path.suffix.lower()
-    if suffix not in TABLES + TEXTS:
-        known = ", ".join(TEXTS + TABLES)
+    if suffix not in READ:
+        known = ", ".join(READ)
         raise SourceError(0, f"files with {suffix or 'no suffix'} are not read; {known} are")
-    text = clean(_decoded(path))
+    stored = _stored(path)
+    if suffix in PAGES:
+        return _of_page(PAGES[suffix](stored), name), []
+    if suffix in WORKBOOKS:
+        sheet = name.rpartition(SHEET_MARK)[2]
+        text = clean(sheet_text(stored, sheet))
+        document, bad = _table(text, name, rows.csv_rows, mapping_of(path))
+        return document, bad + _hidden(stored, sheet, name, mapping_of(path))
+    text = clean(_decoded(stored))
     if not text.strip():
         raise SourceError(0, "empty")
-    if suffix in TABLES:
-        return _table(text, name, rows.jsonl_rows if suffix == ".jsonl" else rows.csv_rows)
-    if suffix == ".txt" and is_tabular(text):  # Excel's "Unicode text"
-        return _table(text, name, rows.csv_rows)
+    if suffix in TABLES or (suffix == ".txt" and is_tabular(text)):  # Excel's "Unicode text"
+        read = rows.jsonl_rows if suffix == ".jsonl" else rows.csv_rows
+        return _table(text, name, read, mapping_of(path))
+    if suffix in CALENDARS:
+        mapping = mapping_of(path)
+        found, bad = calendar_rows(text, now_ns=now_ns, zone=mapping.zone if mapping else "")
+        return _of_rows(text, name, Form.SCHEDULE, found), bad
     if suffix == ".log" or "logs" in name.split("/")[:-1]:
         lines, bad = rows.log_rows(text)
         return _of_rows(text, name, Form.LOG, lines), bad
+    return _of_text(text, name, suffix), []
+
+
+def _hidden(
+    stored: bytes, sheet: str, name: str, mapping: OrderMapping | None
+) -> list[SourceError]:
+    """Hidden rows of a sheet, with the order that each is about where its table tells."""
+    found = hidden_rows(stored, sheet)
+    if not found:
+        return []
+    whole = clean(sheet_text(stored, sheet, unseen=True))
+    try:
+        rows_of = {row.line: row for row in _table(whole, name, rows.csv_rows, mapping)[0].rows}
+    except SourceError:
+        return found
+    for error in found:
+        if (row := rows_of.get(error.line)) is not None:
+            error.order_id, error.cells = row.cells.get("order_id", ""), row.cells
+    return found
+
+
+def _of_text(text: str, name: str, suffix: str) -> Document:
     about = read_front_matter(text) if suffix == ".md" else FrontMatter()
     body = text[about.body_start :]
     if not body.strip():
         raise SourceError(0, "front matter without a text")
-    document = Document(
+    return Document(
         doc_id=about.doc_id or name,
         revision=about.revision,
         form={".md": Form.MARKDOWN, ".rst": Form.RST}.get(suffix, Form.TEXT),
         kind=about.kind,
-        title=about.title or _first_heading(body) or path.stem,
+        title=about.title or _first_heading(body) or name.rsplit("/", 1)[-1].removesuffix(suffix),
         path=name,
         assets=about.assets,
         known_from_ns=about.known_from_ns,
         text=text,
         body_start=about.body_start,
+        language=about.language or language_of(body),
     )
-    return document, []
 
 
-def _decoded(path: Path) -> str:
+def _of_page(page: Page, name: str) -> Document:
+    """HTML, PDF or DOCX: site-wide, as their name and what they say; Markdown underneath."""
+    text = clean(page.text)
+    if not text.strip():
+        raise SourceError(0, "empty")
+    title = " ".join(clean(page.title).split()) or _first_heading(text)
+    return Document(
+        doc_id=name,
+        revision="",
+        form=Form.MARKDOWN,
+        kind="manual",
+        title=title or name.rsplit("/", 1)[-1].rpartition(".")[0],
+        path=name,
+        assets=None,
+        known_from_ns=0,
+        text=text,
+        language=page.language or language_of(text),
+    )
+
+
+def _stored(path: Path) -> bytes:
     if path.is_symlink():
         raise SourceError(0, "a symbolic link; put the file itself here")
+    most = PAGE_BYTES_MAX if path.suffix.lower() in (*PAGES, *WORKBOOKS) else FILE_BYTES_MAX
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise SourceError(0, f"over {FILE_BYTES_MAX} bytes; split it")
-        stored = path.read_bytes()
+        if path.stat().st_size > most:
+            raise SourceError(0, f"over {most} bytes; split it")
+        return path.read_bytes()
     except OSError as error:
         raise SourceError(0, f"cannot be opened: {error.strerror}") from error
+
+
+def _decoded(stored: bytes) -> str:
     try:
         return decoded(stored)
     except UnicodeDecodeError as error:
@@ -193,15 +303,25 @@ def _decoded(path: Path) -> str:
 
 def _glimpsed(path: Path, name: str) -> list[Unread]:
     """What a file that is not read may have said."""
+    if path.suffix.lower() in WORKBOOKS and SHEET_MARK in name:
+        with suppress(SourceError, OSError):  # a sheet of notes can be seen, unlike a broken book
+            sheet = name.rpartition(SHEET_MARK)[2]
+            said = clean(sheet_text(path.read_bytes(), sheet, unseen=True))
+            return [Unread(path=name, line=0, said=said, text=not is_tabular(said))]
     found = glimpsed(path, name, prose=path.suffix.lower() in TEXTS)
     return [found] if found else []
 
 
-def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[SourceError]]:
-    found, bad = read(text)
+def _table(
+    text: str, name: str, read: TableReader, mapping: OrderMapping | None
+) -> tuple[Document, list[SourceError]]:
+    found, bad = read(text, mapping.named) if mapping else read(text)
     if not found:
         raise bad[0] if bad else SourceError(1, "a table without rows")
-    columns = frozenset(found[0].cells)
+    columns = frozenset(found[0].cells) | frozenset(mapping.join if mapping else ())
+    if mapping is not None:
+        found, more = _mapped(found, mapping, text)
+        bad += more
     for form, needed in TABLE_COLUMNS:
         if needed <= columns:
             cause = f"columns of a table of kind {form} are missing"
@@ -223,6 +343,23 @@ def _table(text: str, name: str, read: rows.Reader) -> tuple[Document, list[Sour
             return msgspec.structs.replace(document, columns=columns), bad
     wanted = "; ".join(f"{form}: {', '.join(sorted(needed))}" for form, needed in TABLE_COLUMNS)
     raise SourceError(1, f"no table of a known form; columns wanted are {wanted}")
+
+
+def _mapped(
+    found: list[rows.Row], mapping: OrderMapping, text: str
+) -> tuple[list[rows.Row], list[SourceError]]:
+    """Rows in our words, and those of which a cell cannot be read."""
+    told: list[rows.Row] = []
+    bad: list[SourceError] = []
+    for row in found:
+        try:
+            told.append(mapping.row(row))
+        except SourceError as error:
+            order_id, said = row.cells.get("order_id", ""), text[row.start : row.end]
+            bad.append(
+                SourceError(row.line, error.cause, said=said, order_id=order_id, cells=row.cells)
+            )
+    return told, bad
 
 
 def _of_rows(text: str, name: str, form: Form, found: list[rows.Row]) -> Document:

@@ -29,6 +29,8 @@ MODEL_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 MANIFEST_FILE: Final = "manifest.json"
 DIMENSION: Final = 384
+DIMENSION_MAX: Final = 4096
+PAIR_TOKENS_MAX: Final = 512  # of a question and a passage together
 TOKENS_MAX: Final = 256  # what the model was trained for; [CLS] and [SEP] are among them
 TEXT_CHARS_MAX: Final = 16_384  # more hardly changes 256 tokens, and tokenizing costs time
 
@@ -36,12 +38,18 @@ assert TEXT_CHARS_MAX >= TOKENS_MAX * 16, "long words must not be cut off before
 
 
 class _Files(msgspec.Struct, frozen=True):
-    """manifest.json of the text model, as far as it is checked."""
+    """manifest.json of a text model, as far as it is checked.
+
+    Some models want a word before a question, and another before a passage.
+    """
 
     format: int
     name: str
     dimension: int
     files: dict[str, str]  # name -> sha256
+    question_prefix: str = ""
+    passage_prefix: str = ""
+    tokens_max: int = TOKENS_MAX
 
 
 class Embedder:
@@ -56,25 +64,108 @@ class Embedder:
         listed = _read_manifest(place)
         content = {name: _verified(place / name, listed) for name in (MODEL_FILE, TOKENIZER_FILE)}
         self.sha256: str = _identity(listed)
-        self._tokenizer = tokenizers.Tokenizer.from_str(content[TOKENIZER_FILE].decode("utf-8"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(TOKENS_MAX)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # the other core belongs to the hot loop
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            content[MODEL_FILE], options, providers=["CPUExecutionProvider"]
-        )
+        self.dimension: int = listed.dimension
+        self._tokenizer = _tokenizer(content[TOKENIZER_FILE], listed.tokens_max)
+        self._session = _session(content[MODEL_FILE])
+        self._prefixes = (listed.question_prefix, listed.passage_prefix)
+        if self.embed("x").shape != (listed.dimension,):
+            raise KnowledgeError(
+                f"{place}: the model's output is no vector of the manifest's {listed.dimension};"
+                " expected one pooled, normalised vector a text"
+            )
 
-    def embed(self, text: str) -> NDArray[np.float32]:
-        """Return the unit vector (d,) float32 of a text; only its first 256 tokens count."""
-        ids = self._tokenizer.encode(text[:TEXT_CHARS_MAX]).ids
-        tokens = np.array([ids], dtype=np.int64)  # (1, s)
-        feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        vector: NDArray[np.float32] = self._session.run(None, feeds)[0][0]
-        assert vector.shape == (DIMENSION,)
+    def embed(self, text: str, *, question: bool = False) -> NDArray[np.float32]:
+        """Return the unit vector (d,) float32 of a text; only its first 256 tokens count.
+
+        `question`: with the prefix that the model wants before a question, else before a passage.
+        """
+        prefix = self._prefixes[0 if question else 1]
+        encoded = self._tokenizer.encode(prefix + text[:TEXT_CHARS_MAX])
+        vector: NDArray[np.float32] = self._session.run(None, _feeds(self._session, encoded))[0][0]
         return vector
+
+
+class PairModel:
+    """A cross-encoder: reads a question and a passage together, and says how they fit."""
+
+    def __init__(self, directory: Path) -> None:
+        """Load `model.onnx` and `tokenizer.json` of `directory`. Raises KnowledgeError."""
+        content = {name: _read(directory / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
+        self.sha256: str = hashlib.sha256(b"".join(content.values())).hexdigest()
+        self._tokenizer = _tokenizer(content[TOKENIZER_FILE], PAIR_TOKENS_MAX)
+        self._session = _session(content[MODEL_FILE])
+        known = {"input_ids", "attention_mask", "token_type_ids"}
+        wanted = {one.name for one in self._session.get_inputs()}
+        if "input_ids" not in wanted or wanted - known:
+            raise KnowledgeError(
+                f"{directory / MODEL_FILE}: takes {', '.join(sorted(wanted))}; expected input_ids,"
+                " attention_mask and perhaps token_type_ids of a cross-encoder"
+            )
+
+    def score(self, question: str, passage: str) -> float:
+        """How well a passage answers a question; higher is better. NaN is lowest."""
+        encoded = self._tokenizer.encode(question[:TEXT_CHARS_MAX], passage[:TEXT_CHARS_MAX])
+        logits = np.ravel(self._session.run(None, _feeds(self._session, encoded))[0])
+        score = float(logits[-1] - logits[0]) if logits.size == 2 else float(logits[0])
+        return score if np.isfinite(score) else -np.inf
+
+
+def _tokenizer(content: bytes, tokens_max: int) -> tokenizers.Tokenizer:
+    try:
+        made = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
+    except Exception as error:  # the library raises nothing narrower
+        raise KnowledgeError(f"{TOKENIZER_FILE} is no tokenizer: {error}") from error
+    made.no_padding()
+    made.enable_truncation(tokens_max)
+    return made
+
+
+def _session(model: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the other core belongs to the hot loop
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # likewise
+        raise KnowledgeError(f"{MODEL_FILE} is no ONNX model: {error}") from error
+
+
+def _feeds(
+    session: onnxruntime.InferenceSession, encoded: tokenizers.Encoding
+) -> dict[str, NDArray[np.int64]]:
+    """Inputs of one text or pair, each (1, s) int64, those that the graph asks for."""
+    ids = np.array([encoded.ids], dtype=np.int64)
+    given = {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "token_type_ids": np.array([encoded.type_ids], dtype=np.int64),
+    }
+    return {one.name: given[one.name] for one in session.get_inputs()}
+
+
+_KNOWN: Final[dict[str, Path]] = {}  # identity -> directory of another model
+
+
+def make_known(directory: Path) -> None:
+    """Let this process open snapshots that were built with the model of `directory`.
+
+    The model is loaded with the first such snapshot. Raises KnowledgeError.
+    """
+    _KNOWN[_identity(_read_manifest(directory))] = directory
+
+
+def embedder_of(sha256: str) -> Embedder:
+    """The model with an identity where it was made known, else the shipped one.
+
+    Raises KnowledgeError when its files are not what they were.
+    """
+    return _loaded(_KNOWN[sha256]) if sha256 in _KNOWN else shipped_embedder()
+
+
+@functools.cache
+def _loaded(directory: Path) -> Embedder:
+    return Embedder(directory)
 
 
 @functools.cache
@@ -99,16 +190,20 @@ def _read_manifest(place: Path) -> _Files:
         raise KnowledgeError(f"{file}: cannot read the text model: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise KnowledgeError(f"{file}: not a manifest of a text model: {error}") from error
-    if listed.format != 1 or listed.dimension != DIMENSION:
-        raise KnowledgeError(f"{file}: expected format 1 with dimension {DIMENSION}")
+    if listed.format != 1 or not 0 < listed.dimension <= DIMENSION_MAX:
+        raise KnowledgeError(f"{file}: expected format 1, dimension 1 to {DIMENSION_MAX}")
     return listed
 
 
-def _verified(file: Path, listed: _Files) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{file}: cannot read the text model: {error.strerror}") from error
+
+
+def _verified(file: Path, listed: _Files) -> bytes:
+    content = _read(file)
     if hashlib.sha256(content).hexdigest() != listed.files.get(file.name):
         raise KnowledgeError(f"{file}: hash differs from {MANIFEST_FILE}; install the model again")
     return content
@@ -116,7 +211,8 @@ def _verified(file: Path, listed: _Files) -> bytes:
 
 def _identity(listed: _Files) -> str:
     """One hash for model and tokenizer together: vectors of two identities do not compare."""
-    joined = "\n".join(
-        f"{name} {listed.files.get(name, '')}" for name in (MODEL_FILE, TOKENIZER_FILE)
-    )
+    parts = [f"{name} {listed.files.get(name, '')}" for name in (MODEL_FILE, TOKENIZER_FILE)]
+    if listed.passage_prefix:
+        parts.append(f"passage {listed.passage_prefix}")
+    joined = "\n".join(parts)
     return hashlib.sha256(joined.encode()).hexdigest()

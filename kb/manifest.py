@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-FORMAT: Final = 2
+FORMAT: Final = 4
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +38,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     format: int = FORMAT
     created_ns: int
     parent: str  # sha256 of the snapshot whose vectors were reused; "" for none
+    source: str  # the folder that it was read from, as a path of the machine that read it
     embedder_sha256: str
     files: dict[str, str]  # name -> sha256
     counts: Counts

@@ -13,36 +13,41 @@ BENIGN: Final = re.compile(
     r"\b(?:no|w/o|without|keine?|ohne)\s+"
     r"(?:further\s+|more\s+|other\s+|new\s+|any\s+|weiteren?\s+)?"
     r"(?:issues?|problems?|faults?|findings?|leaks?|errors?|alarms?|deviations?|adj\w*|trouble|"
-    r"remarks?|fehler|befund\w*|probleme?|abweichung\w*|auff\w+)\b"
+    r"remarks?|defects?|discrepanc\w*|concerns?|complaints?|damage|drift|fehler|befund\w*|probleme?|abweichung\w*|auff\w+)\b"
     r"|\bleak (?:check|test|chk)\b|\bno[. ]?\d+\b"
 )
 _CALLED_OFF: Final = (
     r"cancel\w*|cancl\w*|cncl\w*|canx|cxld?|call(?:ed|ing)?[- ]off|voided|void|withdrawn|revoked|"
     r"retracted|rescinded|annulled|scrapped|scratched|nixed|binned|axed|dropped|deleted|obsolete|"
     r"storn\w*|abgesagt\w*|abgebrochen|abgebl\w+|entf[aä]llt|entfallen|ausgefallen|gestrichen|"
-    r"gel[oö]scht|hinf[aä]llig"
+    r"gel[oö]scht|hinf[aä]llig|abandon\w*|knocked on the head|scrap that|scratch that|annul\w*"
 )
 _PUT_OFF: Final = (
     r"postpon\w*|deferr?(?:ed|al)?|delayed|moved|resched\w*|push(?:ed)?[- ](?:back|out|off)|"
     r"put (?:off|back)|bumped|shelved|parked|paused|suspended|on hold|held (?:over|back|up)|"
     r"outstanding|pending|skip\w*|omitted|missed|forgot\w*|left (?:for|to|open|over|undone)|"
     r"(?:handed|carried|rolled|hand|carry) ?over|next shift|still (?:to|open|not)|to go|to follow|"
-    r"remain(?:s|ing)|"
+    r"remain(?:s|ing)|(?:rest|remainder) (?:for|of|to)|brought forward|"
     r"verschoben|vertagt|offen|aufgeschoben|zur[uü]ckgestellt|[uü]bergeben|vergessen|steht aus"
 )
 _NOT_DONE: Final = (
     r"not?|nope|never|none|w/o|without|nothing|nobody|didn'?t|don'?t|wasn'?t|isn'?t|hasn'?t|"
     r"haven'?t|won'?t|can'?t|cannot|couldn'?t|un(?:done|finished|able|completed)|neither|nor|"
+    r"doesn'?t|weren'?t|hadn'?t|"
     r"abort\w*|interrupt\w*|halted|broken? off|broke off|gave up|given up|refused|rejected|"
     r"declined|denied|fail\w*|n/a|stopped early|cut short|backed out|incomplete|"
     r"half(?:[- ]?way| done| finished)?|part(?:ly|ial\w*)|almost|nearly|only half|"
     r"(?:ran |run )?out of time|no time|resumes?|to be continued|cont'?d|yet|"
+    r"non|un|nowhere|instead of|rather than|did nothing|"
     r"nicht|kein\w*|nie|ohne|unterbrochen|unvollst\w*|teilweise|halb|fast"
 )
 _CALLS_OFF: Final = re.compile(rf"(?<![\w-])(?:{_CALLED_OFF}|{_PUT_OFF}|{_NOT_DONE})(?![\w-])")
 _CODES: Final = re.compile(r"(?<![\w-])(?:CAN|CANC|CXL|DLFL|LOVM)(?![\w-])")  # "can" is a verb
 _EXCEPT: Final = re.compile(r"\b(?:except|excl\w*|ausser|außer)\b")
-_SHARE: Final = re.compile(r"\d\s?%")
+_SHARE: Final = re.compile(
+    r"\d\s?%\s*(?:$|[.,;!]|done|complete\w*|finished|ready|left|open|through)|"
+    r"\b(?:done|complete\w*|finished|ready|about|abt|at|to)\s+\d+\s?%"
+)
 
 
 def negates(said: str) -> bool:

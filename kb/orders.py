@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from kb.callings import callings
+from kb.callings import callings, sayings
 from kb.documents import Form
 from kb.manifest import Quarantined
-from kb.order_ids import key_of, mentions
+from kb.order_ids import OrderIds, called_off_in, key_of
 from kb.records import Proposal
 from kb.rows import Row
 from kb.times import clock_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from kb.callings import Calling
+    from kb.callings import Calling, Saying
     from kb.glimpse import Unread
     from kb.passages import Extract
     from kb.records import WorkKind
@@ -60,23 +60,32 @@ class _Version(msgspec.Struct, frozen=True):
         return self.path.rpartition("/")[0]
 
 
-def judged(extracts: Sequence[Extract], unread: Iterable[Unread]) -> list[Extract]:
+def judged(
+    extracts: Sequence[Extract],
+    unread: Iterable[Unread],
+    *,
+    said: Iterable[Saying] | None = None,
+) -> list[Extract]:
     """The same extracts with approval and real times withdrawn where they cannot be believed.
 
-    `unread`: rows and tables that could not be read at all. Every withdrawal is noted among the
-    quarantined of the row's document.
+    `unread`: rows and tables that could not be read at all; `said`: the sayings of all extracts,
+    where the caller has them. Every withdrawal is noted among the quarantined of the row's
+    document.
     """
     versions = [version for e in extracts for version in _versions(e)]
     orders: defaultdict[str, list[_Version]] = defaultdict(list)
     for version in versions:
         orders[key_of(version.row.cells["order_id"])].append(version)
     unread = [*unread, *(row for e in extracts for row in e.unread)]
-    doubts = _unreadable(orders, unread)
+    ids = OrderIds(orders)
+    doubts = _unreadable(orders, unread, ids)
     for key, same in orders.items():
         if cause := _contradiction(same):
             doubts.setdefault(key, cause)
     defaults = _Defaults(versions)
-    called = _Called(callings(extracts, orders.keys()), versions)
+    if said is None:
+        said = [saying for e in extracts for saying in sayings(e)] if orders else ()
+    called = _Called(callings(said, ids), versions)
     return [_revised(e, doubts, defaults, called) for e in extracts]
 
 
@@ -93,28 +102,33 @@ def _versions(extract: Extract) -> Iterator[_Version]:
 # --- doubt ---
 
 
-def _unreadable(orders: dict[str, list[_Version]], unread: Iterable[Unread]) -> dict[str, str]:
+def _unreadable(
+    orders: dict[str, list[_Version]], unread: Iterable[Unread], ids: OrderIds
+) -> dict[str, str]:
     """Orders that an unreadable row may be about, with the cause.
 
     Where a row does not say which order, those whose ids stand in it; else all of its file. A file
     that nobody can look into may be about any order, or about any of its folder.
     """
+    of_path: defaultdict[str, set[str]] = defaultdict(set)
+    of_folder: defaultdict[str, set[str]] = defaultdict(set)
+    for key, same in orders.items():
+        for version in same:
+            of_path[version.path].add(key)
+            of_folder[version.folder].add(key)
     doubts: dict[str, str] = {}
     for row in unread:
+        about: Collection[str]
         if row.unseen:
-            about = set(orders)
+            about = orders.keys()
         elif row.beside:
-            about = {
-                key for key, same in orders.items() if any(v.folder == row.folder for v in same)
-            }
+            about = of_folder[row.folder]
         elif key_of(row.order_id) in orders or _ID.fullmatch(row.order_id):
             about = {key_of(row.order_id)} & orders.keys()
         else:
-            about = mentions(row.said, orders, called_off=row.text)
+            about = called_off_in(row.said, ids) if row.text else ids.named_in(row.said)
             if not about and row.line:
-                about = {
-                    key for key, same in orders.items() if any(v.path == row.path for v in same)
-                }
+                about = of_path[row.path]
         for key in about:
             doubts.setdefault(key, f"{UNREADABLE} ({row.place})")
     return doubts

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Final, assert_never
 import msgspec
 
 from kb import chunk, proposals
+from kb.alias_tables import aliases_of, shifts_of
 from kb.asset_names import AssetWords, asset_words, assets_in
-from kb.cite import chunk_id_of, cite
-from kb.documents import ROW_FORMS, Document, Form
+from kb.cite import chunk_id_of, cite, cite_words
+from kb.documents import ROW_FORMS, TYPED_FORMS, Document, Form
 from kb.front_matter import SourceError, is_asset_id
 from kb.glimpse import Unread
 from kb.manifest import Quarantined
-from kb.records import Proposal, ScopeRow
+from kb.name_sense import NameSense
+from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 from kb.scope import scope_row
 from kb.times import iso_ns
+from kb.typed_tables import failure_mode, limit, sensor, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from kb.rows import Row
 
 DESCRIPTION: Final = ("description", "instrument", "kind", "asset")
+MODE_WORDS: Final = ("name", "mode", "channels", "cause", "action")
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +41,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     embedded: str  # what the model of sense sees; "" keeps it out of the search
     heading: str = ""  # words above it: title, section, names of columns
     body: str = ""  # its own words
+    path: tuple[str, ...] = ()  # headings above it, outermost first
     assets: tuple[str, ...] | None
     known_from_ns: int
 
@@ -48,6 +53,9 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
     passages: tuple[Passage, ...]
     proposals: tuple[Proposal, ...] = ()
     scope_rows: tuple[ScopeRow, ...] = ()
+    failure_modes: tuple[FailureMode, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    sensors: tuple[Sensor, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     unread: tuple[Unread, ...] = ()  # rows of orders and scopes: they may say anything
 
@@ -57,10 +65,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     assets: AssetWords  # by how a line may write them
     instruments: dict[str, tuple[str, ...]]  # asset -> its instruments
+    sense: NameSense | None = None  # where tables give machines names in words
 
 
 def site_of(documents: Iterable[Document]) -> Site:
     """Assets and instruments that front matter, orders, schedules and scope tables name."""
+    documents = list(documents)
     assets: set[str] = set()
     instruments: defaultdict[str, set[str]] = defaultdict(set)
     for document in documents:
@@ -71,8 +81,10 @@ def site_of(documents: Iterable[Document]) -> Site:
                 assets.add(asset)
                 if document.form is Form.SCOPE and row.cells["instrument"]:
                     instruments[asset].add(row.cells["instrument"])
+    aliases = aliases_of(documents, assets)
     return Site(
-        assets=asset_words(assets),
+        assets=asset_words(assets, aliases),
+        sense=NameSense(aliases) if aliases else None,
         instruments={asset: tuple(sorted(names)) for asset, names in instruments.items()},
     )
 
@@ -82,6 +94,8 @@ def extract(document: Document, site: Site, *, known_ns: Callable[[int], int]) -
 
     `known_ns` tells when a row without a time counts as recorded, by the id of its passage.
     """
+    if document.form in TYPED_FORMS:
+        return _of_typed(document)
     if document.form in ROW_FORMS:
         return _of_rows(document, site, known_ns)
     ids = _Ids(document)
@@ -94,6 +108,7 @@ def extract(document: Document, site: Site, *, known_ns: Callable[[int], int]) -
             embedded=_with_breadcrumb(document, span),
             heading=" > ".join((_breadcrumb(document, span), *span.columns)),
             body=document.text[span.start : span.end],
+            path=tuple(h for h in span.section.split(" > ") if h),
             assets=document.assets,
             known_from_ns=document.known_from_ns,
         )
@@ -182,6 +197,64 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
     )
 
 
+def _of_typed(document: Document) -> Extract:
+    """Rows that explain, ring or name; what is said of a failure mode is also searched."""
+    ids = _Ids(document)
+    passages: list[Passage] = []
+    modes: list[FailureMode] = []
+    limits: list[Limit] = []
+    sensors: list[Sensor] = []
+    bad: list[Quarantined] = []
+    for row in document.rows:
+        chunk_id = ids.next("", row.start, row.end)
+        citation = cite(
+            document.text,
+            row.start,
+            row.end,
+            doc_id=document.doc_id,
+            revision=document.revision,
+            chunk_id=chunk_id,
+        )
+        body, asset, known_from_ns = "", row.cells["asset"], 0
+        try:
+            if document.form is Form.LIMIT:
+                limits.append(limit(row, citation))
+                known_from_ns = limits[-1].recorded_at_ns
+            elif document.form is Form.SENSOR:
+                sensors.append(sensor(row, citation))
+            else:
+                mode, text = failure_mode(row, citation), document.text
+                advice = cite_words(text, row.start, row.end, mode.action, whole=citation)
+                modes.append(msgspec.structs.replace(mode, advice=advice))
+                known_from_ns = modes[-1].recorded_at_ns
+                body = words_of(row.cells, MODE_WORDS)
+        except SourceError as error:
+            cause = Quarantined(path=document.path, line=error.line, cause=error.cause)
+            bad.append(cause)
+            continue
+        passages.append(
+            Passage(
+                chunk_id=chunk_id,
+                section="",
+                start=row.start,
+                end=row.end,
+                embedded=f"failure mode: {body}" if body else "",
+                heading="failure mode" if body else document.kind,
+                body=body,
+                assets=(asset,) if asset else None,
+                known_from_ns=known_from_ns,
+            )
+        )
+    return Extract(
+        document=document,
+        passages=tuple(passages),
+        failure_modes=tuple(modes),
+        limits=tuple(limits),
+        sensors=tuple(sensors),
+        quarantined=tuple(bad),
+    )
+
+
 def _searchable(
     document: Document, row: Row, chunk_id: int, known_ns: Callable[[int], int]
 ) -> list[Passage]:
@@ -247,11 +320,17 @@ def _of_row(
     match document.form:
         case Form.LOG:
             found = proposals.log_proposals(
-                row, citation, assets=site.assets, instruments=site.instruments
+                row,
+                citation,
+                assets=site.assets,
+                instruments=site.instruments,
+                shifts=shifts_of(document.text),
+                sense=site.sense,
             )
             assets, recorded = tuple(assets_in(row.said, site.assets)), row.t_ns
             embedded = body = row.said
         case Form.ORDER | Form.SCHEDULE:
+            row = _with_asset(row, site)
             known = _recorded(row, known_ns, chunk_id)
             read = (
                 proposals.order_proposal
@@ -267,8 +346,11 @@ def _of_row(
             scopes = [scope_row(row, citation)]
             assets, recorded = (scopes[0].asset,), scopes[0].recorded_at_ns
             embedded = body = ""  # which channels work may disturb is no advice on a fault
-        case Form.MARKDOWN | Form.RST | Form.TEXT:
-            raise AssertionError("a text has no rows")
+        case Form.ASSETS:
+            assets, recorded = (proposals.asset_of(row),), 0
+            embedded = body = ""  # names are no advice on a fault
+        case Form.MARKDOWN | Form.RST | Form.TEXT | Form.FAILURE_MODE | Form.LIMIT | Form.SENSOR:
+            raise AssertionError("no rows that propose or approve")
         case _:
             assert_never(document.form)
     passage = Passage(
@@ -283,6 +365,16 @@ def _of_row(
         known_from_ns=recorded,
     )
     return passage, found, scopes
+
+
+def _with_asset(row: Row, site: Site) -> Row:
+    """A row of a calendar names its asset in words where it has no place for it."""
+    if row.cells["asset"] or not row.cells.get("event_id"):
+        return row
+    named = assets_in(row.cells.get("description", ""), site.assets)
+    if len(named) != 1:
+        return row
+    return msgspec.structs.replace(row, cells={**row.cells, "asset": next(iter(named))})
 
 
 def _recorded(row: Row, known_ns: Callable[[int], int], chunk_id: int) -> int:

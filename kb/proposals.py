@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from kb.front_matter import SourceError, is_asset_id
 from kb.negation import BENIGN, calls_off
 from kb.records import Proposal, WorkKind
-from kb.shopfloor import kind_said, work_said
+from kb.shopfloor import Said, kind_said, work_said, work_unnamed
 from kb.status import is_approved, is_cancelled, is_somebody
-from kb.times import clock_of, date_or_iso_ns, iso_ns
+from kb.times import clock_of, date_or_iso_ns, iso_ns, local_ns, wall_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import time
 
     from kb.asset_names import AssetWords
+    from kb.name_sense import NameSense
     from kb.records import Citation
     from kb.rows import Row
 
@@ -34,6 +37,7 @@ _CORRECTIVE: Final = re.compile(
     r"leckage\w*)\b",
     re.IGNORECASE,
 )
+SENSED_CONFIDENCE: Final = 0.2  # of a machine that no exact name names
 _KINDS: Final = {kind.value: kind for kind in WorkKind}
 _KIND_CODES: Final = {"CAL": WorkKind.CALIBRATION, "CALIB": WorkKind.CALIBRATION}
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -85,7 +89,7 @@ def schedule_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposa
     if kind is None:
         return None
     return Proposal(
-        proposal_id=hashed_id("s", citation),
+        proposal_id=row.cells.get("event_id") or hashed_id("s", citation),
         kind=kind,
         asset=asset,
         instrument=row.cells.get("instrument", ""),
@@ -95,7 +99,7 @@ def schedule_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposa
         source="schedule",
         approved=False,
         real_times=real_times(row.cells["planned_start"], row.cells["planned_end"]),
-        cancelled=False,
+        cancelled=is_cancelled(row.cells.get("status", "")),
         confidence=0.6,
         citation=citation,
     )
@@ -107,26 +111,72 @@ def log_proposals(
     *,
     assets: AssetWords,
     instruments: Mapping[str, Sequence[str]],
+    shifts: Mapping[str, tuple[time, time]] | None = None,
+    sense: NameSense | None = None,
 ) -> list[Proposal]:
-    """Proposals of a log line, one an asset; its minute is of the writing, not of the work."""
-    return [
-        Proposal(
-            proposal_id=hashed_id("l", citation, work.asset),
-            kind=work.kind,
-            asset=work.asset,
-            instrument=work.instrument,
-            valid_from_ns=row.t_ns if work.stage == "begun" else None,
-            valid_to_ns=row.t_ns if work.stage == "done" else None,
-            recorded_at_ns=row.t_ns,
-            source="log",
-            approved=False,
-            real_times=False,
-            cancelled=False,
-            confidence=work.confidence,
-            citation=citation,
+    """Proposals of a log line, one for each kind of work on an asset.
+
+    The minute of a line is of the writing, not of the work: without a time in its words, work that
+    is done ended by then and work that begins does so then. Times in words are of the line's zone;
+    without a declared zone they are not read, nor where the clocks skip them.
+    shifts: begin and end of `early`, `late` and `night` where the log declares them. sense: finds
+    the machine of work that is plainly told, where no name does, with little confidence.
+    """
+    written = wall_of(row.t_ns, row.zone)
+    found: list[Proposal] = []
+    works = work_said(
+        row.said, assets=assets, instruments=instruments, written=written, shifts=shifts
+    )
+    for work in works or _sensed(row.said, assets, sense):
+        begin, end = _said_span(work, row)
+        more = (work.kind,) if any(p.asset == work.asset for p in found) else ()
+        found.append(
+            Proposal(
+                proposal_id=hashed_id("l", citation, work.asset, *more),
+                kind=work.kind,
+                asset=work.asset,
+                instrument=work.instrument,
+                valid_from_ns=begin,
+                valid_to_ns=end,
+                recorded_at_ns=row.t_ns,
+                source="log",
+                approved=False,
+                real_times=False,
+                cancelled=False,
+                confidence=work.confidence,
+                citation=citation,
+            )
         )
-        for work in work_said(row.said, assets=assets, instruments=instruments)
+    return found
+
+
+def _sensed(said: str, assets: AssetWords, sense: NameSense | None) -> list[Said]:
+    """Work on a machine that a line names in words of its own; its minute is all its time."""
+    told = work_unnamed(said, assets) if sense else None
+    asset = sense.asset_of(told[2]) if sense and told else ""
+    if told is None or not asset:
+        return []
+    return [
+        Said(asset=asset, kind=told[0], instrument="", stage=told[1], confidence=SENSED_CONFIDENCE)
     ]
+
+
+def _said_span(work: Said, row: Row) -> tuple[int | None, int | None]:
+    """Begin and end of what a line says of work, ns; from its minute where it gives no time."""
+    begin: int | None = None
+    end: int | None = None
+    try:
+        begin = None if work.begin is None else local_ns(work.begin, ZoneInfo(row.zone))
+        end = None if work.end is None else local_ns(work.end, ZoneInfo(row.zone))
+    except ValueError:  # the clocks skip it
+        begin = end = None
+    if begin is not None and end is not None and end <= begin:
+        begin = end = None  # the hour that happens twice lies between
+    if begin is None and end is None:
+        begin = row.t_ns if work.stage == "begun" else None
+    if end is None and work.stage == "done":
+        end = row.t_ns
+    return begin, end
 
 
 def real_times(start: str, end: str) -> bool:

@@ -39,7 +39,10 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """One passage that a search found, best first."""
+    """One passage that a search found, best first.
+
+    steps: the spans of the passage that say what to do, in order; () where it is no list of steps.
+    """
 
     citation: Citation
     title: str
@@ -47,6 +50,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # manual, procedure, policy, log, order, schedule, schema
     score: float  # reciprocal rank fusion; only its order means anything
     similarity: float  # cosine to the query, NaN when only the lexical index found it
+    steps: tuple[Citation, ...] = ()
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,62 @@ class ScopeRow(msgspec.Struct, frozen=True, kw_only=True):
     citation: Citation
 
 
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """What one channel does in a failure mode: `high`, `low`, `stuck`, `missing`, or `any`."""
+
+    channel: str
+    direction: str = "any"
+
+
+class FailureMode(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a failure-mode table: how a fault shows itself, and what to do about it.
+
+    `asset` is an exact id; "" is any asset that has the channels. advice: the span of its action
+    alone, since a long row does not fit into one quote; None where it could not be found.
+    """
+
+    mode_id: str
+    name: str
+    asset: str
+    signs: tuple[Sign, ...]  # never empty
+    cause: str
+    action: str
+    recorded_at_ns: int
+    citation: Citation
+    advice: Citation | None = None
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """Approved engineering limits of one channel, in its unit; None: none on that side.
+
+    `low_low <= low < high <= high_high` where given.
+    """
+
+    limit_id: str
+    asset: str  # exact id
+    channel: str
+    unit: str
+    low_low: float | None
+    low: float | None
+    high: float | None
+    high_high: float | None
+    recorded_at_ns: int
+    approved_by: str
+    citation: Citation
+
+
+class Sensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a sensor schema: what a channel measures, where it can be, how people call it."""
+
+    asset: str  # exact id; "" is every asset
+    channel: str
+    unit: str
+    low: float | None  # of the instrument's range; None: not given
+    high: float | None
+    aliases: tuple[str, ...]
+    citation: Citation
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """What to look for: a sentence for the dense index, verbatim terms for the lexical one."""
 
@@ -102,3 +162,4 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()  # empty: every kind
     limit: int = 5
     all_assets: bool = False  # for a person at a terminal: whatever asset a document is of
+    per_document_max: int = 2  # passages of one document; 0: as many as there are

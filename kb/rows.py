@@ -19,6 +19,7 @@ from kb.times import iso_ns, local_ns
 ORDER_COLUMNS: Final = frozenset({"order_id", "asset", "kind", "status"})
 FOREIGN_ORDER_COLUMNS: Final = frozenset({"order_id", "description"})  # of other systems
 SCHEDULE_COLUMNS: Final = frozenset({"asset", "kind", "planned_start", "planned_end"})
+ASSET_COLUMNS: Final = frozenset({"asset", "aliases"})
 SCOPE_COLUMNS: Final = frozenset(
     {"kind", "asset", "instrument", "channels", "expected_effect", "duration_min_max", "settle_s",
      "approved_by", "approved_at"}
@@ -35,7 +36,8 @@ _STAMP: Final = re.compile(
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One record: its span in the document's text, its first line, its cells.
 
-    Of a log line, `cells` is empty, `t_ns` its time and `said` what follows the time stamp.
+    Of a log line, `cells` is empty, `t_ns` its time and `said` what follows the time stamp; `zone`
+    is that of its clock, a name or "" where it had an offset of its own.
     """
 
     line: int
@@ -44,12 +46,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     cells: dict[str, str] = {}
     t_ns: int = 0
     said: str = ""
+    zone: str = ""
 
 
 Reader: TypeAlias = Callable[[str], tuple[list[Row], list[SourceError]]]
+Namer: TypeAlias = Callable[[list[str]], list[str]]
 
 
-def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
+def csv_rows(text: str, naming: Namer = named) -> tuple[list[Row], list[SourceError]]:
     """Rows of a table with a header, and what cannot be read.
 
     Cells stand between commas, semicolons, tabs or bars, whichever the header has most of. A row
@@ -73,7 +77,7 @@ def csv_rows(text: str) -> tuple[list[Row], list[SourceError]]:
         if not any(cell.strip() for cell in cells):
             continue
         if not header:
-            header = named(cells)
+            header = naming(cells)
             if len(set(header)) != len(header) or not all(name.strip() for name in header):
                 raise SourceError(first + 1, "column names are missing or stand twice")
             continue
@@ -97,7 +101,7 @@ def delimiter_of(lines: list[str]) -> str:
     return max(DELIMITERS, key=head.count)
 
 
-def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
+def jsonl_rows(text: str, naming: Namer = named) -> tuple[list[Row], list[SourceError]]:
     """Rows of a file with one flat JSON object a line, and what cannot be read."""
     lines = text.splitlines(keepends=True)
     offsets = _offsets(lines)
@@ -108,7 +112,7 @@ def jsonl_rows(text: str) -> tuple[list[Row], list[SourceError]]:
             continue
         start, end = _trimmed(text, offsets[number - 1], offsets[number])
         try:
-            rows.append(Row(line=number, start=start, end=end, cells=_json_cells(line)))
+            rows.append(Row(line=number, start=start, end=end, cells=_json_cells(line, naming)))
         except (ValueError, RecursionError) as error:
             cause = f"not a flat JSON object: {error}"
             bad.append(SourceError(number, cause, said=text[start:end]))
@@ -135,7 +139,8 @@ def log_rows(text: str) -> tuple[list[Row], list[SourceError]]:
         elif start < end and not line.startswith("#"):
             try:
                 t_ns, said = _stamped(text[start:end], zone)
-                rows.append(Row(line=number, start=start, end=end, t_ns=t_ns, said=said))
+                key = zone.key if zone else ""
+                rows.append(Row(line=number, start=start, end=end, t_ns=t_ns, said=said, zone=key))
             except ValueError as error:
                 bad.append(SourceError(number, str(error), said=text[start:end]))
     return rows, bad
@@ -162,13 +167,13 @@ def _stamped(line: str, zone: ZoneInfo | None) -> tuple[int, str]:
     return local_ns(datetime.fromisoformat(f"{day}T{time}"), zone), said
 
 
-def _json_cells(line: str) -> dict[str, str]:
+def _json_cells(line: str, naming: Namer) -> dict[str, str]:
     if len(line) > ROW_CHARS_MAX:
         raise ValueError(f"over {ROW_CHARS_MAX} characters")
     found = json.loads(line, object_pairs_hook=_once)
     if not isinstance(found, dict):
         raise ValueError("no object")  # noqa: TRY004 - one error for all that a sender does
-    names = named(list(found))
+    names = naming(list(found))
     if len(set(names)) != len(names):
         raise ValueError("a key stands twice")
     return {name: _json_cell(found[key]) for name, key in zip(names, found, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -9,12 +10,12 @@ import msgspec
 import numpy as np
 
 from kb import lexical, rank, store
-from kb.cite import best_start, cite
+from kb.cite import best_start, cite, says_what_to_do, steps_of
 from kb.records import Hit
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,12 +30,23 @@ LIMIT_MAX: Final = 100
 class Catalogue:
     """What the filters need of every passage, in memory: about 100 bytes each."""
 
-    def __init__(self, chunks: Sequence[ChunkRow], documents: Sequence[DocumentRow]) -> None:
+    def __init__(
+        self,
+        chunks: Sequence[ChunkRow],
+        documents: Sequence[DocumentRow],
+        ids: NDArray[np.int64],
+    ) -> None:
+        """Of passages whose vectors stand in the order of `ids` (n,). Raises ValueError.
+
+        It is raised when passages and vectors are not the same.
+        """
         self.rows = {row.chunk_id: row for row in chunks}
         self.documents = documents
-        rows = [row for row in chunks if row.embedded_sha256]
-        self.searchable = {row.chunk_id for row in rows}
-        self._ids = np.array([row.chunk_id for row in rows], dtype=np.int64)
+        searchable = {row.chunk_id for row in chunks if row.embedded_sha256}
+        self.place_of = {int(chunk_id): i for i, chunk_id in enumerate(ids)}
+        if searchable != self.place_of.keys():
+            raise ValueError("passages and vectors do not belong together")
+        rows = [self.rows[chunk_id] for chunk_id in self.place_of]
         self._known_from = np.array([row.known_from_ns for row in rows], dtype=np.int64)
         self._known_to = np.array([row.known_to_ns for row in rows], dtype=np.int64)
         self._site_wide = np.array([row.assets is None for row in rows], dtype=np.bool_)
@@ -46,8 +58,8 @@ class Catalogue:
                 of_asset.setdefault(asset, []).append(i)
         self._of_asset = {a: np.array(i, dtype=np.intp) for a, i in of_asset.items()}
 
-    def visible(self, query: Query, *, now_ns: int) -> NDArray[np.int64]:
-        """Ids of passages that a query may find: (m,) int64.
+    def visible(self, query: Query, *, now_ns: int) -> NDArray[np.bool_]:
+        """Which of `ids` a query may find: (n,) bool.
 
         Of its exact asset or site-wide, of its kinds, recorded by `now_ns` and not yet replaced by
         a newer revision.
@@ -64,7 +76,19 @@ class Catalogue:
                 if kind in self._of_kind:
                     of_kinds |= self._of_kind[kind]
             keep &= of_kinds
-        return self._ids[keep]
+        return keep
+
+
+class _Visible:
+    """Passages that a query may find, as a container of ids."""
+
+    def __init__(self, keep: NDArray[np.bool_], place_of: Mapping[int, int]) -> None:
+        self._flags = keep.tobytes()
+        self._place_of = place_of
+
+    def __contains__(self, chunk_id: object) -> bool:
+        place = self._place_of.get(chunk_id)  # type: ignore[call-overload]  # any key may be asked
+        return place is not None and self._flags[place] == 1
 
 
 class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +109,7 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def specific(self, text: str) -> bool:
         """Whether a passage has one of the terms, or enough of the words."""
-        stems = lexical.stems_of(text)
+        stems = lexical.shared_stems(self.words | self.terms, text)
         shared = len(self.words & stems)
         least = min(rank.WORDS_MIN, rank.WORDS_SHARE_MIN * len(self.words))
         enough = shared > 0 and shared >= least
@@ -99,36 +123,45 @@ def run(
     now_ns: int,
     catalogue: Catalogue,
     index: VectorIndex,
+    lexicon: lexical.Words,
     connection: sqlite3.Connection,
 ) -> tuple[Hit, ...]:
-    """Passages for a query, best first, at most two of a document.
+    """Passages for a query, best first, no more of a document than it asks for.
 
     vector: (d,) float32 of the query's text, None for a query of terms only. `rank.relevant` says
     which are relevant; () says that none is.
     """
-    among = catalogue.visible(query, now_ns=now_ns)
+    keep = catalogue.visible(query, now_ns=now_ns)
     words = lexical.words_of((*query.terms, query.text))
-    allowed = frozenset(among.tolist())
-    by_words = lexical.search(connection, words, among=allowed, count=CANDIDATES)
+    among = _Visible(keep, catalogue.place_of)
+    by_words = lexicon.search(words, among=among, count=CANDIDATES)
     similarity: dict[int, float] = {}
     if vector is not None:
-        similarity = dict(index.search(vector, CANDIDATES, among=among))
-        similarity |= {i: float(index.vector(i) @ vector) for i in by_words if i not in similarity}
+        similarity = dict(index.search(vector, CANDIDATES, keep=keep))
+        rest = [i for i in by_words if i not in similarity]
+        places = np.array([catalogue.place_of[i] for i in rest], dtype=np.intp)
+        similarity |= zip(rest, index.products(places, vector).tolist(), strict=True)
     wanted = _Wanted.of(query)
-    found = {i: store.read_words(connection, i) for i in {*similarity, *by_words}}
-    kept_ids = {
-        i
-        for i, (heading, body) in found.items()
-        if rank.relevant(
-            similarity.get(i, math.nan), specific=wanted.specific(f"{heading}\n{body}")
-        )
-    }
+
+    @functools.cache
+    def said(chunk_id: int) -> str:  # few are read: most are decided without their words
+        return "\n".join(store.read_words(connection, chunk_id))
+
+    def relevant(chunk_id: int) -> bool:
+        alike = similarity.get(chunk_id, math.nan)
+        return rank.relevant(alike, lambda: wanted.specific(said(chunk_id)))
+
+    kept_ids = set(filter(relevant, {*similarity, *by_words}))
     near = sorted(similarity, key=lambda i: (-similarity[i], i))[:CANDIDATES]
     fused = rank.fuse([[i for i in ids if i in kept_ids] for ids in (by_words, near)])
-    agreement = {i: lexical.agreement(wanted.pairs, "\n".join(found[i])) for i, _ in fused}
-    ranked = rank.lifted(fused, agreement)
-    document_of = {i: catalogue.documents[catalogue.rows[i].document].doc_id for i, _ in ranked}
-    kept = rank.at_most_per_document(ranked, document_of, limit=min(query.limit, LIMIT_MAX))
+    ranked = rank.lifted(fused, lambda i: lexical.agreement(wanted.pairs, said(i)))
+    document_of = {i: catalogue.documents[catalogue.rows[i].document].doc_id for i, _ in fused}
+    kept = rank.at_most_per_document(
+        ranked,
+        document_of,
+        limit=min(query.limit, LIMIT_MAX),
+        most=query.per_document_max,
+    )
     texts: dict[int, str] = {}
     hits = []
     for chunk_id, score in kept:
@@ -164,4 +197,11 @@ def _hit(
         kind=document.kind,
         score=score,
         similarity=similarity,
+        steps=steps_of(
+            text,
+            row.start,
+            row.end,
+            listed=document.kind == "procedure" or says_what_to_do(row.section),
+            source=(document.doc_id, document.revision, row.chunk_id),
+        ),
     )

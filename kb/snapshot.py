@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from kb import search, store
-from kb.embed import DIMENSION, Embedder, shipped_embedder
+from kb import lexical, search, store
+from kb.embed import Embedder, embedder_of
 from kb.errors import KnowledgeError
 from kb.index import VectorIndex
 from kb.manifest import Manifest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from kb.records import Hit, Proposal, Query, ScopeRow
+    from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor
     from kb.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -59,27 +59,35 @@ class Snapshot:
         self._connection = connection
         self._lock = threading.Lock()  # SQLite's cursors, one thread at a time
         self._index = index
-        self._embedder = embedder
+        self.embedder = embedder
         self._documents = store.read_documents(connection)
-        self._catalogue = search.Catalogue(store.read_chunks(connection), self._documents)
-        if set(index.ids().tolist()) != self._catalogue.searchable:
-            raise KnowledgeError(
-                f"{path}: passages and vectors do not belong together; build it again"
+        try:
+            self._catalogue = search.Catalogue(
+                store.read_chunks(connection), self._documents, index.ids()
             )
+        except ValueError as error:
+            raise KnowledgeError(f"{path}: {error}; build it again") from error
+        self._lexicon = lexical.Words(connection)
 
     @classmethod
-    def open(cls, path: Path) -> Snapshot:
-        """Check every hash and open. Raises KnowledgeError for anything missing or changed."""
+    def open(cls, path: Path, *, embedder: Embedder | None = None) -> Snapshot:
+        """Check every hash and open. Raises KnowledgeError for anything missing or changed.
+
+        `embedder` is the text model it was built with, by default the one of `embed.make_known`,
+        else the one that ships.
+        """
         manifest = read_manifest(path)
-        embedder = shipped_embedder()
+        embedder = embedder or embedder_of(manifest.embedder_sha256)
         if manifest.embedder_sha256 != embedder.sha256:
             raise KnowledgeError(
                 f"{path} was built with another text model"
-                f" ({manifest.embedder_sha256[:12]}, here {embedder.sha256[:12]}): build it again"
+                f" ({manifest.embedder_sha256[:12]}, here {embedder.sha256[:12]}):"
+                " name that with --embedder, or [kb] embedder of a gateway, or build it again"
             )
-        stored = {name: _checked(path, name, manifest) for name in (DATABASE, VECTORS)}
+        _check(path, DATABASE, manifest)
         try:
-            index = VectorIndex.from_bytes(stored[VECTORS], width=DIMENSION)
+            stored = _checked(path, VECTORS, manifest)
+            index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = store.open_file(path / DATABASE)
             return cls(path, manifest, connection, index, embedder)
         except (sqlite3.Error, msgspec.DecodeError) as error:
@@ -103,6 +111,21 @@ class Snapshot:
         """Every approved scope row; the caller keeps `recorded_at_ns <= now`."""
         with self._lock:
             return store.read_scope_rows(self._connection)
+
+    def failure_modes(self) -> tuple[FailureMode, ...]:
+        """Every failure mode of the tables; the caller keeps `recorded_at_ns <= now`."""
+        with self._lock:
+            return store.read_failure_modes(self._connection)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Every approved engineering limit; the caller keeps `recorded_at_ns <= now`."""
+        with self._lock:
+            return store.read_limits(self._connection)
+
+    def sensors(self) -> tuple[Sensor, ...]:
+        """Every row of the sensor schemas."""
+        with self._lock:
+            return store.read_sensors(self._connection)
 
     def documents(self) -> tuple[DocumentRow, ...]:
         """Every document, without its text."""
@@ -143,7 +166,7 @@ class Snapshot:
 
         Raises KnowledgeError for a snapshot that was closed.
         """
-        vector = self._embedder.embed(query.text) if query.text.strip() else None
+        vector = self.embedder.embed(query.text, question=True) if query.text.strip() else None
         try:
             with self._lock:
                 return search.run(
@@ -152,15 +175,29 @@ class Snapshot:
                     now_ns=now_ns,
                     catalogue=self._catalogue,
                     index=self._index,
+                    lexicon=self._lexicon,
                     connection=self._connection,
                 )
         except sqlite3.Error as error:
             raise KnowledgeError(f"{self.path}: {error}") from error
 
-    def vectors_by_hash(self) -> dict[str, int]:
-        """Hash of what was embedded -> id of a passage that has its vector."""
-        rows = self._catalogue.rows.values()
-        return {row.embedded_sha256: row.chunk_id for row in rows if row.embedded_sha256}
+    def ranked_by_words(self, text: str, *, count: int) -> list[int]:
+        """Ids of the passages that the words of a text find by themselves, best first."""
+        words = lexical.words_of([text])
+        with self._lock:
+            return self._lexicon.search(words, among=self._catalogue.place_of, count=count)
+
+    def frequency(self, word: str) -> int:
+        """How many passages have a lower-case word, in any of its forms."""
+        with self._lock:
+            return self._lexicon.frequency(word)
+
+    def vector_places(self) -> dict[str, int]:
+        """Hash of what was embedded -> a row of `index.matrix()` that has its vector."""
+        rows = self._catalogue.rows
+        return {
+            rows[i].embedded_sha256: place for place, i in enumerate(self._index.ids().tolist())
+        }
 
     @property
     def index(self) -> VectorIndex:
@@ -200,13 +237,35 @@ def read_manifest(path: Path) -> Manifest:
         raise KnowledgeError(f"{path / MANIFEST} is damaged ({error}): build it again") from error
 
 
+def verified(path: Path) -> Manifest:
+    """The manifest of a snapshot of which every file has its hash. Raises KnowledgeError."""
+    manifest = read_manifest(path)
+    for name in (DATABASE, VECTORS):
+        _check(path, name, manifest)
+    return manifest
+
+
+def _check(path: Path, name: str, manifest: Manifest) -> None:
+    """Compare a file's hash without holding the file in memory."""
+    try:
+        with (path / name).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise KnowledgeError(f"{path / name}: {error.strerror}; build it again") from error
+    _compare(sha256, path, name, manifest)
+
+
 def _checked(path: Path, name: str, manifest: Manifest) -> bytes:
     try:
         stored = (path / name).read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{path / name}: {error.strerror}; build it again") from error
-    if hashlib.sha256(stored).hexdigest() != manifest.files.get(name):
+    _compare(hashlib.sha256(stored).hexdigest(), path, name, manifest)
+    return stored
+
+
+def _compare(sha256: str, path: Path, name: str, manifest: Manifest) -> None:
+    if sha256 != manifest.files.get(name):
         raise KnowledgeError(
             f"{path / name} is damaged: its hash is not the manifest's; build it again"
         )
-    return stored

@@ -130,6 +130,8 @@ def _limits(scope: ScopeRow) -> tuple[object, ...]:
 
 
 def _without(extract: Extract, lost: Sequence[_Lost]) -> Extract:
+    if not extract.scope_rows:
+        return extract
     path = extract.document.path
     lines = {row.start: row.line for row in extract.document.rows}
     kept, gone, notes = [], set(), []

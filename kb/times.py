@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from typing import Final
+from zoneinfo import ZoneInfo
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -32,16 +30,25 @@ def clock_of(text: str) -> tuple[int, int, int]:
     return at.hour, at.minute, at.second
 
 
-def local_ns(wall: datetime, zone: ZoneInfo) -> int:
+def local_ns(wall: datetime, zone: ZoneInfo, *, first: bool = False) -> int:
     """A wall-clock time in a zone.
 
-    The hour that happens twice in autumn counts as its second, so that nothing counts as known
-    earlier than it was. A time that the clocks skip in spring raises ValueError.
+    The hour that happens twice in autumn counts as its second, so that nothing counts as known, or
+    as begun, earlier than it was; as its first only for the end of work (`first`), so that nothing
+    lasts longer. A time that the clocks skip in spring raises ValueError.
     """
-    at = wall.replace(tzinfo=zone, fold=1)
+    at = wall.replace(tzinfo=zone, fold=0 if first else 1)
     if at.astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) != wall:
         raise ValueError(f"{wall:%Y-%m-%d %H:%M} does not exist in {zone.key}")
     return to_ns(at)
+
+
+def wall_of(t_ns: int, zone: str) -> datetime | None:
+    """The wall clock, without zone, of a time in a zone by name; None where the zone is ""."""
+    if not zone:
+        return None
+    at = EPOCH + timedelta(microseconds=t_ns // 1000)
+    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
 def to_ns(at: datetime) -> int:

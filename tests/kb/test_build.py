@@ -132,7 +132,7 @@ def test_a_newer_revision_takes_the_place_of_the_old(texts: Path, tmp_path: Path
         ("a.md", b"---\ntitle: a\ntitle: b\n---\ntext", 3, "twice"),
         ("a.md", b"fine\n\xff\xfe", 2, "UTF-8"),
         ("a.md", b"  \n", 0, "empty"),
-        ("a.pdf", b"%PDF", 0, "not read"),
+        ("a.pdf", b"%PDF", 0, "cannot be read as PDF"),
         ("a.csv", b"x,y\n1,2\n", 1, "no table of a known form"),
         ("a.csv", b"order_id,asset,kind,status\nW,r1,calibration\n", 2, "3 cells, expected 4"),
         ("a.jsonl", b'{"a": {"b": 1}}\n', 1, "flat JSON"),
@@ -146,7 +146,7 @@ def test_unreadable_files_are_named_not_half_read(
 ) -> None:
     """File, line and cause, and no document of the broken part."""
     (tmp_path / name).write_bytes(stored)
-    reading = read_folder(tmp_path)
+    reading = read_folder(tmp_path, now_ns=0)
     (found,) = reading.quarantined
     assert (found.path, found.line) == (name, line)
     assert cause in found.cause
@@ -158,7 +158,7 @@ def test_jsonl_orders_read_like_csv(tmp_path: Path) -> None:
     (tmp_path / "o.jsonl").write_text(
         '{"order_id": 7, "asset": "r1", "kind": "calibration", "status": "APPR", "start": null}\n'
     )
-    (document,) = read_folder(tmp_path).documents
+    (document,) = read_folder(tmp_path, now_ns=0).documents
     assert document.kind == "order"
     assert document.rows[0].cells["order_id"] == "7"
     assert document.rows[0].cells["start"] == ""

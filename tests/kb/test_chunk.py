@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kb.chunk import TOKENS_MAX, markdown, plain, restructured, tokens_of
@@ -22,6 +22,7 @@ LINES = st.one_of(
 TEXTS = st.lists(LINES, max_size=40).map("\n".join).map(clean)
 
 
+@settings(max_examples=40)  # each is cut three times, and may be 40 lines long
 @given(text=TEXTS)
 def test_spans_are_exact_ordered_and_lose_no_word(text: str) -> None:
     """Every cutter gives trimmed spans in order, none overlapping, none over the cap."""

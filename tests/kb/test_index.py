@@ -18,8 +18,9 @@ def test_filtered_search_equals_brute_force(seed: int, n: int, k: int) -> None:
     ids = rng.choice(ID_MAX, n, replace=False).astype(np.int64)
     vectors = rng.standard_normal((n, 8)).astype(np.float32)
     query = rng.standard_normal(8).astype(np.float32)
-    among = ids[rng.random(n) < 0.4]
-    found = VectorIndex.of(ids, vectors).search(query, k, among=among)
+    keep = rng.random(n) < 0.4
+    among = ids[keep]
+    found = VectorIndex.of(ids, vectors).search(query, k, keep=keep)
     products = {int(i): float(v @ query) for i, v in zip(ids, vectors, strict=True)}
     expected = sorted(among.tolist(), key=lambda i: -products[i])[:k]
     assert [i for i, _ in found] == expected

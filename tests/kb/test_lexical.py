@@ -73,3 +73,60 @@ def test_stems_are_rough_but_keep_short_words_apart() -> None:
     """Plurals meet; gas, loss and low stay what they are."""
     stems = [lexical.stem(w) for w in ("flows", "gas", "loss", "low", "calibrated", "calibration")]
     assert stems == ["flow", "gas", "loss", "low", "calib", "calib"]
+
+
+TEXT = (
+    "flow flows flowing gas too low lower high rises loss the of Pressure pressures set_payload "
+    "calibrated calibration tip; worn, . | up down : drops"
+)
+WORDS = st.sampled_from(TEXT.split())
+
+
+@given(said=st.lists(WORDS, max_size=30), asked=st.lists(WORDS, max_size=8))
+def test_shortcuts_say_what_the_long_way_says(said: list[str], asked: list[str]) -> None:
+    """Stems that a text shares, and its agreement, are those of stemming every word of it."""
+    text, query = " ".join(said), " ".join(asked)
+    stems = lexical.stems_of(query)
+    assert lexical.shared_stems(stems, text) == stems & lexical.stems_of(text)
+    pairs = lexical.pairs_of(query)
+    assert lexical.agreement(pairs, text) == _agreement_slowly(pairs, text)
+
+
+def _agreement_slowly(pairs: frozenset[tuple[str, str]], text: str) -> float:
+    clauses = [
+        {lexical._sense(w) for w in lexical._WORD.findall(clause)}
+        for clause in lexical._CLAUSE.split(text.lower())
+    ]
+    together = {(a, b) for clause in clauses for a in clause for b in clause}
+    met = pairs & together
+    against = {(a, b) for a, b in pairs - met if (a, lexical.OPPOSITE.get(b, "")) in together}
+    if against:
+        return -1.0
+    return len(met) / len(pairs) if pairs else 0.0
+
+
+def test_names_of_programs_are_found_by_their_words() -> None:
+    """`set_payload` and `SetPayload` are a set and a payload; plain words stay as they are."""
+    assert lexical.spread("set_payload SetPayload HTTPServer gas flow R1 CO2") == (
+        "set payload Set Payload HTTP Server gas flow R1 CO2"
+    )
+    connection = _connection()
+    connection.execute(lexical.INSERT, lexical.row(4, "", "call set_payload, or FreedriveMode"))
+    for text in ("payload", "set_payload", "freedrive", "SetPayload"):
+        assert lexical.search(connection, lexical.words_of([text]), among={4}, count=9) == [4]
+
+
+def test_common_words_give_way_to_telling_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rarest words are looked for while there is time; two at least, however common."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute(lexical.CREATE)
+    bodies = ["pump seal" if i < 3 else "pump" for i in range(40)] + ["bearing pump", "grease"]
+    connection.executemany(lexical.INSERT, [(i, "", body) for i, body in enumerate(bodies)])
+    words = lexical.Words(connection)
+    assert [words.frequency(w) for w in ("pump", "seal", "bearing", "x")] == [41, 3, 1, 0]
+    everything = range(len(bodies))
+    asked = ["pump", "seal", "bearing"]
+    assert len(words.search(asked, among=everything, count=99)) == 41
+    monkeypatch.setattr(lexical, "MATCHED_MAX", 10)
+    assert set(words.search(asked, among=everything, count=99)) == {0, 1, 2, 40}
+    assert len(words.search(["pump"], among=everything, count=99)) == 41

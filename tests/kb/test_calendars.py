@@ -1,0 +1,103 @@
+"""Calendars that are broken, endless or called off: told, bounded, and never half-read."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import pytest
+
+from kb.calendars import calendar_rows
+
+NOW_NS: Final = 1_795_000_000 * 1_000_000_000  # 2026-11-18
+START: Final = "DTSTART:20260302T060000Z"
+
+
+def calendar(*events: tuple[str, ...], head: str = "") -> str:
+    """A calendar of events of these lines; each has its own UID unless it names one."""
+    told = [head] if head else []
+    for number, lines in enumerate(events):
+        uid = () if any(line.startswith("UID:") for line in lines) else (f"UID:u{number}",)
+        told += ["BEGIN:VEVENT", *uid, *lines, "SUMMARY:gas flow calibration", "END:VEVENT"]
+    return "\n".join(("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", *told, "END:VCALENDAR", ""))
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ((START, "RRULE:FREQ=WEAKLY"), "WEAKLY"),
+        ((START, "RRULE:FREQ=WEEKLY;COUNT=3", "EXDATE:garbage"), "garbage"),
+        ((START, "RRULE:FREQ=SECONDLY"), "several times a day"),
+        ((START, "RRULE:FREQ=DAILY;BYMINUTE=" + ",".join(map(str, range(60)))), "60 times a day"),
+        ((START, "RRULE:FREQ=WEEKLY;INTERVAL=0"), "interval"),
+        (("DTSTART:00010302T060000Z", "RRULE:FREQ=DAILY"), "begins before"),
+        ((START, "DTEND:20260301T060000Z"), "ends before"),
+        ((START, "DURATION:-PT45M"), "ends before"),
+        (("DTSTART;TZID=Mars/Base:20260302T060000",), "Mars/Base"),
+        ((), "without DTSTART"),
+    ],
+)
+def test_a_broken_event_is_told_and_takes_no_other_with_it(
+    lines: tuple[str, ...], cause: str
+) -> None:
+    """Its line and cause; the event beside it is read, and nothing takes long."""
+    text = calendar(lines, (START,))
+    begun_s = time.monotonic()
+    found, bad = calendar_rows(text, now_ns=NOW_NS, zone="Europe/Berlin")
+    assert time.monotonic() - begun_s < 5.0
+    assert [row.cells["planned_start"] for row in found] == ["2026-03-02T06:00:00+00:00"]
+    (error,) = bad
+    assert cause in error.cause
+    assert text.splitlines()[error.line - 1] == "BEGIN:VEVENT"
+    assert error.said.startswith("BEGIN:VEVENT")
+
+
+def test_a_broken_exception_takes_its_series_with_it() -> None:
+    """Nobody knows which of its times it called off."""
+    series = ("UID:s", START, "RRULE:FREQ=WEEKLY;COUNT=3")
+    other = ("UID:s", "RECURRENCE-ID:20260309T060000Z", "STATUS:CANCELLED")  # without DTSTART
+    found, bad = calendar_rows(calendar(series, other), now_ns=NOW_NS)
+    assert found == []
+    assert len(bad) == 1
+
+
+def test_an_id_that_stands_twice_is_told() -> None:
+    """Two events of one id would be read as one of them."""
+    text = calendar(("UID:s", START), ("UID:s", "DTSTART:20260303T060000Z"))
+    found, bad = calendar_rows(text, now_ns=NOW_NS)
+    assert found == []
+    assert "twice" in bad[0].cause
+
+
+@pytest.mark.parametrize(
+    ("event", "length"),
+    [((START, "DURATION:PT45M"), ("2026-03-02T06:00:00+00:00", "2026-03-02T06:45:00+00:00")),
+     (("DTSTART;VALUE=DATE:20260302",), ("2026-03-02", "2026-03-02"))],
+)  # fmt: skip
+def test_what_is_long_past_is_read_too(event: tuple[str, ...], length: tuple[str, str]) -> None:
+    """A backtest of last spring needs its schedule; a duration or a day is an end."""
+    (row,), bad = calendar_rows(calendar(event), now_ns=NOW_NS)
+    assert (row.cells["planned_start"], row.cells["planned_end"]) == length
+    assert bad == []
+
+
+def test_a_series_without_end_is_read_around_now() -> None:
+    """Of thousands of times those that matter, and not one of a year from then."""
+    text = calendar(("DTSTART:20000102T060000Z", "RRULE:FREQ=DAILY"))
+    found, bad = calendar_rows(text, now_ns=NOW_NS)
+    assert 395 < len(found) < 405
+    assert found[0].cells["planned_start"].startswith("2026-10")
+    assert bad == []
+
+
+def test_a_whole_calendar_and_the_rest_of_a_series_are_called_off() -> None:
+    """By METHOD:CANCEL, and by an exception for this and all that follow."""
+    series = ("UID:s", START, "RRULE:FREQ=WEEKLY;COUNT=4")
+    found, _ = calendar_rows(calendar(series, head="METHOD:CANCEL"), now_ns=NOW_NS)
+    assert [row.cells["status"] for row in found] == ["CANCELLED"] * 4
+    onwards = (
+        "UID:s", "RECURRENCE-ID;RANGE=THISANDFUTURE:20260309T060000Z",
+        "DTSTART:20260309T060000Z", "STATUS:CANCELLED",
+    )  # fmt: skip
+    found, _ = calendar_rows(calendar(series, onwards), now_ns=NOW_NS)
+    assert [row.cells["status"] for row in found] == ["", *["CANCELLED"] * 3]
