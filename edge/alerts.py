@@ -7,6 +7,7 @@ Every change of a published field is a revision. Suppressed is a flag beside the
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -17,6 +18,12 @@ from edge.records import Decision, Track, Verdict
 from kb.records import Citation
 
 HISTORY_MAX: Final = 64  # revisions an alert remembers of its own past
+HEARD_MAX: Final = 8  # events that rang under one id, of which the evidence is kept
+CLASSES: Final = {
+    Track.PROCESS: "process anomaly",
+    Track.SENSOR: "sensor fault",
+    Track.COMMS: "comms gap",
+}
 
 
 class AlertState(StrEnum):
@@ -32,7 +39,8 @@ class AlertState(StrEnum):
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """A channel's share of the score, with its engineering value against its usual range.
 
-    NaN: not known.
+    NaN: not known. shift: how far it has moved, in sigmas of normal operation, against its level
+    before. flat: it has shown one value for longer than it did before.
     """
 
     channel: str
@@ -42,17 +50,51 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     usual_low: float
     usual_high: float
     direction: str  # high | low | within | stuck | missing
+    shift: float = math.nan
+    flat: bool = False
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence of an explanation.
 
-    `citation` None: it states what was measured, not what a text says.
+    `citation` None: it states what was measured, not what a text says. quoted: the words of the
+    text that it repeats; each stands verbatim in the cited quote, white space apart.
     """
 
-    role: str  # happened | considered | check_first | passage | none
+    role: str  # happened | resembles | considered | check_first | passage | none
     text: str
     citation: Citation | None = None
+    quoted: tuple[str, ...] = ()
+
+
+class Resemblance(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event looks like, best first, with the reason for its rank.
+
+    kind: failure_mode (a row of a table) or past_event (an alert of the same asset, by its id).
+    score: 0 to 1, comparable within one list only. cause, action: as the table says them; advice:
+    where it says the action, None where that is not known apart.
+    """
+
+    kind: str
+    mode_id: str
+    name: str
+    score: float
+    reason: str
+    cause: str = ""
+    action: str = ""
+    citation: Citation | None = None
+    advice: Citation | None = None
+
+
+class PastEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an event that rang and is over: its shape, and what a person said of it."""
+
+    alert_id: str
+    count: int
+    begin_ns: int
+    klass: str
+    contributions: tuple[Contribution, ...]  # the largest few
+    label: str = ""  # expected | nuisance | sensor | unsure | real; "" nobody said
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +107,40 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the asset showed while an event rang, looked at without some channels.
+
+    quiet: its score stayed below threshold; partners: redundant channels stayed as usual; limits:
+    engineering limits of the others were kept. None: could not be judged.
+    """
+
+    channels: tuple[str, ...]
+    quiet: bool | None
+    partners: bool | None
+    limits: bool | None
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of one event that rang, to be judged by a job that becomes known later.
+
+    shares: the largest that each channel carried. rests: judged when the event had cleared, while
+    its samples were there. shift: change of each channel's mean over the event, sigmas; () unknown.
+    """
+
+    begin_ns: int
+    shares: dict[str, float]
+    rests: tuple[Rest, ...] = ()
+    shift: tuple[float, ...] = ()
+
+
 class AlertRecord(msgspec.Struct, kw_only=True):
-    """The alert of one track of one asset. Times are plant time, ns; 0: not yet."""
+    """The alert of one track of one asset. Times are plant time, ns; 0: not yet.
+
+    shelved, out_of_service: an operator keeps it from ringing, whatever its state. heard: events
+    that rang under this id, the newest last; heard_lost: there were more. excused_by: the job that
+    explains what rang, though it became known later; rang_as: what was decided before.
+    level: mean of each channel before the newest event; () unknown.
+    """
 
     asset: str
     track: Track
@@ -77,6 +151,13 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     suppressed: bool = False
     suppressed_before: bool = False  # in the revision before
     was_suppressed: bool = False  # this revision says that it is over
+    shelved: bool = False
+    out_of_service: bool = False
+    heard: tuple[Heard, ...] = ()
+    heard_lost: bool = False
+    excused_by: str = ""
+    rang_as: Decision | None = None
+    level: tuple[float, ...] = ()
     decision: Decision | None = None
     job_id: str = ""
     rings_again_ns: int = 0
@@ -89,13 +170,25 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     threshold: float = 0.0
     contributions: tuple[Contribution, ...] = ()
     sentences: tuple[Sentence, ...] = ()
+    resembles: tuple[Resemblance, ...] = ()
     explained: bool = False
     history: tuple[Turn, ...] = ()
+    label: str = ""  # what a person has said of it, as in `PastEvent`
 
     @property
     def active(self) -> bool:
-        """Whether it rings now."""
+        """Whether the condition is there and not suppressed."""
         return self.state in (AlertState.ACTIVE_UNACK, AlertState.ACTIVE_ACK)
+
+    @property
+    def silenced(self) -> bool:
+        """OPC UA's SuppressedOrShelved: whatever its state, it does not ring."""
+        return self.suppressed or self.shelved or self.out_of_service
+
+    @property
+    def rings(self) -> bool:
+        """Whether it rings now."""
+        return self.active and not self.silenced
 
     @property
     def acked(self) -> bool:
@@ -104,6 +197,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
 
     def turn(self, *, t_ns: int, reason: str) -> None:
         """Close a change of published fields as the next revision."""
+        if self.active and not self.suppressed:
+            self._hear()
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
         self.revision += 1
@@ -113,6 +208,23 @@ class AlertRecord(msgspec.Struct, kw_only=True):
             revision=self.revision, t_ns=t_ns, state=self.state, verdict=verdict, reason=reason
         )
         self.history = (*self.history, step)[-HISTORY_MAX:]
+
+    def _hear(self) -> None:
+        shares = {part.channel: part.share for part in self.contributions}
+        rests: tuple[Rest, ...] = ()
+        shift: tuple[float, ...] = ()
+        kept = self.heard
+        if kept and kept[-1].begin_ns == self.begin_ns:
+            *others, newest = kept
+            kept, rests, shift = tuple(others), newest.rests, newest.shift
+            channels = shares.keys() | newest.shares.keys()
+            shares = {
+                name: max(shares.get(name, 0.0), newest.shares.get(name, 0.0))
+                for name in sorted(channels)
+            }
+        self.heard_lost = self.heard_lost or len(kept) >= HEARD_MAX
+        heard = Heard(begin_ns=self.begin_ns, shares=shares, rests=rests, shift=shift)
+        self.heard = (*kept, heard)[-HEARD_MAX:]
 
     def begin_event(self, *, begin_ns: int, t_ns: int, job_id: str) -> None:
         """An event opened: take a new id.
@@ -127,16 +239,18 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
-                self.revision, self.count, self.history = 0, 0, ()
+                self.revision, self.count, self.history, self.label = 0, 0, (), ""
+            self.heard, self.heard_lost = (), False
             self.state = AlertState.NORMAL
         self.count += 1
+        self.excused_by, self.rang_as, self.level = "", None, ()
         self.begin_ns, self.open_ns, self.cleared_ns = begin_ns, t_ns, 0
-        self.sentences, self.explained = (), False
+        self.sentences, self.resembles, self.explained = (), (), False
 
     def ring(self, decision: Decision) -> None:
         """ALERT or ANNOTATED: active, not acknowledged."""
         self.decision, self.suppressed, self.rings_again_ns = decision, False, 0
-        self.job_id = decision.job_id
+        self.job_id, self.excused_by, self.rang_as = decision.job_id, "", None
         self.state = AlertState.ACTIVE_UNACK
         self.cleared_ns = 0
 
@@ -146,6 +260,23 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.job_id, self.rings_again_ns = decision.job_id, rings_again_ns
         if self.state is AlertState.CLEARED_ACK:
             self.state = AlertState.NORMAL
+
+    def unsilence(self) -> None:
+        """An operator's silence is over: what is active then rings, whoever had seen it."""
+        if self.rings:
+            self.state = AlertState.ACTIVE_UNACK
+
+    def excuse(self, decision: Decision) -> None:
+        """A job that was told later explains what rang; it rang all the same, and stays seen."""
+        self.rang_as, self.decision = self.decision, decision
+        self.excused_by = self.job_id = decision.job_id
+
+    def blame(self, decision: Decision) -> None:
+        """The job that explained it does not: it rings again, or waits as cleared to be seen."""
+        cleared_ns, over = self.cleared_ns, not self.active
+        self.ring(decision)
+        if over:
+            self.clear(t_ns=cleared_ns)
 
     def clear(self, *, t_ns: int) -> None:
         """The condition is gone."""

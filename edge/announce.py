@@ -18,10 +18,11 @@ from edge.wire.topics import Topics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.alerts import AlertRecord, Sentence
+    from edge.alerts import AlertRecord, Resemblance, Sentence
     from edge.jobs import JobRun
     from edge.records import ShellFault
     from edge.settings import AssetSettings, GatewaySettings
+    from edge.state import AssetState
     from kb.records import Citation, Proposal
     from models.bundle import AssetModel
 
@@ -60,6 +61,7 @@ def alert(
             for part in record.contributions
         ),
         explanation=tuple(_sentence(sentence) for sentence in record.sentences),
+        resembles=tuple(_resemblance(one) for one in record.resembles),
         explained=record.explained,
         history=tuple(
             out.TurnPayload(
@@ -92,7 +94,8 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)
     _, severity, priority = next(row for row in SEVERITIES if severity_num >= row[0])
     top = record.contributions[0] if record.contributions else None
-    first = next((s for s in record.sentences if s.citation is not None), None)
+    cited = [sentence for sentence in record.sentences if sentence.citation is not None]
+    first = next((s for s in cited if s.role == "check_first"), cited[0] if cited else None)
     complete = settings.consequence and settings.cause and settings.action
     return {
         "schema": out.ALERT_SCHEMA,
@@ -105,11 +108,12 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "track": record.track,
         "klass": record.klass,
         "state": record.state,
-        "active": int(record.active),
+        "active": int(record.rings),
         "acked": int(record.acked),
         "suppressed": int(record.suppressed),
-        "shelved": 0,
-        "out_of_service": 0,
+        "shelved": int(record.shelved),
+        "out_of_service": int(record.out_of_service),
+        "suppressed_or_shelved": int(record.silenced),
         "severity": severity,
         "severity_num": severity_num,
         "priority": priority,
@@ -153,24 +157,31 @@ def _suppressed(record: AlertRecord, flat: dict[str, Any]) -> out.SuppressedPayl
 
 
 def jobs(
-    asset: str,
-    runs: Sequence[JobRun],
-    proposals: Sequence[Proposal],
-    *,
-    site: GatewaySettings,
-    t_ns: int,
+    state: AssetState, proposals: Sequence[Proposal], *, site: GatewaySettings, t_ns: int
 ) -> Publish:
-    """The full list of an asset's jobs and of proposals that nobody has witnessed."""
-    witnessed = {run.job.job_id for run in runs}
+    """The full list of an asset's jobs, of proposals that nobody has witnessed, and of silences."""
+    witnessed = {run.job.job_id for run in state.runs}
     payload = out.JobsPayload(
-        asset=asset,
+        asset=state.asset,
         ts_ms=t_ns // MILLISECOND_NS,
-        jobs=tuple(_job(run) for run in runs),
+        jobs=tuple(_job(run) for run in state.runs),
         proposals=tuple(
             _proposal(proposal) for proposal in proposals if proposal.proposal_id not in witnessed
         ),
+        silences=tuple(
+            out.SilencePayload(
+                kind=silence.kind,
+                track=silence.track or "",
+                operator=silence.operator,
+                owner=silence.owner,
+                reason=silence.reason,
+                begin_ms=silence.begin_ns // MILLISECOND_NS,
+                end_ms=silence.end_ns // MILLISECOND_NS,
+            )
+            for silence in state.silences
+        ),
     )
-    topic = Topics(site.prefix, site.site).job(asset)
+    topic = Topics(site.prefix, site.site).job(state.asset)
     return Publish(topic=topic, payload=out.encode(payload), qos=1, retain=True)
 
 
@@ -189,6 +200,16 @@ def _job(run: JobRun) -> out.JobPayload:
         fuse_ms=run.fuse_end_ns // MILLISECOND_NS if run.stage is not Stage.SCHEDULED else None,
         scope=job.scope,
         quotes=job.quotes,
+        told_ms=run.told_ns // MILLISECOND_NS,
+        extensions=tuple(
+            out.ExtensionPayload(
+                operator=extension.operator,
+                ts_ms=extension.t_ns // MILLISECOND_NS,
+                until_ms=extension.until_ns // MILLISECOND_NS,
+                reason=extension.reason,
+            )
+            for extension in run.extensions
+        ),
     )
 
 
@@ -264,21 +285,36 @@ def _clauses(record: AlertRecord) -> tuple[out.ClausePayload, ...]:
 
 
 def _sentence(sentence: Sentence) -> out.SentencePayload:
-    cited = sentence.citation
     return out.SentencePayload(
         role=sentence.role,
         text=sentence.text,
-        citation=None
-        if cited is None
-        else out.CitationPayload(
-            doc_id=cited.doc_id,
-            revision=cited.revision,
-            chunk_id=str(cited.chunk_id),
-            start=cited.start,
-            end=cited.end,
-            sha256=cited.sha256,
-            quote=cited.quote,
-        ),
+        citation=_citation(sentence.citation),
+        quoted=sentence.quoted,
+    )
+
+
+def _resemblance(one: Resemblance) -> out.ResemblancePayload:
+    return out.ResemblancePayload(
+        kind=one.kind,
+        mode_id=one.mode_id,
+        name=one.name,
+        score=round(one.score, 4),
+        reason=one.reason,
+        citation=_citation(one.citation),
+    )
+
+
+def _citation(cited: Citation | None) -> out.CitationPayload | None:
+    if cited is None:
+        return None
+    return out.CitationPayload(
+        doc_id=cited.doc_id,
+        revision=cited.revision,
+        chunk_id=str(cited.chunk_id),
+        start=cited.start,
+        end=cited.end,
+        sha256=cited.sha256,
+        quote=cited.quote,
     )
 
 

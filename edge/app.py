@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final
 
 from edge import logs
 from edge.assembly import Assembly, assemble
+from edge.audit import must_stay, trail_of
 from edge.checkpoint import Checkpoint, save
-from edge.config import password
 from edge.delivery import Delivery
 from edge.errors import AndonError, JournalError
 from edge.faults import Faults
 from edge.journal import JournalWriter
-from edge.link import Link, Will
-from edge.mqtt import BrokerError, Endpoint
+from edge.link import Link, Will, endpoint_of
+from edge.mqtt import BrokerError
 from edge.outbox import Outbox
 from edge.records import (
     MessageReceived,
@@ -35,11 +35,13 @@ from edge.records import (
     RetrievalDone,
     Retrieve,
     ShellFault,
+    TextTold,
     TickDue,
 )
 from edge.restore import not_as_published, restore, started
 from edge.retrieve import Retriever
 from edge.telemetry import Telemetry, health, status, system_fault
+from edge.upkeep import Upkeep
 from edge.wire import topics
 
 if TYPE_CHECKING:
@@ -87,10 +89,11 @@ class Gateway:
             sync_s=config.journal.sync_s,
             strict=config.journal.strict,
         )
-        self._outbox = Outbox(state / "outbox.sqlite")
+        self._outbox, self._audit = Outbox(state / "outbox.sqlite"), trail_of(config)
         self._checkpoints = state / "checkpoints"
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
+        self._upkeep = Upkeep(config, self._assembly, self._retriever)
         self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
         self._telemetry = Telemetry()
@@ -102,7 +105,7 @@ class Gateway:
         self._broker = f"{config.mqtt.host}:{config.mqtt.port}"
         self._journaled = self._journal.position
         self._link = Link(
-            self._endpoint(),
+            endpoint_of(config),
             filters=[topics.subscription(s) for s in config.source]
             + [self._topics.command_filter]
             + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
@@ -172,15 +175,11 @@ class Gateway:
         messages = self._link.drain(GROUP_MAX)
         stimuli: list[Stimulus] = [
             MessageReceived(
-                topic=m.topic,
-                payload=m.payload,
-                received_ns=m.received_ns,
-                qos=m.qos,
-                retain=m.retain,
-                dup=m.dup,
+                topic=m.topic, payload=m.payload, received_ns=m.received_ns,
+                qos=m.qos, retain=m.retain, dup=m.dup,
             )
             for m in messages
-        ]
+        ]  # fmt: skip
         while self._answers:
             stimuli.append(self._answers.popleft())
         if stimuli:
@@ -204,16 +203,16 @@ class Gateway:
         self._carry_out(effects)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
-        durable = [e for e in effects if isinstance(e, Publish) and e.key is not None]
-        if durable:
-            self._keep(durable)
+        self._keep(effects)
         for effect in effects:
             if isinstance(effect, Publish):
                 if effect.key is None:
                     self._publish(effect)
             elif isinstance(effect, Retrieve):
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
-            else:
+            elif isinstance(effect, TextTold):
+                self._upkeep.notebook.write([effect])
+            elif isinstance(effect, Note):
                 logs.write(log, effect)
 
     def _say(self, *, online: bool) -> None:
@@ -226,10 +225,13 @@ class Gateway:
             self._retained[message.topic] = message
         self._link.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
 
-    def _keep(self, durable: Sequence[Publish]) -> None:
-        self._journal.sync()  # what an alert follows from must not be younger than the alert
-        for conflict in self._outbox.put(durable):
-            self._note("outbox_conflict", "error", key=conflict)
+    def _keep(self, effects: Sequence[Effect]) -> None:
+        durable, audited = must_stay(effects)
+        if durable or audited:
+            self._journal.sync()  # what an alert follows from must not be younger than the alert
+            self._audit.write(audited)
+            for conflict in self._outbox.put(durable):
+                self._note("outbox_conflict", "error", key=conflict)
 
     # --- out ---
 
@@ -239,10 +241,8 @@ class Gateway:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
         if self._link.connected != self._was_connected:
             self._was_connected = not self._was_connected
-            level = "info" if self._was_connected else "warning"
-            self._note(
-                "connected" if self._was_connected else "disconnected", level, to=self._broker
-            )
+            said = ("connected", "info") if self._was_connected else ("disconnected", "warning")
+            self._note(*said, to=self._broker)
             self._alone_due_s = time.monotonic() + ALONE_S
         if self._reconnected.is_set():
             self._reconnected.clear()
@@ -257,8 +257,13 @@ class Gateway:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
             told = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
-            if told:
+            if told := [*told, *self._upkeep.judge(self._faults)]:
                 self._take(told)
+            for swapped in self._upkeep.look(now_s):
+                self._take([swapped])
+                self._upkeep.taken()
+                self._say(online=True)
+                self._note("snapshot_swapped", "info", sha256=swapped.snapshot_sha256)
         if not self._was_connected and now_s >= self._alone_due_s:
             self._alone_due_s = now_s + ALONE_AGAIN_S
             self._note("no_broker", "warning", to=self._broker, doing="trying again and again")
@@ -272,6 +277,7 @@ class Gateway:
 
     def _checkpoint(self) -> None:
         self._journal.sync()
+        self._upkeep.notebook.sync()
         checkpoint = Checkpoint(
             position=self._journaled,
             fingerprint=self._assembly.fingerprint,
@@ -294,10 +300,12 @@ class Gateway:
             journal=self._config.path(self._config.journal.dir) / "journal",
             checkpoints=self._checkpoints,
             keep=self._keep,
+            audit=self._audit.write,
         )
         self._retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
+        self._upkeep.notebook.write(restored.texts)
         self._journal_gap = restored.gap
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
@@ -344,9 +352,11 @@ class Gateway:
         """Say goodbye and close everything, whatever of it has failed already."""
         self._say(online=False)
         with ExitStack() as stack:
+            stack.callback(self._audit.close)
             stack.callback(self._outbox.close)
             stack.callback(self._journal.close)
             stack.callback(self._retriever.stop)
+            stack.callback(self._upkeep.stop)
             stack.callback(self._link.stop)
 
     def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
@@ -365,18 +375,6 @@ class Gateway:
         self._answers.append(done)
         self._wake.set()
 
-    def _endpoint(self) -> Endpoint:
-        mqtt = self._config.mqtt
-        return Endpoint(
-            host=mqtt.host,
-            port=mqtt.port,
-            client_id=mqtt.client_id,
-            username=mqtt.username,
-            password=password(mqtt, self._config.path("")),
-            keepalive_s=mqtt.keepalive_s,
-            tls_ca_file=str(self._config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
-        )
-
     def _health(self) -> bytes:
         return health(
             self._telemetry,
@@ -386,6 +384,7 @@ class Gateway:
             outbox=self._outbox,
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
+            snapshot=self._assembly.snapshot_sha256,
         )
 
 

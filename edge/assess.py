@@ -47,6 +47,7 @@ class Episode(msgspec.Struct, kw_only=True):
     suppressed: bool = False  # at any time
     suppressed_channel: str = ""  # that carried most then
     decision: str = ""
+    klass: str = ""  # as last said
     job_id: str = ""
     top_channel: str = ""
     channels: tuple[str, ...] = ()  # all that were named at any time

@@ -8,17 +8,21 @@ stream was cut.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edge.caps import RING_SAMPLES
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
+from edge.limits import Watchman
+from edge.lookback import Lookback, baselines, step_score
 from edge.quality import channel_health
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
 from edge.scoring import Request, contributions, pad, pad_valid
-from edge.timeline import Timeline, baselines, step_score
+from edge.timeline import Timeline
+from models.bundle import is_unfitted
 
 if TYPE_CHECKING:
     from edge.desk import Desk
@@ -45,8 +49,13 @@ class Asset:
         self.state = state
         self.channels: tuple[str, ...] = tuple(channel.name for channel in model.channels)
         self._desk = desk
-        self._rulings = Rulings(model, settings, state=state, desk=desk)
-        self._timeline = Timeline(model, state=state, desk=desk, rulings=self._rulings)
+        self._lookback = Lookback(model, state=state, desk=desk)
+        self._rulings = Rulings(model, settings, state=state, desk=desk, lookback=self._lookback)
+        self._timeline = Timeline(
+            model, state=state, desk=desk, rulings=self._rulings, lookback=self._lookback
+        )
+        self._watchman = Watchman(model.channels)
+        self._excess: np.ndarray | None = None  # (n, c) of the segment, beyond its limits
         self._requests: list[Request] = []
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_samples_min
@@ -59,6 +68,16 @@ class Asset:
     def add_job(self, run: JobRun) -> bool:
         """Take a new job; False when it has one of that id."""
         return self._timeline.add_job(run)
+
+    def extended(self, run: JobRun, *, by: str, t_ns: int) -> None:
+        """A person lengthened a job: its alerts and the list say so."""
+        self._rulings.extended(run, by=by, t_ns=t_ns)
+        self._rulings.jobs_changed(t_ns)
+
+    def beat(self, tag: str, t_ns: int) -> None:
+        """A heartbeat took another value; times of one tag in their order."""
+        beats = self.state.beats.setdefault(tag, [])
+        beats.append(max(t_ns, *beats[-1:]) if beats else t_ns)
 
     def proposals_changed(self, t_ns: int) -> None:
         """Texts suggest something new: publish the list."""
@@ -124,7 +143,7 @@ class Asset:
                 x=x,
                 valid=seen & row.keep,
                 row=row,
-                parameters=self._timeline.parameters(index, row.keep),
+                parameters=self._lookback.parameters(index, row.keep),
             )
             for (index, _), seen, row in zip(rows, valid, own, strict=False)
         ]
@@ -136,23 +155,82 @@ class Asset:
         self._desk.ring.append(segment)
         scores = _by_state(self._requests[: len(baselines(self.model))], segment)
         assert scores is not None, "every asset has a row"
+        self._excess = self._watchman.excess(
+            self._desk.limits_of(self.model.asset),
+            t_ns=segment.t_ns,
+            values=segment.values,
+            running=segment.running,
+        )
+        self._say_unlike()
+        raw, scores = scores, self._limited(scores, segment, None)
         live = [run for run in self.state.runs if run.live]
         quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not live
-        if not quiet or (scores >= self.model.threshold_on).any():
-            lines = [
-                (run, _by_state(masked, segment), _by_state(fresh, segment))
-                for run, masked, fresh in self._lines
-            ]
+        watched = not quiet or bool((scores >= self.model.threshold_on).any())
+        lines = [
+            (
+                run,
+                self._own_limited(_by_state(masked, segment), segment, run.mask),
+                self._own_limited(_by_state(fresh, segment), segment, None),
+            )
+            for run, masked, fresh in self._lines
+        ]
+        stuck, missing = channel_health(
+            self.state.health, segment, stuck_samples_max=self._stuck_samples_max
+        )
+        track = self.state.tracks[Track.SENSOR]
+        bad = track.phase is not Phase.QUIET or bool((stuck | missing).any())
+        if watched or bad:  # sample by sample: the tracks share a budget
             for i in range(len(scores)):
-                self._sample(segment, scores, i, lines)
-        self._sensors(segment)
+                if watched:
+                    self._sample(segment, scores, i, lines)
+                if bad:
+                    self._sensors(stuck[i], missing[i], t_ns=int(segment.t_ns[i]))
         for run in live:
             if run.stage is Stage.SETTLING:
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
                 level_add(run, segment.values, chosen)
         self.state.last_t_ns = int(segment.t_ns[-1])
-        finite = scores[np.isfinite(scores)]
+        self._forget_beats()
+        finite = raw[np.isfinite(raw)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
+
+    def _say_unlike(self) -> None:
+        """A limit that cannot be compared is not forgotten in silence."""
+        for limit in self._watchman.news():
+            unit = self.model.channels[self.channels.index(limit.channel)].unit
+            self._desk.note(
+                "limit_unit_differs",
+                level="warning",
+                asset=self.model.asset,
+                channel=limit.channel,
+                limit_unit=limit.unit,
+                channel_unit=unit,
+            )
+
+    def _limited(self, scores: F32, segment: Batch, hidden: Mask | None) -> F32:
+        """Scores (n,) that also count what is beyond a limit; hidden: channels (c,) left out.
+
+        Of an asset of which nothing was learned yet, what is within its limits is not strange.
+        """
+        if self._excess is None:
+            return scores
+        excess = self._excess if hidden is None else np.where(hidden, 0, self._excess)
+        worst = excess.max(axis=1)
+        if is_unfitted(self.model.metrics):
+            seen = np.isfinite(segment.values).any(axis=1) & segment.running
+            scores = np.where(seen & np.isnan(scores), np.float32(0.0), scores)
+        beyond = np.float32(self.model.threshold_on) + worst
+        return np.where(worst > 0, np.fmax(scores, beyond), scores)
+
+    def _own_limited(self, scores: F32 | None, segment: Batch, hidden: Mask | None) -> F32 | None:
+        return None if scores is None else self._limited(scores, segment, hidden)
+
+    def _forget_beats(self) -> None:
+        """Of the beats before the newest sample only the newest counts."""
+        for tag, beats in self.state.beats.items():
+            past = bisect_right(beats, self.state.last_t_ns)
+            if past > 1:
+                self.state.beats[tag] = beats[past - 1 :]
 
     def _sample(
         self,
@@ -197,42 +275,40 @@ class Asset:
 
         From the row that found it strangest.
         """
-        return self._shares_among(self._requests, i)
+        return self._shares_among(self._requests, i, None)
 
     def _rest_shares(self, run: JobRun, i: int) -> np.ndarray | None:
         """The same without the channels of a job; None: it has no masked rows."""
         masked = next((own for line, own, _ in self._lines if line is run), [])
-        return self._shares_among(masked, i) if masked else None
+        return self._shares_among(masked, i, run.mask) if masked else None
 
-    def _shares_among(self, requests: list[Request], i: int) -> np.ndarray:
+    def _shares_among(self, requests: list[Request], i: int, hidden: Mask | None) -> np.ndarray:
         best = max(
             requests,
             key=lambda r: (
                 -1.0 if r.scores is None or math.isnan(r.scores[i]) else float(r.scores[i])
             ),
         )
+        strange = best.scores is not None and best.scores[i] >= self.model.threshold_on
+        if self._excess is not None and not strange:
+            excess = self._excess[i] if hidden is None else np.where(hidden, 0, self._excess[i])
+            if excess.any():  # it is the limit that rings
+                return np.asarray(excess / excess.sum(), np.float64)
         shares = contributions(best, detector=self._desk.detector, parameters=self._desk.parameters)
         return np.nan_to_num(shares[i, : len(self.channels)])
 
-    def _sensors(self, segment: Batch) -> None:
-        """Stuck and missing channels are events of their own track."""
-        stuck, missing = channel_health(
-            self.state.health, segment, stuck_samples_max=self._stuck_samples_max
-        )
+    def _sensors(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
+        """Stuck and missing channels (c,) are events of their own track."""
         track = self.state.tracks[Track.SENSOR]
-        bad = stuck | missing  # (n, c)
-        if track.phase is Phase.QUIET and not bad.any():
-            return
-        for i, t in enumerate(segment.t_ns):
-            t_ns, was_active = int(t), track.active
-            reading = Reading.OVER if bad[i].any() else Reading.UNDER
-            track.step(reading, t_ns=t_ns, score=0.0, open_after=1, clear_after=1)
-            if track.active and not was_active:
-                self._rulings.sensor_opened(stuck[i], missing[i], t_ns=t_ns)
-            elif was_active and not track.active:
-                self._rulings.cleared(Track.SENSOR, t_ns=t_ns)
-            elif track.active:
-                self._rulings.sensor_changed(stuck[i], missing[i], t_ns=t_ns)
+        was_active = track.active
+        reading = Reading.OVER if (stuck | missing).any() else Reading.UNDER
+        track.step(reading, t_ns=t_ns, score=0.0, open_after=1, clear_after=1)
+        if track.active and not was_active:
+            self._rulings.sensor_opened(stuck, missing, t_ns=t_ns)
+        elif was_active and not track.active:
+            self._rulings.cleared(Track.SENSOR, t_ns=t_ns)
+        elif track.active:
+            self._rulings.sensor_changed(stuck, missing, t_ns=t_ns)
 
     def silent(self, *, now_ns: int, limit_ns: int, ahead_ns: int) -> None:
         """The comms track: nothing has come for longer than the source declares.

@@ -30,10 +30,16 @@ class Backtest:
     """Drives an engine and keeps what it published. `revisions` are event payloads in order."""
 
     def __init__(
-        self, engine: Engine, *, lookup: Callable[[Retrieve, int], RetrievalDone] | None = None
+        self,
+        engine: Engine,
+        *,
+        lookup: Callable[[Retrieve, int], RetrievalDone] | None = None,
+        watch: Callable[[Effect, int], None] | None = None,
     ) -> None:
+        """Drive an engine. `watch` sees every effect with the time of its stimulus, ns."""
         self._engine = engine
         self._lookup = lookup
+        self._watch = watch
         self._event_prefix = f"{engine.settings.prefix}/{engine.settings.site}/event/"
         self.revisions: list[dict[str, Any]] = []
         self.published: list[Publish] = []
@@ -48,6 +54,8 @@ class Backtest:
             self._carry_out(effect, now_ns)
 
     def _carry_out(self, effect: Effect, now_ns: int) -> None:
+        if self._watch is not None:
+            self._watch(effect, now_ns)
         if isinstance(effect, Publish) and effect.key is not None:
             self.published.append(effect)
             if effect.topic.startswith(self._event_prefix):
@@ -116,11 +124,12 @@ def _fold(episode: Episode, event: dict[str, Any]) -> None:
     named = (part["channel"] for part in event["contributions"] if part["share"] >= NAMED_SHARE_MIN)
     episode.channels = tuple(dict.fromkeys((*episode.channels, *named)))
     episode.message = event["message"]
-    episode.decision = event["decision"]
+    episode.decision, episode.klass = event["decision"], event["class"]
     episode.job_id = event["job_id"] or episode.job_id
     if event["suppressed"] and not episode.suppressed:
         episode.suppressed, episode.suppressed_channel = True, event["top_channel"]
     if event["active"] and not episode.rang:
         episode.rang_ns = t_ns
-    if not event["active"] and not event["suppressed"] and not episode.ended_ns:
+    there = event["suppressed"] or event["state"].startswith("ACTIVE")  # silenced by hand or not
+    if not there and not episode.ended_ns:
         episode.ended_ns = t_ns

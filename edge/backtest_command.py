@@ -36,12 +36,14 @@ from edge.recording import (
     read_table,
     table_messages,
 )
-from edge.records import Job, JobTold, RetrievalDone, Started, TickDue
-from edge.restore import started
+from edge.records import Job, JobTold, RetrievalDone, SnapshotSwapped, Started, TickDue
+from edge.restore import missing_snapshot, started
 from edge.retrieve import look_up
 from edge.settings import AssetSettings, GatewaySettings, Source
+from edge.signatures import unsigned_because
 from edge.training import refuse_journal_options, refuse_table_options, settings_beside
 from edge.truth import Truth
+from edge.work_times import read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,8 +110,11 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         entries = list(with_ticks(table_messages(table)))
     assembly = assemble_from(settings, bundle_path=request.bundle, snapshot_path=request.kb)
     _tell_differences(assembly, entries, console)
+    assembly.what_if = assembly.snapshot_sha256 not in _snapshots(entries)
     begin_s = time.monotonic()
-    backtest = _run(assembly, entries, jobs=_read_jobs(request.jobs), console=console)
+    backtest = _run(assembly, entries, jobs=_jobs(request, settings), console=console)
+    for sha256 in sorted(assembly.missing):
+        console.print(missing_snapshot(sha256), highlight=False, markup=False)
     episodes = backtest.episodes()
     report = Report(
         recording=str(recording),
@@ -124,6 +129,14 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
     _show(report, figures, console)
     if request.report is not None:
         request.report.write_bytes(msgspec.json.format(report_bytes(report, figures), indent=1))
+
+
+def _jobs(request: BacktestRequest, settings: GatewaySettings) -> list[Job]:
+    """The jobs of a file; signed where a key of the configuration says so."""
+    if request.jobs is None:
+        return []
+    lacks = unsigned_because(request.jobs, settings.trust.public_keys)
+    return read_jobs(request.jobs, signed=not lacks)
 
 
 def report_bytes(report: Report, figures: Figures | None) -> bytes:
@@ -194,6 +207,12 @@ def _journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
     return list(with_ticks(journal_messages(path)))
 
 
+def _snapshots(entries: Iterable[tuple[int, Stimulus]]) -> set[str]:
+    """Snapshots that a journal was taken with: given one of them, each part has its own."""
+    named = (s for _, s in entries if isinstance(s, Started | SnapshotSwapped))
+    return {stimulus.snapshot_sha256 for stimulus in named}
+
+
 def _tell_differences(
     assembly: Assembly, entries: Iterable[tuple[int, Stimulus]], console: Console
 ) -> None:
@@ -227,23 +246,6 @@ def _read_truth(path: Path | None) -> Truth | None:
         return msgspec.json.decode(path.read_bytes(), type=Truth)
     except (OSError, msgspec.MsgspecError) as error:
         raise RecordingError(f"{path}: no truth file: {error}") from error
-
-
-def _read_jobs(path: Path | None) -> list[Job]:
-    if path is None:
-        return []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror}") from error
-    return [_read_job(line, f"{path}:{i}") for i, line in enumerate(lines, 1) if line.strip()]
-
-
-def _read_job(line: bytes, where: str) -> Job:
-    try:
-        return msgspec.json.decode(line, type=Job)
-    except msgspec.MsgspecError as error:
-        raise RecordingError(f"{where}: not a job: {error}") from error
 
 
 def _show(report: Report, figures: Figures | None, console: Console) -> None:

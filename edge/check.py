@@ -93,7 +93,9 @@ def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -
     models = {model.asset: model for model in bundle.assets}
     for asset in config.asset:
         names = {channel.name for channel in models[asset.id].channels}
-        unknown = (set(asset.tags.values()) | set(asset.safety) | set(asset.on_change)) - names
+        partners = {name for group in asset.redundant for name in group}
+        named = {*asset.tags.values(), *asset.safety, *asset.on_change, *partners}
+        unknown = named - names
         if unknown:
             has = ", ".join(sorted(names))
             detail = f"{', '.join(sorted(unknown))} not in the bundle, which has {has}"

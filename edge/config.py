@@ -8,8 +8,6 @@ file. `ANDON__MQTT__PORT=1884` overrides `[mqtt] port`.
 
 from __future__ import annotations
 
-import csv
-import difflib
 import os
 import re
 import tomllib
@@ -18,66 +16,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge.config_sections import (
+    IncludeConfig,
+    JournalConfig,
+    KbConfig,
+    ModelConfig,
+    MqttConfig,
+)
 from edge.errors import ConfigError
+from edge.include import hint, include
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings, Source
+from edge.trust import AuditConfig, TrustSettings
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
 ENVIRONMENT: Final = "ANDON__"
 BUNDLE_FILE: Final = "manifest.json"  # that every bundle has, whatever else is lost
-_TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
-_NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
-_LISTS: Final = ("on_change", "safety")
-_ASSET_COLUMNS: Final = (
-    *("id", "functional_location", "area", "consequence", "action", "cause"),
-    *_NUMBERS,
-    *_LISTS,
-)
-
-
-class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The plant's broker."""
-
-    host: str = "127.0.0.1"
-    port: int = 1883
-    client_id: str = "andon"
-    username: str = ""
-    password_file: str = ""
-    keepalive_s: int = 30
-    queue_messages_max: int = 100_000
-    tls_ca_file: str = ""
-
-
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The detector."""
-
-    bundle: str
-
-
-class KbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The knowledge base; without a snapshot nothing is ever suppressed."""
-
-    snapshot: str = ""
-
-
-class JournalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Journal, outbox and checkpoints: what must survive."""
-
-    dir: str = "state"
-    sync_s: float = 5.0
-    strict: bool = False
-    bytes_max: int = 2 << 30
-    days_max: int = 30
-    checkpoint_s: float = 10.0
-
-
-class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CSV tables: assets (columns as [[asset]] keys) and tags (asset, tag, channel, unit)."""
-
-    assets: str = ""
-    tags: str = ""
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +46,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: ModelConfig
     kb: KbConfig = KbConfig()
     journal: JournalConfig = JournalConfig()
+    audit: AuditConfig = AuditConfig()
+    trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
     engine: EngineSettings = EngineSettings()
     source: tuple[Source, ...] = (Source(),)
@@ -106,6 +64,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             engine=self.engine,
             source=self.source,
             asset=self.asset,
+            trust=self.trust,
+            texts=bool(self.kb.source and self.kb.snapshot),
         )
 
     def path(self, relative: str) -> Path:
@@ -118,6 +78,8 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "model": ModelConfig,
     "kb": KbConfig,
     "journal": JournalConfig,
+    "audit": AuditConfig,
+    "trust": TrustSettings,
     "include": IncludeConfig,
     "engine": EngineSettings,
     "source": Source,
@@ -138,14 +100,27 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     if "base" in data:
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
-    _include(data, path)
+    include(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
     except msgspec.ValidationError as error:
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
+    if config.kb.embedder:
+        _make_known(config.path(config.kb.embedder), path)
     return config
+
+
+def _make_known(embedder: Path, path: Path) -> None:
+    """From now on this process opens snapshots that were built with another text model."""
+    from kb.embed import make_known  # noqa: PLC0415 - loads what most configurations do not need
+    from kb.errors import KnowledgeError  # noqa: PLC0415 - likewise
+
+    try:
+        make_known(embedder)
+    except KnowledgeError as error:
+        raise ConfigError(f"{path}: [kb] embedder: {error}") from error
 
 
 def need_bundle(path: Path) -> Path:
@@ -203,82 +178,6 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
     return taken
 
 
-def _include(data: dict[str, Any], path: Path) -> None:
-    """Add the assets and tags of CSV tables. Raises ConfigError naming table, line and column."""
-    include = data.get("include")
-    if not isinstance(include, dict):
-        return
-    assets = _listed_assets(data, path)
-    for where, row in _rows(path, include.get("assets"), needed=("id",), known=_ASSET_COLUMNS):
-        asset = assets.setdefault(row["id"], {"id": row["id"]})
-        for key, text in row.items():
-            if key != "id" and text:
-                asset[key] = _cell(text, key=key, where=where)
-    for _, row in _rows(path, include.get("tags"), needed=_TAG_COLUMNS[:3], known=_TAG_COLUMNS):
-        asset = assets.setdefault(row["asset"], {"id": row["asset"]})
-        asset.setdefault("tags", {})[row["tag"]] = row["channel"]
-        if row.get("unit"):
-            asset.setdefault("units", {})[row["tag"]] = row["unit"]
-    data["asset"] = list(assets.values())
-
-
-def _listed_assets(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """The assets that the file itself lists, by id."""
-    assets: dict[str, dict[str, Any]] = {}
-    listed = data.get("asset", [])
-    if not isinstance(listed, list):
-        raise ConfigError(f"{path}: asset is not a list; expected [[asset]]")
-    for asset in listed:
-        if not isinstance(asset, dict) or not isinstance(asset.get("id"), str):
-            raise ConfigError(f"{path}: every [[asset]] needs an id")
-        if asset["id"] in assets:
-            raise ConfigError(f"{path}: asset id {asset['id']!r} comes twice")
-        assets[asset["id"]] = asset
-    return assets
-
-
-def _cell(text: str, *, key: str, where: str) -> object:
-    """A cell of an asset table: a whole number or a list cut at ; where the key wants one."""
-    if key in _LISTS:
-        return [part.strip() for part in text.split(";") if part.strip()]
-    if key not in _NUMBERS:
-        return text
-    try:
-        return int(text)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {key} is {text!r}, expected a whole number") from error
-
-
-def _rows(
-    path: Path, name: object, *, needed: Sequence[str], known: Sequence[str]
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of an included table with where they stand. Raises ConfigError."""
-    if not isinstance(name, str) or not name:
-        return
-    table = path.parent / name
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{table}: cannot be read: {error}; [include] names it") from error
-    for column in columns:
-        if column not in known:
-            raise ConfigError(f"{table}: unknown column {column!r}{_hint(column, known)}")
-    for column in needed:
-        if column not in columns:
-            raise ConfigError(f"{table}: no column {column!r}; it has {', '.join(columns)}")
-    for line, row in rows:
-        where = f"{table}, line {line}"
-        if None in row or None in row.values():
-            raise ConfigError(f"{where}: expected {len(columns)} cells")
-        empty = [column for column in needed if not row[column].strip()]
-        if empty:
-            raise ConfigError(f"{where}: {empty[0]} is empty")
-        yield where, {key: text.strip() for key, text in row.items()}
-
-
 def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds: list[tuple[str, float, float, float]] = [
         ("[mqtt] port", config.mqtt.port, 1, 65_535),
@@ -290,6 +189,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[journal] days_max", config.journal.days_max, 1, 36_500),
         ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
+        ("[engine] shift_s", config.engine.shift_s, 60, 604_800),
         ("[engine] settle_s", config.engine.settle_s, 0, config.engine.settle_s_max),
     ]
     bounds += [
@@ -325,6 +225,8 @@ def _check_sources(config: GatewayConfig, path: Path) -> None:
 
 
 def _check(config: GatewayConfig, path: Path) -> None:
+    if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
+        raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
     _check_numbers(config, path)
     _check_sources(config, path)
     if not config.mqtt.client_id:
@@ -349,11 +251,13 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
         if targets.count(target) > 1:
             raise ConfigError(f"{where}: two tags are mapped to channel {target!r}")
     for tag in asset.context:
-        if tag.role not in ("run", "witness", "info"):
+        if tag.role not in ("run", "witness", "heartbeat", "info"):
             raise ConfigError(
                 f"{where}, context tag {tag.tag}: role is {tag.role!r}, "
-                "expected run, witness or info"
+                "expected run, witness, heartbeat or info"
             )
+        if tag.role == "heartbeat" and tag.interval_ms_max <= 0:
+            raise ConfigError(f"{where}, context tag {tag.tag}: a heartbeat needs interval_ms_max")
         if tag.role == "witness" and tag.kind is None:
             raise ConfigError(
                 f"{where}, context tag {tag.tag}: a witness needs the kind of work it opens"
@@ -371,7 +275,7 @@ def _explain(message: str, overrides: Mapping[str, str]) -> str:
     if unknown is not None:
         table = next((_TABLES[name] for name in reversed(names) if name in _TABLES), GatewayConfig)
         known = [field for field in table.__struct_fields__ if field != "base"]
-        message += _hint(unknown.group(1), known)
+        message += hint(unknown.group(1), known)
         names.append(unknown.group(1))
     if place is not None:
         message = message.replace(place.group(0), f"at {_place(place.group(1))}")
@@ -387,8 +291,3 @@ def _place(path: str) -> str:
     key, _, index = table.removesuffix("]").partition("[")
     head = f"[{key}]" if key in _TABLES else key
     return " ".join([f"[[{key}]] {int(index) + 1}" if index else head, *keys])
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

@@ -2,7 +2,7 @@
 
 Synchronous, typed and without text: every clause is a fact about jobs, masks, clocks and budgets.
 An event is SUPPRESSED only when every clause holds; a clause that cannot be judged (None) does not
-hold.
+hold. A job that became known after something rang never suppresses it: at most it annotates.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from edge.records import Clause, Decision, Job, JobState, Verdict
 # Less, and something else disturbs the asset as much as this work. Not half: where channels move
 # together a disturbance of one spreads its shares over the others.
 MASKED_SHARE_MIN: Final = 1 / 3
+# a channel with less of the score is a bystander
+CARRIED_SHARE_MIN: Final = 0.1
 # a proposal this far from the event is not worth an operator's look
 ANNOTATE_MINUTES_MAX: Final = 60
 
@@ -23,8 +25,13 @@ ANNOTATE_MINUTES_MAX: Final = 60
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known at the moment of decision about one event and one job. None: could not look.
 
-    mask: channels of the job's scope without the safety-listed ones.
+    mask: channels of the job's scope without the safety-listed ones. scope_stands: they are still
+    approved now.
     rest_quiet: the asset scored without those channels is below threshold.
+    partners_usual: channels that measure the same as a masked one, and are not masked, are in their
+    usual range. limits_kept: so are unmasked channels in their approved engineering limits.
+    heartbeat_alive: the heartbeat of the asset's source changed in time, or none is declared.
+    severity, severity_max: of the asset, and from which on nothing is suppressed.
     """
 
     begin_ns: int
@@ -33,14 +40,36 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     job_live: bool = False  # open, or closed and still settling
     fuse_end_ns: int = 0
     mask: tuple[str, ...] = ()
+    scope_stands: bool = True
     rest_quiet: bool | None = None
     masked_share: float | None = None  # how much of the score the masked channels carried
     top_masked: bool | None = None  # the channel that carried most is masked
+    partners_usual: bool | None = True
+    limits_kept: bool | None = True
+    severity: int = 1
+    severity_max: int = 1_000
     suppressions_left: int = 0
     source_alive: bool | None = True
+    heartbeat_alive: bool | None = True
     clock_agrees: bool | None = True
     knowledge_verified: bool | None = True
+    unsigned: str = ""  # what lacks a signature that is required, "" for nothing
     proposal: str = ""  # id of a proposal near the event, "" for none
+
+
+class LateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when a job becomes known after something rang. None: could not look.
+
+    facts: as for a decision now, where what carried the score and the rest are those of all events
+    that rang under the alert. inside: they began within the job's times and before it was told.
+    over_in_time: the condition was gone when the job had settled, or will be judged then.
+    level_kept: the masked channels came back to their level.
+    """
+
+    facts: Facts
+    inside: bool | None
+    over_in_time: bool | None
+    level_kept: bool | None
 
 
 def decide(facts: Facts) -> Decision:
@@ -57,6 +86,45 @@ def decide(facts: Facts) -> Decision:
         return Decision(verdict=Verdict.SUPPRESSED, clauses=clauses, job_id=job.job_id)
     unscoped = not facts.mask and facts.job_live and facts.begin_ns >= job.opened_at_ns
     verdict = Verdict.ANNOTATED if unscoped else Verdict.ALERT
+    return Decision(verdict=verdict, clauses=clauses, job_id=job.job_id)
+
+
+def excuse(late: LateFacts) -> Decision:
+    """Whether a job that was told later explains what rang: ANNOTATED if every clause holds.
+
+    Else ALERT: what rang goes on as it was. Never SUPPRESSED.
+    """
+    facts, job = late.facts, late.facts.job
+    assert job is not None, "nothing is explained by no job"
+    told = job.state in (JobState.SCHEDULED, JobState.OPEN, JobState.CLOSED)
+    shared = {c.name: c for c in (*_job_clauses(facts, job), *_doubt_clauses(facts))}
+    now_only = ("witness", "began_after_witness", "fuse", "budget")
+    clauses = (
+        Clause(
+            name="told_later",
+            outcome=told,
+            detail=f"{job.kind} {job.job_id} became known later, by {job.witness}: "
+            f"{job.opened_by}; {job.state}",
+        ),
+        Clause(
+            name="inside",
+            outcome=late.inside,
+            detail="all that rang began within the job's times, and before it became known",
+        ),
+        Clause(
+            name="over_in_time",
+            outcome=late.over_in_time,
+            detail="the condition did not outlast the job and its settling",
+        ),
+        Clause(
+            name="level",
+            outcome=late.level_kept,
+            detail="the channels that this work may disturb came back to their level",
+        ),
+        *(clause for name, clause in shared.items() if name not in now_only),
+    )
+    held = all(clause.outcome is True for clause in clauses)
+    verdict = Verdict.ANNOTATED if held else Verdict.ALERT
     return Decision(verdict=verdict, clauses=clauses, job_id=job.job_id)
 
 
@@ -86,8 +154,9 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
         ),
         Clause(
             name="scope",
-            outcome=bool(facts.mask),
-            detail=f"approved scope {job.scope_id or 'none'}: may disturb {scope}",
+            outcome=bool(facts.mask) and facts.scope_stands,
+            detail=f"approved scope {job.scope_id or 'none'}: may disturb {scope}"
+            + ("" if facts.scope_stands else ", which has been narrowed or withdrawn since"),
         ),
         Clause(
             name="mask",
@@ -103,12 +172,47 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
             outcome=_carried(facts),
             detail="what this work may disturb carried the largest share of the score",
         ),
+        *_bystander_clauses(facts),
         Clause(
             name="fuse",
             outcome=facts.now_ns < facts.fuse_end_ns,
-            detail=f"the job stops suppressing {job.fuse_s} s after it opened, whatever happens",
+            detail=f"the job stops suppressing {_fuse_s(facts, job)} s after it opened, "
+            "whatever happens",
         ),
     )
+
+
+def _bystander_clauses(facts: Facts) -> tuple[Clause, ...]:
+    return (
+        Clause(
+            name="partner",
+            outcome=facts.partners_usual,
+            detail={
+                True: "channels that measure the same as a masked one are as usual",
+                False: "a channel that measures the same as a masked one is beyond its usual range",
+                None: "a channel that measures the same as a masked one could not be read",
+            }[facts.partners_usual],
+        ),
+        Clause(
+            name="limits",
+            outcome=facts.limits_kept,
+            detail={
+                True: "no other channel is beyond its engineering limits",
+                False: "another channel is beyond its engineering limits",
+                None: "another channel could not be held against its engineering limits",
+            }[facts.limits_kept],
+        ),
+        Clause(
+            name="severity",
+            outcome=facts.severity < facts.severity_max,
+            detail=f"severity {facts.severity}; from {facts.severity_max} on nothing is suppressed",
+        ),
+    )
+
+
+def _fuse_s(facts: Facts, job: Job) -> int:
+    lasts_ns = facts.fuse_end_ns - job.opened_at_ns  # a person may have lengthened it
+    return max(job.fuse_s, lasts_ns // 1_000_000_000)
 
 
 def _carried(facts: Facts) -> bool | None:
@@ -123,7 +227,9 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
         Clause(
             name="budget",
             outcome=left > 0,
-            detail=f"{max(left, 0)} suppressions left for this asset in this shift",
+            detail=f"{left} suppressions left for this asset in this shift"
+            if left > 0
+            else "the suppression budget of this asset is spent in this shift",
         ),
         Clause(
             name="source",
@@ -131,13 +237,23 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
             detail="the asset's source spoke within its declared interval",
         ),
         Clause(
+            name="heartbeat",
+            outcome=facts.heartbeat_alive,
+            detail="the heartbeat of the asset's source changed in time, where one is declared",
+        ),
+        Clause(
             name="clock",
             outcome=facts.clock_agrees,
-            detail="the asset's clock agrees with the others",
+            detail="the asset's clock is neither ahead nor behind",
         ),
         Clause(
             name="knowledge",
             outcome=facts.knowledge_verified,
             detail="scope tables come from a snapshot whose hashes were verified",
+        ),
+        Clause(
+            name="signed",
+            outcome=not facts.unsigned,
+            detail=facts.unsigned or "every signature that is required is there and valid",
         ),
     )

@@ -8,23 +8,30 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge import announce
+from edge.decide import decide
+from edge.errors import WireError
 from edge.jobs import resolve_scope
 from edge.proposed import Proposed
 from edge.query import query_of
-from edge.records import Note, Retrieve
-from kb.records import Proposal, ScopeRow
+from edge.records import Audited, Note, Retrieve, ShellFault
+from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.alerts import AlertRecord
-    from edge.jobs import JobRun
-    from edge.records import Effect, ShellFault
+    from edge.decide import Facts
+    from edge.records import Decision, Effect, Job
     from edge.ring import Ring
     from edge.scoring import F32, Mask, Parameters, Score
     from edge.settings import AssetSettings, GatewaySettings
+    from edge.state import AssetState
+    from edge.wire.commands import Command
     from kb.records import WorkKind
     from models.bundle import AssetModel
+
+    Verify = Callable[[str, bytes, str], bool]  # (public key, content, signature)
+    Rule = Callable[[Facts], Decision]
 
 
 class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +40,11 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     proposals: tuple[Proposal, ...] = ()
     scope_rows: tuple[ScopeRow, ...] = ()
+    failure_modes: tuple[FailureMode, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    sensors: tuple[Sensor, ...] = ()
     verified: bool = True
+    unsigned: str = "nobody has looked for its signature"  # "" of a valid one; else what is wrong
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,9 +60,13 @@ class Desk:
     ring: Ring
     lineage: dict[str, str]
     knowledge: Knowledge | None = None
+    verify: Verify | None = None  # None: no signature is ever valid
+    rule: Rule = decide
     proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
-    suspects: list[str]  # assets whose clock ran ahead of the agreed time
+    suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
     effects: list[Effect] = field(default_factory=list)
+    _limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
+    _limits_of: tuple[Limit, ...] = ()
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
         """Publish a revision of an alert on all its topics."""
@@ -59,29 +74,49 @@ class Desk:
             announce.alert(record, settings, site=self.settings, lineage=self.lineage)
         )
 
-    def jobs_changed(
-        self, asset: str, runs: Sequence[JobRun], proposals: Sequence[Proposal], *, t_ns: int
-    ) -> None:
-        """Publish the full list of an asset's jobs and proposals."""
-        self.effects.append(announce.jobs(asset, runs, proposals, site=self.settings, t_ns=t_ns))
+    def jobs_changed(self, state: AssetState, proposals: Sequence[Proposal], *, t_ns: int) -> None:
+        """Publish the full list of an asset's jobs, proposals and silences."""
+        self.effects.append(announce.jobs(state, proposals, site=self.settings, t_ns=t_ns))
 
     def ask(self, record: AlertRecord) -> None:
         """Look for what the documents say; the verdict has gone out already."""
         self.effects.append(
             Retrieve(
                 alert_id=record.alert_id,
-                query=query_of(record),
+                query=query_of(
+                    record, sensors=self.knowledge.sensors if self.knowledge is not None else ()
+                ),
                 deadline_ms=self.settings.engine.retrieve_ms_max,
             )
         )
 
     def clock_agrees(self, asset: str) -> bool:
-        """Whether the asset's clock is not alone ahead of the others."""
+        """Whether the asset's clock is not alone ahead of the others, or behind."""
         return asset not in self.suspects
 
     def note(self, name: str, *, level: str = "info", **fields: str | float) -> None:
         """One log line, as data."""
         self.effects.append(Note(name=name, level=level, fields=dict(fields)))
+
+    def audited(self, what: str, *, asset: str, t_ns: int, **facts: str | int) -> None:
+        """One line of the audit trail; see `Audited`."""
+        self.effects.append(Audited(what=what, asset=asset, t_ns=t_ns, facts=dict(facts)))
+
+    def audited_alert(self, what: str, record: AlertRecord, *, t_ns: int, **facts: str) -> None:
+        """The same about a revision of an alert that has just been published."""
+        self.audited(
+            what,
+            asset=record.asset,
+            t_ns=t_ns,
+            alert_id=record.alert_id,
+            revision=record.revision,
+            **{"job_id": record.job_id, **facts},
+        )
+
+    def scopes_of(self, asset: str, *, now_ns: int) -> tuple[ScopeRow, ...]:
+        """The approved scope rows of an asset that were known by now."""
+        rows = self.knowledge.scope_rows if self.knowledge is not None else ()
+        return tuple(r for r in rows if r.asset == asset and r.recorded_at_ns <= now_ns)
 
     def scope_of(
         self, kind: WorkKind, asset: str, instrument: str, *, now_ns: int
@@ -89,6 +124,51 @@ class Desk:
         """The approved scope row for exactly this work, known by now."""
         rows = self.knowledge.scope_rows if self.knowledge is not None else ()
         return resolve_scope(rows, kind=kind, asset=asset, instrument=instrument, now_ns=now_ns)
+
+    def limits_of(self, asset: str) -> tuple[Limit, ...]:
+        """Approved engineering limits of an asset's channels, whenever they became known."""
+        known = self.knowledge.limits if self.knowledge is not None else ()
+        if known is not self._limits_of:  # another snapshot
+            self._limits_of = known
+            self._limits = {}
+            for limit in known:
+                self._limits[limit.asset] = (*self._limits.get(limit.asset, ()), limit)
+        return self._limits.get(asset, ())
+
+    def budget(self, asset: str, *, spent: bool, t_ns: int, until: str) -> None:
+        """Say once a shift that an asset may not suppress any more, and that it may again."""
+        detail = (
+            f"suppression budget of {asset} spent: whatever its jobs disturb rings until {until}"
+            if spent
+            else f"suppression budget of {asset}: a new shift has begun"
+        )
+        fault = ShellFault(name="suppression_budget", detail=detail, active=spent)
+        self.effects.append(announce.system(fault, site=self.settings, t_ns=t_ns))
+        self.note("suppression_budget", level="warning", asset=asset, detail=detail)
+
+    def unsigned(self, job: Job) -> str:
+        """What keeps a job from counting as signed; "" when nothing does, or none has to be."""
+        if not self.settings.trust.require_signed:
+            return ""
+        if not job.signed:
+            return f"{job.job_id} was told without a valid signature"
+        return self.knowledge.unsigned if self.knowledge is not None else "there is no snapshot"
+
+    def check_signature(self, command: Command) -> None:
+        """Raise WireError for a command that may keep something quiet and lacks a signature."""
+        trust = self.settings.trust
+        if not trust.require_signed or not command.keeps_quiet:
+            return
+        key = trust.operators.get(command.operator)
+        signed = (
+            key is not None
+            and self.verify is not None
+            and self.verify(key, command.signed_bytes, command.signature)
+        )
+        if not signed:
+            why = "has no known key" if key is None else "did not sign this"
+            message = f"signatures are required, and {command.operator} {why}"
+            raise WireError(message, reason="command_unsigned", topic=command.topic)
 
     def score(self, model: AssetModel, score: float, *, t_ns: int) -> None:
         """Publish a decimated score for trends."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from edge import commands
+from edge import commands, witness
 from edge.align import Aligner, AlignState, asset_layouts
+from edge.arrivals import Arrivals
 from edge.asset import Asset
 from edge.clock import PlantClock, PlantClockState
+from edge.decide import decide
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
-from edge.gather import Gather
 from edge.jobs import job_from_order
 from edge.proposed import Proposed
 from edge.records import (
@@ -35,9 +36,8 @@ from edge.records import (
 )
 from edge.ring import Ring, RingState
 from edge.scoring import score_rows
-from edge.state import EngineState, new_state
+from edge.state import EngineState, new_state, seen_change
 from edge.wire import topics
-from edge.wire.readings import decode_readings, only_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edge.alerts import AlertRecord
-    from edge.records import Batch, Effect, Job, Readings, Stimulus
+    from edge.desk import Rule
+    from edge.records import Batch, Effect, Job, Stimulus
     from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
     from kb.records import Proposal
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a replay may span
 # a wall clock that was wrong and is set right; smaller steps are waited out
 STEP_BACK_NS: Final = 60 * SECOND_NS
 FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log line
@@ -62,7 +62,7 @@ FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log 
 class Engine:
     """One gateway's mind. `handle` is the only door."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one door, and everything that it is made of
         self,
         settings: GatewaySettings,
         *,
@@ -70,22 +70,22 @@ class Engine:
         detector: Score,
         derive: Callable[[int, np.ndarray], Parameters],
         knowledge: Knowledge | None = None,
-        knowledge_of: Callable[[str], Knowledge] | None = None,
+        knowledge_of: Callable[[str], Knowledge | None] | None = None,
+        verify: Callable[[str, bytes, str], bool] | None = None,
+        rule: Rule = decide,
         version: str = "",
         state: EngineState | None = None,
     ) -> None:
         """Put an engine together, from nothing or from a checkpoint's `state`.
 
         `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
-        `knowledge_of(sha256)` opens another snapshot when one is swapped in. Raises ConfigError
-        when settings and bundle do not fit.
+        `knowledge_of(sha256)` opens another snapshot when one is swapped in; `verify(public_key,
+        content, signature)` checks commands; `rule` is another one only where clauses are measured.
+        Raises ConfigError when settings and bundle do not
+        fit.
         """
         self.settings = settings
         layouts = asset_layouts(settings, bundle)
-        # On plant time a source may be ahead by the length of its batches; it is alone in that, not
-        # wrong.
-        ahead_ms = settings.engine.future_ms_max
-        self._ahead_ns = BATCH_NS_MAX if settings.clock == "plant" else ahead_ms * MILLISECOND_NS
         if state is None:
             state = EngineState(
                 align=AlignState(),
@@ -97,7 +97,6 @@ class Engine:
         self._state = state
         self._knowledge_of = knowledge_of
         self._aligner = Aligner(layouts, settings.engine, state=state.align)
-        self._gather = Gather(self._aligner.push)
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
         self._topics = topics.Topics(settings.prefix, settings.site)
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
@@ -105,6 +104,8 @@ class Engine:
             settings=settings,
             detector=detector,
             derive=derive,
+            verify=verify,
+            rule=rule,
             parameters=bundle.parameters,
             width=bundle.width,
             state=state.rows,
@@ -121,6 +122,14 @@ class Engine:
             )
             for model in bundle.assets
         }
+        self._arrivals = Arrivals(
+            settings,
+            assets=self._assets,
+            aligner=self._aligner,
+            clock=self._clock,
+            state=state,
+            now=self._now,
+        )
         self._gaps_ns = {name: self._gap_ns(asset) for name, asset in self._assets.items()}
         self._learn(knowledge)
 
@@ -152,29 +161,28 @@ class Engine:
     def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
         """What is rare: restarts, other knowledge, jobs from elsewhere."""
         match stimulus:
-            case Started():
-                self._count("starts")
-                for asset in self._assets.values():
-                    name = asset.model.asset
+            case Started() | SnapshotSwapped():
+                self._count("starts", by=isinstance(stimulus, Started))
+                lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
+                for name, asset in self._assets.items():
                     # the lists are retained, but a broker may forget
-                    if asset.state.runs or self._desk.proposed.listed(name, now_ns=t_ns):
+                    told = asset.state.runs or asset.state.silences
+                    if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                         asset.proposals_changed(t_ns)
             case AlertStands(asset=name) if name in self._assets:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)
-            case SnapshotSwapped() if self._knowledge_of is not None:
-                self._learn(self._knowledge_of(stimulus.snapshot_sha256))
             case JobTold():
                 self._job_told(stimulus.job)
 
     @property
     def state(self) -> EngineState:
         """All that it remembers, as a checkpoint keeps it."""
-        self._gather.settle()
+        self._arrivals.settle()
         return self._state
 
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""
-        self._gather.settle()
+        self._arrivals.settle()
         return {**self._state.counts, **self._aligner.counts}
 
     def blind(self) -> tuple[str, ...]:
@@ -228,45 +236,10 @@ class Engine:
             elif message.topic == topics.CLOCK_TOPIC:
                 self._clock.observe_message(message.payload, topic=message.topic)
             else:
-                self._readings(message, now_ns=now_ns)
+                self._arrivals.take(message, now_ns=now_ns)
+                self._count("messages")
         except WireError as error:
             self._refused(error)
-
-    def _readings(self, message: MessageReceived, *, now_ns: int) -> None:
-        source = topics.match_source(message.topic, self.settings.source)
-        if source is None:
-            raise WireError(
-                "no source in the configuration matches", reason="no_source", topic=message.topic
-            )
-        _, asset = source
-        for readings in decode_readings(
-            message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
-        ):
-            known = readings.asset in self._assets  # whoever else speaks has no say on time
-            if self.settings.clock == "plant" and known and len(readings.t_ns):
-                self._clock.observe(readings.asset, int(readings.t_ns.max()))
-            future_ns = self._now(now_ns) + self._ahead_ns
-            taken = readings
-            if message.retain and (readings.t_ns == message.received_ns).all():
-                taken = self._of_unknown_age(readings)
-            self._gather.take(taken, future_ns=future_ns, retain=message.retain)
-            self._suspect(readings.asset, ahead=bool((readings.t_ns > future_ns).any()))
-        self._count("messages")
-
-    def _of_unknown_age(self, readings: Readings) -> Readings:
-        """Retained, without a time of its own: it may be of last year. Context is held anyway."""
-        context = {tag.tag for tag in self.settings.of_asset(readings.asset).context}
-        kept = only_tags(readings, context)
-        self._count("retained_untimed", len(readings.tags) - len(kept.tags))
-        return kept
-
-    def _suspect(self, asset: str, *, ahead: bool) -> None:
-        """One bad clock is suspect alone, until it shows a time that can be."""
-        suspects = self._state.suspects
-        if ahead and asset in self._assets and asset not in suspects:
-            suspects.append(asset)
-        elif not ahead and asset in suspects:
-            suspects.remove(asset)
 
     def _refused(self, error: WireError) -> None:
         """Count an unusable payload; the first of each kind is logged with topic and cause."""
@@ -286,7 +259,7 @@ class Engine:
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
         self._take_orders(now_ns)
-        self._gather.settle()
+        self._arrivals.settle()
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for batch in batches:
             self._context(batch)
@@ -317,7 +290,7 @@ class Engine:
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
             limit_ns = self._gaps_ns[asset.model.asset]
-            asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._ahead_ns)
+            asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
         if due:
@@ -334,7 +307,8 @@ class Engine:
 
     def _context(self, batch: Batch) -> None:
         for change in batch.changes:
-            commands.plant_edge(self._assets[change.asset], change, desk=self._desk)
+            seen_change(self._assets[change.asset].state, change)
+            witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
 
     def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
         commands.operator_command(
@@ -352,7 +326,7 @@ class Engine:
         if asset is None:
             self._count("jobs_unknown_asset")
             return
-        commands.add_job(asset, job)
+        witness.add_job(asset, job)
 
     def _take_orders(self, now_ns: int) -> None:
         """Take what orders have become known.
@@ -375,8 +349,14 @@ class Engine:
     def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
         scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
         job = job_from_order(order, scope, self.settings.engine)
-        if not commands.order_told(asset, order, job):
+        if not witness.order_told(asset, order, job, desk=self._desk):
             self._count("orders_refused")
+
+    def _swap(self, sha256: str) -> Proposed:
+        """From here on the snapshot counts that a stimulus names; returns what it proposes."""
+        if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
+            self._learn(self._knowledge_of(sha256))
+        return self._desk.proposed
 
     def _learn(self, knowledge: Knowledge | None) -> None:
         known = knowledge.sha256 if knowledge is not None else ""

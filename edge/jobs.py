@@ -32,6 +32,7 @@ WAITING_ORDERS_MAX: Final = 200  # of these by orders: whoever stands at the mac
 LIVE_RUNS_MAX: Final = 32  # each brings rows of its own to score; one more masks nothing
 DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
 QUOTE_CHARS_MAX: Final = 240
+EXTENSIONS_MAX: Final = 16  # of one job; who needs more takes the asset out of service
 # fewer say nothing about a level: the standard error is above 0.2 sigma
 LEVEL_SAMPLES_MIN: Final = 20
 LEVEL_MARGIN_SIGMA: Final = 0.5  # slow wear and autocorrelation between before and after
@@ -54,12 +55,22 @@ class Ending(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Extension(msgspec.Struct, frozen=True, kw_only=True):
+    """A person lets a job go on until a later time, plant time, ns."""
+
+    operator: str
+    t_ns: int
+    until_ns: int
+    reason: str
+
+
 class JobRun(msgspec.Struct, kw_only=True):
     """A job and what the gateway keeps while it matters.
 
+    told_ns: plant time at which it became known; extensions: what persons added to it.
     mask: (c,) bool, channels it hides, safety-listed ones never among them.
-    before: (c,) mean of each channel before the job, NaN unknown; after_*: sums over the settling
-    time.
+    before: (c,) mean of each channel before the job, NaN unknown; found: the same as the job found
+    it, disturbed by other work or not; after_*: sums over the settling time.
     masked, fresh: a row for each baseline of the asset, [] when there is none now.
     track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh rows.
     rest_ready: the rest had a score at the newest sample at which the whole asset had one.
@@ -68,6 +79,8 @@ class JobRun(msgspec.Struct, kw_only=True):
     job: Job
     stage: Stage
     mask: np.ndarray
+    told_ns: int = 0
+    extensions: tuple[Extension, ...] = ()
     fuse_end_ns: int = 0
     close_ns: int = 0
     ended_ns: int = 0  # nothing is suppressed from here on
@@ -79,6 +92,7 @@ class JobRun(msgspec.Struct, kw_only=True):
     fresh_track: TrackState = msgspec.field(default_factory=TrackState)
     fresh_ready: bool = False  # a fresh row has given a score
     before: np.ndarray | None = None
+    found: np.ndarray | None = None
     after_sum: np.ndarray | None = None
     after_count: np.ndarray | None = None
 
@@ -91,6 +105,16 @@ class JobRun(msgspec.Struct, kw_only=True):
     def masks(self) -> bool:
         """Whether it hides anything at all."""
         return bool(self.mask.any())
+
+    @property
+    def late(self) -> bool:
+        """Whether it became known after it had begun, so that something may have rung before."""
+        return self.job.valid_from_ns < self.told_ns
+
+    def began_by_ns(self) -> int:
+        """Before this time, and not before its begin, what rang may be of a job told later."""
+        end_ns = self.told_ns if self.job.valid_to_ns is None else self.job.valid_to_ns
+        return min(self.told_ns, end_ns, self.job.valid_from_ns + self.job.fuse_s * SECOND_NS)
 
     def over_by_ns(self) -> int:
         """When the job cannot suppress any more, had it opened as soon as it could."""
@@ -140,6 +164,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     opened_by: str
     now_ns: int
     source: str
+    signed: bool = False  # as in Job
     quotes: tuple[str, ...] = ()
 
 
@@ -163,6 +188,7 @@ def make_job(told: Told, *, scope: ScopeRow | None, settings: EngineSettings) ->
         fuse_s=settings.fuse_s,
         state=JobState.SCHEDULED,
         scope_id="",
+        signed=told.signed,
         quotes=told.quotes,
     )
     return scoped(job, scope, settings=settings)
@@ -202,6 +228,7 @@ def job_from_order(order: Proposal, scope: ScopeRow | None, settings: EngineSett
         opened_by=order.citation.doc_id,
         now_ns=order.recorded_at_ns,
         source=order.source,
+        signed=True,  # as far as its snapshot is
         quotes=(order.citation.quote[:QUOTE_CHARS_MAX],),
     )
     return make_job(told, scope=scope, settings=settings)
@@ -232,6 +259,17 @@ def open_run(run: JobRun, *, t_ns: int, seen_ns: int) -> None:
     run.stage = Stage.OPEN
     run.fuse_end_ns = due_ns + run.job.fuse_s * SECOND_NS  # told late, it burns no later
     run.job = msgspec.structs.replace(run.job, state=JobState.OPEN, opened_at_ns=opened_ns)
+
+
+def extend_run(run: JobRun, extension: Extension) -> None:
+    """A person says that the work takes longer: end and fuse move, never to an earlier time."""
+    until_ns = extension.until_ns
+    run.extensions = (*run.extensions, extension)
+    if run.job.valid_to_ns is None:
+        run.fuse_end_ns = max(run.fuse_end_ns, until_ns)
+        return
+    run.job = msgspec.structs.replace(run.job, valid_to_ns=max(run.job.valid_to_ns, until_ns))
+    run.fuse_end_ns = max(run.fuse_end_ns, until_ns + 1)  # it closes and settles as planned
 
 
 def close_run(run: JobRun, *, t_ns: int, settle_ns_min: int) -> None:
@@ -305,6 +343,24 @@ def level_pending(run: JobRun) -> bool:
         return False
     seen = 0.0 if run.after_count is None else run.after_count
     return bool((run.mask & np.isfinite(run.before) & (seen < LEVEL_SAMPLES_MIN)).any())
+
+
+def left_to(run: JobRun, heir: JobRun, *, sigma: np.ndarray) -> bool:
+    """Leave the level after a job to work that is still open; False: that cannot answer for it.
+
+    Every channel that is away, or that nothing is known of, must be one that the heir hides too,
+    and that it found as it was before the first job: so it has moved since. sigma: (c,).
+    """
+    if run.before is None or heir.found is None or heir.before is None:
+        return False
+    bound = run.job.expected_effect + LEVEL_MARGIN_SIGMA
+    away = run.mask & ~(lasting_shift(run, sigma=sigma) <= bound)
+    moved_since = np.abs(heir.found - run.before) / sigma <= bound
+    if (away & ~(heir.mask & moved_since)).any():
+        return False
+    # what the first job hid cannot tell the heir how the channel was
+    heir.before = np.where(away & np.isnan(heir.before), run.before, heir.before)
+    return True
 
 
 def level_abnormal(run: JobRun, *, sigma: np.ndarray) -> bool | None:

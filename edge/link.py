@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge import mqtt
 from edge.caps import PAYLOAD_BYTES_MAX
+from edge.config import password
 from edge.inbox import Inbox
+from edge.mqtt import Endpoint
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from edge.config import GatewayConfig
     from edge.inbox import Incoming
-    from edge.mqtt import Endpoint
 
 IN_FLIGHT_MAX: Final = 1_000
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
@@ -47,6 +49,20 @@ class Will:
 
     topic: str
     payload: bytes
+
+
+def endpoint_of(config: GatewayConfig) -> Endpoint:
+    """Where a configuration connects to. Raises ConfigError for a password that is not there."""
+    mqtt = config.mqtt
+    return Endpoint(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=mqtt.client_id,
+        username=mqtt.username,
+        password=password(mqtt, config.path("")),
+        keepalive_s=mqtt.keepalive_s,
+        tls_ca_file=str(config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
+    )
 
 
 class Link:

@@ -93,6 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     fuse_s: int
     state: JobState
     scope_id: str = ""
+    signed: bool = False  # who told of it was verified, or speaks through the plant or a snapshot
     quotes: tuple[str, ...] = ()
 
 
@@ -233,7 +234,30 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str | int | float]
 
 
-Effect = Publish | Retrieve | Note
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit trail: something that kept an alert quiet, or a person's word.
+
+    what: suppressed, handed_over, rang_again, reclassified, shelved, unshelved, out_of_service,
+    in_service, confirmed, checked_in, extended, cancelled, acknowledged. facts: alert_id, revision,
+    job_id, operator, detail, as far as they apply.
+    """
+
+    what: str
+    asset: str
+    t_ns: int  # plant time
+    facts: dict[str, str | int]
+
+
+class TextTold(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of an operator, to be noted in the folder of documents. One line, nothing hidden."""
+
+    asset: str
+    operator: str
+    t_ns: int  # when it was sent, plant time
+    text: str
+
+
+Effect = Publish | Retrieve | Note | Audited | TextTold
 
 
 # --- between wire and events ---------------------------------------------------------------------

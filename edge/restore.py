@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.checkpoint import newest
 from edge.journal import read_journal, segments
-from edge.records import AlertStands, Note, Publish, Started
+from edge.records import AlertStands, Audited, Note, Publish, Started, TextTold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -40,6 +40,7 @@ class Restored:
     asked_again: tuple[Effect, ...] = ()
     retained: dict[str, Publish] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    texts: list[TextTold] = field(default_factory=list)  # which may not have been noted
 
 
 def started(assembly: Assembly) -> Started:
@@ -58,8 +59,11 @@ def restore(
     journal: Path,
     checkpoints: Path,
     keep: Callable[[Sequence[Publish]], None],
+    audit: Callable[[Sequence[Audited]], object] = tuple,
 ) -> Restored:
-    """Bring `assembly`'s engine to where the journal ends; `keep` gets what must be in the outbox.
+    """Bring `assembly`'s engine to where the journal ends.
+
+    `keep` gets what must be in the outbox, and before that `audit` what must be in its trail.
 
     Raises JournalError for a journal that cannot be read.
     """
@@ -87,9 +91,19 @@ def restore(
     if found is not None:
         assembly.restore(found.state)
         restored.from_checkpoint = True
-    _replay(assembly, read_journal(journal, after=after), restored, keep)
+    _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    for sha256 in sorted(assembly.missing):
+        _note(restored, "snapshot_missing", missing_snapshot(sha256))
     restored.asked_again = assembly.engine.open_questions()
     return restored
+
+
+def missing_snapshot(sha256: str) -> str:
+    """What it means that a journal names a snapshot that nobody kept."""
+    return (
+        f"the journal names the snapshot {sha256[:12]}, which is not kept any more: where it"
+        " counted, nothing is known and nothing was suppressed in taking it again"
+    )
 
 
 def not_as_published(
@@ -129,21 +143,32 @@ def _replay(
     entries: Iterable[Entry],
     restored: Restored,
     keep: Callable[[Sequence[Publish]], None],
+    audit: Callable[[Sequence[Audited]], object],
 ) -> None:
     """Take stimuli again, at the times at which they were taken."""
     durable: list[Publish] = []
+    audited: list[Audited] = []
     for entry in entries:
         restored.stimuli += 1
         for effect in assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
-            if not isinstance(effect, Publish):
-                continue
-            if effect.key is not None:
-                durable.append(effect)
-            elif effect.retain:
-                restored.retained[effect.topic] = effect
-        if len(durable) >= GROUP_MAX:
+            match effect:
+                case Audited():
+                    audited.append(effect)
+                case TextTold():
+                    restored.texts.append(effect)
+                case Publish(key=tuple()):
+                    durable.append(effect)
+                case Publish(retain=True):
+                    restored.retained[effect.topic] = effect
+                case _:
+                    pass
+        if len(durable) + len(audited) >= GROUP_MAX:
+            audit(audited)
             keep(durable)
             durable.clear()
+            audited.clear()
+    if audited:
+        audit(audited)
     if durable:
         keep(durable)
 

@@ -60,7 +60,7 @@ class Retriever:
         self._searcher = searcher
         self._answer = answer
         self._queue: queue.Queue[tuple[Retrieve, int, float] | None] = queue.Queue(QUEUE_MAX)
-        self._search: queue.Queue[tuple[Retrieve, int, _Slot] | None] = queue.Queue()
+        self._search: queue.Queue[tuple[Retrieve, int, _Slot] | _Swap | None] = queue.Queue()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="retrieve", daemon=True)
         self._searching = threading.Thread(target=self._work_search, name="search", daemon=True)
@@ -78,6 +78,10 @@ class Retriever:
                     alert_id=effect.alert_id, hits=None, reason="too many questions at once"
                 )
             )
+
+    def swap(self, searcher: Searcher | None, unused: Callable[[], None]) -> None:
+        """Search in another from the next question on; `unused` is called when none does before."""
+        self._search.put(_Swap(searcher, unused))
 
     def stop(self) -> None:
         """Let the threads end; what has not been answered is asked again after a restart."""
@@ -114,9 +118,22 @@ class Retriever:
 
     def _work_search(self) -> None:
         while (item := self._search.get()) is not None:
+            if isinstance(item, _Swap):
+                self._searcher = item.searcher
+                item.unused()
+                del item  # the next question may be long in coming, and it holds a whole snapshot
+                continue
             effect, now_ns, slot = item
             slot.done = look_up(self._searcher, effect, now_ns=now_ns)
             slot.ready.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """Another searcher, between two searches."""
+
+    searcher: Searcher | None
+    unused: Callable[[], None]
 
 
 @dataclass(slots=True)

@@ -6,32 +6,31 @@ The only place that turns a decision into a published revision.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from edge import explain
-from edge.alerts import AlertRecord, Contribution, Sentence
+from edge import explain, resemblance
+from edge.aftermath import Aftermath, Sight, Voice
+from edge.alerts import CLASSES
+from edge.contributions import contributions_of
 from edge.facts import FactFinder
-from edge.jobs import Ending, JobRun, Stage, lasting_shift, level_abnormal
-from edge.records import Clause, Decision, Phase, Track, Verdict
+from edge.hindsight import Hindsight
+from edge.jobs import Ending, JobRun, Stage
+from edge.limits import newest_limits
+from edge.records import Decision, Track, Verdict
+from edge.shelf import Shelf
 
 if TYPE_CHECKING:
+    from edge.alerts import AlertRecord, Contribution, Resemblance, Sentence
     from edge.desk import Desk
+    from edge.lookback import Lookback
     from edge.records import AlertStands
     from edge.settings import AssetSettings
     from edge.state import AssetState
-    from kb.records import Hit
+    from kb.records import Hit, Limit
     from models.bundle import AssetModel
-
-# the engineering value shown is the mean of the newest samples of the event
-VALUE_SAMPLES: Final = 30
-CLASSES: Final = {
-    Track.PROCESS: "process anomaly",
-    Track.SENSOR: "sensor fault",
-    Track.COMMS: "comms gap",
-}
 
 
 # Each channel's share (c,) of the score that is left without a job's channels; None: there is none.
@@ -42,24 +41,42 @@ def no_rest(_run: JobRun) -> None:
     """No score is kept of the rest."""
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fresh state says after a job: True over threshold, False not, None could not say."""
-
-    fresh: bool | None
-
-
 class Rulings:
     """Opens, rechecks, clears and rings the alerts of one asset."""
 
     def __init__(
-        self, model: AssetModel, settings: AssetSettings, *, state: AssetState, desk: Desk
+        self,
+        model: AssetModel,
+        settings: AssetSettings,
+        *,
+        state: AssetState,
+        desk: Desk,
+        lookback: Lookback,
     ) -> None:
         self._model = model
         self._settings = settings
         self._state = state
         self._desk = desk
-        self._facts = FactFinder(model, state=state, desk=desk)
+        self._lookback = lookback
+        self._facts = FactFinder(model, settings, state=state, desk=desk, lookback=lookback)
         self._channels = tuple(channel.name for channel in model.channels)
+        voice = Voice(
+            ring=self._ring,
+            publish=self._publish,
+            contributions=self._contributions,
+            hand_over=self._hand_over,
+        )
+        self._shelf = Shelf(state, desk=desk, publish=self._publish)
+        self._aftermath = Aftermath(model, state=state, desk=desk, voice=voice)
+        self._hindsight = Hindsight(
+            model,
+            settings,
+            state=state,
+            desk=desk,
+            facts=self._facts,
+            lookback=lookback,
+            voice=voice,
+        )
 
     # --- events ---
 
@@ -89,7 +106,7 @@ class Rulings:
         parts = self._bad_channels(stuck, missing, t_ns)
         bad = {part.channel for part in parts}
         joined = bad - {part.channel for part in record.contributions}
-        if record.suppressed:
+        if record.suppressed or (record.excused_by and joined):
             record.contributions = parts
             self.recheck(Track.SENSOR, t_ns=t_ns)
         elif joined and record.active and record.decision is not None:
@@ -131,16 +148,31 @@ class Rulings:
         record.contributions = parts
         record.score, record.threshold = state.peak, self._model.threshold_on
         self._state.events_total += 1
+        if track is Track.PROCESS:
+            record.level = tuple(self._lookback.level_before(state.begin_ns).tolist())
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
-            self._facts.spend(t_ns, track)
+            self._facts.spend(t_ns)
         else:
             record.ring(decision)
             self._tell_rest(record, run, rest_shares, t_ns=t_ns)
+            self._tell_budget(decision, t_ns=t_ns)
         record.sentences = self._sentences(record, run, t_ns=t_ns)
         self._publish(record, t_ns=t_ns, reason="opened")
+        if record.suppressed:
+            self._desk.audited_alert("suppressed", record, t_ns=t_ns, detail=_by(run))
         self._desk.ask(record)
+        self._hindsight.look(record, t_ns=t_ns)
+
+    def _tell_budget(self, decision: Decision, *, t_ns: int) -> None:
+        """Once a shift: whatever this asset's jobs disturb rings from now on."""
+        spent = any(c.name == "budget" and c.outcome is not True for c in decision.clauses)
+        if spent and self._state.budget_spent_until_ns <= t_ns:
+            until_ns = self._facts.shift_end_ns(t_ns)
+            self._state.budget_spent_until_ns = until_ns
+            until = explain.clock_text(until_ns)
+            self._desk.budget(self._model.asset, spent=True, t_ns=t_ns, until=until)
 
     def recheck(
         self,
@@ -149,17 +181,19 @@ class Rulings:
         t_ns: int,
         rest_shares: RestShares = no_rest,
     ) -> None:
-        """A suppressed event is judged again with every sample: what no longer holds rings."""
+        """A suppressed event is judged again with every sample: what no longer holds rings.
+
+        So is one that rings with an excuse.
+        """
         record = self._state.alerts[track]
+        if record.excused_by and record.active:
+            self._hindsight.recheck(record, t_ns=t_ns)
         if not record.suppressed:
+            return
+        if self._hand_over(record, t_ns=t_ns) is not None:
             return
         parts = record.contributions
         run, decision = self._facts.decide(track, t_ns=t_ns, parts=parts, begin_ns=record.begin_ns)
-        if decision.verdict is Verdict.SUPPRESSED:
-            if decision.job_id == record.job_id:
-                return
-            # another job would excuse it too, but its fuse must not lengthen this one's
-            decision = _not_any_more("same_job", f"{record.job_id} does not explain it any more")
         failed = [clause.name for clause in decision.clauses if clause.outcome is not True]
         record.decision = decision
         news = self._tell_rest(record, run, rest_shares, t_ns=t_ns)
@@ -168,6 +202,29 @@ class Rulings:
         self._ring(record, decision, run, t_ns=t_ns, reason=f"no longer expected: {failed}")
         if news:
             self._desk.ask(record)
+
+    def _hand_over(self, record: AlertRecord, *, t_ns: int) -> JobRun | None:
+        """The job that explains a suppressed event now; None: no job does, or it is not suppressed.
+
+        Another than before has to hold in every clause. So it was open before the event began, and
+        however many jobs are told while it goes on, none of them can lengthen it; each has its own
+        fuse.
+        """
+        if not record.suppressed:
+            return None
+        run, decision = self._facts.decide(
+            record.track, t_ns=t_ns, parts=record.contributions, begin_ns=record.begin_ns
+        )
+        if run is None or decision.verdict is not Verdict.SUPPRESSED:
+            return None
+        if decision.job_id != record.job_id:
+            reason = f"handed over from {record.job_id} to {decision.job_id}"
+            record.suppress(decision, rings_again_ns=_rings_again_ns(run))
+            kept = explain.from_documents(record)
+            record.sentences = (*self._sentences(record, run, t_ns=t_ns), *kept)
+            self._publish(record, t_ns=t_ns, reason=reason)
+            self._desk.audited_alert("handed_over", record, t_ns=t_ns, detail=reason)
+        return run
 
     def _tell_rest(
         self, record: AlertRecord, run: JobRun | None, rest_shares: RestShares, *, t_ns: int
@@ -184,74 +241,55 @@ class Rulings:
     def cleared(self, track: Track, *, t_ns: int) -> None:
         """The condition is gone; a suppressed event ends as quietly as it began, but listed."""
         record = self._state.alerts[track]
+        rang = record.active
+        if rang:
+            self._state.past = resemblance.remember(record, self._state.past)
         record.clear(t_ns=t_ns)
+        if rang:
+            self._hindsight.keep(record, t_ns=t_ns)
         self._publish(record, t_ns=t_ns, reason="cleared")
+        if rang:
+            self._hindsight.look(record, t_ns=t_ns)
+
+    # --- jobs and operators along the timeline ---
 
     def judge(self, run: JobRun, *, t_ns: int, ending: Ending, sight: Sight) -> None:
-        """A job is over: what is still abnormal rings.
+        """A job is over: what is still abnormal rings."""
+        self._aftermath.judge(run, t_ns=t_ns, ending=ending, sight=sight)
 
-        What cleared meanwhile is told on cancellation.
-        """
-        record = self._state.alerts[Track.PROCESS]
-        mine = record.suppressed and record.job_id == run.job.job_id
-        level = level_abnormal(run, sigma=self._model.sigma)
-        abnormal = sight.fresh is True or level is True
-        unknown = sight.fresh is None or level is None
-        if abnormal or (mine and unknown):
-            why = _why_abnormal(ending, sight.fresh, level)
-            self._ring_after(run, record, level=level is True, t_ns=t_ns, why=why)
-        elif mine:
-            self._state.tracks[Track.PROCESS].reset()
-            if ending is not Ending.CANCELLED:
-                record.clear(t_ns=t_ns)
-                self._publish(record, t_ns=t_ns, reason=f"job {ending}; back to normal")
-        for other in (self._state.alerts[Track.SENSOR], self._state.alerts[Track.COMMS]):
-            if other.suppressed and other.job_id == run.job.job_id:
-                why = f"{other.track} event is still there after the job"
-                self._ring(other, _after_job(run, why), run, t_ns=t_ns, reason=why)
-        if ending is Ending.CANCELLED:
-            for each in self._state.alerts.values():
-                if each.job_id == run.job.job_id and _last_said(each) is Verdict.SUPPRESSED:
-                    self._tell_cleared(each, run, t_ns=t_ns)
+    def told_later(self, run: JobRun, *, t_ns: int) -> None:
+        """A job has become known after it began: what rang meanwhile is looked at again."""
+        self._hindsight.told(run, t_ns=t_ns)
 
-    def _ring_after(
-        self, run: JobRun, record: AlertRecord, *, level: bool, t_ns: int, why: str
-    ) -> None:
-        track = self._state.tracks[Track.PROCESS]
-        if record.active and not level:
-            return  # it rings already
-        if not (record.suppressed or record.active):
-            begin_ns = run.close_ns or t_ns
-            record.begin_event(begin_ns=begin_ns, t_ns=t_ns, job_id=run.job.job_id)
-            record.score, record.threshold = 0.0, self._model.threshold_on
-            self._state.events_total += 1
-        if level or not record.contributions:
-            shift = np.nan_to_num(lasting_shift(run, sigma=self._model.sigma))
-            total = float((shift**2).sum())
-            if total > 0.0:
-                begin_ns = run.close_ns or t_ns
-                record.contributions = self._contributions(shift**2 / total, begin_ns, t_ns)
-        if not track.active:
-            track.phase, track.count = Phase.OPEN, 0
-            track.begin_ns = track.last_over_ns = t_ns
-        self._ring(record, _after_job(run, why), run, t_ns=t_ns, reason=why)
-        self._desk.ask(record)
+    def withdrawn(self, run: JobRun, *, t_ns: int) -> None:
+        """A job was cancelled: what it explained afterwards rings again."""
+        self._hindsight.withdrawn(run, t_ns=t_ns)
 
-    def _tell_cleared(self, record: AlertRecord, run: JobRun, *, t_ns: int) -> None:
-        record.ring(_after_job(run, "the job was cancelled; the condition had cleared before"))
-        record.clear(t_ns=t_ns)
-        record.klass = CLASSES[record.track]
-        self._publish(record, t_ns=t_ns, reason="job cancelled")
+    def extended(self, run: JobRun, *, by: str, t_ns: int) -> None:
+        """A person lengthened a job: what it keeps quiet says when it would ring now."""
+        for record in self._state.alerts.values():
+            if record.suppressed and record.job_id == run.job.job_id:
+                record.rings_again_ns = _rings_again_ns(run)
+                self._publish(record, t_ns=t_ns, reason=f"{run.job.job_id} extended by {by}")
+
+    def turn(self, t_ns: int) -> None:
+        """Silences of operators begin and end, and so do budgets."""
+        if 0 < self._state.budget_spent_until_ns <= t_ns:
+            self._state.budget_spent_until_ns = 0
+            self._desk.budget(self._model.asset, spent=False, t_ns=t_ns, until="")
+        self._shelf.turn(t_ns)
 
     def _ring(
         self, record: AlertRecord, decision: Decision, run: JobRun | None, *, t_ns: int, reason: str
     ) -> None:
-        record.klass = CLASSES[record.track]
+        record.klass, job_id = CLASSES[record.track], record.job_id or decision.job_id
         record.ring(decision)
         record.score = max(record.score, self._state.tracks[record.track].peak)
-        kept = tuple(sentence for sentence in record.sentences if sentence.citation is not None)
+        kept = explain.from_documents(record)
         record.sentences = (*self._sentences(record, run, t_ns=t_ns), *kept)
         self._publish(record, t_ns=t_ns, reason=reason)
+        self._tell_budget(decision, t_ns=t_ns)
+        self._desk.audited_alert("rang_again", record, t_ns=t_ns, job_id=job_id, detail=reason)
 
     # --- explanation and operators ---
 
@@ -261,7 +299,9 @@ class Rulings:
         """The documents answered: a later revision that never changes the newest verdict."""
         for record in self._state.alerts.values():
             if record.alert_id == alert_id != "" and not record.explained:
-                record.sentences = (*record.sentences, *explain.cited(hits, reason=reason))
+                named = tuple(part.channel for part in record.contributions[:2])
+                said = explain.cited(hits, reason=reason, channels=named)
+                record.sentences = (*record.sentences, *said)
                 record.explained = True
                 self._publish(record, t_ns=t_ns, reason="explained")
                 return True
@@ -272,6 +312,7 @@ class Rulings:
         for record in self._state.alerts.values():
             if record.alert_id == alert_id and record.acknowledge():
                 self._publish(record, t_ns=t_ns, reason=f"acknowledged by {operator}")
+                self._desk.audited_alert("acknowledged", record, t_ns=t_ns, operator=operator)
                 return True
         return False
 
@@ -289,55 +330,50 @@ class Rulings:
     def jobs_changed(self, t_ns: int) -> None:
         """Publish the asset's jobs and proposals."""
         proposals = self._desk.proposed.listed(self._model.asset, now_ns=t_ns)
-        self._desk.jobs_changed(self._model.asset, self._state.runs, proposals, t_ns=t_ns)
+        self._desk.jobs_changed(self._state, proposals, t_ns=t_ns)
 
     def _sentences(
         self, record: AlertRecord, run: JobRun | None, *, t_ns: int
     ) -> tuple[Sentence, ...]:
         annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
         near = self._facts.near_proposals(t_ns) if annotated else ()
+        record.resembles = self._resembles(record, t_ns=t_ns)
+        state = explain.state_text(self._settings, self._state.context, t_ns=t_ns)
         return (
-            *explain.measured(record),
+            *explain.measured(record, now_ns=t_ns, state=state),
+            *explain.beyond_limits(record, self._limits(t_ns)),
             *explain.considered(record, run=run, proposals=near),
+            *explain.resembling(record.resembles),
         )
+
+    def _limits(self, t_ns: int) -> dict[str, Limit]:
+        """The engineering limits that stand, by channel."""
+        return newest_limits(self._desk.limits_of(self._model.asset), now_ns=t_ns)
+
+    def _resembles(self, record: AlertRecord, *, t_ns: int) -> tuple[Resemblance, ...]:
+        """What an event looks like, of the tables known by now and of the asset's own past."""
+        knowledge = self._desk.knowledge
+        known = knowledge.failure_modes if knowledge is not None else ()
+        asset, parts = self._model.asset, record.contributions
+        modes = resemblance.modes(known, parts, asset=asset, channels=self._channels, now_ns=t_ns)
+        return (*modes, *resemblance.past_events(self._state.past, record))
 
     def _contributions(
         self, shares: np.ndarray, begin_ns: int, t_ns: int
     ) -> tuple[Contribution, ...]:
-        """Shares (c,) with engineering values, largest first.
-
-        The value is the mean of the event's newest samples up to t_ns.
-        """
-        times, values, running = self._desk.ring.since(self._model.asset, begin_ns)
-        values, running = values[times <= t_ns], running[times <= t_ns]
-        newest = values[running][-VALUE_SAMPLES:]
-        if not len(newest):
-            newest = values[-VALUE_SAMPLES:]
-        parts = []
-        for i in np.argsort(-shares, kind="stable"):
-            if shares[i] <= 0.0:
-                break
-            column = newest[:, i][np.isfinite(newest[:, i])]
-            value = float(column.mean()) if len(column) else float("nan")
-            parts.append(self._contribution(int(i), float(shares[i]), value))
-        return tuple(parts)
-
-    def _contribution(self, i: int, share: float, value: float) -> Contribution:
-        low, high = float(self._model.usual_low[i]), float(self._model.usual_high[i])
-        direction = "high" if value > high else "low" if value < low else "within"
-        return Contribution(
-            channel=self._channels[i],
-            unit=self._model.channels[i].unit,
-            share=share,
-            value=value,
-            usual_low=low,
-            usual_high=high,
-            direction=direction,
-        )
+        """Shares (c,) with engineering values, largest first."""
+        history = self._desk.ring.since(self._model.asset, 0)
+        span = (begin_ns, t_ns)
+        return contributions_of(self._model, history, shares, span=span, runs=self._state.runs)
 
     def _publish(self, record: AlertRecord, *, t_ns: int, reason: str) -> None:
+        self._shelf.flag(record, t_ns=t_ns)
         record.turn(t_ns=t_ns, reason=reason)
         self._desk.alert_changed(record, self._settings)
+
+
+def _by(run: JobRun | None) -> str:
+    return "" if run is None else f"{run.job.kind}, {run.job.witness}: {run.job.opened_by}"
 
 
 def _rings_again_ns(run: JobRun) -> int:
@@ -347,29 +383,3 @@ def _rings_again_ns(run: JobRun) -> int:
     end = run.job.valid_to_ns
     settle_ns = run.job.settle_s * 1_000_000_000
     return run.fuse_end_ns if end is None else min(run.fuse_end_ns, end + settle_ns)
-
-
-def _last_said(record: AlertRecord) -> Verdict | None:
-    return record.decision.verdict if record.decision is not None else None
-
-
-def _after_job(run: JobRun, why: str) -> Decision:
-    return _not_any_more("after_job", f"{run.job.job_id}: {why}", job_id=run.job.job_id)
-
-
-def _not_any_more(name: str, why: str, *, job_id: str = "") -> Decision:
-    clause = Clause(name=name, outcome=False, detail=why)
-    return Decision(verdict=Verdict.ALERT, clauses=(clause,), job_id=job_id)
-
-
-def _why_abnormal(ending: Ending, fresh: bool | None, level: bool | None) -> str:  # noqa: FBT001
-    ended = {
-        Ending.CLOSED: "the job closed and settled",
-        Ending.FUSE: "the job's fuse burned down",
-        Ending.CANCELLED: "the job was cancelled",
-    }[ending]
-    if level is True:
-        return f"{ended}, but a channel's level has not come back"
-    if fresh is True:
-        return f"{ended}, but the score from a fresh state is over threshold"
-    return f"{ended}, and it could not be shown that the asset is normal again"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.trust import TrustSettings
 from kb.records import WorkKind
 
 
@@ -14,14 +15,16 @@ class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A tag that is not scored.
 
     role: `run` says whether the asset is running (value in `running`), `witness` opens a job of
-    `kind` on `instrument` at its live rising edge and closes it at its falling edge.
+    `kind` on `instrument` at its live rising edge and closes it at its falling edge, `heartbeat`
+    must take another value at least every `interval_ms_max`, else the asset's source is in doubt.
     """
 
     tag: str
-    role: str  # run | witness | info
+    role: str  # run | witness | heartbeat | info
     running: tuple[float, ...] = (1.0,)
     kind: WorkKind | None = None
     instrument: str = ""
+    interval_ms_max: int = 0  # of a heartbeat
 
 
 class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +38,8 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on_change: tuple[str, ...] = ()  # channels reported by exception: held while the source lives
     context: tuple[ContextTag, ...] = ()
     safety: tuple[str, ...] = ()  # channels that no mask may hide
+    # channels that measure the same: what a mask hides of one, the others must not show
+    redundant: tuple[tuple[str, ...], ...] = ()
     consequence: str = ""  # what happens if nobody acts
     action: str = ""  # what the operator does first
     cause: str = ""
@@ -61,14 +66,21 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     late_ms_max: int = 500  # a sample closes when all cyclic tags passed it, or this much later
     hold_ms_max: int = 0  # a cyclic value is held this long, then NaN. 0: 1.5 sampling periods
     future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
+    behind_ms_max: int = 60_000  # a source whose newest time is older than this is suspect too
     min_duration_samples: int = 2  # samples over threshold before an event opens
     # samples under the off threshold in a row before it clears; fewer chatter
     clear_samples: int = 60
     fuse_s: int = 3_600
     fuse_s_max: int = 14_400
+    fuse_extension_s_max: int = 43_200  # after the opening; no person extends a job beyond it
     settle_s: int = 300  # where the scope row gives none
     settle_s_max: int = 900
-    suppressions_per_shift_max: int = 20  # per asset and track; spent: alert, and say so
+    suppressions_per_shift_max: int = 20  # per asset; spent: alert, and say so
+    shift_s: int = 28_800
+    shift_start_s: int = 0  # after midnight UTC
+    suppress_severity_max: int = 1_000  # an asset of this severity or above is never suppressed
+    shelve_s_max: int = 28_800  # an operator silences at most for a shift
+    out_of_service_s_max: int = 604_800
     retrieve_ms_max: int = 2_000
     stuck_samples_min: int = 60  # never called stuck before this many equal values
     comms_gap_s: int = 30
@@ -85,6 +97,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     engine: EngineSettings = EngineSettings()
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
+    trust: TrustSettings = TrustSettings()
+    texts: bool = False  # whether texts of operators are taken: there is a folder for them
 
     def of_asset(self, asset: str) -> AssetSettings:
         """The settings of one asset, or the defaults."""

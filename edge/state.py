@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from edge.alerts import AlertRecord
+from edge.alerts import AlertRecord, PastEvent
 from edge.align import AlignState
 from edge.clock import PlantClockState
 from edge.events import TrackState
@@ -16,16 +16,22 @@ from edge.jobs import JobRun
 from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import RingState
+from edge.silencing import Silence
+
+if TYPE_CHECKING:
+    from edge.records import ContextChange
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
+CONTEXT_VALUES_MAX: Final = 16  # of one tag: a batch may bring some that lie ahead of an event
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happens to the asset's jobs at a plant time."""
 
     t_ns: int
-    action: str  # open | close | cancel
+    action: str  # close | cancel | tell
     job_id: str
+    operator: str = ""  # who said so; "" nobody did
 
 
 class AssetState(msgspec.Struct, kw_only=True):
@@ -39,9 +45,14 @@ class AssetState(msgspec.Struct, kw_only=True):
     pending: list[Pending] = []
     last_t_ns: int = 0  # newest sample taken
     last_score: float = math.nan
-    shift: int = -1  # number of the eight-hour shift that the budget counts in
-    suppressed_in_shift: dict[str, int] = {}  # by track, so that none waits for another's verdict
+    shift: int = -1  # number of the shift that the budget counts in
+    suppressions_spent: int = 0  # in that shift
+    budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
+    beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
+    silences: list[Silence] = []
     events_total: int = 0  # events opened, whatever became of them
+    past: list[PastEvent] = []  # events that rang and are over, newest last
+    context: dict[str, list[tuple[int, float]]] = {}  # newest (t_ns, value) of each context tag
 
 
 class EngineState(msgspec.Struct, kw_only=True):
@@ -69,3 +80,10 @@ def new_state(asset: str, channels: int) -> AssetState:
         tracks={track: TrackState() for track in TRACKS},
         alerts={track: AlertRecord(asset=asset, track=track) for track in TRACKS},
     )
+
+
+def seen_change(state: AssetState, change: ContextChange) -> None:
+    """Note the newest values of a context tag, which say in what state of operation it is."""
+    past = state.context.setdefault(change.tag, [])
+    past.append((change.t_ns, change.value))
+    del past[:-CONTEXT_VALUES_MAX]

@@ -66,6 +66,7 @@ def health(
     outbox: Outbox,
     faults: Faults,
     queue_depth_max: int,
+    snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
     rate, lag_ms, tick_ms = telemetry.report()
@@ -93,6 +94,7 @@ def health(
             "journal_segments_retired": journal.dropped_segments_total,
         },
         blind=engine.blind(),
+        snapshot=snapshot,
     )
     return outgoing.encode(payload)
 

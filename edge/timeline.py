@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.events import TrackState, read_score
+from edge.aftermath import Sight
+from edge.events import TrackState
 from edge.jobs import (
     DONE_RUNS_MAX,
     LEVEL_SAMPLES_MIN,
@@ -34,19 +35,18 @@ from edge.jobs import (
     open_run,
     scoped,
 )
-from edge.records import JobState, Track, Witness
-from edge.rulings import Rulings, Sight
-from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
+from edge.lookback import WARM_SAMPLES, baselines, step_score
+from edge.records import JobState, Witness
+from edge.scoring import fresh_row
+from edge.state import Pending
 
 if TYPE_CHECKING:
     from edge.desk import Desk
-    from edge.scoring import F32, Mask, Parameters, Row
-    from edge.settings import EngineSettings
+    from edge.lookback import Lookback
+    from edge.rulings import Rulings
     from edge.state import AssetState
     from models.bundle import AssetModel
 
-WARM_SAMPLES: Final = 256  # a masked row settles on this many past samples before it may judge
-BEFORE_SAMPLES: Final = 600  # the level before a job: ten minutes at 1 Hz
 JUDGE_SAMPLES: Final = 180  # what a fuse or a cancellation is judged by
 
 
@@ -54,19 +54,31 @@ class Timeline:
     """Moves the jobs of one asset on; `rulings` turns what comes of it into alerts."""
 
     def __init__(
-        self, model: AssetModel, *, state: AssetState, desk: Desk, rulings: Rulings
+        self,
+        model: AssetModel,
+        *,
+        state: AssetState,
+        desk: Desk,
+        rulings: Rulings,
+        lookback: Lookback,
     ) -> None:
         self._model = model
         self._state = state
         self._desk = desk
         self._rulings = rulings
+        self._lookback = lookback
         self._channels = len(model.channels)
-        self._derived: dict[tuple[int, bytes], Parameters] = {}
 
     def next_boundary_ns(self) -> int | None:
-        """The next plant time at which something happens to a job by itself or by command."""
+        """The next plant time at which something happens to a job by itself or by command.
+
+        Or at which an operator's silence begins or ends, or a spent budget's shift is over.
+        """
         times = [pending.t_ns for pending in self._state.pending]
         times += [t for run in self._state.runs if (t := run.boundary_ns()) is not None]
+        times += [silence.boundary_ns for silence in self._state.silences]
+        if self._state.budget_spent_until_ns:
+            times.append(self._state.budget_spent_until_ns)
         return min(times, default=None)
 
     def advance(self, until_ns: int) -> None:
@@ -84,42 +96,68 @@ class Timeline:
             self._state.runs = [*done[-DONE_RUNS_MAX:], *live]
 
     def _boundary(self, t_ns: int) -> None:
+        self._rulings.turn(t_ns)
         due = [pending for pending in self._state.pending if pending.t_ns <= t_ns]
         self._state.pending = [pending for pending in self._state.pending if pending.t_ns > t_ns]
         for pending in due:
             for run in self._state.runs:
                 if run.job.job_id == pending.job_id:
-                    self._act(run, pending.action, t_ns)
+                    self._act(run, pending, t_ns)
         for run in self._state.runs:
             end = run.boundary_ns()
-            if end is None or end > t_ns:
-                continue
-            if run.stage is Stage.SCHEDULED:
-                self._open(run, t_ns)
-            elif run.stage is Stage.SETTLING:
-                self._settled(run, t_ns)
-            elif run.fuse_end_ns <= t_ns:
-                self._cut_short(run, t_ns, Ending.FUSE)
-            else:
-                self._close(run, t_ns)
+            if end is not None and end <= t_ns:
+                self._by_itself(run, t_ns)
+        told = {pending.job_id for pending in due if pending.action == "tell"}
+        for run in self._state.runs:  # what opened with it has its masked rows now
+            if run.job.job_id in told:
+                self._rulings.told_later(run, t_ns=t_ns)
 
-    def _act(self, run: JobRun, action: str, t_ns: int) -> None:
+    def _by_itself(self, run: JobRun, t_ns: int) -> None:
+        if run.stage is Stage.SCHEDULED:
+            self._open(run, t_ns)
+        elif run.stage is Stage.SETTLING:
+            self._settled(run, t_ns)
+        elif run.fuse_end_ns <= t_ns:
+            self._cut_short(run, t_ns, Ending.FUSE)
+        else:
+            self._close(run, t_ns)
+
+    def _act(self, run: JobRun, pending: Pending, t_ns: int) -> None:
+        action = pending.action
         if action == "close" and run.stage is Stage.OPEN:
             self._close(run, t_ns)
         elif action == "close" and run.stage is Stage.SCHEDULED:
             self._end(run, t_ns, Ending.CLOSED, Sight(fresh=None))  # over before it began
         elif action == "cancel" and run.stage is not Stage.DONE:
+            self._audit_cancel(run, pending, t_ns)
             self._cut_short(run, t_ns, Ending.CANCELLED)
+            self._rulings.withdrawn(run, t_ns=t_ns)
+        elif action == "cancel":  # it is over, but what rang before is still explained by it
+            self._audit_cancel(run, pending, t_ns)
+            run.job = msgspec.structs.replace(run.job, state=JobState.CANCELLED)
+            self._rulings.withdrawn(run, t_ns=t_ns)
+
+    def _audit_cancel(self, run: JobRun, pending: Pending, t_ns: int) -> None:
+        self._desk.audited(
+            "cancelled",
+            asset=self._model.asset,
+            t_ns=t_ns,
+            job_id=run.job.job_id,
+            operator=pending.operator,
+            detail=f"{run.job.kind}, was {run.stage}",
+        )
 
     def add_job(self, run: JobRun) -> bool:
         """Take a new job; the caller publishes the list.
 
         Ids are unique. A job that is over when it becomes known, or that nobody witnessed, masks
-        nothing. False: it is known already, or too many wait.
+        nothing. What rang before it became known is looked at again. False: it is known already, or
+        too many wait.
         """
         known = self._state.runs
         if any(other.job.job_id == run.job.job_id for other in known):
             return False
+        run.told_ns = max(run.job.recorded_at_ns, self._state.last_t_ns + 1)
         seen_ns = max(run.job.valid_from_ns, run.job.recorded_at_ns, self._state.last_t_ns)
         may_open = run.job.state in (JobState.SCHEDULED, JobState.OPEN)
         if run.over_by_ns() <= seen_ns or not may_open:
@@ -130,7 +168,21 @@ class Timeline:
             return False
         known.append(run)
         self._forget()
+        if may_open and self._may_explain(run):
+            told = Pending(t_ns=run.told_ns, action="tell", job_id=run.job.job_id)
+            self._state.pending = [*self._state.pending, told]
         return True
+
+    def _may_explain(self, run: JobRun) -> bool:
+        """Whether something rang in the job's times, or may have in samples not taken yet."""
+        begin_ns, end_ns = run.job.valid_from_ns, run.began_by_ns()
+        alerts = self._state.alerts.values()
+        if any(alert.excused_by == run.job.job_id for alert in alerts):
+            return True  # told anew
+        rang = [heard.begin_ns for alert in alerts for heard in alert.heard]
+        return run.late and (
+            end_ns > self._state.last_t_ns or any(begin_ns <= t_ns < end_ns for t_ns in rang)
+        )
 
     def _room_for(self, run: JobRun) -> bool:
         waiting = [other.job for other in self._state.runs if other.stage is not Stage.DONE]
@@ -149,15 +201,10 @@ class Timeline:
         self._desk.note("job_opened", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
         if not run.masks:
             return
-        run.before = self._level_before(run, t_ns)
-        keep = np.zeros(self._desk.width, bool)
-        keep[: len(run.mask)] = ~run.mask
-        t, values, running = self._desk.ring.last(self._model.asset, WARM_SAMPLES)
-        past = t < t_ns
-        run.masked = [
-            self._replayed(index, keep, values[past], running[past], stopped=stopped)[0]
-            for index, stopped in baselines(self._model)
-        ]
+        run.before = self._lookback.level_before(t_ns, but=run)
+        run.found = self._lookback.level_after(0, t_ns - 1)
+        past = self._lookback.until(t_ns - 1, WARM_SAMPLES)
+        run.masked, _ = self._lookback.replayed(self._lookback.without(run.mask), past)
 
     def _rescope(self, run: JobRun, t_ns: int) -> None:
         """What was approved when the job was planned may have been narrowed or withdrawn since.
@@ -176,46 +223,12 @@ class Timeline:
         )
         run.job, run.mask = rescoped.job, rescoped.mask
 
-    def _replayed(
-        self, index: int, keep: Mask, values: F32, running: Mask, *, stopped: bool
-    ) -> tuple[Row, F32]:
-        """A row that starts from nothing, taken over past samples (n, c), and its scores (n,)."""
-        row = fresh_row(self._desk.detector, keep)
-        scores = replay_row(
-            row,
-            self.parameters(index, keep),
-            pad(values, self._desk.width),
-            pad_valid(values, running, self._desk.width, stopped=stopped),
-            detector=self._desk.detector,
-        )
-        return row, scores
-
-    def _level_before(self, run: JobRun, t_ns: int) -> np.ndarray:
-        """Mean of each channel (c,) before the job, NaN where too little is known.
-
-        What an event or another job may have moved does not count.
-        """
-        t, values, running = self._desk.ring.last(self._model.asset, BEFORE_SAMPLES)
-        process = self._state.tracks[Track.PROCESS]
-        until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
-        chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
-        for other in self._state.runs:
-            if other is not run and other.fuse_end_ns and other.masks:  # it was open once
-                end_ns = t_ns if other.live else other.ended_ns
-                inside = (t >= other.job.opened_at_ns) & (t < end_ns)
-                chosen &= ~(inside[:, None] & other.mask)
-        count = chosen.sum(axis=0)
-        total = np.where(chosen, values, 0.0).sum(axis=0, dtype=np.float64)
-        unknown = np.full(len(count), np.nan)
-        enough = count >= LEVEL_SAMPLES_MIN
-        level: np.ndarray = np.divide(total, count, out=unknown, where=enough)
-        return level
-
     def _close(self, run: JobRun, t_ns: int) -> None:
         shortest = LEVEL_SAMPLES_MIN * 2 * self._model.period_ns  # a third of it does not count
         longest = self._desk.settings.engine.settle_s_max * SECOND_NS
         close_run(run, t_ns=t_ns, settle_ns_min=min(shortest, longest) if run.masks else 0)
-        self._desk.note("job_closed", asset=self._model.asset, job=run.job.job_id, t_ns=t_ns)
+        told = {"asset": self._model.asset, "job": run.job.job_id, "then": "andon propose-bundle"}
+        self._desk.note("job_closed", t_ns=t_ns, **told)
         if run.masks:
             keep = np.ones(self._desk.width, bool)
             run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
@@ -223,7 +236,8 @@ class Timeline:
     def _settled(self, run: JobRun, t_ns: int) -> None:
         latest_ns = run.close_ns + self._desk.settings.engine.settle_s_max * SECOND_NS
         hides = any(
-            alert.suppressed and alert.job_id == run.job.job_id
+            (alert.suppressed or (alert.active and alert.excused_by))
+            and alert.job_id == run.job.job_id
             for alert in self._state.alerts.values()
         )
         # It stood still, or sent nothing: wait for a level, unless that keeps something quiet.
@@ -256,13 +270,9 @@ class Timeline:
     def _look_fresh(self, run: JobRun) -> bool | None:
         """Score the newest samples from a fresh state, at once; None: too few to say."""
         keep = np.ones(self._desk.width, bool)
-        t, values, running = self._desk.ring.last(self._model.asset, JUDGE_SAMPLES)
-        scores = np.full(len(t), np.nan, np.float32)
-        run.fresh = []
-        for index, stopped in baselines(self._model):
-            row, of_row = self._replayed(index, keep, values, running, stopped=stopped)
-            run.fresh.append(row)
-            scores = np.where(running ^ stopped, of_row, scores)
+        past = self._desk.ring.last(self._model.asset, JUDGE_SAMPLES)
+        t, values, running = past
+        run.fresh, scores = self._lookback.replayed(keep, past)
         track, engine = TrackState(), self._desk.settings.engine
         for t_i, score in zip(t, scores, strict=True):
             step_score(track, float(score), int(t_i), model=self._model, engine=engine)
@@ -271,32 +281,3 @@ class Timeline:
         level_add(run, values, running & newest)
         run.fresh_ready = bool(np.isfinite(scores).any())
         return track.active if run.fresh_ready else None
-
-    def parameters(self, index: int, keep: Mask) -> Parameters:
-        """Parameters of a row of the bundle, without some channels; derived once for each mask."""
-        if keep.all():
-            return one_row(self._desk.parameters, index)
-        key = (index, keep.tobytes())
-        if key not in self._derived:
-            self._derived[key] = self._desk.derive(index, keep)
-        return self._derived[key]
-
-
-def baselines(model: AssetModel) -> list[tuple[int, bool]]:
-    """The rows of an asset: (row of the bundle, whether it is the baseline of standing still)."""
-    rows = [(model.row_running, False)]
-    return rows if model.row_stopped < 0 else [*rows, (model.row_stopped, True)]
-
-
-def step_score(
-    track: TrackState, score: float, t_ns: int, *, model: AssetModel, engine: EngineSettings
-) -> None:
-    """One score against the asset's thresholds."""
-    reading = read_score(score, track.phase, on=model.threshold_on, off=model.threshold_off)
-    track.step(
-        reading,
-        t_ns=t_ns,
-        score=score,
-        open_after=engine.min_duration_samples,
-        clear_after=engine.clear_samples,
-    )

@@ -19,6 +19,7 @@ from edge.mapping import load_mapping
 from edge.recording import accepted_rows, is_journal, journal_messages, parse_rows, read_table
 from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
+from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
 from models.fit import FitOptions, TrainingSamples, fit_asset
 from models.store import load as load_bundle
@@ -53,6 +54,8 @@ class FitRequest:
     mapping: Path | None = None
     asset: str = ""
     config: Path | None = None
+    jobs: Path | None = None  # a file of jobs, and a snapshot with orders: rows not to learn from
+    kb: Path | None = None
 
 
 def fit_recording(request: FitRequest, *, console: Console) -> None:
@@ -87,13 +90,26 @@ def _samples(
     if not is_journal(path):
         refuse_journal_options(path, config=request.config)
         mapping = load_mapping(request.mapping) if request.mapping else None
-        table = table_samples(path, rows=request.rows, mapping=mapping, asset=request.asset)
+        work = _work(request, GatewaySettings(site="site"))
+        table = table_samples(
+            path, rows=request.rows, mapping=mapping, asset=request.asset, work=work
+        )
         return [(table, "rows")]
     refuse_table_options(path, rows=request.rows, asset=request.asset, mapping=request.mapping)
     file = settings_file(path, request.config)
     none = "no --config and no gateway.toml beside it: every number that was sent is a channel"
     tell(f"{path}: tags and context are those of {file}" if file else f"{path}: {none}")
-    return journal_samples(path, settings=settings_beside(path, file), tell=tell)
+    settings = settings_beside(path, file)
+    return journal_samples(path, settings=settings, tell=tell, work=_work(request, settings))
+
+
+def _work(request: FitRequest, settings: GatewaySettings) -> WorkTimes:
+    """Work that is told besides the recording itself."""
+    work = WorkTimes(settings, texts_of(request.kb))
+    work.take_orders()
+    if request.jobs is not None:
+        work.take_jobs(read_jobs(request.jobs))
+    return work
 
 
 def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
@@ -105,6 +121,12 @@ def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
             f"{model.asset}: {model.training.rows_used} rows, alerts at score "
             f"{model.threshold_on:.2f}, {len(names)} channels: {_listed(names)}"
         )
+        training = model.training
+        if model.asset in fitted and training.jobs_excluded:
+            lines.append(
+                f"{model.asset}: {training.rows_excluded} rows left out, settling included, of"
+                f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
+            )
         still = _still(fitted[model.asset]) if model.asset in fitted else []
         if still:
             lines.append(
@@ -187,11 +209,18 @@ def fit_bundle(
     )
 
 
-def table_samples(path: Path, *, rows: str, mapping: Mapping | None, asset: str) -> TrainingSamples:
-    """One asset's samples of a table. Raises RecordingError."""
+def table_samples(
+    path: Path, *, rows: str, mapping: Mapping | None, asset: str, work: WorkTimes | None = None
+) -> TrainingSamples:
+    """One asset's samples of a table, without rows that `work` may have touched.
+
+    Raises RecordingError.
+    """
     chosen = parse_rows(rows) if rows else (None, None)
     table = read_table(path, mapping=mapping, rows=chosen, asset=asset)
-    return samples_of(table, taken=accepted_rows(table))
+    if work is not None:
+        work.take_table(table)
+    return samples_of(table, taken=accepted_rows(table), work=work)
 
 
 def settings_file(path: Path, config_path: Path | None) -> Path | None:
@@ -210,11 +239,16 @@ def settings_beside(path: Path, config_path: Path | None) -> GatewaySettings:
 
 
 def journal_samples(
-    path: Path, *, settings: GatewaySettings, tell: Callable[[str], object] = str
+    path: Path,
+    *,
+    settings: GatewaySettings,
+    tell: Callable[[str], object] = str,
+    work: WorkTimes | None = None,
 ) -> list[tuple[TrainingSamples, str]]:
     """Every asset's samples of a journal, each with its alignment.
 
-    Rows, or grid where tags come apart. `tell` hears of what was left out, a line each.
+    Rows, or grid where tags come apart. `tell` hears of what was left out, a line each; `work` of
+    work that the journal tells of, and its rows are left out too.
 
     Raises RecordingError when nothing in it can be read.
     """
@@ -236,11 +270,16 @@ def journal_samples(
         raise RecordingError(
             f"{path}: no message in it can be read as sensor values; looked for {topics}"
         )
+    if work is not None:
+        work.take_edges(heard.readings)
+        work.take_journal(path)
+        if work.unknown:
+            tell(f"confirmed, and unknown here: {_listed(work.unknown)}; --kb may know them")
     sha256 = journal_sha256(path)
     samples = []
     for name, asset in found.items():
         table = samples_table(path, asset, heard.readings[name], sha256=sha256)
-        samples.append((samples_of(table), table.alignment))
+        samples.append((samples_of(table, work=work), table.alignment))
     return samples
 
 
@@ -254,12 +293,22 @@ def _left_out(heard: Heard, found: dict[str, AssetSettings]) -> list[str]:
     return silent + [f"{why}; left out" for _, why in sorted(heard.unread.items())]
 
 
-def samples_of(table: Table, *, taken: NDArray[np.intp] | None = None) -> TrainingSamples:
+def samples_of(
+    table: Table, *, taken: NDArray[np.intp] | None = None, work: WorkTimes | None = None
+) -> TrainingSamples:
     """A table's rows as training samples.
 
-    `taken` (m,) are those that alignment would keep, None: all.
+    `taken` (m,) are those that alignment would keep, None: all. Rows that `work` may have touched
+    are excluded. Raises RecordingError where they cannot be told.
     """
     rows = np.arange(len(table.values)) if taken is None else taken
+    found = work.found(table.asset) if work is not None else ()
+    if found and not table.has_time:
+        raise RecordingError(
+            f"{table.path} has no times, so rows of the jobs of {table.asset} cannot be found;"
+            " name its time column in the mapping, or leave --jobs and --kb out"
+        )
+    excluded, jobs = touched(found, table.t_ns[rows])
     return TrainingSamples(
         asset=table.asset,
         channels=table.channels,
@@ -267,6 +316,8 @@ def samples_of(table: Table, *, taken: NDArray[np.intp] | None = None) -> Traini
         t_ns=table.t_ns[rows] if table.has_time else None,
         period_ns=table.period_ns,
         running=None if table.running is None else table.running[rows],
+        excluded=excluded if jobs else None,
+        jobs_excluded=tuple(jobs),
         sha256=table.sha256,
         rows=(table.row_first, table.row_first + len(table.values)),
     )

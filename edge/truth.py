@@ -29,7 +29,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class TrueJob(msgspec.Struct, frozen=True, kw_only=True):
     """Work that really happened, or was planned and cancelled.
 
-    `witness` "" means nobody told the system.
+    `witness` "" means nobody told the system. `told`: how people wrote of it all the same:
+    planned, begun, done (log lines), late_order.
     """
 
     job_id: str
@@ -43,6 +44,19 @@ class TrueJob(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     size_sigma: float = 0.0
     settle_s: int = 900  # after its end, for which the signals may still show it
+    told: tuple[str, ...] = ()
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What moved the signals and was neither work nor a fault: it rings, and nothing is broken."""
+
+    cause_id: str
+    kind: str  # changeover | material_lot | warm_up
+    asset: str
+    channels: tuple[str, ...]
+    begin_ns: int
+    end_ns: int
+    told: tuple[str, ...] = ()
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +66,4 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     end_ns: int
     faults: tuple[Fault, ...] = ()
     jobs: tuple[TrueJob, ...] = ()
+    causes: tuple[Cause, ...] = ()

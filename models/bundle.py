@@ -22,6 +22,7 @@ U_MAX: Final = (
 )
 STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
+UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 
 # Inputs of the graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (
@@ -76,12 +77,16 @@ class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """What an asset was fitted on. rows: half-open, of the recording with this hash."""
+    """What an asset was fitted on. rows: half-open, of the recording with this hash.
+
+    rows_excluded: of these, left out for the jobs named.
+    """
 
     sha256: str
     rows: tuple[int, int]
     rows_used: int
     jobs_excluded: tuple[str, ...] = ()
+    rows_excluded: int = 0
 
 
 class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -184,3 +189,8 @@ class Bundle:
     def width(self) -> int:
         """Channels of the widest asset; `x` and `valid` are padded to it."""
         return self.spec.channels
+
+
+def is_unfitted(metrics: dict[str, float]) -> bool:
+    """Whether an asset's metrics say that nothing was learned of it."""
+    return metrics.get(UNFITTED) == 1.0

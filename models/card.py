@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 
 
 def model_card(bundle: Bundle) -> str:
@@ -64,7 +65,7 @@ def model_card(bundle: Bundle) -> str:
 def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
     training = model.training
     begin, end = training.rows
-    excluded = ", ".join(training.jobs_excluded) or "none"
+    excluded = _excluded(training.jobs_excluded, training.rows_excluded)
     lines = [
         f"### {model.asset}",
         "",
@@ -91,6 +92,15 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f"| {name} | {channel.unit} | {usual} | {model.sigma[i]:.4g} | {wanders} | {scored} |"
         )
     return [*lines, ""]
+
+
+def _excluded(jobs: tuple[str, ...], rows: int) -> str:
+    """Which jobs were left out, and how many rows that took."""
+    if not jobs:
+        return "none"
+    more = len(jobs) - JOBS_SHOWN_MAX
+    named = ", ".join(jobs[:JOBS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+    return f"{named} ({rows} rows, settling included)"
 
 
 def _hidden_lines(bundle: Bundle, model: AssetModel) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from models.bundle import is_unfitted
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield not 0 < rate < math.inf, "tail.episodes_per_day", rate, "a number above 0"
     for name in ("center", "sigma", "usual_low", "usual_high", "stuck_samples_max"):
         vector = np.asarray(getattr(model, name))
-        fits = vector.shape == (len(channels),) and bool(np.isfinite(vector).all())
+        open_ended = name.startswith("usual") and is_unfitted(model.metrics)
+        known = np.isfinite(vector) | (np.isnan(vector) if open_ended else False)
+        fits = vector.shape == (len(channels),) and bool(known.all())
         yield not fits, name, vector.tolist(), f"{len(channels)} numbers, one a channel"
     yield bool((model.sigma <= 0).any()), "sigma", model.sigma.tolist(), "above 0"
     backwards = bool((model.usual_low > model.usual_high).any())

@@ -138,6 +138,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
             rows=samples.rows if samples.rows != (0, 0) else (0, len(samples.values)),
             rows_used=int(np.isfinite(live).any(axis=1).sum()),
             jobs_excluded=samples.jobs_excluded,
+            rows_excluded=0 if samples.excluded is None else int(np.sum(samples.excluded)),
         ),
         metrics={**baseline.metrics, **hidden},
     )

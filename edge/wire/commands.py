@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +15,10 @@ from kb.records import WorkKind
 
 STALE_NS: Final = 300 * 1_000_000_000  # an older command was meant for another moment
 MILLISECOND_NS: Final = 1_000_000
+MINUTES_MAX: Final = 100_000  # of a silence or an extension: ten weeks
+NEVER_QUIET: Final = ("ack", "feedback", "text")
+ENDS: Final = ("check_out", "cancel", "unshelve", "in")  # after these, what is abnormal rings
+_UNSEEN: Final = ("Cc", "Cf", "Cs", "Co")  # control and zero-width characters, private use
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,24 +39,41 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Confirm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person witnesses a proposal: open now or in future, never backwards."""
+    """A person witnesses a proposal: open now or in future, never backwards.
+
+    Texts rarely say on which instrument, or since when: the person may. `valid_from` in ms of plant
+    time; what began before it was said is at most explained afterwards.
+    """
 
     ts: int
     proposal_id: str
+    instrument: str = ""  # "": as the proposal says
+    valid_from: int | None = None  # None: as the proposal says
     reason: str = ""
 
 
 class JobCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person checks a job in or out, or cancels one. `valid_to` in ms of plant time."""
+    """A person checks a job in or out, extends or cancels one. Times in ms of plant time.
+
+    `valid_from` of work that is told late or planned; what is extended goes on until `valid_to`, or
+    for `minutes` from now.
+    """
 
     ts: int
-    action: Literal["check_in", "check_out", "cancel"]
+    action: Literal["check_in", "check_out", "extend", "cancel"]
     job_id: str = ""
     asset: str = ""
     kind: WorkKind | None = None
     instrument: str = ""
+    valid_from: int | None = None
     valid_to: int | None = None
+    minutes: int | None = None
     reason: str = ""
+
+    @property
+    def valid_from_ns(self) -> int | None:
+        """Begin of the job in plant time, ns; None: now."""
+        return None if self.valid_from is None else self.valid_from * MILLISECOND_NS
 
     @property
     def valid_to_ns(self) -> int | None:
@@ -59,7 +81,48 @@ class JobCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return None if self.valid_to is None else self.valid_to * MILLISECOND_NS
 
 
-Body = Ack | Feedback | Confirm | JobCommand
+class Shelve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An operator silences an alert's track, or all of an asset, until `until` or for `minutes`."""
+
+    ts: int
+    action: Literal["shelve", "unshelve"] = "shelve"
+    alert_id: str = ""
+    asset: str = ""
+    track: Literal["", "process", "sensor", "comms"] = ""
+    until: int | None = None
+    minutes: int | None = None
+    reason: str = ""
+
+
+class OutOfService(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An asset is taken out of service until `until` or for `minutes`, or is `in` again."""
+
+    ts: int
+    asset: str
+    action: Literal["out", "in"] = "out"
+    owner: str = ""  # "" is who sends it
+    until: int | None = None
+    minutes: int | None = None
+    reason: str = ""
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person notes something about an asset, as in a shift log."""
+
+    ts: int
+    asset: str
+    text: str
+    kind: Literal["log"] = "log"
+
+    @property
+    def line(self) -> str:
+        """The text on one line, without what nobody sees."""
+        seen = (" " if c.isspace() else c for c in self.text)
+        kept = (c for c in seen if unicodedata.category(c) not in _UNSEEN)
+        return " ".join("".join(kept).split())
+
+
+Body = Ack | Feedback | Confirm | JobCommand | Shelve | OutOfService | Text
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +132,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     name: str
     body: Body
+    signature: str = ""  # base64
+    content: bytes = b""  # what was sent without it, in the one order of a signed command
+
+    @property
+    def keeps_quiet(self) -> bool:
+        """Whether it may silence anything; what only makes louder needs no signature."""
+        ends = getattr(self.body, "action", "") in ENDS
+        return self.name not in NEVER_QUIET and not ends
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """What its signature covers: where it was sent, and its fields."""
+        return self.topic.encode() + b"\n" + self.content
 
 
 _BODIES: Final[dict[str, type[Body]]] = {
@@ -76,6 +152,9 @@ _BODIES: Final[dict[str, type[Body]]] = {
     "feedback": Feedback,
     "confirm": Confirm,
     "job": JobCommand,
+    "shelve": Shelve,
+    "oos": OutOfService,
+    "text": Text,
 }
 
 
@@ -96,14 +175,34 @@ def decode_command(
         message = f"{name!r} is not carried out by this version, expected {', '.join(_BODIES)}"
         raise WireError(message, reason="unknown_command", topic=topic)
     try:
-        body = msgspec.json.decode(payload, type=kind)
+        content, signature = command_content(payload, topic=topic)
+        body = msgspec.json.decode(content if signature else payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(str(error), reason="command_invalid", topic=topic) from error
     if abs(now_ns - body.ts * MILLISECOND_NS) > STALE_NS:
         message = f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now"
         raise WireError(message, reason="command_stale", topic=topic)
     _check_fields(body, topic)
-    return Command(topic=topic, operator=operator, name=name, body=body)
+    command = Command(topic=topic, operator=operator, name=name, body=body)
+    if not signature:
+        return command
+    return msgspec.structs.replace(command, signature=signature, content=content)
+
+
+def command_content(payload: bytes, *, topic: str) -> tuple[bytes, str]:
+    """A command's fields without `signature`, as JSON with sorted keys and no spaces; and that.
+
+    Raises WireError for what is no JSON object, or has a signature that is no text.
+    """
+    try:
+        fields = msgspec.json.decode(payload, type=dict[str, object])
+        signature = fields.pop("signature", "")
+        content = msgspec.json.encode(fields, order="sorted")
+    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+        raise WireError(str(error), reason="command_invalid", topic=topic) from error
+    if not isinstance(signature, str):
+        raise WireError("signature is no text", reason="command_invalid", topic=topic)
+    return content, signature
 
 
 def _check_fields(body: Body, topic: str) -> None:
@@ -112,10 +211,15 @@ def _check_fields(body: Body, topic: str) -> None:
         if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
             message = f"{field} is longer than {TEXT_CHARS_MAX} characters"
             raise WireError(message, reason="command_invalid", topic=topic)
-    valid_to = getattr(body, "valid_to", None)
-    if valid_to is not None and not 0 <= valid_to <= T_NS_MAX // MILLISECOND_NS:
-        # kept in a job, a number of more than 64 bits would break every checkpoint
-        raise WireError("valid_to is out of range", reason="command_invalid", topic=topic)
+    for field in ("valid_from", "valid_to", "until"):
+        at_ms = getattr(body, field, None)
+        if at_ms is not None and not 0 <= at_ms <= T_NS_MAX // MILLISECOND_NS:
+            # kept in a job, a number of more than 64 bits would break every checkpoint
+            raise WireError(f"{field} is out of range", reason="command_invalid", topic=topic)
+    minutes = getattr(body, "minutes", None)
+    if minutes is not None and not 0 < minutes <= MINUTES_MAX:
+        message = f"minutes is {minutes}, expected 1 to {MINUTES_MAX}"
+        raise WireError(message, reason="command_invalid", topic=topic)
     asset = getattr(body, "asset", "")
     if asset and not is_asset_id(asset):
         raise WireError("asset is not an id", reason="command_invalid", topic=topic)

@@ -45,6 +45,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: int
     shelved: int
     out_of_service: int
+    suppressed_or_shelved: int  # any of the three: whatever its state, it does not ring
     severity: str
     severity_num: int
     priority: int
@@ -99,10 +100,28 @@ class CitationPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentencePayload(msgspec.Struct, frozen=True, kw_only=True):
-    """One sentence of the explanation."""
+    """One sentence of the explanation.
+
+    quoted: the words of the text that it repeats, each verbatim in the cited quote.
+    """
 
     role: str
     text: str
+    citation: CitationPayload | None
+    quoted: tuple[str, ...] = ()
+
+
+class ResemblancePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """What the event looks like, best first: a failure mode of a table, or a past event.
+
+    score: 0 to 1, comparable within one alert only.
+    """
+
+    kind: str
+    mode_id: str
+    name: str
+    score: float
+    reason: str
     citation: CitationPayload | None
 
 
@@ -130,6 +149,7 @@ class EventPayload(AlertFields, frozen=True, kw_only=True):
     clauses: tuple[ClausePayload, ...]
     contributions: tuple[ContributionPayload, ...]
     explanation: tuple[SentencePayload, ...]
+    resembles: tuple[ResemblancePayload, ...]
     explained: bool
     history: tuple[TurnPayload, ...]
     lineage: dict[str, str]
@@ -151,6 +171,15 @@ class SuppressedPayload(msgspec.Struct, frozen=True, kw_only=True):
     clauses: tuple[ClausePayload, ...]
 
 
+class ExtensionPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """A person let a job go on."""
+
+    operator: str
+    ts_ms: int
+    until_ms: int
+    reason: str
+
+
 class JobPayload(msgspec.Struct, frozen=True, kw_only=True):
     """One job or proposal of an asset."""
 
@@ -166,6 +195,20 @@ class JobPayload(msgspec.Struct, frozen=True, kw_only=True):
     fuse_ms: int | None
     scope: tuple[str, ...]
     quotes: tuple[str, ...]
+    told_ms: int | None = None  # when it became known; null for a proposal
+    extensions: tuple[ExtensionPayload, ...] = ()
+
+
+class SilencePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator silences by hand: shelved, or out_of_service with its owner."""
+
+    kind: str
+    track: str  # "" is every track
+    operator: str
+    owner: str
+    reason: str
+    begin_ms: int
+    end_ms: int
 
 
 class JobsPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +218,7 @@ class JobsPayload(msgspec.Struct, frozen=True, kw_only=True):
     ts_ms: int
     jobs: tuple[JobPayload, ...]
     proposals: tuple[JobPayload, ...]
+    silences: tuple[SilencePayload, ...] = ()
 
 
 class ScorePayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +265,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     drops: dict[str, int]
     blind: tuple[str, ...]
+    snapshot: str = ""  # sha256 of the knowledge in use
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -175,10 +175,10 @@ def test_an_error_of_our_own_is_said_before_the_end(
     (broken / "sitecustomize.py").write_text(
         "import sys\n"
         "if 'run' in sys.argv:\n"
-        "    from edge.engine import Engine\n"
-        "    def _readings(self, message, *, now_ns):\n"
+        "    from edge.arrivals import Arrivals\n"
+        "    def take(self, message, *, now_ns):\n"
         "        raise RuntimeError('a bug')\n"
-        "    Engine._readings = _readings\n",
+        "    Arrivals.take = take\n",
         encoding="utf-8",
     )
     paths = os.pathsep.join([str(broken), os.environ.get("PYTHONPATH", "")])

@@ -11,7 +11,7 @@ import numpy as np
 from edge.checkpoint import pack, unpack
 from edge.desk import Knowledge
 from edge.engine import Engine
-from edge.records import MessageReceived, Publish, TickDue
+from edge.records import Audited, MessageReceived, Publish, TickDue
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
 from edge.state import EngineState
 from edge.wire.readings import encode_rows
@@ -129,15 +129,21 @@ def knowledge(
 
 
 def settings(**change: Any) -> GatewaySettings:  # noqa: ANN401
-    """r1 with a run tag and a witness tag; `engine`, `safety`, `clock` and `source` may differ."""
+    """r1 with a run tag and a witness tag; `engine`, `safety`, `clock` and `source` may differ.
+
+    `r1`: other settings of the asset; `context`: tags that it has besides.
+    """
+    more = change.pop("context", ())
     r1 = AssetSettings(
         id="r1",
         safety=change.pop("safety", ()),
         context=(
             ContextTag(tag="run", role="run"),
             ContextTag(tag="cal", role="witness", kind=WorkKind.CALIBRATION, instrument="x"),
+            *more,
         ),
     )
+    r1 = msgspec.structs.replace(r1, **change.pop("r1", {}))
     engine = EngineSettings(**change.pop("engine", {}))
     return GatewaySettings(site="s", engine=engine, asset=(r1,), **change)
 
@@ -159,6 +165,7 @@ class Rig:
         self.engine = self._engine(state)
         self.at = 0
         self.context: dict[str, float] = {"run": 1.0, "cal": 0.0}
+        self.beating = True  # where the context has a tag `beat`, it counts the seconds
         self.sent: list[tuple[int, Stimulus]] = []
         self.effects: list[Effect] = []
 
@@ -226,7 +233,10 @@ class Rig:
         tags = list(CHANNELS)
         if asset == "r1":
             tags += list(self.context)
-            rows = np.column_stack([rows, np.tile(list(self.context.values()), (n, 1))])
+            context = np.tile(list(self.context.values()), (n, 1))
+            if "beat" in self.context and self.beating:
+                context[:, tags.index("beat") - len(CHANNELS)] = np.arange(self.at, self.at + n)
+            rows = np.column_stack([rows, context])
         t_ns = [START + (self.at + i) * S for i in range(n)]
         for payload in encode_rows(tags, t_ns, rows.tolist(), shape="columnar"):
             self.give(
@@ -246,6 +256,10 @@ class Rig:
         return {}
 
     # --- out ---
+
+    def audited(self) -> list[str]:
+        """What the audit trail says, in short."""
+        return [effect.what for effect in self.effects if isinstance(effect, Audited)]
 
     @property
     def published(self) -> list[Publish]:

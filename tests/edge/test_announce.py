@@ -81,7 +81,9 @@ def test_the_retained_state_is_flat_and_never_empty() -> None:
     for payload in payloads("alert"):
         assert not any(isinstance(value, dict | list) for value in payload.values())
         assert payload["state"] in STATES
-        assert payload["active"] == int(payload["state"].startswith("ACTIVE"))
+        silenced = payload["suppressed"] or payload["shelved"] or payload["out_of_service"]
+        assert payload["suppressed_or_shelved"] == silenced
+        assert payload["active"] == int(payload["state"].startswith("ACTIVE") and not silenced)
         assert not (payload["active"] and payload["suppressed"])
         assert not (payload["active"] and payload["decision"] == "SUPPRESSED")
 

@@ -17,10 +17,12 @@ import pytest
 
 from edge import app, checkpoint
 from edge.app import FAULT_EXIT, Gateway
-from edge.config import GatewayConfig, JournalConfig, ModelConfig, MqttConfig
+from edge.config import GatewayConfig
+from edge.config_sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
 from edge.inbox import Incoming
+from edge.jobs import SECOND_NS
 from edge.journal import read_journal
 from edge.link import LinkCounts
 from edge.records import MessageReceived
@@ -37,10 +39,8 @@ if TYPE_CHECKING:
 
     from edge.records import Effect, Publish, Stimulus
 
-SECOND_NS: Final = 1_000_000_000
 BEGIN_NS: Final = 1_772_427_600 * SECOND_NS
-ROWS: Final = 330
-STEP_ROW: Final = 300  # from here on the plant is somewhere else
+ROWS, STEP_ROW = 330, 300  # rows, and from where on the plant is somewhere else
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 KEYED: Final = ("andon/s/alert/r1/process", "andon/s/event/r1")
 ALL: Final = ("append", "sync", "put", "delivered", "ack", "publish", "save")
@@ -229,8 +229,8 @@ class World:
                 return gateway.run()
             finally:
                 gateway._journal._file.close()  # what the system does for a process that is killed
-                gateway._outbox.close()
-                gateway._retriever.stop()
+                with closing(gateway._outbox), closing(gateway._audit):
+                    gateway._retriever.stop()
 
     @staticmethod
     def _promise(gateway: Gateway) -> None:

@@ -43,12 +43,16 @@ def test_an_alert_that_is_not_there_cannot_be_acknowledged(alert_id: str) -> Non
     assert rig.events() == []
 
 
-def test_feedback_is_noted_and_changes_nothing() -> None:
-    """It is for whoever tunes later."""
+def test_feedback_is_noted_and_changes_nothing_else() -> None:
+    """It is for whoever tunes later, and for later events that look the same."""
     rig = ringing()
-    before = pack(rig.engine.state.assets)
+    before, said = pack(rig.engine.state.assets), len(rig.events())
     answer = rig.command("feedback", alert_id=rig.events()[0]["id"], label="nuisance")
     assert answer["done"]
+    assert len(rig.events()) == said
+    record = rig.engine.state.assets["r1"].alerts["process"]
+    assert record.label == "nuisance"
+    record.label = ""
     assert pack(rig.engine.state.assets) == before
 
 
@@ -147,7 +151,7 @@ def test_a_stale_command_is_refused_counted_and_answered(late_s: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), [("shelve", {}), ("stop", {}), ("job", {"action": "explode"})]
+    ("name", "body"), [("dance", {}), ("stop", {}), ("job", {"action": "explode"})]
 )
 def test_what_cannot_be_carried_out_is_answered(name: str, body: dict[str, Any]) -> None:
     """Nobody waits for an answer that never comes."""

@@ -107,7 +107,12 @@ ACK: Final = {"ts": TS, "alert_id": "a"}
         ("job", {"ts": TS, "action": "stop"}, "command_invalid"),
         ("job", {"ts": TS, "action": "cancel", "asset": "a/b"}, "command_invalid"),
         ("job", {"ts": TS, "action": "check_in", "kind": "lunch"}, "command_invalid"),
-        ("shelve", {"ts": TS}, "unknown_command"),
+        ("dance", {"ts": TS}, "unknown_command"),
+        ("shelve", {"ts": TS, "minutes": 0}, "command_invalid"),
+        ("shelve", {"ts": TS, "until": 10**30}, "command_invalid"),
+        ("oos", {"ts": TS}, "command_invalid"),
+        ("job", {"ts": TS, "action": "extend", "minutes": 10**6}, "command_invalid"),
+        ("job", {"ts": TS, "action": "check_in", "valid_from": -1}, "command_invalid"),
         ("ack", {**ACK, "reason": "r" * COMMAND_BYTES_MAX}, "command_oversize"),
     ],
 )

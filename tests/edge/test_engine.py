@@ -195,7 +195,8 @@ def test_an_order_is_taken_once_however_often_a_snapshot_is_swapped() -> None:
 def test_everything_else_is_taken_without_a_word() -> None:
     """Starts, answers to forgotten questions, troubles of the shell, topics of nobody."""
     rig = Rig()
-    rig.give(Started(version="0", bundle_sha256="", snapshot_sha256="", settings_sha256=""))
+    ours = rig.engine._state.orders_of
+    rig.give(Started(version="0", bundle_sha256="", snapshot_sha256=ours, settings_sha256=""))
     rig.give(RetrievalDone(alert_id="", hits=()))
     rig.give(RetrievalDone(alert_id="gone", hits=None, reason="late"))
     rig.give(ShellFault(name="disk_full", detail="0 B left"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -101,3 +102,30 @@ def test_a_flood_is_answered_at_once_and_stopping_does_not_hang() -> None:
     stopper.join(20)
     assert not stopper.is_alive()
     searcher.go.set()
+
+
+def test_what_nobody_searches_any_more_is_not_held() -> None:
+    """After a swap the searcher before is let go at once, not with the next question."""
+    before = Breaking()
+    alive, swapped = weakref.ref(before), threading.Event()
+    retriever = Retriever(before, lambda _: None)
+    retriever.swap(None, swapped.set)
+    del before
+    assert swapped.wait(30)
+    wait_until(lambda: alive() is None)
+    bound = Hanging()
+    alive_bound = weakref.ref(bound)
+    retriever.swap(None, _Holding(bound))  # a callback may be the last to hold it
+    del bound
+    wait_until(lambda: alive_bound() is None)
+    retriever.stop()
+
+
+class _Holding:
+    """A callback that holds something, and nothing else does."""
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __call__(self) -> None:
+        """Do nothing."""

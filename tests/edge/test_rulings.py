@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from edge.alerts import AlertRecord, AlertState
-from edge.facts import SHIFT_NS
 from edge.jobs import Stage
 from edge.records import Decision, RetrievalDone, Retrieve, Track, Verdict
 from kb.records import Hit, WorkKind
@@ -50,10 +49,11 @@ def test_a_new_shift_has_a_new_budget() -> None:
     """Eight hours of plant time."""
     rig = Rig(conf=settings(engine={"suppressions_per_shift_max": 1}))
     state = rig.engine.state.assets["r1"]
-    state.shift, state.suppressed_in_shift = START // SHIFT_NS - 1, {"process": 99}
+    shift = START // (28_800 * S)
+    state.shift, state.suppressions_spent = shift - 1, 99
     at_work(rig).run(10, {"c1": 8})
     assert rig.said() == ["suppressed"]
-    assert (state.shift, state.suppressed_in_shift) == (START // SHIFT_NS, {"process": 1})
+    assert (state.shift, state.suppressions_spent) == (shift, 1)
 
 
 def test_knowledge_that_loses_its_trust_ends_a_suppression() -> None:
@@ -67,14 +67,13 @@ def test_knowledge_that_loses_its_trust_ends_a_suppression() -> None:
     assert "knowledge" in failed(rig.events()[-1])
 
 
-def test_another_job_does_not_take_over_a_suppression() -> None:
+def test_a_job_that_was_told_since_does_not_take_over_a_suppression() -> None:
     """A chain of jobs would be a fuse without an end; and a ring never says SUPPRESSED."""
     rig = at_work(Rig())
-    rig.run(2)
-    body = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}
-    rig.command("job", **body)
     rig.run(30, {"c1": 6})
     assert rig.said() == ["suppressed"]
+    rig.command("job", action="check_in", asset="r1", kind="calibration", instrument="x")
+    rig.run(5, {"c1": 6})
     first, second = rig.runs
     assert rig.events()[0]["job_id"] == first.job.job_id
     first.masked = []

@@ -1,0 +1,127 @@
+"""Texts that operators send: lines of a log in the folder of documents, one file a day.
+
+A line that is there already is not written again, so redelivery and replay change nothing. The
+snapshot is updated by a process of its own, and taken over like any other.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Final
+
+from edge.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from edge.records import TextTold
+
+INBOX: Final = "inbox"
+LINES_A_DAY_MAX: Final = 5_000
+UPDATE_S_MIN: Final = 5.0  # between two updates: each makes a snapshot
+UPDATE_S_MAX: Final = 600.0
+CAUSE_CHARS_MAX: Final = 300
+
+
+class Notebook:
+    """For one loop. `trouble` says why texts do not get into the snapshot, "" nothing."""
+
+    def __init__(self, source: Path | None, snapshot: Path | None) -> None:
+        self.trouble = ""
+        self._source, self._snapshot = source, snapshot
+        self._lines: dict[Path, set[str]] = {}  # of the newest files written to
+        self._unsynced: set[Path] = set()
+        # whoever wrote there last may have been killed before the update
+        self._due = source is not None and (source / INBOX).is_dir()
+        self._begun_s = -UPDATE_S_MIN
+        self._updating: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+
+    def write(self, texts: Iterable[TextTold]) -> None:
+        """Note what is not noted yet. Raises JournalError when the disk does not take it."""
+        for told in texts:
+            if self._source is None:  # it was configured when the text was taken
+                self.trouble = "texts were taken, and [kb] source is not configured any more"
+                continue
+            at = datetime.fromtimestamp(told.t_ns / 1e9, UTC)
+            path = self._source / INBOX / f"{at:%Y-%m-%d}.log"
+            line = f"{at:%Y-%m-%d %H:%M:%S}Z {told.asset} {told.text}, {told.operator}"
+            try:
+                self._append(path, line)
+            except OSError as error:
+                cause = f"{path}: {error.strerror}; make room, or let the gateway write there"
+                raise JournalError(cause) from error
+
+    def _append(self, path: Path, line: str) -> None:
+        lines = self._lines.get(path)
+        if lines is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stored = path.read_text(encoding="utf-8") if path.exists() else ""
+            lines = set(stored.splitlines())
+            if stored and not stored.endswith("\n"):  # torn by a power cut
+                line = f"\n{line}"
+            self._lines = {path: lines}
+        if line.lstrip() in lines:
+            return
+        if len(lines) >= LINES_A_DAY_MAX:
+            self.trouble = f"{path} has {LINES_A_DAY_MAX} lines: more of this day are not noted"
+            return
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+        lines.add(line.lstrip())
+        self._unsynced.add(path)
+        self._due = True
+
+    def sync(self) -> None:
+        """Make sure of the disk: from here on the journal may forget. Raises JournalError."""
+        for path in self._unsynced:
+            try:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise JournalError(f"{path}: {error.strerror}; the texts may be lost") from error
+        self._unsynced.clear()
+
+    def turn(self, now_s: float) -> None:
+        """Begin an update when one is due, and see how the last one ended."""
+        if self._updating is not None:
+            late = now_s - self._begun_s > UPDATE_S_MAX
+            if late:
+                self._updating.kill()
+            if self._updating.poll() is None:
+                return
+            self._ended(late=late)
+        if self._due and self._snapshot is not None and now_s - self._begun_s >= UPDATE_S_MIN:
+            self._due, self._begun_s = False, now_s
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+            self._updating = subprocess.Popen(  # noqa: S603 - our own command
+                [
+                    *(sys.executable, "-m", "andon", "kb", "watch", "--once"),
+                    *("--snapshot", str(self._snapshot), "--source", str(self._source)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+            )
+
+    def stop(self) -> None:
+        """An update that goes on is left to end: it publishes whole or not at all."""
+        if self._said is not None:
+            self._said.close()
+
+    def _ended(self, *, late: bool) -> None:
+        assert self._updating is not None
+        assert self._said is not None
+        self._said.seek(0)
+        said = self._said.read().decode("utf-8", "replace").strip()[-CAUSE_CHARS_MAX:]
+        self._said.close()
+        code = self._updating.returncode
+        self._updating = self._said = None
+        cause = "it took too long" if late else said or f"it ended with {code}"
+        self.trouble = f"the update of the knowledge base failed: {cause}" if code else ""
+        self._due = self._due or bool(code)

@@ -1,0 +1,202 @@
+"""Engineering limits ring by themselves: beyond them, unmasked, running, and known by then."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+
+from edge.engine import Engine
+from edge.limits import watch_of
+from edge.records import Note
+from kb.records import Limit
+from models.assemble import make_bundle
+from models.bundle import Bundle, Channel
+from models.detector import Detector
+from models.unfitted import unfitted
+from models.var import masked_parameters
+from tests.edge.rig import CHANNELS, QUOTE, START, Rig, S, bundle, knowledge, order
+
+if TYPE_CHECKING:
+    from edge.desk import Knowledge
+    from edge.state import EngineState
+
+
+def limit(channel: str = "c3", *, sigmas: float = 12.0, **change: Any) -> Limit:  # noqa: ANN401
+    """A limit H of a channel of r1, so many sigmas above its centre."""
+    model = next(m for m in bundle().assets if m.asset == "r1")
+    i = CHANNELS.index(channel)
+    row = Limit(
+        limit_id=f"{channel}-{sigmas}",
+        asset="r1",
+        channel=channel,
+        unit="",
+        low_low=None,
+        low=None,
+        high=float(model.center[i] + sigmas * model.sigma[i]),
+        high_high=None,
+        recorded_at_ns=0,
+        approved_by="qa",
+        citation=QUOTE,
+    )
+    return msgspec.structs.replace(row, **change)
+
+
+def known(*limits: Limit, **more: Any) -> Knowledge:  # noqa: ANN401
+    """The usual snapshot with limits."""
+    return msgspec.structs.replace(knowledge(**more), limits=limits)
+
+
+class Unfitted(Rig):
+    """The same plant, of which nothing was learned."""
+
+    @staticmethod
+    @functools.cache
+    def made() -> tuple[Bundle, Detector]:
+        """Both assets, with their channels alone."""
+        nothing = np.full(len(CHANNELS), np.nan)
+        fits = [
+            unfitted(m.asset, m.channels, period_ns=S, usual_low=nothing, usual_high=nothing)
+            for m in bundle().assets
+        ]
+        made = make_bundle(fits)
+        return made, Detector(made.graph)
+
+    def _engine(self, state: EngineState | None) -> Engine:
+        made, detector = self.made()
+        return Engine(
+            self.settings,
+            bundle=made,
+            detector=detector,
+            derive=lambda row, keep: masked_parameters(made, row, keep),
+            knowledge=self.known,
+            knowledge_of=self.swapped.__getitem__,
+            state=state,
+        )
+
+
+def notes(rig: Rig, name: str) -> list[Note]:
+    """Log lines of a name."""
+    return [e for e in rig.effects if isinstance(e, Note) and e.name == name]
+
+
+@pytest.mark.parametrize("kind", [Rig, Unfitted])
+@pytest.mark.parametrize(
+    ("change", "shift", "level"),
+    [
+        ({}, 20.0, "H"),
+        ({"high_high": -1e9}, 20.0, "HH"),
+        ({"high": None, "low": 1e9}, 0.0, "L"),
+        ({"high": None, "low": 1e10, "low_low": 1e9}, 0.0, "LL"),
+    ],
+)
+def test_what_is_beyond_a_limit_rings_and_cites_it(
+    kind: type[Rig], change: dict[str, Any], shift: float, level: str
+) -> None:
+    """Before any fit too; the sentence names the level and cites the approved row."""
+    rig = kind(known=known(limit(**change)))
+    rig.run(30)
+    rig.run(10, {"c3": shift})
+    assert rig.said() == ["ALERT"]
+    (sentence,) = [s for s in rig.events()[0]["explanation"] if "beyond its limit" in s["text"]]
+    assert f"limit {level}," in sentence["text"]
+    assert sentence["citation"]["doc_id"] == QUOTE.doc_id
+
+
+def test_an_asset_of_which_nothing_was_learned_rings_by_limits_alone_and_clears() -> None:
+    """Nothing else is strange to it, and nothing within a limit keeps it ringing."""
+    rig = Unfitted(known=known(limit()))
+    rig.run(60)
+    rig.run(30, {"c1": 50})
+    assert rig.said() == []
+    rig.run(10, {"c3": 20})
+    rig.run(70)
+    assert rig.said() == ["ALERT", "CLEARED_UNACK"]
+    rig.restart()
+    rig.run(10, {"c3": 20})
+    assert rig.said()[-1] == "ALERT"
+
+
+@pytest.mark.parametrize("kind", [Rig, Unfitted])
+def test_what_stands_still_is_not_watched(kind: type[Rig]) -> None:
+    """A pressure may fall to nothing while nothing runs."""
+    rig = kind(known=known(limit(high=-1e9)))
+    rig.context["run"] = 0.0
+    rig.run(60)
+    assert rig.said() == []
+    rig.context["run"] = 1.0
+    rig.run(10)
+    assert rig.said() == ["ALERT"]
+
+
+def test_a_masked_channel_beyond_its_limit_is_quiet_while_its_job_is_live() -> None:
+    """And rings when that is over."""
+    rig = Rig(known=known(limit("c1", sigmas=4.0), proposals=[order()]))
+    rig.run(310)
+    rig.run(165, {"c1": 8})
+    assert rig.said() == ["suppressed"]
+    rig.run(10, {"c1": 8})
+    assert rig.said()[-1] == "ALERT"
+
+
+def test_an_unmasked_channel_beyond_its_limit_rings_under_a_job() -> None:
+    """Whatever the job's own channel shows."""
+    rig = Rig(known=known(limit(), proposals=[order()]))
+    rig.run(310)
+    rig.run(20, {"c1": 8})
+    rig.run(5, {"c1": 8, "c3": 20})
+    assert rig.said() == ["suppressed", "ALERT"]
+
+
+def test_a_limit_of_another_unit_rings_nothing_and_is_said_once() -> None:
+    """It cannot be compared, and is not forgotten in silence."""
+    rig = Rig(known=known(limit(high=-1e9, unit="furlong")))
+    rig.run(60)
+    assert rig.said() == []
+    (note,) = notes(rig, "limit_unit_differs")
+    assert (note.level, note.fields["limit_unit"]) == ("warning", "furlong")
+
+
+@given(
+    value=st.floats(-1e6, 1e6, width=32),
+    level=st.floats(-1e6, 1e6),
+)
+def test_a_value_that_stands_at_its_limit_is_within(value: float, level: float) -> None:
+    """As samples are stored: a level is rounded like the value that is held against it."""
+    channels = [Channel(name="c3", unit="bar")]
+    watch = watch_of([limit(high=level)], channels=channels, now_ns=1)
+    assert watch is not None
+    at = np.array([[np.float32(level)], [np.float32(value)], [np.nan]], np.float32)
+    found = watch.excess(at)[:, 0].tolist()
+    assert found == [0, int(np.float32(value) > np.float32(level)), 0]
+
+
+@functools.cache
+def later(steps: tuple[int, ...]) -> list[Any]:
+    """Every revision of a run that is cut so, where limits are approved as it goes on."""
+    low = limit(sigmas=-50.0, limit_id="l2", recorded_at_ns=START + 137 * S)
+    high = limit(sigmas=50.0, limit_id="l3", recorded_at_ns=START + 152 * S)
+    rig = Rig(known=known(limit(), low, high))
+    for step in steps:
+        rig.run(step, step=step)
+    rig.run(260 - rig.at, step=260)
+    return rig.events()
+
+
+@bounded(max_examples=8, deadline=None)
+@given(steps=st.lists(st.integers(1, 125), max_size=2).map(tuple))
+def test_a_limit_approved_later_counts_from_then_on_however_the_stream_is_cut(
+    steps: tuple[int, ...],
+) -> None:
+    """The same revisions at the same plant times."""
+    whole = later(())
+    assert [event["active"] for event in whole] == [1, 0]
+    assert whole[0]["begin_ms"] == (START + 137 * S) // 10**6
+    told = [(e["history"], e["explanation"], e["contributions"]) for e in later(steps)]
+    assert told == [(e["history"], e["explanation"], e["contributions"]) for e in whole]
