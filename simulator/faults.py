@@ -1,4 +1,4 @@
-"""Marks that faults and maintenance work leave in a signal, and the kinds of fault of a weld robot.
+"""Marks that faults and maintenance work leave in a signal; the kinds of fault of a weld robot.
 
 A mark is an offset of one channel in sigmas of its normal running operation, or a held value. It is
 drawn as a plan first and rendered later, so that the same plant with and without it differs in
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ RAMP_S_MIN: Final = 60
 RAMP_S_MAX: Final = 600  # a slower ramp of 1.5 sigma is wear, not a fault
 EDGE_S: Final = 3  # nothing in a plant jumps within one sample
 SPAN_LEVELS: Final = (0.5, 1.0, 0.0, 1.0)  # of the size, as a span check goes through them
+FADE_RATE: Final = 3.5  # time constants in the length of a mark that fades
 BURST_LOW: Final = 0.6  # a slipping drive never quite recovers between its slips
 
 
@@ -35,6 +36,7 @@ class Shape(StrEnum):
     SPIKES = "spikes"
     BURSTS = "bursts"
     FLAT = "flat"
+    FADE = "fade"
 
 
 class FaultKind(StrEnum):
@@ -70,21 +72,31 @@ class Mark:
 class FaultForm:
     """Channels of a kind with the sign of their change, its shape, extra noise per sigma of size.
 
-    No channels: any single one.
+    No channels: any single one. zero_share: of flat ones, how many read zero instead of a held
+    value; below 1 only where the fault stands alone.
     """
 
     signs: tuple[tuple[str, int], ...]
     shape: Shape
     noise: float = 0.0
+    zero_share: float = 0.0
+
+    def is_zero(self, drawn: float, *, situation: str) -> bool:
+        """Whether a fault of this form reads zero. drawn: evenly from 0 to 1."""
+        alone = situation == "alone" or self.zero_share >= 1.0
+        return self.shape is Shape.FLAT and alone and drawn < self.zero_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFault:
-    """A fault of one robot. size: of its first mark, sigmas; unused where that is a dead zero."""
+    """A fault of one machine. size: of its first mark, sigmas; unused where that is a dead zero.
+
+    robot: the machine's number, a robot's in the weld cell.
+    """
 
     fault_id: str
     robot: int
-    kind: FaultKind
+    kind: StrEnum
     situation: str  # alone | during_job | neighbour | after_cancelled
     begin_s: int
     end_s: int
@@ -99,7 +111,7 @@ class PlannedFault:
 
 # Physics of the signs: a worn tip lengthens the arc path (voltage up, current down); a starved or
 # leaking gas line loses flow and pressure; a slipping drive turns faster for less wire.
-FORMS: Final = {
+FORMS: Final[dict[StrEnum, FaultForm]] = {
     FaultKind.CONTACT_TIP_WEAR: FaultForm(
         signs=(("Secondary Weld Voltage", 1), ("Primary Weld Current", -1)),
         shape=Shape.STEP,
@@ -112,38 +124,45 @@ FORMS: Final = {
         signs=(("Wire Consumed", -1), ("Feed", 1)), shape=Shape.BURSTS
     ),
     FaultKind.DRIFTING_SENSOR: FaultForm(signs=(), shape=Shape.RAMP),
-    FaultKind.DEAD_SENSOR: FaultForm(signs=(), shape=Shape.FLAT),
+    FaultKind.DEAD_SENSOR: FaultForm(signs=(), shape=Shape.FLAT, zero_share=0.3),
 }
 assert set(FORMS) == set(FaultKind), "every kind has a form"
 
 
-def feasible_kinds(channels: Sequence[str]) -> tuple[FaultKind, ...]:
+ONE_SIDED: Final = frozenset({"TCP Deviation"})  # a deviation has no other side
+
+
+def feasible_kinds(
+    channels: Sequence[str], forms: Mapping[StrEnum, FaultForm] = FORMS
+) -> tuple[StrEnum, ...]:
     """Kinds of fault that can lie wholly within these channels, in a fixed order."""
     inside = set(channels)
     return tuple(
-        kind for kind in FaultKind if inside and {name for name, _ in FORMS[kind].signs} <= inside
+        kind for kind in forms if inside and {name for name, _ in forms[kind].signs} <= inside
     )
 
 
 def fault_marks(
-    kind: FaultKind,
+    kind: StrEnum,
     *,
     channels: Sequence[str],
     size: float,
     begin_s: int,
     end_s: int,
     rng: np.random.Generator,
+    forms: Mapping[StrEnum, FaultForm] = FORMS,
+    one_sided: Collection[str] = ONE_SIDED,
 ) -> tuple[Mark, ...]:
     """Draw the marks of a fault within the allowed channels; the first mark carries the whole size.
 
     `size` is positive, in sigmas. Always takes the same number of draws, whatever the kind.
     """
-    form = FORMS[kind]
+    form = forms[kind]
     chosen = channels[int(rng.integers(len(channels)))]
     sign = 1 if rng.random() < 0.5 else -1
     share = float(rng.uniform(0.6, 0.85))
     pattern = int(rng.integers(2**31))
-    signs = form.signs or ((chosen, 1 if chosen == "TCP Deviation" else sign),)
+    signs = form.signs or ((chosen, 1 if chosen in one_sided else sign),)
     return tuple(
         Mark(
             channel=name,
@@ -213,6 +232,12 @@ def _bursts(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return course
 
 
+def _fade(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Full at once, then ever less: a third of the time takes it to a third."""
+    del rng
+    return np.exp(-np.arange(n) / (n / FADE_RATE))
+
+
 def _flat(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     del rng
     return np.ones(n)
@@ -225,5 +250,6 @@ _COURSES: Final = {
     Shape.SPIKES: _spikes,
     Shape.BURSTS: _bursts,
     Shape.FLAT: _flat,
+    Shape.FADE: _fade,
 }
 assert set(_COURSES) == set(Shape), "every shape has a course"

@@ -1,4 +1,4 @@
-"""Maintenance work on a weld robot: what it disturbs, how long, and how a gateway hears of it.
+"""Maintenance work on a machine: what it disturbs, how long, and how a gateway hears of it.
 
 A job is planned with its mark in the signals and its witness: the plant (edges of a function-check
 bit), a person (check-in and check-out over MQTT), an order (approved, with real times, recorded
@@ -29,7 +29,11 @@ assert 2 * LASTING_SIGMA_MAX < EXPECTED_EFFECT, (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One approved kind of work on one instrument: a row of the scope table."""
+    """One approved kind of work on one instrument: a row of the scope table.
+
+    signs: how the channels move against each other; (): all the same way. toward: the way of the
+    first; 0: either.
+    """
 
     kind: WorkKind
     instrument: str
@@ -37,6 +41,8 @@ class Work:
     shapes: tuple[Shape, ...]
     settle_s: int
     words: tuple[str, ...]  # how the shop floor calls it
+    signs: tuple[int, ...] = ()
+    toward: int = 0
 
     @property
     def key(self) -> tuple[WorkKind, str]:
@@ -116,8 +122,9 @@ assert len(WORK_BY_KEY) == len(WORKS), "a scope row is found by kind and instrum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
-    """Work on one robot, as it will happen, or as it was planned before it was cancelled.
+    """Work on one machine, as it will happen, or as it was planned before it was cancelled.
 
+    robot: the machine's number, a robot's in the weld cell.
     witness: plant | person | order | "". cancelled_by: order | person | "". begin_s and end_s are
     what the witness states; the marks lie within. lasting: sigmas that the channels keep
     afterwards. approved_s: when its order was recorded; told_s: when it was called off. Both may
@@ -140,6 +147,7 @@ class PlannedJob:
     approved_s: int = 0
     told_s: int = 0
     wording: int = 0  # which of the texts' variants speaks of it
+    told: tuple[str, ...] = ()  # in a messy cell: planned, begun, done (logs), late_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

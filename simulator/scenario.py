@@ -48,7 +48,8 @@ class Scenario:
     values: asset -> (n, c) float64, as published; context: asset -> (n, k) float64, whole numbers.
     level, sigma: asset -> (c,), mean and standard deviation of normal running operation, wear
     included: the unit of every `size_sigma` in `truth`. texts: path under kb/ -> text. twins:
-    (job_id, fault_id) that look alike; None where the cell is too small. normal: makes the stretch
+    (job_id, fault_id) that look alike; None where the cell is too small. cell: its type, a key of
+    `simulator.cells.CELLS`. normal: makes the stretch
     before it, for fitting.
     """
 
@@ -68,6 +69,7 @@ class Scenario:
     commands: tuple[Command, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     twins: tuple[str, str] | None = None
+    cell: str = "weld"
     normal: Callable[[], Scenario] | None = None
 
     @property

@@ -12,11 +12,21 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.signal import lfilter
 
+from simulator.cells.signals import (
+    REFERENCE_S,
+    ChannelForm,
+    Course,
+    coupled_noise,
+    cycles,
+    seeds,
+    smoothed,
+    starts,
+    stops,
+)
 from simulator.jobs import CALIBRATIONS
 
 if TYPE_CHECKING:
@@ -25,22 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.jobs import Work
-
-
-class ChannelForm(NamedTuple):
-    """One channel of the cell type: what a robot of average character shows."""
-
-    name: str
-    unit: str
-    level: float  # while the arc burns
-    noise: float  # sd of the fast noise
-    memory: float  # lag-1 autocorrelation of the fast noise at 1 Hz
-    idle: float  # level while stopped; of channels that are not gated the same process goes on
-    idle_noise: float
-    gated: bool  # follows the run state
-    decimals: int  # resolution that is published
-    spread: float  # sd of the level over robots, relative
-    start: float  # overshoot at the begin of an arc, in sigmas of the noise
 
 
 # name, unit, level, noise, memory, idle, idle_noise, gated, decimals, spread, start
@@ -61,6 +55,7 @@ CHANNEL_NAMES: Final = tuple(channel.name for channel in CHANNELS)
 _LEVEL: Final = np.array([channel.level for channel in CHANNELS])
 _NOISE: Final = np.array([channel.noise for channel in CHANNELS])
 _GATED: Final = np.array([channel.gated for channel in CHANNELS])
+_START: Final = np.array([channel.start for channel in CHANNELS])
 PRESSURE, FLOW, FEED, CURRENT, WIRE, VOLTAGE, JOINT, DEVIATION = range(len(CHANNELS))
 
 # Correlation of the fast noise's innovations. Current against voltage as in the recordings (-0.5).
@@ -75,18 +70,11 @@ COUPLING: Final = (
 )
 LAGGED: Final = ((PRESSURE, FLOW, 0.20), (FEED, CURRENT, 0.20))  # cause, effect one second later
 
-SHIFT_S: Final = 8 * 3600
-SHIFTS_A_DAY: Final = 3  # two of production, then the night
-BREAKS_MIN: Final = ((120, 135), (240, 270), (360, 375))
-RUN_IN_S: Final = 600  # dropped: filters forget their zero state
 ARC_S: Final = (40, 91)
 GAP_S: Final = (6, 15)
 RECIPES: Final = 3
 RECIPE_CYCLES: Final = (6, 24)  # parts of one kind in a row
 RECIPE_SIGMA: Final = 0.12
-STOPS_A_SHIFT: Final = (3, 6)
-STOP_S: Final = (120, 480)
-START_S: Final = 5.0  # the overshoot of an ignition decays with this time constant
 TIP_LIFE_S: Final = (5 * 3600, 7 * 3600)  # seconds of arc
 TIP_CHANGE_WEAR: Final = 0.7  # at a longer stop a tip this worn is changed
 WEAR_SIGMA: Final = 0.2  # a new tip stands this far below the mean, a worn one above
@@ -103,7 +91,6 @@ DUTY_S: Final = 1500  # time constant of the joints' warming
 DUTY_SIGMA: Final = (
     0.6  # joint temperature from cold to full duty; standby heating keeps it this near
 )
-REFERENCE_S: Final = 6 * SHIFT_S  # two days
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,21 +102,6 @@ class Character:
     memory: NDArray[np.float64]  # (c,)
     recipes: NDArray[np.float64]  # (RECIPES, c) sigmas of the noise
     wired: Work  # the calibration that its function-check bit stands for
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Course:
-    """One robot's normal signals. Times are seconds since the begin, one sample each."""
-
-    values: NDArray[np.float64]  # (n, c) before rounding
-    running: NDArray[np.bool_]  # (n,)
-    recipe: NDArray[np.int64]  # (n,) 1..RECIPES
-
-
-def seeds(seed: int, *key: int) -> np.random.Generator:
-    """Return the generator of one purpose; no purpose's draws move another's."""
-    entropy = seed if seed >= 0 else [-seed, 1]  # numpy takes no negative ones
-    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=key))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -178,63 +150,21 @@ def normal(
     in which no unplanned stop falls. tips: seconds at which a job changed the tip.
     """
     me = character(seed, robot)
-    stopped, long_stops = _stops(seeds(seed, 20, phase, robot), n, calm)
-    running, cycle = _cycles(seeds(seed, 21, phase, robot), stopped)
+    stopped, long_stops = stops(seeds(seed, 20, phase, robot), n, calm)
+    running, cycle = cycles(seeds(seed, 21, phase, robot), stopped, work_s=ARC_S, gap_s=GAP_S)
     recipe = _recipes(seeds(seed, 22, phase, robot), cycle)
-    noise = _noise(seeds(seed, 23, phase, robot), me.memory, n)
+    noise = coupled_noise(
+        seeds(seed, 23, phase, robot), me.memory, n, coupling=COUPLING, lagged=LAGGED
+    )
     slow = me.recipes[recipe - 1] + _wear(seeds(seed, 24, phase, robot), running, long_stops, tips)
     slow += _lots(seeds(seed, 25, phase, robot), running, long_stops)
-    slow += _starts(running) + _duty(running)
+    slow += starts(running, _START) + _duty(running)
     values = me.level + me.noise * (noise + slow)
     idle = np.array([channel.idle for channel in CHANNELS])
     idle_noise = np.array([channel.idle_noise for channel in CHANNELS])
     resting = idle + idle_noise * seeds(seed, 26, phase, robot).standard_normal(values.shape)
     values = np.where(running[:, None] | ~_GATED, values, resting)
-    return Course(values=values, running=running, recipe=recipe)
-
-
-def _stops(
-    rng: np.random.Generator, n: int, calm: Sequence[tuple[int, int]]
-) -> tuple[NDArray[np.bool_], list[int]]:
-    """Breaks, nights and unplanned stops (n,), and the ends of the longer ones.
-
-    Unplanned stops that touch a calm interval are left out after they were drawn, so that the rest
-    stays.
-    """
-    stopped = np.zeros(n, bool)
-    ends: list[int] = []
-    for shift in range(-(-n // SHIFT_S)):
-        at = shift * SHIFT_S
-        if shift % SHIFTS_A_DAY == SHIFTS_A_DAY - 1:
-            stopped[at : at + SHIFT_S] = True
-            ends.append(at + SHIFT_S)
-            continue
-        for begin, end in BREAKS_MIN:
-            stopped[at + 60 * begin : at + 60 * end] = True
-            ends.append(at + 60 * end)
-        count = int(rng.integers(*STOPS_A_SHIFT))
-        begins = at + rng.integers(0, SHIFT_S, STOPS_A_SHIFT[1])
-        lengths = rng.integers(*STOP_S, STOPS_A_SHIFT[1])
-        for begin, length in zip(begins[:count].tolist(), lengths[:count].tolist(), strict=True):
-            if not any(begin < high and low < begin + length for low, high in calm):
-                stopped[begin : begin + length] = True
-                ends.append(begin + length)
-    return stopped, sorted(end for end in ends if end < n)
-
-
-def _cycles(
-    rng: np.random.Generator, stopped: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Arcs and the short gaps between them: running (n,) and the number of the cycle (n,)."""
-    n = len(stopped)
-    count = n // (ARC_S[0] + GAP_S[0]) + 2
-    # drawn cycle by cycle, as everything here is drawn in order of time: more hours only add at the
-    # end
-    low, high = zip(ARC_S, GAP_S, strict=True)
-    lengths = rng.integers(low, high, (count, 2))
-    arc = np.repeat(np.tile([True, False], count), lengths.ravel())[:n]
-    cycle = np.repeat(np.arange(count), lengths.sum(axis=1))[:n]
-    return arc & ~stopped, cycle
+    return Course(values=values, running=running, mode=recipe)
 
 
 def _recipes(rng: np.random.Generator, cycle: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -245,33 +175,6 @@ def _recipes(rng: np.random.Generator, cycle: NDArray[np.int64]) -> NDArray[np.i
     by_cycle: NDArray[np.int64] = np.repeat(kinds, lots)[:count]
     recipe: NDArray[np.int64] = by_cycle[cycle]
     return recipe
-
-
-def _noise(rng: np.random.Generator, memory: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Fast noise of unit variance (n, c): autocorrelated, coupled at once and a second later."""
-    corr = np.eye(len(CHANNELS))
-    for i, j, r in COUPLING:
-        corr[i, j] = corr[j, i] = r
-    white = rng.standard_normal((n + RUN_IN_S, len(CHANNELS))) @ np.linalg.cholesky(corr).T
-    noise = np.empty_like(white)
-    for k, a in enumerate(memory):
-        noise[:, k] = lfilter([np.sqrt(1.0 - a * a)], [1.0, -a], white[:, k])
-    coupled = noise.copy()
-    for cause, effect, weight in LAGGED:
-        coupled[1:, effect] += weight * noise[:-1, cause]
-    coupled = coupled[RUN_IN_S:]
-    return coupled / np.sqrt(_variance_gain(corr, memory))
-
-
-def _variance_gain(corr: NDArray[np.float64], memory: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of each channel after the lagged coupling (c,); 1 without."""
-    gain = np.ones(len(memory))
-    for cause, effect, weight in LAGGED:
-        a, b = memory[cause], memory[effect]
-        scale = np.sqrt((1.0 - a * a) * (1.0 - b * b))
-        lag_one = corr[cause, effect] * scale * b / (1.0 - a * b)  # cov(effect[t], cause[t-1])
-        gain[effect] += weight * weight + 2.0 * weight * lag_one
-    return gain
 
 
 def _wear(
@@ -315,24 +218,10 @@ def _lots(
     return slow
 
 
-def _starts(running: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The small ramp after each ignition (n, c): decays within some seconds."""
-    t = np.arange(len(running))
-    begins = np.flatnonzero(running & ~np.concatenate([[False], running[:-1]]))
-    last = np.zeros(len(running), np.int64)
-    last[begins] = begins
-    since = t - np.maximum.accumulate(last)
-    start = np.array([channel.start for channel in CHANNELS])
-    course: NDArray[np.float64] = np.exp(-since / START_S)[:, None] * start
-    return course
-
-
 def _duty(running: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Joints warm with duty, slowly, and the tool centre moves a little with them (n, c)."""
-    share = 1.0 / DUTY_S
     usual = 0.8
-    state = np.array([usual * (1.0 - share)])
-    smooth, _ = lfilter([share], [1.0, share - 1.0], running.astype(float), zi=state)
+    smooth = smoothed(running.astype(float), time_constant_s=DUTY_S, usual=usual)
     course = DUTY_SIGMA * (smooth - usual)
     slow = np.zeros((len(running), len(CHANNELS)))
     slow[:, JOINT], slow[:, DEVIATION] = course, 0.3 * course

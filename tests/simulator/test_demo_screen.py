@@ -56,18 +56,16 @@ ADVICE = {
     "text": f"Gas, Trouble > symptom | channel | cause | check first: \u201c{QUOTE}\u201d",
     "citation": {"quote": QUOTE},
 }
-HELD = {"role": "considered", "text": "Expected: calibration j1, opened by plant (cal_mode).",
-        "citation": None}  # fmt: skip
+EXPECTED = "Expected: calibration j1, opened by plant (cal_mode)."
+HELD = {"role": "considered", "text": EXPECTED, "citation": None}
 
 
 def event(
     begin_s: int,
     *,
     decision: str = "ALERT",
-    asset: str = "r1",
-    count: int = 1,
-    **changes: float | str,
-) -> dict[str, Any]:
+    asset: str = "r1", count: int = 1, **changes: float | str,
+) -> dict[str, Any]:  # fmt: skip
     """One revision of an event on a robot's flow, a second after its begin."""
     quiet = decision == "SUPPRESSED"
     told = f"{asset}: Flow is 8 l/min, below its usual 10 to 16 l/min"
@@ -79,6 +77,8 @@ def event(
         "begin_ms": begin_s * 1000,
         "ts_ms": begin_s * 1000 + 1000,
         "decision": decision,
+        "class": "expected" if quiet else "process anomaly",
+        "state": "NORMAL" if quiet else "ACTIVE_UNACK",
         "active": int(not quiet),
         "suppressed": int(quiet),
         "job_id": "j1" if quiet else "",
@@ -100,7 +100,7 @@ def later(told: dict[str, Any], at_s: int, **changes: float | str) -> dict[str, 
 
 def cleared(told: dict[str, Any], at_s: int) -> dict[str, Any]:
     """The last revision of an event."""
-    return later(told, at_s, active=0, suppressed=0)
+    return later(told, at_s, state="CLEARED_UNACK", active=0, suppressed=0)
 
 
 def cell(

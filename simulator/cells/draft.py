@@ -1,12 +1,12 @@
-"""Drawing the plan of four robots for one shift, so that every situation occurs."""
+"""Drawing the plan of four machines for one shift, so that every situation occurs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from simulator.cells.weld_signals import CHANNEL_NAMES, SHIFT_S
-from simulator.cells.weld_situations import (
+from simulator.cells.signals import SHIFT_S
+from simulator.cells.situations import (
     BLOCKS_MIN,
     FAULT_END_MIN,
     GROUP,
@@ -19,50 +19,26 @@ from simulator.cells.weld_situations import (
     ShiftPlan,
     Situation,
 )
-from simulator.faults import (
-    FORMS,
-    FaultKind,
-    Mark,
-    PlannedFault,
-    Shape,
-    fault_marks,
-    feasible_kinds,
-)
-from simulator.jobs import (
-    ARC_METER,
-    CALIBRATIONS,
-    GAS_CHECK,
-    GAS_FLOW,
-    JOINT_CHECK,
-    LASTING_SIGMA_MAX,
-    TCP,
-    TIP_CHANGE,
-    TORCH_CLEANING,
-    WIRE_FEED,
-    PlannedJob,
-    Work,
-)
+from simulator.faults import Mark, PlannedFault, fault_marks, feasible_kinds
+from simulator.jobs import LASTING_SIGMA_MAX, PlannedJob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from enum import StrEnum
 
     import numpy as np
 
+    from simulator.cells.cell import CellType
+    from simulator.faults import Shape
+    from simulator.jobs import Work
+
 PERSISTENT_SHARE: Final = 0.25
-ZERO_SHARE: Final = 0.3  # of dead sensors read zero; the others freeze
 EIGHTH_JOB_SHARE: Final = 0.5
 TWIN_SIZES: Final = (1.8, 5.5)
 TWIN_TOLERANCE: Final = 0.03
-TWIN_KINDS: Final = {
-    TCP.key: FaultKind.DRIFTING_SENSOR,
-    GAS_FLOW.key: FaultKind.GAS_FLOW_LOSS,
-    ARC_METER.key: FaultKind.CONTACT_TIP_WEAR,
-    WIRE_FEED.key: FaultKind.WIRE_FEED_SLIP,
-}
-assert {work.key for work in CALIBRATIONS} == set(TWIN_KINDS), "every calibration has a look-alike"
 OPERATORS: Final = ("op-03", "op-11", "op-17", "op-22", "op-31")
 
-# Which of the four robots plays which part. P and N stand next to each other.
+# Which of the four machines plays which part. P and N stand next to each other.
 #   P: the pair's calibration; a cancelled job with a fault at its time; work that nobody witnessed
 #   N: a fault beside the pair's calibration; a fault hidden by a calibration
 #   U: a fault during a calibration that does not mask it; a fault alone; sometimes an eighth job
@@ -73,10 +49,11 @@ PARTS: Final = (
 
 
 class Draft:
-    """A plan while it is drawn: what each robot already has, and which kinds were used."""
+    """A plan while it is drawn: what each machine already has, and which kinds were used."""
 
     def __init__(
         self,
+        cell: CellType,
         *,
         rng: np.random.Generator,
         group: int,
@@ -85,13 +62,14 @@ class Draft:
         sizes: tuple[float, float],
         parts: str,
     ) -> None:
+        self._cell = cell
         self._rng = rng
         self._first_robot = GROUP * group + 1
         self._shift = shift
         self._wired = dict(zip(parts, wired, strict=True))
         self._sizes = sizes
         self._robot = {part: self._first_robot + i for i, part in enumerate(parts)}
-        kinds = tuple(FaultKind)
+        kinds = cell.kinds
         self._kinds = [kinds[int(i)] for i in rng.permutation(len(kinds))]
         self._counts = dict.fromkeys("JF", 0)
 
@@ -108,7 +86,8 @@ class Draft:
         if blocks["U"][0] == LAST_BLOCK:
             blocks["U"].reverse()
         witnesses = self._witnesses()
-        plain = [(JOINT_CHECK, GAS_CHECK)[int(rng.integers(2))], TIP_CHANGE, TORCH_CLEANING]
+        checks = self._cell.checks
+        plain = [checks[int(rng.integers(len(checks)))], *self._cell.upkeep]
         plain = [plain[int(i)] for i in rng.permutation(3)]
         twin_size = float(
             rng.uniform(max(TWIN_SIZES[0], self._sizes[0]), min(TWIN_SIZES[1], self._sizes[1]))
@@ -163,7 +142,7 @@ class Draft:
 
     def _pair_job(self, block: int, witness: str, size: float) -> PlannedJob:
         work = self._calibration("P", witness)
-        form = FORMS[TWIN_KINDS[work.key]]
+        form = self._cell.forms[self._cell.twins[work.key]]
         job = self._job("P", block, work, witness, shape=form.shape, size=size)
         if form.signs:  # the look-alike fault goes the way its physics goes; so does its twin
             share = 0.72
@@ -180,7 +159,8 @@ class Draft:
         return replace(job, marks=tuple(replace(mark, size=abs(mark.size)) for mark in job.marks))
 
     def _calibration(self, part: str, witness: str) -> Work:
-        drawn = CALIBRATIONS[int(self._rng.integers(len(CALIBRATIONS)))]
+        leading = self._cell.leading
+        drawn = leading[int(self._rng.integers(len(leading)))]
         return self._wired[part] if witness == "plant" else drawn
 
     def _plain_job(self, part: str, block: int, work: Work, witness: str) -> PlannedJob:
@@ -211,8 +191,10 @@ class Draft:
         self._counts["J"] += 1
         robot = self._robot[part]
         number = 100 * self._shift + self._counts["J"]
+        ways = work.signs or (1,) * len(work.channels)
+        sign = work.toward or sign
         return PlannedJob(
-            job_id=f"J-r{robot}-{number:04d}",
+            job_id=f"J-{self._cell.asset(robot)}-{number:04d}",
             order_id=f"WO-{4000 + 37 * robot + 100 * number}",
             robot=robot,
             work=work,
@@ -225,12 +207,12 @@ class Draft:
                 Mark(
                     channel=name,
                     shape=shape,
-                    size=sign * size * (1.0 if i == 0 else share),
+                    size=sign * way * size * (1.0 if i == 0 else share),
                     begin_s=mark_begin,
                     end_s=mark_end,
                     pattern=pattern,
                 )
-                for i, name in enumerate(work.channels)
+                for i, (name, way) in enumerate(zip(work.channels, ways, strict=True))
             ),
             lasting=tuple((name, lasting) for name in work.channels),
             approved_s=self._at(0) - int(rng.integers(3 * 3600, 14 * 3600)),
@@ -251,25 +233,31 @@ class Draft:
         begin_s: int,
         end_s: int,
         size: float | None = None,
-        kind: FaultKind | None = None,
+        kind: StrEnum | None = None,
     ) -> PlannedFault:
         drawn = self._size()
         size = drawn if size is None else size
         if kind is None:
-            feasible = feasible_kinds(channels)
+            feasible = feasible_kinds(channels, self._cell.forms)
             kind = next(k for k in self._kinds if k in feasible)  # the least used one comes first
         self._kinds.remove(kind)
         self._kinds.append(kind)
         marks = fault_marks(
-            kind, channels=channels, size=size, begin_s=begin_s, end_s=end_s, rng=self._rng
+            kind,
+            channels=channels,
+            size=size,
+            begin_s=begin_s,
+            end_s=end_s,
+            rng=self._rng,
+            forms=self._cell.forms,
+            one_sided=self._cell.one_sided,
         )
-        zero = bool(self._rng.random() < ZERO_SHARE)
-        if kind is FaultKind.DEAD_SENSOR and situation == "alone" and zero:
+        if self._cell.forms[kind].is_zero(self._rng.random(), situation=situation):
             marks = tuple(replace(mark, zero=True) for mark in marks)
         self._counts["F"] += 1
         robot = self._robot[part]
         return PlannedFault(
-            fault_id=f"F-r{robot}-{100 * self._shift + self._counts['F']:04d}",
+            fault_id=f"F-{self._cell.asset(robot)}-{100 * self._shift + self._counts['F']:04d}",
             robot=robot,
             kind=kind,
             situation=situation,
@@ -293,7 +281,11 @@ class Draft:
         end_s = min(limit, begin_s + self._lasting_s())
         if twin is None:
             return self._fault(
-                part, channels=CHANNEL_NAMES, situation="alone", begin_s=begin_s, end_s=end_s
+                part,
+                channels=self._cell.channel_names,
+                situation="alone",
+                begin_s=begin_s,
+                end_s=end_s,
             )
         return self._twin(part, *twin, situation="alone", begin_s=begin_s, end_s=end_s)
 
@@ -301,15 +293,20 @@ class Draft:
         self, part: str, job: PlannedJob, size: float, *, situation: str, begin_s: int, end_s: int
     ) -> PlannedFault:
         close = size * float(self._rng.uniform(1 - TWIN_TOLERANCE, 1 + TWIN_TOLERANCE))
-        return self._fault(
+        kind = self._cell.twins[job.work.key]
+        fault = self._fault(
             part,
             channels=job.work.channels,
             situation=situation,
             begin_s=begin_s,
             end_s=end_s,
             size=close,
-            kind=TWIN_KINDS[job.work.key],
+            kind=kind,
         )
+        if self._cell.forms[kind].signs:
+            return fault
+        up = tuple(replace(mark, size=abs(mark.size)) for mark in fault.marks)  # as its job's
+        return replace(fault, marks=up)
 
     def _neighbour_fault(self, job: PlannedJob, size: float | None, *, limit: int) -> PlannedFault:
         """On the channels of the neighbour's calibration: only the exact asset tells them apart."""
@@ -343,7 +340,7 @@ class Draft:
         """Wholly on channels that the job does not mask."""
         job = self._plain_job("U", block, self._calibration("U", witness), witness)
         begin_s = self._during(job)
-        rest = [name for name in CHANNEL_NAMES if name not in job.work.channels]
+        rest = [name for name in self._cell.channel_names if name not in job.work.channels]
         fault = self._fault(
             "U",
             channels=rest,
