@@ -15,6 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import andon
+from andon.options import ordered_rows
 from edge.check import check_file
 from edge.config import load
 from kb.build import build
@@ -82,7 +83,7 @@ def test_rows_that_end_before_they_begin_are_refused(
 @pytest.mark.parametrize("rows", ["0:400", "400:", ":-100", "-100:400"])
 def test_other_rows_are_left_as_they_are(rows: str) -> None:
     """What counts from the end cannot be judged without the table."""
-    assert andon._ordered_rows(rows) == rows
+    assert ordered_rows(rows) == rows
 
 
 def test_simulate_tells_what_to_do_next(tmp_path: Path) -> None:

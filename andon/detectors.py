@@ -1,0 +1,144 @@
+"""Commands about detectors: fit one, and look back over a recording with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from andon.options import ConfigFile, MappingFile, Recording, Rows, console
+
+
+def fit(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Bundle directory to write.")],
+    recording: Annotated[
+        Path | None, typer.Argument(help="A table (CSV, Parquet) or a journal.", exists=True)
+    ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="Table of approved limits, in place of a recording.")
+    ] = None,
+    period: Annotated[float, typer.Option(help="With --limits: seconds between samples.")] = 0.0,
+    into: Annotated[Path | None, typer.Option(help="Parent bundle, to add assets to.")] = None,
+    rows: Rows = "",
+    alerts_per_day: Annotated[
+        float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
+    ] = 0.0,
+    mapping: MappingFile = None,
+    asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
+    config: ConfigFile = None,
+    jobs: Annotated[
+        Path | None, typer.Option(help="Jobs, one JSON a line: not learned from.", exists=True)
+    ] = None,
+    kb: Annotated[
+        Path | None, typer.Option(help="Snapshot whose orders are not learned from.", exists=True)
+    ] = None,
+) -> None:
+    """Make a detector bundle from a recording of normal operation: seconds, on the gateway.
+
+    Rows that maintenance may have touched are left out: of witness tags and commands in a journal,
+    of `--jobs`, and of approved orders in `--kb`.
+
+    Examples: `andon fit shift1 -o bundles/line3 --config gateway.toml`,
+    `andon fit press.csv -o bundles/two --into bundles/line3 --rows 0:400`,
+    before anything was recorded: `andon fit --limits limits.csv --period 1 -o bundles/line3`
+    """
+    if (recording is None) == (limits is None):
+        raise typer.BadParameter("name a recording, or --limits with --period: one of the two")
+    if limits is not None:
+        if rows or alerts_per_day or mapping or asset or config or jobs or kb:
+            raise typer.BadParameter(
+                "--limits learns nothing: only --period, --into and -o go with it"
+            )
+        from edge.limit_bundle import fit_limits
+
+        fit_limits(limits, out, period_s=period, into=into, console=console())
+        return
+    assert recording is not None, "one of the two"
+    if period:
+        raise typer.BadParameter("--period goes with --limits; a recording has its own")
+    from edge.training import FitRequest, fit_recording
+
+    request = FitRequest(
+        recording=recording,
+        out=out,
+        into=into,
+        rows=rows,
+        alerts_per_day=alerts_per_day or None,
+        mapping=mapping,
+        asset=asset,
+        config=config,
+        jobs=jobs,
+        kb=kb,
+    )
+    fit_recording(request, console=console())
+
+
+def backtest(
+    recording: Recording,
+    bundle: Annotated[Path, typer.Option(help="Bundle directory, made by `andon fit`.")],
+    kb: Annotated[Path | None, typer.Option(help="Knowledge snapshot.", exists=True)] = None,
+    jobs: Annotated[Path | None, typer.Option(help="Jobs, one JSON a line.", exists=True)] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="truth.json; else the mapping's label columns.", exists=True)
+    ] = None,
+    rows: Rows = "",
+    report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    mapping: MappingFile = None,
+    asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Run the gateway's engine over a recording without a broker, as fast as it goes.
+
+    Example: `andon backtest cell/recording --bundle bundles/cell --kb cell.kb --truth
+    cell/truth.json`
+    """
+    from edge.backtest_command import BacktestRequest, backtest_command
+
+    request = BacktestRequest(
+        recording=recording,
+        bundle=bundle,
+        kb=kb,
+        jobs=jobs,
+        truth=truth,
+        rows=rows,
+        report=report,
+        mapping=mapping,
+        asset=asset,
+        config=config,
+    )
+    backtest_command(request, console=console())
+
+
+def propose_bundle(
+    config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)],
+    journal: Annotated[
+        Path | None, typer.Option(help="Another journal than the gateway's own.", exists=True)
+    ] = None,
+    rows_min: Annotated[
+        int, typer.Option(help="Rows after the newest job that it takes to fit.", min=200)
+    ] = 1000,
+) -> None:
+    """Fit a child bundle on what came after the newest closed job, and compare it; adopt nothing.
+
+    Example: `andon propose-bundle gateway.toml`
+    """
+    from edge.child import ProposalRequest
+    from edge.child import propose_bundle as propose
+
+    request = ProposalRequest(config=config, journal=journal, rows_min=rows_min)
+    raise typer.Exit(0 if propose(request, console=console()) else 1)
+
+
+def adopt_bundle(
+    config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)],
+    bundle: Annotated[Path, typer.Argument(help="Bundle to run with from now on.", exists=True)],
+) -> None:
+    """Write a bundle into [model] of gateway.toml, after it was opened and checked.
+
+    Example: `andon adopt-bundle gateway.toml bundles/proposed/0123456789ab`
+    """
+    from edge.child import adopt_bundle as adopt
+
+    before = adopt(config, bundle)
+    typer.echo(f"{config}: [model] bundle was {before}; restart the gateway to run with {bundle}")
