@@ -32,12 +32,6 @@ class LimitWatch(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit | None, ...]  # of each channel
     unlike: tuple[Limit, ...] = ()  # of another unit
 
-    @property
-    def watched(self) -> NDArray[np.bool_]:
-        """Channels with a limit (c,)."""
-        found: NDArray[np.bool_] = np.isfinite(self.levels).any(axis=0)
-        return found
-
     def excess(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
         """How far values (n, c) are beyond: 0 within or unknown, INNER, OUTER."""
         low_low, low, high, high_high = self.levels

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,11 +24,6 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     mean: float
     low: float
     high: float
-
-
-def distinct(ranked: Iterable[Hashable]) -> list[Hashable]:
-    """A ranking in which each item keeps its first place only."""
-    return list(dict.fromkeys(ranked))
 
 
 def success_at(ranked: Sequence[Hashable], grades: Mapping[Any, float], k: int) -> float:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from simulator.suppression import Trial
 
 SHIFT_NS: Final = 8 * 3_600 * 1_000_000_000
+PLANT_VARIANTS: Final = 256  # attacks on one plant
 RULE_OF_THREE: Final = 3.0  # none of n: below 3/n with 95 % confidence
 
 
@@ -64,7 +65,7 @@ def evaluate(
     """
     workers = request.processes or os.cpu_count() or 1
     tasks = [(cell, seed) for cell in request.cells for seed in range(*request.seeds)]
-    pieces = list(_pieces(request.variants, workers))
+    pieces = list(_pieces(request.variants))
     parts: list[Part] = []
     outcomes: list[Outcome] = []
     without: dict[str, dict[str, int]] = {}
@@ -95,11 +96,10 @@ def evaluate(
     return {**summed(parts, outcomes, request), "ablation": ablation}
 
 
-def _pieces(variants: int, workers: int) -> Iterator[range]:
-    """Ranges of numbers, one a worker: each makes a plant of its own."""
-    step = -(-variants // workers) if variants else 0
-    for first in range(0, variants, step or 1):
-        yield range(first, min(first + step, variants))
+def _pieces(variants: int) -> Iterator[range]:
+    """Ranges of numbers, each with a plant of its own: the same on any number of processes."""
+    for first in range(0, variants, PLANT_VARIANTS):
+        yield range(first, min(first + PLANT_VARIANTS, variants))
 
 
 def _trial(request: EvaluationRequest, cell: str, seed: int) -> Part:
