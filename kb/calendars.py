@@ -18,7 +18,6 @@ from kb.front_matter import SourceError, is_asset_id
 from kb.records import WorkKind
 from kb.rows import Row
 from kb.shopfloor import kind_said
-from kb.times import local_ns, to_ns
 
 CALENDARS: Final = (".ics",)
 BEFORE: Final = dt.timedelta(days=30)  # how far back of now, where all would be too many
@@ -63,14 +62,15 @@ def calendar_rows(text: str, *, now_ns: int, zone: str = "") -> tuple[list[Row],
         raise SourceError(1, f"over {OCCURRENCES_MAX} occurrences; split it")
     of_file = _ZONED.search(text)
     declared = of_file[1] if of_file else zone
-    ends = _ends(calendar)
+    ends, lengths = _ends(calendar), _lengths(calendar)
     rows: list[Row] = []
     for event in found:
         uid = str(event.get("UID", ""))
         start, end = spans.get((uid, _recurrence(event))) or spans.get((uid, "")) or (0, 0)
         line = text.count("\n", 0, start) + 1
         try:
-            cells = _cells(event, declared)
+            lasts = lengths.get((uid, _recurrence(event)), lengths.get((uid, "")))
+            cells = _cells(event, declared, lasts)
         except ValueError as error:
             bad.append(SourceError(line, str(error), said=text[start:end]))
             continue
@@ -177,6 +177,19 @@ def _ends(calendar: Event) -> dict[str, dt.datetime]:
     return ends
 
 
+def _lengths(calendar: Event) -> dict[tuple[str, str], dt.timedelta | None]:
+    """How many hours events last, None of those that state an end or days; like `_spans`.
+
+    The reader of recurrences turns them into ends on the wall clock.
+    """
+    lengths: dict[tuple[str, str], dt.timedelta | None] = {}
+    for event in calendar.walk("VEVENT"):
+        lasts = event.get("DURATION")
+        hours = lasts.dt if lasts is not None and not lasts.dt.days else None
+        lengths[str(event.get("UID", "")), _recurrence(event)] = hours
+    return lengths
+
+
 def _comparable(at: dt.date) -> dt.datetime:
     """A time or a day to compare by; without a zone as if in UTC."""
     if not isinstance(at, dt.datetime):
@@ -207,13 +220,12 @@ def _recurrence(event: Event) -> str:
     return str(replaced.dt) if replaced is not None else ""
 
 
-def _cells(event: Event, zone: str) -> dict[str, str]:
-    """Cells of a schedule's row. Raises ValueError."""
+def _cells(event: Event, zone: str, lasts: dt.timedelta | None) -> dict[str, str]:
+    """Cells of a schedule's row. `lasts` where the event states hours. Raises ValueError."""
     summary = " ".join(str(event.get("SUMMARY", "")).split())
     about = " ".join(str(event.get("DESCRIPTION", "")).split())
     begin = event["DTSTART"].dt
-    ended = event.get("DTEND")
-    end = ended.dt if ended is not None else begin
+    planned_start, planned_end = _planned(event, zone, lasts)
     recorded = next(
         (event[name].dt for name in ("LAST-MODIFIED", "DTSTAMP") if name in event), None
     )
@@ -223,10 +235,11 @@ def _cells(event: Event, zone: str) -> dict[str, str]:
         asset = location
     cells = {
         "asset": asset,
+        "location": location,
         "kind": _kind(event, summary),
         "instrument": str(event.get("X-ANDON-INSTRUMENT") or event.get("RESOURCES") or "").strip(),
-        "planned_start": _time(begin, zone, ends=False),
-        "planned_end": _time(end, zone, ends=True),
+        "planned_start": planned_start,
+        "planned_end": planned_end,
         "description": ", ".join(part for part in (summary, about) if part),
         "status": str(event.get("STATUS", "")),
         "event_id": _event_id(event, begin),
@@ -256,18 +269,46 @@ def _kind(event: Event, summary: str) -> str:
     return said.value if said is not None else ""
 
 
-def _time(at: dt.date, zone: str, *, ends: bool) -> str:
-    """ISO 8601 with zone; a whole day as its date, the last one of the event; "" without a zone."""
-    if not isinstance(at, dt.datetime):
-        return (at - dt.timedelta(days=1) if ends else at).isoformat()
-    if at.tzinfo is not None:
-        return at.isoformat()
-    if not zone:
-        return ""
+def _planned(event: Event, zone: str, lasts: dt.timedelta | None) -> tuple[str, str]:
+    """Begin and end, ISO 8601; "" without a zone, a whole day as its date. Raises ValueError.
+
+    Within the hour that happens twice both are of its second, as in a line of a log.
+    """
+    begin, ended = event["DTSTART"].dt, event.get("DTEND")
+    end = ended.dt if ended is not None else begin
+    if not isinstance(begin, dt.datetime) or not isinstance(end, dt.datetime):
+        return _day(begin), _day(end - dt.timedelta(days=1))
+    start = _instant(begin, zone, first=False)
+    if start is None:
+        return "", ""
+    if lasts is not None:  # hours on a clock that nobody turns
+        stop: dt.datetime | None = (start.astimezone(dt.UTC) + lasts).astimezone(start.tzinfo)
+    else:
+        stop = _instant(end, zone, first=True)
+        if stop is not None and stop.astimezone(dt.UTC) < start.astimezone(dt.UTC):
+            stop = _instant(end, zone, first=False)
+    return start.isoformat(), stop.isoformat() if stop is not None else ""
+
+
+def _day(at: dt.date) -> str:
+    return at.date().isoformat() if isinstance(at, dt.datetime) else at.isoformat()
+
+
+def _instant(at: dt.datetime, zone: str, *, first: bool) -> dt.datetime | None:
+    """A time with its zone, its own or the declared one; None without either. Raises ValueError."""
+    if at.tzinfo is None and not zone:
+        return None
     try:
-        t_ns = local_ns(at, ZoneInfo(zone), first=ends)
+        clock = at.tzinfo or ZoneInfo(zone)
     except (KeyError, OSError) as error:
         raise ValueError(f"time zone {zone!r} is not known") from error
-    utc = dt.datetime.fromtimestamp(t_ns // 1_000_000_000, dt.UTC)
-    assert to_ns(utc) == t_ns // 1_000_000_000 * 1_000_000_000
-    return utc.astimezone(ZoneInfo(zone)).isoformat()
+    wall = at.replace(tzinfo=None, fold=0)
+    found = wall.replace(tzinfo=clock, fold=0 if first else 1)
+    if found.astimezone(dt.UTC).astimezone(clock).replace(tzinfo=None, fold=0) != wall:
+        raise ValueError(f"{wall:%Y-%m-%d %H:%M} does not exist in {_named(clock)}")
+    return found
+
+
+def _named(clock: dt.tzinfo) -> str:
+    """What a clock's zone is called, its own name for itself where it has no key."""
+    return str(getattr(clock, "key", None) or clock)

@@ -31,7 +31,7 @@ _EXCLUDED: Final = re.compile(
 )
 
 DONE: Final = re.compile(
-    r"\b(?:done|calibrated|verified|cleaned|changed|checked|tested|did|good|asplanned)\b"
+    r"\b(?:done|calibrated|verified|cleaned|changed|checked|tested|did|good|asplanned|backrunning)\b"
     r"|(?<![\w.])i\.?o\.?(?!\w)"
 )
 BEGUN: Final = re.compile(r"\b(?:started|ongoing|calibrating|changing)\b")
@@ -43,12 +43,25 @@ TOMORROW: Final = re.compile(r"\btomorrow\b")
 MOVED: Final = re.compile(r"\bmoved (?=\^\d)")
 # "handover:", "night shift:": who speaks, not what was done
 _SPEAKER: Final = re.compile(r"\s*(?:hand-?over|note|info|fyi|update|n\.?b\.?)\s*[:-]\s")
+# "tomorrow 6am, not 12": the time that it is not, and says nothing of the work
+_OTHER_TIME: Final = re.compile(
+    r"(\^\d+[^^]{0,12}?)[\s,]*\(?\s*\b(?:not|nicht|statt|instead of)\s+(?:at\s|um\s)?"
+    r"(?:\^\d+|\d{1,2}|\d{4})\)?(?=\W*(?:$|[;,.!)]))"
+)
+# what stands before work and is of it: "kaya at @0 now, ...", "@0 planned ^0: ..."
+_HEAD_WORDS: Final = re.compile(
+    r"@\d+|\^\d+|[+&/@]|(?:on|at|for|an|auf|bei|in|the|der|die|das|dem|für|fuer|um|ab|h|hrs?|uhr|ca|"
+    r"today|heute|gleich|here|is|are|ist|sind|am|from|von|noch|just|also|and|und|by|with|mit|team|"
+    r"shift|board|note|info)"
+)
+HEAD_STRANGERS_MAX: Final = 2  # a name of a person
+
 _CLAUSE: Final = re.compile(
     r"[;()]|,(?!\d)|\.\s|:\s|\s[-\u2013\u2014]+\s|\b(?:but|then|while|whereas|however|although|though|so|"
     r"because|aber|sondern|dann|daf[uü]r)\b"
 )
 _ANY_WORK: Final = re.compile(
-    r"calib|kalib|check|test|verif|chang|clean|stop|spatter|\bnew\b|\brun\b|control|trial"
+    r"calib|kalib|check|test|verif|chang|clean|stop|spatter|reinig|putz|säuber|wechs|tausch|prüf|pruef|ball|\bnew\b|\brun\b|control|trial"
 )
 # "R1 cal done and R2 waiting": a new subject after "and"
 _SUBJECT: Final = re.compile(
@@ -76,6 +89,21 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.own or self.strange) and not rest.strip(" .:!-")
 
 
+def heads(clause: Clause) -> bool:
+    """Whether a clause without work tells when, or that, the work after it is done.
+
+    It holds a stage or a time, names, small words, and at most the name of a person.
+    """
+    if clause.kind is not None or clause.doubt or clause.off or clause.strange:
+        return False
+    rest = clause.text
+    for words in (BEGUN, NOW, PLANNED):
+        rest = words.sub(" ", rest)
+    told = rest != clause.text or "^" in clause.text
+    others = [word for word in rest.strip(" .:!-").split() if not _HEAD_WORDS.fullmatch(word)]
+    return told and len(others) <= (HEAD_STRANGERS_MAX if rest != clause.text else 0)
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A line, cut into clauses. `subject`: the one asset that it names, else empty."""
 
@@ -95,6 +123,7 @@ def read_line(said: str, assets: AssetWords) -> Line:
     text = re.sub(r"@(?=\S)", "@ ", _SPEAKER.sub("", plain(said), count=1)).replace("^", " ")
     line, named = marked(text, assets)
     line, times = timed(worded(line))
+    line = _OTHER_TIME.sub(r"\1 ", line)
     line = _LIST.sub(r"\1 + ", line)
     parts = [
         piece

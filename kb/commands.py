@@ -137,7 +137,7 @@ def _print_manifest(manifest: Manifest, out: Path, seconds: float, console: Cons
     console.print(f"sha256 {manifest.sha256}", soft_wrap=True)
     if not manifest.quarantined:
         return
-    table = Table(title=f"{len(manifest.quarantined)} not read")
+    table = Table(title=f"{len(manifest.quarantined)} not read, or with a note")
     table.add_column("file", overflow="fold")
     table.add_column("line", justify="right")
     table.add_column("cause", overflow="fold")

@@ -20,13 +20,16 @@ from kb.calendars import CALENDARS, calendar_rows
 from kb.columns import order_cells
 from kb.errors import KnowledgeError
 from kb.front_matter import FrontMatter, SourceError, read_front_matter
-from kb.glimpse import FILE_BYTES_MAX, TABLES, Unread, decoded, glimpsed, is_tabular
+from kb.glimpse import TABLES, Unread, glimpsed, is_tabular
 from kb.languages import language_of
 from kb.manifest import Quarantined
+from kb.meta_files import is_meta, meta_of
 from kb.negation import calls_off
 from kb.order_mapping import is_mapping, mapping_of
-from kb.pages import docx_page, html_page, pdf_page
+from kb.pages import first_heading, html_page, pdf_page
+from kb.stored import stored_bytes, stored_text
 from kb.typed_tables import FAILURE_MODE_COLUMNS, LIMIT_COLUMNS, SENSOR_COLUMNS
+from kb.word_pages import docx_page
 from kb.workbooks import MARK as SHEET_MARK
 from kb.workbooks import WORKBOOKS, hidden_rows, sheet_text, sheets_of
 
@@ -38,14 +41,12 @@ if TYPE_CHECKING:
     from kb.pages import Page
 
 FILES_MAX: Final = 20_000
-PAGE_BYTES_MAX: Final = 100_000_000  # of a manual with pictures
 TEXTS: Final = (".md", ".rst", ".txt", ".log")
 PAGES: Final = {".html": html_page, ".htm": html_page, ".pdf": pdf_page, ".docx": docx_page}
 READ: Final = (*TEXTS, *TABLES, *PAGES, *WORKBOOKS, *CALENDARS)
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _UNSEEN: Final = ("Cf", "Cs", "Co")  # zero-width and direction marks, surrogates, private use
-_UNDERLINE: Final = re.compile(r"([=\-~*#^])\1{2,}")
 
 
 class Form(StrEnum):
@@ -101,6 +102,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[rows.Row, ...] = ()
     columns: frozenset[str] = frozenset()  # of a table, as it came
     language: str = ""  # ISO 639-1; "" where nothing tells
+    notes: tuple[str, ...] = ()  # what was left out, or how it was read
 
 
 FileReader: TypeAlias = Callable[["Path", str], tuple[Document, list[SourceError]]]
@@ -142,6 +144,7 @@ def read_folder(source: Path, *, now_ns: int, through: Through | None = None) ->
             unread += _glimpsed(path, name)
             continue
         documents[key] = document
+        quarantined += [Quarantined(path=name, line=0, cause=said) for said in document.notes]
         quarantined += [Quarantined(path=name, line=e.line, cause=e.cause) for e in bad]
         unread += [
             Unread(path=name, line=e.line, said=e.said, order_id=e.order_id, cells=e.cells)
@@ -171,7 +174,7 @@ def _files(source: Path) -> Iterator[Path]:
     seen = 0
     for path in sorted(source.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        if hidden or is_mapping(path) or not (path.is_file() or path.is_symlink()):
+        if hidden or is_mapping(path) or is_meta(path) or not (path.is_file() or path.is_symlink()):
             continue
         seen += 1
         if seen > FILES_MAX:
@@ -199,15 +202,25 @@ def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceE
     if suffix not in READ:
         known = ", ".join(READ)
         raise SourceError(0, f"files with {suffix or 'no suffix'} are not read; {known} are")
-    stored = _stored(path)
+    stored = stored_bytes(path, paged=suffix in (*PAGES, *WORKBOOKS))
     if suffix in PAGES:
-        return _of_page(PAGES[suffix](stored), name), []
+        page = PAGES[suffix](stored)
+        return _of_page(page, name, meta_of(path)), _unseen(page)
     if suffix in WORKBOOKS:
         sheet = name.rpartition(SHEET_MARK)[2]
         text = clean(sheet_text(stored, sheet))
         document, bad = _table(text, name, rows.csv_rows, mapping_of(path))
         return document, bad + _hidden(stored, sheet, name, mapping_of(path))
-    text = clean(_decoded(stored))
+    said, notes = stored_text(stored)
+    document, bad = _of_plain(clean(said), path, name, now_ns=now_ns)
+    return msgspec.structs.replace(document, notes=notes), bad
+
+
+def _of_plain(
+    text: str, path: Path, name: str, *, now_ns: int
+) -> tuple[Document, list[SourceError]]:
+    """A file that is text as it is stored."""
+    suffix = path.suffix.lower()
     if not text.strip():
         raise SourceError(0, "empty")
     if suffix in TABLES or (suffix == ".txt" and is_tabular(text)):  # Excel's "Unicode text"
@@ -220,7 +233,15 @@ def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceE
     if suffix == ".log" or "logs" in name.split("/")[:-1]:
         lines, bad = rows.log_rows(text)
         return _of_rows(text, name, Form.LOG, lines), bad
-    return _of_text(text, name, suffix), []
+    about = read_front_matter(text) if suffix == ".md" else FrontMatter()
+    return _of_text(text, name, suffix, about if about.body_start else meta_of(path)), []
+
+
+def _unseen(page: Page) -> list[SourceError]:
+    """Hidden words of a page where they call something off: they withdraw, and say nothing else."""
+    if not calls_off(page.hidden):
+        return []
+    return [SourceError(0, "hidden text that calls something off", said=clean(page.hidden))]
 
 
 def _hidden(
@@ -241,8 +262,7 @@ def _hidden(
     return found
 
 
-def _of_text(text: str, name: str, suffix: str) -> Document:
-    about = read_front_matter(text) if suffix == ".md" else FrontMatter()
+def _of_text(text: str, name: str, suffix: str, about: FrontMatter) -> Document:
     body = text[about.body_start :]
     if not body.strip():
         raise SourceError(0, "front matter without a text")
@@ -251,7 +271,7 @@ def _of_text(text: str, name: str, suffix: str) -> Document:
         revision=about.revision,
         form={".md": Form.MARKDOWN, ".rst": Form.RST}.get(suffix, Form.TEXT),
         kind=about.kind,
-        title=about.title or _first_heading(body) or name.rsplit("/", 1)[-1].removesuffix(suffix),
+        title=about.title or first_heading(body) or name.rsplit("/", 1)[-1].removesuffix(suffix),
         path=name,
         assets=about.assets,
         known_from_ns=about.known_from_ns,
@@ -261,44 +281,25 @@ def _of_text(text: str, name: str, suffix: str) -> Document:
     )
 
 
-def _of_page(page: Page, name: str) -> Document:
-    """HTML, PDF or DOCX: site-wide, as their name and what they say; Markdown underneath."""
+def _of_page(page: Page, name: str, about: FrontMatter) -> Document:
+    """HTML, PDF or DOCX, as they and the file beside them say; Markdown underneath."""
     text = clean(page.text)
     if not text.strip():
         raise SourceError(0, "empty")
-    title = " ".join(clean(page.title).split()) or _first_heading(text)
+    title = about.title or " ".join(clean(page.title).split()) or first_heading(text)
     return Document(
-        doc_id=name,
-        revision="",
+        doc_id=about.doc_id or name,
+        revision=about.revision,
         form=Form.MARKDOWN,
-        kind="manual",
+        kind=about.kind,
         title=title or name.rsplit("/", 1)[-1].rpartition(".")[0],
         path=name,
-        assets=None,
-        known_from_ns=0,
+        assets=about.assets,
+        known_from_ns=about.known_from_ns,
         text=text,
-        language=page.language or language_of(text),
+        language=about.language or page.language or language_of(text),
+        notes=page.notes,
     )
-
-
-def _stored(path: Path) -> bytes:
-    if path.is_symlink():
-        raise SourceError(0, "a symbolic link; put the file itself here")
-    most = PAGE_BYTES_MAX if path.suffix.lower() in (*PAGES, *WORKBOOKS) else FILE_BYTES_MAX
-    try:
-        if path.stat().st_size > most:
-            raise SourceError(0, f"over {most} bytes; split it")
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(0, f"cannot be opened: {error.strerror}") from error
-
-
-def _decoded(stored: bytes) -> str:
-    try:
-        return decoded(stored)
-    except UnicodeDecodeError as error:
-        line = stored.count(b"\n", 0, error.start) + 1
-        raise SourceError(line, "not UTF-8; save it as UTF-8") from error
 
 
 def _glimpsed(path: Path, name: str) -> list[Unread]:
@@ -375,15 +376,3 @@ def _of_rows(text: str, name: str, form: Form, found: list[rows.Row]) -> Documen
         text=text,
         rows=tuple(found),
     )
-
-
-def _first_heading(text: str) -> str:
-    """Title of a text without one: its first line that looks like a heading."""
-    lines = [line.strip() for line in text.splitlines()]
-    for line, below in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith("# "):
-            return line[2:].strip()
-        underlined = _UNDERLINE.fullmatch(below) and len(below) >= len(line) > 0
-        if underlined and not _UNDERLINE.fullmatch(line):
-            return line
-    return ""

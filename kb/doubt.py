@@ -29,7 +29,7 @@ _COMPLAINT: Final = re.compile(
     r"expired|bad|poor|short|deviat\w*|out of|ran out|run out|beyond|exceed\w*|over limit|"
     r"too (?:much|many|long|big|small)|alarms?|errors?|nok|n\.? ?ok|n\.? ?i\.? ?o|ng|not ok|"
     r"shows|showed|reads|reading|looks|crash\w*|unstable|erratic|fluctuat\w*|suspect\w*|defekt\w*|"
-    r"defects?|kaputt|geplatzt|undicht|fehl\w*|st[oö]rung\w*|problems?|trouble|issues?|damaged?|"
+    r"defects?|dicht|verstopft|zugesetzt|gerissen|gebrochen|klemmt|kaputt|geplatzt|undicht|fehl\w*|st[oö]rung\w*|problems?|trouble|issues?|damaged?|"
     r"seized|plugged|burnt|burned|blew|blown|knackered|bust(?:ed)?|u/?s|inop\w*|unserviceable|chafed|"
     r"breakdown|broke|overhaul\w*|t/s|troubleshoot\w*|secured|tightened|welded up|rewelded|rubbish|"
     r"slipping|slips|surging|overheat\w*|overload\w*|reset|power cycled|unsafe|failed|failure\w*|"

@@ -90,7 +90,8 @@ def evaluate(
         if queries is None:
             judged = sampled(known_items(trial.text_of()), QUERIES_MAX)
         else:
-            judged = read_judgements(queries, list(trial.place_of.values()))
+            places = list(trial.place_of.values())
+            judged = read_judgements(queries, places, paths=trial.paths)
         asked = [one for one in judged if one.answerable]
         if not asked:
             raise KnowledgeError(

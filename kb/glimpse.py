@@ -41,6 +41,9 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+WINDOWS: Final = "cp1252"  # what Western European exports without a mark are in
+# UTF-8 beyond ASCII, and two bytes that hardly any word has and many a damaged file
+_NOT_WINDOWS: Final = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xfe\xff]")
 _BINARY: Final = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _SCOPE: Final = ("channels", "settles", "expectedeffect", "durationminmax")
 
@@ -78,13 +81,39 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decoded(stored: bytes) -> str:
-    """Text in UTF-8, or UTF-16 as Excel's "Unicode text" is. Raises UnicodeDecodeError."""
+    """Text in UTF-8, in UTF-16 as Excel's "Unicode text" is, or in Windows-1252.
+
+    The last only where nothing in it is UTF-8 beyond ASCII, and all of it is text: a file that
+    somebody damaged is not read as if it were of another kind. Raises UnicodeDecodeError.
+    """
     for mark, encoding in _BOMS:
         if stored.startswith(mark):
             return stored.decode(encoding)
     if wide := _unmarked_utf16(stored):
         return stored.decode(wide)
-    return stored.decode("utf-8")
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if _NOT_WINDOWS.search(stored):
+            raise
+        try:
+            said = stored.decode(WINDOWS)
+        except UnicodeDecodeError:
+            raise error from None
+        if _BINARY.search(said) or "\x1a" in said:
+            raise
+        return said
+
+
+def is_windows(stored: bytes) -> bool:
+    """Whether bytes that can be decoded are neither UTF-8 nor UTF-16."""
+    if any(stored.startswith(mark) for mark, _ in _BOMS) or _unmarked_utf16(stored):
+        return False
+    try:
+        stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def glimpsed(path: Path, name: str, *, prose: bool) -> Unread | None:

@@ -154,9 +154,14 @@ def _title_stems(item: Item) -> frozenset[str]:
     return frozenset(lexical.stem(word) for word in words if not word.isdecimal())
 
 
-def read_judgements(path: Path, places: Sequence[Place]) -> list[Judged]:
-    """Questions of a file. Raises KnowledgeError with the line that is wrong or names nothing."""
-    known = _Known(places)
+def read_judgements(
+    path: Path, places: Sequence[Place], *, paths: Mapping[str, str]
+) -> list[Judged]:
+    """Questions of a file; `paths` in the folder name documents as well as their ids do.
+
+    Raises KnowledgeError with the line that is wrong or names nothing.
+    """
+    known = _Known(places, paths)
     judged = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -177,7 +182,8 @@ def read_judgements(path: Path, places: Sequence[Place]) -> list[Judged]:
 class _Known:
     """What a file of judgements may name."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Place], paths: Mapping[str, str]) -> None:
+        self.paths = paths
         self.chunks = {place.chunk_id: place.doc_id for place in places}
         self.sections: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
         for place in places:
@@ -190,8 +196,10 @@ class _Known:
         if isinstance(named, int) or (isinstance(named, str) and named.isdecimal()):
             if int(named) in self.chunks:
                 return Item(self.chunks[int(named)], (), int(named))
-        elif isinstance(named, str) and named in self.sections:
-            return Item(named)
+        elif isinstance(named, str):
+            doc_id = named if named in self.sections else self.paths.get(named, "")
+            if doc_id in self.sections:
+                return Item(doc_id)
         raise ValueError(f"{named!r} is no document and no passage of the folder")
 
     def section(self, named: Mapping[str, Any]) -> Item:

@@ -19,6 +19,10 @@ KNOWN_WORDS_MAX: Final = 50_000
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 _NAME_PARTS: Final = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# "tested", "heating": of words too short for STEM_CHARS to cut; not "closed", which is of "close"
+_ENDED: Final = re.compile(
+    r"([a-z]{2}(?:[^aeiou][^aeiouy]|(?<=[aeiou])[aeiou][^aeiouy]))(?:ed|ing)"
+)
 _CLAUSE: Final = re.compile(r"[;:,|>!?()\n]|\.\s")
 _STOP_WORDS: Final = """
     a an and are as at be been but by can could did do does for from had has have how i if
@@ -135,7 +139,8 @@ def stem(word: str) -> str:
     """A rough stem of a lower-case word, for comparing texts that are not indexed."""
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
-    return word[:STEM_CHARS]
+    ended = _ENDED.fullmatch(word)
+    return ended[1] if ended else word[:STEM_CHARS]
 
 
 def stems_of(text: str) -> frozenset[str]:

@@ -14,9 +14,18 @@ if TYPE_CHECKING:
 _TOKEN: Final = re.compile(r"[\w-]+")
 
 
+_ZEROS: Final = re.compile(r"(?<![\w-])0+(?=\d+(?![\w-]))")  # before a number that stands alone
+
+
 def key_of(order_id: str) -> str:
-    """Ids that people would take for the same."""
-    return order_id.strip().casefold()
+    """Ids that people would take for the same: in any case, numbers without zeros before them."""
+    return spelled(order_id).casefold()
+
+
+def spelled(order_id: str) -> str:
+    """An id as it is written, a number without zeros before it: systems pad them differently."""
+    text = order_id.strip()
+    return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
 class OrderIds:
@@ -39,7 +48,7 @@ class OrderIds:
 
     def named_in(self, said: str) -> set[str]:
         """Keys that a text names."""
-        folded = said.casefold()
+        folded = _folded(said)
         found = {
             key
             for word in set(_TOKEN.findall(folded))
@@ -65,6 +74,11 @@ def called_off_in(said: str, ids: OrderIds) -> set[str]:
         if about and calls_off(line):
             found |= about
     return found
+
+
+def _folded(said: str) -> str:
+    """A text in which ids stand as their keys do."""
+    return _ZEROS.sub("", said.casefold())
 
 
 def _stands(key: str, folded: str) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 from kb.callings import callings, sayings
 from kb.documents import Form
 from kb.manifest import Quarantined
-from kb.order_ids import OrderIds, called_off_in, key_of
+from kb.order_ids import OrderIds, called_off_in, key_of, spelled
 from kb.records import Proposal
 from kb.rows import Row
 from kb.times import clock_of
@@ -53,6 +53,11 @@ class _Version(msgspec.Struct, frozen=True):
     path: str
     row: Row
     proposal: Proposal | None
+
+    @property
+    def asset(self) -> str:
+        """The machine that it is of."""
+        return self.proposal.asset if self.proposal else self.row.cells["asset"]
 
     @property
     def folder(self) -> str:
@@ -136,9 +141,9 @@ def _unreadable(
 
 def _contradiction(same: Sequence[_Version]) -> str:
     """Why the rows of one order cannot all be right; "" when they can."""
-    if len({v.row.cells["order_id"] for v in same}) > 1:
+    if len({spelled(v.row.cells["order_id"]) for v in same}) > 1:
         return TWO_SPELLINGS
-    if len({v.row.cells["asset"] for v in same}) > 1:
+    if len({v.asset for v in same}) > 1:
         return TWO_ASSETS
     told: dict[int, tuple[object, ...]] = {}
     for version in same:

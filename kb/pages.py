@@ -1,7 +1,8 @@
-"""HTML, PDF and DOCX into text with the headings, lists and tables that a reader sees.
+"""HTML and PDF into text with the headings, lists and tables that a reader sees.
 
 The text is Markdown, so that passages are cut and cited as of any other document. What a reader
-does not see (scripts, hidden elements, comments) is not in it: nothing may hide in a quote.
+does not see (scripts, hidden elements, comments), or sees as deleted, is not in it: nothing may
+hide in a quote.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bs4 import Tag
-    from docx.table import Table
 
 PAGES_MAX: Final = 3_000  # of a PDF
 TEXT_CHARS_MAX: Final = 8_000_000
@@ -43,15 +43,21 @@ _BLOCKS: Final = frozenset(
     }
 )  # fmt: skip
 _NUMBERED: Final = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+([A-Z\u00c0-\u00de][^.!?]{2,70})")
+_UNDERLINE: Final = re.compile(r"([=\-~*#^])\1{2,}")
 _HYPHEN: Final = re.compile(r"(\w)-\n([a-z\u00df-\u00ff])")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file shows: Markdown, its title and the language that it states, "" if none."""
+    """What a file shows: Markdown, its title and the language that it states, "" if none.
+
+    `hidden` is what it holds and does not show; `notes` tell of all that was left out.
+    """
 
     title: str
     text: str
     language: str = ""
+    hidden: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def html_page(stored: bytes) -> Page:
@@ -69,10 +75,18 @@ def html_page(stored: bytes) -> Page:
     for element in soup.find_all(_is_hidden):
         if not element.decomposed:
             element.decompose()
+    deleted = soup.find_all("del")
+    for element in deleted:
+        element.extract()
     lines: list[str] = []
     _walk(soup, lines)
-    text = _tidied("\n".join(lines))
-    return Page(title=title, text=text, language=language.split("-")[0].lower())
+    said = f"{len(deleted)} deletions (del) are left out"
+    return Page(
+        title=title,
+        text=tidied("\n".join(lines)),
+        language=language.split("-")[0].lower(),
+        notes=(said,) if deleted else (),
+    )
 
 
 def _is_hidden(element: Tag) -> bool:
@@ -140,7 +154,7 @@ def _html_table(element: Tag, lines: list[str]) -> None:
         [" ".join(cell.get_text(" ", strip=True).split()) for cell in row.find_all(["td", "th"])]
         for row in element.find_all("tr")
     ]
-    lines.extend(("", *_table_lines(rows), ""))
+    lines.extend(("", *table_lines(rows), ""))
 
 
 _BLOCK_WRITERS: Final[dict[str, Callable[[Tag, list[str]], None]]] = {
@@ -151,7 +165,7 @@ _BLOCK_WRITERS: Final[dict[str, Callable[[Tag, list[str]], None]]] = {
 }
 
 
-def _table_lines(rows: list[list[str]]) -> Iterator[str]:
+def table_lines(rows: list[list[str]]) -> Iterator[str]:
     """A Markdown table of rows as wide as the widest; a bar within a cell becomes a slash."""
     rows = [row for row in rows if any(row)]
     width = max((len(row) for row in rows), default=0)
@@ -187,7 +201,7 @@ def pdf_page(stored: bytes) -> Page:
     lines: list[str] = []
     for number, page in enumerate(_without_furniture(pages), 1):
         lines += ["", f"## Page {number}", "", *_paged(page)]
-    return Page(title=title.strip(), text=_tidied("\n".join(lines)))
+    return Page(title=title.strip(), text=tidied("\n".join(lines)))
 
 
 def _without_furniture(pages: list[str]) -> list[str]:
@@ -225,48 +239,6 @@ def _paged(page: str) -> Iterator[str]:
             yield line
 
 
-# --- DOCX ---
-
-
-def docx_page(stored: bytes) -> Page:
-    """Headings, paragraphs, lists and tables of a DOCX file. Raises SourceError."""
-    from docx import Document  # noqa: PLC0415 - only where there is DOCX
-    from docx.table import Table as AnyTable  # noqa: PLC0415
-
-    refuse_bomb(stored)
-    lines: list[str] = []
-    try:
-        document = Document(io.BytesIO(stored))
-        for block in document.iter_inner_content():
-            if isinstance(block, AnyTable):
-                lines.extend(("", *_table_lines(_docx_rows(block)), ""))
-                continue
-            said = " ".join(block.text.split())
-            style = (block.style.name or "") if block.style is not None else ""
-            if said:
-                lines.extend(_docx_paragraph(said, style))
-        title = (document.core_properties.title or "").strip()
-        language = (document.core_properties.language or "").strip()
-    except Exception as error:  # the reader breaks in many ways on what is no DOCX
-        raise SourceError(0, f"cannot be read as DOCX: {type(error).__name__}: {error}") from error
-    if not title:
-        title = next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
-    return Page(title=title, text=_tidied("\n".join(lines)), language=language[:2].lower())
-
-
-def _docx_paragraph(said: str, style: str) -> tuple[str, ...]:
-    level = re.fullmatch(r"(?:Heading|\u00dcberschrift) ([1-6])", style)
-    if level or style == "Title":
-        return ("", f"{'#' * int(level[1]) if level else '#'} {said}", "")
-    if style.startswith("List"):
-        return (f"{'1.' if 'Number' in style else '-'} {said}",)
-    return (said, "")
-
-
-def _docx_rows(table: Table) -> list[list[str]]:
-    return [[" ".join(cell.text.split()) for cell in row.cells] for row in table.rows]
-
-
 def refuse_bomb(stored: bytes) -> None:
     """Refuse a zip that unpacks to more than anybody writes. Raises SourceError."""
     try:
@@ -278,8 +250,20 @@ def refuse_bomb(stored: bytes) -> None:
         raise SourceError(0, f"unpacks to {size} bytes, at most {UNPACKED_BYTES_MAX}")
 
 
-def _tidied(text: str) -> str:
+def tidied(text: str) -> str:
     """At most one blank line in a row. Raises SourceError for a text that is too long."""
     if len(text) > TEXT_CHARS_MAX:
         raise SourceError(0, f"over {TEXT_CHARS_MAX} characters of text; split it")
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+
+
+def first_heading(text: str) -> str:
+    """Title of a text without one: its first line that looks like a heading."""
+    lines = [line.strip() for line in text.splitlines()]
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("# "):
+            return line[2:].strip()
+        underlined = _UNDERLINE.fullmatch(below) and len(below) >= len(line) > 0
+        if underlined and not _UNDERLINE.fullmatch(line):
+            return line
+    return ""

@@ -9,13 +9,16 @@ import msgspec
 
 from kb import chunk, proposals
 from kb.alias_tables import aliases_of, shifts_of
+from kb.asset_cells import AssetCells, asset_cells, is_of_another, unknown_assets, with_asset
 from kb.asset_names import AssetWords, asset_words, assets_in
 from kb.cite import chunk_id_of, cite, cite_words
 from kb.documents import ROW_FORMS, TYPED_FORMS, Document, Form
 from kb.front_matter import SourceError, is_asset_id
 from kb.glimpse import Unread
+from kb.instrument_words import Gauges, gauges_of
 from kb.manifest import Quarantined
 from kb.name_sense import NameSense
+from kb.place_names import machines_of, names_of
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 from kb.scope import scope_row
 from kb.times import iso_ns
@@ -65,7 +68,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     assets: AssetWords  # by how a line may write them
     instruments: dict[str, tuple[str, ...]]  # asset -> its instruments
+    gauges: dict[str, Gauges] = {}  # asset -> what its instruments are called
     sense: NameSense | None = None  # where tables give machines names in words
+    cells: AssetCells = AssetCells()  # machines by what cells of orders hold
 
 
 def site_of(documents: Iterable[Document]) -> Site:
@@ -81,11 +86,15 @@ def site_of(documents: Iterable[Document]) -> Site:
                 assets.add(asset)
                 if document.form is Form.SCOPE and row.cells["instrument"]:
                     instruments[asset].add(row.cells["instrument"])
-    aliases = aliases_of(documents, assets)
+    known = machines_of(documents)
+    cells = asset_cells(known, aliases_of(documents, known))
+    assets, aliases = names_of(documents, assets)
     return Site(
         assets=asset_words(assets, aliases),
+        cells=cells,
         sense=NameSense(aliases) if aliases else None,
         instruments={asset: tuple(sorted(names)) for asset, names in instruments.items()},
+        gauges=gauges_of(documents),
     )
 
 
@@ -169,7 +178,7 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
     passages: list[Passage] = []
     proposed: list[Proposal] = []
     scoped: list[ScopeRow] = []
-    bad: list[Quarantined] = []
+    bad = unknown_assets(document, site.cells)
     unread: list[Unread] = []
     for row in document.rows:
         chunk_id = ids.next("", row.start, row.end)
@@ -324,13 +333,14 @@ def _of_row(
                 citation,
                 assets=site.assets,
                 instruments=site.instruments,
+                gauges=site.gauges,
                 shifts=shifts_of(document.text),
                 sense=site.sense,
             )
             assets, recorded = tuple(assets_in(row.said, site.assets)), row.t_ns
             embedded = body = row.said
         case Form.ORDER | Form.SCHEDULE:
-            row = _with_asset(row, site)
+            row, sure = with_asset(row, site.cells, site.assets)
             known = _recorded(row, known_ns, chunk_id)
             read = (
                 proposals.order_proposal
@@ -338,6 +348,8 @@ def _of_row(
                 else proposals.schedule_proposal
             )
             proposal = read(row, citation, known_ns=known)
+            if proposal and (not sure or is_of_another(row, site.assets)):
+                proposal = msgspec.structs.replace(proposal, approved=False)
             found = [proposal] if proposal else []
             assets, recorded = (row.cells["asset"],), known
             body = _described(row.cells)
@@ -365,16 +377,6 @@ def _of_row(
         known_from_ns=recorded,
     )
     return passage, found, scopes
-
-
-def _with_asset(row: Row, site: Site) -> Row:
-    """A row of a calendar names its asset in words where it has no place for it."""
-    if row.cells["asset"] or not row.cells.get("event_id"):
-        return row
-    named = assets_in(row.cells.get("description", ""), site.assets)
-    if len(named) != 1:
-        return row
-    return msgspec.structs.replace(row, cells={**row.cells, "asset": next(iter(named))})
 
 
 def _recorded(row: Row, known_ns: Callable[[int], int], chunk_id: int) -> int:

@@ -12,31 +12,26 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from kb.front_matter import SourceError, is_asset_id
-from kb.negation import BENIGN, calls_off
+from kb.order_ids import spelled
+from kb.order_words import is_corrective, speaks_against
 from kb.records import Proposal, WorkKind
+from kb.said_times import SLACK
 from kb.shopfloor import Said, kind_said, work_said, work_unnamed
 from kb.status import is_approved, is_cancelled, is_somebody
-from kb.times import clock_of, date_or_iso_ns, iso_ns, local_ns, wall_of
+from kb.times import MICROSECOND, clock_of, date_or_iso_ns, iso_ns, local_ns, wall_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import time
+    from datetime import datetime, time
 
     from kb.asset_names import AssetWords
+    from kb.instrument_words import Gauges
     from kb.name_sense import NameSense
     from kb.records import Citation
     from kb.rows import Row
 
 TYPE_COLUMNS: Final = ("work_type", "worktype", "type")
 CORRECTIVE_TYPES: Final = frozenset({"CM", "EM", "BM"})  # corrective, emergency, breakdown
-_CORRECTIVE: Final = re.compile(
-    r"\b(?:corrective|break[ -]?down|unplanned|reactive|fail\w*|fault\w*|repair\w*|fix\w*|broken?|"
-    r"defect\w*|damaged?|malfunction\w*|emergency|troubleshoot\w*|leak\w*|drift\w*|trip(?:s|ped)|"
-    r"worn|jam\w*|stuck|dead|cracked|crash\w*|collision|alarms?|not working|out of (?:spec|tol\w*|"
-    r"cal\w*|range)|ausfall\w*|st[oö]rung\w*|defekt\w*|reparatur\w*|undicht\w*|kaputt\w*|"
-    r"leckage\w*)\b",
-    re.IGNORECASE,
-)
 SENSED_CONFIDENCE: Final = 0.2  # of a machine that no exact name names
 _KINDS: Final = {kind.value: kind for kind in WorkKind}
 _KIND_CODES: Final = {"CAL": WorkKind.CALIBRATION, "CALIB": WorkKind.CALIBRATION}
@@ -62,7 +57,7 @@ def order_proposal(row: Row, citation: Citation, *, known_ns: int) -> Proposal |
     if kind is None:
         return None
     return Proposal(
-        proposal_id=cells["order_id"],
+        proposal_id=spelled(cells["order_id"]),
         kind=kind,
         asset=asset,
         instrument=cells.get("instrument", ""),
@@ -111,6 +106,7 @@ def log_proposals(
     *,
     assets: AssetWords,
     instruments: Mapping[str, Sequence[str]],
+    gauges: Mapping[str, Gauges] | None = None,
     shifts: Mapping[str, tuple[time, time]] | None = None,
     sense: NameSense | None = None,
 ) -> list[Proposal]:
@@ -119,13 +115,19 @@ def log_proposals(
     The minute of a line is of the writing, not of the work: without a time in its words, work that
     is done ended by then and work that begins does so then. Times in words are of the line's zone;
     without a declared zone they are not read, nor where the clocks skip them.
-    shifts: begin and end of `early`, `late` and `night` where the log declares them. sense: finds
+    gauges: asset -> what its approved instruments are called. shifts: begin and end of `early`,
+    `late` and `night` where the log declares them. sense: finds
     the machine of work that is plainly told, where no name does, with little confidence.
     """
     written = wall_of(row.t_ns, row.zone)
     found: list[Proposal] = []
     works = work_said(
-        row.said, assets=assets, instruments=instruments, written=written, shifts=shifts
+        row.said,
+        assets=assets,
+        instruments=instruments,
+        gauges=gauges,
+        written=written,
+        shifts=shifts,
     )
     for work in works or _sensed(row.said, assets, sense):
         begin, end = _said_span(work, row)
@@ -163,20 +165,49 @@ def _sensed(said: str, assets: AssetWords, sense: NameSense | None) -> list[Said
 
 def _said_span(work: Said, row: Row) -> tuple[int | None, int | None]:
     """Begin and end of what a line says of work, ns; from its minute where it gives no time."""
-    begin: int | None = None
-    end: int | None = None
-    try:
-        begin = None if work.begin is None else local_ns(work.begin, ZoneInfo(row.zone))
-        end = None if work.end is None else local_ns(work.end, ZoneInfo(row.zone))
-    except ValueError:  # the clocks skip it
-        begin = end = None
-    if begin is not None and end is not None and end <= begin:
-        begin = end = None  # the hour that happens twice lies between
+    begin, end = _as_said(work, row)
     if begin is None and end is None:
         begin = row.t_ns if work.stage == "begun" else None
     if end is None and work.stage == "done":
         end = row.t_ns
     return begin, end
+
+
+def _as_said(work: Said, row: Row) -> tuple[int | None, int | None]:
+    """The times of a line's words, ns; both None where the clocks leave no reading of them.
+
+    An hour that happens twice is read so that the work lasts as long as the clock on the wall
+    says, and was not over, or begun, after the line that tells it; else as its second.
+    """
+    zone = ZoneInfo(row.zone) if row.zone else None
+    if zone is None or (work.begin is None and work.end is None):
+        return None, None
+    try:
+        begins, ends = _readings(work.begin, zone), _readings(work.end, zone)
+    except ValueError:  # the clocks skip it
+        return None, None
+    pairs = [
+        (begin, end)
+        for begin in begins
+        for end in ends
+        if begin is None or end is None or begin < end
+    ]
+    if work.begin is not None and work.end is not None:
+        wall_ns = (work.end - work.begin) // MICROSECOND * 1000
+        pairs = [(b, e) for b, e in pairs if b and e and e - b == wall_ns] or pairs
+    latest = row.t_ns + SLACK // MICROSECOND * 1000
+    told = {"done": 1, "begun": 0}.get(work.stage)
+    if told is not None:
+        fits = [pair for pair in pairs if (at := pair[told]) is None or at <= latest]
+        pairs = fits or pairs
+    return max(pairs, key=lambda pair: (pair[0] or 0, pair[1] or 0), default=(None, None))
+
+
+def _readings(wall: datetime | None, zone: ZoneInfo) -> Sequence[int | None]:
+    """What a wall-clock time may be, ns: two in the hour that happens twice. Raises ValueError."""
+    if wall is None:
+        return [None]
+    return sorted({local_ns(wall, zone, first=first) for first in (True, False)})
 
 
 def real_times(start: str, end: str) -> bool:
@@ -190,9 +221,8 @@ def real_times(start: str, end: str) -> bool:
 def corrective(row: Row, kind: WorkKind) -> bool:
     """Whether an order follows a failure: such work must never excuse it, whatever its status."""
     told = " ".join(row.cells.get(name, "") for name in ("description", *TYPE_COLUMNS))
-    told = BENIGN.sub(" ", told.lower())
     types = {row.cells.get(name, "").upper() for name in TYPE_COLUMNS}
-    return kind is WorkKind.REPAIR or bool(_CORRECTIVE.search(told) or types & CORRECTIVE_TYPES)
+    return kind is WorkKind.REPAIR or is_corrective(told) or bool(types & CORRECTIVE_TYPES)
 
 
 def asset_of(row: Row) -> str:
@@ -223,7 +253,7 @@ def _is_believed(row: Row, kind: WorkKind) -> bool:
         is_approved(cells["status"])
         and is_somebody(cells.get("approved_by", "its status"))  # some systems have no such column
         and not corrective(row, kind)
-        and not calls_off(cells.get("description", ""))
+        and not speaks_against(cells.get("description", ""))
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from kb.channel_names import BY_ALIAS, same_unit
 from kb.proposed_rows import Source, TableRow, sentences, table_rows
+from kb.typed_tables import CONTRADICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "asset", "channel", "unit", "low_low", "low", "high", "high_high", "approved_by", "approved_at",
+    CONTRADICTS,
 )  # fmt: skip
 SIDES: Final = ("low_low", "low", "high", "high_high")
 IN_PROSE: Final = 0.8  # of the surety of a table
@@ -43,6 +45,7 @@ _UNIT: Final = (
     r"(?:°\s?C|degC|deg C|°\s?F|K|bar\(g\)|barg|bar|mbar|kPa|MPa|Pa|psi|l/min|l/h|lpm|m3/h|m³/h|"
     r"Nm³/h|mm/s|m/s|m/min|mm|µm|um|kW|W|kVA|kV|V|mA|A|Hz|rpm|1/min|Nm|kN|N|kg|%|percent|g|ppm)"
 )
+_THOUSANDS: Final = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _AMOUNT: Final = rf"(?P<value>{_VALUE})\s?(?P<unit>{_UNIT})(?![\w/])"
 _ANY: Final = re.compile(rf"(?<![\w.,-]){_AMOUNT}")
 _CELL: Final = re.compile(rf"\s*(?:[<>]=?|[\u2264\u2265])?\s*({_VALUE})\s*({_UNIT})?\s*")
@@ -110,6 +113,7 @@ class ProposedLimit(msgspec.Struct, frozen=True, kw_only=True):
     citation: str
     quote: str
     confidence: float
+    contradicts: tuple[str, ...] = ()  # what other texts state instead, each with its citation
 
     @property
     def values(self) -> tuple[float | None, ...]:
@@ -138,33 +142,57 @@ class ProposedLimit(msgspec.Struct, frozen=True, kw_only=True):
                 "citation": self.citation,
                 "quote": self.quote,
                 "confidence": f"{self.confidence:.2f}",
+                CONTRADICTS: "; ".join(self.contradicts),
             }
+
+    def against(self, other: ProposedLimit) -> str:
+        """What another text states that cannot hold beside this one, with its citation; "" if not.
+
+        A text of no asset speaks of every one.
+        """
+        apart = not (
+            self.assets is None
+            or other.assets is None
+            or set(self.assets).intersection(other.assets)
+        )
+        if apart or self.channel != other.channel:
+            return ""
+        sides = zip(SIDES, self.values, other.values, strict=True)
+        told = [f"{s} {b:g}" for s, a, b in sides if a is not None and b is not None and a != b]
+        return f"{', '.join(told)} in {other.citation}" if told else ""
 
 
 def proposed_limits(found: Iterable[Source], channels: ChannelNames) -> list[ProposedLimit]:
-    """Limits that texts state; the same ones once, different ones of one channel all, as doubtful.
+    """Limits that texts state; the same ones once, those that contradict each other all, so marked.
 
-    A table says more than a sentence: where both speak of a channel, the sentence is left out.
+    A table says more than a sentence: where both speak of a channel, the sentence is left out,
+    unless it contradicts the table.
     """
     stated: list[ProposedLimit] = []
     for source in found:
         stated += _of_tables(source, channels)
         stated += _of_sentences(source, channels)
-    in_tables = {(limit.channel, limit.assets) for limit in stated if limit.confidence > IN_PROSE}
+    tables = [limit for limit in stated if limit.confidence > IN_PROSE]
     best: dict[tuple[object, ...], ProposedLimit] = {}
     for limit in stated:
-        if limit.confidence <= IN_PROSE and (limit.channel, limit.assets) in in_tables:
+        beside = [t for t in tables if (t.channel, t.assets) == (limit.channel, limit.assets)]
+        told = beside and not any(limit.against(one) for one in tables)
+        if limit.confidence <= IN_PROSE and told:
             continue
         key = (limit.channel, limit.assets, limit.values)
         if key not in best or best[key].confidence < limit.confidence:
             best[key] = limit
-    told = [(limit.channel, limit.assets) for limit in best.values()]
-    return [
-        limit
-        if told.count((limit.channel, limit.assets)) == 1
-        else msgspec.structs.replace(limit, confidence=limit.confidence * CONTRADICTED)
-        for limit in best.values()
-    ]
+    return [_marked(limit, list(best.values())) for limit in best.values()]
+
+
+def _marked(limit: ProposedLimit, others: Sequence[ProposedLimit]) -> ProposedLimit:
+    """A limit with what contradicts it."""
+    against = tuple(said for other in others if (said := limit.against(other)))
+    if not against:
+        return limit
+    return msgspec.structs.replace(
+        limit, confidence=limit.confidence * CONTRADICTED, contradicts=against
+    )
 
 
 # --- tables ---
@@ -202,6 +230,8 @@ def _of_row(
         cell = _CELL.fullmatch(row.cells.get(heads.get(side, ""), ""))
         if cell is None:
             continue
+        if _THOUSANDS.search(cell[1]):  # or decimals: who knows
+            return None
         bracket = _BRACKET.search(heads[side])
         unit = cell[2] or (bracket[1].strip() if bracket else "") or column
         values[side] = _number(cell[1])
@@ -215,6 +245,7 @@ def _of_row(
         citation=source.citation(row.start, row.end),
         quote=source.quote(row.start, row.end),
         confidence=named.confidence,
+        contradicts=(),
         **values,
     )
 
@@ -242,6 +273,7 @@ def _of_sentences(source: Source, channels: ChannelNames) -> Iterator[ProposedLi
                 citation=source.citation(start, end),
                 quote=source.quote(start, end),
                 confidence=named[0].confidence * IN_PROSE,
+                contradicts=(),
                 **values,
             )
             if limit.is_ordered:
@@ -253,6 +285,8 @@ def _amounts(said: str) -> tuple[dict[str, float], set[str]]:
     values: dict[str, float] = {}
     units: set[str] = set()
     taken: set[int] = set()
+    if _THOUSANDS.search(said):  # or decimals: who knows
+        return {}, set()
     span = _RANGE.search(said)
     if span is not None and _MUST_BE.search(said):
         values = {"low": _number(span["low"]), "high": _number(span["high"])}

@@ -20,7 +20,8 @@ TEXT_CHARS_MAX: Final = 400
 BY_SYMPTOM: Final = 0.7  # of the surety of a column that names the channels
 _HEADS: Final = {
     "code": r"(?:alarm|error|fault)?\s*(?:code|no\.?|number)|code",
-    "symptom": r"symptoms?|fault|failure|failure mode|mode|problem|alarm|message|alarm text|error",
+    "mode": r"(?:failure |fault )?modes?|failures?|faults?|fault name|defects?",
+    "symptom": r"symptoms?|problem|alarm|message|alarm text|error|effects?|how it shows",
     "channels": r"channels?|signals?|sensors?",
     "cause": r"(?:possible |probable |likely )?causes?|reason|mechanism",
     "action": r"(?:check first|check|action|remedy|solution|corrective action|what to do)s?",
@@ -108,12 +109,16 @@ def _channels(cells: dict[str, str], channels: ChannelNames) -> list[Named]:
         parts = [part for part in re.split(r"[;,/]", cells["channels"]) if part.strip()]
         found = [channels.only(part) for part in parts]
         return [one for one in found if one is not None] if all(found) else []
-    return channels.inside(cells.get("symptom", ""))
+    return channels.inside(cells.get("symptom", "")) or channels.inside(cells.get("mode", ""))
 
 
 def _name(cells: dict[str, str]) -> str:
-    """What to call a mode: its code and message, the head of its cause, else its symptom."""
+    """What to call a mode: its code and message, its own column, its cause's head, its symptom.
+
+    A cause is the name only where no column has one: "Pump worn: seal ring gone".
+    """
+    shown = cells.get("mode") or cells.get("symptom", "")
     if cells.get("code"):
-        return ": ".join(p for p in (cells["code"], cells.get("symptom", "")) if p)[:MODE_CHARS_MAX]
+        return ": ".join(p for p in (cells["code"], shown) if p)[:MODE_CHARS_MAX]
     head, colon, _ = cells.get("cause", "").partition(":")
-    return (head if colon else cells.get("symptom") or head)[:MODE_CHARS_MAX].strip()
+    return (cells.get("mode") or (head if colon else shown or head))[:MODE_CHARS_MAX].strip()

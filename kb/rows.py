@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -27,6 +28,8 @@ SCOPE_COLUMNS: Final = frozenset(
 ROW_CHARS_MAX: Final = 4000
 DELIMITERS: Final = (",", ";", "\t", "|")  # the first wins a tie
 
+_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+")
 _ZONE: Final = re.compile(r"#\s*zone:\s*(\S+)\s*")
 _STAMP: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d:?\d\d)?[\s,;|]+(\S.*)"
@@ -93,6 +96,19 @@ def csv_rows(text: str, naming: Namer = named) -> tuple[list[Row], list[SourceEr
         else:
             read = {k: cell.strip() for k, cell in zip(header, cells, strict=True)}
             rows.append(Row(line=first + 1, start=start, end=end, cells=read))
+
+
+def number_of(text: str) -> float:
+    """A finite number with a decimal point or comma. Raises ValueError.
+
+    Also for `1,500`, which is one and a half here and fifteen hundred there.
+    """
+    if _THOUSANDS.fullmatch(text):
+        raise ValueError("the comma may be of thousands or of decimals; write one without it")
+    number = float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
+    if not math.isfinite(number):
+        raise ValueError("expected a finite number")
+    return number
 
 
 def delimiter_of(lines: list[str]) -> str:

@@ -31,8 +31,9 @@ _ANY: Final = rf"(?:{_STRONG}|{_WEAK})"
 _EDGE: Final = r"(?<![\w.,:/@^#-])"
 # what follows a number that is no time: units, decimals, more of a number
 _END: Final = (
-    r"(?![\w:/]|[.,]\d|-\d|\s?(?:%|bar|psi|°|deg|mm|cm|m\b|min|sec|s\b|l/|l\b|kg|hz|rpm|a\b|v\b|k\b|"
-    r"c\b|nm|kn|times|days?|weeks?|wks?|months?|parts?|pcs|hours?|of\b))"
+    r"(?![\w/]|[:.,]\d|-[\da-z]|\s?(?:%|m?bar|psi|°|deg|grad|mm|cm|µm|um\b|m\b|m/|m3|m³|min|sec|s\b|l/|l\b|"
+    r"kg|g\b|t\b|k?hz|rpm|u/min|1/min|a\b|ma\b|k?v\b|k?w\b|k\b|c\b|nm|k?n\b|k?pa\b|mpa|ml|ppm|times|"
+    r"days?|weeks?|wks?|months?|parts?|pcs|stk|stück|teile|hours?|stunden|of\b))"
 )
 _TO: Final = r"\s?(?:-|\u2013|\u2014|to|till|til|until|bis|à|thru|through)\s?"
 _STRONG_RANGE: Final = rf"{_EDGE}(?P<s1>{_STRONG}){_UNIT}?{_TO}(?P<s2>{_STRONG}){_UNIT}?{_END}"
@@ -41,12 +42,28 @@ _WEAK_RANGE: Final = (
     rf"(?:{_TO}|\s(?:and|und)\s)(?P<w2>{_ANY})(?P<u2>{_UNIT})?{_END}"
     rf"|{_EDGE}(?P<v1>{_ANY}){_UNIT}?{_TO}(?P<v2>{_ANY})(?P<u3>{_UNIT}){_END}"
 )
+# hours and minutes that only a word before them tells from a measure
+_DOTTED: Final = r"(?:[01]?\d|2[0-3])[.:h][0-5]\d|(?:[01]\d|2[0-3])[0-5]\d"
+_FULL: Final = r"(?:[01]\d|2[0-3])[.:][0-5]\d|(?:[01]\d|2[0-3])[0-5]\d"
+_DOTTED_RANGE: Final = (
+    rf"{_EDGE}(?P<x1>(?:[01]\d|2[0-3])[.][0-5]\d){_UNIT}?{_TO}"
+    rf"(?P<x2>(?:[01]\d|2[0-3])[.][0-5]\d){_UNIT}?{_END}"
+)
 _ABOUT: Final = r"(?:(?:ca|c|approx|around|about|abt|circa|gegen|~)\.?\s?)"
 _AT: Final = (
-    rf"{_EDGE}(?:(?P<how>since|from|seit|ab|at|@(?=\s)|um|by|until|till|til|bis|{_ABOUT})"
-    rf"\s?(?:at\s|@\s?)?{_ABOUT}?)(?P<a>{_ANY})(?P<ua>{_UNIT})?{_END}"
+    rf"{_EDGE}(?P<j>{_DOTTED})(?P<uj>{_UNIT})?(?=\sbackrunning)"
+    rf"|{_EDGE}(?:(?P<how>since|from|seit|ab|at|@(?=\s\d)|um|by|until|till|til|bis|{_ABOUT})"
+    rf"\s?(?:at\s|@\s)?{_ABOUT}?)(?P<a>{_ANY})(?P<ua>{_UNIT})?{_END}"
     rf"|{_EDGE}(?P<b>(?:[01]?\d|2[0-3])[:h][0-5]\d)(?P<ub>{_UNIT})?{_END}"
     rf"|(?:(?<=planned )|(?<=started ))(?P<e>{_ANY})(?P<ue>{_UNIT})?{_END}"
+    rf"|(?:(?<=planned for )|(?<=planned für )|(?<=planned fuer ))(?:the )?{_ABOUT}?"
+    rf"(?P<f>{_ANY})(?P<uf>{_UNIT})?{_END}"
+    rf"|{_EDGE}(?:for|für|fuer)\s(?P<g>{_FULL})(?P<ug>{_UNIT})?{_END}"
+    rf"|(?P<over>(?<![\w@^-])(?:done|backrunning)\s(?:(?:since|seit|at|@|um|by|from|ab)\s)?{_ABOUT}?)"
+    rf"(?P<i>{_DOTTED})(?P<ui>{_UNIT})?{_END}"
+    rf"|^(?P<l>(?:[01]\d|2[0-3])[.][0-5]\d)(?P<ul>{_UNIT})?(?=\s[a-z@]){_END}"
+    rf"|{_EDGE}(?P<n>{_DOTTED})(?P<un>{_UNIT})?(?=\sstarted\b)"
+    rf"|(?<=[/|] )(?P<k>{_FULL})(?P<uk>{_UNIT})?(?=\s*(?:$|[/|;]))"
     rf"|{_EDGE}(?P<c>{_ANY})(?P<uc>{_UNIT}){_END}"
     rf"|tomorrow\s(?P<d>{_ANY})(?P<ud>{_UNIT})?{_END}"
 )
@@ -59,7 +76,7 @@ _MOVED: Final = (
     rf"(?:today\s|tomorrow\s)?(?:at\s)?)(?P<m>{_ANY})(?P<um>{_UNIT})?{_END}"
 )
 _SOON: Final = r"\bin (?P<soon>\d{1,2})\s?(?:min(?:ute)?s?)\b"
-_SPAN: Final = re.compile(f"{_MOVED}|{_STRONG_RANGE}|{_WEAK_RANGE}|{_SOON}|{_AT}")
+_SPAN: Final = re.compile(f"{_MOVED}|{_STRONG_RANGE}|{_WEAK_RANGE}|{_DOTTED_RANGE}|{_SOON}|{_AT}")
 _SHIFT: Final = re.compile(
     r"\b(?:(early|earlies|morning|früh|frueh|late|lates|afternoon|spät|spaet|night|nights|nacht|"
     r"day)[ -]?(?:shift|schicht))\b"
@@ -99,7 +116,7 @@ def timed(line: str) -> tuple[str, list[SaidTime]]:
         if said is None:
             return match[0]
         found.append(said)
-        kept = "moved " if said.moved else "tomorrow " if match["d"] else ""
+        kept = "moved " if said.moved else "tomorrow " if match["d"] else match["over"] or ""
         return f" {kept}^{len(found) - 1} "
 
     line = _SPAN.sub(mark, line)
@@ -126,7 +143,7 @@ def span_of(
     exact = [one for one in said if not one.shift]
     if len(exact) > 1:
         moved = [one for one in exact if one.moved]
-        exact = moved if len(moved) == 1 else []
+        exact = moved if len(moved) == 1 else _joined(exact)
     elif not exact and len(said) == 1 and shifts and said[0].shift in shifts:
         begin, end = shifts[said[0].shift]
         exact = [SaidTime(begin=Clock(at=begin, sure=True), end=Clock(at=end, sure=True))]
@@ -147,6 +164,15 @@ def span_of(
     return fits.pop() if len(fits) == 1 else None
 
 
+def _joined(said: Sequence[SaidTime]) -> list[SaidTime]:
+    """A begin and an end that a line says apart, as one: "from 10:49 on ..., backrunning 11:09"."""
+    begins = [one for one in said if one.begin is not None and one.end is None]
+    ends = [one for one in said if one.end is not None and one.begin is None]
+    if len(said) != 2 or len(begins) != 1 or len(ends) != 1:
+        return []
+    return [SaidTime(begin=begins[0].begin, end=ends[0].end)]
+
+
 def stage_at(span: tuple[datetime | None, datetime | None], stage: str, written: datetime) -> str:
     """The stage of work that its times tell where the words do not, or tell too little."""
     begin, end = span
@@ -159,6 +185,9 @@ def stage_at(span: tuple[datetime | None, datetime | None], stage: str, written:
     return stage
 
 
+_RANGES: Final = (("s1", "s2", None), ("w1", "w2", "u2"), ("v1", "v2", "u3"), ("x1", "x2", None))
+
+
 def _said(match: re.Match[str]) -> SaidTime | None:
     groups = match.groupdict()
     if groups["soon"]:
@@ -166,7 +195,7 @@ def _said(match: re.Match[str]) -> SaidTime | None:
     if groups["m"]:
         begin = _clock(groups["m"], groups["um"])
         return SaidTime(begin=begin, moved=True) if begin else None
-    for first, second, unit in (("s1", "s2", None), ("w1", "w2", "u2"), ("v1", "v2", "u3")):
+    for first, second, unit in _RANGES:
         if groups[first]:
             of = groups[unit] if unit else None
             unit_of_first = groups["u1"] if first == "w1" and groups["u1"] else of
@@ -174,12 +203,12 @@ def _said(match: re.Match[str]) -> SaidTime | None:
             begin = _clock(groups[first], unit_of_first, years=years)
             end = _clock(groups[second], of, years=years)
             return SaidTime(begin=begin, end=end) if begin and end else None
-    for name in ("a", "b", "c", "d", "e"):
+    for name in "abcdefgijkln":
         if groups[name]:
             clock = _clock(groups[name], groups[f"u{name}"])
             if clock is None:
                 return None
-            ends = groups["how"] in ("by", "until", "till", "til", "bis")
+            ends = groups["how"] in ("by", "until", "till", "til", "bis") or name in "ij"
             return SaidTime(end=clock) if ends else SaidTime(begin=clock)
     return None
 

@@ -7,12 +7,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from kb.front_matter import EVERYTHING, SourceError
+from kb.manifest import Quarantined
 from kb.proposals import asset_of, hashed_id, kind_of
 from kb.records import ScopeRow
 from kb.status import is_somebody
 from kb.times import iso_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kb.passages import Extract
     from kb.records import Citation
     from kb.rows import Row
 
@@ -84,3 +88,25 @@ def _number(row: Row, column: str, *, most: float) -> float:
     if not 0 <= number <= most:  # NaN is refused here too
         raise SourceError(row.line, f"{column} is {text}, expected 0 to {most:g}")
     return number
+
+
+def undeclared_channels(extracts: Sequence[Extract]) -> Iterator[Quarantined]:
+    """Notes on scope rows with a channel that no sensor table knows, where one has its asset.
+
+    The row stands as it is: a name that the asset does not have masks nothing.
+    """
+    declared: dict[str, set[str]] = {}
+    for sensor in (sensor for one in extracts for sensor in one.sensors):
+        declared.setdefault(sensor.asset, set()).add(sensor.channel)
+    for one in extracts:
+        lines = {row.start: row.line for row in one.document.rows}
+        for scope in one.scope_rows:
+            known = declared.get(scope.asset, set()) | declared.get("", set())
+            unknown = [name for name in scope.channels if name not in known]
+            if scope.asset in declared and unknown:
+                cause = (
+                    f"nothing is hidden of {', '.join(map(repr, unknown))}: the sensor table of"
+                    f" {scope.asset} has no such channel; it has {', '.join(sorted(known))}"
+                )
+                line = lines.get(scope.citation.start, 0)
+                yield Quarantined(path=one.document.path, line=line, cause=cause)

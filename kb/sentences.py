@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WORDS_MIN: Final = 3  # fewer say nothing by themselves
+WORDS_MIN: Final = 3  # fewer say nothing by themselves, unless one of them is a label
 CHARS_MAX: Final = 400  # a longer sentence is cut where a quote would be
 
 # A sentence goes on after "e.g. ", "No. 7", "Fig. 3" and initials.
@@ -17,6 +17,7 @@ _END: Final = re.compile(
 )
 _BREAK: Final = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*+|]|\d{1,3}[.)])\s?\S)|\n(?=\s*```)")
 _LEAD: Final = re.compile(r"\s*(?:(?:[-*+>]|\d{1,3}[.)])\s+)?")
+_LABELLED: Final = re.compile(r"[^\W\d_][\w -]{1,30}:\s+\S")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _NO_PROSE: Final = re.compile(r"\s*(?:```|~~~|\.\. |\|\s*:?-|=\S*\s*$|#)")
 
@@ -40,6 +41,8 @@ def _of_block(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         lead = _LEAD.match(text, at, stop)
         first = lead.end() if lead else at
         last = first + len(text[first:stop].rstrip())
-        if last - first <= CHARS_MAX and len(_WORD.findall(text, first, last)) >= WORDS_MIN:
+        words = len(_WORD.findall(text, first, last))
+        whole = words >= WORDS_MIN or _LABELLED.match(text, first, last) is not None
+        if last - first <= CHARS_MAX and whole:
             yield first, last
         at = stop

@@ -13,60 +13,90 @@ SAME: Final = {
     # work
     "calibration": "cal cals calib calibr calibs calibs calibrations callib recal recals recalib"
     " recalibration recalibrations kalibrierung kalibrierungen kalibration rekalibrierung abgleich"
-    " nullabgleich justage justierung mastering remastering etalonnage",
+    " nullabgleich justage justierung einmessung einmessen mastering remastering etalonnage",
     "calibrated": "cal'd cald calib'd recal'd recald recalibrated kalibriert nachkalibriert"
-    " rekalibriert abgeglichen justiert zeroed remastered ausgelitert",
-    "calibrate": "recalibrate calibrates kalibrieren",
+    " rekalibriert abgeglichen justiert zeroed remastered ausgelitert eingemessen"
+    " neueingemessen caled nullgestellt genullt",
+    "calibrate": "recalibrate calibrates kalibrieren abgleichen",
     "calibrating": "recalibrating",
     "verification": "verif vrf verifs validation verifications verifizierung",
-    "verified": "verif'd verifd verfd vrfd validated crosschecked cross-checked verifiziert",
-    "verify": "validate verifies verifying",
-    "check": "chk ck chck checks kontrolle prüfung pruefung",
-    "checked": "compared chkd chk'd ck'd ckd geprüft geprueft gepruft kontrolliert",
-    "test": "tst tests testing",
+    "verified": "verif'd verifd verfd vrfd validated crosschecked cross-checked verifiziert"
+    " überprüft ueberprueft gegengeprüft nachgeprüft nachgemessen gegengemessen",
+    "verify": "validate verifies verifizieren überprüfen nachmessen",
+    "check": "chk ck chck checks kontrolle prüfung pruefung überprüfung",
+    "checked": "compared chkd chk'd ck'd ckd geprüft geprueft gepruft gepr kontrolliert",
+    "test": "tst tests testing tests",
     "tested": "tstd getestet",
     "cleaning": "washdown washing flushing brushing descaling reinigung nettoyage degreasing"
-    " rinsing wiping wash",
+    " rinsing wiping wash swilling hoovering purging",
     "cleaned": "clnd washed flushed descaled wiped brushed degreased rinsed gereinigt"
-    " gespült gespuelt geputzt entkalkt gesäubert",
-    "clean": "cln",
+    " gespült gespuelt geputzt entkalkt gesäubert gesaeubert ausgefräst ausgefraest ausgeblasen"
+    " freigeblasen ausgespült ausgewaschen abgesaugt saubergemacht swilled hoovered vacuumed",
+    "clean": "cln sauber",
     "change": "chg chng chnge chgs changes replace repl rpl rplc swap swaps exch exchange renew"
     " wechsel tausch austausch replacement changeout",
     "changed": "chgd chg'd chngd replaced replcd repl'd repld rplcd rplc'd swapped fitted renewed"
     " exchanged exchd gewechselt ausgewechselt ersetzt getauscht ausgetauscht erneuert",
     "changing": "replacing swapping renewing",
-    "stop": "shutdown outage downtime stillstand stopp stopped wartungsstillstand",
-    "function": "func funct functional funktion fct funk",
+    "stop": "shutdown outage downtime stillstand abstellung stopp stopped wartungsstillstand",
+    "function": "func functn funktn funct functional funktion fct funk",
     # parts that wear
-    "tip": "tips stromdüse stromduese stromdüsen spitze",
+    "tip": "tips stromdüse stromduese stromdüsen spitze spitzen kontaktdüse kontaktduese"
+    " kontaktdüsen kontaktrohr kontaktspitze",
     "nozzle": "nozzles düse duese düsen gasdüse gasduese nozle",
     "liner": "liners drahtseele",
     "filter": "filters ölfilter oelfilter luftfilter filtr filt",
     "electrode": "electrodes elektrode elektroden",
-    "insert": "inserts wendeplatte",
-    "strainer": "strainers sieb",
+    "insert": "inserts wendeplatte wendeplatten wsp schneidplatte schneidplatten platten platte"
+    " wendeschneidplatte wendeschneidplatten",
+    "strainer": "strainers sieb siebe siebkorb filterkorb schmutzfänger schmutzfaenger",
     "torch": "brenner torches torche",
+    "tool": "werkzeug werkzeuge wkz",
+    "chip": "späne spaene swarf chips",
+    "tray": "wanne",
+    "new": "neu neue neuer neues neuen",
     # measures
-    "temp": "temperature temperatur temps",
+    "temp": "temperature temperatur temps temperaturen",
     "pressure": "druck pression",
-    "flow": "durchfluss gasfluss débit",
-    "sensor": "sensors fühler fuehler xmtr transmitter transducer capteur",
+    "flow": "durchfluss durchfluß débit fluss menge volumenstrom durchflussmenge",
+    "sensor": "sensors fühler fuehler xmtr transmitter transducer capteur aufnehmer geber snsr",
     "gauge": "gage gauges manometer",
-    "meter": "meters flowmeter flowmeters rotameter messgerät",
+    "meter": "meters rotameter messgerät messgeraet zähler",
     "thermocouple": "tc tcs tc's thermocouples thermoelement rtd",
     "reference": "ref refs referenz étalon etalon",
-    "handheld": "handmessgerät",
+    "handheld": "handmessgerät handfühler handgerät",
+    "current": "strom ampere amps amp",
+    "voltage": "spannung spg volts volt",
+    "vibration": "schwingung schwingungen vib vibr vibs",
+    "spindle": "spindel",
+    "valve": "ventil regelventil vlv valves",
+    "coolant": "kss kühlmittel kuehlmittel kühlschmierstoff emulsion",
+    "probe": "taster messtaster tastkopf probes",
+    "wire": "draht",
+    "joint": "gelenk jnt",
+    "return": "rücklauf ruecklauf",
+    "suction": "saugseite saugdruck",
+    "axes": "achse achsen axis",
+    "load": "auslastung",
+    "motor": "motors",
+    "winding": "wicklung",
+    "ball bar": "ballbar kreisform kreisformtest",
     # stages
     "done": "finished finshed finish fin completed complete completion compl comp cmpl closed clsd"
     " teco cnf accomp accomplished perf perf'd performed passed pass okay ok sat satisfactory"
     " erledigt fertig gemacht durchgeführt durchgefuehrt abgeschlossen beendet ausgeführt passt"
-    " fait fini terminé conform conforme agrees dne concluded executed signed taken availed",
+    " fait fini terminé conform conforme agrees dne concluded executed signed taken availed erl"
+    " abg abgeschl fertiggestellt",
     "good": "gut fine",
     "started": "start starting starts begun began begin begins commenced commencing begonnen"
-    " angefangen gestartet",
+    " angefangen gestartet beginn beginne start'd strtd strt",
     "ongoing": "inprg wip running läuft laeuft underway inprogress",
-    "planned": "plan planed planning scheduled sched schedule schd wsch geplant geplanter geplante"
+    "planned": "plan planed planning scheduled sched schedule schd wsch geplant geplanter"
+    " geplante geplanten geplantes angesetzt eingeplant terminiert plnd pland"
     " planmäßig planmäßiger vorgesehen",
+    "today": "heute",
+    "will": "wird werden",
+    "now": "jetzt gerade momentan derzeit aktuell",
     "tomorrow": "tmrw tmr tmrow tomorow morgen",
     "maintenance": "maint wartung mtce",
     # taken back
@@ -78,7 +108,41 @@ SAME: Final = {
 PHRASES: Final = (
     (r"\br ?[&+] ?r\b(?! study)|\brem'?d (?:&|and) repl'?d\b", "changed"),
     (r"\b(?:removed|rem'?d) (?:&|and) (?:replaced|repl'?d)\b", "changed"),
+    (r"\b(?:on|in) (?:the )?(?:plan|schedule|board|list)(?: (?:for|at))? (?=\d)", "planned "),
+    (r"\bin full swing\b", "ongoing"),
     (r"\bc/w\b|\bcarried out\b|\b(?:in|within) (?:tol|spec|limits?|range)\w*\b", "done"),
+    ((r"\b(?:runs?|running|works?|working|läuft|laeuft|ok|up|back|produces?) (?:ok )?again\b"
+     r"|\b(?:läuft|laeuft) wieder\b"), "backrunning"),
+    ((r"\b(?:back|wieder) (?:in |on |to |into |im |in den )?(?:the )?"
+     r"(?:auto\w*|prod\w*|service|operation|line|running|cutting|welding|betrieb|run|"
+     r"stream|duty)\b"),
+     "backrunning"),
+    ((r"\b(?:due|booked|slotted|pencill?ed|lined up|to follow|coming up|next up|comes?|coming|"
+     r"kommt|folgt|pops? in|dran|expected)(?: (?:in|round|over|by|along|vorbei))?"
+     r"(?: (?:for|at|@|around|um|gegen|ca\.?|about|abt))? "
+     r"(?=(?:[01]?\d|2[0-3])[:.h][0-5]\d\b|(?!20[2-5]\d)(?:[01]\d|2[0-3])[0-5]\d\b)"), "planned "),
+    ((r"\b(?:on the go|under way|at work|on it|busy (?:on|with|at)|busy|doing"
+     r"|working on)\b"), "ongoing"),
+    ((r"\b(?:(?:is|are|currently|now) )*being\b|\b(?:bin|sind|ist) (?=(?:an|am|bei"
+     r"|dran)\b)"), "ongoing"),
+    (r"(?<=[^\W\d_]t) (?:gerade|jetzt|momentan|derzeit)\b", " ongoing"),
+    (r"\bwrapped up\b|\bbuttoned up\b", "done"),
+    (r"\b(tcp|werkzeug\w*|tool)((?: [\w@]+){0,2}) (?:neu |nach)?vermessen\b", r"\1\2 calibrated"),
+    (r"\b(spindel|motor|antriebs) ?last\b", r"\1 load"),
+    (r"\b(?:circularity|kreisform) ?(?=test|check|chk|prüfung)", "ball bar "),
+    (r"\bwire ?feed(?=s?\b)", "wire feed"),
+    ((r"\b(?:wird|werden|is being|are being) (?:gerade |jetzt |now )?(?:gerade|jetzt"
+     r"|now|being)\b"), "ongoing"),
+    ((r"\bam (?=(?:kalibrieren|reinigen|prüfen|wechseln|tauschen|putzen|spülen|"
+     r"abgleichen|messen)\b)"),
+     "ongoing "),
+    ((r"\b(?:[av][/+&][av]|[ui][/+&][ui]|amps?/volts?|volts?/amps?"
+     r"|strom/sp\w*)(?![\w-])"), "current voltage"),
+    (r"\bneu (?=eingemessen|kalibriert|abgeglichen)", " "),
+    ((r"\bsauber ?gemacht\b|\bmucked out\b|\bhosed (?:down|out|off)\b|"
+     r"\bcleared of (?:chips|swarf)\b"),
+     "cleaned"),
+    (r"\bflow-?meter(?=s?\b)", "flow meter"),
     (r"\bin progress\b|\bunder (?:way|progress)\b|\bin work\b|\bkicked off\b", "ongoing"),
     (r"\bcarrying out\b|\bdo\b(?= calibration)", "ongoing"),
     (r"\b(?:changed|swapped) (?:out|over)\b|\bc/o\b", "changed"),
@@ -92,7 +156,7 @@ PHRASES: Final = (
     (r"\bcross[- ]?check(?:ed)?\b", "verified"),
     (r"\b(?:as|according to|per|to) (?:per )?(?:the )?(?:plan(?:ned)?|scheduled?)\b", "asplanned"),
     (r"\b(?:at|on) (?:the )?(?:sched|scheduled|planned|pm) (?:interval|time)\b", "asplanned"),
-    (r"\bon (?:schedule|planned)\b", "asplanned"),
+    (r"(?<![\w-])on (?:schedule|planned)\b", "asplanned"),
     (r"\bwithin (?:\+/-|\u00b1)? ?\d[\d.,]* ?\S{1,4}(?=\s|$)", "done"),
     (r"\bw/(?=\s|\w)", "with "),
     (r"\bmoc\b", "change request"),
@@ -126,7 +190,8 @@ SLIPPED: Final = (
     "finished completed completion replaced swapped scheduled schedule shutdown temperature "
     "thermocouples transmitter transducer recalibrated recalibration calibrations validated "
     "starting flushed canceled cancel deferred callib calib kalibriert kalibrierung gereinigt "
-    "reinigung gewechselt ausgetauscht geprüft geplant durchgeführt abgeschlossen unsuccessful"
+    "reinigung gewechselt ausgetauscht geprüft geplant durchgeführt abgeschlossen unsuccessful "
+    "verifiziert überprüft abgeglichen begonnen gestartet eingemessen"
 )
 # What looks like a slip of one of the words above, and is a word of its own.
 _OTHERS: Final = (
@@ -140,6 +205,7 @@ _OTHERS: Final = (
     "reading recalls reeled released rebuilt referenced references registered registering "
     "rejecting renamed repairing replayed replies rerouted resting routing ruining sampled "
     "scaled scanned seniors sensory setting settled shipped sipped skipper slapped slipped "
+    "shift shifts "
     "snapped spooled stamped stared starred starter starters staring started stating startled "
     "strained striped struck successful swapping tampered tasted tasting temperate tempered "
     "tightened tipped topped trapped trimmed trucked turned valuation vale value values "

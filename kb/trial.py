@@ -43,6 +43,7 @@ class Trial:
     def __init__(self, snapshot: Snapshot, index: VectorIndex, place_of: dict[int, Place]) -> None:
         self.reranker: Reranker | None = None
         self._text_of: dict[int, str] = {}
+        self.paths: dict[str, str] = {}  # path in the folder -> id of its document
         self.snapshot = snapshot
         self.index = index
         self.place_of = place_of
@@ -103,6 +104,7 @@ class Trial:
             p.chunk_id: Place(document.doc_id, p.path, p.chunk_id) for document, p in passages
         }
         made = cls(snapshot, index, place_of)
+        made.paths = {document.path: document.doc_id for document, _ in passages}
         made._text_of = {p.chunk_id: p.body for _, p in passages}
         return made
 

@@ -6,13 +6,13 @@ None of them can keep an alert quiet: failure modes explain, limits ring, schema
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from kb.front_matter import EVERYTHING, SourceError, is_asset_id
 from kb.proposals import asset_of, hashed_id
 from kb.records import FailureMode, Limit, Sensor, Sign
+from kb.rows import number_of
 from kb.scope import CHANNELS_MAX, WILDCARDS
 from kb.status import is_somebody
 from kb.times import iso_ns
@@ -29,6 +29,7 @@ LIMIT_COLUMNS: Final = frozenset(
      "approved_at"}
 )  # fmt: skip
 SENSOR_COLUMNS: Final = frozenset({"asset", "channel", "unit", "low", "high", "aliases"})
+CONTRADICTS: Final = "contradicts"  # of a proposed limit: what another text states instead
 DIRECTIONS: Final = ("high", "low", "stuck", "missing", "any")
 _LEVELS: Final = ("low_low", "low", "high", "high_high")
 
@@ -67,6 +68,11 @@ def limit(row: Row, citation: Citation) -> Limit:
         said = cells["approved_by"] or "empty"
         raise SourceError(
             row.line, f"approved_by is {said}, and names nobody: an unapproved limit rings nothing"
+        )
+    if cells.get(CONTRADICTS):
+        raise SourceError(
+            row.line,
+            f"{CONTRADICTS}: {cells[CONTRADICTS]}; choose one, empty the cell, delete the others",
         )
     low_low, low, high, high_high = (_number(row, name) for name in _LEVELS)
     told = [level for level in (low_low, low, high, high_high) if level is not None]
@@ -145,12 +151,9 @@ def _number(row: Row, column: str) -> float | None:
     if not text:
         return None
     try:
-        number = float(text)
+        return number_of(text)
     except ValueError as error:
-        raise SourceError(row.line, f"{column} {text!r} is no number") from error
-    if not math.isfinite(number):
-        raise SourceError(row.line, f"{column} is {text}, expected a finite number")
-    return number
+        raise SourceError(row.line, f"{column} {text!r} is no number: {error}") from error
 
 
 def _time(row: Row, column: str) -> int:

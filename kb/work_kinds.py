@@ -8,19 +8,21 @@ from typing import Final
 from kb.records import WorkKind
 
 _PARTS: Final = (
-    r"(?:tip|nozzle|liner|filter|electrode|insert|blade|cap|strainer|element|core|diffuser|shroud|"
+    r"(?:tip|nozzle|liner|filter|electrode|insert|tool insert|blade|cap|strainer|element|core|"
+    r"diffuser|shroud|"
     r"cartridge|oil)s?(?! (?:box|housing|bracket|holder|cover|cooler|pump|seal|line|hose|sump|tank|"
-    r"screen|pressure|switch|sensor|gauge|alarm)\b)"
+    r"screen|pressure|switch|sensor|gauge|alarm|"
+    r"program\w*)\b)"
 )
 _MEASURED: Final = (
     r"(?:temp|flow|gas|sensor|probe|gauge|pressure|tcp|meter|thermocouple|instr\w*|scale|cell|"
-    r"encoder|shunt|rdg|reading)"
+    r"encoder|shunt|rdg|reading|vibration)"
 )
 _AGAINST: Final = (
     r"(?:reference|master|handheld|gauge|pointer|standard|std|(?:dry )?block|bath|tester|meter|"
     r"weights?|calibrator|pyrometer|multimeter|clamp|endma\u00df|wrench|ruler|ring)"
 )
-_CHECK: Final = r"check(?:ed|ing)?"
+_CHECK: Final = r"(?:check(?:ed|ing)?|prüfen|pruefen)"
 _SOME: Final = r"(?:[\w@^/&'+.-]+ ){0,4}?"
 _ITS: Final = r"(?:(?!on |of |in |from |at |for )[\w@^/&'+.-]+ ){0,4}?"
 # "cal kit", "cal sticker": a thing, not the work
@@ -31,10 +33,14 @@ _THINGS: Final = (
     r"software|form|template|course|training|constants?|mode|menu|station|stations?|page|faults?|"
     r"status|history|due|seal|cable|jig|protocol|window|kit|man|engineer|company|contractor)\b)"
 )
+_NO_WIRES: Final = (
+    r"(?! (?:wir\w+|cabl\w+|plugs?|connect\w+|hoses?|lines?|alarm\w*|filter\w*|mount\w*|bracket\w*|"
+    r"screws?|bolts?|housing|history|trend|log)\b)"
+)
 _TESTED: Final = r"(?:test(?:ed)?|check(?:ed|ing)?)"
 _SAFETY: Final = (
     r"(?:estop|safety|interlock|guard|light curtain|gate|scanner|loop|stroke|bump|proof|trip|"
-    r"ball ?bar|function|ops(?= test))"
+    r"function|ops(?= test))"
 )
 # Order matters: "flow cal check" is a calibration, "torch clean + check" a cleaning.
 _KINDS: Final = (
@@ -51,13 +57,19 @@ _KINDS: Final = (
         (
             rf"{_SAFETY} (?:\w+ ){{0,2}}?{_TESTED}|(?:trial|test|dry) run|trial done"
             rf"|test (?:of )?(?:the )?{_SAFETY}|{_TESTED} (?:of )?(?:the )?estop"
+            r"|(?:spindle|valve) (?:warm-?up |run-?in |stroke )?test(?:ed)?"
+            r"|test(?:ed)? (?:the )?(?:spindle|valve)"
         ),
     ),
     (
         WorkKind.VERIFICATION,
         (
-            rf"verified|verify|verification|{_MEASURED} (?:\w+ )?{_CHECK}"
+            rf"verified|verify|verification|ball ?bar (?:\w+ )?{_TESTED}"
+            rf"|ball ?bar(?= (?:was )?done)|{_MEASURED} (?:\w+ )?{_CHECK}"
             r"|(?:spot|intermediate) check"
+            rf"|{_CHECK} of (?:the )?(?:\w+ )?{_MEASURED}"
+            rf"|checked (?:the )?(?:\w+ )?{_MEASURED}{_NO_WIRES}"
+            rf"|{_CHECK} of (?:the )?[a-z]t-?\w+"
             rf"|{_CHECK} (?:[\w@^/&'+.-]+ ){{0,7}}?(?:against|vs\.?|with|to) {_SOME}{_AGAINST}"
             rf"|{_CHECK} (?:against|with) \w+"
             rf"|{_MEASURED} test with (?:\w+ ){{0,2}}?{_AGAINST}|control of {_SOME}with {_AGAINST}"
@@ -67,14 +79,18 @@ _KINDS: Final = (
         WorkKind.REPLACEMENT,
         (
             rf"(?:changed|change|changing|new) {_ITS}{_PARTS}"
-            rf"|{_PARTS} {_SOME}(?:changed|change|changing)"
+            rf"|{_PARTS} {_SOME}(?:changed|change|changing|wechseln|tauschen)"
+            r"|(?:tool|cutter) (?:\w+ )?(?:changed|change|changing|wechseln)"
+            r"(?! (?:alarm|error|arm|time|pos)\w*)"
         ),
     ),
     (
         WorkKind.CLEANING,
         (
-            r"(?<!all )(?<!is )(?<!looks )(?<!running )(?<!very )(?:cleaned|cleaning|clean)"
-            r"(?! (?:station|unit|run|shift|start|parts?|welds?|air|room|water|agent|cloth)\b)"
+            r"(?<!all )(?<!is )(?<!looks )(?<!running )(?<!very )(?<!alles )(?<!ist )"
+            r"(?:cleaned|cleaning|clean|reinigen|putzen|säubern)"
+            r"(?! (?:station|unit|run|shift|start|parts?|welds?|air|room|water|agent|"
+            r"cloth|coolant|emulsion|gas|oil|tank|bottle|crew|desk|clothes)\b)"
             r"|anti-? ?spatter"
         ),
     ),

@@ -24,8 +24,9 @@ from kb.front_matter import SourceError
 from kb.glimpse import FILE_BYTES_MAX
 from kb.orders import judged
 from kb.passages import Extract, extract, site_of
+from kb.scope import undeclared_channels
 from kb.standing import standing
-from kb.withdrawals import withdrawn
+from kb.withdrawals import Told, told_in, withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class _Work(msgspec.Struct, frozen=True):
     known: dict[int, int]
     extract: Extract
     said: tuple[Saying, ...]
+    told: tuple[Told, ...]
 
 
 class _Kept(msgspec.Struct):
@@ -133,10 +135,15 @@ class Workshop:
         raw = [one.extract for one in work.values()]
         said = [saying for one in work.values() for saying in one.said]
         stand = standing(judged(raw, reading.unread, said=said), reading.unread)
-        extracts = withdrawn(stand, site)
+        told = [one for each in work.values() for one in each.told]
+        extracts = withdrawn(stand, site, told=told)
         return Prepared(
             extracts=extracts,
-            quarantined=(*reading.quarantined, *(q for e in extracts for q in e.quarantined)),
+            quarantined=(
+                *reading.quarantined,
+                *(q for e in extracts for q in e.quarantined),
+                *undeclared_channels(extracts),
+            ),
             paths=frozenset(document.path for document in reading.documents),
         )
 
@@ -164,7 +171,7 @@ class Workshop:
             return asked[chunk_id]
 
         found = extract(document, site, known_ns=noted)
-        return _Work(*keys, asked, found, sayings(found))
+        return _Work(*keys, asked, found, sayings(found), told_in(document, site))
 
     def save(self, path: Path) -> None:
         """Remember it for another process. Raises OSError."""
@@ -224,7 +231,17 @@ def _place(document: Document) -> str:
 
 def _digest(site: Site) -> str:
     return hashlib.sha256(
-        msgspec.msgpack.encode((sorted(site.assets.items()), sorted(site.instruments.items())))
+        msgspec.msgpack.encode(
+            (
+                sorted(site.assets.items()),
+                [sorted(site.cells.known), sorted(site.cells.as_stands.items())],
+                sorted(site.instruments.items()),
+                [
+                    (asset, one.rows, sorted(one.words))
+                    for asset, one in sorted(site.gauges.items())
+                ],
+            )
+        )
     ).hexdigest()
 
 

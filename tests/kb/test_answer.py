@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
+import simulator
 from kb import sentences
 from kb.answer import ask
 from kb.build import build
@@ -166,3 +169,87 @@ def test_spans_lie_in_order_inside_of_what_was_asked(text: str, start: int) -> N
         assert at <= a < b <= len(text)
         assert text[a:b] == text[a:b].strip()
         at = b
+
+
+# of the texts that ship with the simulator: what the first quote has to hold
+ASKED_OF_CELLS: Final = (
+    ("weld", "how often is the gas flow sensor calibrated", "four weeks"),
+    ("weld", "how often is the TCP calibrated", "weekly"),
+    ("weld", "How long does a contact tip last?", "five to seven hours"),
+    ("weld", "flow and pressure are both too low, what do I check first", "ring main"),
+    ("cnc", "how often is the ball-bar run", "monthly"),
+    ("cnc", "how often are chips cleaned", "each shift"),
+    ("cnc", "what torque do the inserts get", "3 Nm"),
+    ("pump", "how often is the flow meter calibrated", "yearly"),
+    ("pump", "how often are the pressure transmitters zeroed", "six months"),
+    ("pump", "how long does a setpoint change take", "four minutes"),
+)
+DECLINED_BY_CELLS: Final = (
+    ("weld", "how often are the safety fences inspected"),
+    ("weld", "how do I calibrate the spindle load meter"),
+    ("cnc", "how often is the hydraulic oil changed"),
+    ("cnc", "how do I weld aluminium"),
+    ("pump", "how do I replace the shaft seal"),
+    ("pump", "how often is the boiler inspected"),
+)
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Snapshot]]:
+    """A snapshot of the texts of each cell."""
+    place = tmp_path_factory.mktemp("cells")
+    texts = Path(simulator.__file__).parent / "texts"
+    with contextlib.ExitStack() as stack:
+        opened = {}
+        for name in ("weld", "cnc", "pump"):
+            build(texts / name, place / name, now_ns=NOW_NS)
+            opened[name] = stack.enter_context(Snapshot.open(place / name))
+        yield opened
+
+
+@pytest.mark.parametrize(("cell", "question", "said"), ASKED_OF_CELLS)
+def test_the_first_quote_has_what_was_asked_for(
+    cells: dict[str, Snapshot], cell: str, question: str, said: str
+) -> None:
+    """How often is not answered by how."""
+    answer = ask(cells[cell], question, now_ns=NOW_NS)
+    assert answer.sentences, question
+    assert said in answer.sentences[0].citation.quote
+
+
+@pytest.mark.parametrize(("cell", "question"), DECLINED_BY_CELLS)
+def test_what_another_cell_says_is_declined(
+    cells: dict[str, Snapshot], cell: str, question: str
+) -> None:
+    """The words of the trade alone are no answer."""
+    assert ask(cells[cell], question, now_ns=NOW_NS).text is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "question", "doc_id", "steps"),
+    [
+        ("weld", "how do I calibrate the gas flow", "PRC-GASCAL", 5),
+        ("weld", "how do I change the contact tip", "PRC-TIP", 5),
+        ("pump", "how do I clean the strainer", "PRC-STRAINER", 4),
+        ("cnc", "how is the coolant sensor calibrated", "PRC-COOLCAL", 4),
+    ],
+)
+def test_how_to_is_answered_by_all_steps_in_order(
+    cells: dict[str, Snapshot], cell: str, question: str, doc_id: str, steps: int
+) -> None:
+    """From "check in the job" to "check out", each resolving to its place."""
+    said = [one.citation for one in ask(cells[cell], question, now_ns=NOW_NS).sentences]
+    assert [at.doc_id for at in said] == [doc_id] * steps
+    assert said[0].quote.startswith("Check in the job")
+    assert "heck out the job" in said[-1].quote
+    assert [at.start for at in said] == sorted(at.start for at in said)
+    for at in said:
+        assert cells[cell].text(at.doc_id, at.revision)[at.start : at.end] == at.quote
+
+
+def test_nothing_read_declines(tmp_path: Path) -> None:
+    """A folder of typed tables alone has no passage to quote."""
+    (tmp_path / "texts").mkdir()
+    build(tmp_path / "texts", tmp_path / "out", now_ns=NOW_NS)
+    with contextlib.closing(Snapshot.open(tmp_path / "out")) as empty:
+        assert ask(empty, "How is the valve tested?", now_ns=NOW_NS).sentences == ()

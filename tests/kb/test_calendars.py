@@ -101,3 +101,79 @@ def test_a_whole_calendar_and_the_rest_of_a_series_are_called_off() -> None:
     )  # fmt: skip
     found, _ = calendar_rows(calendar(series, onwards), now_ns=NOW_NS)
     assert [row.cells["status"] for row in found] == ["", *["CANCELLED"] * 3]
+
+
+PLANT: Final = """BEGIN:VTIMEZONE
+TZID:Plant
+BEGIN:STANDARD
+DTSTART:19961027T030000
+RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10
+TZOFFSETFROM:+0200
+TZOFFSETTO:+0100
+END:STANDARD
+BEGIN:DAYLIGHT
+DTSTART:19960331T020000
+RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3
+TZOFFSETFROM:+0100
+TZOFFSETTO:+0200
+END:DAYLIGHT
+END:VTIMEZONE"""
+ZONES: Final = (
+    (";TZID=Europe/Berlin", "", ""),
+    (";TZID=W. Europe Standard Time", "", ""),
+    (";TZID=Plant", PLANT, ""),
+    ("", "X-WR-TIMEZONE:Europe/Berlin", ""),
+    ("", "", "Europe/Berlin"),
+)
+
+
+@pytest.mark.parametrize(("named", "head", "declared"), ZONES)
+@pytest.mark.parametrize(
+    ("begin", "end", "planned"),
+    [
+        ("20261025T013000", "DTEND{}:20261025T023000", ("01:30:00+02:00", "02:30:00+02:00")),
+        ("20261025T023000", "DTEND{}:20261025T033000", ("02:30:00+01:00", "03:30:00+01:00")),
+        ("20261025T021000", "DTEND{}:20261025T024000", ("02:10:00+01:00", "02:40:00+01:00")),
+        ("20261025T021000", "DURATION:PT20M", ("02:10:00+01:00", "02:30:00+01:00")),
+        ("20261025T013000", "DURATION:PT2H", ("01:30:00+02:00", "02:30:00+01:00")),
+    ],
+)
+def test_the_hour_that_happens_twice_is_read_as_in_a_log(
+    named: str, head: str, declared: str, begin: str, end: str, planned: tuple[str, str]
+) -> None:
+    """Its second for a begin, its first for an end, its second for both; hours stay hours."""
+    event = (f"DTSTART{named}:{begin}", end.format(named))
+    (row,), bad = calendar_rows(calendar(event, head=head), now_ns=NOW_NS, zone=declared)
+    told = (row.cells["planned_start"], row.cells["planned_end"])
+    assert told == tuple(f"2026-10-25T{time}" for time in planned)
+    assert bad == []
+
+
+@pytest.mark.parametrize(("named", "head", "declared"), ZONES)
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [("20260329T023000", "20260329T031500"), ("20260329T013000", "20260329T023000")],
+)
+def test_the_hour_that_the_clocks_skip_is_refused(
+    named: str, head: str, declared: str, begin: str, end: str
+) -> None:
+    """With its line; of a series, only that night."""
+    event = (f"DTSTART{named}:{begin}", f"DTEND{named}:{end}")
+    text = calendar((START,), event, head=head)
+    found, bad = calendar_rows(text, now_ns=NOW_NS, zone=declared)
+    assert len(found) == 1
+    (error,) = bad
+    assert "02:30 does not exist" in error.cause
+    assert text.splitlines()[error.line - 1] == "BEGIN:VEVENT"
+    nightly = (
+        f"DTSTART{named}:20260327T023000",
+        f"DTEND{named}:20260327T031500",
+        "RRULE:FREQ=DAILY;COUNT=4",
+    )
+    found, bad = calendar_rows(calendar(nightly, head=head), now_ns=NOW_NS, zone=declared)
+    assert [row.cells["planned_start"][8:16] for row in found] == [
+        "27T02:30",
+        "28T02:30",
+        "30T02:30",
+    ]
+    assert len(bad) == 1

@@ -17,7 +17,15 @@ import andon
 from kb import gauges
 from kb.errors import KnowledgeError
 from kb.evaluate import evaluate
-from kb.judgements import Item, Judged, Place, folded_title, known_items, plain_title
+from kb.judgements import (
+    Item,
+    Judged,
+    Place,
+    folded_title,
+    known_items,
+    plain_title,
+    read_judgements,
+)
 from kb.trial import Trial
 
 if TYPE_CHECKING:
@@ -247,3 +255,15 @@ def test_the_command_writes_json_alone_and_a_report(folder: Path, tmp_path: Path
     assert f"{body['ndcg_at_10']:.3f}".rstrip("0").rstrip(".") in cells
     shown = CliRunner().invoke(andon.app, ["kb", "eval", str(folder)])
     assert "sense alone" in shown.output
+
+
+def test_judgements_name_documents_by_id_or_by_path(tmp_path: Path) -> None:
+    """A path in the folder is what people have at hand; one that is not there is refused."""
+    places = [Place("MAN-1", ("M",), 1)]
+    file = tmp_path / "q.jsonl"
+    for name in ("MAN-1", "manuals/pump.md"):
+        file.write_text(f'{{"query": "q", "relevant": {{"{name}": 2}}}}\n', encoding="utf-8")
+        judged = read_judgements(file, places, paths={"manuals/pump.md": "MAN-1"})
+        assert judged[0].grades == {Item("MAN-1"): 2.0}
+    with pytest.raises(KnowledgeError, match="no document"):
+        read_judgements(file, places, paths={})

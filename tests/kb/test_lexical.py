@@ -130,3 +130,20 @@ def test_common_words_give_way_to_telling_ones(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(lexical, "MATCHED_MAX", 10)
     assert set(words.search(asked, among=everything, count=99)) == {0, 1, 2, 40}
     assert len(words.search(["pump"], among=everything, count=99)) == 41
+
+
+@pytest.mark.parametrize(
+    ("word", "forms"),
+    [
+        ("test", ("tests", "tested", "testing")),
+        ("heat", ("heats", "heated", "heating")),
+        ("weld", ("welds", "welded", "welding")),
+        ("close", ("closes", "closed")),
+        ("exceed", ("exceeds", "exceeded", "exceeding")),
+        ("need", ("needs", "needed")),
+        ("calibrate", ("calibrates", "calibrated", "calibrating")),
+    ],
+)
+def test_forms_of_short_verbs_meet_too(word: str, forms: tuple[str, ...]) -> None:
+    """A valve is tested by a valve test."""
+    assert {lexical.stem(form) for form in forms} == {lexical.stem(word)}

@@ -16,9 +16,10 @@ from openpyxl import Workbook
 from kb.build import build
 from kb.documents import read_folder
 from kb.front_matter import SourceError
-from kb.pages import docx_page, html_page, pdf_page
+from kb.pages import html_page, pdf_page
 from kb.records import Query
 from kb.snapshot import Snapshot
+from kb.word_pages import docx_page
 from kb.workbooks import sheet_text
 
 if TYPE_CHECKING:
@@ -103,6 +104,13 @@ def test_html_is_what_a_reader_sees() -> None:
     assert "line 1\nline 2" in page.text
     for unseen in ("suppress", "hidden", "approved", "comment", "Home", "color"):
         assert unseen not in page.text
+
+
+def test_html_deletions_are_left_out_and_told() -> None:
+    """What replaced them stays."""
+    page = html_page(b"<p>at most <del>50</del> <ins>40</ins> bar</p>")
+    assert page.text == "at most 40 bar\n"
+    assert page.notes == ("1 deletions (del) are left out",)
 
 
 def test_pdf_has_its_pages_without_their_furniture() -> None:

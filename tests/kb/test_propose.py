@@ -267,3 +267,86 @@ def _as_table(columns: tuple[str, ...], row: Mapping[str, str]) -> int:
 def test_tables_are_read_back_whole(columns: tuple[str, ...]) -> None:
     """Quotes over several lines, commas and quotation marks do not break a table."""
     assert _as_table(columns, {columns[0]: "x", "quote": 'a, "b"\n- c', "confidence": "0.5"}) == 1
+
+
+def test_two_manuals_that_contradict_each_other_are_marked(tmp_path: Path) -> None:
+    """Each row names what the other states and where; approved as it is, neither counts."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    texts = {
+        "a.md": "# A\n\n| Signal | unit | H |\n|---|---|---|\n| motor_current | A | 32 |\n",
+        "b.md": "# B\n\nMaximum motor current: 30 A. Oil temperature must not exceed 80 degC.\n",
+        "c.md": "# C\n\nMotor current trips above 40 A.\n",  # another side: no contradiction
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    found = proposed_limits(sources([folder]), NAMES)
+    rows = [row for limit in found for row in limit.rows(["p1"])]
+    marked = {row["high"]: row["contradicts"] for row in rows if row["contradicts"]}
+    assert set(marked) == {"32", "30"}
+    assert marked["32"].startswith("high 30 in b.md@#")
+    assert marked["30"].startswith("high 32 in a.md@#")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    approved = [{**r, "approved_by": "J. Ott", "approved_at": "2026-01-15T08:00:00Z"} for r in rows]
+    chosen = [{**r, "contradicts": ""} for r in approved if r["high"] != "30"]
+    for kept, counted, refused in ((approved, {"oil_temp"}, 2), (chosen, {"motor_current"}, 0)):
+        (docs / "limits.csv").write_text(table(propose_limits.COLUMNS, kept), encoding="utf-8")
+        told = build(docs, tmp_path / "kb", now_ns=iso_ns("2026-03-01T00:00:00Z")).quarantined
+        assert len([one for one in told if "choose one" in one.cause]) == refused
+        with Snapshot.open(tmp_path / "kb") as snapshot:
+            assert counted <= {limit.channel for limit in snapshot.limits()}
+            assert ("motor_current" in counted) == any(
+                limit.high == 32 for limit in snapshot.limits()
+            )
+
+
+def test_texts_of_different_machines_do_not_contradict_each_other(tmp_path: Path) -> None:
+    """A text of no machine is of every one, and does."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for asset, most in (("p1", 32), ("p2", 30)):
+        (folder / f"{asset}.md").write_text(
+            f"---\nassets: [{asset}]\n---\n# A\n\nMaximum motor current: {most} A.\n"
+        )
+    assert not any(one.contradicts for one in proposed_limits(sources([folder]), NAMES))
+    (folder / "all.md").write_text("# A\n\nMaximum motor current: 30 A.\n")
+    found = proposed_limits(sources([folder]), NAMES)
+    assert {one.assets: bool(one.contradicts) for one in found} == {
+        None: True,
+        ("p1",): True,
+        ("p2",): False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("heads", "cells", "named"),
+    [
+        ("Failure mode | Cause", "Seal leaking | Wear: shaft run dry", "Seal leaking"),
+        ("Fault | Possible cause", "Cavitation | Suction: strainer full", "Cavitation"),
+        ("Symptom | Cause", "Flow low | Pump worn: seal ring gone", "Pump worn"),
+        ("Symptom | Cause", "Flow low | Seal ring gone", "Flow low"),
+        ("Code | Fault | Cause", "E7 | Cavitation | Suction: full", "E7: Cavitation"),
+    ],
+)
+def test_a_mode_is_called_by_its_own_column(
+    tmp_path: Path, heads: str, cells: str, named: str
+) -> None:
+    """Its cause is another thing, where a column says what it is."""
+    rules = "|".join(["---"] * (heads.count("|") + 3))
+    text = (
+        f"# Faults\n\n| {heads} | Channel | Action |\n|{rules}|\n"
+        f"| {cells} | coolant_flow | Look |\n"
+    )
+    (mode,) = proposed_modes(_sources(tmp_path, text), NAMES)
+    assert mode.mode == named
+
+
+def test_a_number_with_a_comma_of_thousands_is_not_proposed(tmp_path: Path) -> None:
+    """It would be one and a half."""
+    text = (
+        "# A\n\nMaximum motor current: 1,500 A.\n\n| Signal | unit | H |\n|---|---|---|\n"
+        "| motor_current | A | 1,500 |\n| oil temperature | °C | 80,5 |\n"
+    )
+    found = proposed_limits(_sources(tmp_path, text), NAMES)
+    assert [(one.channel, one.high) for one in found] == [("oil_temp", 80.5)]

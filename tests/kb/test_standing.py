@@ -114,3 +114,15 @@ def test_somebody_has_to_approve(tmp_path: Path, by: str) -> None:
     found, manifest = _standing(tmp_path, {"a.csv": HEAD + _row(by=by)})
     assert found == set()
     assert "names nobody" in manifest.quarantined[0].cause
+
+
+def test_a_channel_that_no_sensor_table_knows_is_noted(tmp_path: Path) -> None:
+    """A slip in a name would hide nothing, and nobody would know why; the row stands."""
+    sensors = "asset;channel;unit;low;high;aliases\nr1;Flow;l/min;0;30;\n"
+    scopes = HEAD + _row(channels="Flw") + _row("r2", channels="Flw")
+    rows, manifest = _standing(tmp_path, {"scope.csv": scopes, "sensors.csv": sensors})
+    assert rows == {"r1/gas_flow", "r2/gas_flow"}
+    (note,) = manifest.quarantined
+    assert (note.path, note.line) == ("scope.csv", 2)
+    assert "'Flw'" in note.cause
+    assert "it has Flow" in note.cause
