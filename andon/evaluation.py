@@ -11,7 +11,12 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-eval_app = typer.Typer(no_args_is_help=True, help="Measure what Andon is worth, with known truth.")
+eval_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Measure what Andon is worth, with known truth.
+
+    Example: `andon eval suppression --cells weld --seeds 0:2`""",
+)
 
 
 @eval_app.callback()

@@ -55,7 +55,8 @@ def _judged(
     episodes: Sequence[Episode], truth: Truth, quiet: Callable[[Episode], bool]
 ) -> Baseline:
     told = [
-        msgspec.structs.replace(e, rang_ns=0, suppressed=True) if quiet(e) else e for e in episodes
+        msgspec.structs.replace(e, rang_ns=0, rang_again_ns=(), suppressed=True) if quiet(e) else e
+        for e in episodes
     ]
     figures = assess(told, truth)
     return Baseline(

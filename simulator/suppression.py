@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.assess import Episode, Figures
-    from edge.records import Effect, RetrievalDone, Retrieve
+    from edge.records import RetrievalDone, Retrieve
     from kb.snapshot import Snapshot
     from simulator.scenario import Scenario
 
@@ -134,13 +134,14 @@ def _run(
     def lookup(effect: Retrieve, now_ns: int) -> RetrievalDone:
         return look_up(searcher, effect, now_ns=now_ns)
 
-    operator = Operator(truth=scenario.truth, site=scenario.site, seed=scenario.seed, habits=habits)
-
-    def watch(effect: Effect, now_ns: int) -> None:
-        if level is Level.LOGS:
-            operator.saw(effect, now_ns)
-
-    backtest = Backtest(assembly.engine, lookup=lookup, watch=watch)
+    operator = Operator(
+        truth=scenario.truth,
+        site=scenario.site,
+        seed=scenario.seed,
+        habits=habits,
+        confirms=level is Level.LOGS,
+    )
+    backtest = Backtest(assembly.engine, lookup=lookup, watch=operator.saw)
     messages = operator.among(scenario.messages(batch_rows=BATCH_ROWS))
     backtest.run(with_ticks(messages, step_ns=BATCH_ROWS * scenario.period_ns))
     episodes = backtest.episodes()

@@ -127,6 +127,47 @@ def unwitnessed(place: Path, way: str) -> Rig:
     return rig
 
 
+def test_times_of_a_text_count_in_the_zone_that_is_configured(tmp_path: Path) -> None:
+    """The same calibration as in the log, sent over MQTT: confirmed, it is the same job."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    told = Rig(conf=settings(texts=True, texts_zone="Europe/Berlin"))
+    told.run(60)
+    (texts / "inbox").mkdir()
+    (texts / "inbox" / "2025-10-09.log").write_text(
+        "2025-10-09 08:00:00Z r1 noted before the zone was configured, JT\n", encoding="utf-8"
+    )
+    answer = told.command("text", asset="r1", text=SAID.removeprefix("R1 "))
+    assert "not read" not in answer["detail"]
+    said = [effect for effect in told.effects if isinstance(effect, TextTold)]
+    for _ in range(2):  # a restart notes it once
+        notebook = Notebook(texts, None, zone="Europe/Berlin")
+        notebook.write(said)
+        notebook.sync()
+        notebook.stop()
+    (log,) = (texts / "inbox").iterdir()
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert [lines[0], len(lines)] == ["# zone: Europe/Berlin", 3]
+    rig = Rig(known=known(tmp_path, {}))
+    (proposal,) = rig.known.proposals if rig.known else ()
+    assert proposal.valid_from_ns == START + BEGIN_S * S
+    assert proposal.valid_to_ns == START + END_S * S
+    rig.run(TOLD_S)
+    assert rig.command("confirm", proposal_id=proposal.proposal_id)["done"]
+    rig.run(BEGIN_S - TOLD_S + 20)
+    rig.run(60, {"c1": 6})
+    assert rig.said() == ["suppressed"]
+
+
+def test_without_a_zone_the_answer_says_that_times_are_not_read() -> None:
+    """Whoever writes 06:40 means a time; a text without figures names none."""
+    told = Rig(conf=settings(texts=True))
+    told.run(60)
+    detail = told.command("text", asset="r1", text="torch clean 0640-0720")["detail"]
+    assert "[kb] timezone is not configured" in detail
+    assert "timezone" not in told.command("text", asset="r1", text="torch clean")["detail"]
+
+
 def facts(job: Job) -> tuple[object, ...]:
     """What decides of a job; who told it, and when, may differ."""
     return (
