@@ -9,8 +9,18 @@ import typer
 
 from andon.options import console
 
-audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify it, show it.")
-keys_app = typer.Typer(no_args_is_help=True, help="Keys that sign what may suppress.")
+audit_app = typer.Typer(
+    no_args_is_help=True,
+    help="""The audit trail: verify it, show it.
+
+    Example: `andon audit verify --config gateway.toml`""",
+)
+keys_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Keys that sign what may suppress.
+
+    Example: `andon keys new ~/keys --name ann`""",
+)
 
 Trail = Annotated[
     Path | None, typer.Argument(help="Directory of the trail; else that of --config.")

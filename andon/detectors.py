@@ -133,12 +133,26 @@ def propose_bundle(
 def adopt_bundle(
     config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)],
     bundle: Annotated[Path, typer.Argument(help="Bundle to run with from now on.", exists=True)],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also one that is no child of the running bundle.")
+    ] = False,
 ) -> None:
     """Write a bundle into [model] of gateway.toml, after it was opened and checked.
+
+    What is no child of the running bundle, or knows less than it, takes --yes. Exit code 1: it was
+    not adopted.
 
     Example: `andon adopt-bundle gateway.toml bundles/proposed/0123456789ab`
     """
     from edge.child import adopt_bundle as adopt
+    from edge.child import adoption_doubts
+
+    doubts = adoption_doubts(config, bundle)
+    for doubt in doubts:
+        typer.echo(f"{bundle}: {doubt}")
+    if doubts and not yes:
+        typer.echo("nothing has changed; if you mean it, add --yes")
+        raise typer.Exit(1)
 
     before = adopt(config, bundle)
     typer.echo(f"{config}: [model] bundle was {before}; restart the gateway to run with {bundle}")

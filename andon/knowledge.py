@@ -100,7 +100,9 @@ def kb_search(
 
 @kb_app.command("show")
 def kb_show(
-    chunk_id: Annotated[str, typer.Argument(help="Id of a chunk, document or proposal.")],
+    named: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of a chunk, document or proposal.")
+    ],
     snapshot: Snapshots = Path("kb/current"),
     embedder: EmbedderDirectory = None,
 ) -> None:
@@ -111,7 +113,7 @@ def kb_show(
     from kb.commands import show_command
 
     make_embedder_known(embedder)
-    show_command(chunk_id, snapshot=snapshot, console=console())
+    show_command(named, snapshot=snapshot, console=console())
 
 
 @kb_app.command("add")

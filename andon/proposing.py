@@ -96,6 +96,8 @@ def propose_limits(
     rows = [row for limit in found for row in limit.rows(assets)]
     out.write_text(table(limits.COLUMNS, rows), encoding="utf-8")
     _say(rows, len(found), "limits of channels", out)
+    if against := sum(bool(limit.contradicts) for limit in found):
+        typer.echo(f"{against} of them contradict each other: choose, and empty `contradicts`.")
     if modes is not None:
         told = faults.proposed_modes(texts, names)
         rows = [row for mode in told for row in mode.rows(assets)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from edge.alerts import CLASSES
@@ -20,16 +19,10 @@ from edge.records import Clause, Decision, Phase, Track, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.alerts import AlertRecord, Contribution
+    from edge.alerts import AlertRecord, Contribution, Sentence
     from edge.desk import Desk
     from edge.state import AssetState
     from models.bundle import AssetModel
-
-
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fresh state says after a job: True over threshold, False not, None could not say."""
-
-    fresh: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +33,7 @@ class Voice:
     publish: Callable[..., None]
     contributions: Callable[..., tuple[Contribution, ...]]
     hand_over: Callable[..., JobRun | None]
+    sentences: Callable[..., tuple[Sentence, ...]]
 
 
 class Aftermath:
@@ -51,10 +45,11 @@ class Aftermath:
         self._desk = desk
         self._voice = voice
 
-    def judge(self, run: JobRun, *, t_ns: int, ending: Ending, sight: Sight) -> None:
+    def judge(self, run: JobRun, *, t_ns: int, ending: Ending, fresh: bool | None) -> None:
         """A job is over: what is still abnormal rings.
 
-        What cleared meanwhile is told on cancellation.
+        fresh: what a fresh state says of the asset: True over threshold, False not, None could not
+        say. What cleared meanwhile is told on cancellation.
         """
         record = self._state.alerts[Track.PROCESS]
         excused = record.active and record.excused_by == run.job.job_id
@@ -64,17 +59,20 @@ class Aftermath:
         if heir is not None and (level is False or left_to(run, heir, sigma=self._model.sigma)):
             self._others(run, t_ns=t_ns, ending=ending)
             return
-        abnormal = sight.fresh is True or level is True
-        unknown = sight.fresh is None or level is None
+        abnormal = fresh is True or level is True
+        unknown = fresh is None or level is None
         if abnormal or (mine and unknown):
-            why = _why_abnormal(ending, sight.fresh, level)
+            why = _why_abnormal(ending, fresh, level)
             self._ring_after(run, record, level=level is True, t_ns=t_ns, why=why)
         elif mine:
             self._state.tracks[Track.PROCESS].reset()
             if excused or ending is not Ending.CANCELLED:
                 record.clear(t_ns=t_ns)
             if ending is not Ending.CANCELLED:
-                self._voice.publish(record, t_ns=t_ns, reason=f"job {ending}; back to normal")
+                reason = f"job {ending}; back to normal"
+                self._voice.publish(record, t_ns=t_ns, reason=reason)
+                if not excused:
+                    self._desk.audited_alert("suppression_over", record, t_ns=t_ns, detail=reason)
         self._others(run, t_ns=t_ns, ending=ending)
 
     def _heir(
@@ -108,9 +106,8 @@ class Aftermath:
             return  # it rings already
         if not (record.suppressed or record.active):
             begin_ns = run.close_ns or t_ns
-            record.begin_event(begin_ns=begin_ns, t_ns=t_ns, job_id=run.job.job_id)
+            record.begin_event(begin_ns=begin_ns, job_id=run.job.job_id)
             record.score, record.threshold = 0.0, self._model.threshold_on
-            self._state.events_total += 1
         if level or not record.contributions:
             shift = np.nan_to_num(lasting_shift(run, sigma=self._model.sigma))
             total = float((shift**2).sum())
@@ -121,7 +118,7 @@ class Aftermath:
                 record.contributions = against_before(parts, run, names, shift)
         if not track.active:
             track.phase, track.count = Phase.OPEN, 0
-            track.begin_ns = track.last_over_ns = t_ns
+            track.begin_ns = t_ns
         self._voice.ring(record, after_job(run, why), run, t_ns=t_ns, reason=why)
         self._desk.ask(record)
 

@@ -124,12 +124,14 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of one event that rang, to be judged by a job that becomes known later.
 
     shares: the largest that each channel carried. rests: judged when the event had cleared, while
-    its samples were there. shift: change of each channel's mean over the event, sigmas; () unknown.
+    its samples were there. level: mean of each channel before the event; shift: how far it was from
+    that of the first event of its id as this one cleared, sigmas; () unknown.
     """
 
     begin_ns: int
     shares: dict[str, float]
     rests: tuple[Rest, ...] = ()
+    level: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
 
 
@@ -139,7 +141,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     shelved, out_of_service: an operator keeps it from ringing, whatever its state. heard: events
     that rang under this id, the newest last; heard_lost: there were more. excused_by: the job that
     explains what rang, though it became known later; rang_as: what was decided before.
-    level: mean of each channel before the newest event; () unknown.
+    level: mean of each channel before the newest event; () unknown. beyond: how far beyond its
+    limits each channel was said to be in it.
     """
 
     asset: str
@@ -158,14 +161,16 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     excused_by: str = ""
     rang_as: Decision | None = None
     level: tuple[float, ...] = ()
+    beyond: dict[str, int] = {}
     decision: Decision | None = None
     job_id: str = ""
     rings_again_ns: int = 0
     begin_ns: int = 0
-    open_ns: int = 0
     changed_ns: int = 0
     cleared_ns: int = 0
     count: int = 0
+    rung: int = 0  # times that the newest event has asked for attention
+    looked_ns: int = 0  # when it was last looked at for news
     score: float = 0.0
     threshold: float = 0.0
     contributions: tuple[Contribution, ...] = ()
@@ -212,21 +217,22 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     def _hear(self) -> None:
         shares = {part.channel: part.share for part in self.contributions}
         rests: tuple[Rest, ...] = ()
-        shift: tuple[float, ...] = ()
+        level, shift = self.level, tuple[float, ...]()
         kept = self.heard
         if kept and kept[-1].begin_ns == self.begin_ns:
             *others, newest = kept
-            kept, rests, shift = tuple(others), newest.rests, newest.shift
+            kept, rests = tuple(others), newest.rests
+            level, shift = newest.level, newest.shift
             channels = shares.keys() | newest.shares.keys()
             shares = {
                 name: max(shares.get(name, 0.0), newest.shares.get(name, 0.0))
                 for name in sorted(channels)
             }
         self.heard_lost = self.heard_lost or len(kept) >= HEARD_MAX
-        heard = Heard(begin_ns=self.begin_ns, shares=shares, rests=rests, shift=shift)
+        heard = Heard(begin_ns=self.begin_ns, shares=shares, rests=rests, level=level, shift=shift)
         self.heard = (*kept, heard)[-HEARD_MAX:]
 
-    def begin_event(self, *, begin_ns: int, t_ns: int, job_id: str) -> None:
+    def begin_event(self, *, begin_ns: int, job_id: str) -> None:
         """An event opened: take a new id.
 
         Or count up the one that still waits for an acknowledgement.
@@ -243,8 +249,9 @@ class AlertRecord(msgspec.Struct, kw_only=True):
             self.heard, self.heard_lost = (), False
             self.state = AlertState.NORMAL
         self.count += 1
-        self.excused_by, self.rang_as, self.level = "", None, ()
-        self.begin_ns, self.open_ns, self.cleared_ns = begin_ns, t_ns, 0
+        self.rung = self.looked_ns = 0
+        self.excused_by, self.rang_as, self.level, self.beyond = "", None, (), {}
+        self.begin_ns, self.cleared_ns = begin_ns, 0
         self.sentences, self.resembles, self.explained = (), (), False
 
     def ring(self, decision: Decision) -> None:
@@ -252,6 +259,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.decision, self.suppressed, self.rings_again_ns = decision, False, 0
         self.job_id, self.excused_by, self.rang_as = decision.job_id, "", None
         self.state = AlertState.ACTIVE_UNACK
+        self.rung += 1
         self.cleared_ns = 0
 
     def suppress(self, decision: Decision, *, rings_again_ns: int) -> None:

@@ -128,6 +128,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "begin_ms": record.begin_ns // MILLISECOND_NS,
         "first_seen": iso(record.begin_ns),
         "count": record.count,
+        "rings": record.rung,
         "message": explain.headline(record),
         "top_channel": top.channel if top else "",
         "top_value": _finite(top.value) if top else None,

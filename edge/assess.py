@@ -4,8 +4,9 @@ Definitions, so that nobody has to guess what a figure means:
 
 of a fault   an event on the fault's asset, of the process or of its sensors, that names one of the
              fault's channels (where these are known) and was there while the fault was.
-found        an event of the fault began to ring (ALERT or ANNOTATED) after the fault began and by
-             its end; where a job hid it, by the job's end plus its settling; plus the delay budget.
+found        an event of the fault began to ring (ALERT or ANNOTATED), or rang again for news, after
+             the fault began and by its end; where a job hid it, by the job's end plus its settling;
+             plus the delay budget.
 undetected   no event of the fault opened at all, suppressed ones included.
 missed       an event opened, and nothing rang in time. total = found + missed + undetected.
 wrong        a suppression without a true job on that asset and channel at that time, or a fault
@@ -43,6 +44,8 @@ class Episode(msgspec.Struct, kw_only=True):
     begin_ns: int
     opened_ns: int
     rang_ns: int = 0
+    rang_again_ns: tuple[int, ...] = ()
+    rings: int = 0  # times that it has asked for attention, as last said
     ended_ns: int = 0
     suppressed: bool = False  # at any time
     suppressed_channel: str = ""  # that carried most then
@@ -130,7 +133,8 @@ def _fault_outcome(fault: Fault, episodes: Iterable[Episode], truth: Truth) -> F
     ]
     limit_ns = max([fault.end_ns, *hidden_until_ns]) + DELAY_BUDGET_S * SECOND_NS
     mine = [e for e in episodes if _of_fault(e, fault) and e.begin_ns <= limit_ns]
-    rings = [e.rang_ns for e in mine if fault.begin_ns <= e.rang_ns <= limit_ns]
+    heard = [t_ns for e in mine for t_ns in (e.rang_ns, *e.rang_again_ns)]
+    rings = [t_ns for t_ns in heard if fault.begin_ns <= t_ns <= limit_ns]
     delay_s = -1.0
     outcome = "missed" if mine else "undetected"
     if rings:

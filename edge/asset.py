@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # what is looked back on must still be in the history, however long the batch
 SEGMENT_SAMPLES_MAX: Final = RING_SAMPLES // 2
+SECOND_NS: Final = 1_000_000_000
 
 
 class Asset:
@@ -54,8 +55,10 @@ class Asset:
         self._timeline = Timeline(
             model, state=state, desk=desk, rulings=self._rulings, lookback=self._lookback
         )
-        self._watchman = Watchman(model.channels)
+        self._watchman = Watchman(model.channels, safety=settings.safety)
+        self._tells_stops = any(tag.role == "run" for tag in settings.context)
         self._excess: np.ndarray | None = None  # (n, c) of the segment, beyond its limits
+        self._near: np.ndarray | None = None  # (n, c) bool, not yet well within them
         self._requests: list[Request] = []
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_samples_min
@@ -155,12 +158,14 @@ class Asset:
         self._desk.ring.append(segment)
         scores = _by_state(self._requests[: len(baselines(self.model))], segment)
         assert scores is not None, "every asset has a row"
-        self._excess = self._watchman.excess(
+        beyond = self._watchman.beyond(
             self._desk.limits_of(self.model.asset),
             t_ns=segment.t_ns,
             values=segment.values,
             running=segment.running,
+            settling=self._settling(segment),
         )
+        self._excess, self._near = beyond if beyond is not None else (None, None)
         self._say_unlike()
         raw, scores = scores, self._limited(scores, segment, None)
         live = [run for run in self.state.runs if run.live]
@@ -194,6 +199,14 @@ class Asset:
         finite = raw[np.isfinite(raw)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
 
+    def _settling(self, segment: Batch) -> np.ndarray | None:
+        """Samples (n,) that lie in the settling after a start; None: nobody tells of any."""
+        if not self._tells_stops:
+            return None
+        settle_ns = self._desk.settings.engine.start_settle_s * SECOND_NS
+        starts = self.state.starts
+        return starts.settling(segment.t_ns, segment.running, settle_ns=settle_ns)
+
     def _say_unlike(self) -> None:
         """A limit that cannot be compared is not forgotten in silence."""
         for limit in self._watchman.news():
@@ -212,14 +225,17 @@ class Asset:
 
         Of an asset of which nothing was learned yet, what is within its limits is not strange.
         """
-        if self._excess is None:
+        if self._excess is None or self._near is None:
             return scores
         excess = self._excess if hidden is None else np.where(hidden, 0, self._excess)
+        near = self._near if hidden is None else self._near & ~hidden
         worst = excess.max(axis=1)
         if is_unfitted(self.model.metrics):
             seen = np.isfinite(segment.values).any(axis=1) & segment.running
             scores = np.where(seen & np.isnan(scores), np.float32(0.0), scores)
-        beyond = np.float32(self.model.threshold_on) + worst
+        on, off = np.float32(self.model.threshold_on), np.float32(self.model.threshold_off)
+        scores = np.where(near.any(axis=1) & (off < on), np.fmax(scores, off), scores)
+        beyond = on + worst
         return np.where(worst > 0, np.fmax(scores, beyond), scores)
 
     def _own_limited(self, scores: F32 | None, segment: Batch, hidden: Mask | None) -> F32 | None:
@@ -252,7 +268,7 @@ class Asset:
                 run.fresh_ready |= not math.isnan(fresh[i])
                 self._step(run.fresh_track, float(fresh[i]), t_ns)
         track = self.state.tracks[Track.PROCESS]
-        was_active = track.active
+        was_active, rang_before = track.active, self.state.alerts[Track.PROCESS].active
         self._step(track, strangest, t_ns)
 
         def rest_shares(run: JobRun) -> np.ndarray | None:
@@ -265,6 +281,10 @@ class Asset:
             self._rulings.cleared(Track.PROCESS, t_ns=t_ns)
         elif track.active:
             self._rulings.recheck(Track.PROCESS, t_ns=t_ns, rest_shares=rest_shares)
+            self._rulings.news.stranger(strangest, lambda: self._shares(i), t_ns=t_ns)
+        if track.active and self._excess is not None and self._excess[i].any():
+            beyond, values = self._excess[i], segment.values[i]
+            self._rulings.news.beyond(beyond, values, t_ns=t_ns, rang_before=rang_before)
 
     def _step(self, track: TrackState, score: float, t_ns: int) -> None:
         engine = self._desk.settings.engine

@@ -28,6 +28,22 @@ FILE_BEGINS: Final = "file_begins"
 LINE_CUT: Final = "torn_line_cut"
 CHAIN_BROKEN: Final = "chain_broken"
 OWN: Final = (FILE_BEGINS, LINE_CUT, CHAIN_BROKEN)  # about the trail itself, not about the plant
+KINDS: Final = (  # of records about the plant
+    "suppressed",
+    "suppression_over",
+    "rang_again",
+    "reclassified",
+    "handed_over",
+    "shelved",
+    "unshelved",
+    "out_of_service",
+    "in_service",
+    "confirmed",
+    "checked_in",
+    "extended",
+    "cancelled",
+    "acknowledged",
+)
 PRUNED_UNTIL: Final = "pruned_until"
 PRUNED_SHA256: Final = "pruned_sha256"
 
@@ -125,9 +141,15 @@ def chosen(
 ) -> Iterator[AuditRecord]:
     """Records of one asset, since one plant time (ISO 8601 with a zone), of one kind; "": all.
 
-    Raises ConfigError for a time that is none, and JournalError when there is no trail.
+    Raises ConfigError for a time that is none or a kind that nothing is of, and JournalError when
+    there is no trail.
     """
     since_ns = _instant_ns(since) if since else None
+    if what not in ("", *KINDS, *OWN):  # another version may have written other kinds
+        there = {record.what for record in records(directory)}
+        if what not in there:
+            known = ", ".join((*KINDS, *OWN, *sorted(there - {*KINDS, *OWN})))
+            raise ConfigError(f"nothing is of the kind {what!r}; expected one of {known}")
     for record in records(directory):
         if (
             asset in ("", record.asset)
@@ -173,9 +195,11 @@ def verify(directory: Path) -> Chain:
             wanted = f"{files[0][0] + i:08d}{SUFFIX}"
             broken = Broken(file=path.name, line=1, expected=f"file {wanted}", found="missing")
             break
-        for at, line in enumerate(read_lines(path), 1):
+        for at, line in enumerate(read_lines(path) or [b""], 1):
             record = decoded(line)
             fault = _fault(line, record, last, stated)
+            if fault is None and at == 1:
+                fault = _headless(record, number)
             if fault is not None:
                 broken = Broken(file=path.name, line=at, expected=fault[0], found=fault[1])
                 break
@@ -231,6 +255,15 @@ def _fault(
     return None
 
 
+def _headless(record: AuditRecord | None, number: int) -> tuple[str, str] | None:
+    """(expected, found) of a file that does not begin as ours do; None: it does."""
+    expected = f"the record {FILE_BEGINS} of file {number}"
+    if record is None or record.what != FILE_BEGINS:
+        return expected, f"a record {record.what}" if record is not None else "none"
+    named = record.facts.get("file")
+    return None if named == number else (expected, f"{FILE_BEGINS} of file {named}")
+
+
 def _false_beginning(record: AuditRecord, stated: dict[int, str]) -> tuple[str, str] | None:
     """(expected, found) of a first record that no trail may begin with; None: it may."""
     before = stated.get(record.sequence - 1)
@@ -246,6 +279,8 @@ def _false_beginning(record: AuditRecord, stated: dict[int, str]) -> tuple[str, 
 
 def _damage(line: bytes) -> tuple[str, str]:
     """What is wrong with a line that is no record."""
+    if not line:  # also for a moment while a gateway begins a file, which it does again at a start
+        return f"a first record {FILE_BEGINS}", "an empty file"
     if not line.endswith(b"\n"):
         return "a whole line", f"{len(line)} bytes without an end (torn)"
     try:

@@ -130,6 +130,9 @@ def _fold(episode: Episode, event: dict[str, Any]) -> None:
         episode.suppressed, episode.suppressed_channel = True, event["top_channel"]
     if event["active"] and not episode.rang:
         episode.rang_ns = t_ns
+    elif event["active"] and event["rings"] > episode.rings:
+        episode.rang_again_ns = (*episode.rang_again_ns, t_ns)
+    episode.rings = event["rings"]
     there = event["suppressed"] or event["state"].startswith("ACTIVE")  # silenced by hand or not
     if not there and not episode.ended_ns:
         episode.ended_ns = t_ns

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.limits import level_name
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ def partners_usual(
 
 def limits_kept(
     values: NDArray[np.float32],
-    limits: dict[str, Limit],
+    limits: Mapping[str, Sequence[Limit]],
     *,
     model: AssetModel,
     mask: NDArray[np.bool_],
@@ -70,15 +72,13 @@ def limits_kept(
     """
     outcome: bool | None = True
     for i, channel in enumerate(model.channels):
-        limit = limits.get(channel.name)
-        if limit is None or mask[i]:
+        rows = limits.get(channel.name, ())
+        if not rows or mask[i]:
             continue
         column = values[:, i][np.isfinite(values[:, i])]
-        if not len(column) or (limit.unit and limit.unit != channel.unit):
+        alike = [row for row in rows if row.unit in ("", channel.unit)]
+        if not len(column) or len(alike) < len(rows):
             outcome = None
-            continue
-        low = limit.low if limit.low is not None else limit.low_low
-        high = limit.high if limit.high is not None else limit.high_high
-        if (low is not None and column.min() < low) or (high is not None and column.max() > high):
+        if len(column) and any(level_name(alike, value) for value in (column.min(), column.max())):
             return False
     return outcome

@@ -17,6 +17,7 @@ from edge.config import effective, load, password
 from edge.errors import AndonError
 from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint
+from edge.signatures import unsigned_because
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
@@ -65,6 +66,7 @@ def check_file(path: Path, *, console: Console) -> int:
     findings.add("configuration", fine=True, detail=str(path))
     bundle = _check_bundle(config, findings, path)
     _check_knowledge(config, findings)
+    _check_signatures(config, findings)
     _check_broker(config, findings)
     _check_state(config, findings)
     if bundle is not None:
@@ -139,6 +141,24 @@ def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
         detail += "; without an approved scope table work can only annotate"
     findings.add("knowledge", fine=True, detail=detail)
     snapshot.close()
+
+
+def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
+    """Where signatures are required, what is there without one keeps everything loud."""
+    if not config.trust.require_signed:
+        return
+    for named in (config.model.bundle, config.kb.snapshot):
+        path = config.path(named)
+        if not named or not path.exists():  # it was told already that it is not there
+            continue
+        lacks = unsigned_because(path, config.trust.public_keys)
+        if lacks:
+            hint = (
+                f"{lacks}: nothing will be suppressed; sign it with `andon sign {path} --key KEY`"
+            )
+            findings.add("signature", fine=False, detail=hint)
+        else:
+            findings.add("signature", fine=True, detail=str(path))
 
 
 def _check_broker(config: GatewayConfig, findings: Findings) -> None:

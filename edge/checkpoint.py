@@ -87,10 +87,12 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def newest(directory: Path, *, fingerprint: str) -> tuple[Checkpoint | None, list[str]]:
+def newest(
+    directory: Path, *, fingerprint: str, before_ns: int | None = None
+) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that reads back and belongs to these artifacts.
 
-    And what was wrong with newer ones.
+    And what was wrong with newer ones. before_ns: only one of an engine that was not there yet.
     """
     troubles = []
     for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
@@ -101,6 +103,8 @@ def newest(directory: Path, *, fingerprint: str) -> tuple[Checkpoint | None, lis
             continue
         if checkpoint.fingerprint != fingerprint:
             troubles.append(f"{path}: belongs to another bundle or configuration")
+            continue
+        if before_ns is not None and checkpoint.state.now_ns >= before_ns:
             continue
         return checkpoint, troubles
     return None, troubles

@@ -31,6 +31,8 @@ from edge.training import samples_of
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, texts_of
 from models.assemble import make_bundle
+from models.bundle import is_unfitted
+from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
 from models.store import load as load_bundle
 from models.store import save as save_bundle
@@ -119,6 +121,32 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
         tell(f"signatures are required: first andon sign {out} --key KEY")
     tell(f"to adopt it: andon adopt-bundle {request.config} {out}")
     return out
+
+
+def adoption_doubts(config_path: Path, bundle: Path) -> list[str]:
+    """Why somebody may not mean to run with a bundle; none of a child that still knows every asset.
+
+    Raises ModelError or ConfigError for one that cannot be opened.
+    """
+    config = load_config(config_path)
+    new = load_bundle(need_bundle(bundle))
+    learned = {model.asset: not is_unfitted(model.metrics) for model in new.assets}
+    try:
+        running = load_bundle(need_bundle(config.path(config.model.bundle)))
+    except (ConfigError, ModelError):  # whatever comes, it was worse before
+        running = None
+    doubts = []
+    before = {m.asset for m in running.assets if not is_unfitted(m.metrics)} if running else set()
+    bare = [asset for asset, fitted in learned.items() if not fitted]
+    if lost := sorted(before.intersection(bare)):
+        doubts.append(f"nothing was learned of {', '.join(lost)}: limits alone would ring there")
+    elif running is None and len(bare) == len(learned):
+        doubts.append("nothing was learned of any asset: limits alone would ring")
+    if gone := sorted({m.asset for m in running.assets} - set(learned)) if running else []:
+        doubts.append(f"it has no {', '.join(gone)}, which would not be watched any more")
+    if running is not None and running.sha256 not in (new.sha256, new.parent):
+        doubts.append(f"it is no child of the running bundle {running.sha256[:12]}")
+    return doubts
 
 
 def adopt_bundle(config_path: Path, bundle: Path) -> str:

@@ -13,6 +13,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -66,6 +67,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             asset=self.asset,
             trust=self.trust,
             texts=bool(self.kb.source and self.kb.snapshot),
+            texts_zone=self.kb.timezone,
         )
 
     def path(self, relative: str) -> Path:
@@ -191,6 +193,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
         ("[engine] shift_s", config.engine.shift_s, 60, 604_800),
         ("[engine] settle_s", config.engine.settle_s, 0, config.engine.settle_s_max),
+        ("[engine] start_settle_s", config.engine.start_settle_s, 0, 3_600),
     ]
     bounds += [
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
@@ -224,9 +227,20 @@ def _check_sources(config: GatewayConfig, path: Path) -> None:
             )
 
 
+def _check_zone(name: str, path: Path) -> None:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"{path}: [kb] timezone is {name!r}, expected a name such as Europe/Berlin"
+        ) from error
+
+
 def _check(config: GatewayConfig, path: Path) -> None:
     if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
         raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
+    _check_zone(config.kb.timezone, path)
     _check_numbers(config, path)
     _check_sources(config, path)
     if not config.mqtt.client_id:

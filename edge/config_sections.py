@@ -29,6 +29,7 @@ class KbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     snapshot: str = ""
     source: str = ""  # its folder, where texts of operators are noted; "": none are taken
+    timezone: str = ""  # of the times in them, such as Europe/Berlin; "": these are not read
     embedder: str = ""  # directory of the text model it was built with; "": the shipped one
 
 

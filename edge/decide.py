@@ -20,6 +20,8 @@ MASKED_SHARE_MIN: Final = 1 / 3
 CARRIED_SHARE_MIN: Final = 0.1
 # a proposal this far from the event is not worth an operator's look
 ANNOTATE_MINUTES_MAX: Final = 60
+# clauses of suppressing: a job that became known after something rang suppresses nothing
+NOW_ONLY: Final = frozenset({"witness", "began_after_witness", "fuse", "budget"})
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +83,8 @@ def decide(facts: Facts) -> Decision:
         )
         verdict = Verdict.ANNOTATED if facts.proposal else Verdict.ALERT
         return Decision(verdict=verdict, clauses=(none, _proposal_clause(facts)))
-    clauses = (*_job_clauses(facts, job), *_doubt_clauses(facts))
-    if all(clause.outcome is True for clause in clauses):
+    clauses = _clauses(facts, job)
+    if _hold(clauses):
         return Decision(verdict=Verdict.SUPPRESSED, clauses=clauses, job_id=job.job_id)
     unscoped = not facts.mask and facts.job_live and facts.begin_ns >= job.opened_at_ns
     verdict = Verdict.ANNOTATED if unscoped else Verdict.ALERT
@@ -96,10 +98,25 @@ def excuse(late: LateFacts) -> Decision:
     """
     facts, job = late.facts, late.facts.job
     assert job is not None, "nothing is explained by no job"
-    told = job.state in (JobState.SCHEDULED, JobState.OPEN, JobState.CLOSED)
-    shared = {c.name: c for c in (*_job_clauses(facts, job), *_doubt_clauses(facts))}
-    now_only = ("witness", "began_after_witness", "fuse", "budget")
     clauses = (
+        *_late_clauses(late, job),
+        *(clause for clause in _clauses(facts, job) if clause.name not in NOW_ONLY),
+    )
+    verdict = Verdict.ANNOTATED if _hold(clauses) else Verdict.ALERT
+    return Decision(verdict=verdict, clauses=clauses, job_id=job.job_id)
+
+
+def _hold(clauses: tuple[Clause, ...]) -> bool:
+    return all(clause.outcome is True for clause in clauses)
+
+
+def _clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
+    return (*_job_clauses(facts, job), *_doubt_clauses(facts))
+
+
+def _late_clauses(late: LateFacts, job: Job) -> tuple[Clause, ...]:
+    told = job.state in (JobState.SCHEDULED, JobState.OPEN, JobState.CLOSED)
+    return (
         Clause(
             name="told_later",
             outcome=told,
@@ -121,11 +138,7 @@ def excuse(late: LateFacts) -> Decision:
             outcome=late.level_kept,
             detail="the channels that this work may disturb came back to their level",
         ),
-        *(clause for name, clause in shared.items() if name not in now_only),
     )
-    held = all(clause.outcome is True for clause in clauses)
-    verdict = Verdict.ANNOTATED if held else Verdict.ALERT
-    return Decision(verdict=verdict, clauses=clauses, job_id=job.job_id)
 
 
 def _proposal_clause(facts: Facts) -> Clause:

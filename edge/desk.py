@@ -156,19 +156,22 @@ class Desk:
 
     def check_signature(self, command: Command) -> None:
         """Raise WireError for a command that may keep something quiet and lacks a signature."""
+        if command.keeps_quiet and self.lacks_signature(command):
+            known = command.operator in self.settings.trust.operators
+            why = "did not sign this" if known else "has no known key"
+            message = f"signatures are required, and {command.operator} {why}"
+            raise WireError(message, reason="command_unsigned", topic=command.topic)
+
+    def lacks_signature(self, command: Command) -> bool:
+        """Whether signatures are required, and this has none of its operator's that is valid."""
         trust = self.settings.trust
-        if not trust.require_signed or not command.keeps_quiet:
-            return
         key = trust.operators.get(command.operator)
-        signed = (
+        valid = (
             key is not None
             and self.verify is not None
             and self.verify(key, command.signed_bytes, command.signature)
         )
-        if not signed:
-            why = "has no known key" if key is None else "did not sign this"
-            message = f"signatures are required, and {command.operator} {why}"
-            raise WireError(message, reason="command_unsigned", topic=command.topic)
+        return trust.require_signed and not valid
 
     def score(self, model: AssetModel, score: float, *, t_ns: int) -> None:
         """Publish a decimated score for trends."""

@@ -39,13 +39,12 @@ class TrackState(msgspec.Struct, kw_only=True):
 
     count: equal readings in a row that push towards the next phase.
     begin_ns: plant time of the first OVER sample of the stretch; 0 while QUIET.
-    last_over_ns: newest OVER sample of the stretch; peak: its highest score.
+    peak: highest score of the stretch.
     """
 
     phase: Phase = Phase.QUIET
     count: int = 0
     begin_ns: int = 0
-    last_over_ns: int = 0
     peak: float = 0.0
 
     @property
@@ -73,7 +72,6 @@ class TrackState(msgspec.Struct, kw_only=True):
             self.begin_ns, self.count, self.peak = t_ns, 0, 0.0
         if self.phase is Phase.FALLING:
             self.count = 0
-        self.last_over_ns = t_ns
         self.peak = max(self.peak, score)
         target = TRANSITIONS[self.phase, Reading.OVER]
         self.count += 1

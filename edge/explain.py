@@ -117,22 +117,25 @@ def resembling(found: Sequence[Resemblance]) -> tuple[Sentence, ...]:
             (plain(source.quote),) if source is top.advice else ()
         )
         if action:
-            text = f"Of the failure mode that fits best: \u201c{action[0]}\u201d"
+            file = _short(source.doc_id)  # a screen may write "Check first, from" before it
+            text = f"the failure mode {top.mode_id} in {file}: \u201c{action[0]}\u201d"
             sentences.append(
                 Sentence(role="check_first", text=text, citation=source, quoted=action)
             )
     return tuple(sentences)
 
 
-def beyond_limits(record: AlertRecord, limits: Mapping[str, Limit]) -> tuple[Sentence, ...]:
+def beyond_limits(
+    record: AlertRecord, limits: Mapping[str, Sequence[Limit]]
+) -> tuple[Sentence, ...]:
     """Which of the event's channels are beyond an approved limit, with the row that says so."""
     told = []
     for part in record.contributions:
-        limit = limits.get(part.channel)
-        beyond = level_name(limit, part.value) if limit is not None else None
-        if limit is None or beyond is None or (limit.unit and limit.unit != part.unit):
+        rows = [row for row in limits.get(part.channel, ()) if row.unit in ("", part.unit)]
+        beyond = level_name(rows, part.value)
+        if beyond is None:
             continue
-        name, level = beyond
+        name, level, limit = beyond
         text = f"{part.channel} is beyond its limit {name}, {number(level)} {part.unit}".rstrip()
         told.append(
             Sentence(

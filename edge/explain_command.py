@@ -72,7 +72,11 @@ def explain_command(
     """
     rerun = Rerun(kept)
     try:
-        heard = _replayed(rerun, alert_id, revision)
+        heard = _replayed(rerun, alert_id, revision, begin_ns=begin_of(alert_id))
+        if not heard.ids and begin_of(alert_id):  # what is there lies before the time that it tells
+            rerun.close()
+            rerun = Rerun(kept)
+            heard = _replayed(rerun, alert_id, revision, begin_ns=0)
         event = _chosen(heard, revision)
         report = _report(rerun, heard, event)
     finally:
@@ -85,7 +89,7 @@ def explain_command(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _replayed(rerun: Rerun, alert_id: str, revision: int) -> Revisions:
+def _replayed(rerun: Rerun, alert_id: str, revision: int, *, begin_ns: int) -> Revisions:
     settings = rerun.kept.settings
     events = Topics(settings.prefix, settings.site).event("")
     heard = Revisions(alert_id)
@@ -97,7 +101,6 @@ def _replayed(rerun: Rerun, alert_id: str, revision: int) -> Revisions:
         return revision in heard.events
 
     with watched(rerun, "replaying the journal") as progress:
-        begin_ns = begin_of(alert_id)
         rerun.run(look, begin_ns=begin_ns, step_ns=STEP_NS, progress=progress)
     return heard
 
@@ -127,7 +130,7 @@ def begin_of(alert_id: str) -> int:
 def _chosen(heard: Revisions, revision: int) -> dict[str, Any]:
     if not heard.events:
         near = nearest_ids(heard.alert_id, heard.ids)
-        tried = f"; the nearest are {', '.join(near)}" if near else "; it has no alert at all"
+        tried = f"; the nearest there are {', '.join(near)}" if near else "; it has none at all"
         raise RecordingError(f"no alert {heard.alert_id} in this journal{tried}")
     if revision and revision not in heard.events:
         known = ", ".join(map(str, sorted(heard.events)))
@@ -136,7 +139,7 @@ def _chosen(heard: Revisions, revision: int) -> dict[str, Any]:
 
 
 def nearest_ids(alert_id: str, ids: dict[str, int]) -> list[str]:
-    """Ids that somebody may have meant: of that time on that asset, else alike in writing."""
+    """Ids that somebody may have meant: of that time on that asset, alike in writing, or newest."""
     begin_ms = begin_of(alert_id) // MILLISECOND_NS
     if begin_ms:
         stem = _ID_TIME.sub("", alert_id)
@@ -146,7 +149,10 @@ def nearest_ids(alert_id: str, ids: dict[str, int]) -> list[str]:
         )
         return order[:NEAREST_MAX]
     begun = [one for one in ids if one.startswith(alert_id)]
-    return begun[:NEAREST_MAX] or difflib.get_close_matches(alert_id, ids, NEAREST_MAX, cutoff=0.3)
+    alike = begun or difflib.get_close_matches(alert_id, ids, NEAREST_MAX, cutoff=0.3)
+    asset = f"{alert_id.partition('-')[0]}-"
+    newest = sorted(ids, key=lambda one: (not one.startswith(asset), -ids[one], one))
+    return (alike or newest)[:NEAREST_MAX]
 
 
 def _report(rerun: Rerun, heard: Revisions, event: dict[str, Any]) -> dict[str, Any]:

@@ -244,30 +244,37 @@ class Hindsight:
         )
 
     def _level_kept(self, record: AlertRecord, run: JobRun, t_ns: int) -> bool | None:
-        """What is active under a live job is judged when that ends."""
+        """Whether the masked channels came back to where they were before the first event.
+
+        At once when the newest had cleared, or by now: work goes on while its events come and go.
+        What is active under a live job is judged when that ends; not so what came before it, which
+        that job can no longer see.
+        """
         if record.track is not Track.PROCESS:
             return True
-        outcome: bool | None = True
-        for heard in record.heard:
-            newest = heard.begin_ns == record.begin_ns
-            if newest and record.active and run.live:
-                continue
-            shift = heard.shift or (self._shift(record, t_ns=t_ns) if newest else ())
-            masked = np.array(shift)[run.mask] if shift else np.full(1, np.nan)
-            if (masked > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():
-                return False
-            if not np.isfinite(masked).all() or not np.isfinite(run.job.expected_effect):
-                outcome = None
-        return outcome
+        if record.active and run.live:
+            return _all(self._came_back(run, heard.shift) for heard in record.heard[:-1])
+        newest = record.heard[-1].shift if record.heard else ()
+        found = [self._came_back(run, shift) for shift in (newest, self._shift(record, t_ns=t_ns))]
+        return True if True in found else _all(found)
+
+    def _came_back(self, run: JobRun, shift: tuple[float, ...]) -> bool | None:
+        """Whether a shift of each channel, sigmas, is what the work may leave behind."""
+        masked = np.array(shift)[run.mask] if shift else np.full(1, np.nan)
+        if (masked > run.job.expected_effect + LEVEL_MARGIN_SIGMA).any():
+            return False
+        known = np.isfinite(masked).all() and np.isfinite(run.job.expected_effect)
+        return True if known else None
 
     def _shift(self, record: AlertRecord, *, t_ns: int) -> tuple[float, ...]:
-        """Change of each channel's mean over the newest event, sigmas; () nothing is known."""
-        if not record.level or not record.cleared_ns:
+        """How far each channel's mean is now from before the first event, sigmas; () unknown."""
+        before = record.heard[0].level if record.heard else ()
+        if not before or not record.cleared_ns:
             return ()
         engine = self._desk.settings.engine
         over_ns = record.cleared_ns - engine.clear_samples * self._model.period_ns
         after = self._lookback.level_after(over_ns, t_ns)
-        shift = np.abs(after - np.array(record.level)) / self._model.sigma
+        shift = np.abs(after - np.array(before)) / self._model.sigma
         return tuple(shift.tolist()) if np.isfinite(shift).any() else ()
 
     def _names(self, mask: Mask) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.limits import newest_limits
+from edge.limits import newest_limits, strictest
 from kb.cite import cite
 from kb.documents import clean
 from kb.front_matter import SourceError
@@ -97,11 +97,16 @@ def assets_of(limits: tuple[Limit, ...], *, period_ns: int) -> list[AssetFit]:
     for asset in dict.fromkeys(one.asset for one in limits):
         newest = newest_limits([one for one in limits if one.asset == asset], now_ns=ALWAYS_NS)
         names = dict.fromkeys(one.channel for one in limits if one.asset == asset)
-        own = [newest[name] for name in names]
+        rows = [newest[name] for name in names]
+        units = [first.unit for first, *_ in rows]
+        own = [
+            strictest([row for row in told if row.unit == unit])
+            for told, unit in zip(rows, units, strict=True)
+        ]
         fits.append(
             unfitted(
                 asset,
-                [Channel(name=one.channel, unit=one.unit) for one in own],
+                [Channel(name=name, unit=unit) for name, unit in zip(names, units, strict=True)],
                 period_ns=period_ns,
                 usual_low=np.array([_first(one.low, one.low_low) for one in own]),
                 usual_high=np.array([_first(one.high, one.high_high) for one in own]),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edge.records import TextTold
 
 INBOX: Final = "inbox"
+ZONE: Final = "# zone:"  # at the head of a log: its times in words are of this zone
+UNSIGNED: Final = " (unsigned)"  # behind a line that was told without the signature it should have
 LINES_A_DAY_MAX: Final = 5_000
 UPDATE_S_MIN: Final = 5.0  # between two updates: each makes a snapshot
 UPDATE_S_MAX: Final = 600.0
@@ -31,9 +33,11 @@ CAUSE_CHARS_MAX: Final = 300
 class Notebook:
     """For one loop. `trouble` says why texts do not get into the snapshot, "" nothing."""
 
-    def __init__(self, source: Path | None, snapshot: Path | None) -> None:
+    def __init__(self, source: Path | None, snapshot: Path | None, *, zone: str = "") -> None:
+        """zone: of the times in the texts, by name; "": they are not read."""
         self.trouble = ""
         self._source, self._snapshot = source, snapshot
+        self._zone = zone
         self._lines: dict[Path, set[str]] = {}  # of the newest files written to
         self._unsynced: set[Path] = set()
         # whoever wrote there last may have been killed before the update
@@ -50,7 +54,8 @@ class Notebook:
                 continue
             at = datetime.fromtimestamp(told.t_ns / 1e9, UTC)
             path = self._source / INBOX / f"{at:%Y-%m-%d}.log"
-            line = f"{at:%Y-%m-%d %H:%M:%S}Z {told.asset} {told.text}, {told.operator}"
+            mark = UNSIGNED if told.unsigned else ""
+            line = f"{at:%Y-%m-%d %H:%M:%S}Z {told.asset} {told.text}, {told.operator}{mark}"
             try:
                 self._append(path, line)
             except OSError as error:
@@ -62,6 +67,7 @@ class Notebook:
         if lines is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             stored = path.read_text(encoding="utf-8") if path.exists() else ""
+            stored = self._declared(path, stored)
             lines = set(stored.splitlines())
             if stored and not stored.endswith("\n"):  # torn by a power cut
                 line = f"\n{line}"
@@ -76,6 +82,25 @@ class Notebook:
         lines.add(line.lstrip())
         self._unsynced.add(path)
         self._due = True
+
+    def _declared(self, path: Path, stored: str) -> str:
+        """A log with the zone of its times at its head, where one was said and none stands there.
+
+        One that was begun with another zone keeps it: what was noted is not read anew.
+        """
+        if not self._zone or stored.startswith(ZONE):
+            return stored
+        text = f"{ZONE} {self._zone}\n{stored}"
+        work = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with work.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+        return text
 
     def sync(self) -> None:
         """Make sure of the disk: from here on the journal may forget. Raises JournalError."""

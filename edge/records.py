@@ -237,9 +237,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit trail: something that kept an alert quiet, or a person's word.
 
-    what: suppressed, handed_over, rang_again, reclassified, shelved, unshelved, out_of_service,
-    in_service, confirmed, checked_in, extended, cancelled, acknowledged. facts: alert_id, revision,
-    job_id, operator, detail, as far as they apply.
+    what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
+    out_of_service, in_service, confirmed, checked_in, extended, cancelled, acknowledged. facts:
+    alert_id, revision, job_id, operator, detail, as far as they apply.
     """
 
     what: str
@@ -249,12 +249,16 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextTold(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of an operator, to be noted in the folder of documents. One line, nothing hidden."""
+    """A line of an operator, to be noted in the folder of documents. One line, nothing hidden.
+
+    unsigned: a signature was required and not there.
+    """
 
     asset: str
     operator: str
     t_ns: int  # when it was sent, plant time
     text: str
+    unsigned: bool = False
 
 
 Effect = Publish | Retrieve | Note | Audited | TextTold

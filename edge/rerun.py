@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from edge.assembly import Assembly, knowledge_of
+from edge.assembly import Assembly
 from edge.backtest import with_ticks
 from edge.checkpoint import newest
 from edge.config import load as load_config
@@ -24,6 +24,7 @@ from edge.journal import read_journal, segments
 from edge.recording import journal_messages
 from edge.records import Retrieve, SnapshotSwapped, Started, TickDue
 from edge.retrieve import look_up
+from edge.signatures import verify
 from edge.training import settings_beside
 from kb.errors import KnowledgeError
 from kb.history import kept_name
@@ -113,9 +114,15 @@ class Rerun:
         current = Snapshot.open(kept.snapshot) if kept.snapshot is not None else None
         if current is not None:
             self._snapshots[current.sha256] = current
-        self.assembly = Assembly(kept.settings, bundle=load_bundle(kept.bundle), snapshot=current)
+        self.assembly = Assembly(
+            kept.settings,
+            bundle=load_bundle(kept.bundle),
+            snapshot=current,
+            bundle_path=kept.bundle,
+        )
         self._detector = Detector(self.assembly.bundle.graph)
-        self.engine = self._engine(None, knowledge_of(current), self.assembly.version)
+        known = self.assembly.known_of(current) if current is not None else None
+        self.engine = self._engine(None, known, self.assembly.version)
         self._snapshot_sha256 = self.assembly.snapshot_sha256
 
     @cached_property
@@ -237,22 +244,25 @@ class Rerun:
         return (SnapshotSwapped(snapshot_sha256=stimulus.snapshot_sha256),)
 
     def _from_checkpoint(self, begin_ns: int) -> Position | None:
-        """Begin at the newest checkpoint that lies before, if there is one that fits."""
-        if self.kept.checkpoints is None or not self.kept.checkpoints.is_dir():
+        """Begin at the newest checkpoint that lies before, if there is one that fits.
+
+        A gateway keeps the newest few only: what is older is replayed from the journal's begin.
+        """
+        found = self._checkpoint(begin_ns)
+        if found is None:
             self._tell_begin()
             return None
-        found = self._checkpoint()
-        if found is None or found.state.now_ns >= begin_ns:
-            self._tell_begin()
-            return None
-        snapshot = self._opened(self._snapshot_sha256)
-        version = self.assembly.version
-        self.engine = self._engine(found, knowledge_of(snapshot), version)
+        # what it knew then, which may be another snapshot than the one that is current
+        self._snapshot_sha256 = found.state.orders_of
+        known = self._knowledge(self._snapshot_sha256) if self._snapshot_sha256 else None
+        self.engine = self._engine(found, known, self.assembly.version)
         return found.position
 
-    def _checkpoint(self) -> Checkpoint | None:
-        assert self.kept.checkpoints is not None
-        found, _ = newest(self.kept.checkpoints, fingerprint=self.assembly.fingerprint)
+    def _checkpoint(self, begin_ns: int) -> Checkpoint | None:
+        place = self.kept.checkpoints
+        if place is None or not place.is_dir():
+            return None
+        found, _ = newest(place, fingerprint=self.assembly.fingerprint, before_ns=begin_ns)
         kept = self._files
         if found is None or not kept or kept[0][0] > found.position.segment:
             return None
@@ -287,6 +297,7 @@ class Rerun:
             derive=derive,
             knowledge=knowledge,
             knowledge_of=self._knowledge,
+            verify=verify,
             version=version,
             state=checkpoint.state if checkpoint is not None else None,
         )
@@ -294,9 +305,8 @@ class Rerun:
     def _knowledge(self, sha256: str) -> Knowledge:
         """What a snapshot knew; of one that is not here any more, nothing."""
         snapshot = self._opened(sha256)
-        found = knowledge_of(snapshot)
-        if found is not None:
-            return found
+        if snapshot is not None:
+            return self.assembly.known_of(snapshot)
         if sha256:
             self._note(f"snapshot {sha256[:12]} is not kept any more: alerts may differ")
         return Knowledge(sha256=sha256)

@@ -12,13 +12,14 @@ import msgspec
 import numpy as np
 
 from edge import explain, resemblance
-from edge.aftermath import Aftermath, Sight, Voice
+from edge.aftermath import Aftermath, Voice
 from edge.alerts import CLASSES
 from edge.contributions import contributions_of
 from edge.facts import FactFinder
 from edge.hindsight import Hindsight
 from edge.jobs import Ending, JobRun, Stage
 from edge.limits import newest_limits
+from edge.news import News
 from edge.records import Decision, Track, Verdict
 from edge.shelf import Shelf
 
@@ -65,9 +66,18 @@ class Rulings:
             publish=self._publish,
             contributions=self._contributions,
             hand_over=self._hand_over,
+            sentences=self._sentences,
         )
         self._shelf = Shelf(state, desk=desk, publish=self._publish)
         self._aftermath = Aftermath(model, state=state, desk=desk, voice=voice)
+        self.news = News(
+            self._channels,
+            period_ns=model.period_ns,
+            state=state,
+            desk=desk,
+            facts=self._facts,
+            voice=voice,
+        )
         self._hindsight = Hindsight(
             model,
             settings,
@@ -111,14 +121,9 @@ class Rulings:
             self.recheck(Track.SENSOR, t_ns=t_ns)
         elif joined and record.active and record.decision is not None:
             parts = (*parts, *(part for part in record.contributions if part.channel not in bad))
-            record.contributions = tuple(
-                msgspec.structs.replace(part, share=1 / len(parts)) for part in parts
-            )
-            record.ring(record.decision)
-            record.sentences = self._sentences(record, None, t_ns=t_ns)
-            record.explained = False
-            self._publish(record, t_ns=t_ns, reason=f"also {', '.join(sorted(joined))}")
-            self._desk.ask(record)
+            parts = tuple(msgspec.structs.replace(part, share=1 / len(parts)) for part in parts)
+            reason = f"also {', '.join(sorted(joined))}"
+            self.news.tell(record, parts, decision=record.decision, t_ns=t_ns, reason=reason)
 
     def _bad_channels(
         self, stuck: np.ndarray, missing: np.ndarray, t_ns: int
@@ -143,11 +148,10 @@ class Rulings:
         state = self._state.tracks[track]
         record = self._state.alerts[track]
         run, decision = self._facts.decide(track, t_ns=t_ns, parts=parts, begin_ns=state.begin_ns)
-        record.begin_event(begin_ns=state.begin_ns, t_ns=t_ns, job_id=decision.job_id)
+        record.begin_event(begin_ns=state.begin_ns, job_id=decision.job_id)
         record.klass = CLASSES[track]
         record.contributions = parts
         record.score, record.threshold = state.peak, self._model.threshold_on
-        self._state.events_total += 1
         if track is Track.PROCESS:
             record.level = tuple(self._lookback.level_before(state.begin_ns).tolist())
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
@@ -241,21 +245,24 @@ class Rulings:
     def cleared(self, track: Track, *, t_ns: int) -> None:
         """The condition is gone; a suppressed event ends as quietly as it began, but listed."""
         record = self._state.alerts[track]
-        rang = record.active
+        rang, hidden = record.active, record.suppressed
         if rang:
             self._state.past = resemblance.remember(record, self._state.past)
         record.clear(t_ns=t_ns)
         if rang:
             self._hindsight.keep(record, t_ns=t_ns)
         self._publish(record, t_ns=t_ns, reason="cleared")
+        if hidden:
+            detail = "cleared by itself; it has not rung"
+            self._desk.audited_alert("suppression_over", record, t_ns=t_ns, detail=detail)
         if rang:
             self._hindsight.look(record, t_ns=t_ns)
 
     # --- jobs and operators along the timeline ---
 
-    def judge(self, run: JobRun, *, t_ns: int, ending: Ending, sight: Sight) -> None:
+    def judge(self, run: JobRun, *, t_ns: int, ending: Ending, fresh: bool | None) -> None:
         """A job is over: what is still abnormal rings."""
-        self._aftermath.judge(run, t_ns=t_ns, ending=ending, sight=sight)
+        self._aftermath.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 
     def told_later(self, run: JobRun, *, t_ns: int) -> None:
         """A job has become known after it began: what rang meanwhile is looked at again."""
@@ -346,7 +353,7 @@ class Rulings:
             *explain.resembling(record.resembles),
         )
 
-    def _limits(self, t_ns: int) -> dict[str, Limit]:
+    def _limits(self, t_ns: int) -> dict[str, tuple[Limit, ...]]:
         """The engineering limits that stand, by channel."""
         return newest_limits(self._desk.limits_of(self._model.asset), now_ns=t_ns)
 

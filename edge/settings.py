@@ -75,6 +75,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     fuse_extension_s_max: int = 43_200  # after the opening; no person extends a job beyond it
     settle_s: int = 300  # where the scope row gives none
     settle_s_max: int = 900
+    start_settle_s: int = 30  # after a start, before limits count that were off while it stood
     suppressions_per_shift_max: int = 20  # per asset; spent: alert, and say so
     shift_s: int = 28_800
     shift_start_s: int = 0  # after midnight UTC
@@ -99,6 +100,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     asset: tuple[AssetSettings, ...] = ()
     trust: TrustSettings = TrustSettings()
     texts: bool = False  # whether texts of operators are taken: there is a folder for them
+    texts_zone: str = ""  # of the times in them; "": they are not read
 
     def of_asset(self, asset: str) -> AssetSettings:
         """The settings of one asset, or the defaults."""

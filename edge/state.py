@@ -13,6 +13,7 @@ from edge.align import AlignState
 from edge.clock import PlantClockState
 from edge.events import TrackState
 from edge.jobs import JobRun
+from edge.limits import Starts
 from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import RingState
@@ -50,7 +51,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
     silences: list[Silence] = []
-    events_total: int = 0  # events opened, whatever became of them
+    starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last
     context: dict[str, list[tuple[int, float]]] = {}  # newest (t_ns, value) of each context tag
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.aftermath import Sight
 from edge.events import TrackState
 from edge.jobs import (
     DONE_RUNS_MAX,
@@ -127,7 +126,7 @@ class Timeline:
         if action == "close" and run.stage is Stage.OPEN:
             self._close(run, t_ns)
         elif action == "close" and run.stage is Stage.SCHEDULED:
-            self._end(run, t_ns, Ending.CLOSED, Sight(fresh=None))  # over before it began
+            self._end(run, t_ns, Ending.CLOSED, None)  # over before it began
         elif action == "cancel" and run.stage is not Stage.DONE:
             self._audit_cancel(run, pending, t_ns)
             self._cut_short(run, t_ns, Ending.CANCELLED)
@@ -246,16 +245,14 @@ class Timeline:
             run.settle_end_ns = min(t_ns + more_ns, latest_ns)
             run.fuse_end_ns = min(run.fuse_end_ns, t_ns)  # this time judges, it excuses nothing
             return
-        sight = Sight(fresh=run.fresh_track.active if run.fresh_ready else None)
-        self._end(run, t_ns, Ending.CLOSED, sight)
+        self._end(run, t_ns, Ending.CLOSED, run.fresh_track.active if run.fresh_ready else None)
 
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
         was_live = run.live and run.masks
-        sight = Sight(fresh=self._look_fresh(run)) if was_live else Sight(fresh=False)
-        self._end(run, t_ns, ending, sight)
+        self._end(run, t_ns, ending, self._look_fresh(run) if was_live else False)
 
-    def _end(self, run: JobRun, t_ns: int, ending: Ending, sight: Sight) -> None:
-        fresh, was_live, masks = run.fresh if run.fresh_ready else [], run.live, run.masks
+    def _end(self, run: JobRun, t_ns: int, ending: Ending, fresh: bool | None) -> None:  # noqa: FBT001
+        rows, was_live, masks = run.fresh if run.fresh_ready else [], run.live, run.masks
         if ending is not Ending.CLOSED:
             name, asset = f"job_{ending}", self._model.asset
             self._desk.note(name, asset=asset, job=run.job.job_id, t_ns=t_ns)
@@ -263,9 +260,9 @@ class Timeline:
         if not (was_live and masks):
             return
         # the smoothed score still remembers the job; the fresh one does not
-        for (index, _), row in zip(baselines(self._model), fresh, strict=False):
+        for (index, _), row in zip(baselines(self._model), rows, strict=False):
             self._desk.state[index] = row.state
-        self._rulings.judge(run, t_ns=t_ns, ending=ending, sight=sight)
+        self._rulings.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 
     def _look_fresh(self, run: JobRun) -> bool | None:
         """Score the newest samples from a fresh state, at once; None: too few to say."""

@@ -25,7 +25,7 @@ class Upkeep:
     def __init__(self, config: GatewayConfig, assembly: Assembly, retriever: Retriever) -> None:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
-        self.notebook = Notebook(source, path)
+        self.notebook = Notebook(source, path, zone=config.kb.timezone)
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=assembly.known_of)
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None

@@ -15,6 +15,7 @@ from edge.explain import clause_text, clock_text, number
 from edge.lookback import baselines
 from edge.records import Phase, Track, Verdict
 from edge.scoring import Request, contributions, fresh_row, one_row, pad, pad_valid, score_rows
+from edge.silencing import SilenceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.desk import Desk
     from edge.engine import Engine
+    from edge.silencing import Silence
 
 SECOND_NS: Final = 1_000_000_000
 AROUND_S: Final = 300  # what is drawn, before and after
@@ -72,6 +74,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[Job, ...]
     alerts: tuple[Stood, ...]
     counts: dict[str, int]
+    silences: tuple[str, ...] = ()  # by hand, as sentences
 
 
 class Nearest(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +143,14 @@ def look_at(engine: Engine, asset: Asset) -> Look:
         ),
         alerts=tuple(_stood(record) for record in state.alerts.values() if record.alert_id),
         counts=engine.counts(),
+        silences=tuple(_by_hand(one) for one in state.silences if one.begun),
     )
+
+
+def _by_hand(one: Silence) -> str:
+    shelved = one.kind is SilenceKind.SHELVED
+    what = f"Shelved, {one.track or 'all of it'}," if shelved else "Out of service"
+    return f"{what} until {clock_text(one.end_ns)}, by {one.owner}: {one.reason}."
 
 
 def _stood(record: AlertRecord) -> Stood:
@@ -224,10 +234,11 @@ def findings_of(
     now = then[-1]
     found = [_alert(stood, threshold) for stood in now.alerts if stood.active or stood.suppressed]
     found += _unseen(now, at_ns, series)
-    scores = near(series, at_ns) or near(told(looks), at_ns)
-    found += _score(now, scores, threshold, needed=needed)
+    known = series if near(series, at_ns) else told(looks)
+    found += _score(now, known, threshold, at_ns=at_ns, needed=needed, rang=bool(found))
     found += _later(now, [look for look in looks if at_ns < look.t_ns], at_ns, threshold)
     found += [_job(job) for job in now.jobs]
+    found += [Finding(name="silenced", text=text) for text in now.silences]
     if now.suspect:
         text = "Its clock ran ahead of all others: no suppression, and times are in doubt."
         found.append(Finding(name="clock", text=text))
@@ -246,7 +257,7 @@ def _later(now: Look, after: Sequence[Look], at_ns: int, threshold: float) -> li
             if key in known or late or not (stood.active or stood.suppressed):
                 continue
             known.add(key)
-            text = f"Shortly after: {_alert(stood, threshold).text}"
+            text = f"Within {NEAR_S} s after it: {_alert(stood, threshold).text}"
             found.append(Finding(name="later", text=text))
     return found
 
@@ -267,7 +278,8 @@ def near(series: Series, at_ns: int) -> list[tuple[int, float]]:
 
 
 def _alert(stood: Stood, threshold: float) -> Finding:
-    what = f"{stood.alert_id}, since {clock_text(stood.begin_ns)}, of {', '.join(stood.channels)}"
+    what = f"{stood.alert_id}, since {clock_text(stood.begin_ns)}"
+    what += f", of {', '.join(stood.channels)}" if stood.channels else ""
     if stood.suppressed:
         text = (
             f"Suppressed, not silent: {what}. Job {stood.job_id} expects it; without the job it"
@@ -275,8 +287,8 @@ def _alert(stood: Stood, threshold: float) -> Finding:
         )
         return Finding(name="suppressed", text=text)
     name = "annotated" if stood.decision == Verdict.ANNOTATED else "alert"
-    failed = f" Clauses: {'; '.join(stood.failed)}." if stood.failed else ""
-    text = f"There was one: {what}; {stood.decision}, {stood.state}.{failed}"
+    failed = f" Not suppressed: {'; '.join(stood.failed)}." if stood.failed else ""
+    text = f"An alert: {what}; {stood.decision}, {stood.state}.{failed}"
     return Finding(name=name, text=text)
 
 
@@ -304,23 +316,42 @@ def _unseen(now: Look, at_ns: int, series: Series) -> list[Finding]:
 
 
 def _score(
-    now: Look, scores: Sequence[tuple[int, float]], threshold: float, *, needed: int
+    now: Look, series: Series, threshold: float, *, at_ns: int, needed: int, rang: bool
 ) -> list[Finding]:
+    scores = near(series, at_ns)
     if not scores:
         return []
     t_ns, top = max(scores, key=lambda pair: pair[1])
-    said = f"the highest score within {NEAR_S} s was {number(top)} ({clock_text(t_ns)})"
+    said = f"within {NEAR_S} s of that time it was {number(top)} at most, at {clock_text(t_ns)}"
     if top < threshold:
-        text = (
-            f"Under threshold: {said}, {top / threshold:.0%} of the {number(threshold)} it takes."
-        )
+        quiet = "The score was" if rang else "Nothing was strange: the score stayed"
+        share = f"{top / threshold:.0%} of the {number(threshold)} that it takes"
+        text = f"{quiet} under its threshold; {said}, {share}."
         return [Finding(name="under_threshold", text=text)]
-    run = longest_over([score for _, score in scores], threshold)
-    text = f"Over threshold: {said}, threshold {number(threshold)}, for {run} samples in a row"
+    run = longest_over([score for _, score in series_run(series, at_ns, threshold)], threshold)
+    rows = "1 sample" if run == 1 else f"{run} samples in a row"
+    text = f"The score was over its threshold of {number(threshold)}; {said}, for {rows}"
     if run < needed:
-        return [Finding(name="too_short", text=f"{text}; {needed} open an event.")]
+        return [Finding(name="too_short", text=f"{text}: too short, {needed} open an event.")]
     phase = Phase(now.phase).name.lower()
-    return [Finding(name="over_threshold", text=f"{text}. Phase then: {phase}.")]
+    return [Finding(name="over_threshold", text=f"{text}. Phase at that time: {phase}.")]
+
+
+def series_run(series: Series, at_ns: int, threshold: float) -> list[tuple[int, float]]:
+    """(t_ns, score) near the time, and of what goes over its edges all that is over threshold.
+
+    So a stretch is as long as it was, wherever in it somebody asks.
+    """
+    pairs = list(zip(series.t_ns, series.score, strict=True))
+    inside = [i for i, (t, _) in enumerate(pairs) if abs(t - at_ns) <= NEAR_S * SECOND_NS]
+    if not inside:
+        return []
+    first, last = inside[0], inside[-1]
+    while first > 0 and pairs[first][1] >= threshold and pairs[first - 1][1] >= threshold:
+        first -= 1
+    while last < len(pairs) - 1 and min(pairs[last][1], pairs[last + 1][1]) >= threshold:
+        last += 1
+    return [(t, score) for t, score in pairs[first : last + 1] if not math.isnan(score)]
 
 
 def longest_over(scores: Sequence[float], threshold: float) -> int:

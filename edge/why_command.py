@@ -16,6 +16,7 @@ from edge.errors import RecordingError
 from edge.explain import clock_text, number
 from edge.explain_command import watched
 from edge.rerun import Rerun
+from edge.wire.readings import T_NS_MAX
 from kb.cite import plain
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
     """Replay until shortly after the time, and look. Raises RecordingError."""
     around_ns = why.AROUND_S * SECOND_NS
     looks: list[Look] = []
-    bounds: list[int] = []  # first and newest time of a sample of the asset
+    bounds: list[int] = []  # oldest and newest time of a sample of the asset
     found, desk = rerun.asset(asset)
 
     def look(engine: Engine, _effects: tuple[Effect, ...]) -> bool:
         nonlocal found, desk
         found, desk = rerun.asset(asset)
         t_ns = found.state.last_t_ns
-        if t_ns and not bounds:
-            bounds[:] = [t_ns, t_ns]
+        if t_ns and not bounds:  # the engine may come from a checkpoint, with its history
+            bounds[:] = [int(desk.ring.since(asset, 0)[0][0]), t_ns]
         if t_ns:
             bounds[1] = t_ns
         # what is silent is looked at by the clock, what speaks by its samples
@@ -86,7 +87,7 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
     with watched(rerun, "replaying the journal") as progress:
         rerun.run(look, begin_ns=at_ns - 2 * around_ns, step_ns=STEP_NS, progress=progress)
     if not bounds or not bounds[0] <= at_ns <= max(bounds[1], rerun.engine.now_ns):
-        raise _outside(asset, at_ns, bounds)
+        raise _outside(asset, at_ns, _span(rerun.kept, asset))
     looks = looks or [why.look_at(rerun.engine, found)]
     series, nearest = why.rescored(
         found, desk, from_ns=at_ns - around_ns, until_ns=at_ns + around_ns
@@ -109,13 +110,37 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
     )
 
 
+def _span(kept: Kept, asset: str) -> list[int]:
+    """Oldest and newest time of a sample of an asset in a journal; none where it has none."""
+    bounds, newest_ns = list[int](), 0
+
+    def spoke(_engine: Engine, _effects: tuple[Effect, ...]) -> bool:
+        found, desk = rerun.asset(asset)
+        if found.state.last_t_ns:  # several may have come with it
+            bounds.append(int(desk.ring.since(asset, 0)[0][0]))
+        return bool(bounds)
+
+    def never(_engine: Engine, _effects: tuple[Effect, ...]) -> bool:
+        return False
+
+    for look, begin_ns in ((spoke, 0), (never, T_NS_MAX)):  # from its begin; from its last state
+        rerun = Rerun(kept)
+        try:
+            rerun.run(look, begin_ns=begin_ns, step_ns=STEP_NS)
+            newest_ns = rerun.asset(asset)[0].state.last_t_ns
+        finally:
+            rerun.close()
+        if not bounds:
+            return []
+    return [bounds[0], newest_ns]
+
+
 def _outside(asset: str, at_ns: int, bounds: list[int]) -> RecordingError:
     if not bounds:
         return RecordingError(f"the journal has no sample of {asset}")
-    first, last = map(clock_text, bounds)
-    until = "on" if at_ns < bounds[0] else f"to {last}"
     return RecordingError(
-        f"{clock_text(at_ns)} is not in the journal: {asset} has samples from {first} {until}"
+        f"{clock_text(at_ns)} is not in the journal: its first sample of {asset} is of"
+        f" {clock_text(bounds[0])}, its newest sample of {asset} is of {clock_text(bounds[1])}"
     )
 
 
@@ -127,10 +152,12 @@ def lines_of(answer: Why) -> Iterator[str]:
     plotted = plot(answer.series, answer.threshold)
     if plotted:
         low, high = clock_text(answer.series.t_ns[0]), clock_text(answer.series.t_ns[-1])
-        yield f"\nScore from {low} to {high}, full height is the threshold or more:"
+        yield f"\nScore from {low} to {high}; full height is the threshold or more, a dot no score:"
         yield f"  {plotted}"
     if answer.nearest:
-        yield "\nChannels nearest to ringing, at the highest score near that time:"
+        rang = answer.score_max >= answer.threshold
+        what = "Channels of" if rang else "Channels nearest to ringing, at"
+        yield f"\n{what} the highest score within {why.NEAR_S} s of that time:"
         for one in answer.nearest:
             usual = f"{number(one.usual_low)} to {number(one.usual_high)} {one.unit}".rstrip()
             value = f"{number(one.value)} {one.unit}".rstrip()

@@ -58,7 +58,7 @@ def test_tables_are_proposed_for_each_asset(plant: Path) -> None:
     result = _called(plant, "propose-limits", *known, "--asset", "r1", "--modes", str(modes))
     assert result.exit_code == 0, result.output
     lines = (plant / "out.csv").read_text(encoding="utf-8").splitlines()
-    assert [line[: line.index(",gas.md")] for line in lines[1:]] == ["r1,flow_a,l/min,,,18,,,"]
+    assert [line[: line.index(",gas.md")] for line in lines[1:]] == ["r1,flow_a,l/min,,,18,,,,"]
     assert "E7: gas flow low,,flow_a,,Open the valve,," in modes.read_text(encoding="utf-8")
 
 
@@ -79,3 +79,15 @@ def test_without_channels_nothing_is_guessed(plant: Path) -> None:
     (plant / "channels.csv").write_text("channel,unit\nflow_a,l/min\n", encoding="utf-8")
     result = _called(plant, "propose-scope", "--channels", str(plant / "channels.csv"))
     assert result.exit_code == 2
+
+
+def test_limits_that_contradict_each_other_are_told(plant: Path) -> None:
+    """On the console, and in the rows."""
+    (plant / "docs" / "other.md").write_text("# B\n\nGas flow must not exceed 16 l/min.\n")
+    known = ("--channels", str(plant / "channels.csv"), "--asset", "r1")
+    result = _called(plant, "propose-limits", *known)
+    assert result.exit_code == 0, result.output
+    assert "2 of them contradict each other" in result.output
+    told = (plant / "out.csv").read_text(encoding="utf-8")
+    assert "high 16 in other.md@#" in told
+    assert "high 18 in gas.md@#" in told

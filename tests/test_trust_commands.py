@@ -82,6 +82,27 @@ def test_show_filters_and_gives_json_lines_as_they_stand(config: Path) -> None:
     assert "r2[red]" in table
     refused = called("audit", "show", "--config", str(config), "--since", "yesterday")
     assert isinstance(refused.exception, ConfigError)
+    refused = called("audit", "show", "--config", str(config), "--what", "nonsense")
+    assert isinstance(refused.exception, ConfigError)
+    for part in ("'nonsense'", "suppressed", "checked_in", "file_begins"):
+        assert part in str(refused.exception)
+    assert shown("--what", "shelved") == [], "a kind that there is, and nothing is of it"
+
+
+def test_an_emptied_trail_is_not_whole(config: Path) -> None:
+    """It ends with 1 and the file."""
+    directory = config.parent / "kept" / "audit"
+    (directory / "00000001.jsonl").write_bytes(b"")
+    emptied = called("audit", "verify", str(directory))
+    assert emptied.exit_code == 1
+    assert "00000001.jsonl, line 1" in emptied.output
+    assert "an empty file" in emptied.output
+
+
+@pytest.mark.parametrize("group", ["audit", "keys", "eval"])
+def test_the_help_of_a_group_has_an_example(group: str) -> None:
+    """One that can be typed."""
+    assert f"Example: andon {group} " in called(group, "--help").output
 
 
 def test_a_key_signs_what_a_gateway_with_its_public_half_believes(tmp_path: Path) -> None:

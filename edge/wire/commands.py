@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final, Literal
 
@@ -16,8 +17,11 @@ from kb.records import WorkKind
 STALE_NS: Final = 300 * 1_000_000_000  # an older command was meant for another moment
 MILLISECOND_NS: Final = 1_000_000
 MINUTES_MAX: Final = 100_000  # of a silence or an extension: ten weeks
+# A text proposes at most: only a person's confirmation, which needs a signature, makes a job of it.
 NEVER_QUIET: Final = ("ack", "feedback", "text")
 ENDS: Final = ("check_out", "cancel", "unshelve", "in")  # after these, what is abnormal rings
+EXAMPLE: Final = '{"ts": 1760000000000, "alert_id": "..."}'
+_PLACE: Final = re.compile(r" - at `\$\.(\w+)[^`]*`$")
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co")  # control and zero-width characters, private use
 
 
@@ -178,7 +182,7 @@ def decode_command(
         content, signature = command_content(payload, topic=topic)
         body = msgspec.json.decode(content if signature else payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(str(error), reason="command_invalid", topic=topic) from error
+        raise WireError(_cause(error, kind), reason="command_invalid", topic=topic) from error
     if abs(now_ns - body.ts * MILLISECOND_NS) > STALE_NS:
         message = f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now"
         raise WireError(message, reason="command_stale", topic=topic)
@@ -199,10 +203,39 @@ def command_content(payload: bytes, *, topic: str) -> tuple[bytes, str]:
         signature = fields.pop("signature", "")
         content = msgspec.json.encode(fields, order="sorted")
     except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
-        raise WireError(str(error), reason="command_invalid", topic=topic) from error
+        raise WireError(_cause(error), reason="command_invalid", topic=topic) from error
     if not isinstance(signature, str):
         raise WireError("signature is no text", reason="command_invalid", topic=topic)
     return content, signature
+
+
+def _cause(error: Exception, kind: type[Body] | None = None) -> str:
+    """What is wrong with a payload, and what was expected, for the person who sent it."""
+    if not isinstance(error, msgspec.ValidationError):
+        return f"not JSON ({error}); expected an object such as {EXAMPLE}"
+    said = str(error)
+    place = _PLACE.search(said)
+    if place is None and kind is None:
+        return f"{said}; expected an object such as {EXAMPLE}"
+    fields = msgspec.structs.fields(kind) if kind is not None else ()
+    if place is None or not fields:
+        expected = "fields " + ", ".join(f"{f.name}" + "?" * (not f.required) for f in fields)
+        return f"{said}; expected {expected} (? may be left out)"
+    named = next((f for f in fields if f.name == place[1]), None)
+    allowed = _allowed(msgspec.inspect.type_info(named.type)) if named is not None else []
+    message = said.replace(place[0], f" at {place[1]}")
+    return f"{message}; expected one of {', '.join(allowed)}" if allowed else message
+
+
+def _allowed(kind: msgspec.inspect.Type) -> list[str]:
+    """The words that a field takes; none where it takes anything of its type."""
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return [str(value) for value in kind.values if value != ""]
+    if isinstance(kind, msgspec.inspect.EnumType):
+        return [str(member.value) for member in kind.cls]
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return [word for one in kind.types for word in _allowed(one)]
+    return []
 
 
 def _check_fields(body: Body, topic: str) -> None:

@@ -60,6 +60,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     begin_ms: int
     first_seen: str
     count: int
+    rings: int  # times that this event has asked for attention: a horn sounds again when it grows
     message: str
     top_channel: str
     top_value: float | None

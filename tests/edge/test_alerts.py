@@ -15,7 +15,7 @@ EXPECTED = Decision(verdict=Verdict.SUPPRESSED, clauses=(), job_id="job-1")
 def opened(begin_ns: int = 1_000) -> AlertRecord:
     """An alert that rings."""
     record = AlertRecord(asset="r1", track=Track.PROCESS)
-    record.begin_event(begin_ns=begin_ns, t_ns=begin_ns, job_id="")
+    record.begin_event(begin_ns=begin_ns, job_id="")
     record.ring(ALERT)
     record.turn(t_ns=begin_ns, reason="opened")
     return record
@@ -27,7 +27,7 @@ def test_a_recurrence_before_acknowledgement_keeps_the_id_and_counts() -> None:
     first = record.alert_id
     record.clear(t_ns=2_000)
     assert record.state is AlertState.CLEARED_UNACK
-    record.begin_event(begin_ns=9_000_000_000, t_ns=9_000_000_000, job_id="")
+    record.begin_event(begin_ns=9_000_000_000, job_id="")
     record.ring(ALERT)
     assert (record.alert_id, record.count) == (first, 2)
 
@@ -38,14 +38,14 @@ def test_after_acknowledgement_a_recurrence_is_a_new_alert() -> None:
     first = record.alert_id
     assert record.acknowledge()
     record.clear(t_ns=2_000)
-    record.begin_event(begin_ns=9_000_000_000, t_ns=9_000_000_000, job_id="")
+    record.begin_event(begin_ns=9_000_000_000, job_id="")
     assert (record.alert_id != first, record.count, record.revision) == (True, 1, 0)
 
 
 def test_a_suppressed_event_rings_under_its_own_id() -> None:
     """Suppressed is a flag beside NORMAL, and the id stays when it rings."""
     record = AlertRecord(asset="r1", track=Track.PROCESS)
-    record.begin_event(begin_ns=1_000, t_ns=1_000, job_id="job-1")
+    record.begin_event(begin_ns=1_000, job_id="job-1")
     record.suppress(EXPECTED, rings_again_ns=5_000)
     first = record.alert_id
     assert (record.state, record.suppressed, record.active) == (AlertState.NORMAL, True, False)
@@ -66,7 +66,7 @@ def test_ids_and_revisions_only_move_forward(steps: list[str]) -> None:
         t_ns = (i + 1) * 1_000_000_000
         if step in ("event", "job") and not (record.active or record.suppressed):
             job_id = "job-1" if step == "job" else ""
-            record.begin_event(begin_ns=t_ns, t_ns=t_ns, job_id=job_id)
+            record.begin_event(begin_ns=t_ns, job_id=job_id)
             if job_id:
                 record.suppress(EXPECTED, rings_again_ns=t_ns)
             else:

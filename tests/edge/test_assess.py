@@ -92,6 +92,8 @@ def test_a_job_that_hid_nothing_gives_no_more_time() -> None:
     ("change", "outcome"),
     [
         ({"rang_ns": 900 * S}, "missed"),  # it rang before: nobody hears anything new
+        ({"rang_ns": 900 * S, "rang_again_ns": (1200 * S,)}, "found"),  # it had been acknowledged
+        ({"rang_ns": 900 * S, "rang_again_ns": (950 * S, 2500 * S)}, "missed"),
         ({"channels": ("Pressure",)}, "undetected"),
         ({"track": "comms"}, "undetected"),
         ({"asset": "r11"}, "undetected"),

@@ -87,3 +87,18 @@ def test_a_recurrence_is_an_episode_of_its_own() -> None:
     assert first.ended_ns < second.begin_ns
     assert first.rang
     assert second.rang
+
+
+def test_what_rings_again_for_news_is_a_ring() -> None:
+    """Each time; a new revision of what rings anyway is none, nor is one that is shelved."""
+    said = ((1, 1), (1, 1), (1, 2), (0, 3), (1, 3), (1, 4), (0, 4))  # active, rings
+    common = {
+        "id": "a", "count": 1, "asset": "r1", "track": "process", "begin_ms": 0, "top_channel": "",
+        "contributions": [], "message": "", "decision": "ALERT", "class": "", "job_id": "",
+        "suppressed": 0, "state": "ACTIVE_UNACK",
+    }  # fmt: skip
+    (episode,) = episodes_of(
+        {**common, "ts_ms": 1000 * (t + 1), "rings": rings, "active": active}
+        for t, (active, rings) in enumerate(said)
+    )
+    assert (episode.rang_ns, episode.rang_again_ns) == (S, (3 * S, 6 * S))

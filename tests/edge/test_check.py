@@ -12,9 +12,11 @@ from rich.console import Console
 
 from edge.check import check_file
 from edge.config import load
+from edge.signatures import new_key, read_key, sign_path
+from kb.build import build
 from models.store import save
 from simulator.broker import embedded_broker, free_port
-from tests.edge.rig import ASSETS, bundle
+from tests.edge.rig import ASSETS, START, bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +141,27 @@ def test_all_faults_are_told_at_once(alone: Site) -> None:
     assert "check [mqtt] host, port" in found["broker"], "brackets are text, not markup"
     assert str(alone.folder / "gateway.toml") in found["state"]
     assert "see [journal] dir" in found["state"]
+
+
+def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site) -> None:
+    """Whoever demands signatures and forgets one would wonder why nothing is suppressed."""
+    texts = site.folder / "texts"
+    texts.mkdir()
+    (texts / "pump.md").write_text("# Pump\n\nLook at the seal.\n", encoding="utf-8")
+    build(texts, site.folder / "kb", now_ns=START)
+    private, public = new_key(site.folder, "engineer")
+    site.more = f'[kb]\nsnapshot = "kb"\n[trust]\npublic_keys = ["{public}"]\n'
+    assert site.faults() == {}
+    site.more += "require_signed = true\n"
+    _, text = site.check()
+    for name in ("bundle", "kb"):
+        path = site.folder / name
+        (line,) = [line for line in text.splitlines() if f"andon sign {path} --key" in line]
+        assert line.split()[:2] == ["FAULT", "signature"]
+        assert "nothing will be suppressed" in line
+        sign_path(path, read_key(private))
+        _, text = site.check()
+    assert site.faults() == {}
 
 
 def test_checking_changes_nothing(site: Site) -> None:

@@ -221,6 +221,23 @@ def test_an_unreadable_newest_falls_back_with_a_message(
     assert path.exists()
 
 
+def test_a_state_of_before_comes_back_with_fields_that_are_gone_and_without_new_ones(
+    bundle: Bundle,
+) -> None:
+    """An update begins where the old version ended."""
+    state = engine(bundle).state
+    old = msgspec.msgpack.decode(pack(state), ext_hook=msgspec.msgpack.Ext)
+    asset = old["assets"]["r1"]
+    asset["events_total"] = 3
+    del asset["starts"]
+    for name in asset["alerts"]:
+        asset["alerts"][name]["open_ns"] = 1
+        asset["tracks"][name]["last_over_ns"] = 1
+        del asset["alerts"][name]["beyond"]
+    back = unpack(msgspec.msgpack.encode(old), type(state))
+    assert pack(back) == pack(state)
+
+
 def test_checkpoints_of_other_artifacts_are_not_used(bundle: Bundle, tmp_path: Path) -> None:
     """State of another bundle or configuration would be nonsense here."""
     save(tmp_path, checkpoint_of(bundle, 8, fingerprint="other"))

@@ -9,11 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from edge.child import ProposalRequest, adopt_bundle, propose_bundle
+import andon
+from edge.child import ProposalRequest, adopt_bundle, adoption_doubts, propose_bundle
 from edge.config import load as load_config
 from edge.errors import ConfigError, RecordingError
 from edge.journal import JournalWriter
+from edge.limit_bundle import fit_limits
 from edge.records import Job, JobState, MessageReceived, Witness
 from edge.training import FitRequest, fit_recording
 from kb.build import build
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 
     from models.bundle import Bundle
 
+LIMITS: Final = """\
+asset,channel,unit,low_low,low,high,high_high,approved_by,approved_at
+r1,c0,bar,,,,2.5,process engineer,2026-01-10T08:00:00Z
+"""
 S: Final = 10**9
 START: Final = 1_760_000_000 * S
 ROWS: Final = 6_000
@@ -326,3 +333,28 @@ def test_one_command_adopts_and_touches_nothing_else(marked: Cell, tmp_path: Pat
     (damaged / "manifest.json").write_bytes(b"{}")
     with pytest.raises(ModelError):
         adopt_bundle(config, damaged)
+
+
+def test_what_knows_less_or_is_no_child_is_adopted_on_demand_only(
+    marked: Cell, tmp_path: Path
+) -> None:
+    """The command names what would be lost, changes nothing and ends with 1."""
+    out, _ = marked.propose()
+    assert out is not None
+    config = marked.folder / "doubtful.toml"
+    config.write_text(GATEWAY, encoding="utf-8")
+    assert adoption_doubts(config, out) == []
+    assert adoption_doubts(config, marked.folder / "bundles" / "first") == []
+    table = tmp_path / "limits.csv"
+    table.write_text(LIMITS, encoding="utf-8")
+    bare = marked.folder / "bundles" / "bare"
+    fit_limits(table, bare, period_s=1.0, into=None, console=Console(file=io.StringIO()))
+    arguments = ("adopt-bundle", str(config), str(bare))
+    refused = CliRunner().invoke(andon.app, arguments)
+    assert refused.exit_code == 1
+    for part in ("nothing was learned of r1", "no child of the running bundle", "--yes"):
+        assert part in refused.output
+    assert config.read_text(encoding="utf-8") == GATEWAY
+    assert CliRunner().invoke(andon.app, (*arguments, "--yes")).exit_code == 0
+    assert 'bundle = "bundles/bare"' in config.read_text(encoding="utf-8")
+    assert CliRunner().invoke(andon.app, ("adopt-bundle", str(config), str(out))).exit_code == 1

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from edge.checkpoint import pack
+from edge.explain import clock_text
 from edge.jobs import Stage
-from tests.edge.rig import START, Rig, S, knowledge, order
+from tests.edge.rig import START, Rig, S, knowledge, order, scope
 
 CHECK_IN = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}
 
@@ -226,3 +227,77 @@ def test_feedback_on_an_alert_that_is_not_current_says_so() -> None:
     answer = rig.command("feedback", alert_id="r1-process-2", label="real")
     assert answer["done"]
     assert "no current alert" in answer["detail"]
+
+
+def three_jobs() -> Rig:
+    """Two people check the same work in, a third works on another instrument."""
+    rig = Rig(known=knowledge(scopes=[scope(), scope(scope_id="s2", instrument="y")]))
+    rig.run(300)
+    for job_id, instrument in (("one", "x"), ("two", "x"), ("three", "y")):
+        told = {**CHECK_IN, "instrument": instrument, "job_id": job_id}
+        assert rig.command("job", **told)["done"]
+    return rig
+
+
+@pytest.mark.parametrize("action", ["cancel", "check_out"])
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_who_names_no_job_ends_all_that_goes_on(action: str, seconds: int) -> None:
+    """One that was overlooked would go on to hide until its fuse; the answer names every one."""
+    rig = three_jobs()
+    rig.run(seconds)
+    answer = rig.command("job", action=action, asset="r1", kind="calibration", instrument="x")
+    assert answer["done"]
+    assert {"one", "two"} <= set(answer["detail"].partition(":")[0].split(", "))
+    assert "three" not in answer["detail"]
+    rig.run(5)
+    stages = {run.job.job_id: run.stage for run in rig.runs}
+    assert stages.pop("three") is Stage.OPEN
+    settles = action == "check_out" and seconds > 0  # else it was over before it began
+    assert set(stages.values()) == {Stage.SETTLING if settles else Stage.DONE}
+    rest = rig.command("job", action=action, asset="r1", kind="calibration", instrument="y")
+    assert "three" in rest["detail"]
+    rig.run(90)
+    rig.run(30, {"c1": 8})
+    assert rig.said()[-1] == "ALERT"
+
+
+@pytest.mark.parametrize(("action", "ended"), [("cancel", {"one", "two"}), ("check_out", {"one"})])
+def test_only_where_nothing_goes_on_what_is_planned_is_meant(action: str, ended: set[str]) -> None:
+    """A cancellation takes all of it back; who checks out has finished the next at most."""
+    rig = Rig()
+    rig.run(10)
+    for job_id, at_s in (("two", 2000), ("one", 1000)):
+        rig.command("job", **CHECK_IN, job_id=job_id, valid_from=(START + at_s * S) // 10**6)
+    rig.command("job", **CHECK_IN, job_id="now")
+    rig.run(5)
+    command = {**CHECK_IN, "action": action}
+    assert rig.command("job", **command)["detail"].startswith("now: ")
+    rig.run(90)
+    detail = rig.command("job", **command)["detail"]
+    assert set(detail.partition(":")[0].split(", ")) == ended
+    rig.run(5)
+    assert {run.job.job_id for run in rig.runs if run.stage is Stage.DONE} == {"now", *ended}
+
+
+def test_a_second_check_in_of_the_same_work_names_the_first() -> None:
+    """It is taken: two may work there; but somebody may have forgotten the first."""
+    rig = Rig()
+    rig.run(10)
+    assert "already" not in rig.command("job", **CHECK_IN, job_id="first")["detail"]
+    rig.run(5)
+    second = rig.command("job", **CHECK_IN, job_id="second")
+    assert second["done"]
+    assert "open already: first" in second["detail"]
+    other = rig.command("job", **{**CHECK_IN, "instrument": "y"}, job_id="third")
+    assert "already" not in other["detail"]
+
+
+def test_a_check_in_beyond_its_fuse_says_when_it_ends() -> None:
+    """The scope row allows ten minutes: whoever asks for twenty learns it at once."""
+    rig = Rig()
+    rig.run(10)
+    end = {"valid_to": (rig.now_ns + 1200 * S) // 10**6}
+    detail = rig.command("job", **CHECK_IN, **end)["detail"]
+    assert f"at {clock_text(rig.now_ns + 600 * S)}, unless it is extended" in detail
+    near = {"valid_to": (rig.now_ns + 500 * S) // 10**6, "job_id": "near"}
+    assert "fuse" not in rig.command("job", **CHECK_IN, **near)["detail"]

@@ -151,3 +151,35 @@ def test_any_bytes_are_a_command_or_a_wire_error(name: str, payload: bytes) -> N
     else:
         assert command.name == name
         assert abs(NOW - command.body.ts * 10**6) <= STALE_NS
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "parts"),
+    [
+        (
+            "feedback",
+            {"ts": TS, "alert_id": "a", "label": "maybe"},
+            ("'maybe'", "at label", "expected, nuisance, real, sensor, unsure"),
+        ),
+        ("job", {"ts": TS, "action": "explode"}, ("cancel, check_in, check_out, extend",)),
+        (
+            "job",
+            {"ts": TS, "action": "cancel", "kind": "dance"},
+            ("'dance'", ", ".join(kind.value for kind in WorkKind)),
+        ),
+        ("ack", {"alert_id": "a"}, ("`ts`", "expected fields ts, alert_id, reason?")),
+        ("ack", {"ts": TS, "alert_id": "a", "x": 1}, ("`x`", "ts, alert_id, reason?")),
+        ("ack", {"ts": "now", "alert_id": "a"}, ("Expected `int`", "at ts")),
+        ("ack", b"{not json", ("not JSON", '{"ts": ')),
+        ("ack", b"", ("not JSON",)),
+        ("ack", b"\xff", ("not JSON",)),
+        ("ack", [1], ("expected an object",)),
+    ],
+)
+def test_a_refusal_says_what_is_allowed(name: str, body: object, parts: tuple[str, ...]) -> None:
+    """For a person at a panel, not for a programmer."""
+    with pytest.raises(WireError) as caught:
+        decode(name, body)
+    for part in parts:
+        assert part in str(caught.value)
+    assert "$" not in str(caught.value)

@@ -266,3 +266,15 @@ def test_a_path_that_is_no_bundle_says_how_to_make_one(tmp_path: Path) -> None:
             need_bundle(path)
     (tmp_path / "manifest.json").write_text("{")
     assert need_bundle(tmp_path) == tmp_path
+
+
+def test_a_time_zone_that_is_none_is_named(tmp_path: Path) -> None:
+    """Its texts would not be read at all."""
+    path = tmp_path / "gateway.toml"
+    text = 'site = "s"\n[model]\nbundle = "b"\n[kb]\ntimezone = '
+    for wrong in ("Europe/Berlim", "CET+1/x", "../etc/passwd", "/etc/localtime"):
+        path.write_text(f'{text}"{wrong}"\n', encoding="utf-8")
+        with pytest.raises(ConfigError, match="expected a name such as Europe/Berlin"):
+            load(path)
+    path.write_text(f'{text}"Europe/Berlin"\n', encoding="utf-8")
+    assert load(path).settings.texts_zone == "Europe/Berlin"

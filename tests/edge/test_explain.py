@@ -127,7 +127,12 @@ def test_failure_modes_are_ranked_in_the_first_revision() -> None:
     assert said["quoted"] == ["name of seal", "cause"]
     assert "c1 high fits" in said["text"]
     assert said["citation"] == event["resembles"][0]["citation"]
-    assert roles(event, "check_first")[0]["quoted"] == ["action"]
+    (check, *_) = roles(event, "check_first")
+    assert check["quoted"] == ["action"]
+    assert (
+        check["text"]
+        == f"the failure mode seal in {check['citation']['doc_id']}: \u201caction\u201d"
+    )
 
 
 def test_what_it_resembles_changes_neither_verdict_nor_severity() -> None:

@@ -228,6 +228,25 @@ def test_a_level_that_did_not_come_back_is_not_explained(
     assert (last(rig)["class"] == "expected") is explained
 
 
+@pytest.mark.parametrize(("left", "explained"), [(0.0, True), (1.0, False)])
+def test_work_goes_on_while_its_events_come_and_go(left: float, *, explained: bool) -> None:
+    """The level is away as the events clear; what counts is whether it came back since."""
+    strict = scope(expected_effect=0.0)
+    rig = Rig(
+        known=knowledge(proposals=[noted(valid_to_ns=START + 700 * S)], scopes=[strict]),
+        conf=settings(engine={"clear_samples": 30}),
+    )
+    rig.run(300)
+    for _ in range(2):
+        rig.run(20, {"c1": 8})
+        rig.run(160, {"c1": 0.6})
+    assert last(rig)["count"] == 2
+    rig.run(300, {"c1": left})
+    rig.command("confirm", proposal_id="wo-1")
+    rig.run(2, {"c1": left})
+    assert (last(rig)["class"] == "expected") is explained
+
+
 def test_what_is_judged_when_it_clears_is_still_known_an_hour_later() -> None:
     """The samples are long gone; the scope row was approved before."""
     rig = rang(quiet=3000)

@@ -45,7 +45,7 @@ def test_the_job_that_is_still_open_takes_over(name: str) -> None:
     assert opened["id"] == handed["id"]
     assert opened["rings_again_ms"] == (START + 480 * S) // 10**6
     assert handed["rings_again_ms"] == (START + 660 * S) // 10**6
-    assert rig.audited() == ["suppressed", "handed_over"]
+    assert rig.audited() == ["suppressed", "handed_over", "suppression_over"]
     assert [run.stage for run in rig.runs] == [Stage.DONE, Stage.DONE]
 
 

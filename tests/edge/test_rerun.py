@@ -181,6 +181,9 @@ def test_unknown_alerts_and_revisions_name_the_nearest(story: tuple[Run, Kept]) 
     real = run.rig.events()[0]["id"]
     with pytest.raises(RecordingError, match=real):
         explained(kept, real[:-5] + "999Z")
+    for wrong in ("r1-nope", "nope", "?"):
+        with pytest.raises(RecordingError, match=real):
+            explained(kept, wrong)
     with pytest.raises(RecordingError, match="has no revision 99; it has 1, 2"):
         explained(kept, real, 99)
 
@@ -198,6 +201,11 @@ def test_nearest_ids_are_those_of_the_time_on_the_asset() -> None:
         "r2-p-20251009T085301.000Z",
     ]
     assert nearest_ids("r2-p", ids) != []
+    assert nearest_ids("r2-nothing-of-the-kind", {"r1-a": 9, "r2-b": 1, "r2-c": 2}) == [
+        "r2-c",
+        "r2-b",
+        "r1-a",
+    ]
     assert begin_of("r2-p-20251399T085309.000Z") == 0
 
 
@@ -238,6 +246,24 @@ def test_a_suppressed_time_says_which_job_and_what_would_have_rung(
     assert answer.score_max > answer.threshold
     (told,) = [finding.text for finding in answer.findings if finding.name == "job"]
     assert "masks c1; the rest of the asset was below threshold" in told
+
+
+def test_a_quiet_time_says_so_in_words(story: tuple[Run, Kept]) -> None:
+    """And does not name what rang before or since."""
+    (finding,) = asked(story[1], 250).findings
+    assert finding.text.startswith("Nothing was strange: the score stayed under its threshold;")
+    assert "within 60 s of that time" in finding.text
+
+
+def test_a_stretch_is_as_long_as_it_was_wherever_in_it_somebody_asks(
+    story: tuple[Run, Kept],
+) -> None:
+    """At the edge of a disturbance too, of which only one sample is near."""
+    begun = AT + 420 + 60
+    for second in (begun - 59, begun):
+        answer = asked(story[1], second)
+        assert "too_short" not in names(answer)
+        assert "for 1 sample" not in " ".join(one.text for one in answer.findings)
 
 
 def test_silence_is_stale(story: tuple[Run, Kept]) -> None:
@@ -295,9 +321,11 @@ def test_other_assets_and_times_are_refused_with_what_there_is(story: tuple[Run,
     kept = story[1]
     with pytest.raises(RecordingError, match="no asset r2 in the bundle; try r1, r11"):
         asked(kept, 100, "r2")
-    for second in (-1000, 100_000):
-        with pytest.raises(RecordingError, match="has samples from 2025-10-09 08:53:"):
-            asked(kept, second)
+    with pytest.raises(RecordingError, match="its first sample of r1 is of 2025-10-09 08:53:20Z"):
+        asked(kept, -1000)
+    with pytest.raises(RecordingError, match="its newest sample of r1 is of 2025-10-09 09:07:19Z"):
+        asked(kept, 100_000)
+    assert asked(kept, 0).at_ns == START, "the first sample is in the journal"
 
 
 def test_the_answer_is_written_as_lines_json_and_a_page(

@@ -186,7 +186,7 @@ def test_two_events_that_begin_at_one_time_share_no_revision() -> None:
     record = AlertRecord(asset="r1", track=Track.PROCESS)
     seen = set()
     for _ in range(3):
-        record.begin_event(begin_ns=START, t_ns=START, job_id="")
+        record.begin_event(begin_ns=START, job_id="")
         record.ring(Decision(verdict=Verdict.ALERT, clauses=()))
         record.turn(t_ns=START, reason="opened")
         assert (record.alert_id, record.revision) not in seen
