@@ -50,8 +50,13 @@ class Backtest:
             self._take(stimulus, now_ns)
 
     def _take(self, stimulus: Stimulus, now_ns: int) -> None:
-        for effect in self._engine.handle(stimulus, now_ns=now_ns):
+        """Carry out all effects of a stimulus, in order, and then answer what they ask."""
+        effects = list(self._engine.handle(stimulus, now_ns=now_ns))
+        for effect in effects:
             self._carry_out(effect, now_ns)
+        for effect in effects:
+            if isinstance(effect, Retrieve) and self._lookup is not None:
+                self._take(self._lookup(effect, self._engine.now_ns), now_ns)
 
     def _carry_out(self, effect: Effect, now_ns: int) -> None:
         if self._watch is not None:
@@ -60,8 +65,6 @@ class Backtest:
             self.published.append(effect)
             if effect.topic.startswith(self._event_prefix):
                 self.revisions.append(msgspec.json.decode(effect.payload))
-        elif isinstance(effect, Retrieve) and self._lookup is not None:
-            self._take(self._lookup(effect, self._engine.now_ns), now_ns)
 
     def episodes(self) -> list[Episode]:
         """One episode for each event, from its published revisions."""

@@ -80,6 +80,7 @@ def event(
         "class": "expected" if quiet else "process anomaly",
         "state": "NORMAL" if quiet else "ACTIVE_UNACK",
         "active": int(not quiet),
+        "rings": int(not quiet),
         "suppressed": int(quiet),
         "job_id": "j1" if quiet else "",
         "rings_again_ms": 9_000_000 if quiet else None,
