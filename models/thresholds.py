@@ -1,7 +1,7 @@
 """Thresholds by an alert budget: how many false alerts a day one operator position will bear.
 
 EEMUA 191 calls 150 alarms a day very likely acceptable for one operator, all systems together.
-Andon is one source among many and advisory, so its default is 8 a day, one an hour of a day shift,
+Andon is one source among many and advisory, so its default is 6 a day, two in each of three shifts,
 divided over the assets of the bundle. What counts is episodes, not samples: an EWMA over threshold
 stays there for a while, and that is one alert. How often an asset's own normal operation makes one
 is measured on rows that the model had not seen and stored with it, so all thresholds can be made
@@ -21,7 +21,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ALERTS_PER_DAY: Final = 8.0
+ALERTS_PER_DAY: Final = 6.0
 ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 samples
 OFF_SHARE: Final = 0.5  # of threshold_on: with ten samples below it an event is over
 OPEN_AFTER: Final = 2  # samples over threshold that open an event, as the gateway counts by default

@@ -177,7 +177,7 @@ def test_the_card_says_what_a_person_needs(tmp_path: Path) -> None:
     path = save(two_assets(), tmp_path / "b")
     card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
     for word in (
-        "alert budget 8",
+        "alert budget 6",
         "### r1",
         "### r2",
         "usual range",
