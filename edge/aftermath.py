@@ -61,7 +61,7 @@ class Aftermath:
             return
         abnormal = fresh is True or level is True
         unknown = fresh is None or level is None
-        if abnormal or (mine and unknown):
+        if abnormal or ((mine or run.hid) and unknown):
             why = _why_abnormal(ending, fresh, level)
             self._ring_after(run, record, level=level is True, t_ns=t_ns, why=why)
         elif mine:
@@ -93,10 +93,22 @@ class Aftermath:
             if mine and self._heir(other, run, t_ns=t_ns, ending=ending) is None:
                 why = f"{other.track} event is still there after the job"
                 self._voice.ring(other, after_job(run, why), run, t_ns=t_ns, reason=why)
-        if ending is Ending.CANCELLED:
-            for each in self._state.alerts.values():
-                if each.job_id == run.job.job_id and _last_said(each) is Verdict.SUPPRESSED:
-                    self._tell_cleared(each, run, t_ns=t_ns)
+
+    def withdrawn(self, run: JobRun, *, t_ns: int) -> None:
+        """A job was cancelled, while it went on or later: what it hid and has cleared is told.
+
+        Of an alert whose place another one has taken only the audit trail and the log can tell.
+        """
+        records = self._state.alerts.values()
+        for each in records:
+            if each.job_id == run.job.job_id and _last_said(each) is Verdict.SUPPRESSED:
+                self._tell_cleared(each, run, t_ns=t_ns)
+        asset, job_id = self._model.asset, run.job.job_id
+        for alert_id in sorted(set(run.hid) - {each.alert_id for each in records}):
+            why = "the job was cancelled; a later alert stands in its place"
+            ids = {"alert_id": alert_id, "job_id": job_id}
+            self._desk.audited("rang_again", asset=asset, t_ns=t_ns, detail=why, **ids)
+            self._desk.note("hidden_by_cancelled", level="warning", asset=asset, **ids)
 
     def _ring_after(
         self, run: JobRun, record: AlertRecord, *, level: bool, t_ns: int, why: str

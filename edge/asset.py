@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.caps import RING_SAMPLES
+from edge.caps import BEATS_MAX, RING_SAMPLES
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
 from edge.lookback import Lookback, baselines, step_score
@@ -72,6 +72,10 @@ class Asset:
         """Take a new job; False when it has one of that id."""
         return self._timeline.add_job(run)
 
+    def clock_stepped_back(self, t_ns: int) -> None:
+        """The wall clock went back; t_ns: the newest time before that."""
+        self._timeline.clock_stepped_back(t_ns)
+
     def extended(self, run: JobRun, *, by: str, t_ns: int) -> None:
         """A person lengthened a job: its alerts and the list say so."""
         self._rulings.extended(run, by=by, t_ns=t_ns)
@@ -81,6 +85,7 @@ class Asset:
         """A heartbeat took another value; times of one tag in their order."""
         beats = self.state.beats.setdefault(tag, [])
         beats.append(max(t_ns, *beats[-1:]) if beats else t_ns)
+        del beats[:-BEATS_MAX]  # an asset that sends nothing but beats forgets none by itself
 
     def proposals_changed(self, t_ns: int) -> None:
         """Texts suggest something new: publish the list."""
@@ -132,7 +137,7 @@ class Asset:
         for (index, _), seen in zip(rows, valid, strict=True):
             self._requests.append(Request(x=x, valid=seen, index=index))
         for run in self.state.runs:
-            if run.live:
+            if run.judged:
                 masked = self._own(x, valid, rows, run.masked)
                 self._lines.append((run, masked, self._own(x, valid, rows, run.fresh)))
         return self._requests
@@ -168,7 +173,7 @@ class Asset:
         self._excess, self._near = beyond if beyond is not None else (None, None)
         self._say_unlike()
         raw, scores = scores, self._limited(scores, segment, None)
-        live = [run for run in self.state.runs if run.live]
+        live = [run for run in self.state.runs if run.judged]
         quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not live
         watched = not quiet or bool((scores >= self.model.threshold_on).any())
         lines = [
@@ -191,7 +196,7 @@ class Asset:
                 if bad:
                     self._sensors(stuck[i], missing[i], t_ns=int(segment.t_ns[i]))
         for run in live:
-            if run.stage is Stage.SETTLING:
+            if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
                 level_add(run, segment.values, chosen)
         self.state.last_t_ns = int(segment.t_ns[-1])

@@ -56,6 +56,8 @@ def partners_usual(
         means = np.convolve(column, np.full(width, 1.0 / width), mode="valid")
         if (means < model.usual_low[i]).any() or (means > model.usual_high[i]).any():
             return False
+        if np.isnan(model.usual_low[i]) or np.isnan(model.usual_high[i]):
+            outcome = None  # of a channel that has one limit and no fit one side is not known
     return outcome
 
 

@@ -22,6 +22,7 @@ PENDING_CHANGES_MAX: Final = 4096  # context values of one asset that wait besid
 FILLED_ROWS_MAX: Final = (
     1 << 18
 )  # grid samples made at once for gaps in sparse data; 17 MB with 8 channels
+BEATS_MAX: Final = 1024  # changes of a heartbeat that are kept until the samples beside them come
 RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
 
 assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.timeline)"

@@ -219,6 +219,8 @@ class Engine:
         now_ns = self._clock.now_ns if self.settings.clock == "plant" else wall_ns
         if self.settings.clock == "wall" and self._state.now_ns - now_ns > STEP_BACK_NS:
             self._count("clock_steps_back")
+            for asset in self._assets.values():
+                asset.clock_stepped_back(self._state.now_ns)
             self._state.now_ns = self._state.score_published_ns = now_ns
         self._state.now_ns = max(self._state.now_ns, now_ns)
         return self._state.now_ns

@@ -61,7 +61,7 @@ def _end(body: JobCommand, operator: str, *, assets: Mapping[str, Asset], now_ns
     ]
     going_on = [pair for pair in found if pair[0].live or _due(pair[0], now_ns)]
     planned = [pair for pair in found if pair[0].stage is Stage.SCHEDULED and pair not in going_on]
-    over = [pair for pair in found if pair[0].stage is Stage.DONE]
+    over = [pair for pair in found if pair[0].stage in (Stage.OWED, Stage.DONE)]
     action = "cancel"
     if body.action == "check_out":  # who has finished one has not finished all that is planned
         action, planned = "close", sorted(planned, key=_begins_ns)[:1]

@@ -33,17 +33,23 @@ LIVE_RUNS_MAX: Final = 32  # each brings rows of its own to score; one more mask
 DONE_RUNS_MAX: Final = 32  # finished jobs that stay listed
 QUOTE_CHARS_MAX: Final = 240
 EXTENSIONS_MAX: Final = 16  # of one job; who needs more takes the asset out of service
+HIDDEN_MAX: Final = 64  # alerts of one job that are named if it is cancelled
+ENDED_ORDERS_MAX: Final = 1024  # of an asset, over before their planned end
 # fewer say nothing about a level: the standard error is above 0.2 sigma
 LEVEL_SAMPLES_MIN: Final = 20
 LEVEL_MARGIN_SIGMA: Final = 0.5  # slow wear and autocorrelation between before and after
 
 
 class Stage(StrEnum):
-    """Where a job stands for its asset. OPEN and SETTLING suppress; the others never do."""
+    """Where a job stands for its asset. OPEN and SETTLING suppress; the others never do.
+
+    OWED: it has settled, but nothing was seen of its channels since; judged when there is.
+    """
 
     SCHEDULED = "scheduled"
     OPEN = "open"
     SETTLING = "settling"
+    OWED = "owed"
     DONE = "done"
 
 
@@ -74,12 +80,15 @@ class JobRun(msgspec.Struct, kw_only=True):
     masked, fresh: a row for each baseline of the asset, [] when there is none now.
     track: phases of the rest of the asset, scored without the mask; fresh_track: of the fresh rows.
     rest_ready: the rest had a score at the newest sample at which the whole asset had one.
+    planned_to_ns: when its order would be over by itself. hid: ids of alerts that it kept quiet.
     """
 
     job: Job
     stage: Stage
     mask: np.ndarray
     told_ns: int = 0
+    planned_to_ns: int = 0
+    hid: list[str] = []
     extensions: tuple[Extension, ...] = ()
     fuse_end_ns: int = 0
     close_ns: int = 0
@@ -100,6 +109,11 @@ class JobRun(msgspec.Struct, kw_only=True):
     def live(self) -> bool:
         """Whether it may suppress."""
         return self.stage in (Stage.OPEN, Stage.SETTLING)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has yet to be judged, and brings rows of its own for that."""
+        return self.live or self.stage is Stage.OWED
 
     @property
     def masks(self) -> bool:
@@ -123,6 +137,11 @@ class JobRun(msgspec.Struct, kw_only=True):
         end = self.job.valid_to_ns
         return fuse_end if end is None else min(end, fuse_end)
 
+    def hides(self, alert_id: str) -> None:
+        """Note that it keeps an alert quiet."""
+        if alert_id not in self.hid:
+            self.hid = [*self.hid, alert_id][-HIDDEN_MAX:]
+
     def boundary_ns(self) -> int | None:
         """The next time at which the job changes by itself; None: never."""
         if self.stage is Stage.SCHEDULED:
@@ -130,7 +149,7 @@ class JobRun(msgspec.Struct, kw_only=True):
         if self.stage is Stage.OPEN:
             end = self.job.valid_to_ns
             return self.fuse_end_ns if end is None else min(end, self.fuse_end_ns)
-        return self.settle_end_ns if self.stage is Stage.SETTLING else None
+        return self.settle_end_ns if self.judged else None
 
 
 def resolve_scope(
@@ -337,12 +356,15 @@ def lasting_shift(run: JobRun, *, sigma: np.ndarray) -> np.ndarray:
     return np.where(run.mask, shift, np.nan)
 
 
-def level_pending(run: JobRun) -> bool:
-    """Whether a masked channel's level was known before, and too little was seen of it since."""
+def level_pending(run: JobRun, *, enough: int) -> bool:
+    """Whether a masked channel's level was known before, and too little was seen of it since.
+
+    enough: samples.
+    """
     if run.before is None:
         return False
     seen = 0.0 if run.after_count is None else run.after_count
-    return bool((run.mask & np.isfinite(run.before) & (seen < LEVEL_SAMPLES_MIN)).any())
+    return bool((run.mask & np.isfinite(run.before) & (seen < enough)).any())
 
 
 def left_to(run: JobRun, heir: JobRun, *, sigma: np.ndarray) -> bool:

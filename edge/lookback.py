@@ -119,16 +119,17 @@ class Lookback:
 
         What an event or a job (another one than `but`) may have moved does not count.
         """
-        t, values, running = self.until(t_ns, BEFORE_SAMPLES)
+        t, values, running = self.until(t_ns, len(self._ring_t_ns))
         process = self._state.tracks[Track.PROCESS]
         until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
         chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
         for other in self._state.runs:
             if other is not but and other.fuse_end_ns and other.masks:  # it was open once
-                end_ns = t_ns if other.live else other.ended_ns
+                end_ns = other.ended_ns or t_ns
                 inside = (t >= other.job.opened_at_ns) & (t < end_ns)
                 chosen &= ~(inside[:, None] & other.mask)
-        return _means(values, chosen)
+        newest = np.cumsum(chosen[::-1], axis=0)[::-1] <= BEFORE_SAMPLES
+        return _means(values, chosen & newest)
 
     def level_after(self, begin_ns: int, t_ns: int) -> np.ndarray:
         """Mean of each channel (c,) of the newest samples since an event was over, NaN unknown."""

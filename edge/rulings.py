@@ -157,6 +157,7 @@ class Rulings:
         if decision.verdict is Verdict.SUPPRESSED and run is not None:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
+            run.hides(record.alert_id)
             self._facts.spend(t_ns)
         else:
             record.ring(decision)
@@ -224,6 +225,7 @@ class Rulings:
         if decision.job_id != record.job_id:
             reason = f"handed over from {record.job_id} to {decision.job_id}"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
+            run.hides(record.alert_id)
             kept = explain.from_documents(record)
             record.sentences = (*self._sentences(record, run, t_ns=t_ns), *kept)
             self._publish(record, t_ns=t_ns, reason=reason)
@@ -269,7 +271,8 @@ class Rulings:
         self._hindsight.told(run, t_ns=t_ns)
 
     def withdrawn(self, run: JobRun, *, t_ns: int) -> None:
-        """A job was cancelled: what it explained afterwards rings again."""
+        """A job was cancelled: what it kept quiet is told, and what it explained rings again."""
+        self._aftermath.withdrawn(run, t_ns=t_ns)
         self._hindsight.withdrawn(run, t_ns=t_ns)
 
     def extended(self, run: JobRun, *, by: str, t_ns: int) -> None:

@@ -35,6 +35,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     operator: str = ""  # who said so; "" nobody did
 
 
+class EndedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order whose job was ended before its planned end, and is not listed any more."""
+
+    planned_to_ns: int
+    ended_ns: int
+
+
 class AssetState(msgspec.Struct, kw_only=True):
     """All mutable state of one asset."""
 
@@ -44,6 +51,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     alerts: dict[str, AlertRecord]
     runs: list[JobRun] = []
     pending: list[Pending] = []
+    ended_orders: dict[str, EndedOrder] = {}  # by job id, until their planned end
     last_t_ns: int = 0  # newest sample taken
     last_score: float = math.nan
     shift: int = -1  # number of the shift that the budget counts in

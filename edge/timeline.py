@@ -17,6 +17,7 @@ import numpy as np
 from edge.events import TrackState
 from edge.jobs import (
     DONE_RUNS_MAX,
+    ENDED_ORDERS_MAX,
     LEVEL_SAMPLES_MIN,
     LIVE_RUNS_MAX,
     SECOND_NS,
@@ -37,7 +38,7 @@ from edge.jobs import (
 from edge.lookback import WARM_SAMPLES, baselines, step_score
 from edge.records import JobState, Witness
 from edge.scoring import fresh_row
-from edge.state import Pending
+from edge.state import EndedOrder, Pending
 
 if TYPE_CHECKING:
     from edge.desk import Desk
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from models.bundle import AssetModel
 
 JUDGE_SAMPLES: Final = 180  # what a fuse or a cancellation is judged by
+OWED_RUNS_MAX: Final = 8  # one more is judged by what is known
+OWED_S_MAX: Final = 86_400  # a job that closed before a stop is judged when the machine runs again
 
 
 class Timeline:
@@ -83,16 +86,35 @@ class Timeline:
     def advance(self, until_ns: int) -> None:
         """Take everything that happens to jobs up to and at `until_ns`, in time order."""
         while (t_ns := self.next_boundary_ns()) is not None and t_ns <= until_ns:
+            before = self._as_listed()
+            told = any(pending.t_ns <= t_ns for pending in self._state.pending)
             self._boundary(t_ns)
-            self._rulings.jobs_changed(t_ns)
+            if told or self._as_listed() != before:
+                self._rulings.jobs_changed(t_ns)
         self._forget()
+
+    def _as_listed(self) -> list[tuple[object, ...]]:
+        """What the published list shows; a job that only waits on has not changed it."""
+        jobs = [(run.job, run.stage) for run in self._state.runs]
+        return [*jobs, *((one.kind, one.begun) for one in self._state.silences)]
 
     def _forget(self) -> None:
         """Of the jobs that are over only the newest few stay listed."""
         live = [run for run in self._state.runs if run.stage is not Stage.DONE]
         done = [run for run in self._state.runs if run.stage is Stage.DONE]
         if len(done) > DONE_RUNS_MAX:
+            self._remember(done[:-DONE_RUNS_MAX])
             self._state.runs = [*done[-DONE_RUNS_MAX:], *live]
+
+    def _remember(self, runs: list[JobRun]) -> None:
+        """An order that was ended before its time is told again with every snapshot."""
+        now_ns, ended = self._state.last_t_ns, self._state.ended_orders
+        kept = {name: one for name, one in ended.items() if one.planned_to_ns > now_ns}
+        for run in runs:
+            if run.job.witness is Witness.ORDER and run.planned_to_ns > now_ns:
+                word = EndedOrder(planned_to_ns=run.planned_to_ns, ended_ns=run.ended_ns)
+                kept[run.job.job_id] = word
+        self._state.ended_orders = kept
 
     def _boundary(self, t_ns: int) -> None:
         self._rulings.turn(t_ns)
@@ -114,7 +136,7 @@ class Timeline:
     def _by_itself(self, run: JobRun, t_ns: int) -> None:
         if run.stage is Stage.SCHEDULED:
             self._open(run, t_ns)
-        elif run.stage is Stage.SETTLING:
+        elif run.stage in (Stage.SETTLING, Stage.OWED):
             self._settled(run, t_ns)
         elif run.fuse_end_ns <= t_ns:
             self._cut_short(run, t_ns, Ending.FUSE)
@@ -157,6 +179,7 @@ class Timeline:
         if any(other.job.job_id == run.job.job_id for other in known):
             return False
         run.told_ns = max(run.job.recorded_at_ns, self._state.last_t_ns + 1)
+        run.planned_to_ns = run.job.valid_to_ns or 0
         seen_ns = max(run.job.valid_from_ns, run.job.recorded_at_ns, self._state.last_t_ns)
         may_open = run.job.state in (JobState.SCHEDULED, JobState.OPEN)
         if run.over_by_ns() <= seen_ns or not may_open:
@@ -186,6 +209,8 @@ class Timeline:
     def _room_for(self, run: JobRun) -> bool:
         waiting = [other.job for other in self._state.runs if other.stage is not Stage.DONE]
         if run.job.witness is Witness.ORDER:
+            if len(self._state.ended_orders) >= ENDED_ORDERS_MAX:
+                return False  # one more could not be kept ended
             orders = sum(job.witness is Witness.ORDER for job in waiting)
             return orders < WAITING_ORDERS_MAX
         return len(waiting) < WAITING_RUNS_MAX
@@ -233,31 +258,52 @@ class Timeline:
             run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
 
     def _settled(self, run: JobRun, t_ns: int) -> None:
-        latest_ns = run.close_ns + self._desk.settings.engine.settle_s_max * SECOND_NS
+        latest_ns = run.close_ns + OWED_S_MAX * SECOND_NS
         hides = any(
             (alert.suppressed or (alert.active and alert.excused_by))
             and alert.job_id == run.job.job_id
             for alert in self._state.alerts.values()
         )
+        owed = sum(one.stage is Stage.OWED for one in self._state.runs if one is not run)
+        may_wait = not hides and owed < OWED_RUNS_MAX and t_ns < latest_ns
         # It stood still, or sent nothing: wait for a level, unless that keeps something quiet.
-        if level_pending(run) and not hides and t_ns < latest_ns:
+        if may_wait and level_pending(run, enough=self._enough(run)):
             more_ns = LEVEL_SAMPLES_MIN * self._model.period_ns
             run.settle_end_ns = min(t_ns + more_ns, latest_ns)
-            run.fuse_end_ns = min(run.fuse_end_ns, t_ns)  # this time judges, it excuses nothing
+            run.stage = Stage.OWED  # this time judges, it excuses nothing
             return
         self._end(run, t_ns, Ending.CLOSED, run.fresh_track.active if run.fresh_ready else None)
 
+    def _enough(self, run: JobRun) -> int:
+        """Samples of a level; who has waited for a start sees as many as settling gives."""
+        usual = 2 * run.job.settle_s * SECOND_NS // (3 * self._model.period_ns)
+        return max(LEVEL_SAMPLES_MIN, usual if run.stage is Stage.OWED else 0)
+
+    def clock_stepped_back(self, t_ns: int) -> None:
+        """No time of the past can be held against the new one: what is open or silenced ends.
+
+        t_ns: the newest time before the step. What is planned opens when its time has come.
+        """
+        for run in self._state.runs:
+            if run.judged:
+                self._cut_short(run, t_ns, Ending.FUSE)
+        for silence in self._state.silences:
+            silence.end_ns = min(silence.end_ns, max(t_ns, silence.begin_ns))
+            silence.ended_by = silence.ended_by or "a clock that stepped back"
+        self._rulings.turn(t_ns)
+        self._rulings.jobs_changed(t_ns)
+
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
-        was_live = run.live and run.masks
-        self._end(run, t_ns, ending, self._look_fresh(run) if was_live else False)
+        judged = run.judged and run.masks
+        self._end(run, t_ns, ending, self._look_fresh(run) if judged else False)
 
     def _end(self, run: JobRun, t_ns: int, ending: Ending, fresh: bool | None) -> None:  # noqa: FBT001
-        rows, was_live, masks = run.fresh if run.fresh_ready else [], run.live, run.masks
+        rows, judged = run.fresh if run.fresh_ready else [], run.judged and run.masks
         if ending is not Ending.CLOSED:
             name, asset = f"job_{ending}", self._model.asset
             self._desk.note(name, asset=asset, job=run.job.job_id, t_ns=t_ns)
         end_run(run, t_ns=t_ns, ending=ending)
-        if not (was_live and masks):
+        if not judged:
             return
         # the smoothed score still remembers the job; the fresh one does not
         for (index, _), row in zip(baselines(self._model), rows, strict=False):

@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from edge.jobs import Ending, Stage, Told, end_run, job_id_of, make_job, new_run
-from edge.records import Witness
+from edge.records import JobState, Witness
 from edge.state import Pending
 
 if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.desk import Desk
+    from edge.jobs import JobRun
     from edge.records import ContextChange, Job
     from edge.settings import ContextTag
     from kb.records import Proposal
@@ -81,8 +82,11 @@ def order_told(asset: Asset, order: Proposal, job: Job | None, *, desk: Desk) ->
     known = (run for run in asset.state.runs if run.job.job_id == order.proposal_id)
     run = next(known, None)
     if run is None:
+        ended = asset.state.ended_orders.get(order.proposal_id)
+        if ended is not None and told_ns <= ended.ended_ns:
+            return True  # the same word again
         return job is None or add_job(asset, job, publish=False)
-    known_ns = max(run.job.recorded_at_ns, run.ended_ns)
+    known_ns = max(run.job.recorded_at_ns, 0 if order.cancelled else run.ended_ns)
     if known_ns > told_ns or (known_ns == told_ns and job is not None):
         return True
     if order.cancelled and run.stage is Stage.SCHEDULED:
@@ -114,15 +118,21 @@ def excuses(asset: Asset, job_id: str) -> bool:
 def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int, operator: str = "") -> bool:
     """Close or cancel a job at a plant time; False when it is not there or over already.
 
-    What is over can still be cancelled while it explains something. Said more than once, the
-    earliest time counts.
+    What is over can still be cancelled while it explains something, or if it kept something quiet.
+    Said more than once, the earliest time counts.
     """
     runs = [run for run in asset.state.runs if run.job.job_id == job_id]
-    withdraws = action == "cancel" and excuses(asset, job_id)
-    if not any(run.stage is not Stage.DONE or withdraws for run in runs):
+    if not any(_can_end(asset, run, action) for run in runs):
         return False
     others = [p for p in asset.state.pending if (p.job_id, p.action) != (job_id, action)]
     same = [p.t_ns for p in asset.state.pending if (p.job_id, p.action) == (job_id, action)]
     pending = Pending(t_ns=min([t_ns, *same]), action=action, job_id=job_id, operator=operator)
     asset.state.pending = [*others, pending]
     return True
+
+
+def _can_end(asset: Asset, run: JobRun, action: str) -> bool:
+    if run.stage is not Stage.DONE:
+        return True
+    untold = bool(run.hid) and run.job.state is not JobState.CANCELLED
+    return action == "cancel" and (untold or excuses(asset, run.job.job_id))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from edge.bystanders import partners_usual
-from edge.records import TickDue
+from edge.caps import BEATS_MAX
+from edge.records import MessageReceived, TickDue
 from edge.settings import ContextTag
+from edge.wire.readings import encode_rows
 from kb.records import Limit
 from tests.edge.rig import QUOTE, START, Rig, S, bundle, knowledge, normal, scope, settings
 from tests.edge.test_rulings import at_work, failed
@@ -115,6 +117,21 @@ def test_a_heart_that_was_never_seen_to_beat_is_not_known() -> None:
     assert clause["outcome"] is None
 
 
+def test_a_heart_without_values_does_not_fill_the_memory() -> None:
+    """The channels are dead for an hour, and only the tag comes; it is what was seen last."""
+    rig = beating()
+    rig.run(20)
+    for _ in range(BEATS_MAX + 500):
+        t_ns = START + rig.at * S
+        for body in encode_rows(["beat"], [t_ns], [[float(rig.at)]], shape="columnar"):
+            rig.give(MessageReceived(topic="plant/r1", payload=body, received_ns=t_ns), now_ns=t_ns)
+        rig.at += 1
+        rig.give(TickDue())
+    beats = rig.engine.state.assets["r1"].beats["beat"]
+    assert len(beats) <= BEATS_MAX
+    assert beats[-1] >= START + (rig.at - 10) * S
+
+
 @pytest.mark.parametrize("off_s", [9_999, -600])
 def test_a_clock_that_is_off_is_doubt_for_its_own_asset_only(off_s: int) -> None:
     """Ahead, or behind by more than the bound; the next honest time ends it."""
@@ -189,6 +206,19 @@ def test_a_partner_is_judged_by_the_mean_of_ten(
     assert partners_usual(values, running, (3,), model=model) is expected
     assert partners_usual(values, ~running, (3,), model=model) is None
     assert partners_usual(values, running, (), model=model) is True
+
+
+@pytest.mark.parametrize("side", ["usual_low", "usual_high"])
+@pytest.mark.parametrize("shift", [0.0, 6.0, -6.0])
+def test_a_partner_of_which_one_side_is_not_known_cannot_vouch(side: str, shift: float) -> None:
+    """It was made from one limit, before any fit; beyond the side that is known is still beyond."""
+    fitted = next(m for m in bundle().assets if m.asset == "r1")
+    unknown = np.full_like(fitted.usual_low, np.nan)
+    model = msgspec.structs.replace(fitted, **{side: unknown})
+    values = (normal("r1")[:20] + shift * fitted.sigma).astype(np.float32)
+    beyond = (side == "usual_low" and shift > 0) or (side == "usual_high" and shift < 0)
+    outcome = partners_usual(values, np.ones(20, bool), (3,), model=model)
+    assert outcome is (False if beyond else None)
 
 
 def test_a_partner_that_sends_nothing_cannot_vouch() -> None:

@@ -101,9 +101,9 @@ def test_what_a_job_explained_later_rings_again_for_what_it_may_not_disturb(
     limits = (levels(12.0, 15.0, "c1"), levels(12.0, 40.0))
     rig = Rig(known=known(*limits, proposals=[near]))
     rig.run(301)
-    rig.run(20, {"c1": 6})
+    rig.run(20, {"c1": 8})
     assert rig.command("confirm", proposal_id="wo-1")["done"]
-    rig.run(5, {"c1": 6})
+    rig.run(5, {"c1": 8})
     assert rig.events()[-1]["class"] == "expected"
     rig.run(20, shift)
     assert rig.said()[-1] == said

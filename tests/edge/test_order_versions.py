@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.jobs import Stage
+from edge.jobs import DONE_RUNS_MAX, Stage
 from edge.records import SnapshotSwapped
 from tests.edge.rig import START, Rig, S, knowledge, order, scope
 
@@ -201,3 +201,48 @@ def test_called_off_and_planned_anew_it_opens_at_its_new_time() -> None:
     rig.run(300)
     rig.run(30, {"c1": 6})
     assert rig.said()[-1] == "suppressed"
+
+
+@pytest.mark.parametrize(("action", "at_s"), [("cancel", 100), ("check_out", 320)])
+def test_an_order_that_was_ended_stays_so_however_much_happens_since(
+    action: str, at_s: int
+) -> None:
+    """Each snapshot tells it again, and of what is over only the newest few are listed."""
+    late = order(valid_to_ns=START + 900 * S)
+    rig = Rig(known=knowledge(proposals=[late], scopes=[scope(settle_s=1)]))
+    rig.swapped["kb2"] = knowledge(proposals=[late], scopes=[scope(settle_s=1)], sha256="kb2")
+    rig.run(at_s)
+    assert rig.command("job", action=action, job_id="wo-1")["done"]
+    rig.run(5)
+    for _ in range(DONE_RUNS_MAX + 1):
+        rig.context["cal"] = 1.0
+        rig.run(1, step=1)
+        rig.context["cal"] = 0.0
+        rig.run(1, step=1)
+    rig.run(120)
+    assert "wo-1" not in {run.job.job_id for run in rig.runs}
+    rig.restart()
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(560 - rig.at)
+    rig.run(30, {"c1": 6})
+    assert rig.said() == ["ANNOTATED"]
+
+
+def test_an_order_that_was_ended_counts_again_with_a_newer_word() -> None:
+    """Somebody planned it anew; and what is over for good is not kept in mind."""
+    anew = order(recorded_at_ns=START + 500 * S, **LATER)
+    rig = Rig(known=knowledge(proposals=[order()], scopes=[scope(settle_s=1)]))
+    rig.swapped["kb2"] = knowledge(proposals=[order(), anew], sha256="kb2")
+    rig.run(100)
+    assert rig.command("job", action="cancel", job_id="wo-1")["done"]
+    rig.run(5)
+    for _ in range(DONE_RUNS_MAX + 1):
+        rig.context["cal"] = 1.0
+        rig.run(1, step=1)
+        rig.context["cal"] = 0.0
+        rig.run(1, step=1)
+    rig.run(510 - rig.at)
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(620 - rig.at)
+    rig.run(30, {"c1": 6})
+    assert rig.said() == ["suppressed"]

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from edge.jobs import DONE_RUNS_MAX, LIVE_RUNS_MAX, WAITING_RUNS_MAX, Stage
-from edge.records import JobTold, TickDue
+from edge.records import Audited, JobTold, SnapshotSwapped, TickDue, Track
 from edge.timeline import JUDGE_SAMPLES
+from kb.records import WorkKind
 from tests.edge.rig import START, Rig, S, knowledge, order, scope, settings
 from tests.edge.test_jobs import TOLD
 
@@ -220,6 +221,62 @@ def test_work_on_a_stopped_asset_and_across_a_start() -> None:
     rig.run(100, {"c1": 6})
     assert rig.said()[-1] == "ALERT"
     assert not any(run.live for run in rig.runs)
+
+
+# --- taken back ---
+
+
+@pytest.mark.parametrize("recorded_s", [440, 600])
+def test_a_cancellation_after_the_end_tells_what_was_kept_quiet(recorded_s: int) -> None:
+    """While it settles, or when it is long over; once, however often the order is told."""
+    called_off = order(cancelled=True, recorded_at_ns=START + recorded_s * S)
+    rig = Rig(known=knowledge(proposals=[order(), called_off]))
+    rig.swapped["kb2"] = knowledge(proposals=[order(), called_off], sha256="kb2")
+    rig.run(310)
+    rig.run(30, {"c1": 6})
+    rig.run(400)
+    rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
+    rig.run(20)
+    assert rig.said() == ["suppressed", "NORMAL", "CLEARED_UNACK"]
+    assert rig.audited() == ["suppressed", "suppression_over", "cancelled", "rang_again"]
+
+
+def test_a_cancellation_names_what_it_hid_though_another_alert_has_its_place() -> None:
+    """Two jobs at a time: the second one's event came after the first one's."""
+    both = [
+        order(valid_to_ns=START + 800 * S),
+        order(proposal_id="wo-2", instrument="y", valid_to_ns=START + 800 * S),
+    ]
+    rows = [scope(), scope(scope_id="s2", instrument="y", channels=("c2",))]
+    rig = Rig(known=knowledge(proposals=both, scopes=rows))
+    rig.run(310)
+    rig.run(15, {"c1": 6})
+    rig.run(150)
+    rig.run(15, {"c2": 6})
+    rig.run(10)
+    first, second = dict.fromkeys(event["id"] for event in rig.events())
+    assert rig.command("job", action="cancel", job_id="wo-1")["done"]
+    rig.run(10)
+    told = [effect for effect in rig.effects if isinstance(effect, Audited)][-2:]
+    assert [effect.what for effect in told] == ["cancelled", "rang_again"]
+    assert told[1].facts["alert_id"] == first
+    assert rig.events()[-1]["id"] == second
+
+
+def test_a_clock_that_is_set_back_ends_what_is_open_and_silenced() -> None:
+    """Their ends lie in a time that does not come for a month; nobody may be blind for that."""
+    stop = scope(scope_id="s2", kind=WorkKind.PLANNED_STOP, instrument="", channels=("c1",))
+    rig = Rig(known=knowledge(scopes=[scope(), stop]))
+    rig.run(300)
+    assert rig.command("job", action="check_in", asset="r1", kind="planned_stop")["done"]
+    assert rig.command("shelve", asset="r1", minutes=10, reason="x")["done"]
+    rig.run(10)
+    for minute in range(1, 30):
+        rig.give(TickDue(), now_ns=rig.now_ns - 30 * 86_400 * S + 60 * minute * S)
+    comms = rig.engine.state.assets["r1"].alerts[Track.COMMS]
+    assert comms.rings
+    assert not any(run.live for run in rig.runs)
+    assert "unshelved" in rig.audited()
 
 
 # --- bounds ---
