@@ -264,7 +264,7 @@ class Asset:
         strangest = score
         for run, masked, fresh in lines:
             if masked is not None:
-                rest = float(masked[i])
+                rest = run.rest_score = float(masked[i])
                 if not math.isnan(score):
                     run.rest_ready = not math.isnan(rest)
                 self._step(run.track, rest, t_ns)

@@ -46,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     rest_quiet: bool | None = None
     masked_share: float | None = None  # how much of the score the masked channels carried
     top_masked: bool | None = None  # the channel that carried most is masked
+    rest_calm: bool = False  # when it began, what is not masked was as under no event at all
     partners_usual: bool | None = True
     limits_kept: bool | None = True
     severity: int = 1
@@ -183,7 +184,7 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
         Clause(
             name="channels",
             outcome=_carried(facts),
-            detail="what this work may disturb carried the largest share of the score",
+            detail=_carried_text(facts),
         ),
         *_bystander_clauses(facts),
         Clause(
@@ -231,7 +232,15 @@ def _fuse_s(facts: Facts, job: Job) -> int:
 def _carried(facts: Facts) -> bool | None:
     if facts.masked_share is None or facts.top_masked is None:
         return None
-    return facts.top_masked and facts.masked_share >= MASKED_SHARE_MIN
+    # a calibration disturbs what its channel moves with: of two that share the score alike either
+    # may come first, but only a disturbance of the other one is left when the first is masked
+    return (facts.top_masked or facts.rest_calm) and facts.masked_share >= MASKED_SHARE_MIN
+
+
+def _carried_text(facts: Facts) -> str:
+    if facts.top_masked is False and facts.rest_calm:
+        return "what this work may disturb carried the score; without it the asset was calm"
+    return "what this work may disturb carried the largest share of the score"
 
 
 def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:

@@ -96,6 +96,7 @@ class FactFinder:
             rest_quiet=self.rest_quiet(track, run, parts),
             masked_share=self._masked_share(track, run, parts),
             top_masked=self._top_masked(track, run, parts),
+            rest_calm=self._rest_calm(track, run),
             partners_usual=partners,
             limits_kept=limits,
             unsigned=self._desk.unsigned(run.job),
@@ -152,6 +153,17 @@ class FactFinder:
         if track is Track.COMMS:
             return True
         return parts[0].channel in self.masked(run) if parts else None
+
+    def _rest_calm(self, track: Track, run: JobRun) -> bool:
+        """Whether the rest was where an event would end when this one began.
+
+        What a job suppresses was judged then; from there on the rest has to stay below threshold.
+        """
+        record = self._state.alerts[track]
+        if record.suppressed and record.job_id == run.job.job_id:
+            return True
+        calm = run.rest_score <= self._model.threshold_off  # not so where it is not known
+        return track is Track.PROCESS and bool(run.masked) and calm
 
     def masked(self, run: JobRun) -> set[str]:
         """Names of the channels that a job hides."""

@@ -97,6 +97,7 @@ class JobRun(msgspec.Struct, kw_only=True):
     masked: list[Row] = []
     track: TrackState = msgspec.field(default_factory=TrackState)
     rest_ready: bool = False
+    rest_score: float = math.nan  # the newest
     fresh: list[Row] = []
     fresh_track: TrackState = msgspec.field(default_factory=TrackState)
     fresh_ready: bool = False  # a fresh row has given a score

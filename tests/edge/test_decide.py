@@ -69,6 +69,8 @@ FLIPS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("heartbeat", {"heartbeat_alive": False}),
     ("heartbeat", {"heartbeat_alive": None}),
     ("channels", {"masked_share": 0.3}),
+    ("channels", {"masked_share": 0.3, "rest_calm": True}),
+    ("channels", {"top_masked": None, "rest_calm": True}),
     ("channels", {"masked_share": None}),
     ("channels", {"top_masked": False}),
     ("channels", {"top_masked": None}),
@@ -154,3 +156,11 @@ def test_only_an_open_job_suppresses(state: JobState, *, live: bool) -> None:
     verdict = decide(msgspec.structs.replace(EXPECTED, job=job, job_live=live)).verdict
     expected = live and state in (JobState.OPEN, JobState.CLOSED)
     assert (verdict is Verdict.SUPPRESSED) is expected
+
+
+def test_of_channels_that_move_together_either_may_carry_most() -> None:
+    """Where nothing is left without the work's own channels, they carried it."""
+    decision = decide(msgspec.structs.replace(EXPECTED, top_masked=False, rest_calm=True))
+    assert decision.verdict is Verdict.SUPPRESSED
+    (clause,) = (c for c in decision.clauses if c.name == "channels")
+    assert "without it the asset was calm" in clause.detail
