@@ -140,6 +140,15 @@ def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
     if not scopes:
         detail += "; without an approved scope table work can only annotate"
     findings.add("knowledge", fine=True, detail=detail)
+    unread = snapshot.manifest.quarantined
+    if unread:  # an approved limit or scope among them does not count
+        first = unread[0]
+        detail = (
+            f"{len(unread)} files or rows were not read, or have a note; first {first.path}"
+            f"{f', line {first.line}' if first.line else ''}: {first.cause}; "
+            f"all stand in {path}/manifest.json"
+        )
+        findings.add("not read", fine=True, detail=detail)
     snapshot.close()
 
 

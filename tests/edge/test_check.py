@@ -164,6 +164,22 @@ def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site)
     assert site.faults() == {}
 
 
+def test_what_the_snapshot_could_not_read_is_named(site: Site) -> None:
+    """A limit with a letter in it does not count, and nothing else would say so."""
+    documents = site.folder / "documents"
+    documents.mkdir()
+    head = "asset,channel,unit,low_low,low,high,high_high,approved_by,approved_at"
+    row = "r1,c3,bar,,,1O,,qa,2026-01-01T00:00:00Z"
+    (documents / "limits.csv").write_text(f"{head}\n{row}\n")
+    build(documents, site.folder / "kb", now_ns=START)
+    site.more = '[kb]\nsnapshot = "kb"'
+    code, text = site.check()
+    (line,) = (line for line in text.splitlines() if " not read " in line)
+    assert "limits.csv, line 2: " in line
+    assert "1O" in line
+    assert code == 0
+
+
 def test_checking_changes_nothing(site: Site) -> None:
     """Not even a directory is made: whoever runs it may be somebody else than the gateway."""
     site.more = '[journal]\ndir = "deep/down/state"'
