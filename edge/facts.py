@@ -155,15 +155,21 @@ class FactFinder:
         return parts[0].channel in self.masked(run) if parts else None
 
     def _rest_calm(self, track: Track, run: JobRun) -> bool:
-        """Whether the rest was where an event would end when this one began.
-
-        What a job suppresses was judged then; from there on the rest has to stay below threshold.
-        """
-        record = self._state.alerts[track]
-        if record.suppressed and record.job_id == run.job.job_id:
-            return True
-        calm = run.rest_score <= self._model.threshold_off  # not so where it is not known
+        """Whether the rest is where an event would end; not so where it is not known."""
+        calm = run.rest_score <= self._model.threshold_off
         return track is Track.PROCESS and bool(run.masked) and calm
+
+    def disturbed(self, run: JobRun, parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
+        """What carried an event that a job suppresses: of its own channels, where not at first.
+
+        Shares spread over channels that move together; without the masked ones nothing was left.
+        """
+        masked = self.masked(run)
+        if not parts or parts[0].channel in masked:
+            return parts
+        mine = [part for part in parts if part.channel in masked]
+        total = sum(part.share for part in mine)
+        return tuple(msgspec.structs.replace(part, share=part.share / total) for part in mine)
 
     def masked(self, run: JobRun) -> set[str]:
         """Names of the channels that a job hides."""

@@ -158,6 +158,7 @@ class Rulings:
             record.klass = "expected"
             record.suppress(decision, rings_again_ns=_rings_again_ns(run))
             run.hides(record.alert_id)
+            record.contributions = self._facts.disturbed(run, parts)
             self._facts.spend(t_ns)
         else:
             record.ring(decision)
