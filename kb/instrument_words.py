@@ -7,6 +7,7 @@ the one they fit does not have, none is meant.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
@@ -137,18 +138,18 @@ def instrument_meant(text: str, kind: WorkKind, gauges: Gauges, *, rest: str) ->
         return ""
     strangers = (said & gauges.words) - {*row.own, *row.more} - _COMMON - _FILLERS
     if kind in _OF_PARTS and set(row.own) <= said:
-        strangers = set()
+        strangers = frozenset()
     return "" if strangers else row.name
 
 
-def _named(said: set[str], rows: Sequence[ScopeWords]) -> ScopeWords | None:
+def _named(said: frozenset[str], rows: Sequence[ScopeWords]) -> ScopeWords | None:
     """The row whose whole name is said; of `spindle` and `spindle_temp` the one that says more."""
     fits = [row for row in rows if set(row.own) <= said]
     longest = [row for row in fits if all(set(other.own) <= set(row.own) for other in fits)]
     return longest[0] if len(longest) == 1 else None
 
 
-def _hinted(said: set[str], rows: Sequence[ScopeWords]) -> ScopeWords | None:
+def _hinted(said: frozenset[str], rows: Sequence[ScopeWords]) -> ScopeWords | None:
     """The one row that has a word which no other has."""
     found = []
     for row in rows:
@@ -158,7 +159,8 @@ def _hinted(said: set[str], rows: Sequence[ScopeWords]) -> ScopeWords | None:
     return found[0] if len(found) == 1 else None
 
 
-def _tokens(text: str) -> set[str]:
+@functools.lru_cache(maxsize=4_096)  # tables name the same instruments of every machine
+def _tokens(text: str) -> frozenset[str]:
     """Words of a text in their known meaning; of a tag "pt-1" its letters too."""
     found = set(_TOKEN.findall(re.sub(r"[@^][\d_]+", " ", worded(text.lower()))))
     for word in list(found):
@@ -166,4 +168,4 @@ def _tokens(text: str) -> set[str]:
             found.add(match[1])
         elif len(word) > 2 and word.endswith("s"):  # "PTs", "joints"
             found.add(word[:-1])
-    return found
+    return frozenset(found)

@@ -110,17 +110,24 @@ def _by_noun(documents: Iterable[Document], known: Collection[str]) -> dict[str,
     if len(stems) != 1 or not (stem := stems.pop()).isalpha():
         return found
     told = [text.text.lower() for text in documents if text.form is Form.MARKDOWN]
-    nouns = [
-        noun
-        for noun in _NOUNS
-        if noun.startswith(stem)
-        and sum(len(re.findall(rf"\b{noun}s?\b", text)) for text in told) >= MENTIONS_MIN
-    ]
+    nouns = [noun for noun in _NOUNS if noun.startswith(stem) and _spoken_of(noun, told)]
     if len(nouns) == 1:
         for one in known:
             number = re.sub(r"\D", "", one)
             found |= {f"{nouns[0]} {int(number)}": one, f"{nouns[0]}{int(number)}": one}
     return found
+
+
+def _spoken_of(noun: str, texts: Iterable[str]) -> bool:
+    """Whether texts, in small letters, say a word more than by chance."""
+    word = re.compile(rf"\b{noun}s?\b")
+    mentions = 0
+    for text in texts:
+        if noun in text:
+            mentions += len(word.findall(text))
+            if mentions >= MENTIONS_MIN:
+                return True
+    return False
 
 
 def _unpadded(asset: str) -> str:
@@ -136,9 +143,12 @@ def _vote(
     asset = words.get(cell.lower(), "")
     if not asset:
         places.add(cell)
+    places = {place for place in places if place not in known and _PLACE.fullmatch(place)}
+    if not places:  # most rows have none, and reading their words takes long
+        return
     told = {*assets_in(row.cells.get("description", ""), words), *([asset] if asset else ())}
-    for place in places:
-        if len(told) == 1 and place not in known and _PLACE.fullmatch(place):
+    if len(told) == 1:
+        for place in places:
             votes[place] |= told
 
 
