@@ -124,7 +124,7 @@ class Asset:
     def requests(self, segment: Batch) -> list[Request]:
         """The rows to score over a segment, one for each baseline.
 
-        The bundle's own, and for every live job
+        The bundle's own, and for every job that is not judged yet
         the masked ones, and while it settles the fresh ones.
         """
         x = pad(segment.values, self._desk.width)
@@ -137,7 +137,7 @@ class Asset:
         for (index, _), seen in zip(rows, valid, strict=True):
             self._requests.append(Request(x=x, valid=seen, index=index))
         for run in self.state.runs:
-            if run.judged:
+            if run.unjudged:
                 masked = self._own(x, valid, rows, run.masked)
                 self._lines.append((run, masked, self._own(x, valid, rows, run.fresh)))
         return self._requests
@@ -173,8 +173,8 @@ class Asset:
         self._excess, self._near = beyond if beyond is not None else (None, None)
         self._say_unlike()
         raw, scores = scores, self._limited(scores, segment, None)
-        live = [run for run in self.state.runs if run.judged]
-        quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not live
+        unjudged = [run for run in self.state.runs if run.unjudged]
+        quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not unjudged
         watched = not quiet or bool((scores >= self.model.threshold_on).any())
         lines = [
             (
@@ -195,7 +195,7 @@ class Asset:
                     self._sample(segment, scores, i, lines)
                 if bad:
                     self._sensors(stuck[i], missing[i], t_ns=int(segment.t_ns[i]))
-        for run in live:
+        for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
                 level_add(run, segment.values, chosen)

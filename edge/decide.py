@@ -46,7 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     rest_quiet: bool | None = None
     masked_share: float | None = None  # how much of the score the masked channels carried
     top_masked: bool | None = None  # the channel that carried most is masked
-    rest_calm: bool = False  # when it began, what is not masked was as under no event at all
+    rest_calm: bool = False  # what is not masked is where an event would end
     partners_usual: bool | None = True
     limits_kept: bool | None = True
     severity: int = 1

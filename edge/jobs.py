@@ -112,7 +112,7 @@ class JobRun(msgspec.Struct, kw_only=True):
         return self.stage in (Stage.OPEN, Stage.SETTLING)
 
     @property
-    def judged(self) -> bool:
+    def unjudged(self) -> bool:
         """Whether it has yet to be judged, and brings rows of its own for that."""
         return self.live or self.stage is Stage.OWED
 
@@ -150,7 +150,7 @@ class JobRun(msgspec.Struct, kw_only=True):
         if self.stage is Stage.OPEN:
             end = self.job.valid_to_ns
             return self.fuse_end_ns if end is None else min(end, self.fuse_end_ns)
-        return self.settle_end_ns if self.judged else None
+        return self.settle_end_ns if self.unjudged else None
 
 
 def resolve_scope(

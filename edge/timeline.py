@@ -285,7 +285,7 @@ class Timeline:
         t_ns: the newest time before the step. What is planned opens when its time has come.
         """
         for run in self._state.runs:
-            if run.judged:
+            if run.unjudged:
                 self._cut_short(run, t_ns, Ending.FUSE)
         for silence in self._state.silences:
             silence.end_ns = min(silence.end_ns, max(t_ns, silence.begin_ns))
@@ -294,16 +294,16 @@ class Timeline:
         self._rulings.jobs_changed(t_ns)
 
     def _cut_short(self, run: JobRun, t_ns: int, ending: Ending) -> None:
-        judged = run.judged and run.masks
-        self._end(run, t_ns, ending, self._look_fresh(run) if judged else False)
+        due = run.unjudged and run.masks
+        self._end(run, t_ns, ending, self._look_fresh(run) if due else False)
 
     def _end(self, run: JobRun, t_ns: int, ending: Ending, fresh: bool | None) -> None:  # noqa: FBT001
-        rows, judged = run.fresh if run.fresh_ready else [], run.judged and run.masks
+        rows, due = run.fresh if run.fresh_ready else [], run.unjudged and run.masks
         if ending is not Ending.CLOSED:
             name, asset = f"job_{ending}", self._model.asset
             self._desk.note(name, asset=asset, job=run.job.job_id, t_ns=t_ns)
         end_run(run, t_ns=t_ns, ending=ending)
-        if not judged:
+        if not due:
             return
         # the smoothed score still remembers the job; the fresh one does not
         for (index, _), row in zip(baselines(self._model), rows, strict=False):

@@ -132,7 +132,8 @@ def end_job(asset: Asset, job_id: str, *, action: str, t_ns: int, operator: str 
 
 
 def _can_end(asset: Asset, run: JobRun, action: str) -> bool:
-    if run.stage is not Stage.DONE:
+    if run.stage not in (Stage.OWED, Stage.DONE):
         return True
     untold = bool(run.hid) and run.job.state is not JobState.CANCELLED
-    return action == "cancel" and (untold or excuses(asset, run.job.job_id))
+    owed = run.stage is Stage.OWED
+    return action == "cancel" and (owed or untold or excuses(asset, run.job.job_id))

@@ -203,6 +203,16 @@ def test_called_off_and_planned_anew_it_opens_at_its_new_time() -> None:
     assert rig.said()[-1] == "suppressed"
 
 
+def crowd_out(rig: Rig) -> None:
+    """So many short jobs that whatever is over is not listed any more."""
+    rig.run(5)
+    for _ in range(DONE_RUNS_MAX + 1):
+        rig.context["cal"] = 1.0
+        rig.run(1, step=1)
+        rig.context["cal"] = 0.0
+        rig.run(1, step=1)
+
+
 @pytest.mark.parametrize(("action", "at_s"), [("cancel", 100), ("check_out", 320)])
 def test_an_order_that_was_ended_stays_so_however_much_happens_since(
     action: str, at_s: int
@@ -213,12 +223,7 @@ def test_an_order_that_was_ended_stays_so_however_much_happens_since(
     rig.swapped["kb2"] = knowledge(proposals=[late], scopes=[scope(settle_s=1)], sha256="kb2")
     rig.run(at_s)
     assert rig.command("job", action=action, job_id="wo-1")["done"]
-    rig.run(5)
-    for _ in range(DONE_RUNS_MAX + 1):
-        rig.context["cal"] = 1.0
-        rig.run(1, step=1)
-        rig.context["cal"] = 0.0
-        rig.run(1, step=1)
+    crowd_out(rig)
     rig.run(120)
     assert "wo-1" not in {run.job.job_id for run in rig.runs}
     rig.restart()
@@ -235,12 +240,7 @@ def test_an_order_that_was_ended_counts_again_with_a_newer_word() -> None:
     rig.swapped["kb2"] = knowledge(proposals=[order(), anew], sha256="kb2")
     rig.run(100)
     assert rig.command("job", action="cancel", job_id="wo-1")["done"]
-    rig.run(5)
-    for _ in range(DONE_RUNS_MAX + 1):
-        rig.context["cal"] = 1.0
-        rig.run(1, step=1)
-        rig.context["cal"] = 0.0
-        rig.run(1, step=1)
+    crowd_out(rig)
     rig.run(510 - rig.at)
     rig.give(SnapshotSwapped(snapshot_sha256="kb2"))
     rig.run(620 - rig.at)

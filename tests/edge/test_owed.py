@@ -92,6 +92,8 @@ def test_while_it_is_owed_nothing_is_hidden_and_the_list_is_quiet() -> None:
     worked(rig, STAYS)
     stand(rig, 300, STAYS)
     assert [run.stage for run in rig.runs] == [Stage.OWED]
+    (run,) = rig.runs
+    assert not rig.command("job", action="check_out", job_id=run.job.job_id)["done"]
     lists = len([p for p in rig.published if p.topic == "andon/s/job/r1"])
     rig.restart()
     rig.context["run"] = 0.0
