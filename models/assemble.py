@@ -153,6 +153,7 @@ def _stored(bundle: Bundle, row: int, model: AssetModel) -> RowFit:
         learned=int(bundle.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
+        fusion=float(p["fusion"][0]),
         settle=int(p["settle"][0]),
     )
 
@@ -173,6 +174,7 @@ def _padded(row: RowFit, spec: Spec) -> dict[str, NDArray[Any]]:
         "settle": np.array([row.settle], np.float32),
         "tail_knots": row.knots.astype(np.float32),
         "tail_slopes": row.slopes.astype(np.float32),
+        "fusion": np.array([row.fusion], np.float32),
     }
 
 

@@ -34,6 +34,7 @@ PARAMETERS: Final = (
     "settle",
     "tail_knots",
     "tail_slopes",
+    "fusion",
 )
 
 
@@ -57,11 +58,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     knots: int = 8
 
     @property
+    def views(self) -> int:
+        """V, the statistics that are fused: of each EWMA all channels together, and the worst."""
+        return 2 * len(self.lambdas)
+
+    @property
     def state_sizes(self) -> tuple[int, int, int, int]:
-        """Widths in the state: lags; EWMAs; v, n, q, run, full; variances of the lags."""
+        """Widths in the state: lags; EWMAs, twice; v, n, q, run, full; variances of the lags."""
         k = len(self.lambdas)
         lagged = self.lags * self.channels
-        return (lagged, k * self.channels, 3 * k + 2, lagged)
+        return (lagged, 2 * k * self.channels, 3 * k + 2, lagged)
 
     @property
     def state_width(self) -> int:
@@ -124,7 +130,8 @@ class RowFit:
     center, sigma: (c,)   present, wanders: (c,) bool
     moments: ((p+1) c, (p+1) c) of normalised values, oldest lag first
     learned: rows behind the moments
-    knots, slopes: (K, J)   settle: samples after a gap that are not scored
+    knots, slopes: (V, J)   fusion: surprise that the most surprised of V views has by being chosen
+    settle: samples after a gap that are not scored
     """
 
     center: NDArray[np.float64]
@@ -135,6 +142,7 @@ class RowFit:
     learned: int
     knots: NDArray[np.float64]
     slopes: NDArray[np.float64]
+    fusion: float
     settle: int
 
 

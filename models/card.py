@@ -33,8 +33,8 @@ def model_card(bundle: Bundle) -> str:
         "",
         (
             f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the"
-            f" prediction leaves is averaged at rates {rates} and compared with normal operation."
-            " The score is surprise: -log10 of the probability of something as strange in normal"
+            f" prediction leaves is averaged at rates {rates} and compared with normal operation,"
+            " all channels together and the one furthest off. The score is surprise: -log10 of the probability of something as strange in normal"
             " operation. Channels without a valid value are left out, and the score keeps its"
             " meaning."
         ),

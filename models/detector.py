@@ -51,7 +51,7 @@ class Detector:
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
         keep = 1.0 - np.array(self.spec.lambdas, np.float32)
-        self._keep = np.concatenate([np.repeat(keep, self.spec.channels), np.tile(keep**2, 3)])
+        self._keep = np.concatenate([np.repeat(keep, 2 * self.spec.channels), np.tile(keep**2, 3)])
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.bundle import STUCK_NEVER, UNRESOLVED, AssetFit, Channel, RowFit, Spec, Training
 from models.errors import ModelError
-from models.tails import KNOTS, deviates, tail_table
+from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
     graph_weights,
@@ -183,10 +183,10 @@ def _baseline(
     center, sigma = location_scale(values)
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
-    white, age = _unseen(values, wandering, present, options)
+    white, plain, age = _unseen(values, wandering, present, options)
     usable = np.isfinite(white).all(axis=1)
     if usable.sum() < COMPLETE_MIN * rows:
-        white, age = _unseen(_bridged(values), wandering, present, options)
+        white, plain, age = _unseen(_bridged(values), wandering, present, options)
         usable = np.isfinite(white).all(axis=1)
     settle = options.settle_samples
     if settle is None:
@@ -196,11 +196,13 @@ def _baseline(
     if usable.sum() < ROWS_MIN // 2:
         stretch = options.lags + settle + 1
         raise ModelError(_too_few(values, stretch, who=who, period_ns=period_ns))
-    deviate = deviates(white, usable, int(present.sum()), options.lambdas)
-    tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, options.lambdas, strict=True)]
+    deviate = deviates(white, plain, usable, int(present.sum()), options.lambdas)
+    rates = 2 * options.lambdas
+    tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
-    over = np.maximum(deviate[:, :, None] - knots, 0.0) * slopes
-    scores = np.maximum(over.sum(axis=2).max(axis=1) - math.log10(len(tables)), 0.0)
+    surprise = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2)
+    fusion = fusion_of(surprise)
+    scores = np.maximum(surprise.max(axis=1) - fusion, 0.0)
     row = RowFit(
         center=center,
         sigma=sigma,
@@ -210,6 +212,7 @@ def _baseline(
         learned=rows,
         knots=knots,
         slopes=slopes,
+        fusion=fusion,
         settle=settle,
     )
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
@@ -251,14 +254,15 @@ def _without_outliers(values: F64) -> F64:
 
 def _unseen(
     values: F64, wandering: Mask, present: Mask, options: FitOptions
-) -> tuple[F64, NDArray[np.int64]]:
-    """Whitened residuals (n, c) by models of the other blocks, NaN where a value or lag is missing.
+) -> tuple[F64, F64, NDArray[np.int64]]:
+    """Residuals by models of the other blocks, NaN where a value or lag is missing, twice (n, c).
 
-    Also how many samples of its stretch each row is, from 1; 0 in a gap (n,).
+    Whitened, and each channel's own in units of its deviation. Also how many samples of its stretch
+    each row is, from 1; 0 in a gap (n,).
     """
     p, n = options.lags, len(values)
     seen: Mask = np.asarray(np.isfinite(values).any(axis=1))
-    white = np.full(values.shape, np.nan)
+    white, plain = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     for block in np.array_split(np.flatnonzero(seen), FOLDS):
         first, last = int(block[0]), int(block[-1]) + 1
         others = values.copy()
@@ -273,12 +277,14 @@ def _unseen(
         own = np.where(both, normalised(values[begin:last], center, sigma), 0.0)
         if len(own) > p:
             window = np.hstack([own[j : len(own) - p + j] for j in range(p + 1)])
-            white[begin + p : last] = window @ weights
+            residuals = window @ weights
+            white[begin + p : last], plain[begin + p : last] = np.hsplit(residuals, 2)
     index = np.arange(n)
     gap_at = np.maximum.accumulate(np.where(seen, -1, index))
     age = np.where(seen, index - gap_at, 0)
-    white[:, ~present] = np.where(seen[:, None], 0.0, np.nan)
-    return white, age
+    for residuals in white, plain:
+        residuals[:, ~present] = np.where(seen[:, None], 0.0, np.nan)
+    return white, plain, age
 
 
 def _easing(fewer: int, rows: int, *, width: int, lags: int) -> float:

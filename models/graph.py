@@ -3,10 +3,12 @@
 What one row of the graph computes for its sample z_t (c,), normalised and clipped:
 
     w   = W (z_t - A_1 z_{t-1} - ... - A_p z_{t-p})     whitened residual, W covariance W' = 1
-    m_k = (1 - l_k) m_k + l_k w                         K exponentially weighted means
+    e   = D W^-1 w                                      each channel's own, D to unit variance
+    m_k, d_k = (1 - l_k) m_k + l_k w, likewise of e     K exponentially weighted means of each
     v_k, n_k, q_k                                       E|m_k|^2; degrees of freedom; samples
-    z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) in normal operation
-    score = max_k table_k(z_k) - log10 K                table: stored tail, -log10 probability
+    z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) in normal operation: all together
+    z_K+k = worst(max_i |d_k,i| / sqrt(q_k))            likewise: the valid channel furthest off
+    score = max_v table_v(z_v) - fusion                 table: stored tail, -log10 probability
 
 Where values are missing, w is what the others let expect of it: with V the covariance of residuals,
 widened by what is uncertain about lags that were missing themselves, and S the valid channels,
@@ -36,7 +38,8 @@ from onnx import GraphProto, checker, helper, numpy_helper
 from models.bundle import Z_MAX, Spec
 from models.graph_complete import complete_branch
 from models.graph_masked import masked_branch, swept
-from models.onnx_types import BOOL, F32, LAST
+from models.onnx_types import BOOL, F32, INT64, LAST
+from models.tails import worst_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,19 +128,17 @@ class Nodes:
 def build_graph(spec: Spec) -> bytes:
     """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
     g = Nodes("n", [])
-    k = len(spec.lambdas)
     valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
     z = _normalised(g, valid)
     state = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=4, axis=1)
     fast = complete_branch(g.child("f"), spec, z=z, state=state)
     slow = masked_branch(g.child("s"), spec, z=z, valid=valid, state=state)
     g.branch("complete", fast, slow, ["m_all", "sums_all", "ready_all", "state_out"])
-    surprise = _surprise(g, spec)  # (a n, K)
+    surprise = _surprise(g, spec, valid=valid)  # (a n, V)
     best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)  # (a n,)
-    fused = g.op("Relu", g.op("Sub", best, g.floats(math.log10(k))))
-    told = g.op("Where", "ready_all", fused, g.floats(math.nan))
-    shape = g.op("Shape", "x", start=0, end=2)
-    g.nodes.append(helper.make_node("Reshape", [told, shape], ["score"]))
+    told = g.op("Where", "ready_all", best, g.floats(math.nan))
+    fused = g.op("Sub", g.op("Reshape", told, g.op("Shape", "x", start=0, end=2)), "fusion")
+    g.nodes.append(helper.make_node("Relu", [fused], ["score"]))
     shares = _shares(g.child("c"), spec, surprise=surprise, valid=valid)
     nothing = _nothing(g.child("o"), spec)
     g.branch("explain", shares, nothing, ["contribution"])
@@ -147,7 +148,7 @@ def build_graph(spec: Spec) -> bytes:
 
 
 def _model(g: Nodes, spec: Spec) -> ModelProto:
-    c, k, j = spec.channels, len(spec.lambdas), spec.knots
+    c, v, j = spec.channels, spec.views, spec.knots
     inputs = [
         _value("x", F32, "a", "n", c),
         _value("valid", BOOL, "a", "n", c),
@@ -157,11 +158,12 @@ def _model(g: Nodes, spec: Spec) -> ModelProto:
         _value("center", F32, "a", c),
         _value("scale", F32, "a", c),
         _value("present", BOOL, "a", c),
-        _value("weights", F32, "a", (spec.lags + 1) * c, c),
+        _value("weights", F32, "a", (spec.lags + 1) * c, 2 * c),
         _value("mixing", F32, "a", c, c),
         _value("settle", F32, "a", 1),
-        _value("tail_knots", F32, "a", k, j),
-        _value("tail_slopes", F32, "a", k, j),
+        _value("tail_knots", F32, "a", v, j),
+        _value("tail_slopes", F32, "a", v, j),
+        _value("fusion", F32, "a", 1),
     ]
     outputs = [
         _value("score", F32, "a", "n"),
@@ -192,44 +194,69 @@ def _normalised(g: Nodes, valid: str) -> str:
     return g.op("Clip", sigmas, g.floats(-Z_MAX), g.floats(Z_MAX))
 
 
-def _surprise(g: Nodes, spec: Spec) -> str:
-    """Surprise of each EWMA (a n, K) by its stored tail table. NaN where nothing was scored yet."""
-    k, c, j = len(spec.lambdas), spec.channels, spec.knots
-    distance = g.op(
-        "Reshape",
-        g.op("ReduceSumSquare", g.op("Reshape", "m_all", g.ints(-1, c)), g.ints(1), keepdims=0),
-        g.ints(-1),
-    )
+def _surprise(g: Nodes, spec: Spec, *, valid: str) -> str:
+    """Surprise of each view (a n, V) by its stored tail table. NaN where nothing was scored yet."""
+    k, v, j = len(spec.lambdas), spec.views, spec.knots
     columns = g.ops("Split", "sums_all", outputs=3, axis=1, num_outputs=3)
-    v, n, q = (g.op("Reshape", each, g.ints(-1)) for each in columns)  # (a n K,)
-    b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
-    # exp(log / 3): ONNX Pow is an order of magnitude slower
-    third = g.op("Mul", g.op("Log", g.op("Div", distance, v)), g.floats(1.0 / 3.0))
-    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
-    deviation = g.op("Reshape", g.op("Div", above, g.op("Sqrt", b)), g.ints(-1, k))
-    each = np.repeat(np.eye(k, dtype=np.float32), j, axis=1)  # (K, K J)
+    mean, n, q = (g.op("Reshape", each, g.ints(-1)) for each in columns)  # (a n K,)
+    averages = g.op("Reshape", "m_all", g.ints(-1, 2 * spec.channels))  # (a n K, 2 c)
+    white, plain = g.ops("Split", averages, outputs=2, axis=1, num_outputs=2)
+    together = _together(g, white=white, mean=mean, n=n, q=q)
+    worst = _worst(g, spec, plain=plain, valid=valid, q=q)
+    deviation = g.op(
+        "Concat",
+        g.op("Reshape", together, g.ints(-1, k)),
+        g.op("Reshape", worst, g.ints(-1, k)),
+        axis=1,
+    )
+    each = np.repeat(np.eye(v, dtype=np.float32), j, axis=1)  # (V, V J)
     wide = g.op("MatMul", deviation, g.floats(each))  # every deviation J times
-    shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(k * j), axis=0)
-    knots = g.op("Reshape", "tail_knots", g.ints(0, 1, k * j))
-    slopes = g.op("Reshape", "tail_slopes", g.ints(0, 1, k * j))
+    shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(v * j), axis=0)
+    knots = g.op("Reshape", "tail_knots", g.ints(0, 1, v * j))
+    slopes = g.op("Reshape", "tail_slopes", g.ints(0, 1, v * j))
     over = g.op("Relu", g.op("Sub", g.op("Reshape", wide, shape), knots))
-    steps = g.op("Reshape", g.op("Mul", over, slopes), g.ints(-1, k * j))
+    steps = g.op("Reshape", g.op("Mul", over, slopes), g.ints(-1, v * j))
     return g.op("MatMul", steps, g.floats(each.T))
 
 
+def _together(g: Nodes, *, white: str, mean: str, n: str, q: str) -> str:
+    """Deviates (a n K,) of the squared length of each EWMA, all channels together."""
+    distance = g.op("ReduceSumSquare", white, g.ints(1), keepdims=0)
+    b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
+    # exp(log / 3): ONNX Pow is an order of magnitude slower
+    third = g.op("Mul", g.op("Log", g.op("Div", distance, mean)), g.floats(1.0 / 3.0))
+    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
+    return g.op("Div", above, g.op("Sqrt", b))
+
+
+def _worst(g: Nodes, spec: Spec, *, plain: str, valid: str, q: str) -> str:
+    """Deviates (a, n, K) of each EWMA's channel that is furthest off, of those that are valid."""
+    k, c = len(spec.lambdas), spec.channels
+    seen = g.op("Cast", valid, to=F32)
+    shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(k, c), axis=0)
+    counted = g.op("Mul", g.op("Reshape", plain, shape), g.op("Unsqueeze", seen, g.ints(2)))
+    size = g.op("ReduceMax", g.op("Abs", counted), g.ints(3), keepdims=0)  # (a, n, K)
+    sigma = g.op("Reshape", g.op("Sqrt", q), g.op("Shape", size))
+    count = g.op("Cast", g.op("ReduceSum", seen, g.ints(2), keepdims=1), to=INT64)  # (a, n, 1)
+    offset, scale = (g.op("Gather", g.floats(column), count) for column in worst_scale(c).T)
+    return g.op("Mul", g.op("Sub", g.op("Div", size, sigma), offset), scale)
+
+
 def _shares(g: Nodes, spec: Spec, *, surprise: str, valid: str) -> GraphProto:
-    """Reconstruction-based contributions (Alcala & Qin 2009) of the EWMA that won, as shares.
+    """Reconstruction-based contributions (Alcala & Qin 2009) of the EWMA of the view that won.
 
     Only valid channels count, with the precision that is left to them: (P^S m)_i^2 / P^S_ii.
     """
     c, k = spec.channels, len(spec.lambdas)
     winner = g.op("ArgMax", surprise, axis=1, keepdims=1)  # (a n, 1)
-    chosen = g.op("Cast", g.op("Equal", winner, g.constant(np.arange(k))), to=F32)  # (a n, K)
-    m = g.op(
-        "Mul", g.op("Reshape", "m_all", g.ints(-1, k, c)), g.op("Unsqueeze", chosen, g.ints(2))
+    rate = g.op("Mod", winner, g.scalar(k))  # both views of an EWMA are explained by it
+    chosen = g.op("Cast", g.op("Equal", rate, g.constant(np.arange(k))), to=F32)  # (a n, K)
+    white_only = g.op(
+        "Slice", g.op("Reshape", "m_all", g.ints(-1, k, 2 * c)), g.ints(0), g.ints(c), g.ints(2)
     )
+    m = g.op("Mul", white_only, g.op("Unsqueeze", chosen, g.ints(2)))
     m = g.op("Reshape", g.op("ReduceSum", m, g.ints(1), keepdims=0), g.op("Shape", "x"))
-    white = g.op("Slice", "weights", g.ints(-c), g.ints(LAST), g.ints(1))
+    white = g.op("Slice", "weights", g.ints(-c, 0), g.ints(LAST, c), g.ints(1, 2))
     pull = g.op("MatMul", m, g.op("Transpose", white, perm=[0, 2, 1]))  # (a, n, c) P m
     missing = g.op("And", g.op("Unsqueeze", "present", g.ints(1)), g.op("Not", valid))
     precision = swept(g, spec, white=white, missing=missing)

@@ -50,11 +50,11 @@ def _one_step(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> 
     lags, m, sums, u = state
     window = g.op("Concat", lags, g.op("Reshape", z, g.ints(-1, c)), axis=1)  # (a, (p + 1) c)
     w = g.op("MatMul", g.op("Unsqueeze", window, g.ints(1)), "weights")
-    w = g.op("Reshape", w, g.ints(-1, c))
+    w = g.op("Reshape", w, g.ints(-1, 2 * c))
     mixed = g.op("Concat", w, m, sums, width, axis=1)
     recursion, sample = _recursion(spec)
-    after = g.op("Gemm", mixed, g.floats(recursion), g.floats(sample))  # (a, K c + 3 K + 2)
-    m_all, told, _ = g.ops("Split", after, g.ints(k * c, 3 * k, 2), outputs=3, axis=1)
+    after = g.op("Gemm", mixed, g.floats(recursion), g.floats(sample))  # (a, 2 K c + 3 K + 2)
+    m_all, told, _ = g.ops("Split", after, g.ints(2 * k * c, 3 * k, 2), outputs=3, axis=1)
     lags_out = g.op("Slice", window, g.ints(c), g.ints(LAST), g.ints(1))
     state_out = g.op("Concat", lags_out, after, u, axis=1)
     rows = g.op("Shape", "x", start=0, end=1)
@@ -64,7 +64,7 @@ def _one_step(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> 
 
 def _recursion(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What takes (w, m, sums, width) to the next (m, sums): matrix and constant."""
-    c, k = spec.channels, len(spec.lambdas)
+    c, k = 2 * spec.channels, len(spec.lambdas)  # whitened and plain
     lam = np.array(spec.lambdas, np.float32)
     decay, gains = _gains(spec)
     means, kept = k * c, len(decay)
@@ -84,16 +84,16 @@ def _block(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> Gra
     series = g.op("Concat", g.op("Reshape", lags, g.ints(0, p, c)), z, axis=1)  # (a, p + n, c)
     ends = [g.op("Add", count, g.ints(j)) for j in range(p + 1)]
     parts = [g.op("Slice", series, g.ints(j), ends[j], g.ints(1)) for j in range(p + 1)]
-    w = g.op("MatMul", g.op("Concat", *parts, axis=2), "weights")  # (a, n, c), oldest lag first
+    w = g.op("MatMul", g.op("Concat", *parts, axis=2), "weights")  # (a, n, 2 c), oldest lag first
     lam = np.array(spec.lambdas, np.float32)
     age, steps = _ages(g, count)
     keep, rate = g.floats((1 - lam)[:, None, None]), g.floats(lam[:, None, None])  # (K, 1, 1)
     weights = _triangle(g, age, keep, rate)  # (K, n, n)
     after = g.op("Pow", keep, g.op("Unsqueeze", steps, g.ints(0, 2)))  # (K, n, 1)
-    mixed = g.op("MatMul", weights, g.op("Unsqueeze", w, g.ints(1)))  # (a, K, n, c)
-    old = g.op("Mul", g.op("Reshape", m, g.ints(0, k, 1, c)), after)
+    mixed = g.op("MatMul", weights, g.op("Unsqueeze", w, g.ints(1)))  # (a, K, n, 2 c)
+    old = g.op("Mul", g.op("Reshape", m, g.ints(0, k, 1, 2 * c)), after)
     m_all = g.op("Transpose", g.op("Add", mixed, old), perm=[0, 2, 1, 3])
-    m_all = g.op("Reshape", m_all, g.op("Concat", g.ints(0), count, g.ints(k * c), axis=0))
+    m_all = g.op("Reshape", m_all, g.op("Concat", g.ints(0), count, g.ints(2 * k * c), axis=0))
     decay, gains = _gains(spec)
     total = g.op(
         "ReduceSum", _triangle(g, age, g.floats(decay[:, None, None]), g.floats(1.0)), g.ints(2)
@@ -116,7 +116,7 @@ def _block(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> Gra
     told = g.op("Reshape", told, g.ints(-1, 3 * k))
     cells = g.op("ReduceProd", g.op("Shape", "x", start=0, end=2), g.ints(0))
     ready = g.op("Expand", g.constant(np.array([True])), cells)
-    flat = g.op("Reshape", m_all, g.ints(-1, k * c))
+    flat = g.op("Reshape", m_all, g.ints(-1, 2 * k * c))
     return g.graph([(flat, F32), (told, F32), (ready, BOOL), (state_out, F32)])
 
 

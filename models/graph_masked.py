@@ -66,8 +66,8 @@ def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str])
     sigma = g.op("Sqrt", row_square)
     unit = g.op("Div", "mixing", sigma)  # (a, c, c) residuals of unit variance = unit @ w
     turned = g.op("Transpose", unit, perm=[0, 2, 1])
-    lagged = g.op("Slice", "weights", g.ints(0), g.ints(-c), g.ints(1))  # (a, p c, c)
-    reach = g.op("MatMul", lagged, turned)  # (a, p c, c) what an error of a lag does to residuals
+    reach = g.op("Slice", "weights", g.ints(0, c), g.ints(-c, 2 * c), g.ints(1, 2))
+    # (a, p c, c) what an error of a lag does to each channel's residual
     row = {
         "unit": unit,
         "turned": turned,
@@ -79,7 +79,7 @@ def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str])
     }
     body = _sample(g.child("t"), spec, row)
     sums = g.ops("Split", state[2], g.ints(k, k, k, 1, 1), outputs=5, axis=1)
-    start = [state[0], state[3], g.op("Reshape", state[1], g.ints(0, k, c)), *sums]
+    start = [state[0], state[3], g.op("Reshape", state[1], g.ints(0, k, 2 * c)), *sums]
     out = g.ops(
         "Scan",
         *start,
@@ -91,9 +91,9 @@ def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str])
         scan_input_axes=[1, 1],
         scan_output_axes=[1, 1, 1],
     )
-    m_out = g.op("Reshape", out[2], g.ints(0, k * c))
+    m_out = g.op("Reshape", out[2], g.ints(0, 2 * k * c))
     told = [
-        g.op("Reshape", out[8], g.ints(-1, k * c)),
+        g.op("Reshape", out[8], g.ints(-1, 2 * k * c)),
         g.op("Reshape", out[9], g.ints(-1, 3 * k)),
         g.op("Cast", g.op("Reshape", out[10], g.ints(-1)), to=BOOL),
         g.op("Concat", out[0], m_out, *out[3:8], out[1], axis=1),
@@ -109,7 +109,7 @@ def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:
     z, seen = g.prefix + "z", g.prefix + "seen"
     gone = g.op("Sub", row["present"], seen)  # (a, c)
     window = g.op("Unsqueeze", g.op("Concat", lags, z, axis=1), g.ints(1))
-    rough = g.op("MatMul", window, "weights")  # (a, 1, c) W (z - prediction), missing z as 0
+    rough = g.op("MatMul", window, "weights")  # (a, 1, 2 c) residuals, missing z as 0
     found = _expected(g, spec, row, rough=rough, u=u, seen=seen, gone=gone)
     count = g.op("ReduceSum", seen, g.ints(1))  # (a, 1)
     width = g.op("ReduceSum", row["present"], g.ints(1))
@@ -144,12 +144,12 @@ def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:
     carried = [lags_out, u_out, m_out, *sums, run_out, full_out]
     told = [g.op("Identity", m_out), g.op("Concat", *sums, axis=1), g.op("Cast", ready, to=F32)]
     small = [("a", k), ("a", k), ("a", k), ("a", 1), ("a", 1)]
-    shapes = [("a", p * c), ("a", p * c), ("a", k, c), *small]
+    shapes = [("a", p * c), ("a", p * c), ("a", k, 2 * c), *small]
     return g.body(
         [*zip(names, shapes, strict=True), (z, ("a", c)), (seen, ("a", c))],
         [
             *zip(carried, shapes, strict=True),
-            *zip(told, [("a", k, c), ("a", 3 * k), ("a", 1)], strict=True),
+            *zip(told, [("a", k, 2 * c), ("a", 3 * k), ("a", 1)], strict=True),
         ],
     )
 
@@ -167,11 +167,13 @@ def _expected(
     v = g.op("Add", row["covariance"], g.op("MatMul", row["reach_turned"], wide))  # (a, c, c)
     swept = _swept_on(g, spec, v, seen)
     tall, flat = g.op("Unsqueeze", seen, g.ints(2)), g.op("Unsqueeze", seen, g.ints(1))
-    e = g.op("MatMul", rough, row["turned"])  # (a, 1, c) residuals of unit variance, missing z as 0
+    c = spec.channels
+    e = g.op("Slice", rough, g.ints(c), g.ints(2 * c), g.ints(2))  # (a, 1, c) of unit variance
     known = g.op("Transpose", g.op("Mul", e, flat), perm=[0, 2, 1])  # (a, c, 1)
     said = g.op("MatMul", swept, known)  # (a, c, 1) -V_SS^-1 e_S, and below the missing residuals
     weight = g.op("Transpose", g.op("Mul", g.op("Neg", said), tall), perm=[0, 2, 1])
     w = g.op("MatMul", weight, row["unit"])  # (a, 1, c)
+    w = g.op("Concat", w, g.op("MatMul", w, row["turned"]), axis=2)  # (a, 1, 2 c)
     inside = g.op("Mul", g.op("Mul", g.op("Neg", swept), tall), flat)
     info = g.op("MatMul", g.op("MatMul", row["turned"], inside), row["unit"])  # covariance of w
     eye = g.floats(np.eye(spec.channels))

@@ -30,7 +30,7 @@ from models.check import check_values
 from models.detector import Detector
 from models.errors import ModelError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILES: Final = ("bundle.json", "model.onnx", "parameters.npz", "selftest.npz", "MODEL_CARD.md")
 FILE_BYTES_MAX: Final = 2**30
 SELFTEST_TOLERANCE: Final = (
@@ -135,7 +135,9 @@ def load(path: Path) -> Bundle:
     except msgspec.MsgspecError as error:
         raise ModelError(f"{path / 'bundle.json'} is not of this version: {error}") from error
     if description.format != FORMAT:
-        raise ModelError(f"{path} has format {description.format}, this version reads {FORMAT}")
+        raise ModelError(
+            f"{path} has format {description.format}, this version reads {FORMAT}; fit it again"
+        )
     arrays = _arrays(contents["parameters.npz"], path / "parameters.npz")
     bundle = Bundle(
         sha256=_sha256(raw),
@@ -160,16 +162,17 @@ def load(path: Path) -> Bundle:
 def _check_shapes(bundle: Bundle, path: Path) -> None:
     """Every array as the spec says, every asset with its rows."""
     spec, rows = bundle.spec, bundle.rows
-    c, k, wide = spec.channels, len(spec.lambdas), (spec.lags + 1) * spec.channels
+    c, v, wide = spec.channels, spec.views, (spec.lags + 1) * spec.channels
     expected: dict[str, tuple[tuple[int, ...], str]] = {
         "center": ((rows, c), "float32"),
         "scale": ((rows, c), "float32"),
         "present": ((rows, c), "bool"),
-        "weights": ((rows, wide, c), "float32"),
+        "weights": ((rows, wide, 2 * c), "float32"),
         "mixing": ((rows, c, c), "float32"),
         "settle": ((rows, 1), "float32"),
-        "tail_knots": ((rows, k, spec.knots), "float32"),
-        "tail_slopes": ((rows, k, spec.knots), "float32"),
+        "tail_knots": ((rows, v, spec.knots), "float32"),
+        "tail_slopes": ((rows, v, spec.knots), "float32"),
+        "fusion": ((rows, 1), "float32"),
         "moments": ((rows, wide, wide), "float64"),
         "wanders": ((rows, c), "bool"),
         "learned": ((rows,), "float64"),

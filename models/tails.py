@@ -28,24 +28,63 @@ OUTLIERS: Final = (
     0.05  # beyond this level a quantile may be a few outliers: it is bounded by the rest
 )
 STEP_MIN: Final = 0.02  # knots stay apart
+WORST_LEVELS: Final = (0.5, 1e-3)
+FUSION_LEVELS: Final = (0.1, 0.05, 0.02)  # often enough in minutes of record
 
 
-def deviates(white: F64, scored: Mask, width: int, lambdas: tuple[float, ...]) -> F64:
-    """Deviates z_k (m, K) of the m scored of whitened residuals (n, c), as the graph makes them.
+def worst_scale(channels: int) -> F64:
+    """How the largest of c standard normal deviates is made one: offset, scale (channels + 1, 2).
 
-    scored: (n,). EWMAs start at the first row and fade where none is scored; v and q do so with
-    them, so the first deviates are as good as the rest. width: present channels.
+    For c = 0 .. channels, max |e| of c independent deviates e: (max |e| - offset) * scale is a
+    normal deviate at its median and at one in a thousand, and nearly so between. What few channels
+    show is seen here, where the sum over all would drown it.
     """
-    taken = np.where(scored[:, None], white, 0.0)
+    count = np.arange(1, channels + 1)
+    at = [stats.norm.isf(-np.expm1(np.log1p(-p) / count) / 2.0) for p in WORST_LEVELS]
+    deviate = [float(stats.norm.isf(p)) for p in WORST_LEVELS]
+    scale = (deviate[1] - deviate[0]) / (at[1] - at[0])
+    table = np.stack([at[0] - deviate[0] / scale, scale], axis=1)
+    return np.vstack([table[:1], table])
+
+
+def deviates(white: F64, plain: F64, scored: Mask, width: int, lambdas: tuple[float, ...]) -> F64:
+    """Deviates (m, 2 K) of the m scored of residuals (n, c), as the graph makes them.
+
+    white: whitened, plain: each channel's own, of unit variance   scored: (n,)   width: present
+    channels. First of all channels together, by EWMA, then of the worst channel. EWMAs start at the
+    first row and fade where none is scored; v and q do so with them, so the first deviates are as
+    good as the rest.
+    """
     weight = scored.astype(np.float64)
     b = 2.0 / (9.0 * width)
-    columns = []
+    offset, scale = worst_scale(width)[width]
+    together, worst = [], []
     for rate in lambdas:
-        m = np.asarray(signal.lfilter([rate], [1.0, rate - 1.0], taken, axis=0))[scored]
         q = np.asarray(signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], weight))[scored]
+        m = _averaged(white, scored, rate)
         ratio = (m**2).sum(axis=1) / (q * width)
-        columns.append((np.cbrt(ratio) - 1.0 + b) / math.sqrt(b))
-    return np.stack(columns, axis=1)
+        together.append((np.cbrt(ratio) - 1.0 + b) / math.sqrt(b))
+        largest = np.abs(_averaged(plain, scored, rate)).max(axis=1) / np.sqrt(q)
+        worst.append((largest - offset) * scale)
+    return np.stack(together + worst, axis=1)
+
+
+def _averaged(residuals: F64, scored: Mask, rate: float) -> F64:
+    """EWMA (m, c) of the scored residuals (n, c); what is not scored adds nothing."""
+    taken = np.where(scored[:, None], residuals, 0.0)
+    averaged: F64 = np.asarray(signal.lfilter([rate], [1.0, rate - 1.0], taken, axis=0))[scored]
+    return averaged
+
+
+def fusion_of(surprise: F64) -> float:
+    """Surprise that the largest of V views has more than each of them, from normal rows (n, V).
+
+    log10 V if the views were independent, 0 if they were one; the rows say what is between. So the
+    fused score is a tail probability again (Sidak's correction, with the views' dependence).
+    """
+    best = surprise.max(axis=1)
+    excess = [float(np.quantile(best, 1.0 - p)) + math.log10(p) for p in FUSION_LEVELS]
+    return float(np.clip(np.mean(excess), 0.0, math.log10(surprise.shape[1])))
 
 
 def tail_table(z: F64, rate: float) -> tuple[F64, F64]:

@@ -48,8 +48,9 @@ def unfitted(
         wanders=np.zeros(c, np.bool_),
         moments=np.eye((spec.lags + 1) * c),
         learned=1,  # rows; there must be one, and nothing comes of it
-        knots=np.tile(np.arange(spec.knots, dtype=np.float64), (len(spec.lambdas), 1)),
-        slopes=np.ones((len(spec.lambdas), spec.knots)),
+        knots=np.tile(np.arange(spec.knots, dtype=np.float64), (spec.views, 1)),
+        slopes=np.ones((spec.views, spec.knots)),
+        fusion=0.0,
         settle=0,
     )
     return AssetFit(

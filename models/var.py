@@ -176,15 +176,18 @@ def whitening(covariance: F64, *, rows: float) -> F64:
 def graph_weights(
     moments: F64, wandering: Mask, present: Mask, *, lags: int, rows: float
 ) -> tuple[F64, F64]:
-    """Weights ((p+1) c, c) of the graph, and mixing (c, c), their way back.
+    """Weights ((p+1) c, 2 c) of the graph, and mixing (c, c), the way back.
 
     moments: ((p+1) c, (p+1) c) learned from `rows` rows   wandering, present: (c,)
-    A window, oldest lag first, times weights is the whitened residual w; mixing @ w is the
-    residual.
+    A window, oldest lag first, times weights is the whitened residual w, and beside it each
+    channel's own in units of its deviation; mixing @ w is the residual.
     """
     coefficients, covariance = solve(moments, wandering, present, lags=lags, rows=rows)
     white = whitening(covariance, rows=rows)
-    return np.vstack([-(white @ coefficients).T, white.T]), np.asarray(np.linalg.inv(white))
+    mixing = np.asarray(np.linalg.inv(white))
+    unit = mixing / np.sqrt((mixing**2).sum(axis=1, keepdims=True))
+    weights = np.vstack([-(white @ coefficients).T, white.T])
+    return np.hstack([weights, weights @ unit.T]), mixing
 
 
 def unseen_power(rows: int, *, width: int, lags: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import optimize, stats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class OracleRow:
     """One row's parameters and its memory.
 
     center, scale: (c,)   present: (c,) bool   lags: (p, c, c), lags[0] for the newest
-    precision: (c, c)   knots, slopes: (K, J)
+    precision: (c, c)   knots, slopes: (V, J)
     """
 
     spec: Spec
@@ -39,6 +40,7 @@ class OracleRow:
     settle: int
     knots: F64
     slopes: F64
+    fusion: float
     past: list[F64] = field(default_factory=list)  # newest first
     doubt: list[F64] = field(default_factory=list)
     run: int = 0
@@ -77,7 +79,9 @@ class OracleRow:
         freedom = mean**2 / float(
             np.trace(self.precision @ information @ self.precision @ information)
         )
-        surprise = np.empty(len(self.spec.lambdas))
+        views = len(self.spec.lambdas)
+        surprise = np.empty(2 * views)
+        own_sigma = np.sqrt(np.diag(np.linalg.inv(self.precision)))
         for k, rate in enumerate(self.spec.lambdas):
             self.m[k] += rate * noise
             self.v[k] += rate**2 * mean
@@ -86,8 +90,10 @@ class OracleRow:
             distance = self.m[k] @ self.precision @ self.m[k]
             deviate = wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k])
             surprise[k] = self._table(k, deviate)
-        score = max(0.0, float(surprise.max()) - np.log10(len(surprise)))
-        return score, self._shares(self.m[int(surprise.argmax())], seen)
+            largest = float(np.abs(self.m[k] / own_sigma)[seen].max()) / np.sqrt(self.q[k])
+            surprise[views + k] = self._table(views + k, worst_deviate(largest, int(seen.sum())))
+        score = max(0.0, float(surprise.max()) - self.fusion)
+        return score, self._shares(self.m[int(surprise.argmax()) % views], seen)
 
     def _expected(self, x: F64, seen: NDArray[np.bool_]) -> tuple[F64, F64, F64, F64]:
         """Expected innovation (c,), its covariance (c, c), filled sample (c,), its variance (c,).
@@ -125,6 +131,15 @@ class OracleRow:
         shares = np.zeros(len(m))
         shares[seen] = (inside @ m[seen]) ** 2 / np.diag(inside) + 1e-12
         return np.asarray(shares / shares.sum())
+
+
+def worst_deviate(largest: float, count: int) -> float:
+    """Deviate of the largest of `count` |normal deviates|: right at 1 in 2 and at 1 in 1,000."""
+    half, rare = (
+        optimize.brentq(lambda a, p=p: 1.0 - (1.0 - 2.0 * stats.norm.sf(a)) ** count - p, 0.0, 20.0)
+        for p in (0.5, 1e-3)
+    )
+    return float((largest - half) / (rare - half) * stats.norm.isf(1e-3))
 
 
 def wilson_hilferty(ratio: float, nu: float) -> float:

@@ -54,9 +54,9 @@ def _oracle(row: int) -> OracleRow:
     bundle = _bundle()
     c, p = bundle.spec.channels, bundle.spec.lags
     own = {name: value[row].astype(np.float64) for name, value in bundle.parameters.items()}
-    white = own["weights"][-c:].T
+    white = own["weights"][-c:, :c].T
     back = np.linalg.inv(white)
-    lags = np.stack([-back @ own["weights"][j * c : (j + 1) * c].T for j in range(p)])[::-1]
+    lags = np.stack([-back @ own["weights"][j * c : (j + 1) * c, :c].T for j in range(p)])[::-1]
     return OracleRow(
         spec=bundle.spec,
         center=own["center"],
@@ -67,6 +67,7 @@ def _oracle(row: int) -> OracleRow:
         settle=int(own["settle"][0]),
         knots=own["tail_knots"],
         slopes=own["tail_slopes"],
+        fusion=float(own["fusion"][0]),
     )
 
 

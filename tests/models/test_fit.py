@@ -199,16 +199,17 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
     derived = masked_parameters(full, 0, keep)
     detector, own = Detector(full.graph), Detector(small.graph)
     alone = {name: value[:1] for name, value in small.parameters.items()}
-    for name in ("tail_knots", "tail_slopes", "settle"):
+    for name in ("tail_knots", "tail_slopes", "fusion", "settle"):
         alone[name] = derived[name]  # the tail table is kept, not derived
     test = plant(300, seed=2).astype(np.float32)[None]
     valid = np.ones(test.shape, np.bool_)
     wide, _ = detector.score(test, valid, detector.initial_state(1), derived)
     narrow, _ = own.score(test[:, :, keep], valid[:, :, keep], own.initial_state(1), alone)
     assert np.allclose(wide, narrow, rtol=1e-4, atol=1e-4, equal_nan=True)
-    weights = derived["weights"][0].reshape(3, 4, 4)
+    weights = derived["weights"][0].reshape(3, 4, 8)
     assert np.allclose(
-        weights[:, keep][:, :, keep], small.parameters["weights"][0].reshape(3, keep.sum(), -1)
+        weights[:, keep][:, :, np.tile(keep, 2)],
+        small.parameters["weights"][0].reshape(3, keep.sum(), -1),
     )
     assert not weights[:2, ~keep].any()
 
