@@ -1,20 +1,23 @@
 """Volume under the surface of range-based precision and recall: a threshold-free figure.
 
 Paparrizos et al. 2022, "Volume Under the Surface: A New Accuracy Evaluation Measure for Time-Series
-Anomaly Detection", doi:10.14778/3551793.3551830. For a buffer of l rows a label is continuous:
+Anomaly Detection", doi:10.14778/3551793.3551830, in the form in which its authors' later benchmark
+scores (Liu and Paparrizos 2024, "The Elephant in the Room: Towards A Reliable Time-Series Anomaly
+Detection Benchmark", TSB-AD). For a buffer of l rows a label is continuous:
 
     row at distance d <= l/2 from an anomaly:  sqrt(1 - d / l), sums over anomalies cut at 1
 
-With TP(t) the labels of rows that score t or more, N(t) their number and E(t) the share of
-anomalies with their buffers that hold such a row (buffers that touch make one):
+Of the rows that score t or more, N(t) in number, let H(t) be those in an anomaly, B(t) the sum of
+the labels of the others, and E(t) the share of anomalies with their buffers that hold one of them
+(anomalies whose buffers overlap are one). P is the number of anomalous rows.
 
-    recall = min(TP / P_l, 1) E,  P_l = (sum of labels + sum of unbuffered labels) / 2
-    precision = TP / N
+    recall = min((H + B) / (P + B / 2), 1) E        precision = (H + B) / N
 
-The area under precision over recall (trapezoids, from precision 1 at recall 0, a point for each
-distinct score) is averaged over l = 0 ... L. The authors' code takes 250 thresholds by rank, which
-is the same up to their number. TSB-AD's later variant counts buffers only where rows are flagged
-and sums steps; its figures are a little different, and so not to be set beside these.
+The area is the sum over falling t of precision times what recall grew by, as in average precision,
+and the volume is its mean over l = 0 ... L. Here t takes each distinct score, where the authors'
+code takes 250 by rank. The first paper drew straight lines between the points, from precision 1 at
+recall 0 on: a score that is the same everywhere then has 0.5 and more, where here it has the share
+of anomalous rows.
 """
 
 from __future__ import annotations
@@ -69,14 +72,24 @@ def _area(
     """Area under the curve for one buffer. ends: the last rank of each distinct score."""
     labels = _buffered(truth, ranges, buffer_rows)
     found = np.cumsum(labels[order])[ends]
-    flagged = ends + 1.0
-    wide = stretches(labels > 0)
+    beside = np.cumsum(np.where(truth, 0.0, labels)[order])[ends]
+    wide = _widened(ranges, buffer_rows // 2, len(truth))
     first = np.sort([int(rank[a:b].min()) for a, b in wide])
     exist = np.searchsorted(first, ends, side="right") / len(wide)
-    positive = (float(labels.sum()) + float(truth.sum())) / 2.0
-    recall = np.concatenate([[0.0], np.minimum(found / positive, 1.0) * exist])
-    precision = np.concatenate([[1.0], found / flagged])
-    return float(np.sum(np.diff(recall) * (precision[1:] + precision[:-1])) / 2.0)
+    recall = np.minimum(found / (float(truth.sum()) + beside / 2.0), 1.0) * exist
+    return float(np.sum(np.diff(recall, prepend=0.0) * found / (ends + 1.0)))
+
+
+def _widened(ranges: tuple[Rows, ...], half: int, rows: int) -> list[Rows]:
+    """Ranges with their buffers; those whose buffers share a row are one."""
+    wide: list[Rows] = []
+    for begin, end in ranges:
+        a, b = max(begin - half, 0), min(end + half, rows)
+        if wide and a < wide[-1][1]:
+            wide[-1] = (wide[-1][0], b)
+        else:
+            wide.append((a, b))
+    return wide
 
 
 def _buffered(truth: NDArray[np.bool_], ranges: tuple[Rows, ...], buffer_rows: int) -> F64:
