@@ -103,11 +103,14 @@ def _told(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_json_alone_holds_the_figures_that_are_agreed(name: str, tmp_path: Path) -> None:
+def test_json_alone_and_a_report_hold_the_figures_that_are_agreed(
+    name: str, tmp_path: Path
+) -> None:
     """On faults that are plain to see the default configuration is right, whatever the shape."""
-    MAKERS[name](tmp_path)
-    told = _told(name, str(tmp_path))
+    MAKERS[name](tmp_path / "data")
+    told = _told(name, str(tmp_path / "data"), "--html", str(tmp_path / "report.html"))
     assert KEYS[name] <= set(told)
+    _check_plots(name, tmp_path / "report.html", [file["name"] for file in told["files"]])
     if name == "skab":
         assert told["f1"] > 0.7
         assert (told["events_total"], told["events_found"]) == (2, 2)
@@ -123,6 +126,16 @@ def test_json_alone_holds_the_figures_that_are_agreed(name: str, tmp_path: Path)
     else:
         assert told["auc"] == 1.0
         assert [run["worn"] for run in told["files"]] == [False] * 3 + [True] * 2
+
+
+def _check_plots(name: str, report: Path, files: list[str]) -> None:
+    """The report has a plot for each file, or fold, with lines in it, and nothing that runs."""
+    soup = BeautifulSoup(report.read_text("utf-8"), "html.parser")
+    plots = soup.find_all("svg")
+    folds = [f"without experiment_{k:02}" for k in (1, 2, 3)]
+    assert [svg["aria-label"] for svg in plots] == (folds if name == "cnc" else files)
+    assert all(len(svg.find_all("polyline")) >= 2 for svg in plots)
+    assert not soup.find_all(["script", "link", "img"])
 
 
 def test_a_threshold_of_ones_own_takes_the_place_of_the_fits(tmp_path: Path) -> None:
@@ -159,20 +172,6 @@ def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
         for n in ("1", "2")
     )
     assert one == two
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_the_report_has_a_plot_for_each_file_and_no_scripts(name: str, tmp_path: Path) -> None:
-    """Score, threshold, truth and alarms, as pictures within the one file."""
-    MAKERS[name](tmp_path / "data")
-    report = tmp_path / "report.html"
-    told = _told(name, str(tmp_path / "data"), "--html", str(report))
-    soup = BeautifulSoup(report.read_text("utf-8"), "html.parser")
-    labels = [svg["aria-label"] for svg in soup.find_all("svg")]
-    folds = [f"without experiment_{k:02}" for k in (1, 2, 3)]
-    assert labels == (folds if name == "cnc" else [file["name"] for file in told["files"]])
-    assert all(len(svg.find_all("polyline")) >= 2 for svg in soup.find_all("svg"))
-    assert not soup.find_all(["script", "link", "img"])
 
 
 def test_without_json_the_figures_stand_in_tables(tmp_path: Path) -> None:
