@@ -13,6 +13,7 @@ import typer
 from andon import (
     answers,
     audit,
+    bench,
     detectors,
     explanations,
     proposing,  # noqa: F401 - its commands are of kb_app
@@ -43,6 +44,7 @@ for command in (
     explanations.why,
     answers.ask,
     audit.sign,
+    bench.bench,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

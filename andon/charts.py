@@ -90,10 +90,17 @@ def bar_chart(categories: Sequence[str], series: Sequence[Series], *, title: str
 
 
 def line_chart(
-    x: Sequence[float], series: Sequence[Series], *, title: str, x_name: str = "", y_name: str = ""
+    x: Sequence[float],
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_name: str = "",
+    y_name: str = "",
+    dots: bool = True,
 ) -> str:
     """Lines over `x`, broken where a value is absent; an interval is a whisker at its point.
 
+    Without dots only a value that stands alone has one, since it makes no line.
     Raises ValueError when a series has not one value for each x.
     """
     _check(len(x), series)
@@ -125,6 +132,7 @@ def line_chart(
             parts += [
                 f'<circle cx="{at_x(a):.1f}" cy="{at_y(b):.1f}" r="2.5" fill="{colour}"/>'
                 for a, b in run
+                if dots or len(run) == 1
             ]
         for i, at in enumerate(x):
             ends = one.interval(i)

@@ -74,7 +74,7 @@ def suppression(
         habits=Habits(delay_s=delay, wrong_rate=wrong_rate),
         processes=processes,
     )
-    with _progress() as told:
+    with progress_bar() as told:
         result = evaluate(request, progress=told)
     if html is not None:
         from andon.suppression_report import page
@@ -101,7 +101,7 @@ def _range(text: str) -> tuple[int, int]:
     return seeds
 
 
-def _progress() -> Any:  # noqa: ANN401 - a context manager of a callable
+def progress_bar() -> Any:  # noqa: ANN401 - a context manager of a callable
     """A bar on stderr, so that stdout holds nothing but the result."""
     from contextlib import contextmanager
 

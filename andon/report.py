@@ -95,9 +95,10 @@ class Page:
         title: str,
         x_name: str = "",
         y_name: str = "",
+        dots: bool = True,
     ) -> Self:
         """Add lines over `x`, broken where a value is absent. Raises ValueError."""
-        chart = line_chart(x, series, title=title, x_name=x_name, y_name=y_name)
+        chart = line_chart(x, series, title=title, x_name=x_name, y_name=y_name, dots=dots)
         return self._add(f"<figure>{chart}</figure>")
 
     def html(self) -> str:

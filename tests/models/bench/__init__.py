@@ -1,0 +1,1 @@
+"""Tests of models/bench: each scorer by hand, by a slow twin, and by published figures."""
