@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
+    C64 = NDArray[np.complex64]
 
 BEARING: Final = Bearing(name="de", balls=9, ball_mm=9.53, pitch_mm=46.0)
-STAGE: Final = GearStage(driving=29, driven=53)
+STAGE: Final = GearStage(driving=29, driven=43)
 SPEC: Final = WaveformSpec(
     rate_hz=12_800.0,
     block=8192,
@@ -41,7 +42,7 @@ SPEC: Final = WaveformSpec(
 RPM_USUAL: Final = 1500.0
 MARGIN: Final = 320  # samples before a block in which the filter's begin rings out
 MAINS_HZ: Final = 100.0  # twice the mains: pull of the motor's field
-KNOCK_SHARE: Final = 0.05  # of blocks
+KNOCK_SHARE: Final = 0.02  # of blocks
 SLIP_SD: Final = 0.006  # of a bearing line's frequency, from block to block
 JITTER: Final = 0.01  # of the time between two hits, each by itself
 TWO_PI: Final = 2.0 * np.pi
@@ -100,7 +101,7 @@ def drawn_build(rng: np.random.Generator) -> Build:
         noise=float(about(0.3, 0.2)),
         mains=float(about(0.08, 0.4)),
         neighbour=np.array([0.05, 0.15]) * about(1.0, 0.5, 2),
-        neighbour_hz=rng.uniform([23.0, 600.0], [26.0, 900.0]),
+        neighbour_hz=rng.uniform([23.0, 850.0], [26.0, 1100.0]),
         slip=float(rng.uniform(-0.012, 0.004)),
         hit=float(about(9.0, 0.3)),
         push=np.array([0.25, 1.0, 0.3]) * about(1.0, 0.3, 3),
@@ -176,31 +177,44 @@ def _turning(
     mesh[:, 1] *= 1.0 + build.tilt * apart
     phase = build.phase.astype(np.float32)
     angle = np.mod(turn, TWO_PI * STAGE.driven).astype(np.float32)
-    once = np.exp(1j * angle)  # complex64: harmonics are powers of it
+    once = _turned(angle)
     depth = build.eccentric.astype(np.float32)
-    pinion = depth[0] * (once * np.exp(1j * phase[0])).real
+    pinion = depth[0] * (once * _still(phase[0])).real
     ratio = np.float32(STAGE.driving / STAGE.driven)
     modulation = 1.0 + pinion + depth[1] * np.cos(angle * ratio + phase[1])
     cracked = severity.get(Defect.GEAR_TOOTH, nothing)
     if np.any(cracked > 0.0):  # one tooth carries less while it is in mesh
         off = np.mod(angle + phase[2], np.float32(TWO_PI)) - np.float32(np.pi)
         tooth = np.exp(-0.5 * np.square(off * np.float32(STAGE.driving / TWO_PI / 0.8)))
-        modulation = modulation * (
-            1.0 - (build.dip * np.minimum(cracked, 1.2))[:, None].astype(np.float32) * tooth
-        )
-    teeth = np.exp(1j * (np.float32(STAGE.driving) * angle + 0.5 * pinion))
-    total = np.zeros(turn.shape, np.float32)
-    for fundamental, amplitudes, by, first in (
-        (once, shaft, None, 3),
-        (teeth, mesh, modulation, 5),
-    ):
-        wave, part = fundamental, np.zeros(turn.shape, np.float32)
-        for h in range(3):
-            wave = wave * fundamental if h else fundamental
-            turned = np.exp(1j * phase[(first + h) % len(phase)]).astype(np.complex64)
-            part += amplitudes[:, h, None].astype(np.float32) * (wave * turned).real
-        total += part if by is None else part * by
-    return total
+        modulation *= 1.0 - _column(build.dip * np.minimum(cracked, 1.2)) * tooth
+    teeth = _turned(np.float32(STAGE.driving) * angle + 0.5 * pinion)
+    return _harmonics(once, shaft, phase[3:6]) + modulation * _harmonics(teeth, mesh, phase[5:8])
+
+
+def _turned(angle: F32) -> C64:
+    """Unit vectors at angles (b, n)."""
+    vectors = np.empty(angle.shape, np.complex64)
+    vectors.real, vectors.imag = np.cos(angle), np.sin(angle)
+    return vectors
+
+
+def _still(phase: float) -> np.complex64:
+    return np.complex64(np.exp(1j * phase))
+
+
+def _column(values: F64) -> F32:
+    return values[:, None].astype(np.float32)
+
+
+def _harmonics(once: C64, amplitudes: F64, phases: F32) -> F32:
+    """Sum (b, n) of three harmonics of amplitudes (b, 3) by powers, from the third down."""
+    weights = amplitudes * np.exp(1j * phases)
+    total = weights[:, 2, None].astype(np.complex64) * once
+    for h in (1, 0):
+        total += weights[:, h, None].astype(np.complex64)
+        total *= once
+    summed: F32 = total.real
+    return summed
 
 
 # --- what hits ---
