@@ -114,7 +114,7 @@ def _checked(
 ) -> tuple[NDArray[np.float32], F64]:
     """Blocks (b, n) and their speeds (b,) as arrays that fit the spec. Raises ModelError."""
     blocks = np.asarray(blocks)
-    if blocks.ndim != 2 or blocks.shape[1] != spec.block:  # noqa: PLR2004 (b, n)
+    if blocks.ndim != 2 or blocks.shape[1] != spec.block:
         raise ModelError(f"blocks of shape {blocks.shape}, expected (b, {spec.block})")
     if speed_rpm is None:
         if spec.rpm is None:
@@ -191,7 +191,7 @@ def _lines(spectra: Spectra, shaft_hz: F64, spec: WaveformSpec) -> F64:
 
 
 def _envelope_lines(spectrum: C128, shaft_hz: F64, spec: WaveformSpec) -> F64:
-    """Levels (b, ...) of the envelope's lines over the floor, dB, in the band where each is highest.
+    """Levels (b, ...) of the envelope's lines over the floor, dB, in the band where each is most.
 
     A level is the mean over a line's harmonics: noise rarely makes all of them.
     """
@@ -200,10 +200,9 @@ def _envelope_lines(spectrum: C128, shaft_hz: F64, spec: WaveformSpec) -> F64:
         turn = spec.shaft_orders[bearing.shaft]
         inner = [bearing.bpfi * h for h in _harmonics()]
         beside = [order + sign for order in inner[:2] for sign in (-1, 1)]
-        for own in ([bearing.bpfo * h for h in _harmonics()], inner, beside):
-            groups.append([turn * order for order in own])
-        for order in (bearing.bsf, bearing.ftf):
-            groups.append([turn * order * h for h in _harmonics()])
+        own = [[bearing.bpfo * h for h in _harmonics()], inner, beside]
+        own += [[order * h for h in _harmonics()] for order in (bearing.bsf, bearing.ftf)]
+        groups += [[turn * order for order in group] for group in own]
     orders = np.array([order for group in groups for order in group])
     lines_hz = shaft_hz[:, None] * orders
     up_to_hz = float(orders.max()) * (1.0 + SLIP) * spec.rpm_max / 60.0

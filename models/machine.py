@@ -37,7 +37,7 @@ class Bearing(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check that it is a bearing. Raises ModelError."""
-        if self.balls < 3 or not 0.0 < self.ball_mm < self.pitch_mm:  # noqa: PLR2004 (a plane)
+        if self.balls < 3 or not 0.0 < self.ball_mm < self.pitch_mm:
             raise ModelError(
                 f"bearing {self.name}: {self.balls} balls of {self.ball_mm} mm on {self.pitch_mm}"
                 " mm, expected 3 or more that are smaller than the pitch diameter; see its sheet"
@@ -121,7 +121,7 @@ class WaveformSpec(msgspec.Struct, frozen=True, kw_only=True):
             )
         for edges in (self.bands, self.demodulated):
             ordered = all(low < high for low, high in pairwise(edges))
-            if len(edges) < 2 or not ordered or edges[0] <= 0.0 or edges[-1] > self.rate_hz / 2:  # noqa: PLR2004
+            if len(edges) < 2 or not ordered or edges[0] <= 0.0 or edges[-1] > self.rate_hz / 2:
                 raise ModelError(f"bands {edges} Hz, expected rising edges up to half the rate")
         for bearing in self.bearings:
             if not 0 <= bearing.shaft < len(self.shaft_orders):

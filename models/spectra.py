@@ -52,7 +52,9 @@ def hann_spectra(spectrum: C128, *, n: int, rate_hz: float) -> Spectra:
     return Spectra(power=power * (4.0 / (n * HANN_POWER * n)), step_hz=rate_hz / n)
 
 
-def band_mean_square(spectra: Spectra, edges_hz: tuple[float, ...], *, of: F64 | None = None) -> F64:
+def band_mean_square(
+    spectra: Spectra, edges_hz: tuple[float, ...], *, of: F64 | None = None
+) -> F64:
     """Mean squares (b, len(edges) - 1) of the blocks within bands, each with its lower edge.
 
     of: a factor on the power at each frequency (k,), as of an integration.
@@ -67,7 +69,7 @@ def line_power(spectra: Spectra, lines_hz: F64) -> F64:
     """Amplitude squared (b, m) of the lines at exactly known frequencies (b, m) of each block."""
     centre = np.rint(lines_hz / spectra.step_hz).astype(np.int64)
     lobe = centre[:, :, None] + np.arange(-LOBE, LOBE + 1)
-    return _gathered(spectra.power, lobe).sum(axis=2)
+    return np.asarray(_gathered(spectra.power, lobe).sum(axis=2))
 
 
 def line_peak(spectra: Spectra, lines_hz: F64, tolerance: float) -> F64:
@@ -79,7 +81,7 @@ def line_peak(spectra: Spectra, lines_hz: F64, tolerance: float) -> F64:
     reach = int(np.ceil(tolerance * at.max(initial=0.0))) + 1
     near = np.rint(at).astype(np.int64)[:, :, None] + np.arange(-reach, reach + 1)
     allowed = np.abs(near - at[:, :, None]) <= np.maximum(1.0, tolerance * at[:, :, None])
-    return np.where(allowed, _gathered(spectra.power, near), 0.0).max(axis=2)
+    return np.asarray(np.where(allowed, _gathered(spectra.power, near), 0.0).max(axis=2))
 
 
 def _gathered(power: F64, bins: NDArray[np.int64]) -> F64:
@@ -92,7 +94,7 @@ def _gathered(power: F64, bins: NDArray[np.int64]) -> F64:
 
 
 def floor(power: F64) -> F64:
-    """Local floor of power (..., k): medians of segments of bins, joined by straight lines.
+    """Local floor (b, k) of power (b, k): medians of segments of bins, joined by straight lines.
 
     Lines are few among the bins of a segment, so a median does not see them. The first two bins, a
     mean and its leakage, count nowhere.

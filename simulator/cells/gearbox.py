@@ -1,4 +1,4 @@
-"""The gearboxes as data: what their monitors publish, what breaks, what is done, how people talk."""
+"""The gearboxes as data: what they publish, what breaks, what is done, how their people talk."""
 
 from __future__ import annotations
 

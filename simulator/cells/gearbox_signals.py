@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 STREAM: Final = (2_003,)
 PERIOD_S: Final = 10
 REFERENCE: Final = 2  # the phase that sigmas are measured in
-REFERENCE_STEP_S: Final = 60  # two days are told well enough by a block a minute
+REFERENCE_STEP_S: Final = 120  # two days are told well enough by a block every other minute
 # name, unit, level, noise, memory, idle, idle_noise, gated, decimals, spread, start, swing
 # fmt: off
 _TABLE: Final = (
@@ -116,9 +116,9 @@ def normal(
 ) -> Course:
     """Simulate n seconds of normal operation of one gearbox, a row every ten.
 
-    phase: 0 scenario, 1 training, 2 reference; each has noise of its own; of the reference a row a
-    minute is made. calm: half-open intervals in which no unplanned stop falls and nobody touches
-    the setpoint. renewed: nothing wears within days.
+    phase: 0 scenario, 1 training, 2 reference; each has noise of its own; of the reference a row
+    every two minutes is made. calm: half-open intervals in which no unplanned stop falls and nobody
+    touches the setpoint. renewed: nothing wears within days.
     """
     del renewed
     if phase == REFERENCE and not calm:
@@ -283,7 +283,7 @@ def _demand(rng: np.random.Generator, n: int, calm: Sequence[tuple[int, int]]) -
     A change that would fall into a calm interval is left out after it was drawn.
     """
     wanted = np.empty(n)
-    at, fast = 0, bool(rng.random() < 0.5)  # noqa: PLR2004 (either)
+    at, fast = 0, bool(rng.random() < 0.5)
     for length in rng.integers(*SETPOINT_S, n // SETPOINT_S[0] + 2).tolist():
         if at >= n:
             break
@@ -295,7 +295,8 @@ def _demand(rng: np.random.Generator, n: int, calm: Sequence[tuple[int, int]]) -
         at += length
     padded = np.concatenate([np.full(RAMP_S - 1, wanted[0]), wanted])
     summed = np.cumsum(np.concatenate([[0.0], padded]))
-    return (summed[RAMP_S:] - summed[:-RAMP_S]) / RAMP_S
+    smooth: F64 = (summed[RAMP_S:] - summed[:-RAMP_S]) / RAMP_S
+    return smooth
 
 
 def _heat(running: NDArray[np.bool_]) -> F64:

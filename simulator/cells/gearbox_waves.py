@@ -138,7 +138,7 @@ def waves(
         t + wander[:, None] * (0.5 * np.square(t) / span - 0.5 * t)
     )
     speed = rpm / RPM_USUAL
-    excited = build.noise * (0.6 + 0.4 * speed)[:, None] * _normal(rng, (b, n))
+    excited = _column(build.noise * (0.6 + 0.4 * speed)) * _normal(rng, (b, n))
     excited += _around(build, rng, t, b)
     excited += _turning(build, turn, speed, load, severity)
     _knock(build, rng, excited)
@@ -165,9 +165,7 @@ def _around(build: Build, rng: np.random.Generator, t: F64, b: int) -> F32:
     return heard
 
 
-def _turning(
-    build: Build, turn: F64, speed: F64, load: F64, severity: Mapping[Defect, F64]
-) -> F32:
+def _turning(build: Build, turn: F64, speed: F64, load: F64, severity: Mapping[Defect, F64]) -> F32:
     """Shaft harmonics and the modulated gear mesh (b, n). turn: angle of the input shaft (b, n)."""
     nothing = np.zeros(len(speed))
     apart = severity.get(Defect.MISALIGNMENT, nothing)
@@ -188,7 +186,9 @@ def _turning(
         tooth = np.exp(-0.5 * np.square(off * np.float32(STAGE.driving / TWO_PI / 0.8)))
         modulation *= 1.0 - _column(build.dip * np.minimum(cracked, 1.2)) * tooth
     teeth = _turned(np.float32(STAGE.driving) * angle + 0.5 * pinion)
-    return _harmonics(once, shaft, phase[3:6]) + modulation * _harmonics(teeth, mesh, phase[5:8])
+    total: F32 = _harmonics(once, shaft, phase[3:6])
+    total += modulation * _harmonics(teeth, mesh, phase[5:8])
+    return total
 
 
 def _turned(angle: F32) -> C64:
@@ -223,7 +223,7 @@ def _harmonics(once: C64, amplitudes: F64, phases: F32) -> F32:
 def _knock(build: Build, rng: np.random.Generator, excited: F32) -> None:
     """Knocks from the process in some blocks, in place: single hits at any time."""
     b, n = excited.shape
-    knocked = rng.random(b) < KNOCK_SHARE
+    knocked = (rng.random(b) < KNOCK_SHARE).astype(np.float64)
     at = rng.integers(0, n, (b, 2))
     size = build.noise * 30.0 * rng.exponential(1.0, (b, 2)) * knocked[:, None]
     np.add.at(excited, (np.arange(b)[:, None], at), size.astype(np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,11 +41,12 @@ def labelled_blocks(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Draw features (m, f) of m = per_class windows of each class, and labels (m,) into `classes`.
 
-    Each machine gives at most five windows of one class, at speeds, loads and severities of their
-    own. fleet: "train" or "test": no machine is in both, whatever the seeds, so a figure on the
-    test fleet is one on machines that were never seen. The same seed and fleet give the same
-    windows, and more of a class only adds at its end. Raises ValueError for a class or fleet that
-    is not known.
+    The columns are those of `models.features.feature_names(SPEC)`, each the median over the six
+    blocks of a minute; `as_levels` suits them for linear models. A machine is of one class and
+    gives at most five windows, at speeds, loads and severities of their own. fleet: "train" or
+    "test": no machine is in both, whatever the seeds, so a figure on the test fleet is one on
+    machines that were never seen. The same seed and fleet give the same windows, and more of a
+    class only adds at its end. Raises ValueError for a class or fleet that is not known.
     """
     known = {HEALTHY, *(defect.value for defect in Defect)}
     if unknown := [name for name in classes if name not in known]:
@@ -62,19 +64,19 @@ def labelled_blocks(
     return by_class.reshape(len(labels), -1), labels
 
 
-def _windows(
-    seed: int, fleet: int, kind: int, name: str, machine: int
-) -> NDArray[np.float64]:
+def _windows(seed: int, fleet: int, kind: int, name: str, machine: int) -> NDArray[np.float64]:
     """Features (windows, f) of one machine's windows of one class: medians over their blocks."""
     rng = seeds(seed, *STREAM, fleet, kind, machine)
     build = drawn_build(rng)
     b = WINDOWS_A_MACHINE * BLOCKS_A_WINDOW
     wander = 1.0 + WANDER * rng.uniform(-1.0, 1.0, (2, b))
     rpm, load = (
-        np.repeat(rng.uniform(*limits, WINDOWS_A_MACHINE), BLOCKS_A_WINDOW) for limits in (RPM, LOAD)
+        np.repeat(rng.uniform(*limits, WINDOWS_A_MACHINE), BLOCKS_A_WINDOW)
+        for limits in (RPM, LOAD)
     )
     rpm, load = rpm * wander[0], load * wander[1]
-    severity = np.exp(rng.uniform(*np.log(SEVERITY), WINDOWS_A_MACHINE)).repeat(BLOCKS_A_WINDOW)
+    low, high = (math.log(limit) for limit in SEVERITY)
+    severity = np.exp(rng.uniform(low, high, WINDOWS_A_MACHINE)).repeat(BLOCKS_A_WINDOW)
     ill = {} if name == HEALTHY else {Defect(name): severity}
     blocks = waves(build, rng, rpm=rpm, load=load, severity=ill)
     measured = rpm * (1.0 + TACHO_SD * rng.standard_normal(b))

@@ -109,7 +109,7 @@ def test_sidebands_are_those_of_the_modulating_shaft() -> None:
 
 def test_a_modulated_carrier_shows_in_the_envelope_at_the_modulation_only() -> None:
     """At the outer race's frequency, wherever the carrier is; nothing elsewhere, and in no line."""
-    quiet = 0.05 * _noise(1)
+    quiet = 0.05 * _noise(1).astype(np.float64)
     for carrier in (2500.0, 3700.0, 5000.0):
         hz = BEARING.bpfo * HZ
         wave = (1.0 + 0.5 * np.cos(2.0 * np.pi * hz * T)) * np.cos(2.0 * np.pi * carrier * T)
@@ -170,7 +170,9 @@ def test_lines_and_bands_are_those_of_a_direct_transform_of_one_block() -> None:
 
     def line(hz: float) -> float:
         centre = round(hz / step)
-        return scale * sum(abs(_spectrum_at(moving, (centre + k) * step)) ** 2 for k in range(-2, 3))
+        return scale * sum(
+            abs(_spectrum_at(moving, (centre + k) * step)) ** 2 for k in range(-2, 3)
+        )
 
     assert row["shaft0_1x"] == pytest.approx(math.sqrt(line(HZ)), rel=1e-3)
     assert row["mesh0_1x"] == pytest.approx(math.sqrt(line(29.0 * HZ)), rel=1e-3)
@@ -191,9 +193,7 @@ def test_the_envelope_is_that_of_a_filtered_hilbert_transform() -> None:
 
     block = _noise(4).astype(np.float64)[None]
     band = (3200.0, 4480.0)
-    fast = squared_envelopes(
-        transformed(block), n=N, rate_hz=RATE, band_hz=band, up_to_hz=400.0
-    )
+    fast = squared_envelopes(transformed(block), n=N, rate_hz=RATE, band_hz=band, up_to_hz=400.0)
     whole = np.fft.fft(block[0])
     frequency = np.abs(np.fft.fftfreq(N, 1.0 / RATE))
     kept = np.where((frequency >= band[0]) & (frequency < band[1]), whole, 0.0)
@@ -255,9 +255,7 @@ def test_a_flat_block_is_silent_and_has_no_shape() -> None:
 def test_levels_turn_gain_into_a_sum() -> None:
     """Twice the gain is 6 dB more for what has a unit."""
     block = _noise(8)
-    rows = condition_features(
-        np.stack([block, 2.0 * block]), spec=SPEC, speed_rpm=np.full(2, RPM)
-    )
+    rows = condition_features(np.stack([block, 2.0 * block]), spec=SPEC, speed_rpm=np.full(2, RPM))
     change = np.diff(as_levels(rows, SPEC), axis=0)[0]
     for (name, unit), by in zip(feature_table(SPEC), change.tolist(), strict=True):
         expected = 20.0 * math.log10(2.0) if unit in {"m/s2", "mm/s"} else 0.0
