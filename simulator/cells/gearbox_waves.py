@@ -223,7 +223,7 @@ def _harmonics(once: C64, amplitudes: F64, phases: F32) -> F32:
 def _knock(build: Build, rng: np.random.Generator, excited: F32) -> None:
     """Knocks from the process in some blocks, in place: single hits at any time."""
     b, n = excited.shape
-    knocked = (rng.random(b) < KNOCK_SHARE).astype(np.float64)
+    knocked = (rng.random((b,)) < KNOCK_SHARE).astype(np.float64)
     at = rng.integers(0, n, (b, 2))
     size = build.noise * 30.0 * rng.exponential(1.0, (b, 2)) * knocked[:, None]
     np.add.at(excited, (np.arange(b)[:, None], at), size.astype(np.float32))
