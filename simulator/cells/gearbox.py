@@ -34,6 +34,7 @@ class GearboxFault(StrEnum):
     DEAD_SENSOR = "dead_sensor"
 
 
+SETTLE_S: Final = 600  # sixty rows: what work leaves behind is judged by their mean
 INSIDE: Final = frozenset(GearboxFault(defect.value) for defect in Defect)
 # The first channel is the one that states a fault's size; what else the waveform moves, it moves.
 FORMS: Final[dict[StrEnum, FaultForm]] = {
@@ -61,7 +62,7 @@ TACHO: Final = Work(
     instrument="tacho",
     channels=("Shaft Speed",),
     shapes=(Shape.RAMP, Shape.STEP, Shape.SPAN),
-    settle_s=180,
+    settle_s=SETTLE_S,
     words=("tacho cal", "speed sensor calibration", "tacho cal w/ strobe"),
 )
 PULSE_TEST: Final = Work(
@@ -69,7 +70,7 @@ PULSE_TEST: Final = Work(
     instrument="vibration",
     channels=("Envelope Outer Race", "Kurtosis"),
     shapes=(Shape.RAMP, Shape.STEP),
-    settle_s=240,
+    settle_s=SETTLE_S,
     words=("vib pulse function test", "accelerometer func test", "pulser func check"),
     toward=1,
 )
@@ -78,7 +79,7 @@ TRIAL_WEIGHT: Final = Work(
     instrument="balance",
     channels=("Shaft 1x", "Vibration Velocity"),
     shapes=(Shape.STEP,),
-    settle_s=240,
+    settle_s=SETTLE_S,
     words=("balance check", "balance verification", "trial weight verif"),
     toward=1,
 )
@@ -87,7 +88,7 @@ ALIGNMENT_CHECK: Final = Work(
     instrument="alignment",
     channels=("Shaft 2x", "Vibration Velocity"),
     shapes=(Shape.STEP,),
-    settle_s=240,
+    settle_s=SETTLE_S,
     words=("alignment check", "coupling alignment verification", "laser alignment verif"),
     toward=1,
 )
@@ -96,7 +97,7 @@ TEMPERATURE_CHECK: Final = Work(
     instrument="bearing_temp",
     channels=("Bearing Temperature",),
     shapes=(Shape.STEP, Shape.FLAT),
-    settle_s=300,
+    settle_s=SETTLE_S,
     words=("bearing temp check", "bearing temp probe verification", "temp sensor check"),
 )
 LOAD_CHECK: Final = Work(
@@ -104,7 +105,7 @@ LOAD_CHECK: Final = Work(
     instrument="load_meter",
     channels=("Motor Load",),
     shapes=(Shape.FLAT, Shape.STEP),
-    settle_s=180,
+    settle_s=SETTLE_S,
     words=("load meter check", "motor load verification", "load verif w/ clamp"),
 )
 OIL_FILTER: Final = Work(
@@ -112,7 +113,7 @@ OIL_FILTER: Final = Work(
     instrument="oil_filter",
     channels=("Bearing Temperature", "Mesh Level"),
     shapes=(Shape.STEP,),
-    settle_s=240,
+    settle_s=SETTLE_S,
     words=("oil filter clean", "oil filter cleaning", "gear oil filter cleaned"),
 )
 COUPLING_EXCHANGE: Final = Work(
@@ -120,7 +121,7 @@ COUPLING_EXCHANGE: Final = Work(
     instrument="coupling",
     channels=("Shaft 1x", "Shaft 2x"),
     shapes=(Shape.SPIKES, Shape.STEP),
-    settle_s=240,
+    settle_s=SETTLE_S,
     words=("coupling insert change", "coupling star replcd", "new coupling insert + test run"),
 )
 LEADING: Final = (TACHO, PULSE_TEST, TRIAL_WEIGHT, ALIGNMENT_CHECK)
