@@ -47,7 +47,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Any number; the same one gives the same cell.")] = 1,
     robots: Robots = 4,
     hours: Hours = 8.0,
-    cell: Annotated[str, typer.Option(help="weld, cnc or pump.")] = "weld",
+    cell: Annotated[str, typer.Option(help="weld, cnc, pump or gearbox.")] = "weld",
     messy: Annotated[
         bool, typer.Option("--messy", help="Papers as plants have them; few jobs are witnessed.")
     ] = False,

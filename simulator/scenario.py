@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from models.bundle import Channel
     from simulator.jobs import Command
 
-BATCH_ROWS: Final = 5  # seconds that a cell's edge device collects into one message
-TRAINING_BATCH_ROWS: Final = 60  # nobody waits for it live: fewer messages read faster
+BATCH_S: Final = 5  # that a cell's edge device collects into one message
+TRAINING_BATCH_S: Final = 60  # nobody waits for it live: fewer messages read faster
 JOURNAL_GROUP: Final = 512  # messages a write
 SEGMENT_BYTES_MAX: Final = 64 * 2**20
 RECORDING_BYTES_MAX: Final = 2**40  # a recording is kept whole; its disk is the caller's
@@ -92,14 +92,19 @@ class Scenario:
         )
         return running
 
+    def rows_in(self, seconds: int) -> int:
+        """Rows of so many seconds, at least one."""
+        return max(1, seconds * 1_000_000_000 // self.period_ns)
+
     def messages(
-        self, *, batch_rows: int = BATCH_ROWS, shape: str = "columnar"
+        self, *, batch_rows: int | None = None, shape: str = "columnar"
     ) -> Iterator[TimedMessage]:
         """Yield what crosses MQTT, in order of time: a batch leaves at the time of its last row.
 
-        Plant data of all assets, context tags among it, and the commands of operators. Raises
-        ValueError for batch_rows below 1.
+        Plant data of all assets, context tags among it, and the commands of operators. batch_rows:
+        None: those of five seconds. Raises ValueError for batch_rows below 1.
         """
+        batch_rows = self.rows_in(BATCH_S) if batch_rows is None else batch_rows
         if batch_rows < 1:
             raise ValueError(f"batch_rows is {batch_rows}, expected 1 or more")
         told = (
@@ -126,7 +131,7 @@ class Scenario:
                         t_ns=t_ns[-1], topic=f"plant/{asset}", payload=payload, begin_ns=t_ns[0]
                     )
 
-    def write(self, directory: Path, *, batch_rows: int = BATCH_ROWS) -> None:
+    def write(self, directory: Path, *, batch_rows: int | None = None) -> None:
         """Write the scenario into a directory that is made if needed; see the module's picture.
 
         Raises JournalError where a journal stands already or cannot be written, OSError for the
@@ -135,7 +140,8 @@ class Scenario:
         directory.mkdir(parents=True, exist_ok=True)
         _write_journal(directory / "recording", self.messages(batch_rows=batch_rows))
         if self.normal is not None:
-            stretch = self.normal().messages(batch_rows=TRAINING_BATCH_ROWS)
+            before = self.normal()
+            stretch = before.messages(batch_rows=before.rows_in(TRAINING_BATCH_S))
             _write_journal(directory / "training", stretch)
         for name, text in self.texts.items():
             path = directory / "kb" / name

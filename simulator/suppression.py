@@ -43,7 +43,7 @@ class Level(StrEnum):
     LOGS = "logs"
 
 
-BATCH_ROWS: Final = 20  # in a message: nobody waits for it live
+BATCH_S: Final = 20  # in a message: nobody waits for it live
 KNOWN: Final = (Level.TYPED, Level.ORDERS, Level.LOGS)
 # what a level does not read, by how it is written
 _UNREAD: Final[dict[Level, frozenset[Form]]] = {
@@ -142,8 +142,9 @@ def _run(
         confirms=level is Level.LOGS,
     )
     backtest = Backtest(assembly.engine, lookup=lookup, watch=operator.saw)
-    messages = operator.among(scenario.messages(batch_rows=BATCH_ROWS))
-    backtest.run(with_ticks(messages, step_ns=BATCH_ROWS * scenario.period_ns))
+    batch_rows = scenario.rows_in(BATCH_S)
+    messages = operator.among(scenario.messages(batch_rows=batch_rows))
+    backtest.run(with_ticks(messages, step_ns=batch_rows * scenario.period_ns))
     episodes = backtest.episodes()
     if searcher is not None:
         searcher.close()

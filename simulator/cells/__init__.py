@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from simulator.cells.cnc import CNC
+from simulator.cells.gearbox import GEARBOX
 from simulator.cells.pump import PUMP
 from simulator.cells.simulation import Wish, simulate_cell
 from simulator.cells.weld_type import WELD
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.cells.cell import CellType
     from simulator.scenario import Scenario
 
-TYPES: Final[dict[str, CellType]] = {cell.name: cell for cell in (WELD, CNC, PUMP)}
+TYPES: Final[dict[str, CellType]] = {cell.name: cell for cell in (WELD, CNC, PUMP, GEARBOX)}
 
 
 def simulate(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kb.records import WorkKind
     from simulator.cells.signals import ChannelForm, Course
-    from simulator.faults import FaultForm
+    from simulator.faults import FaultForm, PlannedFault
     from simulator.jobs import Work
 
 
@@ -39,6 +39,21 @@ class Normal(Protocol):
         n: int,
         calm: Sequence[tuple[int, int]] = (),
         renewed: Sequence[int] = (),
+    ) -> Course: ...
+
+
+class Stricken(Protocol):
+    """Makes the same n seconds of a scenario with faults where they act, not where they show."""
+
+    def __call__(  # noqa: D102
+        self,
+        seed: int,
+        number: int,
+        *,
+        n: int,
+        calm: Sequence[tuple[int, int]],
+        renewed: Sequence[int],
+        faults: Sequence[PlannedFault],
     ) -> Course: ...
 
 
@@ -104,6 +119,9 @@ class CellType:
     limit_groups: Mapping[str, tuple[str, ...]]  # of the manuals: placeholder -> channels
     modes: Mapping[StrEnum, Mode]
     aliases: Mapping[str, tuple[str, ...]]  # channel -> how people call it
+    period_s: int = 1  # between two rows; plans stay in whole seconds
+    stricken: Stricken | None = None  # of faults that are no offsets of channels
+    inside: frozenset[StrEnum] = frozenset()  # the kinds that `stricken` makes
 
     def __post_init__(self) -> None:
         """Check that the tables fit together; AssertionError says which does not."""

@@ -122,7 +122,7 @@ dir = "journal"
 
 [[source]]
 topic = "plant/{{asset}}"
-interval_ms_max = 20000
+interval_ms_max = {max(20_000, 3_000 * cell.period_s)}
 """
     return "\n".join([head, *(_asset_toml(cell, n, work) for n, work in wired.items())])
 

@@ -6,7 +6,9 @@ another shift, nor leaving faults or jobs out, changes what the rest does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -108,7 +110,7 @@ def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
     written = messy_knowledge if wish.messy else knowledge
     numbers = range(1, wish.machines + 1)
     parts = {
-        cell.asset(number): _machine(cell, wish.seed, number, drawn, shown, n=n)
+        cell.asset(number): cache(partial(_machine, cell, wish.seed, number, drawn, shown, n=n))
         for number in numbers
     }
     return replace(
@@ -130,11 +132,10 @@ def normal_cell(cell: CellType, wish: Wish, *, end_ns: int | None = None) -> Sce
     """
     n = wish.samples(cell.noun)
     end_ns = START_NS if end_ns is None else end_ns
-    parts = {}
-    for number in range(1, wish.machines + 1):
-        course = cell.normal(wish.seed, number, phase=1, n=n)
-        context = np.stack([course.running, np.zeros(n), course.mode], axis=1).astype(np.float64)
-        parts[cell.asset(number)] = (_published(cell, course.values), context)
+    parts = {
+        cell.asset(number): cache(partial(_normal_machine, cell, wish.seed, number, n=n))
+        for number in range(1, wish.machines + 1)
+    }
     truth = Truth(begin_ns=end_ns - n * SECOND_NS, end_ns=end_ns)
     return _put_together(cell, wish, parts, truth=truth)
 
@@ -142,7 +143,7 @@ def normal_cell(cell: CellType, wish: Wish, *, end_ns: int | None = None) -> Sce
 def _put_together(
     cell: CellType,
     wish: Wish,
-    parts: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    parts: Mapping[str, Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]],
     *,
     truth: Truth,
 ) -> Scenario:
@@ -155,12 +156,12 @@ def _put_together(
         seed=seed,
         site=site,
         begin_ns=truth.begin_ns,
-        period_ns=SECOND_NS,
+        period_ns=cell.period_s * SECOND_NS,
         assets=tuple(parts),
         channels=tuple(Channel(name=channel.name, unit=channel.unit) for channel in cell.channels),
         context_tags=cell.context_tags,
-        values={asset: values for asset, (values, _) in parts.items()},
-        context={asset: context for asset, (_, context) in parts.items()},
+        values=_Lazily(parts, 0),
+        context=_Lazily(parts, 1),
         level={asset: level for asset, (level, _) in references.items()},
         sigma={asset: sigma for asset, (_, sigma) in references.items()},
         truth=truth,
@@ -171,6 +172,37 @@ def _put_together(
 
 
 # --- signals of one machine ---
+
+
+class _Lazily(Mapping[str, "NDArray[np.float64]"]):
+    """Signals by asset, made when they are first looked at: papers and truth need none."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]],
+        which: int,
+    ) -> None:
+        self._parts = parts
+        self._which = which
+
+    def __getitem__(self, asset: str) -> NDArray[np.float64]:
+        return self._parts[asset]()[self._which]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+
+def _normal_machine(
+    cell: CellType, seed: int, number: int, *, n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values (n, c) as published and context (n, k) of a machine before the scenario."""
+    course = cell.normal(seed, number, phase=1, n=n)
+    bits = np.zeros(len(course.running))
+    context = np.stack([course.running, bits, course.mode], axis=1).astype(np.float64)
+    return _published(cell, course.values), context
 
 
 def _machine(
@@ -186,12 +218,17 @@ def _machine(
     calm += [(cause.begin_s, cause.end_s) for cause in drawn.causes if cause.robot == number]
     calm += [(fault.begin_s - CALM_AFTER_S, fault.begin_s + CALM_AFTER_S) for fault in faults]
     renewed = [job.end_s for job in jobs if job.work is cell.renewing and not job.cancelled_by]
-    course = cell.normal(seed, number, phase=0, n=n, calm=calm, renewed=renewed)
+    mine = [job for job in shown.jobs if job.robot == number]
+    broken = [fault for fault in shown.faults if fault.robot == number]
+    if cell.stricken is None:
+        course = cell.normal(seed, number, phase=0, n=n, calm=calm, renewed=renewed)
+    else:
+        within = [fault for fault in broken if fault.kind in cell.inside]
+        course = cell.stricken(seed, number, n=n, calm=calm, renewed=renewed, faults=within)
     level, sigma = reference(cell, seed, number)
     values = course.values.copy()
-    mine = [job for job in shown.jobs if job.robot == number]
     marks = [mark for job in mine for mark in job.marks]
-    marks += [mark for fault in shown.faults if fault.robot == number for mark in fault.marks]
+    marks += [m for fault in broken if fault.kind not in cell.inside for m in fault.marks]
     marks += [mark for cause in shown.causes if cause.robot == number for mark in cause.marks]
     for mark in marks:
         if mark.shape is not Shape.FLAT:
@@ -201,13 +238,18 @@ def _machine(
         if mark.shape is Shape.FLAT:  # a held value covers all else
             k = cell.channel_names.index(mark.channel)
             held = 0.0 if mark.zero else level[k] + mark.size * sigma[k]
-            values[mark.begin_s : mark.end_s, k] = held
-    cal_mode = np.zeros(n)
+            values[_rows(cell, mark.begin_s, mark.end_s), k] = held
+    cal_mode = np.zeros(len(values))
     for job in mine:
         if job.witness == "plant":
-            cal_mode[job.begin_s : job.end_s] = 1.0
+            cal_mode[_rows(cell, job.begin_s, job.end_s)] = 1.0
     context = np.stack([course.running, cal_mode, course.mode], axis=1).astype(np.float64)
     return _published(cell, values), context
+
+
+def _rows(cell: CellType, begin_s: int, end_s: int) -> slice:
+    """Rows whose times lie in a half-open interval of seconds."""
+    return slice(-(-begin_s // cell.period_s), -(-end_s // cell.period_s))
 
 
 def _add(
@@ -219,8 +261,9 @@ def _add(
 ) -> None:
     """Add a mark in place. Gated channels keep their rest: without an arc there is no current."""
     k = cell.channel_names.index(mark.channel)
-    where = slice(mark.begin_s, mark.end_s)
-    offsets = sigma[k] * render(mark)
+    where = _rows(cell, mark.begin_s, mark.end_s)
+    first = where.start * cell.period_s - mark.begin_s
+    offsets = sigma[k] * render(mark)[first :: cell.period_s]
     values[where, k] += np.where(running[where] | ~cell.gated[k], offsets, 0.0)
 
 
@@ -236,7 +279,7 @@ def _add_lasting(
     for job in sorted(jobs, key=lambda job: job.end_s):
         for name, by in job.lasting:
             k = cell.channel_names.index(name)
-            offsets[job.marks[0].end_s :, k] = by * sigma[k]
+            offsets[-(-job.marks[0].end_s // cell.period_s) :, k] = by * sigma[k]
     values += np.where(running[:, None] | ~cell.gated, offsets, 0.0)
 
 

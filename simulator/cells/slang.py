@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.cells import cnc, pump
+from simulator.cells import cnc, gearbox, pump
 from simulator.cells.cell import Disturbance
 from simulator.jobs import (
     ARC_METER,
@@ -174,6 +174,58 @@ PUMP_SLANG: Final[Words] = {
     ),
 }
 
+GEARBOX_SLANG: Final[Words] = {
+    gearbox.TACHO.key: (
+        "~Drehzahlgeber kalibriert",
+        "tacho calib w/ strobe",
+        "speed sensr cal",
+        "~tacho calibratd",
+    ),
+    gearbox.PULSE_TEST.key: (
+        "Aufnehmer Funktionstest",
+        "accel func test",
+        "pulser functn test DE",
+        "vib sensor func. chk",
+    ),
+    gearbox.TRIAL_WEIGHT.key: (
+        "~balance verified w/ trial weight",
+        "~Wuchtung geprüft",
+        "balance verif",
+        "~trial wt run, balance checked",
+    ),
+    gearbox.ALIGNMENT_CHECK.key: (
+        "~alignment verified w/ laser",
+        "~Ausrichtung geprüft",
+        "laser align verif",
+        "alignmt verificaton",
+    ),
+    gearbox.TEMPERATURE_CHECK.key: (
+        "~bearing temp verified",
+        "~Lagertemp. geprüft",
+        "DE temp probe verif",
+        "~temp sensr checked",
+    ),
+    gearbox.LOAD_CHECK.key: (
+        "~motor load verified",
+        "load meter verif w/ clamp",
+        "~Motorlast geprüft",
+        "~load reading checked",
+    ),
+    gearbox.OIL_FILTER.key: (
+        "~oil filter cleand",
+        "~Ölfilter gereinigt",
+        "oil fltr clean",
+        "~gear oil filter rinsed, clean",
+    ),
+    gearbox.COUPLING_EXCHANGE.key: (
+        "neuer Kupplungsstern",
+        "~coupling star replaced",
+        "coupling insrt change",
+        "~Kupplung getauscht",
+        "new cplg insert, test run",
+    ),
+}
+
 # What moves the signals and is neither work nor a fault.
 WELD_CAUSES: Final = (
     Disturbance(
@@ -244,9 +296,38 @@ PUMP_CAUSES: Final = (
         said=("duty back on, still cold", "nach Standby angefahren", "starts a bit loud"),
     ),
 )
+GEARBOX_CAUSES: Final = (
+    Disturbance(
+        name="changeover",
+        signs={"Motor Load": 1.0, "Mesh Level": 0.7},
+        fades=False,
+        minutes=(8, 20),
+        said=("second feeder on", "Band 3 zugeschaltet", "belt scraper pressed on"),
+    ),
+    Disturbance(
+        name="material_lot",
+        signs={"Vibration Acceleration": 1.0, "Motor Load": 0.7},
+        fades=True,
+        minutes=(20, 40),
+        said=("coarse lumps today", "grobes Material", "wet ore, heavy"),
+    ),
+    Disturbance(
+        name="warm_up",
+        signs={"Bearing Temperature": -1.0, "Mesh Level": 0.7},
+        fades=True,
+        minutes=(12, 25),
+        said=("oil still cold", "nach Pause Öl zäh", "runs stiff first minutes"),
+    ),
+)
 SLANG: Final[dict[str, Words]] = {
     "weld": WELD_SLANG,
     "cnc": CNC_SLANG,
     "pump": PUMP_SLANG,
+    "gearbox": GEARBOX_SLANG,
 }
-CAUSES: Final = {"weld": WELD_CAUSES, "cnc": CNC_CAUSES, "pump": PUMP_CAUSES}
+CAUSES: Final = {
+    "weld": WELD_CAUSES,
+    "cnc": CNC_CAUSES,
+    "pump": PUMP_CAUSES,
+    "gearbox": GEARBOX_CAUSES,
+}

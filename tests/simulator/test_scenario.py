@@ -16,7 +16,7 @@ from edge.journal import read_journal
 from edge.records import MessageReceived
 from edge.truth import Truth
 from simulator.cells.weld import simulate
-from simulator.scenario import TRAINING_BATCH_ROWS
+from simulator.scenario import TRAINING_BATCH_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def test_a_written_scenario_reads_back(written: Path) -> None:
     assert cell.normal is not None
     for name, messages in (
         ("recording", cell.messages(batch_rows=10)),
-        ("training", cell.normal().messages(batch_rows=TRAINING_BATCH_ROWS)),
+        ("training", cell.normal().messages(batch_rows=TRAINING_BATCH_S)),
     ):
         entries = read_journal(written / name)
         for entry, message in itertools.zip_longest(entries, messages):
