@@ -24,6 +24,9 @@ def fit(
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
+    detector: Annotated[
+        str, typer.Option(help="var, stream (assets of one channel), or auto: by the channels.")
+    ] = "auto",
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
@@ -65,6 +68,7 @@ def fit(
         into=into,
         rows=rows,
         alerts_per_day=alerts_per_day or None,
+        detector=detector,
         mapping=mapping,
         asset=asset,
         config=config,

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.assemble import make_bundle
-from models.bundle import Channel
-from models.detector import Detector
+from models.bundle import Channel, Spec
+from models.detector import detector_of
 from models.fit import FitOptions, TrainingSamples, fit_asset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.bundle import Bundle, Spec
+    from models.bundle import Bundle
 
 MATRIX = 512
 ROUNDS = 15
@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     assets, channels, samples = options.assets, options.channels, options.samples
     bundle = _bundle(channels)
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     parameters = {
         name: np.repeat(value, assets, axis=0) for name, value in bundle.parameters.items()
     }
@@ -65,6 +65,7 @@ def main() -> None:
     out(f"matrix multiply {peak / 1e9:.0f} GFLOP/s\n")
     for way, took in seconds.items():
         rate = assets * samples * channels / took
+        assert isinstance(bundle.spec, Spec), "the default detector"
         share = assets * samples * _flops(bundle.spec) / took / peak
         out(
             f"{way}: {rate / 1e6:.1f} million values/s, {took * 1e6:.0f} us a call,"

@@ -17,9 +17,9 @@ from edge.kept_snapshots import find
 from edge.settings import EngineSettings
 from edge.signatures import unsigned_because, verify
 from kb.snapshot import Snapshot
-from models.detector import Detector
+from models.detector import detector_of
+from models.rows import without
 from models.store import load
-from models.var import masked_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class Assembly:
         self.missing: set[str] = set()  # snapshots that a journal names and nobody kept
         self._known: dict[str, Knowledge | None] = {}
         self.version = metadata.version("andon")
-        self._detector = Detector(bundle.graph)
+        self._detector = detector_of(bundle.graph)
         self.engine = self._engine(None, self.snapshot_sha256)
 
     @property
@@ -143,7 +143,7 @@ class Assembly:
         )
 
     def _derive(self, row: int, keep: NDArray[np.bool_]) -> Parameters:
-        return masked_parameters(self.bundle, row, keep)
+        return without(self.bundle, row, keep)
 
 
 def knowledge_of(snapshot: Snapshot | None, trust: TrustSettings | None = None) -> Knowledge | None:

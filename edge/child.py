@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -33,7 +34,7 @@ from edge.work_times import WorkTimes, texts_of
 from models.assemble import make_bundle
 from models.bundle import is_unfitted
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
+from models.fit import fit_asset, options_of
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -238,7 +239,7 @@ def _since(
             rows=(begin, begin + held),
             jobs_excluded=tuple(dict.fromkeys((*fitted_on.jobs_excluded, job.job_id))),
         ),
-        FitOptions(lags=parent.spec.lags, lambdas=parent.spec.lambdas, alignment=model.alignment),
+        msgspec.structs.replace(options_of(parent.spec), alignment=model.alignment),
     )
     return "", Since(model=model, job=job, table=after, held=held, fit=fit)
 

@@ -29,9 +29,9 @@ from edge.training import settings_beside
 from kb.errors import KnowledgeError
 from kb.history import kept_name
 from kb.snapshot import Snapshot, read_manifest
-from models.detector import Detector
+from models.detector import detector_of
+from models.rows import without
 from models.store import load as load_bundle
-from models.var import masked_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ class Rerun:
             snapshot=current,
             bundle_path=kept.bundle,
         )
-        self._detector = Detector(self.assembly.bundle.graph)
+        self._detector = detector_of(self.assembly.bundle.graph)
         known = self.assembly.known_of(current) if current is not None else None
         self.engine = self._engine(None, known, self.assembly.version)
         self._snapshot_sha256 = self.assembly.snapshot_sha256
@@ -288,7 +288,7 @@ class Rerun:
 
         def derive(row: int, keep: np.ndarray) -> Parameters:
             """Parameters of a row without some channels; keep: (width, ) of those that it sees."""
-            return masked_parameters(bundle, row, keep)
+            return without(bundle, row, keep)
 
         return Engine(
             self.kept.settings,

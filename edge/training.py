@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from edge.config import load as load_config
@@ -21,7 +22,7 @@ from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
-from models.fit import FitOptions, TrainingSamples, fit_asset
+from models.fit import FitOptions, TrainingSamples, detector_kind, fit_asset, options_of
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -51,6 +52,7 @@ class FitRequest:
     into: Path | None = None  # parent bundle
     rows: str = ""
     alerts_per_day: float | None = None
+    detector: str = "auto"
     mapping: Path | None = None
     asset: str = ""
     config: Path | None = None
@@ -72,6 +74,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
             samples,
             parent=parent,
             alerts_per_day=request.alerts_per_day,
+            detector=request.detector,
             on_asset=lambda name: status.update(f"fitting {name}"),
         )
     save_bundle(bundle, request.out)
@@ -194,16 +197,22 @@ def fit_bundle(
     *,
     parent: Bundle | None = None,
     alerts_per_day: float | None = None,
+    detector: str = "auto",
     on_asset: Callable[[str], object] = str,
 ) -> Bundle:
     """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
 
-    Raises ModelError.
+    detector: as in FitOptions; with a parent, auto is the parent's. Raises ModelError.
     """
+    if parent is not None and detector == "auto":
+        options = options_of(parent.spec)
+    else:
+        kind = detector_kind([one for one, _ in samples], FitOptions(detector=detector))
+        options = FitOptions(detector=kind)
     fits = []
     for one, alignment in samples:
         on_asset(one.asset)
-        fits.append(fit_asset(one, FitOptions(alignment=alignment)))
+        fits.append(fit_asset(one, msgspec.structs.replace(options, alignment=alignment)))
     return make_bundle(
         fits, parent=parent, alerts_per_day=alerts_per_day, created_at_ns=time.time_ns()
     )

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import AssetFit, AssetModel, Bundle, RowFit, Spec
+from models.bundle import AssetFit, AssetModel, Bundle, RowFit, Spec, StreamRow, StreamSpec
 from models.check import check_values
-from models.detector import Detector
+from models.detector import detector_of
 from models.errors import ModelError
-from models.graph import build_graph
+from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
 from models.thresholds import ALERTS_PER_DAY, thresholds
-from models.var import graph_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 SELFTEST_ROWS: Final = 4
 SELFTEST_SAMPLES: Final = 48
+replace = msgspec.structs.replace
 
 
 def make_bundle(
@@ -46,25 +46,27 @@ def make_bundle(
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     kept = [m for m in parent.assets if m.asset not in names] if parent else []
     spec = _common_spec(fits, parent)
-    rows: list[RowFit] = []
+    rows: list[RowFit | StreamRow] = []
     models: list[AssetModel] = []
     for model in kept:
         assert parent is not None
-        stopped = _stored(parent, model.row_stopped, model) if model.row_stopped >= 0 else None
-        _place(rows, models, model, (_stored(parent, model.row_running, model), stopped))
+        c = len(model.channels)
+        stopped = stored(parent, model.row_stopped, c) if model.row_stopped >= 0 else None
+        _place(rows, models, model, (stored(parent, model.row_running, c), stopped))
     for fit in fits:
         _place(rows, models, _model_of(fit), (fit.running, fit.stopped))
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
-    parameters = _stack([_padded(row, spec) for row in rows])
-    graph = build_graph(spec)
+    arrays = _stack([padded(row, spec) for row in rows])
+    parameters = {name: arrays[name] for name in parameter_names(spec)}
+    graph = graph_of(spec)
     bundle = Bundle(
         sha256="",
         spec=spec,
         graph=graph,
         parameters=parameters,
-        moments=np.stack([_spread_moments(row, spec) for row in rows]),
-        wanders=np.stack([_wide(row.wanders, spec.channels, fill=False) for row in rows]),
-        learned=np.array([row.learned for row in rows], np.float64),
+        moments=arrays["moments"],
+        wanders=arrays["wanders"],
+        learned=arrays["learned"],
         assets=tuple(sorted(models, key=lambda model: model.asset)),
         alerts_per_day=float(alerts_per_day),
         parent=parent.sha256 if parent else "",
@@ -75,27 +77,24 @@ def make_bundle(
     return sealed(bundle)
 
 
-def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec:
+def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec:
+    """The shape that all assets share; only the number of channels may differ between them."""
     specs = [fit.spec for fit in fits] + ([parent.spec] if parent else [])
     first = specs[0]
     for fit, spec in zip(fits, specs, strict=False):
-        if (spec.lags, spec.lambdas, spec.knots) != (first.lags, first.lambdas, first.knots):
+        if replace(spec, channels=0) != replace(first, channels=0):
             raise ModelError(
                 f"{fit.asset} was fitted with {spec}, the rest of the bundle with {first};"
                 " fit it with the same options"
             )
-    if parent and (first.lags, first.lambdas, first.knots) != (
-        parent.spec.lags,
-        parent.spec.lambdas,
-        parent.spec.knots,
-    ):
+    if parent and replace(first, channels=0) != replace(parent.spec, channels=0):
         raise ModelError(f"the parent was fitted with {parent.spec}, the new asset with {first}")
     periods = {fit.period_ns for fit in fits} | {
         m.period_ns for m in (parent.assets if parent else ())
     }
     if len(periods) > 1:
         raise ModelError(f"one rate a bundle: sampling periods are {sorted(periods)} ns")
-    return msgspec.structs.replace(first, channels=max(spec.channels for spec in specs))
+    return replace(first, channels=max(spec.channels for spec in specs))
 
 
 def _model_of(fit: AssetFit) -> AssetModel:
@@ -120,77 +119,21 @@ def _model_of(fit: AssetFit) -> AssetModel:
 
 
 def _place(
-    rows: list[RowFit],
+    rows: list[RowFit | StreamRow],
     models: list[AssetModel],
     model: AssetModel,
-    baselines: tuple[RowFit, RowFit | None],
+    baselines: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
 ) -> None:
     """Append an asset with its rows."""
     running, stopped = baselines
     at = len(rows)
     rows += [running] if stopped is None else [running, stopped]
-    models.append(
-        msgspec.structs.replace(model, row_running=at, row_stopped=at + 1 if stopped else -1)
-    )
+    models.append(replace(model, row_running=at, row_stopped=at + 1 if stopped else -1))
 
 
 def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:
     on, off = thresholds(model.tail, alerts_per_day=alerts_per_day, assets=assets)
-    return msgspec.structs.replace(model, threshold_on=on, threshold_off=off)
-
-
-def _stored(bundle: Bundle, row: int, model: AssetModel) -> RowFit:
-    """A row of a bundle as it was fitted, without its padding."""
-    c, width, lags = len(model.channels), bundle.spec.channels, bundle.spec.lags
-    own = np.concatenate([np.arange(c) + j * width for j in range(lags + 1)])
-    p = {name: value[row] for name, value in bundle.parameters.items()}
-    return RowFit(
-        center=p["center"][:c].astype(np.float64),
-        sigma=1.0 / p["scale"][:c].astype(np.float64),
-        present=p["present"][:c],
-        wanders=bundle.wanders[row][:c],
-        moments=bundle.moments[row][np.ix_(own, own)],
-        learned=int(bundle.learned[row]),
-        knots=p["tail_knots"].astype(np.float64),
-        slopes=p["tail_slopes"].astype(np.float64),
-        fusion=float(p["fusion"][0]),
-        settle=int(p["settle"][0]),
-    )
-
-
-def _padded(row: RowFit, spec: Spec) -> dict[str, NDArray[Any]]:
-    """One row's graph inputs, padded with channels that are not there."""
-    c = spec.channels
-    present = _wide(row.present, c, fill=False)
-    wanders = _wide(row.wanders, c, fill=False)
-    moments = _spread_moments(row, spec)
-    weights, mixing = graph_weights(moments, wanders, present, lags=spec.lags, rows=row.learned)
-    return {
-        "center": _wide(row.center, c, fill=0.0).astype(np.float32),
-        "scale": _wide(1.0 / row.sigma, c, fill=1.0).astype(np.float32),
-        "present": present,
-        "weights": weights.astype(np.float32),
-        "mixing": mixing.astype(np.float32),
-        "settle": np.array([row.settle], np.float32),
-        "tail_knots": row.knots.astype(np.float32),
-        "tail_slopes": row.slopes.astype(np.float32),
-        "fusion": np.array([row.fusion], np.float32),
-    }
-
-
-def _wide(vector: NDArray[Any], width: int, *, fill: float) -> NDArray[Any]:
-    wide = np.full(width, fill, vector.dtype)
-    wide[: len(vector)] = vector
-    return wide
-
-
-def _spread_moments(row: RowFit, spec: Spec) -> NDArray[np.float64]:
-    """Moments at the places that padded channels leave them ((p+1) c, (p+1) c)."""
-    c, width = len(row.center), spec.channels
-    at = np.concatenate([np.arange(c) + j * width for j in range(spec.lags + 1)])
-    wide = np.zeros(((spec.lags + 1) * width,) * 2)
-    wide[np.ix_(at, at)] = row.moments
-    return wide
+    return replace(model, threshold_on=on, threshold_off=off)
 
 
 def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
@@ -198,11 +141,11 @@ def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 
 def _selftest(
-    graph: bytes, spec: Spec, parameters: dict[str, NDArray[Any]]
+    graph: bytes, spec: Spec | StreamSpec, parameters: dict[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Samples with holes and a gap, and the scores that this machine gives them."""
     chance = np.random.default_rng(0)
-    rows = np.arange(min(SELFTEST_ROWS, len(parameters["settle"])))
+    rows = np.arange(min(SELFTEST_ROWS, len(parameters["present"])))
     own = {name: value[rows] for name, value in parameters.items()}
     shape = (len(rows), SELFTEST_SAMPLES, spec.channels)
     z = chance.normal(scale=0.5, size=shape).astype(np.float32)
@@ -210,6 +153,6 @@ def _selftest(
     valid = np.broadcast_to(own["present"][:, None], shape) & (chance.random(shape) > 0.1)
     valid[:, :8] = own["present"][:, None]
     valid[:, 24:26] = False
-    detector = Detector(graph)
+    detector = detector_of(graph)
     score, _ = detector.score(x, valid, detector.initial_state(len(rows)), own)
     return {"x": x, "valid": valid, "rows": rows, "score": score}

@@ -24,7 +24,7 @@ STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is neve
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 
-# Inputs of the graph, a row an asset and baseline; `models.fit` says what they mean.
+# Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (
     "center",
     "scale",
@@ -38,6 +38,18 @@ PARAMETERS: Final = (
 )
 
 
+# Likewise of the graph for streams of one channel; `models.stream` says what they mean.
+STREAM_PARAMETERS: Final = (
+    "center",
+    "scale",
+    "present",
+    "bank",
+    "tail_counts",
+    "tail_sums",
+    "fusion",
+)
+
+
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """One measured quantity of an asset."""
 
@@ -45,8 +57,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """Shape of the detector that all assets of a bundle share; it determines the graph's bytes.
+class Spec(msgspec.Struct, frozen=True, kw_only=True, tag="var"):
+    """Shape of the VAR detector that all assets of a bundle share; it determines the graph's bytes.
 
     channels: of the widest asset; the others are padded. lags: p of the VAR. lambdas: rates of the
     EWMAs, fastest first. knots: of each tail table.
@@ -68,6 +80,51 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         k = len(self.lambdas)
         lagged = self.lags * self.channels
         return (lagged, 2 * k * self.channels, 3 * k + 2, lagged)
+
+    @property
+    def state_width(self) -> int:
+        """Width s of the state (a, s)."""
+        return sum(self.state_sizes)
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
+    """Shape of the detector of streams of one channel; it determines the graph's bytes.
+
+    season: samples of a day, 0 where a day is too long or too short to be followed. seasons: days
+    that the usual value is taken from, each with `around` samples before and after. lambdas: rates
+    of the EWMAs of what differs from it, fastest first. window, bank, nearest: w samples a window,
+    B windows kept, the nearest that count. bins: of each tail.
+    """
+
+    season: int
+    seasons: int = 7
+    around: int = 2
+    lambdas: tuple[float, ...] = (1.0, 0.1)
+    window: int = 16
+    bank: int = 256
+    nearest: int = 3
+    bins: int = 160
+    channels: int = 1
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """How many samples back those are that the usual value of one is taken from."""
+        near = range(-self.around, self.around + 1)
+        if not self.season:
+            return tuple(range(1, self.seasons * len(near) + 1))
+        return tuple(day * self.season + j for day in range(1, self.seasons + 1) for j in near)
+
+    @property
+    def views(self) -> int:
+        """V, the statistics that are fused: EWMAs, step from sample to sample, nearest windows."""
+        return len(self.lambdas) + 2
+
+    @property
+    def state_sizes(self) -> tuple[int, int, int, int]:
+        """Widths in the state: past samples; EWMAs; counts and sums of the tails."""
+        line = max(*self.offsets, self.window)
+        tails = self.views * self.bins
+        return (line, len(self.lambdas), tails, tails)
 
     @property
     def state_width(self) -> int:
@@ -147,6 +204,25 @@ class RowFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StreamRow:
+    """The baseline of a stream of one channel.
+
+    center, sigma: (1,)   present: (1,) bool   bank: (B, w) windows of normal operation in sigmas
+    counts, sums: (V, bins) how often normal operation showed each size of each view, and their sum
+    fusion: as of RowFit   learned: rows behind it
+    """
+
+    center: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    bank: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    fusion: float
+    learned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AssetFit:
     """One fitted asset, ready to be put into a bundle. Vectors are (c,) as in AssetModel."""
 
@@ -154,9 +230,9 @@ class AssetFit:
     channels: tuple[Channel, ...]
     period_ns: int
     alignment: str
-    spec: Spec  # of this asset alone
-    running: RowFit
-    stopped: RowFit | None
+    spec: Spec | StreamSpec  # of this asset alone
+    running: RowFit | StreamRow
+    stopped: RowFit | StreamRow | None
     usual_low: NDArray[np.float64]
     usual_high: NDArray[np.float64]
     stuck_samples_max: NDArray[np.float64]
@@ -169,14 +245,15 @@ class AssetFit:
 class Bundle:
     """An immutable detector of all its assets.
 
-    parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS
+    parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS, for streams of
+    one channel in STREAM_PARAMETERS
     moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
-    the rows behind the moments, make masked rows
+    the rows behind the moments, make masked rows; moments of streams are empty (rows, 0, 0)
     selftest: x (a, n, c), valid, rows (a,) and the score (a, n) expected of them
     """
 
     sha256: str
-    spec: Spec
+    spec: Spec | StreamSpec
     graph: bytes
     parameters: dict[str, NDArray[Any]]
     moments: NDArray[np.float64]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import UNRESOLVED
+from models.bundle import UNRESOLVED, StreamSpec
 
 if TYPE_CHECKING:
-    from models.bundle import AssetModel, Bundle
+    from models.bundle import AssetModel, Bundle, Spec
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
@@ -17,8 +17,6 @@ JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 def model_card(bundle: Bundle) -> str:
     """Markdown for people; everything in it is in bundle.json too."""
     made = EPOCH + timedelta(microseconds=bundle.created_at_ns // 1000)
-    spec = bundle.spec
-    rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     lines = [
         "# Detector bundle",
         "",
@@ -31,13 +29,7 @@ def model_card(bundle: Bundle) -> str:
         "",
         "## What it does",
         "",
-        (
-            f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the"
-            f" prediction leaves is averaged at rates {rates} and compared with normal operation,"
-            " all channels together and the one furthest off. The score is surprise: -log10 of the probability of something as strange in normal"
-            " operation. Channels without a valid value are left out, and the score keeps its"
-            " meaning."
-        ),
+        _method(bundle.spec),
         "",
         "## Limits",
         "",
@@ -60,6 +52,26 @@ def model_card(bundle: Bundle) -> str:
     for model in bundle.assets:
         lines += _asset_lines(bundle, model)
     return "\n".join(lines) + "\n"
+
+
+def _method(spec: Spec | StreamSpec) -> str:
+    """What the detector does, in a paragraph."""
+    rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
+    meaning = "The score is surprise: -log10 of the probability of something as strange"
+    if isinstance(spec, StreamSpec):
+        usual = "at this time of day on the days before" if spec.season else "just before"
+        return (
+            f"Each sample is compared with what was usual {usual}; what differs is averaged at"
+            f" rates {rates}. Beside it stand the step from the sample before, and the distance of"
+            f" the newest {spec.window} samples to {spec.bank} windows of normal operation."
+            f" {meaning} among all samples so far: it goes on counting in service."
+        )
+    return (
+        f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the prediction"
+        f" leaves is averaged at rates {rates} and compared with normal operation, all channels"
+        f" together and the one furthest off. {meaning} in normal operation. Channels without a"
+        " valid value are left out, and the score keeps its meaning."
+    )
 
 
 def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:

@@ -65,8 +65,9 @@ def _array_faults(bundle: Bundle) -> Iterator[Fault]:
     for name in ("scale", "learned"):
         lowest = float(arrays[name].min(initial=np.inf))
         yield lowest <= 0, f"an entry of {name}", lowest, "above 0"
-    settle = float(arrays["settle"].min(initial=np.inf))
-    yield settle < 0, "an entry of settle", settle, "at least 0"
+    for name in ("settle", "tail_counts", "tail_sums"):
+        lowest = float(arrays.get(name, np.zeros(1)).min(initial=np.inf))
+        yield lowest < 0, f"an entry of {name}", lowest, "at least 0"
 
 
 def _asset_faults(model: AssetModel) -> Iterator[Fault]:

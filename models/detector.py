@@ -1,4 +1,7 @@
-"""Run a detector graph; the only importer of onnxruntime for detection. A call scores many rows."""
+"""Run a detector graph; the only importer of onnxruntime for detection. A call scores many rows.
+
+Each kind of detector has a class here that runs it; `detector_of` finds out which a graph is.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import PARAMETERS, Spec
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, Spec, StreamSpec
 from models.errors import ModelError
+from models.onnx_types import MISSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
+TAIL_CELLS_MAX: Final = 2**20  # a n V bins of streams, of which some ten are held at a time
 ORT_ERRORS: Final = (  # they share no base but Exception
     ort_state.Fail,
     ort_state.InvalidArgument,
@@ -33,21 +38,20 @@ NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
 
 
-class Detector:
-    """A loaded graph. Holds no state of any row: `score` takes it and gives it back."""
+def detector_of(graph: bytes) -> Detector | StreamDetector:
+    """A loaded graph. Raises ModelError where it is none of this version."""
+    session, spec = _loaded(graph)
+    if isinstance(spec, StreamSpec):
+        return StreamDetector(session, spec)
+    return Detector(session, spec)
 
-    def __init__(self, graph: bytes) -> None:
-        """Load a graph made by `models.graph.build_graph`. Raises ModelError for anything else."""
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
-        try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-            self.spec = _spec_of(self._session)
-        except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
-            raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
+
+class Detector:
+    """A loaded graph of the VAR. Holds no state of any row: `score` takes it and gives it back."""
+
+    def __init__(self, session: ort.InferenceSession, spec: Spec) -> None:
+        self._session = session
+        self.spec = spec
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
         keep = 1.0 - np.array(self.spec.lambdas, np.float32)
@@ -68,7 +72,7 @@ class Detector:
         How a stream is cut into calls, and what else is in a call, changes scores by rounding only.
         Raises ModelError where shapes do not fit.
         """
-        valid = self._checked(x, valid, state, parameters)
+        valid = _checked(self.spec, x, valid, state, parameters)
         rows, n = valid.shape[:2]
         parts: list[F32] = []
         for start in range(0, n, BLOCK_SAMPLES_MAX):
@@ -84,7 +88,7 @@ class Detector:
 
         Non-negative, exactly 0 where not valid, sums to 1; all 0 where the score is NaN.
         """
-        valid = self._checked(x, valid, state, parameters)
+        valid = _checked(self.spec, x, valid, state, parameters)
         step = self._masked_samples(len(valid))
         parts = []
         for start in range(0, valid.shape[1], step):
@@ -94,22 +98,6 @@ class Detector:
             share, state = self._session.run(["contribution", "state_out"], feed)
             parts.append(share)
         return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
-
-    def _checked(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:
-        rows, c = len(state), self.spec.channels
-        if x.ndim != 3 or x.shape[0] != rows or x.shape[2] != c or valid.shape != x.shape:
-            raise ModelError(
-                f"values have shape {x.shape}, valid {valid.shape}, expected ({rows}, n, {c}) both"
-            )
-        if state.shape[1] != self.spec.state_width or len(parameters["present"]) != rows:
-            raise ModelError(
-                f"state has shape {state.shape} and parameters {len(parameters['present'])} rows,"
-                f" expected ({rows}, {self.spec.state_width}) and {rows}"
-            )
-        blank = np.isnan(
-            x
-        )  # NaN taken for valid would stay in the state for ever: fail closed here
-        return valid & ~blank if blank.any() else valid
 
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
@@ -174,6 +162,67 @@ class Detector:
         return int(np.clip(MASKED_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
 
 
-def _spec_of(session: ort.InferenceSession) -> Spec:
-    text = session.get_modelmeta().custom_metadata_map["andon_spec"]
-    return msgspec.json.decode(text, type=Spec)
+class StreamDetector:
+    """A loaded graph of streams of one channel; used as `Detector` is."""
+
+    def __init__(self, session: ort.InferenceSession, spec: StreamSpec) -> None:
+        self._session = session
+        self.spec = spec
+
+    def initial_state(self, rows: int) -> F32:
+        """State of rows that have seen nothing (rows, s) float32."""
+        state = np.zeros((rows, self.spec.state_width), np.float32)
+        state[:, : self.spec.state_sizes[0]] = MISSING
+        return state
+
+    def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Score consecutive samples of several rows; as `Detector.score`, c = 1."""
+        valid = _checked(self.spec, x, valid, state, parameters)
+        rows, n = valid.shape[:2]
+        cells = max(rows, 1) * self.spec.views * self.spec.bins
+        step = int(np.clip(TAIL_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
+        score = np.full((rows, n), np.nan, np.float32)
+        feed: dict[str, Any] = {name: parameters[name] for name in STREAM_PARAMETERS}
+        for start in range(0, n if rows else 0, step):
+            block = slice(start, start + step)
+            feed |= {"x": x[:, block], "valid": valid[:, block], "state": state}
+            score[:, block], state = self._session.run(["score", "state_out"], feed)
+        return score, state
+
+    def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
+        """Share of the only channel in each score (a, n, 1) float32: 1, or 0 where it is NaN."""
+        score, _ = self.score(x, valid, state, parameters)
+        return np.isfinite(score).astype(np.float32)[:, :, None]
+
+
+def _checked(
+    spec: Spec | StreamSpec, x: F32, valid: Mask, state: F32, parameters: Parameters
+) -> Mask:
+    """Which values are valid (a, n, c). Raises ModelError where shapes do not fit."""
+    rows, c = len(state), spec.channels
+    if x.ndim != 3 or x.shape[0] != rows or x.shape[2] != c or valid.shape != x.shape:
+        raise ModelError(
+            f"values have shape {x.shape}, valid {valid.shape}, expected ({rows}, n, {c}) both"
+        )
+    if state.shape[1] != spec.state_width or len(parameters["present"]) != rows:
+        raise ModelError(
+            f"state has shape {state.shape} and parameters {len(parameters['present'])} rows,"
+            f" expected ({rows}, {spec.state_width}) and {rows}"
+        )
+    blank = np.isnan(x)  # NaN taken for valid would stay in the state for ever: fail closed here
+    return valid & ~blank if blank.any() else valid
+
+
+def _loaded(graph: bytes) -> tuple[ort.InferenceSession, Spec | StreamSpec]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        text = session.get_modelmeta().custom_metadata_map["andon_spec"]
+        spec = msgspec.json.decode(text, type=Spec | StreamSpec)
+    except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
+        raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
+    return session, spec

@@ -15,8 +15,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from models.bundle import STUCK_NEVER, UNRESOLVED, AssetFit, Channel, RowFit, Spec, Training
+from models.bundle import (
+    STUCK_NEVER,
+    UNRESOLVED,
+    AssetFit,
+    Channel,
+    RowFit,
+    Spec,
+    StreamRow,
+    StreamSpec,
+    Training,
+)
 from models.errors import ModelError
+from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
@@ -30,12 +41,15 @@ from models.var import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
 F32_MAX: Final = float(np.finfo(np.float32).max)
+DETECTORS: Final = ("auto", "var", "stream")
 ROWS_MIN: Final = 100
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
@@ -77,10 +91,12 @@ class TrainingSamples:
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
+    detector: var, stream, or auto: stream for an asset of one channel, else var; `models.stream`.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
     """
 
+    detector: str = "auto"
     lags: int = 2
     lambdas: tuple[float, ...] = (1.0, 0.05)
     alignment: str = "grid"  # grid | rows
@@ -102,6 +118,8 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     values, running = _segmented(samples, options)
     live = np.where(running[:, None], values, np.nan)
     still = np.where(running[:, None], np.nan, values)
+    if detector_kind([samples], options) == "stream":
+        return _stream(samples, live, options)
     unknown = 0 if samples.running is None else SETTLE_SAMPLES
     period_ns = samples.period_ns
     baseline = _baseline(
@@ -119,20 +137,78 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         )
         if spread
     }
-    low, high = _usual(live)
     shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
+    return _asset_fit(
+        samples,
+        live,
+        options,
+        spec=shape,
+        rows=(baseline.row, stopped.row if stopped else None),
+        scores=np.concatenate(scores),
+        metrics={**baseline.metrics, **hidden},
+    )
+
+
+def options_of(spec: Spec | StreamSpec) -> FitOptions:
+    """How an asset is fitted that joins a bundle of this shape."""
+    if isinstance(spec, StreamSpec):
+        return FitOptions(detector="stream")
+    return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
+
+
+def detector_kind(assets: Sequence[TrainingSamples], options: FitOptions) -> str:
+    """Which detector a bundle of these assets gets: one kind a bundle, var unless all are streams.
+
+    Raises ModelError for a kind that there is not, or that cannot be.
+    """
+    if options.detector not in DETECTORS:
+        raise ModelError(f"there is no detector {options.detector!r}; there are {DETECTORS}")
+    wide = [one for one in assets if len(one.channels) > 1]
+    if options.detector == "stream" and wide:
+        raise ModelError(
+            f"{wide[0].asset} has {len(wide[0].channels)} channels; the detector `stream` is for"
+            " assets of one"
+        )
+    if options.detector == "auto":
+        return "var" if wide else "stream"
+    return options.detector
+
+
+def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFit:
+    """Fit an asset of one channel on values (n, 1) by what differs from the days before."""
+    spec = stream_spec(samples.period_ns)
+    row, scores = fit_stream_row(live, spec, who=samples.asset)
+    told = {"rows": float(row.learned)}
+    return _asset_fit(
+        samples, live, options, spec=spec, rows=(row, None), scores=scores, metrics=told
+    )
+
+
+def _asset_fit(
+    samples: TrainingSamples,
+    live: F64,
+    options: FitOptions,
+    *,
+    spec: Spec | StreamSpec,
+    rows: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
+    scores: F64,
+    metrics: dict[str, float],
+) -> AssetFit:
+    """What is told of an asset whatever its detector; live: rows (n, c) of running."""
+    low, high = _usual(live)
+    running, stopped = rows
     return AssetFit(
         asset=samples.asset,
         channels=samples.channels,
-        period_ns=period_ns,
+        period_ns=samples.period_ns,
         alignment=options.alignment,
-        spec=shape,
-        running=baseline.row,
-        stopped=stopped.row if stopped else None,
+        spec=spec,
+        running=running,
+        stopped=stopped,
         usual_low=low,
         usual_high=high,
         stuck_samples_max=_stuck(live),
-        tail=alarm_tail(np.concatenate(scores), period_ns=period_ns),
+        tail=alarm_tail(scores, period_ns=samples.period_ns),
         training=Training(
             sha256=samples.sha256,
             rows=samples.rows if samples.rows != (0, 0) else (0, len(samples.values)),
@@ -140,7 +216,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
             jobs_excluded=samples.jobs_excluded,
             rows_excluded=0 if samples.excluded is None else int(np.sum(samples.excluded)),
         ),
-        metrics={**baseline.metrics, **hidden},
+        metrics=metrics,
     )
 
 
@@ -201,8 +277,9 @@ def _baseline(
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
     surprise = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2)
-    fusion = fusion_of(surprise)
-    scores = np.maximum(surprise.max(axis=1) - fusion, 0.0)
+    best = surprise.max(axis=1)
+    fusion = fusion_of(best, views=surprise.shape[1])
+    scores = np.maximum(best - fusion, 0.0)
     row = RowFit(
         center=center,
         sigma=sigma,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import NodeProto, TensorProto, ValueInfoProto
 
     from models.onnx_types import Shaped, Typed
 
@@ -72,6 +72,10 @@ class Nodes:
         node = helper.make_node(kind, list(inputs), names, **attributes)  # type: ignore[arg-type]
         self.nodes.append(node)
         return names
+
+    def node(self, kind: str, inputs: list[str], name: str) -> NodeProto:
+        """A node with one named output, not yet appended."""
+        return helper.make_node(kind, inputs, [name])
 
     def floats(self, value: float | NDArray[np.floating]) -> str:
         """A float32 constant of any shape."""
@@ -120,8 +124,8 @@ class Nodes:
 
     def loop(self, inputs: Sequence[Typed], outputs: Sequence[Typed]) -> GraphProto:
         """These nodes as the body of a Loop. inputs, outputs: (name, element type, shape)."""
-        taken = [_value(name, kind, *shape) for name, kind, shape in inputs]
-        given = [_value(name, kind, *shape) for name, kind, shape in outputs]
+        taken = [value_info(name, kind, *shape) for name, kind, shape in inputs]
+        given = [value_info(name, kind, *shape) for name, kind, shape in outputs]
         return helper.make_graph(self.nodes, self.prefix, taken, given)
 
 
@@ -142,46 +146,61 @@ def build_graph(spec: Spec) -> bytes:
     shares = _shares(g.child("c"), spec, surprise=surprise, valid=valid)
     nothing = _nothing(g.child("o"), spec)
     g.branch("explain", shares, nothing, ["contribution"])
-    model = _model(g, spec)
-    checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
+    inputs, outputs = _interface(spec)
+    encoded = msgspec.json.encode(spec).decode()
+    return finished(g, "andon_var_mewma", inputs=inputs, outputs=outputs, spec=encoded)
 
 
-def _model(g: Nodes, spec: Spec) -> ModelProto:
+def _interface(spec: Spec) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
+    """Inputs and outputs of the graph."""
     c, v, j = spec.channels, spec.views, spec.knots
     inputs = [
-        _value("x", F32, "a", "n", c),
-        _value("valid", BOOL, "a", "n", c),
-        _value("state", F32, "a", spec.state_width),
-        _value("complete", BOOL),
-        _value("explain", BOOL),
-        _value("center", F32, "a", c),
-        _value("scale", F32, "a", c),
-        _value("present", BOOL, "a", c),
-        _value("weights", F32, "a", (spec.lags + 1) * c, 2 * c),
-        _value("mixing", F32, "a", c, c),
-        _value("settle", F32, "a", 1),
-        _value("tail_knots", F32, "a", v, j),
-        _value("tail_slopes", F32, "a", v, j),
-        _value("fusion", F32, "a", 1),
+        value_info("x", F32, "a", "n", c),
+        value_info("valid", BOOL, "a", "n", c),
+        value_info("state", F32, "a", spec.state_width),
+        value_info("complete", BOOL),
+        value_info("explain", BOOL),
+        value_info("center", F32, "a", c),
+        value_info("scale", F32, "a", c),
+        value_info("present", BOOL, "a", c),
+        value_info("weights", F32, "a", (spec.lags + 1) * c, 2 * c),
+        value_info("mixing", F32, "a", c, c),
+        value_info("settle", F32, "a", 1),
+        value_info("tail_knots", F32, "a", v, j),
+        value_info("tail_slopes", F32, "a", v, j),
+        value_info("fusion", F32, "a", 1),
     ]
     outputs = [
-        _value("score", F32, "a", "n"),
-        _value("state_out", F32, "a", spec.state_width),
-        _value("contribution", F32, "a", "e", c),
+        value_info("score", F32, "a", "n"),
+        value_info("state_out", F32, "a", spec.state_width),
+        value_info("contribution", F32, "a", "e", c),
     ]
-    graph = helper.make_graph(g.nodes, "andon_var_mewma", inputs, outputs, g.constants)
+    return inputs, outputs
+
+
+def finished(
+    g: Nodes,
+    name: str,
+    *,
+    inputs: list[ValueInfoProto],
+    outputs: list[ValueInfoProto],
+    spec: str,
+) -> bytes:
+    """The nodes as a serialised, checked model. spec: JSON that the detector finds in it."""
+    graph = helper.make_graph(g.nodes, name, inputs, outputs, g.constants)
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="andon",
     )
-    helper.set_model_props(model, {"andon_spec": msgspec.json.encode(spec).decode()})
-    return model
+    helper.set_model_props(model, {"andon_spec": spec})
+    checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
-def _value(name: str, kind: int, *shape: int | str) -> ValueInfoProto:
+def value_info(name: str, kind: int, *shape: int | str) -> ValueInfoProto:
+    """Name, element type and shape of an input or output."""
     return helper.make_tensor_value_info(name, kind, list(shape))
 
 

@@ -24,11 +24,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at run time
 
-from models.bundle import PARAMETERS, AssetModel, Bundle, Spec
+from models.bundle import AssetModel, Bundle, Spec, StreamSpec
 from models.card import model_card
 from models.check import check_values
-from models.detector import Detector
+from models.detector import detector_of
 from models.errors import ModelError
+from models.rows import parameter_names, shapes
 
 FORMAT: Final = 2
 FILES: Final = ("bundle.json", "model.onnx", "parameters.npz", "selftest.npz", "MODEL_CARD.md")
@@ -42,7 +43,7 @@ class _Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What bundle.json holds."""
 
     format: int
-    spec: Spec
+    spec: Spec | StreamSpec
     assets: tuple[AssetModel, ...]
     alerts_per_day: float
     parent: str
@@ -143,7 +144,7 @@ def load(path: Path) -> Bundle:
         sha256=_sha256(raw),
         spec=description.spec,
         graph=contents["model.onnx"],
-        parameters={name: arrays[name] for name in PARAMETERS if name in arrays},
+        parameters={n: arrays[n] for n in parameter_names(description.spec) if n in arrays},
         moments=arrays.get("moments", np.empty(0)),
         wanders=arrays.get("wanders", np.empty(0, np.bool_)),
         learned=arrays.get("learned", np.empty(0)),
@@ -162,23 +163,9 @@ def load(path: Path) -> Bundle:
 def _check_shapes(bundle: Bundle, path: Path) -> None:
     """Every array as the spec says, every asset with its rows."""
     spec, rows = bundle.spec, bundle.rows
-    c, v, wide = spec.channels, spec.views, (spec.lags + 1) * spec.channels
-    expected: dict[str, tuple[tuple[int, ...], str]] = {
-        "center": ((rows, c), "float32"),
-        "scale": ((rows, c), "float32"),
-        "present": ((rows, c), "bool"),
-        "weights": ((rows, wide, 2 * c), "float32"),
-        "mixing": ((rows, c, c), "float32"),
-        "settle": ((rows, 1), "float32"),
-        "tail_knots": ((rows, v, spec.knots), "float32"),
-        "tail_slopes": ((rows, v, spec.knots), "float32"),
-        "fusion": ((rows, 1), "float32"),
-        "moments": ((rows, wide, wide), "float64"),
-        "wanders": ((rows, c), "bool"),
-        "learned": ((rows,), "float64"),
-    }
+    c = spec.channels
     found = _all_arrays(bundle)
-    for name, (shape, dtype) in expected.items():
+    for name, (shape, dtype) in shapes(spec, rows).items():
         array = found.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
             is_now = "is missing" if array is None else f"is {array.dtype} {array.shape}"
@@ -196,7 +183,7 @@ def _check_shapes(bundle: Bundle, path: Path) -> None:
 def _check_scores(bundle: Bundle, path: Path) -> None:
     """The graph does here what it did where it was made."""
     try:
-        detector = Detector(bundle.graph)
+        detector = detector_of(bundle.graph)
         test = bundle.selftest
         own = {name: value[test["rows"]] for name, value in bundle.parameters.items()}
         state = detector.initial_state(len(test["rows"]))

@@ -76,15 +76,14 @@ def _averaged(residuals: F64, scored: Mask, rate: float) -> F64:
     return averaged
 
 
-def fusion_of(surprise: F64) -> float:
-    """Surprise that the largest of V views has more than each of them, from normal rows (n, V).
+def fusion_of(best: F64, *, views: int) -> float:
+    """Surprise that the most surprised of V views has by being chosen, from normal rows (n,).
 
     log10 V if the views were independent, 0 if they were one; the rows say what is between. So the
     fused score is a tail probability again (Sidak's correction, with the views' dependence).
     """
-    best = surprise.max(axis=1)
     excess = [float(np.quantile(best, 1.0 - p)) + math.log10(p) for p in FUSION_LEVELS]
-    return float(np.clip(np.mean(excess), 0.0, math.log10(surprise.shape[1])))
+    return float(np.clip(np.mean(excess), 0.0, math.log10(views)))
 
 
 def tail_table(z: F64, rate: float) -> tuple[F64, F64]:

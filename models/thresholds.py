@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALERTS_PER_DAY: Final = 6.0
+FLAG_SCORE: Final = 2.0  # a row by itself is strange where normal operation is so in 1 of 100
 ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 samples
 OFF_SHARE: Final = 0.5  # of threshold_on: with ten samples below it an event is over
 OPEN_AFTER: Final = 2  # samples over threshold that open an event, as the gateway counts by default

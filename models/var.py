@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.bundle import Z_MAX
+from models.bundle import Z_MAX, Spec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,6 +208,7 @@ def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray
     moments, exactly as a fit of the kept channels alone; the tail table stays, because it is in
     normal deviates that already count the channels left.
     """
+    assert isinstance(bundle.spec, Spec), "of a VAR"
     present = bundle.parameters["present"][row] & keep
     weights, mixing = graph_weights(
         bundle.moments[row],

@@ -26,8 +26,8 @@ from edge.wire.readings import encode_rows
 from kb.build import build
 from kb.errors import KnowledgeError
 from kb.snapshot import VECTORS, Snapshot
-from models.detector import Detector
-from models.var import masked_parameters
+from models.detector import detector_of
+from models.rows import without
 from simulator.attack_families import BY_BIT, FAMILIES, HONEST
 from simulator.attacks import ASSET, LENGTH_S, MARK_S, OTHER, Variant, draft
 from simulator.cells import weld
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.desk import Knowledge, Rule
+    from edge.scoring import Score
     from edge.settings import AssetSettings, GatewaySettings
     from models.bundle import Bundle
     from simulator.attacks import Told
@@ -77,7 +78,7 @@ class Plant:
     seed: int
     begin_ns: int
     bundle: Bundle
-    detector: Detector
+    detector: Score
     settings: GatewaySettings
     values: dict[str, NDArray[np.float64]]  # (n, c)
     running: dict[str, NDArray[np.bool_]]  # (n,)
@@ -104,7 +105,7 @@ def plant(seed: int, folder: Path) -> Plant:
         seed=seed,
         begin_ns=cell.begin_ns,
         bundle=bundle,
-        detector=Detector(bundle.graph),
+        detector=detector_of(bundle.graph),
         settings=msgspec.structs.replace(settings, clock="wall"),
         values=dict(cell.values),
         running=running,
@@ -146,7 +147,7 @@ def judge(variant: Variant, where: Plant, *, rule: Rule = decide) -> Outcome:
         settings,
         bundle=where.bundle,
         detector=where.detector,
-        derive=lambda row, keep: masked_parameters(where.bundle, row, keep),
+        derive=lambda row, keep: without(where.bundle, row, keep),
         knowledge=known,
         rule=rule,
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from models.thresholds import CLEAR_AFTER, OFF_SHARE, OPEN_AFTER
 
@@ -43,11 +44,14 @@ class Series:
 class Judged:
     """What a method says of the rows of a series.
 
-    scores: (n,) float64, higher is stranger, NaN: not ready   threshold: that made the rest
-    flags: (n,) bool   alarms: episodes, in order, apart; the first row is the one that rings
+    scores: (n,) float64, higher is stranger, NaN: not ready   news: (n,) the same where a row is
+    stranger than all within the cool-down before it, else NaN: what would ring anew
+    threshold: that made the rest   flags: (n,) bool
+    alarms: episodes, in order, apart; the first row is the one that rings
     """
 
     scores: NDArray[np.float64]
+    news: NDArray[np.float64]
     threshold: float
     flags: NDArray[np.bool_]
     alarms: tuple[Rows, ...]
@@ -57,12 +61,36 @@ Method = Callable[[Series], Judged]
 """Judges a series causally: what it says of a row depends on that row, earlier ones and the fit."""
 
 
-def judge(scores: NDArray[np.float64], threshold: float) -> Judged:
-    """Flag scores (n,) at or over a threshold, and ring as the gateway does by default.
+def judge(
+    scores: NDArray[np.float64],
+    threshold: float,
+    *,
+    flag_threshold: float | None = None,
+    cool_down: int = 0,
+) -> Judged:
+    """Flag scores (n,), and ring as the gateway does by default.
 
-    An alarm opens with the OPEN_AFTER-th row in a row at the threshold, and ends with the
-    CLEAR_AFTER-th in a row under OFF_SHARE of it. NaN neither opens nor clears.
+    Rows at or over flag_threshold are flagged (None: the threshold). An alarm opens with the
+    OPEN_AFTER-th row in a row at the threshold, and ends with the CLEAR_AFTER-th in a row under
+    OFF_SHARE of it. NaN neither opens nor clears. cool_down: rows in which what is no stranger than
+    before is no news.
     """
+    flag = threshold if flag_threshold is None else flag_threshold
+    return Judged(
+        scores=scores,
+        news=_news(scores, cool_down),
+        threshold=threshold,
+        flags=np.asarray(np.nan_to_num(scores, nan=-np.inf) >= flag),
+        alarms=_alarms(scores, threshold),
+    )
+
+
+def at_threshold(judged: Judged, threshold: float) -> Judged:
+    """The same scores with another threshold, for rows and alarms."""
+    return replace(judge(judged.scores, threshold), news=judged.news)
+
+
+def _alarms(scores: NDArray[np.float64], threshold: float) -> tuple[Rows, ...]:
     alarms: list[Rows] = []
     over = under = 0
     begin = -1
@@ -80,8 +108,17 @@ def judge(scores: NDArray[np.float64], threshold: float) -> Judged:
                 begin, over = -1, 0
     if begin >= 0:
         alarms.append((begin, len(scores)))
-    flags = np.asarray(np.nan_to_num(scores, nan=-np.inf) >= threshold)
-    return Judged(scores=scores, threshold=threshold, flags=flags, alarms=tuple(alarms))
+    return tuple(alarms)
+
+
+def _news(scores: NDArray[np.float64], cool_down: int) -> NDArray[np.float64]:
+    """Scores (n,) above all those of the cool-down before them, NaN elsewhere."""
+    if not cool_down or not len(scores):
+        return scores
+    known = np.nan_to_num(scores, nan=-np.inf)
+    before = np.concatenate([np.full(cool_down, -np.inf), known[:-1]])
+    highest = sliding_window_view(before, cool_down).max(axis=1)
+    return np.where(known > highest, scores, np.nan)
 
 
 def stretches(marked: NDArray[np.bool_]) -> tuple[Rows, ...]:

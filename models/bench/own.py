@@ -9,9 +9,11 @@ import numpy as np
 from models.assemble import make_bundle
 from models.bench.judged import Judged, Series, judge
 from models.bundle import Channel
-from models.detector import Detector
+from models.detector import detector_of
 from models.fit import FitOptions, TrainingSamples, fit_asset
+from models.thresholds import FLAG_SCORE
 
+COOL_DOWN: Final = 60  # rows, as the gateway waits by default until what rang may be over
 ASSET: Final = "benchmark"  # a file's name need not be a level of a topic
 
 
@@ -30,8 +32,13 @@ def own_detector(series: Series) -> Judged:
         FitOptions(alignment="rows"),
     )
     bundle = make_bundle([fit])
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     x = series.values.astype(np.float32)[None]
     parameters = {name: value[:1] for name, value in bundle.parameters.items()}
     scores, _ = detector.score(x, np.isfinite(x), detector.initial_state(1), parameters)
-    return judge(scores[0].astype(np.float64), bundle.assets[0].threshold_on)
+    return judge(
+        scores[0].astype(np.float64),
+        bundle.assets[0].threshold_on,
+        flag_threshold=FLAG_SCORE,
+        cool_down=COOL_DOWN,
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.bench.judged import Judged, judge
+from models.bench.judged import Judged, at_threshold, judge
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _answer(method: Method, series: Series, threshold: float | None) -> Answer:
     except ModelError as error:
         return Answer(judged=judge(np.full(len(series.values), np.nan), np.inf), error=str(error))
     if threshold is not None:
-        judged = judge(judged.scores, threshold)
+        judged = at_threshold(judged, threshold)
     return Answer(judged=judged)
 
 

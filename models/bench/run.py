@@ -10,7 +10,7 @@ import numpy as np
 
 from models.bench.cnc import run_score, score_auc
 from models.bench.cnc_files import folds, load_cnc
-from models.bench.judged import judge, stretches
+from models.bench.judged import at_threshold, stretches
 from models.bench.nab import LOW_FN, LOW_FP, STANDARD, Scored, probation_rows, score_nab
 from models.bench.nab_files import load_nab
 from models.bench.own import own_detector
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bench.judged import Judged, Method, Rows, Series
+    from models.bench.judged import Method, Rows, Series
     from models.bench.nab_files import NabFile
     from models.bench.tep_files import TepFile
 
@@ -100,7 +100,7 @@ def _nab(directory: Path, judged: Judge, threshold: float | None) -> Outcome:
     corpus = load_nab(directory)
     answers = judged([file.series for file in corpus.files])
     scored = [
-        Scored(scores=a.judged.scores, windows=f.windows)
+        Scored(scores=a.judged.news, windows=f.windows)
         for f, a in zip(corpus.files, answers, strict=True)
     ]
     told = {p.name: score_nab(scored, p, threshold=threshold) for p in corpus.profiles}
@@ -125,7 +125,7 @@ def _nab(directory: Path, judged: Judge, threshold: float | None) -> Outcome:
     plots = tuple(
         Plot(
             name=f.series.name,
-            judged=_at(a.judged, standard.threshold),
+            judged=at_threshold(a.judged, standard.threshold),
             truth=f.windows,
         )
         for f, a in zip(corpus.files, answers, strict=True)
@@ -135,7 +135,7 @@ def _nab(directory: Path, judged: Judge, threshold: float | None) -> Outcome:
 
 def _nab_file(file: NabFile, answer: Answer, points: float, threshold: float) -> NabFileResult:
     first = probation_rows(len(file.series.values))
-    flags = _at(answer.judged, threshold).flags
+    flags = at_threshold(answer.judged, threshold).flags
     flags[:first] = False
     truth = _marked(file.windows, len(flags))
     return NabFileResult(
@@ -214,10 +214,6 @@ def _cnc(directory: Path, judged: Judge, _threshold: float | None) -> Outcome:
         for part, answer in zip(parts, answers, strict=True)
     )
     return Outcome(result=CncResult(auc=auc, files=each, errors=errors, notes=notes), plots=plots)
-
-
-def _at(judged: Judged, threshold: float) -> Judged:
-    return judge(judged.scores, threshold)
 
 
 def _marked(ranges: tuple[Rows, ...], rows: int) -> NDArray[np.bool_]:

@@ -17,9 +17,9 @@ from edge.state import EngineState
 from edge.wire.readings import encode_rows
 from kb.records import Citation, Proposal, ScopeRow, WorkKind
 from models.assemble import make_bundle
-from models.detector import Detector
+from models.detector import detector_of
 from models.fit import FitOptions, fit_asset
-from models.var import masked_parameters
+from models.rows import without
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edge.jobs import JobRun
     from edge.records import Effect, Stimulus
+    from edge.scoring import Score
     from models.bundle import Bundle
 
 S: Final = 1_000_000_000
@@ -63,9 +64,9 @@ def bundle() -> Bundle:
 
 
 @functools.cache
-def detector() -> Detector:
+def detector() -> Score:
     """The real graph, loaded once."""
-    return Detector(bundle().graph)
+    return detector_of(bundle().graph)
 
 
 @functools.cache
@@ -174,7 +175,7 @@ class Rig:
             self.settings,
             bundle=bundle(),
             detector=detector(),
-            derive=lambda row, keep: masked_parameters(bundle(), row, keep),
+            derive=lambda row, keep: without(bundle(), row, keep),
             knowledge=self.known,
             knowledge_of=self.swapped.__getitem__,
             state=state,

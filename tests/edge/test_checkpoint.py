@@ -20,8 +20,8 @@ from edge.records import MessageReceived, TickDue
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
-from models.detector import Detector
-from models.var import masked_parameters
+from models.detector import detector_of
+from models.rows import without
 from tests.models.plants import plant, two_assets
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def engine(bundle: Bundle, state: EngineState | None = None) -> Engine:
     return Engine(
         settings,
         bundle=bundle,
-        detector=Detector(bundle.graph),
-        derive=lambda row, keep: masked_parameters(bundle, row, keep),
+        detector=detector_of(bundle.graph),
+        derive=lambda row, keep: without(bundle, row, keep),
         state=state,
     )
 

@@ -18,9 +18,9 @@ from edge.records import Note
 from kb.records import Limit
 from models.assemble import make_bundle
 from models.bundle import Bundle, Channel
-from models.detector import Detector
+from models.detector import detector_of
+from models.rows import without
 from models.unfitted import unfitted
-from models.var import masked_parameters
 from tests.edge.rig import (
     CHANNELS,
     QUOTE,
@@ -35,6 +35,7 @@ from tests.edge.rig import (
 
 if TYPE_CHECKING:
     from edge.desk import Knowledge
+    from edge.scoring import Score
     from edge.state import EngineState
 
 
@@ -68,7 +69,7 @@ class Unfitted(Rig):
 
     @staticmethod
     @functools.cache
-    def made() -> tuple[Bundle, Detector]:
+    def made() -> tuple[Bundle, Score]:
         """Both assets, with their channels alone."""
         nothing = np.full(len(CHANNELS), np.nan)
         fits = [
@@ -76,7 +77,7 @@ class Unfitted(Rig):
             for m in bundle().assets
         ]
         made = make_bundle(fits)
-        return made, Detector(made.graph)
+        return made, detector_of(made.graph)
 
     def _engine(self, state: EngineState | None) -> Engine:
         made, detector = self.made()
@@ -84,7 +85,7 @@ class Unfitted(Rig):
             self.settings,
             bundle=made,
             detector=detector,
-            derive=lambda row, keep: masked_parameters(made, row, keep),
+            derive=lambda row, keep: without(made, row, keep),
             knowledge=self.known,
             knowledge_of=self.swapped.__getitem__,
             state=state,

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.bundle import PARAMETERS, Bundle
-from models.detector import Detector
+from models.bundle import PARAMETERS, Bundle, Spec
+from models.detector import detector_of
 from models.errors import ModelError
-from models.graph import build_graph
+from models.rows import graph_of
 from tests.models.plants import plant, two_assets
 from tests.oracles_detector import OracleRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from models.detector import Detector, StreamDetector
 
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -32,8 +34,8 @@ def _bundle() -> Bundle:
 
 
 @functools.cache
-def _detector() -> Detector:
-    return Detector(_bundle().graph)
+def _detector() -> Detector | StreamDetector:
+    return detector_of(_bundle().graph)
 
 
 def _stream(n: int, *, seed: int, holes: float) -> tuple[F32, Mask]:
@@ -52,6 +54,7 @@ def _stream(n: int, *, seed: int, holes: float) -> tuple[F32, Mask]:
 
 def _oracle(row: int) -> OracleRow:
     bundle = _bundle()
+    assert isinstance(bundle.spec, Spec)
     c, p = bundle.spec.channels, bundle.spec.lags
     own = {name: value[row].astype(np.float64) for name, value in bundle.parameters.items()}
     white = own["weights"][-c:, :c].T
@@ -269,9 +272,9 @@ def test_wrong_shapes_are_refused() -> None:
 def test_a_foreign_graph_is_refused() -> None:
     """Bytes that are no detector make a ModelError, not a crash."""
     with pytest.raises(ModelError, match="not a detector"):
-        Detector(b"not a graph")
+        detector_of(b"not a graph")
 
 
 def test_equal_specs_give_equal_graphs() -> None:
     """The graph's bytes, and so the bundle's hash, depend on the spec alone."""
-    assert build_graph(_bundle().spec) == _bundle().graph
+    assert graph_of(_bundle().spec) == _bundle().graph

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from models.assemble import make_bundle
-from models.bundle import STUCK_NEVER
-from models.detector import Detector
+from models.bundle import STUCK_NEVER, RowFit
+from models.detector import detector_of
 from models.errors import ModelError
 from models.fit import FitOptions, _segmented, fit_asset
 from models.var import masked_parameters
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from models.bundle import Bundle
 
-ROWS = FitOptions(alignment="rows")
+ROWS = FitOptions(alignment="rows", detector="var")
 
 
 def _scores(
     bundle: Bundle, x: NDArray[np.float64], valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Scores (n,) of the running row of a bundle's only asset."""
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     own = {name: value[:1] for name, value in bundle.parameters.items()}
     values = x.astype(np.float32)[None]
     score, _ = detector.score(values, valid[None], detector.initial_state(1), own)
@@ -48,7 +48,7 @@ def test_the_score_is_a_tail_probability_under_any_mask(rate: float, holes: floa
     valid = np.random.default_rng(5).random((rows, n, 4)) >= holes
     valid[..., 0] |= ~valid.any(axis=2)  # gaps are another test's
     x = plant(rows * n, seed=2).reshape(rows, n, 4).astype(np.float32)
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     stack = {name: np.repeat(value, rows, axis=0) for name, value in bundle.parameters.items()}
     score, _ = detector.score(x, valid, detector.initial_state(rows), stack)
     score = score[np.isfinite(score)]
@@ -136,7 +136,7 @@ def test_two_baselines_where_the_plant_stood_long_enough() -> None:
     bundle = make_bundle([fit])
     model = bundle.assets[0]
     assert (model.row_running, model.row_stopped) == (0, 1)
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     values = np.stack([x, x]).astype(np.float32)
     valid = np.stack([running, ~running])[:, :, None] & np.ones((1, 1, 4), np.bool_)
     score, _ = detector.score(values, valid, detector.initial_state(2), bundle.parameters)
@@ -154,6 +154,7 @@ def test_settling_after_a_start_is_learned() -> None:
     rough = np.random.default_rng(2).normal(size=x.shape) * 8 * x.std(axis=0)
     x += rough * (running & (at < 120))[:, None]
     fit = fit_asset(samples(x, running=running), ROWS)
+    assert isinstance(fit.running, RowFit)
     assert 15 <= fit.running.settle <= 30
 
 
@@ -197,7 +198,7 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
     full = make_bundle([fit_asset(samples(x), ROWS)])
     small = make_bundle([fit_asset(samples(x[:, keep]), ROWS)])
     derived = masked_parameters(full, 0, keep)
-    detector, own = Detector(full.graph), Detector(small.graph)
+    detector, own = detector_of(full.graph), detector_of(small.graph)
     alone = {name: value[:1] for name, value in small.parameters.items()}
     for name in ("tail_knots", "tail_slopes", "fusion", "settle"):
         alone[name] = derived[name]  # the tail table is kept, not derived
@@ -218,7 +219,7 @@ def test_a_masked_row_ignores_the_dropped_channels() -> None:
     """Whatever a dropped channel does, valid or not, a masked row's score stays bit for bit."""
     bundle = make_bundle([fitted()])
     derived = masked_parameters(bundle, 0, np.array([True, False, True, True]))
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     one = plant(200, seed=2).astype(np.float32)[None]
     two = one.copy()
     two[0, :, 1] = 1e6

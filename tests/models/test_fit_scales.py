@@ -10,7 +10,7 @@ import pytest
 
 from models.assemble import make_bundle
 from models.card import model_card
-from models.detector import Detector
+from models.detector import detector_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
 from models.thresholds import episodes
@@ -31,7 +31,7 @@ def _bundle(values: NDArray[np.float64]) -> Bundle:
 
 def _scores(bundle: Bundle, x: NDArray[np.float64]) -> NDArray[np.float32]:
     """Scores (n,) of the running row of a bundle's only asset, every value of x (n, c) valid."""
-    detector = Detector(bundle.graph)
+    detector = detector_of(bundle.graph)
     own = {name: value[:1] for name, value in bundle.parameters.items()}
     whole = np.ones((1, *x.shape), np.bool_)
     score, _ = detector.score(x.astype(np.float32)[None], whole, detector.initial_state(1), own)

@@ -13,7 +13,7 @@ import pytest
 
 from models.assemble import make_bundle
 from models.bundle import PARAMETERS
-from models.detector import Detector
+from models.detector import detector_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
 from models.store import FILES, files, load, save
@@ -146,7 +146,7 @@ def test_a_child_scores_the_parents_assets_as_the_parent_did() -> None:
     x = plant(300, seed=5, c=3).astype(np.float32)[None]
     wide = np.full((1, 300, 4), np.nan, np.float32)
     wide[:, :, :3] = x
-    old, new = Detector(parent.graph), Detector(child.graph)
+    old, new = detector_of(parent.graph), detector_of(child.graph)
     row = child.assets[0].row_running
     own = {name: value[row : row + 1] for name, value in child.parameters.items()}
     a, _ = old.score(x, np.isfinite(x), old.initial_state(1), parent.parameters)

@@ -28,7 +28,13 @@ def _rows(
     """A judged file drawn as text: `#` is anomalous, or flagged."""
     flagged = np.array([c == "#" for c in flags])
     return SkabRows(
-        judged=Judged(scores=np.zeros(len(flags)), threshold=1.0, flags=flagged, alarms=alarms),
+        judged=Judged(
+            scores=np.zeros(len(flags)),
+            news=np.zeros(len(flags)),
+            threshold=1.0,
+            flags=flagged,
+            alarms=alarms,
+        ),
         truth=np.array([c == "#" for c in truth]),
         t_s=np.arange(len(truth), dtype=np.float64) * step_s,
         train_rows=train_rows,
