@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from models.bundle import STUCK_NEVER, UNRESOLVED, AssetFit, Channel, RowFit, Spec, Training
+from models.bundle import UNRESOLVED, AssetFit, Channel, RowFit, Spec, Training
 from models.errors import ModelError
+from models.health import learn_health, longest_runs
 from models.tails import KNOTS, deviates, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
@@ -44,8 +45,6 @@ EASED_MAX: Final = 0.5  # of the square: where coefficients are nearly as many a
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
 OUTLIER_SIGMAS: Final = 10.0
 OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
-STUCK_MARGIN: Final = 3.0  # times the longest run of one value that normal operation showed
-STUCK_SHARE: Final = 0.5  # a channel that stood still for half the record is never called stuck
 SETTLE_SAMPLES: Final = 10  # after a start, where the record has too few to learn from
 SETTLE_SAMPLES_MAX: Final = 120
 CALM_SAMPLES: Final = 3  # of usual size in a row: settled
@@ -131,7 +130,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         stopped=stopped.row if stopped else None,
         usual_low=low,
         usual_high=high,
-        stuck_samples_max=_stuck(live),
+        stuck_samples_max=longest_runs(live),
         tail=alarm_tail(np.concatenate(scores), period_ns=period_ns),
         training=Training(
             sha256=samples.sha256,
@@ -141,6 +140,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
             rows_excluded=0 if samples.excluded is None else int(np.sum(samples.excluded)),
         ),
         metrics={**baseline.metrics, **hidden},
+        health=learn_health(live, samples.channels, usual=(low, high)),
     )
 
 
@@ -323,17 +323,3 @@ def _usual(values: F64) -> tuple[F64, F64]:
     tame = np.where(np.isfinite(values).any(axis=0), values, 0.0)
     low, high = np.nanquantile(tame, [0.01, 0.99], axis=0)
     return low, high
-
-
-def _stuck(values: F64) -> F64:
-    """Longest run of one value in each channel (c,) of values (n, c), with a margin."""
-    longest = np.full(values.shape[1], float(STUCK_NEVER))
-    for j, column in enumerate(values.T):
-        known = column[np.isfinite(column)]
-        if len(known) < 2:
-            continue
-        ends = np.flatnonzero(np.append(np.diff(known) != 0, True))
-        run = int(np.diff(ends, prepend=-1).max())
-        if run < STUCK_SHARE * len(known):
-            longest[j] = math.ceil(STUCK_MARGIN * run)
-    return longest

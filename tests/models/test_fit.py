@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from models.assemble import make_bundle
-from models.bundle import STUCK_NEVER
 from models.detector import Detector
 from models.errors import ModelError
 from models.fit import FitOptions, _segmented, fit_asset
+from models.health import STUCK_NEVER
 from models.var import masked_parameters
 from tests.models.plants import SECOND_NS, fitted, plant, samples
 
