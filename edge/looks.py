@@ -33,6 +33,7 @@ NOISE_TIMES: Final = 2.0  # beyond the usual noise floor, where much was seen of
 NOISE_TIMES_FEW: Final = 2.5
 WINDOWS_MANY: Final = 32
 NOISE_STAYS: Final = 0.8  # of the bound: where noise that was called out ends
+FAINT_STILL: Final = 0.3  # of differences that are exactly 0; with more, a value is held or rounded
 LEVEL_REACH: Final = 0.5  # of the usual range beyond it: further out it is the process that moved
 CROWD_SHARE: Final = 0.25  # of channels; where more change their noise at once it is the process
 SPARSE: Final = 0.5  # of the least share of values that was usual
@@ -228,6 +229,7 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
         still_out = _outside(found.apart, bounds, APART_STAYS * bounds.reach)
     if lasting is not None:
         faint &= lasting < HOP  # it is about to be called stuck
+    faint &= found.still <= FAINT_STILL
     new = ((loud & calm) * NOISE_HIGH | (faint & calm) * NOISE_LOW).astype(np.uint8) & ~was
     watched = int(np.isfinite(bounds.noise_low).sum())
     if np.count_nonzero(new) > max(1.0, CROWD_SHARE * watched):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
 STUCK_MARGIN: Final = 3.0  # times the longest run of one value that normal operation showed
 STUCK_SHARE: Final = 0.5  # a channel that stood still for half the record is never called stuck
+CHANGES_MIN: Final = 0.02  # of samples; a set point or a program's number may rest for any time
 WINDOW: Final = 128  # samples over which noise and distances are taken
 HOP: Final = 32  # samples between two looks
 WINDOWS_MIN: Final = 4  # fewer say nothing of what is usual
@@ -42,6 +43,7 @@ KEPT: Final = 0.75  # of a window's absolute differences, the smaller ones
 # second difference of unit white noise has a deviation of sqrt(6).
 WHITE: Final = 0.5149033 * math.sqrt(6.0)
 STILL_SHARE: Final = 0.05  # of zero differences; with more, the resolution hides the noise
+STEPS_MIN: Final = 3.0  # steps of the resolution in the least noise; with fewer it hides it, too
 LIVELY_MIN: Final = 2  # channels that move; of one alone, its sensor and its source look the same
 PAIRS_MAX: Final = 256
 CHUNK: Final = 512  # windows looked at together
@@ -126,7 +128,7 @@ def learn_health(
     noise_low, noise_high = _range(found.noise)
     still = np.where(np.isnan(found.still), 0.0, found.still).max(axis=0, initial=0.0)
     steps = _resolution(x)
-    hidden = (still > STILL_SHARE) | ~(noise_low > steps)
+    hidden = (still > STILL_SHARE) | ~(noise_low > STEPS_MIN * steps)
     apart_low, apart_high = _range(found.apart)
     return AssetHealth(
         noise_low=np.where(hidden, np.nan, noise_low),
@@ -162,7 +164,7 @@ def longest_runs(values: NDArray[np.floating]) -> F64:
             continue
         ends = np.flatnonzero(np.append(np.diff(known) != 0, True))
         run = int(np.diff(ends, prepend=-1).max())
-        if run < STUCK_SHARE * len(known):
+        if run < STUCK_SHARE * len(known) and len(ends) > CHANGES_MIN * len(known):
             longest[j] = math.ceil(STUCK_MARGIN * run)
     return longest
 

@@ -117,6 +117,7 @@ class Sensors:
             calm = bounds.level_low[j] <= level <= bounds.level_high[j]
             loud = noise > bounds.noise_high[j]
             faint = noise < bounds.noise_low[j] and self._equal[j] < HOP
+            faint = faint and _still(column) <= looks.FAINT_STILL
             stays = {
                 "": False,
                 "high": noise > looks.NOISE_STAYS * bounds.noise_high[j],
@@ -152,6 +153,12 @@ def _noise(column: Sequence[float]) -> float:
         return math.nan
     kept = jolts[: max(int(KEPT * len(jolts)), 1)]
     return statistics.fmean(kept) / WHITE
+
+
+def _still(column: Sequence[float]) -> float:
+    jolts = [column[i + 1] - 2.0 * column[i] + column[i - 1] for i in range(1, len(column) - 1)]
+    known = [jolt for jolt in jolts if not math.isnan(jolt)]
+    return sum(jolt == 0.0 for jolt in known) / len(known) if known else math.nan
 
 
 def _level(column: Sequence[float]) -> float:
