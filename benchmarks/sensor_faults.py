@@ -130,8 +130,9 @@ def report(
     for name, wrong, total in quiet:
         print(f"nothing broken: {name:12} {wrong} of {total} samples called wrong")
     every = [wrong for found in blamed.values() for wrong in found]
-    for name, found in blamed.items():
-        print(f"faults of the process called a sensor's: {name:12} {sum(found)} of {len(found)}")
+    for name, of_sensor in blamed.items():
+        said = f"{sum(of_sensor)} of {len(of_sensor)}"
+        print(f"faults of the process called a sensor's: {name:12} {said}")
     print(f"in all {sum(every)} of {len(every)} ({sum(every) / max(len(every), 1):.1%})")
     return int(failed or sum(every) >= MISCALLED_MAX * len(every))
 

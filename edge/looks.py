@@ -4,8 +4,9 @@ Noise and distances of redundant channels are looked at once in HOP running samp
 WINDOW of them: at the same samples, however the stream is cut. What a look finds holds until the
 next one, and what is new must be found twice in a row.
 
-A sensor fails alone. Where many channels change their noise at once, or a channel has left its
-usual range, it is the process that has changed, and its own score tells of it.
+A sensor fails alone, and noise alone is a sensor's. Where many channels change their noise at once,
+or a channel has also left its usual level, it is the process that has changed, and its own score
+tells of it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ WINDOWS_MANY: Final = 32
 NOISE_STAYS: Final = 0.8  # of the bound: where noise that was called out ends
 FAINT_STILL: Final = 0.3  # of differences that are exactly 0; with more, a value is held or rounded
 LEVEL_REACH: Final = 0.5  # of the usual range beyond it: further out it is the process that moved
+# deviations that the median of a window of noise has, beyond the usual medians
+MEDIAN_REACH: Final = 4.0 * 1.2533 / np.sqrt(WINDOW)
 CROWD_SHARE: Final = 0.25  # of channels; where more change their noise at once it is the process
 SPARSE: Final = 0.5  # of the least share of values that was usual
 SPARSE_STAYS: Final = 0.6
@@ -95,7 +98,8 @@ class Bounds(NamedTuple):
     """What is usual of an asset's sensors, and what is beyond. Vectors (c,), of pairs (m,).
 
     stuck, absent, repeats: samples; noise_low, noise_high: what is too little and too much, NaN:
-    not watched; level_low, level_high: where noise speaks of the sensor; present: share. apart:
+    not watched; level_low, level_high: where too little of it speaks of the sensor, calm_low,
+    calm_high: where too much does; present: share. apart:
     (2, m) usual, reach: (m,) how far beyond is too far. groups: of redundant channels, the pairs of
     each, as (pair, channel, channel). usual: the record itself, None: there is none.
     """
@@ -107,6 +111,8 @@ class Bounds(NamedTuple):
     noise_high: F64
     level_low: F64
     level_high: F64
+    calm_low: F64
+    calm_high: F64
     present: F64
     pairs: I64
     apart: F64
@@ -154,6 +160,8 @@ def bounds_of(
         noise_high=known.noise_high * times,
         level_low=usual[0] - reach,
         level_high=usual[1] + reach,
+        calm_low=known.level_low,
+        calm_high=known.level_high,
         present=np.where(rare, 0.0, known.present_min),
         pairs=pairs,
         apart=apart,
@@ -167,8 +175,9 @@ def _unknown(c: int) -> AssetHealth:
     """The record of an asset of which nothing was learned."""
     none, nothing = np.full(c, np.nan), np.empty(0)
     return AssetHealth(
-        noise_low=none, noise_high=none, present_min=np.zeros(c), repeats_max=STUCK_NEVER,
-        steps=np.zeros(c), pairs=np.empty((0, 2)), apart_low=nothing, apart_high=nothing, windows=0,
+        noise_low=none, noise_high=none, level_low=none, level_high=none,
+        present_min=np.zeros(c), repeats_max=STUCK_NEVER, steps=np.zeros(c), pairs=np.empty((0, 2)),
+        apart_low=nothing, apart_high=nothing, windows=0,
     )  # fmt: skip
 
 
@@ -221,7 +230,10 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
     codes = np.zeros_like(was)
     with np.errstate(invalid="ignore"):
         loud, faint = found.noise > bounds.noise_high, found.noise < bounds.noise_low
-        calm = (found.level >= bounds.level_low) & (found.level <= bounds.level_high)
+        near = (found.level >= bounds.level_low) & (found.level <= bounds.level_high)
+        spread = MEDIAN_REACH * found.noise
+        calm = found.level >= bounds.calm_low - spread
+        calm &= found.level <= bounds.calm_high + spread
         still_loud = found.noise > NOISE_STAYS * bounds.noise_high
         still_faint = found.noise < bounds.noise_low / NOISE_STAYS
         sparse = found.present < bounds.present * np.where(was & MISSING, SPARSE_STAYS, SPARSE)
@@ -230,7 +242,7 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
     if lasting is not None:
         faint &= lasting < HOP  # it is about to be called stuck
     faint &= found.still <= FAINT_STILL
-    new = ((loud & calm) * NOISE_HIGH | (faint & calm) * NOISE_LOW).astype(np.uint8) & ~was
+    new = ((loud & calm) * NOISE_HIGH | (faint & near) * NOISE_LOW).astype(np.uint8) & ~was
     watched = int(np.isfinite(bounds.noise_low).sum())
     if np.count_nonzero(new) > max(1.0, CROWD_SHARE * watched):
         new[:] = 0

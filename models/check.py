@@ -103,7 +103,9 @@ def _health_faults(model: AssetModel) -> Iterator[Fault]:
         return
     pairs = np.asarray(health.pairs)
     m = len(pairs)
-    sizes = dict.fromkeys(("noise_low", "noise_high", "present_min", "steps"), c)
+    sizes = dict.fromkeys(
+        ("noise_low", "noise_high", "level_low", "level_high", "present_min", "steps"), c
+    )
     for name, size in {**sizes, "apart_low": m, "apart_high": m}.items():
         vector = np.asarray(getattr(health, name))
         fits = vector.shape == (size,) and not np.isinf(vector).any()

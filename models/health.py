@@ -53,7 +53,8 @@ class AssetHealth(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What is usual of an asset's sensors. Vectors are (c,) float64, in engineering units.
 
     noise_low, noise_high: least and largest noise floor of a window; NaN: it says nothing of this
-    channel. present_min: least share of a window's samples in which it had a value.
+    channel. level_low, level_high: the same of a window's median.
+    present_min: least share of a window's samples in which it had a value.
     repeats_max: longer runs of samples that repeat every value do not happen, with its margin.
     steps: least step between two values of a channel.
     pairs: (m, 2) channels of one unit, by index; apart_low, apart_high: (m,) least and largest
@@ -63,6 +64,8 @@ class AssetHealth(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     noise_low: np.ndarray
     noise_high: np.ndarray
+    level_low: np.ndarray
+    level_high: np.ndarray
     present_min: np.ndarray
     repeats_max: float
     steps: np.ndarray
@@ -130,9 +133,12 @@ def learn_health(
     steps = _resolution(x)
     hidden = (still > STILL_SHARE) | ~(noise_low > STEPS_MIN * steps)
     apart_low, apart_high = _range(found.apart)
+    level_low, level_high = _range(found.level)
     return AssetHealth(
         noise_low=np.where(hidden, np.nan, noise_low),
         noise_high=np.where(hidden, np.nan, noise_high),
+        level_low=level_low,
+        level_high=level_high,
         present_min=found.present.min(axis=0) if windows >= WINDOWS_MIN else np.zeros(c),
         repeats_max=_repeats(x),
         steps=steps,

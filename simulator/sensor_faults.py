@@ -375,6 +375,7 @@ def cell_faults(plant: Plant, cell: str, seed: int, count: int) -> Iterator[Inje
             offset = np.round(np.where(moving, sigma[k] * offsets, 0.0), kind.channels[k].decimals)
             for twin in plant.twins if k in plant.twins else (k,):
                 low, high = _span(plant.model, twin)
-                ends = [low + SATURATES[0] * (high - low), high + SATURATES[1] * (high - low)]
-                values[begin:end, twin] = np.clip(values[begin:end, twin] + offset, *ends)
+                least = low + SATURATES[0] * (high - low)
+                most = high + SATURATES[1] * (high - low)
+                values[begin:end, twin] = np.clip(values[begin:end, twin] + offset, least, most)
         yield Injected(values, -1, begin, end)

@@ -114,7 +114,9 @@ class Sensors:
             share = sum(not math.isnan(v) for v in column) / ran
             least = looks.SPARSE_STAYS if self._sparse[j] else looks.SPARSE
             self._sparse[j] = share < bounds.present[j] * least
-            calm = bounds.level_low[j] <= level <= bounds.level_high[j]
+            near = bounds.level_low[j] <= level <= bounds.level_high[j]
+            spread = looks.MEDIAN_REACH * noise
+            calm = bounds.calm_low[j] - spread <= level <= bounds.calm_high[j] + spread
             loud = noise > bounds.noise_high[j]
             faint = noise < bounds.noise_low[j] and self._equal[j] < HOP
             faint = faint and _still(column) <= looks.FAINT_STILL
@@ -123,7 +125,7 @@ class Sensors:
                 "high": noise > looks.NOISE_STAYS * bounds.noise_high[j],
                 "low": noise < bounds.noise_low[j] / looks.NOISE_STAYS,
             }[self._noise[j]]
-            now = "high" if loud and calm else "low" if faint and calm else ""
+            now = "high" if loud and calm else "low" if faint and near else ""
             new[j] = now if now != self._noise[j] else ""
             self._noise[j] = self._noise[j] if stays else ""
         watched = sum(not math.isnan(v) for v in bounds.noise_low)
