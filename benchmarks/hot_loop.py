@@ -19,7 +19,8 @@ import numpy as np
 from models.assemble import make_bundle
 from models.bundle import Channel, Spec
 from models.detector import detector_of
-from models.fit import FitOptions, TrainingSamples, fit_asset
+from models.fit import FitOptions, fit_asset
+from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

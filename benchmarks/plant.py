@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 
 from edge.training import fit_bundle
 from models.bundle import Channel
-from models.fit import TrainingSamples
+from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

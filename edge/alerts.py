@@ -40,7 +40,9 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """A channel's share of the score, with its engineering value against its usual range.
 
     NaN: not known. shift: how far it has moved, in sigmas of normal operation, against its level
-    before. flat: it has shown one value for longer than it did before.
+    before. flat: it has shown one value for longer than it did before. Of a sensor that is told by
+    its noise or by its distance from a partner, value and usual range are of these. since_ns: when
+    a sensor that stands still began to, 0: not known.
     """
 
     channel: str
@@ -49,9 +51,11 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     usual_low: float
     usual_high: float
-    direction: str  # high | low | within | stuck | missing
+    direction: str  # high | low | within, or what is wrong with its sensor (`sensor_faults`)
     shift: float = math.nan
     flat: bool = False
+    partner: str = ""
+    since_ns: int = 0
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):

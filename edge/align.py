@@ -27,6 +27,7 @@ from edge.errors import ConfigError
 from edge.pending import (
     F64,
     I64,
+    NEVER,
     AssetAlign,
     Mask,
     count,
@@ -313,6 +314,7 @@ class Aligner:
         if layout.grid:
             rows, unfilled = fill(rows, period_ns=layout.period_ns, closed_ns=state.closed_ns)
             count(self.state.counts, "gap_unfilled", unfilled)
+        heard = rows.spoken | (rows.stamps > NEVER).any(axis=1) if layout.grid else None
         changes = told_changes(
             state, rows, asset=layout.asset, channels=layout.channels, context=layout.context
         )
@@ -335,6 +337,7 @@ class Aligner:
             values=values[:, : layout.channels].astype(np.float32),
             running=running,
             changes=changes,
+            heard=heard,
         )
 
 

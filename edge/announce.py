@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge import explain
 from edge.jobs import Stage
 from edge.records import Publish, Track, Verdict
+from edge.sensor_faults import SENSOR_CLASSES
 from edge.wire import outgoing as out
 from edge.wire.topics import Topics
 
@@ -138,6 +139,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "advice": settings.action or _advice(record.sentences),
         "source": _source(first.citation) if first and first.citation else "",
         "respond_min": settings.respond_min,
+        "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
     }
 
 

@@ -17,16 +17,17 @@ from edge.caps import BEATS_MAX, RING_SAMPLES
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
 from edge.lookback import Lookback, baselines, step_score
-from edge.quality import channel_health
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
 from edge.scoring import Request, contributions, pad, pad_valid
+from edge.sensor_faults import SensorWatch, unsound
 from edge.timeline import Timeline
 from models.bundle import is_unfitted
 
 if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.events import TrackState
+    from edge.quality import Findings
     from edge.records import AlertStands, RetrievalDone
     from edge.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
@@ -62,7 +63,9 @@ class Asset:
         self._requests: list[Request] = []
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_samples_min
-        self._stuck_samples_max = np.maximum(model.stuck_samples_max, stuck_min)
+        self._sensor_watch = SensorWatch(model, settings, stuck_min=stuck_min)
+        self._findings: Findings | None = None  # of the segment's sensors
+        self._unsound: np.ndarray | None = None  # (n, c) bool of the segment, no measurements
 
     def advance(self, until_ns: int) -> None:
         """Take everything that happens to jobs up to and at `until_ns`, in time order."""
@@ -125,8 +128,12 @@ class Asset:
         """The rows to score over a segment, one for each baseline.
 
         The bundle's own, and for every job that is not judged yet
-        the masked ones, and while it settles the fresh ones.
+        the masked ones, and while it settles the fresh ones. No row sees what is no measurement.
         """
+        knowledge = self._desk.knowledge
+        sensors = knowledge.sensors if knowledge is not None else ()
+        self._findings = self._sensor_watch.check(self.state.health, segment, sensors)
+        self._unsound = unsound(self._findings)
         x = pad(segment.values, self._desk.width)
         self._requests, self._lines = [], []
         rows = baselines(self.model)
@@ -134,6 +141,9 @@ class Asset:
             pad_valid(segment.values, segment.running, self._desk.width, stopped=stopped)
             for _, stopped in rows
         ]
+        if self._unsound is not None:
+            for seen in valid:
+                seen[:, : len(self.channels)] &= ~self._unsound
         for (index, _), seen in zip(rows, valid, strict=True):
             self._requests.append(Request(x=x, valid=seen, index=index))
         for run in self.state.runs:
@@ -160,7 +170,7 @@ class Asset:
 
     def take(self, segment: Batch) -> None:
         """Move every track over a scored segment."""
-        self._desk.ring.append(segment)
+        self._desk.ring.append(segment, self._unsound)
         scores = _by_state(self._requests[: len(baselines(self.model))], segment)
         assert scores is not None, "every asset has a row"
         beyond = self._watchman.beyond(
@@ -184,17 +194,14 @@ class Asset:
             )
             for run, masked, fresh in self._lines
         ]
-        stuck, missing = channel_health(
-            self.state.health, segment, stuck_samples_max=self._stuck_samples_max
-        )
-        track = self.state.tracks[Track.SENSOR]
-        bad = track.phase is not Phase.QUIET or bool((stuck | missing).any())
+        bad = self.state.tracks[Track.SENSOR].phase is not Phase.QUIET
+        bad |= self._findings is not None and self._findings.codes is not None
         if watched or bad:  # sample by sample: the tracks share a budget
             for i in range(len(scores)):
                 if watched:
                     self._sample(segment, scores, i, lines)
                 if bad:
-                    self._sensors(stuck[i], missing[i], t_ns=int(segment.t_ns[i]))
+                    self._sensors(i, t_ns=int(segment.t_ns[i]))
         for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
@@ -322,18 +329,25 @@ class Asset:
         shares = contributions(best, detector=self._desk.detector, parameters=self._desk.parameters)
         return np.nan_to_num(shares[i, : len(self.channels)])
 
-    def _sensors(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
-        """Stuck and missing channels (c,) are events of their own track."""
+    def _sensors(self, i: int, *, t_ns: int) -> None:
+        """What is wrong with sensors at sample i is an event of its own track."""
+        assert self._findings is not None, "checked before taken"
+        codes = self._findings.codes
+        wrong = (
+            self._sensor_watch.wrong(codes[i], self._findings.measured(i))
+            if codes is not None
+            else ()
+        )
         track = self.state.tracks[Track.SENSOR]
         was_active = track.active
-        reading = Reading.OVER if (stuck | missing).any() else Reading.UNDER
+        reading = Reading.OVER if wrong else Reading.UNDER
         track.step(reading, t_ns=t_ns, score=0.0, open_after=1, clear_after=1)
         if track.active and not was_active:
-            self._rulings.sensor_opened(stuck, missing, t_ns=t_ns)
+            self._rulings.sensor_opened(wrong, t_ns=t_ns)
         elif was_active and not track.active:
             self._rulings.cleared(Track.SENSOR, t_ns=t_ns)
         elif track.active:
-            self._rulings.sensor_changed(stuck, missing, t_ns=t_ns)
+            self._rulings.sensor_changed(wrong, t_ns=t_ns)
 
     def silent(self, *, now_ns: int, limit_ns: int, ahead_ns: int) -> None:
         """The comms track: nothing has come for longer than the source declares.
@@ -380,4 +394,5 @@ def _slice(batch: Batch, begin: int, end: int) -> Batch:
         t_ns=batch.t_ns[begin:end],
         values=batch.values[begin:end],
         running=batch.running[begin:end],
+        heard=None if batch.heard is None else batch.heard[begin:end],
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts import AlertRecord, Contribution, Sentence
 from edge.limits import level_name
 from edge.records import Track, Verdict
+from edge.sensor_faults import SENSOR_CLASSES
 from kb import lexical
 from kb.cite import holds, plain
 
@@ -55,6 +56,8 @@ def measured(record: AlertRecord, *, now_ns: int, state: str = "") -> tuple[Sent
 
 def _named(part: Contribution) -> str:
     """A channel with its share of the score, and its move where its value alone says nothing."""
+    if part.direction in SENSOR_CLASSES:
+        return describe(part)
     moved = ""
     if part.direction == "within" and abs(part.shift) >= 1.0:  # NaN is not
         moved = ", up" if part.shift > 0 else ", down"
@@ -96,15 +99,36 @@ def describe(part: Contribution) -> str:
     """One channel against its usual range, in its unit."""
     value = f"{part.channel} is {number(part.value)} {part.unit}".rstrip()
     usual = f"{number(part.usual_low)} to {number(part.usual_high)} {part.unit}".rstrip()
-    if part.direction == "stuck":
-        return f"{part.channel} has been frozen at {number(part.value)} {part.unit}".rstrip()
-    if part.direction == "missing":
-        return f"{part.channel} sends no usable value"
+    if part.direction in SENSOR_CLASSES:
+        return _sensor(part, usual)
     if part.direction == "high":
         return f"{value}, above its usual {usual}"
     if part.direction == "low":
         return f"{value}, below its usual {usual}"
     return f"{value}, within its usual {usual}, but it does not behave as usual"
+
+
+def _sensor(part: Contribution, usual: str) -> str:
+    """What is wrong with the sensor of a channel. usual: the range that it is told against."""
+    name, shown = part.channel, f"{number(part.value)} {part.unit}".rstrip()
+    since = f" since {clock_text(part.since_ns)}" if part.since_ns else ""
+    partner = part.partner or "channels that measure the same"
+    apart = f"{name} differs from {partner} by {shown}, usual {usual}"
+    texts = {
+        "stuck": f"{name} has been frozen at {shown}{since}",
+        "missing": f"{name} sends no usable value",
+        "stale": f"{name} repeats {shown}{since}, as all of its source does, while time stamps go"
+        " on: the source may be frozen",
+        "out_of_range": f"{name} shows {shown}, beyond what its instrument can measure, {usual}:"
+        " wire or transmitter",
+        "drift": f"{apart}, while the others agree: it drifts",
+        "disagrees": f"{apart}: one of them is wrong",
+        "noise_high": f"noise of {name} rose to {shown}, usual {usual}: wiring, screening or a"
+        " dying transmitter",
+        "noise_low": f"noise of {name} fell to {shown}, usual {usual}: the transmitter may be"
+        " frozen, or its filter set otherwise",
+    }
+    return texts[part.direction]
 
 
 def resembling(found: Sequence[Resemblance]) -> tuple[Sentence, ...]:

@@ -61,7 +61,10 @@ class Lookback:
 
         With their scores (n,), each of the baseline that the sample belongs to. keep: (width,).
         """
-        _, values, running = past
+        times, values, running = past
+        unsound = self._desk.ring.unsound(self._model.asset, times)
+        if unsound is not None:
+            values = np.where(unsound, np.float32(np.nan), values)
         rows, scores = [], np.full(len(values), np.nan, np.float32)
         for index, stopped in baselines(self._model):
             row = fresh_row(self._desk.detector, keep)

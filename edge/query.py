@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.sensor_faults import SENSOR_CLASSES
 from kb.cite import plain
 from kb.records import Query
 
@@ -33,6 +34,12 @@ _WORDS: Final = {
     "stuck": "sensor frozen, dead sensor",
     "missing": "no signal, sensor lost",
     "odd": "drifts",
+    "stale": "values frozen, time stamps go on, gateway or bus",
+    "out_of_range": "out of range, sensor failure, broken wire",
+    "drift": "sensor drifts from redundant sensors",
+    "disagrees": "redundant sensors disagree",
+    "noise_high": "noisy signal, wiring, screening",
+    "noise_low": "signal without noise, sensor frozen",
 }
 _TERMS: Final = {
     "high": ("high",),
@@ -41,6 +48,12 @@ _TERMS: Final = {
     "stuck": ("frozen", "stuck", "dead"),
     "missing": ("signal", "lost"),
     "odd": ("drifts",),
+    "stale": ("frozen", "communication"),
+    "out_of_range": ("range", "wire"),
+    "drift": ("drift", "calibration"),
+    "disagrees": ("drift", "calibration"),
+    "noise_high": ("noise", "wiring"),
+    "noise_low": ("frozen", "stuck"),
 }
 
 
@@ -54,7 +67,7 @@ def query_of(record: AlertRecord, *, sensors: Sequence[Sensor] = ()) -> Query:
     phrases = [f"{part.channel} {_WORDS[movement(part)]}" for part in top]
     words = [word for part in top for word in part.channel.split()]
     words += [word for part in top[:1] for word in _TERMS[movement(part)]]
-    if len(top) == 1 and top[0].direction not in ("stuck", "missing"):
+    if len(top) == 1 and top[0].direction not in SENSOR_CLASSES:
         phrases.append(ALONE)
     aliases = [name for part in top for name in _aliases(record.asset, part.channel, sensors)]
     mode = _mode_words(record)
@@ -65,8 +78,8 @@ def query_of(record: AlertRecord, *, sensors: Sequence[Sensor] = ()) -> Query:
 
 
 def movement(part: Contribution) -> str:
-    """One word for what a channel does: high, low, zero, stuck, missing, odd."""
-    if part.direction in ("stuck", "missing"):
+    """One word for what a channel does: high, low, zero, odd, or what is wrong with its sensor."""
+    if part.direction in SENSOR_CLASSES:
         return part.direction
     if part.flat:
         return "zero" if part.value == 0.0 else "stuck"

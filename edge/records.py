@@ -304,3 +304,5 @@ class Batch:
     values: NDArray[np.float32]  # (n, c) in the bundle's channel order; NaN: no valid value
     running: NDArray[np.bool_]  # (n,)
     changes: tuple[ContextChange, ...] = ()  # context changes up to the last sample, in time order
+    # (n,) whether anything at all was told for this grid time, context included; None: always
+    heard: NDArray[np.bool_] | None = None

@@ -34,6 +34,7 @@ class AssetRing(msgspec.Struct, kw_only=True):
     values: np.ndarray  # (R, c) float32
     running: np.ndarray  # (R,) bool
     written: int = 0
+    unsound: np.ndarray | None = None  # (R, c) bool, values that were no measurements; None: none
 
 
 class RingState(msgspec.Struct, kw_only=True):
@@ -57,8 +58,11 @@ class Ring:
                     running=np.zeros(capacity, bool),
                 )
 
-    def append(self, batch: Batch) -> None:
-        """Write a batch's samples (n, c); of more than the capacity only the newest stay."""
+    def append(self, batch: Batch, unsound: NDArray[np.bool_] | None = None) -> None:
+        """Write a batch's samples (n, c); of more than the capacity only the newest stay.
+
+        unsound: (n, c) values that are no measurements; None: none.
+        """
         ring = self.state.assets[batch.asset]
         capacity = len(ring.t_ns)
         n = len(batch.t_ns)
@@ -67,6 +71,10 @@ class Ring:
         ring.t_ns[index] = batch.t_ns[n - kept :]
         ring.values[index] = batch.values[n - kept :]
         ring.running[index] = batch.running[n - kept :]
+        if unsound is not None and ring.unsound is None:
+            ring.unsound = np.zeros(ring.values.shape, bool)
+        if ring.unsound is not None:
+            ring.unsound[index] = False if unsound is None else unsound[n - kept :]
         ring.written += n
 
     def last(self, asset: str, n: int) -> History:
@@ -87,3 +95,16 @@ class Ring:
         times, values, running = self.last(asset, len(self.state.assets[asset].t_ns))
         first = int(np.searchsorted(times, t_ns, side="left"))
         return times[first:], values[first:], running[first:]
+
+    def unsound(self, asset: str, times: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which values of the samples at these times (m,) were no measurements, (m, c).
+
+        None: none of them. times: of samples that are still there, as `last` gives them.
+        """
+        ring = self.state.assets[asset]
+        if ring.unsound is None or not len(times):
+            return None
+        kept = min(ring.written, len(ring.t_ns))
+        index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
+        at = np.searchsorted(ring.t_ns[index], times)
+        return ring.unsound[index[at]]

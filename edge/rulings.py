@@ -5,15 +5,16 @@ The only place that turns a decision into a published revision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from edge import explain, resemblance
+from edge import explain, resemblance, sensor_faults
 from edge.aftermath import Aftermath, Voice
 from edge.alerts import CLASSES
+from edge.caps import RING_SAMPLES
 from edge.contributions import contributions_of
 from edge.facts import FactFinder
 from edge.hindsight import Hindsight
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.lookback import Lookback
     from edge.records import AlertStands
+    from edge.sensor_faults import Wrong
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from kb.records import Hit, Limit
@@ -103,19 +105,22 @@ class Rulings:
         parts = () if shares is None else self._contributions(shares, begin_ns, t_ns)
         self._open(track, t_ns=t_ns, parts=parts, rest_shares=rest_shares)
 
-    def sensor_opened(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
-        """Channels that are stuck or send nothing usable, (c,) each."""
-        self._open(Track.SENSOR, t_ns=t_ns, parts=self._bad_channels(stuck, missing, t_ns))
+    def sensor_opened(self, wrong: Sequence[Wrong], *, t_ns: int) -> None:
+        """Channels whose sensors are wrong."""
+        self._open(Track.SENSOR, t_ns=t_ns, parts=self._bad_channels(wrong, t_ns))
 
-    def sensor_changed(self, stuck: np.ndarray, missing: np.ndarray, *, t_ns: int) -> None:
-        """An event is judged again with every channel that is bad now, (c,) each.
+    def sensor_changed(self, wrong: Sequence[Wrong], *, t_ns: int) -> None:
+        """An event is judged again with every channel whose sensor is wrong now.
 
         Another bad channel is news: what rings says so, and rings again where it was acknowledged.
         """
         record = self._state.alerts[Track.SENSOR]
-        parts = self._bad_channels(stuck, missing, t_ns)
-        bad = {part.channel for part in parts}
-        joined = bad - {part.channel for part in record.contributions}
+        bad = {self._channels[one.channel] for one in wrong}
+        known = {part.channel for part in record.contributions}
+        if bad <= known and not record.suppressed and not record.excused_by:
+            return  # the usual sample of a fault that goes on
+        parts = self._bad_channels(wrong, t_ns)
+        joined = bad - known
         if record.suppressed or (record.excused_by and joined):
             record.contributions = parts
             self.recheck(Track.SENSOR, t_ns=t_ns)
@@ -125,17 +130,12 @@ class Rulings:
             reason = f"also {', '.join(sorted(joined))}"
             self.news.tell(record, parts, decision=record.decision, t_ns=t_ns, reason=reason)
 
-    def _bad_channels(
-        self, stuck: np.ndarray, missing: np.ndarray, t_ns: int
-    ) -> tuple[Contribution, ...]:
-        names = dict.fromkeys(np.flatnonzero(stuck).tolist(), "stuck")
-        names |= dict.fromkeys(np.flatnonzero(missing & ~stuck).tolist(), "missing")
+    def _bad_channels(self, wrong: Sequence[Wrong], t_ns: int) -> tuple[Contribution, ...]:
         shares = np.zeros(len(self._channels))
-        shares[list(names)] = 1.0 / len(names)
-        return tuple(
-            msgspec.structs.replace(part, direction=names[self._channels.index(part.channel)])
-            for part in self._contributions(shares, t_ns, t_ns)
-        )
+        shares[[one.channel for one in wrong]] = 1.0 / len(wrong)
+        parts = self._contributions(shares, t_ns, t_ns)
+        past = self._lookback.until(t_ns, RING_SAMPLES)
+        return sensor_faults.told(parts, wrong, names=self._channels, history=past)
 
     def _open(
         self,

@@ -22,7 +22,8 @@ from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
-from models.fit import FitOptions, TrainingSamples, detector_kind, fit_asset, options_of
+from models.fit import FitOptions, detector_kind, fit_asset, options_of
+from models.samples import TrainingSamples
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 

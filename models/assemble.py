@@ -115,6 +115,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         tail=fit.tail,
         training=fit.training,
         metrics=fit.metrics,
+        health=fit.health,
     )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from models.health import AssetHealth
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,7 +22,6 @@ Z_MAX: Final = (
 U_MAX: Final = (
     100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
 )
-STUCK_NEVER: Final = 2**31 - 1  # a channel that stood still in training is never called stuck
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 
@@ -160,6 +161,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
+    health: what is usual of its sensors; None: not learned.
     """
 
     asset: str
@@ -178,6 +180,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tail: AlarmTail
     training: Training
     metrics: dict[str, float] = {}
+    health: AssetHealth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -239,6 +242,7 @@ class AssetFit:
     tail: AlarmTail
     training: Training
     metrics: dict[str, float]
+    health: AssetHealth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

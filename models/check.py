@@ -94,6 +94,26 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield backwards, "usual_low", model.usual_low.tolist(), "nowhere above usual_high"
     stuck = model.stuck_samples_max
     yield bool((stuck < 1).any()), "stuck_samples_max", stuck.tolist(), "at least 1"
+    yield from _health_faults(model)
+
+
+def _health_faults(model: AssetModel) -> Iterator[Fault]:
+    """What the record of the sensors must be, where there is one."""
+    health, c = model.health, len(model.channels)
+    if health is None:
+        return
+    pairs = np.asarray(health.pairs)
+    m = len(pairs)
+    sizes = dict.fromkeys(
+        ("noise_low", "noise_high", "level_low", "level_high", "present_min", "steps"), c
+    )
+    for name, size in {**sizes, "apart_low": m, "apart_high": m}.items():
+        vector = np.asarray(getattr(health, name))
+        fits = vector.shape == (size,) and not np.isinf(vector).any()
+        yield not fits, f"health.{name}", vector.tolist(), f"{size} numbers"
+    of_channels = m == 0 or (pairs.shape == (m, 2) and bool(((pairs >= 0) & (pairs < c)).all()))
+    yield not of_channels, "health.pairs", pairs.tolist(), f"pairs of channels, 0 to {c - 1}"
+    yield not health.repeats_max >= 1, "health.repeats_max", health.repeats_max, "at least 1"
 
 
 def _is_id(text: str) -> bool:

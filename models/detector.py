@@ -176,7 +176,7 @@ class StreamDetector:
         return state
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
-        """Score consecutive samples of several rows; as `Detector.score`, c = 1."""
+        """Score consecutive samples of several rows, x (a, n, 1); else as `Detector.score`."""
         valid = _checked(self.spec, x, valid, state, parameters)
         rows, n = valid.shape[:2]
         cells = max(rows, 1) * self.spec.views * self.spec.bins

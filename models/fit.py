@@ -16,10 +16,8 @@ import msgspec
 import numpy as np
 
 from models.bundle import (
-    STUCK_NEVER,
     UNRESOLVED,
     AssetFit,
-    Channel,
     RowFit,
     Spec,
     StreamRow,
@@ -27,6 +25,8 @@ from models.bundle import (
     Training,
 )
 from models.errors import ModelError
+from models.health import learn_health, longest_runs
+from models.samples import TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-F32_MAX: Final = float(np.finfo(np.float32).max)
 DETECTORS: Final = ("auto", "var", "stream")
 ROWS_MIN: Final = 100
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
@@ -58,34 +57,10 @@ EASED_MAX: Final = 0.5  # of the square: where coefficients are nearly as many a
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
 OUTLIER_SIGMAS: Final = 10.0
 OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
-STUCK_MARGIN: Final = 3.0  # times the longest run of one value that normal operation showed
-STUCK_SHARE: Final = 0.5  # a channel that stood still for half the record is never called stuck
 SETTLE_SAMPLES: Final = 10  # after a start, where the record has too few to learn from
 SETTLE_SAMPLES_MAX: Final = 120
 CALM_SAMPLES: Final = 3  # of usual size in a row: settled
-HOLE_PERIODS: Final = 3.0  # a longer step in time is a hole; lags do not reach over it
 STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSamples:
-    """Rows of one asset that are known to be normal operation.
-
-    values: (n, c) float64 in time order, NaN: no value   t_ns: (n,) int64 or None: evenly spaced
-    running: (n,) bool or None: always   sha256, rows: of the recording, half-open
-    excluded: (n,) bool or None: rows not to learn from, as those of `jobs_excluded`
-    """
-
-    asset: str
-    channels: tuple[Channel, ...]
-    values: NDArray[np.float64]
-    period_ns: int
-    t_ns: NDArray[np.int64] | None = None
-    running: NDArray[np.bool_] | None = None
-    excluded: NDArray[np.bool_] | None = None
-    jobs_excluded: tuple[str, ...] = ()
-    sha256: str = ""
-    rows: tuple[int, int] = (0, 0)
 
 
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +90,7 @@ class _Baseline:
 def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> AssetFit:
     """Fit one asset. Raises ModelError where the record is too short or not shaped as it says."""
     options = options or FitOptions()
-    values, running = _segmented(samples, options)
+    values, running = segmented(samples, by_time=options.alignment != "rows")
     live = np.where(running[:, None], values, np.nan)
     still = np.where(running[:, None], np.nan, values)
     if detector_kind([samples], options) == "stream":
@@ -207,7 +182,7 @@ def _asset_fit(
         stopped=stopped,
         usual_low=low,
         usual_high=high,
-        stuck_samples_max=_stuck(live),
+        stuck_samples_max=longest_runs(live),
         tail=alarm_tail(scores, period_ns=samples.period_ns),
         training=Training(
             sha256=samples.sha256,
@@ -217,31 +192,8 @@ def _asset_fit(
             rows_excluded=0 if samples.excluded is None else int(np.sum(samples.excluded)),
         ),
         metrics=metrics,
+        health=learn_health(live, samples.channels, usual=(low, high)),
     )
-
-
-def _segmented(samples: TrainingSamples, options: FitOptions) -> tuple[F64, Mask]:
-    """Values (m, c) and run state (m,), excluded rows blank, a blank row at each hole in time.
-
-    Blank rows keep lags from reaching over a hole.
-    """
-    values = np.asarray(samples.values, np.float64)
-    n, c = values.shape if values.ndim == 2 else (0, 0)
-    if c == 0 or c != len(samples.channels):
-        raise ModelError(
-            f"{samples.asset}: values have shape {np.shape(samples.values)},"
-            f" expected (n, {len(samples.channels)}), a column a channel"
-        )
-    if samples.period_ns <= 0:
-        raise ModelError(f"{samples.asset}: the sampling period is {samples.period_ns} ns")
-    values = np.where(np.abs(values) <= F32_MAX, values, np.nan)
-    running = np.ones(n, np.bool_) if samples.running is None else np.asarray(samples.running, bool)
-    if samples.excluded is not None:
-        values = np.where(np.asarray(samples.excluded, bool)[:, None], np.nan, values)
-    if samples.t_ns is None or options.alignment == "rows":
-        return values, running
-    holes = np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
-    return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)
 
 
 def _baseline(
@@ -406,17 +358,3 @@ def _usual(values: F64) -> tuple[F64, F64]:
     tame = np.where(np.isfinite(values).any(axis=0), values, 0.0)
     low, high = np.nanquantile(tame, [0.01, 0.99], axis=0)
     return low, high
-
-
-def _stuck(values: F64) -> F64:
-    """Longest run of one value in each channel (c,) of values (n, c), with a margin."""
-    longest = np.full(values.shape[1], float(STUCK_NEVER))
-    for j, column in enumerate(values.T):
-        known = column[np.isfinite(column)]
-        if len(known) < 2:
-            continue
-        ends = np.flatnonzero(np.append(np.diff(known) != 0, True))
-        run = int(np.diff(ends, prepend=-1).max())
-        if run < STUCK_SHARE * len(known):
-            longest[j] = math.ceil(STUCK_MARGIN * run)
-    return longest

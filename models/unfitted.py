@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import STUCK_NEVER, UNFITTED, AlarmTail, AssetFit, RowFit, Spec, Training
+from models.bundle import UNFITTED, AlarmTail, AssetFit, RowFit, Spec, Training
 from models.errors import ModelError
+from models.health import STUCK_NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

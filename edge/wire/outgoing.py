@@ -70,6 +70,8 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     source: str
     respond_min: int
+    # stuck | missing | out_of_range | drift | noise | stale_clock; "" on the other tracks
+    sensor_class: str = ""
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):

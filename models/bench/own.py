@@ -10,7 +10,8 @@ from models.assemble import make_bundle
 from models.bench.judged import Judged, Series, judge
 from models.bundle import Channel
 from models.detector import detector_of
-from models.fit import FitOptions, TrainingSamples, fit_asset
+from models.fit import FitOptions, fit_asset
+from models.samples import TrainingSamples
 from models.thresholds import FLAG_SCORE
 
 COOL_DOWN: Final = 60  # rows, as the gateway waits by default until what rang may be over

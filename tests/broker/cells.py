@@ -12,7 +12,7 @@ from edge.config import load
 from edge.records import MessageReceived, TickDue
 from edge.training import fit_bundle
 from kb.build import build
-from models.fit import TrainingSamples
+from models.samples import TrainingSamples
 from models.store import save as save_bundle
 from simulator.cells import weld
 from simulator.publish import SECOND_NS, with_clock

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from models.assemble import make_bundle
-from models.bundle import STUCK_NEVER, RowFit
+from models.bundle import RowFit
 from models.detector import detector_of
 from models.errors import ModelError
-from models.fit import FitOptions, _segmented, fit_asset
+from models.fit import FitOptions, fit_asset
+from models.health import STUCK_NEVER
+from models.samples import segmented
 from models.var import masked_parameters
 from tests.models.plants import SECOND_NS, fitted, plant, samples
 
@@ -163,10 +165,10 @@ def test_holes_in_time_are_not_bridged() -> None:
     t = np.arange(1000) * SECOND_NS
     t[500:] += 3600 * SECOND_NS
     record = samples(plant(1000, seed=1), t_ns=t)
-    values, running = _segmented(record, FitOptions())
+    values, running = segmented(record, by_time=True)
     assert np.flatnonzero(np.isnan(values).all(axis=1)).tolist() == [500]
     assert len(running) == 1001
-    assert len(_segmented(record, ROWS)[0]) == 1000
+    assert len(segmented(record, by_time=False)[0]) == 1000
 
 
 def test_short_records_are_refused() -> None:

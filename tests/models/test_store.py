@@ -37,6 +37,25 @@ def test_a_bundle_comes_back_as_it_went(tmp_path: Path) -> None:
         assert np.array_equal(back.parameters[name], bundle.parameters[name])
 
 
+def test_a_bundle_of_before_sensors_were_learned_still_loads(tmp_path: Path) -> None:
+    """Its assets have no record of their sensors, and everything else."""
+    made = save(two_assets(), tmp_path / "b")
+    described = json.loads((made / "bundle.json").read_bytes())
+    for asset in described["assets"]:
+        del asset["health"]
+    content = json.dumps(described).encode()
+    (made / "bundle.json").write_bytes(content)
+    manifest = json.loads((made / "manifest.json").read_bytes())
+    manifest["bundle.json"] = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_bytes": len(content),
+    }
+    (made / "manifest.json").write_bytes(json.dumps(manifest).encode())
+    back = load(made)
+    assert [model.health for model in back.assets] == [None, None]
+    assert back.assets[0].stuck_samples_max.min() >= 1
+
+
 def test_equal_fits_give_equal_bundles() -> None:
     """The hash depends on what went in, not on when or where."""
     assert make_bundle([fitted()]).sha256 == make_bundle([fitted()]).sha256

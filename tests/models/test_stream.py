@@ -14,8 +14,9 @@ from models.assemble import make_bundle
 from models.bundle import Bundle, Channel, StreamSpec
 from models.detector import StreamDetector, detector_of
 from models.errors import ModelError
-from models.fit import FitOptions, TrainingSamples, fit_asset
+from models.fit import FitOptions, fit_asset
 from models.rows import without
+from models.samples import TrainingSamples
 from models.stream import stream_spec
 from tests.oracles_stream_detector import StreamTwin
 

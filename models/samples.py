@@ -1,0 +1,67 @@
+"""What a fit is given: rows of one asset that are known to be normal operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.bundle import Channel
+
+    F64 = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+F32_MAX: Final = float(np.finfo(np.float32).max)
+HOLE_PERIODS: Final = 3.0  # a longer step in time is a hole; lags do not reach over it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSamples:
+    """Rows of one asset that are known to be normal operation.
+
+    values: (n, c) float64 in time order, NaN: no value   t_ns: (n,) int64 or None: evenly spaced
+    running: (n,) bool or None: always   sha256, rows: of the recording, half-open
+    excluded: (n,) bool or None: rows not to learn from, as those of `jobs_excluded`
+    """
+
+    asset: str
+    channels: tuple[Channel, ...]
+    values: NDArray[np.float64]
+    period_ns: int
+    t_ns: NDArray[np.int64] | None = None
+    running: NDArray[np.bool_] | None = None
+    excluded: NDArray[np.bool_] | None = None
+    jobs_excluded: tuple[str, ...] = ()
+    sha256: str = ""
+    rows: tuple[int, int] = (0, 0)
+
+
+def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask]:
+    """Values (m, c) and run state (m,), excluded rows blank, a blank row at each hole in time.
+
+    Blank rows keep lags from reaching over a hole. by_time: rows have times, else they follow on
+    one another as they are. Raises ModelError for values of another shape than stated.
+    """
+    values = np.asarray(samples.values, np.float64)
+    n, c = values.shape if values.ndim == 2 else (0, 0)
+    if c == 0 or c != len(samples.channels):
+        raise ModelError(
+            f"{samples.asset}: values have shape {np.shape(samples.values)},"
+            f" expected (n, {len(samples.channels)}), a column a channel"
+        )
+    if samples.period_ns <= 0:
+        raise ModelError(f"{samples.asset}: the sampling period is {samples.period_ns} ns")
+    values = np.where(np.abs(values) <= F32_MAX, values, np.nan)
+    running = np.ones(n, np.bool_) if samples.running is None else np.asarray(samples.running, bool)
+    if samples.excluded is not None:
+        values = np.where(np.asarray(samples.excluded, bool)[:, None], np.nan, values)
+    if samples.t_ns is None or not by_time:
+        return values, running
+    holes = np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
+    return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)
