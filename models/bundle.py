@@ -35,6 +35,7 @@ PARAMETERS: Final = (
     "settle",
     "tail_knots",
     "tail_slopes",
+    "evenness",
     "fusion",
 )
 
@@ -190,7 +191,8 @@ class RowFit:
     center, sigma: (c,)   present, wanders: (c,) bool
     moments: ((p+1) c, (p+1) c) of normalised values, oldest lag first
     learned: rows behind the moments
-    knots, slopes: (V, J)   fusion: surprise that the most surprised of V views has by being chosen
+    knots, slopes: (V, J)   evenness: (K, c) what the tails of channels are made alike with
+    fusion: surprise that the most surprised of V views has by being chosen
     settle: samples after a gap that are not scored
     """
 
@@ -202,6 +204,7 @@ class RowFit:
     learned: int
     knots: NDArray[np.float64]
     slopes: NDArray[np.float64]
+    evenness: NDArray[np.float64]
     fusion: float
     settle: int
 

@@ -224,7 +224,7 @@ def _baseline(
     if usable.sum() < ROWS_MIN // 2:
         stretch = options.lags + settle + 1
         raise ModelError(_too_few(values, stretch, who=who, period_ns=period_ns))
-    deviate = deviates(white, plain, usable, int(present.sum()), options.lambdas)
+    deviate, evenness = deviates(white, plain, usable, int(present.sum()), options.lambdas)
     rates = 2 * options.lambdas
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
@@ -241,6 +241,7 @@ def _baseline(
         learned=rows,
         knots=knots,
         slopes=slopes,
+        evenness=evenness,
         fusion=fusion,
         settle=settle,
     )

@@ -7,7 +7,7 @@ What one row of the graph computes for its sample z_t (c,), normalised and clipp
     m_k, d_k = (1 - l_k) m_k + l_k w, likewise of e     K exponentially weighted means of each
     v_k, n_k, q_k                                       E|m_k|^2; degrees of freedom; samples
     z_k = WilsonHilferty(|m_k|^2 / v_k, n_k / q_k)      ~ N(0, 1) in normal operation: all together
-    z_K+k = worst(max_i |d_k,i| / sqrt(q_k))            likewise: the valid channel furthest off
+    z_K+k = worst(max_i |d_k,i| even_k,i / sqrt(q_k))   likewise: the valid channel furthest off
     score = max_v table_v(z_v) - fusion                 table: stored tail, -log10 probability
 
 Where values are missing, w is what the others let expect of it: with V the covariance of residuals,
@@ -168,6 +168,7 @@ def _interface(spec: Spec) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
         value_info("settle", F32, "a", 1),
         value_info("tail_knots", F32, "a", v, j),
         value_info("tail_slopes", F32, "a", v, j),
+        value_info("evenness", F32, "a", len(spec.lambdas), c),
         value_info("fusion", F32, "a", 1),
     ]
     outputs = [
@@ -253,7 +254,8 @@ def _worst(g: Nodes, spec: Spec, *, plain: str, valid: str, q: str) -> str:
     k, c = len(spec.lambdas), spec.channels
     seen = g.op("Cast", valid, to=F32)
     shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(k, c), axis=0)
-    counted = g.op("Mul", g.op("Reshape", plain, shape), g.op("Unsqueeze", seen, g.ints(2)))
+    even = g.op("Mul", g.op("Unsqueeze", "evenness", g.ints(1)), g.op("Unsqueeze", seen, g.ints(2)))
+    counted = g.op("Mul", g.op("Reshape", plain, shape), even)
     size = g.op("ReduceMax", g.op("Abs", counted), g.ints(3), keepdims=0)  # (a, n, K)
     sigma = g.op("Reshape", g.op("Sqrt", q), g.op("Shape", size))
     count = g.op("Cast", g.op("ReduceSum", seen, g.ints(2), keepdims=1), to=INT64)  # (a, n, 1)

@@ -67,6 +67,7 @@ def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
         "settle": ((rows, 1), "float32"),
         "tail_knots": ((rows, spec.views, spec.knots), "float32"),
         "tail_slopes": ((rows, spec.views, spec.knots), "float32"),
+        "evenness": ((rows, len(spec.lambdas), c), "float32"),
         "moments": ((rows, wide, wide), "float64"),
     }
 
@@ -101,6 +102,9 @@ def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
         "settle": np.array([row.settle], np.float32),
         "tail_knots": row.knots.astype(np.float32),
         "tail_slopes": row.slopes.astype(np.float32),
+        "evenness": np.stack([_wide(each, c, fill=1.0) for each in row.evenness]).astype(
+            np.float32
+        ),
         "wanders": wanders,
         "moments": moments,
     }
@@ -134,6 +138,7 @@ def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
         learned=int(bundle.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
+        evenness=p["evenness"][:, :channels].astype(np.float64),
         fusion=fusion,
         settle=int(p["settle"][0]),
     )

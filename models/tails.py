@@ -29,6 +29,8 @@ OUTLIERS: Final = (
 )
 STEP_MIN: Final = 0.02  # knots stay apart
 WORST_LEVELS: Final = (0.5, 1e-3)
+EVEN_LEVEL: Final = 0.005  # of a channel's own tail, or as far out as enough values lie beyond
+EVEN_LEVEL_MAX: Final = 0.05
 FUSION_LEVELS: Final = (0.1, 0.05, 0.02)  # often enough in minutes of record
 
 
@@ -47,26 +49,44 @@ def worst_scale(channels: int) -> F64:
     return np.vstack([table[:1], table])
 
 
-def deviates(white: F64, plain: F64, scored: Mask, width: int, lambdas: tuple[float, ...]) -> F64:
-    """Deviates (m, 2 K) of the m scored of residuals (n, c), as the graph makes them.
+def deviates(
+    white: F64, plain: F64, scored: Mask, width: int, lambdas: tuple[float, ...]
+) -> tuple[F64, F64]:
+    """Deviates (m, 2 K) of the m scored of residuals (n, c), as the graph makes them; evenness.
 
     white: whitened, plain: each channel's own, of unit variance   scored: (n,)   width: present
     channels. First of all channels together, by EWMA, then of the worst channel. EWMAs start at the
     first row and fade where none is scored; v and q do so with them, so the first deviates are as
     good as the rest.
+
+    Evenness (K, c) is what each channel's own EWMA is multiplied with before they are compared: 1,
+    or less where its tail is wider than a normal one. A channel that is held and jumps (a slow
+    analyser, report by exception) would else be the worst at every jump.
     """
     weight = scored.astype(np.float64)
     b = 2.0 / (9.0 * width)
     offset, scale = worst_scale(width)[width]
-    together, worst = [], []
+    together, worst, evenness = [], [], []
     for rate in lambdas:
         q = np.asarray(signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], weight))[scored]
         m = _averaged(white, scored, rate)
         ratio = (m**2).sum(axis=1) / (q * width)
         together.append((np.cbrt(ratio) - 1.0 + b) / math.sqrt(b))
-        largest = np.abs(_averaged(plain, scored, rate)).max(axis=1) / np.sqrt(q)
-        worst.append((largest - offset) * scale)
-    return np.stack(together + worst, axis=1)
+        own = np.abs(_averaged(plain, scored, rate)) / np.sqrt(q)[:, None]
+        even = _evenness(own, rate)
+        evenness.append(even)
+        worst.append(((own * even).max(axis=1) - offset) * scale)
+    return np.stack(together + worst, axis=1), np.stack(evenness)
+
+
+def _evenness(own: F64, rate: float) -> F64:
+    """What makes the tails of |EWMA| (m, c) of unit variance as narrow as normal ones (c,)."""
+    independent = len(own) * rate / (2.0 - rate)
+    level = max(EVEN_LEVEL, BEYOND_MIN / max(independent, BEYOND_MIN))
+    if level > EVEN_LEVEL_MAX:  # too few to say
+        return np.ones(own.shape[1])
+    normal = float(stats.norm.isf(level / 2.0))
+    return np.asarray(normal / np.maximum(np.quantile(own, 1.0 - level, axis=0), normal))
 
 
 def _averaged(residuals: F64, scored: Mask, rate: float) -> F64:

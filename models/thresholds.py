@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALERTS_PER_DAY: Final = 6.0
-FLAG_SCORE: Final = 2.0  # a row by itself is strange where normal operation is so in 1 of 100
+FLAG_SCORE: Final = 2.6  # a row by itself is strange where normal operation is so in 1 of 400
 ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 samples
-OFF_SHARE: Final = 0.5  # of threshold_on: with ten samples below it an event is over
+OFF_SHARE: Final = 0.5  # of threshold_on: below it an event fades
 OPEN_AFTER: Final = 2  # samples over threshold that open an event, as the gateway counts by default
-CLEAR_AFTER: Final = 10
+CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, likewise
+# Of a record those that end one: with sixty, minutes of record would hold a handful of episodes,
+# and a rate from so few errs towards more alerts than the budget.
+APART_AFTER: Final = 10
 REFERENCES: Final = (3.0, 2.5, 2.0, 1.5, 1.0)
 EPISODES_MIN: Final = 10  # fewer say little about a rate
 DAY_NS: Final = 86_400 * 10**9
@@ -50,7 +53,7 @@ def episodes(scores: NDArray[np.float64], *, on: float, off: float) -> int:
     for score in scores[np.isfinite(scores)].tolist():
         if active:
             under = under + 1 if score < off else 0
-            active = under < CLEAR_AFTER
+            active = under < APART_AFTER
             over = 0
         else:
             over = over + 1 if score >= on else 0

@@ -51,6 +51,7 @@ def unfitted(
         learned=1,  # rows; there must be one, and nothing comes of it
         knots=np.tile(np.arange(spec.knots, dtype=np.float64), (spec.views, 1)),
         slopes=np.ones((spec.views, spec.knots)),
+        evenness=np.ones((len(spec.lambdas), c)),
         fusion=0.0,
         settle=0,
     )

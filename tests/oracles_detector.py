@@ -28,7 +28,7 @@ class OracleRow:
     """One row's parameters and its memory.
 
     center, scale: (c,)   present: (c,) bool   lags: (p, c, c), lags[0] for the newest
-    precision: (c, c)   knots, slopes: (V, J)
+    precision: (c, c)   knots, slopes: (V, J)   evenness: (K, c)
     """
 
     spec: Spec
@@ -40,6 +40,7 @@ class OracleRow:
     settle: int
     knots: F64
     slopes: F64
+    evenness: F64
     fusion: float
     past: list[F64] = field(default_factory=list)  # newest first
     doubt: list[F64] = field(default_factory=list)
@@ -90,7 +91,8 @@ class OracleRow:
             distance = self.m[k] @ self.precision @ self.m[k]
             deviate = wilson_hilferty(distance / self.v[k], self.n[k] / self.q[k])
             surprise[k] = self._table(k, deviate)
-            largest = float(np.abs(self.m[k] / own_sigma)[seen].max()) / np.sqrt(self.q[k])
+            even = np.abs(self.m[k] / own_sigma * self.evenness[k])
+            largest = float(even[seen].max()) / np.sqrt(self.q[k])
             surprise[views + k] = self._table(views + k, worst_deviate(largest, int(seen.sum())))
         score = max(0.0, float(surprise.max()) - self.fusion)
         return score, self._shares(self.m[int(surprise.argmax()) % views], seen)

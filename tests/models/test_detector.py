@@ -70,6 +70,7 @@ def _oracle(row: int) -> OracleRow:
         settle=int(own["settle"][0]),
         knots=own["tail_knots"],
         slopes=own["tail_slopes"],
+        evenness=own["evenness"],
         fusion=float(own["fusion"][0]),
     )
 

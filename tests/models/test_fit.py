@@ -204,6 +204,7 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
     alone = {name: value[:1] for name, value in small.parameters.items()}
     for name in ("tail_knots", "tail_slopes", "fusion", "settle"):
         alone[name] = derived[name]  # the tail table is kept, not derived
+    alone["evenness"] = derived["evenness"][:, :, keep]
     test = plant(300, seed=2).astype(np.float32)[None]
     valid = np.ones(test.shape, np.bool_)
     wide, _ = detector.score(test, valid, detector.initial_state(1), derived)
