@@ -22,6 +22,7 @@ from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
+from models.bundle import CONTAMINATED, UNSTEADY
 from models.fit import FitOptions, detector_kind, fit_asset, options_of
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from edge.journal_table import Heard
     from edge.mapping import Mapping
     from edge.recording import Table
-    from models.bundle import Bundle
+    from models.bundle import AssetModel, Bundle
 
 GATEWAY_FILE: Final = "gateway.toml"
 NAMES_SHOWN_MAX: Final = 12  # of channels or topics, in a line
@@ -131,6 +132,7 @@ def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
                 f"{model.asset}: {training.rows_excluded} rows left out, settling included, of"
                 f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
             )
+        lines += _unlike(model) if model.asset in fitted else []
         still = _still(fitted[model.asset]) if model.asset in fitted else []
         if still:
             lines.append(
@@ -138,6 +140,21 @@ def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
                 "may show more, a tag of state belongs into the context"
             )
     return lines
+
+
+def _unlike(model: AssetModel) -> list[str]:
+    """Rows of the record that were unlike the rest of it."""
+    left_out = model.metrics.get(CONTAMINATED)
+    unsteady = model.metrics.get(UNSTEADY)
+    if left_out:
+        why = "they were unlike the rest; were they a fault, or work that nobody told of?"
+        return [f"{model.asset}: {left_out:.0f} rows left out: {why}"]
+    if unsteady:
+        many = "too many to be left out; fit it on one way of running"
+        return [
+            f"{model.asset}: warning: {100 * unsteady:.0f} % of the rows are unlike the rest, {many}"
+        ]
+    return []
 
 
 def _still(samples: TrainingSamples) -> list[str]:

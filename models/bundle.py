@@ -23,6 +23,8 @@ U_MAX: Final = (
     100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
 )
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
+CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
+UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 
 # Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.

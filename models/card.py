@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import UNRESOLVED, StreamSpec
+from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec
 
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle, Spec
@@ -90,6 +90,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f" {training.rows_used} with values; jobs left out: {excluded}"
         ),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
+        *_contaminated_lines(model),
         *_hidden_lines(bundle, model),
         "",
         "| channel | unit | usual range | sigma | wanders | scored |",
@@ -113,6 +114,18 @@ def _excluded(jobs: tuple[str, ...], rows: int) -> str:
     more = len(jobs) - JOBS_SHOWN_MAX
     named = ", ".join(jobs[:JOBS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
     return f"{named} ({rows} rows, settling included)"
+
+
+def _contaminated_lines(model: AssetModel) -> list[str]:
+    """What of the record was unlike the rest of it."""
+    left_out = model.metrics.get(CONTAMINATED)
+    unsteady = model.metrics.get(UNSTEADY)
+    if left_out:
+        return [f"- {left_out:.0f} rows left out: they were unlike the rest of the record"]
+    if unsteady:
+        many = "too many to be left out: is this one way of running, and normal?"
+        return [f"- {100 * unsteady:.0f} % of the rows are unlike the rest, {many}"]
+    return []
 
 
 def _hidden_lines(bundle: Bundle, model: AssetModel) -> list[str]:

@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 
 from models.bundle import (
+    CONTAMINATED,
     UNRESOLVED,
+    UNSTEADY,
     AssetFit,
     RowFit,
     Spec,
@@ -24,6 +26,7 @@ from models.bundle import (
     StreamSpec,
     Training,
 )
+from models.contamination import contaminated
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.samples import TrainingSamples, segmented
@@ -95,6 +98,9 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     still = np.where(running[:, None], np.nan, values)
     if detector_kind([samples], options) == "stream":
         return _stream(samples, live, options)
+    strange, share = contaminated(live, lags=options.lags, lambdas=options.lambdas)
+    live = np.where(strange[:, None], np.nan, live)
+    told = {CONTAMINATED: float(strange.sum()), UNSTEADY: share if not strange.any() else 0.0}
     unknown = 0 if samples.running is None else SETTLE_SAMPLES
     period_ns = samples.period_ns
     baseline = _baseline(
@@ -120,7 +126,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         spec=shape,
         rows=(baseline.row, stopped.row if stopped else None),
         scores=np.concatenate(scores),
-        metrics={**baseline.metrics, **hidden},
+        metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
 
 
