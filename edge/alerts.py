@@ -171,6 +171,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     count: int = 0
     rung: int = 0  # times that the newest event has asked for attention
     looked_ns: int = 0  # when it was last looked at for news
+    waits_ns: int = 0  # since when it rings without an acknowledgement
+    escalated: bool = False  # nobody answered in time: a class of severity higher
     score: float = 0.0
     threshold: float = 0.0
     contributions: tuple[Contribution, ...] = ()
@@ -204,6 +206,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         """Close a change of published fields as the next revision."""
         if self.active and not self.suppressed:
             self._hear()
+        unanswered = self.rings and not self.acked
+        self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
         self.revision += 1
@@ -232,15 +236,18 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         heard = Heard(begin_ns=self.begin_ns, shares=shares, rests=rests, level=level, shift=shift)
         self.heard = (*kept, heard)[-HEARD_MAX:]
 
-    def begin_event(self, *, begin_ns: int, job_id: str) -> None:
+    def begin_event(self, *, begin_ns: int, job_id: str, cooldown_ns: int = 0) -> None:
         """An event opened: take a new id.
 
-        Or count up the one that still waits for an acknowledgement.
+        Or count up the one that still waits for an acknowledgement, or that cleared no longer than
+        `cooldown_ns` before. It rings all the same.
 
         An event suppressed again by the same job also keeps its id: it is the same expected
         disturbance.
         """
-        waiting = self.state is AlertState.CLEARED_UNACK
+        waiting = self.state is AlertState.CLEARED_UNACK or (
+            self.state is AlertState.CLEARED_ACK and 0 <= begin_ns - self.cleared_ns < cooldown_ns
+        )
         same_job = self.job_id != "" and self.job_id == job_id and not self.acked
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
@@ -250,6 +257,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
             self.state = AlertState.NORMAL
         self.count += 1
         self.rung = self.looked_ns = 0
+        self.escalated = False
         self.excused_by, self.rang_as, self.level, self.beyond = "", None, (), {}
         self.begin_ns, self.cleared_ns = begin_ns, 0
         self.sentences, self.resembles, self.explained = (), (), False

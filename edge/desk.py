@@ -90,6 +90,11 @@ class Desk:
             )
         )
 
+    @property
+    def cooldown_ns(self) -> int:
+        """How soon after it cleared an event goes on under its id."""
+        return self.settings.engine.cooldown_s * 1_000_000_000
+
     def clock_agrees(self, asset: str) -> bool:
         """Whether the asset's clock is not alone ahead of the others, or behind."""
         return asset not in self.suspects

@@ -68,8 +68,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
     behind_ms_max: int = 60_000  # a source whose newest time is older than this is suspect too
     min_duration_samples: int = 2  # samples over threshold before an event opens
+    # they may lie among this many samples ("k of n"); 0: in a row
+    open_window_samples: int = 0
     # samples under the off threshold in a row before it clears; fewer chatter
     clear_samples: int = 60
+    # an event so soon after the last one cleared goes on under its id, acknowledged or not
+    cooldown_s: int = 0
+    # once, after its time to respond, what nobody has acknowledged rings a class of severity higher
+    escalate: bool = False
     fuse_s: int = 3_600
     fuse_s_max: int = 14_400
     fuse_extension_s_max: int = 43_200  # after the opening; no person extends a job beyond it
