@@ -173,6 +173,10 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     looked_ns: int = 0  # when it was last looked at for news
     waits_ns: int = 0  # since when it rings without an acknowledgement
     escalated: bool = False  # nobody answered in time: a class of severity higher
+    group_id: str = ""  # of the group alert that it belongs to
+    quiet: bool = False  # which rings for it
+    told_rings: bool = False  # whether it rang when it was published last
+    told_rung: int = 0  # as it was published last
     score: float = 0.0
     threshold: float = 0.0
     contributions: tuple[Contribution, ...] = ()
@@ -196,6 +200,11 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     def rings(self) -> bool:
         """Whether it rings now."""
         return self.active and not self.silenced
+
+    @property
+    def annunciates(self) -> bool:
+        """Whether it rings now and by itself."""
+        return self.rings and not self.quiet
 
     @property
     def acked(self) -> bool:
@@ -254,10 +263,12 @@ class AlertRecord(msgspec.Struct, kw_only=True):
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
                 self.revision, self.count, self.history, self.label = 0, 0, (), ""
             self.heard, self.heard_lost = (), False
+            self.group_id = ""
             self.state = AlertState.NORMAL
         self.count += 1
         self.rung = self.looked_ns = 0
-        self.escalated = False
+        self.escalated = self.quiet = self.told_rings = False
+        self.told_rung = 0
         self.excused_by, self.rang_as, self.level, self.beyond = "", None, (), {}
         self.begin_ns, self.cleared_ns = begin_ns, 0
         self.sentences, self.resembles, self.explained = (), (), False
@@ -314,7 +325,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         return True
 
 
-def alert_id(asset: str, track: Track, begin_ns: int) -> str:
+def alert_id(asset: str, track: str, begin_ns: int) -> str:
     """An id from what happened, not from when somebody computed it.
 
     The same journal gives the same ids.

@@ -88,12 +88,7 @@ def alert(
 
 
 def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings) -> dict[str, Any]:
-    severity_num = settings.severity
-    annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
-    if annotated:
-        severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)
-    if record.escalated:
-        severity_num = a_class_higher(severity_num)
+    severity_num = severity_now(record, settings)
     severity, priority = severity_of(severity_num)
     top = record.contributions[0] if record.contributions else None
     cited = [sentence for sentence in record.sentences if sentence.citation is not None]
@@ -140,7 +135,18 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "advice": settings.action or _advice(record.sentences),
         "source": _source(first.citation) if first and first.citation else "",
         "respond_min": settings.respond_min,
+        "group_id": record.group_id,
+        "annunciate": int(record.annunciates),
     }
+
+
+def severity_now(record: AlertRecord, settings: AssetSettings) -> int:
+    """The severity that an alert has as it stands, 1 to 1000."""
+    severity_num = settings.severity
+    annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
+    if annotated:
+        severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)
+    return a_class_higher(severity_num) if record.escalated else severity_num
 
 
 def severity_of(severity_num: int) -> tuple[str, int]:

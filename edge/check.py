@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.align import asset_layouts
+from edge.annunciate import cause_topics
 from edge.assembly import Assembly
 from edge.checkpoint import KEPT, pack
 from edge.config import effective, load, password
@@ -241,7 +242,8 @@ def _show(
     console.print(effective(config), markup=False, highlight=False)
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
-    for topic in Topics(config.prefix, config.site).published(assets):
+    causes = cause_topics(config.asset, assets)
+    for topic in Topics(config.prefix, config.site).published(assets, causes):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

@@ -46,7 +46,7 @@ class Escalation:
             return
         for record in self._state.alerts.values():
             if _waits(record) and self._due_ns(record) <= t_ns:
-                record.escalated = True
+                record.escalated, record.quiet = True, False
                 record.rung += 1
                 reason = f"not acknowledged in {self._respond_min} min: a class of severity higher"
                 self._publish(record, t_ns=t_ns, reason=reason)
