@@ -90,11 +90,13 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
 
 
 def _message(found: Group, active: int) -> str:
+    if not found.members:
+        return f"group alert of {WORDS[found.kind]} {found.name}".strip() + ", not known any more"
     first, assets = found.first_out, len({member.ring.asset for member in found.members})
     shared = f"{WORDS[found.kind]} {found.name}".strip()
     channel = f" ({first.channel})" if first.channel else ""
     head = f"{assets} assets, common {shared}; first out {first.asset}{channel}"
-    return f"{head} at {iso(first.begin_ns)}; {active} alerts active"
+    return f"{head} at {iso(first.begin_ns)}; {active} of its alerts active"
 
 
 def _list(found: Group) -> out.GroupPayload:

@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 
 from edge import announce_group
+from edge.alerts import AlertState
 from edge.announce import severity_now
 from edge.caps import NOTICES_MAX
 from edge.causes import FLOOD_ASSETS, TIME, causes_of, topic_of
 from edge.flood import STEP_NS, Flood
-from edge.group import GROUP, Notice, Ring
+from edge.group import GROUP, Group, Notice, Ring
 from edge.limits import level_name, newest_limits
 from edge.load import Ask, Load
 from edge.records import Batch
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from edge.alerts import AlertRecord
     from edge.causes import Cause
     from edge.desk import Desk
-    from edge.group import Group, Join
+    from edge.group import Join
     from edge.load import LoadReport
+    from edge.records import AlertStands
     from edge.settings import AssetSettings
     from edge.state import AssetState, EngineState
 
@@ -49,6 +51,9 @@ class Annunciator:
         # two steps at least: one that is cut off whole, and what is late of the one before it
         self._delay_ns = STEP_NS * (1 + max(-(-self._late_ns // STEP_NS), 1))
         self._many = len(state.assets) > FLOOD_ASSETS
+        causes = known_causes(desk.settings.asset, tuple(state.assets))
+        self._causes = {topic_of(cause): cause for cause in causes}
+        self._causes |= {topic: group.cause for topic, group in state.flood.groups.items()}
         self._flood = Flood(
             configured_causes(desk.settings.asset),
             state=state.flood,
@@ -227,9 +232,22 @@ class Annunciator:
         """The load of this shift and the one before."""
         return self._load.report(now_ns=now_ns)
 
-    def groups(self) -> tuple[Group, ...]:
-        """The newest group of each cause that had one."""
-        return tuple(self._state.groups.values())
+    def groups(self) -> dict[str, Group | None]:
+        """By `topic_of`, the newest group of each cause; None: none yet."""
+        return {topic: self._state.groups.get(topic) for topic in self._causes}
+
+    def say_again(self, stands: AlertStands, *, t_ns: int) -> None:
+        """Our word becomes a revision behind the one that stands; an unknown group is ended."""
+        kind, name = self._causes[stands.group]
+        group = self._state.groups.get(stands.group) or Group(
+            kind=kind, name=name, group_id=stands.alert_id, state=AlertState.CLEARED_ACK
+        )
+        self._state.groups[stands.group] = group
+        if group.group_id == stands.alert_id:
+            group.revision = max(group.revision, stands.revision)
+        group.revision = max(group.revision, stands.own_revision)
+        group.turn(t_ns=t_ns, reason="decided anew after a restart")
+        self._publish(group)
 
     def _fold(self, until_ns: int) -> None:
         if not self._state.notices and not self._state.due_ns:
@@ -280,12 +298,12 @@ def configured_causes(assets: Sequence[AssetSettings]) -> dict[str, tuple[Cause,
     return causes_of((a.id, a.utilities, a.functional_location, a.area) for a in assets)
 
 
-def cause_topics(configured: Sequence[AssetSettings], assets: Sequence[str]) -> list[str]:
-    """The last level of every group's topic, of a gateway with these assets."""
+def known_causes(configured: Sequence[AssetSettings], assets: Sequence[str]) -> list[Cause]:
+    """The causes of all group alerts that a gateway with these assets may publish."""
     if len(assets) <= FLOOD_ASSETS:
         return []
     causes = {cause for known in configured_causes(configured).values() for cause in known}
-    return [topic_of(cause) for cause in [TIME, *sorted(causes)]]
+    return [TIME, *sorted(causes)]
 
 
 def _part(batch: Batch, begin: int, end: int) -> Batch:

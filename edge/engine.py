@@ -173,6 +173,8 @@ class Engine:
                     told = asset.state.runs or asset.state.silences
                     if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                         asset.proposals_changed(t_ns)
+            case AlertStands(group=cause) if cause:
+                self._annunciator.say_again(stimulus, t_ns=t_ns)
             case AlertStands(asset=name) if name in self._assets:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)
             case JobTold():
@@ -214,8 +216,8 @@ class Engine:
             record for asset in self._assets.values() for record in asset.state.alerts.values()
         )
 
-    def groups(self) -> tuple[Group, ...]:
-        """The newest group alert of each cause that had one."""
+    def groups(self) -> dict[str, Group | None]:
+        """By the last level of its topic, the newest group alert of each cause; None: none yet."""
         return self._annunciator.groups()
 
     def load(self) -> LoadReport:

@@ -30,6 +30,12 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str = ""
 
 
+NOBODY: Final = Ring(
+    t_ns=0, asset="", track="", alert_id="", count=0, begin_ns=0, channel="", severity=1,
+    respond_min=0,
+)  # fmt: skip
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """An alert has begun to ring, or does not any more (`ring` None)."""
 
@@ -108,17 +114,18 @@ class Group(msgspec.Struct, kw_only=True):
         return min(
             (member.ring for member in self.members),
             key=lambda ring: (ring.begin_ns, ring.t_ns, ring.asset, ring.track),
+            default=NOBODY,
         )
 
     @property
     def severity(self) -> int:
         """The highest of its members."""
-        return max(member.ring.severity for member in self.members)
+        return max((member.ring.severity for member in self.members), default=1)
 
     @property
     def respond_min(self) -> int:
         """The shortest of its members."""
-        return min(member.ring.respond_min for member in self.members)
+        return min((member.ring.respond_min for member in self.members), default=0)
 
     def ended_by(self, t_ns: int) -> bool:
         """Whether its end counts by a time."""

@@ -173,6 +173,7 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     alert_id: str
     revision: int
     own_revision: int = 0  # the highest that was put under the id that the engine has
+    group: str = ""  # it is a group alert: the last level of its topic
 
 
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):

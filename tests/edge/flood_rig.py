@@ -58,7 +58,11 @@ def normal(asset: str) -> np.ndarray:
     return var(1800, seed=200 + ASSETS.index(asset))
 
 
-def settings(*, assets: Mapping[str, dict[str, Any]] | None = None, **engine: Any) -> GatewaySettings:  # noqa: ANN401
+def settings(
+    *,
+    assets: Mapping[str, dict[str, Any]] | None = None,
+    **engine: Any,  # noqa: ANN401
+) -> GatewaySettings:
     """The plant's settings; `assets` changes those of some."""
     configured = [
         AssetSettings(
@@ -77,7 +81,9 @@ def settings(*, assets: Mapping[str, dict[str, Any]] | None = None, **engine: An
 class FloodRig:
     """A script in seconds; every asset sends its rows, then there is a tick."""
 
-    def __init__(self, conf: GatewaySettings | None = None, *, known: Knowledge | None = None) -> None:
+    def __init__(
+        self, conf: GatewaySettings | None = None, *, known: Knowledge | None = None
+    ) -> None:
         self.settings = conf or settings()
         self.known = known
         self.engine = self._engine(None)
@@ -111,7 +117,7 @@ class FloodRig:
         self.give(MessageReceived(topic=topic, payload=payload, received_ns=now_ns), now_ns=now_ns)
 
     def run(self, until: int, faults: Mapping[str, tuple[int, int]], *, step: int) -> None:
-        """To a second of the script; faults: asset -> (first second, end) of a large shift of c1."""
+        """To a second of the script; faults: asset -> (first second, end) of a shift of c1."""
         while self.at < until:
             n = min(step, until - self.at)
             now_ns = START + (self.at + n) * S - S // 4
@@ -132,7 +138,9 @@ class FloodRig:
 
     def said(self, topic: str) -> list[dict[str, Any]]:
         """What was published on a topic below the site, in order."""
-        found = [e for e in self.effects if isinstance(e, Publish) and e.topic == f"andon/s/{topic}"]
+        found = [
+            e for e in self.effects if isinstance(e, Publish) and e.topic == f"andon/s/{topic}"
+        ]
         return [msgspec.json.decode(message.payload) for message in found]
 
     def contents(self) -> dict[tuple[str, tuple[str, int]], Any]:
@@ -147,4 +155,4 @@ class FloodRig:
 
 def starved(assets: Sequence[str] = FED) -> dict[str, tuple[int, int]]:
     """The compressor fails at second 300: one machine after another, a few seconds apart."""
-    return {asset: (300 + 4 * i, 700) for i, asset in enumerate(assets)}
+    return {asset: (300 + 4 * i, 600) for i, asset in enumerate(assets)}
