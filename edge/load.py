@@ -69,10 +69,10 @@ class Frequent(msgspec.Struct, frozen=True, kw_only=True):
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     """The alarm load of a time. chattering, stale: alert ids."""
 
-    load: tuple[Figures, ...]
-    frequent: tuple[Frequent, ...]
-    chattering: tuple[str, ...]
-    stale: tuple[str, ...]
+    load: tuple[Figures, ...] = ()
+    frequent: tuple[Frequent, ...] = ()
+    chattering: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,5 +227,4 @@ def load_of(
         ),
         frequent=frequent_of(rings),
         chattering=tuple(chattering),
-        stale=(),
     )

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from edge.annunciate import known_causes
+from edge.backtest import Backtest
 from edge.causes import topic_of
 from edge.checkpoint import pack
 from edge.desk import Knowledge
@@ -246,3 +247,15 @@ def test_what_stands_for_a_day_is_stale_and_told_once() -> None:
     assert rig.engine.load().stale == (rig.said("alert/p2/process")[-1]["id"],)
     rig.give(TickDue(), now_ns=START + 600 * S)
     assert set(ALONE) == {"p1", "p2"}
+
+
+def test_a_backtest_tells_the_same_groups_and_load() -> None:
+    """Read back from what was published."""
+    live = flooded()
+    backtest = Backtest(FloodRig().engine)
+    backtest.run(live.sent)
+    assert backtest.groups() == live.said(GROUP)
+    load = {one.position: one for one in backtest.load().load}
+    assert {name: one.rings for name, one in load.items()} == {"west": 13, "east": 1}
+    assert len(backtest.episodes()) == 15
+    assert all(episode.rang for episode in backtest.episodes())
