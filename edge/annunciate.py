@@ -2,7 +2,8 @@
 
 Hears each alert as it is published, finds floods and counts the load. A member of a group is
 published like any alert; only its flag says that the group rings for it. It rings by itself where
-it is of a higher severity than the group, beyond a limit on a safety channel, or escalated.
+it is of a higher severity than the group, beyond a limit on a safety channel, or escalated, or was
+kept quiet by a job or an operator until now.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from edge import announce_group
 from edge.alerts import AlertState
@@ -101,7 +101,9 @@ class Annunciator:
             respond_min=settings.respond_min,
         )
         group_id = self._flood.rings_for(ring, kept=record.group_id)
-        record.quiet = bool(group_id) and not self._speaks_up(record, settings)
+        # what a job or an operator kept quiet until now rings by itself, as was promised
+        held_back = record.was_suppressed or record.told_rung > 0
+        record.quiet = bool(group_id) and not held_back and not self._speaks_up(record, settings)
         record.group_id = group_id
         ring = msgspec.structs.replace(ring, group_id=group_id)
         self._note(Notice(t_ns=ring.t_ns, asset=ring.asset, track=ring.track, ring=ring))
@@ -137,13 +139,13 @@ class Annunciator:
             if not self._many:
                 yield waiting
                 return
-            first_ns = min(int(batch.t_ns[0]) for batch in waiting.values())
+            first_ns = min([batch.t_ns.item(0) for batch in waiting.values()])
             end_ns = first_ns // STEP_NS * STEP_NS + STEP_NS
             self._fold(end_ns - self._delay_ns)
-            if all(int(batch.t_ns[-1]) < end_ns for batch in waiting.values()):
+            if max([batch.t_ns.item(-1) for batch in waiting.values()]) < end_ns:
                 yield waiting
                 return
-            cuts = {a: int(np.searchsorted(b.t_ns, end_ns)) for a, b in waiting.items()}
+            cuts = {a: int(b.t_ns.searchsorted(end_ns)) for a, b in waiting.items()}
             yield {a: _part(b, 0, cuts[a]) for a, b in waiting.items() if cuts[a]}
             waiting = {
                 a: _part(b, cuts[a], len(b.t_ns))
@@ -231,6 +233,12 @@ class Annunciator:
     def report(self, *, now_ns: int) -> LoadReport:
         """The load of this shift and the one before."""
         return self._load.report(now_ns=now_ns)
+
+    def counts(self) -> dict[str, int]:
+        """What was beyond a cap; nothing where nothing was."""
+        lost = sum(group.lost for group in self._state.groups.values())
+        found = {"flood_rings_forgotten": self._state.forgotten, "group_members_beyond_cap": lost}
+        return {name: count for name, count in found.items() if count}
 
     def groups(self) -> dict[str, Group | None]:
         """By `topic_of`, the newest group of each cause; None: none yet."""

@@ -189,7 +189,7 @@ class Engine:
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""
         self._arrivals.settle()
-        return {**self._state.counts, **self._aligner.counts}
+        return {**self._state.counts, **self._aligner.counts, **self._annunciator.counts()}
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample could not be scored.

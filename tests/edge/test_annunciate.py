@@ -150,6 +150,20 @@ def test_a_member_that_escalates_rings_by_itself() -> None:
     assert said[-1]["rings"] == 2
 
 
+def test_what_an_operator_had_silenced_rings_by_itself_when_that_is_over() -> None:
+    """That was promised; the group has rung before, without it."""
+    rig = FloodRig()
+    rig.run(290, FAULTS, step=5)
+    rig.send("andon/s/cmd/anna/shelve", {"asset": "m05", "minutes": 2, "reason": "filter"})
+    rig.run(500, FAULTS, step=5)
+    said = rig.said("alert/m05/process")
+    shelved, over = said[0], next(one for one in said if one["active"])
+    assert (shelved["shelved"], shelved["annunciate"]) == (1, 0)
+    assert over["ts_ms"] >= START // 1_000_000 + 405_000
+    assert over["annunciate"] == 1
+    assert said[-1]["group_id"] == rig.said(GROUP)[0]["id"]
+
+
 def test_acknowledging_the_group_acknowledges_what_it_rings_for() -> None:
     """One answer for fourteen; the pump still waits for its own."""
     rig = FloodRig()
@@ -259,3 +273,14 @@ def test_a_backtest_tells_the_same_groups_and_load() -> None:
     assert {name: one.rings for name, one in load.items()} == {"west": 13, "east": 1}
     assert len(backtest.episodes()) == 15
     assert all(episode.rang for episode in backtest.episodes())
+
+
+def test_what_comes_and_goes_chatters_and_is_told_once() -> None:
+    """Three times in its window; the fourth is no news."""
+    rig = FloodRig(settings(chatter_window_s=1_000, clear_samples=5))
+    for begin in (300, 550, 800, 1_050):
+        rig.run(begin + 200, {"p2": (begin, begin + 3)}, step=10)
+    assert rig.said("alert/p2/process")[-1]["count"] == 4
+    notes = [e.fields for e in rig.effects if isinstance(e, Note) and e.name == "alert_chatters"]
+    assert [note["asset"] for note in notes] == ["p2"]
+    assert rig.engine.load().chattering == (rig.said("alert/p2/process")[-1]["id"],)

@@ -151,6 +151,44 @@ def test_time_alone_is_named_as_such_a_minute_later_and_keeps_nothing_quiet() ->
     assert topic_of(changes[0].cause) == "time"
 
 
+def test_a_plant_may_let_time_alone_ring_for_its_members() -> None:
+    """It is asked for by a setting."""
+    flood = Flood({}, state=FloodState(), delay_ns=DELAY, time_quiets=True)
+    for i, asset in enumerate(assets(40, 52)):
+        flood.note(rang(asset, i))
+    changes, joins = flood.fold(LATE)
+    assert all(join.quiet for join in joins)
+    assert flood.rings_for(ring("a59", 90)) == changes[0].group_id
+
+
+def test_members_beyond_the_cap_ring_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted, and those that are in it stay in it."""
+    monkeypatch.setattr("edge.group.GROUP_MEMBERS_MAX", 12)
+    flood, state = flood_of(FED)
+    for i, asset in enumerate(assets(10, 25)):
+        flood.note(rang(asset, 10 * i))
+    changes, joins = flood.fold(LATE)
+    assert len(changes[-1].members) == 12
+    assert state.groups[topic_of(AIR)].lost == 3
+    assert {join.asset for join in joins} == set(assets(10, 22))
+
+
+def test_a_clock_that_stepped_back_forgets_what_is_ahead() -> None:
+    """The group stays until its members clear, and takes no more."""
+    flood, state = flood_of(FED)
+    for i, asset in enumerate(assets(10, 21)):
+        flood.note(rang(asset, i))
+    flood.fold(LATE)
+    flood.clock_stepped_back()
+    flood.note(rang("a22", -5_000))
+    changes, _ = flood.fold(LATE)
+    assert (changes, len(state.groups[topic_of(AIR)].members)) == ([], 11)
+    for asset in assets(10, 21):
+        flood.note(over(asset, -4_000))
+    changes, _ = flood.fold(LATE)
+    assert changes[-1].state is AlertState.CLEARED_UNACK
+
+
 def test_a_named_cause_takes_its_own_from_time_alone() -> None:
     """Slow to show, it explains eleven of twelve; the other one stays."""
     flood, _ = flood_of(FED)
