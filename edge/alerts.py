@@ -175,6 +175,12 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     count: int = 0
     rung: int = 0  # times that the newest event has asked for attention
     looked_ns: int = 0  # when it was last looked at for news
+    waits_ns: int = 0  # since when it rings without an acknowledgement
+    escalated: bool = False  # nobody answered in time: a class of severity higher
+    group_id: str = ""  # of the group alert that it belongs to
+    quiet: bool = False  # which rings for it
+    told_rings: bool = False  # whether it rang when it was published last
+    told_rung: int = 0  # as it was published last
     score: float = 0.0
     threshold: float = 0.0
     contributions: tuple[Contribution, ...] = ()
@@ -200,6 +206,11 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         return self.active and not self.silenced
 
     @property
+    def annunciates(self) -> bool:
+        """Whether it rings now and by itself."""
+        return self.rings and not self.quiet
+
+    @property
     def acked(self) -> bool:
         """Whether somebody has seen it."""
         return self.state in (AlertState.ACTIVE_ACK, AlertState.CLEARED_ACK)
@@ -208,6 +219,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         """Close a change of published fields as the next revision."""
         if self.active and not self.suppressed:
             self._hear()
+        unanswered = self.rings and not self.acked
+        self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
         self.revision += 1
@@ -236,24 +249,30 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         heard = Heard(begin_ns=self.begin_ns, shares=shares, rests=rests, level=level, shift=shift)
         self.heard = (*kept, heard)[-HEARD_MAX:]
 
-    def begin_event(self, *, begin_ns: int, job_id: str) -> None:
+    def begin_event(self, *, begin_ns: int, job_id: str, cooldown_ns: int = 0) -> None:
         """An event opened: take a new id.
 
-        Or count up the one that still waits for an acknowledgement.
+        Or count up the one that still waits for an acknowledgement, or that cleared no longer than
+        `cooldown_ns` before. It rings all the same.
 
         An event suppressed again by the same job also keeps its id: it is the same expected
         disturbance.
         """
-        waiting = self.state is AlertState.CLEARED_UNACK
+        waiting = self.state is AlertState.CLEARED_UNACK or (
+            self.state is AlertState.CLEARED_ACK and 0 <= begin_ns - self.cleared_ns < cooldown_ns
+        )
         same_job = self.job_id != "" and self.job_id == job_id and not self.acked
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
                 self.revision, self.count, self.history, self.label = 0, 0, (), ""
             self.heard, self.heard_lost = (), False
+            self.group_id = ""
             self.state = AlertState.NORMAL
         self.count += 1
         self.rung = self.looked_ns = 0
+        self.escalated = self.quiet = self.told_rings = False
+        self.told_rung = 0
         self.excused_by, self.rang_as, self.level, self.beyond = "", None, (), {}
         self.begin_ns, self.cleared_ns = begin_ns, 0
         self.sentences, self.resembles, self.explained = (), (), False
@@ -310,7 +329,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         return True
 
 
-def alert_id(asset: str, track: Track, begin_ns: int) -> str:
+def alert_id(asset: str, track: str, begin_ns: int) -> str:
     """An id from what happened, not from when somebody computed it.
 
     The same journal gives the same ids.

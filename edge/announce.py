@@ -89,11 +89,8 @@ def alert(
 
 
 def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings) -> dict[str, Any]:
-    severity_num = settings.severity
-    annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
-    if annotated:
-        severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)
-    _, severity, priority = next(row for row in SEVERITIES if severity_num >= row[0])
+    severity_num = severity_now(record, settings)
+    severity, priority = severity_of(severity_num)
     top = record.contributions[0] if record.contributions else None
     cited = [sentence for sentence in record.sentences if sentence.citation is not None]
     first = next((s for s in cited if s.role == "check_first"), cited[0] if cited else None)
@@ -140,7 +137,29 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "source": _source(first.citation) if first and first.citation else "",
         "respond_min": settings.respond_min,
         "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
+        "group_id": record.group_id,
+        "annunciate": int(record.annunciates),
     }
+
+
+def severity_now(record: AlertRecord, settings: AssetSettings) -> int:
+    """The severity that an alert has as it stands, 1 to 1000."""
+    severity_num = settings.severity
+    annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
+    if annotated:
+        severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)
+    return a_class_higher(severity_num) if record.escalated else severity_num
+
+
+def severity_of(severity_num: int) -> tuple[str, int]:
+    """The class of a severity of 0 to 1000, and its priority, 1 the highest."""
+    _, severity, priority = next(row for row in SEVERITIES if severity_num >= row[0])
+    return severity, priority
+
+
+def a_class_higher(severity_num: int) -> int:
+    """The lowest severity of the next class; that of the highest class stays."""
+    return min((row[0] for row in SEVERITIES if row[0] > severity_num), default=severity_num)
 
 
 def _suppressed(record: AlertRecord, flat: dict[str, Any]) -> out.SuppressedPayload:

@@ -32,6 +32,7 @@ KINDS: Final = (  # of records about the plant
     "suppressed",
     "suppression_over",
     "rang_again",
+    "grouped",
     "reclassified",
     "handed_over",
     "shelved",

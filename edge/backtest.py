@@ -13,14 +13,17 @@ import msgspec
 
 from edge.assess import Episode
 from edge.explain import NAMED_SHARE_MIN
+from edge.load import Ask, load_of
 from edge.records import MessageReceived, Publish, RetrievalDone, Retrieve, TickDue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edge.engine import Engine
+    from edge.load import LoadReport
     from edge.recording import TimedMessage
     from edge.records import Effect, Stimulus
+    from edge.settings import GatewaySettings
 
 STEP_NS: Final = 10_000_000_000  # plant time between ticks where a recording has none of its own
 SECOND_NS: Final = 1_000_000_000
@@ -65,6 +68,20 @@ class Backtest:
             self.published.append(effect)
             if effect.topic.startswith(self._event_prefix):
                 self.revisions.append(msgspec.json.decode(effect.payload))
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Revisions of group alerts as they were published, flat, in order."""
+        head = self._event_prefix.removesuffix("event/") + "alert/_group/"
+        of_groups = (one for one in self.published if one.topic.startswith(head))
+        return [msgspec.json.decode(one.payload) for one in of_groups]
+
+    def load(self) -> LoadReport:
+        """The alarm load of the run, from its first revision to its end."""
+        settings = self._engine.settings
+        asks = [*asks_of(self.revisions, settings), *asks_of_groups(self.groups(), settings)]
+        begin_ns = min((ask.t_ns for ask in asks), default=0)
+        end_ns = max(self._engine.now_ns, begin_ns)
+        return load_of(asks, settings.engine, begin_ns=begin_ns, end_ns=end_ns)
 
     def episodes(self) -> list[Episode]:
         """One episode for each event, from its published revisions."""
@@ -119,6 +136,41 @@ def episodes_of(revisions: Iterable[dict[str, Any]]) -> list[Episode]:
             )
         _fold(episode, event)
     return sorted(episodes.values(), key=lambda e: (e.opened_ns, e.alert_id, e.count))
+
+
+def asks_of(revisions: Iterable[dict[str, Any]], settings: GatewaySettings) -> list[Ask]:
+    """Each time that an alert asked for attention by itself, from its published revisions."""
+    asks = []
+    asked: dict[tuple[str, int], int] = {}
+    for event in revisions:
+        key = (event["id"], event["count"])
+        if event["annunciate"] and event["rings"] > asked.get(key, 0):
+            again = key in asked
+            asked[key] = event["rings"]
+            asks.append(_ask(event, settings.of_asset(event["asset"]).position, again=again))
+    return asks
+
+
+def asks_of_groups(revisions: Iterable[dict[str, Any]], settings: GatewaySettings) -> list[Ask]:
+    """The same of group alerts, for the position of what was first out."""
+    asked: dict[tuple[str, int], dict[str, Any]] = {}
+    for group in revisions:
+        asked.setdefault((group["id"], group["count"]), group)
+    return [
+        _ask(group, settings.of_asset(group["first_out_asset"]).position, again=False)
+        for group in asked.values()
+    ]
+
+
+def _ask(said: dict[str, Any], position: str, *, again: bool) -> Ask:
+    return Ask(
+        t_ns=said["ts_ms"] * 1_000_000,
+        position=position,
+        asset=said["asset"],
+        track=said["track"],
+        alert_id=said["id"],
+        again=again,
+    )
 
 
 def _fold(episode: Episode, event: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from edge.backtest import Backtest, with_ticks
 from edge.config import need_bundle
 from edge.errors import RecordingError
 from edge.journal import read_journal
+from edge.load import LoadReport
 from edge.mapping import load_mapping
 from edge.recording import (
     is_journal,
@@ -67,6 +68,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     alerts: tuple[Episode, ...]
     suppressions: tuple[Episode, ...]
+    load: LoadReport = LoadReport()  # by operator position, in ten minutes
+    groups: tuple[dict[str, Any], ...] = ()  # group alerts as they were said last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,8 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         counts=assembly.engine.counts(),
         alerts=tuple(e for e in episodes if e.rang),
         suppressions=tuple(e for e in episodes if e.suppressed),
+        load=backtest.load(),
+        groups=tuple({(one["id"], one["count"]): one for one in backtest.groups()}.values()),
     )
     figures = assess(episodes, truth) if truth is not None else None
     _show(report, figures, console)
@@ -264,6 +269,8 @@ def _show(report: Report, figures: Figures | None, console: Console) -> None:
         cells = (last.asset, last.track, ", ".join(decisions), str(len(episodes)), last.message)
         grid.add_row(_utc(episodes[0].begin_ns), *map(escape, cells))
     console.print(grid)
+    for line in _load_sentences(report):
+        console.print(f"  {line}", highlight=False, markup=False)
     for line in _sentences(figures) if figures is not None else ():
         console.print(f"  {line}", highlight=False, markup=False)
 
@@ -275,6 +282,20 @@ def _by_alert(report: Report) -> list[list[Episode]]:
     for episode in sorted(unique.values(), key=lambda e: (e.begin_ns, e.count)):
         rows.setdefault(episode.alert_id, []).append(episode)
     return list(rows.values())
+
+
+def _load_sentences(report: Report) -> list[str]:
+    """The alarm load and the floods for a reader; silent where little rang."""
+    lines = [f"Group alert: {group['message']}" for group in report.groups[:SHOWN_MAX]]
+    lines += [
+        f"Alarm load{f' of {one.position}' if one.position else ''}: {one.rings} rings, at most "
+        f"{one.peak_10_min} in ten minutes, {one.flood_share:.0%} of the time in flood"
+        for one in report.load.load
+        if one.flood_share > 0.0
+    ]
+    if report.load.chattering:
+        lines.append(f"Chattering: {', '.join(report.load.chattering[:SHOWN_MAX])}")
+    return lines
 
 
 def _sentences(figures: Figures) -> list[str]:

@@ -27,3 +27,9 @@ RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB wit
 
 assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.timeline)"
 assert PENDING_ROWS_MAX >= RING_SAMPLES, "a batch may be longer than the history that it fills"
+
+RECENT_RINGS_MAX: Final = 4096  # of the last ten minutes, in no group yet; the oldest are forgotten
+NOTICES_MAX: Final = 16_384  # rings and ends that wait for their time; more are taken out of turn
+GROUP_MEMBERS_MAX: Final = 2_000  # of one group alert; what comes then rings by itself
+MEMBERS_LISTED_MAX: Final = 500  # in a payload, 200 bytes each; their number is told
+SPANS_MAX: Final = 16  # floods of one cause in one group; the oldest are long over

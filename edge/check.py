@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.align import asset_layouts
+from edge.annunciate import known_causes
 from edge.assembly import Assembly
+from edge.causes import topic_of
 from edge.checkpoint import KEPT, pack
 from edge.config import effective, load, password
 from edge.errors import AndonError
@@ -241,7 +243,8 @@ def _show(
     console.print(effective(config), markup=False, highlight=False)
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
-    for topic in Topics(config.prefix, config.site).published(assets):
+    causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
+    for topic in Topics(config.prefix, config.site).published(assets, causes):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

@@ -73,7 +73,7 @@ def _carry_out(
     operator = command.operator
     match command.body:
         case Ack() as body:
-            answer = _acknowledge(body, operator, assets=assets, now_ns=now_ns)
+            answer = _acknowledge(body, operator, assets=assets, desk=desk, now_ns=now_ns)
         case Feedback() as body:
             answer = _feedback(body, operator, assets=assets, desk=desk)
         case Confirm() as body:
@@ -93,8 +93,16 @@ def _carry_out(
 
 
 def _acknowledge(
-    body: Ack, operator: str, *, assets: Mapping[str, Asset], now_ns: int
+    body: Ack, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
 ) -> tuple[bool, str]:
+    """An alert, or a group with every alert that it rings for."""
+    covered = desk.annunciator.acknowledge(body.alert_id, operator=operator, t_ns=now_ns)
+    if covered is not None:
+        seen = [
+            assets[name].acknowledge(alert_id, operator=operator, t_ns=now_ns)
+            for name, alert_id in covered
+        ]
+        return True, f"acknowledged, with {sum(seen)} alerts that it rings for"
     done = any(
         asset.acknowledge(body.alert_id, operator=operator, t_ns=now_ns)
         for asset in assets.values()

@@ -255,6 +255,8 @@ def _check(config: GatewayConfig, path: Path) -> None:
         if not is_asset_id(asset.id) or asset.id in seen:
             raise ConfigError(f"{path}: asset id {asset.id!r} is not usable or comes twice")
         seen.add(asset.id)
+        if not all(name.strip() for name in asset.utilities):
+            raise ConfigError(f"{path}: asset {asset.id}: a utility has no name")
         _check_tags(asset, path)
 
 

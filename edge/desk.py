@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.alerts import AlertRecord
+    from edge.annunciate import Annunciator
     from edge.decide import Facts
     from edge.records import Decision, Effect, Job
     from edge.ring import Ring
@@ -65,11 +66,13 @@ class Desk:
     proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
     suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
     effects: list[Effect] = field(default_factory=list)
+    annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets
     _limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     _limits_of: tuple[Limit, ...] = ()
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
         """Publish a revision of an alert on all its topics."""
+        self.annunciator.hear(record, settings)
         self.effects.extend(
             announce.alert(record, settings, site=self.settings, lineage=self.lineage)
         )
@@ -89,6 +92,11 @@ class Desk:
                 deadline_ms=self.settings.engine.retrieve_ms_max,
             )
         )
+
+    @property
+    def cooldown_ns(self) -> int:
+        """How soon after it cleared an event goes on under its id."""
+        return self.settings.engine.cooldown_s * 1_000_000_000
 
     def clock_agrees(self, asset: str) -> bool:
         """Whether the asset's clock is not alone ahead of the others, or behind."""

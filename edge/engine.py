@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge import commands, witness
 from edge.align import Aligner, AlignState, asset_layouts
+from edge.annunciate import Annunciator
 from edge.arrivals import Arrivals
 from edge.asset import Asset
 from edge.clock import PlantClock, PlantClockState
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
     from edge.alerts import AlertRecord
     from edge.desk import Rule
+    from edge.group import Group
+    from edge.load import LoadReport
     from edge.records import Batch, Effect, Job, Stimulus
     from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
@@ -113,6 +116,7 @@ class Engine:
             lineage=lineage,
             suspects=state.suspects,
         )
+        self._annunciator = self._desk.annunciator = Annunciator(state=state, desk=self._desk)
         self._assets = {
             model.asset: Asset(
                 model,
@@ -169,6 +173,8 @@ class Engine:
                     told = asset.state.runs or asset.state.silences
                     if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                         asset.proposals_changed(t_ns)
+            case AlertStands(group=cause) if cause:
+                self._annunciator.say_again(stimulus, t_ns=t_ns)
             case AlertStands(asset=name) if name in self._assets:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)
             case JobTold():
@@ -183,7 +189,7 @@ class Engine:
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""
         self._arrivals.settle()
-        return {**self._state.counts, **self._aligner.counts}
+        return {**self._state.counts, **self._aligner.counts, **self._annunciator.counts()}
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample could not be scored.
@@ -210,6 +216,14 @@ class Engine:
             record for asset in self._assets.values() for record in asset.state.alerts.values()
         )
 
+    def groups(self) -> dict[str, Group | None]:
+        """By the last level of its topic, the newest group alert of each cause; None: none yet."""
+        return self._annunciator.groups()
+
+    def load(self) -> LoadReport:
+        """The alarm load of this shift and the one before."""
+        return self._annunciator.report(now_ns=self._state.now_ns)
+
     @property
     def now_ns(self) -> int:
         """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""
@@ -221,6 +235,7 @@ class Engine:
             self._count("clock_steps_back")
             for asset in self._assets.values():
                 asset.clock_stepped_back(self._state.now_ns)
+            self._annunciator.clock_stepped_back()
             self._state.now_ns = self._state.score_published_ns = now_ns
         self._state.now_ns = max(self._state.now_ns, now_ns)
         return self._state.now_ns
@@ -265,7 +280,12 @@ class Engine:
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for batch in batches:
             self._context(batch)
-        heads = {batch.asset: batch for batch in batches if len(batch.t_ns)}
+        for step in self._annunciator.in_step(batches):
+            self._take(step)
+        self._settle_time(now_ns)
+
+    def _take(self, heads: dict[str, Batch]) -> None:
+        """Score batches of several assets and take them, cut where something happens to one."""
         while heads:
             segments = {asset: self._assets[asset].cut(batch) for asset, batch in heads.items()}
             requests = [
@@ -282,12 +302,12 @@ class Engine:
             for asset, (segment, _) in segments.items():
                 self._assets[asset].take(segment)
             heads = {asset: rest for asset, (_, rest) in segments.items() if rest is not None}
-        self._settle_time(now_ns)
 
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
         engine = self.settings.engine
         due = now_ns - self._state.score_published_ns >= engine.score_publish_s * SECOND_NS
+        self._annunciator.settle(now_ns)
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
@@ -296,6 +316,7 @@ class Engine:
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
         if due:
+            self._annunciator.look(now_ns=now_ns)
             self._state.score_published_ns = now_ns
 
     def _gap_ns(self, asset: Asset) -> int:

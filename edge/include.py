@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
 _NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
-_LISTS: Final = ("on_change", "safety")
+_LISTS: Final = ("on_change", "safety", "utilities")
 _ASSET_COLUMNS: Final = (
     *("id", "functional_location", "area", "consequence", "action", "cause"),
     *_NUMBERS,

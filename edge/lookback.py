@@ -169,5 +169,6 @@ def step_score(
         t_ns=t_ns,
         score=score,
         open_after=engine.min_duration_samples,
+        open_among=engine.open_window_samples,
         clear_after=engine.clear_samples,
     )

@@ -173,6 +173,7 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     alert_id: str
     revision: int
     own_revision: int = 0  # the highest that was put under the id that the engine has
+    group: str = ""  # it is a group alert: the last level of its topic
 
 
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
@@ -238,8 +239,8 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit trail: something that kept an alert quiet, or a person's word.
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
-    out_of_service, in_service, confirmed, checked_in, extended, cancelled, acknowledged. facts:
-    alert_id, revision, job_id, operator, detail, as far as they apply.
+    out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged.
+    facts: alert_id, revision, job_id, operator, detail, as far as they apply.
     """
 
     what: str

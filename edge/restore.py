@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.checkpoint import newest
+from edge.group import GROUP
 from edge.journal import read_journal, segments
-from edge.records import AlertStands, Audited, Note, Publish, Started, TextTold
+from edge.records import AlertStands, Audited, Note, Publish, Started, TextTold, Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -135,7 +136,30 @@ def not_as_published(
                     own_revision=revision_of(topic, record.alert_id),
                 )
             )
-    return tuple(found)
+    return (*found, *_groups_not_as_published(engine, newest, revision_of, topics, contested))
+
+
+def _groups_not_as_published(
+    engine: Engine,
+    newest: Callable[[str], tuple[str, int] | None],
+    revision_of: Callable[[str, str], int],
+    topics: Topics,
+    contested: Container[str],
+) -> Iterable[AlertStands]:
+    """The same of group alerts."""
+    for cause, group in engine.groups().items():
+        topic = topics.alert(GROUP, cause)
+        stands = newest(topic)
+        ours = (group.group_id, group.revision) if group is not None else ("", 0)
+        if stands is not None and (stands != ours or ours[0] in contested):
+            yield AlertStands(
+                asset=GROUP,
+                track=Track.SYSTEM,
+                alert_id=stands[0],
+                revision=stands[1],
+                own_revision=revision_of(topic, ours[0]),
+                group=cause,
+            )
 
 
 def _replay(

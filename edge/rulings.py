@@ -16,6 +16,7 @@ from edge.aftermath import Aftermath, Voice
 from edge.alerts import CLASSES
 from edge.caps import RING_SAMPLES
 from edge.contributions import contributions_of
+from edge.escalation import Escalation
 from edge.facts import FactFinder
 from edge.hindsight import Hindsight
 from edge.jobs import Ending, JobRun, Stage
@@ -71,6 +72,8 @@ class Rulings:
             sentences=self._sentences,
         )
         self._shelf = Shelf(state, desk=desk, publish=self._publish)
+        engine = desk.settings.engine
+        self.escalation = Escalation(settings, engine, state=state, publish=self._publish)
         self._aftermath = Aftermath(model, state=state, desk=desk, voice=voice)
         self.news = News(
             self._channels,
@@ -148,7 +151,8 @@ class Rulings:
         state = self._state.tracks[track]
         record = self._state.alerts[track]
         run, decision = self._facts.decide(track, t_ns=t_ns, parts=parts, begin_ns=state.begin_ns)
-        record.begin_event(begin_ns=state.begin_ns, job_id=decision.job_id)
+        again_ns = self._desk.cooldown_ns
+        record.begin_event(begin_ns=state.begin_ns, job_id=decision.job_id, cooldown_ns=again_ns)
         record.klass = CLASSES[track]
         record.contributions = parts
         record.score, record.threshold = state.peak, self._model.threshold_on

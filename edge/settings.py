@@ -33,6 +33,8 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     id: str
     functional_location: str = ""
     area: str = ""
+    utilities: tuple[str, ...] = ()  # what it is fed from: assets that share one may fail at once
+    position: str = ""  # operator position that hears its alerts; "" is a position too
     tags: dict[str, str] = {}  # tag -> channel
     units: dict[str, str] = {}  # tag -> unit it is sent in; checked against the bundle's
     on_change: tuple[str, ...] = ()  # channels reported by exception: held while the source lives
@@ -68,8 +70,19 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     future_ms_max: int = 2_000  # a source this far ahead of the others is suspect alone
     behind_ms_max: int = 60_000  # a source whose newest time is older than this is suspect too
     min_duration_samples: int = 2  # samples over threshold before an event opens
+    # they may lie among this many samples ("k of n"); 0: in a row
+    open_window_samples: int = 0
     # samples under the off threshold in a row before it clears; fewer chatter
     clear_samples: int = 60
+    # an event so soon after the last one cleared goes on under its id, acknowledged or not
+    cooldown_s: int = 0
+    # once, after its time to respond, what nobody has acknowledged rings a class of severity higher
+    escalate: bool = False
+    # whether a group alert of time alone rings for its members: it says when, not why
+    flood_time_quiets: bool = False
+    chatter_rings: int = 3  # as often within `chatter_window_s`: an alert chatters
+    chatter_window_s: int = 600
+    stale_s: int = 86_400  # what is active for longer is stale
     fuse_s: int = 3_600
     fuse_s_max: int = 14_400
     fuse_extension_s_max: int = 43_200  # after the opening; no person extends a job beyond it

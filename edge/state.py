@@ -12,8 +12,11 @@ from edge.alerts import AlertRecord, PastEvent
 from edge.align import AlignState
 from edge.clock import PlantClockState
 from edge.events import TrackState
+from edge.flood import FloodState
+from edge.group import Join
 from edge.jobs import JobRun
 from edge.limits import Starts
+from edge.load import LoadState
 from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import RingState
@@ -61,6 +64,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     silences: list[Silence] = []
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last
+    joins: list[Join] = []  # what becomes of its alerts in a group, at a time to come
     context: dict[str, list[tuple[int, float]]] = {}  # newest (t_ns, value) of each context tag
 
 
@@ -78,6 +82,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
     score_published_ns: int = 0
+    flood: FloodState = msgspec.field(default_factory=FloodState)
+    load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
 
 

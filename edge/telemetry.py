@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.records import Publish
 from edge.wire import outgoing
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.faults import Faults
     from edge.journal import JournalWriter
     from edge.link import Link
+    from edge.load import LoadReport
     from edge.outbox import Outbox
     from edge.records import ShellFault
     from edge.wire.topics import Topics
@@ -95,8 +96,34 @@ def health(
         },
         blind=engine.blind(),
         snapshot=snapshot,
+        **_load(engine.load()),
     )
     return outgoing.encode(payload)
+
+
+def _load(found: LoadReport) -> dict[str, Any]:
+    """The fields of the alarm load."""
+    load = (
+        outgoing.LoadPayload(
+            position=one.position,
+            begin_ms=one.begin_ns // 1_000_000,
+            rings=one.rings,
+            per_10_min=one.per_10_min,
+            peak_10_min=one.peak_10_min,
+            flood_share=one.flood_share,
+        )
+        for one in found.load
+    )
+    frequent = (
+        outgoing.FrequentPayload(asset=one.asset, track=one.track, rings=one.rings)
+        for one in found.frequent
+    )
+    return {
+        "load": tuple(load),
+        "frequent": tuple(frequent),
+        "chattering": found.chattering,
+        "stale": found.stale,
+    }
 
 
 def rss_mb() -> float:

@@ -74,13 +74,16 @@ class Timeline:
     def next_boundary_ns(self) -> int | None:
         """The next plant time at which something happens to a job by itself or by command.
 
-        Or at which an operator's silence begins or ends, or a spent budget's shift is over.
+        Or at which an operator's silence begins or ends, a spent budget's shift is over, an
+        alert has waited too long for an answer, or joins a group.
         """
         times = [pending.t_ns for pending in self._state.pending]
         times += [t for run in self._state.runs if (t := run.boundary_ns()) is not None]
         times += [silence.boundary_ns for silence in self._state.silences]
         if self._state.budget_spent_until_ns:
             times.append(self._state.budget_spent_until_ns)
+        times += self._rulings.escalation.due()
+        times += [join.t_ns for join in self._state.joins]
         return min(times, default=None)
 
     def advance(self, until_ns: int) -> None:
@@ -118,6 +121,8 @@ class Timeline:
 
     def _boundary(self, t_ns: int) -> None:
         self._rulings.turn(t_ns)
+        self._rulings.escalation.turn(t_ns)
+        self._desk.annunciator.enact(self._state, t_ns=t_ns)
         due = [pending for pending in self._state.pending if pending.t_ns <= t_ns]
         self._state.pending = [pending for pending in self._state.pending if pending.t_ns > t_ns]
         for pending in due:

@@ -151,9 +151,8 @@ def _unlike(model: AssetModel) -> list[str]:
         return [f"{model.asset}: {left_out:.0f} rows left out: {why}"]
     if unsteady:
         many = "too many to be left out; fit it on one way of running"
-        return [
-            f"{model.asset}: warning: {100 * unsteady:.0f} % of the rows are unlike the rest, {many}"
-        ]
+        share = f"{100 * unsteady:.0f} %"
+        return [f"{model.asset}: warning: {share} of the rows are unlike the rest, {many}"]
     return []
 
 

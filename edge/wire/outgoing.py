@@ -12,6 +12,7 @@ import msgspec
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
+GROUP_SCHEMA: Final = "andon/group/1"
 
 
 class StatusPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +73,56 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     respond_min: int
     # stuck | missing | out_of_range | drift | noise | stale_clock; "" on the other tracks
     sensor_class: str = ""
+    group_id: str = ""  # of the group alert that it belongs to
+    annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):
     """alert/{asset}/{track}: retained last state and revision."""
+
+
+class GroupAlertPayload(AlertFields, frozen=True, kw_only=True):
+    """alert/_group/{cause}: retained, an alert for many; flat, with what the group adds."""
+
+    cause_kind: str  # utility | line | area | time
+    cause: str
+    first_out_asset: str
+    first_out_channel: str
+    first_out_id: str
+    members_total: int
+    members_active: int
+
+
+class MemberPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert of a group. over_ms: when it ceased to ring, null not yet."""
+
+    id: str
+    count: int
+    asset: str
+    track: str
+    top_channel: str
+    severity_num: int
+    begin_ms: int
+    rang_ms: int
+    over_ms: int | None
+
+
+class GroupPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """group/{cause}: retained, the members of the group alert of the same id and revision."""
+
+    schema: str
+    id: str
+    revision: int
+    state: str
+    active: int
+    cause_kind: str
+    cause: str
+    first_out_asset: str
+    first_out_channel: str
+    ts_ms: int
+    reason: str
+    members_total: int
+    members: tuple[MemberPayload, ...]  # the first to begin come first; long lists are cut
 
 
 class ContributionPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +298,25 @@ class ResultPayload(msgspec.Struct, frozen=True, kw_only=True):
     ts_ms: int
 
 
+class LoadPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an operator position has heard in a shift, by the measures of ISA-18.2."""
+
+    position: str
+    begin_ms: int
+    rings: int
+    per_10_min: float
+    peak_10_min: int
+    flood_share: float  # of ten-minute intervals with more than ten
+
+
+class FrequentPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert topic that has rung often."""
+
+    asset: str
+    track: str
+    rings: int
+
+
 class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     """health: how the gateway is, and everything that was not accepted, by reason."""
 
@@ -269,11 +335,17 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     drops: dict[str, int]
     blind: tuple[str, ...]
     snapshot: str = ""  # sha256 of the knowledge in use
+    load: tuple[LoadPayload, ...] = ()  # of this shift and the one before
+    frequent: tuple[FrequentPayload, ...] = ()  # ten at most, in these shifts
+    chattering: tuple[str, ...] = ()  # alert ids
+    stale: tuple[str, ...] = ()  # alert ids
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "status": StatusPayload,
     "alert": AlertPayload,
+    "alert_group": GroupAlertPayload,
+    "group": GroupPayload,
     "event": EventPayload,
     "suppressed": SuppressedPayload,
     "job": JobsPayload,

@@ -47,6 +47,10 @@ class Topics:
         """Retained last state and revision."""
         return f"{self.root}/alert/{asset}/{track}"
 
+    def group(self, cause: str) -> str:
+        """Retained list of what a group alert stands for."""
+        return f"{self.root}/group/{cause}"
+
     def event(self, asset: str) -> str:
         """Every transition and revision."""
         return f"{self.root}/event/{asset}"
@@ -81,12 +85,14 @@ class Topics:
             raise WireError(expected, reason="unknown_command", topic=topic)
         return operator, command
 
-    def published(self, assets: Sequence[str]) -> tuple[str, ...]:
-        """Every topic that a gateway with these assets may publish."""
+    def published(self, assets: Sequence[str], causes: Sequence[str] = ()) -> tuple[str, ...]:
+        """Every topic that a gateway with these assets, and causes of groups, may publish."""
         own = [self.status, self.health, self.alert("_gateway", "system")]
         for asset in assets:
             own += [self.alert(asset, track) for track in ("process", "sensor", "comms")]
             own += [self.event(asset), self.suppressed(asset), self.job(asset), self.score(asset)]
+        for cause in causes:
+            own += [self.alert("_group", cause), self.group(cause)]
         return (*own, self.command_result("+"))
 
 

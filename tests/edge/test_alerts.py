@@ -42,6 +42,22 @@ def test_after_acknowledgement_a_recurrence_is_a_new_alert() -> None:
     assert (record.alert_id != first, record.count, record.revision) == (True, 1, 0)
 
 
+def test_within_the_cool_down_an_acknowledged_alert_goes_on() -> None:
+    """The same id, counted, and it rings; a moment later it is another one."""
+    for later_ns, same in ((59_000_000_000, True), (60_000_000_000, False)):
+        record = opened()
+        first, revision = record.alert_id, record.revision
+        assert record.acknowledge()
+        record.clear(t_ns=2_000)
+        begin_ns = 2_000 + later_ns
+        record.begin_event(begin_ns=begin_ns, job_id="", cooldown_ns=60_000_000_000)
+        record.ring(ALERT)
+        record.turn(t_ns=begin_ns, reason="opened")
+        assert (record.alert_id == first, record.count, record.rings) == (same, 1 + same, True)
+        assert record.state is AlertState.ACTIVE_UNACK
+        assert record.revision == (revision + 1 if same else 1)
+
+
 def test_a_suppressed_event_rings_under_its_own_id() -> None:
     """Suppressed is a flag beside NORMAL, and the id stays when it rings."""
     record = AlertRecord(asset="r1", track=Track.PROCESS)

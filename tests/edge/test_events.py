@@ -56,6 +56,39 @@ def test_an_event_is_open_exactly_when_the_slow_reading_says_so(
     assert [phase in ACTIVE for phase in phases] == expected
 
 
+def opens_oracle(readings: list[Reading], k: int, n: int) -> int | None:
+    """Where a window of the newest n known readings first holds k OVER; None: nowhere."""
+    known: list[tuple[int, Reading]] = []
+    for i, reading in enumerate(readings):
+        if reading is not UNKNOWN:
+            known.append((i, reading))
+        if sum(each is OVER for _, each in known[-n:]) >= k:
+            return i
+    return None
+
+
+@given(
+    readings=st.lists(st.sampled_from(list(Reading)), max_size=60),
+    k=st.integers(1, 5),
+    spare=st.integers(0, 5),
+)
+def test_k_of_n_opens_where_a_sliding_window_says_so(
+    readings: list[Reading], k: int, spare: int
+) -> None:
+    """And it begins with the oldest reading over threshold of that window."""
+    track = TrackState()
+    opened = None
+    for t, reading in enumerate(readings):
+        track.step(reading, t_ns=t, score=1.0, open_after=k, clear_after=9, open_among=k + spare)
+        if track.active:
+            opened = t
+            break
+    assert opened == opens_oracle(readings, k, k + spare)
+    if opened is not None:
+        known = [i for i in range(opened + 1) if readings[i] is not UNKNOWN][-(k + spare) :]
+        assert track.begin_ns == next(i for i in known if readings[i] is OVER)
+
+
 def test_one_sample_over_threshold_only_rises() -> None:
     """A single outlier opens nothing when two are asked for."""
     assert walk([OVER, UNDER, OVER, OVER]) == [Phase.RISING, Phase.QUIET, Phase.RISING, Phase.OPEN]
