@@ -146,11 +146,9 @@ class Annunciator:
                 yield waiting
                 return
             cuts = {a: int(b.t_ns.searchsorted(end_ns)) for a, b in waiting.items()}
-            yield {a: _part(b, 0, cuts[a]) for a, b in waiting.items() if cuts[a]}
+            yield {a: b.part(0, cuts[a]) for a, b in waiting.items() if cuts[a]}
             waiting = {
-                a: _part(b, cuts[a], len(b.t_ns))
-                for a, b in waiting.items()
-                if cuts[a] < len(b.t_ns)
+                a: b.part(cuts[a], len(b.t_ns)) for a, b in waiting.items() if cuts[a] < len(b.t_ns)
             }
 
     def settle(self, now_ns: int) -> None:
@@ -312,12 +310,3 @@ def known_causes(configured: Sequence[AssetSettings], assets: Sequence[str]) -> 
         return []
     causes = {cause for known in configured_causes(configured).values() for cause in known}
     return [TIME, *sorted(causes)]
-
-
-def _part(batch: Batch, begin: int, end: int) -> Batch:
-    return Batch(
-        asset=batch.asset,
-        t_ns=batch.t_ns[begin:end],
-        values=batch.values[begin:end],
-        running=batch.running[begin:end],
-    )

@@ -122,7 +122,7 @@ class Asset:
             k = min(k, int(np.searchsorted(batch.t_ns, boundary, side="left")))
         if k == len(batch.t_ns):
             return batch, None
-        return _slice(batch, 0, k), _slice(batch, k, len(batch.t_ns))
+        return batch.part(0, k), batch.part(k, len(batch.t_ns))
 
     def requests(self, segment: Batch) -> list[Request]:
         """The rows to score over a segment, one for each baseline.
@@ -386,13 +386,3 @@ def _by_state(requests: list[Request], segment: Batch) -> F32 | None:
     stopped = requests[1].scores
     assert stopped is not None, "scored before taken"
     return np.where(segment.running, running, stopped)
-
-
-def _slice(batch: Batch, begin: int, end: int) -> Batch:
-    return Batch(
-        asset=batch.asset,
-        t_ns=batch.t_ns[begin:end],
-        values=batch.values[begin:end],
-        running=batch.running[begin:end],
-        heard=None if batch.heard is None else batch.heard[begin:end],
-    )

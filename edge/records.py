@@ -307,3 +307,13 @@ class Batch:
     changes: tuple[ContextChange, ...] = ()  # context changes up to the last sample, in time order
     # (n,) whether anything at all was told for this grid time, context included; None: always
     heard: NDArray[np.bool_] | None = None
+
+    def part(self, begin: int, end: int) -> Batch:
+        """The samples from one to another; changes stay with the whole, where they were taken."""
+        return Batch(
+            asset=self.asset,
+            t_ns=self.t_ns[begin:end],
+            values=self.values[begin:end],
+            running=self.running[begin:end],
+            heard=None if self.heard is None else self.heard[begin:end],
+        )
