@@ -21,7 +21,6 @@ from edge.flood import STEP_NS, Flood
 from edge.group import GROUP, Group, Notice, Ring
 from edge.limits import level_name, newest_limits
 from edge.load import Ask, Load
-from edge.records import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.group import Join
     from edge.load import LoadReport
-    from edge.records import AlertStands
+    from edge.records import AlertStands, Batch
     from edge.settings import AssetSettings
     from edge.state import AssetState, EngineState
 
