@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from edge.caps import PENDING_ROWS_MAX
-from edge.closing import fill, hold, take_rows, told_changes, was_running
+from edge.closing import fill, hold, mode_of, take_rows, told_changes, was_running
 from edge.errors import ConfigError
 from edge.pending import (
     F64,
@@ -328,14 +328,17 @@ class Aligner:
         )
         state.closed_ns = int(rows.t_ns[-1])
         t_ns = rows.t_ns
-        running = was_running(values[:, layout.channels :], layout.context)
+        told = values[:, layout.channels :]
+        running, mode = was_running(told, layout.context), mode_of(told, layout.context)
         if not layout.grid and not spoken.all():  # a time at which only context spoke
             t_ns, values, running = t_ns[spoken], values[spoken], running[spoken]
+            mode = None if mode is None else mode[spoken]
         return Batch(
             asset=layout.asset,
             t_ns=t_ns,
             values=values[:, : layout.channels].astype(np.float32),
             running=running,
+            mode=mode,
             changes=changes,
             heard=heard,
         )

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.caps import BEATS_MAX, RING_SAMPLES
+from edge.caps import BEATS_MAX, MODES_UNSEEN_MAX, RING_SAMPLES
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
-from edge.lookback import Lookback, baselines, step_score
+from edge.lookback import Lookback, baselines, of_baseline, rows_at, step_score
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
 from edge.scoring import Request, contributions, pad, pad_valid
@@ -61,6 +61,7 @@ class Asset:
         self._excess: np.ndarray | None = None  # (n, c) of the segment, beyond its limits
         self._near: np.ndarray | None = None  # (n, c) bool, not yet well within them
         self._requests: list[Request] = []
+        self._rows: np.ndarray = np.empty(0, np.intp)  # (n,) of the segment, of the bundle
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_samples_min
         self._sensor_watch = SensorWatch(model, settings, stuck_min=stuck_min)
@@ -137,14 +138,12 @@ class Asset:
         x = pad(segment.values, self._desk.width)
         self._requests, self._lines = [], []
         rows = baselines(self.model)
-        valid = [
-            pad_valid(segment.values, segment.running, self._desk.width, stopped=stopped)
-            for _, stopped in rows
-        ]
+        self._rows = rows_at(self.model, segment.running, segment.mode)
+        valid = [pad_valid(segment.values, self._rows == row, self._desk.width) for row in rows]
         if self._unsound is not None:
             for seen in valid:
                 seen[:, : len(self.channels)] &= ~self._unsound
-        for (index, _), seen in zip(rows, valid, strict=True):
+        for index, seen in zip(rows, valid, strict=True):
             self._requests.append(Request(x=x, valid=seen, index=index))
         for run in self.state.runs:
             if run.unjudged:
@@ -152,9 +151,7 @@ class Asset:
                 self._lines.append((run, masked, self._own(x, valid, rows, run.fresh)))
         return self._requests
 
-    def _own(
-        self, x: F32, valid: list[Mask], rows: list[tuple[int, bool]], own: list[Row]
-    ) -> list[Request]:
+    def _own(self, x: F32, valid: list[Mask], rows: list[int], own: list[Row]) -> list[Request]:
         """Requests for rows that a job brings, one for each baseline; [] when it brings none."""
         requests = [
             Request(
@@ -163,7 +160,7 @@ class Asset:
                 row=row,
                 parameters=self._lookback.parameters(index, row.keep),
             )
-            for (index, _), seen, row in zip(rows, valid, own, strict=False)
+            for index, seen, row in zip(rows, valid, own, strict=False)
         ]
         self._requests += requests
         return requests
@@ -171,8 +168,9 @@ class Asset:
     def take(self, segment: Batch) -> None:
         """Move every track over a scored segment."""
         self._desk.ring.append(segment, self._unsound)
-        scores = _by_state(self._requests[: len(baselines(self.model))], segment)
+        scores = self._by_baseline(self._requests[: len(baselines(self.model))])
         assert scores is not None, "every asset has a row"
+        self._say_unseen(segment)
         beyond = self._watchman.beyond(
             self._desk.limits_of(self.model.asset),
             t_ns=segment.t_ns,
@@ -189,8 +187,8 @@ class Asset:
         lines = [
             (
                 run,
-                self._own_limited(_by_state(masked, segment), segment, run.mask),
-                self._own_limited(_by_state(fresh, segment), segment, None),
+                self._own_limited(self._by_baseline(masked), segment, run.mask),
+                self._own_limited(self._by_baseline(fresh), segment, None),
             )
             for run, masked, fresh in self._lines
         ]
@@ -218,6 +216,23 @@ class Asset:
         settle_ns = self._desk.settings.engine.start_settle_s * SECOND_NS
         starts = self.state.starts
         return starts.settling(segment.t_ns, segment.running, settle_ns=settle_ns)
+
+    def _by_baseline(self, requests: list[Request]) -> F32 | None:
+        """One score a sample (n,), of the baseline it belongs to; None without requests."""
+        scores = [request.scores for request in requests if request.scores is not None]
+        return of_baseline(scores, self._rows, model=self.model) if scores else None
+
+    def _say_unseen(self, segment: Batch) -> None:
+        """A mode that was never seen is not scored; that is said once, not left to be wondered."""
+        if segment.mode is None or not self.model.modes:
+            return
+        unseen = np.unique(segment.mode[segment.running & (self._rows < 0)])
+        for value in unseen[np.isfinite(unseen)].tolist():
+            known = self.state.modes_unseen
+            if value not in known and len(known) < MODES_UNSEEN_MAX:
+                known.append(value)
+                told = {"asset": self.model.asset, "mode": value, "then": "andon propose-bundle"}
+                self._desk.note("mode_unseen", level="warning", **told)
 
     def _say_unlike(self) -> None:
         """A limit that cannot be compared is not forgotten in silence."""
@@ -370,19 +385,3 @@ class Asset:
         if track.active:  # silence is doubt
             for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
                 self._rulings.recheck(each, t_ns=now_ns)
-
-
-def _by_state(requests: list[Request], segment: Batch) -> F32 | None:
-    """One score a sample (n,), of the baseline that the sample belongs to.
-
-    None without requests.
-    """
-    if not requests:
-        return None
-    running = requests[0].scores
-    assert running is not None, "scored before taken"
-    if len(requests) == 1:
-        return running
-    stopped = requests[1].scores
-    assert stopped is not None, "scored before taken"
-    return np.where(segment.running, running, stopped)

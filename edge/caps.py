@@ -22,6 +22,7 @@ PENDING_CHANGES_MAX: Final = 4096  # context values of one asset that wait besid
 FILLED_ROWS_MAX: Final = (
     1 << 18
 )  # grid samples made at once for gaps in sparse data; 17 MB with 8 channels
+MODES_UNSEEN_MAX: Final = 64  # values of a mode tag that are told once each
 BEATS_MAX: Final = 1024  # changes of a heartbeat that are kept until the samples beside them come
 RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
 

@@ -245,8 +245,13 @@ def _since(
 
 
 def _rows(table: Table, chosen: slice) -> Table:
-    running = None if table.running is None else table.running[chosen]
-    return replace(table, t_ns=table.t_ns[chosen], values=table.values[chosen], running=running)
+    return replace(
+        table,
+        t_ns=table.t_ns[chosen],
+        values=table.values[chosen],
+        running=None if table.running is None else table.running[chosen],
+        mode=None if table.mode is None else table.mode[chosen],
+    )
 
 
 def _said(since: Since) -> str:

@@ -114,6 +114,17 @@ def was_running(context_values: F64, context: Sequence[ContextTag]) -> Mask:
     return running
 
 
+def mode_of(context_values: F64, context: Sequence[ContextTag]) -> F64 | None:
+    """The value of the mode tag at each sample (n,), NaN: not told yet; None: there is no such tag.
+
+    context_values: (n, k), a column a context tag.
+    """
+    for i, tag in enumerate(context):
+        if tag.role == "mode":
+            return context_values[:, i]
+    return None
+
+
 def told_changes(
     state: AssetAlign,
     rows: Rows,

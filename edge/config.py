@@ -267,10 +267,10 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
         if targets.count(target) > 1:
             raise ConfigError(f"{where}: two tags are mapped to channel {target!r}")
     for tag in asset.context:
-        if tag.role not in ("run", "witness", "heartbeat", "info"):
+        if tag.role not in ("run", "mode", "witness", "heartbeat", "info"):
             raise ConfigError(
                 f"{where}, context tag {tag.tag}: role is {tag.role!r}, "
-                "expected run, witness, heartbeat or info"
+                "expected run, mode, witness, heartbeat or info"
             )
         if tag.role == "heartbeat" and tag.interval_ms_max <= 0:
             raise ConfigError(f"{where}, context tag {tag.tag}: a heartbeat needs interval_ms_max")
@@ -278,6 +278,9 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
             raise ConfigError(
                 f"{where}, context tag {tag.tag}: a witness needs the kind of work it opens"
             )
+
+    if sum(tag.role == "mode" for tag in asset.context) > 1:
+        raise ConfigError(f"{where}: more than one context tag has the role mode")
 
 
 def _explain(message: str, overrides: Mapping[str, str]) -> str:

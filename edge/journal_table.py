@@ -158,6 +158,7 @@ def samples_table(
         channels=tuple(channels),
         t_ns=t_ns,
         values=values,
+        mode=_modes(batches, chosen),
         running=running if any(context.role == "run" for context in asset.context) else None,
         context={},
         labels={},
@@ -216,3 +217,9 @@ def journal_sha256(path: Path) -> str:
     for part in [file for _, file in segments(path)] if path.is_dir() else [path]:
         digest.update(part.read_bytes())
     return digest.hexdigest()
+
+
+def _modes(batches: Sequence[Batch], chosen: slice) -> NDArray[np.float64] | None:
+    """The operating mode of the chosen samples (n,); None without a mode tag."""
+    told = [batch.mode for batch in batches if batch.mode is not None]
+    return np.concatenate(told)[chosen] if len(told) == len(batches) else None

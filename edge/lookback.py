@@ -14,8 +14,11 @@ from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
 from edge.records import Track
 from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
+from models.check import own_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.desk import Desk
     from edge.jobs import JobRun
     from edge.ring import History
@@ -65,19 +68,20 @@ class Lookback:
         unsound = self._desk.ring.unsound(self._model.asset, times)
         if unsound is not None:
             values = np.where(unsound, np.float32(np.nan), values)
-        rows, scores = [], np.full(len(values), np.nan, np.float32)
-        for index, stopped in baselines(self._model):
+        at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
+        rows, scores = [], []
+        for index in baselines(self._model):
             row = fresh_row(self._desk.detector, keep)
             of_row = replay_row(
                 row,
                 self.parameters(index, keep),
                 pad(values, self._desk.width),
-                pad_valid(values, running, self._desk.width, stopped=stopped),
+                pad_valid(values, at == index, self._desk.width),
                 detector=self._desk.detector,
             )
             rows.append(row)
-            scores = np.where(running ^ stopped, of_row, scores)
-        return rows, scores
+            scores.append(of_row)
+        return rows, of_baseline(scores, at, model=self._model)
 
     def until(self, t_ns: int, samples: int) -> History:
         """The newest samples before and at a time, of those that are still there."""
@@ -153,10 +157,33 @@ def _means(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return means
 
 
-def baselines(model: AssetModel) -> list[tuple[int, bool]]:
-    """The rows of an asset: (row of the bundle, whether it is the baseline of standing still)."""
-    rows = [(model.row_running, False)]
-    return rows if model.row_stopped < 0 else [*rows, (model.row_stopped, True)]
+def baselines(model: AssetModel) -> list[int]:
+    """The rows of the bundle that are an asset's: running, standing still, operating modes."""
+    return own_rows(model)
+
+
+def rows_at(model: AssetModel, running: Mask, mode: np.ndarray | None) -> np.ndarray:
+    """The row of the bundle that each sample (n,) belongs to; -1: none, it cannot be scored.
+
+    running: (n,)   mode: (n,), NaN: not told; None: never. A mode that was never seen has no row.
+    """
+    rows = np.full(len(running), model.row_running)
+    if mode is not None and model.modes:
+        rows[np.isfinite(mode)] = -1
+        for known in model.modes:
+            rows[mode == known.value] = known.row
+    return np.where(running, rows, model.row_stopped)
+
+
+def of_baseline(scores: Sequence[F32], rows: np.ndarray, *, model: AssetModel) -> F32:
+    """One score a sample (n,), of the baseline it belongs to by `rows` (n,); NaN: of none.
+
+    scores: of each baseline, in their order.
+    """
+    told = np.full(len(rows), np.nan, np.float32)
+    for row, own in zip(baselines(model), scores, strict=False):
+        told = np.where(rows == row, own, told)
+    return told
 
 
 def step_score(

@@ -96,7 +96,7 @@ class ContextColumn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A column that holds a context tag. Text becomes a number through `values`, in any case."""
 
     tag: str = ""  # "" is: called like the column
-    role: str = "info"  # run | witness | info
+    role: str = "info"  # run | mode | witness | info
     running: tuple[float, ...] = (1.0,)
     values: dict[str, float] = {}
     kind: WorkKind | None = None
@@ -345,11 +345,15 @@ def _value_complaint(mapping: Mapping) -> str:
 
 def _context_complaint(mapping: Mapping) -> str:
     for column, context in mapping.context.items():
-        if context.role not in {"run", "witness", "info"}:
-            return f"context {column!r}: role is {context.role!r}, expected run, witness or info"
+        if context.role not in {"run", "mode", "witness", "info"}:
+            return (
+                f"context {column!r}: role is {context.role!r}, expected run, mode, witness or info"
+            )
         if context.role == "witness" and context.kind is None:
             kinds = ", ".join(WorkKind)
             return f"context {column!r}: a witness needs kind, one of {kinds}"
     if sum(context.role == "run" for context in mapping.context.values()) > 1:
         return "more than one context column has the role run"
+    if sum(context.role == "mode" for context in mapping.context.values()) > 1:
+        return "more than one context column has the role mode"
     return ""

@@ -55,6 +55,8 @@ class Table:
     t_ns: NDArray[np.int64]  # (n,) in the order of the file
     values: NDArray[np.float64]  # (n, c); NaN: absent, or not a number
     running: NDArray[np.bool_] | None  # (n,); None without a context column of the role run
+    # (n,); None without a context column of the role mode; NaN: not told yet
+    mode: NDArray[np.float64] | None = None
     context: dict[str, NDArray[np.float64]]  # tag -> (n,); NaN: absent, or a text without a number
     labels: dict[str, NDArray[np.float64]]  # column -> (n,); 0 or NaN: not labelled
     truth: Truth | None  # from the labels that are faults; None: there are none such
@@ -145,6 +147,7 @@ def read_table(
         t_ns=t_ns,
         values=values,
         running=_running(mapping, context),
+        mode=_mode(mapping, context),
         context=context,
         labels=labels,
         truth=_truth(mapping, labels, asset=asset, path=path, t_ns=t_ns, period_ns=period_ns),
@@ -208,6 +211,17 @@ def _running(mapping: Mapping, context: dict[str, NDArray[np.float64]]) -> NDArr
         last = np.maximum.accumulate(known)
         running: NDArray[np.bool_] = np.isin(state[np.maximum(last, 0)], c.running) | (last < 0)
         return running
+    return None
+
+
+def _mode(mapping: Mapping, context: dict[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    """The operating mode of each row, (n,), NaN: not told yet; an absent one keeps that before."""
+    for column, c in mapping.context.items():
+        if c.role == "mode":
+            state = context[c.tag or column]
+            last = np.maximum.accumulate(np.where(np.isnan(state), 0, np.arange(state.size)))
+            mode: NDArray[np.float64] = state[last]
+            return mode
     return None
 
 

@@ -305,6 +305,9 @@ class Batch:
     values: NDArray[np.float32]  # (n, c) in the bundle's channel order; NaN: no valid value
     running: NDArray[np.bool_]  # (n,)
     changes: tuple[ContextChange, ...] = ()  # context changes up to the last sample, in time order
+    mode: NDArray[np.float64] | None = (
+        None  # (n,) of the mode tag, NaN: not told; None: no such tag
+    )
     # (n,) whether anything at all was told for this grid time, context included; None: always
     heard: NDArray[np.bool_] | None = None
 
@@ -315,5 +318,6 @@ class Batch:
             t_ns=self.t_ns[begin:end],
             values=self.values[begin:end],
             running=self.running[begin:end],
+            mode=None if self.mode is None else self.mode[begin:end],
             heard=None if self.heard is None else self.heard[begin:end],
         )

@@ -34,6 +34,7 @@ class AssetRing(msgspec.Struct, kw_only=True):
     values: np.ndarray  # (R, c) float32
     running: np.ndarray  # (R,) bool
     written: int = 0
+    mode: np.ndarray | None = None  # (R,) float64, of the mode tag; None: no such tag
     unsound: np.ndarray | None = None  # (R, c) bool, values that were no measurements; None: none
 
 
@@ -71,6 +72,10 @@ class Ring:
         ring.t_ns[index] = batch.t_ns[n - kept :]
         ring.values[index] = batch.values[n - kept :]
         ring.running[index] = batch.running[n - kept :]
+        if batch.mode is not None and ring.mode is None:
+            ring.mode = np.full(capacity, np.nan)
+        if ring.mode is not None:
+            ring.mode[index] = np.nan if batch.mode is None else batch.mode[n - kept :]
         if unsound is not None and ring.unsound is None:
             ring.unsound = np.zeros(ring.values.shape, bool)
         if ring.unsound is not None:
@@ -102,9 +107,17 @@ class Ring:
         None: none of them. times: of samples that are still there, as `last` gives them.
         """
         ring = self.state.assets[asset]
-        if ring.unsound is None or not len(times):
-            return None
-        kept = min(ring.written, len(ring.t_ns))
-        index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
-        at = np.searchsorted(ring.t_ns[index], times)
-        return ring.unsound[index[at]]
+        return None if ring.unsound is None else ring.unsound[_places(ring, times)]
+
+    def modes(self, asset: str, times: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """The mode of the samples at these times (m,); as `unsound`. None: no mode tag."""
+        ring = self.state.assets[asset]
+        return None if ring.mode is None else ring.mode[_places(ring, times)]
+
+
+def _places(ring: AssetRing, times: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where in the ring the samples at these times (m,) stand."""
+    kept = min(ring.written, len(ring.t_ns))
+    index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
+    places: NDArray[np.intp] = index[np.searchsorted(ring.t_ns[index], times)]
+    return places

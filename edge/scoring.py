@@ -71,9 +71,8 @@ def pad(values: F32, width: int) -> F32:
     return padded
 
 
-def pad_valid(values: F32, running: Mask, width: int, *, stopped: bool = False) -> Mask:
-    """Which values a baseline sees (n, width): finite ones of samples in its own run state."""
-    mine = ~running if stopped else running
+def pad_valid(values: F32, mine: Mask, width: int) -> Mask:
+    """Which values a baseline sees (n, width): finite ones of its own samples, `mine` (n,)."""
     valid = np.zeros((len(values), width), bool)
     valid[:, : values.shape[1]] = np.isfinite(values) & mine[:, None]
     return valid

@@ -14,7 +14,8 @@ from kb.records import WorkKind
 class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tag that is not scored.
 
-    role: `run` says whether the asset is running (value in `running`), `witness` opens a job of
+    role: `run` says whether the asset is running (value in `running`), `mode` in which operating
+    mode, each with a baseline of its own, `witness` opens a job of
     `kind` on `instrument` at its live rising edge and closes it at its falling edge, `heartbeat`
     must take another value at least every `interval_ms_max`, else the asset's source is in doubt.
     """

@@ -61,6 +61,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     suppressions_spent: int = 0  # in that shift
     budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
+    modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
     silences: list[Silence] = []
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last

@@ -311,7 +311,7 @@ class Timeline:
         if not due:
             return
         # the smoothed score still remembers the job; the fresh one does not
-        for (index, _), row in zip(baselines(self._model), rows, strict=False):
+        for index, row in zip(baselines(self._model), rows, strict=False):
             self._desk.state[index] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 

@@ -342,6 +342,7 @@ def samples_of(
         t_ns=table.t_ns[rows] if table.has_time else None,
         period_ns=table.period_ns,
         running=None if table.running is None else table.running[rows],
+        mode=None if table.mode is None else table.mode[rows],
         excluded=excluded if jobs else None,
         jobs_excluded=tuple(jobs),
         sha256=table.sha256,

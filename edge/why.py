@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edge.explain import clause_text, clock_text, number
-from edge.lookback import baselines
+from edge.lookback import baselines, of_baseline, rows_at
 from edge.records import Phase, Track, Verdict
 from edge.scoring import Request, contributions, fresh_row, one_row, pad, pad_valid, score_rows
 from edge.silencing import SilenceKind
@@ -183,15 +183,15 @@ def rescored(
     times, values, running = desk.ring.since(model.asset, 0)
     x = pad(values, desk.width)
     requests = []
-    for index, stopped in baselines(model):
-        valid = pad_valid(values, running, desk.width, stopped=stopped)
+    at = rows_at(model, running, desk.ring.modes(model.asset, times))
+    for index in baselines(model):
+        valid = pad_valid(values, at == index, desk.width)
         row = fresh_row(desk.detector, np.ones(desk.width, bool))
         own = one_row(desk.parameters, index)
         requests.append(Request(x=x, valid=valid, row=row, parameters=own))
     score_rows(requests, detector=desk.detector, state=desk.state, parameters=desk.parameters)
     found = [r.scores for r in requests if r.scores is not None]
-    scores = found[0] if len(found) == 1 else np.where(running, found[0], found[1])
-    scores = scores.astype(np.float64)
+    scores = of_baseline(found, at, model=model).astype(np.float64)
     scores[: min(SETTLE_SAMPLES, len(scores))] = np.nan
     shown = (times >= from_ns) & (times <= until_ns)
     series = Series(
@@ -205,7 +205,7 @@ def rescored(
     if not len(ready):
         return series, ()
     top = int(ready[np.argmax(scores[ready])])
-    request = requests[0 if running[top] or len(requests) == 1 else 1]
+    request = requests[baselines(model).index(int(at[top]))]
     shares = contributions(request, detector=desk.detector, parameters=desk.parameters)[top]
     order = np.argsort(-np.nan_to_num(shares[: len(model.channels)]), kind="stable")
     return series, tuple(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import AssetFit, AssetModel, Bundle, RowFit, Spec, StreamRow, StreamSpec
+from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, StreamRow, StreamSpec
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -52,9 +52,13 @@ def make_bundle(
         assert parent is not None
         c = len(model.channels)
         stopped = stored(parent, model.row_stopped, c) if model.row_stopped >= 0 else None
-        _place(rows, models, model, (stored(parent, model.row_running, c), stopped))
+        modes = [
+            (mode.value, None if mode.row == model.row_running else stored(parent, mode.row, c))
+            for mode in model.modes
+        ]
+        _place(rows, models, model, (stored(parent, model.row_running, c), stopped), modes)
     for fit in fits:
-        _place(rows, models, _model_of(fit), (fit.running, fit.stopped))
+        _place(rows, models, _model_of(fit), (fit.running, fit.stopped), fit.modes)
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
@@ -124,12 +128,19 @@ def _place(
     models: list[AssetModel],
     model: AssetModel,
     baselines: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
+    modes: Sequence[tuple[float, RowFit | StreamRow | None]],
 ) -> None:
     """Append an asset with its rows."""
     running, stopped = baselines
     at = len(rows)
     rows += [running] if stopped is None else [running, stopped]
-    models.append(replace(model, row_running=at, row_stopped=at + 1 if stopped else -1))
+    own = []
+    for value, row in modes:
+        own.append(ModeRow(value=value, row=at if row is None else len(rows)))
+        rows += [] if row is None else [row]
+    models.append(
+        replace(model, row_running=at, row_stopped=at + 1 if stopped else -1, modes=tuple(own))
+    )
 
 
 def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:

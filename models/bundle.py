@@ -143,6 +143,13 @@ class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
     episodes_per_day: float
 
 
+class ModeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The baseline of one operating mode: the value of the mode tag, and its row."""
+
+    value: float
+    row: int
+
+
 class Training(msgspec.Struct, frozen=True, kw_only=True):
     """What an asset was fitted on. rows: half-open, of the recording with this hash.
 
@@ -160,6 +167,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One asset of a bundle. Vectors have an entry for each of its channels (c,) float64.
 
     row_running, row_stopped: rows of the stacked parameters; -1: no baseline of that state.
+    modes: baselines of operating modes, () where none is told; a mode that is not among them was
+    never seen, one with too few rows for its own shares row_running.
     threshold_on opens an event, threshold_off <= threshold_on ends it.
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
@@ -183,6 +192,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tail: AlarmTail
     training: Training
     metrics: dict[str, float] = {}
+    modes: tuple[ModeRow, ...] = ()
     health: AssetHealth | None = None
 
 
@@ -247,6 +257,7 @@ class AssetFit:
     tail: AlarmTail
     training: Training
     metrics: dict[str, float]
+    modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
 
 

@@ -90,6 +90,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f" {training.rows_used} with values; jobs left out: {excluded}"
         ),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
+        *_mode_lines(model),
         *_contaminated_lines(model),
         *_hidden_lines(bundle, model),
         "",
@@ -114,6 +115,16 @@ def _excluded(jobs: tuple[str, ...], rows: int) -> str:
     more = len(jobs) - JOBS_SHOWN_MAX
     named = ", ".join(jobs[:JOBS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
     return f"{named} ({rows} rows, settling included)"
+
+
+def _mode_lines(model: AssetModel) -> list[str]:
+    """Operating modes that were seen."""
+    if not model.modes:
+        return []
+    own = [f"{mode.value:g}" for mode in model.modes if mode.row != model.row_running]
+    few = [f"{mode.value:g}" for mode in model.modes if mode.row == model.row_running]
+    shared = f"; with too few rows for one: {', '.join(few)}" if few else ""
+    return [f"- modes with a baseline of their own: {', '.join(own) or 'none'}{shared}"]
 
 
 def _contaminated_lines(model: AssetModel) -> list[str]:

@@ -53,9 +53,9 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
         for wrong, what, found, expected in _asset_faults(model):
             yield wrong, f"{what} of asset {model.asset}", found, expected
     yield len(set(names)) < len(names), "assets", names, "each once"
-    rows = sorted(r for m in bundle.assets for r in (m.row_running, m.row_stopped) if r != -1)
+    rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))
-    yield rows != every, "row_running and row_stopped of all assets", rows, f"{every}, each once"
+    yield rows != every, "rows of all assets", rows, f"{every}, each once"
 
 
 def _array_faults(bundle: Bundle) -> Iterator[Fault]:
@@ -73,6 +73,8 @@ def _array_faults(bundle: Bundle) -> Iterator[Fault]:
 def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield model.period_ns <= 0, "period_ns", model.period_ns, "above 0"
     yield model.alignment not in ALIGNMENTS, "alignment", model.alignment, " or ".join(ALIGNMENTS)
+    modes = [mode.value for mode in model.modes]
+    yield len(set(modes)) < len(modes), "modes", modes, "each once"
     channels = [channel.name for channel in model.channels]
     yield not channels, "channels", channels, "at least one"
     yield len(set(channels)) < len(channels), "channels", channels, "each name once"
@@ -114,6 +116,12 @@ def _health_faults(model: AssetModel) -> Iterator[Fault]:
     of_channels = m == 0 or (pairs.shape == (m, 2) and bool(((pairs >= 0) & (pairs < c)).all()))
     yield not of_channels, "health.pairs", pairs.tolist(), f"pairs of channels, 0 to {c - 1}"
     yield not health.repeats_max >= 1, "health.repeats_max", health.repeats_max, "at least 1"
+
+
+def own_rows(model: AssetModel) -> list[int]:
+    """The rows of an asset, each once: running, stopped, modes of their own."""
+    states = [row for row in (model.row_running, model.row_stopped) if row != -1]
+    return states + [mode.row for mode in model.modes if mode.row != model.row_running]
 
 
 def _is_id(text: str) -> bool:

@@ -75,10 +75,12 @@ class Detector:
         valid = _checked(self.spec, x, valid, state, parameters)
         rows, n = valid.shape[:2]
         parts: list[F32] = []
-        for start in range(0, n, BLOCK_SAMPLES_MAX):
-            stop = min(n, start + BLOCK_SAMPLES_MAX)
+        start = 0
+        while start < n:
+            stop = min(n, start + self._block_samples(state, parameters))
             scores, state = self._block(x[:, start:stop], valid[:, start:stop], state, parameters)
             parts.append(scores)
+            start = stop
         if len(parts) == 1:
             return parts[0], state
         return (np.concatenate(parts, axis=1) if parts else np.empty((rows, 0), np.float32)), state
@@ -98,6 +100,13 @@ class Detector:
             share, state = self._session.run(["contribution", "state_out"], feed)
             parts.append(share)
         return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
+
+    def _block_samples(self, state: F32, parameters: Parameters) -> int:
+        """How long the next block may be: a row that is settling need not take the long way on."""
+        if len(state) != 1:
+            return BLOCK_SAMPLES_MAX
+        cold = float(parameters["settle"][0, 0]) + self.spec.lags - float(state[0, self._run_at])
+        return int(cold) if 0 < cold < BLOCK_SAMPLES_MAX else BLOCK_SAMPLES_MAX
 
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""

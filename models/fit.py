@@ -9,6 +9,7 @@ taken out again: with many channels it would hide faults.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 DETECTORS: Final = ("auto", "var", "stream")
 ROWS_MIN: Final = 100
+MODES: Final = (2, 64)  # values of a mode tag that are modes
+MODE_ROWS_MIN: Final = 200
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
 EASED_ROWS_MIN: Final = 200  # fewer say so little of slow averages that they need all the margin
@@ -93,7 +96,7 @@ class _Baseline:
 def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> AssetFit:
     """Fit one asset. Raises ModelError where the record is too short or not shaped as it says."""
     options = options or FitOptions()
-    values, running = segmented(samples, by_time=options.alignment != "rows")
+    values, running, mode = segmented(samples, by_time=options.alignment != "rows")
     live = np.where(running[:, None], values, np.nan)
     still = np.where(running[:, None], np.nan, values)
     if detector_kind([samples], options) == "stream":
@@ -110,7 +113,10 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
         who = f"{samples.asset} while stopped"
         stopped = _baseline(still, options, unknown_settle=unknown, who=who, period_ns=period_ns)
-    scores = [baseline.scores] + ([stopped.scores] if stopped else [])
+    modes = _modes(live, np.where(running, mode, np.nan), options, who=samples.asset)
+    own = [mine.scores for mine in modes.values() if mine]
+    pooled = [] if own and all(modes.values()) else [baseline.scores]
+    scores = pooled + own + ([stopped.scores] if stopped else [])
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -125,9 +131,34 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         options,
         spec=shape,
         rows=(baseline.row, stopped.row if stopped else None),
+        modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
+
+
+def _modes(live: F64, mode: F64, options: FitOptions, *, who: str) -> dict[float, _Baseline | None]:
+    """A baseline for each operating mode in mode (n,), None where its rows are too few for one.
+
+    Values (n, c) of other modes are blank: lags do not reach over a change. Empty where there is
+    one mode or none.
+    """
+    told = np.unique(mode[np.isfinite(mode) & np.isfinite(live).any(axis=1)]).tolist()
+    if len(told) < MODES[0]:
+        return {}
+    if len(told) > MODES[1]:
+        raise ModelError(
+            f"{who}: the mode tag has {len(told)} values, at most {MODES[1]} are modes; is it a"
+            " counter or a measurement?"
+        )
+    found: dict[float, _Baseline | None] = {}
+    for value in told:
+        mine = np.where((mode == value)[:, None], live, np.nan)
+        found[value] = None
+        if np.isfinite(mine).any(axis=1).sum() >= MODE_ROWS_MIN:
+            with suppress(ModelError):  # its stretches are too short
+                found[value] = _baseline(mine, options, unknown_settle=0, who=who, period_ns=1)
+    return found
 
 
 def options_of(spec: Spec | StreamSpec) -> FitOptions:
@@ -174,6 +205,7 @@ def _asset_fit(
     rows: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
     scores: F64,
     metrics: dict[str, float],
+    modes: tuple[tuple[float, RowFit | None], ...] = (),
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
@@ -198,6 +230,7 @@ def _asset_fit(
             rows_excluded=0 if samples.excluded is None else int(np.sum(samples.excluded)),
         ),
         metrics=metrics,
+        modes=modes,
         health=learn_health(live, samples.channels, usual=(low, high)),
     )
 

@@ -26,7 +26,8 @@ class TrainingSamples:
     """Rows of one asset that are known to be normal operation.
 
     values: (n, c) float64 in time order, NaN: no value   t_ns: (n,) int64 or None: evenly spaced
-    running: (n,) bool or None: always   sha256, rows: of the recording, half-open
+    running: (n,) bool or None: always   mode: (n,) float64 or None: value of the mode tag, NaN: not
+    told   sha256, rows: of the recording, half-open
     excluded: (n,) bool or None: rows not to learn from, as those of `jobs_excluded`
     """
 
@@ -36,17 +37,19 @@ class TrainingSamples:
     period_ns: int
     t_ns: NDArray[np.int64] | None = None
     running: NDArray[np.bool_] | None = None
+    mode: NDArray[np.float64] | None = None
     excluded: NDArray[np.bool_] | None = None
     jobs_excluded: tuple[str, ...] = ()
     sha256: str = ""
     rows: tuple[int, int] = (0, 0)
 
 
-def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask]:
-    """Values (m, c) and run state (m,), excluded rows blank, a blank row at each hole in time.
+def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask, F64]:
+    """Values (m, c), run state (m,) and mode (m,), NaN: not told.
 
-    Blank rows keep lags from reaching over a hole. by_time: rows have times, else they follow on
-    one another as they are. Raises ModelError for values of another shape than stated.
+    Excluded rows are blank, and a blank row stands at each hole in time, so that lags do not reach
+    over it. by_time: rows have times, else they follow on one another as they are. Raises
+    ModelError for values of another shape than stated.
     """
     values = np.asarray(samples.values, np.float64)
     n, c = values.shape if values.ndim == 2 else (0, 0)
@@ -59,9 +62,14 @@ def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask]:
         raise ModelError(f"{samples.asset}: the sampling period is {samples.period_ns} ns")
     values = np.where(np.abs(values) <= F32_MAX, values, np.nan)
     running = np.ones(n, np.bool_) if samples.running is None else np.asarray(samples.running, bool)
+    mode = np.full(n, np.nan) if samples.mode is None else np.asarray(samples.mode, np.float64)
     if samples.excluded is not None:
         values = np.where(np.asarray(samples.excluded, bool)[:, None], np.nan, values)
     if samples.t_ns is None or not by_time:
-        return values, running
+        return values, running, mode
     holes = np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
-    return np.insert(values, holes, np.nan, axis=0), np.insert(running, holes, False)
+    return (
+        np.insert(values, holes, np.nan, axis=0),
+        np.insert(running, holes, False),
+        np.insert(mode, holes, np.nan),
+    )

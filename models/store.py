@@ -174,6 +174,7 @@ def _check_shapes(bundle: Bundle, path: Path) -> None:
             )
     for model in bundle.assets:
         in_range = 0 <= model.row_running < rows and -1 <= model.row_stopped < rows
+        in_range &= all(0 <= mode.row < rows for mode in model.modes)
         if not in_range or len(model.channels) > c or len(model.sigma) != len(model.channels):
             raise ModelError(
                 f"{path / 'bundle.json'}: rows or channels of {model.asset} do not fit"

@@ -165,9 +165,9 @@ def test_holes_in_time_are_not_bridged() -> None:
     t = np.arange(1000) * SECOND_NS
     t[500:] += 3600 * SECOND_NS
     record = samples(plant(1000, seed=1), t_ns=t)
-    values, running = segmented(record, by_time=True)
+    values, running, mode = segmented(record, by_time=True)
     assert np.flatnonzero(np.isnan(values).all(axis=1)).tolist() == [500]
-    assert len(running) == 1001
+    assert len(running) == len(mode) == 1001
     assert len(segmented(record, by_time=False)[0]) == 1000
 
 
