@@ -95,7 +95,7 @@ class Probation:
             if asset is None or asset.last_t_ns == seen_ns:
                 continue
             self._seen[name] = asset.last_t_ns
-            if _scorable(state.ring.assets[name]):
+            if scorable(state.ring.assets[name]):
                 self._looks += 1
                 self._unscored += math.isnan(asset.last_score)
         if self._looks < LOOKS_MIN or self._unscored <= UNSCORED_SHARE_MAX * self._looks:
@@ -111,7 +111,7 @@ def _slow(ticks_ms: Sequence[float]) -> float:
     return float(np.quantile(list(ticks_ms), TICK_QUANTILE)) if len(ticks_ms) else 0.0
 
 
-def _scorable(ring: AssetRing) -> bool:
+def scorable(ring: AssetRing) -> bool:
     """Whether the newest sample is of a running machine and has all its values."""
     if not ring.written:
         return False
