@@ -77,7 +77,7 @@ class BundleWatch:
 
     def taken(self) -> None:
         """The engine has taken it over; what was promoted is on probation from here on."""
-        self._begins = True
+        self._begin()
         gc.freeze()  # as at the start: full collections need not look at it
 
     def judge(self, faults: Faults) -> list[ShellFault]:

@@ -91,7 +91,7 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
         findings = (
             (self.hours < HOURS_MIN, f"{self.hours:.3g} h seen, {HOURS_MIN:g} needed"),
             (
-                new.alerts_per_day > rate_max,
+                not new.alerts_per_day <= rate_max,
                 f"{new.alerts_per_day:.3g} alerts a day, at most {rate_max:.3g} allowed",
             ),
             (
@@ -113,7 +113,7 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
                 ),
             ),
             (
-                new.us_per_sample > COST_TIMES_MAX * old.us_per_sample,
+                not new.us_per_sample <= COST_TIMES_MAX * old.us_per_sample,
                 f"{new.us_per_sample:.3g} us a sample, {old.us_per_sample:.3g} us now",
             ),
         )
@@ -205,7 +205,8 @@ class Shadow:
     @property
     def moved_on(self) -> bool:
         """Whether another bundle counts than the one that it began beside."""
-        return self._old.assembly.engine.state.bundle_sha256 not in ("", self._old_sha256)
+        begun, now = self._old_sha256, self._old.assembly.engine.state.bundle_sha256
+        return bool(begun) and begun != now
 
     def turn(self) -> int:
         """Take what the journal has by now; returns how many stimuli that were."""
@@ -220,7 +221,7 @@ class Shadow:
         """What both did since the candidate took over in its engine."""
         engine = self._new.assembly.engine
         samples = self._old.written() - self._first
-        days = max(engine.now_ns - self._begin_ns, 0) / DAY_NS if self._begin_ns else 0.0
+        days = max(engine.now_ns - self._begin_ns, 0) / DAY_NS
         old, new = (self._rang(one) for one in (self._old, self._new))
         delays_ns = matches(old, new)
         either = len(old) + len(new) - len(delays_ns)
@@ -250,6 +251,8 @@ class Shadow:
         self._old.take(now_ns, stimulus)
         if not self._old_sha256:
             self._begin(now_ns)
+        if not self._begin_ns:  # on plant time, nothing has told any yet
+            self._begin_ns = self._old.assembly.engine.now_ns
         if isinstance(stimulus, BundleSwapped):
             return  # the candidate stays
         if isinstance(stimulus, Started):
@@ -265,7 +268,6 @@ class Shadow:
                 " configuration; `andon model show` says more"
             )
         self._old_sha256 = self._old.assembly.engine.state.bundle_sha256
-        self._begin_ns = self._old.assembly.engine.now_ns
         self._first = self._old.written()
         self._old.cost_ns = self._new.cost_ns = 0
 

@@ -189,7 +189,7 @@ def at_work(one: Rig, until: int) -> None:
         one.run(min(edges) - one.at, {"c1": 20.0} if 110 <= one.at < 195 else {}, step=3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(at=st.integers(85, 330))
 def test_work_that_goes_on_goes_on(at: int) -> None:
     """What a job keeps quiet stays quiet, settles, and is judged as if nothing had happened.
@@ -206,6 +206,10 @@ def test_work_that_goes_on_goes_on(at: int) -> None:
     for _ in range(4):
         at_work(one, one.at + 6)
         at_work(plain, plain.at + 6)
+        reference_scores = scores(plain)
+        for asset, score in scores(one).items():
+            wanted = reference_scores[asset]
+            assert score == pytest.approx(wanted, abs=SCORES_AGREE, nan_ok=True), asset
         for own, reference in zip(one.runs, plain.runs, strict=True):
             assert own.stage == reference.stage
             if own.masked:
@@ -290,3 +294,15 @@ def test_orders_of_an_asset_that_has_come_are_taken() -> None:
     one.engine.state.orders_taken = 7
     one.give(swap(successor()))
     assert one.engine.state.orders_taken == 0
+
+
+def test_a_ring_that_has_wrapped_is_enough() -> None:
+    """Older samples than it holds are forgotten by every rate of a bundle anyway."""
+    plain, one = rig(fitted=successor()), rig()
+    for each in (plain, one):
+        each.run(1500, step=60)
+    one.give(swap(successor()))
+    for each in (plain, one):
+        each.run(5)
+    wanted = scores(plain)
+    assert {a: pytest.approx(s, abs=SCORES_AGREE) for a, s in scores(one).items()} == wanted
