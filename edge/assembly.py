@@ -197,6 +197,8 @@ class Assembly:
         if fitted is None:
             fitted = self.bundle_of(self.bundle.sha256)
         assert fitted is not None, "its own bundle is always there"
+        if state is not None:  # a checkpoint from before bundles could change names none
+            state.bundle_sha256 = fitted.bundle.sha256
         return Engine(
             self.settings,
             bundle=fitted.bundle,

@@ -94,7 +94,6 @@ class Engine:
         layouts = asset_layouts(settings, bundle)
         if state is None:
             state = first_state(bundle, rows=detector.initial_state(bundle.rows))
-        state.bundle_sha256 = state.bundle_sha256 or bundle.sha256
         self._state = state
         self._knowledge_of = knowledge_of
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
@@ -167,8 +166,7 @@ class Engine:
     def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
         """What is rare: restarts, other knowledge or detectors, jobs from elsewhere."""
         if isinstance(stimulus, Started | BundleSwapped):
-            because = "a restart" if isinstance(stimulus, Started) else stimulus.because
-            self._take_bundle(stimulus.bundle_sha256, because, t_ns=t_ns)
+            self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
             case Started() | SnapshotSwapped():
                 self._count("starts", by=isinstance(stimulus, Started))
@@ -369,12 +367,14 @@ class Engine:
             self._learn(self._knowledge_of(sha256))
         return self._desk.proposed
 
-    def _take_bundle(self, sha256: str, because: str, *, t_ns: int) -> None:
+    def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
         """From here on another bundle scores; what is open goes on, and rows warm on the ring."""
+        sha256, told = stimulus.bundle_sha256, isinstance(stimulus, BundleSwapped)
+        because = stimulus.because if isinstance(stimulus, BundleSwapped) else "a restart"
         if self._bundle_of is None or sha256 in ("", self._state.bundle_sha256):
             return
         fitted = self._bundle_of(sha256)
-        self._count("bundles_missing" if fitted is None else "bundles_swapped")
+        self._count("bundles_missing" if fitted is None else "bundles_swapped", by=told)
         if fitted is None:  # a journal names what nobody kept
             return
         self._arrivals.settle()

@@ -143,13 +143,15 @@ class Rerun:
         *,
         begin_ns: int,
         step_ns: int,
+        asked_ns: int | None = None,
         progress: Callable[[int], object] = int,
     ) -> None:
         """Take every stimulus in order until `look` says that it has seen enough.
 
         begin_ns: plant time from which on the engine's own state is needed; a checkpoint from
         before it saves the way there. step_ns: between ticks, where a recording has none of its
-        own. progress: hears bytes read. Raises JournalError.
+        own. asked_ns: another bundle that took over later ends the run, so that what counted then
+        is what is looked at. progress: hears bytes read. Raises JournalError.
         """
         after = self._from_checkpoint(begin_ns)
         done_bytes = 0
@@ -157,6 +159,9 @@ class Rerun:
             if at is not None:
                 done_bytes = self._bytes_until(at)
                 progress(done_bytes)
+            swaps = isinstance(stimulus, BundleSwapped)
+            if swaps and asked_ns is not None and self.engine.now_ns > asked_ns:
+                return
             for each in (*self._beginning(stimulus), stimulus):
                 if self._take(each, now_ns, look):
                     return

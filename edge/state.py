@@ -91,6 +91,7 @@ def first_state(bundle: Bundle, *, rows: np.ndarray) -> EngineState:
         ring=RingState(),
         rows=rows,
         assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
+        bundle_sha256=bundle.sha256,
     )
 
 

@@ -40,7 +40,7 @@ from tests.models.plants import fitted, plant
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.records import Stimulus
+    from edge.records import Effect, Stimulus
     from models.bundle import Bundle
 
 S: Final = 10**9
@@ -85,6 +85,7 @@ class Site:
         self.store: BundleStore = store_of(self.config)
         self.telemetry, self.faults = Telemetry(), Faults()
         self.sent: list[tuple[int, Stimulus]] = []
+        self.effects: list[Effect] = []
         self.open()
         self.row = 0
         self.values = plant(4000, seed=5)
@@ -105,7 +106,7 @@ class Site:
     def give(self, stimulus: Stimulus, now_ns: int) -> None:
         """One stimulus to the engine."""
         self.sent.append((now_ns, stimulus))
-        self.assembly.engine.handle(stimulus, now_ns=now_ns)
+        self.effects += self.assembly.engine.handle(stimulus, now_ns=now_ns)
 
     def look(self) -> list[BundleSwapped]:
         """The loop's look, until nothing is being opened; what comes is taken."""
