@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from edge.state import EngineState
     from edge.trust import TrustSettings
     from models.bundle import Bundle
+
+
+OPEN_BUNDLES: Final = 2  # besides the one that is to score and the one that does
 
 
 class Assembly:
@@ -102,38 +105,48 @@ class Assembly:
         self.engine = self.engine_of(state, self.knowledge(state.orders_of))
 
     def knows_bundle(self, sha256: str) -> bool:
-        """Whether what was taken with a bundle can be taken again."""
-        return sha256 in self._fitted or bool(self.store and self.store.find(sha256))
+        """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""
+        return self._opened(sha256) is not None
 
     def adopt(self, fitted: Fitted, path: Path) -> None:
         """Have another bundle for the engine to take over, verified and fitting the settings."""
         self.bundle, self.bundle_path = fitted.bundle, path
+        self._fitted = {one: it for one, it in self._fitted.items() if one == self._scores[0]}
         self._fitted[fitted.bundle.sha256] = fitted
+        self.missing_bundles.discard(fitted.bundle.sha256)
 
     def bundle_of(self, sha256: str) -> Fitted | None:
         """The bundle of a hash, from here on the one that scores; None where it is not kept.
 
         Nor is one that is damaged, or does not fit the settings.
         """
+        fitted = self._opened(sha256)
+        if fitted is None:
+            return None
         path = self.bundle_path if sha256 == self.bundle.sha256 else None
         if path is None and self.store is not None:
             path = self.store.find(sha256)
-        if sha256 not in self._fitted:
-            try:
-                found = loaded(path, sha256) if path is not None else None
-                if found is not None:
-                    asset_layouts(self.settings, found)
-            except (ModelError, ConfigError):
-                found = None
-            if found is None:
-                self.missing_bundles.add(sha256)
-                return None
-            scores, _ = self._scores
-            held = {scores, self.bundle.sha256}
-            self._fitted = {one: it for one, it in self._fitted.items() if one in held}
-            self._fitted[sha256] = ready(found)
         self._scores = (sha256, path)
         self._known = {}  # what lacks a signature is judged anew
+        return fitted
+
+    def _opened(self, sha256: str) -> Fitted | None:
+        """A bundle ready to score; the newest few stay open."""
+        if sha256 in self._fitted or sha256 in self.missing_bundles or self.store is None:
+            return self._fitted.get(sha256)
+        path = self.store.find(sha256)
+        try:
+            found = loaded(path, sha256) if path is not None else None
+            if found is not None:
+                asset_layouts(self.settings, found)
+        except (ModelError, ConfigError):
+            found = None
+        if found is None:
+            self.missing_bundles.add(sha256)
+            return None
+        held = {self.bundle.sha256, self._scores[0], *list(self._fitted)[-OPEN_BUNDLES:]}
+        self._fitted = {one: it for one, it in self._fitted.items() if one in held}
+        self._fitted[sha256] = ready(found)
         return self._fitted[sha256]
 
     def swap(self, snapshot: Snapshot, knowledge: Knowledge) -> Snapshot | None:

@@ -110,6 +110,10 @@ class BundleStore:
             return near
         return self.places().get(sha256)
 
+    def keeps(self, sha256: str) -> bool:
+        """Whether it has a copy of its own; nothing is verified."""
+        return hash_of(self.directory / sha256[:NAME_CHARS]) == sha256
+
     def resolve(self, named: str) -> tuple[str, Path]:
         """The bundle that a person means: a hash, the begin of one, or a directory.
 
@@ -203,8 +207,7 @@ class BundleStore:
         self, sha256: str, *, by: str, because: str, what: str = "promoted", watch_s: float = 0
     ) -> Act:
         """Let another bundle count from now on; it has to be kept. Raises ConfigError."""
-        place = self.directory / sha256[:NAME_CHARS]
-        assert hash_of(place) == sha256, "keep it first"
+        assert self.keeps(sha256), "keep it first"
         with self._alone():
             before = self._counts_now()
             until_ns = time.time_ns() + int(watch_s * 1e9) if watch_s else 0

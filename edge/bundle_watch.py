@@ -47,7 +47,7 @@ class BundleWatch:
         self._config, self._assembly, self._telemetry = config, assembly, telemetry
         self._store = store
         self._refused, self._rolled_back = "", assembly.fell_back
-        if assembly.bundle_path is not None:
+        if assembly.bundle_path is not None and not store.keeps(assembly.bundle.sha256):
             store.keep(assembly.bundle_path)
         self._seen = _seen(store)
         self._opening: threading.Thread | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import shutil
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,25 +15,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.assembly import Assembly, assemble
-from edge.backtest import Backtest
+from edge.assembly import assemble
 from edge.bundle_store import BundleStore, store_of
 from edge.bundle_watch import GATEWAY, BundleWatch, assembled
-from edge.checkpoint import pack
 from edge.config import GatewayConfig
 from edge.config_sections import JournalConfig, ModelConfig
 from edge.faults import Faults
-from edge.journal import JournalWriter, read_journal
 from edge.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
-from edge.records import BundleSwapped, MessageReceived, Started, TickDue
-from edge.restore import restore, started
+from edge.records import BundleSwapped, MessageReceived, TickDue
 from edge.settings import EngineSettings
 from edge.telemetry import Telemetry
 from edge.wire.readings import encode_rows
 from models.assemble import make_bundle
 from models.errors import ModelError
 from models.store import save, sealed
-from tests.edge.test_app import BEGIN_NS, SYSTEM, World, decided
+from tests.edge.test_app import BEGIN_NS
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
@@ -299,99 +294,3 @@ def test_probation_goes_on_over_a_restart(site: Site) -> None:
     assert site.scores_with == jumpy().sha256
     (back,) = site.run(900)
     assert back.bundle_sha256 == first().sha256
-
-
-# --- restarts and journals ---
-
-
-def journal_of(site: Site, begun: Started) -> Path:
-    """The journal that the gateway would have written."""
-    writer = JournalWriter(site.folder / "journal")
-    writer.append([(BEGIN_NS, begun), *site.sent])
-    writer.close()
-    return site.folder / "journal"
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_restart_takes_the_journal_again_with_the_bundles_that_it_names(
-    site: Site,
-    kept: bool,  # noqa: FBT001
-) -> None:
-    """The engine is where it was, bit by bit; where a bundle is gone, that is said."""
-    begun = started(site.assembly)
-    site.promote(second())
-    site.run(200)
-    site.store.point(first().sha256, by="ann", because="", what="rolled_back")
-    site.run(100)
-    journal = journal_of(site, begun)
-    if not kept:
-        shutil.rmtree(site.store.directory / second().sha256[:16])
-        shutil.rmtree(site.folder / second().sha256[:8])
-    again = assemble(site.config)
-    done = restore(again, journal=journal, checkpoints=site.folder / "none", keep=len)
-    assert done.stimuli == (len(site.sent) + 1 if kept else done.stimuli)
-    if kept:
-        assert pack(again.engine.state.assets) == pack(site.assembly.engine.state.assets)
-    else:
-        assert any(note.name == "journal_skipped" for note in done.notes)
-
-
-def test_a_promotion_while_the_gateway_is_down_takes_over_at_the_start(site: Site) -> None:
-    """From what the journal gives: the new one warms from the ring, nothing begins anew."""
-    site.run(300)
-    journal = journal_of(site, started(site.assembly))
-    site.promote(second())
-    site.open()
-    restore(site.assembly, journal=journal, checkpoints=site.folder / "none", keep=len)
-    assert site.scores_with == first().sha256, "as the journal has it"
-    written = site.assembly.engine.state.ring.assets["r1"].written
-    site.give(started(site.assembly), BEGIN_NS + site.row * S)
-    assert site.scores_with == second().sha256
-    site.run(5)
-    assert site.assembly.engine.state.ring.assets["r1"].written == written + 5
-    assert math.isfinite(site.assembly.engine.state.assets["r1"].last_score)
-
-
-def test_the_whole_gateway_swaps_in_mid_stream_and_its_journal_gives_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loop, journal, outbox and audit are real: the fault is told once, each revision once."""
-    save(first(), tmp_path / "b")
-    save(second(), tmp_path / "c")
-    world = World(tmp_path / "w", tmp_path / "b", monkeypatch)
-    store = store_of(world._config)
-    seen: list[int] = []
-    real = world.broker.drain
-
-    def drain(limit: int) -> Any:  # noqa: ANN401
-        """Promote after the second message, and wait until it was taken."""
-        gateway = world.broker.gateway
-        assert gateway is not None
-        if len(world.broker.acknowledged) == 2 and not seen:
-            store.keep(tmp_path / "c")
-            store.point(second().sha256, by="ann", because="")
-            seen.append(1)
-        if seen and gateway._assembly.engine.state.bundle_sha256 != second().sha256:
-            time.sleep(PAUSE_S)
-            return []
-        return real(limit)
-
-    monkeypatch.setattr(world.broker, "drain", drain)
-    assert world.live() == 0
-    entries = [(e.now_ns, e.stimulus) for e in read_journal(world.broker.state / "journal")]
-    assert [s.bundle_sha256 for _, s in entries if isinstance(s, BundleSwapped)] == [
-        second().sha256
-    ]
-    assert world.broker.last("andon/s/status")["bundle"] == second().sha256
-    rows = decided(world.broker.state)
-    assert len({row[1] for row in rows}) == 1, "one alert"
-    for config in (world._config,):
-        assembly = Assembly(config.settings, bundle=first(), snapshot=None, store=store_of(config))
-        backtest = Backtest(assembly.engine)
-        backtest.run(entries)
-        assert [(*p.key, p.payload) for p in backtest.published if p.key] == [
-            (row[1], row[2], row[3]) for row in rows
-        ]
-    assert world.live() == 0, "and it starts again from where it was"
-    assert decided(world.broker.state) == rows
-    assert world.broker.last(SYSTEM)["active"] == 0
