@@ -179,7 +179,7 @@ def assembled(config: GatewayConfig) -> Assembly:
     """What a configuration names, put together; a promoted bundle that fails gives way.
 
     The bundle before it then counts again, and `fell_back` says why. Raises ModelError,
-    KnowledgeError or ConfigError where there is none.
+    KnowledgeError or ConfigError where there is none, and where something else is wrong.
     """
     try:
         return assemble(config)
@@ -187,7 +187,7 @@ def assembled(config: GatewayConfig) -> Assembly:
         store = store_of(config)
         pointer = store.pointer()
         before = store.find(pointer.before_sha256) if pointer is not None else None
-        if pointer is None or before is None:
+        if pointer is None or before is None or _opens(store, pointer.bundle_sha256):
             raise
         store.keep(before)
         why = f"it could not be opened: {error}"
@@ -221,6 +221,15 @@ def _stored(store: BundleStore, sha256: str) -> tuple[Fitted, Path]:
     if path is None:
         raise ModelError("nobody kept it")
     return ready(loaded(path, sha256)), path
+
+
+def _opens(store: BundleStore, sha256: str) -> bool:
+    """Whether a bundle is whole and passes its self-test."""
+    try:
+        _stored(store, sha256)
+    except ModelError:
+        return False
+    return True
 
 
 def _because(store: BundleStore, sha256: str) -> str:

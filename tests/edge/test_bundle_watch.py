@@ -20,10 +20,11 @@ from edge.bundle_store import BundleStore, store_of
 from edge.bundle_watch import GATEWAY, BundleWatch, assembled
 from edge.config import GatewayConfig
 from edge.config_sections import JournalConfig, ModelConfig
+from edge.errors import ConfigError
 from edge.faults import Faults
 from edge.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
 from edge.records import BundleSwapped, MessageReceived, TickDue
-from edge.settings import EngineSettings
+from edge.settings import AssetSettings, EngineSettings
 from edge.telemetry import Telemetry
 from edge.wire.readings import encode_rows
 from models.assemble import make_bundle
@@ -282,6 +283,16 @@ def test_a_configured_bundle_that_does_not_open_has_none_to_give_way_to(site: Si
     (site.folder / "first" / "parameters.npz").write_bytes(b"")
     with pytest.raises(ModelError):
         assembled(site.config)
+
+
+def test_a_mistake_in_the_configuration_takes_no_bundle_back(site: Site) -> None:
+    """An asset that no bundle has is for a person to mend."""
+    site.promote(second())
+    site.look()
+    strange = msgspec.structs.replace(site.config, asset=(AssetSettings(id="r9"),))
+    with pytest.raises(ConfigError, match="r9"):
+        assembled(strange)
+    assert site.store.current()[0] == second().sha256
 
 
 def test_probation_goes_on_over_a_restart(site: Site) -> None:
