@@ -22,6 +22,7 @@ from andon import (
 )
 from andon.evaluation import eval_app
 from andon.knowledge import kb_app
+from andon.lifecycle import model_app
 
 app = typer.Typer(
     name="andon",
@@ -48,6 +49,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")
+app.add_typer(model_app, name="model")
 app.add_typer(audit.audit_app, name="audit")
 app.add_typer(audit.keys_app, name="keys")
 app.add_typer(eval_app, name="eval")

@@ -18,8 +18,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from edge import logs
-from edge.assembly import Assembly, assemble
 from edge.audit import must_stay, trail_of
+from edge.bundle_watch import assembled
 from edge.checkpoint import Checkpoint, save
 from edge.delivery import Delivery
 from edge.errors import AndonError, JournalError
@@ -47,6 +47,7 @@ from edge.wire import topics
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge.assembly import Assembly
     from edge.config import GatewayConfig
     from edge.inbox import Incoming
     from edge.records import Effect, Stimulus
@@ -75,7 +76,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig) -> None:
         """Open everything. Raises AndonError, ModelError or KnowledgeError naming what to mend."""
         self._config = config
-        self._assembly: Assembly = assemble(config)
+        self._assembly: Assembly = assembled(config)
         self._topics = topics.Topics(config.prefix, config.site)
         self._wake = threading.Event()
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
@@ -93,10 +94,10 @@ class Gateway:
         self._checkpoints = state / "checkpoints"
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
-        self._upkeep = Upkeep(config, self._assembly, self._retriever)
+        self._telemetry = Telemetry()
+        self._upkeep = Upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
-        self._telemetry = Telemetry()
         self._faults = Faults()
         self._checkpoint_trouble = self._journal_gap = ""
         self._was_connected = False
@@ -261,9 +262,8 @@ class Gateway:
                 self._take(told)
             for swapped in self._upkeep.look(now_s):
                 self._take([swapped])
-                self._upkeep.taken()
+                logs.write(log, self._upkeep.taken(swapped))
                 self._say(online=True)
-                self._note("snapshot_swapped", "info", sha256=swapped.snapshot_sha256)
         if not self._was_connected and now_s >= self._alone_due_s:
             self._alone_due_s = now_s + ALONE_AGAIN_S
             self._note("no_broker", "warning", to=self._broker, doing="trying again and again")

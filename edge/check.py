@@ -13,6 +13,7 @@ from rich.table import Table
 from edge.align import asset_layouts
 from edge.annunciate import known_causes
 from edge.assembly import Assembly
+from edge.bundle_store import store_of
 from edge.causes import topic_of
 from edge.checkpoint import KEPT, pack
 from edge.config import effective, load, password
@@ -80,6 +81,7 @@ def check_file(path: Path, *, console: Console) -> int:
 def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bundle | None:
     path = config.path(config.model.bundle)
     try:
+        path = store_of(config).current()[1]
         bundle = load_bundle(path)
         asset_layouts(config.settings, bundle)
     except (AndonError, ModelError) as error:
@@ -158,9 +160,12 @@ def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
     """Where signatures are required, what is there without one keeps everything loud."""
     if not config.trust.require_signed:
         return
-    for named in (config.model.bundle, config.kb.snapshot):
-        path = config.path(named)
-        if not named or not path.exists():  # it was told already that it is not there
+    try:
+        bundle = store_of(config).current()[1]
+    except AndonError:
+        bundle = config.path(config.model.bundle)
+    for path in (bundle, *([config.path(config.kb.snapshot)] if config.kb.snapshot else [])):
+        if not path.exists():  # it was told already that it is not there
             continue
         lacks = unsigned_because(path, config.trust.public_keys)
         if lacks:

@@ -23,6 +23,7 @@ from edge.journal import Position
 from edge.state import EngineState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MAGIC: Final = b"ANDONC1\n"
@@ -88,11 +89,15 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
 
 
 def newest(
-    directory: Path, *, fingerprint: str, before_ns: int | None = None
+    directory: Path,
+    *,
+    fingerprint: str | Callable[[EngineState], str],
+    before_ns: int | None = None,
 ) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that reads back and belongs to these artifacts.
 
-    And what was wrong with newer ones. before_ns: only one of an engine that was not there yet.
+    And what was wrong with newer ones. fingerprint: of the artifacts that there are, or of those
+    that a state names; "" has none. before_ns: only one of an engine that was not there yet.
     """
     troubles = []
     for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
@@ -101,7 +106,8 @@ def newest(
         except (ValueError, TypeError, msgspec.MsgspecError, OSError) as error:
             troubles.append(f"{path}: unreadable checkpoint: {error}")
             continue
-        if checkpoint.fingerprint != fingerprint:
+        ours = fingerprint if isinstance(fingerprint, str) else fingerprint(checkpoint.state)
+        if not ours or checkpoint.fingerprint != ours:
             troubles.append(f"{path}: belongs to another bundle or configuration")
             continue
         if before_ns is not None and checkpoint.state.now_ns >= before_ns:

@@ -22,6 +22,7 @@ from edge.align import asset_layouts
 from edge.assembly import Assembly
 from edge.audit_chain import iso
 from edge.backtest import Backtest, with_ticks
+from edge.bundle_store import store_of
 from edge.config import load as load_config
 from edge.config import need_bundle
 from edge.errors import ConfigError
@@ -90,7 +91,7 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
 
     config = load_config(request.config)
     place = need_bundle(config.path(config.model.bundle))
-    parent = load_bundle(place)
+    parent = load_bundle(store_of(config).current()[1])
     journal = request.journal or config.path(config.journal.dir) / "journal"
     with console.status("reading the journal"):
         tables, work = _heard(config, parent, journal)
@@ -120,7 +121,9 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
     console.print(_compared(found, parent, child))
     if config.trust.require_signed:
         tell(f"signatures are required: first andon sign {out} --key KEY")
-    tell(f"to adopt it: andon adopt-bundle {request.config} {out}")
+    named = f"{child.sha256[:12]} --config {request.config}"
+    tell(f"to try it: andon model shadow {named}; to adopt it: andon model promote {named}")
+    tell(f"or, with the gateway stopped: andon adopt-bundle {request.config} {out}")
     return out
 
 
@@ -133,7 +136,7 @@ def adoption_doubts(config_path: Path, bundle: Path) -> list[str]:
     new = load_bundle(need_bundle(bundle))
     learned = {model.asset: not is_unfitted(model.metrics) for model in new.assets}
     try:
-        running = load_bundle(need_bundle(config.path(config.model.bundle)))
+        running = load_bundle(need_bundle(store_of(config).current()[1]))
     except (ConfigError, ModelError):  # whatever comes, it was worse before
         running = None
     doubts = []

@@ -183,6 +183,9 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
 def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds: list[tuple[str, float, float, float]] = [
         ("[mqtt] port", config.mqtt.port, 1, 65_535),
+        ("[model] approvals", config.model.approvals, 0, 10),
+        ("[model] watch_s", config.model.watch_s, 0, 31 * 86_400),
+        ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
         ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),

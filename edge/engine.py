@@ -15,18 +15,19 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from edge import commands, witness
-from edge.align import Aligner, AlignState, asset_layouts
+from edge.align import Aligner, asset_layouts
 from edge.annunciate import Annunciator
 from edge.arrivals import Arrivals
 from edge.asset import Asset
-from edge.clock import PlantClock, PlantClockState
+from edge.clock import PlantClock
 from edge.decide import decide
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
-from edge.jobs import job_from_order
+from edge.order_intake import take_orders
 from edge.proposed import Proposed
 from edge.records import (
     AlertStands,
+    BundleSwapped,
     JobTold,
     MessageReceived,
     RetrievalDone,
@@ -35,24 +36,27 @@ from edge.records import (
     Started,
     TickDue,
 )
-from edge.ring import Ring, RingState
+from edge.ring import Ring
 from edge.scoring import score_rows
-from edge.state import EngineState, new_state, seen_change
+from edge.state import first_state, seen_change
+from edge.takeover import take_over
 from edge.wire import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
     from edge.alerts import AlertRecord
+    from edge.align import AssetLayout
     from edge.desk import Rule
     from edge.group import Group
     from edge.load import LoadReport
     from edge.records import Batch, Effect, Job, Stimulus
     from edge.scoring import Parameters, Score
     from edge.settings import GatewaySettings
-    from kb.records import Proposal
+    from edge.state import EngineState
+    from edge.takeover import Fitted
     from models.bundle import Bundle
 
 MILLISECOND_NS: Final = 1_000_000
@@ -74,6 +78,7 @@ class Engine:
         derive: Callable[[int, np.ndarray], Parameters],
         knowledge: Knowledge | None = None,
         knowledge_of: Callable[[str], Knowledge | None] | None = None,
+        bundle_of: Callable[[str], Fitted | None] | None = None,
         verify: Callable[[str, bytes, str], bool] | None = None,
         rule: Rule = decide,
         version: str = "",
@@ -82,24 +87,17 @@ class Engine:
         """Put an engine together, from nothing or from a checkpoint's `state`.
 
         `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
-        `knowledge_of(sha256)` opens another snapshot when one is swapped in; `verify(public_key,
-        content, signature)` checks commands; `rule` is another one only where clauses are measured.
-        Raises ConfigError when settings and bundle do not
-        fit.
+        `knowledge_of(sha256)` and `bundle_of(sha256)` open another snapshot or bundle when one is
+        swapped in; `verify(public_key, content, signature)` checks commands; `rule` is another one
+        only where clauses are measured. Raises ConfigError when settings and bundle do not fit.
         """
         self.settings = settings
+        self._bundle, self._bundle_of = bundle, bundle_of
         layouts = asset_layouts(settings, bundle)
         if state is None:
-            state = EngineState(
-                align=AlignState(),
-                clock=PlantClockState(),
-                ring=RingState(),
-                rows=detector.initial_state(bundle.rows),
-                assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
-            )
+            state = first_state(bundle, rows=detector.initial_state(bundle.rows))
         self._state = state
         self._knowledge_of = knowledge_of
-        self._aligner = Aligner(layouts, settings.engine, state=state.align)
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
         self._topics = topics.Topics(settings.prefix, settings.site)
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
@@ -116,6 +114,13 @@ class Engine:
             lineage=lineage,
             suspects=state.suspects,
         )
+        self._staff(layouts)
+        self._learn(knowledge)
+
+    def _staff(self, layouts: Sequence[AssetLayout]) -> None:
+        """Everything that there is once for each asset of the bundle, over what is remembered."""
+        settings, state = self.settings, self._state
+        self._aligner = Aligner(layouts, settings.engine, state=state.align)
         self._annunciator = self._desk.annunciator = Annunciator(state=state, desk=self._desk)
         self._assets = {
             model.asset: Asset(
@@ -124,7 +129,7 @@ class Engine:
                 desk=self._desk,
                 state=state.assets[model.asset],
             )
-            for model in bundle.assets
+            for model in self._bundle.assets
         }
         self._arrivals = Arrivals(
             settings,
@@ -135,7 +140,6 @@ class Engine:
             now=self._now,
         )
         self._gaps_ns = {name: self._gap_ns(asset) for name, asset in self._assets.items()}
-        self._learn(knowledge)
 
     # --- the door ---
 
@@ -163,7 +167,9 @@ class Engine:
         return effects
 
     def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
-        """What is rare: restarts, other knowledge, jobs from elsewhere."""
+        """What is rare: restarts, other knowledge or detectors, jobs from elsewhere."""
+        if isinstance(stimulus, Started | BundleSwapped):
+            self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
             case Started() | SnapshotSwapped():
                 self._count("starts", by=isinstance(stimulus, Started))
@@ -275,7 +281,7 @@ class Engine:
     # --- ticks ---
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
-        self._take_orders(now_ns)
+        take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for batch in batches:
@@ -351,35 +357,29 @@ class Engine:
             return
         witness.add_job(asset, job)
 
-    def _take_orders(self, now_ns: int) -> None:
-        """Take what orders have become known.
-
-        Approved ones with real times are scheduled, later words cancel.
-        """
-        waiting = self._desk.proposed.ordered[self._state.orders_taken :]
-        changed: dict[str, Asset] = {}
-        for order in waiting:
-            if order.recorded_at_ns > now_ns:
-                break
-            self._state.orders_taken += 1
-            asset = self._assets.get(order.asset)
-            if asset is not None:
-                self._take_order(asset, order, now_ns)
-                changed[order.asset] = asset
-        for asset in changed.values():
-            asset.proposals_changed(now_ns)
-
-    def _take_order(self, asset: Asset, order: Proposal, now_ns: int) -> None:
-        scope = self._desk.scope_of(order.kind, order.asset, order.instrument, now_ns=now_ns)
-        job = job_from_order(order, scope, self.settings.engine)
-        if not witness.order_told(asset, order, job, desk=self._desk):
-            self._count("orders_refused")
-
     def _swap(self, sha256: str) -> Proposed:
         """From here on the snapshot counts that a stimulus names; returns what it proposes."""
         if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
             self._learn(self._knowledge_of(sha256))
         return self._desk.proposed
+
+    def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
+        """From here on another bundle scores; what is open goes on, and rows warm on the ring."""
+        sha256, told = stimulus.bundle_sha256, isinstance(stimulus, BundleSwapped)
+        because = stimulus.because if isinstance(stimulus, BundleSwapped) else "a restart"
+        if self._bundle_of is None or sha256 in ("", self._state.bundle_sha256):
+            return
+        fitted = self._bundle_of(sha256)
+        self._count("bundles_missing" if fitted is None else "bundles_swapped", by=told)
+        if fitted is None:  # a journal names what nobody kept
+            return
+        self._arrivals.settle()
+        layouts = asset_layouts(self.settings, fitted.bundle)
+        take_over(self._bundle, fitted, self._state, self._desk, because=because, t_ns=t_ns)
+        self._bundle = fitted.bundle
+        self._staff(layouts)
+        if self.settings.trust.require_signed and self._knowledge_of is not None:
+            self._learn(self._knowledge_of(self._desk.lineage["snapshot_sha256"]))  # signed by whom
 
     def _learn(self, knowledge: Knowledge | None) -> None:
         known = knowledge.sha256 if knowledge is not None else ""

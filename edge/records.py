@@ -182,6 +182,13 @@ class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot")
     snapshot_sha256: str
 
 
+class BundleSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
+    """Another detector bundle took over, for the reason that a person or the gateway gave."""
+
+    bundle_sha256: str
+    because: str = ""
+
+
 class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     """Trouble of the shell that operators must hear of. `active` False: it is over."""
 
@@ -198,6 +205,7 @@ Stimulus = (
     | JobTold
     | AlertStands
     | SnapshotSwapped
+    | BundleSwapped
     | ShellFault
 )
 

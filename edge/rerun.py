@@ -14,38 +14,35 @@ from typing import TYPE_CHECKING, Final
 
 from edge.assembly import Assembly
 from edge.backtest import with_ticks
+from edge.bundle_store import store_of
 from edge.checkpoint import newest
 from edge.config import load as load_config
 from edge.config import need_bundle
 from edge.desk import Knowledge
-from edge.engine import Engine
 from edge.errors import RecordingError
 from edge.journal import read_journal, segments
 from edge.recording import journal_messages
-from edge.records import Retrieve, SnapshotSwapped, Started, TickDue
+from edge.records import BundleSwapped, Retrieve, SnapshotSwapped, Started, TickDue
 from edge.retrieve import look_up
-from edge.signatures import verify
 from edge.training import settings_beside
 from kb.errors import KnowledgeError
 from kb.history import kept_name
 from kb.snapshot import Snapshot, read_manifest
-from models.detector import detector_of
-from models.rows import without
 from models.store import load as load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import numpy as np
-
     from edge.asset import Asset
+    from edge.bundle_store import BundleStore
     from edge.checkpoint import Checkpoint
     from edge.desk import Desk
+    from edge.engine import Engine
     from edge.journal import Position
     from edge.records import Effect, Stimulus
-    from edge.scoring import Parameters
     from edge.settings import GatewaySettings
+    from edge.state import EngineState
 
 JOURNAL_FOLDER: Final = "journal"  # of a gateway's state
 CHECKPOINT_FOLDER: Final = "checkpoints"
@@ -54,13 +51,17 @@ SECOND_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Where a run's journal and artifacts are. `checkpoints` None: a recording has none."""
+    """Where a run's journal and artifacts are. `checkpoints` None: a recording has none.
+
+    bundles: those that the journal may name; None: all is taken with `bundle`.
+    """
 
     journal: Path
     settings: GatewaySettings
     bundle: Path
     snapshot: Path | None = None
     checkpoints: Path | None = None
+    bundles: BundleStore | None = None
 
 
 def kept_of(
@@ -79,8 +80,11 @@ def kept_of(
         state, folder = folder, folder / JOURNAL_FOLDER
     if not _holds_journal(folder):
         raise RecordingError(f"{folder} holds no journal; has a gateway run there?")
+    bundles = None
     if loaded is not None:
-        bundle = bundle or loaded.path(loaded.model.bundle)
+        if bundle is None:
+            bundles = store_of(loaded)
+            bundle = bundles.current()[1]
         if snapshot is None and loaded.kb.snapshot:
             snapshot = loaded.path(loaded.kb.snapshot)
     if bundle is None:
@@ -96,6 +100,7 @@ def kept_of(
         bundle=bundle,
         snapshot=snapshot,
         checkpoints=checkpoints,
+        bundles=bundles,
     )
 
 
@@ -119,10 +124,10 @@ class Rerun:
             bundle=load_bundle(kept.bundle),
             snapshot=current,
             bundle_path=kept.bundle,
+            store=kept.bundles,
         )
-        self._detector = detector_of(self.assembly.bundle.graph)
         known = self.assembly.known_of(current) if current is not None else None
-        self.engine = self._engine(None, known, self.assembly.version)
+        self.engine = self._engine(None, known)
         self._snapshot_sha256 = self.assembly.snapshot_sha256
 
     @cached_property
@@ -138,13 +143,15 @@ class Rerun:
         *,
         begin_ns: int,
         step_ns: int,
+        asked_ns: int | None = None,
         progress: Callable[[int], object] = int,
     ) -> None:
         """Take every stimulus in order until `look` says that it has seen enough.
 
         begin_ns: plant time from which on the engine's own state is needed; a checkpoint from
         before it saves the way there. step_ns: between ticks, where a recording has none of its
-        own. progress: hears bytes read. Raises JournalError.
+        own. asked_ns: another bundle that took over later ends the run, so that what counted then
+        is what is looked at. progress: hears bytes read. Raises JournalError.
         """
         after = self._from_checkpoint(begin_ns)
         done_bytes = 0
@@ -152,6 +159,9 @@ class Rerun:
             if at is not None:
                 done_bytes = self._bytes_until(at)
                 progress(done_bytes)
+            swaps = isinstance(stimulus, BundleSwapped)
+            if swaps and asked_ns is not None and self.engine.now_ns > asked_ns:
+                return
             for each in (*self._beginning(stimulus), stimulus):
                 if self._take(each, now_ns, look):
                     return
@@ -228,10 +238,16 @@ class Rerun:
         if isinstance(stimulus, SnapshotSwapped):
             self._snapshot_sha256 = stimulus.snapshot_sha256
             return ()
+        if isinstance(stimulus, BundleSwapped) and not self.assembly.knows_bundle(
+            stimulus.bundle_sha256
+        ):
+            self._note(f"bundle {stimulus.bundle_sha256[:12]} is not here: alerts may differ")
         if not isinstance(stimulus, Started):
             return ()
+        then = stimulus.bundle_sha256
+        known = self.assembly.store is not None and self.assembly.knows_bundle(then)
         said = {
-            "bundle": (stimulus.bundle_sha256, self.assembly.bundle.sha256),
+            "bundle": ("" if known else then, self.assembly.bundle.sha256),
             "configuration": (stimulus.settings_sha256, self.assembly.settings_sha256),
             "version of Andon": (stimulus.version, self.assembly.version),
         }
@@ -255,14 +271,14 @@ class Rerun:
         # what it knew then, which may be another snapshot than the one that is current
         self._snapshot_sha256 = found.state.orders_of
         known = self._knowledge(self._snapshot_sha256) if self._snapshot_sha256 else None
-        self.engine = self._engine(found, known, self.assembly.version)
+        self.engine = self._engine(found.state, known)
         return found.position
 
     def _checkpoint(self, begin_ns: int) -> Checkpoint | None:
         place = self.kept.checkpoints
         if place is None or not place.is_dir():
             return None
-        found, _ = newest(place, fingerprint=self.assembly.fingerprint, before_ns=begin_ns)
+        found, _ = newest(place, fingerprint=self.assembly.fingerprint_of, before_ns=begin_ns)
         kept = self._files
         if found is None or not kept or kept[0][0] > found.position.segment:
             return None
@@ -281,26 +297,8 @@ class Rerun:
 
     # --- artifacts ---
 
-    def _engine(
-        self, checkpoint: Checkpoint | None, knowledge: Knowledge | None, version: str
-    ) -> Engine:
-        bundle = self.assembly.bundle
-
-        def derive(row: int, keep: np.ndarray) -> Parameters:
-            """Parameters of a row without some channels; keep: (width, ) of those that it sees."""
-            return without(bundle, row, keep)
-
-        return Engine(
-            self.kept.settings,
-            bundle=bundle,
-            detector=self._detector,
-            derive=derive,
-            knowledge=knowledge,
-            knowledge_of=self._knowledge,
-            verify=verify,
-            version=version,
-            state=checkpoint.state if checkpoint is not None else None,
-        )
+    def _engine(self, state: EngineState | None, knowledge: Knowledge | None) -> Engine:
+        return self.assembly.engine_of(state, knowledge, knowledge_of=self._knowledge)
 
     def _knowledge(self, sha256: str) -> Knowledge:
         """What a snapshot knew; of one that is not here any more, nothing."""

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 from edge.checkpoint import newest
 from edge.group import GROUP
 from edge.journal import read_journal, segments
-from edge.records import AlertStands, Audited, Note, Publish, Started, TextTold, Track
+from edge.records import (
+    AlertStands,
+    Audited,
+    BundleSwapped,
+    Note,
+    Publish,
+    Started,
+    TextTold,
+    Track,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -69,7 +78,7 @@ def restore(
     Raises JournalError for a journal that cannot be read.
     """
     restored = Restored()
-    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint)
+    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of)
     for trouble in troubles:
         _note(restored, "checkpoint_skipped", trouble)
     kept = segments(journal)
@@ -85,7 +94,7 @@ def restore(
             " what came between was dropped by [journal] bytes_max or days_max"
         )
         _note(restored, "journal_gap", restored.gap)
-    foreign = _foreign_until(journal, after, ours=_artifacts(started(assembly), after))
+    foreign = _foreign_until(journal, after, assembly)
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
@@ -95,6 +104,8 @@ def restore(
     _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
     for sha256 in sorted(assembly.missing):
         _note(restored, "snapshot_missing", missing_snapshot(sha256))
+    for sha256 in sorted(assembly.missing_bundles):
+        _note(restored, "bundle_missing", missing_bundle(sha256))
     restored.asked_again = assembly.engine.open_questions()
     return restored
 
@@ -104,6 +115,14 @@ def missing_snapshot(sha256: str) -> str:
     return (
         f"the journal names the snapshot {sha256[:12]}, which is not kept any more: where it"
         " counted, nothing is known and nothing was suppressed in taking it again"
+    )
+
+
+def missing_bundle(sha256: str) -> str:
+    """What it means that a journal names a bundle that nobody kept."""
+    return (
+        f"the journal names the bundle {sha256[:12]}, which is not kept any more, damaged, or does"
+        " not fit the configuration: where it counted, the one before scored on"
     )
 
 
@@ -198,24 +217,29 @@ def _replay(
 
 
 def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
-    """What a stimulus must have been taken with.
+    """What a stimulus must have been taken with, besides a bundle that is known.
 
     Another snapshot changes what is known, not what the state means; nor do other settings of the
     engine behind a checkpoint that fits.
     """
     settings_sha256 = began.settings_sha256 if after is None else ""
-    return began.version, began.bundle_sha256, settings_sha256
+    return began.version, settings_sha256
 
 
-def _foreign_until(
-    journal: Path, after: Position | None, *, ours: tuple[str, ...]
-) -> Position | None:
-    """Behind the last stimulus that was taken with other artifacts; None: there is none."""
+def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) -> Position | None:
+    """Behind the last stimulus that was taken with other artifacts; None: there is none.
+
+    Another bundle is one that nobody kept; one that was kept can be taken again.
+    """
+    ours = _artifacts(started(assembly), after)
     # Who took what stands before the first start is known by a checkpoint alone.
     foreign, until = after is None, None
     for entry in read_journal(journal, after=after):
         if isinstance(entry.stimulus, Started):
-            foreign = _artifacts(entry.stimulus, after) != ours
+            same = _artifacts(entry.stimulus, after) == ours
+            foreign = not (same and assembly.knows_bundle(entry.stimulus.bundle_sha256))
+        elif isinstance(entry.stimulus, BundleSwapped):
+            foreign = foreign or not assembly.knows_bundle(entry.stimulus.bundle_sha256)
         if foreign:
             until = entry.position
     return until

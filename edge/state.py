@@ -24,6 +24,7 @@ from edge.silencing import Silence
 
 if TYPE_CHECKING:
     from edge.records import ContextChange
+    from models.bundle import Bundle
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
 CONTEXT_VALUES_MAX: Final = 16  # of one tag: a batch may bring some that lie ahead of an event
@@ -79,6 +80,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     assets: dict[str, AssetState]
     counts: dict[str, int] = {}
     noted: list[str] = []
+    bundle_sha256: str = ""  # of the bundle that scores; "": as the checkpoint's fingerprint says
     orders_of: str = ""  # snapshot of which orders were taken
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
@@ -86,6 +88,18 @@ class EngineState(msgspec.Struct, kw_only=True):
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
+
+
+def first_state(bundle: Bundle, *, rows: np.ndarray) -> EngineState:
+    """An engine that has seen nothing. rows: (rows, s) of its detector, likewise."""
+    return EngineState(
+        align=AlignState(),
+        clock=PlantClockState(),
+        ring=RingState(),
+        rows=rows,
+        assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
+        bundle_sha256=bundle.sha256,
+    )
 
 
 def new_state(asset: str, channels: int) -> AssetState:

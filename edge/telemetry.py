@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
+TICKS_MAX: Final = 600  # a minute by default
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Telemetry:
     messages: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
+    ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
     _reported_s: float = field(default_factory=time.monotonic)
     _messages_reported: int = 0
 
@@ -45,6 +47,7 @@ class Telemetry:
     def ticked(self, took_ms: float) -> None:
         """A tick took so long."""
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
+        self.ticks_ms.append(took_ms)
 
     def report(self) -> tuple[float, float | None, float]:
         """Messages a second, median lag and longest tick in ms since the last report."""

@@ -1,14 +1,16 @@
-"""The knowledge base of a running gateway: what comes to it, and what it hands over to the loop."""
+"""What a running gateway has from others: knowledge and detector, as they are to be taken over."""
 
 from __future__ import annotations
 
 import gc
 from typing import TYPE_CHECKING
 
+from edge.bundle_store import store_of
+from edge.bundle_watch import BundleWatch
 from edge.heap import give_back
 from edge.kept_snapshots import Shelf
 from edge.notebook import Notebook
-from edge.records import SnapshotSwapped
+from edge.records import BundleSwapped, Note, SnapshotSwapped
 
 if TYPE_CHECKING:
     from edge.assembly import Assembly
@@ -16,23 +18,33 @@ if TYPE_CHECKING:
     from edge.faults import Faults
     from edge.records import ShellFault
     from edge.retrieve import Retriever
+    from edge.telemetry import Telemetry
     from kb.snapshot import Snapshot
 
 
 class Upkeep:
-    """Watches the snapshot and keeps the texts of operators, for one loop."""
+    """Watches snapshot and bundles, and keeps the texts of operators, for one loop."""
 
-    def __init__(self, config: GatewayConfig, assembly: Assembly, retriever: Retriever) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        assembly: Assembly,
+        retriever: Retriever,
+        telemetry: Telemetry,
+    ) -> None:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
         self.notebook = Notebook(source, path, zone=config.kb.timezone)
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=assembly.known_of)
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None
+        self._bundles = BundleWatch(config, assembly, telemetry, store_of(config))
 
-    def look(self, now_s: float) -> list[SnapshotSwapped]:
-        """A snapshot that has come, as what the engine is to be told of it; mostly none."""
+    def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
+        """What has come, as what the engine is to be told of it; mostly none."""
         self.notebook.turn(now_s)
+        if bundles := self._bundles.look():
+            return [*bundles]
         come = self._shelf.look()
         if come is None:
             return []
@@ -40,25 +52,34 @@ class Upkeep:
         self._before = self._assembly.swap(snapshot, knowledge)
         return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
 
-    def taken(self) -> None:
-        """The engine has learnt it: questions go to it from now on, and the one before is closed.
+    def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
+        """The engine has learnt it; returns what the log is to say.
 
-        That one still answers the question that is being asked.
+        Questions go to a snapshot from now on, and the one before is closed: that one still answers
+        the question that is being asked.
         """
+        if isinstance(swapped, BundleSwapped):
+            self._bundles.taken()
+            fields: dict[str, str | int | float] = {"sha256": swapped.bundle_sha256}
+            return Note(name="bundle_taken", level="info", fields=fields)
         before, self._before = self._before, None
         self._retriever.swap(self._assembly.snapshot, _Closing(before))
         gc.freeze()  # as at the start: full collections need not look at it
+        fields = {"sha256": swapped.snapshot_sha256}
+        return Note(name="snapshot_swapped", level="info", fields=fields)
 
     def judge(self, faults: Faults) -> list[ShellFault]:
         """What has begun or ended to be wrong with it."""
         return [
             *faults.judge("snapshot_refused", self._shelf.refused),
             *faults.judge("texts_not_searched", self.notebook.trouble),
+            *self._bundles.judge(faults),
         ]
 
     def stop(self) -> None:
         """Let go of everything."""
         self._shelf.stop()
+        self._bundles.stop()
         self.notebook.stop()
 
 

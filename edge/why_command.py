@@ -85,7 +85,8 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
         return bool(bounds) and seen_ns >= at_ns + around_ns
 
     with watched(rerun, "replaying the journal") as progress:
-        rerun.run(look, begin_ns=at_ns - 2 * around_ns, step_ns=STEP_NS, progress=progress)
+        begin_ns = at_ns - 2 * around_ns
+        rerun.run(look, begin_ns=begin_ns, step_ns=STEP_NS, asked_ns=at_ns, progress=progress)
     if not bounds or not bounds[0] <= at_ns <= max(bounds[1], rerun.engine.now_ns):
         raise _outside(asset, at_ns, _span(rerun.kept, asset))
     looks = looks or [why.look_at(rerun.engine, found)]

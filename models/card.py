@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec
+from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted
 
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle, Spec
@@ -31,6 +31,16 @@ def model_card(bundle: Bundle) -> str:
         "",
         _method(bundle.spec),
         "",
+        "## Intended use",
+        "",
+        (
+            "Watching the machines named below for what their own normal operation does not show,"
+            " beside their controls and protections. It advises people; nothing may be switched by"
+            " it, and no safety function may rest on it."
+        ),
+        "",
+        *_data_lines(bundle),
+        *_metric_lines(bundle),
         "## Limits",
         "",
         (
@@ -45,7 +55,7 @@ def model_card(bundle: Bundle) -> str:
             "- The budget holds as far as the plant goes on as in training; a record of minutes"
             " says little about a day."
         ),
-        "",
+        *_validity_lines(bundle),
         "## Assets",
         "",
     ]
@@ -72,6 +82,61 @@ def _method(spec: Spec | StreamSpec) -> str:
         f" together and the one furthest off. {meaning} in normal operation. Channels without a"
         " valid value are left out, and the score keeps its meaning."
     )
+
+
+def _data_lines(bundle: Bundle) -> list[str]:
+    """Which recordings it was made of, each once with all that was taken from it."""
+    recordings: dict[str, list[AssetModel]] = {}
+    for model in bundle.assets:
+        recordings.setdefault(model.training.sha256, []).append(model)
+    lines = ["## Data", ""]
+    for sha256, models in recordings.items():
+        used = sum(model.training.rows_used for model in models)
+        left = sum(model.training.rows_excluded for model in models)
+        lines.append(
+            f"- recording {sha256 or 'unnamed'}: {len(models)} asset{'s' * (len(models) != 1)},"
+            f" {used} rows used, {left} left out for maintenance"
+        )
+    return [*lines, ""]
+
+
+def _metric_lines(bundle: Bundle) -> list[str]:
+    """What was measured of each asset when it was fitted."""
+    lines = [
+        "## Metrics",
+        "",
+        "Measured by the fit, on rows of normal operation that the measured model had not seen.",
+        "",
+        "| asset | alerts a day expected | metric | value |",
+        "|---|---|---|---|",
+    ]
+    for model in bundle.assets:
+        rate = model.tail.episodes_per_day * 10.0 ** (model.tail.score - model.threshold_on)
+        asset = model.asset.replace("|", "\\|")
+        shown = sorted(name for name in model.metrics if not name.startswith(UNRESOLVED))
+        lines.append(f"| {asset} | {rate:.3g} | | |")
+        lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
+    return [*lines, ""]
+
+
+def _validity_lines(bundle: Bundle) -> list[str]:
+    """What else bounds its use, as far as this bundle tells."""
+    lines = []
+    bare = [model.asset for model in bundle.assets if is_unfitted(model.metrics)]
+    if bare:
+        lines.append(
+            f"- Nothing was learned of {', '.join(bare)}: only approved limits ring there."
+        )
+    one_state = [
+        model.asset
+        for model in bundle.assets
+        if model.row_stopped < 0 and not is_unfitted(model.metrics)
+    ]
+    if one_state:
+        lines.append(
+            f"- Without a baseline while stopped: {', '.join(one_state)}; not scored then."
+        )
+    return [*lines, ""]
 
 
 def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:

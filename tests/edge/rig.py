@@ -14,6 +14,7 @@ from edge.engine import Engine
 from edge.records import Audited, MessageReceived, Publish, TickDue
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
 from edge.state import EngineState
+from edge.takeover import Fitted
 from edge.wire.readings import encode_rows
 from kb.records import Citation, Proposal, ScopeRow, WorkKind
 from models.assemble import make_bundle
@@ -67,6 +68,20 @@ def bundle() -> Bundle:
 def detector() -> Score:
     """The real graph, loaded once."""
     return detector_of(bundle().graph)
+
+
+def derived(row: int, keep: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Parameters of a row of `bundle` that sees only `keep` (c,)."""
+    return without(bundle(), row, keep)
+
+
+def fitted_of(other: Bundle) -> Fitted:
+    """Another bundle, ready to score."""
+    return Fitted(
+        bundle=other,
+        detector=detector_of(other.graph),
+        derive=lambda row, keep: without(other, row, keep),
+    )
 
 
 @functools.cache
@@ -159,10 +174,16 @@ class Rig:
         conf: GatewaySettings | None = None,
         state: EngineState | None = None,
         without_knowledge: bool = False,
+        fitted: Fitted | None = None,
+        others: Mapping[str, Fitted] | None = None,
     ) -> None:
+        """`fitted`: another bundle to begin with; `others`: such as may be swapped in."""
         self.settings = conf or settings()
         self.known = None if without_knowledge else known or knowledge()
         self.swapped: dict[str, Knowledge] = {}
+        begun = fitted or Fitted(bundle=bundle(), detector=detector(), derive=derived)
+        self.fitted = {**(others or {}), begun.bundle.sha256: begun}
+        self._begun = begun.bundle.sha256
         self.engine = self._engine(state)
         self.at = 0
         self.context: dict[str, float] = {"run": 1.0, "cal": 0.0}
@@ -171,13 +192,15 @@ class Rig:
         self.effects: list[Effect] = []
 
     def _engine(self, state: EngineState | None) -> Engine:
+        fitted = self.fitted[state.bundle_sha256 if state is not None else self._begun]
         return Engine(
             self.settings,
-            bundle=bundle(),
-            detector=detector(),
-            derive=lambda row, keep: without(bundle(), row, keep),
+            bundle=fitted.bundle,
+            detector=fitted.detector,
+            derive=fitted.derive,
             knowledge=self.known,
             knowledge_of=self.swapped.__getitem__,
+            bundle_of=self.fitted.get,
             state=state,
         )
 

@@ -6,13 +6,16 @@ import hashlib
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from models.assemble import make_bundle
 from models.bundle import PARAMETERS
+from models.card import model_card
 from models.detector import detector_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
@@ -216,3 +219,24 @@ def _reseal(path: Path) -> None:
             "size_bytes": len(content),
         }
     (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_the_card_says_what_it_was_made_of_and_what_it_is_for() -> None:
+    """Recordings by hash with rows used and left out, metrics, and what is not watched when."""
+    one, other = fitted(c=4, asset="r1"), fitted(c=3, asset="r|2", seed=2)
+    of = msgspec.structs.replace(one.training, sha256="ab" * 32, rows_used=700, rows_excluded=41)
+    late = msgspec.structs.replace(of, rows_used=300, rows_excluded=1)
+    bundle = make_bundle([replace(one, training=of), replace(other, training=late)])
+    card = model_card(bundle)
+    begins = [
+        card.index(f"## {name}") for name in ("Intended use", "Data", "Metrics", "Limits", "Assets")
+    ]
+    assert begins == sorted(begins)
+    assert f"recording {'ab' * 32}: 2 assets, 1000 rows used, 42 left out" in card
+    assert "no safety function may rest on it" in card
+    rows = [line for line in card.splitlines() if line.startswith("| r\\|2 |")]
+    assert len(rows) == 1 + sum(not name.startswith("unresolved ") for name in other.metrics)
+    assert "Without a baseline while stopped: r1, r|2" in card
+    tail = bundle.assets[0].tail
+    expected = tail.episodes_per_day * 10 ** (tail.score - bundle.assets[0].threshold_on)
+    assert f"| r1 | {expected:.3g} |" in card
