@@ -183,13 +183,13 @@ def sentences(proof: AssetProof) -> list[str]:
     states = {name.replace("_", " "): n / proof.samples for name, n in proof.states.items()}
     seen = ", ".join(f"{name} {share:.0%}" for name, share in states.items())
     lines = [
-        f"{proof.begin} to {proof.end}, {proof.hours:.3g} h on {len(proof.days_seen)} days: {seen}"
+        f"{proof.begin} to {proof.end}, {proof.hours:.3g} h, days: {len(proof.days_seen)}; {seen}"
         + ("; only the newest, there was more" if proof.cut else ""),
         *(
             f"{tag}: {', '.join(f'{value} ({n} times)' for value, n in counted.items())}"
             for tag, counted in proof.context.items()
         ),
-        f"Without faults put in: {rate.alerts} alerts, {rate.alerts_per_day:.3g} a day of"
+        f"Alerts without faults put in: {rate.alerts}, {rate.alerts_per_day:.3g} a day of"
         f" {rate.budget_per_day:.3g} in the budget"
         + (": TOO MANY" if rate.beyond else "")
         + f"; {rate.beside_work} beside work, {rate.sensor} of sensors, {rate.comms} of sources",

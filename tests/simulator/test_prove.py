@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -16,8 +17,10 @@ from edge.assess import Episode
 from edge.backtest import Backtest
 from edge.config import load
 from edge.errors import RecordingError
-from edge.recording import journal_messages
+from edge.recording import TimedMessage, journal_messages
+from edge.records import MessageReceived
 from edge.training import fit_bundle, journal_samples
+from edge.wire.readings import decode_readings, encode_rows
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 from simulator.cells.weld import simulate
@@ -160,6 +163,56 @@ def test_copies_without_faults_ring_as_the_stretch_itself(stretch: Stretch) -> N
         ]
 
 
+def test_tags_that_come_alone_ring_in_copies_as_they_are(stretch: Stretch) -> None:
+    """One value a message, onto a grid, some late, one tag silent for a while; a step in them."""
+    cell = simulate(seed=6, robots=1, hours=0.5, faults=False, jobs=False)
+    tags = [channel.name for channel in cell.channels] + list(cell.context_tags)
+    rows = np.hstack([cell.values["r1"], cell.context["r1"]])
+    rows[900:1100, 0] += 8.0 * float(stretch.model.sigma[0])
+    rows[1300:1600, 2] = np.nan
+    messages = [
+        TimedMessage(t_ns=t_ns + (k % 3) * 10**8, topic="plant/r1", payload=payload)
+        for t_ns, row in zip(cell.t_ns.tolist(), rows.tolist(), strict=True)
+        for k, payload in enumerate(encode_rows(tags, [t_ns], [row], shape="single"))
+    ]
+    messages.sort(key=lambda message: message.t_ns)
+    model = msgspec.structs.replace(stretch.model, alignment="grid")
+    bundle = replace(stretch.bundle, assets=(model,))
+    alone = read_stretch(messages, stretch.settings, bundle, model, hours=24.0)
+    assert len(alone.t_ns) == cell.rows
+    episodes = run_base(alone).episodes
+    assert {one.track for one in episodes} == {"process", "sensor"}
+    backtest = Backtest(engine_of(alone, 2).engine)
+    backtest.run(alone.copies([[], []], until_ns=int(alone.t_ns[-1])))
+    for name in copy_names(alone.asset, 2):
+        mine = [one for one in backtest.episodes() if one.asset == name]
+        assert [(e.track, e.begin_ns, e.rang_ns) for e in mine] == [
+            (e.track, e.begin_ns, e.rang_ns) for e in episodes
+        ]
+
+
+def test_a_drop_out_of_a_tag_that_comes_alone_is_silence(stretch: Stretch) -> None:
+    """No message with nothing in it is sent."""
+    t_ns = np.arange(40, dtype=np.int64) * SECOND + 40 * SECOND
+    name = stretch.model.channels[1].name
+    messages = [
+        TimedMessage(t_ns=int(t), topic="plant/r1", payload=payload)
+        for t in t_ns
+        for payload in encode_rows([name], [int(t)], [[1.0]], shape="single")
+    ]
+    one = read_stretch(messages, stretch.settings, stretch.bundle, stretch.model, hours=1.0)
+    fault = Injection(
+        kind=InjectedKind.DROP_OUT, channel=1, begin_ns=45 * SECOND, end_ns=60 * SECOND
+    )
+    sent = [
+        decode_readings(stimulus.payload, topic=stimulus.topic, asset="x", received_ns=0)[0]
+        for _, stimulus in one.copies([[fault]], until_ns=10**12)
+        if isinstance(stimulus, MessageReceived)
+    ]
+    times = np.concatenate([readings.t_ns for readings in sent]) // SECOND
+    assert times.tolist() == [*range(40, 45), *range(60, 80)]
+
+
 def test_a_fault_in_one_copy_is_not_heard_in_another(stretch: Stretch) -> None:
     """Each copy is a plant of its own."""
     base = run_base(stretch)
@@ -237,20 +290,65 @@ def test_what_rang_before_makes_a_trial_void(stretch: Stretch) -> None:
     assert np.isnan(judged() or 0.0)
 
 
-def test_a_table_can_be_proved_and_short_ones_are_refused(robot: Robot, tmp_path: Path) -> None:
-    """Without a journal, an asset or enough running hours it says what is missing."""
+def test_a_channel_without_values_finds_no_place(stretch: Stretch) -> None:
+    """Nothing is tried on it, and that is told."""
+    values = stretch.values.copy()
+    values[:, 0] = np.nan
+    silent = replace(stretch, values=values)
+    trials = [one for one in all_trials(1, 1) if one.sigmas == 6.0]
+    base = run_base(stretch)
+    tried = run_trials(silent, base, trials, seed=1, told=lambda _done, _total: None)
+    assert set(tried.unplaced) == set(trials)
+    assert not tried.outcomes
+
+
+def refused(robot: Robot, *arguments: str) -> str:
+    """What it says where there is nothing to prove."""
     gateway = str(robot.directory / "gateway.toml")
+    done = CliRunner().invoke(andon.app, ["prove", gateway, *arguments])
+    assert isinstance(done.exception, RecordingError), (done.output, done.exception)
+    return str(done.exception)
 
-    def refused(*arguments: str) -> str:
-        done = CliRunner().invoke(andon.app, ["prove", gateway, *arguments])
-        assert isinstance(done.exception, RecordingError), (done.output, done.exception)
-        return str(done.exception)
 
-    assert "no asset 'r9'" in refused("--asset", "r9")
-    assert "places for a fault" in refused("--hours", "0.3")
-    (tmp_path / "empty").mkdir()
-    (robot.directory / "journal" / "journal").rename(robot.directory / "moved")
+def test_what_cannot_be_proved_is_refused(robot: Robot) -> None:
+    """Without a journal, an asset or enough running hours it says what is missing."""
+    assert "no asset 'r9'" in refused(robot, "--asset", "r9")
+    assert "places for a fault" in refused(robot, "--hours", "0.3")
+    own = robot.directory / "journal" / "journal"
+    own.rename(robot.directory / "moved")
     try:
-        assert "no journal" in refused()
+        assert "no journal" in refused(robot)
     finally:
-        (robot.directory / "moved").rename(robot.directory / "journal" / "journal")
+        (robot.directory / "moved").rename(own)
+    both = ["--journal", str(own), "--recording", str(own)]
+    gateway = str(robot.directory / "gateway.toml")
+    assert CliRunner().invoke(andon.app, ["prove", gateway, *both]).exit_code == 2
+
+
+def test_a_table_is_read_with_its_mapping(robot: Robot, stretch: Stretch, tmp_path: Path) -> None:
+    """Its rows are the samples, its context tells running: a short one has as few places."""
+    names = [channel.name for channel in stretch.model.channels]
+    rows = zip(stretch.t_ns[:600], stretch.values[:600], stretch.running[:600], strict=True)
+    table = tmp_path / "shift.csv"
+    table.write_text(
+        "\n".join(
+            [
+                f"time,{','.join(names)},run",
+                *(
+                    f"{t // 10**6},{','.join(map(str, row.tolist()))},{int(ran)}"
+                    for t, row, ran in rows
+                ),
+            ]
+        )
+    )
+    mapping = tmp_path / "shift.toml"
+    channels = "\n".join(f'"{name}" = {{}}' for name in names)
+    mapping.write_text(
+        'asset = "r1"\n[time]\ncolumn = "time"\nformat = "epoch_ms"\n'
+        f'[channels]\n{channels}\n[context]\nrun = {{ role = "run", running = [1] }}\n'
+    )
+    said = refused(robot, "--recording", str(table), "--mapping", str(mapping))
+    ran = f"{stretch.running[:600].mean():.0%} running"
+    assert said.startswith(f"r1: {600 / 3600:.3g} h with 0 places")
+    assert ran in said
+    assert "--mapping is for a table" in refused(robot, "--mapping", str(mapping))
