@@ -17,6 +17,7 @@ from andon import (
     detectors,
     explanations,
     proposing,  # noqa: F401 - its commands are of kb_app
+    prove,
     streams,
     tuning,  # noqa: F401 - likewise
 )
@@ -46,6 +47,7 @@ for command in (
     answers.ask,
     audit.sign,
     bench.bench,
+    prove.prove,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

@@ -142,7 +142,7 @@ def samples_table(
             [c.name in asset.on_change for c in channels] + [True] * len(asset.context), np.bool_
         ),
     )
-    batches, counts = _aligned(layout, readings)
+    batches, counts = aligned(layout, readings)
     chosen = slice(*rows) if rows else slice(None)
     t_ns = np.concatenate([batch.t_ns for batch in batches])[chosen]
     if not t_ns.size:
@@ -193,7 +193,7 @@ def _cadence(times: Sequence[NDArray[np.int64]]) -> tuple[bool, int]:
     return spoken >= TOGETHER_MIN, max(period_ns, 1)
 
 
-def _aligned(
+def aligned(
     layout: AssetLayout, readings: Sequence[Readings]
 ) -> tuple[list[Batch], dict[str, int]]:
     """Return closed batches in time order, and what could not be used, by reason."""

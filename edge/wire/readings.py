@@ -294,19 +294,25 @@ class _Message:
 
 
 def encode_rows(
-    tags: Sequence[str], t_ns: Sequence[int], rows: Sequence[Sequence[float]], *, shape: str
+    tags: Sequence[str],
+    t_ns: Sequence[int],
+    rows: Sequence[Sequence[float]],
+    *,
+    shape: str,
+    units: dict[str, str] | None = None,
 ) -> list[bytes]:
     """Rows (n, k) of times t_ns (n,) as payloads of one of SHAPES.
 
     Every number exactly, NaN is null.
 
     Tags that mean something else as keys ("t", "unit", ...) cannot go wide: such rows go as columns
-    of one.
+    of one. units: by tag, stated in columns only.
     """
     stamps = [time_number(t) for t in t_ns]
     bodies: list[dict[str, Any]]
     if shape == "columnar":
-        bodies = [{"tags": tags, "ts": stamps, "v": rows}]
+        stated = {"units": units} if units else {}
+        bodies = [{"tags": tags, "ts": stamps, "v": rows, **stated}]
     elif shape == "wide" and not _can_go_wide(tags):
         bodies = [
             {"tags": tags, "ts": [ts], "v": [row]} for ts, row in zip(stamps, rows, strict=True)

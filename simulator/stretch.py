@@ -1,0 +1,325 @@
+"""A stretch of what one asset sent, taken out of a journal or a table: a copy in memory.
+
+It is put through engines of its own as it was, and with faults in it, several copies side by side:
+one call of the detector scores them all. Nothing here knows the gateway that wrote the journal.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.align import AssetLayout
+from edge.assembly import Assembly
+from edge.errors import RecordingError, WireError
+from edge.journal_table import aligned
+from edge.records import MessageReceived, TickDue
+from edge.settings import Source
+from edge.wire.readings import decode_readings, encode_rows
+from edge.wire.topics import CLOCK_TOPIC, Topics, match_source, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.recording import TimedMessage
+    from edge.records import Readings, Stimulus
+    from edge.settings import AssetSettings, GatewaySettings
+    from models.bundle import AssetModel, Bundle
+    from simulator.injections import Injection
+
+ROWS_MAX: Final = 500_000  # of one asset: the newest are taken, so that a run is bounded
+BLOCK_SAMPLES: Final = 20  # sent at a time: more make the detector's blocks dearer, fewer the rest
+HOUR_NS: Final = 3_600 * 10**9
+DAY_NS: Final = 24 * HOUR_NS
+TOPIC: Final = "prove/{asset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """Rows (n, k) of one set of tags within one span of time; now_ns: when the span was heard."""
+
+    now_ns: int
+    span: int
+    tags: tuple[str, ...]
+    units: dict[str, str] | None
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stretch:
+    """What one asset sent over some hours.
+
+    t_ns, values (n, c), running (n,): as aligned for its bundle; NaN: not known. blocks: as sent.
+    messages: the very messages. cut: whether there was more than is ever taken.
+    """
+
+    settings: GatewaySettings
+    bundle: Bundle
+    model: AssetModel
+    messages: tuple[TimedMessage, ...]
+    blocks: tuple[Block, ...]
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    running: NDArray[np.bool_]
+    context: dict[str, dict[float, int]]  # tag -> value -> how often it was sent
+    unknown: tuple[str, ...]  # tags that sent numbers and are neither channel nor context
+    cut: bool
+
+    @property
+    def asset(self) -> str:
+        """Its id."""
+        return self.model.asset
+
+    @property
+    def layout(self) -> AssetLayout:
+        """How its tags become channels."""
+        return AssetLayout.of(self.model, self.settings.of_asset(self.asset))
+
+    @property
+    def days(self) -> float:
+        """How long it is."""
+        return float(self.t_ns[-1] - self.t_ns[0] + self.model.period_ns) / DAY_NS
+
+    def as_sent(self) -> Iterator[tuple[int, Stimulus]]:
+        """The messages as they came, with a tick after each span."""
+        span_ns = _span_ns(self.model)
+        before = now_ns = 0
+        for message in self.messages:
+            if before and message.t_ns // span_ns != before:
+                yield now_ns, TickDue()
+            before, now_ns = message.t_ns // span_ns, max(now_ns, message.t_ns)
+            yield now_ns, _received(message.topic, message.payload, now_ns, retain=message.retain)
+        yield now_ns, TickDue()
+        yield now_ns, TickDue(final=True)
+
+    def copies(
+        self, injected: Sequence[Sequence[Injection]], *, until_ns: int
+    ) -> Iterator[tuple[int, Stimulus]]:
+        """Copies of it with faults: injected[k] are those of copy k, which do not overlap.
+
+        until_ns: where to end.
+        """
+        layout = self.layout
+        names = copy_names(self.asset, len(injected))
+        now_ns = span = 0
+        for block in self.blocks:
+            if block.now_ns - _span_ns(self.model) > until_ns:
+                break
+            if span and block.span != span:
+                yield now_ns, TickDue()
+            now_ns, span = max(now_ns, block.now_ns), block.span
+            payload = _encoded(block, block.t_ns, block.values)
+            for name, faults in zip(names, injected, strict=True):
+                sent = self._disturbed(block, faults, layout)
+                if sent is None or len(sent):
+                    told = payload if sent is None else sent
+                    yield now_ns, _received(TOPIC.replace("{asset}", name), told, now_ns)
+        yield now_ns, TickDue()
+        yield now_ns, TickDue(final=True)
+
+    def _disturbed(
+        self, block: Block, faults: Sequence[Injection], layout: AssetLayout
+    ) -> bytes | None:
+        """A block's payload with the faults that lie in it; None: as it was; empty: not sent."""
+        values = block.values
+        for fault in faults:
+            column = next(
+                (i for i, tag in enumerate(block.tags) if layout.columns.get(tag) == fault.channel),
+                None,
+            )
+            if column is None or not fault.hits(block.t_ns).any():
+                continue
+            at = np.minimum(np.searchsorted(self.t_ns, block.t_ns), len(self.t_ns) - 1)
+            values = values.copy()
+            values[:, column] = fault.disturb(values[:, column], block.t_ns, self.running[at])
+        if values is block.values:
+            return None
+        spoken = np.isfinite(values).any(axis=1)
+        return _encoded(block, block.t_ns[spoken], values[spoken]) if spoken.any() else b""
+
+
+def read_stretch(
+    messages: Iterable[TimedMessage],
+    settings: GatewaySettings,
+    bundle: Bundle,
+    model: AssetModel,
+    *,
+    hours: float,
+) -> Stretch:
+    """The newest `hours` of one asset among messages in order. Raises RecordingError for none."""
+    kept, cut = _of_asset(messages, settings, model, hours=hours)
+    if not kept:
+        topics = ", ".join(source.topic for source in settings.source)
+        raise RecordingError(
+            f"no message that can be read names asset {model.asset!r}; looked for {topics}; "
+            "run the gateway a while, or give --recording"
+        )
+    asset = settings.of_asset(model.asset)
+    layout = AssetLayout.of(model, asset)
+    readings = [one for _, heard in kept for one in heard]
+    batches, _ = aligned(layout, readings)
+    t_ns = np.concatenate([batch.t_ns for batch in batches])
+    if not len(t_ns):
+        names = ", ".join(channel.name for channel in model.channels)
+        raise RecordingError(f"{model.asset} sent none of the channels of its bundle: {names}")
+    context, unknown = _beside_channels(readings, layout, asset)
+    return Stretch(
+        settings=settings,
+        bundle=bundle,
+        model=model,
+        messages=tuple(message for message, _ in kept),
+        blocks=tuple(_blocks(kept, model)),
+        t_ns=t_ns,
+        values=np.concatenate([batch.values for batch in batches]),
+        running=np.concatenate([batch.running for batch in batches]),
+        context=context,
+        unknown=unknown,
+        cut=cut,
+    )
+
+
+def copy_names(asset: str, count: int) -> tuple[str, ...]:
+    """Ids of copies of an asset."""
+    return tuple(f"{asset}-{k}" for k in range(count))
+
+
+def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
+    """An engine that knows this asset alone, or `count` copies of it instead; no snapshot."""
+    settings, bundle, model = stretch.settings, stretch.bundle, stretch.model
+    names = copy_names(model.asset, count) if count else (model.asset,)
+    rows = [row for row in (model.row_running, model.row_stopped) if row >= 0]
+    where = {row: i for i, row in enumerate(rows)}
+    models = tuple(
+        msgspec.structs.replace(
+            model,
+            asset=name,
+            row_running=_moved(where, model.row_running, k * len(rows)),
+            row_stopped=_moved(where, model.row_stopped, k * len(rows)),
+        )
+        for k, name in enumerate(names)
+    )
+    index = np.array(rows * len(names), np.intp)
+    alone = replace(
+        bundle,
+        assets=models,
+        parameters={name: value[index] for name, value in bundle.parameters.items()},
+        moments=bundle.moments[index],
+        wanders=bundle.wanders[index],
+        learned=bundle.learned[index],
+    )
+    if count:
+        own = settings.of_asset(model.asset)
+        source = source_of(model.asset, settings.source)
+        interval_ms = source.interval_ms_max if source is not None else 0
+        settings = msgspec.structs.replace(
+            settings,
+            source=(Source(topic=TOPIC, interval_ms_max=interval_ms),),
+            asset=tuple(msgspec.structs.replace(own, id=name) for name in names),
+        )
+    return Assembly(settings, bundle=alone, snapshot=None)
+
+
+def _moved(where: dict[int, int], row: int, by: int) -> int:
+    return where[row] + by if row >= 0 else -1
+
+
+def _of_asset(
+    messages: Iterable[TimedMessage], settings: GatewaySettings, model: AssetModel, *, hours: float
+) -> tuple[deque[tuple[TimedMessage, tuple[Readings, ...]]], bool]:
+    """The newest messages of one asset with what they say, and whether there was too much."""
+    root = f"{Topics(settings.prefix, settings.site).root}/"
+    kept: deque[tuple[TimedMessage, tuple[Readings, ...]]] = deque()
+    rows, cut = 0, False
+    for message in messages:
+        source = match_source(message.topic, settings.source)
+        ours = message.topic.startswith(root) or message.topic == CLOCK_TOPIC
+        if source is None or ours or (source[1] and source[1] != model.asset):
+            continue
+        try:
+            heard = decode_readings(
+                message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
+            )
+        except WireError:  # the engine counts it, where it is this asset's
+            heard = ()
+            if not source[1]:
+                continue
+        mine = tuple(one for one in heard if one.asset == model.asset)
+        if heard and not mine:
+            continue
+        kept.append((message, mine))
+        rows += _rows(mine)
+        while kept and (
+            kept[0][0].t_ns < message.t_ns - hours * HOUR_NS or (rows > ROWS_MAX and len(kept) > 1)
+        ):
+            cut |= rows > ROWS_MAX
+            rows -= _rows(kept.popleft()[1])
+    return (kept if rows else deque()), cut
+
+
+def _rows(readings: Iterable[Readings]) -> int:
+    return sum(len(one.t_ns) for one in readings)
+
+
+def _span_ns(model: AssetModel) -> int:
+    return BLOCK_SAMPLES * model.period_ns
+
+
+def _blocks(
+    kept: Iterable[tuple[TimedMessage, tuple[Readings, ...]]], model: AssetModel
+) -> Iterator[Block]:
+    """Messages with the same tags joined within each span of time."""
+    span_ns = _span_ns(model)
+    spans: dict[int, dict[tuple[str, ...], list[Readings]]] = {}
+    newest: dict[int, int] = {}
+    for message, heard in kept:
+        span = message.t_ns // span_ns
+        newest[span] = max(newest.get(span, 0), message.t_ns)
+        for one in heard:
+            key = (*one.tags, "", *(f"{tag}\x1f{unit}" for tag, unit in (one.units or {}).items()))
+            spans.setdefault(span, {}).setdefault(key, []).append(one)
+    for span, by_tags in spans.items():
+        for parts in by_tags.values():
+            yield Block(
+                now_ns=newest[span],
+                span=span,
+                tags=parts[0].tags,
+                units=parts[0].units,
+                t_ns=np.concatenate([one.t_ns for one in parts]),
+                values=np.concatenate([one.values for one in parts]),
+            )
+
+
+def _beside_channels(
+    readings: Sequence[Readings], layout: AssetLayout, asset: AssetSettings
+) -> tuple[dict[str, dict[float, int]], tuple[str, ...]]:
+    """How often each context tag had which value, and tags with numbers that go nowhere."""
+    tags = {one.tag for one in asset.context if one.role in ("run", "info")}
+    seen: dict[str, dict[float, int]] = {}
+    unknown: dict[str, None] = {}
+    for one in readings:
+        for i, tag in enumerate(one.tags):
+            column = one.values[:, i]
+            if tag in tags:
+                counted = seen.setdefault(tag, {})
+                found, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+                for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+                    counted[value] = counted.get(value, 0) + count
+            elif tag not in layout.columns and np.isfinite(column).any():
+                unknown[tag] = None
+    return seen, tuple(unknown)
+
+
+def _encoded(block: Block, t_ns: NDArray[np.int64], values: NDArray[np.float64]) -> bytes:
+    rows, times = values.tolist(), t_ns.tolist()
+    return encode_rows(block.tags, times, rows, shape="columnar", units=block.units)[0]
+
+
+def _received(topic: str, payload: bytes, now_ns: int, *, retain: bool = False) -> MessageReceived:
+    return MessageReceived(topic=topic, payload=payload, received_ns=now_ns, qos=1, retain=retain)
