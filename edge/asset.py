@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import BEATS_MAX, MODES_UNSEEN_MAX, RING_SAMPLES
+from edge.drift import DriftWatch
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
 from edge.lookback import Lookback, baselines, of_baseline, rows_at, step_score
@@ -56,6 +57,7 @@ class Asset:
         self._timeline = Timeline(
             model, state=state, desk=desk, rulings=self._rulings, lookback=self._lookback
         )
+        self.drift = DriftWatch(model, state=state, desk=desk)
         self._watchman = Watchman(model.channels, safety=settings.safety)
         self._tells_stops = any(tag.role == "run" for tag in settings.context)
         self._excess: np.ndarray | None = None  # (n, c) of the segment, beyond its limits
@@ -192,18 +194,27 @@ class Asset:
             )
             for run, masked, fresh in self._lines
         ]
+        ringing = np.zeros(len(scores), bool)
         bad = self.state.tracks[Track.SENSOR].phase is not Phase.QUIET
         bad |= self._findings is not None and self._findings.codes is not None
         if watched or bad:  # sample by sample: the tracks share a budget
             for i in range(len(scores)):
                 if watched:
                     self._sample(segment, scores, i, lines)
+                    ringing[i] = self.state.tracks[Track.PROCESS].active
                 if bad:
                     self._sensors(i, t_ns=int(segment.t_ns[i]))
         for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
                 level_add(run, segment.values, chosen)
+        self.drift.take(
+            segment,
+            raw,
+            unsound=self._unsound,
+            ringing=ringing if watched else None,
+            working=bool(unjudged),
+        )
         self.state.last_t_ns = int(segment.t_ns[-1])
         self._forget_beats()
         finite = raw[np.isfinite(raw)]

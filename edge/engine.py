@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from edge.alerts import AlertRecord
     from edge.align import AssetLayout
     from edge.desk import Rule
+    from edge.drift import Drifting
     from edge.group import Group
     from edge.load import LoadReport
     from edge.records import Batch, Effect, Job, Stimulus
@@ -198,13 +199,14 @@ class Engine:
         return {**self._state.counts, **self._aligner.counts, **self._annunciator.counts()}
 
     def blind(self) -> tuple[str, ...]:
-        """Assets whose newest sample could not be scored.
-
-        Warming up, stopped without a baseline, or gapped.
-        """
+        """Assets whose newest sample has no score: warming up, stopped, or gapped."""
         return tuple(
             name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
         )
+
+    def drifts(self) -> tuple[Drifting | None, ...]:
+        """What of each asset's normal operation has moved; None: nothing to compare."""
+        return tuple(asset.drift.report() for asset in self._assets.values())
 
     def open_questions(self) -> tuple[Effect, ...]:
         """Retrievals of which the answer never came, to be asked again after a restart."""

@@ -21,6 +21,7 @@ from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import RingState
 from edge.silencing import Silence
+from models.drift import DriftState
 
 if TYPE_CHECKING:
     from edge.records import ContextChange
@@ -67,6 +68,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last
     joins: list[Join] = []  # what becomes of its alerts in a group, at a time to come
+    drift: DriftState | None = None  # None: nothing was learned to compare with, or nothing seen
     context: dict[str, list[tuple[int, float]]] = {}  # newest (t_ns, value) of each context tag
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import resource
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.caps import DRIFTS_MAX
+from edge.drift import drift_payload, surest
 from edge.records import Publish
 from edge.wire import outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.assembly import Assembly
+    from edge.drift import Drifting
     from edge.engine import Engine
     from edge.faults import Faults
     from edge.journal import JournalWriter
@@ -100,6 +105,7 @@ def health(
         blind=engine.blind(),
         snapshot=snapshot,
         **_load(engine.load()),
+        **_drift(engine.drifts()),
     )
     return outgoing.encode(payload)
 
@@ -126,6 +132,20 @@ def _load(found: LoadReport) -> dict[str, Any]:
         "frequent": tuple(frequent),
         "chattering": found.chattering,
         "stale": found.stale,
+    }
+
+
+def _drift(found: Sequence[Drifting | None]) -> dict[str, Any]:
+    """The fields of what drifts, the surest first."""
+    left_out: Counter[str] = Counter()
+    for one in found:
+        left_out.update(one.left_out if one is not None else {})
+    drifting = sorted((one for one in found if one is not None and one.since_ns), key=surest)
+    return {
+        "drift": tuple(drift_payload(one) for one in drifting[:DRIFTS_MAX]),
+        "drifting": len(drifting),
+        "drift_unknown": sum(one is None or not one.known for one in found),
+        "drift_left_out": dict(left_out),
     }
 
 

@@ -120,6 +120,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         training=fit.training,
         metrics=fit.metrics,
         health=fit.health,
+        drift=fit.drift,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from models.drift import DriftReference
 from models.health import AssetHealth
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
-    health: what is usual of its sensors; None: not learned.
+    health: what is usual of its sensors; None: not learned. drift: what normal operation showed by
+    blocks, to tell when it moves; None: not learned.
     """
 
     asset: str
@@ -194,6 +196,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     metrics: dict[str, float] = {}
     modes: tuple[ModeRow, ...] = ()
     health: AssetHealth | None = None
+    drift: DriftReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -259,6 +262,7 @@ class AssetFit:
     metrics: dict[str, float]
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
+    drift: DriftReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from models.bundle import is_unfitted
+from models.drift import LEVELS
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -97,6 +98,17 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     stuck = model.stuck_samples_max
     yield bool((stuck < 1).any()), "stuck_samples_max", stuck.tolist(), "at least 1"
     yield from _health_faults(model)
+    if model.drift is not None:
+        columns, drift = LEVELS + 2 * len(channels), model.drift
+        for name in ("mean", "long_run", "blocks"):
+            vector = np.asarray(getattr(drift, name))
+            fits = vector.shape == (columns,) and not np.isinf(vector).any()
+            yield not fits, f"drift.{name}", vector.tolist(), f"{columns} numbers"
+        scaled = drift.center.shape == drift.sigma.shape == (len(channels),)
+        scaled = scaled and bool((drift.sigma > 0).all())
+        yield not scaled, "drift.sigma", drift.sigma.tolist(), "above 0, one a channel"
+        yield drift.levels.shape != (LEVELS,), "drift.levels", drift.levels.tolist(), f"{LEVELS}"
+        yield not drift.block_samples >= 1, "drift.block_samples", drift.block_samples, "1 or more"
 
 
 def _health_faults(model: AssetModel) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ from models.bundle import (
     Training,
 )
 from models.contamination import contaminated
+from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.samples import TrainingSamples, segmented
@@ -101,19 +102,17 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     still = np.where(running[:, None], np.nan, values)
     if detector_kind([samples], options) == "stream":
         return _stream(samples, live, options)
+    who, period_ns = samples.asset, samples.period_ns
     strange, share = contaminated(live, lags=options.lags, lambdas=options.lambdas)
     live = np.where(strange[:, None], np.nan, live)
     told = {CONTAMINATED: float(strange.sum()), UNSTEADY: share if not strange.any() else 0.0}
     unknown = 0 if samples.running is None else SETTLE_SAMPLES
-    period_ns = samples.period_ns
-    baseline = _baseline(
-        live, options, unknown_settle=unknown, who=samples.asset, period_ns=period_ns
-    )
+    baseline = _baseline(live, options, unknown_settle=unknown, who=who, period_ns=period_ns)
     stopped = None
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
-        who = f"{samples.asset} while stopped"
-        stopped = _baseline(still, options, unknown_settle=unknown, who=who, period_ns=period_ns)
-    modes = _modes(live, np.where(running, mode, np.nan), options, who=samples.asset)
+        it = f"{who} while stopped"
+        stopped = _baseline(still, options, unknown_settle=unknown, who=it, period_ns=period_ns)
+    modes = _modes(live, np.where(running, mode, np.nan), options, who=who)
     own = [mine.scores for mine in modes.values() if mine]
     pooled = [] if own and all(modes.values()) else [baseline.scores]
     scores = pooled + own + ([stopped.scores] if stopped else [])
@@ -125,7 +124,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         if spread
     }
     shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
-    return _asset_fit(
+    fit = _asset_fit(
         samples,
         live,
         options,
@@ -135,6 +134,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
+    return with_drift(fit, live, baseline.scores)
 
 
 def _modes(live: F64, mode: F64, options: FitOptions, *, who: str) -> dict[float, _Baseline | None]:
@@ -190,10 +190,9 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     """Fit an asset of one channel on values (n, 1) by what differs from the days before."""
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
-    told = {"rows": float(row.learned)}
-    return _asset_fit(
-        samples, live, options, spec=spec, rows=(row, None), scores=scores, metrics=told
-    )
+    told, rows = {"rows": float(row.learned)}, (row, None)
+    fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    return with_drift(fit, live, scores)
 
 
 def _asset_fit(

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.wire.drifting import DriftPayload
+
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
 GROUP_SCHEMA: Final = "andon/group/1"
@@ -339,6 +341,10 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     frequent: tuple[FrequentPayload, ...] = ()  # ten at most, in these shifts
     chattering: tuple[str, ...] = ()  # alert ids
     stale: tuple[str, ...] = ()  # alert ids
+    drift: tuple[DriftPayload, ...] = ()  # the surest first; long lists are cut
+    drifting: int = 0  # assets that drift, listed or not
+    drift_unknown: int = 0  # assets of which it cannot be said yet, or nothing was learned
+    drift_left_out: dict[str, int] = {}  # samples of all assets that do not count, by reason
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -40,12 +40,12 @@ def test_a_bundle_comes_back_as_it_went(tmp_path: Path) -> None:
         assert np.array_equal(back.parameters[name], bundle.parameters[name])
 
 
-def test_a_bundle_of_before_sensors_were_learned_still_loads(tmp_path: Path) -> None:
-    """Its assets have no record of their sensors, and everything else."""
+def test_a_bundle_of_before_sensors_and_drift_were_learned_still_loads(tmp_path: Path) -> None:
+    """Its assets have no record of their sensors or of blocks, and everything else."""
     made = save(two_assets(), tmp_path / "b")
     described = json.loads((made / "bundle.json").read_bytes())
     for asset in described["assets"]:
-        del asset["health"]
+        del asset["health"], asset["drift"]
     content = json.dumps(described).encode()
     (made / "bundle.json").write_bytes(content)
     manifest = json.loads((made / "manifest.json").read_bytes())
@@ -56,6 +56,7 @@ def test_a_bundle_of_before_sensors_were_learned_still_loads(tmp_path: Path) -> 
     (made / "manifest.json").write_bytes(json.dumps(manifest).encode())
     back = load(made)
     assert [model.health for model in back.assets] == [None, None]
+    assert [model.drift for model in back.assets] == [None, None]
     assert back.assets[0].stuck_samples_max.min() >= 1
 
 
