@@ -111,7 +111,7 @@ class Detector:
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
         present = parameters["present"]
-        agree = valid == present[:, None]
+        agree = valid | ~present[:, None]  # what a row does not see cannot be missing
         whole = np.ones(len(valid), np.bool_) if agree.all() else agree.all(axis=(1, 2))
         warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
         easy = whole & warm & (state[:, self._full_at] >= self.spec.lags)
