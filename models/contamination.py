@@ -31,7 +31,7 @@ SHARE_MAX: Final = 0.2  # of the rows; more is the plant's way
 STRETCHES_MAX: Final = 5  # and so is what comes more often,
 APART_ROWS: Final = 60  # with so many rows between,
 START_ROWS: Final = 120  # and what follows on a start, or a hole
-ROWS_MIN: Final = 300  # fewer make no blocks that a model could be fitted without
+ROWS_MIN: Final = 600  # fewer make no blocks that a model could be fitted without
 DECILE: Final = 1.2816  # of a normal deviate, 90 %
 
 

@@ -60,7 +60,7 @@ def test_skab_alerts_open_inside_the_labelled_fault(
     mosquitto: Mosquitto, data_dir: Path, tmp_path: Path
 ) -> None:
     """Fit, run and replay by the command line: an alert opens in the fault, with all it owes."""
-    for name in ("0", "5"):
+    for name in ("0", "8"):
         source = data_dir / "skab" / "valve1" / f"{name}.csv"
         inside = run_file(source, tmp_path / name, port=mosquitto.port)
         assert inside, f"{source.name}: no alert inside the labelled interval"

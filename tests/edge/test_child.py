@@ -21,6 +21,7 @@ from edge.records import Job, JobState, MessageReceived, Witness
 from edge.training import FitRequest, fit_recording
 from kb.build import build
 from kb.records import WorkKind
+from models.bundle import CONTAMINATED
 from models.errors import ModelError
 from models.store import load
 from tests.models.plants import plant
@@ -188,8 +189,10 @@ def test_rows_of_a_job_are_left_out_however_it_was_told(tmp_path: Path, how: str
     clean = np.median(cell.values[keep], axis=0)
     assert np.allclose(model.center, clean, atol=0.15 * cell.sigma)
     assert np.allclose(model.sigma, cell.values[keep].std(axis=0), rtol=0.1)
-    naive, _ = cell.fit(cell.journal("all"), "naive")
-    assert (naive.assets[0].usual_high > model.usual_high + 5 * cell.sigma).all(), "it matters"
+    untold, said = cell.fit(cell.journal("all"), "untold")
+    assert untold.assets[0].training.jobs_excluded == ()
+    assert untold.assets[0].metrics[CONTAMINATED] > 0.8 * (END - BEGIN), "it matters"
+    assert "rows left out: they were unlike the rest" in said
 
 
 def test_no_lag_reaches_over_rows_that_were_left_out(tmp_path: Path) -> None:
