@@ -83,7 +83,7 @@ def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
         ),
         (
             LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="r"',
-            ["role", "run, witness"],
+            ["role", "run, mode, witness"],
         ),
         (
             LEAST + '[[asset]]\nid="a"\n[[asset.context]]\ntag="t"\nrole="witness"',

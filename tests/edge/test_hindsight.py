@@ -239,7 +239,7 @@ def test_work_goes_on_while_its_events_come_and_go(left: float, *, explained: bo
     rig.run(300)
     for _ in range(2):
         rig.run(20, {"c1": 8})
-        rig.run(160, {"c1": 0.6})
+        rig.run(160, {"c1": 0.4})
     assert last(rig)["count"] == 2
     rig.run(300, {"c1": left})
     rig.command("confirm", proposal_id="wo-1")
