@@ -56,7 +56,12 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     yield len(set(names)) < len(names), "assets", names, "each once"
     rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))
-    yield rows != every, "rows of all assets", rows, f"{every}, each once"
+    yield (
+        rows != every,
+        "row_running and row_stopped and modes of all assets",
+        rows,
+        f"{every}, each once",
+    )
 
 
 def _array_faults(bundle: Bundle) -> Iterator[Fault]:
