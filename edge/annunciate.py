@@ -49,7 +49,9 @@ class Annunciator:
         self._late_ns = engine.late_ms_max * MILLISECOND_NS
         # two steps at least: one that is cut off whole, and what is late of the one before it
         self._delay_ns = STEP_NS * (1 + max(-(-self._late_ns // STEP_NS), 1))
-        self._many = len(state.assets) > FLOOD_ASSETS
+        # also where there were more of them, and a flood of then is not over
+        unfinished = bool(state.flood.groups or state.flood.recent)
+        self._many = len(state.assets) > FLOOD_ASSETS or unfinished
         causes = known_causes(desk.settings.asset, tuple(state.assets))
         self._causes = {topic_of(cause): cause for cause in causes}
         self._causes |= {topic: group.cause for topic, group in state.flood.groups.items()}
@@ -220,6 +222,7 @@ class Annunciator:
                 return [
                     (record.asset, record.alert_id)
                     for member in group.members
+                    if member.ring.asset in self._assets  # not left with its bundle
                     for record in [self._assets[member.ring.asset].alerts[member.ring.track]]
                     if record.group_id == alert_id and record.quiet
                 ]
@@ -263,8 +266,9 @@ class Annunciator:
             if group.began:
                 self._heard(group)
         for join in joins:
-            state = self._assets[join.asset]
-            state.joins = [*state.joins, join]
+            state = self._assets.get(join.asset)
+            if state is not None:  # else it left with its bundle
+                state.joins = [*state.joins, join]
 
     def _heard(self, group: Group) -> None:
         settings = self._desk.settings

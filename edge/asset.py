@@ -269,7 +269,8 @@ class Asset:
         near = self._near if hidden is None else self._near & ~hidden
         worst = excess.max(axis=1)
         if is_unfitted(self.model.metrics):
-            seen = np.isfinite(segment.values).any(axis=1) & segment.running
+            values = segment.values if hidden is None else np.where(hidden, np.nan, segment.values)
+            seen = np.isfinite(values).any(axis=1) & segment.running
             scores = np.where(seen & np.isnan(scores), np.float32(0.0), scores)
         on, off = np.float32(self.model.threshold_on), np.float32(self.model.threshold_off)
         scores = np.where(near.any(axis=1) & (off < on), np.fmax(scores, off), scores)

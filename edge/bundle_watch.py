@@ -152,7 +152,8 @@ class BundleWatch:
         self._probation = self._pointer = None
         try:
             fitted, path = _stored(self._store, before)
-        except ModelError as error:
+            asset_layouts(self._assembly.settings, fitted.bundle)
+        except (ConfigError, ModelError) as error:
             self._rolled_back = (
                 f"bundle {left[:12]} misbehaves: {why}; the one before, {before[:12]}, cannot take"
                 f" over: {error}"

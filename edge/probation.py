@@ -112,8 +112,14 @@ def _slow(ticks_ms: Sequence[float]) -> float:
 
 
 def scorable(ring: AssetRing) -> bool:
-    """Whether the newest sample is of a running machine and has all its values."""
+    """Whether the newest sample is of a running machine and has all its values, all measured.
+
+    Of a machine that tells a mode nothing is asked: one never seen has no score, rightly.
+    """
     if not ring.written:
         return False
     newest = (ring.written - 1) % len(ring.t_ns)
+    unsound = ring.unsound is not None and bool(ring.unsound[newest].any())
+    if unsound or (ring.mode is not None and np.isfinite(ring.mode[newest])):
+        return False
     return bool(ring.running[newest] and np.isfinite(ring.values[newest]).all())

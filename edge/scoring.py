@@ -167,6 +167,11 @@ def one_row(parameters: Parameters, index: int) -> Parameters:
     return {name: value[index : index + 1] for name, value in parameters.items()}
 
 
+def goes_on_learning(parameters: Parameters) -> bool:
+    """Whether rows of this detector remember days and count in service: they never begin anew."""
+    return "tail_counts" in parameters
+
+
 def _row(request: Request) -> Row:
     assert request.row is not None, "a request without an index brings its own row"
     return request.row

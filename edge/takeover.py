@@ -91,6 +91,7 @@ def take_over(
     desk.lineage["bundle_sha256"] = state.bundle_sha256 = bundle.sha256
     _warm(bundle, state, desk)
     for model in bundle.assets:
+        state.assets[model.asset].modes_unseen = []  # of the bundle before
         _warm_jobs(model, state.assets[model.asset], desk)
         if model.asset in kin.same:
             _retell(model, state.assets[model.asset], desk, reason=reason, t_ns=t_ns)

@@ -37,7 +37,7 @@ from edge.jobs import (
 )
 from edge.lookback import WARM_SAMPLES, baselines, step_score
 from edge.records import JobState, Witness
-from edge.scoring import fresh_row
+from edge.scoring import fresh_row, goes_on_learning
 from edge.state import EndedOrder, Pending
 
 if TYPE_CHECKING:
@@ -311,8 +311,9 @@ class Timeline:
         if not due:
             return
         # the smoothed score still remembers the job; the fresh one does not
-        for index, row in zip(baselines(self._model), rows, strict=False):
-            self._desk.state[index] = row.state
+        if not goes_on_learning(self._desk.parameters):
+            for index, row in zip(baselines(self._model), rows, strict=False):
+                self._desk.state[index] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 
     def _look_fresh(self, run: JobRun) -> bool | None:

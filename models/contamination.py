@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from models.samples import MODES_MAX
 from models.tails import deviates
 from models.var import graph_weights, lag_moments, location_scale, normalised, wanders
 
@@ -68,6 +69,24 @@ def contaminated(values: F64, *, lags: int, lambdas: tuple[float, ...]) -> tuple
     stretches = int((np.diff(np.flatnonzero(absurd), prepend=-np.inf) > APART_ROWS).sum())
     few = share <= SHARE_MAX and stretches <= STRETCHES_MAX
     return (absurd if few else nothing), share
+
+
+def contaminated_by_mode(
+    values: F64, mode: F64, *, lags: int, lambdas: tuple[float, ...]
+) -> tuple[Mask, float]:
+    """The same with each operating mode by itself: a rare one is no contamination of the others.
+
+    mode: (n,), NaN: not told. The share is that of the mode that has the largest.
+    """
+    told = np.unique(mode[np.isfinite(mode)])
+    if not 1 < len(told) <= MODES_MAX:
+        return contaminated(values, lags=lags, lambdas=lambdas)
+    strange, share = np.zeros(len(values), np.bool_), 0.0
+    for value in told:
+        mine = np.where((mode == value)[:, None], values, np.nan)
+        own, unlike = contaminated(mine, lags=lags, lambdas=lambdas)
+        strange, share = strange | own, max(share, unlike)
+    return strange, share
 
 
 def _starting(values: F64) -> Mask:

@@ -27,11 +27,11 @@ from models.bundle import (
     StreamSpec,
     Training,
 )
-from models.contamination import contaminated
+from models.contamination import contaminated_by_mode
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
-from models.samples import TrainingSamples, segmented
+from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 DETECTORS: Final = ("auto", "var", "stream")
 ROWS_MIN: Final = 100
-MODES: Final = (2, 64)  # values of a mode tag that are modes
 MODE_ROWS_MIN: Final = 200
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
@@ -103,7 +102,9 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if detector_kind([samples], options) == "stream":
         return _stream(samples, live, options)
     who, period_ns = samples.asset, samples.period_ns
-    strange, share = contaminated(live, lags=options.lags, lambdas=options.lambdas)
+    told_mode = np.where(running, mode, np.nan)
+    lags, lambdas = options.lags, options.lambdas
+    strange, share = contaminated_by_mode(live, told_mode, lags=lags, lambdas=lambdas)
     live = np.where(strange[:, None], np.nan, live)
     told = {CONTAMINATED: float(strange.sum()), UNSTEADY: share if not strange.any() else 0.0}
     unknown = 0 if samples.running is None else SETTLE_SAMPLES
@@ -144,11 +145,11 @@ def _modes(live: F64, mode: F64, options: FitOptions, *, who: str) -> dict[float
     one mode or none.
     """
     told = np.unique(mode[np.isfinite(mode) & np.isfinite(live).any(axis=1)]).tolist()
-    if len(told) < MODES[0]:
-        return {}
-    if len(told) > MODES[1]:
+    if len(told) == 1:  # the row of all running is its own; any other was never seen
+        return {told[0]: None}
+    if len(told) > MODES_MAX:
         raise ModelError(
-            f"{who}: the mode tag has {len(told)} values, at most {MODES[1]} are modes; is it a"
+            f"{who}: the mode tag has {len(told)} values, at most {MODES_MAX} are modes; is it a"
             " counter or a measurement?"
         )
     found: dict[float, _Baseline | None] = {}

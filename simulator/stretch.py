@@ -21,6 +21,7 @@ from edge.records import MessageReceived, TickDue
 from edge.settings import Source
 from edge.wire.readings import decode_readings, encode_rows
 from edge.wire.topics import CLOCK_TOPIC, Topics, match_source, source_of
+from models.check import own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -194,7 +195,7 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
     """An engine that knows this asset alone, or `count` copies of it instead; no snapshot."""
     settings, bundle, model = stretch.settings, stretch.bundle, stretch.model
     names = copy_names(model.asset, count) if count else (model.asset,)
-    rows = [row for row in (model.row_running, model.row_stopped) if row >= 0]
+    rows = own_rows(model)
     where = {row: i for i, row in enumerate(rows)}
     models = tuple(
         msgspec.structs.replace(
@@ -202,6 +203,10 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
             asset=name,
             row_running=_moved(where, model.row_running, k * len(rows)),
             row_stopped=_moved(where, model.row_stopped, k * len(rows)),
+            modes=tuple(
+                msgspec.structs.replace(mode, row=_moved(where, mode.row, k * len(rows)))
+                for mode in model.modes
+            ),
         )
         for k, name in enumerate(names)
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.engine import Engine
 from edge.limits import Starts, watch_of
-from edge.records import Note
+from edge.records import Note, Track
 from kb.records import Limit
 from models.assemble import make_bundle
 from models.bundle import Bundle, Channel
@@ -30,6 +30,7 @@ from tests.edge.rig import (
     bundle,
     knowledge,
     order,
+    scope,
     settings,
 )
 
@@ -372,3 +373,14 @@ def test_beyond_a_limit_is_near_it_and_the_middle_is_not(
     if 0.1 < at < 0.9:
         assert not near
     assert bool(single.near(value).any()) == bool(single.excess(value).any())
+
+
+@pytest.mark.parametrize("kind", [Rig, Unfitted])
+def test_a_job_that_hides_every_channel_leaves_nothing_that_could_be_calm(kind: type[Rig]) -> None:
+    """Its limit rings, whether the asset was fitted or has its limits alone."""
+    told = knowledge(scopes=[scope(channels=CHANNELS)], proposals=[order()])
+    rig = kind(known=msgspec.structs.replace(told, limits=(limit("c1", sigmas=6.0),)))
+    rig.run(350)
+    rig.run(20, {"c1": 25.0})
+    assert not rig.engine.state.assets["r1"].alerts[Track.PROCESS].suppressed
+    assert "ALERT" in rig.said()

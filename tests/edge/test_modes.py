@@ -11,11 +11,13 @@ import pytest
 
 from edge.checkpoint import pack, unpack
 from edge.engine import Engine
+from edge.lookback import rows_at
 from edge.records import MessageReceived, Note, Publish, TickDue, Track
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.state import EngineState
 from edge.wire.readings import encode_rows
 from models.assemble import make_bundle
+from models.bundle import CONTAMINATED
 from models.card import model_card
 from models.check import own_rows
 from models.detector import detector_of
@@ -181,3 +183,28 @@ def test_a_short_mode_shares_the_row_of_all() -> None:
     rows = {known.value: known.row for known in model.modes}
     assert rows[3.0] == model.row_running
     assert rows[1.0] != rows[2.0] != model.row_running
+
+
+def test_a_rare_mode_is_no_contamination_of_the_others() -> None:
+    """Fifteen per cent of the rows in another mode, in three stretches, keep a baseline."""
+    calm = var(6000, seed=8)
+    mode = np.ones(len(calm))
+    for begin in (1000, 3000, 5000):
+        mode[begin : begin + 300] = 2.0
+    values = np.where((mode == 2.0)[:, None], calm + 8.0 * calm.std(axis=0), calm)
+    fit = fit_asset(replace(samples(values, asset="r1"), mode=mode), FitOptions(alignment="rows"))
+    assert [value for value, row in fit.modes if row is not None] == [1.0, 2.0]
+    assert CONTAMINATED not in fit.metrics
+
+
+def test_of_a_record_of_one_mode_any_other_was_never_seen() -> None:
+    """One value told makes it the mode of all running; another is not scored by its row."""
+    values, _ = _plant(100, seed=1)
+    calm = np.vstack([values[:DWELL], var(2000, seed=9)])
+    fit = fit_asset(
+        replace(samples(calm, asset="r1"), mode=np.ones(len(calm))), FitOptions(alignment="rows")
+    )
+    model = make_bundle([fit]).assets[0]
+    assert [(known.value, known.row) for known in model.modes] == [(1.0, model.row_running)]
+    at = rows_at(model, np.ones(3, np.bool_), np.array([1.0, 2.0, np.nan]))
+    assert at.tolist() == [model.row_running, -1, model.row_running]
