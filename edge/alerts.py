@@ -35,6 +35,26 @@ class AlertState(StrEnum):
     CLEARED_UNACK = "CLEARED_UNACK"
     CLEARED_ACK = "CLEARED_ACK"
 
+    @property
+    def seen(self) -> AlertState:
+        """The state after somebody has acknowledged it."""
+        return _SEEN.get(self, self)
+
+    @property
+    def over(self) -> AlertState:
+        """The state after the condition is gone."""
+        return _OVER.get(self, self)
+
+
+_SEEN: Final = {
+    AlertState.ACTIVE_UNACK: AlertState.ACTIVE_ACK,
+    AlertState.CLEARED_UNACK: AlertState.CLEARED_ACK,
+}
+_OVER: Final = {
+    AlertState.ACTIVE_UNACK: AlertState.CLEARED_UNACK,
+    AlertState.ACTIVE_ACK: AlertState.CLEARED_ACK,
+}
+
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """A channel's share of the score, with its engineering value against its usual range.
@@ -313,20 +333,12 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         """The condition is gone."""
         self.cleared_ns = t_ns
         self.suppressed, self.rings_again_ns = False, 0
-        if self.state is AlertState.ACTIVE_UNACK:
-            self.state = AlertState.CLEARED_UNACK
-        elif self.state is AlertState.ACTIVE_ACK:
-            self.state = AlertState.CLEARED_ACK
+        self.state = self.state.over
 
     def acknowledge(self) -> bool:
         """Somebody has seen it; returns whether that changed anything."""
-        if self.state is AlertState.ACTIVE_UNACK:
-            self.state = AlertState.ACTIVE_ACK
-        elif self.state is AlertState.CLEARED_UNACK:
-            self.state = AlertState.CLEARED_ACK
-        else:
-            return False
-        return True
+        before, self.state = self.state, self.state.seen
+        return self.state is not before
 
 
 def alert_id(asset: str, track: str, begin_ns: int) -> str:

@@ -142,19 +142,13 @@ class Group(msgspec.Struct, kw_only=True):
 
     def end(self, *, counts_ns: int) -> None:
         """All have cleared; its end counts from a time on."""
-        seen = self.state is AlertState.ACTIVE_ACK
-        self.state = AlertState.CLEARED_ACK if seen else AlertState.CLEARED_UNACK
+        self.state = self.state.over
         self.ended_ns = counts_ns
 
     def acknowledge(self) -> bool:
         """Somebody has seen it; returns whether that changed anything."""
-        if self.state is AlertState.ACTIVE_UNACK:
-            self.state = AlertState.ACTIVE_ACK
-        elif self.state is AlertState.CLEARED_UNACK:
-            self.state = AlertState.CLEARED_ACK
-        else:
-            return False
-        return True
+        before, self.state = self.state, self.state.seen
+        return self.state is not before
 
     def place(self, asset: str, track: str) -> int | None:
         """Where an alert stands among the members; None: it is none of them."""

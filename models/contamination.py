@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
+OUTLIER_SIGMAS: Final = 10.0
+OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
 BLOCKS: Final = 20
 STEPS: Final = 3
 KEPT_SHARE: Final = 0.6  # of the blocks, that the model is fitted on
@@ -34,6 +36,14 @@ APART_ROWS: Final = 60  # with so many rows between,
 START_ROWS: Final = 120  # and what follows on a start, or a hole
 ROWS_MIN: Final = 600  # fewer make no blocks that a model could be fitted without
 DECILE: Final = 1.2816  # of a normal deviate, 90 %
+
+
+def without_outliers(values: F64) -> F64:
+    """Values (n, c) with a channel's few wild ones blank; where they are more, they are its way."""
+    center, sigma = location_scale(values)
+    wild = np.abs(values - center) > OUTLIER_SIGMAS * sigma
+    few = wild.sum(axis=0) <= OUTLIER_SHARE * np.isfinite(values).sum(axis=0)
+    return np.asarray(np.where(wild & few, np.nan, values))
 
 
 def contaminated(values: F64, *, lags: int, lambdas: tuple[float, ...]) -> tuple[Mask, float]:

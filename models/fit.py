@@ -27,7 +27,7 @@ from models.bundle import (
     StreamSpec,
     Training,
 )
-from models.contamination import contaminated_by_mode
+from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
@@ -61,8 +61,6 @@ FOLDS: Final = 5
 EASED_ROWS_MIN: Final = 200  # fewer say so little of slow averages that they need all the margin
 EASED_MAX: Final = 0.5  # of the square: where coefficients are nearly as many as rows, theory ends
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
-OUTLIER_SIGMAS: Final = 10.0
-OUTLIER_SHARE: Final = 0.005  # of a channel's values; more of them are no outliers
 SETTLE_SAMPLES: Final = 10  # after a start, where the record has too few to learn from
 SETTLE_SAMPLES_MAX: Final = 120
 CALM_SAMPLES: Final = 3  # of usual size in a row: settled
@@ -113,14 +111,14 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
         it = f"{who} while stopped"
         stopped = _baseline(still, options, unknown_settle=unknown, who=it, period_ns=period_ns)
-    modes = _modes(live, np.where(running, mode, np.nan), options, who=who)
+    modes = _modes(live, told_mode, options, who=who, period_ns=period_ns)
     own = [mine.scores for mine in modes.values() if mine]
     pooled = [] if own and all(modes.values()) else [baseline.scores]
     scores = pooled + own + ([stopped.scores] if stopped else [])
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
-            samples.channels, unresolved(_without_outliers(live)), strict=True
+            samples.channels, unresolved(without_outliers(live)), strict=True
         )
         if spread
     }
@@ -138,14 +136,16 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     return with_drift(fit, live, baseline.scores)
 
 
-def _modes(live: F64, mode: F64, options: FitOptions, *, who: str) -> dict[float, _Baseline | None]:
-    """A baseline for each operating mode in mode (n,), None where its rows are too few for one.
+def _modes(
+    live: F64, mode: F64, options: FitOptions, *, who: str, period_ns: int
+) -> dict[float, _Baseline | None]:
+    """A baseline for each mode in mode (n,), None: it shares that of all running.
 
-    Values (n, c) of other modes are blank: lags do not reach over a change. Empty where there is
-    one mode or none.
+    It has too few rows for its own, or it is the only one. Values (n, c) of other modes are blank:
+    lags do not reach over a change.
     """
     told = np.unique(mode[np.isfinite(mode) & np.isfinite(live).any(axis=1)]).tolist()
-    if len(told) == 1:  # the row of all running is its own; any other was never seen
+    if len(told) == 1:
         return {told[0]: None}
     if len(told) > MODES_MAX:
         raise ModelError(
@@ -158,7 +158,9 @@ def _modes(live: F64, mode: F64, options: FitOptions, *, who: str) -> dict[float
         found[value] = None
         if np.isfinite(mine).any(axis=1).sum() >= MODE_ROWS_MIN:
             with suppress(ModelError):  # its stretches are too short
-                found[value] = _baseline(mine, options, unknown_settle=0, who=who, period_ns=1)
+                found[value] = _baseline(
+                    mine, options, unknown_settle=0, who=who, period_ns=period_ns
+                )
     return found
 
 
@@ -244,7 +246,7 @@ def _baseline(
         raise ModelError(
             f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer record"
         )
-    values = _without_outliers(values)
+    values = without_outliers(values)
     present = np.isfinite(values).any(axis=0) & ~_invisible(values)
     values = values.astype(np.float32).astype(np.float64)  # what the graph will see
     center, sigma = location_scale(values)
@@ -311,14 +313,6 @@ def _invisible(values: F64) -> Mask:
     spread = unresolved(values)
     z = (values - location_scale(values)[0]) / np.where(spread > 0.0, spread, 1.0)
     return (spread > 0.0) & wanders(z[np.isfinite(z).any(axis=1)])
-
-
-def _without_outliers(values: F64) -> F64:
-    """Values (n, c) with a channel's few wild ones blank; where they are more, they are its way."""
-    center, sigma = location_scale(values)
-    wild = np.abs(values - center) > OUTLIER_SIGMAS * sigma
-    few = wild.sum(axis=0) <= OUTLIER_SHARE * np.isfinite(values).sum(axis=0)
-    return np.asarray(np.where(wild & few, np.nan, values))
 
 
 def _unseen(

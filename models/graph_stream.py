@@ -16,7 +16,8 @@ The tails go on counting: each sample is scored by those before it, and then cou
 conformal prediction (Vovk et al. 2005). So a change is strange when it comes, and less so the more
 of it has been seen; a stream that knows no commissioning has no other normal.
 
-Counts are kept in logarithmic bins, in the state. Missing values are left out of everything. Rows
+Counts are kept in logarithmic bins, in the state; at 2^24 of them in a bin float32 counts no
+further, and a tail of so many moves no more. Missing values are left out of everything. Rows
 and samples (a, n) are dynamic.
 """
 
@@ -170,7 +171,7 @@ def _nearest(g: Nodes, spec: StreamSpec, *, series: str, steps: str) -> tuple[st
 def _tails(
     g: Nodes, spec: StreamSpec, *, sizes: str, known: str, counts: str, sums: str
 ) -> dict[str, str]:
-    """Surprise (a, n, V) of the views by those before, -1 where none is; and the counts moved on.
+    """Surprise (a, n, V) of the views by those before, -2: not known; and the counts moved on.
 
     sizes, known: (a, n, V)   counts, sums: (a, V bins) of the state
     """

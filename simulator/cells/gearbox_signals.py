@@ -20,11 +20,10 @@ from models.features import as_levels, condition_features, feature_names
 from simulator.cells.gearbox_waves import SPEC, Build, Defect, drawn_build, waves
 from simulator.cells.signals import (
     REFERENCE_S,
-    SHIFT_S,
-    SHIFTS_A_DAY,
     ChannelForm,
     Course,
     at_rest,
+    by_turns,
     smoothed,
     stops,
 )
@@ -282,17 +281,7 @@ def _demand(rng: np.random.Generator, n: int, calm: Sequence[tuple[int, int]]) -
 
     A change that would fall into a calm interval is left out after it was drawn.
     """
-    wanted = np.empty(n)
-    at, fast = 0, bool(rng.random() < 0.5)
-    for length in rng.integers(*SETPOINT_S, n // SETPOINT_S[0] + 2).tolist():
-        if at >= n:
-            break
-        night = at // SHIFT_S % SHIFTS_A_DAY == SHIFTS_A_DAY - 1
-        touched = any(at < end and begin < at + RAMP_S for begin, end in calm)
-        if at and not touched:
-            fast = not fast and not night
-        wanted[at : at + length] = 1.0 if fast else -1.0
-        at += length
+    wanted = by_turns(rng, n, calm, dwell_s=SETPOINT_S, ramp_s=RAMP_S)
     padded = np.concatenate([np.full(RAMP_S - 1, wanted[0]), wanted])
     summed = np.cumsum(np.concatenate([[0.0], padded]))
     smooth: F64 = (summed[RAMP_S:] - summed[:-RAMP_S]) / RAMP_S

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from simulator.cells.signals import (
-    SHIFT_S,
-    SHIFTS_A_DAY,
     ChannelForm,
     Character,
     Course,
     at_rest,
+    by_turns,
     coupled_noise,
     drawn_character,
     smoothed,
@@ -141,17 +140,7 @@ def _demand(
     A change that would fall into a calm interval is left out after it was drawn.
     """
     n = len(stopped)
-    wanted = np.empty(n)
-    at, high = 0, bool(rng.random() < 0.5)
-    for length in rng.integers(*SETPOINT_S, n // SETPOINT_S[0] + 2).tolist():
-        if at >= n:
-            break
-        night = at // SHIFT_S % SHIFTS_A_DAY == SHIFTS_A_DAY - 1
-        touched = any(at < end and begin < at + RAMP_S for begin, end in calm)
-        if at and not touched:
-            high = not high and not night
-        wanted[at : at + length] = 1.0 if high else -1.0
-        at += length
+    wanted = by_turns(rng, n, calm, dwell_s=SETPOINT_S, ramp_s=RAMP_S)
     kernel = np.ones(RAMP_S) / RAMP_S
     padded = np.concatenate([np.full(RAMP_S - 1, wanted[0]), wanted])
     return np.convolve(padded, kernel, mode="valid")

@@ -216,3 +216,30 @@ def at_rest(
     gated = np.array([channel.gated for channel in channels])
     resting = idle + idle_noise * rng.standard_normal(values.shape)
     return np.where(running[:, None] | ~gated, values, resting)
+
+
+def by_turns(
+    rng: np.random.Generator,
+    n: int,
+    calm: Sequence[tuple[int, int]],
+    *,
+    dwell_s: tuple[int, int],
+    ramp_s: int,
+) -> NDArray[np.float64]:
+    """A setpoint that changes at once between -1 and 1 (n,): -1 at night, else by turns.
+
+    dwell_s: shortest and longest time between two changes. A change of which the ramp would fall
+    into a calm interval is left out after it was drawn.
+    """
+    wanted = np.empty(n)
+    at, high = 0, bool(rng.random() < 0.5)
+    for length in rng.integers(*dwell_s, n // dwell_s[0] + 2).tolist():
+        if at >= n:
+            break
+        night = at // SHIFT_S % SHIFTS_A_DAY == SHIFTS_A_DAY - 1
+        touched = any(at < end and begin < at + ramp_s for begin, end in calm)
+        if at and not touched:
+            high = not high and not night
+        wanted[at : at + length] = 1.0 if high else -1.0
+        at += length
+    return wanted
