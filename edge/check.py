@@ -21,6 +21,7 @@ from edge.errors import AndonError
 from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint
 from edge.signatures import unsigned_because
+from edge.waveforms import block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
@@ -189,7 +190,7 @@ def _check_broker(config: GatewayConfig, findings: Findings) -> None:
             if config.mqtt.tls_ca_file
             else "",
         )
-        filters = [subscription(source) for source in config.source]
+        filters = [*map(subscription, config.source), *block_topics(config.asset)]
         filters.append(Topics(config.prefix, config.site).command_filter)
         if config.clock == "plant":
             filters.append(CLOCK_TOPIC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from edge.trust import TrustSettings
+from edge.waveform_settings import Waveform
 from kb.records import WorkKind
 
 
@@ -40,6 +41,7 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     units: dict[str, str] = {}  # tag -> unit it is sent in; checked against the bundle's
     on_change: tuple[str, ...] = ()  # channels reported by exception: held while the source lives
     context: tuple[ContextTag, ...] = ()
+    waveform: tuple[Waveform, ...] = ()  # fast waveforms, whose features are channels
     safety: tuple[str, ...] = ()  # channels that no mask may hide
     # channels that measure the same: what a mask hides of one, the others must not show
     redundant: tuple[tuple[str, ...], ...] = ()

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from kb.records import WorkKind
-from simulator.cells.cell import CellType, Mode, Place
+from simulator.cells.cell import CellType, Mode, Place, Waves
+from simulator.cells.gearbox_blocks import BLOCK_CHANNELS, block_messages, waveform_toml
 from simulator.cells.gearbox_signals import (
     CHANNEL_NAMES,
     CHANNELS,
@@ -253,4 +254,5 @@ GEARBOX: Final = CellType(
     period_s=PERIOD_S,
     stricken=stricken,
     inside=INSIDE,
+    waves=Waves(blocks=block_messages, channels=BLOCK_CHANNELS, toml=waveform_toml()),
 )
