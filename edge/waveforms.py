@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
 
 MILLISECOND_NS: Final = 1_000_000
+DAY_S: Final = 86_400
+SAMPLE_BYTES: Final = {"int16": 2, "float32": 4, "json": 9}  # of JSON about, as "-0.12345,"
+BLOCK_HEAD_BYTES: Final = 150  # topic, times, rate
 GAP_STEPS: Final = 1.5  # of the usual time between two blocks: beyond it there is one missing
 FULL_SAMPLES: Final = 3  # at the end of what can be shown: fewer may be a peak that just reached it
 
@@ -319,6 +322,12 @@ def speed_at(state: WaveState, t_ns: int, *, age_ns_max: int) -> float:
         return before
     share = (t_ns - before_ns) / (state.speed_ns[at] - before_ns)
     return before + share * (state.speed[at] - before)
+
+
+def block_bytes_per_day(form: Waveform) -> float:
+    """Bytes of its blocks a day, as the journal keeps them; without a gap where none is stated."""
+    every_s = form.every_ms / 1000.0 or form.block / form.rate_hz
+    return DAY_S / every_s * (form.block * SAMPLE_BYTES[form.encoding] + BLOCK_HEAD_BYTES)
 
 
 def block_topics(assets: Iterable[AssetSettings]) -> tuple[str, ...]:

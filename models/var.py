@@ -102,14 +102,22 @@ def _mean(values: F64) -> F64:
 
 
 def lag_moments(z: F64, lags: int) -> F64:
-    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count."""
+    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count.
+
+    Nor do windows that reach over a blank row: at the ends of a stretch the variance of a lag would
+    be of other rows than its covariances, and what hardly leaves a residual has less than that
+    contradicts. Where no window is whole, all count.
+    """
     n, c = z.shape
     width = (lags + 1) * c
+    told = np.isfinite(z).any(axis=1)
+    whole = np.all([told[j : n - lags + j] for j in range(lags + 1)], axis=0)
+    whole = whole if whole.any() else np.ones_like(whole)
     total, count = np.zeros((width, width)), np.zeros((width, width))
     for start in range(lags, n, CHUNK_ROWS):
         stop = min(n, start + CHUNK_ROWS)
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
-        seen = np.isfinite(window)
+        seen = np.isfinite(window) & whole[start - lags : stop - lags, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
         weight = seen.astype(np.float64)

@@ -8,7 +8,7 @@ shift to the papers, follows from that.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -151,6 +151,8 @@ class CellType:
     stricken: Stricken | None = None  # of faults that are no offsets of channels
     inside: frozenset[StrEnum] = frozenset()  # the kinds that `stricken` makes
     waves: Waves | None = None
+    # what an instrument can show, where that is no matter of its channel's noise
+    ranges: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the tables fit together; AssertionError says which does not."""

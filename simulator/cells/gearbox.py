@@ -254,5 +254,13 @@ GEARBOX: Final = CellType(
     period_s=PERIOD_S,
     stricken=stricken,
     inside=INSIDE,
+    # levels of an accelerometer of 50 g, whichever machine it sits on
+    ranges={
+        "Vibration Velocity": 100.0,
+        "Vibration Acceleration": 500.0,
+        "Shaft 1x": 500.0,
+        "Shaft 2x": 500.0,
+        "Mesh Level": 500.0,
+    },
     waves=Waves(blocks=block_messages, channels=BLOCK_CHANNELS, toml=waveform_toml()),
 )

@@ -1,6 +1,6 @@
 """The gearboxes with the waveforms themselves: blocks of vibration instead of finished features.
 
-The same machines as `gearbox_signals` with the same seeds. Speed, load and temperature come in rows,
+The same machines as `gearbox_signals` with the same seeds. Speed, load, temperature come in rows,
 vibration as a block every ten seconds that ends at the row's time, with the speed of its own
 trigger. A gateway that takes the configured features of them sees what the monitor publishes, as
 far as the machine runs; at rest the sensor has its noise, and lines of a shaft that stands are
