@@ -105,7 +105,9 @@ class Arrivals:
             future_ns=self._now(now_ns) + self.ahead_ns,
             retain=message.retain,
         )
-        for asset in ours if end_ns is not None and not message.retain else ():
+        if end_ns is None or message.retain:
+            return
+        for asset in ours:
             if self._settings.clock == "plant":
                 self._clock.observe(asset, end_ns)
             at_ns = self._now(now_ns)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import binascii
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -27,16 +27,21 @@ from edge.waveform_settings import UNITS
 from edge.wire.readings import TIME_KEYS, read_time
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from edge.waveform_settings import Waveform
+
+    Samples = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int16]
 
 VALUE_KEYS: Final = ("values", "data", "value", "samples")
 RATE_KEYS: Final = ("rate_hz", "sample_rate", "sampleRate", "samplingRate", "fs")
 STEP_KEYS: Final = ("samplingInterval", "spacing", "dt_s")
 UNIT_KEYS: Final = ("unit", "amplitudeUnit")
 STAMP_KEYS: Final = (*TIME_KEYS, "dateTime")
-DTYPES: Final = {"float32": np.dtype("<f4"), "int16": np.dtype("<i2")}
+FLOAT32: Final = np.dtype("<f4")
+INT16: Final = np.dtype("<i2")
 HEADER_BYTES_MAX: Final = 4096
 INT16_MAX: Final = 32_767
 RATE_SHARE: Final = 1e-3  # crystals are off by a tenth of that; another rate is another spectrum
@@ -80,7 +85,7 @@ def decode_block(payload: bytes, form: Waveform, *, topic: str, received_ns: int
     limit = form.full_scale * (1.0 - RATE_SHARE) if form.full_scale else math.inf
     with np.errstate(invalid="ignore"):
         full = np.abs(values) >= limit
-    if raw.dtype == DTYPES["int16"]:
+    if raw.dtype == INT16:
         full |= np.abs(raw.astype(np.int32)) >= INT16_MAX
     stamp = next((body[key] for key in STAMP_KEYS if key in body), None)
     span_ns = round(len(raw) * 1e9 / form.rate_hz)
@@ -132,9 +137,7 @@ def _parts(payload: bytes, form: Waveform, topic: str) -> tuple[dict[str, Any], 
     return body, samples
 
 
-def _samples(
-    body: dict[str, Any], samples: bytes, form: Waveform, topic: str
-) -> NDArray[np.generic]:
+def _samples(body: dict[str, Any], samples: bytes, form: Waveform, topic: str) -> Samples:
     """Samples as they were sent (n,)."""
     if form.encoding != "json":
         return _binary(samples, form.encoding, topic)
@@ -153,12 +156,12 @@ def _samples(
         raise WireError(message, reason="wrong_shape", topic=topic) from error
 
 
-def _binary(samples: bytes, encoding: str, topic: str) -> NDArray[np.generic]:
-    dtype = DTYPES.get(encoding)
-    if dtype is None or len(samples) % dtype.itemsize:
+def _binary(samples: bytes, encoding: str, topic: str) -> Samples:
+    size = {"float32": FLOAT32.itemsize, "int16": INT16.itemsize}.get(encoding)
+    if size is None or len(samples) % size:
         message = f"{len(samples)} B are no samples of {encoding}, expected float32 or int16"
         raise WireError(message, reason="block_length", topic=topic)
-    return np.frombuffer(samples, dtype)
+    return np.frombuffer(samples, INT16 if encoding == "int16" else FLOAT32)
 
 
 def _check_rate(body: dict[str, Any], form: Waveform, topic: str) -> None:

@@ -134,11 +134,13 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
     payload=st.binary(max_size=600)
     | st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["t", "values", "rate_hz", "rpm", "unit", "x", "spacing", "dtype"]),
-            inner,
-            max_size=5,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["t", "values", "rate_hz", "rpm", "unit", "x", "spacing", "dtype"]),
+                inner,
+                max_size=5,
+            )
         ),
         max_leaves=12,
     ).map(msgspec.json.encode),

@@ -18,7 +18,7 @@ from edge.errors import ConfigError
 from edge.records import Readings
 from edge.settings import AssetSettings
 from edge.waveform_settings import Waveform, check_waveform
-from edge.waveforms import WaveState, Waveforms, block_bytes_per_day, block_topics
+from edge.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
 from edge.wire.waveform import encode_block
 from models.features import LEAST, condition_features, feature_table
 from models.machine import GearStage
@@ -112,8 +112,8 @@ def expected(block: NDArray[np.float32], rpm: float) -> dict[str, float]:
 
 def same(found: dict[str, float], wanted: dict[str, float]) -> bool:
     """Equal, NaN included, but for what the shape of a call does to the last digits."""
-    pairs = [np.array([one[name] for name in NAMES]) for one in (found, wanted)]
-    return bool(np.allclose(*pairs, rtol=1e-9, equal_nan=True))
+    one, other = (np.array([row[name] for name in NAMES]) for row in (found, wanted))
+    return bool(np.allclose(one, other, rtol=1e-9, equal_nan=True))
 
 
 def test_features_stand_at_the_end_of_their_block_with_names_and_units() -> None:
@@ -207,9 +207,7 @@ def test_a_message_may_hold_several_blocks_and_they_follow_each_other() -> None:
     bench.settle()
     ends = [(int(one.t_ns[0]) - BEGIN) / S for one in bench.out]
     assert ends == [1.0, 1.5, 2.0, 2.5]
-    assert all(
-        same(bench.rows()[end], expected(noise(k), 1500.0)) for k, end in enumerate(ends)
-    )
+    assert all(same(bench.rows()[end], expected(noise(k), 1500.0)) for k, end in enumerate(ends))
 
 
 @given(
