@@ -50,8 +50,8 @@ BASE64: Final = base64.b64encode(WAVE.astype("<f4").tobytes()).decode()
     [
         _json(rate_hz=RATE),
         _json(sampleRate=1024, unit="m/s2"),
-        msgspec.json.encode([{"timestamp": BEGIN // 1000, "spacing": 1 / RATE, "data": WAVE.tolist(),
-                              "amplitudeUnit": "m/s^2", "number": N}]),
+        msgspec.json.encode([{"timestamp": BEGIN // 1000, "spacing": 1 / RATE, "number": N,
+                              "amplitudeUnit": "m/s^2", "data": WAVE.tolist()}]),
         msgspec.json.encode({"dateTime": "2025-10-09T08:53:20.123Z", "assetId": "A1000",
                              "samplingInterval": 0.0009765625, "value": WAVE.tolist()}),
         _json(values=BASE64, dtype="float32"),

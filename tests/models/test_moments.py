@@ -29,7 +29,7 @@ def stretches(rng: np.random.Generator, *, lengths: list[int], c: int) -> np.nda
 def test_moments_are_those_of_the_windows_within_stretches(
     lengths: list[int], c: int, lags: int, seed: int
 ) -> None:
-    """The mean of products over windows, one after the other; of those no combination is below 0."""
+    """The mean of products over windows, one by one; no combination of channels is below 0."""
     z = stretches(np.random.default_rng(seed), lengths=lengths, c=c)
     windows = [z[t - lags : t + 1].ravel() for t in range(lags, len(z))]
     whole = [w for w in windows if np.isfinite(w).all()]
