@@ -110,7 +110,7 @@ def lag_moments(z: F64, lags: int) -> F64:
     """
     told = np.isfinite(z).any(axis=1)
     windows = len(z) - lags
-    whole = np.all([told[j : windows + j] for j in range(lags + 1)], axis=0)
+    whole: Mask = np.stack([told[j : windows + j] for j in range(lags + 1)]).all(axis=0)
     moments = _moments(z, lags, np.ones_like(whole))
     least = 0.0 if whole.all() else float(np.linalg.eigvalsh(moments)[0])
     if least >= 0.0 or not whole.any():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from edge.waveform_settings import Waveform
 
-    Samples = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int16]
+    Samples = NDArray[Any]  # float64 of JSON, float32 or int16 as sent
 
 VALUE_KEYS: Final = ("values", "data", "value", "samples")
 RATE_KEYS: Final = ("rate_hz", "sample_rate", "sampleRate", "samplingRate", "fs")
