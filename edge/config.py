@@ -294,6 +294,8 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
         raise ConfigError(f"{where}: more than one context tag has the role mode")
     for waveform in asset.waveform:
         check_waveform(waveform, where=f"{where}, waveform {waveform.tag}")
+        if sum(other.tag == waveform.tag for other in asset.waveform) > 1:
+            raise ConfigError(f"{where}: two waveforms have the tag {waveform.tag!r}")
     made = [name for waveform in asset.waveform for name in waveform.named.values()]
     twice = [name for name in made if made.count(name) > 1 or name in targets]
     if twice:

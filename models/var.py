@@ -109,8 +109,8 @@ def lag_moments(z: F64, lags: int) -> F64:
     up, only windows within stretches count.
     """
     told = np.isfinite(z).any(axis=1)
-    windows = len(z) - lags
-    whole: Mask = np.stack([told[j : windows + j] for j in range(lags + 1)]).all(axis=0)
+    windows = max(len(z) - lags, 0)
+    whole: Mask = np.logical_and.reduce([told[j : windows + j] for j in range(lags + 1)])
     moments = _moments(z, lags, np.ones_like(whole))
     least = 0.0 if whole.all() else float(np.linalg.eigvalsh(moments)[0])
     if least >= 0.0 or not whole.any():

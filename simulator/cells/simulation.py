@@ -112,7 +112,7 @@ def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
         begin_ns=begin_ns,
         end_ns=begin_ns + n * SECOND_NS,
         faults=tuple(
-            _true_fault(cell, fault, wish.seed, begin_ns, alone=not shown.jobs)
+            _true_fault(cell, fault, wish.seed, begin_ns, alone=not wish.jobs or wish.waves)
             for fault in shown.faults
         ),
         jobs=tuple(_true_job(cell, job, begin_ns) for job in shown.jobs),

@@ -56,14 +56,13 @@ def test_blocks_over_a_broker_fill_the_channels_and_replay_to_the_same_bits(
         assert gateway.stop() == 0
     refused = {name for name in health["counts"] if name.startswith(("invalid", "blocks_"))}
     assert refused <= {"blocks_speed_beyond"}  # it may stand still
-    rings = []
+    rings, names = [], [channel.name for channel in bundle.assets[0].channels]
     for _ in range(2):
         assembly = assemble(load(config, environment={}))
         journal = read_journal(tmp_path / "state" / "journal")
         Backtest(assembly.engine).run((entry.now_ns, entry.stimulus) for entry in journal)
         _, values, running = assembly.engine._desk.ring.last("g1", blocks)
         rings.append(values)
-        names = [channel.name for channel in bundle.assets[0].channels]
         line = names.index("Envelope Outer Race")
         assert np.isfinite(values[running][:-1, line]).mean() > 0.9  # but around stops
     assert rings[0].tobytes() == rings[1].tobytes()

@@ -289,6 +289,17 @@ bearings = [{ name = "de", balls = 9, ball_mm = 9.5, pitch_mm = 46.0 }]
 """
 
 
+TWIN: Final = """[[asset.waveform]]
+tag = "v"
+topic = "plant/{asset}/w"
+rate_hz = 4096.0
+block = 4096
+rpm = 1500.0
+channels = { rms = "other" }
+[[asset.waveform]]
+"""
+
+
 def test_a_configuration_names_waveforms_and_is_strict_about_them(tmp_path: Path) -> None:
     """Topics to subscribe to, channels made; typing errors name what was meant."""
     path = tmp_path / "gateway.toml"
@@ -301,6 +312,7 @@ def test_a_configuration_names_waveforms_and_is_strict_about_them(tmp_path: Path
         ("rate_hz", "rate_herz", "did you mean"),
         ("pitch_mm = 46.0", "pitch_mm = 4.0", "3 or more"),
         ('S1 = "Speed"', 'S1 = "v_rms"', "from a waveform and from elsewhere"),
+        ("[[asset.waveform]]\n", TWIN, "two waveforms have the tag 'v'"),
     ):
         path.write_text(CONFIG.replace(old, new))
         with pytest.raises(ConfigError, match=said):
