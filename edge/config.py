@@ -292,12 +292,16 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
 
     if sum(tag.role == "mode" for tag in asset.context) > 1:
         raise ConfigError(f"{where}: more than one context tag has the role mode")
+    _check_waveforms(asset, where)
+
+
+def _check_waveforms(asset: AssetSettings, where: str) -> None:
     for waveform in asset.waveform:
         check_waveform(waveform, where=f"{where}, waveform {waveform.tag}")
         if sum(other.tag == waveform.tag for other in asset.waveform) > 1:
             raise ConfigError(f"{where}: two waveforms have the tag {waveform.tag!r}")
     made = [name for waveform in asset.waveform for name in waveform.named.values()]
-    twice = [name for name in made if made.count(name) > 1 or name in targets]
+    twice = [name for name in made if made.count(name) > 1 or name in asset.tags.values()]
     if twice:
         raise ConfigError(f"{where}: channel {twice[0]!r} comes from a waveform and from elsewhere")
 

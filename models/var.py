@@ -108,7 +108,7 @@ def lag_moments(z: F64, lags: int) -> F64:
     that contradicts is more than what a channel leaves as a residual, which whitening would blow
     up, only windows within stretches count.
     """
-    told = np.isfinite(z).any(axis=1)
+    told: Mask = np.asarray(np.isfinite(z).any(axis=1))
     windows = max(len(z) - lags, 0)
     whole: Mask = np.logical_and.reduce([told[j : windows + j] for j in range(lags + 1)])
     moments = _moments(z, lags, np.ones_like(whole))
