@@ -58,7 +58,7 @@ class LoadedPart:
     learns: bool
 
     def stack(self, rows: Sequence[int] | NDArray[np.intp]) -> Parameters:
-        """Parameters of some rows of the bundle, in their order."""
+        """Parameters of some rows of the bundle (m,), in their order, as a stack (m, ...)."""
         at = np.asarray(rows, np.intp) - self.first
         if len(at) == 1:  # a view
             return {name: value[at[0] : at[0] + 1] for name, value in self.parameters.items()}

@@ -226,10 +226,7 @@ def test_the_card_says_which_asset_is_scored_how() -> None:
 def test_a_thousand_assets_are_loaded_in_half_a_second(tmp_path: Path) -> None:
     """Self-tests of both kinds included; in processor time, since other work may go on."""
     one, two = fitted(c=4), tank()
-    fits = [
-        replace(two if i % 4 == 0 else one, asset=f"a{i:04}", drift=None, health=None)
-        for i in range(1000)
-    ]
+    fits = [replace(two if i % 4 == 0 else one, asset=f"a{i:04}") for i in range(1000)]
     path = save(make_bundle(fits), tmp_path / "b")
     took = []
     for _ in range(3):
