@@ -187,7 +187,9 @@ def _heard(
     """Samples of each asset of the bundle that spoke, and the work that is known of."""
     settings = config.settings
     root = Topics(settings.prefix, settings.site).root
-    heard: Heard = readings_by_asset(journal_messages(journal), sources=settings.source, root=root)
+    heard: Heard = readings_by_asset(
+        journal_messages(journal), sources=settings.source, root=root, assets=settings.asset
+    )
     work = WorkTimes(
         settings, texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
     )

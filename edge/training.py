@@ -283,7 +283,9 @@ def journal_samples(
     Raises RecordingError when nothing in it can be read.
     """
     root = Topics(settings.prefix, settings.site).root
-    heard = readings_by_asset(journal_messages(path), sources=settings.source, root=root)
+    heard = readings_by_asset(
+        journal_messages(path), sources=settings.source, root=root, assets=settings.asset
+    )
     assets = {asset.id: asset for asset in settings.asset}
     found = {
         name: assets.get(name) or AssetSettings(id=name)
