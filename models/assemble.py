@@ -11,6 +11,7 @@ from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, S
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.imported import ImportedRow, ImportedSpec, selftest_samples
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
 from models.thresholds import ALERTS_PER_DAY, thresholds
@@ -46,7 +47,7 @@ def make_bundle(
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     kept = [m for m in parent.assets if m.asset not in names] if parent else []
     spec = _common_spec(fits, parent)
-    rows: list[RowFit | StreamRow] = []
+    rows: list[RowFit | StreamRow | ImportedRow] = []
     models: list[AssetModel] = []
     for model in kept:
         assert parent is not None
@@ -62,7 +63,7 @@ def make_bundle(
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
-    graph = graph_of(spec)
+    graph = _graph(fits, parent, spec)
     bundle = Bundle(
         sha256="",
         spec=spec,
@@ -81,7 +82,7 @@ def make_bundle(
     return sealed(bundle)
 
 
-def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec:
+def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec | ImportedSpec:
     """The shape that all assets share; only the number of channels may differ between them."""
     specs = [fit.spec for fit in fits] + ([parent.spec] if parent else [])
     first = specs[0]
@@ -93,12 +94,26 @@ def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | Stre
             )
     if parent and replace(first, channels=0) != replace(parent.spec, channels=0):
         raise ModelError(f"the parent was fitted with {parent.spec}, the new asset with {first}")
+    if isinstance(first, ImportedSpec) and len({spec.channels for spec in specs}) > 1:
+        raise ModelError(f"an imported model is of {first.channels} channels; so are its assets")
     periods = {fit.period_ns for fit in fits} | {
         m.period_ns for m in (parent.assets if parent else ())
     }
     if len(periods) > 1:
         raise ModelError(f"one rate a bundle: sampling periods are {sorted(periods)} ns")
     return replace(first, channels=max(spec.channels for spec in specs))
+
+
+def _graph(
+    fits: Sequence[AssetFit], parent: Bundle | None, spec: Spec | StreamSpec | ImportedSpec
+) -> bytes:
+    """The graph of all assets; an imported model is in those of the fits, or of the parent."""
+    if not isinstance(spec, ImportedSpec):
+        return graph_of(spec)
+    held = [fit.graph for fit in fits] + ([parent.graph] if parent else [])
+    if len({*held}) != 1:
+        raise ModelError("one imported model a bundle: these assets have several")
+    return held[0]
 
 
 def _model_of(fit: AssetFit) -> AssetModel:
@@ -125,11 +140,11 @@ def _model_of(fit: AssetFit) -> AssetModel:
 
 
 def _place(
-    rows: list[RowFit | StreamRow],
+    rows: list[RowFit | StreamRow | ImportedRow],
     models: list[AssetModel],
     model: AssetModel,
-    baselines: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
-    modes: Sequence[tuple[float, RowFit | StreamRow | None]],
+    baselines: tuple[RowFit | StreamRow | ImportedRow, RowFit | StreamRow | ImportedRow | None],
+    modes: Sequence[tuple[float, RowFit | StreamRow | ImportedRow | None]],
 ) -> None:
     """Append an asset with its rows."""
     running, stopped = baselines
@@ -154,16 +169,19 @@ def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 
 def _selftest(
-    graph: bytes, spec: Spec | StreamSpec, parameters: dict[str, NDArray[Any]]
+    graph: bytes, spec: Spec | StreamSpec | ImportedSpec, parameters: dict[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Samples with holes and a gap, and the scores that this machine gives them."""
     chance = np.random.default_rng(0)
     rows = np.arange(min(SELFTEST_ROWS, len(parameters["present"])))
     own = {name: value[rows] for name, value in parameters.items()}
-    shape = (len(rows), SELFTEST_SAMPLES, spec.channels)
+    samples, holes = SELFTEST_SAMPLES, 0.1
+    if isinstance(spec, ImportedSpec):
+        samples, holes = selftest_samples(spec)
+    shape = (len(rows), samples, spec.channels)
     z = chance.normal(scale=0.5, size=shape).astype(np.float32)
     x = own["center"][:, None] + z / own["scale"][:, None]
-    valid = np.broadcast_to(own["present"][:, None], shape) & (chance.random(shape) > 0.1)
+    valid = np.broadcast_to(own["present"][:, None], shape) & (chance.random(shape) >= holes)
     valid[:, :8] = own["present"][:, None]
     valid[:, 24:26] = False
     detector = detector_of(graph)

@@ -17,6 +17,8 @@ from models.health import AssetHealth
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.imported import ImportedRow, ImportedSpec
+
 Z_MAX: Final = (
     30.0  # sigmas; beyond it every value is equally absurd, and float32 squares stay finite
 )
@@ -27,6 +29,7 @@ UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
+UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 
 # Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (
@@ -251,8 +254,8 @@ class AssetFit:
     channels: tuple[Channel, ...]
     period_ns: int
     alignment: str
-    spec: Spec | StreamSpec  # of this asset alone
-    running: RowFit | StreamRow
+    spec: Spec | StreamSpec | ImportedSpec  # of this asset alone
+    running: RowFit | StreamRow | ImportedRow
     stopped: RowFit | StreamRow | None
     usual_low: NDArray[np.float64]
     usual_high: NDArray[np.float64]
@@ -263,6 +266,7 @@ class AssetFit:
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    graph: bytes = b""  # around an imported model; else it follows from the spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -277,7 +281,7 @@ class Bundle:
     """
 
     sha256: str
-    spec: Spec | StreamSpec
+    spec: Spec | StreamSpec | ImportedSpec
     graph: bytes
     parameters: dict[str, NDArray[Any]]
     moments: NDArray[np.float64]
@@ -303,3 +307,8 @@ class Bundle:
 def is_unfitted(metrics: dict[str, float]) -> bool:
     """Whether an asset's metrics say that nothing was learned of it."""
     return metrics.get(UNFITTED) == 1.0
+
+
+def cannot_mask(metrics: dict[str, float]) -> bool:
+    """Whether an asset's metrics say that it cannot be scored without some of its channels."""
+    return metrics.get(UNMASKED) == 1.0

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import is_unfitted
+from models.bundle import UNMASKED, cannot_mask, is_unfitted
 from models.drift import LEVELS
 from models.errors import ModelError
+from models.imported import ImportedSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,9 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
         for wrong, what, found, expected in _asset_faults(model):
             yield wrong, f"{what} of asset {model.asset}", found, expected
     yield len(set(names)) < len(names), "assets", names, "each once"
+    if isinstance(bundle.spec, ImportedSpec) and not bundle.spec.masks:
+        bold = [model.asset for model in bundle.assets if not cannot_mask(model.metrics)]
+        yield bool(bold), "assets that say nothing of masks", bold, f"the metric {UNMASKED} of each"
     rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))
     yield (
@@ -68,7 +72,7 @@ def _array_faults(bundle: Bundle) -> Iterator[Fault]:
     arrays = {**bundle.parameters, "moments": bundle.moments, "learned": bundle.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
-    for name in ("scale", "learned"):
+    for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):
         lowest = float(arrays[name].min(initial=np.inf))
         yield lowest <= 0, f"an entry of {name}", lowest, "above 0"
     for name in ("settle", "tail_counts", "tail_sums"):

@@ -31,6 +31,7 @@ from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
+from models.imported import IMPORTED_NOT_FITTED, ImportedRow, ImportedSpec
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
@@ -123,7 +124,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         if spread
     }
     shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
-    fit = _asset_fit(
+    fit = asset_fit(
         samples,
         live,
         options,
@@ -164,8 +165,10 @@ def _modes(
     return found
 
 
-def options_of(spec: Spec | StreamSpec) -> FitOptions:
-    """How an asset is fitted that joins a bundle of this shape."""
+def options_of(spec: Spec | StreamSpec | ImportedSpec) -> FitOptions:
+    """How an asset is fitted that joins a bundle of this shape. Raises ModelError for imports."""
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(IMPORTED_NOT_FITTED)
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
@@ -194,17 +197,17 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
-    fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    fit = asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
     return with_drift(fit, live, scores)
 
 
-def _asset_fit(
+def asset_fit(
     samples: TrainingSamples,
     live: F64,
     options: FitOptions,
     *,
-    spec: Spec | StreamSpec,
-    rows: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
+    spec: Spec | StreamSpec | ImportedSpec,
+    rows: tuple[RowFit | StreamRow | ImportedRow, RowFit | StreamRow | None],
     scores: F64,
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),

@@ -20,6 +20,14 @@ from models.bundle import (
 )
 from models.graph import build_graph
 from models.graph_stream import build_stream_graph
+from models.imported import (
+    IMPORTED_PARAMETERS,
+    ImportedRow,
+    ImportedSpec,
+    arrays_of,
+    imported_shapes,
+    row_of,
+)
 from models.var import graph_weights, masked_parameters
 
 if TYPE_CHECKING:
@@ -36,12 +44,14 @@ def graph_of(spec: Spec | StreamSpec) -> bytes:
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
-def parameter_names(spec: Spec | StreamSpec) -> tuple[str, ...]:
+def parameter_names(spec: Spec | StreamSpec | ImportedSpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
+    if isinstance(spec, ImportedSpec):
+        return IMPORTED_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
-def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
+def shapes(spec: Spec | StreamSpec | ImportedSpec, rows: int) -> Shapes:
     """Shape and dtype of everything that a bundle of so many rows keeps as arrays."""
     c = spec.channels
     common: Shapes = {
@@ -52,6 +62,8 @@ def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
         "wanders": ((rows, c), "bool"),
         "learned": ((rows,), "float64"),
     }
+    if isinstance(spec, ImportedSpec):
+        return common | imported_shapes(spec, rows)
     if isinstance(spec, StreamSpec):
         tails = (rows, spec.views, spec.bins)
         return common | {
@@ -72,8 +84,12 @@ def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
     }
 
 
-def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
+def padded(
+    row: RowFit | StreamRow | ImportedRow, spec: Spec | StreamSpec | ImportedSpec
+) -> Arrays:
     """Everything of one row as `shapes` has it, padded with channels that are not there."""
+    if isinstance(row, ImportedRow):
+        return arrays_of(row)
     c = spec.channels
     arrays: Arrays = {
         "center": _wide(row.center, c, fill=0.0).astype(np.float32),
@@ -110,10 +126,12 @@ def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
     }
 
 
-def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
+def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow | ImportedRow:
     """A row of a bundle as it was fitted, without its padding."""
     spec = bundle.spec
     p = {name: value[row] for name, value in bundle.parameters.items()}
+    if isinstance(spec, ImportedSpec):
+        return row_of(p, learned=int(bundle.learned[row]))
     center = p["center"][:channels].astype(np.float64)
     sigma = 1.0 / p["scale"][:channels].astype(np.float64)
     present, fusion = p["present"][:channels], float(p["fusion"][0])
@@ -146,7 +164,7 @@ def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
 
 def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
     """Parameters of one row without some channels, as a stack of one. keep: (c,) bool."""
-    if isinstance(bundle.spec, StreamSpec):
+    if isinstance(bundle.spec, StreamSpec | ImportedSpec):
         derived = {name: value[row : row + 1].copy() for name, value in bundle.parameters.items()}
         derived["present"] = derived["present"] & keep
         return derived

@@ -29,6 +29,7 @@ from models.card import model_card
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.imported import ImportedSpec
 from models.rows import parameter_names, shapes
 
 FORMAT: Final = 2
@@ -43,7 +44,7 @@ class _Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What bundle.json holds."""
 
     format: int
-    spec: Spec | StreamSpec
+    spec: Spec | StreamSpec | ImportedSpec
     assets: tuple[AssetModel, ...]
     alerts_per_day: float
     parent: str

@@ -1,0 +1,436 @@
+"""A model that somebody else made, as the detector of one asset: tried, calibrated, built in.
+
+The model stays as it is. What is learned here is what it shows in normal operation of this plant:
+how large its errors usually are, how their averages are distributed, and so what a surprise is. The
+rows are cut into blocks, and each is measured by the others, so that tails know the drift from
+block to block; whether the model itself was trained on these very rows, nobody can see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+from scipy import signal
+
+from models.bundle import CONTAMINATED, UNMASKED, AssetFit
+from models.contamination import contaminated_by_mode, without_outliers
+from models.detector_imported import ImportedDetector
+from models.detector import detector_of
+from models.drift import with_drift
+from models.errors import ModelError
+from models.fit import FOLDS, ROWS_MIN, FitOptions, asset_fit
+from models.foreign import Foreign, read_foreign
+from models.graph_imported import build_imported_graph
+from models.imported import ImportedRow, ImportedSpec, Origin, arrays_of
+from models.samples import segmented
+from models.tails import deviates, fusion_of, tail_table
+from models.var import location_scale
+from models.windows import ForeignRun, kind_of, what_it_takes, windows_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from models.imported import Kind
+    from models.samples import TrainingSamples
+    from models.windows import Taken
+
+    F64 = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+TRIED_WINDOWS: Final = 64  # that a model is tried on before it is believed
+ALONE_WINDOWS: Final = 8  # of them one at a time
+SAME: Final = 1e-3  # of the spread of what it gives: rounding, and no more
+PROBE_SIGMAS: Final = 6.0  # by which windows are made strange, to see where its score goes
+PROBE_CLEAR: Final = 0.5  # how much more often it must go one way than the other
+SIGNS: Final = {"strange": 1, "normal": -1}
+SCALINGS: Final = {"none": False, "standard": True}
+
+
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a model; None: found out, or asked for where it cannot be.
+
+    window: samples. layout, kind: as in `ImportedSpec`. output: name of the one that counts.
+    higher_is: strange or normal. scaling: none: engineering units, standard: sigmas from the mean
+    of these rows.
+    """
+
+    window: int | None = None
+    layout: str | None = None
+    output: str | None = None
+    kind: str | None = None
+    higher_is: str | None = None
+    scaling: str | None = None
+    lambdas: tuple[float, ...] = (1.0, 0.05)
+    alignment: str = "grid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """Normal windows (N, w, c) as they are, and the level of the channels (c,), (c,)."""
+
+    windows: F64
+    center: F64
+    sigma: F64
+
+    def fed(self, *, scaled: bool) -> F64:
+        """The windows as the model takes them (N, w, c)."""
+        return (self.windows - self.center) / self.sigma if scaled else self.windows
+
+
+def import_asset(
+    samples: TrainingSamples,
+    content: bytes,
+    *,
+    file: str,
+    options: ImportOptions,
+    tell: Callable[[str], object] = str,
+) -> AssetFit:
+    """Make the detector of an asset from the bytes of an ONNX file, calibrated on normal rows.
+
+    tell: hears what was found out about the model. Raises ModelError, saying what to do, for a
+    model that cannot be trusted or that does not fit the rows.
+    """
+    _known(options)
+    foreign = read_foreign(content, file=file)
+    values, running, mode = segmented(samples, by_time=options.alignment != "rows")
+    live = np.where(running[:, None], values, np.nan)
+    rates = {"lags": 2, "lambdas": options.lambdas}
+    strange, _ = contaminated_by_mode(live, np.where(running, mode, np.nan), **rates)  # type: ignore[arg-type]
+    live = np.where(strange[:, None], np.nan, live).astype(np.float32).astype(np.float64)
+    center, sigma = _level(samples, live)
+    taken = what_it_takes(
+        foreign,
+        live.shape[1],
+        window=options.window,
+        layout=options.layout,
+        output=options.output,
+        tell=tell,
+    )
+    run = ForeignRun(foreign, taken)
+    tried = _Tried(windows=_normal_windows(samples, live, taken.window), center=center, sigma=sigma)
+    kind, scaled = _kind_and_scaling(run, taken, tried, options, file=file, tell=tell)
+    _trusted(run, tried.fed(scaled=scaled), file=file, batch=taken.batch)
+    sign = _sign(run, tried, options, scaled=scaled, file=file, tell=tell) if kind == "score" else 1
+    spec = ImportedSpec(
+        channels=live.shape[1],
+        window=taken.window,
+        layout=taken.layout,
+        kind=kind,
+        sign=sign,
+        scaled=scaled,
+        masks=taken.valid is not None,
+        lambdas=options.lambdas,
+        origin=_origin(foreign, taken),
+    )
+    if not spec.masks:
+        tell("no input `valid`: a window with a hole has no score, and no event is suppressed")
+    graph = build_imported_graph(spec, foreign, taken)
+    given = given_over(graph, spec, live, (center, sigma))
+    _same_inside(run, tried, live, given, spec, file=file)
+    row, scores = calibrated(given, spec, level=(center, sigma), who=samples.asset)
+    metrics = {"rows": float(row.learned)}
+    metrics |= {} if spec.masks else {UNMASKED: 1.0}
+    metrics |= {CONTAMINATED: float(strange.sum())} if strange.any() else {}
+    fit = asset_fit(
+        samples,
+        live,
+        FitOptions(alignment=options.alignment),
+        spec=spec,
+        rows=(row, None),
+        scores=scores,
+        metrics=metrics,
+    )
+    return replace(with_drift(fit, live, scores), graph=graph)
+
+
+def _known(options: ImportOptions) -> None:
+    """Refuse words that are none of ours."""
+    for name, value, words in (
+        ("--kind", options.kind, ("score", "reconstruction", "forecast")),
+        ("--higher-is", options.higher_is, tuple(SIGNS)),
+        ("--scaling", options.scaling, tuple(SCALINGS)),
+    ):
+        if value is not None and value not in words:
+            raise ModelError(f"{name} is {value!r}, expected {' or '.join(words)}")
+
+
+def _level(samples: TrainingSamples, live: F64) -> tuple[F64, F64]:
+    """Center and deviation (c,) of the channels of rows (n, c), all of which must have values."""
+    empty = ~np.isfinite(live).any(axis=0)
+    if empty.any():
+        names = [one.name for one, none in zip(samples.channels, empty, strict=True) if none]
+        raise ModelError(
+            f"{samples.asset}: no row has a value of {', '.join(names)}; an imported model needs"
+            " all its channels: use another recording, or other --rows"
+        )
+    return location_scale(without_outliers(live))
+
+
+def _normal_windows(samples: TrainingSamples, live: F64, window: int) -> F64:
+    """At most TRIED_WINDOWS whole windows (N, w, c), evenly over the rows (n, c)."""
+    every = windows_over(live, window)
+    whole = np.flatnonzero(np.isfinite(every).all(axis=(1, 2)))
+    if len(whole) < ROWS_MIN:
+        raise ModelError(
+            f"{samples.asset}: {len(whole)} windows of {window} rows without a hole, at least"
+            f" {ROWS_MIN} are needed; use a longer recording, or one with fewer holes"
+        )
+    return every[whole[np.linspace(0, len(whole) - 1, TRIED_WINDOWS).round().astype(int)]]
+
+
+def _kind_and_scaling(
+    run: ForeignRun,
+    taken: Taken,
+    tried: _Tried,
+    options: ImportOptions,
+    *,
+    file: str,
+    tell: Callable[[str], object],
+) -> tuple[Kind, bool]:
+    """What the model gives, and whether it takes sigmas from the mean.
+
+    Where that is not said, the way by which a reconstruction comes nearer is taken: a forecast is
+    compared with the newest sample of its own window, near enough to tell units from sigmas.
+    """
+    c = tried.windows.shape[2]
+    raw = run(tried.fed(scaled=False))
+    kind = kind_of(raw, taken, c, file=file, kind=options.kind)
+    tell(f"output {taken.output.name}: a {kind}")
+    if options.scaling is not None or kind == "score":
+        if options.scaling is None:
+            tell("it is given engineering units (--scaling standard: sigmas from the mean)")
+        return kind, SCALINGS[options.scaling or "none"]
+    left = {}
+    for scaled, given in ((False, raw), (True, run(tried.fed(scaled=True)))):
+        newest = tried.fed(scaled=scaled)[:, -1]
+        apart = (newest - _newest(given, taken, kind, c)) / (1.0 if scaled else tried.sigma)
+        left[scaled] = float(np.median(np.abs(apart)))
+    better = left[True] < left[False]
+    tell(
+        f"it comes within {left[False]:.2g} sigmas in engineering units, {left[True]:.2g} when"
+        f" scaled: taken as --scaling {'standard' if better else 'none'}"
+    )
+    return kind, better
+
+
+def _newest(given: F64, taken: Taken, kind: Kind, c: int) -> F64:
+    """The newest sample (N, c) of what a model gives (N, ...)."""
+    if kind == "forecast":
+        return given.reshape(len(given), c)
+    if taken.layout in ("rows", "flat_rows"):
+        return given.reshape(len(given), taken.window, c)[:, -1]
+    return given.reshape(len(given), c, taken.window)[:, :, -1]
+
+
+def _trusted(run: ForeignRun, windows: F64, *, file: str, batch: int) -> None:
+    """Refuse a model that says nothing, or not the same whatever else it is asked."""
+    given = run(windows)
+    if not np.isfinite(given).all():
+        bad = int((~np.isfinite(given.reshape(len(given), -1))).any(axis=1).sum())
+        raise ModelError(
+            f"{file} gives NaN or infinity for {bad} of {len(given)} windows of normal operation;"
+            " are the units and --scaling those that it was trained with?"
+        )
+    spread = float(np.ptp(given))
+    if spread == 0.0:
+        raise ModelError(
+            f"{file} gives {given.flat[0]:g} for every window of normal operation, so nothing can be"
+            " told apart; name another --output, or the --scaling that it was trained with"
+        )
+    if not _alike(given, run(windows), spread):
+        raise ModelError(
+            f"{file} does not give the same twice; export it in evaluation mode, without dropout"
+        )
+    few = windows[:ALONE_WINDOWS]
+    alone = np.concatenate([run(one[None]) for one in few])
+    turned = run(windows[::-1])[::-1]
+    if not (_alike(given[: len(few)], alone, spread) and _alike(given, turned, spread)):
+        raise ModelError(
+            f"{file} gives a window another value beside other windows than"
+            f" {'in another place' if batch > 1 else 'alone'}: it looks across the batch (batch"
+            " normalisation in training mode, a sum over all rows); export it in evaluation mode"
+        )
+
+
+def _alike(one: F64, other: F64, spread: float) -> bool:
+    return bool((np.abs(one - other) <= SAME * spread + 1e-9).all())
+
+
+def _sign(
+    run: ForeignRun,
+    tried: _Tried,
+    options: ImportOptions,
+    *,
+    scaled: bool,
+    file: str,
+    tell: Callable[[str], object],
+) -> int:
+    """1 where higher scores are stranger, -1 where lower ones are.
+
+    Unless it is said, windows are made strange by moving their channels far away: the score of a
+    detector must go one way.
+    """
+    if options.higher_is is not None:
+        return SIGNS[options.higher_is]
+    chance = np.random.default_rng(0)
+    n, w, c = tried.windows.shape
+    moved = chance.choice((-1.0, 1.0), size=(n, 1, c)) * (chance.random((n, 1, c)) < 0.5)
+    rows = np.where(np.arange(n)[:, None, None] % 2, np.arange(w)[None, :, None] == w - 1, True)
+    far = PROBE_SIGMAS * tried.sigma * moved * rows  # half the windows in their newest sample alone
+    made = replace(tried, windows=tried.windows + far)
+    calm, strange = (run(one.fed(scaled=scaled)).reshape(n) for one in (tried, made))
+    rise, fall = float((strange > calm).mean()), float((strange < calm).mean())
+    if abs(rise - fall) < PROBE_CLEAR:
+        raise ModelError(
+            f"{file}: moved by {PROBE_SIGMAS:g} sigmas, {100 * rise:.0f} % of normal windows score"
+            f" higher and {100 * fall:.0f} % lower, so it does not say itself whether high is"
+            " strange; name --higher-is strange or --higher-is normal"
+        )
+    word = "strange" if rise > fall else "normal"
+    tell(
+        f"moved by {PROBE_SIGMAS:g} sigmas, {100 * max(rise, fall):.0f} % of normal windows score"
+        f" {'higher' if rise > fall else 'lower'}: taken as --higher-is {word}"
+    )
+    return SIGNS[word]
+
+
+def _origin(foreign: Foreign, taken: Taken) -> Origin:
+    return Origin(
+        file=foreign.file,
+        sha256=foreign.sha256,
+        size_bytes=foreign.size_bytes,
+        producer=foreign.producer,
+        opsets=foreign.opsets,
+        input=taken.input.name,
+        output=taken.output.name,
+        batch=taken.batch,
+    )
+
+
+def given_over(graph: bytes, spec: ImportedSpec, live: F64, level: tuple[F64, F64]) -> F64:
+    """What the model gives over rows (n, c) inside our graph: signed scores or residuals (n, M).
+
+    NaN where it cannot be asked. level: center and sigma (c,).
+    """
+    detector = detector_of(graph)
+    assert isinstance(detector, ImportedDetector), "made for it"
+    trial = {name: value[None] for name, value in arrays_of(_untold(spec, level)).items()}
+    x = np.nan_to_num(live).astype(np.float32)[None]
+    told = detector.told(
+        ["given"], x, np.isfinite(live)[None], detector.initial_state(1), trial
+    )
+    return told["given"][0].astype(np.float64)
+
+
+def _untold(spec: ImportedSpec, level: tuple[F64, F64]) -> ImportedRow:
+    """A row of which nothing is known but the level of its channels (c,), (c,)."""
+    return ImportedRow(
+        center=level[0],
+        sigma=level[1],
+        present=np.ones(spec.channels, np.bool_),
+        error_center=np.zeros(spec.errors),
+        error_scale=np.ones(spec.errors),
+        evenness=np.ones((len(spec.lambdas), spec.errors)),
+        knots=np.zeros((spec.views, spec.knots)),
+        slopes=np.zeros((spec.views, spec.knots)),
+        fusion=0.0,
+        learned=1,
+    )
+
+
+def _same_inside(
+    run: ForeignRun, tried: _Tried, live: F64, given: F64, spec: ImportedSpec, *, file: str
+) -> None:
+    """Inside our graph the model must give what it gives alone. given: (n, M) over rows (n, c)."""
+    every = windows_over(live, spec.window)
+    ends = np.arange(len(every)) + spec.line
+    asked = np.flatnonzero(np.isfinite(every).all(axis=(1, 2)) & (ends < len(live)))
+    asked = asked[np.isfinite(given[ends[asked]]).all(axis=1)]
+    asked = asked[np.linspace(0, len(asked) - 1, TRIED_WINDOWS).round().astype(int)]
+    some = replace(tried, windows=every[asked])
+    alone = run(some.fed(scaled=spec.scaled))
+    target = live[ends[asked]]
+    if spec.kind == "score":
+        expected = spec.sign * alone.reshape(-1, 1)
+    else:
+        level = (target - tried.center) / tried.sigma if spec.scaled else target
+        flat = alone.reshape(len(alone), -1)
+        expected = level - (
+            flat if spec.kind == "forecast" else _last_of(flat, spec)
+        )
+    inside = given[ends[asked]]
+    spread = float(np.ptp(expected)) + float(np.abs(target).max()) * 1e-4 * (spec.kind != "score")
+    if not _alike(expected, inside, spread):
+        raise ModelError(
+            f"{file} gives other values as part of a bundle than by itself (up to"
+            f" {np.abs(expected - inside).max():.3g}): it was converted from"
+            f" {', '.join(spec.origin.opsets)}; export it with a newer opset"
+        )
+
+
+def _last_of(flat: F64, spec: ImportedSpec) -> F64:
+    """The newest sample (N, c) of flat reconstructions (N, w c)."""
+    if spec.layout in ("rows", "flat_rows"):
+        return flat[:, -spec.channels :]
+    return flat.reshape(len(flat), spec.channels, spec.window)[:, :, -1]
+
+
+def calibrated(
+    given: F64, spec: ImportedSpec, *, level: tuple[F64, F64], who: str
+) -> tuple[ImportedRow, F64]:
+    """The baseline of what a model gave over normal rows (n, M), and the scores (m,) of these.
+
+    level: center and sigma (c,). Raises ModelError where too few rows have it.
+    """
+    whole = np.isfinite(given).all(axis=1)
+    if whole.sum() < ROWS_MIN:
+        raise ModelError(
+            f"{who}: the model could be asked about {whole.sum()} rows, at least {ROWS_MIN} are"
+            " needed; use a longer recording, or one with fewer holes"
+        )
+    errors = np.zeros(given.shape)
+    for block in np.array_split(np.flatnonzero(whole), FOLDS):
+        others = whole.copy()
+        others[block] = False
+        middle, spread = location_scale(given[others])
+        errors[block] = (given[block] - middle) / spread
+    if spec.kind == "score":
+        deviate, evenness = _score_deviates(errors[:, 0], whole, spec.lambdas)
+        rates = spec.lambdas
+    else:
+        deviate, evenness = deviates(errors, errors, whole, spec.errors, spec.lambdas)
+        rates = 2 * spec.lambdas
+    tables = [tail_table(z, rate) for z, rate in zip(deviate.T, rates, strict=True)]
+    knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
+    best = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2).max(axis=1)
+    fusion = fusion_of(best, views=spec.views)
+    middle, spread = location_scale(given[whole])
+    row = replace(
+        _untold(spec, level),
+        error_center=middle,
+        error_scale=1.0 / spread,
+        evenness=evenness,
+        knots=knots,
+        slopes=slopes,
+        fusion=fusion,
+        learned=int(whole.sum()),
+    )
+    return row, np.maximum(best - fusion, 0.0)
+
+
+def _score_deviates(
+    errors: F64, whole: Mask, lambdas: tuple[float, ...]
+) -> tuple[F64, NDArray[Any]]:
+    """Signed EWMAs of unit variance (m, K) of scores (n,), and an evenness (K, 1) of ones."""
+    weight = whole.astype(np.float64)
+    found = []
+    for rate in lambdas:
+        mean = signal.lfilter([rate], [1.0, rate - 1.0], errors * weight)[whole]
+        q = signal.lfilter([rate**2], [1.0, -((1.0 - rate) ** 2)], weight)[whole]
+        found.append(mean / np.sqrt(q))
+    return np.stack(found, axis=1), np.ones((len(lambdas), 1))
