@@ -17,8 +17,8 @@ from scipy import signal
 
 from models.bundle import CONTAMINATED, UNMASKED, AssetFit
 from models.contamination import contaminated_by_mode, without_outliers
-from models.detector_imported import ImportedDetector
 from models.detector import detector_of
+from models.detector_imported import ImportedDetector
 from models.drift import with_drift
 from models.errors import ModelError
 from models.fit import FOLDS, ROWS_MIN, FitOptions, asset_fit
@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
+LAGS: Final = 2  # of the quick look for rows that are unlike the rest
 TRIED_WINDOWS: Final = 64  # that a model is tried on before it is believed
 ALONE_WINDOWS: Final = 8  # of them one at a time
 SAME: Final = 1e-3  # of the spread of what it gives: rounding, and no more
 PROBE_SIGMAS: Final = 6.0  # by which windows are made strange, to see where its score goes
 PROBE_CLEAR: Final = 0.5  # how much more often it must go one way than the other
+CLEARLY: Final = 0.8  # nearer by so much: sigmas were meant
 SIGNS: Final = {"strange": 1, "normal": -1}
 SCALINGS: Final = {"none": False, "standard": True}
 
@@ -99,8 +101,8 @@ def import_asset(
     foreign = read_foreign(content, file=file)
     values, running, mode = segmented(samples, by_time=options.alignment != "rows")
     live = np.where(running[:, None], values, np.nan)
-    rates = {"lags": 2, "lambdas": options.lambdas}
-    strange, _ = contaminated_by_mode(live, np.where(running, mode, np.nan), **rates)  # type: ignore[arg-type]
+    told_mode = np.where(running, mode, np.nan)
+    strange, _ = contaminated_by_mode(live, told_mode, lags=LAGS, lambdas=options.lambdas)
     live = np.where(strange[:, None], np.nan, live).astype(np.float32).astype(np.float64)
     center, sigma = _level(samples, live)
     taken = what_it_takes(
@@ -161,7 +163,7 @@ def _known(options: ImportOptions) -> None:
 
 def _level(samples: TrainingSamples, live: F64) -> tuple[F64, F64]:
     """Center and deviation (c,) of the channels of rows (n, c), all of which must have values."""
-    empty = ~np.isfinite(live).any(axis=0)
+    empty: Mask = np.asarray(~np.isfinite(live).any(axis=0))
     if empty.any():
         names = [one.name for one, none in zip(samples.channels, empty, strict=True) if none]
         raise ModelError(
@@ -180,7 +182,8 @@ def _normal_windows(samples: TrainingSamples, live: F64, window: int) -> F64:
             f"{samples.asset}: {len(whole)} windows of {window} rows without a hole, at least"
             f" {ROWS_MIN} are needed; use a longer recording, or one with fewer holes"
         )
-    return every[whole[np.linspace(0, len(whole) - 1, TRIED_WINDOWS).round().astype(int)]]
+    chosen: F64 = every[whole[np.linspace(0, len(whole) - 1, TRIED_WINDOWS).round().astype(int)]]
+    return chosen
 
 
 def _kind_and_scaling(
@@ -210,7 +213,7 @@ def _kind_and_scaling(
         newest = tried.fed(scaled=scaled)[:, -1]
         apart = (newest - _newest(given, taken, kind, c)) / (1.0 if scaled else tried.sigma)
         left[scaled] = float(np.median(np.abs(apart)))
-    better = left[True] < left[False]
+    better = left[True] < CLEARLY * left[False]
     tell(
         f"it comes within {left[False]:.2g} sigmas in engineering units, {left[True]:.2g} when"
         f" scaled: taken as --scaling {'standard' if better else 'none'}"
@@ -239,8 +242,8 @@ def _trusted(run: ForeignRun, windows: F64, *, file: str, batch: int) -> None:
     spread = float(np.ptp(given))
     if spread == 0.0:
         raise ModelError(
-            f"{file} gives {given.flat[0]:g} for every window of normal operation, so nothing can be"
-            " told apart; name another --output, or the --scaling that it was trained with"
+            f"{file} gives {given.flat[0]:g} for every window of normal operation, so nothing can"
+            " be told apart; name another --output, or the --scaling that it was trained with"
         )
     if not _alike(given, run(windows), spread):
         raise ModelError(
@@ -280,8 +283,9 @@ def _sign(
     chance = np.random.default_rng(0)
     n, w, c = tried.windows.shape
     moved = chance.choice((-1.0, 1.0), size=(n, 1, c)) * (chance.random((n, 1, c)) < 0.5)
-    rows = np.where(np.arange(n)[:, None, None] % 2, np.arange(w)[None, :, None] == w - 1, True)
-    far = PROBE_SIGMAS * tried.sigma * moved * rows  # half the windows in their newest sample alone
+    newest = np.arange(w)[None, :, None] == w - 1
+    rows = newest | (np.arange(n)[:, None, None] % 2 == 0)  # half of them in that sample alone
+    far = PROBE_SIGMAS * tried.sigma * moved * rows
     made = replace(tried, windows=tried.windows + far)
     calm, strange = (run(one.fed(scaled=scaled)).reshape(n) for one in (tried, made))
     rise, fall = float((strange > calm).mean()), float((strange < calm).mean())
@@ -321,10 +325,9 @@ def given_over(graph: bytes, spec: ImportedSpec, live: F64, level: tuple[F64, F6
     assert isinstance(detector, ImportedDetector), "made for it"
     trial = {name: value[None] for name, value in arrays_of(_untold(spec, level)).items()}
     x = np.nan_to_num(live).astype(np.float32)[None]
-    told = detector.told(
-        ["given"], x, np.isfinite(live)[None], detector.initial_state(1), trial
-    )
-    return told["given"][0].astype(np.float64)
+    told = detector.told(["given"], x, np.isfinite(live)[None], detector.initial_state(1), trial)
+    given: F64 = told["given"][0].astype(np.float64)
+    return given
 
 
 def _untold(spec: ImportedSpec, level: tuple[F64, F64]) -> ImportedRow:
@@ -360,9 +363,7 @@ def _same_inside(
     else:
         level = (target - tried.center) / tried.sigma if spec.scaled else target
         flat = alone.reshape(len(alone), -1)
-        expected = level - (
-            flat if spec.kind == "forecast" else _last_of(flat, spec)
-        )
+        expected = level - (flat if spec.kind == "forecast" else _last_of(flat, spec))
     inside = given[ends[asked]]
     spread = float(np.ptp(expected)) + float(np.abs(target).max()) * 1e-4 * (spec.kind != "score")
     if not _alike(expected, inside, spread):
@@ -387,7 +388,7 @@ def calibrated(
 
     level: center and sigma (c,). Raises ModelError where too few rows have it.
     """
-    whole = np.isfinite(given).all(axis=1)
+    whole: Mask = np.asarray(np.isfinite(given).all(axis=1))
     if whole.sum() < ROWS_MIN:
         raise ModelError(
             f"{who}: the model could be asked about {whole.sum()} rows, at least {ROWS_MIN} are"

@@ -82,7 +82,9 @@ def make_bundle(
     return sealed(bundle)
 
 
-def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec | ImportedSpec:
+def _common_spec(
+    fits: Sequence[AssetFit], parent: Bundle | None
+) -> Spec | StreamSpec | ImportedSpec:
     """The shape that all assets share; only the number of channels may differ between them."""
     specs = [fit.spec for fit in fits] + ([parent.spec] if parent else [])
     first = specs[0]

@@ -69,7 +69,8 @@ class ImportedDetector:
             falls[:, :, i] = np.maximum(told["given"] - given, 0.0)[:, :, 0]
         falls = np.where(ready, np.nan_to_num(falls) + np.float32(1e-12), 0.0).astype(np.float32)
         total = falls.sum(axis=2, keepdims=True)
-        return np.divide(falls, total, out=np.zeros_like(falls), where=total > 0)
+        shares: F32 = np.divide(falls, total, out=np.zeros_like(falls), where=total > 0)
+        return shares
 
     def _occluded(self, i: int, x: F32, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Samples (a, n, c) and the state before them with channel i at its center."""
@@ -112,5 +113,7 @@ class ImportedDetector:
             for name, part in zip(names, given, strict=True):
                 parts[name].append(part)
         empty = np.empty((rows, 0), np.float32)
-        told = {name: np.concatenate(part, axis=1) if part else empty for name, part in parts.items()}
+        told = {
+            name: np.concatenate(part, axis=1) if part else empty for name, part in parts.items()
+        }
         return told | {"state_out": state}

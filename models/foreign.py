@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 MODEL_BYTES_MAX: Final = 64 * 2**20  # a gateway keeps twenty bundles, and takes one over in a tick
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")  # what onnxruntime runs by itself
 OPSET_MIN: Final = 18  # of the graph that it becomes part of
-CHANCE: Final = frozenset(
-    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform")
-    + ("RandomUniformLike",)
-)
-FLOATS: Final = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
-KINDS_OF_VALUES: Final = {**FLOATS, TensorProto.BOOL: "bool"}
+CHANCE: Final = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
+FLOATS: Final[dict[int, str]] = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
+KINDS_OF_VALUES: Final[dict[int, str]] = {**FLOATS, TensorProto.BOOL: "bool"}
 CONVERSION_ERRORS: Final = (RuntimeError, ValueError, checker.ValidationError)
 
 

@@ -192,9 +192,7 @@ def _called(g: Nodes, taken: Taken, held: ModelProto, fed: dict[str, str]) -> st
     return g.op("Slice", joined, g.ints(0), lead, g.ints(0))
 
 
-def _errors(
-    g: Nodes, spec: ImportedSpec, given: str, *, ready: str, valid: str
-) -> dict[str, str]:
+def _errors(g: Nodes, spec: ImportedSpec, given: str, *, ready: str, valid: str) -> dict[str, str]:
     """Errors in deviations (a, n, M), 0 where not seen; `seen` of them; `ready` samples (a, n).
 
     A model that gives NaN says nothing of that sample.

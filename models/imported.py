@@ -1,4 +1,4 @@
-"""What a bundle keeps of a detector that somebody else made: its shape, its tails, where it is from.
+"""What a bundle keeps of a detector that somebody else made: its shape, its tails, its origin.
 
 `models.foreign` reads such a model, `models.adopt` calibrates it, `models.graph_imported` builds it
 into a graph of ours, and `models.detector_imported` runs that.

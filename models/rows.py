@@ -18,9 +18,11 @@ from models.bundle import (
     StreamRow,
     StreamSpec,
 )
+from models.errors import ModelError
 from models.graph import build_graph
 from models.graph_stream import build_stream_graph
 from models.imported import (
+    IMPORTED_NOT_FITTED,
     IMPORTED_PARAMETERS,
     ImportedRow,
     ImportedSpec,
@@ -39,8 +41,13 @@ if TYPE_CHECKING:
     Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
-def graph_of(spec: Spec | StreamSpec) -> bytes:
-    """The serialised ONNX model of a detector; equal specs give equal bytes."""
+def graph_of(spec: Spec | StreamSpec | ImportedSpec) -> bytes:
+    """The serialised ONNX model of a detector; equal specs give equal bytes.
+
+    Raises ModelError for an imported one: it comes with its fit.
+    """
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(IMPORTED_NOT_FITTED)
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
@@ -84,9 +91,7 @@ def shapes(spec: Spec | StreamSpec | ImportedSpec, rows: int) -> Shapes:
     }
 
 
-def padded(
-    row: RowFit | StreamRow | ImportedRow, spec: Spec | StreamSpec | ImportedSpec
-) -> Arrays:
+def padded(row: RowFit | StreamRow | ImportedRow, spec: Spec | StreamSpec | ImportedSpec) -> Arrays:
     """Everything of one row as `shapes` has it, padded with channels that are not there."""
     if isinstance(row, ImportedRow):
         return arrays_of(row)

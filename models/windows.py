@@ -165,27 +165,34 @@ def _layout(
         if layout in ("rows", "columns"):
             raise ModelError(f"{where} is flat; name --layout flat_rows or flat_columns")
         size = value.shape[1] or (window * c if window else None)
-        if size is None:
-            raise ModelError(f"{where} does not say how many samples it takes; name --window")
-        if size % c:
+        if size is not None and size % c:
             raise ModelError(
                 f"{where}: {size} is no multiple of the {c} channels of the recording; name the"
                 " channels that it was trained on, in their order, with --channels"
             )
         found: Layout = "flat_columns" if layout == "flat_columns" else "flat_rows"
-        return found, _agreed(where, size // c, window)
+        return found, _agreed(where, None if size is None else size // c, window)
     if len(value.shape) != 3:
         raise ModelError(f"{where}; expected (N, w c), (N, w, c) or (N, c, w)")
     if layout in ("flat_rows", "flat_columns"):
         raise ModelError(f"{where} is not flat; name --layout rows or columns")
+    return _of_three(where, value, c, window=window, layout=layout)
+
+
+def _of_three(
+    where: str, value: Value, c: int, *, window: int | None, layout: str | None
+) -> tuple[Layout, int]:
+    """The layout of windows of three axes: one of them has the channels, the other the samples."""
     _, first, second = value.shape
-    fits = {"rows": second in (c, None), "columns": first in (c, None)}
-    named = [one for one in ("rows", "columns") if fits[one] and layout in (None, one)]
-    if len(named) == 2 and c in (first, second) and first != second and not window:
-        named = ["rows" if second == c else "columns"]  # the other size is open, this one is told
-    if window and len(named) == 2:
-        lengths = {"rows": first, "columns": second}
-        named = [one for one in named if lengths[one] in (window, None)]
+    sides: dict[Layout, tuple[int | None, int | None]] = {
+        "rows": (second, first),
+        "columns": (first, second),
+    }
+    named = [n for n, (width, _) in sides.items() if layout in (None, n) and width in (c, None)]
+    if len(named) == 2 and window:
+        named = [name for name in named if sides[name][1] in (window, None)] or named
+    if len(named) == 2:  # where one side is open, the other one tells
+        named = [name for name in named if sides[name][0] == c] or named
     if len(named) != 1:
         many = "both (N, w, c) and (N, c, w) fit: name --layout rows or columns"
         none = (
@@ -193,18 +200,18 @@ def _layout(
             " in their order, with --channels"
         )
         raise ModelError(f"{where}: {many if named else none}")
-    size = first if named[0] == "rows" else second
-    if size is None and window is None:
+    return named[0], _agreed(where, sides[named[0]][1], window)
+
+
+def _agreed(where: str, found: int | None, window: int | None) -> int:
+    """The samples of a window, as the shape or the option says."""
+    if found is None and window is None:
         raise ModelError(f"{where} does not say how many samples it takes; name --window")
-    taken = size if size is not None else window
-    assert taken is not None, "one of them is told"
-    return ("rows" if named[0] == "rows" else "columns"), _agreed(where, taken, window)
-
-
-def _agreed(where: str, found: int, window: int | None) -> int:
-    if window is not None and window != found:
+    if found is not None and window not in (None, found):
         raise ModelError(f"{where} takes {found} samples, not --window {window}; leave it out")
-    return found
+    samples = found if found is not None else window
+    assert samples is not None, "one of them is told"
+    return samples
 
 
 def _output(foreign: Foreign, named: str | None, tell: Callable[[str], object]) -> Value:
@@ -260,4 +267,7 @@ def kind_of(given: F64, taken: Taken, channels: int, *, file: str, kind: str | N
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:
-    return f"({', '.join('N' if i == 0 and not size else str(size or '?') for i, size in enumerate(shape))})"
+    sizes = [str(size or "?") for size in shape]
+    if shape and not shape[0]:
+        sizes[0] = "N"
+    return f"({', '.join(sizes)})"

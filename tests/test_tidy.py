@@ -28,7 +28,12 @@ IMPORTERS: Final = {
     "paho": {"edge/mqtt.py"},
     "faiss": {"kb/index.py"},
     "onnxruntime": {"models/detector.py", "kb/embed.py", "kb/export_embedder.py"},
-    "onnx": {"models/graph.py", "kb/export_embedder.py"},
+    "onnx": {
+        "models/graph.py",
+        "models/graph_imported.py",
+        "models/foreign.py",
+        "kb/export_embedder.py",
+    },
     "tokenizers": {"kb/embed.py"},
     "torch": {"kb/export_embedder.py", "kb/tune.py"},
     "transformers": {"kb/export_embedder.py"},
