@@ -23,6 +23,8 @@ from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
 from models.bundle import CONTAMINATED, UNSTEADY
+from models.conv import CONV, fit_conv
+from models.errors import ModelError
 from models.fit import FitOptions, detector_kind, fit_asset, options_of
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
@@ -221,6 +223,14 @@ def fit_bundle(
 
     detector: as in FitOptions; with a parent, auto is the parent's. Raises ModelError.
     """
+    if detector == CONV:
+        if parent is not None:
+            raise ModelError(
+                "the detector `conv` is one network for all assets of a bundle, so none joins one"
+                " that is there; leave --into out"
+            )
+        fits = fit_conv(samples, tell=on_asset)
+        return make_bundle(fits, alerts_per_day=alerts_per_day, created_at_ns=time.time_ns())
     if parent is not None and detector == "auto":
         options = options_of(parent.spec)
     else:

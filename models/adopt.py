@@ -72,6 +72,18 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NormalRows:
+    """Rows of normal operation (n, c), NaN: none; center and sigma (c,) of the channels.
+
+    left_out: rows that were unlike the rest.
+    """
+
+    live: F64
+    level: tuple[F64, F64]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Tried:
     """Normal windows (N, w, c) as they are, and the level of the channels (c,), (c,)."""
 
@@ -99,12 +111,8 @@ def import_asset(
     """
     _known(options)
     foreign = read_foreign(content, file=file)
-    values, running, mode = segmented(samples, by_time=options.alignment != "rows")
-    live = np.where(running[:, None], values, np.nan)
-    told_mode = np.where(running, mode, np.nan)
-    strange, _ = contaminated_by_mode(live, told_mode, lags=LAGS, lambdas=options.lambdas)
-    live = np.where(strange[:, None], np.nan, live).astype(np.float32).astype(np.float64)
-    center, sigma = _level(samples, live)
+    normal = normal_rows(samples, options)
+    live, level = normal.live, normal.level
     taken = what_it_takes(
         foreign,
         live.shape[1],
@@ -114,40 +122,74 @@ def import_asset(
         tell=tell,
     )
     run = ForeignRun(foreign, taken)
-    tried = _Tried(windows=_normal_windows(samples, live, taken.window), center=center, sigma=sigma)
+    windows = _normal_windows(samples, live, taken.window)
+    tried = _Tried(windows=windows, center=level[0], sigma=level[1])
     kind, scaled = _kind_and_scaling(run, taken, tried, options, file=file, tell=tell)
     _trusted(run, tried.fed(scaled=scaled), file=file, batch=taken.batch)
     sign = _sign(run, tried, options, scaled=scaled, file=file, tell=tell) if kind == "score" else 1
-    spec = ImportedSpec(
-        channels=live.shape[1],
+    spec = spec_of(foreign, taken, channels=live.shape[1], kind=kind, sign=sign, scaled=scaled)
+    spec = msgspec.structs.replace(spec, lambdas=options.lambdas)
+    if not spec.masks:
+        tell("no input `valid`: a window with a hole has no score, and no event is suppressed")
+    graph = build_imported_graph(spec, foreign, taken)
+    given = given_over(graph, spec, live, level)
+    _same_inside(run, tried, live, given, spec, file=file)
+    return calibrated_fit(samples, normal, spec, graph, given, alignment=options.alignment)
+
+
+def normal_rows(samples: TrainingSamples, options: ImportOptions) -> NormalRows:
+    """What is calibrated on: rows of running that are not unlike the rest. Raises ModelError."""
+    values, running, mode = segmented(samples, by_time=options.alignment != "rows")
+    live = np.where(running[:, None], values, np.nan)
+    told_mode = np.where(running, mode, np.nan)
+    strange, _ = contaminated_by_mode(live, told_mode, lags=LAGS, lambdas=options.lambdas)
+    live = np.where(strange[:, None], np.nan, live).astype(np.float32).astype(np.float64)
+    return NormalRows(live=live, level=_level(samples, live), left_out=int(strange.sum()))
+
+
+def spec_of(
+    foreign: Foreign, taken: Taken, *, channels: int, kind: Kind, sign: int, scaled: bool
+) -> ImportedSpec:
+    """The shape of the detector around a model."""
+    return ImportedSpec(
+        channels=channels,
         window=taken.window,
         layout=taken.layout,
         kind=kind,
         sign=sign,
         scaled=scaled,
         masks=taken.valid is not None,
-        lambdas=options.lambdas,
         origin=_origin(foreign, taken),
     )
-    if not spec.masks:
-        tell("no input `valid`: a window with a hole has no score, and no event is suppressed")
-    graph = build_imported_graph(spec, foreign, taken)
-    given = given_over(graph, spec, live, (center, sigma))
-    _same_inside(run, tried, live, given, spec, file=file)
-    row, scores = calibrated(given, spec, level=(center, sigma), who=samples.asset)
+
+
+def calibrated_fit(
+    samples: TrainingSamples,
+    normal: NormalRows,
+    spec: ImportedSpec,
+    graph: bytes,
+    given: F64,
+    *,
+    alignment: str,
+) -> AssetFit:
+    """An asset fitted around a model that gave `given` (n, M) over its normal rows.
+
+    Raises ModelError where too few of them have it.
+    """
+    row, scores = calibrated(given, spec, level=normal.level, who=samples.asset)
     metrics = {"rows": float(row.learned)}
     metrics |= {} if spec.masks else {UNMASKED: 1.0}
-    metrics |= {CONTAMINATED: float(strange.sum())} if strange.any() else {}
+    metrics |= {CONTAMINATED: float(normal.left_out)} if normal.left_out else {}
     fit = asset_fit(
         samples,
-        live,
-        FitOptions(alignment=options.alignment),
+        normal.live,
+        FitOptions(alignment=alignment),
         spec=spec,
         rows=(row, None),
         scores=scores,
         metrics=metrics,
     )
-    return replace(with_drift(fit, live, scores), graph=graph)
+    return replace(with_drift(fit, normal.live, scores), graph=graph)
 
 
 def _known(options: ImportOptions) -> None:

@@ -29,8 +29,8 @@ def scores_of(
 ) -> NDArray[np.float64]:
     """Scores (n,) of samples x (n, c) of which valid (n, c) are there.
 
-    row: parameters of one row, each as the graph takes it without its first axis. ask: the model,
-    a window (w, c) and what of it is there in, its score (1,) or the newest sample that it makes of it (c,).
+    row: parameters of one row, each as the graph takes it without its first axis. ask: the model:
+    a window (w, c) and what of it is there in, out its score (1,) or the sample that it makes (c,).
     """
     k, m = len(spec.lambdas), spec.errors
     mean, variance = np.zeros((k, m)), np.zeros((k, m))

