@@ -126,7 +126,7 @@ def _series(normal: NormalRows) -> _Series:
 
 def _targets(series: _Series, *, but: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """Rows that can be forecast: each sample of the window has some value; without those `but`."""
-    some = series.there.any(axis=1)
+    some: Mask = np.asarray(series.there.any(axis=1))
     if but is not None:
         some = some.copy()
         some[but] = False
@@ -209,7 +209,7 @@ def _network(torch: Any, c: int) -> Any:  # noqa: ANN401
     """Windows (N, w, c) of sigmas and which are there -> the next sample (N, c)."""
     nn = torch.nn
 
-    class Forecaster(nn.Module):  # type: ignore[misc]
+    class Forecaster(nn.Module):  # type: ignore[misc,name-defined]
         """Dilated convolutions over the window, and a linear step from its newest sample."""
 
         def __init__(self, width: int) -> None:

@@ -82,4 +82,4 @@ def _surprise(
         sum(s * max(z - knot, 0.0) for knot, s in zip(knots, slopes, strict=True))
         for z, knots, slopes in zip(deviates, row["tail_knots"], row["tail_slopes"], strict=True)
     ]
-    return max(max(found) - float(row["fusion"][0]), 0.0)
+    return max(float(max(found)) - float(row["fusion"][0]), 0.0)

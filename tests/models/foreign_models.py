@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto
+    from onnx import NodeProto
 
 F32 = TensorProto.FLOAT
 Shape = Sequence[int | str | None]
@@ -23,19 +23,30 @@ def model(
     gives: dict[str, tuple[int, Shape]],
     weights: dict[str, NDArray[Any]] | None = None,
     opsets: dict[str, int] | None = None,
-) -> ModelProto:
-    """A model of these nodes; inputs and outputs by name, with element type and shape."""
+    elsewhere: str = "",
+) -> bytes:
+    """A model of these nodes; inputs and outputs by name, with element type and shape.
+
+    elsewhere: the weight that it keeps in a file beside it.
+    """
     inputs = [helper.make_tensor_value_info(n, kind, list(s)) for n, (kind, s) in takes.items()]
     outputs = [helper.make_tensor_value_info(n, kind, list(s)) for n, (kind, s) in gives.items()]
     held = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
     graph = helper.make_graph(list(nodes), "theirs", inputs, outputs, held)
+    for tensor in held:
+        if tensor.name == elsewhere:
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            entry = tensor.external_data.add()
+            entry.key, entry.value = "location", "weights.bin"
     versions = opsets or {"": 18}
-    return helper.make_model(
+    made = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid(name, number) for name, number in versions.items()],
         ir_version=9,
         producer_name="by hand",
     )
+    return bytes(made.SerializeToString())
 
 
 def squares(
@@ -62,7 +73,7 @@ def squares(
             "calm": np.array(calm, real),
         },
         opsets={"": opset},
-    ).SerializeToString()
+    )
 
 
 def projection(shape: Shape, wide: NDArray[np.float64], *, masks: bool = False) -> bytes:
@@ -85,7 +96,7 @@ def projection(shape: Shape, wide: NDArray[np.float64], *, masks: bool = False) 
         takes=takes,
         gives={"y": (F32, shape)},
         weights={"wide": wide.astype(np.float32)},
-    ).SerializeToString()
+    )
 
 
 def forecast(w: int, c: int, turn: NDArray[np.float64], *, masks: bool = False) -> bytes:
@@ -99,11 +110,12 @@ def forecast(w: int, c: int, turn: NDArray[np.float64], *, masks: bool = False) 
             helper.make_node("Gather", ["there", "last"], ["newest"], axis=1),
         ]
     nodes.append(helper.make_node("MatMul", ["newest", "turn"], ["next"]))
-    weights = {"last": np.array(w - 1, np.int64), "turn": turn.astype(np.float32)}
+    weights: dict[str, NDArray[Any]] = {
+        "last": np.array(w - 1, np.int64),
+        "turn": turn.astype(np.float32),
+    }
     weights |= {"zero": np.zeros((), np.float32)} if masks else {}
-    return model(
-        nodes, takes=takes, gives={"next": (F32, ["N", c])}, weights=weights
-    ).SerializeToString()
+    return model(nodes, takes=takes, gives={"next": (F32, ["N", c])}, weights=weights)
 
 
 def stump(lows: Sequence[float], highs: Sequence[float]) -> bytes:
@@ -168,7 +180,7 @@ def stump(lows: Sequence[float], highs: Sequence[float]) -> bytes:
             "reach": ((np.array(highs) - np.array(lows)) / 2).astype(np.float32),
         },
         opsets={"": 18, "ai.onnx.ml": 3},
-    ).SerializeToString()
+    )
 
 
 def across_the_batch(c: int) -> bytes:
@@ -179,9 +191,7 @@ def across_the_batch(c: int) -> bytes:
         helper.make_node("Sub", ["sum", "mean"], ["score"]),
     ]
     axes = {"one": np.array([1], np.int64), "zero": np.array([0], np.int64)}
-    return model(
-        nodes, takes={"x": (F32, ["N", c])}, gives={"score": (F32, ["N"])}, weights=axes
-    ).SerializeToString()
+    return model(nodes, takes={"x": (F32, ["N", c])}, gives={"score": (F32, ["N"])}, weights=axes)
 
 
 def one_node(kind: str, c: int, *, domain: str = "", **attributes: Any) -> bytes:  # noqa: ANN401
@@ -192,20 +202,15 @@ def one_node(kind: str, c: int, *, domain: str = "", **attributes: Any) -> bytes
         takes={"x": (F32, ["N", c])},
         gives={"score": (F32, ["N", c])},
         opsets={"": 18} | ({domain: 1} if domain else {}),
-    ).SerializeToString()
+    )
 
 
 def weights_elsewhere(c: int) -> bytes:
     """A model that keeps a weight in a file beside it."""
-    made = model(
+    return model(
         [helper.make_node("MatMul", ["x", "far"], ["score"])],
         takes={"x": (F32, ["N", c])},
         gives={"score": (F32, ["N", 1])},
         weights={"far": np.ones((c, 1), np.float32)},
+        elsewhere="far",
     )
-    tensor = made.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "weights.bin"
-    return made.SerializeToString()

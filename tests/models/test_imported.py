@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from models.assemble import make_bundle
 from models.bundle import cannot_mask
 from models.card import model_card
 from models.detector import detector_of
+from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.fit import options_of
 from models.imported import ImportedSpec
@@ -28,12 +29,12 @@ from tests.models.plants import plant, samples
 from tests.oracles_imported import scores_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from models.bundle import AssetFit, Bundle
-    from models.detector_imported import ImportedDetector
 
 C = 3
 W = 4
@@ -105,7 +106,8 @@ def detector(name: str) -> ImportedDetector:
     """Its graph, loaded."""
     found = detector_of(bundle_of(name).graph)
     assert isinstance(found.spec, ImportedSpec)
-    return found  # type: ignore[return-value]
+    assert isinstance(found, ImportedDetector)
+    return found
 
 
 def told_scores(
@@ -264,11 +266,11 @@ def test_scaling_is_chosen_by_what_comes_nearer() -> None:
     ],
 )
 def test_what_cannot_be_trusted_is_refused_with_what_to_do(
-    content: object, options: dict[str, object], says: str
+    content: Callable[[], bytes], options: dict[str, Any], says: str
 ) -> None:
     """Where, what, what was expected, what to do."""
     with pytest.raises(ModelError, match=says.replace("(", r"\(")) as refused:
-        taken_in(content(), **options)  # type: ignore[operator]
+        taken_in(content(), **options)
     assert len(str(refused.value)) > 40
 
 
