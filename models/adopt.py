@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.imported import Kind
+    from models.imported import Kind, Layout
     from models.samples import TrainingSamples
     from models.windows import Taken
 
@@ -46,6 +46,7 @@ LAGS: Final = 2  # of the quick look for rows that are unlike the rest
 TRIED_WINDOWS: Final = 64  # that a model is tried on before it is believed
 ALONE_WINDOWS: Final = 8  # of them one at a time
 SAME: Final = 1e-3  # of the spread of what it gives: rounding, and no more
+ROUNDING: Final = 1e-2  # of the level: residuals are small differences of large numbers
 PROBE_SIGMAS: Final = 6.0  # by which windows are made strange, to see where its score goes
 PROBE_CLEAR: Final = 0.5  # how much more often it must go one way than the other
 CLEARLY: Final = 0.8  # nearer by so much: sigmas were meant
@@ -253,7 +254,7 @@ def _kind_and_scaling(
     left = {}
     for scaled, given in ((False, raw), (True, run(tried.fed(scaled=True)))):
         newest = tried.fed(scaled=scaled)[:, -1]
-        apart = (newest - _newest(given, taken, kind, c)) / (1.0 if scaled else tried.sigma)
+        apart = (newest - _newest(given, kind, taken.layout, c)) / (1.0 if scaled else tried.sigma)
         left[scaled] = float(np.median(np.abs(apart)))
     better = left[True] < CLEARLY * left[False]
     tell(
@@ -263,13 +264,12 @@ def _kind_and_scaling(
     return kind, better
 
 
-def _newest(given: F64, taken: Taken, kind: Kind, c: int) -> F64:
+def _newest(given: F64, kind: Kind, layout: Layout, c: int) -> F64:
     """The newest sample (N, c) of what a model gives (N, ...)."""
-    if kind == "forecast":
-        return given.reshape(len(given), c)
-    if taken.layout in ("rows", "flat_rows"):
-        return given.reshape(len(given), taken.window, c)[:, -1]
-    return given.reshape(len(given), c, taken.window)[:, :, -1]
+    flat = given.reshape(len(given), -1)
+    if kind == "forecast" or layout in ("rows", "flat_rows"):
+        return flat[:, -c:]
+    return flat.reshape(len(flat), c, -1)[:, :, -1]
 
 
 def _trusted(run: ForeignRun, windows: F64, *, file: str, batch: int) -> None:
@@ -396,31 +396,26 @@ def _same_inside(
     ends = np.arange(len(every)) + spec.line
     asked = np.flatnonzero(np.isfinite(every).all(axis=(1, 2)) & (ends < len(live)))
     asked = asked[np.isfinite(given[ends[asked]]).all(axis=1)]
+    if not len(asked):
+        raise ModelError(f"{file} says nothing as part of a bundle; export it with a newer opset")
     asked = asked[np.linspace(0, len(asked) - 1, TRIED_WINDOWS).round().astype(int)]
     some = replace(tried, windows=every[asked])
     alone = run(some.fed(scaled=spec.scaled))
     target = live[ends[asked]]
+    target = (target - tried.center) / tried.sigma if spec.scaled else target
     if spec.kind == "score":
-        expected = spec.sign * alone.reshape(-1, 1)
+        expected, level = spec.sign * alone.reshape(-1, 1), 0.0
     else:
-        level = (target - tried.center) / tried.sigma if spec.scaled else target
-        flat = alone.reshape(len(alone), -1)
-        expected = level - (flat if spec.kind == "forecast" else _last_of(flat, spec))
+        made = _newest(alone, spec.kind, spec.layout, target.shape[1])
+        expected, level = target - made, float(np.abs(target).max())
     inside = given[ends[asked]]
-    spread = float(np.ptp(expected)) + float(np.abs(target).max()) * 1e-4 * (spec.kind != "score")
+    spread = float(np.ptp(expected)) + ROUNDING * level
     if not _alike(expected, inside, spread):
         raise ModelError(
             f"{file} gives other values as part of a bundle than by itself (up to"
             f" {np.abs(expected - inside).max():.3g}): it was converted from"
             f" {', '.join(spec.origin.opsets)}; export it with a newer opset"
         )
-
-
-def _last_of(flat: F64, spec: ImportedSpec) -> F64:
-    """The newest sample (N, c) of flat reconstructions (N, w c)."""
-    if spec.layout in ("rows", "flat_rows"):
-        return flat[:, -spec.channels :]
-    return flat.reshape(len(flat), spec.channels, spec.window)[:, :, -1]
 
 
 def calibrated(

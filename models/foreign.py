@@ -80,7 +80,9 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
     producer = " ".join(one for one in (model.producer_name, model.producer_version) if one)
     opsets = tuple(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import)
     try:
-        model = inliner.inline_local_functions(model) if model.functions else model
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+            _refuse_external(model, file)
         checker.check_model(model)
     except CONVERSION_ERRORS as error:
         raise ModelError(f"{file} is no valid ONNX model: {error}; export it again") from error

@@ -251,10 +251,6 @@ def kind_of(given: F64, taken: Taken, channels: int, *, file: str, kind: str | N
     if taken.window == 1 and fits["reconstruction"] and channels > 1 and kind is None:
         return "reconstruction"  # a forecast from a single sample is rare, and can be named
     possible: list[Kind] = [one for one, does in fits.items() if does and kind in (None, one)]
-    if channels == 1 and kind is None and fits["score"]:
-        possible = ["score"] if taken.window > 1 else possible
-        if taken.window > 1 and taken.output.name.lower().startswith(("forecast", "pred")):
-            possible = ["forecast"]
     if len(possible) == 1:
         return possible[0]
     expected = (
