@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import UNMASKED, cannot_mask, is_unfitted
+from models.bundle import UNMASKED, cannot_mask, is_unfitted, part_files
 from models.drift import LEVELS
 from models.errors import ModelError
 from models.imported import ImportedSpec
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from models.bundle import AssetModel, Bundle
+    from models.bundle import AssetModel, Bundle, Part
 
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
@@ -35,10 +35,8 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     path: directory that the bundle is in; None: it is being made. Shapes are taken to be right,
     except those of the vectors of assets.
     """
-    for file, faults in (
-        ("bundle.json", _asset_list_faults(bundle)),
-        ("parameters.npz", _array_faults(bundle)),
-    ):
+    arrays = [(part_files(at)[1], _array_faults(part)) for at, part in enumerate(bundle.parts)]
+    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
             if wrong:
@@ -55,11 +53,9 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
         for wrong, what, found, expected in _asset_faults(model):
             yield wrong, f"{what} of asset {model.asset}", found, expected
     yield len(set(names)) < len(names), "assets", names, "each once"
-    if isinstance(bundle.spec, ImportedSpec) and not bundle.spec.masks:
-        bold = [model.asset for model in bundle.assets if not cannot_mask(model.metrics)]
-        yield bool(bold), "assets that say nothing of masks", bold, f"the metric {UNMASKED} of each"
     rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))
+    yield from _mask_faults(bundle, rows)
     yield (
         rows != every,
         "row_running and row_stopped and modes of all assets",
@@ -68,8 +64,18 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     )
 
 
-def _array_faults(bundle: Bundle) -> Iterator[Fault]:
-    arrays = {**bundle.parameters, "moments": bundle.moments, "learned": bundle.learned}
+def _mask_faults(bundle: Bundle, rows: list[int]) -> Iterator[Fault]:
+    """What cannot be scored without some channels must say so: nothing of it is suppressed."""
+    for model in bundle.assets:
+        if model.row_running in rows and model.row_running < bundle.rows:
+            spec = bundle.place(model.row_running)[0].spec
+            bold = isinstance(spec, ImportedSpec) and not spec.masks
+            silent = bold and not cannot_mask(model.metrics)
+            yield silent, f"metric {UNMASKED} of asset {model.asset}", "missing", "1"
+
+
+def _array_faults(part: Part) -> Iterator[Fault]:
+    arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
     for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):

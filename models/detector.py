@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import PARAMETERS, STREAM_PARAMETERS, Spec, StreamSpec
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
 from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.imported import ImportedSpec
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
+
+    from models.bundle import Bundle
 
 BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
@@ -38,6 +40,11 @@ ORT_ERRORS: Final = (  # they share no base but Exception
 )
 NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
+
+
+def detectors_of(bundle: Bundle) -> tuple[Detector | StreamDetector | ImportedDetector, ...]:
+    """The loaded graphs of a bundle, one a part. Raises ModelError as `detector_of`."""
+    return tuple(detector_of(part.graph) for part in bundle.parts)
 
 
 def detector_of(graph: bytes) -> Detector | StreamDetector | ImportedDetector:
@@ -208,9 +215,7 @@ class StreamDetector:
         return np.isfinite(score).astype(np.float32)[:, :, None]
 
 
-def _checked(
-    spec: Spec | StreamSpec, x: F32, valid: Mask, state: F32, parameters: Parameters
-) -> Mask:
+def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:
     """Which values are valid (a, n, c). Raises ModelError where shapes do not fit."""
     rows, c = len(state), spec.channels
     if x.ndim != 3 or x.shape[0] != rows or x.shape[2] != c or valid.shape != x.shape:
@@ -236,11 +241,11 @@ def opened(graph: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, Spec | StreamSpec | ImportedSpec]:
+def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     try:
         session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
-        spec = msgspec.json.decode(text, type=Spec | StreamSpec | ImportedSpec)
+        spec = msgspec.json.decode(text, type=AnySpec)
     except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
     return session, spec

@@ -34,7 +34,7 @@ IMPORTED_PARAMETERS: Final = (
     "fusion",
 )
 IMPORTED_NOT_FITTED: Final = (
-    "this bundle holds an imported model, which cannot be fitted here: calibrate it on the new rows"
+    "an imported model watches it, which cannot be fitted here: calibrate that on the new rows"
     " with `andon model import MODEL RECORDING --into BUNDLE`"
 )
 SELFTEST_SAMPLES: Final = 48  # besides two windows

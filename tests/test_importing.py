@@ -51,7 +51,7 @@ def import_and_backtest(
     arguments = ["model", "import", str(directory / "theirs.onnx"), str(path), "-o", str(bundle)]
     done = CliRunner().invoke(andon.app, [*arguments, *named, "--rows", FITTED, *options])
     assert done.exit_code == 0, (done.output, done.exception)
-    spec = load(bundle).spec
+    spec = load(bundle).only.spec
     assert isinstance(spec, ImportedSpec)
     report = directory / "report.json"
     arguments = ["backtest", str(path), "--bundle", str(bundle), "--report", str(report)]

@@ -32,13 +32,13 @@ def model(
     inputs = [helper.make_tensor_value_info(n, kind, list(s)) for n, (kind, s) in takes.items()]
     outputs = [helper.make_tensor_value_info(n, kind, list(s)) for n, (kind, s) in gives.items()]
     held = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(list(nodes), "theirs", inputs, outputs, held)
     for tensor in held:
         if tensor.name == elsewhere:
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL
             entry = tensor.external_data.add()
             entry.key, entry.value = "location", "weights.bin"
+    graph = helper.make_graph(list(nodes), "theirs", inputs, outputs, held)
     versions = opsets or {"": 18}
     made = helper.make_model(
         graph,

@@ -80,11 +80,15 @@ def test_it_is_calibrated_finds_faults_and_names_them() -> None:
     """On rows of another seed: as strange as the score says, and a moved channel is found."""
     need_torch()
     made = bundle()
-    assert isinstance(made.spec, ImportedSpec)
-    assert (made.spec.kind, made.spec.masks, made.spec.window) == ("forecast", True, WINDOW)
+    assert isinstance(made.only.spec, ImportedSpec)
+    assert (made.only.spec.kind, made.only.spec.masks, made.only.spec.window) == (
+        "forecast",
+        True,
+        WINDOW,
+    )
     assert not any(cannot_mask(model.metrics) for model in made.assets)
-    run = detector_of(made.graph)
-    own = {name: value[:1] for name, value in made.parameters.items()}
+    run = detector_of(made.only.graph)
+    own = {name: value[:1] for name, value in made.only.parameters.items()}
     x = plant(4000, seed=55)
     x[3900:, 2] += 8.0 * made.assets[0].sigma[2]
     there = np.ones((1, *x.shape), bool)
@@ -101,7 +105,7 @@ def test_a_masked_channel_does_not_matter_and_the_rest_is_watched() -> None:
     """As a job's scope asks it."""
     need_torch()
     made = bundle()
-    run = detector_of(made.graph)
+    run = detector_of(made.only.graph)
     masked = without(made, 0, np.array([True, True, False, True]))
     x = plant(600, seed=56)
     x[500:, 2] += 50.0 * made.assets[0].sigma[2]

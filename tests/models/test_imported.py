@@ -25,7 +25,7 @@ from models.rows import without
 from models.store import load, save
 from models.windows import laid_out
 from tests.models import foreign_models as theirs
-from tests.models.plants import plant, samples
+from tests.models.plants import fitted, plant, samples
 from tests.oracles_imported import scores_of
 
 if TYPE_CHECKING:
@@ -51,12 +51,16 @@ def rows(n: int = 900, *, seed: int = 1) -> NDArray[np.float64]:
 
 
 def taken_in(
-    content: bytes, *, values: NDArray[np.float64] | None = None, **options: object
+    content: bytes,
+    *,
+    values: NDArray[np.float64] | None = None,
+    asset: str = "r1",
+    **options: object,
 ) -> tuple[AssetFit, list[str]]:
     """A model calibrated on `rows`, and what was told about it."""
     told: list[str] = []
     fit = import_asset(
-        samples(rows() if values is None else values),
+        samples(rows() if values is None else values, asset=asset),
         content,
         file="theirs.onnx",
         options=ImportOptions(alignment="rows", **options),  # type: ignore[arg-type]
@@ -104,7 +108,7 @@ def bundle_of(name: str) -> Bundle:
 @functools.cache
 def detector(name: str) -> ImportedDetector:
     """Its graph, loaded."""
-    found = detector_of(bundle_of(name).graph)
+    found = detector_of(bundle_of(name).only.graph)
     assert isinstance(found.spec, ImportedSpec)
     assert isinstance(found, ImportedDetector)
     return found
@@ -119,7 +123,7 @@ def told_scores(
     edges = [0, *sorted(cuts), len(x)]
     for begin, end in itertools.pairwise(edges):
         piece, there = x[begin:end].astype(np.float32)[None], valid[begin:end][None]
-        score, state = run.score(piece, there, state, bundle_of(name).parameters)
+        score, state = run.score(piece, there, state, bundle_of(name).only.parameters)
         parts.append(score[0])
     return np.concatenate(parts).astype(np.float64)
 
@@ -136,7 +140,7 @@ def test_the_graph_scores_as_the_slow_twin_however_it_is_cut(
     x[40:50, seed % C] += 5.0
     valid = chance.random(x.shape) > 0.02
     valid[20:22] = False
-    spec, parameters = bundle_of(name).spec, bundle_of(name).parameters
+    spec, parameters = bundle_of(name).only.spec, bundle_of(name).only.parameters
     assert isinstance(spec, ImportedSpec)
     row = {key: value[0].astype(np.float64) for key, value in parameters.items()}
     row["present"] = parameters["present"][0]
@@ -156,7 +160,7 @@ def test_normal_rows_are_as_strange_as_the_score_says(name: str) -> None:
     """On rows that nothing was calibrated on: a score of 2 about once in a hundred."""
     x = rows(6000, seed=77)
     score = told_scores(name, x, np.ones(x.shape, bool), [])
-    assert np.isnan(score[: bundle_of(name).spec.window - 1]).all()  # type: ignore[union-attr]
+    assert np.isnan(score[: bundle_of(name).only.spec.window - 1]).all()  # type: ignore[union-attr]
     ready = score[np.isfinite(score)]
     assert len(ready) > 5900
     assert 0.002 < (ready > 2.0).mean() < 0.03
@@ -171,7 +175,7 @@ def test_a_channel_that_leaves_is_found_and_named(name: str) -> None:
     valid = np.ones(x.shape, bool)
     score = told_scores(name, x, valid, [])
     assert np.nanmax(score[150:160]) > bundle_of(name).assets[0].threshold_on
-    run, parameters = detector(name), bundle_of(name).parameters
+    run, parameters = detector(name), bundle_of(name).only.parameters
     shares = run.contribute(
         x.astype(np.float32)[None], valid[None], run.initial_state(1), parameters
     )[0]
@@ -314,11 +318,11 @@ def test_a_bundle_is_kept_checked_described_and_grows(tmp_path: Path) -> None:
     first = make_bundle([fit])
     save(first, tmp_path / "one")
     again = load(tmp_path / "one")
-    assert again.spec == first.spec
+    assert again.only.spec == first.only.spec
     assert again.sha256 == first.sha256
     card = model_card(again)
-    assert isinstance(first.spec, ImportedSpec)
-    assert first.spec.origin.sha256 in card
+    assert isinstance(first.only.spec, ImportedSpec)
+    assert first.only.spec.origin.sha256 in card
     assert "never suppressed" not in card
     assert "no event of its assets is ever suppressed" in card
     other = import_asset(
@@ -329,15 +333,18 @@ def test_a_bundle_is_kept_checked_described_and_grows(tmp_path: Path) -> None:
     )
     child = make_bundle([other], parent=again)
     assert [model.asset for model in child.assets] == ["r1", "r2"]
-    assert child.graph == first.graph
+    assert child.only.graph == first.only.graph
     np.testing.assert_array_equal(
-        child.parameters["tail_knots"][0], first.parameters["tail_knots"][0]
+        child.only.parameters["tail_knots"][0], first.only.parameters["tail_knots"][0]
     )
-    stranger, _ = taken_in(theirs.squares(["N", C], calm=1.0))
-    with pytest.raises(ModelError, match="the parent was fitted with"):
-        make_bundle([stranger], parent=child)
+    stranger, _ = taken_in(theirs.squares(["N", C], calm=1.0), asset="r3")
+    mixed = make_bundle([stranger, fitted(asset="r4")], parent=child)
+    assert len(mixed.parts) == 3  # another model is another part, and so is our own detector
+    save(mixed, tmp_path / "mixed")
+    assert load(tmp_path / "mixed").sha256 == mixed.sha256
     with pytest.raises(ModelError, match="andon model import"):
-        options_of(child.spec)
+        options_of(mixed, "r3")
+    assert options_of(mixed, "r4").detector == "var"
 
 
 def test_faults_among_the_rows_do_not_widen_the_tails() -> None:
