@@ -10,6 +10,25 @@ import typer
 from andon.lifecycle import model_app
 from andon.options import ConfigFile, MappingFile, Recording, Rows, console
 
+Window = Annotated[int, typer.Option(help="Samples a window, where the model does not say.", min=0)]
+LayoutName = Annotated[
+    str, typer.Option(help="Of a window: rows, columns, flat_rows or flat_columns.")
+]
+Output = Annotated[str, typer.Option(help="The output that counts, where it has several.")]
+KindName = Annotated[
+    str, typer.Option(help="score, reconstruction or forecast; else by its shape.")
+]
+HigherIs = Annotated[
+    str, typer.Option("--higher-is", help="Of a score: strange or normal; else by trying.")
+]
+Scaling = Annotated[
+    str, typer.Option(help="none: engineering units; standard: sigmas from the rows' mean.")
+]
+
+Snapshot = Annotated[
+    Path | None, typer.Option(help="Snapshot whose orders are not calibrated on.", exists=True)
+]
+
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -28,22 +47,12 @@ def model_import(
         str, typer.Option(help="What the model takes, in its order: a,b,c; else every channel.")
     ] = "",
     assets: Annotated[str, typer.Option(help="Of a journal: asset ids; else all.")] = "",
-    window: Annotated[
-        int, typer.Option(help="Samples a window, where the model does not say.", min=0)
-    ] = 0,
-    layout: Annotated[
-        str, typer.Option(help="Of a window: rows, columns, flat_rows or flat_columns.")
-    ] = "",
-    output: Annotated[str, typer.Option(help="The output that counts, where it has several.")] = "",
-    kind: Annotated[
-        str, typer.Option(help="score, reconstruction or forecast; else by its shape.")
-    ] = "",
-    higher_is: Annotated[
-        str, typer.Option("--higher-is", help="Of a score: strange or normal; else by trying.")
-    ] = "",
-    scaling: Annotated[
-        str, typer.Option(help="none: engineering units; standard: sigmas from the rows' mean.")
-    ] = "",
+    window: Window = 0,
+    layout: LayoutName = "",
+    output: Output = "",
+    kind: KindName = "",
+    higher_is: HigherIs = "",
+    scaling: Scaling = "",
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
@@ -53,10 +62,7 @@ def model_import(
     jobs: Annotated[
         Path | None, typer.Option(help="Jobs, one JSON a line: not calibrated on.", exists=True)
     ] = None,
-    kb: Annotated[
-        Path | None,
-        typer.Option(help="Snapshot whose orders are not calibrated on.", exists=True),
-    ] = None,
+    kb: Snapshot = None,
 ) -> None:
     """Make a bundle of an ONNX model of your own, calibrated on a recording of normal operation.
 

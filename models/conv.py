@@ -4,7 +4,7 @@ Each sample is forecast from the 31 before it, by dilated causal convolutions wi
 Bai et al. 2018) beside a linear step from the newest, and what is left of it is the error (DeepAnT,
 Munir et al. 2019). Missing values are the mean, and their places are told; channels are hidden at
 random while it learns, so that masks mean something to it. From there on it is a model like those
-that others bring: `models.adopt` calibrates it, `models.graph_imported` builds it in.
+that others bring: `models.calibrate` calibrates it, `models.graph_imported` builds it in.
 
 Tails come from rows that the network had not seen: the record is cut into blocks, each scored by a
 network that was trained on the others. Trained on one processor core with a fixed seed; the only
@@ -21,13 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.adopt import (
-    ImportOptions,
-    calibrated_fit,
-    given_over,
-    normal_rows,
-    spec_of,
-)
+from models.adopt import spec_of
+from models.calibrate import calibrated_fit, given_over, normal_rows
 from models.errors import ModelError
 from models.foreign import read_foreign
 from models.graph_imported import build_imported_graph
@@ -38,8 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.adopt import NormalRows
     from models.bundle import AssetFit
+    from models.calibrate import NormalRows
     from models.imported import ImportedSpec
     from models.samples import TrainingSamples
 
@@ -64,6 +59,7 @@ DECAY: Final = 1e-4
 HIDDEN_WINDOWS: Final = 0.5  # share of windows in which channels are hidden,
 HIDDEN_CHANNELS: Final = 0.15  # each with this chance
 LOOKED_MAX: Final = 4_096  # windows held back that are looked at
+RATES: Final = (1.0, 0.05)  # of the averages of its errors, as of other detectors
 CONV: Final = "conv"  # its name among the detectors
 FILE: Final = "conv.onnx"
 NO_TORCH: Final = (
@@ -98,7 +94,7 @@ def fit_conv(
             f"the detector `conv` is one network for all assets of a bundle, and these have"
             f" {sorted(widths)} channels; fit them into bundles of their own"
         )
-    normal = [normal_rows(one, ImportOptions(alignment=how)) for one, how in assets]
+    normal = [normal_rows(one, lambdas=RATES, alignment=how) for one, how in assets]
     series = [_series(one) for one in normal]
     blocks = [np.array_split(np.arange(len(one.z)), BLOCKS) for one in series]
     given = [np.full(one.z.shape, np.nan) for one in series]

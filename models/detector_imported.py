@@ -44,7 +44,7 @@ class ImportedDetector:
         return state
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
-        """Score consecutive samples of several rows; shapes as `Detector.score`."""
+        """Score (a, n) of samples x (a, n, c), and the state (a, s); else as `Detector.score`."""
         told = self.told(["score"], x, valid, state, parameters)
         return told["score"], told["state_out"]
 

@@ -1,7 +1,8 @@
 """What a bundle keeps of a detector that somebody else made: its shape, its tails, its origin.
 
-`models.foreign` reads such a model, `models.adopt` calibrates it, `models.graph_imported` builds it
-into a graph of ours, and `models.detector_imported` runs that.
+`models.foreign` reads such a model, `models.adopt` finds out about it, `models.calibrate` learns
+what is usual of it, `models.graph_imported` builds it into a graph of ours, and
+`models.detector_imported` runs that.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class ForeignRun:
 
 
 def laid_out(windows: NDArray[Any], layout: Layout) -> NDArray[Any]:
-    """Windows (N, w, c) as a model takes them."""
+    """Windows (n, w, c) as a model takes them."""
     turned = windows if layout in ("rows", "flat_rows") else windows.transpose(0, 2, 1)
     return turned.reshape(len(windows), -1) if layout.startswith("flat") else turned
 
@@ -237,7 +237,7 @@ def _output(foreign: Foreign, named: str | None, tell: Callable[[str], object]) 
 
 
 def kind_of(given: F64, taken: Taken, channels: int, *, file: str, kind: str | None) -> Kind:
-    """What a model's output (N, ...) is: score, reconstruction or forecast.
+    """What a model's output (n, ...) is: score, reconstruction or forecast.
 
     Raises ModelError where the shape is of none, or of several and `kind` does not say which.
     """
