@@ -20,11 +20,11 @@ from models.imported import ImportedSpec, Origin
 from models.windows import ForeignRun, kind_of, what_it_takes, windows_over
 
 if TYPE_CHECKING:
-    from models.bundle import AssetFit
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from models.bundle import AssetFit
     from models.imported import Kind, Layout
     from models.samples import TrainingSamples
     from models.windows import Taken

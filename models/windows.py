@@ -237,7 +237,7 @@ def _output(foreign: Foreign, named: str | None, tell: Callable[[str], object]) 
 
 
 def kind_of(given: F64, taken: Taken, channels: int, *, file: str, kind: str | None) -> Kind:
-    """What a model's output (n, ...) is: score, reconstruction or forecast.
+    """What a model's output is, of any shape: score, reconstruction or forecast.
 
     Raises ModelError where the shape is of none, or of several and `kind` does not say which.
     """
