@@ -249,7 +249,10 @@ def _show(
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
     causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
-    for topic in Topics(config.prefix, config.site).published(assets, causes):
+    topics = Topics(config.prefix, config.site)
+    learning = config.commissioning
+    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
+    for topic in (*topics.published(assets, causes), *own):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

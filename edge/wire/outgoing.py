@@ -15,6 +15,7 @@ from edge.wire.drifting import DriftPayload
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
 GROUP_SCHEMA: Final = "andon/group/1"
+COMMISSIONING_SCHEMA: Final = "andon/commissioning/1"
 
 
 class StatusPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     sensor_class: str = ""
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
+    shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):
@@ -319,6 +321,38 @@ class FrequentPayload(msgspec.Struct, frozen=True, kw_only=True):
     rings: int
 
 
+class CommissioningPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """commissioning/{asset}: retained, how far an asset is on its way into service; flat.
+
+    Counts are of this stage alone; rows and minutes are of running samples while no work went on.
+    """
+
+    schema: str
+    asset: str
+    stage: str  # LEARNING | SHADOW | IN_SERVICE
+    stage_num: int  # 0 | 1 | 2
+    ts_ms: int
+    since_ms: int  # when the stage began; 0 not yet
+    by: str  # whose word counts, "" nobody's yet
+    because: str
+    bundle: str  # sha256 of the bundle that scores
+    rows: int
+    rows_needed: int
+    minutes: float
+    minutes_needed: float
+    minutes_left: float | None  # live minutes until it is fitted; null: nothing seen yet
+    share: float  # 0 to 1 of what is needed for a fit
+    days: int  # dates with samples, UTC
+    hours_of_day: int  # of 24, UTC
+    rows_stopped: int  # samples while it stood still
+    modes: str  # values of the mode tag that were seen
+    channels: int
+    blind: str  # channels that showed next to nothing
+    blind_count: int
+    shadow_alerts: int  # events that would have rung
+    trouble: str  # why the last fit failed; "" nothing did
+
+
 class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     """health: how the gateway is, and everything that was not accepted, by reason."""
 
@@ -345,6 +379,9 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     drifting: int = 0  # assets that drift, listed or not
     drift_unknown: int = 0  # assets of which it cannot be said yet, or nothing was learned
     drift_left_out: dict[str, int] = {}  # samples of all assets that do not count, by reason
+    learning: int = 0  # assets that learn
+    in_shadow: int = 0  # assets that ring for engineers alone
+    commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -359,6 +396,7 @@ PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "system": SystemPayload,
     "cmd_result": ResultPayload,
     "health": HealthPayload,
+    "commissioning": CommissioningPayload,
 }
 
 
