@@ -14,6 +14,7 @@ from andon import (
     answers,
     audit,
     bench,
+    commissioning,
     detectors,
     explanations,
     proposing,  # noqa: F401 - its commands are of kb_app
@@ -41,6 +42,7 @@ for command in (
     detectors.propose_bundle,
     detectors.adopt_bundle,
     streams.run,
+    commissioning.accept,
     streams.check,
     explanations.explain,
     explanations.why,

@@ -130,8 +130,8 @@ def took(commission: Commission, model: AssetModel, segment: Batch, *, working: 
     commission.begun_ns = commission.begun_ns or int(times[0])
     commission.newest_ns = max(commission.newest_ns, int(times[-1]))
     commission.rows += int(usable.sum())
-    counted = finite[usable].sum(axis=0)
-    commission.seen = [old + new for old, new in zip(commission.seen, counted.tolist(), strict=True)]
+    counted = finite[usable].sum(axis=0).tolist()
+    commission.seen = [old + new for old, new in zip(commission.seen, counted, strict=True)]
     for hour in np.unique(times // HOUR_NS).tolist():
         commission.hours |= 1 << (hour % DAY_HOURS)
         if hour // DAY_HOURS > commission.day:
@@ -190,15 +190,10 @@ class Commissioning:
             commission.trouble = word.because
             again = AGAIN_SHARE * self._needed_ns
             commission.retry_ns = commission.live_ns + max(int(again), MINUTE_NS)
-            self._desk.note(
-                "not_fitted", level="warning", asset=word.asset, cause=word.because
-            )
+            self._desk.note("not_fitted", level="warning", asset=word.asset, cause=word.because)
             self._publish(self._models[word.asset], commission, t_ns=t_ns)
             return
         accepted = word.what == "accepted"
-        if accepted and self._bare(word.asset):
-            self._desk.note("not_accepted", level="warning", asset=word.asset, cause="not learned")
-            return
         commission.in_service, commission.by, commission.because = accepted, word.by, word.because
         self._desk.audited(
             "accepted" if accepted else "withdrawn",

@@ -1,4 +1,4 @@
-"""Refusals: what could not be used of the world's messages is counted, and the first of each told."""
+"""Refusals: messages that could not be used are counted, and the first of each kind is told."""
 
 from __future__ import annotations
 

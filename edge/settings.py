@@ -103,9 +103,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     health_publish_s: int = 10
 
 
-class CommissioningSettings(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
+class CommissioningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which assets begin by learning, and what they have to see before they are fitted."""
 
     assets: tuple[str, ...] = ()  # (): all
