@@ -74,24 +74,25 @@ def accept(
 def _show(one: Standing) -> None:
     """One asset, a line a fact, doubts last."""
     tell = console().print
-    never = _spans(one.hours_never)
-    lines = [
-        f"{one.asset}: {one.stage}, bundle {one.bundle_sha256[:12]}",
-        f"  learned from   {one.learned_rows} rows, {one.learned_hours:.1f} h",
-        f"  seen since     {one.hours:.1f} h on {one.days} days; hours of the day (UTC) never seen:"
-        f" {never or 'none'}",
-        f"  modes          seen {_listed(one.modes_seen)}; never since {_listed(one.modes_never)};"
-        f" without a baseline {_listed(one.modes_bare)}",
-        f"  run states     running {_seen(seen=one.ran)}, stopped {_seen(seen=one.stood)}",
-        f"  alerts a day   {one.alerts_expected_per_day:.2g} expected, its part of the budget is"
-        f" {one.alerts_budget_per_day:.2g}",
-        f"  in the shadow  {one.alerts_shadow} would have rung, {one.alerts_shadow_per_day:.2g} a day",
-        *(f"    {line}" for line in one.rang),
-        f"  blind          {_listed(one.blind)}",
-        f"  broken         {_listed(one.broken)}",
-        f"  drift          {_listed(one.drift)}",
-        *(f"  doubt: {line}" for line in one.doubts),
-    ]
+    never = f"{_spans(one.hours_never) or 'none'} (UTC)"
+    a_day, budget = one.alerts_expected_per_day, one.alerts_budget_per_day
+    bare, shadow_a_day = _listed(one.modes_bare), one.alerts_shadow_per_day
+    facts = {
+        "learned from": f"{one.learned_rows} rows, {one.learned_hours:.1f} h",
+        "seen since": f"{one.hours:.1f} h on {one.days} days; hours of the day never seen: {never}",
+        "modes": f"seen {_listed(one.modes_seen)}; never since {_listed(one.modes_never)}",
+        "bare modes": f"met without a baseline, and not scored: {bare}",
+        "run states": f"running {_seen(seen=one.ran)}, stopped {_seen(seen=one.stood)}",
+        "alerts a day": f"{a_day:.2g} expected, its part of the budget is {budget:.2g}",
+        "in the shadow": f"{one.alerts_shadow} would have rung, {shadow_a_day:.2g} a day",
+        "blind": _listed(one.blind),
+        "broken": _listed(one.broken),
+        "drift": _listed(one.drift),
+    }
+    lines = [f"{one.asset}: {one.stage}, bundle {one.bundle_sha256[:12]}"]
+    lines += [f"  {name:14} {fact}" for name, fact in facts.items()]
+    lines += [f"  rang: {line}" for line in one.rang]
+    lines += [f"  doubt: {line}" for line in one.doubts]
     for line in lines:
         tell(line, markup=False, highlight=False, soft_wrap=True)
 

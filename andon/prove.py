@@ -51,9 +51,9 @@ def prove(
 
     Examples: `andon prove gateway.toml --hours 8`, `andon prove gateway.toml --recording shift.csv`
     """
-    from andon.evaluation import progress_bar
     import msgspec
 
+    from andon.evaluation import progress_bar
     from edge.bundle_store import store_of
     from edge.config import load, need_bundle
     from models.store import load as load_bundle

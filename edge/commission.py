@@ -107,9 +107,11 @@ def shadowed(state: AssetState, record: AlertRecord, desk: Desk, *, t_ns: int) -
     if not limits or not record.contributions:
         return True
     newest = newest_limits(limits, now_ns=t_ns)
-    return not any(
-        level_name(newest.get(part.channel, ()), part.value) for part in record.contributions
-    )
+    for part in record.contributions:
+        rows = [row for row in newest.get(part.channel, ()) if row.unit in {"", part.unit}]
+        if rows and level_name(rows, part.value):
+            return False
+    return True
 
 
 def took(commission: Commission, model: AssetModel, segment: Batch, *, working: bool) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.commission import Commission
     from edge.config import GatewayConfig
     from edge.drift import Drifting
     from edge.state import AssetState
@@ -156,7 +155,7 @@ class Acceptance:
             doubts=(),
             trouble=commission.trouble,
         )
-        doubts = self._doubts(standing, model, commission)
+        doubts = self._doubts(standing, model)
         return msgspec.structs.replace(standing, doubts=tuple(doubts))
 
     def write(
@@ -213,46 +212,43 @@ class Acceptance:
             )
         return signature
 
-    def _doubts(self, one: Standing, model: AssetModel, commission: Commission) -> list[str]:
+    def _doubts(self, one: Standing, model: AssetModel) -> list[str]:
         """Why somebody may want to wait, a line each."""
         settings = self.config.settings.of_asset(one.asset)
-        budget, told = one.alerts_budget_per_day, []
-        if one.hours < DAY_H:
-            told.append(f"seen for {one.hours:.1f} h since it was learned: less than a day")
-        if one.learned_hours < DAY_H:
-            told.append(f"learned from {one.learned_hours:.1f} h: less than a day")
-        if one.alerts_expected_per_day > budget:
-            told.append(
-                f"{one.alerts_expected_per_day:.2g} alerts a day are expected, its part of the"
-                f" budget is {budget:.2g}"
-            )
-        if one.alerts_shadow_per_day > TIMES_BUDGET * budget and one.alerts_shadow > 1:
-            told.append(
-                f"it would have rung {one.alerts_shadow_per_day:.2g} times a day, its part of the"
-                f" budget is {budget:.2g}"
-            )
-        if one.blind:
-            told.append(f"nothing, or next to nothing, came from {', '.join(one.blind)}")
-        told += [f"sensor: {line}" for line in one.broken]
-        told += [f"drift: {line}" for line in one.drift]
-        if one.modes_never:
-            told.append(
-                f"modes that were learned, and not seen since: {', '.join(one.modes_never)}"
-            )
-        if one.modes_bare:
-            told.append(f"modes without a baseline, not scored: {', '.join(one.modes_bare)}")
-        if any(tag.role == "run" for tag in settings.context) and not one.stood:
-            told.append("it has not stood still yet: a stop and a start were never seen")
-        left_out = model.metrics.get(CONTAMINATED, 0.0)
-        if left_out:
-            told.append(f"{left_out:.0f} rows were unlike the rest, and not learned")
-        if model.metrics.get(UNSTEADY):
-            told.append(f"{100 * model.metrics[UNSTEADY]:.0f} % of the rows are unlike the rest")
-        if commission.trouble:
-            told.append(commission.trouble)
-        if not (settings.consequence and settings.cause and settings.action):
-            told.append("consequence, cause or action is missing: its audience stays the engineer")
-        return told
+        tells_stops = any(tag.role == "run" for tag in settings.context)
+        complete = settings.consequence and settings.cause and settings.action
+        budget = f"its part of the budget is {one.alerts_budget_per_day:.2g}"
+        many = TIMES_BUDGET * one.alerts_budget_per_day
+        rang = one.alerts_shadow > 1 and one.alerts_shadow_per_day > many
+        unlike = model.metrics.get(CONTAMINATED, 0.0)
+        unsteady = 100 * model.metrics.get(UNSTEADY, 0.0)
+        found = {
+            f"seen for {one.hours:.1f} h since it was learned: less than a day": one.hours < DAY_H,
+            f"learned from {one.learned_hours:.1f} h: less than a day": one.learned_hours < DAY_H,
+            f"{one.alerts_expected_per_day:.2g} alerts a day are expected, {budget}": (
+                one.alerts_expected_per_day > one.alerts_budget_per_day
+            ),
+            f"it would have rung {one.alerts_shadow_per_day:.2g} times a day, {budget}": rang,
+            f"next to nothing came from {', '.join(one.blind)}": bool(one.blind),
+            **{f"sensor: {line}": True for line in one.broken},
+            **{f"drift: {line}": True for line in one.drift},
+            f"modes that were learned, and not seen since: {', '.join(one.modes_never)}": bool(
+                one.modes_never
+            ),
+            f"modes without a baseline, not scored: {', '.join(one.modes_bare)}": bool(
+                one.modes_bare
+            ),
+            "it has not stood still yet: no stop and no start was seen": (
+                tells_stops and not one.stood
+            ),
+            f"{unlike:.0f} rows were unlike the rest, and not learned": unlike > 0,
+            f"{unsteady:.0f} % of the rows are unlike the rest": unsteady > 0,
+            one.trouble: bool(one.trouble),
+            "consequence, cause or action is missing: its audience stays the engineer": (
+                not complete
+            ),
+        }
+        return [line for line, holds in found.items() if holds]
 
 
 def _expected_per_day(model: AssetModel) -> float:
