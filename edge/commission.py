@@ -222,7 +222,8 @@ class Commissioning:
         return [
             (model.asset, commission.begun_ns)
             for model, commission in self._open
-            if commission.stage is Stage.LEARNING
+            if self._bare(model.asset)  # the stage is told with the next tick
+            and not commission.in_service
             and self._share(commission) >= 1.0
             and commission.live_ns >= commission.retry_ns
         ]

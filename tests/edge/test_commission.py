@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -137,7 +138,7 @@ def test_what_goes_on_rings_once_its_asset_is_accepted_and_ceases_when_that_is_w
     )
 )
 def test_nothing_rings_before_anything_was_learned(shifts: list[tuple[str, float, int]]) -> None:
-    """Whatever the plant does: without a fit there is no score, and the other asset has none too."""
+    """Whatever the plant does: without a fit there is no score."""
     one = rig(learned=False)
     for channel, sigmas, seconds in shifts:
         one.run(seconds, {channel: sigmas})
@@ -297,7 +298,7 @@ def test_counts_are_those_of_a_sample_at_a_time_however_the_stream_is_cut(
     cuts = sorted(data.draw(st.sets(st.integers(1, max(n - 1, 1)), max_size=5)))
     edges = [0, *(cut for cut in cuts if cut < n), n]
     whole = Batch(asset="r1", t_ns=t_ns, values=values, running=running, mode=mode)
-    parts = [whole.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [whole.part(a, b) for a, b in itertools.pairwise(edges)]
     working = [bool(chance.random() < 0.2) for _ in parts]
     model, fast = model_of("r1"), Commission()
     for part, busy in zip(parts, working, strict=True):
