@@ -160,6 +160,7 @@ class Commissioning:
         self._desk = desk
         self._settings: CommissioningSettings | None = desk.settings.commissioning
         self._topics = Topics(desk.settings.prefix, desk.settings.site)
+        self._fresh = self._settings is not None  # nobody has looked at this bundle yet
         for name, state in states.items():
             configured = self._settings is not None and self._settings.covers(name)
             if not configured:
@@ -209,8 +210,9 @@ class Commissioning:
 
     def settle(self, t_ns: int, *, due: bool) -> None:
         """Another bundle may have brought another stage; progress is told now and then."""
-        if self._settings is None:
+        if not (self._fresh or (due and self._settings is not None)):
             return
+        self._fresh = False
         for model, commission in self._open:
             self._look(model, commission, t_ns=t_ns)
             telling = due and not commission.in_service

@@ -170,7 +170,6 @@ class Site:
         mine = [e for e in self.effects if isinstance(e, Publish) and "/event/" in e.topic]
         return [msgspec.json.decode(e.payload) for e in mine]
 
-    @property
     def stage(self) -> Stage:
         """Where r1 stands."""
         commission = self.assembly.engine.state.assets["r1"].commission
@@ -189,21 +188,21 @@ def learned(folder: Path, more: str = "", **plant_of: Any) -> Site:  # noqa: ANN
     site = Site(folder, more, **plant_of)
     site.run(310)
     site.settle()
-    assert site.stage is Stage.SHADOW, site.told()[-1]
+    assert site.stage() is Stage.SHADOW, site.told()[-1]
     return site
 
 
 def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> None:
     """No bundle, no recording: it learns, is accepted by name, and rings; a restart keeps that."""
     site = Site(tmp_path / "site", minutes=14)
-    assert site.stage is Stage.LEARNING
+    assert site.stage() is Stage.LEARNING
     site.run(300)
     site.run(20, shift=30.0)  # a fault that nobody told of: it rings nobody, and is not learned
     site.run(540)
     assert not site.events(), "nothing at all before it is calibrated"
     assert store_of(site.config).history()[-1].because == "nothing known yet of r1"
     site.settle()
-    assert site.stage is Stage.SHADOW
+    assert site.stage() is Stage.SHADOW
     assert site.told()[-1]["stage"] == "SHADOW"
     assert not site.told()[-1]["trouble"]
     made = site.assembly.bundle
@@ -216,15 +215,15 @@ def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> No
     code, said = site.accept("--asset", "r1", "--by", "ann", "--because", "seen", "--yes")
     assert code == 0, said
     site.look()
-    assert site.stage is Stage.IN_SERVICE
+    assert site.stage() is Stage.IN_SERVICE
     assert site.events()[-1]["annunciate"] == 1
     site.close()
     site.open()
-    assert site.stage is Stage.IN_SERVICE
+    assert site.stage() is Stage.IN_SERVICE
     code, said = site.accept("--asset", "r1", "--withdraw", "--by", "bea", "--yes")
     assert code == 0, said
     site.look()
-    assert site.stage is Stage.SHADOW
+    assert site.stage() is Stage.SHADOW
     site.close()
     kinds = [type(entry.stimulus).__name__ for entry in read_journal(site.state / "journal")]
     assert kinds.count("BundleSwapped") == 1
@@ -240,7 +239,7 @@ def test_another_configuration_does_not_put_an_accepted_asset_back(tmp_path: Pat
     site.file.write_text(site.file.read_text() + 'area = "hall 2"\n')
     site.config = load(site.file)
     site.open()
-    assert site.stage is Stage.IN_SERVICE
+    assert site.stage() is Stage.IN_SERVICE
     site.run(30, shift=30.0)
     assert site.events()[-1]["annunciate"] == 1
     site.close()
@@ -254,7 +253,7 @@ def test_a_channel_that_never_spoke_does_not_keep_the_others_from_being_learned(
     site.silent = ("c2",)
     site.run(310)
     site.settle()
-    assert site.stage is Stage.SHADOW, site.told()[-1]
+    assert site.stage() is Stage.SHADOW, site.told()[-1]
     site.run(40)
     site.checkpoint()
     shown = Acceptance(site.file).standing("r1")
@@ -269,7 +268,7 @@ def test_the_rate_of_the_plant_is_learned_too(tmp_path: Path, step_s: float) -> 
     site = Site(tmp_path / "site", step_s=step_s)
     site.run(1600 if step_s < 1 else 310)
     site.settle()
-    assert site.stage is Stage.SHADOW, site.told()[-1]
+    assert site.stage() is Stage.SHADOW, site.told()[-1]
     assert site.assembly.bundle.assets[0].period_ns == step_s * S
     site.run(200)
     assert np.isfinite(site.assembly.engine.state.assets["r1"].last_score)
@@ -287,7 +286,7 @@ def test_a_fit_that_fails_says_why_and_the_asset_goes_on_learning(tmp_path: Path
     assert kept is not None
     (kept / "parameters.npz").write_bytes(b"no bundle")
     site.settle()
-    assert site.stage is Stage.LEARNING
+    assert site.stage() is Stage.LEARNING
     assert "parameters.npz" in site.told()[-1]["trouble"]
     site.look()
     assert site.watch._fit is None, "not before more was seen"
@@ -302,7 +301,7 @@ def test_where_signatures_are_required_the_fit_waits_for_one(tmp_path: Path) -> 
     before = site.assembly.bundle.sha256
     site.run(310)
     site.settle()
-    assert site.stage is Stage.LEARNING
+    assert site.stage() is Stage.LEARNING
     assert "andon sign" in site.told()[-1]["trouble"]
     assert site.assembly.engine.state.bundle_sha256 == before
     site.close()
@@ -351,7 +350,7 @@ def test_a_book_that_was_changed_is_refused_and_nothing_moves(tmp_path: Path) ->
     path = book_of(site.config).path
     path.write_bytes(path.read_bytes().replace(b'"ann"', b'"eve"'))
     site.look()
-    assert site.stage is Stage.SHADOW
+    assert site.stage() is Stage.SHADOW
     faults = Faults()
     site.watch.judge(faults)
     assert "does not follow" in faults._active["commissioning_refused"]
