@@ -245,14 +245,16 @@ def prepare(config: GatewayConfig) -> None:
 
 
 def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
-    """An asset of which only tags are known. Raises ConfigError without any."""
-    if not asset.tags:
+    """An asset of which only the tags in its settings are known. Raises ConfigError without any."""
+    context = {tag.tag for tag in asset.context}
+    named = [tag for tag in dict.fromkeys((*asset.tags, *asset.units)) if tag not in context]
+    if not named:
         raise ConfigError(
             f"asset {asset.id}: nothing was fitted of it yet, so name its tags, such as"
-            ' tags = { "PLC.Pressure" = "Pressure" }, or make a bundle with `andon fit --limits`'
+            ' units = { "Pressure" = "bar" }, or make a bundle with `andon fit --limits`'
         )
     channels = [
-        Channel(name=channel, unit=asset.units.get(tag, "")) for tag, channel in asset.tags.items()
+        Channel(name=asset.tags.get(tag, tag), unit=asset.units.get(tag, "")) for tag in named
     ]
     unknown = np.full(len(channels), np.nan)
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
