@@ -348,3 +348,13 @@ def blind_channels(model: AssetModel, commission: Commission) -> list[str]:
         for channel, count in zip(model.channels, seen, strict=True)
         if commission.rows and count < max(enough, 1)
     ]
+
+
+def stage_text(state: AssetState) -> tuple[str, ...]:
+    """What keeps an asset's alerts from operators, as a sentence; () where nothing does."""
+    commission = state.commission
+    if commission is None or commission.in_service:
+        return ()
+    if commission.stage is Stage.LEARNING:
+        return ("It is learning: nothing is known of it yet, only approved limits ring.",)
+    return ("It is in the shadow: engineers alone hear of it until `andon accept`.",)

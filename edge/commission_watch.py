@@ -207,25 +207,41 @@ class Fitting:
 def prepare(config: GatewayConfig) -> None:
     """Have a bundle in which every asset that is to learn has its place, before a gateway begins.
 
+    Raises ConfigError or ModelError saying what is missing.
+    """
+    bundle, store = joined(config), store_of(config)
+    if bundle is None:
+        return
+    place = store.directory / f".begun-{os.getpid()}"
+    try:
+        save(bundle, place)
+        store.keep(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    store.point(bundle.sha256, by=GATEWAY, because="assets joined unfitted", what=LEARNED)
+
+
+def joined(config: GatewayConfig) -> Bundle | None:
+    """The bundle with which a gateway begins that is to learn; None: the one that counts will do.
+
     What a configuration names and no bundle knows joins the one that counts, unfitted; without any
-    bundle that makes the first. Raises ConfigError or ModelError saying what is missing.
+    bundle that makes the first. Nothing is written. Raises ConfigError or ModelError.
     """
     learning, store = config.commissioning, store_of(config)
-    if learning is None:
-        return
     there = store.pointer() is not None or hash_of(store.configured) != ""
-    if not there and config.model.bundle:
-        return  # it says itself that it is not there
-    parent: Bundle | None = loaded(store.current()[1], store.current()[0]) if there else None
+    if learning is None or (config.model.bundle and not there):
+        return None  # a bundle that is named and missing says so itself
+    sha256, path = store.current()
+    parent = loaded(path, sha256) if there else None
     known = {model.asset for model in parent.assets} if parent is not None else set[str]()
     missing = [a for a in config.asset if a.id not in known and learning.covers(a.id)]
-    if parent is None and not missing:
+    if not missing and parent is not None:
+        return None
+    if not missing:
         raise ConfigError(
             "[commissioning] without [model] bundle: name each [[asset]] with its tags, or make a"
             " bundle with `andon fit`"
         )
-    if not missing:
-        return
     if parent is not None and config.trust.require_signed:
         raise ConfigError(
             f"{missing[0].id} is in no bundle, and signatures are required: add it to one with"
@@ -233,15 +249,7 @@ def prepare(config: GatewayConfig) -> None:
         )
     period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
     fits = [bare(asset, period_ns=period_ns) for asset in missing]
-    bundle = make_bundle(fits, parent=parent, created_at_ns=time.time_ns())
-    place = store.directory / f".begun-{os.getpid()}"
-    try:
-        save(bundle, place)
-        store.keep(place)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    names = ", ".join(asset.id for asset in missing)
-    store.point(bundle.sha256, by=GATEWAY, because=f"nothing known yet of {names}", what=LEARNED)
+    return make_bundle(fits, parent=parent)
 
 
 def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:

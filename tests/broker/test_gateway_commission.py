@@ -98,7 +98,7 @@ def accepted(gateway: GatewayProcess, config: Path) -> bool:
 
 
 def test_from_nothing_into_service(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """No alert while it learns, engineers alone in the shadow, a ring after the word; kept by kill."""
+    """No alert while it learns, engineers alone in the shadow, a ring after the word and a kill."""
     config = tmp_path / "gateway.toml"
     config.write_text(CONFIG, encoding="utf-8")
     often = {"ANDON__JOURNAL__CHECKPOINT_S": "1"}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from edge.commission import Commission, Stage, blind_channels, took
+from edge.commission import Commission, Stage, blind_channels, stage_text, took
 from edge.records import Batch, BundleSwapped, CommissionTold
 from edge.settings import CommissioningSettings
 from models.assemble import make_bundle
@@ -127,6 +127,19 @@ def test_what_goes_on_rings_once_its_asset_is_accepted_and_ceases_when_that_is_w
         "accepted",
         "withdrawn",
     ]
+
+
+def test_a_stage_that_keeps_alerts_from_operators_is_a_reason_to_be_told() -> None:
+    """`andon why` names it."""
+    one = rig(learned=False)
+    state = one.engine.state.assets["r1"]
+    assert "learning" in stage_text(state)[0]
+    one.give(BundleSwapped(bundle_sha256=bundle().sha256))
+    one.run(10)
+    assert "andon accept" in stage_text(state)[0]
+    one.give(word("accepted"))
+    assert stage_text(state) == ()
+    assert stage_text(one.engine.state.assets["r11"]) == ()
 
 
 @bounded(max_examples=8)

@@ -19,7 +19,7 @@ from edge.bundle_store import store_of
 from edge.bundle_watch import BundleWatch, assembled
 from edge.checkpoint import Checkpoint, save
 from edge.commission import Stage
-from edge.commission_book import book_of
+from edge.commission_book import book_of, counting
 from edge.commission_fit import LearnRequest, learn
 from edge.commission_view import Acceptance
 from edge.commission_watch import CommissionWatch, prepare
@@ -29,7 +29,7 @@ from edge.faults import Faults
 from edge.journal import JournalWriter, read_journal
 from edge.records import MessageReceived, Publish, TickDue
 from edge.restore import restore, started
-from edge.signatures import new_key
+from edge.signatures import new_key, read_key, sign_path
 from edge.telemetry import Telemetry
 from edge.wire.readings import encode_rows
 from models.bundle import is_unfitted
@@ -200,7 +200,7 @@ def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> No
     site.run(20, shift=30.0)  # a fault that nobody told of: it rings nobody, and is not learned
     site.run(540)
     assert not site.events(), "nothing at all before it is calibrated"
-    assert store_of(site.config).history()[-1].because == "nothing known yet of r1"
+    assert store_of(site.config).history()[-1].because == "assets joined unfitted"
     site.settle()
     assert site.stage() is Stage.SHADOW
     assert site.told()[-1]["stage"] == "SHADOW"
@@ -382,3 +382,52 @@ def test_without_tags_or_a_bundle_it_says_what_to_do(tmp_path: Path) -> None:
     file.write_text('site = "s"\n')
     with pytest.raises(ConfigError, match=r"\[commissioning\]"):
         load(file)
+
+
+def test_check_names_what_is_to_be_learned_and_writes_nothing(tmp_path: Path) -> None:
+    """Before the first start there is no bundle, and nothing wrong with that."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(TOML.format(more="", minutes=5))
+    said = CliRunner().invoke(andon.app, ["check", str(file)]).output
+    assert "to be learned, until then only limits ring: r1" in " ".join(said.split())
+    assert "andon/s/commissioning/r1" in said
+    assert "1 faults" in said, "the broker alone"
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_word_counts_only_with_its_persons_signature_where_these_are_required(
+    tmp_path: Path,
+) -> None:
+    """Another's key, no key, or another asset's signature put nothing into service."""
+    ann, public = new_key(tmp_path, "ann")
+    eve, _ = new_key(tmp_path, "eve")
+    trust = f"""[trust]
+require_signed = true
+public_keys = ["{public}"]
+operators = {{ ann = "{public}" }}
+"""
+    site = Site(tmp_path / "site", trust)
+    site.run(310)
+    site.settle()
+    made = next(
+        sha256 for sha256 in store_of(site.config).places() if sha256 != site.assembly.bundle.sha256
+    )
+    store_of(site.config).point(made, by="ann", because="signed elsewhere", what="learned")
+    signed = store_of(site.config).find(made)
+    assert signed is not None
+    sign_path(signed, read_key(ann))
+    for _ in range(3):
+        site.look()
+    site.run(20)
+    assert site.stage() is Stage.SHADOW, site.bundles._refused
+    command = ("--asset", "r1", "--by", "ann", "--yes")
+    assert "does not count" in site.accept(*command)[1]
+    assert "does not count" in site.accept(*command, "--key", str(eve))[1]
+    code, said = site.accept(*command, "--key", str(ann))
+    assert code == 0, said
+    site.look()
+    assert site.stage() is Stage.IN_SERVICE
+    words = book_of(site.config).words()
+    assert counting(site.config, words)
+    assert not counting(site.config, [msgspec.structs.replace(words[0], asset="r2")])
+    site.close()
