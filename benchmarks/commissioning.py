@@ -3,7 +3,7 @@
     python -m benchmarks.commissioning hours --cells weld,pump --seeds 0:3
     python -m benchmarks.commissioning life --cells pump --seeds 0:3
 
-`hours` fits each cell on the newest hour before a shift and on the newest day, and runs the same
+`hours` fits each cell on an hour and on a day before a shift, and runs the same
 shifts through both: one without faults or jobs for false alarms, one with faults. `life` gives a
 gateway nothing but a configuration, an hour and a half of normal operation and then a shift with
 faults, accepts its assets in the middle of that, and counts what was heard when. Signals and
@@ -53,17 +53,22 @@ LOOK_NS: Final = 60 * 10**9  # plant time between two looks of the loop at its u
 MINUTE_NS: Final = 60 * 10**9
 
 
-def fitted(normal: Scenario, hours: float) -> Bundle:
-    """A bundle of the newest hours of a record."""
-    rows = normal.rows_in(round(hours * 3600))
+def fitted(cell: str, seed: int, hours: float, *, end_ns: int) -> Bundle:
+    """A bundle of a record of normal operation that ends where a shift begins; a day has a night.
+
+    The hours of a day before the shift are those of its night, in which nothing runs: so each
+    length is a record of its own.
+    """
+    wish = Wish(seed=seed, machines=MACHINES, hours=hours)
+    normal = normal_cell(TYPES[cell], wish, end_ns=end_ns)
     samples = [
         TrainingSamples(
             asset=asset,
             channels=normal.channels,
-            values=normal.values[asset][-rows:],
-            t_ns=normal.t_ns[-rows:],
+            values=normal.values[asset],
+            t_ns=normal.t_ns,
             period_ns=normal.period_ns,
-            running=normal.running(asset)[-rows:],
+            running=normal.running(asset),
         )
         for asset in normal.assets
     ]
@@ -91,20 +96,19 @@ def hours(cells: list[str], seeds: range) -> None:
                 cell, seed=seed, hours=SHIFT_HOURS, assets=MACHINES, faults=False, jobs=False
             )
             bad = simulate(cell, seed=seed, hours=SHIFT_HOURS, assets=MACHINES, jobs=False)
-            wish = Wish(seed=seed, machines=MACHINES, hours=max(RECORDS_HOURS))
-            normal = normal_cell(TYPES[cell], wish, end_ns=calm.begin_ns)
             days += SHIFT_HOURS / 24
             for length in RECORDS_HOURS:
-                bundle = fitted(normal, length)
+                bundle = fitted(cell, seed, length, end_ns=calm.begin_ns)
                 figures = assess(run(bad, bundle).episodes(), bad.truth)
                 row = found[length]
                 row[0] += sum(one.rang for one in run(calm, bundle).episodes())
                 row[1] += figures.faults_found
                 row[2] += figures.faults_total
         for length, (false, heard, total) in found.items():
-            print(
+            print(  # as it comes: a cell takes minutes
                 f"{cell}: {length:g} h of record: {false / days:.1f} false alarms a day"
-                f" ({false} in {days:.1f} days of {MACHINES} assets), {heard} of {total} faults"
+                f" ({false} in {days:.1f} days of {MACHINES} assets), {heard} of {total} faults",
+                flush=True,
             )
 
 
