@@ -90,7 +90,9 @@ def learn(request: LearnRequest) -> Learned:
                 work=work,
                 since_ns=request.since_ns[model.asset],
             )
-            options = msgspec.structs.replace(options_of(parent.spec), alignment=model.alignment)
+            options = msgspec.structs.replace(
+                options_of(parent, model.asset), alignment=model.alignment
+            )
             fit = fit_asset(samples, options)
         except ModelError as error:
             failed[model.asset] = str(error)
