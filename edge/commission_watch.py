@@ -123,11 +123,13 @@ class CommissionWatch:
                 _not_fitted(asset, f"bundle {sha256[:12]} was made and could not take over")
                 for asset, sha256 in pointed.items()
             ]
-        self._fit = Fitting(
-            LearnRequest(
-                config=self._config, bundle_sha256=engine.state.bundle_sha256, since_ns=ready
-            )
+        request = LearnRequest(
+            config=self._config, bundle_sha256=engine.state.bundle_sha256, since_ns=ready
         )
+        try:
+            self._fit = Fitting(request)
+        except OSError as error:  # no memory or no place for another process: scoring goes on
+            return [_not_fitted(asset, f"no process could begin: {error}") for asset in ready]
         return []
 
     def _taken(self, fit: Fitting, learned: Learned) -> list[CommissionTold]:
