@@ -47,6 +47,7 @@ def unapproved_because(
     if not by and changes and changes[-1].what == LEARNED and changes[-1].bundle_sha256 == sha256:
         return ""  # what it adds rings for nobody before it was accepted, and that needs approvals
     counted = {act.before_sha256 for act in past}
+    counted -= {act.bundle_sha256 for act in past if act.what == LEARNED}  # only in the shadow
     counted |= {act.bundle_sha256 for act in past if act.what != LEARNED}
     counted -= {act.before_sha256 for act in past if act.what == "rolled_back"}
     if not needed or sha256 in counted:
