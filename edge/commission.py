@@ -20,7 +20,8 @@ import numpy as np
 from edge.caps import MODES_UNSEEN_MAX
 from edge.limits import level_name, newest_limits
 from edge.records import Publish
-from edge.wire import outgoing
+from edge.wire.commissioning import COMMISSIONING_SCHEMA, CommissioningPayload
+from edge.wire.outgoing import encode
 from edge.wire.topics import Topics
 from models.bundle import is_unfitted
 
@@ -230,7 +231,7 @@ class Commissioning:
             and commission.live_ns >= commission.retry_ns
         ]
 
-    def report(self) -> tuple[outgoing.CommissioningPayload, ...]:
+    def report(self) -> tuple[CommissioningPayload, ...]:
         """Every asset that has a section of commissioning, as it stands."""
         now_ns = max((c.newest_ns for _, c in self._open), default=0)
         return tuple(self._payload(model, c, t_ns=now_ns) for model, c in self._open)
@@ -302,17 +303,17 @@ class Commissioning:
 
     def _publish(self, model: AssetModel, commission: Commission, *, t_ns: int) -> None:
         commission.told_ns = t_ns
-        payload = outgoing.encode(self._payload(model, commission, t_ns=t_ns))
+        payload = encode(self._payload(model, commission, t_ns=t_ns))
         topic = self._topics.commissioning(model.asset)
         self._desk.effects.append(Publish(topic=topic, payload=payload, qos=1, retain=True))
 
     def _payload(
         self, model: AssetModel, commission: Commission, *, t_ns: int
-    ) -> outgoing.CommissioningPayload:
+    ) -> CommissioningPayload:
         assert self._settings is not None, "without it nothing is told"
         blind = blind_channels(model, commission)
-        return outgoing.CommissioningPayload(
-            schema=outgoing.COMMISSIONING_SCHEMA,
+        return CommissioningPayload(
+            schema=COMMISSIONING_SCHEMA,
             asset=model.asset,
             stage=commission.stage,
             stage_num=list(Stage).index(commission.stage),

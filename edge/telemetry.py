@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge.load import LoadReport
     from edge.outbox import Outbox
     from edge.records import ShellFault
+    from edge.wire.commissioning import CommissioningPayload
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
@@ -151,7 +152,7 @@ def _drift(found: Sequence[Drifting | None]) -> dict[str, Any]:
     }
 
 
-def _commissioning(found: Sequence[outgoing.CommissioningPayload]) -> dict[str, Any]:
+def _commissioning(found: Sequence[CommissioningPayload]) -> dict[str, Any]:
     """The fields of what is not in service, what learns first."""
     waiting = sorted(
         (one for one in found if one.stage != Stage.IN_SERVICE), key=lambda one: one.stage_num
