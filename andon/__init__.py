@@ -14,6 +14,7 @@ from andon import (
     answers,
     audit,
     bench,
+    commissioning,
     detectors,
     explanations,
     importing,  # noqa: F401 - its command is of model_app
@@ -42,6 +43,7 @@ for command in (
     detectors.propose_bundle,
     detectors.adopt_bundle,
     streams.run,
+    commissioning.accept,
     streams.check,
     explanations.explain,
     explanations.why,

@@ -51,7 +51,10 @@ def prove(
 
     Examples: `andon prove gateway.toml --hours 8`, `andon prove gateway.toml --recording shift.csv`
     """
+    import msgspec
+
     from andon.evaluation import progress_bar
+    from edge.bundle_store import store_of
     from edge.config import load, need_bundle
     from models.store import load as load_bundle
     from simulator.prove import ProofRequest
@@ -60,10 +63,10 @@ def prove(
     if journal and recording:
         raise typer.BadParameter("--journal and --recording are two places; give one")
     loaded = load(config)
-    bundle = load_bundle(need_bundle(loaded.path(loaded.model.bundle)))
+    bundle = load_bundle(need_bundle(store_of(loaded).current()[1]))
     settings, messages, name, assets = _stream(loaded, bundle, journal, recording, mapping, asset)
     request = ProofRequest(
-        settings=settings,
+        settings=msgspec.structs.replace(settings, commissioning=None),  # as if all were in service
         bundle=bundle,
         source=str(name),
         assets=assets,
@@ -78,8 +81,6 @@ def prove(
 
         page(proof).write(html)
     if as_json:
-        import msgspec
-
         typer.echo(msgspec.json.format(msgspec.json.encode(proof), indent=1).decode())
     else:
         for one in proof.assets:

@@ -161,7 +161,8 @@ def run(
     from edge.config import load, need_bundle
 
     settings = load(config)
-    need_bundle(settings.path(settings.model.bundle))
+    if settings.model.bundle:  # else it begins with nothing, and learns
+        need_bundle(settings.path(settings.model.bundle))
     raise typer.Exit(run_gateway(settings, log_level=log_level, log_json=log_json))
 
 

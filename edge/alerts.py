@@ -199,6 +199,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     escalated: bool = False  # nobody answered in time: a class of severity higher
     group_id: str = ""  # of the group alert that it belongs to
     quiet: bool = False  # which rings for it
+    shadow: bool = False  # its asset is not in service yet: it is for engineers, and rings for none
     told_rings: bool = False  # whether it rang when it was published last
     told_rung: int = 0  # as it was published last
     score: float = 0.0
@@ -228,7 +229,12 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     @property
     def annunciates(self) -> bool:
         """Whether it rings now and by itself."""
-        return self.rings and not self.quiet
+        return self.sounds and not self.quiet
+
+    @property
+    def sounds(self) -> bool:
+        """Whether it rings now for operators, or its group does for it."""
+        return self.rings and not self.shadow
 
     @property
     def acked(self) -> bool:
@@ -239,7 +245,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         """Close a change of published fields as the next revision."""
         if self.active and not self.suppressed:
             self._hear()
-        unanswered = self.rings and not self.acked
+        unanswered = self.sounds and not self.acked
         self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed

@@ -115,7 +115,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "severity": severity,
         "severity_num": severity_num,
         "priority": priority,
-        "audience": "operator" if complete else "engineer",
+        "audience": "operator" if complete and not record.shadow else "engineer",
         "decision": record.decision.verdict if record.decision else "",
         "job_id": record.job_id,
         "rings_again_ms": record.rings_again_ns // MILLISECOND_NS or None,
@@ -126,7 +126,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "begin_ms": record.begin_ns // MILLISECOND_NS,
         "first_seen": iso(record.begin_ns),
         "count": record.count,
-        "rings": record.rung,
+        "rings": 0 if record.shadow else record.rung,
         "message": explain.headline(record),
         "top_channel": top.channel if top else "",
         "top_value": _finite(top.value) if top else None,
@@ -139,6 +139,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
         "group_id": record.group_id,
         "annunciate": int(record.annunciates),
+        "shadow": int(record.shadow),
     }
 
 

@@ -68,10 +68,11 @@ class Annunciator:
     def hear(self, record: AlertRecord, settings: AssetSettings) -> None:
         """An alert is about to be published: say whether it rings by itself, and count it."""
         t_ns = record.changed_ns
-        begins = record.rings and not record.told_rings
+        sounds = record.sounds
+        begins = sounds and not record.told_rings
         if begins and self._many:
             self._begins(record, settings)
-        elif record.told_rings and not record.rings and self._many:
+        elif record.told_rings and not sounds and self._many:
             self._note(Notice(t_ns=t_ns, asset=record.asset, track=record.track))
         if record.quiet and self._speaks_up(record, settings):
             record.quiet = False
@@ -87,7 +88,16 @@ class Annunciator:
                     alert_id=record.alert_id,
                 )
             )
-        record.told_rings, record.told_rung = record.rings, record.rung
+        if record.shadow and record.rings and not record.told_rung:
+            self._count_shadow(record)
+        record.told_rings, record.told_rung = sounds, record.rung
+
+    def _count_shadow(self, record: AlertRecord) -> None:
+        """An event that rings for no operator, because its asset is not in service yet."""
+        commission = self._assets[record.asset].commission
+        if commission is not None:
+            rang = commission.rang
+            rang[record.track] = rang.get(record.track, 0) + 1
 
     def _begins(self, record: AlertRecord, settings: AssetSettings) -> None:
         ring = Ring(
@@ -175,7 +185,7 @@ class Annunciator:
         before = record.group_id, record.quiet
         record.group_id = join.group_id
         record.quiet = join.quiet and not self._speaks_up(record, settings)
-        if not record.rings or before == (record.group_id, record.quiet):
+        if not record.sounds or before == (record.group_id, record.quiet):
             return
         reason = f"belongs to {record.group_id}" if record.group_id else "belongs to no group"
         if before[1] and not record.quiet:
@@ -188,7 +198,9 @@ class Annunciator:
 
     def look(self, *, now_ns: int) -> None:
         """Look for alerts that have stood too long."""
-        records = (r for asset in self._assets.values() for r in asset.alerts.values())
+        records = (
+            r for asset in self._assets.values() for r in asset.alerts.values() if not r.shadow
+        )
         for record in self._load.look(records, now_ns=now_ns):
             self._tell("alert_stale", record)
 

@@ -130,7 +130,7 @@ class Gateway:
             runs = ShellFault(name=FAULT, detail="it runs", active=False)
             self._publish(system_fault(runs, self._topics))  # heard once there is a connection
             gap = self._faults.judge("journal_gap", self._journal_gap)
-            self._take([started(self._assembly), *gap])
+            self._take([started(self._assembly), *gap, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -258,8 +258,8 @@ class Gateway:
     def _housekeep(self, now_s: float) -> None:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
-            told = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
-            if told := [*told, *self._upkeep.judge(self._faults)]:
+            found = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
+            if told := [*found, *self._upkeep.judge(self._faults)]:
                 self._take(told)
             for swapped in self._upkeep.look(now_s):
                 self._take([swapped])

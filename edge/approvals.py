@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.bundle_store import PROMOTIONS
+from edge.bundle_store import LEARNED, PROMOTIONS
 from edge.signatures import verify
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ def unapproved_because(
     needed = config.model.approvals
     changes = [act for act in history if act.what in PROMOTIONS]
     past = changes if by else changes[:-1]  # the gateway looks when the act has been written
-    counted = {one for act in past for one in (act.bundle_sha256, act.before_sha256)}
+    if not by and changes and changes[-1].what == LEARNED and changes[-1].bundle_sha256 == sha256:
+        return ""  # what it adds rings for nobody before it was accepted, and that needs approvals
+    counted = {act.before_sha256 for act in past}
+    counted -= {act.bundle_sha256 for act in past if act.what == LEARNED}  # only in the shadow
+    counted |= {act.bundle_sha256 for act in past if act.what != LEARNED}
     counted -= {act.before_sha256 for act in past if act.what == "rolled_back"}
     if not needed or sha256 in counted:
         return ""

@@ -39,6 +39,7 @@ FOLDER: Final = "bundles"
 CURRENT: Final = "current"
 HISTORY: Final = "history.jsonl"
 LOCK: Final = ".lock"
+NONE: Final = "none"  # where no bundle is configured: there never is one
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 PROPOSED: Final = "proposed"  # beside the configured bundle, where `propose-bundle` writes
@@ -46,14 +47,15 @@ NAME_CHARS: Final = 16  # of a hash, in a directory's name
 HASH_CHARS_MIN: Final = 4  # of a hash that a person types
 KEPT_MAX: Final = 20  # retired bundles; the oldest go first
 NOTHING_SHA256: Final = "0" * 64
-PROMOTIONS: Final = ("promoted", "rolled_back")  # acts that change what counts
+LEARNED: Final = "learned"  # by the gateway itself, of assets that ring for nobody yet
+PROMOTIONS: Final = ("promoted", "rolled_back", LEARNED)  # acts that change what counts
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the history.
 
-    what: promoted, rolled_back, refused, approved, shadowed, unshadowed. before_sha256: what
-    counted until then, of the first two. signature: of an approval, by the key of `by`.
+    what: promoted, rolled_back, learned, refused, approved, shadowed, unshadowed. before_sha256:
+    what counted until then, of the first three. signature: of an approval, by the key of `by`.
     """
 
     sequence: int
@@ -332,7 +334,8 @@ class BundleStore:
 
 def store_of(config: GatewayConfig) -> BundleStore:
     """The bundles of the gateway that a configuration describes."""
-    return BundleStore(config.path(config.journal.dir) / FOLDER, config.path(config.model.bundle))
+    kept, named = config.path(config.journal.dir) / FOLDER, config.model.bundle
+    return BundleStore(kept, config.path(named) if named else kept / NONE)
 
 
 def hash_of(path: Path) -> str:

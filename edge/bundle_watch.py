@@ -18,6 +18,7 @@ from edge.align import asset_layouts
 from edge.approvals import unapproved_because
 from edge.assembly import Assembly, assemble, ready
 from edge.bundle_store import CURRENT, PROMOTIONS, loaded, store_of
+from edge.commission_watch import prepare
 from edge.errors import ConfigError
 from edge.probation import Probation
 from edge.records import BundleSwapped
@@ -182,6 +183,7 @@ def assembled(config: GatewayConfig) -> Assembly:
     The bundle before it then counts again, and `fell_back` says why. Raises ModelError,
     KnowledgeError or ConfigError where there is none, and where something else is wrong.
     """
+    prepare(config)
     try:
         return assemble(config)
     except (ModelError, ConfigError) as error:

@@ -16,6 +16,7 @@ from edge.assembly import Assembly
 from edge.bundle_store import store_of
 from edge.causes import topic_of
 from edge.checkpoint import KEPT, pack
+from edge.commission_watch import joined
 from edge.config import effective, load, password
 from edge.errors import AndonError
 from edge.journal import DAY_S, bytes_per_day
@@ -25,6 +26,7 @@ from edge.waveforms import block_bytes_per_day, block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
+from models.bundle import is_unfitted
 from models.errors import ModelError
 from models.store import load as load_bundle
 
@@ -82,8 +84,9 @@ def check_file(path: Path, *, console: Console) -> int:
 def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bundle | None:
     path = config.path(config.model.bundle)
     try:
+        begun = joined(config)
         path = store_of(config).current()[1]
-        bundle = load_bundle(path)
+        bundle = load_bundle(path) if begun is None else begun
         asset_layouts(config.settings, bundle)
     except (AndonError, ModelError) as error:
         hint = f"{error}; make one with `andon fit RECORDING -o {path} --config {file}`"
@@ -91,6 +94,10 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
         return None
     assets = ", ".join(model.asset for model in bundle.assets[:8])
     findings.add("bundle", fine=True, detail=f"{bundle.sha256[:12]}: {assets}; self-test passed")
+    bare = [model.asset for model in bundle.assets if is_unfitted(model.metrics)]
+    if bare and config.commissioning is not None:
+        detail = f"to be learned, until then only limits ring: {', '.join(bare)}"
+        findings.add("commissioning", fine=True, detail=detail)
     _check_channels(config, bundle, findings)
     _check_context(config, bundle, findings, file)
     return bundle
@@ -264,7 +271,10 @@ def _show(
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
     causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
-    for topic in Topics(config.prefix, config.site).published(assets, causes):
+    topics = Topics(config.prefix, config.site)
+    learning = config.commissioning
+    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
+    for topic in (*topics.published(assets, causes), *own):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

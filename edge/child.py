@@ -90,8 +90,8 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     config = load_config(request.config)
-    place = need_bundle(config.path(config.model.bundle))
-    parent = load_bundle(store_of(config).current()[1])
+    place = store_of(config).configured
+    parent = load_bundle(need_bundle(store_of(config).current()[1]))
     journal = request.journal or config.path(config.journal.dir) / "journal"
     with console.status("reading the journal"):
         tables, work = _heard(config, parent, journal)

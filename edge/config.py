@@ -26,7 +26,14 @@ from edge.config_sections import (
 )
 from edge.errors import ConfigError
 from edge.include import hint, include
-from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings, Source
+from edge.settings import (
+    AssetSettings,
+    CommissioningSettings,
+    ContextTag,
+    EngineSettings,
+    GatewaySettings,
+    Source,
+)
 from edge.trust import AuditConfig, TrustSettings
 from edge.waveform_settings import Waveform, check_waveform
 from edge.wire.topics import is_asset_id
@@ -47,13 +54,14 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     prefix: str = "andon"
     clock: str = "wall"
     mqtt: MqttConfig = MqttConfig()
-    model: ModelConfig
+    model: ModelConfig = ModelConfig()
     kb: KbConfig = KbConfig()
     journal: JournalConfig = JournalConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
     engine: EngineSettings = EngineSettings()
+    commissioning: CommissioningSettings | None = None
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     base: str = "."  # directory of the file; set on loading
@@ -69,6 +77,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             source=self.source,
             asset=self.asset,
             trust=self.trust,
+            commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
             texts_zone=self.kb.timezone,
         )
@@ -84,6 +93,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "kb": KbConfig,
     "journal": JournalConfig,
     "audit": AuditConfig,
+    "commissioning": CommissioningSettings,
     "trust": TrustSettings,
     "include": IncludeConfig,
     "engine": EngineSettings,
@@ -210,6 +220,11 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
     ]
+    if config.commissioning is not None:
+        learning = config.commissioning
+        bounds.append(("[commissioning] learn_minutes", learning.learn_minutes, 0.1, 44_640))
+        bounds.append(("[commissioning] learn_rows", learning.learn_rows, 100, 10**7))
+        bounds.append(("[commissioning] period_s", learning.period_s, 0.001, 86_400))
     for asset in config.asset:
         bounds.append((f"asset {asset.id}: severity", asset.severity, 1, 1000))
         bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
@@ -252,6 +267,11 @@ def _check(config: GatewayConfig, path: Path) -> None:
     if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
         raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
     _check_zone(config.kb.timezone, path)
+    if not config.model.bundle and config.commissioning is None:
+        raise ConfigError(
+            f"{path}: [model] bundle is missing; make one with `andon fit RECORDING -o DIR`, or add"
+            " [commissioning] and the gateway learns by itself"
+        )
     _check_numbers(config, path)
     _check_sources(config, path)
     if not config.mqtt.client_id:

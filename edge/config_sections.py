@@ -21,7 +21,7 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The detector, and what it takes to let another one take over."""
 
-    bundle: str
+    bundle: str = ""  # "": none yet, with [commissioning] the gateway learns its own
     approvals: int = 0  # persons other than the promoter who must have approved a bundle
     watch_s: float = 3_600.0  # after a promotion; 0: nothing is rolled back by itself
     watch_alert_times: float = 10.0  # so many times the alert budget roll it back

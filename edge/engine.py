@@ -20,6 +20,7 @@ from edge.annunciate import Annunciator
 from edge.arrivals import Arrivals
 from edge.asset import Asset
 from edge.clock import PlantClock
+from edge.commission import Commissioning
 from edge.decide import decide
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
@@ -28,6 +29,7 @@ from edge.proposed import Proposed
 from edge.records import (
     AlertStands,
     BundleSwapped,
+    CommissionTold,
     JobTold,
     MessageReceived,
     RetrievalDone,
@@ -36,6 +38,7 @@ from edge.records import (
     Started,
     TickDue,
 )
+from edge.refusals import refused
 from edge.ring import Ring
 from edge.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
@@ -64,7 +67,6 @@ MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 # a wall clock that was wrong and is set right; smaller steps are waited out
 STEP_BACK_NS: Final = 60 * SECOND_NS
-FIRST_NOTES_MAX: Final = 256  # kinds of invalid payload that get their one log line
 
 
 class Engine:
@@ -122,6 +124,7 @@ class Engine:
         """Everything that there is once for each asset of the bundle, over what is remembered."""
         settings, state = self.settings, self._state
         self._aligner = Aligner(layouts, settings.engine, state=state.align)
+        self.commissioning = Commissioning(self._bundle, state.assets, desk=self._desk)
         self._annunciator = self._desk.annunciator = Annunciator(state=state, desk=self._desk)
         self._assets = {
             model.asset: Asset(
@@ -184,6 +187,8 @@ class Engine:
                 self._annunciator.say_again(stimulus, t_ns=t_ns)
             case AlertStands(asset=name) if name in self._assets:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)
+            case CommissionTold():
+                self.commissioning.told(stimulus, t_ns=t_ns)
             case JobTold():
                 self._job_told(stimulus.job)
 
@@ -264,21 +269,7 @@ class Engine:
                 self._arrivals.take(message, now_ns=now_ns)
                 self._count("messages")
         except WireError as error:
-            self._refused(error)
-
-    def _refused(self, error: WireError) -> None:
-        """Count an unusable payload; the first of each kind is logged with topic and cause."""
-        self._count(f"invalid_{error.reason}")
-        kind = f"{error.reason} {error.topic}"
-        if kind not in self._state.noted and len(self._state.noted) < FIRST_NOTES_MAX:
-            self._state.noted.append(kind)
-            self._desk.note(
-                "payload_refused",
-                level="warning",
-                topic=error.topic,
-                reason=error.reason,
-                cause=str(error),
-            )
+            refused(error, state=self._state, desk=self._desk)
 
     # --- ticks ---
 
@@ -305,6 +296,7 @@ class Engine:
             score_rows(requests, parts=self._desk.parts, state=self._desk.state)
             for asset, (segment, _) in segments.items():
                 self._assets[asset].take(segment)
+                self.commissioning.took(asset, segment)
             heads = {asset: rest for asset, (_, rest) in segments.items() if rest is not None}
 
     def _settle_time(self, now_ns: int) -> None:
@@ -319,6 +311,7 @@ class Engine:
             asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
+        self.commissioning.settle(now_ns, due=due)
         if due:
             self._annunciator.look(now_ns=now_ns)
             self._state.score_published_ns = now_ns

@@ -118,7 +118,7 @@ class News:
         if not passed:
             return
         record.beyond = {**record.beyond, **passed}
-        if rang_before:
+        if rang_before or record.shadow:  # no shadow falls on an approved limit
             shown = {name: float(values[self._channels.index(name)]) for name in passed}
             self._tell_passed(record, shown, t_ns=t_ns)
 

@@ -189,6 +189,20 @@ class BundleSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
     because: str = ""
 
 
+class CommissionTold(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
+    """What became known of an asset's commissioning.
+
+    what: accepted or withdrawn, the word of the person `by` on what `bundle_sha256` makes of the
+    asset; not_fitted, enough was seen of it, and `because` no fit was made of that.
+    """
+
+    what: str
+    asset: str
+    by: str
+    because: str = ""
+    bundle_sha256: str = ""
+
+
 class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     """Trouble of the shell that operators must hear of. `active` False: it is over."""
 
@@ -206,6 +220,7 @@ Stimulus = (
     | AlertStands
     | SnapshotSwapped
     | BundleSwapped
+    | CommissionTold
     | ShellFault
 )
 
@@ -247,7 +262,8 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit trail: something that kept an alert quiet, or a person's word.
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
-    out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged.
+    out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
+    accepted, withdrawn.
     facts: alert_id, revision, job_id, operator, detail, as far as they apply.
     """
 

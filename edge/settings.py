@@ -131,6 +131,19 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return samples_in(self.stuck_samples_min, period_ns)
 
 
+class CommissioningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which assets begin by learning, and what they have to see before they are fitted."""
+
+    assets: tuple[str, ...] = ()  # (): all
+    learn_minutes: float = 60.0  # live: of samples while it ran and no work went on
+    learn_rows: int = 600  # of these
+    period_s: float = 1.0  # between two samples, where no bundle is named
+
+    def covers(self, asset: str) -> bool:
+        """Whether an asset is one of them."""
+        return not self.assets or asset in self.assets
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that the core knows about its site."""
 
@@ -141,6 +154,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     trust: TrustSettings = TrustSettings()
+    commissioning: CommissioningSettings | None = None  # None: every asset is in service
     texts: bool = False  # whether texts of operators are taken: there is a folder for them
     texts_zone: str = ""  # of the times in them; "": they are not read
 

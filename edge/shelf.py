@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.commission import shadowed
 from edge.explain import clock_text
 from edge.silencing import SilenceKind, covered
 
@@ -35,6 +36,7 @@ class Shelf:
         silences, track = self._state.silences, record.track
         record.shelved = covered(silences, SilenceKind.SHELVED, track, t_ns)
         record.out_of_service = covered(silences, SilenceKind.OUT_OF_SERVICE, track, t_ns)
+        record.shadow = shadowed(self._state, record, self._desk, t_ns=t_ns)
 
     def turn(self, t_ns: int) -> None:
         """Begin and end what is due at a plant time, ns."""

@@ -11,6 +11,7 @@ import numpy as np
 from edge.alerts import AlertRecord, PastEvent
 from edge.align import AlignState
 from edge.clock import PlantClockState
+from edge.commission import Commission
 from edge.events import TrackState
 from edge.flood import FloodState
 from edge.group import Join
@@ -69,6 +70,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last
     joins: list[Join] = []  # what becomes of its alerts in a group, at a time to come
+    commission: Commission | None = None  # None: in service, it is not commissioned here
     drift: DriftState | None = None  # None: nothing was learned to compare with, or nothing seen
     context: dict[str, list[tuple[int, float]]] = {}  # newest (t_ns, value) of each context tag
 

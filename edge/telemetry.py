@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.caps import DRIFTS_MAX
+from edge.caps import COMMISSIONS_MAX, DRIFTS_MAX
+from edge.commission import Stage
 from edge.drift import drift_payload, surest
 from edge.records import Publish
 from edge.wire import outgoing
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edge.load import LoadReport
     from edge.outbox import Outbox
     from edge.records import ShellFault
+    from edge.wire.commissioning import CommissioningPayload
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
@@ -106,6 +108,7 @@ def health(
         snapshot=snapshot,
         **_load(engine.load()),
         **_drift(engine.drifts()),
+        **_commissioning(engine.commissioning.report()),
     )
     return outgoing.encode(payload)
 
@@ -146,6 +149,18 @@ def _drift(found: Sequence[Drifting | None]) -> dict[str, Any]:
         "drifting": len(drifting),
         "drift_unknown": sum(one is None or not one.known for one in found),
         "drift_left_out": dict(left_out),
+    }
+
+
+def _commissioning(found: Sequence[CommissioningPayload]) -> dict[str, Any]:
+    """The fields of what is not in service, what learns first."""
+    waiting = sorted(
+        (one for one in found if one.stage != Stage.IN_SERVICE), key=lambda one: one.stage_num
+    )
+    return {
+        "learning": sum(one.stage == Stage.LEARNING for one in waiting),
+        "in_shadow": sum(one.stage == Stage.SHADOW for one in waiting),
+        "commissioning": tuple(waiting[:COMMISSIONS_MAX]),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge.bundle_store import store_of
 from edge.bundle_watch import BundleWatch
+from edge.commission_watch import CommissionWatch
 from edge.heap import give_back
 from edge.kept_snapshots import Shelf
 from edge.notebook import Notebook
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from edge.assembly import Assembly
     from edge.config import GatewayConfig
     from edge.faults import Faults
-    from edge.records import ShellFault
+    from edge.records import CommissionTold, ShellFault
     from edge.retrieve import Retriever
     from edge.telemetry import Telemetry
     from kb.snapshot import Snapshot
@@ -39,6 +40,7 @@ class Upkeep:
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None
         self._bundles = BundleWatch(config, assembly, telemetry, store_of(config))
+        self.commissioning = CommissionWatch(config, assembly, store_of(config))
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
         """What has come, as what the engine is to be told of it; mostly none."""
@@ -68,18 +70,21 @@ class Upkeep:
         fields = {"sha256": swapped.snapshot_sha256}
         return Note(name="snapshot_swapped", level="info", fields=fields)
 
-    def judge(self, faults: Faults) -> list[ShellFault]:
-        """What has begun or ended to be wrong with it."""
+    def judge(self, faults: Faults) -> list[ShellFault | CommissionTold]:
+        """What has begun or ended to be wrong with it, and how its commissioning goes on."""
         return [
             *faults.judge("snapshot_refused", self._shelf.refused),
             *faults.judge("texts_not_searched", self.notebook.trouble),
             *self._bundles.judge(faults),
+            *self.commissioning.judge(faults),
+            *self.commissioning.look(),
         ]
 
     def stop(self) -> None:
         """Let go of everything."""
         self._shelf.stop()
         self._bundles.stop()
+        self.commissioning.stop()
         self.notebook.stop()
 
 

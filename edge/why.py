@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.commission import stage_text
 from edge.explain import clause_text, clock_text, number
 from edge.lookback import baselines, of_baseline, rows_at
 from edge.records import Phase, Track, Verdict
@@ -143,7 +144,7 @@ def look_at(engine: Engine, asset: Asset) -> Look:
         ),
         alerts=tuple(_stood(record) for record in state.alerts.values() if record.alert_id),
         counts=engine.counts(),
-        silences=tuple(_by_hand(one) for one in state.silences if one.begun),
+        silences=(*(_by_hand(one) for one in state.silences if one.begun), *stage_text(state)),
     )
 
 

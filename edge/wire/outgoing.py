@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
@@ -77,6 +78,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     sensor_class: str = ""
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
+    shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):
@@ -345,6 +347,9 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     drifting: int = 0  # assets that drift, listed or not
     drift_unknown: int = 0  # assets of which it cannot be said yet, or nothing was learned
     drift_left_out: dict[str, int] = {}  # samples of all assets that do not count, by reason
+    learning: int = 0  # assets that learn
+    in_shadow: int = 0  # assets that ring for engineers alone
+    commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -359,6 +364,7 @@ PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "system": SystemPayload,
     "cmd_result": ResultPayload,
     "health": HealthPayload,
+    "commissioning": CommissioningPayload,
 }
 
 

@@ -63,6 +63,10 @@ class Topics:
         """Retained list of proposals and jobs."""
         return f"{self.root}/job/{asset}"
 
+    def commissioning(self, asset: str) -> str:
+        """Retained: how far an asset is on its way into service."""
+        return f"{self.root}/commissioning/{asset}"
+
     def score(self, asset: str) -> str:
         """Decimated score."""
         return f"{self.root}/score/{asset}"

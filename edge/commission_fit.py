@@ -1,0 +1,229 @@
+"""The fit of assets that have learned enough, as a process of its own: no loop waits for it.
+
+    python -m edge.commission_fit < LearnRequest > Learned        both JSON
+
+It reads the journal behind the gateway, aligns it as the gateway does, leaves out what work may
+have touched and what is unlike the rest, as every fit does, and keeps a child bundle in the
+gateway's store. Whether that counts is for the gateway to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.align import AssetLayout
+from edge.bundle_store import loaded, store_of
+from edge.config import GatewayConfig
+from edge.errors import AndonError, ConfigError
+from edge.journal_table import aligned, readings_by_asset
+from edge.recording import journal_messages
+from edge.wire.topics import Topics, match_source
+from edge.work_times import WorkTimes, texts_of, touched
+from kb.embed import make_known
+from kb.errors import KnowledgeError
+from models.assemble import make_bundle
+from models.bundle import is_unfitted
+from models.errors import ModelError
+from models.fit import fit_asset, options_of
+from models.samples import TrainingSamples
+from models.store import save
+from models.unfitted import unfitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edge.recording import TimedMessage
+    from edge.records import Readings
+    from edge.settings import GatewaySettings
+    from models.bundle import AssetFit, AssetModel, Bundle
+
+NICE: Final = 10  # scoring goes first
+OTHER_RATE: Final = 1.5  # so many times apart, the period of the bundle is not the plant's
+MILLISECOND_NS: Final = 1_000_000
+
+
+class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to fit. since_ns: of each asset, from which plant time on its rows count."""
+
+    config: GatewayConfig
+    bundle_sha256: str
+    since_ns: dict[str, int]
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. bundle_sha256 "": no bundle; rows: of each fitted asset; failed: why not."""
+
+    bundle_sha256: str = ""
+    rows: dict[str, int] = {}
+    failed: dict[str, str] = {}
+
+
+def learn(request: LearnRequest) -> Learned:
+    """Fit what can be fitted, and keep a bundle of it.
+
+    Raises AndonError, KnowledgeError or ModelError where nothing can be read or kept.
+    """
+    config, store = request.config, store_of(request.config)
+    path = store.find(request.bundle_sha256)
+    if path is None:
+        raise ConfigError(f"bundle {request.bundle_sha256[:12]} is not kept any more")
+    parent = loaded(path, request.bundle_sha256)
+    wanted = [m for m in parent.assets if m.asset in request.since_ns]
+    heard, work = _heard(config, {model.asset for model in wanted})
+    parent, period_ns = _at_rate(parent, wanted, heard)
+    fits, rows, failed = [], {}, {}
+    for model in wanted:
+        rated = msgspec.structs.replace(model, period_ns=period_ns)
+        readings = heard.get(model.asset, ())
+        try:
+            samples = _samples(
+                rated,
+                readings,
+                config.settings,
+                work=work,
+                since_ns=request.since_ns[model.asset],
+            )
+            options = msgspec.structs.replace(
+                options_of(parent, model.asset), alignment=model.alignment
+            )
+            fit = fit_asset(samples, options)
+        except ModelError as error:
+            failed[model.asset] = str(error)
+            continue
+        fits.append(fit)
+        rows[model.asset] = fit.training.rows_used
+    if not fits:
+        return Learned(failed=failed)
+    newest_ns = max(int(r.t_ns.max()) for fit in fits for r in heard[fit.asset])
+    child = make_bundle(fits, parent=parent, created_at_ns=newest_ns)
+    work_place = store.directory / f".learned-{os.getpid()}"
+    try:
+        save(child, work_place)
+        store.keep(work_place)
+    finally:
+        shutil.rmtree(work_place, ignore_errors=True)
+    return Learned(bundle_sha256=child.sha256, rows=rows, failed=failed)
+
+
+def _heard(config: GatewayConfig, assets: set[str]) -> tuple[dict[str, list[Readings]], WorkTimes]:
+    """What the journal says of some assets, and what work is known of."""
+    settings = config.settings
+    journal = config.path(config.journal.dir) / "journal"
+    root = Topics(settings.prefix, settings.site).root
+    messages = _about(journal_messages(journal), settings, assets)
+    heard = readings_by_asset(messages, sources=settings.source, root=root)
+    if config.kb.embedder:
+        make_known(config.path(config.kb.embedder))
+    texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
+    work = WorkTimes(settings, texts)
+    work.take_orders()
+    work.take_edges(heard.readings)
+    work.take_journal(journal)
+    return heard.readings, work
+
+
+def _about(
+    messages: Iterator[TimedMessage], settings: GatewaySettings, assets: set[str]
+) -> Iterator[TimedMessage]:
+    """Messages that may be about some assets: of the others nothing is held in memory."""
+    for message in messages:
+        source = match_source(message.topic, settings.source)
+        if source is not None and source[1] in {"", *assets}:
+            yield message
+
+
+def _at_rate(
+    parent: Bundle, wanted: Sequence[AssetModel], heard: dict[str, list[Readings]]
+) -> tuple[Bundle, int]:
+    """The parent at the rate of the plant, and that rate.
+
+    A bundle has one rate, which before the first fit is what somebody supposed: until then it may
+    still be set right.
+    """
+    supposed = parent.assets[0].period_ns
+    steps = [step for model in wanted if (step := _step(heard.get(model.asset, ()))) is not None]
+    measured = round(min(steps) / MILLISECOND_NS) * MILLISECOND_NS if steps else supposed
+    alike = supposed / OTHER_RATE <= measured <= supposed * OTHER_RATE
+    if alike or not measured or not all(is_unfitted(m.metrics) for m in parent.assets):
+        return parent, supposed
+    bare: list[AssetFit] = [
+        unfitted(
+            model.asset,
+            model.channels,
+            period_ns=measured,
+            usual_low=model.usual_low,
+            usual_high=model.usual_high,
+        )
+        for model in parent.assets
+    ]
+    return make_bundle(bare, alerts_per_day=parent.alerts_per_day), measured
+
+
+def _step(readings: Sequence[Readings]) -> float | None:
+    """The usual time between two values of an asset's quickest tag, ns; None: too few came."""
+    times: dict[str, list[np.ndarray]] = {}
+    for message in readings:
+        for i, tag in enumerate(message.tags):
+            spoke = np.isfinite(message.values[:, i])
+            times.setdefault(tag, []).append(message.t_ns[spoke])
+    steps = [np.diff(np.unique(np.concatenate(parts))) for parts in times.values()]
+    medians = [float(np.median(step)) for step in steps if step.size]
+    return min(medians) if medians else None
+
+
+def _samples(
+    model: AssetModel,
+    readings: Sequence[Readings],
+    settings: GatewaySettings,
+    *,
+    work: WorkTimes,
+    since_ns: int,
+) -> TrainingSamples:
+    """Rows as the gateway aligns them, from a time on. Raises ModelError where there are none."""
+    asset = settings.of_asset(model.asset)
+    batches, _ = aligned(AssetLayout.of(model, asset), readings) if readings else ([], {})
+    t_ns = np.concatenate([batch.t_ns for batch in batches]) if batches else np.empty(0, np.int64)
+    kept = t_ns >= since_ns
+    if not kept.any():
+        raise ModelError(f"{model.asset}: the journal has no samples of it any more")
+    values = np.concatenate([batch.values for batch in batches])[kept].astype(np.float64)
+    running = np.concatenate([batch.running for batch in batches])[kept]
+    modes = [batch.mode for batch in batches if batch.mode is not None]
+    excluded, jobs = touched(work.found(model.asset), t_ns[kept])
+    return TrainingSamples(
+        asset=model.asset,
+        channels=model.channels,
+        values=values,
+        t_ns=t_ns[kept],
+        period_ns=model.period_ns,
+        running=running if any(tag.role == "run" for tag in asset.context) else None,
+        mode=np.concatenate(modes)[kept] if len(modes) == len(batches) else None,
+        excluded=excluded if jobs else None,
+        jobs_excluded=tuple(jobs),
+        # a journal that is still written has no hash of its own: that of the rows names them
+        sha256=hashlib.sha256(t_ns[kept].tobytes() + values.tobytes()).hexdigest(),
+        rows=(0, int(kept.sum())),
+    )
+
+
+def main() -> int:
+    """Answer one request; whatever is wrong with the world is an answer too."""
+    os.nice(NICE)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=LearnRequest)
+    try:
+        learned = learn(request)
+    except (AndonError, KnowledgeError, ModelError) as error:
+        learned = Learned(failed=dict.fromkeys(request.since_ns, str(error)))
+    sys.stdout.buffer.write(msgspec.json.encode(learned))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

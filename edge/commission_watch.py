@@ -1,0 +1,274 @@
+"""The commissioning of a running gateway: what people say of its assets, and the first fit of each.
+
+A person's word is noticed by the book, and told to the engine as a stimulus. An asset of which
+enough was seen is fitted in a process of its own; the bundle then takes over as a promoted one
+does. That is all that a gateway learns by itself, and it leads into the shadow, never further.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.bundle_store import LEARNED, hash_of, loaded, store_of
+from edge.commission import GATEWAY
+from edge.commission_book import ACCEPTED, book_of, counting
+from edge.commission_fit import Learned, LearnRequest
+from edge.errors import ConfigError
+from edge.records import CommissionTold
+from models.assemble import make_bundle
+from models.bundle import Channel
+from models.store import save
+from models.unfitted import unfitted
+
+if TYPE_CHECKING:
+    from edge.assembly import Assembly
+    from edge.bundle_store import BundleStore
+    from edge.config import GatewayConfig
+    from edge.faults import Faults
+    from edge.records import ShellFault
+    from edge.settings import AssetSettings
+    from models.bundle import AssetFit, Bundle
+
+WAIT_S_MAX: Final = 900.0  # for a fit; a thousand assets take minutes
+STOP_S: Final = 5.0
+
+
+class CommissionWatch:
+    """Watches book and progress of one gateway, for one loop."""
+
+    def __init__(self, config: GatewayConfig, assembly: Assembly, store: BundleStore) -> None:
+        self._config, self._assembly, self._store = config, assembly, store
+        self._book = book_of(config)
+        self._seen = (-1, -1)
+        self._trouble = ""
+        self._fit: Fitting | None = None
+        self._pointed: dict[str, str] = {}  # of each asset, the bundle that is to take over
+        self._unsigned: set[str] = set()  # assets whose bundle waits for a signature
+
+    def look(self) -> list[CommissionTold]:
+        """What the engine is to be told now; mostly nothing."""
+        if self._config.commissioning is None:
+            return []
+        return [*self._words(), *self._learn()]
+
+    def judge(self, faults: Faults) -> list[ShellFault]:
+        """What has begun or ended to be wrong."""
+        return list(faults.judge("commissioning_refused", self._trouble))
+
+    def stop(self) -> None:
+        """End a fit that goes on: the next process begins it again."""
+        if self._fit is not None:
+            self._fit.stop()
+
+    # --- people ---
+
+    def _words(self) -> list[CommissionTold]:
+        """Where the book says otherwise than the engine."""
+        try:
+            stat = self._book.path.stat()
+            seen = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            seen = (0, 0)
+        if seen == self._seen:
+            return []
+        self._seen = seen
+        try:
+            words = counting(self._config, self._book.words())
+        except ConfigError as error:
+            self._trouble = f"{error}; every asset stays as it is"
+            return []
+        self._trouble = ""
+        told = []
+        states = self._assembly.engine.state.assets
+        for asset, word in words.items():
+            commission = states[asset].commission if asset in states else None
+            if commission is not None and commission.in_service != (word.what == ACCEPTED):
+                told.append(
+                    CommissionTold(
+                        what=word.what,
+                        asset=asset,
+                        by=word.by,
+                        because=word.because,
+                        bundle_sha256=word.bundle_sha256,
+                    )
+                )
+        return told
+
+    # --- the first fit ---
+
+    def _learn(self) -> list[CommissionTold]:
+        if self._fit is not None:
+            learned = self._fit.answer()
+            if learned is None:
+                return []
+            fit, self._fit = self._fit, None
+            return self._taken(fit, learned)
+        engine = self._assembly.engine
+        ready = {a: t for a, t in engine.commissioning.ready() if a not in self._unsigned}
+        if not ready or self._current() != engine.state.bundle_sha256:
+            return []
+        if refused := [asset for asset in ready if asset in self._pointed]:
+            pointed = {asset: self._pointed.pop(asset) for asset in refused}
+            return [
+                _not_fitted(asset, f"bundle {sha256[:12]} was made and could not take over")
+                for asset, sha256 in pointed.items()
+            ]
+        request = LearnRequest(
+            config=self._config, bundle_sha256=engine.state.bundle_sha256, since_ns=ready
+        )
+        try:
+            self._fit = Fitting(request)
+        except OSError as error:  # no memory or no place for another process: scoring goes on
+            return [_not_fitted(asset, f"no process could begin: {error}") for asset in ready]
+        return []
+
+    def _taken(self, fit: Fitting, learned: Learned) -> list[CommissionTold]:
+        """A fit has ended: let its bundle take over, and say what failed."""
+        told = [_not_fitted(asset, why) for asset, why in learned.failed.items()]
+        sha256 = learned.bundle_sha256
+        if not sha256 or self._current() != fit.request.bundle_sha256:
+            return told  # another bundle was promoted meanwhile: begin again from that
+        if self._config.trust.require_signed:
+            self._unsigned.update(learned.rows)
+            named = self._store.find(sha256)
+            why = (
+                f"signatures are required: andon sign {named} --key KEY, then andon model promote"
+                f" {sha256[:12]}"
+            )
+            return [*told, *(_not_fitted(asset, why) for asset in learned.rows)]
+        said = ", ".join(f"{asset} from {rows} rows" for asset, rows in learned.rows.items())
+        try:
+            self._store.point(sha256, by=GATEWAY, because=f"learned {said}", what=LEARNED)
+        except ConfigError as error:
+            return [*told, *(_not_fitted(asset, str(error)) for asset in learned.rows)]
+        self._pointed.update(dict.fromkeys(learned.rows, sha256))
+        return told
+
+    def _current(self) -> str:
+        """Hash of the bundle that is to count; "" where that cannot be told now."""
+        try:
+            return self._store.current()[0]
+        except ConfigError:
+            return ""
+
+
+class Fitting:
+    """One fit in a process of its own."""
+
+    def __init__(self, request: LearnRequest) -> None:
+        self.request = request
+        self._until_s = time.monotonic() + WAIT_S_MAX
+        home = str(Path(__file__).resolve().parent.parent)  # the same code, wherever we stand
+        self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe may fill, and we never wait
+        with tempfile.TemporaryFile() as asked:
+            asked.write(msgspec.json.encode(request))
+            asked.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "edge.commission_fit"],
+                stdin=asked,
+                stdout=self._answer,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": home, "OMP_NUM_THREADS": "1"},
+            )
+
+    def answer(self) -> Learned | None:
+        """What came of it; None: it goes on."""
+        if self._process.poll() is None:
+            if time.monotonic() < self._until_s:
+                return None
+            self.stop()
+            return self._failed(f"the fit took longer than {WAIT_S_MAX:.0f} s")
+        with self._answer as out:
+            out.seek(0)
+            said = out.read()
+        try:
+            return msgspec.json.decode(said, type=Learned)
+        except msgspec.MsgspecError:
+            return self._failed(f"the fit ended with code {self._process.returncode}")
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_S)
+
+    def _failed(self, why: str) -> Learned:
+        return Learned(failed=dict.fromkeys(self.request.since_ns, why))
+
+
+def prepare(config: GatewayConfig) -> None:
+    """Have a bundle in which every asset that is to learn has its place, before a gateway begins.
+
+    Raises ConfigError or ModelError saying what is missing.
+    """
+    bundle, store = joined(config), store_of(config)
+    if bundle is None:
+        return
+    place = store.directory / f".begun-{os.getpid()}"
+    try:
+        save(bundle, place)
+        store.keep(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    store.point(bundle.sha256, by=GATEWAY, because="assets joined unfitted", what=LEARNED)
+
+
+def joined(config: GatewayConfig) -> Bundle | None:
+    """The bundle with which a gateway begins that is to learn; None: the one that counts will do.
+
+    What a configuration names and no bundle knows joins the one that counts, unfitted; without any
+    bundle that makes the first. Nothing is written. Raises ConfigError or ModelError.
+    """
+    learning, store = config.commissioning, store_of(config)
+    there = store.pointer() is not None or hash_of(store.configured) != ""
+    if learning is None or (config.model.bundle and not there):
+        return None  # a bundle that is named and missing says so itself
+    sha256, path = store.current()
+    parent = loaded(path, sha256) if there else None
+    known = {model.asset for model in parent.assets} if parent is not None else set[str]()
+    missing = [a for a in config.asset if a.id not in known and learning.covers(a.id)]
+    if not missing and parent is not None:
+        return None
+    if not missing:
+        raise ConfigError(
+            "[commissioning] without [model] bundle: name each [[asset]] with its tags, or make a"
+            " bundle with `andon fit`"
+        )
+    if parent is not None and config.trust.require_signed:
+        raise ConfigError(
+            f"{missing[0].id} is in no bundle, and signatures are required: add it to one with"
+            " `andon fit --limits TABLE --into BUNDLE`, and sign that"
+        )
+    period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
+    fits = [bare(asset, period_ns=period_ns) for asset in missing]
+    return make_bundle(fits, parent=parent)
+
+
+def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
+    """An asset of which only the tags in its settings are known. Raises ConfigError without any."""
+    context = {tag.tag for tag in asset.context}
+    named = [tag for tag in dict.fromkeys((*asset.tags, *asset.units)) if tag not in context]
+    if not named:
+        raise ConfigError(
+            f"asset {asset.id}: nothing was fitted of it yet, so name its tags, such as"
+            ' units = { "Pressure" = "bar" }, or make a bundle with `andon fit --limits`'
+        )
+    channels = [
+        Channel(name=asset.tags.get(tag, tag), unit=asset.units.get(tag, "")) for tag in named
+    ]
+    unknown = np.full(len(channels), np.nan)
+    return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
+
+
+def _not_fitted(asset: str, why: str) -> CommissionTold:
+    return CommissionTold(what="not_fitted", asset=asset, by=GATEWAY, because=why)
