@@ -121,6 +121,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         metrics=fit.metrics,
         health=fit.health,
         drift=fit.drift,
+        found=fit.found,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.drift import DriftReference
 from models.health import AssetHealth
+from models.mode_track import FoundModes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,7 +170,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     row_running, row_stopped: rows of the stacked parameters; -1: no baseline of that state.
     modes: baselines of operating modes, () where none is told; a mode that is not among them was
-    never seen, one with too few rows for its own shares row_running.
+    never seen, one with too few rows for its own shares row_running. found: how to guess the mode
+    of an asset that tells none; None: it tells it, or has only one.
     threshold_on opens an event, threshold_off <= threshold_on ends it.
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
@@ -195,6 +197,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     training: Training
     metrics: dict[str, float] = {}
     modes: tuple[ModeRow, ...] = ()
+    found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
 
@@ -261,6 +264,7 @@ class AssetFit:
     training: Training
     metrics: dict[str, float]
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
+    found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
 

@@ -31,7 +31,9 @@ from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
-from models.samples import MODES_MAX, TrainingSamples, segmented
+from models.mode_track import FoundModes, ModeTrack, tell_modes
+from models.modes import find_modes, joined_scores
+from models.samples import MODES_MAX, TrainingSamples, bridged, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
@@ -84,9 +86,13 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Baseline:
-    """A fitted row with the scores (m,) of its own rows under models that had not seen them."""
+    """A fitted row with the scores (m,) of its own rows under models that had not seen them.
+
+    at: (m,) where these rows are.
+    """
 
     row: RowFit
+    at: NDArray[np.intp]
     scores: NDArray[np.float64]
     metrics: dict[str, float]
 
@@ -102,6 +108,9 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     who, period_ns = samples.asset, samples.period_ns
     told_mode = np.where(running, mode, np.nan)
     lags, lambdas = options.lags, options.lambdas
+    found = None if np.isfinite(told_mode).any() else find_modes(live, lags=lags)
+    if found is not None:
+        told_mode = tell_modes(ModeTrack(), found, live, running)
     strange, share = contaminated_by_mode(live, told_mode, lags=lags, lambdas=lambdas)
     live = np.where(strange[:, None], np.nan, live)
     told = {CONTAMINATED: float(strange.sum()), UNSTEADY: share if not strange.any() else 0.0}
@@ -112,9 +121,15 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         it = f"{who} while stopped"
         stopped = _baseline(still, options, unknown_settle=unknown, who=it, period_ns=period_ns)
     modes = _modes(live, told_mode, options, who=who, period_ns=period_ns)
-    own = [mine.scores for mine in modes.values() if mine]
-    pooled = [] if own and all(modes.values()) else [baseline.scores]
-    scores = pooled + own + ([stopped.scores] if stopped else [])
+    if found is not None and not all(modes.values()):
+        found, modes = None, {}
+    own = [(mine.at, mine.scores) for mine in modes.values() if mine]
+    scores = [each for _, each in own]
+    if found is not None:
+        scores = [joined_scores([(baseline.at, baseline.scores), *own])]
+    elif not own or not all(modes.values()):
+        scores = [baseline.scores, *scores]
+    scores += [stopped.scores] if stopped else []
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -130,6 +145,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         spec=shape,
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
+        found=found,
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
@@ -208,6 +224,7 @@ def _asset_fit(
     scores: F64,
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),
+    found: FoundModes | None = None,
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
@@ -233,6 +250,7 @@ def _asset_fit(
         ),
         metrics=metrics,
         modes=modes,
+        found=found,
         health=learn_health(live, samples.channels, usual=(low, high)),
     )
 
@@ -255,7 +273,7 @@ def _baseline(
     white, plain, age = _unseen(values, wandering, present, options)
     usable = np.isfinite(white).all(axis=1)
     if usable.sum() < COMPLETE_MIN * rows:
-        white, plain, age = _unseen(_bridged(values), wandering, present, options)
+        white, plain, age = _unseen(bridged(values), wandering, present, options)
         usable = np.isfinite(white).all(axis=1)
     settle = options.settle_samples
     if settle is None:
@@ -288,7 +306,7 @@ def _baseline(
     )
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
-    return _Baseline(row=row, scores=scores, metrics=told)
+    return _Baseline(row=row, at=np.flatnonzero(usable), scores=scores, metrics=told)
 
 
 def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
@@ -357,18 +375,6 @@ def _easing(fewer: int, rows: int, *, width: int, lags: int) -> float:
     before = unseen_power(fewer, width=width, lags=lags)
     after = unseen_power(rows, width=width, lags=lags)
     return math.sqrt(EASED_MAX if math.isinf(before) else max(after / before, EASED_MAX))
-
-
-def _bridged(values: F64) -> F64:
-    """Values (n, c) with each channel's holes interpolated within rows that have any value."""
-    seen = np.isfinite(values).any(axis=1)
-    index = np.arange(len(values))
-    filled = values.copy()
-    for j in range(values.shape[1]):
-        known = np.isfinite(values[:, j])
-        if known.any():
-            filled[seen, j] = np.interp(index[seen], index[known], values[known, j])
-    return filled
 
 
 def _settling(white: F64, age: NDArray[np.int64]) -> int | None:

@@ -74,3 +74,15 @@ def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask, F6
         np.insert(running, holes, False),
         np.insert(mode, holes, np.nan),
     )
+
+
+def bridged(values: F64) -> F64:
+    """Values (n, c) with each channel's holes interpolated within rows that have any value."""
+    seen = np.isfinite(values).any(axis=1)
+    index = np.arange(len(values))
+    filled = values.copy()
+    for j in range(values.shape[1]):
+        known = np.isfinite(values[:, j])
+        if known.any():
+            filled[seen, j] = np.interp(index[seen], index[known], values[known, j])
+    return filled
