@@ -33,7 +33,7 @@ from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.mode_track import FoundModes, ModeTrack, tell_modes
 from models.modes import find_modes, joined_scores
-from models.samples import MODES_MAX, TrainingSamples, bridged, segmented
+from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
@@ -120,16 +120,15 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
         it = f"{who} while stopped"
         stopped = _baseline(still, options, unknown_settle=unknown, who=it, period_ns=period_ns)
-    modes = _modes(live, told_mode, options, who=who, period_ns=period_ns)
+    lasting = found is not None
+    modes = _modes(live, told_mode, options, who=who, period_ns=period_ns, lasting=lasting)
     if found is not None and not all(modes.values()):
         found, modes = None, {}
     own = [(mine.at, mine.scores) for mine in modes.values() if mine]
-    scores = [each for _, each in own]
-    if found is not None:
-        scores = [joined_scores([(baseline.at, baseline.scores), *own])]
-    elif not own or not all(modes.values()):
-        scores = [baseline.scores, *scores]
-    scores += [stopped.scores] if stopped else []
+    if found is not None or not own or not all(modes.values()):
+        own = [(baseline.at, baseline.scores), *own]
+    calm = joined_scores(len(live), own, highest=found is not None)
+    scores = [calm[np.isfinite(calm)]] + ([stopped.scores] if stopped else [])
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -149,11 +148,11 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
-    return with_drift(fit, live, baseline.scores)
+    return with_drift(fit, live, calm, mode=told_mode)
 
 
 def _modes(
-    live: F64, mode: F64, options: FitOptions, *, who: str, period_ns: int
+    live: F64, mode: F64, options: FitOptions, *, who: str, period_ns: int, lasting: bool
 ) -> dict[float, _Baseline | None]:
     """A baseline for each mode in mode (n,), None: it shares that of all running.
 
@@ -175,7 +174,7 @@ def _modes(
         if np.isfinite(mine).any(axis=1).sum() >= MODE_ROWS_MIN:
             with suppress(ModelError):  # its stretches are too short
                 found[value] = _baseline(
-                    mine, options, unknown_settle=0, who=who, period_ns=period_ns
+                    mine, options, unknown_settle=0, who=who, period_ns=period_ns, lasting=lasting
                 )
     return found
 
@@ -211,7 +210,7 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
     fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
-    return with_drift(fit, live, scores)
+    return with_drift(fit, live, scores, mode=None)
 
 
 def _asset_fit(
@@ -256,7 +255,13 @@ def _asset_fit(
 
 
 def _baseline(
-    values: F64, options: FitOptions, *, unknown_settle: int, who: str, period_ns: int
+    values: F64,
+    options: FitOptions,
+    *,
+    unknown_settle: int,
+    who: str,
+    period_ns: int,
+    lasting: bool = False,
 ) -> _Baseline:
     """Fit one run state on values (n, c); rows of the other state are blank."""
     rows = int(np.isfinite(values).any(axis=1).sum())
@@ -282,11 +287,13 @@ def _baseline(
     usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
         stretch = options.lags + settle + 1
-        raise ModelError(_too_few(values, stretch, who=who, period_ns=period_ns))
+        raise ModelError(too_few(values, stretch, who=who, period_ns=period_ns))
     deviate, evenness = deviates(white, plain, usable, int(present.sum()), options.lambdas)
     rates = 2 * options.lambdas
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
+    if lasting:
+        slopes[:: len(options.lambdas)] = 0.0
     surprise = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2)
     best = surprise.max(axis=1)
     fusion = fusion_of(best, views=surprise.shape[1])
@@ -307,20 +314,6 @@ def _baseline(
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
     return _Baseline(row=row, at=np.flatnonzero(usable), scores=scores, metrics=told)
-
-
-def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
-    """Why values (n, c) hold too few stretches of rows, and what to do about it."""
-    every = float(np.median(np.diff(np.flatnonzero(np.isfinite(values).any(axis=1)))))
-    told = f"{who}: too few stretches of {stretch} rows in a row"
-    if every < 2.0:
-        return f"{told}; use a longer record, or one with fewer holes"
-    return (
-        f"{told}: only one in {every:g} has values, so the rate seems to be 1/{every:g} of the"
-        f" stated one; state a period of {every * period_ns / 1e9:g} s instead of"
-        f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
-        " blank rows"
-    )
 
 
 def _invisible(values: F64) -> Mask:

@@ -40,10 +40,12 @@ VALLEY_WIDTH: Final = 1 / 12  # of the range of a channel's values,
 VALLEY_SHARE: Final = 0.008  # that holds fewer of them; a tenth of what it would if all were alike
 GAP_SIGMAS: Final = 2.0  # between levels, in deviations of the wider
 EDGE_SIGMAS: Final = 2.5  # from the middle of a level to its edge, on each side by itself
-MARGIN: Final = 1 / 3  # of the gap, that a level reaches beyond its edges
+MARGIN: Final = 1 / 3  # of the gap, that a level reaches beyond its edges, but no more than
+MARGIN_SIGMAS: Final = 2.0
 TRANSIT_MAX: Final = 120  # samples that a change may take
 OUTSIDE_MAX: Final = 0.1  # of the rows, between levels
-CHANGES_MIN: Final = 12  # that tell which changes there are
+CHANGES_MIN: Final = 24  # that tell which changes there are, if each was seen
+OFTEN_MIN: Final = 3  # times
 STAYS_MIN: Final = 8  # that tell how long a mode stays
 POWER_GAIN_MIN: Final = 1.5  # else baselines of their own are not worth it
 TIMES_STAY: Final = 3.0  # of the longest stay; and a third of the shortest is too short
@@ -66,16 +68,17 @@ def find_modes(values: F64, *, lags: int) -> FoundModes | None:
     return found if found is not None and _sees_more(values, running, found, lags) else None
 
 
-def joined_scores(parts: Sequence[tuple[NDArray[np.intp], F64]]) -> F64:
-    """Scores (m,) of all rows that have one, in order; where several have, the last part's counts.
+def joined_scores(
+    rows: int, parts: Sequence[tuple[NDArray[np.intp], F64]], *, highest: bool
+) -> F64:
+    """Scores of all rows (n,), NaN: none; where several parts have one, the highest or the last.
 
-    parts: rows, and their scores.
+    parts: rows (m,), and their scores (m,).
     """
-    last = max((int(at[-1]) for at, _ in parts if len(at)), default=-1)
-    told = np.full(last + 1, np.nan)
+    told = np.full(rows, np.nan)
     for at, scores in parts:
-        told[at] = scores
-    return np.asarray(told[np.isfinite(told)])
+        told[at] = np.fmax(told[at], scores) if highest else scores
+    return told
 
 
 def _levels(y: F64) -> list[Level]:
@@ -150,9 +153,10 @@ def _modes_of(values: F64, running: Mask, levels: dict[int, list[Level]]) -> Fou
 def _reach(edges: Sequence[Level], level: int) -> Level:
     """Between which values a channel counts as at one of its levels."""
     gaps = [low - high for (_, high), (low, _) in pairwise(edges)]
-    nearest = min(gaps[max(level - 1, 0) : level + 1])
     low, high = edges[level]
-    return low - MARGIN * nearest, high + MARGIN * nearest
+    nearest = min(gaps[max(level - 1, 0) : level + 1])
+    margin = min(MARGIN * nearest, MARGIN_SIGMAS / EDGE_SIGMAS * (high - low) / 2.0)
+    return low - margin, high + margin
 
 
 def _learned(loose: FoundModes, told: F64, running: Mask) -> FoundModes | None:
@@ -180,7 +184,7 @@ def _learned(loose: FoundModes, told: F64, running: Mask) -> FoundModes | None:
         return None
     # an unseen kind of change is as likely as those seen once are frequent (Good 1953)
     total = int(follows.sum())
-    well_known = total >= CHANGES_MIN and not (follows == 1).any()
+    well_known = total >= CHANGES_MIN and bool((follows[follows > 0] >= OFTEN_MIN).all())
     often = [len(lengths) >= STAYS_MIN for lengths in stays]
     return msgspec.structs.replace(
         loose,

@@ -86,3 +86,17 @@ def bridged(values: F64) -> F64:
         if known.any():
             filled[seen, j] = np.interp(index[seen], index[known], values[known, j])
     return filled
+
+
+def too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
+    """Why values (n, c) hold too few stretches of rows, and what to do about it."""
+    every = float(np.median(np.diff(np.flatnonzero(np.isfinite(values).any(axis=1)))))
+    told = f"{who}: too few stretches of {stretch} rows in a row"
+    if every < 2.0:
+        return f"{told}; use a longer record, or one with fewer holes"
+    return (
+        f"{told}: only one in {every:g} has values, so the rate seems to be 1/{every:g} of the"
+        f" stated one; state a period of {every * period_ns / 1e9:g} s instead of"
+        f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
+        " blank rows"
+    )

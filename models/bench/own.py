@@ -61,7 +61,7 @@ def own_detector(series: Series) -> Judged:
         if row == model.row_running and model.found is not None:  # as the gateway falls back on it
             seen |= True
         told = _of_row(detector, row, bundle.parameters, x, seen)
-        scores = np.where(np.isfinite(told), told, scores)
+        scores = np.fmax(told, scores)
     return judge(
         scores,
         model.threshold_on,
