@@ -130,7 +130,7 @@ def within_mode(
 
 
 def of_own(model: AssetModel, at: np.ndarray) -> Mask | None:
-    """Which samples (n,) belong to a mode with a baseline of its own; None: there are no such modes.
+    """Which samples (n,) belong to a mode with a baseline of its own; None: no mode has one.
 
     at: (n,) rows that the samples belong to.
     """

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, StreamRow, StreamSpec
+from models.bundle import (
+    MODE_OF_PARENT,
+    AssetFit,
+    AssetModel,
+    Bundle,
+    ModeRow,
+    RowFit,
+    Spec,
+    StreamRow,
+    StreamSpec,
+)
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -58,7 +68,11 @@ def make_bundle(
         ]
         _place(rows, models, model, (stored(parent, model.row_running, c), stopped), modes)
     for fit in fits:
-        _place(rows, models, _model_of(fit), (fit.running, fit.stopped), fit.modes)
+        kept_modes = modes_of_parent(fit, parent)
+        told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept_modes}
+        model = replace(_model_of(fit), metrics={**fit.metrics, **told})
+        modes = [*_with_own(fit, kept_modes), *kept_modes]
+        _place(rows, models, model, (fit.running, fit.stopped), modes)
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
@@ -79,6 +93,30 @@ def make_bundle(
     )
     check_values(bundle)
     return sealed(bundle)
+
+
+def modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, RowFit | StreamRow]]:
+    """Baselines of the modes of the parent's asset that the fit's record did not show.
+
+    None where the asset has changed, or where modes are guessed: then they are not the same ones.
+    """
+    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    if parent is None or model is None or not fit.modes or fit.found or model.found:
+        return []
+    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
+        return []
+    shown = {value for value, _ in fit.modes}
+    c = len(model.channels)
+    return [(m.value, stored(parent, m.row, c)) for m in model.modes if m.value not in shown]
+
+
+def _with_own(
+    fit: AssetFit, kept: Sequence[object]
+) -> Sequence[tuple[float, RowFit | StreamRow | None]]:
+    """The fit's modes; the only one of a record beside others of the parent is no longer all."""
+    if not kept or len(fit.modes) > 1:
+        return fit.modes
+    return [(value, row or fit.running) for value, row in fit.modes]
 
 
 def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec:

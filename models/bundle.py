@@ -27,6 +27,7 @@ U_MAX: Final = (
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
+MODE_OF_PARENT: Final = "mode of the parent "  # metric: the mode named was not in the record
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 
 # Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.

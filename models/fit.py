@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -31,7 +31,7 @@ from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
-from models.mode_track import FoundModes, ModeTrack, tell_modes
+from models.mode_track import ModeTrack, tell_modes
 from models.modes import find_modes, joined_scores
 from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
 from models.stream import fit_stream_row, stream_spec
@@ -144,11 +144,10 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         spec=shape,
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
-        found=found,
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
-    return with_drift(fit, live, calm, mode=told_mode)
+    return with_drift(replace(fit, found=found), live, calm, mode=told_mode)
 
 
 def _modes(
@@ -223,7 +222,6 @@ def _asset_fit(
     scores: F64,
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),
-    found: FoundModes | None = None,
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
@@ -249,7 +247,6 @@ def _asset_fit(
         ),
         metrics=metrics,
         modes=modes,
-        found=found,
         health=learn_health(live, samples.channels, usual=(low, high)),
     )
 

@@ -200,13 +200,17 @@ def _learned(loose: FoundModes, told: F64, running: Mask) -> FoundModes | None:
 
 
 def _sees_more(values: F64, running: Mask, found: FoundModes, lags: int) -> bool:
-    """Whether baselines of their own are shown smaller shifts than one of all rows together."""
+    """Whether baselines of their own are shown smaller shifts of the channels that tell modes apart.
+
+    Where those move together, one baseline of all rows knows each by the others.
+    """
     mode = tell_modes(ModeTrack(), found, values, running)
     together = _power(values, lags)
     logs = np.zeros((len(found.low), len(together)))
     for value in range(len(found.low)):
         logs[value] = _power(np.where((mode == value)[:, None], values, np.nan), lags)
-    known = np.isfinite(logs).all(axis=0) & np.isfinite(together)
+    tells = (found.low > -F32_MAX).any(axis=0)
+    known = tells & np.isfinite(logs).all(axis=0) & np.isfinite(together)
     gain = (logs - together)[:, known].mean(axis=0)
     return bool(known.any() and np.median(gain) >= np.log(POWER_GAIN_MIN))
 
