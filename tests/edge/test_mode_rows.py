@@ -242,7 +242,9 @@ def test_samples_of_a_mode_without_a_baseline_do_not_count() -> None:
     """They are counted apart, and belong to no baseline of their own."""
     model = bundle(told=True).assets[0]
     at = rows_at(model, np.ones(3, np.bool_), np.array([1.0, np.nan, 9.0]))
-    assert np.array_equal(of_own(model, at), [True, False, False])
+    own = of_own(model, at)
+    assert own is not None
+    assert own.tolist() == [True, False, False]
     values, mode = plant(400, seed=10)
     mode[200:] = np.nan
     state = fed(bundle(told=True), values[:200], {MODE: np.full(200, np.nan)})[0].state
