@@ -162,6 +162,7 @@ class Asset:
             Request(
                 x=x,
                 valid=seen & row.keep,
+                index=index,
                 row=row,
                 parameters=self._lookback.parameters(index, row.keep),
             )
@@ -210,7 +211,7 @@ class Asset:
         for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
-                alike = within_mode(self.model, self._desk.parameters, segment.values, self._rows)
+                alike = within_mode(self.model, self._desk.parts, segment.values, self._rows)
                 level_add(run, alike, chosen)
         self.drift.take(
             segment,
@@ -346,7 +347,7 @@ class Asset:
             excess = self._excess[i] if hidden is None else np.where(hidden, 0, self._excess[i])
             if excess.any():  # it is the limit that rings
                 return np.asarray(excess / excess.sum(), np.float64)
-        shares = contributions(best, detector=self._desk.detector, parameters=self._desk.parameters)
+        shares = contributions(best, parts=self._desk.parts)
         return np.nan_to_num(shares[i, : len(self.channels)])
 
     def _sensors(self, i: int, *, t_ns: int) -> None:

@@ -113,7 +113,7 @@ class DriftWatch:
         if not counts.any():
             return
         t_ns = segment.t_ns
-        values = within_mode(self._model, self._desk.parameters, segment.values, rows)
+        values = within_mode(self._model, self._desk.parts, segment.values, rows)
         if unsound is not None:
             values = np.where(unsound, np.float32(np.nan), values)
         if not counts.all():

@@ -14,7 +14,7 @@ from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
 from edge.mode_rows import baselines, of_baseline, rows_at, sees, within_mode
 from edge.records import Track
-from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
+from edge.scoring import fresh_row, pad, pad_valid, replay_row
 
 if TYPE_CHECKING:
     from edge.desk import Desk
@@ -45,7 +45,7 @@ class Lookback:
         keep: (width,).
         """
         if keep.all():
-            return one_row(self._desk.parameters, index)
+            return self._desk.parts.of(index).stack([index])
         key = (index, keep.tobytes())
         if key not in self._derived:
             self._derived[key] = self._desk.derive(index, keep)
@@ -69,13 +69,14 @@ class Lookback:
         at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
         rows, scores = [], []
         for index in baselines(self._model):
-            row = fresh_row(self._desk.detector, keep)
+            part = self._desk.parts.of(index)
+            row = fresh_row(part, keep)
             of_row = replay_row(
                 row,
                 self.parameters(index, keep),
                 pad(values, self._desk.width),
                 pad_valid(values, sees(self._model, index, at), self._desk.width),
-                detector=self._desk.detector,
+                part=part,
             )
             rows.append(row)
             scores.append(of_row)
@@ -146,7 +147,7 @@ class Lookback:
     def within_mode(self, times: np.ndarray, values: np.ndarray, running: np.ndarray) -> np.ndarray:
         """Past values (n, c) as if all were of one mode, so that levels can be compared."""
         at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
-        return within_mode(self._model, self._desk.parameters, values, at)
+        return within_mode(self._model, self._desk.parts, values, at)
 
     @property
     def _ring_t_ns(self) -> np.ndarray:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.records import Batch
     from edge.ring import Ring
-    from edge.scoring import F32, Mask, Parameters
+    from edge.scoring import F32, Mask, Parts
     from edge.state import AssetState
     from models.bundle import AssetModel
 
@@ -114,9 +114,7 @@ def sees(model: AssetModel, row: int, at: np.ndarray) -> Mask:
     return mine
 
 
-def within_mode(
-    model: AssetModel, parameters: Parameters, values: np.ndarray, at: np.ndarray
-) -> np.ndarray:
+def within_mode(model: AssetModel, parts: Parts, values: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Values (n, c) as if all were of one mode: as far from the middle as they are in their own.
 
     NaN where the mode has no baseline of its own. at: (n,) rows that the samples belong to.
@@ -124,8 +122,10 @@ def within_mode(
     mine = of_own(model, at)
     if mine is None:
         return values
-    c, index = len(model.channels), np.where(mine, at, model.row_running)
-    off = (values - parameters["center"][index, :c]) * parameters["scale"][index, :c]
+    c, part = len(model.channels), parts.of(model.row_running)
+    index = np.where(mine, at, model.row_running) - part.first
+    center, scale = part.parameters["center"], part.parameters["scale"]
+    off = (values - center[index, :c]) * scale[index, :c]
     return np.asarray(np.where(mine[:, None], model.center + model.sigma * off, np.nan))
 
 

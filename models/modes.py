@@ -200,7 +200,7 @@ def _learned(loose: FoundModes, told: F64, running: Mask) -> FoundModes | None:
 
 
 def _sees_more(values: F64, running: Mask, found: FoundModes, lags: int) -> bool:
-    """Whether baselines of their own are shown smaller shifts of the channels that tell modes apart.
+    """Whether baselines of their own are shown smaller shifts of what tells modes apart.
 
     Where those move together, one baseline of all rows knows each by the others.
     """

@@ -42,7 +42,8 @@ def own_detector(series: Series) -> Judged:
         FitOptions(alignment="rows"),
     )
     bundle = make_bundle([fit])
-    detector = detector_of(bundle.graph)
+    part = bundle.only
+    detector = detector_of(part.graph)
     model = bundle.assets[0]
     x = series.values.astype(np.float32)[None]
     scores = np.full(len(series.values), np.nan)
@@ -60,7 +61,7 @@ def own_detector(series: Series) -> Judged:
         seen = rows == row
         if row == model.row_running and model.found is not None:  # as the gateway falls back on it
             seen |= True
-        told = _of_row(detector, row, bundle.parameters, x, seen)
+        told = _of_row(detector, row, part.parameters, x, seen)
         scores = np.fmax(told, scores)
     return judge(
         scores,

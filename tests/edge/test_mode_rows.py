@@ -6,7 +6,6 @@ import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -19,7 +18,7 @@ from edge.state import EngineState
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
 from models.assemble import make_bundle
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.drift import LEVELS
 from models.fit import FitOptions, fit_asset
 from models.rows import without
@@ -58,11 +57,12 @@ def bundle(*, told: bool) -> Bundle:
 
 
 def engine_of(made: Bundle, context: Sequence[ContextTag], state: EngineState | None) -> Engine:
+    """A gateway of one asset with these context tags."""
     conf = GatewaySettings(site="s", asset=(AssetSettings(id="r1", context=tuple(context)),))
     return Engine(
         conf,
         bundle=made,
-        detector=detector_of(made.graph),
+        detectors=detectors_of(made),
         derive=lambda row, keep: without(made, row, keep),
         bundle_of=lambda sha256: next(
             (fitted_of(b) for b in (bundle(told=True), bundle(told=False)) if b.sha256 == sha256),
@@ -101,6 +101,7 @@ def fed(
 
 
 def alerts(effects: Sequence[Effect]) -> list[bytes]:
+    """Revisions of the process alert, in order."""
     return [e.payload for e in effects if isinstance(e, Publish) and e.topic.endswith("r1/process")]
 
 
@@ -125,17 +126,9 @@ def test_a_small_shift_within_a_mode_rings_and_one_baseline_of_all_misses_it() -
     values[520:600, 1] += 2.5 * SIGMA[1]
     _, effects = fed(made, values)
     assert alerts(effects)
-    only = msgspec.structs.replace(made.assets[0], modes=(), found=None)
-    pooled = [float(made.assets[0].row_running)]
-    index = np.array(pooled, np.intp)
-    alone = replace(
-        made,
-        assets=(only,),
-        parameters={name: value[index] for name, value in made.parameters.items()},
-        moments=made.moments[index],
-        wanders=made.wanders[index],
-        learned=made.learned[index],
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("models.fit.find_modes", lambda *_, **__: None)
+        alone = make_bundle([fit_asset(samples(plant(8000, seed=1)[0], asset="r1"), ROWS)])
     _, effects = fed(alone, values)
     assert not alerts(effects)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -115,10 +116,7 @@ def test_it_does_not_matter_how_the_stream_was_cut(cuts: list[int], seed: int) -
     whole, pieces = ModeTrack(), ModeTrack()
     once = tell_modes(whole, found(), values, running)
     edges = [0, *sorted(set(cuts)), 1500]
-    parts = [
-        tell_modes(pieces, found(), values[a:b], running[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [tell_modes(pieces, found(), values[a:b], running[a:b]) for a, b in pairwise(edges)]
     assert np.array_equal(once, np.concatenate(parts), equal_nan=True)
     assert whole == pieces
 
@@ -180,7 +178,7 @@ def test_who_stays_far_too_long_never_came() -> None:
 
 
 def test_work_holds_the_mode_and_after_it_any_change_is_believed() -> None:
-    """What a job does to the channels tells nothing of the mode; what it left may be another one."""
+    """What a job does to the channels tells nothing of the mode, and may leave another one."""
     modes, track = by_hand(follows=np.zeros((2, 2))), ModeTrack()
     running = np.ones(4, np.bool_)
     tell_modes(track, modes, np.zeros((4, 1)), running)
@@ -214,7 +212,7 @@ def test_modes_that_a_child_s_record_did_not_show_keep_the_parent_s_baselines() 
     assert [known.value for known in model.modes] == [1.0, 2.0]
     row, old = model.modes[1].row, before.modes[1].row
     assert model.modes[0].row != row != model.row_running
-    assert np.allclose(child.parameters["center"][row], parent.parameters["center"][old])
+    assert np.allclose(child.only.parameters["center"][row], parent.only.parameters["center"][old])
     assert f"{MODE_OF_PARENT}2" in model.metrics
     assert "did not show, with the baselines of before: 2" in model_card(child)
     assert "did not show" not in model_card(parent)
