@@ -94,7 +94,10 @@ def of_baseline(scores: Sequence[F32], rows: np.ndarray, *, model: AssetModel) -
 def say_unseen(
     model: AssetModel, state: AssetState, desk: Desk, segment: Batch, at: np.ndarray
 ) -> None:
-    """A mode that was never seen is not scored; that is said once, not left to be wondered."""
+    """A mode that was never seen is not scored; that is said once, not left to be wondered.
+
+    at: (n,) rows that the samples belong to.
+    """
     if segment.mode is None or not model.modes:
         return
     unseen = np.unique(segment.mode[segment.running & (at < 0)])

@@ -14,6 +14,7 @@ import numpy as np
 from models.drift import DriftReference
 from models.errors import ModelError
 from models.health import AssetHealth
+from models.imported import ImportedRow, ImportedSpec
 from models.mode_track import FoundModes
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were 
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
 MODE_OF_PARENT: Final = "mode of the parent "  # metric: the mode named was not in the record
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
+UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 
 # Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (
@@ -140,7 +142,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
-AnySpec = Spec | StreamSpec  # of each kind of detector that there is
+AnySpec = Spec | StreamSpec | ImportedSpec  # of each kind of detector that there is
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,7 +253,7 @@ class StreamRow:
     learned: int
 
 
-AnyRow = RowFit | StreamRow  # of each kind of detector, in the order of AnySpec
+AnyRow = RowFit | StreamRow | ImportedRow  # of each kind of detector, in the order of AnySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -275,6 +277,7 @@ class AssetFit:
     found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    graph: bytes = b""  # around an imported model; else it follows from the spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -372,3 +375,8 @@ def kind_of(spec: AnySpec) -> str:
 def is_unfitted(metrics: dict[str, float]) -> bool:
     """Whether an asset's metrics say that nothing was learned of it."""
     return metrics.get(UNFITTED) == 1.0
+
+
+def cannot_mask(metrics: dict[str, float]) -> bool:
+    """Whether an asset's metrics say that it cannot be scored without some of its channels."""
+    return metrics.get(UNMASKED) == 1.0

@@ -16,6 +16,7 @@ from models.bundle import (
     is_unfitted,
     kind_of,
 )
+from models.imported import ImportedSpec, method_of
 from models.samples import F32_MAX
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _method_lines(bundle: Bundle) -> list[str]:
 
 def _method(spec: AnySpec) -> str:
     """What the detector does, in a paragraph."""
+    if isinstance(spec, ImportedSpec):
+        return method_of(spec)
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     meaning = "The score is surprise: -log10 of the probability of something as strange"
     if isinstance(spec, StreamSpec):

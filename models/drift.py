@@ -170,7 +170,7 @@ def learn_drift(
     )
 
 
-def with_drift(fit: AssetFit, live: F64, scores: F64, *, mode: F64 | None) -> AssetFit:
+def with_drift(fit: AssetFit, live: F64, scores: F64, *, mode: F64 | None = None) -> AssetFit:
     """The fit with what its rows of running (n, c) and their scores show by blocks.
 
     scores: (n,), NaN: none; of a stream those that there are. mode: (n,) of each row. Rows of a
