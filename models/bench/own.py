@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector import Detector, StreamDetector
+    from models.detector_imported import ImportedDetector
 
 NO_ROW: Final = -1  # of a mode that was never seen
 COOL_DOWN: Final = 60  # rows, as the gateway waits by default until what rang may be over
@@ -72,7 +73,7 @@ def own_detector(series: Series) -> Judged:
 
 
 def _of_row(
-    detector: Detector | StreamDetector,
+    detector: Detector | StreamDetector | ImportedDetector,
     row: int,
     parameters: dict[str, NDArray[Any]],
     x: NDArray[np.float32],
