@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.caps import BEATS_MAX, MODES_UNSEEN_MAX, RING_SAMPLES
+from edge.caps import BEATS_MAX, RING_SAMPLES
 from edge.drift import DriftWatch
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
-from edge.lookback import Lookback, baselines, of_baseline, rows_at, step_score
+from edge.lookback import Lookback, step_score
+from edge.mode_rows import baselines, of_baseline, rows_at, say_unseen, sees, with_mode, within_mode
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
 from edge.scoring import Request, contributions, pad, pad_valid
@@ -114,34 +115,36 @@ class Asset:
     # --- samples ---
 
     def cut(self, batch: Batch) -> tuple[Batch, Batch | None]:
-        """The samples before the next boundary, and the rest.
+        """The samples before the next boundary with their sensors looked at, and the rest.
 
-        Boundaries up to the first sample are taken first.
+        Boundaries up to the first sample are taken first. No row sees what is no measurement.
         """
         self.advance(int(batch.t_ns[0]))
         boundary = self._timeline.next_boundary_ns()
         k = min(len(batch.t_ns), SEGMENT_SAMPLES_MAX)
         if boundary is not None:
             k = min(k, int(np.searchsorted(batch.t_ns, boundary, side="left")))
-        if k == len(batch.t_ns):
-            return batch, None
-        return batch.part(0, k), batch.part(k, len(batch.t_ns))
+        whole = k == len(batch.t_ns)
+        segment = batch if whole else batch.part(0, k)
+        knowledge = self._desk.knowledge
+        sensors = knowledge.sensors if knowledge is not None else ()
+        self._findings = self._sensor_watch.check(self.state.health, segment, sensors)
+        self._unsound = unsound(self._findings)
+        segment = with_mode(self.model, self.state, segment, self._unsound)
+        return segment, None if whole else batch.part(k, len(batch.t_ns))
 
     def requests(self, segment: Batch) -> list[Request]:
         """The rows to score over a segment, one for each baseline.
 
         The bundle's own, and for every job that is not judged yet
-        the masked ones, and while it settles the fresh ones. No row sees what is no measurement.
+        the masked ones, and while it settles the fresh ones.
         """
-        knowledge = self._desk.knowledge
-        sensors = knowledge.sensors if knowledge is not None else ()
-        self._findings = self._sensor_watch.check(self.state.health, segment, sensors)
-        self._unsound = unsound(self._findings)
         x = pad(segment.values, self._desk.width)
         self._requests, self._lines = [], []
         rows = baselines(self.model)
         self._rows = rows_at(self.model, segment.running, segment.mode)
-        valid = [pad_valid(segment.values, self._rows == row, self._desk.width) for row in rows]
+        seen_by = [sees(self.model, row, self._rows) for row in rows]
+        valid = [pad_valid(segment.values, seen, self._desk.width) for seen in seen_by]
         if self._unsound is not None:
             for seen in valid:
                 seen[:, : len(self.channels)] &= ~self._unsound
@@ -173,7 +176,7 @@ class Asset:
         self._desk.ring.append(segment, self._unsound)
         scores = self._by_baseline(self._requests[: len(baselines(self.model))])
         assert scores is not None, "every asset has a row"
-        self._say_unseen(segment)
+        say_unseen(self.model, self.state, self._desk, segment, self._rows)
         beyond = self._watchman.beyond(
             self._desk.limits_of(self.model.asset),
             t_ns=segment.t_ns,
@@ -208,10 +211,12 @@ class Asset:
         for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
-                level_add(run, segment.values, chosen)
+                alike = within_mode(self.model, self._desk.parts, segment.values, self._rows)
+                level_add(run, alike, chosen)
         self.drift.take(
             segment,
             raw,
+            rows=self._rows,
             unsound=self._unsound,
             ringing=ringing if watched else None,
             working=bool(unjudged),
@@ -233,18 +238,6 @@ class Asset:
         """One score a sample (n,), of the baseline it belongs to; None without requests."""
         scores = [request.scores for request in requests if request.scores is not None]
         return of_baseline(scores, self._rows, model=self.model) if scores else None
-
-    def _say_unseen(self, segment: Batch) -> None:
-        """A mode that was never seen is not scored; that is said once, not left to be wondered."""
-        if segment.mode is None or not self.model.modes:
-            return
-        unseen = np.unique(segment.mode[segment.running & (self._rows < 0)])
-        for value in unseen[np.isfinite(unseen)].tolist():
-            known = self.state.modes_unseen
-            if value not in known and len(known) < MODES_UNSEEN_MAX:
-                known.append(value)
-                told = {"asset": self.model.asset, "mode": value, "then": "andon propose-bundle"}
-                self._desk.note("mode_unseen", level="warning", **told)
 
     def _say_unlike(self) -> None:
         """A limit that cannot be compared is not forgotten in silence."""

@@ -34,6 +34,7 @@ from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, texts_of
 from models.assemble import make_bundle
 from models.bundle import is_unfitted
+from models.card import mode_news
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
 from models.store import load as load_bundle
@@ -113,6 +114,9 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
     tell(f"{out}: {child.sha256[:12]}, a child of {parent.sha256[:12]}; the gateway keeps its own")
     for since in found:
         tell(_said(since))
+        model = next(one for one in child.assets if one.asset == since.model.asset)
+        for line in mode_news(model):
+            tell(f"  {model.asset}: {line}")
         if rang := alerts_rung(parent, since, slice(0, since.held)):
             tell(
                 f"  {since.model.asset}: the parent rings {rang} times in the rows fitted on:"

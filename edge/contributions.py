@@ -96,11 +96,13 @@ def against_before(
     channels: Sequence[str],
     shift: NDArray[np.float64],
 ) -> tuple[Contribution, ...]:
-    """The same with their moves over a job: by how much (c,), and by their value which way."""
+    """The same with their moves over a job: by how much (c,), and by their levels which way."""
+    moved = np.zeros(len(shift))
+    if run.before is not None and run.after_sum is not None and run.after_count is not None:
+        moved = run.after_sum / np.maximum(run.after_count, 1.0) - run.before
     told = []
     for part in parts:
         i = channels.index(part.channel)
-        before = math.nan if run.before is None else float(run.before[i])
-        by = math.copysign(float(shift[i]), part.value - before)
+        by = math.copysign(float(shift[i]), moved[i])
         told.append(msgspec.structs.replace(part, shift=by))
     return tuple(told)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import DRIFT_CHANNELS_MAX
+from edge.mode_rows import of_own, within_mode
 from edge.records import Track
 from edge.silencing import SilenceKind, covered
 from edge.wire.drifting import DriftingChannelPayload, DriftPayload
@@ -82,11 +83,12 @@ class DriftWatch:
         segment: Batch,
         scores: F32,
         *,
+        rows: np.ndarray,
         unsound: Mask | None,
         ringing: Mask | None,
         working: bool,
     ) -> None:
-        """Count a scored segment; scores: (n,) of the detector alone.
+        """Count a scored segment; scores: (n,) of the detector alone, rows: (n,) they are of.
 
         unsound: (n, c) values that are no measurements; ringing: (n,) samples of an event, None:
         none. working: work goes on at the asset, or is not judged yet.
@@ -96,19 +98,22 @@ class DriftWatch:
             return
         state = self._current(reference)
         counts = segment.running & np.isfinite(scores)
+        alike = of_own(self._model, rows)
         silences, first_ns = self._state.silences, int(segment.t_ns[0])
         off = working or covered(silences, SilenceKind.OUT_OF_SERVICE, Track.PROCESS, first_ns)
-        if off or ringing is not None or not counts.all():
+        if off or ringing is not None or alike is not None or not counts.all():
             reasons = {
                 "stopped": ~segment.running,
                 "not_ready": segment.running & ~counts,
+                "mode": counts & (False if alike is None else ~alike),
                 "event": counts & (False if ringing is None else ringing),
                 "job" if working else "out_of_service": np.full(len(counts), off),
             }
             counts = self._normal(state, reasons)
         if not counts.any():
             return
-        t_ns, values = segment.t_ns, segment.values
+        t_ns = segment.t_ns
+        values = within_mode(self._model, self._desk.parts, segment.values, rows)
         if unsound is not None:
             values = np.where(unsound, np.float32(np.nan), values)
         if not counts.all():

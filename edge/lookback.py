@@ -12,14 +12,12 @@ import numpy as np
 
 from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
+from edge.mode_rows import baselines, of_baseline, rows_at, sees, within_mode
 from edge.records import Track
 from edge.scoring import fresh_row, pad, pad_valid, replay_row
 from edge.settings import samples_in
-from models.check import own_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edge.desk import Desk
     from edge.jobs import JobRun
     from edge.ring import History
@@ -79,7 +77,7 @@ class Lookback:
                 row,
                 self.parameters(index, keep),
                 pad(values, self._desk.width),
-                pad_valid(values, at == index, self._desk.width),
+                pad_valid(values, sees(self._model, index, at), self._desk.width),
                 part=part,
             )
             rows.append(row)
@@ -132,6 +130,7 @@ class Lookback:
         t, values, running = self.until(t_ns, len(self._ring_t_ns))
         process = self._state.tracks[Track.PROCESS]
         until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
+        values = self.within_mode(t, values, running)
         chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
         for other in self._state.runs:
             if other is not but and other.fuse_end_ns and other.masks:  # it was open once
@@ -146,7 +145,13 @@ class Lookback:
     def level_after(self, begin_ns: int, t_ns: int) -> np.ndarray:
         """Mean of each channel (c,) of the newest samples since an event was over, NaN unknown."""
         times, values, running = self.until(t_ns, samples_in(AFTER_SAMPLES, self._model.period_ns))
+        values = self.within_mode(times, values, running)
         return _means(values, np.isfinite(values) & (running & (times > begin_ns))[:, None])
+
+    def within_mode(self, times: np.ndarray, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """Past values (n, c) as if all were of one mode, so that levels can be compared."""
+        at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
+        return within_mode(self._model, self._desk.parts, values, at)
 
     @property
     def _ring_t_ns(self) -> np.ndarray:
@@ -160,35 +165,6 @@ def _means(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     unknown = np.full(len(count), np.nan)
     means: np.ndarray = np.divide(total, count, out=unknown, where=count >= LEVEL_SAMPLES_MIN)
     return means
-
-
-def baselines(model: AssetModel) -> list[int]:
-    """The rows of the bundle that are an asset's: running, standing still, operating modes."""
-    return own_rows(model)
-
-
-def rows_at(model: AssetModel, running: Mask, mode: np.ndarray | None) -> np.ndarray:
-    """The row of the bundle that each sample (n,) belongs to; -1: none, it cannot be scored.
-
-    running: (n,)   mode: (n,), NaN: not told; None: never. A mode that was never seen has no row.
-    """
-    rows = np.full(len(running), model.row_running)
-    if mode is not None and model.modes:
-        rows[np.isfinite(mode)] = -1
-        for known in model.modes:
-            rows[mode == known.value] = known.row
-    return np.where(running, rows, model.row_stopped)
-
-
-def of_baseline(scores: Sequence[F32], rows: np.ndarray, *, model: AssetModel) -> F32:
-    """One score a sample (n,), of the baseline it belongs to by `rows` (n,); NaN: of none.
-
-    scores: of each baseline, in their order.
-    """
-    told = np.full(len(rows), np.nan, np.float32)
-    for row, own in zip(baselines(model), scores, strict=False):
-        told = np.where(rows == row, own, told)
-    return told
 
 
 def step_score(

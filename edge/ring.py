@@ -114,6 +114,12 @@ class Ring:
         ring = self.state.assets[asset]
         return None if ring.mode is None else ring.mode[_places(ring, times)]
 
+    def tell_modes(self, asset: str, times: NDArray[np.int64], mode: NDArray[np.float64]) -> None:
+        """Write the modes (m,) of the samples at these times (m,); as `unsound`."""
+        ring = self.state.assets[asset]
+        ring.mode = np.full(len(ring.t_ns), np.nan)
+        ring.mode[_places(ring, times)] = mode
+
 
 def _places(ring: AssetRing, times: NDArray[np.int64]) -> NDArray[np.intp]:
     """Where in the ring the samples at these times (m,) stand."""

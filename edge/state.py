@@ -24,6 +24,7 @@ from edge.ring import RingState
 from edge.silencing import Silence
 from edge.waveforms import WaveState
 from models.drift import DriftState
+from models.mode_track import ModeTrack
 
 if TYPE_CHECKING:
     from edge.records import ContextChange
@@ -66,6 +67,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
     modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
+    guess: ModeTrack = msgspec.field(default_factory=ModeTrack)  # of a mode that no tag tells
     silences: list[Silence] = []
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last

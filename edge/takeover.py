@@ -16,7 +16,8 @@ import numpy as np
 
 from edge.events import TrackState
 from edge.jobs import new_run
-from edge.lookback import Lookback, baselines, rows_at
+from edge.lookback import Lookback
+from edge.mode_rows import baselines, guess_again, rows_at, sees
 from edge.pending import NEVER, AssetAlign, count
 from edge.quality import HealthState
 from edge.records import Track
@@ -89,6 +90,9 @@ def take_over(
     desk.state = state.rows = desk.parts.initial_state()
     desk.ring = Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring)
     desk.lineage["bundle_sha256"] = state.bundle_sha256 = bundle.sha256
+    old = {model.asset: model for model in before.assets}
+    for model in bundle.assets:
+        guess_again(old.get(model.asset), model, state.assets[model.asset], desk.ring)
     _warm(bundle, state, desk)
     for model in bundle.assets:
         state.assets[model.asset].modes_unseen = []  # of the bundle before
@@ -236,7 +240,7 @@ def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
             for row in baselines(model):
                 index.append(row)
                 x.append(pad(values, desk.width))
-                valid.append(pad_valid(sound, at == row, desk.width))
+                valid.append(pad_valid(sound, sees(model, row, at), desk.width))
         part, state_of = desk.parts.every[of], desk.state[of]
         own = np.array(index, np.intp) - part.first
         _, state_of[own] = replay(

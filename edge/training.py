@@ -23,6 +23,7 @@ from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
 from models.bundle import CONTAMINATED, UNSTEADY
+from models.card import mode_news
 from models.conv import CONV, fit_conv
 from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import detector_kind
@@ -134,7 +135,8 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
                 f"{model.asset}: {training.rows_excluded} rows left out, settling included, of"
                 f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
             )
-        lines += _unlike(model) if model.asset in fitted else []
+        if model.asset in fitted:
+            lines += [f"{model.asset}: {line}" for line in mode_news(model)] + _unlike(model)
         still = _still(fitted[model.asset]) if model.asset in fitted else []
         if still:
             lines.append(

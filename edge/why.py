@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.commission import stage_text
 from edge.explain import clause_text, clock_text, number
-from edge.lookback import baselines, of_baseline, rows_at
+from edge.mode_rows import baselines, of_baseline, rows_at, sees
 from edge.records import Phase, Track, Verdict
 from edge.scoring import Request, contributions, fresh_row, pad, pad_valid, score_rows
 from edge.silencing import SilenceKind
@@ -186,7 +186,7 @@ def rescored(
     requests = []
     at = rows_at(model, running, desk.ring.modes(model.asset, times))
     for index in baselines(model):
-        valid = pad_valid(values, at == index, desk.width)
+        valid = pad_valid(values, sees(model, index, at), desk.width)
         part = desk.parts.of(index)
         row = fresh_row(part, np.ones(desk.width, bool))
         own = part.stack([index])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, Part
+from models.bundle import MODE_OF_PARENT, AssetFit, AssetModel, Bundle, ModeRow, Part
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -50,7 +50,7 @@ def make_bundle(
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
-    entries += [_fitted(fit) for fit in fits]
+    entries += [_fitted(fit, parent) for fit in fits]
     _need_one_rate(entries)
     parts: list[Part] = []
     models: list[AssetModel] = []
@@ -104,15 +104,41 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
     )
 
 
-def _fitted(fit: AssetFit) -> _Entry:
+def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
+    kept = _modes_of_parent(fit, parent)
+    told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
     return _Entry(
-        model=_model_of(fit),
+        model=replace(_model_of(fit), metrics={**fit.metrics, **told}),
         spec=fit.spec,
         graph=fit.graph,
         running=fit.running,
         stopped=fit.stopped,
-        modes=fit.modes,
+        modes=[*_with_own(fit, kept), *kept],
     )
+
+
+def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, AnyRow]]:
+    """Baselines of the modes of the parent's asset that the fit's record did not show.
+
+    None where the asset has changed, or where modes are guessed: then they are not the same ones.
+    """
+    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    if parent is None or model is None or not fit.modes or fit.found or model.found:
+        return []
+    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
+        return []
+    if replace(parent.place(model.row_running)[0].spec, channels=fit.spec.channels) != fit.spec:
+        return []
+    shown = {value for value, _ in fit.modes}
+    c = len(model.channels)
+    return [(m.value, stored(parent, m.row, c)) for m in model.modes if m.value not in shown]
+
+
+def _with_own(fit: AssetFit, kept: Sequence[object]) -> Sequence[tuple[float, AnyRow | None]]:
+    """The fit's modes; the only one of a record beside others of the parent is no longer all."""
+    if not kept or len(fit.modes) > 1:
+        return fit.modes
+    return [(value, row or fit.running) for value, row in fit.modes]
 
 
 def _need_one_rate(entries: Sequence[_Entry]) -> None:
@@ -170,6 +196,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         metrics=fit.metrics,
         health=fit.health,
         drift=fit.drift,
+        found=fit.found,
     )
 
 

@@ -15,6 +15,7 @@ from models.drift import DriftReference
 from models.errors import ModelError
 from models.health import AssetHealth
 from models.imported import ImportedRow, ImportedSpec
+from models.mode_track import FoundModes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ U_MAX: Final = (
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
+MODE_OF_PARENT: Final = "mode of the parent "  # metric: the mode named was not in the record
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 
@@ -175,7 +177,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     row_running, row_stopped: rows of the bundle; -1: no baseline of that state.
     modes: baselines of operating modes, () where none is told; a mode that is not among them was
-    never seen, one with too few rows for its own shares row_running.
+    never seen, one with too few rows for its own shares row_running. found: how to guess the mode
+    of an asset that tells none; None: it tells it, or has only one.
     threshold_on opens an event, threshold_off <= threshold_on ends it.
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
@@ -201,6 +204,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     training: Training
     metrics: dict[str, float] = {}
     modes: tuple[ModeRow, ...] = ()
+    found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
 
@@ -270,6 +274,7 @@ class AssetFit:
     training: Training
     metrics: dict[str, float]
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
+    found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
     graph: bytes = b""  # around an imported model; else it follows from the spec

@@ -5,13 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted, kind_of
+import numpy as np
+
+from models.bundle import (
+    CONTAMINATED,
+    MODE_OF_PARENT,
+    UNRESOLVED,
+    UNSTEADY,
+    StreamSpec,
+    is_unfitted,
+    kind_of,
+)
 from models.imported import ImportedSpec, method_of
+from models.samples import F32_MAX
 
 if TYPE_CHECKING:
     from models.bundle import AnySpec, AssetModel, Bundle
+    from models.mode_track import FoundModes
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LEVELS_SHOWN_MAX: Final = 3  # channels of a mode; the first ones
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 ASSETS_SHOWN_MAX: Final = 12  # of a part; all have a section of their own
 
@@ -129,7 +142,9 @@ def _metric_lines(bundle: Bundle) -> list[str]:
     for model in bundle.assets:
         rate = model.tail.episodes_per_day * 10.0 ** (model.tail.score - model.threshold_on)
         asset = model.asset.replace("|", "\\|")
-        shown = sorted(name for name in model.metrics if not name.startswith(UNRESOLVED))
+        shown = sorted(
+            name for name in model.metrics if not name.startswith((UNRESOLVED, MODE_OF_PARENT))
+        )
         lines.append(f"| {asset} | {rate:.3g} | | |")
         lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
     return [*lines, ""]
@@ -206,7 +221,35 @@ def _mode_lines(model: AssetModel) -> list[str]:
     own = [f"{mode.value:g}" for mode in model.modes if mode.row != model.row_running]
     few = [f"{mode.value:g}" for mode in model.modes if mode.row == model.row_running]
     shared = f"; with too few rows for one: {', '.join(few)}" if few else ""
-    return [f"- modes with a baseline of their own: {', '.join(own) or 'none'}{shared}"]
+    told = f"- modes with a baseline of their own: {', '.join(own) or 'none'}{shared}"
+    return [told, *(f"- {line}" for line in mode_news(model))]
+
+
+def mode_news(model: AssetModel) -> list[str]:
+    """What somebody should know of an asset's modes before it goes into service, a line each."""
+    kept = [m.value for m in model.modes if f"{MODE_OF_PARENT}{m.value:g}" in model.metrics]
+    lines = []
+    if kept:
+        listed = ", ".join(f"{value:g}" for value in kept)
+        lines.append(f"modes that the record did not show, with the baselines of before: {listed}")
+    if model.found is not None:
+        k = len(model.modes)
+        levels = "; ".join(_levels(model, model.found, m) for m in range(k))
+        lines.append(
+            f"{k} modes that no tag tells were found, and are guessed from the levels: {levels};"
+            " if one of them is a fault, leave its rows out; a tag of the role mode is surer"
+        )
+    return lines
+
+
+def _levels(model: AssetModel, found: FoundModes, m: int) -> str:
+    """Between which values the channels that tell modes apart are in one of them."""
+    tells = np.flatnonzero(found.low_in[m] > -F32_MAX).tolist()
+    shown = [
+        f"{model.channels[j].name} {found.low_in[m, j]:.4g} to {found.high_in[m, j]:.4g}"
+        for j in tells[:LEVELS_SHOWN_MAX]
+    ]
+    return f"{m}: {', '.join(shown)}"
 
 
 def _contaminated_lines(model: AssetModel) -> list[str]:

@@ -113,6 +113,7 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     stuck = model.stuck_samples_max
     yield bool((stuck < 1).any()), "stuck_samples_max", stuck.tolist(), "at least 1"
     yield from _health_faults(model)
+    yield from _found_faults(model)
     if model.drift is not None:
         columns, drift = LEVELS + 2 * len(channels), model.drift
         for name in ("mean", "long_run", "blocks"):
@@ -143,6 +144,24 @@ def _health_faults(model: AssetModel) -> Iterator[Fault]:
     of_channels = m == 0 or (pairs.shape == (m, 2) and bool(((pairs >= 0) & (pairs < c)).all()))
     yield not of_channels, "health.pairs", pairs.tolist(), f"pairs of channels, 0 to {c - 1}"
     yield not health.repeats_max >= 1, "health.repeats_max", health.repeats_max, "at least 1"
+
+
+def _found_faults(model: AssetModel) -> Iterator[Fault]:
+    """Modes that were found belong to the rows of the asset, and say where they are."""
+    found = model.found
+    if found is None:
+        return
+    k, c = len(model.modes), len(model.channels)
+    values = [mode.value for mode in model.modes]
+    yield values != list(range(k)), "modes", values, "those found, by their numbers"
+    for name in ("low", "high", "low_in", "high_in"):
+        yield getattr(found, name).shape != (k, c), f"found.{name}", name, f"{k} x {c} numbers"
+    yield found.follows.shape != (k, k), "found.follows", found.follows.tolist(), f"{k} x {k}"
+    for name in ("shortest", "longest"):
+        yield getattr(found, name).shape != (k,), f"found.{name}", name, f"{k} numbers"
+    every = [np.asarray(getattr(found, name)) for name in ("low", "high", "shortest", "longest")]
+    yield not all(np.isfinite(e).all() for e in every), "found", "not finite", "numbers"
+    yield found.transit < 0, "found.transit", found.transit, "0 or more"
 
 
 def own_rows(model: AssetModel) -> list[int]:

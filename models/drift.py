@@ -170,14 +170,25 @@ def learn_drift(
     )
 
 
-def with_drift(fit: AssetFit, live: F64, scores: F64) -> AssetFit:
-    """The fit with what its rows of running (n, c) and their scores (m,) show by blocks.
+def with_drift(fit: AssetFit, live: F64, scores: F64, *, mode: F64 | None = None) -> AssetFit:
+    """The fit with what its rows of running (n, c) and their scores show by blocks.
 
-    With operating modes it has none: another mixture of modes is no drift.
+    scores: (n,), NaN: none; of a stream those that there are. mode: (n,) of each row. Rows of a
+    mode with a baseline of its own count by that, so that another mixture of modes is no drift;
+    beside such modes the others do not count. Where all modes share one baseline there is none.
     """
-    if fit.modes:
-        return fit
     row = fit.running
+    own = [(value, mine) for value, mine in fit.modes if mine is not None]
+    if len(fit.modes) > 1 and not own:
+        return fit
+    if own and mode is not None:
+        alike, known = np.full(live.shape, np.nan), np.zeros(len(live), np.bool_)
+        for value, mine in own:
+            at = mode == value
+            alike[at] = row.center + row.sigma * (live[at] - mine.center) / mine.sigma
+            known |= at
+        live, scores = alike, np.where(known, scores, np.nan)
+    scores = scores[np.isfinite(scores)]
     reference = learn_drift(
         live,
         scores,

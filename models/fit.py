@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,7 +33,9 @@ from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.imported import IMPORTED_NOT_FITTED, ImportedSpec
 from models.kinds import detector_kind
-from models.samples import MODES_MAX, TrainingSamples, segmented
+from models.mode_track import ModeTrack, tell_modes
+from models.modes import find_modes, joined_scores
+from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
@@ -85,9 +87,13 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Baseline:
-    """A fitted row with the scores (m,) of its own rows under models that had not seen them."""
+    """A fitted row with the scores (m,) of its own rows under models that had not seen them.
+
+    at: (m,) where these rows are.
+    """
 
     row: RowFit
+    at: NDArray[np.intp]
     scores: NDArray[np.float64]
     metrics: dict[str, float]
 
@@ -103,6 +109,9 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     who, period_ns = samples.asset, samples.period_ns
     told_mode = np.where(running, mode, np.nan)
     lags, lambdas = options.lags, options.lambdas
+    found = None if np.isfinite(told_mode).any() else find_modes(live, lags=lags)
+    if found is not None:
+        told_mode = tell_modes(ModeTrack(), found, live, running)
     strange, share = contaminated_by_mode(live, told_mode, lags=lags, lambdas=lambdas)
     live = np.where(strange[:, None], np.nan, live)
     told = {CONTAMINATED: float(strange.sum()), UNSTEADY: share if not strange.any() else 0.0}
@@ -112,10 +121,15 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if np.isfinite(still).any(axis=1).sum() >= STOPPED_ROWS_MIN:
         it = f"{who} while stopped"
         stopped = _baseline(still, options, unknown_settle=unknown, who=it, period_ns=period_ns)
-    modes = _modes(live, told_mode, options, who=who, period_ns=period_ns)
-    own = [mine.scores for mine in modes.values() if mine]
-    pooled = [] if own and all(modes.values()) else [baseline.scores]
-    scores = pooled + own + ([stopped.scores] if stopped else [])
+    lasting = found is not None
+    modes = _modes(live, told_mode, options, who=who, period_ns=period_ns, lasting=lasting)
+    if found is not None and not all(modes.values()):
+        found, modes = None, {}
+    own = [(mine.at, mine.scores) for mine in modes.values() if mine]
+    if found is not None or not own or not all(modes.values()):
+        own = [(baseline.at, baseline.scores), *own]
+    calm = joined_scores(len(live), own, highest=found is not None)
+    scores = [calm[np.isfinite(calm)]] + ([stopped.scores] if stopped else [])
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -134,11 +148,11 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         scores=np.concatenate(scores),
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
-    return with_drift(fit, live, baseline.scores)
+    return with_drift(replace(fit, found=found), live, calm, mode=told_mode)
 
 
 def _modes(
-    live: F64, mode: F64, options: FitOptions, *, who: str, period_ns: int
+    live: F64, mode: F64, options: FitOptions, *, who: str, period_ns: int, lasting: bool
 ) -> dict[float, _Baseline | None]:
     """A baseline for each mode in mode (n,), None: it shares that of all running.
 
@@ -160,7 +174,7 @@ def _modes(
         if np.isfinite(mine).any(axis=1).sum() >= MODE_ROWS_MIN:
             with suppress(ModelError):  # its stretches are too short
                 found[value] = _baseline(
-                    mine, options, unknown_settle=0, who=who, period_ns=period_ns
+                    mine, options, unknown_settle=0, who=who, period_ns=period_ns, lasting=lasting
                 )
     return found
 
@@ -230,7 +244,13 @@ def asset_fit(
 
 
 def _baseline(
-    values: F64, options: FitOptions, *, unknown_settle: int, who: str, period_ns: int
+    values: F64,
+    options: FitOptions,
+    *,
+    unknown_settle: int,
+    who: str,
+    period_ns: int,
+    lasting: bool = False,
 ) -> _Baseline:
     """Fit one run state on values (n, c); rows of the other state are blank."""
     rows = int(np.isfinite(values).any(axis=1).sum())
@@ -247,7 +267,7 @@ def _baseline(
     white, plain, age = _unseen(values, wandering, present, options)
     usable = np.isfinite(white).all(axis=1)
     if usable.sum() < COMPLETE_MIN * rows:
-        white, plain, age = _unseen(_bridged(values), wandering, present, options)
+        white, plain, age = _unseen(bridged(values), wandering, present, options)
         usable = np.isfinite(white).all(axis=1)
     settle = options.settle_samples
     if settle is None:
@@ -256,11 +276,13 @@ def _baseline(
     usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
         stretch = options.lags + settle + 1
-        raise ModelError(_too_few(values, stretch, who=who, period_ns=period_ns))
+        raise ModelError(too_few(values, stretch, who=who, period_ns=period_ns))
     deviate, evenness = deviates(white, plain, usable, int(present.sum()), options.lambdas)
     rates = 2 * options.lambdas
     tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
     knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
+    if lasting:
+        slopes[:: len(options.lambdas)] = 0.0
     surprise = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2)
     best = surprise.max(axis=1)
     fusion = fusion_of(best, views=surprise.shape[1])
@@ -280,21 +302,7 @@ def _baseline(
     )
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
-    return _Baseline(row=row, scores=scores, metrics=told)
-
-
-def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
-    """Why values (n, c) hold too few stretches of rows, and what to do about it."""
-    every = float(np.median(np.diff(np.flatnonzero(np.isfinite(values).any(axis=1)))))
-    told = f"{who}: too few stretches of {stretch} rows in a row"
-    if every < 2.0:
-        return f"{told}; use a longer record, or one with fewer holes"
-    return (
-        f"{told}: only one in {every:g} has values, so the rate seems to be 1/{every:g} of the"
-        f" stated one; state a period of {every * period_ns / 1e9:g} s instead of"
-        f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
-        " blank rows"
-    )
+    return _Baseline(row=row, at=np.flatnonzero(usable), scores=scores, metrics=told)
 
 
 def _invisible(values: F64) -> Mask:
@@ -349,18 +357,6 @@ def _easing(fewer: int, rows: int, *, width: int, lags: int) -> float:
     before = unseen_power(fewer, width=width, lags=lags)
     after = unseen_power(rows, width=width, lags=lags)
     return math.sqrt(EASED_MAX if math.isinf(before) else max(after / before, EASED_MAX))
-
-
-def _bridged(values: F64) -> F64:
-    """Values (n, c) with each channel's holes interpolated within rows that have any value."""
-    seen = np.isfinite(values).any(axis=1)
-    index = np.arange(len(values))
-    filled = values.copy()
-    for j in range(values.shape[1]):
-        known = np.isfinite(values[:, j])
-        if known.any():
-            filled[seen, j] = np.interp(index[seen], index[known], values[known, j])
-    return filled
 
 
 def _settling(white: F64, age: NDArray[np.int64]) -> int | None:

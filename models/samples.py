@@ -74,3 +74,29 @@ def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask, F6
         np.insert(running, holes, False),
         np.insert(mode, holes, np.nan),
     )
+
+
+def bridged(values: F64) -> F64:
+    """Values (n, c) with each channel's holes interpolated within rows that have any value."""
+    seen = np.isfinite(values).any(axis=1)
+    index = np.arange(len(values))
+    filled = values.copy()
+    for j in range(values.shape[1]):
+        known = np.isfinite(values[:, j])
+        if known.any():
+            filled[seen, j] = np.interp(index[seen], index[known], values[known, j])
+    return filled
+
+
+def too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
+    """Why values (n, c) hold too few stretches of rows, and what to do about it."""
+    every = float(np.median(np.diff(np.flatnonzero(np.isfinite(values).any(axis=1)))))
+    told = f"{who}: too few stretches of {stretch} rows in a row"
+    if every < 2.0:
+        return f"{told}; use a longer record, or one with fewer holes"
+    return (
+        f"{told}: only one in {every:g} has values, so the rate seems to be 1/{every:g} of the"
+        f" stated one; state a period of {every * period_ns / 1e9:g} s instead of"
+        f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
+        " blank rows"
+    )

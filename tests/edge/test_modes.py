@@ -11,7 +11,7 @@ import pytest
 
 from edge.checkpoint import pack, unpack
 from edge.engine import Engine
-from edge.lookback import rows_at
+from edge.mode_rows import rows_at
 from edge.records import MessageReceived, Note, Publish, TickDue, Track
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.state import EngineState
