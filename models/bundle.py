@@ -56,6 +56,21 @@ STREAM_PARAMETERS: Final = (
 )
 
 
+# Of the graph of principal components; `models.pca` says what they mean.
+PCA_PARAMETERS: Final = (
+    "center",
+    "scale",
+    "present",
+    "covariance",
+    "plane",
+    "rest",
+    "settle",
+    "tail_knots",
+    "tail_slopes",
+    "fusion",
+)
+
+
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """One measured quantity of an asset."""
 
@@ -138,7 +153,34 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
-AnySpec = Spec | StreamSpec  # of each kind of detector that there is
+class PcaSpec(msgspec.Struct, frozen=True, kw_only=True, tag="pca"):
+    """Shape of the detector of principal components; it determines the graph's bytes.
+
+    channels, lambdas, knots: as of Spec.
+    """
+
+    channels: int
+    lambdas: tuple[float, ...] = (1.0, 0.05)
+    knots: int = 8
+
+    @property
+    def views(self) -> int:
+        """V, the statistics that are fused: T-squared of each EWMA, and Q."""
+        return 2 * len(self.lambdas)
+
+    @property
+    def state_sizes(self) -> tuple[int, int, int]:
+        """Widths in the state: EWMAs; mean and freedom of T and of Q, and samples; run."""
+        k = len(self.lambdas)
+        return (k * self.channels, 5 * k, 1)
+
+    @property
+    def state_width(self) -> int:
+        """Width s of the state (a, s)."""
+        return sum(self.state_sizes)
+
+
+AnySpec = Spec | StreamSpec | PcaSpec  # of each kind of detector that there is
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +289,26 @@ class StreamRow:
     learned: int
 
 
-AnyRow = RowFit | StreamRow  # of each kind of detector, in the order of AnySpec
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PcaRow:
+    """One baseline of one asset for principal components, unpadded.
+
+    center, sigma, present, knots, slopes, fusion, settle, learned: as of RowFit
+    covariance: (c, c) of normalised values
+    """
+
+    center: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    covariance: NDArray[np.float64]
+    learned: int
+    knots: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    fusion: float
+    settle: int
+
+
+AnyRow = RowFit | StreamRow | PcaRow  # of each kind of detector, in the order of AnySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -267,7 +328,7 @@ class AssetFit:
     tail: AlarmTail
     training: Training
     metrics: dict[str, float]
-    modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
+    modes: tuple[tuple[float, AnyRow | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
     drift: DriftReference | None = None
 
@@ -277,9 +338,9 @@ class Part:
     """All rows of a bundle that one graph scores: those of its assets of one kind of detector.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS, for streams of
-    one channel in STREAM_PARAMETERS
+    one channel in STREAM_PARAMETERS, for principal components in PCA_PARAMETERS
     moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
-    the rows behind the moments, make masked rows; moments of streams are empty (rows, 0, 0)
+    the rows behind the moments, make masked rows; moments of other kinds are empty (rows, 0, 0)
     selftest: x (a, n, c), valid, rows (a,) of the part and the score (a, n) expected of them
     """
 

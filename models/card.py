@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted, kind_of
+from models.bundle import (
+    CONTAMINATED,
+    UNRESOLVED,
+    UNSTEADY,
+    PcaSpec,
+    StreamSpec,
+    is_unfitted,
+    kind_of,
+)
 
 if TYPE_CHECKING:
     from models.bundle import AnySpec, AssetModel, Bundle
@@ -88,6 +96,14 @@ def _method(spec: AnySpec) -> str:
             f" rates {rates}. Beside it stand the step from the sample before, and the distance of"
             f" the newest {spec.window} samples to {spec.bank} windows of normal operation."
             f" {meaning} among all samples so far: it goes on counting in service."
+        )
+    if isinstance(spec, PcaSpec):
+        return (
+            "The channels are taken together by their principal components. How far a sample is"
+            f" within their plane (T-squared) and from it (Q), averaged at rates {rates}, is"
+            f" compared with normal operation. {meaning} in normal operation. Channels without a"
+            " valid value are left out, and the score keeps its meaning. A level that wanders is"
+            " strange to it: such channels are better watched by `var`."
         )
     return (
         f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the prediction"

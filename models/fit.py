@@ -21,6 +21,8 @@ from models.bundle import (
     UNRESOLVED,
     UNSTEADY,
     AssetFit,
+    PcaRow,
+    PcaSpec,
     RowFit,
     Spec,
     StreamSpec,
@@ -32,6 +34,7 @@ from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.kinds import detector_kind
+from models.pca import fit_pca_row, unseen_scores
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
@@ -70,7 +73,8 @@ STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
-    detector: var, stream, or auto: stream for an asset of one channel, else var; `models.kinds`.
+    detector: var, pca, stream, or auto: stream for an asset of one channel, else var;
+    `models.kinds`.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
     """
@@ -86,7 +90,7 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
 class _Baseline:
     """A fitted row with the scores (m,) of its own rows under models that had not seen them."""
 
-    row: RowFit
+    row: RowFit | PcaRow
     scores: NDArray[np.float64]
     metrics: dict[str, float]
 
@@ -122,7 +126,11 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         )
         if spread
     }
-    shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
+    shape: AnySpec = Spec(
+        channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS
+    )
+    if options.detector == "pca":
+        shape = _pca_spec(values, options)
     fit = _asset_fit(
         samples,
         live,
@@ -172,6 +180,8 @@ def options_of(parent: Bundle, asset: str) -> FitOptions:
     spec = parent.place(model.row_running)[0].spec
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
+    if isinstance(spec, PcaSpec):
+        return FitOptions(detector="pca", lambdas=spec.lambdas)
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
 
 
@@ -193,7 +203,7 @@ def _asset_fit(
     rows: tuple[AnyRow, AnyRow | None],
     scores: F64,
     metrics: dict[str, float],
-    modes: tuple[tuple[float, RowFit | None], ...] = (),
+    modes: tuple[tuple[float, AnyRow | None], ...] = (),
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
@@ -235,6 +245,8 @@ def _baseline(
     values = without_outliers(values)
     present = np.isfinite(values).any(axis=0) & ~_invisible(values)
     values = values.astype(np.float32).astype(np.float64)  # what the graph will see
+    if options.detector == "pca":
+        return _pca_baseline(values, present, options, unknown_settle, who)
     center, sigma = location_scale(values)
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
@@ -275,6 +287,21 @@ def _baseline(
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
     return _Baseline(row=row, scores=scores, metrics=told)
+
+
+def _pca_spec(values: F64, options: FitOptions) -> PcaSpec:
+    return PcaSpec(channels=values.shape[1], lambdas=options.lambdas, knots=KNOTS)
+
+
+def _pca_baseline(
+    values: F64, present: Mask, options: FitOptions, unknown_settle: int, who: str
+) -> _Baseline:
+    """Fit one run state by principal components; a start settles as long as is said."""
+    spec = _pca_spec(values, options)
+    settle = options.settle_samples if options.settle_samples is not None else unknown_settle
+    row = fit_pca_row(values, present, spec, settle=settle, who=who)
+    scores = unseen_scores(values, row, spec)
+    return _Baseline(row=row, scores=scores, metrics={"rows": float(row.learned)})
 
 
 def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:

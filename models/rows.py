@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
+from models.bundle import (
+    PARAMETERS,
+    PCA_PARAMETERS,
+    STREAM_PARAMETERS,
+    PcaRow,
+    PcaSpec,
+    RowFit,
+    Spec,
+    StreamRow,
+    StreamSpec,
+)
+from models.components import plane_and_rest
 from models.graph import build_graph
+from models.graph_pca import build_pca_graph
 from models.graph_stream import build_stream_graph
 from models.var import graph_weights, masked_parameters
 
@@ -26,11 +38,15 @@ if TYPE_CHECKING:
 
 def graph_of(spec: AnySpec) -> bytes:
     """The serialised ONNX model of a detector; equal specs give equal bytes."""
+    if isinstance(spec, PcaSpec):
+        return build_pca_graph(spec)
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
 def parameter_names(spec: AnySpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
+    if isinstance(spec, PcaSpec):
+        return PCA_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
@@ -53,16 +69,25 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
             "tail_sums": (tails, "float32"),
             "moments": ((rows, 0, 0), "float64"),
         }
-    wide = (spec.lags + 1) * c
-    return common | {
-        "weights": ((rows, wide, 2 * c), "float32"),
-        "mixing": ((rows, c, c), "float32"),
+    tables: Shapes = {
         "settle": ((rows, 1), "float32"),
         "tail_knots": ((rows, spec.views, spec.knots), "float32"),
         "tail_slopes": ((rows, spec.views, spec.knots), "float32"),
-        "evenness": ((rows, len(spec.lambdas), c), "float32"),
-        "moments": ((rows, wide, wide), "float64"),
     }
+    if isinstance(spec, PcaSpec):
+        forms: Shapes = dict.fromkeys(("covariance", "plane", "rest"), ((rows, c, c), "float32"))
+        return common | tables | forms | {"moments": ((rows, 0, 0), "float64")}
+    wide = (spec.lags + 1) * c
+    return (
+        common
+        | tables
+        | {
+            "weights": ((rows, wide, 2 * c), "float32"),
+            "mixing": ((rows, c, c), "float32"),
+            "evenness": ((rows, len(spec.lambdas), c), "float32"),
+            "moments": ((rows, wide, wide), "float64"),
+        }
+    )
 
 
 def padded(row: AnyRow, spec: AnySpec) -> Arrays:
@@ -83,24 +108,42 @@ def padded(row: AnyRow, spec: AnySpec) -> Arrays:
             "wanders": np.zeros(1, np.bool_),
             "moments": np.empty((0, 0)),
         }
+    tables: Arrays = {
+        "settle": np.array([row.settle], np.float32),
+        "tail_knots": row.knots.astype(np.float32),
+        "tail_slopes": row.slopes.astype(np.float32),
+    }
+    if isinstance(row, PcaRow):
+        square = np.eye(c)
+        square[: len(row.center), : len(row.center)] = row.covariance
+        return (
+            arrays
+            | tables
+            | _forms(square, arrays["present"])
+            | {
+                "wanders": np.zeros(c, np.bool_),
+                "moments": np.empty((0, 0)),
+            }
+        )
     assert isinstance(spec, Spec), "rows of a part are of one kind"
     wanders = _wide(row.wanders, c, fill=False)
     moments = _spread_moments(row, spec)
     weights, mixing = graph_weights(
         moments, wanders, arrays["present"], lags=spec.lags, rows=row.learned
     )
-    return arrays | {
-        "weights": weights.astype(np.float32),
-        "mixing": mixing.astype(np.float32),
-        "settle": np.array([row.settle], np.float32),
-        "tail_knots": row.knots.astype(np.float32),
-        "tail_slopes": row.slopes.astype(np.float32),
-        "evenness": np.stack([_wide(each, c, fill=1.0) for each in row.evenness]).astype(
-            np.float32
-        ),
-        "wanders": wanders,
-        "moments": moments,
-    }
+    return (
+        arrays
+        | tables
+        | {
+            "weights": weights.astype(np.float32),
+            "mixing": mixing.astype(np.float32),
+            "evenness": np.stack([_wide(each, c, fill=1.0) for each in row.evenness]).astype(
+                np.float32
+            ),
+            "wanders": wanders,
+            "moments": moments,
+        }
+    )
 
 
 def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
@@ -121,6 +164,18 @@ def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
             sums=p["tail_sums"].astype(np.float64),
             fusion=fusion,
             learned=int(part.learned[row]),
+        )
+    if isinstance(spec, PcaSpec):
+        return PcaRow(
+            center=center,
+            sigma=sigma,
+            present=present,
+            covariance=p["covariance"][:channels, :channels].astype(np.float64),
+            learned=int(part.learned[row]),
+            knots=p["tail_knots"].astype(np.float64),
+            slopes=p["tail_slopes"].astype(np.float64),
+            fusion=fusion,
+            settle=int(p["settle"][0]),
         )
     own = _places(channels, spec)
     return RowFit(
@@ -145,11 +200,22 @@ def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
     """
     part, row = bundle.place(row)
     keep = keep[: part.width]
-    if isinstance(part.spec, StreamSpec):
-        derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
-        derived["present"] = derived["present"] & keep
-        return derived
-    return masked_parameters(part, row, keep)
+    if isinstance(part.spec, Spec):
+        return masked_parameters(part, row, keep)
+    derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
+    derived["present"] = derived["present"] & keep
+    if isinstance(part.spec, PcaSpec):
+        square = derived["covariance"][0].astype(np.float64)
+        forms = _forms(square, derived["present"][0])
+        derived |= {name: form[None] for name, form in forms.items()}
+    return derived
+
+
+def _forms(covariance: NDArray[np.float64], present: NDArray[np.bool_]) -> Arrays:
+    """Inputs (c, c) that principal components are scored with."""
+    forms = plane_and_rest(covariance, present)
+    names = ("covariance", "plane", "rest")
+    return {name: form.astype(np.float32) for name, form in zip(names, forms, strict=True)}
 
 
 def _wide(vector: NDArray[Any], width: int, *, fill: float) -> NDArray[Any]:
