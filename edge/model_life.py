@@ -17,8 +17,9 @@ from edge.config import load as load_config
 from edge.errors import ConfigError
 from edge.shadow import ShadowReport
 from edge.signatures import read_key, unsigned_because
-from models.bundle import PcaSpec, StreamSpec, is_unfitted, kind_of
+from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
+from models.tabled_kinds import EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -341,6 +342,8 @@ def _spec(spec: AnySpec) -> str:
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     if isinstance(spec, StreamSpec):
         return f"streams of one channel, {spec.season} samples a day, rates {rates}"
+    if isinstance(spec, EnsembleSpec):
+        return f"an ensemble of {spec.members} histograms, rates {rates}"
     if isinstance(spec, PcaSpec):
         return f"principal components, rates {rates}, {spec.channels} channels wide"
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"

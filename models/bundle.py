@@ -14,6 +14,7 @@ import numpy as np
 from models.drift import DriftReference
 from models.errors import ModelError
 from models.health import AssetHealth
+from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,21 +53,6 @@ STREAM_PARAMETERS: Final = (
     "bank",
     "tail_counts",
     "tail_sums",
-    "fusion",
-)
-
-
-# Of the graph of principal components; `models.pca` says what they mean.
-PCA_PARAMETERS: Final = (
-    "center",
-    "scale",
-    "present",
-    "covariance",
-    "plane",
-    "rest",
-    "settle",
-    "tail_knots",
-    "tail_slopes",
     "fusion",
 )
 
@@ -153,34 +139,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
-class PcaSpec(msgspec.Struct, frozen=True, kw_only=True, tag="pca"):
-    """Shape of the detector of principal components; it determines the graph's bytes.
-
-    channels, lambdas, knots: as of Spec.
-    """
-
-    channels: int
-    lambdas: tuple[float, ...] = (1.0, 0.05)
-    knots: int = 8
-
-    @property
-    def views(self) -> int:
-        """V, the statistics that are fused: T-squared of each EWMA, and Q."""
-        return 2 * len(self.lambdas)
-
-    @property
-    def state_sizes(self) -> tuple[int, int, int]:
-        """Widths in the state: EWMAs; mean and freedom of T and of Q, and samples; run."""
-        k = len(self.lambdas)
-        return (k * self.channels, 5 * k, 1)
-
-    @property
-    def state_width(self) -> int:
-        """Width s of the state (a, s)."""
-        return sum(self.state_sizes)
-
-
-AnySpec = Spec | StreamSpec | PcaSpec  # of each kind of detector that there is
+AnySpec = Spec | StreamSpec | PcaSpec | EnsembleSpec  # of each kind of detector that there is
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,26 +248,9 @@ class StreamRow:
     learned: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PcaRow:
-    """One baseline of one asset for principal components, unpadded.
-
-    center, sigma, present, knots, slopes, fusion, settle, learned: as of RowFit
-    covariance: (c, c) of normalised values
-    """
-
-    center: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    present: NDArray[np.bool_]
-    covariance: NDArray[np.float64]
-    learned: int
-    knots: NDArray[np.float64]
-    slopes: NDArray[np.float64]
-    fusion: float
-    settle: int
-
-
-AnyRow = RowFit | StreamRow | PcaRow  # of each kind of detector, in the order of AnySpec
+AnyRow = (
+    RowFit | StreamRow | PcaRow | EnsembleRow
+)  # of each kind of detector, in the order of AnySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -338,7 +280,7 @@ class Part:
     """All rows of a bundle that one graph scores: those of its assets of one kind of detector.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS, for streams of
-    one channel in STREAM_PARAMETERS, for principal components in PCA_PARAMETERS
+    one channel in STREAM_PARAMETERS, and so on for each kind
     moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
     the rows behind the moments, make masked rows; moments of other kinds are empty (rows, 0, 0)
     selftest: x (a, n, c), valid, rows (a,) of the part and the score (a, n) expected of them

@@ -5,15 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import (
-    CONTAMINATED,
-    UNRESOLVED,
-    UNSTEADY,
-    PcaSpec,
-    StreamSpec,
-    is_unfitted,
-    kind_of,
-)
+from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted, kind_of
+from models.tabled_kinds import EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from models.bundle import AnySpec, AssetModel, Bundle
@@ -96,6 +89,15 @@ def _method(spec: AnySpec) -> str:
             f" rates {rates}. Beside it stand the step from the sample before, and the distance of"
             f" the newest {spec.window} samples to {spec.bank} windows of normal operation."
             f" {meaning} among all samples so far: it goes on counting in service."
+        )
+    if isinstance(spec, EnsembleSpec):
+        return (
+            f"Each channel has a histogram of normal operation, and so has each of"
+            f" {spec.projections} random sums of a few channels. How rare a sample is in them"
+            f" together, averaged at rates {rates}, is compared with normal operation. {meaning} in"
+            " normal operation. Channels without a valid value take their histograms with them, and"
+            " the score keeps its meaning. A level that wanders is strange to it: such channels"
+            " are better watched by `var`."
         )
     if isinstance(spec, PcaSpec):
         return (

@@ -12,17 +12,10 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import (
-    PARAMETERS,
-    PCA_PARAMETERS,
-    STREAM_PARAMETERS,
-    AnySpec,
-    PcaSpec,
-    Spec,
-    StreamSpec,
-)
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
 from models.errors import ModelError
 from models.onnx_types import MISSING
+from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,8 +51,8 @@ def detector_of(graph: bytes) -> AnyDetector:
     session, spec = _loaded(graph)
     if isinstance(spec, StreamSpec):
         return StreamDetector(session, spec)
-    if isinstance(spec, PcaSpec):
-        return PcaDetector(session, spec)
+    if isinstance(spec, PcaSpec | EnsembleSpec):
+        return TabledDetector(session, spec)
     return Detector(session, spec)
 
 
@@ -221,12 +214,13 @@ class StreamDetector:
         return np.isfinite(score).astype(np.float32)[:, :, None]
 
 
-class PcaDetector:
-    """A loaded graph of principal components; used as `Detector` is."""
+class TabledDetector:
+    """A loaded graph that also tells the deviates of its views; used as `Detector` is."""
 
-    def __init__(self, session: ort.InferenceSession, spec: PcaSpec) -> None:
+    def __init__(self, session: ort.InferenceSession, spec: PcaSpec | EnsembleSpec) -> None:
         self._session = session
         self.spec = spec
+        self._names = PCA_PARAMETERS if isinstance(spec, PcaSpec) else ENSEMBLE_PARAMETERS
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
@@ -241,7 +235,7 @@ class PcaDetector:
             return score, state
         score, after = np.empty(valid.shape[:2], np.float32), state.copy()
         for rows in np.flatnonzero(holed), np.flatnonzero(~holed):
-            own = {name: parameters[name][rows] for name in PCA_PARAMETERS}
+            own = {name: parameters[name][rows] for name in self._names}
             told = self._run(["score", "state_out"], x[rows], valid[rows], state[rows], own)
             score[rows], after[rows] = told
         return score, after
@@ -256,7 +250,7 @@ class PcaDetector:
         """Scores (a, n) from nothing on, and deviates (a, n, V) that they are made of."""
         state = self.initial_state(len(x))
         valid = _checked(self.spec, x, valid, state, parameters)
-        own = {name: parameters[name] for name in PCA_PARAMETERS}
+        own = {name: parameters[name] for name in self._names}
         parts = []
         for begin in range(0, x.shape[1], BLOCK_SAMPLES_MAX):
             block = slice(begin, begin + BLOCK_SAMPLES_MAX)
@@ -272,7 +266,7 @@ class PcaDetector:
         """One output over all samples, in blocks that stay small, and the state after them."""
         cells = max(len(x), 1) * self.spec.channels**2
         step = int(np.clip(MASKED_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
-        own = {name: parameters[name] for name in PCA_PARAMETERS}
+        own = {name: parameters[name] for name in self._names}
         parts = []
         for begin in range(0, x.shape[1], step):
             block = slice(begin, begin + step)
@@ -284,7 +278,7 @@ class PcaDetector:
         return (np.concatenate(parts, axis=1) if parts else nothing), state
 
 
-AnyDetector = Detector | StreamDetector | PcaDetector
+AnyDetector = Detector | StreamDetector | TabledDetector
 
 
 def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:

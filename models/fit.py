@@ -21,22 +21,22 @@ from models.bundle import (
     UNRESOLVED,
     UNSTEADY,
     AssetFit,
-    PcaRow,
-    PcaSpec,
     RowFit,
     Spec,
     StreamSpec,
     Training,
     is_unfitted,
+    kind_of,
 )
 from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
 from models.kinds import detector_kind
-from models.pca import fit_pca_row, unseen_scores
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
+from models.tabled import fit_tabled_row
+from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
@@ -73,8 +73,8 @@ STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
-    detector: var, pca, stream, or auto: stream for an asset of one channel, else var;
-    `models.kinds`.
+    detector: var, pca, ensemble, stream, or auto: stream for an asset of one channel, else var;
+    `models.kinds` says why.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
     """
@@ -90,7 +90,7 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
 class _Baseline:
     """A fitted row with the scores (m,) of its own rows under models that had not seen them."""
 
-    row: RowFit | PcaRow
+    row: RowFit | PcaRow | EnsembleRow
     scores: NDArray[np.float64]
     metrics: dict[str, float]
 
@@ -126,16 +126,11 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         )
         if spread
     }
-    shape: AnySpec = Spec(
-        channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS
-    )
-    if options.detector == "pca":
-        shape = _pca_spec(values, options)
     fit = _asset_fit(
         samples,
         live,
         options,
-        spec=shape,
+        spec=_shape(values, options),
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
         scores=np.concatenate(scores),
@@ -180,8 +175,8 @@ def options_of(parent: Bundle, asset: str) -> FitOptions:
     spec = parent.place(model.row_running)[0].spec
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
-    if isinstance(spec, PcaSpec):
-        return FitOptions(detector="pca", lambdas=spec.lambdas)
+    if isinstance(spec, PcaSpec | EnsembleSpec):
+        return FitOptions(detector=kind_of(spec), lambdas=spec.lambdas)
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
 
 
@@ -233,6 +228,16 @@ def _asset_fit(
     )
 
 
+def _shape(values: F64, options: FitOptions) -> Spec | PcaSpec | EnsembleSpec:
+    """The shape of the detector of an asset with values (n, c)."""
+    c, lambdas = values.shape[1], options.lambdas
+    if options.detector == "pca":
+        return PcaSpec(channels=c, lambdas=lambdas, knots=KNOTS)
+    if options.detector == "ensemble":
+        return EnsembleSpec(channels=c, lambdas=lambdas, knots=KNOTS)
+    return Spec(channels=c, lags=options.lags, lambdas=lambdas, knots=KNOTS)
+
+
 def _baseline(
     values: F64, options: FitOptions, *, unknown_settle: int, who: str, period_ns: int
 ) -> _Baseline:
@@ -245,8 +250,11 @@ def _baseline(
     values = without_outliers(values)
     present = np.isfinite(values).any(axis=0) & ~_invisible(values)
     values = values.astype(np.float32).astype(np.float64)  # what the graph will see
-    if options.detector == "pca":
-        return _pca_baseline(values, present, options, unknown_settle, who)
+    spec = _shape(values, options)
+    if not isinstance(spec, Spec):
+        held = unknown_settle if options.settle_samples is None else options.settle_samples
+        other, scores = fit_tabled_row(values, present, spec, settle=held, who=who)
+        return _Baseline(row=other, scores=scores, metrics={"rows": float(rows)})
     center, sigma = location_scale(values)
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
@@ -287,21 +295,6 @@ def _baseline(
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
     return _Baseline(row=row, scores=scores, metrics=told)
-
-
-def _pca_spec(values: F64, options: FitOptions) -> PcaSpec:
-    return PcaSpec(channels=values.shape[1], lambdas=options.lambdas, knots=KNOTS)
-
-
-def _pca_baseline(
-    values: F64, present: Mask, options: FitOptions, unknown_settle: int, who: str
-) -> _Baseline:
-    """Fit one run state by principal components; a start settles as long as is said."""
-    spec = _pca_spec(values, options)
-    settle = options.settle_samples if options.settle_samples is not None else unknown_settle
-    row = fit_pca_row(values, present, spec, settle=settle, who=who)
-    scores = unseen_scores(values, row, spec)
-    return _Baseline(row=row, scores=scores, metrics={"rows": float(row.learned)})
 
 
 def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:

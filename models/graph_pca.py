@@ -34,7 +34,7 @@ from models.onnx_types import BOOL, F32
 if TYPE_CHECKING:
     from onnx import GraphProto
 
-    from models.bundle import PcaSpec
+    from models.tabled_kinds import PcaSpec
 
 BLOCK_SAMPLES_MAX: Final = 256
 NONE: Final = -9.0  # deviate of a statistic that has no degree of freedom left
@@ -56,15 +56,15 @@ def build_pca_graph(spec: PcaSpec) -> bytes:
     count = g.op("Shape", "x", start=1, end=2)
     steps = g.op("Range", g.scalar(0), g.op("Squeeze", count), g.scalar(1))
     steps = g.op("Cast", steps, to=F32)  # (n,)
-    runs, ready = _ready(g, valid=valid, steps=steps, run=run)
+    runs, ready = ready_samples(g, valid=valid, steps=steps, run=run)
     weight = g.op("Unsqueeze", g.op("Cast", ready, to=F32), g.ints(2))  # (a, n, 1)
     lam = np.array(spec.lambdas, np.float32)
     taken = g.op("Where", g.op("Unsqueeze", ready, g.ints(2)), "filled", g.floats(0.0))
     old = g.op("Reshape", means, g.ints(0, k, 1, c))
-    m = _averaged(g, taken, old=old, keep=1.0 - lam, rate=lam, steps=steps)  # (a, K, n, c)
+    m = averaged(g, taken, old=old, keep=1.0 - lam, rate=lam, steps=steps)  # (a, K, n, c)
     sizes = g.op("Mul", g.op("Concat", "known", weight, axis=2), weight)  # (a, n, 5)
     old = g.op("Reshape", sums, g.ints(0, k, 1, 5))
-    s = _averaged(g, sizes, old=old, keep=(1.0 - lam) ** 2, rate=lam**2, steps=steps)
+    s = averaged(g, sizes, old=old, keep=(1.0 - lam) ** 2, rate=lam**2, steps=steps)
     deviates = _deviates(g, m=m, sums=s)  # (a, V, n)
     told = g.op("Transpose", deviates, perm=[0, 2, 1])  # (a, n, V)
     flat = surprises(g, g.op("Reshape", told, g.ints(-1, v)), views=v, knots=spec.knots)
@@ -124,8 +124,11 @@ def _expected(g: Nodes, covariance: str, *, by: int) -> str:
     return g.op("Unsqueeze", found, g.ints(1)) if by == 1 else found
 
 
-def _ready(g: Nodes, *, valid: str, steps: str, run: str) -> tuple[str, str]:
-    """Samples since the last one without a value (a, n), and which of them are scored."""
+def ready_samples(g: Nodes, *, valid: str, steps: str, run: str) -> tuple[str, str]:
+    """Samples since the last one without a value (a, n), and which of them are scored.
+
+    valid: (a, n, c)   steps: (n,) from 0   run: (a, 1) of the state
+    """
     seen = g.op("ReduceMax", g.op("Cast", valid, to=F32), g.ints(2), keepdims=0)
     later = g.op("Unsqueeze", g.op("Add", steps, g.floats(1.0)), g.ints(0))  # (1, n) from 1
     dead = g.op("Mul", g.op("Sub", g.floats(1.0), seen), later)
@@ -142,7 +145,7 @@ def _ready(g: Nodes, *, valid: str, steps: str, run: str) -> tuple[str, str]:
     return runs, g.op("Greater", runs, "settle")
 
 
-def _averaged(
+def averaged(
     g: Nodes, taken: str, *, old: str, keep: np.ndarray, rate: np.ndarray, steps: str
 ) -> str:
     """Exponentially weighted sums (a, K, n, w) of (a, n, w) after those before (a, K, 1, w)."""

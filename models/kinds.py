@@ -9,7 +9,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from models.samples import TrainingSamples
 
-DETECTORS: Final = ("auto", "var", "stream", "pca")
+DETECTORS: Final = ("auto", "var", "stream", "pca", "ensemble")
 
 
 def detector_kind(samples: TrainingSamples, wanted: str) -> str:
@@ -25,9 +25,9 @@ def detector_kind(samples: TrainingSamples, wanted: str) -> str:
             f"{samples.asset} has {len(samples.channels)} channels; the detector `stream` is for"
             " assets of one"
         )
-    if wanted == "pca" and not wide:
+    if wanted in ("pca", "ensemble") and not wide:
         raise ModelError(
-            f"{samples.asset} has one channel; the detector `pca` is for assets of several"
+            f"{samples.asset} has one channel; the detector `{wanted}` is for assets of several"
         )
     if wanted == "auto":
         return "var" if wide else "stream"

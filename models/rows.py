@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.bundle import (
-    PARAMETERS,
-    PCA_PARAMETERS,
-    STREAM_PARAMETERS,
-    PcaRow,
-    PcaSpec,
-    RowFit,
-    Spec,
-    StreamRow,
-    StreamSpec,
-)
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
 from models.components import plane_and_rest
 from models.graph import build_graph
+from models.graph_ensemble import build_ensemble_graph
 from models.graph_pca import build_pca_graph
 from models.graph_stream import build_stream_graph
+from models.tabled_kinds import (
+    ENSEMBLE_PARAMETERS,
+    PCA_PARAMETERS,
+    EnsembleRow,
+    EnsembleSpec,
+    PcaRow,
+    PcaSpec,
+)
 from models.var import graph_weights, masked_parameters
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def graph_of(spec: AnySpec) -> bytes:
     """The serialised ONNX model of a detector; equal specs give equal bytes."""
     if isinstance(spec, PcaSpec):
         return build_pca_graph(spec)
+    if isinstance(spec, EnsembleSpec):
+        return build_ensemble_graph(spec)
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
@@ -47,6 +48,8 @@ def parameter_names(spec: AnySpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
     if isinstance(spec, PcaSpec):
         return PCA_PARAMETERS
+    if isinstance(spec, EnsembleSpec):
+        return ENSEMBLE_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
@@ -77,6 +80,17 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
     if isinstance(spec, PcaSpec):
         forms: Shapes = dict.fromkeys(("covariance", "plane", "rest"), ((rows, c, c), "float32"))
         return common | tables | forms | {"moments": ((rows, 0, 0), "float64")}
+    if isinstance(spec, EnsembleSpec):
+        m = spec.members
+        members: Shapes = {
+            "directions": ((rows, c, m), "float32"),
+            "low": ((rows, m), "float32"),
+            "width": ((rows, m), "float32"),
+            "table": ((rows, m, spec.bins), "float32"),
+            "spread": ((rows, m, m), "float32"),
+            "moments": ((rows, 0, 0), "float64"),
+        }
+        return common | tables | members
     wide = (spec.lags + 1) * c
     return (
         common
@@ -113,18 +127,14 @@ def padded(row: AnyRow, spec: AnySpec) -> Arrays:
         "tail_knots": row.knots.astype(np.float32),
         "tail_slopes": row.slopes.astype(np.float32),
     }
+    plain: Arrays = {"wanders": np.zeros(c, np.bool_), "moments": np.empty((0, 0))}
     if isinstance(row, PcaRow):
         square = np.eye(c)
         square[: len(row.center), : len(row.center)] = row.covariance
-        return (
-            arrays
-            | tables
-            | _forms(square, arrays["present"])
-            | {
-                "wanders": np.zeros(c, np.bool_),
-                "moments": np.empty((0, 0)),
-            }
-        )
+        return arrays | tables | plain | _forms(square, arrays["present"])
+    if isinstance(row, EnsembleRow):
+        assert isinstance(spec, EnsembleSpec), "rows of a part are of one kind"
+        return arrays | tables | plain | _members(row, spec)
     assert isinstance(spec, Spec), "rows of a part are of one kind"
     wanders = _wide(row.wanders, c, fill=False)
     moments = _spread_moments(row, spec)
@@ -177,13 +187,30 @@ def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
             fusion=fusion,
             settle=int(p["settle"][0]),
         )
-    own = _places(channels, spec)
+    if isinstance(spec, EnsembleSpec):
+        own = slice(spec.projections + channels)
+        return EnsembleRow(
+            center=center,
+            sigma=sigma,
+            present=present,
+            directions=p["directions"][:channels, own].astype(np.float64),
+            low=p["low"][own].astype(np.float64),
+            width=p["width"][own].astype(np.float64),
+            table=p["table"][own].astype(np.float64),
+            spread=p["spread"][own, own].astype(np.float64),
+            learned=int(part.learned[row]),
+            knots=p["tail_knots"].astype(np.float64),
+            slopes=p["tail_slopes"].astype(np.float64),
+            fusion=fusion,
+            settle=int(p["settle"][0]),
+        )
+    places = _places(channels, spec)
     return RowFit(
         center=center,
         sigma=sigma,
         present=present,
         wanders=part.wanders[row][:channels],
-        moments=part.moments[row][np.ix_(own, own)],
+        moments=part.moments[row][np.ix_(places, places)],
         learned=int(part.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
@@ -209,6 +236,23 @@ def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
         forms = _forms(square, derived["present"][0])
         derived |= {name: form[None] for name, form in forms.items()}
     return derived
+
+
+def _members(row: EnsembleRow, spec: EnsembleSpec) -> Arrays:
+    """Histograms and projections at the places that padded channels leave them: at the front."""
+    m, own = spec.members, len(row.low)
+    spread, table = np.eye(m), np.zeros((m, spec.bins))
+    spread[:own, :own], table[:own] = row.spread, row.table
+    directions = np.zeros((spec.channels, m))
+    directions[: len(row.center), :own] = row.directions
+    arrays = {
+        "directions": directions,
+        "low": _wide(row.low, m, fill=0.0),
+        "width": _wide(row.width, m, fill=1.0),
+        "table": table,
+        "spread": spread,
+    }
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def _forms(covariance: NDArray[np.float64], present: NDArray[np.bool_]) -> Arrays:

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from models.assemble import make_bundle
-from models.bundle import PcaSpec, kind_of
+from models.bundle import kind_of
 from models.card import model_card
 from models.components import PLANE_SHARE, plane_and_rest
-from models.detector import PcaDetector, detector_of
+from models.detector import TabledDetector, detector_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.rows import without
 from models.store import load, save
+from models.tabled_kinds import PcaSpec
 from tests.models.plants import fitted, plant, samples
 from tests.oracles_pca import PcaTwin
 
@@ -57,10 +58,10 @@ def bundle() -> Bundle:
 
 
 @functools.cache
-def detector() -> PcaDetector:
+def detector() -> TabledDetector:
     """The real graph."""
     made = detector_of(bundle().only.graph)
-    assert isinstance(made, PcaDetector)
+    assert isinstance(made, TabledDetector)
     return made
 
 
