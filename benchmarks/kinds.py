@@ -108,7 +108,7 @@ def _scores(record: F64, values: F64, kind: str) -> F64:
     detector = detector_of(part.graph)
     x = values.astype(np.float32)[None]
     score, _ = detector.score(x, np.isfinite(x), detector.initial_state(1), part.parameters)
-    return score[0].astype(np.float64)
+    return np.asarray(score[0], np.float64)
 
 
 if __name__ == "__main__":

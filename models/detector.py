@@ -227,7 +227,7 @@ class TabledDetector:
         return np.zeros((rows, self.spec.state_width), np.float32)
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
-        """Score consecutive samples of several rows; as `Detector.score`."""
+        """Score consecutive samples of several rows, x (a, n, c); else as `Detector.score`."""
         valid = _checked(self.spec, x, valid, state, parameters)
         holed = (parameters["present"][:, None] & ~valid).any(axis=(1, 2))
         if holed.all() or not holed.any():
@@ -241,7 +241,7 @@ class TabledDetector:
         return score, after
 
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
-        """Share of each channel in each score; as `Detector.contribute`."""
+        """Share of each channel in each score (a, n, c); as `Detector.contribute`."""
         valid = _checked(self.spec, x, valid, state, parameters)
         share, _ = self._run(["contribution", "state_out"], x, valid, state, parameters)
         return share
