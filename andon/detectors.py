@@ -27,7 +27,8 @@ def fit(
     detector: Annotated[
         str,
         typer.Option(
-            help="var, pca or ensemble (several channels), stream (one channel), or auto: by asset."
+            help="auto (by the asset's channels), var, pca, ensemble, stream (of one channel), or"
+            " conv (needs torch)."
         ),
     ] = "auto",
     mapping: MappingFile = None,

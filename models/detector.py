@@ -13,7 +13,9 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
+from models.detector_imported import ImportedDetector
 from models.errors import ModelError
+from models.imported import ImportedSpec
 from models.onnx_types import MISSING
 from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 
@@ -53,6 +55,8 @@ def detector_of(graph: bytes) -> AnyDetector:
         return StreamDetector(session, spec)
     if isinstance(spec, PcaSpec | EnsembleSpec):
         return TabledDetector(session, spec)
+    if isinstance(spec, ImportedSpec):
+        return ImportedDetector(session, spec)
     return Detector(session, spec)
 
 
@@ -278,7 +282,7 @@ class TabledDetector:
         return (np.concatenate(parts, axis=1) if parts else nothing), state
 
 
-AnyDetector = Detector | StreamDetector | TabledDetector
+AnyDetector = Detector | StreamDetector | TabledDetector | ImportedDetector
 
 
 def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:
@@ -297,14 +301,19 @@ def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Paramet
     return valid & ~blank if blank.any() else valid
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def opened(graph: bytes) -> ort.InferenceSession:
+    """A graph on one thread of this processor. Raises one of ORT_ERRORS."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     try:
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
         spec = msgspec.json.decode(text, type=AnySpec)
     except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:

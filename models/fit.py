@@ -32,6 +32,7 @@ from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
+from models.imported import IMPORTED_NOT_FITTED, ImportedSpec
 from models.kinds import detector_kind
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
@@ -41,6 +42,7 @@ from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
     graph_weights,
+    invisible,
     lag_moments,
     location_scale,
     normalised,
@@ -126,7 +128,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         )
         if spread
     }
-    fit = _asset_fit(
+    fit = asset_fit(
         samples,
         live,
         options,
@@ -168,11 +170,16 @@ def _modes(
 
 
 def options_of(parent: Bundle, asset: str) -> FitOptions:
-    """How an asset is fitted that joins a bundle: as it was where it was there, else by itself."""
+    """How an asset is fitted that joins a bundle: as it was where it was there, else by itself.
+
+    Raises ModelError for an asset that an imported model watches.
+    """
     model = next((m for m in parent.assets if m.asset == asset), None)
     if model is None or is_unfitted(model.metrics):
         return FitOptions()
     spec = parent.place(model.row_running)[0].spec
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(f"{asset}: {IMPORTED_NOT_FITTED}")
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
     if isinstance(spec, PcaSpec | EnsembleSpec):
@@ -185,11 +192,11 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
-    fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    fit = asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
     return with_drift(fit, live, scores)
 
 
-def _asset_fit(
+def asset_fit(
     samples: TrainingSamples,
     live: F64,
     options: FitOptions,
@@ -248,7 +255,7 @@ def _baseline(
             f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer record"
         )
     values = without_outliers(values)
-    present = np.isfinite(values).any(axis=0) & ~_invisible(values)
+    present = np.isfinite(values).any(axis=0) & ~invisible(values)
     values = values.astype(np.float32).astype(np.float64)  # what the graph will see
     spec = _shape(values, options)
     if not isinstance(spec, Spec):
@@ -309,16 +316,6 @@ def _too_few(values: F64, stretch: int, *, who: str, period_ns: int) -> str:
         f" {period_ns / 1e9:g} s (period_s or rate_hz in [time] of the mapping), or leave out the"
         " blank rows"
     )
-
-
-def _invisible(values: F64) -> Mask:
-    """Which channels (c,) of values (n, c) go on where float32 cannot follow: they are left out.
-
-    A time stamp is one. What only trembles that little is watched as a constant.
-    """
-    spread = unresolved(values)
-    z = (values - location_scale(values)[0]) / np.where(spread > 0.0, spread, 1.0)
-    return (spread > 0.0) & wanders(z[np.isfinite(z).any(axis=1)])
 
 
 def _unseen(

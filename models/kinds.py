@@ -14,7 +14,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from models.samples import TrainingSamples
 
-DETECTORS: Final = ("auto", "var", "stream", "pca", "ensemble")
+DETECTORS: Final = ("auto", "var", "stream", "pca", "ensemble")  # `conv`: models.conv
 
 
 def detector_kind(samples: TrainingSamples, wanted: str) -> str:

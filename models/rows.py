@@ -12,10 +12,20 @@ import numpy as np
 
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
 from models.components import plane_and_rest
+from models.errors import ModelError
 from models.graph import build_graph
 from models.graph_ensemble import build_ensemble_graph
 from models.graph_pca import build_pca_graph
 from models.graph_stream import build_stream_graph
+from models.imported import (
+    IMPORTED_NOT_FITTED,
+    IMPORTED_PARAMETERS,
+    ImportedRow,
+    ImportedSpec,
+    arrays_of,
+    imported_shapes,
+    row_of,
+)
 from models.tabled_kinds import (
     ENSEMBLE_PARAMETERS,
     PCA_PARAMETERS,
@@ -36,7 +46,12 @@ if TYPE_CHECKING:
 
 
 def graph_of(spec: AnySpec) -> bytes:
-    """The serialised ONNX model of a detector; equal specs give equal bytes."""
+    """The serialised ONNX model of a detector; equal specs give equal bytes.
+
+    Raises ModelError for an imported one: it comes with its fit.
+    """
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(IMPORTED_NOT_FITTED)
     if isinstance(spec, PcaSpec):
         return build_pca_graph(spec)
     if isinstance(spec, EnsembleSpec):
@@ -50,6 +65,8 @@ def parameter_names(spec: AnySpec) -> tuple[str, ...]:
         return PCA_PARAMETERS
     if isinstance(spec, EnsembleSpec):
         return ENSEMBLE_PARAMETERS
+    if isinstance(spec, ImportedSpec):
+        return IMPORTED_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
@@ -64,6 +81,8 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
         "wanders": ((rows, c), "bool"),
         "learned": ((rows,), "float64"),
     }
+    if isinstance(spec, ImportedSpec):
+        return common | imported_shapes(spec, rows)
     if isinstance(spec, StreamSpec):
         tails = (rows, spec.views, spec.bins)
         return common | {
@@ -106,6 +125,8 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
 
 def padded(row: AnyRow, spec: AnySpec) -> Arrays:
     """Everything of one row as `shapes` has it, padded with channels that are not there."""
+    if isinstance(row, ImportedRow):
+        return arrays_of(row)
     c = spec.channels
     arrays: Arrays = {
         "center": _wide(row.center, c, fill=0.0).astype(np.float32),
@@ -161,6 +182,8 @@ def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
     part, row = bundle.place(row)
     spec = part.spec
     p = {name: value[row] for name, value in part.parameters.items()}
+    if isinstance(spec, ImportedSpec):
+        return row_of(p, learned=int(part.learned[row]))
     center = p["center"][:channels].astype(np.float64)
     sigma = 1.0 / p["scale"][:channels].astype(np.float64)
     present, fusion = p["present"][:channels], float(p["fusion"][0])
