@@ -27,7 +27,8 @@ def fit(
     detector: Annotated[
         str,
         typer.Option(
-            help="auto (by the channels), var, stream (of one channel), or conv (needs torch)."
+            help="auto (by the asset's channels), var, pca, ensemble, stream (of one channel), or"
+            " conv (needs torch)."
         ),
     ] = "auto",
     mapping: MappingFile = None,

@@ -20,6 +20,7 @@ from edge.signatures import read_key, unsigned_because
 from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
 from models.imported import ImportedSpec
+from models.tabled_kinds import EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -342,6 +343,10 @@ def _spec(spec: AnySpec) -> str:
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     if isinstance(spec, StreamSpec):
         return f"streams of one channel, {spec.season} samples a day, rates {rates}"
+    if isinstance(spec, EnsembleSpec):
+        return f"an ensemble of {spec.members} histograms, rates {rates}"
+    if isinstance(spec, PcaSpec):
+        return f"principal components, rates {rates}, {spec.channels} channels wide"
     if isinstance(spec, ImportedSpec):
         return f"imported {spec.origin.file} {spec.origin.sha256[:12]}, {spec.kind}"
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"

@@ -87,32 +87,28 @@ class Parts:
     def __init__(self, bundle: Bundle, detectors: Sequence[Score]) -> None:
         """`detectors`: the loaded graphs of the bundle, one a part."""
         every: list[LoadedPart] = []
-        self._at: list[int] = []  # which part each row is of
+        self.numbers: list[int] = []  # which part each row is of
         for part, detector in zip(bundle.parts, detectors, strict=True):
             every.append(
                 LoadedPart(
                     detector=detector,
                     parameters=part.parameters,
-                    first=len(self._at),
+                    first=len(self.numbers),
                     width=part.width,
                     learns="tail_counts" in part.parameters,
                 )
             )
-            self._at += [len(every) - 1] * part.rows
+            self.numbers += [len(every) - 1] * part.rows
         self.every = tuple(every)
         self.width = bundle.width
 
     def of(self, row: int) -> LoadedPart:
         """The part that holds a row."""
-        return self.every[self._at[row]]
-
-    def number(self, row: int) -> int:
-        """Which part holds a row, from 0."""
-        return self._at[row]
+        return self.every[self.numbers[row]]
 
     def initial_state(self) -> list[F32]:
         """State of all rows that have seen nothing, (rows, s) a part."""
-        sizes = np.bincount(self._at, minlength=len(self.every)).tolist()
+        sizes = np.bincount(self.numbers, minlength=len(self.every)).tolist()
         return [
             part.detector.initial_state(rows) for part, rows in zip(self.every, sizes, strict=True)
         ]
@@ -167,8 +163,9 @@ def score_rows(requests: Sequence[Request], *, parts: Parts, state: list[F32]) -
     state: (rows, s) of the bundle's rows, a part; updated in place.
     """
     groups: dict[tuple[int, int], list[Request]] = {}
+    numbers = parts.numbers
     for request in requests:
-        groups.setdefault((parts.number(request.index), len(request.x)), []).append(request)
+        groups.setdefault((numbers[request.index], len(request.x)), []).append(request)
     for (at, _), group in groups.items():
         group.sort(key=lambda request: (request.row is not None, request.index))
         _score_group(group, part=parts.every[at], state=state[at])

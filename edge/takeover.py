@@ -230,7 +230,7 @@ def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
     for model in bundle.assets:
         past = desk.ring.last(model.asset, len(desk.ring.state.assets[model.asset].t_ns))
         past = _since(past, _remembers_from_ns(state.assets[model.asset].runs, past))
-        of = desk.parts.number(model.row_running)
+        of = desk.parts.numbers[model.row_running]
         groups.setdefault((of, len(past[0])), []).append((model, past))
     for (of, _), group in groups.items():
         index, x, valid = [], [], []

@@ -317,7 +317,7 @@ class Timeline:
         for index, row in zip(baselines(self._model), rows, strict=False):
             part = self._desk.parts.of(index)
             if not part.learns:
-                self._desk.state[self._desk.parts.number(index)][index - part.first] = row.state
+                self._desk.state[self._desk.parts.numbers[index]][index - part.first] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 
     def _look_fresh(self, run: JobRun) -> bool | None:

@@ -16,6 +16,7 @@ from models.errors import ModelError
 from models.health import AssetHealth
 from models.imported import ImportedRow, ImportedSpec
 from models.mode_track import FoundModes
+from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +143,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
-AnySpec = Spec | StreamSpec | ImportedSpec  # of each kind of detector that there is
+AnySpec = (
+    Spec | StreamSpec | PcaSpec | EnsembleSpec | ImportedSpec
+)  # of each kind of detector that there is
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,7 +256,7 @@ class StreamRow:
     learned: int
 
 
-AnyRow = RowFit | StreamRow | ImportedRow  # of each kind of detector, in the order of AnySpec
+AnyRow = RowFit | StreamRow | PcaRow | EnsembleRow | ImportedRow  # in the order of AnySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -273,7 +276,7 @@ class AssetFit:
     tail: AlarmTail
     training: Training
     metrics: dict[str, float]
-    modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
+    modes: tuple[tuple[float, AnyRow | None], ...] = ()  # None: too few rows for one of its own
     found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
@@ -285,9 +288,9 @@ class Part:
     """All rows of a bundle that one graph scores: those of its assets of one kind of detector.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS, for streams of
-    one channel in STREAM_PARAMETERS
+    one channel in STREAM_PARAMETERS, and so on for each kind
     moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
-    the rows behind the moments, make masked rows; moments of streams are empty (rows, 0, 0)
+    the rows behind the moments, make masked rows; moments of other kinds are empty (rows, 0, 0)
     selftest: x (a, n, c), valid, rows (a,) of the part and the score (a, n) expected of them
     """
 

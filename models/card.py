@@ -18,6 +18,7 @@ from models.bundle import (
 )
 from models.imported import ImportedSpec, method_of
 from models.samples import F32_MAX
+from models.tabled_kinds import EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from models.bundle import AnySpec, AssetModel, Bundle
@@ -104,6 +105,23 @@ def _method(spec: AnySpec) -> str:
             f" rates {rates}. Beside it stand the step from the sample before, and the distance of"
             f" the newest {spec.window} samples to {spec.bank} windows of normal operation."
             f" {meaning} among all samples so far: it goes on counting in service."
+        )
+    if isinstance(spec, EnsembleSpec):
+        return (
+            f"Each channel has a histogram of normal operation, and so has each of"
+            f" {spec.projections} random sums of a few channels. How rare a sample is in them"
+            f" together, averaged at rates {rates}, is compared with normal operation. {meaning} in"
+            " normal operation. Channels without a valid value take their histograms with them, and"
+            " the score keeps its meaning. A level that wanders is strange to it: such channels"
+            " are better watched by `var`."
+        )
+    if isinstance(spec, PcaSpec):
+        return (
+            "The channels are taken together by their principal components. How far a sample is"
+            f" within their plane (T-squared) and from it (Q), averaged at rates {rates}, is"
+            f" compared with normal operation. {meaning} in normal operation. Channels without a"
+            " valid value are left out, and the score keeps its meaning. A level that wanders is"
+            " strange to it: such channels are better watched by `var`."
         )
     return (
         f"Each sample is predicted from the {spec.lags} before it (ridge VAR). What the prediction"

@@ -17,6 +17,7 @@ from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.imported import ImportedSpec
 from models.onnx_types import MISSING
+from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,16 +43,18 @@ NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
 
 
-def detectors_of(bundle: Bundle) -> tuple[Detector | StreamDetector | ImportedDetector, ...]:
+def detectors_of(bundle: Bundle) -> tuple[AnyDetector, ...]:
     """The loaded graphs of a bundle, one a part. Raises ModelError as `detector_of`."""
     return tuple(detector_of(part.graph) for part in bundle.parts)
 
 
-def detector_of(graph: bytes) -> Detector | StreamDetector | ImportedDetector:
+def detector_of(graph: bytes) -> AnyDetector:
     """A loaded graph. Raises ModelError where it is none of this version."""
     session, spec = _loaded(graph)
     if isinstance(spec, StreamSpec):
         return StreamDetector(session, spec)
+    if isinstance(spec, PcaSpec | EnsembleSpec):
+        return TabledDetector(session, spec)
     if isinstance(spec, ImportedSpec):
         return ImportedDetector(session, spec)
     return Detector(session, spec)
@@ -213,6 +216,73 @@ class StreamDetector:
         """Share of the only channel in each score (a, n, 1) float32: 1, or 0 where it is NaN."""
         score, _ = self.score(x, valid, state, parameters)
         return np.isfinite(score).astype(np.float32)[:, :, None]
+
+
+class TabledDetector:
+    """A loaded graph that also tells the deviates of its views; used as `Detector` is."""
+
+    def __init__(self, session: ort.InferenceSession, spec: PcaSpec | EnsembleSpec) -> None:
+        self._session = session
+        self.spec = spec
+        self._names = PCA_PARAMETERS if isinstance(spec, PcaSpec) else ENSEMBLE_PARAMETERS
+
+    def initial_state(self, rows: int) -> F32:
+        """State of rows that have seen nothing (rows, s) float32."""
+        return np.zeros((rows, self.spec.state_width), np.float32)
+
+    def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Score consecutive samples of several rows, x (a, n, c); else as `Detector.score`."""
+        valid = _checked(self.spec, x, valid, state, parameters)
+        holed = (parameters["present"][:, None] & ~valid).any(axis=(1, 2))
+        if holed.all() or not holed.any():
+            score, state = self._run(["score", "state_out"], x, valid, state, parameters)
+            return score, state
+        score, after = np.empty(valid.shape[:2], np.float32), state.copy()
+        for rows in np.flatnonzero(holed), np.flatnonzero(~holed):
+            own = {name: parameters[name][rows] for name in self._names}
+            told = self._run(["score", "state_out"], x[rows], valid[rows], state[rows], own)
+            score[rows], after[rows] = told
+        return score, after
+
+    def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
+        """Share of each channel in each score (a, n, c); as `Detector.contribute`."""
+        valid = _checked(self.spec, x, valid, state, parameters)
+        share, _ = self._run(["contribution", "state_out"], x, valid, state, parameters)
+        return share
+
+    def deviates(self, x: F32, valid: Mask, parameters: Parameters) -> tuple[F32, F32]:
+        """Scores (a, n) from nothing on, and deviates (a, n, V) that they are made of."""
+        state = self.initial_state(len(x))
+        valid = _checked(self.spec, x, valid, state, parameters)
+        own = {name: parameters[name] for name in self._names}
+        parts = []
+        for begin in range(0, x.shape[1], BLOCK_SAMPLES_MAX):
+            block = slice(begin, begin + BLOCK_SAMPLES_MAX)
+            feed = own | {"x": x[:, block], "valid": valid[:, block], "state": state}
+            *told, state = self._session.run(["score", "deviates", "state_out"], feed)
+            parts.append(told)
+        scores, found = zip(*parts, strict=True)
+        return np.concatenate(scores, axis=1), np.concatenate(found, axis=1)
+
+    def _run(
+        self, names: list[str], x: F32, valid: Mask, state: F32, parameters: Parameters
+    ) -> tuple[F32, F32]:
+        """One output over all samples, in blocks that stay small, and the state after them."""
+        cells = max(len(x), 1) * self.spec.channels**2
+        step = int(np.clip(MASKED_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
+        own = {name: parameters[name] for name in self._names}
+        parts = []
+        for begin in range(0, x.shape[1], step):
+            block = slice(begin, begin + step)
+            feed = own | {"x": x[:, block], "valid": valid[:, block], "state": state}
+            told, state = self._session.run(names, feed)
+            parts.append(told)
+        wide = () if names[0] == "score" else (self.spec.channels,)
+        nothing = np.empty((len(x), 0, *wide), np.float32)
+        return (np.concatenate(parts, axis=1) if parts else nothing), state
+
+
+AnyDetector = Detector | StreamDetector | TabledDetector | ImportedDetector
 
 
 def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:

@@ -26,6 +26,7 @@ from models.bundle import (
     StreamSpec,
     Training,
     is_unfitted,
+    kind_of,
 )
 from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
@@ -37,10 +38,13 @@ from models.mode_track import ModeTrack, tell_modes
 from models.modes import find_modes, joined_scores
 from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
 from models.stream import fit_stream_row, stream_spec
+from models.tabled import fit_tabled_row
+from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
 from models.thresholds import alarm_tail
 from models.var import (
     graph_weights,
+    invisible,
     lag_moments,
     location_scale,
     normalised,
@@ -73,7 +77,8 @@ STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
-    detector: var, stream, or auto: stream for an asset of one channel, else var; `models.kinds`.
+    detector: var, pca, ensemble, stream, or auto: stream for an asset of one channel, else var;
+    `models.kinds` says why.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
     """
@@ -92,7 +97,7 @@ class _Baseline:
     at: (m,) where these rows are.
     """
 
-    row: RowFit
+    row: RowFit | PcaRow | EnsembleRow
     at: NDArray[np.intp]
     scores: NDArray[np.float64]
     metrics: dict[str, float]
@@ -109,7 +114,8 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     who, period_ns = samples.asset, samples.period_ns
     told_mode = np.where(running, mode, np.nan)
     lags, lambdas = options.lags, options.lambdas
-    found = None if np.isfinite(told_mode).any() else find_modes(live, lags=lags)
+    untold = options.detector in ("auto", "var") and not np.isfinite(told_mode).any()
+    found = find_modes(live, lags=lags) if untold else None
     if found is not None:
         told_mode = tell_modes(ModeTrack(), found, live, running)
     strange, share = contaminated_by_mode(live, told_mode, lags=lags, lambdas=lambdas)
@@ -137,12 +143,11 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         )
         if spread
     }
-    shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
     fit = asset_fit(
         samples,
         live,
         options,
-        spec=shape,
+        spec=_shape(values, options),
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
         scores=np.concatenate(scores),
@@ -192,6 +197,8 @@ def options_of(parent: Bundle, asset: str) -> FitOptions:
         raise ModelError(f"{asset}: {IMPORTED_NOT_FITTED}")
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
+    if isinstance(spec, PcaSpec | EnsembleSpec):
+        return FitOptions(detector=kind_of(spec), lambdas=spec.lambdas)
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
 
 
@@ -213,7 +220,7 @@ def asset_fit(
     rows: tuple[AnyRow, AnyRow | None],
     scores: F64,
     metrics: dict[str, float],
-    modes: tuple[tuple[float, RowFit | None], ...] = (),
+    modes: tuple[tuple[float, AnyRow | None], ...] = (),
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
@@ -243,6 +250,16 @@ def asset_fit(
     )
 
 
+def _shape(values: F64, options: FitOptions) -> Spec | PcaSpec | EnsembleSpec:
+    """The shape of the detector of an asset with values (n, c)."""
+    c, lambdas = values.shape[1], options.lambdas
+    if options.detector == "pca":
+        return PcaSpec(channels=c, lambdas=lambdas, knots=KNOTS)
+    if options.detector == "ensemble":
+        return EnsembleSpec(channels=c, lambdas=lambdas, knots=KNOTS)
+    return Spec(channels=c, lags=options.lags, lambdas=lambdas, knots=KNOTS)
+
+
 def _baseline(
     values: F64,
     options: FitOptions,
@@ -259,8 +276,13 @@ def _baseline(
             f"{who}: {rows} rows with values, at least {ROWS_MIN} are needed; use a longer record"
         )
     values = without_outliers(values)
-    present = np.isfinite(values).any(axis=0) & ~_invisible(values)
+    present = np.isfinite(values).any(axis=0) & ~invisible(values)
     values = values.astype(np.float32).astype(np.float64)  # what the graph will see
+    spec = _shape(values, options)
+    if not isinstance(spec, Spec):
+        held = unknown_settle if options.settle_samples is None else options.settle_samples
+        other, at, scores = fit_tabled_row(values, present, spec, settle=held, who=who)
+        return _Baseline(row=other, at=at, scores=scores, metrics={"rows": float(rows)})
     center, sigma = location_scale(values)
     z = normalised(values, center, sigma)
     wandering = wanders(z[np.isfinite(z).any(axis=1)])
@@ -303,16 +325,6 @@ def _baseline(
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
     return _Baseline(row=row, at=np.flatnonzero(usable), scores=scores, metrics=told)
-
-
-def _invisible(values: F64) -> Mask:
-    """Which channels (c,) of values (n, c) go on where float32 cannot follow: they are left out.
-
-    A time stamp is one. What only trembles that little is watched as a constant.
-    """
-    spread = unresolved(values)
-    z = (values - location_scale(values)[0]) / np.where(spread > 0.0, spread, 1.0)
-    return (spread > 0.0) & wanders(z[np.isfinite(z).any(axis=1)])
 
 
 def _unseen(

@@ -133,7 +133,7 @@ def build_graph(spec: Spec) -> bytes:
     """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
     g = Nodes("n", [])
     valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
-    z = _normalised(g, valid)
+    z = normalised(g, valid)
     state = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=4, axis=1)
     fast = complete_branch(g.child("f"), spec, z=z, state=state)
     slow = masked_branch(g.child("s"), spec, z=z, valid=valid, state=state)
@@ -205,8 +205,8 @@ def value_info(name: str, kind: int, *shape: int | str) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, list(shape))
 
 
-def _normalised(g: Nodes, valid: str) -> str:
-    """Values as z (a, n, c): clipped sigmas from the center, zero where invalid."""
+def normalised(g: Nodes, valid: str) -> str:
+    """Values x as z (a, n, c): clipped sigmas from the center, zero where invalid."""
     center = g.op("Unsqueeze", "center", g.ints(1))
     scale = g.op("Unsqueeze", "scale", g.ints(1))
     clean = g.op("Where", valid, "x", center)
@@ -229,12 +229,18 @@ def _surprise(g: Nodes, spec: Spec, *, valid: str) -> str:
         g.op("Reshape", worst, g.ints(-1, k)),
         axis=1,
     )
+    return surprises(g, deviation, views=v, knots=j)
+
+
+def surprises(g: Nodes, deviation: str, *, views: int, knots: int) -> str:
+    """Surprise of deviates (a n, V) by the stored tail table, likewise."""
+    v, j = views, knots
     each = np.repeat(np.eye(v, dtype=np.float32), j, axis=1)  # (V, V J)
     wide = g.op("MatMul", deviation, g.floats(each))  # every deviation J times
     shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(v * j), axis=0)
-    knots = g.op("Reshape", "tail_knots", g.ints(0, 1, v * j))
+    at = g.op("Reshape", "tail_knots", g.ints(0, 1, v * j))
     slopes = g.op("Reshape", "tail_slopes", g.ints(0, 1, v * j))
-    over = g.op("Relu", g.op("Sub", g.op("Reshape", wide, shape), knots))
+    over = g.op("Relu", g.op("Sub", g.op("Reshape", wide, shape), at))
     steps = g.op("Reshape", g.op("Mul", over, slopes), g.ints(-1, v * j))
     return g.op("MatMul", steps, g.floats(each.T))
 
@@ -242,6 +248,11 @@ def _surprise(g: Nodes, spec: Spec, *, valid: str) -> str:
 def _together(g: Nodes, *, white: str, mean: str, n: str, q: str) -> str:
     """Deviates (a n K,) of the squared length of each EWMA, all channels together."""
     distance = g.op("ReduceSumSquare", white, g.ints(1), keepdims=0)
+    return deviates_of(g, distance=distance, mean=mean, n=n, q=q)
+
+
+def deviates_of(g: Nodes, *, distance: str, mean: str, n: str, q: str) -> str:
+    """Deviates of chi-squares with n / q degrees of freedom (Wilson & Hilferty 1931)."""
     b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
     # exp(log / 3): ONNX Pow is an order of magnitude slower
     third = g.op("Mul", g.op("Log", g.op("Div", distance, mean)), g.floats(1.0 / 3.0))

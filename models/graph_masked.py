@@ -165,7 +165,7 @@ def _expected(
     """
     wide = g.op("Mul", row["reach"], g.op("Unsqueeze", u, g.ints(2)))
     v = g.op("Add", row["covariance"], g.op("MatMul", row["reach_turned"], wide))  # (a, c, c)
-    swept = _swept_on(g, spec, v, seen)
+    swept = swept_on(g, spec.channels, v, seen)
     tall, flat = g.op("Unsqueeze", seen, g.ints(2)), g.op("Unsqueeze", seen, g.ints(1))
     c = spec.channels
     e = g.op("Slice", rough, g.ints(c), g.ints(2 * c), g.ints(2))  # (a, 1, c) of unit variance
@@ -190,13 +190,13 @@ def _expected(
     return {"w": w, "mean": mean, "freedom": freedom, "fill": fill, "doubt": doubt}
 
 
-def _swept_on(g: Nodes, spec: Spec, matrix: str, chosen: str) -> str:
+def swept_on(g: Nodes, channels: int, matrix: str, chosen: str) -> str:
     """Symmetric matrices (a, c, c) swept on the chosen channels (a, c) float, one after another.
 
     The pivot d becomes -1/d, its row and column are divided by d, from the rest their product is
     taken. Few operations: each costs more than its arithmetic.
     """
-    c = spec.channels
+    c = channels
     eye = np.eye(c, dtype=np.float32)
     outside = (1 - eye)[:, :, None] * (1 - eye)[:, None, :]  # all but a pivot's row and column
     body = g.child("v")

@@ -1,4 +1,9 @@
-"""Which kind of detector an asset gets."""
+"""Which kind of detector an asset gets.
+
+Of one channel a stream, of several the VAR. The other kinds for several channels are there by name:
+at the same rate of false alarms neither they nor pairs with them find more than the VAR on its own,
+but for relations that break in plants without memory; `python -m benchmarks.kinds` shows it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from models.samples import TrainingSamples
 
-DETECTORS: Final = ("auto", "var", "stream")  # and `conv`, of all assets: models.conv
+DETECTORS: Final = ("auto", "var", "stream", "pca", "ensemble")  # `conv`: models.conv
 
 
 def detector_kind(samples: TrainingSamples, wanted: str) -> str:
@@ -24,6 +29,10 @@ def detector_kind(samples: TrainingSamples, wanted: str) -> str:
         raise ModelError(
             f"{samples.asset} has {len(samples.channels)} channels; the detector `stream` is for"
             " assets of one"
+        )
+    if wanted in ("pca", "ensemble") and not wide:
+        raise ModelError(
+            f"{samples.asset} has one channel; the detector `{wanted}` is for assets of several"
         )
     if wanted == "auto":
         return "var" if wide else "stream"

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
+from models.components import plane_and_rest
 from models.errors import ModelError
 from models.graph import build_graph
+from models.graph_ensemble import build_ensemble_graph
+from models.graph_pca import build_pca_graph
 from models.graph_stream import build_stream_graph
 from models.imported import (
     IMPORTED_NOT_FITTED,
@@ -22,6 +25,14 @@ from models.imported import (
     arrays_of,
     imported_shapes,
     row_of,
+)
+from models.tabled_kinds import (
+    ENSEMBLE_PARAMETERS,
+    PCA_PARAMETERS,
+    EnsembleRow,
+    EnsembleSpec,
+    PcaRow,
+    PcaSpec,
 )
 from models.var import graph_weights, masked_parameters
 
@@ -41,11 +52,19 @@ def graph_of(spec: AnySpec) -> bytes:
     """
     if isinstance(spec, ImportedSpec):
         raise ModelError(IMPORTED_NOT_FITTED)
+    if isinstance(spec, PcaSpec):
+        return build_pca_graph(spec)
+    if isinstance(spec, EnsembleSpec):
+        return build_ensemble_graph(spec)
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
 def parameter_names(spec: AnySpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
+    if isinstance(spec, PcaSpec):
+        return PCA_PARAMETERS
+    if isinstance(spec, EnsembleSpec):
+        return ENSEMBLE_PARAMETERS
     if isinstance(spec, ImportedSpec):
         return IMPORTED_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
@@ -72,16 +91,36 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
             "tail_sums": (tails, "float32"),
             "moments": ((rows, 0, 0), "float64"),
         }
-    wide = (spec.lags + 1) * c
-    return common | {
-        "weights": ((rows, wide, 2 * c), "float32"),
-        "mixing": ((rows, c, c), "float32"),
+    tables: Shapes = {
         "settle": ((rows, 1), "float32"),
         "tail_knots": ((rows, spec.views, spec.knots), "float32"),
         "tail_slopes": ((rows, spec.views, spec.knots), "float32"),
-        "evenness": ((rows, len(spec.lambdas), c), "float32"),
-        "moments": ((rows, wide, wide), "float64"),
     }
+    if isinstance(spec, PcaSpec):
+        forms: Shapes = dict.fromkeys(("covariance", "plane", "rest"), ((rows, c, c), "float32"))
+        return common | tables | forms | {"moments": ((rows, 0, 0), "float64")}
+    if isinstance(spec, EnsembleSpec):
+        m = spec.members
+        members: Shapes = {
+            "directions": ((rows, c, m), "float32"),
+            "low": ((rows, m), "float32"),
+            "width": ((rows, m), "float32"),
+            "table": ((rows, m, spec.bins), "float32"),
+            "spread": ((rows, m, m), "float32"),
+            "moments": ((rows, 0, 0), "float64"),
+        }
+        return common | tables | members
+    wide = (spec.lags + 1) * c
+    return (
+        common
+        | tables
+        | {
+            "weights": ((rows, wide, 2 * c), "float32"),
+            "mixing": ((rows, c, c), "float32"),
+            "evenness": ((rows, len(spec.lambdas), c), "float32"),
+            "moments": ((rows, wide, wide), "float64"),
+        }
+    )
 
 
 def padded(row: AnyRow, spec: AnySpec) -> Arrays:
@@ -104,24 +143,38 @@ def padded(row: AnyRow, spec: AnySpec) -> Arrays:
             "wanders": np.zeros(1, np.bool_),
             "moments": np.empty((0, 0)),
         }
+    tables: Arrays = {
+        "settle": np.array([row.settle], np.float32),
+        "tail_knots": row.knots.astype(np.float32),
+        "tail_slopes": row.slopes.astype(np.float32),
+    }
+    plain: Arrays = {"wanders": np.zeros(c, np.bool_), "moments": np.empty((0, 0))}
+    if isinstance(row, PcaRow):
+        square = np.eye(c)
+        square[: len(row.center), : len(row.center)] = row.covariance
+        return arrays | tables | plain | _forms(square, arrays["present"])
+    if isinstance(row, EnsembleRow):
+        assert isinstance(spec, EnsembleSpec), "rows of a part are of one kind"
+        return arrays | tables | plain | _members(row, spec)
     assert isinstance(spec, Spec), "rows of a part are of one kind"
     wanders = _wide(row.wanders, c, fill=False)
     moments = _spread_moments(row, spec)
     weights, mixing = graph_weights(
         moments, wanders, arrays["present"], lags=spec.lags, rows=row.learned
     )
-    return arrays | {
-        "weights": weights.astype(np.float32),
-        "mixing": mixing.astype(np.float32),
-        "settle": np.array([row.settle], np.float32),
-        "tail_knots": row.knots.astype(np.float32),
-        "tail_slopes": row.slopes.astype(np.float32),
-        "evenness": np.stack([_wide(each, c, fill=1.0) for each in row.evenness]).astype(
-            np.float32
-        ),
-        "wanders": wanders,
-        "moments": moments,
-    }
+    return (
+        arrays
+        | tables
+        | {
+            "weights": weights.astype(np.float32),
+            "mixing": mixing.astype(np.float32),
+            "evenness": np.stack([_wide(each, c, fill=1.0) for each in row.evenness]).astype(
+                np.float32
+            ),
+            "wanders": wanders,
+            "moments": moments,
+        }
+    )
 
 
 def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
@@ -145,13 +198,42 @@ def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
             fusion=fusion,
             learned=int(part.learned[row]),
         )
-    own = _places(channels, spec)
+    if isinstance(spec, PcaSpec):
+        return PcaRow(
+            center=center,
+            sigma=sigma,
+            present=present,
+            covariance=p["covariance"][:channels, :channels].astype(np.float64),
+            learned=int(part.learned[row]),
+            knots=p["tail_knots"].astype(np.float64),
+            slopes=p["tail_slopes"].astype(np.float64),
+            fusion=fusion,
+            settle=int(p["settle"][0]),
+        )
+    if isinstance(spec, EnsembleSpec):
+        own = slice(spec.projections + channels)
+        return EnsembleRow(
+            center=center,
+            sigma=sigma,
+            present=present,
+            directions=p["directions"][:channels, own].astype(np.float64),
+            low=p["low"][own].astype(np.float64),
+            width=p["width"][own].astype(np.float64),
+            table=p["table"][own].astype(np.float64),
+            spread=p["spread"][own, own].astype(np.float64),
+            learned=int(part.learned[row]),
+            knots=p["tail_knots"].astype(np.float64),
+            slopes=p["tail_slopes"].astype(np.float64),
+            fusion=fusion,
+            settle=int(p["settle"][0]),
+        )
+    places = _places(channels, spec)
     return RowFit(
         center=center,
         sigma=sigma,
         present=present,
         wanders=part.wanders[row][:channels],
-        moments=part.moments[row][np.ix_(own, own)],
+        moments=part.moments[row][np.ix_(places, places)],
         learned=int(part.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
@@ -168,11 +250,39 @@ def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
     """
     part, row = bundle.place(row)
     keep = keep[: part.width]
-    if isinstance(part.spec, StreamSpec | ImportedSpec):
-        derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
-        derived["present"] = derived["present"] & keep
-        return derived
-    return masked_parameters(part, row, keep)
+    if isinstance(part.spec, Spec):
+        return masked_parameters(part, row, keep)
+    derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
+    derived["present"] = derived["present"] & keep
+    if isinstance(part.spec, PcaSpec):
+        square = derived["covariance"][0].astype(np.float64)
+        forms = _forms(square, derived["present"][0])
+        derived |= {name: form[None] for name, form in forms.items()}
+    return derived
+
+
+def _members(row: EnsembleRow, spec: EnsembleSpec) -> Arrays:
+    """Histograms and projections at the places that padded channels leave them: at the front."""
+    m, own = spec.members, len(row.low)
+    spread, table = np.eye(m), np.zeros((m, spec.bins))
+    spread[:own, :own], table[:own] = row.spread, row.table
+    directions = np.zeros((spec.channels, m))
+    directions[: len(row.center), :own] = row.directions
+    arrays = {
+        "directions": directions,
+        "low": _wide(row.low, m, fill=0.0),
+        "width": _wide(row.width, m, fill=1.0),
+        "table": table,
+        "spread": spread,
+    }
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _forms(covariance: NDArray[np.float64], present: NDArray[np.bool_]) -> Arrays:
+    """Inputs (c, c) that principal components are scored with."""
+    forms = plane_and_rest(covariance, present)
+    names = ("covariance", "plane", "rest")
+    return {name: form.astype(np.float32) for name, form in zip(names, forms, strict=True)}
 
 
 def _wide(vector: NDArray[Any], width: int, *, fill: float) -> NDArray[Any]:

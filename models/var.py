@@ -229,6 +229,16 @@ def unseen_power(rows: int, *, width: int, lags: int) -> float:
     return rows**2 / (left * (left - width - 1)) if left > width + 1 else math.inf
 
 
+def invisible(values: F64) -> Mask:
+    """Which channels (c,) of values (n, c) go on where float32 cannot follow: they are left out.
+
+    A time stamp is one. What only trembles that little is watched as a constant.
+    """
+    spread = unresolved(values)
+    z = (values - location_scale(values)[0]) / np.where(spread > 0.0, spread, 1.0)
+    return (spread > 0.0) & wanders(z[np.isfinite(z).any(axis=1)])
+
+
 def masked_parameters(part: Part, row: int, keep: Mask) -> dict[str, NDArray[Any]]:
     """Parameters of one row without some channels, as a stack of one for the graph.
 

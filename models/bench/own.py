@@ -18,8 +18,7 @@ from models.thresholds import FLAG_SCORE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.detector import Detector, StreamDetector
-    from models.detector_imported import ImportedDetector
+    from models.detector import AnyDetector
 
 NO_ROW: Final = -1  # of a mode that was never seen
 COOL_DOWN: Final = 60  # rows, as the gateway waits by default until what rang may be over
@@ -73,7 +72,7 @@ def own_detector(series: Series) -> Judged:
 
 
 def _of_row(
-    detector: Detector | StreamDetector | ImportedDetector,
+    detector: AnyDetector,
     row: int,
     parameters: dict[str, NDArray[Any]],
     x: NDArray[np.float32],

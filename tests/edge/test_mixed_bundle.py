@@ -261,3 +261,51 @@ def test_a_journal_of_both_kinds_is_fitted_and_judged(tmp_path: Path) -> None:
     report = msgspec.json.decode((tmp_path / "report.json").read_bytes())
     rang = {alert["asset"] for alert in report["alerts"]}
     assert rang == {"press", "tank"}
+
+
+def as_kind(kind: str, *, seed: int) -> Fitted:
+    """The rig's plant with r1 scored by another kind; r11 and the tank as they are."""
+    samples = TrainingSamples(
+        asset="r1",
+        channels=tuple(Channel(name=name, unit="bar") for name in CHANNELS),
+        values=var(4000, seed=seed),
+        period_ns=S,
+    )
+    fit = fit_asset(samples, FitOptions(alignment="rows", detector=kind))
+    return fitted_of(make_bundle([fit], parent=mixed().bundle))
+
+
+@pytest.mark.parametrize("kind", ["pca", "ensemble"])
+def test_a_job_masks_rows_of_every_kind(kind: str) -> None:
+    """What the work may disturb is suppressed, and a fault beside it rings."""
+    masked, faulty = (Plant(fitted=as_kind(kind, seed=0)) for _ in range(2))
+    for one, shift in ((masked, {"c1": 12.0}), (faulty, {"c1": 12.0, "c3": 12.0})):
+        one.run(300)
+        assert one.said("r1") == []
+        one.context["cal"] = 1.0
+        one.run(20)
+        one.run(60, shift)
+        one.context["cal"] = 0.0
+        one.run(160)
+    assert masked.said("r1")[0] == "suppressed"
+    assert "ALERT" not in masked.said("r1")
+    assert "ALERT" in faulty.said("r1")
+
+
+@pytest.mark.parametrize("kind", ["pca", "ensemble"])
+def test_rows_of_every_kind_are_warmed_and_restored(kind: str) -> None:
+    """A takeover and a restart in between, and the scores are those of an undisturbed engine."""
+    after = as_kind(kind, seed=0)
+    swapped = Plant(fitted=mixed(), others={after.bundle.sha256: after})
+    always = Plant(fitted=after)
+    for one in (swapped, always):
+        one.run(300)
+    swapped.give(BundleSwapped(bundle_sha256=after.bundle.sha256))
+    for one in (swapped, always):
+        one.run(20, {"c2": 1.5})
+    swapped.restart()
+    for one in (swapped, always):
+        one.run(20, {"c2": 1.5})
+    for asset in (*ASSETS, "tank"):
+        assert swapped.scores[asset] == pytest.approx(always.scores[asset], abs=1e-3), asset
+    assert swapped.scores["r1"] > 0.0

@@ -20,8 +20,7 @@ from tests.oracles_detector import OracleRow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.detector import Detector, StreamDetector
-    from models.detector_imported import ImportedDetector
+    from models.detector import AnyDetector
 
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -35,7 +34,7 @@ def _bundle() -> Bundle:
 
 
 @functools.cache
-def _detector() -> Detector | StreamDetector | ImportedDetector:
+def _detector() -> AnyDetector:
     return detector_of(_bundle().only.graph)
 
 
