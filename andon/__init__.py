@@ -16,6 +16,7 @@ from andon import (
     bench,
     detectors,
     explanations,
+    labelling,
     proposing,  # noqa: F401 - its commands are of kb_app
     prove,
     streams,
@@ -48,6 +49,7 @@ for command in (
     audit.sign,
     bench.bench,
     prove.prove,
+    labelling.label,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")
