@@ -20,6 +20,7 @@ from andon import (
     proposing,  # noqa: F401 - its commands are of kb_app
     prove,
     streams,
+    tune_bundle,
     tuning,  # noqa: F401 - likewise
 )
 from andon.evaluation import eval_app
@@ -50,6 +51,7 @@ for command in (
     bench.bench,
     prove.prove,
     labelling.label,
+    tune_bundle.tune,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

@@ -44,6 +44,8 @@ KINDS: Final = (  # of records about the plant
     "extended",
     "cancelled",
     "acknowledged",
+    "tuned",
+    "tuned_although",
 )
 PRUNED_UNTIL: Final = "pruned_until"
 PRUNED_SHA256: Final = "pruned_sha256"

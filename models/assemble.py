@@ -13,7 +13,7 @@ from models.detector import detector_of
 from models.errors import ModelError
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
-from models.thresholds import ALERTS_PER_DAY, thresholds
+from models.thresholds import ALERTS_PER_DAY, shifted, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +146,8 @@ def _place(
 
 def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:
     on, off = thresholds(model.tail, alerts_per_day=alerts_per_day, assets=assets)
+    if model.tuned is not None:  # what people's labels said of it goes on
+        on, off = shifted(on, model.tuned.shift)
     return replace(model, threshold_on=on, threshold_off=off)
 
 

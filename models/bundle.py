@@ -13,6 +13,7 @@ import numpy as np
 
 from models.drift import DriftReference
 from models.health import AssetHealth
+from models.tuned import Tuned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -175,7 +176,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
     health: what is usual of its sensors; None: not learned. drift: what normal operation showed by
-    blocks, to tell when it moves; None: not learned.
+    blocks, to tell when it moves; None: not learned. tuned: with labels, None: it never was.
     """
 
     asset: str
@@ -197,6 +198,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: tuple[ModeRow, ...] = ()
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted
+from models.tuned import tuned_lines
 
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle, Spec
@@ -157,6 +158,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *_contaminated_lines(model),
+        *tuned_lines(model),
         *_hidden_lines(bundle, model),
         "",
         "| channel | unit | usual range | sigma | wanders | scored |",
