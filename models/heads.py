@@ -2,23 +2,48 @@
 
 A head belongs to a type of asset: windows of several assets, each against its own baseline, may
 train it, and one fit may be put on several assets. It names a failure mode with a calibrated
-probability or abstains, and never decides anything.
+probability or abstains, and never decides anything. Its method stands in `models.head_fit`, what it
+sees in `models.head_features`, its graph in `models.graph_head`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from models.detector import detector_of
+from models.errors import ModelError
+from models.graph_head import bare, heads_in, with_head_branch
+from models.head_features import prefixes, window_features
+from models.head_fit import (
+    Calibration,
+    Examples,
+    Gaussians,
+    answers,
+    calibrated,
+    distances,
+    figures,
+    fit_gaussians,
+    held_back,
+)
+from models.head_notes import HeadNote
+from models.store import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundle import AssetModel, Bundle
 
 NORMAL: Final = "normal"  # the label of a window in which nothing is wrong
+CLASSES_MAX: Final = 32
+WINDOWS_AT_ONCE: Final = 32  # of one length, that a graph is asked about together
+SPREAD_GAIN: Final = 0.02  # of windows more that are right: else how much channels move is left out
 SIZES: Final = (5, 20, 100, 500)  # labelled windows a class, of a learning curve
 
 
@@ -90,9 +115,19 @@ def train_head(
 ) -> HeadFit:
     """Fit a head on windows of `asset`, and of others that name theirs.
 
+    A window counts once, by looks at its first few samples and at all of it, as an event is looked
+    at. How much channels move within a window is used only where that names more windows right.
     Raises ModelError where assets or shapes do not fit, or there are fewer than two classes.
     """
-    raise NotImplementedError
+    names = _channels(_model_of(bundle, asset))
+    classes = _classes(windows)
+    examples = _examples(bundle, asset, windows, classes)
+    levels = np.arange(2 * len(names)) < len(names)
+    tried = [_fitted(examples, classes, used, seed=seed) for used in (levels, np.ones_like(levels))]
+    gain = tried[1][1]["accuracy"] - tried[0][1]["accuracy"]
+    arrays, metrics = tried[1] if gain >= SPREAD_GAIN else tried[0]
+    counts = {name: sum(w.label == name for w in windows) for name in classes}
+    return HeadFit(classes=classes, channels=names, arrays=arrays, counts=counts, metrics=metrics)
 
 
 def with_heads(bundle: Bundle, heads: Mapping[str, HeadFit], *, created_at_ns: int) -> Bundle:
@@ -100,20 +135,88 @@ def with_heads(bundle: Bundle, heads: Mapping[str, HeadFit], *, created_at_ns: i
 
     Heads of other assets stay too. Raises ModelError where an asset or its channels do not fit.
     """
-    raise NotImplementedError
+    for asset, head in heads.items():
+        names = _channels(_model_of(bundle, asset))
+        if names != head.channels:
+            raise ModelError(
+                f"the head is of channels {head.channels}, {asset} has {names}; train one on its"
+                " own windows, or on those of assets with the same channels"
+            )
+    everyone = {**heads_of(bundle), **heads}
+    graph = graph_with(bundle.graph, everyone, width=bundle.width)
+    child = replace(bundle, graph=graph, parent=bundle.sha256, created_at_ns=created_at_ns)
+    return sealed(child)
+
+
+def graph_with(graph: bytes, heads: Mapping[str, HeadFit], *, width: int) -> bytes:
+    """A detector's graph of so many channels with these heads, one that several share once."""
+    shared: dict[bytes, tuple[list[str], HeadFit]] = {}
+    for asset in sorted(heads):
+        fit = heads[asset]
+        key = b"".join(np.ascontiguousarray(fit.arrays[n]).tobytes() for n in sorted(fit.arrays))
+        shared.setdefault(key + repr(fit.classes).encode(), ([], fit))[0].append(asset)
+    notes = [
+        HeadNote(
+            assets=tuple(assets),
+            classes=fit.classes,
+            channels=fit.channels,
+            counts=fit.counts,
+            metrics={n: v if math.isfinite(v) else None for n, v in fit.metrics.items()},
+        )
+        for assets, fit in shared.values()
+    ]
+    arrays = [fit.arrays for _, fit in shared.values()]
+    return with_head_branch(graph, list(zip(notes, arrays, strict=True)), width=width)
 
 
 def heads_of(bundle: Bundle) -> dict[str, HeadFit]:
     """The heads of a bundle by asset; {} without any."""
-    raise NotImplementedError
+    return {
+        asset: HeadFit(
+            classes=note.classes,
+            channels=note.channels,
+            arrays=arrays,
+            counts=note.counts,
+            metrics={n: math.nan if v is None else v for n, v in note.metrics.items()},
+        )
+        for note, arrays in heads_in(bundle.graph)
+        for asset in note.assets
+    }
+
+
+def without_heads(bundle: Bundle, *, created_at_ns: int) -> Bundle:
+    """A child bundle that names nothing."""
+    child = replace(bundle, graph=bare(bundle.graph), parent=bundle.sha256)
+    return sealed(replace(child, created_at_ns=created_at_ns))
 
 
 def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> list[Classified]:
-    """What the head of `asset` says of each window (labels are not looked at).
+    """What the head of `asset` says of each window, asked of the graph; labels are not looked at.
 
     Raises ModelError where the asset has no head.
     """
-    raise NotImplementedError
+    detector = detector_of(bundle.graph)
+    if asset not in detector.heads:
+        raise ModelError(f"{asset} has no head in this bundle; train one from labelled windows")
+    said: list[Classified | None] = [None] * len(windows)
+    by_length: dict[int, list[int]] = {}
+    for i, window in enumerate(windows):
+        by_length.setdefault(len(window.values) - window.begin, []).append(i)
+    for length, indices in by_length.items():
+        for first in range(0, len(indices), WINDOWS_AT_ONCE):
+            some = indices[first : first + WINDOWS_AT_ONCE]
+            x = np.full((len(some), length, bundle.width), np.nan, np.float32)
+            rows = []
+            for k, i in enumerate(some):
+                window = windows[i]
+                model = _model_of(bundle, window.asset or asset)
+                x[k, :, : len(model.channels)] = window.values[window.begin :]
+                rows.append(_row(model, window.mode))
+            own = {name: value[rows] for name, value in bundle.parameters.items()}
+            told = detector.classify(x, np.isfinite(x), own, head=detector.heads[asset])
+            for i, one in zip(some, told, strict=True):
+                said[i] = Classified(label=one[0], probability=one[1], probabilities=one[2])
+    return [one for one in said if one is not None]
 
 
 def learning_curve(
@@ -124,8 +227,181 @@ def learning_curve(
     sizes: Sequence[int] = SIZES,
     seed: int = 0,
 ) -> list[CurvePoint]:
-    """What more labels bring: heads of `size` windows a class, asked on groups left out of them.
+    """What more labels bring: heads of at most `size` windows a class, asked on groups left out.
 
-    Sizes of which there are too few windows are left out.
+    A size is left out where no class has more windows to fit on than at the size before. Seconds
+    are those of one fit. Raises ModelError as `train_head`.
     """
-    raise NotImplementedError
+    classes = _classes(windows)
+    examples = _examples(bundle, asset, windows, classes)
+    channels = len(_channels(_model_of(bundle, asset)))
+    used = np.arange(2 * channels) < channels
+    rest, asked = _split(examples, len(classes), seed=seed)
+    curve: list[CurvePoint] = []
+    before = 0
+    for size in sorted(sizes):
+        some = _limited(rest, examples, len(classes), size=size, seed=seed)
+        if not asked.any() or int(some.sum()) <= before:
+            continue
+        before = int(some.sum())
+        start = time.perf_counter()
+        arrays, _ = _fitted(examples.chosen(some), classes, used, seed=seed)
+        seconds = time.perf_counter() - start
+        test = examples.chosen(asked)
+        told = figures(test.label, *_asked(arrays, test))
+        curve.append(
+            CurvePoint(
+                size=size,
+                accuracy=told["accuracy"],
+                answered=told["answered"],
+                abstained=told["abstained"],
+                seconds=seconds,
+            )
+        )
+    return curve
+
+
+def _model_of(bundle: Bundle, asset: str) -> AssetModel:
+    found = next((model for model in bundle.assets if model.asset == asset), None)
+    if found is None:
+        known = ", ".join(model.asset for model in bundle.assets[:8])
+        raise ModelError(f"the bundle has no asset {asset!r}; it has {known}")
+    return found
+
+
+def _channels(model: AssetModel) -> tuple[str, ...]:
+    return tuple(channel.name for channel in model.channels)
+
+
+def _row(model: AssetModel, mode: float) -> int:
+    """The baseline that a window is read against: of its mode, else of all running."""
+    return next((known.row for known in model.modes if known.value == mode), model.row_running)
+
+
+def _classes(windows: Sequence[LabelledWindow]) -> tuple[str, ...]:
+    """The labels, "normal" first. Raises ModelError for too few or too many."""
+    names = sorted({window.label for window in windows}, key=lambda n: (n != NORMAL, n))
+    if not 2 <= len(names) <= CLASSES_MAX:
+        raise ModelError(
+            f"labels are {names[:8]}: a head tells 2 to {CLASSES_MAX} classes apart; label events"
+            " of another kind, or stretches in which nothing was wrong as 'normal'"
+        )
+    return tuple(names)
+
+
+def _examples(
+    bundle: Bundle, asset: str, windows: Sequence[LabelledWindow], classes: tuple[str, ...]
+) -> Examples:
+    """Looks at all windows. Raises ModelError for a window that does not fit its asset."""
+    names = _channels(_model_of(bundle, asset))
+    groups = {name: i for i, name in enumerate(sorted({w.group for w in windows}))}
+    looks = []
+    for i, window in enumerate(windows):
+        model = _model_of(bundle, window.asset or asset)
+        values = np.asarray(window.values, np.float64)
+        fits = values.ndim == 2 and values.shape[1] == len(names) == len(model.channels)
+        if _channels(model) != names or not fits or not 0 <= window.begin < len(values):
+            raise ModelError(
+                f"window {i} of {model.asset} has values {values.shape} from row {window.begin} and"
+                f" channels {_channels(model)}; expected rows after it and channels {names}"
+            )
+        row, c = _row(model, window.mode), len(names)
+        own = [bundle.parameters[n][row, :c] for n in ("center", "scale", "present")]
+        center, scale = (each.astype(np.float64) for each in own[:2])
+        labelled = values[window.begin :]
+        ends = prefixes(len(labelled))
+        for end in ends:
+            told = window_features(labelled[:end], center, scale, own[2])
+            looks.append((*told, i, 1.0 / len(ends), end == len(labelled)))
+    at = np.array([look[2] for look in looks])
+    label = np.array([classes.index(window.label) for window in windows])
+    group = np.array([groups[window.group] for window in windows])
+    return Examples(
+        features=np.stack([look[0] for look in looks]),
+        told=np.stack([look[1] for look in looks]),
+        label=label[at],
+        group=group[at],
+        window=at,
+        weight=np.array([look[3] for look in looks]),
+        whole=np.array([look[4] for look in looks]),
+    )
+
+
+def _fitted(
+    examples: Examples, classes: tuple[str, ...], used: NDArray[np.bool_], *, seed: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+    """Arrays of a head on some of the features (F,), and how it did on what was held back."""
+    some = replace(examples, features=examples.features[:, used], told=examples.told[:, used])
+    k = len(classes)
+    square, logdet, freedom, out = held_back(some, k, seed=seed)
+    label, weight = some.label[out], some.weight[out]
+    calibration = calibrated(square[out], logdet[out], freedom[out], label, weight)
+    whole = out & some.whole
+    told = answers(square[whole], logdet[whole], freedom[whole], calibration, used=int(used.sum()))
+    arrays = _arrays(fit_gaussians(some, k), calibration, used)
+    return arrays, figures(some.label[whole], *told)
+
+
+def _arrays(
+    model: Gaussians, calibration: Calibration, used: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """What the graph takes, over all features (F,): those that are not used say nothing."""
+    k, f = len(model.mean), len(used)
+    mean, precision = np.zeros((k, f)), np.tile(np.eye(f), (k, 1, 1))
+    mean[:, used] = model.mean
+    precision[np.ix_(np.arange(k), used, used)] = model.precision
+    return {
+        "mean": mean.astype(np.float32),
+        "precision": precision.astype(np.float32),
+        "logdet": model.logdet.astype(np.float32),
+        "used": used,
+        "temperature": np.array(calibration.temperature, np.float32),
+        "bound": np.array(calibration.bound, np.float32),
+    }
+
+
+def _asked(
+    arrays: dict[str, NDArray[Any]], examples: Examples
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """What a head of these arrays answers to examples: classes (m,), probabilities (m, k)."""
+    used = arrays["used"]
+    model = Gaussians(
+        mean=arrays["mean"][:, used].astype(np.float64),
+        precision=arrays["precision"][:, used][:, :, used].astype(np.float64),
+        logdet=arrays["logdet"].astype(np.float64),
+    )
+    calibration = Calibration(
+        temperature=float(arrays["temperature"]), bound=float(arrays["bound"])
+    )
+    told = distances(model, examples.features[:, used], examples.told[:, used])
+    return answers(*told, calibration, used=int(used.sum()))
+
+
+def _split(
+    examples: Examples, classes: int, *, seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What a curve is fitted on and what it is asked about (m,): a third of each class's groups."""
+    chance = np.random.default_rng(seed)
+    held: set[int] = set()
+    for k in range(classes):
+        groups = np.unique(examples.group[examples.label == k])
+        if len(groups) >= 2:
+            held |= set(chance.permutation(groups)[: max(len(groups) // 3, 1)].tolist())
+    out = np.isin(examples.group, sorted(held))
+    return ~out, out & examples.whole
+
+
+def _limited(
+    rest: NDArray[np.bool_], examples: Examples, classes: int, *, size: int, seed: int
+) -> NDArray[np.bool_]:
+    """Of what there is to fit on, the looks at no more than `size` windows a class (m,)."""
+    chance = np.random.default_rng(seed)
+    kept: list[int] = []
+    for k in range(classes):
+        mine = rest & (examples.label == k)
+        groups = chance.permutation(np.unique(examples.group[mine]))
+        ordered = [
+            w for g in groups for w in np.unique(examples.window[mine & (examples.group == g)])
+        ]
+        kept += ordered[:size]
+    return rest & np.isin(examples.window, kept)
