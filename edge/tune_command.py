@@ -79,8 +79,8 @@ class Tuning:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Work:
-    """What all steps share."""
+class Work:
+    """What all steps share: labels and recordings read, and `runs`, replays with the parent."""
 
     request: TuneRequest
     parent: Bundle
@@ -106,7 +106,7 @@ def tune_bundle(
         raise RecordingError(f"{request.out} exists; a bundle is never changed: name a new one")
     snapshot = Snapshot.open(request.kb) if request.kb else None
     try:
-        work = _begun(request, snapshot, tell)
+        work = begun(request, snapshot, tell)
         heard(work.report)
         if not request.because.strip():
             return Tuning(stage="needs_reason", report=work.report)
@@ -116,7 +116,7 @@ def tune_bundle(
             snapshot.close()
 
 
-def _begun(request: TuneRequest, snapshot: Snapshot | None, tell: Callable[[str], object]) -> _Work:
+def begun(request: TuneRequest, snapshot: Snapshot | None, tell: Callable[[str], object]) -> Work:
     """Labels and recordings read, the parent replayed, and what retrieval makes of it."""
     parent = load_bundle(need_bundle(request.bundle))
     try:
@@ -162,7 +162,7 @@ def _begun(request: TuneRequest, snapshot: Snapshot | None, tell: Callable[[str]
         because=" ".join(request.because.split()),
         override=" ".join(request.override.split()),
     )
-    return _Work(
+    return Work(
         request=request,
         parent=parent,
         snapshot=snapshot,
@@ -174,7 +174,7 @@ def _begun(request: TuneRequest, snapshot: Snapshot | None, tell: Callable[[str]
     )
 
 
-def _tuned(work: _Work) -> Tuning:
+def _tuned(work: Work) -> Tuning:
     """Head and thresholds learned, judged, and written where nothing speaks against it."""
     heads = learn(
         work.parent, work.recorded, work.runs, work.events, seed=work.request.seed, tell=work.tell
@@ -199,8 +199,16 @@ def _tuned(work: _Work) -> Tuning:
     shifts = {one.asset: one.shift for one in moved}
     if not heads.fits and not any(shifts.values()):
         return Tuning(stage="nothing", report=work.report)
-    child = heads.put_on(with_shifts(work.parent, shifts), created_at_ns=_made_ns(work))
-    report = judged(work, child, heads)
+    return settled(work, with_shifts(work.parent, shifts), heads, shifts)
+
+
+def settled(work: Work, moved: Bundle, heads: Heads, shifts: Mapping[str, float]) -> Tuning:
+    """The child judged, and written unless it misses what was found before. moved: without heads.
+
+    An override that is there is audited before the bundle is written.
+    """
+    child = heads.put_on(moved, created_at_ns=_made_ns(work))
+    report = _judged(work, child, heads)
     child = _recorded(child, work, report, shifts)
     if report.lost and not report.override:
         return Tuning(stage="refused", report=report)
@@ -212,7 +220,7 @@ def _tuned(work: _Work) -> Tuning:
     return Tuning(stage="made", report=report)
 
 
-def judged(work: _Work, child: Bundle, heads: Heads) -> Report:
+def _judged(work: Work, child: Bundle, heads: Heads) -> Report:
     """Before and after on all labelled events and on those held back, by replay of both bundles."""
     runs = []
     for one in work.recorded:
@@ -262,13 +270,13 @@ def _line(event: Event) -> str:
     return f"{event.label} of {event.asset} at {iso(event.begin_ns)} [{event.event_id}]"
 
 
-def _made_ns(work: _Work) -> int:
+def _made_ns(work: Work) -> int:
     if work.request.at_ns is not None:
         return work.request.at_ns
     return max(one.span.end_ns for one in work.recorded)
 
 
-def _recorded(child: Bundle, work: _Work, report: Report, shifts: Mapping[str, float]) -> Bundle:
+def _recorded(child: Bundle, work: Work, report: Report, shifts: Mapping[str, float]) -> Bundle:
     """The child with what it was made of written into every asset that has labels."""
     held = report.after
     assert held is not None
@@ -305,7 +313,7 @@ def _recorded(child: Bundle, work: _Work, report: Report, shifts: Mapping[str, f
     )
 
 
-def _audit(work: _Work, report: Report, out: Path) -> None:
+def _audit(work: Work, report: Report, out: Path) -> None:
     """The reason, and the override with the events that it gives up, before the bundle is."""
     facts: dict[str, str | int] = {
         "bundle": report.child_sha256,
