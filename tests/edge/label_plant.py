@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 S: Final = 1_000_000_000
 FIT_ROWS: Final = 6_000
-FIRST: Final = 700  # seconds: the detector has settled
+FIRST: Final = 2_200  # seconds: the detector has settled, and a stop is over
 APART: Final = 540  # seconds between the begins
 LASTS: Final = 150
 KINDS: Final = (FaultKind.CONTACT_TIP_WEAR, FaultKind.GAS_FLOW_LOSS, FaultKind.WIRE_FEED_SLIP)
 ROUNDS: Final = 3
 BUMP: Final = "bump"  # on one channel, small: an alert of nothing
 BUMPS: Final = 3
-BUMP_SIGMA: Final = 3.0
-BUMP_LASTS: Final = 40
+BUMP_SIGMA: Final = 2.3
+BUMP_LASTS: Final = 20
 SITE: Final = "weldcell"
 
 
@@ -76,6 +76,7 @@ def struck(rounds: int = ROUNDS) -> Scenario:
     after = slice(FIT_ROWS, FIT_ROWS + rows)
     values = cell.values[name][after].copy()
     sigma, index = cell.sigma[name], {c.name: i for i, c in enumerate(cell.channels)}
+    running = cell.running(name)[after]
     begin_ns = int(cell.t_ns[FIT_ROWS])
     found: list[Fault] = []
     rng = np.random.default_rng(7)
@@ -87,11 +88,13 @@ def struck(rounds: int = ROUNDS) -> Scenario:
         )
         for mark in marks:
             column = index[mark.channel]
-            values[mark.begin_s : mark.end_s, column] += render(mark) * sigma[column]
+            span = slice(mark.begin_s, mark.end_s)
+            values[span, column] += running[span] * render(mark) * sigma[column]
         found.append(_fault(f"F-{n}", kind.value, begin_ns, at))
         at += APART
     for n in range(BUMPS):
-        values[at : at + BUMP_LASTS, 1] += BUMP_SIGMA * sigma[1]
+        span = slice(at, at + BUMP_LASTS)
+        values[span, 1] += running[span] * BUMP_SIGMA * sigma[1]
         found.append(_fault(f"B-{n}", BUMP, begin_ns, at, lasts=BUMP_LASTS))
         at += APART
     return replace(
