@@ -65,10 +65,8 @@ def learn(
     if windows and not any(window.label == NORMAL for window in windows):
         calm = quiet_windows(recorded, runs, events, count=QUIET_AN_ASSET)
         windows += calm
-        heads.notes.append(
-            f"nobody labelled normal operation: {len(calm)} stretches in which nothing was labelled"
-            " and nothing rang were taken for it"
-        )
+        taken = f"{len(calm)} stretches in which nothing was labelled and nothing rang"
+        heads.notes.append(f"nobody labelled normal operation: {taken} were taken for it")
     for window in windows:
         heads.windows[window.label] = heads.windows.get(window.label, 0) + 1
     reached: set[int] = set()

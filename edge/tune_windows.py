@@ -113,11 +113,11 @@ def _cut(table: Table, rows: tuple[int, int], *, label: str, group: str) -> list
         return []
     starts = list(range(first, max(last - WINDOW_ROWS, first) + 1, WINDOW_ROWS))
     cuts = [(start, min(start + WINDOW_ROWS, last)) for start in starts]
-    return [
+    windows = [
         window_of(table, cut, label=label, group=group)
         for cut in _spread(cuts, WINDOWS_AN_EVENT_MAX)
-        if np.isfinite(table.values[cut[0] : cut[1]]).any()
     ]
+    return [window for window in windows if np.isfinite(window.values[window.begin :]).any()]
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:

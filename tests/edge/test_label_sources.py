@@ -30,15 +30,22 @@ gas_flow_loss,,CO2 Weld Flow:low,nozzle blocked,clean the nozzle
 wire_feed_slip,,Wire Consumed:low,rolls worn,change the rolls
 contact_tip_wear,,Secondary Weld Voltage:high,tip worn,change the tip
 """
-ORDERS = """\
-order_id,asset,kind,status,recorded_at,failure_code,reported_at,actual_start,description
-W1,r1,repair,COMP,2026-03-02T18:00:00+01:00,GF01,2026-03-02T10:00:00+01:00,2026-03-02T11:00:00+01:00,no gas
-W2,r1,repair,CLOSE,2026-03-02T18:00:00+01:00,,2026-03-02T12:00:00+01:00,2026-03-02T12:30:00+01:00,corrective: wire feed slip repaired
-W3,r1,repair,COMP,2026-03-02T18:00:00+01:00,,2026-03-02T13:00:00+01:00,2026-03-02T13:30:00+01:00,corrective: something broken
-W4,r1,repair,COMP,2026-03-02T18:00:00+01:00,GF01,,,no gas
-W5,r1,calibration,CLOSE,2026-03-02T18:00:00+01:00,,,,calibration of the flow meter
-W6,r1,repair,APPR,2026-03-02T18:00:00+01:00,GF01,2026-03-02T10:00:00+01:00,2026-03-02T11:00:00+01:00,no gas
-"""
+DAY = "2026-03-02T"
+REPAIR = "W{},r1,repair,{},2026-03-02T18:00:00+01:00,{},{},{},{}\n"
+COLUMNS = (
+    "order_id,asset,kind,status,recorded_at,failure_code,reported_at,actual_start,description\n"
+)
+ORDERS = COLUMNS + "".join(
+    REPAIR.format(number, status, code, *(f"{DAY}{at}:00+01:00" if at else "" for at in when), said)
+    for number, status, code, when, said in (
+        (1, "COMP", "GF01", ("10:00", "11:00"), "no gas"),
+        (2, "CLOSE", "", ("12:00", "12:30"), "corrective: wire feed slip repaired"),
+        (3, "COMP", "", ("13:00", "13:30"), "corrective: something broken"),
+        (4, "COMP", "GF01", ("", ""), "no gas"),
+        (5, "CLOSE", "", ("", ""), "calibration of the flow meter"),
+        (6, "APPR", "GF01", ("10:00", "11:00"), "no gas"),
+    )
+)
 
 
 def ns(text: str) -> int:

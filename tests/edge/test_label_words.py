@@ -1,4 +1,4 @@
-"""What of a file of labels stands, what disagrees, and that a file only ever grows by what is new."""
+"""What of a file of labels stands, what disagrees, and that a file grows by what is new."""
 
 from __future__ import annotations
 
