@@ -116,7 +116,7 @@ def heads_in(graph: bytes) -> list[tuple[HeadNote, Arrays]]:
                     "logdet": whole["logdet"][:k],
                     "used": whole["used"][own],
                     "temperature": whole["temperature"],
-                    "bound": whole["bound"],
+                    "bound": whole["bound"][:k],
                 },
             )
         )
@@ -146,7 +146,7 @@ def _stacked(heads: Sequence[Arrays], width: int) -> Arrays:
         "logdet": np.full((h, k), ABSENT, np.float32),
         "used": np.zeros((h, f), np.bool_),
         "temperature": np.ones(h, np.float32),
-        "bound": np.zeros(h, np.float32),
+        "bound": np.zeros((h, k), np.float32),
     }
     for at, one in enumerate(heads):
         own, n = _places(one["mean"].shape[1] // 2, width), len(one["logdet"])
@@ -155,7 +155,7 @@ def _stacked(heads: Sequence[Arrays], width: int) -> Arrays:
             out["precision"][at, j][np.ix_(own, own)] = one["precision"][j]
         out["logdet"][at, :n] = one["logdet"]
         out["used"][at, own] = one["used"]
-        out["temperature"][at], out["bound"][at] = one["temperature"], one["bound"]
+        out["temperature"][at], out["bound"][at, :n] = one["temperature"], one["bound"]
     return out
 
 
@@ -179,7 +179,8 @@ def _branch(g: Nodes, stacked: Arrays, width: int) -> GraphProto:
     )
     third = g.op("Exp", g.op("Mul", g.op("Log", ratio), g.floats(1.0 / 3.0)))
     above = g.op("Add", g.op("Sub", third, g.floats(1.0)), b)
-    known = g.op("LessOrEqual", g.op("Div", above, g.op("Sqrt", b)), own["bound"])
+    bound = g.op("Gather", own["bound"], best, axis=0)  # (a, 1)
+    known = g.op("LessOrEqual", g.op("Div", above, g.op("Sqrt", b)), bound)
     sure = g.op(
         "GreaterOrEqual", g.op("GatherElements", p, best, axis=1), g.floats(PROBABILITY_MIN)
     )
