@@ -218,11 +218,14 @@ def _distances(
 ) -> tuple[str, str]:
     """Squared distances and log determinants (a, k) of the features that are seen.
 
-    The precisions are swept on what is not seen, one feature after another: what is left between
-    the seen is the precision of their marginal, and the pivots multiply to what its determinant
-    lacks (Goodnight 1979).
+    The precisions are swept on what is used and not seen, one feature after another: what is left
+    between the seen is the precision of their marginal, and the pivots multiply to what its
+    determinant lacks (Goodnight 1979). A feature that a head does not use goes with no other.
     """
     f = 2 * width
+    missing = g.op("And", g.op("Not", seen), g.op("Unsqueeze", own["used"], g.ints(0)))  # (a, F)
+    anywhere = g.op("ReduceMax", g.op("Cast", missing, to=F32), g.ints(0), keepdims=0)
+    which = g.op("Reshape", g.op("NonZero", anywhere), g.ints(-1))  # most often none
     apart = g.op(
         "Sub", g.op("Unsqueeze", features, g.ints(1)), g.op("Unsqueeze", own["mean"], g.ints(0))
     )
@@ -234,12 +237,12 @@ def _distances(
     zero = g.op("Mul", g.op("ReduceMax", start, g.ints(2, 3), keepdims=0), g.floats(0.0))  # (a, k)
     body = g.child("w")
     j, go, carried, log = (body.prefix + each for each in ("j", "go", "x", "log"))
-    at = body.op("Reshape", j, g.ints(1))
+    at = body.op("Gather", which, body.op("Reshape", j, g.ints(1)), axis=0)  # (1,)
     column = body.op("Gather", carried, at, axis=3)  # (a, k, F, 1)
     row = body.op("Gather", carried, at, axis=2)  # (a, k, 1, F)
     pivot = body.op("Gather", column, at, axis=2)  # (a, k, 1, 1)
     swept = body.op("Sub", carried, body.op("Mul", body.op("Div", column, pivot), row))
-    gone = body.op("Not", body.op("Gather", seen, at, axis=1))  # (a, 1)
+    gone = body.op("Gather", missing, at, axis=1)  # (a, 1)
     after = body.op("Where", body.op("Unsqueeze", gone, g.ints(2, 3)), swept, carried)
     more = body.op(
         "Where", gone, body.op("Squeeze", body.op("Log", pivot), g.ints(2, 3)), g.floats(0.0)
@@ -252,7 +255,8 @@ def _distances(
             (body.op("Add", log, more), F32, ("a", "k")),
         ],
     )
-    inner, lost = g.ops("Loop", g.scalar(f), "", start, zero, outputs=2, body=loop)
+    times = g.op("Squeeze", g.op("Shape", which), g.ints(0))
+    inner, lost = g.ops("Loop", times, "", start, zero, outputs=2, body=loop)
     square = g.op(
         "MatMul", g.op("MatMul", apart, inner), g.op("Transpose", apart, perm=[0, 1, 3, 2])
     )

@@ -87,7 +87,7 @@ class HeadFit:
 class Classified:
     """What a head says of one window. label: None where it abstains.
 
-    probability: of the likeliest class, also where it abstains; NaN where nothing could be seen.
+    probability: of the likeliest class, also where it abstains.
     """
 
     label: str | None
