@@ -139,6 +139,8 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
         "group_id": record.group_id,
         "annunciate": int(record.annunciates),
+        "fault_class": record.fault.name if record.fault else "",
+        "fault_probability": round(record.fault.probability, 3) if record.fault else None,
     }
 
 

@@ -11,6 +11,7 @@ from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, S
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.heads import carried
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
 from models.thresholds import ALERTS_PER_DAY, shifted, thresholds
@@ -62,7 +63,7 @@ def make_bundle(
     models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
-    graph = graph_of(spec)
+    graph = carried(parent, graph_of(spec), models, width=spec.channels)
     bundle = Bundle(
         sha256="",
         spec=spec,

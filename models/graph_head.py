@@ -116,7 +116,7 @@ def heads_in(graph: bytes) -> list[tuple[HeadNote, Arrays]]:
                     "logdet": whole["logdet"][:k],
                     "used": whole["used"][own],
                     "temperature": whole["temperature"],
-                    "bound": whole["bound"],
+                    "bound": whole["bound"][:k],
                 },
             )
         )
@@ -146,7 +146,7 @@ def _stacked(heads: Sequence[Arrays], width: int) -> Arrays:
         "logdet": np.full((h, k), ABSENT, np.float32),
         "used": np.zeros((h, f), np.bool_),
         "temperature": np.ones(h, np.float32),
-        "bound": np.zeros(h, np.float32),
+        "bound": np.zeros((h, k), np.float32),
     }
     for at, one in enumerate(heads):
         own, n = _places(one["mean"].shape[1] // 2, width), len(one["logdet"])
@@ -155,7 +155,7 @@ def _stacked(heads: Sequence[Arrays], width: int) -> Arrays:
             out["precision"][at, j][np.ix_(own, own)] = one["precision"][j]
         out["logdet"][at, :n] = one["logdet"]
         out["used"][at, own] = one["used"]
-        out["temperature"][at], out["bound"][at] = one["temperature"], one["bound"]
+        out["temperature"][at], out["bound"][at, :n] = one["temperature"], one["bound"]
     return out
 
 
@@ -179,7 +179,8 @@ def _branch(g: Nodes, stacked: Arrays, width: int) -> GraphProto:
     )
     third = g.op("Exp", g.op("Mul", g.op("Log", ratio), g.floats(1.0 / 3.0)))
     above = g.op("Add", g.op("Sub", third, g.floats(1.0)), b)
-    known = g.op("LessOrEqual", g.op("Div", above, g.op("Sqrt", b)), own["bound"])
+    bound = g.op("Gather", own["bound"], best, axis=0)  # (a, 1)
+    known = g.op("LessOrEqual", g.op("Div", above, g.op("Sqrt", b)), bound)
     sure = g.op(
         "GreaterOrEqual", g.op("GatherElements", p, best, axis=1), g.floats(PROBABILITY_MIN)
     )
@@ -217,11 +218,14 @@ def _distances(
 ) -> tuple[str, str]:
     """Squared distances and log determinants (a, k) of the features that are seen.
 
-    The precisions are swept on what is not seen, one feature after another: what is left between
-    the seen is the precision of their marginal, and the pivots multiply to what its determinant
-    lacks (Goodnight 1979).
+    The precisions are swept on what is used and not seen, one feature after another: what is left
+    between the seen is the precision of their marginal, and the pivots multiply to what its
+    determinant lacks (Goodnight 1979). A feature that a head does not use goes with no other.
     """
     f = 2 * width
+    missing = g.op("And", g.op("Not", seen), g.op("Unsqueeze", own["used"], g.ints(0)))  # (a, F)
+    anywhere = g.op("ReduceMax", g.op("Cast", missing, to=F32), g.ints(0), keepdims=0)
+    which = g.op("Reshape", g.op("NonZero", anywhere), g.ints(-1))  # most often none
     apart = g.op(
         "Sub", g.op("Unsqueeze", features, g.ints(1)), g.op("Unsqueeze", own["mean"], g.ints(0))
     )
@@ -233,12 +237,12 @@ def _distances(
     zero = g.op("Mul", g.op("ReduceMax", start, g.ints(2, 3), keepdims=0), g.floats(0.0))  # (a, k)
     body = g.child("w")
     j, go, carried, log = (body.prefix + each for each in ("j", "go", "x", "log"))
-    at = body.op("Reshape", j, g.ints(1))
+    at = body.op("Gather", which, body.op("Reshape", j, g.ints(1)), axis=0)  # (1,)
     column = body.op("Gather", carried, at, axis=3)  # (a, k, F, 1)
     row = body.op("Gather", carried, at, axis=2)  # (a, k, 1, F)
     pivot = body.op("Gather", column, at, axis=2)  # (a, k, 1, 1)
     swept = body.op("Sub", carried, body.op("Mul", body.op("Div", column, pivot), row))
-    gone = body.op("Not", body.op("Gather", seen, at, axis=1))  # (a, 1)
+    gone = body.op("Gather", missing, at, axis=1)  # (a, 1)
     after = body.op("Where", body.op("Unsqueeze", gone, g.ints(2, 3)), swept, carried)
     more = body.op(
         "Where", gone, body.op("Squeeze", body.op("Log", pivot), g.ints(2, 3)), g.floats(0.0)
@@ -251,7 +255,8 @@ def _distances(
             (body.op("Add", log, more), F32, ("a", "k")),
         ],
     )
-    inner, lost = g.ops("Loop", g.scalar(f), "", start, zero, outputs=2, body=loop)
+    times = g.op("Squeeze", g.op("Shape", which), g.ints(0))
+    inner, lost = g.ops("Loop", times, "", start, zero, outputs=2, body=loop)
     square = g.op(
         "MatMul", g.op("MatMul", apart, inner), g.op("Transpose", apart, perm=[0, 1, 3, 2])
     )

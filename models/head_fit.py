@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 FOLDS: Final = 5
-PRIOR_WINDOWS: Final = 100.0  # that the pooled covariance counts for in each class
+PRIOR_WINDOWS: Final = 50.0  # that the pooled covariance counts for in each class
 RIDGE: Final = 1e-3  # of a feature's variance, added to it
 VARIANCE_MIN: Final = 1e-4  # of a feature: what never moved is no proof when it does a little
 STRANGERS: Final = 0.02  # of windows of known classes that are taken for unknown
-PROBABILITY_MIN: Final = 0.6  # of the class that is named
+PROBABILITY_MIN: Final = 0.5  # of the class that is named: more likely than all others
 COVERED_MIN: Final = 0.5  # of the features that a head uses
 TEMPERATURES: Final = (0.5, 50.0)
+OWN_BOUND: Final = 30.0  # windows that distances of all classes count for in each one's bound
 BOUND_FEW: Final = 6.0  # deviate that is strange where nothing could be held back
 BINS: Final = 10  # of the calibration error
 
@@ -72,12 +73,12 @@ class Examples:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """What makes answers of distances: tempered probabilities, and the deviate that is strange."""
+    """What makes answers of distances: the temperature, and the deviate that is strange (k,)."""
 
     temperature: float
-    bound: float
+    bound: NDArray[np.float64]
 
 
 def fit_gaussians(examples: Examples, classes: int) -> Gaussians:
@@ -202,12 +203,13 @@ def held_back(examples: Examples, classes: int, *, seed: int) -> tuple[F64, F64,
 
 
 def calibrated(square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64) -> Calibration:
-    """The temperature of least log loss, and the conformal bound of the distance to the own class.
+    """The temperature of least log loss, and the bounds of distances to the own class.
 
-    All of examples that were held back. With none: what is safe.
+    All of examples that were held back, square (m, k). With none: what is safe.
     """
+    classes = square.shape[1]
     if not len(label):
-        return Calibration(temperature=2.0, bound=BOUND_FEW)
+        return Calibration(temperature=2.0, bound=np.full(classes, BOUND_FEW))
     at = np.arange(len(label))
 
     def loss(log_temperature: float) -> float:
@@ -216,9 +218,28 @@ def calibrated(square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64)
 
     low, high = np.log(TEMPERATURES)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    own = np.sort(strangeness(square[at, label], freedom))
-    kept = min(int(np.ceil((len(own) + 1) * (1.0 - STRANGERS))), len(own))
-    return Calibration(temperature=float(np.exp(found.x)), bound=float(own[kept - 1]))
+    own = strangeness(square[at, label], freedom)
+    return Calibration(temperature=float(np.exp(found.x)), bound=_bounds(own, label, classes))
+
+
+def _bounds(own: F64, label: Ints, classes: int) -> F64:
+    """Bounds (k,) that STRANGERS of the deviates own (m,) of known windows are beyond.
+
+    Classes are spread differently, and few windows tell how: means and deviations of each are drawn
+    to those of all, and what is left is bounded for all together, as conformal prediction does it.
+    """
+    mean, variance = np.full(classes, own.mean()), np.full(classes, own.var())
+    for k in range(classes):
+        mine = own[label == k]
+        share = len(mine) / (len(mine) + OWN_BOUND)
+        if len(mine):
+            mean[k] += share * (mine.mean() - mean[k])
+            variance[k] += share * (mine.var() - variance[k])
+    sigma = np.sqrt(np.maximum(variance, VARIANCE_MIN))
+    left = np.sort((own - mean[label]) / sigma[label])
+    kept = min(int(np.ceil((len(left) + 1) * (1.0 - STRANGERS))), len(left))
+    bounds: F64 = mean + sigma * left[kept - 1]
+    return bounds
 
 
 def answers(
@@ -229,7 +250,7 @@ def answers(
     best = p.argmax(axis=1)
     at = np.arange(len(best))
     sure = p[at, best] >= PROBABILITY_MIN
-    known = strangeness(square[at, best], freedom) <= calibration.bound
+    known = strangeness(square[at, best], freedom) <= calibration.bound[best]
     covered = freedom >= COVERED_MIN * used
     return np.where(sure & known & covered, best, -1), p
 

@@ -8,6 +8,7 @@ import msgspec
 
 from models.errors import ModelError
 
+NORMAL: Final = "normal"  # the label of a window in which nothing is wrong
 NOTES: Final = "andon_heads"  # in the metadata: a HeadNote for each head
 
 

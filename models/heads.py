@@ -30,7 +30,7 @@ from models.head_fit import (
     fit_gaussians,
     held_back,
 )
-from models.head_notes import HeadNote
+from models.head_notes import NORMAL, HeadNote
 from models.store import sealed
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from models.bundle import AssetModel, Bundle
 
-NORMAL: Final = "normal"  # the label of a window in which nothing is wrong
 CLASSES_MAX: Final = 32
 WINDOWS_AT_ONCE: Final = 32  # of one length, that a graph is asked about together
 SPREAD_GAIN: Final = 0.02  # of windows more that are right: else how much channels move is left out
@@ -88,7 +87,7 @@ class HeadFit:
 class Classified:
     """What a head says of one window. label: None where it abstains.
 
-    probability: of the likeliest class, also where it abstains; NaN where nothing could be seen.
+    probability: of the likeliest class, also where it abstains.
     """
 
     label: str | None
@@ -182,6 +181,20 @@ def heads_of(bundle: Bundle) -> dict[str, HeadFit]:
         for note, arrays in heads_in(bundle.graph)
         for asset in note.assets
     }
+
+
+def carried(
+    parent: Bundle | None, graph: bytes, assets: Sequence[AssetModel], *, width: int
+) -> bytes:
+    """A child's graph of so many channels with the heads of its parent.
+
+    Those of assets that are gone or have other channels stay behind. A head reads deviations from a
+    baseline, so it stays with an asset that was fitted again.
+    """
+    heads = {} if parent is None else heads_of(parent)
+    of_child = {model.asset: _channels(model) for model in assets}
+    kept = {name: head for name, head in heads.items() if of_child.get(name) == head.channels}
+    return graph_with(graph, kept, width=width) if kept else graph
 
 
 def without_heads(bundle: Bundle, *, created_at_ns: int) -> Bundle:
@@ -356,7 +369,7 @@ def _arrays(
         "logdet": model.logdet.astype(np.float32),
         "used": used,
         "temperature": np.array(calibration.temperature, np.float32),
-        "bound": np.array(calibration.bound, np.float32),
+        "bound": calibration.bound.astype(np.float32),
     }
 
 
@@ -371,7 +384,7 @@ def _asked(
         logdet=arrays["logdet"].astype(np.float64),
     )
     calibration = Calibration(
-        temperature=float(arrays["temperature"]), bound=float(arrays["bound"])
+        temperature=float(arrays["temperature"]), bound=arrays["bound"].astype(np.float64)
     )
     told = distances(model, examples.features[:, used], examples.told[:, used])
     return answers(*told, calibration, used=int(used.sum()))

@@ -28,7 +28,7 @@ IMPORTERS: Final = {
     "paho": {"edge/mqtt.py"},
     "faiss": {"kb/index.py"},
     "onnxruntime": {"models/detector.py", "kb/embed.py", "kb/export_embedder.py"},
-    "onnx": {"models/graph.py", "kb/export_embedder.py"},
+    "onnx": {"models/graph.py", "models/graph_head.py", "kb/export_embedder.py"},
     "tokenizers": {"kb/embed.py"},
     "torch": {"kb/export_embedder.py", "kb/tune.py"},
     "transformers": {"kb/export_embedder.py"},

@@ -77,6 +77,8 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     sensor_class: str = ""
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
+    fault_class: str = ""  # failure mode that the detector's head names; "": none, or it abstains
+    fault_probability: float | None = None  # of that class
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):

@@ -1,0 +1,395 @@
+"""Heads: faults named, doubted and refused, in the graph as in plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.assemble import make_bundle
+from models.errors import ModelError
+from models.fit import FitOptions, fit_asset
+from models.graph_head import bare
+from models.head_features import LOOKS, prefixes, window_features
+from models.head_fit import (
+    Examples,
+    Gaussians,
+    calibrated,
+    calibration_error,
+    distances,
+    fit_gaussians,
+    folds_of,
+    posterior,
+    strangeness,
+)
+from models.heads import (
+    NORMAL,
+    HeadFit,
+    LabelledWindow,
+    classify,
+    heads_of,
+    learning_curve,
+    train_head,
+    with_heads,
+    without_heads,
+)
+from models.store import load, save
+from tests.models.plants import samples
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+
+C = 4
+ASSETS = ("p1", "p2", "p3")
+PATTERNS = {"leak": (3.0, 0.0, -2.0, 0.0), "wear": (0.0, 2.5, 2.5, 0.0)}
+UNKNOWN = (0.0, -4.0, 0.0, 4.0)
+
+
+def _plant(asset: str, rows: int, *, seed: int) -> np.ndarray:
+    """Normal operation (rows, 4) of one machine: levels and sizes are its own."""
+    own = np.random.default_rng(ASSETS.index(asset))
+    level, size = own.normal(0.0, 50.0, C), np.exp(own.normal(0.0, 1.0, C))
+    noise = np.random.default_rng(seed).normal(size=(rows, C))
+    return np.asarray(level + size * noise)
+
+
+def _sizes(asset: str) -> np.ndarray:
+    own = np.random.default_rng(ASSETS.index(asset))
+    own.normal(0.0, 50.0, C)
+    return np.exp(own.normal(0.0, 1.0, C))
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    """Three machines of a type, one never labelled."""
+    options = FitOptions(alignment="rows")
+    fits = [
+        fit_asset(samples(_plant(asset, 800, seed=i), asset=asset), options)
+        for i, asset in enumerate(ASSETS)
+    ]
+    return make_bundle(fits)
+
+
+def _windows(
+    assets: tuple[str, ...], each: int, *, seed: int, rows: int = 12
+) -> list[LabelledWindow]:
+    """So many windows of each class and asset; five of an asset and class are of one event."""
+    chance = np.random.default_rng(seed)
+    made = []
+    for asset in assets:
+        for label, pattern in {NORMAL: (0.0,) * C, **PATTERNS}.items():
+            for i in range(each):
+                values = _plant(asset, rows, seed=int(chance.integers(1 << 30)))
+                values += np.exp(chance.uniform(-0.3, 0.7)) * np.array(pattern) * _sizes(asset)
+                group = f"{asset}-{label}-{i // 5}"
+                made.append(
+                    LabelledWindow(values=values, begin=0, label=label, group=group, asset=asset)
+                )
+    return made
+
+
+@pytest.fixture(scope="module")
+def head(bundle: Bundle) -> HeadFit:
+    """A head of the labels of two machines."""
+    return train_head(bundle, "p1", _windows(("p1", "p2"), 20, seed=1))
+
+
+@pytest.fixture(scope="module")
+def child(bundle: Bundle, head: HeadFit) -> Bundle:
+    """The head on all three."""
+    return with_heads(bundle, dict.fromkeys(ASSETS, head), created_at_ns=5)
+
+
+# --- what it names ---
+
+
+def test_labels_of_two_machines_name_faults_of_a_third(child: Bundle) -> None:
+    """Each reads its own baseline, so the type's head fits a machine that nobody has labelled."""
+    asked = _windows(("p3",), 40, seed=2)
+    said = classify(child, "p3", asked)
+    right = [one.label == window.label for one, window in zip(said, asked, strict=True)]
+    assert np.mean(right) > 0.9
+    assert all(math.isclose(sum(one.probabilities.values()), 1.0, rel_tol=1e-5) for one in said)
+
+
+def test_what_nobody_has_labelled_is_refused(child: Bundle) -> None:
+    """A fault in a direction of its own is none of the known, whatever is nearest."""
+    for asset in ASSETS:
+        windows = []
+        for i in range(40):
+            values = _plant(asset, 12, seed=900 + i) + np.array(UNKNOWN) * _sizes(asset)
+            windows.append(LabelledWindow(values=values, begin=0, label="?", group="?"))
+        said = classify(child, asset, windows)
+        assert np.mean([one.label is None for one in said]) > 0.9
+
+
+def test_its_figures_come_from_groups_that_were_held_back(head: HeadFit) -> None:
+    """What it says of itself: nearly all right, few refused, probabilities that hold."""
+    assert head.classes == (NORMAL, "leak", "wear")
+    assert head.counts == {NORMAL: 40, "leak": 40, "wear": 40}
+    assert head.metrics["accuracy"] > 0.9
+    assert head.metrics["abstained"] < 0.1
+    assert head.metrics["calibration_error"] < 0.1
+
+
+def test_noise_without_a_class_is_not_learned(bundle: Bundle) -> None:
+    """Labels drawn by lot: the honest figure is chance, and nearly all is refused or unsure."""
+    windows = _windows(("p1", "p2"), 20, seed=3)
+    chance = np.random.default_rng(0)
+    normal = [w for w in windows if w.label == NORMAL]
+    drawn = [replace(w, label=f"k{chance.integers(3)}", group=str(i)) for i, w in enumerate(normal)]
+    metrics = train_head(bundle, "p1", drawn).metrics
+    assert metrics["accuracy"] < 0.5
+    assert metrics["calibration_error"] < 0.25
+
+
+def test_more_labels_make_it_better(bundle: Bundle) -> None:
+    """The curve ends above its begin, leaves out sizes that there are no windows for."""
+    curve = learning_curve(
+        bundle, "p1", _windows(("p1", "p2"), 30, seed=4), sizes=(5, 20, 100, 500)
+    )
+    assert [point.size for point in curve] == [5, 20, 100]  # 100: all that there are
+    assert curve[-1].accuracy >= curve[0].accuracy
+    assert curve[-1].accuracy > 0.9
+
+
+def test_how_much_a_channel_moves_is_used_where_it_tells(bundle: Bundle) -> None:
+    """A fault that only makes a channel noisy is named by spread; levels alone would not do."""
+    windows = [w for w in _windows(("p1", "p2"), 30, seed=5, rows=40) if w.label == NORMAL]
+    shaken = []
+    for window in windows[::2]:
+        middle = window.values.mean(axis=0)
+        values = middle + (window.values - middle) * [4.0, 1.0, 1.0, 1.0]
+        shaken.append(replace(window, values=values, label="shakes", group=f"s{window.group}"))
+    fit = train_head(bundle, "p1", [*windows[1::2], *shaken])
+    assert fit.arrays["used"].all()
+    assert fit.metrics["accuracy"] > 0.9
+
+
+# --- the graph ---
+
+
+def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle) -> None:
+    """Gaussian classes written out, for windows of any length with any values missing."""
+    chance = np.random.default_rng(6)
+    fit = heads_of(child)["p2"]
+    used = fit.arrays["used"]
+    own = next(model for model in bundle.assets if model.asset == "p2").row_running
+    center, scale = (bundle.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
+    for rows in (1, 3, 4, 17):
+        windows = _windows(("p2",), 3, seed=rows, rows=rows)
+        windows = [
+            replace(w, values=np.where(chance.random(w.values.shape) < 0.3, np.nan, w.values))
+            for w in windows
+        ]
+        for window, said in zip(windows, classify(child, "p2", windows), strict=True):
+            f, told = window_features(window.values, center, scale, np.ones(C, bool))
+            seen = told & used
+            logits = []
+            for k in range(len(fit.classes)):
+                covariance = np.linalg.inv(fit.arrays["precision"][k].astype(np.float64))
+                part = covariance[np.ix_(seen, seen)]
+                d = (f - fit.arrays["mean"][k])[seen]
+                logits.append(-0.5 * (d @ np.linalg.solve(part, d) + np.linalg.slogdet(part)[1]))
+            p = np.exp(np.array(logits) / fit.arrays["temperature"])
+            expected = p / p.sum()
+            assert np.allclose(list(said.probabilities.values()), expected, atol=2e-4)
+
+
+def test_a_window_with_little_to_see_is_not_named(child: Bundle) -> None:
+    """All but one channel missing: it abstains, and nothing at all is no probability either."""
+    window = next(w for w in _windows(("p1",), 5, seed=7) if w.label == "leak")
+    one = window.values.copy()
+    one[:, 1:] = np.nan
+    blind = np.full_like(one, np.nan)
+    said = classify(child, "p1", [replace(window, values=v) for v in (window.values, one, blind)])
+    assert [s.label for s in said] == ["leak", None, None]
+    assert np.allclose(list(said[2].probabilities.values()), 1 / 3, atol=1e-3)
+
+
+def test_scores_and_thresholds_are_those_of_the_parent(bundle: Bundle, child: Bundle) -> None:
+    """A head costs a graph nothing that it had: without it its bytes are the same again."""
+    assert bare(child.graph) == bundle.graph
+    assert bare(bundle.graph) == bundle.graph
+    assert child.parent == bundle.sha256
+    assert [m.threshold_on for m in child.assets] == [m.threshold_on for m in bundle.assets]
+    assert without_heads(child, created_at_ns=6).graph == bundle.graph
+    assert heads_of(bundle) == {}
+
+
+def test_heads_survive_a_directory_and_a_child(
+    child: Bundle, head: HeadFit, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Saved and loaded, the head is equal; an asset that is fitted again keeps it."""
+    found = load(save(child, tmp_path_factory.mktemp("b") / "child"))
+    assert found.graph == child.graph
+    for name, array in heads_of(found)["p1"].arrays.items():
+        assert np.array_equal(array, head.arrays[name])
+    again = fit_asset(samples(_plant("p2", 900, seed=77), asset="p2"), FitOptions(alignment="rows"))
+    grown = make_bundle([again], parent=found)
+    assert heads_of(grown).keys() == set(ASSETS)
+    wide = fit_asset(
+        samples(np.random.default_rng(0).normal(size=(800, C + 1)), asset="p2"),
+        FitOptions(alignment="rows"),
+    )
+    wider = make_bundle([wide], parent=found)
+    assert heads_of(wider).keys() == {"p1", "p3"}
+    asked = _windows(("p1",), 5, seed=8)
+    before, after = classify(found, "p1", asked), classify(wider, "p1", asked)
+    for one, other in zip(before, after, strict=True):
+        assert one.label == other.label
+        assert math.isclose(one.probability, other.probability, rel_tol=1e-4)
+
+
+def test_two_heads_stand_beside_each_other(bundle: Bundle, head: HeadFit) -> None:
+    """Each asset has its own classes; the one is not asked about the other's."""
+    renamed = {NORMAL: NORMAL, "leak": "burst", "wear": "rust"}
+    others = [replace(w, label=renamed[w.label]) for w in _windows(("p1", "p2"), 20, seed=9)]
+    second = train_head(bundle, "p1", [w for w in others if w.label != "rust"])
+    both = with_heads(bundle, {"p1": second, "p3": head}, created_at_ns=1)
+    leak = next(w for w in _windows(("p1",), 5, seed=10) if w.label == "leak")
+    here = replace(leak, values=leak.values, asset="")
+    assert classify(both, "p1", [here])[0].label == "burst"
+    assert len(classify(both, "p1", [here])[0].probabilities) == 2
+    third = next(w for w in _windows(("p3",), 5, seed=10) if w.label == "leak")
+    assert classify(both, "p3", [third])[0].label == "leak"
+
+
+def test_what_does_not_fit_is_refused(bundle: Bundle, head: HeadFit) -> None:
+    """One class, an unknown asset, other channels, no head: each says what to do."""
+    windows = _windows(("p1",), 5, seed=11)
+    with pytest.raises(ModelError, match="2 to 32 classes"):
+        train_head(bundle, "p1", windows[:5])
+    with pytest.raises(ModelError, match="no asset 'p9'"):
+        train_head(bundle, "p9", windows)
+    with pytest.raises(ModelError, match="window 0"):
+        train_head(bundle, "p1", [replace(w, values=w.values[:, :2]) for w in windows])
+    with pytest.raises(ModelError, match="has no head"):
+        classify(bundle, "p1", windows)
+    with pytest.raises(ModelError, match="channels"):
+        with_heads(bundle, {"p1": replace(head, channels=("a", "b"))}, created_at_ns=0)
+
+
+# --- its parts ---
+
+
+def test_features_of_a_window_by_hand() -> None:
+    """Two values of one channel, one of another, none of a third."""
+    values = np.array([[12.0, np.nan, np.nan], [16.0, 5.0, np.nan]])
+    f, told = window_features(
+        values, np.array([10.0, 5.0, 0.0]), np.array([0.5, 1.0, 1.0]), np.ones(3, bool)
+    )
+    assert told.tolist() == [True, True, False, False, False, False]
+    assert np.allclose(f, [math.log(3.0), 0.0, 0.0, 0.0, 0.0, 0.0])
+    down, _ = window_features(
+        8.0 - 6.0 * np.ones((4, 1)), np.array([10.0]), np.array([0.5]), np.ones(1, bool)
+    )
+    assert np.allclose(down, [-math.log(5.0), 0.5 * math.log(0.01)])
+
+
+def test_looks_double_and_end_with_the_window() -> None:
+    """As an event is looked at: short windows once."""
+    assert prefixes(3) == (3,)
+    assert prefixes(4) == (4,)
+    assert prefixes(20) == (4, 8, 16, 20)
+    assert prefixes(10_000) == (*LOOKS, 10_000)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(2, 6))
+def test_marginals_are_those_of_the_covariance(seed: int, classes: int, width: int) -> None:
+    """Leaving features out of the precision is leaving rows and columns out of the covariance."""
+    chance = np.random.default_rng(seed)
+    roots = chance.normal(size=(classes, width, width)) + 2.0 * np.eye(width)
+    covariance = roots @ roots.transpose(0, 2, 1)
+    model = Gaussians(
+        mean=chance.normal(size=(classes, width)),
+        precision=np.linalg.inv(covariance),
+        logdet=np.linalg.slogdet(covariance)[1],
+    )
+    f, told = chance.normal(size=(7, width)), chance.random((7, width)) < 0.6
+    square, logdet, freedom = distances(model, f, told)
+    for i in range(7):
+        seen = told[i]
+        for k in range(classes):
+            part = covariance[k][np.ix_(seen, seen)]
+            d = (f[i] - model.mean[k])[seen]
+            assert math.isclose(square[i, k], d @ np.linalg.solve(part, d), abs_tol=1e-6)
+            assert math.isclose(logdet[i, k], np.linalg.slogdet(part)[1], abs_tol=1e-6)
+    assert freedom.tolist() == told.sum(axis=1).tolist()
+
+
+def _examples(features: np.ndarray, label: np.ndarray, group: np.ndarray) -> Examples:
+    m = len(label)
+    return Examples(
+        features=features,
+        told=np.ones(features.shape, bool),
+        label=label,
+        group=group,
+        window=np.arange(m),
+        weight=np.ones(m),
+        whole=np.ones(m, bool),
+    )
+
+
+def test_no_group_is_on_both_sides() -> None:
+    """A fold holds whole groups; a class of one group is never held back."""
+    label = np.repeat([0, 1, 2], 20)
+    group = np.concatenate([np.arange(20) // 4, 10 + np.arange(20) // 10, np.full(20, 99)])
+    fold = folds_of(_examples(np.zeros((60, 2)), label, group), 3, seed=0)
+    for one in np.unique(group):
+        assert len(np.unique(fold[group == one])) == 1
+    assert (fold[label == 2] == -1).all()
+    assert set(fold[label == 1].tolist()) == {0, 1}
+    assert set(fold[label == 0].tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_few_windows_share_a_covariance_and_many_have_their_own() -> None:
+    """Two classes, one five times as wide: its estimate moves to its own with its windows."""
+    chance = np.random.default_rng(1)
+    widths = []
+    for each in (5, 2000):
+        f = np.concatenate([chance.normal(size=(each, 3)), 5.0 * chance.normal(size=(each, 3))])
+        label = np.repeat([0, 1], each)
+        fit = fit_gaussians(_examples(f, label, np.arange(2 * each)), 2)
+        widths.append(np.sqrt(1.0 / np.einsum("kff->kf", fit.precision)).mean(axis=1))
+    assert widths[0][1] / widths[0][0] < 2.0
+    assert widths[1][1] / widths[1][0] > 4.0
+
+
+def test_probabilities_hold_after_tempering() -> None:
+    """Distances told eight times too large: the temperature takes it back, to what is true."""
+    chance = np.random.default_rng(2)
+    label = chance.integers(0, 2, 4000)
+    x = chance.normal(size=4000) + 1.5 * label
+    square = 8.0 * np.stack([np.square(x), np.square(x - 1.5)], axis=1)
+    found = calibrated(square, np.zeros((4000, 2)), np.ones(4000), label, np.ones(4000))
+    assert 7.0 < found.temperature < 9.0
+    p = posterior(square, np.zeros((4000, 2)), found.temperature)
+    assert calibration_error(p.max(axis=1), p.argmax(axis=1) == label) < 0.03
+
+
+def test_the_bound_lets_known_windows_through() -> None:
+    """Two in a hundred of what is known are refused, whatever a class's spread."""
+    chance = np.random.default_rng(3)
+    label = np.repeat([0, 1], 2000)
+    size = np.where(label == 0, 1.0, 4.0)
+    own = size * chance.chisquare(6, 4000)
+    square = np.stack([own, own], axis=1)
+    found = calibrated(square, np.zeros((4000, 2)), np.full(4000, 6.0), label, np.ones(4000))
+    beyond = strangeness(own, np.full(4000, 6.0)) > found.bound[label]
+    assert 0.01 < beyond.mean() < 0.03
+    assert 0.005 < beyond[label == 0].mean() < 0.04
+    assert 0.005 < beyond[label == 1].mean() < 0.04
+
+
+def test_calibration_error_by_hand() -> None:
+    """Four answers at .95, three right; two at .55, both right: (4 x .2 + 2 x .45) / 6."""
+    p = np.array([0.95] * 4 + [0.55] * 2)
+    right = np.array([True, True, True, False, True, True])
+    assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
