@@ -15,32 +15,39 @@ if TYPE_CHECKING:
 SHOWN_MAX = 40  # lines of a kind in the terminal; --json has all
 
 
+File = Annotated[Path, typer.Argument(help="File of labels, JSON lines; made where needed.")]
+Journal = Annotated[
+    Path | None, typer.Option(help="Journal with feedback of operators; else that of --config.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="gateway.toml: its journal, bundle, snapshot.", exists=True)
+]
+BundleDirectory = Annotated[
+    Path | None, typer.Option(help="With --journal: the bundle that rang.", exists=True)
+]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Option(help="CSV with asset, begin, end, label; may stand again.", exists=True),
+]
+SnapshotDirectory = Annotated[
+    Path | None, typer.Option(help="Snapshot: ids of failure modes, orders.", exists=True)
+]
+Orders = Annotated[bool, typer.Option("--orders", help="Also the closed work orders of --kb.")]
+Codes = Annotated[
+    Path | None,
+    typer.Option(help="CSV with code, label: what others call our labels.", exists=True),
+]
+
+
 def label(
-    file: Annotated[Path, typer.Argument(help="File of labels, JSON lines; made where needed.")],
-    journal: Annotated[
-        Path | None,
-        typer.Option(help="Journal with feedback of operators; else that of --config."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="gateway.toml: its journal, bundle, snapshot.", exists=True)
-    ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="With --journal: the bundle that rang.", exists=True)
-    ] = None,
-    table: Annotated[
-        list[Path] | None,
-        typer.Option(help="CSV with asset, begin, end, label; may stand again.", exists=True),
-    ] = None,
-    kb: Annotated[
-        Path | None, typer.Option(help="Snapshot: ids of failure modes, orders.", exists=True)
-    ] = None,
-    orders: Annotated[
-        bool, typer.Option("--orders", help="Also the closed work orders of --kb.")
-    ] = False,
-    codes: Annotated[
-        Path | None,
-        typer.Option(help="CSV with code, label: what others call our labels.", exists=True),
-    ] = None,
+    file: File,
+    journal: Journal = None,
+    config: Config = None,
+    bundle: BundleDirectory = None,
+    table: Tables = None,
+    kb: SnapshotDirectory = None,
+    orders: Orders = False,
+    codes: Codes = None,
     zone: Annotated[str, typer.Option(help="Of times without one: Europe/Berlin.")] = "",
     asset: Annotated[str, typer.Option(help="Of tables without such a column.")] = "",
     withdraw: Annotated[str, typer.Option(help="Id of a label that shall not stand.")] = "",

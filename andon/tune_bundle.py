@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from andon.options import MappingFile, console
+from andon.options import ConfigFile, MappingFile, console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,40 +21,42 @@ if TYPE_CHECKING:
 NEEDS_REASON_CODE = 3  # retrieval alone was shown, and nobody said why that is not enough
 
 
+Labels = Annotated[Path, typer.Option(help="File of labels, made by `andon label`.", exists=True)]
+Recordings = Annotated[
+    list[Path],
+    typer.Option(help="Journal or table that the labels speak of; may stand again.", exists=True),
+]
+SnapshotDirectory = Annotated[
+    Path | None, typer.Option(help="Snapshot, for what retrieval alone achieves.", exists=True)
+]
+Because = Annotated[
+    str, typer.Option(help="Why retrieval alone is not enough; without it nothing is learned.")
+]
+Override = Annotated[
+    str, typer.Option(help="Why an event that was found before may be missed; it is audited.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="New bundle directory; else proposed/ beside BUNDLE."),
+]
+Trail = Annotated[
+    Path | None, typer.Option(help="Trail to write; else tuning-audit beside the new bundle.")
+]
+At = Annotated[str, typer.Option(help="When it was made, ISO 8601; else when the recordings end.")]
+
+
 def tune(
     bundle: Annotated[Path, typer.Argument(help="Bundle directory to tune.", exists=True)],
-    labels: Annotated[
-        Path, typer.Option(help="File of labels, made by `andon label`.", exists=True)
-    ],
-    recording: Annotated[
-        list[Path],
-        typer.Option(
-            help="Journal or table that the labels speak of; may stand again.", exists=True
-        ),
-    ],
-    kb: Annotated[
-        Path | None, typer.Option(help="Snapshot, for what retrieval alone achieves.", exists=True)
-    ] = None,
-    because: Annotated[
-        str, typer.Option(help="Why retrieval alone is not enough; without it nothing is learned.")
-    ] = "",
-    override: Annotated[
-        str, typer.Option(help="Why an event that was found before may be missed; it is audited.")
-    ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="New bundle directory; else proposed/ beside BUNDLE."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="gateway.toml; else one beside a journal.", exists=True)
-    ] = None,
+    labels: Labels,
+    recording: Recordings,
+    kb: SnapshotDirectory = None,
+    because: Because = "",
+    override: Override = "",
+    out: Out = None,
+    config: ConfigFile = None,
     mapping: MappingFile = None,
-    audit: Annotated[
-        Path | None, typer.Option(help="Trail to write; else tuning-audit beside the new bundle.")
-    ] = None,
-    at: Annotated[
-        str, typer.Option(help="When it was made, ISO 8601; else when the recordings end.")
-    ] = "",
+    audit: Trail = None,
+    at: At = "",
     seed: Annotated[int, typer.Option(help="Of what is drawn by chance.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
@@ -97,7 +99,7 @@ def tune(
         done = tune_bundle(
             request,
             tell=lambda line: status.update(line) if status is not None else None,
-            heard=lambda report: [say(line) for line in first_lines(report)],
+            heard=lambda report: say("\n".join(first_lines(report))),
         )
     _write(done, as_json=as_json, html=html, say=say)
     raise typer.Exit({"needs_reason": NEEDS_REASON_CODE, "made": 0}.get(done.stage, 1))

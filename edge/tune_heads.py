@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from edge.label_words import NORMAL
 from edge.tune_report import CurveRow, first_ring
 from edge.tune_windows import fault_windows, quiet_windows, ring_window
 from models.errors import ModelError
 from models.heads import (
-    NORMAL,
     SIZES,
     HeadFit,
     classify,

@@ -78,7 +78,7 @@ def found_in(
     recorded: Sequence[Recorded], replays: Sequence[Replay], events: Sequence[Event]
 ) -> dict[str, float]:
     """Events that rang in time, each with its delay in s, by id; those that did not are not in."""
-    found = {}
+    found: dict[str, float] = {}
     for at, (one, run) in enumerate(zip(recorded, replays, strict=True)):
         outcomes = run.outcomes([event for event in events if event.recording == at], one.span)
         found |= {i: each.delay_s for i, each in outcomes.items() if each.outcome == FOUND}

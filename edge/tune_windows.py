@@ -131,7 +131,7 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
 def _calm(table: Table, events: Iterable[Event], episodes: Iterable[Episode]) -> NDArray[np.bool_]:
     """Which rows (n,) are running, and far from anything that was labelled or rang."""
     t_ns = table.t_ns
-    calm = np.isfinite(table.values).any(axis=1)
+    calm: NDArray[np.bool_] = np.asarray(np.isfinite(table.values).any(axis=1))
     if table.running is not None:
         calm &= table.running
     spans = [(event.begin_ns, event.end_ns) for event in events]

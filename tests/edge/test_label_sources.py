@@ -24,6 +24,8 @@ from tests.edge.label_plant import LASTS, S, asset, bundle, struck, word, writte
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.recording import TimedMessage
+
 MODES = """\
 mode,asset,channels,cause,action
 gas_flow_loss,,CO2 Weld Flow:low,nozzle blocked,clean the nozzle
@@ -156,7 +158,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rang = [one for one in replay(first, bundle(), snapshot=None).episodes if one.rang]
     alert = rang[0].alert_id
     faults = struck(1).truth.faults
-    said = []
+    said: list[TimedMessage] = []
     for fault, label, by, note in (
         (faults[0], "real", "ann", "Contact tip wear"),
         (faults[1], "real", "ann", "smelled odd"),
