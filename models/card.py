@@ -134,8 +134,8 @@ def _head_lines(bundle: Bundle) -> list[str]:
         "## Failure modes",
         "",
         (
-            "Named for open events by heads that were fitted on labelled windows, and never deciding"
-            " anything. Figures are of groups of labels that the measured head had not seen; it"
+            "Named for open events by heads that were fitted on labelled windows; they decide"
+            " nothing. Figures are of groups of labels that the measured head had not seen; it"
             " abstains where nothing that it knows is more likely than all else, or the window is"
             " unlike all of it."
         ),
