@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted
+from models.graph_head import heads_in
 from models.tuned import tuned_lines
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 
 
 def model_card(bundle: Bundle) -> str:
-    """Markdown for people; everything in it is in bundle.json too."""
+    """Markdown for people; all of it is in bundle.json too, and of heads in model.onnx."""
     made = EPOCH + timedelta(microseconds=bundle.created_at_ns // 1000)
     lines = [
         "# Detector bundle",
@@ -42,6 +43,7 @@ def model_card(bundle: Bundle) -> str:
         "",
         *_data_lines(bundle),
         *_metric_lines(bundle),
+        *_head_lines(bundle),
         "## Limits",
         "",
         (
@@ -117,6 +119,36 @@ def _metric_lines(bundle: Bundle) -> list[str]:
         shown = sorted(name for name in model.metrics if not name.startswith(UNRESOLVED))
         lines.append(f"| {asset} | {rate:.3g} | | |")
         lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
+    return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _head_lines(bundle: Bundle) -> list[str]:
+    """Which failure modes it names, and how well, as held back groups of labels showed."""
+    heads = heads_in(bundle.graph)
+    if not heads:
+        return []
+    lines = [
+        "## Failure modes",
+        "",
+        (
+            "Named for open events by heads that were fitted on labelled windows; they decide"
+            " nothing. Figures are of groups of labels that the measured head had not seen; it"
+            " abstains where nothing that it knows is more likely than all else, or the window is"
+            " unlike all of it."
+        ),
+        "",
+        "| assets | failure mode | labelled windows |",
+        "|---|---|---|",
+    ]
+    for note, _ in heads:
+        assets = _cell(", ".join(note.assets))
+        counts = [(_cell(name), f"{note.counts.get(name, 0)}") for name in note.classes]
+        told = sorted((n, f"{v:.3g}") for n, v in note.metrics.items() if v is not None)
+        lines += [f"| {assets} | {name} | {value} |" for name, value in (*counts, *told)]
     return [*lines, ""]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from models.bundle import is_unfitted
 from models.drift import LEVELS
 from models.errors import ModelError
+from models.graph_head import heads_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     for file, faults in (
         ("bundle.json", _asset_list_faults(bundle)),
         ("parameters.npz", _array_faults(bundle)),
+        ("model.onnx", _head_faults(bundle)),
     ):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
@@ -74,6 +76,21 @@ def _array_faults(bundle: Bundle) -> Iterator[Fault]:
     for name in ("settle", "tail_counts", "tail_sums"):
         lowest = float(arrays.get(name, np.zeros(1)).min(initial=np.inf))
         yield lowest < 0, f"an entry of {name}", lowest, "at least 0"
+
+
+def _head_faults(bundle: Bundle) -> Iterator[Fault]:
+    """What the heads of the graph must be, where it has any."""
+    of_asset = {m.asset: tuple(channel.name for channel in m.channels) for m in bundle.assets}
+    for note, arrays in heads_in(bundle.graph):
+        for asset in note.assets:
+            found = of_asset.get(asset)
+            yield found != note.channels, f"the head's asset {asset}", found, f"{note.channels}"
+        finite = all(np.isfinite(array).all() for array in arrays.values())
+        yield not finite, f"an entry of the head of {note.assets}", "not finite", "a number"
+        warmth = float(arrays["temperature"])
+        yield warmth <= 0, f"the temperature of the head of {note.assets}", warmth, "above 0"
+        wide = arrays["precision"].shape[0] == len(note.classes) == len(set(note.classes))
+        yield not wide, f"classes of the head of {note.assets}", note.classes, "each once"
 
 
 def _asset_faults(model: AssetModel) -> Iterator[Fault]:

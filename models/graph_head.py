@@ -93,10 +93,13 @@ def bare(graph: bytes) -> bytes:
 
 
 def heads_in(graph: bytes) -> list[tuple[HeadNote, Arrays]]:
-    """The heads of a graph, as `with_head_branch` took them. Raises ModelError where they are not.
+    """The heads of a graph, as `with_head_branch` took them; [] of none.
 
-    Arrays are those of the heads' own classes and channels.
+    Arrays are those of the heads' own classes and channels. Raises ModelError where what the graph
+    says of its heads is damaged.
     """
+    if NOTES.encode() not in graph:
+        return []
     model = onnx.load_from_string(graph)
     notes = _notes(model)
     if not notes:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.assemble import make_bundle
+from models.check import check_values
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
 from models.graph_head import bare
@@ -38,7 +39,7 @@ from models.heads import (
     with_heads,
     without_heads,
 )
-from models.store import load, save
+from models.store import files, load, save
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
@@ -244,6 +245,18 @@ def test_heads_survive_a_directory_and_a_child(
     for one, other in zip(before, after, strict=True):
         assert one.label == other.label
         assert math.isclose(one.probability, other.probability, rel_tol=1e-4)
+
+
+def test_the_card_and_the_check_know_of_heads(child: Bundle, head: HeadFit) -> None:
+    """People read which modes are named and how well; a head that cannot be is not loaded."""
+    card = files(child)["MODEL_CARD.md"].decode()
+    assert "| p1, p2, p3 | leak | 40 |" in card
+    assert "calibration_error" in card
+    damaged = replace(
+        head, arrays={**head.arrays, "mean": np.full_like(head.arrays["mean"], np.nan)}
+    )
+    with pytest.raises(ModelError, match="head of"):
+        check_values(with_heads(child, {"p1": damaged}, created_at_ns=0))
 
 
 def test_two_heads_stand_beside_each_other(bundle: Bundle, head: HeadFit) -> None:
