@@ -181,7 +181,7 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
     fit = heads_of(child)["p2"]
     used = fit.arrays["used"]
     own = next(model for model in bundle.assets if model.asset == "p2").row_running
-    center, scale = (bundle.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
+    center, scale = (bundle.only.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
     for rows in (1, 3, 4, 17):
         windows = _windows(("p2",), 3, seed=rows, rows=rows)
         windows = [
@@ -215,11 +215,11 @@ def test_a_window_with_little_to_see_is_not_named(child: Bundle) -> None:
 
 def test_scores_and_thresholds_are_those_of_the_parent(bundle: Bundle, child: Bundle) -> None:
     """A head costs a graph nothing that it had: without it its bytes are the same again."""
-    assert bare(child.graph) == bundle.graph
-    assert bare(bundle.graph) == bundle.graph
+    assert bare(child.only.graph) == bundle.only.graph
+    assert bare(bundle.only.graph) == bundle.only.graph
     assert child.parent == bundle.sha256
     assert [m.threshold_on for m in child.assets] == [m.threshold_on for m in bundle.assets]
-    assert without_heads(child, created_at_ns=6).graph == bundle.graph
+    assert without_heads(child, created_at_ns=6).only.graph == bundle.only.graph
     assert heads_of(bundle) == {}
 
 
@@ -228,7 +228,7 @@ def test_heads_survive_a_directory_and_a_child(
 ) -> None:
     """Saved and loaded, the head is equal; an asset that is fitted again keeps it."""
     found = load(save(child, tmp_path_factory.mktemp("b") / "child"))
-    assert found.graph == child.graph
+    assert found.only.graph == child.only.graph
     for name, array in heads_of(found)["p1"].arrays.items():
         assert np.array_equal(array, head.arrays[name])
     again = fit_asset(samples(_plant("p2", 900, seed=77), asset="p2"), FitOptions(alignment="rows"))
