@@ -406,3 +406,30 @@ def test_calibration_error_by_hand() -> None:
     p = np.array([0.95] * 4 + [0.55] * 2)
     right = np.array([True, True, True, False, True, True])
     assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
+
+
+def test_a_head_stands_in_the_part_of_its_asset(bundle: Bundle, head: HeadFit) -> None:
+    """Beside a stream, which is of another kind: its graph stays, and it is named for itself."""
+    chance = np.random.default_rng(4)
+    stream = fit_asset(
+        samples(chance.normal(size=(3000, 1)), asset="s1"), FitOptions(alignment="rows")
+    )
+    mixed = make_bundle([stream], parent=bundle)
+    grown = with_heads(mixed, {"p2": head}, created_at_ns=3)
+    changed = [a.graph != b.graph for a, b in zip(mixed.parts, grown.parts, strict=True)]
+    assert sorted(changed) == [False, True]
+    assert heads_of(grown).keys() == {"p2"}
+    leak = next(w for w in _windows(("p2",), 5, seed=12) if w.label == "leak")
+    assert classify(grown, "p2", [leak])[0].label == "leak"
+    with pytest.raises(ModelError, match="has no head"):
+        classify(grown, "s1", [leak])
+    told = []
+    for i in range(24):
+        values = 5.0 * (i % 2) + np.random.default_rng(50 + i).normal(size=(12, 1))
+        label = "high" if i % 2 else NORMAL
+        told.append(LabelledWindow(values=values, begin=0, label=label, group=f"g{i}"))
+    own = train_head(grown, "s1", told)
+    both = with_heads(grown, {"s1": own}, created_at_ns=4)
+    assert heads_of(both).keys() == {"p2", "s1"}
+    said = classify(both, "s1", told)
+    assert np.mean([one.label == w.label for one, w in zip(said, told, strict=True)]) > 0.9
