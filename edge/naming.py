@@ -13,7 +13,7 @@ from edge import explain
 from edge.alerts import FaultClass
 from edge.lookback import rows_at
 from edge.records import Track
-from edge.scoring import one_row, pad, pad_valid
+from edge.scoring import pad, pad_valid
 from models.head_features import LOOKS
 from models.head_notes import NORMAL
 
@@ -60,10 +60,10 @@ class Naming:
         """Another sample: where an event is open and it is time, ask the head, if there is one."""
         if not self._state.tracks[Track.PROCESS].active:
             return
-        detector = self._desk.detector
-        head = detector.heads.get(self._model.asset) if isinstance(detector, Names) else None
-        if head is None or not isinstance(detector, Names):
+        detector = self._desk.parts.of(self._model.row_running).detector
+        if not isinstance(detector, Names) or self._model.asset not in detector.heads:
             return
+        head = detector.heads[self._model.asset]
         record = self._state.alerts[Track.PROCESS]
         first = record.samples == 0
         record.samples = self._so_far(record, t_ns) if first else record.samples + 1
@@ -90,22 +90,22 @@ class Naming:
         It sees the samples of the baseline that holds now, without what is no measurement and what
         a job disturbs.
         """
-        asset, width = self._model.asset, self._desk.width
+        asset, part = self._model.asset, self._desk.parts.of(self._model.row_running)
         times, values, running = self._lookback.until(t_ns, SAMPLES_MAX)
         since = times >= record.begin_ns
         times, values, running = times[since], values[since], running[since]
         rows = rows_at(self._model, running, self._desk.ring.modes(asset, times))
         if not len(rows) or rows[-1] < 0:
             return None
-        valid = pad_valid(values, rows == rows[-1], width)
+        valid = pad_valid(values, rows == rows[-1], part.width)
         unsound = self._desk.ring.unsound(asset, times)
         if unsound is not None:
             valid[:, : values.shape[1]] &= ~unsound
         for run in self._state.runs:
             if run.live:
                 valid[:, : values.shape[1]] &= ~run.mask
-        own = one_row(self._desk.parameters, int(rows[-1]))
-        name, p, _ = detector.classify(pad(values, width)[None], valid[None], own, head=head)[0]
+        own, x = part.stack([int(rows[-1])]), pad(values, part.width)
+        name, p, _ = detector.classify(x[None], valid[None], own, head=head)[0]
         if name is None or name == NORMAL:
             return None
         return FaultClass(name=name, probability=p, windows=head.windows, samples=record.samples)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import is_unfitted
+from models.bundle import is_unfitted, part_files
 from models.drift import LEVELS
 from models.errors import ModelError
 from models.graph_head import heads_in
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from models.bundle import AssetModel, Bundle
+    from models.bundle import AssetModel, Bundle, Part
 
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
@@ -35,11 +35,11 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     path: directory that the bundle is in; None: it is being made. Shapes are taken to be right,
     except those of the vectors of assets.
     """
-    for file, faults in (
-        ("bundle.json", _asset_list_faults(bundle)),
-        ("parameters.npz", _array_faults(bundle)),
-        ("model.onnx", _head_faults(bundle)),
-    ):
+    arrays = [(part_files(at)[1], _array_faults(part)) for at, part in enumerate(bundle.parts)]
+    heads = [
+        (part_files(at)[0], _head_faults(bundle, part)) for at, part in enumerate(bundle.parts)
+    ]
+    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays, *heads):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
             if wrong:
@@ -66,8 +66,8 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     )
 
 
-def _array_faults(bundle: Bundle) -> Iterator[Fault]:
-    arrays = {**bundle.parameters, "moments": bundle.moments, "learned": bundle.learned}
+def _array_faults(part: Part) -> Iterator[Fault]:
+    arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
     for name in ("scale", "learned"):
@@ -78,10 +78,10 @@ def _array_faults(bundle: Bundle) -> Iterator[Fault]:
         yield lowest < 0, f"an entry of {name}", lowest, "at least 0"
 
 
-def _head_faults(bundle: Bundle) -> Iterator[Fault]:
-    """What the heads of the graph must be, where it has any."""
+def _head_faults(bundle: Bundle, part: Part) -> Iterator[Fault]:
+    """What the heads of a part's graph must be, where it has any."""
     of_asset = {m.asset: tuple(channel.name for channel in m.channels) for m in bundle.assets}
-    for note, arrays in heads_in(bundle.graph):
+    for note, arrays in heads_in(part.graph):
         for asset in note.assets:
             found = of_asset.get(asset)
             yield found != note.channels, f"the head's asset {asset}", found, f"{note.channels}"

@@ -17,6 +17,7 @@ import onnx
 from onnx import checker, helper, numpy_helper
 
 from models.bundle import Z_MAX
+from models.errors import ModelError
 from models.graph import Nodes, value_info
 from models.head_features import MOVES_MIN, SPREAD_FLOOR
 from models.head_fit import COVERED_MIN, PROBABILITY_MIN
@@ -45,6 +46,9 @@ def with_head_branch(
     model = onnx.load_from_string(bare(graph))
     if not heads:
         return bytes(model.SerializeToString(deterministic=True))
+    lacking = {"x", "valid", "center", "scale", "present"} - {i.name for i in model.graph.input}
+    if lacking:
+        raise ModelError(f"this kind of detector has no {sorted(lacking)}: it cannot have a head")
     g = Nodes("head", [], kept="head_const")
     stacked = _stacked([arrays for _, arrays in heads], width)
     branch = _branch(g.child("b"), stacked, width)

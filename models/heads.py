@@ -17,19 +17,10 @@ import numpy as np
 
 from models.detector import detector_of
 from models.errors import ModelError
-from models.graph_head import bare, heads_in, with_head_branch
+from models.graph_head import heads_in, with_head_branch
+from models.head_arrays import asked_of, fitted, limited, split
 from models.head_features import prefixes, window_features
-from models.head_fit import (
-    Calibration,
-    Examples,
-    Gaussians,
-    answers,
-    calibrated,
-    distances,
-    figures,
-    fit_gaussians,
-    held_back,
-)
+from models.head_fit import Examples, figures
 from models.head_notes import NORMAL, HeadNote
 from models.store import sealed
 
@@ -122,7 +113,9 @@ def train_head(
     classes = _classes(windows)
     examples = _examples(bundle, asset, windows, classes)
     levels = np.arange(2 * len(names)) < len(names)
-    tried = [_fitted(examples, classes, used, seed=seed) for used in (levels, np.ones_like(levels))]
+    tried = [
+        fitted(examples, len(classes), used, seed=seed) for used in (levels, np.ones_like(levels))
+    ]
     gain = tried[1][1]["accuracy"] - tried[0][1]["accuracy"]
     arrays, metrics = tried[1] if gain >= SPREAD_GAIN else tried[0]
     counts = {name: sum(w.label == name for w in windows) for name in classes}
@@ -141,10 +134,19 @@ def with_heads(bundle: Bundle, heads: Mapping[str, HeadFit], *, created_at_ns: i
                 f"the head is of channels {head.channels}, {asset} has {names}; train one on its"
                 " own windows, or on those of assets with the same channels"
             )
-    everyone = {**heads_of(bundle), **heads}
-    graph = graph_with(bundle.graph, everyone, width=bundle.width)
-    child = replace(bundle, graph=graph, parent=bundle.sha256, created_at_ns=created_at_ns)
-    return sealed(child)
+    child = _with(bundle, {**heads_of(bundle), **heads})
+    return sealed(replace(child, parent=bundle.sha256, created_at_ns=created_at_ns))
+
+
+def _with(bundle: Bundle, heads: Mapping[str, HeadFit]) -> Bundle:
+    """A bundle, not sealed, with these heads and no other, each in the graph of its part."""
+    parts, first = [], 0
+    for part in bundle.parts:
+        mine = {m.asset for m in bundle.assets if first <= m.row_running < first + part.rows}
+        own = {asset: head for asset, head in heads.items() if asset in mine}
+        parts.append(replace(part, graph=graph_with(part.graph, own, width=part.width)))
+        first += part.rows
+    return replace(bundle, parts=tuple(parts))
 
 
 def graph_with(graph: bytes, heads: Mapping[str, HeadFit], *, width: int) -> bytes:
@@ -178,29 +180,28 @@ def heads_of(bundle: Bundle) -> dict[str, HeadFit]:
             counts=note.counts,
             metrics={n: math.nan if v is None else v for n, v in note.metrics.items()},
         )
-        for note, arrays in heads_in(bundle.graph)
+        for part in bundle.parts
+        for note, arrays in heads_in(part.graph)
         for asset in note.assets
     }
 
 
-def carried(
-    parent: Bundle | None, graph: bytes, assets: Sequence[AssetModel], *, width: int
-) -> bytes:
-    """A child's graph of so many channels with the heads of its parent.
+def carried(parent: Bundle, child: Bundle) -> Bundle:
+    """A child that is being made, with the heads of its parent.
 
     Those of assets that are gone or have other channels stay behind. A head reads deviations from a
     baseline, so it stays with an asset that was fitted again.
     """
-    heads = {} if parent is None else heads_of(parent)
-    of_child = {model.asset: _channels(model) for model in assets}
+    of_child = {model.asset: _channels(model) for model in child.assets}
+    heads = heads_of(parent)
     kept = {name: head for name, head in heads.items() if of_child.get(name) == head.channels}
-    return graph_with(graph, kept, width=width) if kept else graph
+    return _with(child, kept) if kept else child
 
 
 def without_heads(bundle: Bundle, *, created_at_ns: int) -> Bundle:
     """A child bundle that names nothing."""
-    child = replace(bundle, graph=bare(bundle.graph), parent=bundle.sha256)
-    return sealed(replace(child, created_at_ns=created_at_ns))
+    child = replace(_with(bundle, {}), parent=bundle.sha256, created_at_ns=created_at_ns)
+    return sealed(child)
 
 
 def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> list[Classified]:
@@ -208,7 +209,8 @@ def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> l
 
     Raises ModelError where the asset has no head.
     """
-    detector = detector_of(bundle.graph)
+    part, _ = bundle.place(_model_of(bundle, asset).row_running)
+    detector = detector_of(part.graph)
     if asset not in detector.heads:
         raise ModelError(f"{asset} has no head in this bundle; train one from labelled windows")
     said: list[Classified | None] = [None] * len(windows)
@@ -218,14 +220,17 @@ def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> l
     for length, indices in by_length.items():
         for first in range(0, len(indices), WINDOWS_AT_ONCE):
             some = indices[first : first + WINDOWS_AT_ONCE]
-            x = np.full((len(some), length, bundle.width), np.nan, np.float32)
+            x = np.full((len(some), length, part.width), np.nan, np.float32)
             rows = []
             for k, i in enumerate(some):
                 window = windows[i]
                 model = _model_of(bundle, window.asset or asset)
                 x[k, :, : len(model.channels)] = window.values[window.begin :]
-                rows.append(_row(model, window.mode))
-            own = {name: value[rows] for name, value in bundle.parameters.items()}
+                where, row = bundle.place(_row(model, window.mode))
+                if where is not part:
+                    raise ModelError(f"{model.asset} has another kind of detector than {asset}")
+                rows.append(row)
+            own = {name: value[rows] for name, value in part.parameters.items()}
             told = detector.classify(x, np.isfinite(x), own, head=detector.heads[asset])
             for i, one in zip(some, told, strict=True):
                 said[i] = Classified(label=one[0], probability=one[1], probabilities=one[2])
@@ -249,19 +254,19 @@ def learning_curve(
     examples = _examples(bundle, asset, windows, classes)
     channels = len(_channels(_model_of(bundle, asset)))
     used = np.arange(2 * channels) < channels
-    rest, asked = _split(examples, len(classes), seed=seed)
+    rest, asked = split(examples, len(classes), seed=seed)
     curve: list[CurvePoint] = []
     before = 0
     for size in sorted(sizes):
-        some = _limited(rest, examples, len(classes), size=size, seed=seed)
+        some = limited(rest, examples, len(classes), size=size, seed=seed)
         if not asked.any() or int(some.sum()) <= before:
             continue
         before = int(some.sum())
         start = time.perf_counter()
-        arrays, _ = _fitted(examples.chosen(some), classes, used, seed=seed)
+        arrays, _ = fitted(examples.chosen(some), len(classes), used, seed=seed)
         seconds = time.perf_counter() - start
         test = examples.chosen(asked)
-        told = figures(test.label, *_asked(arrays, test))
+        told = figures(test.label, *asked_of(arrays, test))
         curve.append(
             CurvePoint(
                 size=size,
@@ -318,8 +323,8 @@ def _examples(
                 f"window {i} of {model.asset} has values {values.shape} from row {window.begin} and"
                 f" channels {_channels(model)}; expected rows after it and channels {names}"
             )
-        row, c = _row(model, window.mode), len(names)
-        own = [bundle.parameters[n][row, :c] for n in ("center", "scale", "present")]
+        (part, row), c = bundle.place(_row(model, window.mode)), len(names)
+        own = [part.parameters[n][row, :c] for n in ("center", "scale", "present")]
         center, scale = (each.astype(np.float64) for each in own[:2])
         labelled = values[window.begin :]
         ends = prefixes(len(labelled))
@@ -338,83 +343,3 @@ def _examples(
         weight=np.array([look[3] for look in looks]),
         whole=np.array([look[4] for look in looks]),
     )
-
-
-def _fitted(
-    examples: Examples, classes: tuple[str, ...], used: NDArray[np.bool_], *, seed: int
-) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
-    """Arrays of a head on some of the features (F,), and how it did on what was held back."""
-    some = replace(examples, features=examples.features[:, used], told=examples.told[:, used])
-    k = len(classes)
-    square, logdet, freedom, out = held_back(some, k, seed=seed)
-    label, weight = some.label[out], some.weight[out]
-    calibration = calibrated(square[out], logdet[out], freedom[out], label, weight)
-    whole = out & some.whole
-    told = answers(square[whole], logdet[whole], freedom[whole], calibration, used=int(used.sum()))
-    arrays = _arrays(fit_gaussians(some, k), calibration, used)
-    return arrays, figures(some.label[whole], *told)
-
-
-def _arrays(
-    model: Gaussians, calibration: Calibration, used: NDArray[np.bool_]
-) -> dict[str, NDArray[Any]]:
-    """What the graph takes, over all features (F,): those that are not used say nothing."""
-    k, f = len(model.mean), len(used)
-    mean, precision = np.zeros((k, f)), np.tile(np.eye(f), (k, 1, 1))
-    mean[:, used] = model.mean
-    precision[np.ix_(np.arange(k), used, used)] = model.precision
-    return {
-        "mean": mean.astype(np.float32),
-        "precision": precision.astype(np.float32),
-        "logdet": model.logdet.astype(np.float32),
-        "used": used,
-        "temperature": np.array(calibration.temperature, np.float32),
-        "bound": calibration.bound.astype(np.float32),
-    }
-
-
-def _asked(
-    arrays: dict[str, NDArray[Any]], examples: Examples
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """What a head of these arrays answers to examples: classes (m,), probabilities (m, k)."""
-    used = arrays["used"]
-    model = Gaussians(
-        mean=arrays["mean"][:, used].astype(np.float64),
-        precision=arrays["precision"][:, used][:, :, used].astype(np.float64),
-        logdet=arrays["logdet"].astype(np.float64),
-    )
-    calibration = Calibration(
-        temperature=float(arrays["temperature"]), bound=arrays["bound"].astype(np.float64)
-    )
-    told = distances(model, examples.features[:, used], examples.told[:, used])
-    return answers(*told, calibration, used=int(used.sum()))
-
-
-def _split(
-    examples: Examples, classes: int, *, seed: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What a curve is fitted on and what it is asked about (m,): a third of each class's groups."""
-    chance = np.random.default_rng(seed)
-    held: set[int] = set()
-    for k in range(classes):
-        groups = np.unique(examples.group[examples.label == k])
-        if len(groups) >= 2:
-            held |= set(chance.permutation(groups)[: max(len(groups) // 3, 1)].tolist())
-    out = np.isin(examples.group, sorted(held))
-    return ~out, out & examples.whole
-
-
-def _limited(
-    rest: NDArray[np.bool_], examples: Examples, classes: int, *, size: int, seed: int
-) -> NDArray[np.bool_]:
-    """Of what there is to fit on, the looks at no more than `size` windows a class (m,)."""
-    chance = np.random.default_rng(seed)
-    kept: list[int] = []
-    for k in range(classes):
-        mine = rest & (examples.label == k)
-        groups = chance.permutation(np.unique(examples.group[mine]))
-        ordered = [
-            w for g in groups for w in np.unique(examples.window[mine & (examples.group == g)])
-        ]
-        kept += ordered[:size]
-    return rest & np.isin(examples.window, kept)

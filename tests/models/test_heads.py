@@ -181,7 +181,7 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
     fit = heads_of(child)["p2"]
     used = fit.arrays["used"]
     own = next(model for model in bundle.assets if model.asset == "p2").row_running
-    center, scale = (bundle.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
+    center, scale = (bundle.only.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
     for rows in (1, 3, 4, 17):
         windows = _windows(("p2",), 3, seed=rows, rows=rows)
         windows = [
@@ -215,11 +215,11 @@ def test_a_window_with_little_to_see_is_not_named(child: Bundle) -> None:
 
 def test_scores_and_thresholds_are_those_of_the_parent(bundle: Bundle, child: Bundle) -> None:
     """A head costs a graph nothing that it had: without it its bytes are the same again."""
-    assert bare(child.graph) == bundle.graph
-    assert bare(bundle.graph) == bundle.graph
+    assert bare(child.only.graph) == bundle.only.graph
+    assert bare(bundle.only.graph) == bundle.only.graph
     assert child.parent == bundle.sha256
     assert [m.threshold_on for m in child.assets] == [m.threshold_on for m in bundle.assets]
-    assert without_heads(child, created_at_ns=6).graph == bundle.graph
+    assert without_heads(child, created_at_ns=6).only.graph == bundle.only.graph
     assert heads_of(bundle) == {}
 
 
@@ -228,7 +228,7 @@ def test_heads_survive_a_directory_and_a_child(
 ) -> None:
     """Saved and loaded, the head is equal; an asset that is fitted again keeps it."""
     found = load(save(child, tmp_path_factory.mktemp("b") / "child"))
-    assert found.graph == child.graph
+    assert found.only.graph == child.only.graph
     for name, array in heads_of(found)["p1"].arrays.items():
         assert np.array_equal(array, head.arrays[name])
     again = fit_asset(samples(_plant("p2", 900, seed=77), asset="p2"), FitOptions(alignment="rows"))
@@ -406,3 +406,30 @@ def test_calibration_error_by_hand() -> None:
     p = np.array([0.95] * 4 + [0.55] * 2)
     right = np.array([True, True, True, False, True, True])
     assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
+
+
+def test_a_head_stands_in_the_part_of_its_asset(bundle: Bundle, head: HeadFit) -> None:
+    """Beside a stream, which is of another kind: its graph stays, and it is named for itself."""
+    chance = np.random.default_rng(4)
+    stream = fit_asset(
+        samples(chance.normal(size=(3000, 1)), asset="s1"), FitOptions(alignment="rows")
+    )
+    mixed = make_bundle([stream], parent=bundle)
+    grown = with_heads(mixed, {"p2": head}, created_at_ns=3)
+    changed = [a.graph != b.graph for a, b in zip(mixed.parts, grown.parts, strict=True)]
+    assert sorted(changed) == [False, True]
+    assert heads_of(grown).keys() == {"p2"}
+    leak = next(w for w in _windows(("p2",), 5, seed=12) if w.label == "leak")
+    assert classify(grown, "p2", [leak])[0].label == "leak"
+    with pytest.raises(ModelError, match="has no head"):
+        classify(grown, "s1", [leak])
+    told = []
+    for i in range(24):
+        values = 5.0 * (i % 2) + np.random.default_rng(50 + i).normal(size=(12, 1))
+        label = "high" if i % 2 else NORMAL
+        told.append(LabelledWindow(values=values, begin=0, label=label, group=f"g{i}"))
+    own = train_head(grown, "s1", told)
+    both = with_heads(grown, {"s1": own}, created_at_ns=4)
+    assert heads_of(both).keys() == {"p2", "s1"}
+    said = classify(both, "s1", told)
+    assert np.mean([one.label == w.label for one, w in zip(said, told, strict=True)]) > 0.9
