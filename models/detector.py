@@ -219,7 +219,7 @@ class StreamDetector:
         return score, state
 
     def classify(self, x: F32, valid: Mask, parameters: Parameters, *, head: Head) -> list[Named]:
-        """What a head says of windows, as `Detector.classify`."""
+        """What a head says of windows x (a, n, 1), as `Detector.classify`."""
         state = self.initial_state(len(x))
         valid = _checked(self.spec, x, valid, state, parameters)
         feed: dict[str, Any] = {name: parameters[name] for name in STREAM_PARAMETERS}
