@@ -17,6 +17,7 @@ import numpy as np
 
 from models import head_notes
 from models.detector import detector_of
+from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.graph_head import heads_in, with_head_branch
 from models.head_arrays import asked_of, fitted, limited, split
@@ -212,7 +213,7 @@ def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> l
     """
     part, _ = bundle.place(_model_of(bundle, asset).row_running)
     detector = detector_of(part.graph)
-    if asset not in detector.heads:
+    if isinstance(detector, ImportedDetector) or asset not in detector.heads:
         raise ModelError(f"{asset} has no head in this bundle; train one from labelled windows")
     said: list[Classified | None] = [None] * len(windows)
     by_length: dict[int, list[int]] = {}
