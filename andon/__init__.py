@@ -16,6 +16,7 @@ from andon import (
     bench,
     detectors,
     explanations,
+    importing,  # noqa: F401 - its command is of model_app
     labelling,
     proposing,  # noqa: F401 - its commands are of kb_app
     prove,

@@ -25,7 +25,10 @@ def fit(
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
     detector: Annotated[
-        str, typer.Option(help="var, stream (assets of one channel), or auto: by the channels.")
+        str,
+        typer.Option(
+            help="auto (by the channels), var, stream (of one channel), or conv (needs torch)."
+        ),
     ] = "auto",
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",

@@ -51,6 +51,9 @@ def simulate(
     messy: Annotated[
         bool, typer.Option("--messy", help="Papers as plants have them; few jobs are witnessed.")
     ] = False,
+    waves: Annotated[
+        bool, typer.Option("--waves", help="Blocks of vibration, not features (gearbox).")
+    ] = False,
 ) -> None:
     """Write a scenario of a simulated cell: recording, training, texts, truth, gateway.toml.
 
@@ -60,7 +63,7 @@ def simulate(
 
     if cell not in CELLS:
         raise typer.BadParameter(f"there is no cell {cell!r}; there are {', '.join(CELLS)}")
-    CELLS[cell](seed=seed, assets=robots, hours=hours, messy=messy).write(out)
+    CELLS[cell](seed=seed, assets=robots, hours=hours, messy=messy, waves=waves).write(out)
     typer.echo(NEXT.format(out=shlex.quote(str(out))))
 
 

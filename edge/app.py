@@ -42,6 +42,7 @@ from edge.restore import not_as_published, restore, started
 from edge.retrieve import Retriever
 from edge.telemetry import Telemetry, health, status, system_fault
 from edge.upkeep import Upkeep
+from edge.waveforms import block_topics
 from edge.wire import topics
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Gateway:
         self._journaled = self._journal.position
         self._link = Link(
             endpoint_of(config),
-            filters=[topics.subscription(s) for s in config.source]
+            filters=[*map(topics.subscription, config.source), *block_topics(config.asset)]
             + [self._topics.command_filter]
             + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
             queue_messages_max=config.mqtt.queue_messages_max,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import WireError
 from edge.gather import Gather
+from edge.waveforms import Waveforms
 from edge.wire import topics
 from edge.wire.readings import decode_readings, only_tags
 
@@ -42,7 +43,9 @@ class Arrivals:
     ) -> None:
         self._settings = settings
         self._assets = assets
+        self._push = aligner.push
         self._gather = Gather(aligner.push)
+        self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
         self._clock = clock
         self._state = state
         self._now = now
@@ -50,14 +53,24 @@ class Arrivals:
         # in that, not wrong.
         engine, plant = settings.engine, settings.clock == "plant"
         self.ahead_ns = BATCH_NS_MAX if plant else engine.future_ms_max * MILLISECOND_NS
+        self._late_ns = engine.late_ms_max * MILLISECOND_NS
         self._behind_ns = engine.behind_ms_max * MILLISECOND_NS + (BATCH_NS_MAX if plant else 0)
 
     def settle(self) -> None:
         """Hand on everything that waits to be aligned."""
         self._gather.settle()
 
+    def settle_blocks(self, *, now_ns: int, final: bool) -> None:
+        """Hand on the features of the blocks that are due, behind all that waits."""
+        told = self._waves.settle(until_ns=now_ns - self._late_ns, final=final)
+        for readings in told:  # each was not later than its own bound
+            self._push(readings, future_ns=int(readings.t_ns[0]))
+
     def take(self, message: MessageReceived, *, now_ns: int) -> None:
         """Take one message of the plant; now_ns: the wall clock. Raises WireError."""
+        if self._waves.carries(message.topic):
+            self._take_block(message, now_ns=now_ns)
+            return
         source = topics.match_source(message.topic, self._settings.source)
         if source is None:
             raise WireError(
@@ -76,9 +89,30 @@ class Arrivals:
             if message.retain and (readings.t_ns == message.received_ns).all():
                 taken = self._of_unknown_age(readings)
             self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
+            self._waves.heard(taken)
             if known and newest_ns is not None:
                 behind = not message.retain and newest_ns < at_ns - self._behind_ns
                 self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
+
+    def _take_block(self, message: MessageReceived, *, now_ns: int) -> None:
+        """Blocks of a fast waveform; their end says as much about a clock as a value's time."""
+        topic = message.topic
+        ours = [asset for asset in self._waves.assets_on(topic) if asset in self._assets]
+        end_ns = self._waves.take(
+            message.payload,
+            topic=topic,
+            received_ns=message.received_ns,
+            future_ns=self._now(now_ns) + self.ahead_ns,
+            retain=message.retain,
+        )
+        if end_ns is None or message.retain:
+            return
+        for asset in ours:
+            if self._settings.clock == "plant":
+                self._clock.observe(asset, end_ns)
+            at_ns = self._now(now_ns)
+            behind = end_ns < at_ns - self._behind_ns
+            self._suspect(asset, wrong=behind or end_ns > at_ns + self.ahead_ns)
 
     def _of_unknown_age(self, readings: Readings) -> Readings:
         """Retained, without a time of its own: it may be of last year. Context is held anyway."""

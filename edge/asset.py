@@ -65,7 +65,7 @@ class Asset:
         self._requests: list[Request] = []
         self._rows: np.ndarray = np.empty(0, np.intp)  # (n,) of the segment, of the bundle
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
-        stuck_min = desk.settings.engine.stuck_samples_min
+        stuck_min = desk.settings.engine.stuck_after(model.period_ns)
         self._sensor_watch = SensorWatch(model, settings, stuck_min=stuck_min)
         self._findings: Findings | None = None  # of the segment's sensors
         self._unsound: np.ndarray | None = None  # (n, c) bool of the segment, no measurements

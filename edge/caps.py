@@ -17,6 +17,10 @@ ASSET_CHARS_MAX: Final = 64
 TAG_CHARS_MAX: Final = 200  # OPC UA browse names
 TEXT_CHARS_MAX: Final = 500  # a reason or note of an operator
 
+BLOCK_SAMPLES_MAX: Final = 1 << 18  # of a waveform in one message: 1 MiB as float32
+BLOCKS_WAITING_SAMPLES_MAX: Final = 1 << 20  # of one waveform until the next tick; 21 s at 48 kHz
+SPEEDS_MAX: Final = 256  # newest speeds beside a waveform; 2.5 s at 100 Hz
+
 PENDING_ROWS_MAX: Final = 4096  # samples of one asset that wait to be closed; 41 s at 100 Hz
 PENDING_CHANGES_MAX: Final = 4096  # context values of one asset that wait beside their samples
 FILLED_ROWS_MAX: Final = (

@@ -21,6 +21,7 @@ from edge.errors import AndonError
 from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint
 from edge.signatures import unsigned_because
+from edge.waveforms import block_bytes_per_day, block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
@@ -189,7 +190,7 @@ def _check_broker(config: GatewayConfig, findings: Findings) -> None:
             if config.mqtt.tls_ca_file
             else "",
         )
-        filters = [subscription(source) for source in config.source]
+        filters = [*map(subscription, config.source), *block_topics(config.asset)]
         filters.append(Topics(config.prefix, config.site).command_filter)
         if config.clock == "plant":
             filters.append(CLOCK_TOPIC)
@@ -213,19 +214,26 @@ def _check_state(config: GatewayConfig, findings: Findings) -> None:
 
 def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
     """What is written a day, what is kept, and what that means for a small flash."""
-    values_per_s = sum(len(m.channels) * 1e9 / m.period_ns for m in bundle.assets)
+    made = {name for a in config.asset for form in a.waveform for name in form.named.values()}
+    values_per_s = sum(
+        sum(channel.name not in made for channel in m.channels) * 1e9 / m.period_ns
+        for m in bundle.assets
+    )
     journal = bytes_per_day(
         values_per_s,
         values_per_message=max(len(model.channels) for model in bundle.assets),
         ticks_per_s=1000 / config.engine.tick_ms,
     )
+    blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
+    journal += blocks
     state = Assembly(config.settings, bundle=bundle, snapshot=None).engine.state
     checkpoint = len(pack(state))
     checkpoints = checkpoint * DAY_S / config.journal.checkpoint_s
     kept = min(config.journal.bytes_max, journal * config.journal.days_max) + checkpoint * KEPT
     years = FLASH_GB * 1e9 * FLASH_WRITES / max(journal + checkpoints, 1.0) / 365
     detail = (
-        f"{values_per_s:.0f} values/s: journal {journal / 1e6:.0f} MB a day, checkpoints "
+        f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal {journal / 1e6:.0f} MB a day, "
+        "checkpoints "
         f"{checkpoints / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB; a {FLASH_GB} GB flash of "
         f"{FLASH_WRITES} cycles lasts about {min(years, 99):.0f} years"
     )
@@ -238,6 +246,13 @@ def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> 
         findings.add(
             "free space", fine=False, detail=f"{hint}; free some, or lower [journal] bytes_max"
         )
+
+
+def _of_blocks(bytes_per_day: float) -> str:
+    """What waveforms add, in words; "" without any."""
+    if not bytes_per_day:
+        return ""
+    return f" and waveforms of {bytes_per_day / 1e6:.0f} MB a day"
 
 
 def _show(

@@ -187,7 +187,9 @@ def _heard(
     """Samples of each asset of the bundle that spoke, and the work that is known of."""
     settings = config.settings
     root = Topics(settings.prefix, settings.site).root
-    heard: Heard = readings_by_asset(journal_messages(journal), sources=settings.source, root=root)
+    heard: Heard = readings_by_asset(
+        journal_messages(journal), sources=settings.source, root=root, assets=settings.asset
+    )
     work = WorkTimes(
         settings, texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
     )
@@ -235,6 +237,10 @@ def _since(
     held = int(np.searchsorted(np.cumsum(usable), count * (1 - HELD_BACK_SHARE)))
     fitted_on = samples_of(_rows(after, slice(0, held)), work=work)
     begin = table.row_first + first
+    try:
+        options = options_of(parent, model.asset)
+    except ModelError as error:  # another's model: it is not for us to fit
+        return str(error), None
     fit = fit_asset(
         replace(
             fitted_on,
@@ -242,7 +248,7 @@ def _since(
             rows=(begin, begin + held),
             jobs_excluded=tuple(dict.fromkeys((*fitted_on.jobs_excluded, job.job_id))),
         ),
-        msgspec.structs.replace(options_of(parent, model.asset), alignment=model.alignment),
+        msgspec.structs.replace(options, alignment=model.alignment),
     )
     return "", Since(model=model, job=job, table=after, held=held, fit=fit)
 

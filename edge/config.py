@@ -28,7 +28,10 @@ from edge.errors import ConfigError
 from edge.include import hint, include
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings, Source
 from edge.trust import AuditConfig, TrustSettings
+from edge.waveform_settings import Waveform, check_waveform
 from edge.wire.topics import is_asset_id
+from models.errors import ModelError
+from models.machine import Bearing, GearStage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +90,9 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "source": Source,
     "asset": AssetSettings,
     "context": ContextTag,
+    "waveform": Waveform,
+    "stages": GearStage,
+    "bearings": Bearing,
 }
 
 
@@ -105,6 +111,8 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     include(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
+    except ModelError as error:  # a bearing that cannot be
+        raise ConfigError(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
@@ -284,6 +292,18 @@ def _check_tags(asset: AssetSettings, path: Path) -> None:
 
     if sum(tag.role == "mode" for tag in asset.context) > 1:
         raise ConfigError(f"{where}: more than one context tag has the role mode")
+    _check_waveforms(asset, where)
+
+
+def _check_waveforms(asset: AssetSettings, where: str) -> None:
+    for waveform in asset.waveform:
+        check_waveform(waveform, where=f"{where}, waveform {waveform.tag}")
+        if sum(other.tag == waveform.tag for other in asset.waveform) > 1:
+            raise ConfigError(f"{where}: two waveforms have the tag {waveform.tag!r}")
+    made = [name for waveform in asset.waveform for name in waveform.named.values()]
+    twice = [name for name in made if made.count(name) > 1 or name in asset.tags.values()]
+    if twice:
+        raise ConfigError(f"{where}: channel {twice[0]!r} comes from a waveform and from elsewhere")
 
 
 def _explain(message: str, overrides: Mapping[str, str]) -> str:

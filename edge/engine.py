@@ -285,6 +285,7 @@ class Engine:
     def _tick(self, now_ns: int, *, final: bool) -> None:
         take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
+        self._arrivals.settle_blocks(now_ns=now_ns, final=final)
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for batch in batches:
             self._context(batch)

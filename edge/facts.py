@@ -21,6 +21,7 @@ from edge.decide import ANNOTATE_MINUTES_MAX, Facts
 from edge.limits import newest_limits
 from edge.records import Decision, Track, Verdict
 from kb.records import WorkKind
+from models.bundle import cannot_mask
 
 if TYPE_CHECKING:
     from edge.alerts import Contribution
@@ -120,6 +121,7 @@ class FactFinder:
         return Facts(
             begin_ns=begin_ns,
             now_ns=t_ns,
+            maskable=not cannot_mask(self._model.metrics),
             suppressions_left=self._left(t_ns, track),
             source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
             heartbeat_alive=self._heartbeat_alive(track, t_ns),

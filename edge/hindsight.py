@@ -205,7 +205,9 @@ class Hindsight:
             return False
         engine = self._desk.settings.engine
         # under threshold for so long before it counts as cleared
-        over_ns = record.cleared_ns - engine.clear_samples * self._model.period_ns
+        over_ns = (
+            record.cleared_ns - engine.clear_after(self._model.period_ns) * self._model.period_ns
+        )
         end_ns = run.began_by_ns() if run.job.valid_to_ns is None else run.job.valid_to_ns
         return over_ns <= end_ns + run.job.settle_s * SECOND_NS
 
@@ -272,7 +274,9 @@ class Hindsight:
         if not before or not record.cleared_ns:
             return ()
         engine = self._desk.settings.engine
-        over_ns = record.cleared_ns - engine.clear_samples * self._model.period_ns
+        over_ns = (
+            record.cleared_ns - engine.clear_after(self._model.period_ns) * self._model.period_ns
+        )
         after = self._lookback.level_after(over_ns, t_ns)
         shift = np.abs(after - np.array(before)) / self._model.sigma
         return tuple(shift.tolist()) if np.isfinite(shift).any() else ()

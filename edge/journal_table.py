@@ -14,6 +14,7 @@ from edge.errors import RecordingError, WireError
 from edge.journal import segments
 from edge.recording import PERIOD_NS_DEFAULT, Table, journal_messages
 from edge.settings import EngineSettings, Source
+from edge.waveforms import Waveforms
 from edge.wire.readings import decode_readings
 from edge.wire.topics import CLOCK_TOPIC, match_source
 from models.bundle import Channel
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edge.settings import AssetSettings
 
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
+BLOCKS_TOGETHER: Final = 64  # of which features are taken at once: one pass costs less
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
 
 
@@ -56,7 +58,7 @@ def journal_table(
     samples. Where all channels speak at the same times these are the samples; else a grid at their
     median period is. Raises RecordingError or JournalError.
     """
-    heard = readings_by_asset(journal_messages(path), sources=sources)
+    heard = readings_by_asset(journal_messages(path), sources=sources, assets=(asset,))
     readings = heard.readings.get(asset.id, [])
     if not readings:
         message = f"{path}: no message that can be read names asset {asset.id!r}"
@@ -67,15 +69,27 @@ def journal_table(
 
 
 def readings_by_asset(
-    messages: Iterable[TimedMessage], *, sources: Sequence[Source] = (Source(),), root: str = ""
+    messages: Iterable[TimedMessage],
+    *,
+    sources: Sequence[Source] = (Source(),),
+    root: str = "",
+    assets: Sequence[AssetSettings] = (),
 ) -> Heard:
     """Return what messages say about each asset; payloads that cannot be read are left out.
 
     So are the clock of a replay and what stands below `root`, where that is given: the gateway's
-    own outputs and commands to it are no sensor values.
+    own outputs and commands to it are no sensor values. Of the waveforms of `assets` the features
+    are told.
     """
-    heard = Heard()
+    heard, waves = Heard(), Waveforms(assets, state={}, counts={})
+    blocks = 0
     for message in messages:
+        if waves.carries(message.topic):
+            blocks += 1
+            _take_block(waves, message, heard)
+            if blocks % BLOCKS_TOGETHER == 0:
+                _tell_features(waves, heard)
+            continue
         source = match_source(message.topic, sources)
         ours = bool(root) and message.topic.startswith(f"{root}/")
         if source is None or ours or message.topic == CLOCK_TOPIC:
@@ -90,9 +104,32 @@ def readings_by_asset(
         for readings in decoded:
             heard.readings.setdefault(readings.asset, []).append(readings)
             heard.topics.setdefault(readings.asset, set()).add(message.topic)
+            waves.heard(readings)
+    _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)
     return heard
+
+
+def _take_block(waves: Waveforms, message: TimedMessage, heard: Heard) -> None:
+    try:
+        waves.take(
+            message.payload,
+            topic=message.topic,
+            received_ns=message.t_ns,
+            future_ns=NEVER_FUTURE_NS,
+            retain=message.retain,
+        )
+    except WireError as error:
+        heard.unread.setdefault(message.topic, str(error))
+        return
+    for asset in waves.assets_on(message.topic):
+        heard.topics.setdefault(asset, set()).add(message.topic)
+
+
+def _tell_features(waves: Waveforms, heard: Heard, *, final: bool = False) -> None:
+    for readings in waves.settle(until_ns=None, final=final):
+        heard.readings.setdefault(readings.asset, []).append(readings)
 
 
 def sends_numbers(readings: Sequence[Readings], asset: AssetSettings) -> bool:
@@ -129,6 +166,7 @@ def samples_table(
         raise RecordingError(message)
     tags = [named[channel.name] for channel in channels]
     together, period_ns = _cadence([times[tag] for tag in tags])
+    together = together and not asset.waveform  # blocks come apart from rows, whatever their times
     layout = AssetLayout(
         asset=asset.id,
         columns={tag: i for i, tag in enumerate(tags)}

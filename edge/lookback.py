@@ -14,6 +14,7 @@ from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
 from edge.records import Track
 from edge.scoring import fresh_row, pad, pad_valid, replay_row
+from edge.settings import samples_in
 from models.check import own_rows
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 WARM_SAMPLES: Final = 256  # a masked row settles on this many past samples before it may judge
 BEFORE_SAMPLES: Final = 600  # the level before a job or an event: ten minutes at 1 Hz
+BEFORE_SAMPLES_MIN: Final = 60  # of slower ones, so that this level is surer than the one after
 AFTER_SAMPLES: Final = 60  # the level after an event
 
 
@@ -136,12 +138,14 @@ class Lookback:
                 end_ns = other.ended_ns or t_ns
                 inside = (t >= other.job.opened_at_ns) & (t < end_ns)
                 chosen &= ~(inside[:, None] & other.mask)
-        newest = np.cumsum(chosen[::-1], axis=0)[::-1] <= BEFORE_SAMPLES
+        newest = np.cumsum(chosen[::-1], axis=0)[::-1] <= samples_in(
+            BEFORE_SAMPLES, self._model.period_ns, least=BEFORE_SAMPLES_MIN
+        )
         return _means(values, chosen & newest)
 
     def level_after(self, begin_ns: int, t_ns: int) -> np.ndarray:
         """Mean of each channel (c,) of the newest samples since an event was over, NaN unknown."""
-        times, values, running = self.until(t_ns, AFTER_SAMPLES)
+        times, values, running = self.until(t_ns, samples_in(AFTER_SAMPLES, self._model.period_ns))
         return _means(values, np.isfinite(values) & (running & (times > begin_ns))[:, None])
 
     @property
@@ -198,5 +202,5 @@ def step_score(
         score=score,
         open_after=engine.min_duration_samples,
         open_among=engine.open_window_samples,
-        clear_after=engine.clear_samples,
+        clear_after=engine.clear_after(model.period_ns),
     )

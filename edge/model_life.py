@@ -19,6 +19,7 @@ from edge.shadow import ShadowReport
 from edge.signatures import read_key, unsigned_because
 from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
+from models.imported import ImportedSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -341,6 +342,8 @@ def _spec(spec: AnySpec) -> str:
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     if isinstance(spec, StreamSpec):
         return f"streams of one channel, {spec.season} samples a day, rates {rates}"
+    if isinstance(spec, ImportedSpec):
+        return f"imported {spec.origin.file} {spec.origin.sha256[:12]}, {spec.kind}"
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"
 
 

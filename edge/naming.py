@@ -95,7 +95,7 @@ class Naming:
         since = times >= record.begin_ns
         times, values, running = times[since], values[since], running[since]
         rows = rows_at(self._model, running, self._desk.ring.modes(asset, times))
-        if not len(rows) or rows[-1] < 0:
+        if not len(rows) or rows[-1] < 0 or not running[-1]:  # labels are of running
             return None
         valid = pad_valid(values, rows == rows[-1], part.width)
         unsound = self._desk.ring.unsound(asset, times)

@@ -15,6 +15,7 @@ import numpy as np
 from edge.alerts import CLASSES
 from edge.limits import level_name, newest_limits
 from edge.records import Clause, Track, Verdict
+from edge.settings import samples_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from edge.state import AssetState
 
 WORSE: Final = 2.0  # times the score that was said last
+LOOK_SAMPLES_MIN: Final = 3  # slow samples cost little
 LOOK_SAMPLES: Final = 30  # between two looks at what carries a score: it costs as much as scoring
 
 
@@ -44,7 +46,7 @@ class News:
         voice: Voice,
     ) -> None:
         self._channels = channels
-        self._look_ns = LOOK_SAMPLES * period_ns
+        self._look_ns = samples_in(LOOK_SAMPLES, period_ns, least=LOOK_SAMPLES_MIN) * period_ns
         self._state = state
         self._desk = desk
         self._facts = facts

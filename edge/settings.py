@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from edge.trust import TrustSettings
+from edge.waveform_settings import Waveform
 from kb.records import WorkKind
 
 
@@ -40,6 +43,7 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     units: dict[str, str] = {}  # tag -> unit it is sent in; checked against the bundle's
     on_change: tuple[str, ...] = ()  # channels reported by exception: held while the source lives
     context: tuple[ContextTag, ...] = ()
+    waveform: tuple[Waveform, ...] = ()  # fast waveforms, whose features are channels
     safety: tuple[str, ...] = ()  # channels that no mask may hide
     # channels that measure the same: what a mask hides of one, the others must not show
     redundant: tuple[tuple[str, ...], ...] = ()
@@ -62,6 +66,21 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     interval_ms_max: int = 0
 
 
+SECOND_NS: Final = 1_000_000_000
+STEADY_SAMPLES: Final = 20  # that say something of a level, and that the slow average remembers
+
+
+def samples_in(count: int, period_ns: int, *, least: int = STEADY_SAMPLES) -> int:
+    """So many samples of a second, where samples are further apart: as long, but at least `least`.
+
+    What a count stands for is mostly a time: a minute to call it over, ten of a level before. At a
+    sample every ten seconds the same count would be ten times as long. How little still says
+    something is a number of samples, at any rate. Up to a second apart the count itself.
+    """
+    slower = -(-count * SECOND_NS // max(period_ns, SECOND_NS))
+    return min(count, max(least, slower))
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Behaviour of the core. Defaults suit a 1 Hz to 100 Hz plant."""
 
@@ -73,7 +92,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     min_duration_samples: int = 2  # samples over threshold before an event opens
     # they may lie among this many samples ("k of n"); 0: in a row
     open_window_samples: int = 0
-    # samples under the off threshold in a row before it clears; fewer chatter
+    # samples under the off threshold in a row before it clears; fewer chatter. Of samples further
+    # apart than a second those of as many seconds, at least 20; likewise stuck_samples_min
     clear_samples: int = 60
     # an event so soon after the last one cleared goes on under its id, acknowledged or not
     cooldown_s: int = 0
@@ -101,6 +121,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     comms_gap_s: int = 30
     score_publish_s: int = 10
     health_publish_s: int = 10
+
+    def clear_after(self, period_ns: int) -> int:
+        """Samples under the off threshold in a row that end an event, at this rate."""
+        return samples_in(self.clear_samples, period_ns)
+
+    def stuck_after(self, period_ns: int) -> int:
+        """Equal values before which no channel is called stuck, at this rate."""
+        return samples_in(self.stuck_samples_min, period_ns)
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import RingState
 from edge.silencing import Silence
+from edge.waveforms import WaveState
 from models.drift import DriftState
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     rows: list[np.ndarray]  # (rows, s) detector state of the bundle's rows, a part
     assets: dict[str, AssetState]
     counts: dict[str, int] = {}
+    waves: dict[str, WaveState] = {}  # by asset and tag of a waveform
     noted: list[str] = []
     bundle_sha256: str = ""  # of the bundle that scores; "": as the checkpoint's fingerprint says
     orders_of: str = ""  # snapshot of which orders were taken

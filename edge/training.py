@@ -23,6 +23,7 @@ from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
 from models.bundle import CONTAMINATED, UNSTEADY
+from models.conv import CONV, fit_conv
 from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import detector_kind
 from models.samples import TrainingSamples
@@ -71,7 +72,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
 
     begin_s = time.monotonic()
     parent = load_bundle(need_bundle(request.into)) if request.into else None
-    samples = _samples(request, tell)
+    samples = requested_samples(request, tell)
     with console.status("fitting") as status:
         bundle = fit_bundle(
             samples,
@@ -84,14 +85,14 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
     took_s = time.monotonic() - begin_s
     tell(f"{request.out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s")
     fitted = {one.asset: one for one, _ in samples}
-    for line in (*_described(bundle, fitted), *_changed(bundle, parent, fitted)):
+    for line in (*described(bundle, fitted), *_changed(bundle, parent, fitted)):
         tell(f"  {line}")
 
 
-def _samples(
+def requested_samples(
     request: FitRequest, tell: Callable[[str], object]
 ) -> list[tuple[TrainingSamples, str]]:
-    """What is to be fitted, each with its alignment."""
+    """What is to be fitted, each with its alignment. Raises AndonError."""
     path = request.recording
     if not is_journal(path):
         refuse_journal_options(path, config=request.config)
@@ -118,7 +119,7 @@ def _work(request: FitRequest, settings: GatewaySettings) -> WorkTimes:
     return work
 
 
-def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
+def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
     """Each asset's rows, channels and threshold; of those just fitted what never changed."""
     lines = []
     for model in bundle.assets:
@@ -223,6 +224,13 @@ def fit_bundle(
     detector: as in FitOptions; with auto, an asset that the parent has keeps its kind. Raises
     ModelError.
     """
+    if detector == CONV:
+        return make_bundle(
+            fit_conv(samples, tell=on_asset),
+            parent=parent,
+            alerts_per_day=alerts_per_day,
+            created_at_ns=time.time_ns(),
+        )
     chosen = []
     for one, alignment in samples:
         options = FitOptions(detector=detector)
@@ -283,7 +291,9 @@ def journal_samples(
     Raises RecordingError when nothing in it can be read.
     """
     root = Topics(settings.prefix, settings.site).root
-    heard = readings_by_asset(journal_messages(path), sources=settings.source, root=root)
+    heard = readings_by_asset(
+        journal_messages(path), sources=settings.source, root=root, assets=settings.asset
+    )
     assets = {asset.id: asset for asset in settings.asset}
     found = {
         name: assets.get(name) or AssetSettings(id=name)

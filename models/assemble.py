@@ -13,6 +13,7 @@ from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
 from models.heads import carried
+from models.imported import ImportedSpec, selftest_samples
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
 from models.thresholds import ALERTS_PER_DAY, shifted, thresholds
@@ -62,7 +63,7 @@ def make_bundle(
             model, own = _placed(entry, first + len(rows))
             models.append(_with_threshold(model, alerts_per_day, len(entries)))
             rows += own
-        parts.append(_part(spec, rows))
+        parts.append(_part(spec, rows, graph=group[0].graph))
     plain = Bundle(
         sha256="",
         parts=tuple(parts),
@@ -85,14 +86,17 @@ class _Entry:
     running: AnyRow
     stopped: AnyRow | None
     modes: Sequence[tuple[float, AnyRow | None]]
+    graph: bytes  # around an imported model, b"" of other kinds
 
 
 def _kept(parent: Bundle, model: AssetModel) -> _Entry:
     """An asset that a parent has, as it was fitted."""
     c = len(model.channels)
+    part, _ = parent.place(model.row_running)
     return _Entry(
         model=model,
-        spec=replace(parent.place(model.row_running)[0].spec, channels=c),
+        spec=replace(part.spec, channels=c),
+        graph=part.graph if isinstance(part.spec, ImportedSpec) else b"",
         running=stored(parent, model.row_running, c),
         stopped=stored(parent, model.row_stopped, c) if model.row_stopped >= 0 else None,
         modes=[
@@ -106,6 +110,7 @@ def _fitted(fit: AssetFit) -> _Entry:
     return _Entry(
         model=_model_of(fit),
         spec=fit.spec,
+        graph=fit.graph,
         running=fit.running,
         stopped=fit.stopped,
         modes=fit.modes,
@@ -119,18 +124,23 @@ def _need_one_rate(entries: Sequence[_Entry]) -> None:
 
 
 def _by_shape(entries: Sequence[_Entry]) -> list[list[_Entry]]:
-    """Assets that one graph can score together: only the number of channels may differ."""
+    """Assets that one graph can score together: only the number of channels may differ.
+
+    Not that of an imported model: rows are not padded for it.
+    """
     groups: dict[bytes, list[_Entry]] = {}
     for entry in entries:
-        groups.setdefault(msgspec.json.encode(replace(entry.spec, channels=0)), []).append(entry)
+        spec = entry.spec
+        shape = spec if isinstance(spec, ImportedSpec) else replace(spec, channels=0)
+        groups.setdefault(msgspec.json.encode(shape), []).append(entry)
     return [groups[shape] for shape in sorted(groups)]
 
 
-def _part(spec: AnySpec, rows: Sequence[AnyRow]) -> Part:
-    """The rows of one kind, stacked for their graph."""
+def _part(spec: AnySpec, rows: Sequence[AnyRow], *, graph: bytes) -> Part:
+    """The rows of one kind, stacked for their graph; b"": that follows from the spec."""
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
-    graph = graph_of(spec)
+    graph = graph or graph_of(spec)
     return Part(
         spec=spec,
         graph=graph,
@@ -194,10 +204,13 @@ def _selftest(
     chance = np.random.default_rng(0)
     rows = np.arange(min(SELFTEST_ROWS, len(parameters["present"])))
     own = {name: value[rows] for name, value in parameters.items()}
-    shape = (len(rows), SELFTEST_SAMPLES, spec.channels)
+    samples, holes = SELFTEST_SAMPLES, 0.1
+    if isinstance(spec, ImportedSpec):
+        samples, holes = selftest_samples(spec)
+    shape = (len(rows), samples, spec.channels)
     z = chance.normal(scale=0.5, size=shape).astype(np.float32)
     x = own["center"][:, None] + z / own["scale"][:, None]
-    valid = np.broadcast_to(own["present"][:, None], shape) & (chance.random(shape) > 0.1)
+    valid = np.broadcast_to(own["present"][:, None], shape) & (chance.random(shape) >= holes)
     valid[:, :8] = own["present"][:, None]
     valid[:, 24:26] = False
     detector = detector_of(graph)

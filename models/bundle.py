@@ -14,6 +14,7 @@ import numpy as np
 from models.drift import DriftReference
 from models.errors import ModelError
 from models.health import AssetHealth
+from models.imported import ImportedRow, ImportedSpec
 from models.tuned import Tuned
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
+UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 
 # Inputs of the VAR's graph, a row an asset and baseline; `models.fit` says what they mean.
 PARAMETERS: Final = (
@@ -139,7 +141,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
-AnySpec = Spec | StreamSpec  # of each kind of detector that there is
+AnySpec = Spec | StreamSpec | ImportedSpec  # of each kind of detector that there is
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,7 +251,7 @@ class StreamRow:
     learned: int
 
 
-AnyRow = RowFit | StreamRow  # of each kind of detector, in the order of AnySpec
+AnyRow = RowFit | StreamRow | ImportedRow  # of each kind of detector, in the order of AnySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -272,6 +274,7 @@ class AssetFit:
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    graph: bytes = b""  # around an imported model; else it follows from the spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -369,3 +372,8 @@ def kind_of(spec: AnySpec) -> str:
 def is_unfitted(metrics: dict[str, float]) -> bool:
     """Whether an asset's metrics say that nothing was learned of it."""
     return metrics.get(UNFITTED) == 1.0
+
+
+def cannot_mask(metrics: dict[str, float]) -> bool:
+    """Whether an asset's metrics say that it cannot be scored without some of its channels."""
+    return metrics.get(UNMASKED) == 1.0

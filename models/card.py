@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted, kind_of
 from models.graph_head import heads_in
+from models.imported import ImportedSpec, method_of
 from models.tuned import tuned_lines
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _method_lines(bundle: Bundle) -> list[str]:
 
 def _method(spec: AnySpec) -> str:
     """What the detector does, in a paragraph."""
+    if isinstance(spec, ImportedSpec):
+        return method_of(spec)
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     meaning = "The score is surprise: -log10 of the probability of something as strange"
     if isinstance(spec, StreamSpec):

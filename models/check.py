@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import is_unfitted, part_files
+from models.bundle import UNMASKED, cannot_mask, is_unfitted, part_files
 from models.drift import LEVELS
 from models.errors import ModelError
 from models.graph_head import heads_in
+from models.imported import ImportedSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     yield len(set(names)) < len(names), "assets", names, "each once"
     rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))
+    yield from _mask_faults(bundle, rows)
     yield (
         rows != every,
         "row_running and row_stopped and modes of all assets",
@@ -66,11 +68,21 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     )
 
 
+def _mask_faults(bundle: Bundle, rows: list[int]) -> Iterator[Fault]:
+    """What cannot be scored without some channels must say so: nothing of it is suppressed."""
+    for model in bundle.assets:
+        if model.row_running in rows and model.row_running < bundle.rows:
+            spec = bundle.place(model.row_running)[0].spec
+            bold = isinstance(spec, ImportedSpec) and not spec.masks
+            silent = bold and not cannot_mask(model.metrics)
+            yield silent, f"metric {UNMASKED} of asset {model.asset}", "missing", "1"
+
+
 def _array_faults(part: Part) -> Iterator[Fault]:
     arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
-    for name in ("scale", "learned"):
+    for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):
         lowest = float(arrays[name].min(initial=np.inf))
         yield lowest <= 0, f"an entry of {name}", lowest, "above 0"
     for name in ("settle", "tail_counts", "tail_sums"):

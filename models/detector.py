@@ -13,8 +13,10 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
+from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.head_notes import NOTES, Head, notes_in
+from models.imported import ImportedSpec
 from models.onnx_types import MISSING
 
 if TYPE_CHECKING:
@@ -44,16 +46,18 @@ NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
 
 
-def detectors_of(bundle: Bundle) -> tuple[Detector | StreamDetector, ...]:
+def detectors_of(bundle: Bundle) -> tuple[Detector | StreamDetector | ImportedDetector, ...]:
     """The loaded graphs of a bundle, one a part. Raises ModelError as `detector_of`."""
     return tuple(detector_of(part.graph) for part in bundle.parts)
 
 
-def detector_of(graph: bytes) -> Detector | StreamDetector:
+def detector_of(graph: bytes) -> Detector | StreamDetector | ImportedDetector:
     """A loaded graph. Raises ModelError where it is none of this version."""
     session, spec = _loaded(graph)
     if isinstance(spec, StreamSpec):
         return StreamDetector(session, spec)
+    if isinstance(spec, ImportedSpec):
+        return ImportedDetector(session, spec)
     return Detector(session, spec)
 
 
@@ -219,7 +223,7 @@ class StreamDetector:
         return score, state
 
     def classify(self, x: F32, valid: Mask, parameters: Parameters, *, head: Head) -> list[Named]:
-        """What a head says of windows, as `Detector.classify`."""
+        """What a head says of windows x (a, n, 1), as `Detector.classify`."""
         state = self.initial_state(len(x))
         valid = _checked(self.spec, x, valid, state, parameters)
         feed: dict[str, Any] = {name: parameters[name] for name in STREAM_PARAMETERS}
@@ -267,14 +271,19 @@ def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Paramet
     return valid & ~blank if blank.any() else valid
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def opened(graph: bytes) -> ort.InferenceSession:
+    """A graph on one thread of this processor. Raises one of ORT_ERRORS."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     try:
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
         spec = msgspec.json.decode(text, type=AnySpec)
     except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:

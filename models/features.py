@@ -44,6 +44,9 @@ SLIP: Final = 0.02  # of a bearing line's frequency
 FLAT: Final = 1e-6  # of the largest sample: less spread is rounding of 32-bit samples
 MM: Final = 1000.0  # in a metre
 LEVEL_UNITS: Final = ("dB", "rpm", "")  # what `as_levels` leaves as it is
+TURNING: Final = ("shaft", "mesh", "envelope_")  # how names begin of what is read at a speed
+# Of a block whose peaks are cut off: at least so much is there; of shapes and lines nobody can say.
+LEAST: Final = ("rms", "peak", "velocity_rms")
 
 
 def feature_table(spec: WaveformSpec) -> tuple[tuple[str, str], ...]:
@@ -68,30 +71,43 @@ def feature_names(spec: WaveformSpec) -> tuple[str, ...]:
     return tuple(name for name, _ in feature_table(spec))
 
 
+def turning(spec: WaveformSpec) -> NDArray[np.bool_]:
+    """Which features (f,) are read at multiples of the shaft's speed."""
+    return np.array([name.startswith(TURNING) for name in feature_names(spec)])
+
+
 def condition_features(
     blocks: NDArray[np.float32], *, spec: WaveformSpec, speed_rpm: F64 | None = None
 ) -> F64:
     """Features (b, f) float64 of blocks (b, n) in the spec's unit; see `feature_table`.
 
     speed_rpm: (b,) of shaft 0; may be left out where the spec states a constant one. A block with a
-    value that is not finite, or at a speed that is not, or lies outside of the spec's range, has
-    NaN in every feature: never a half truth, and the caller counts it. A flat block has levels of 0
-    and NaN where a level is divided by another. Raises ModelError where shapes do not fit.
+    value that is not finite has NaN in every feature. One at a speed that is not finite, or lies
+    outside of the spec's range, has NaN in those that are read at multiples of it (see `turning`);
+    levels, shape and bands need no speed. A flat block has levels of 0 and NaN where a level is
+    divided by another. Raises ModelError where shapes do not fit.
     """
     blocks, speed = _checked(blocks, spec, speed_rpm)
     features = np.empty((len(blocks), len(feature_table(spec))))
-    fits = np.isfinite(speed) & (speed >= spec.rpm_min) & (speed <= spec.rpm_max)
+    fits = at_speed(speed, spec)
+    of_speed = turning(spec)
     step = max(1, CHUNK_SAMPLES // spec.block)
     for first in range(0, len(blocks), step):
         chosen = slice(first, first + step)
         part = blocks[chosen].astype(np.float64)
-        good = fits[chosen] & np.isfinite(part).all(axis=1)
+        good = np.isfinite(part).all(axis=1)
         part[~good] = 0.0
-        shaft_hz = np.where(good, speed[chosen], spec.rpm_min) / 60.0
+        shaft_hz = np.where(fits[chosen], speed[chosen], spec.rpm_min) / 60.0
         with np.errstate(divide="ignore", invalid="ignore"):
             features[chosen] = np.hstack(list(_groups(part, shaft_hz, spec)))
         features[chosen][~good] = np.nan
+    features[np.ix_(~fits, of_speed)] = np.nan
     return features
+
+
+def at_speed(speed_rpm: F64, spec: WaveformSpec) -> NDArray[np.bool_]:
+    """Whether lines of shafts can be read at each of the speeds (b,) of shaft 0; NaN: no."""
+    return np.isfinite(speed_rpm) & (speed_rpm >= spec.rpm_min) & (speed_rpm <= spec.rpm_max)
 
 
 def as_levels(features: F64, spec: WaveformSpec) -> F64:

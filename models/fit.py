@@ -31,6 +31,7 @@ from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.health import learn_health, longest_runs
+from models.imported import IMPORTED_NOT_FITTED, ImportedSpec
 from models.kinds import detector_kind
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
@@ -123,7 +124,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         if spread
     }
     shape = Spec(channels=values.shape[1], lags=options.lags, lambdas=options.lambdas, knots=KNOTS)
-    fit = _asset_fit(
+    fit = asset_fit(
         samples,
         live,
         options,
@@ -165,11 +166,16 @@ def _modes(
 
 
 def options_of(parent: Bundle, asset: str) -> FitOptions:
-    """How an asset is fitted that joins a bundle: as it was where it was there, else by itself."""
+    """How an asset is fitted that joins a bundle: as it was where it was there, else by itself.
+
+    Raises ModelError for an asset that an imported model watches.
+    """
     model = next((m for m in parent.assets if m.asset == asset), None)
     if model is None or is_unfitted(model.metrics):
         return FitOptions()
     spec = parent.place(model.row_running)[0].spec
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(f"{asset}: {IMPORTED_NOT_FITTED}")
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
@@ -180,11 +186,11 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
-    fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    fit = asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
     return with_drift(fit, live, scores)
 
 
-def _asset_fit(
+def asset_fit(
     samples: TrainingSamples,
     live: F64,
     options: FitOptions,

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 def fitted(
     examples: Examples, classes: int, used: NDArray[np.bool_], *, seed: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
-    """Arrays of a head on some of the features (F,), and how it did on what was held back."""
+    """Arrays of a head on the used (F,) of all features, and how it did on what was held back.
+
+    mean (k, F), precision (k, F, F), logdet (k,) and so on, as `models.graph_head.ARRAYS`.
+    """
     some = replace(examples, features=examples.features[:, used], told=examples.told[:, used])
     square, logdet, freedom, out = held_back(some, classes, seed=seed)
     label, weight = some.label[out], some.weight[out]

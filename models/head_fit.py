@@ -61,7 +61,7 @@ class Examples:
     whole: NDArray[np.bool_]  # it looks at the whole of its window
 
     def chosen(self, which: Mask | NDArray[np.intp]) -> Examples:
-        """Some of them."""
+        """Some of them; which: (m,) bool or indices, any shape (i,)."""
         return Examples(
             features=self.features[which],
             told=self.told[which],
@@ -256,7 +256,10 @@ def answers(
 
 
 def figures(label: Ints, named: Ints, p: F64) -> dict[str, float]:
-    """How well answers do; NaN of none. `accuracy`: right of all; `answered`: right of answered."""
+    """How well answers do; NaN of none. `accuracy`: right of all; `answered`: right of answered.
+
+    label, named: (m,) classes, -1 abstained   p: (m, k)
+    """
     if not len(label):
         names = ("accuracy", "answered", "abstained", "calibration_error")
         return dict.fromkeys(names, float("nan"))
@@ -271,7 +274,10 @@ def figures(label: Ints, named: Ints, p: F64) -> dict[str, float]:
 
 
 def calibration_error(probability: F64, right: Mask) -> float:
-    """Expected calibration error in BINS bins (Naeini et al., AAAI 2015), 0 to 1."""
+    """Expected calibration error in BINS bins (Naeini et al., AAAI 2015), 0 to 1.
+
+    probability, right: of each example's likeliest class and whether it was true, any shape.
+    """
     which = np.minimum((probability * BINS).astype(int), BINS - 1)
     error = 0.0
     for b in range(BINS):

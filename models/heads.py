@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from models import head_notes
 from models.detector import detector_of
+from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.graph_head import heads_in, with_head_branch
 from models.head_arrays import asked_of, fitted, limited, split
 from models.head_features import prefixes, window_features
 from models.head_fit import Examples, figures
-from models.head_notes import NORMAL, HeadNote
 from models.store import sealed
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from models.bundle import AssetModel, Bundle
 
+NORMAL: Final = head_notes.NORMAL  # the label of a window in which nothing is wrong
 CLASSES_MAX: Final = 32
 WINDOWS_AT_ONCE: Final = 32  # of one length, that a graph is asked about together
 SPREAD_GAIN: Final = 0.02  # of windows more that are right: else how much channels move is left out
@@ -157,7 +159,7 @@ def graph_with(graph: bytes, heads: Mapping[str, HeadFit], *, width: int) -> byt
         key = b"".join(np.ascontiguousarray(fit.arrays[n]).tobytes() for n in sorted(fit.arrays))
         shared.setdefault(key + repr(fit.classes).encode(), ([], fit))[0].append(asset)
     notes = [
-        HeadNote(
+        head_notes.HeadNote(
             assets=tuple(assets),
             classes=fit.classes,
             channels=fit.channels,
@@ -211,7 +213,7 @@ def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> l
     """
     part, _ = bundle.place(_model_of(bundle, asset).row_running)
     detector = detector_of(part.graph)
-    if asset not in detector.heads:
+    if isinstance(detector, ImportedDetector) or asset not in detector.heads:
         raise ModelError(f"{asset} has no head in this bundle; train one from labelled windows")
     said: list[Classified | None] = [None] * len(windows)
     by_length: dict[int, list[int]] = {}

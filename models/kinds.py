@@ -9,7 +9,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from models.samples import TrainingSamples
 
-DETECTORS: Final = ("auto", "var", "stream")
+DETECTORS: Final = ("auto", "var", "stream")  # and `conv`, of all assets: models.conv
 
 
 def detector_kind(samples: TrainingSamples, wanted: str) -> str:

@@ -20,7 +20,7 @@ NYQUIST_SHARE: Final = 0.45  # of the rate; converters' filters fall off above
 HARMONICS: Final = 3  # of shafts, gear meshes and bearing lines
 
 
-class Bearing(msgspec.Struct, frozen=True, kw_only=True):
+class Bearing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rolling bearing. shaft: index into `WaveformSpec.shaft_orders`; diameters in mm.
 
     The orders are those of pure rolling with a fixed outer race (Randall and Antoni, Rolling
@@ -68,7 +68,7 @@ class Bearing(msgspec.Struct, frozen=True, kw_only=True):
         return 0.5 * self.pitch_mm / self.ball_mm * (1.0 - self._ratio**2)
 
 
-class GearStage(msgspec.Struct, frozen=True, kw_only=True):
+class GearStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pair of gears. The first stage is driven by shaft 0, each other by the shaft before it."""
 
     driving: int  # teeth

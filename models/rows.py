@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
+from models.errors import ModelError
 from models.graph import build_graph
 from models.graph_stream import build_stream_graph
+from models.imported import (
+    IMPORTED_NOT_FITTED,
+    IMPORTED_PARAMETERS,
+    ImportedRow,
+    ImportedSpec,
+    arrays_of,
+    imported_shapes,
+    row_of,
+)
 from models.var import graph_weights, masked_parameters
 
 if TYPE_CHECKING:
@@ -25,12 +35,19 @@ if TYPE_CHECKING:
 
 
 def graph_of(spec: AnySpec) -> bytes:
-    """The serialised ONNX model of a detector; equal specs give equal bytes."""
+    """The serialised ONNX model of a detector; equal specs give equal bytes.
+
+    Raises ModelError for an imported one: it comes with its fit.
+    """
+    if isinstance(spec, ImportedSpec):
+        raise ModelError(IMPORTED_NOT_FITTED)
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
 def parameter_names(spec: AnySpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
+    if isinstance(spec, ImportedSpec):
+        return IMPORTED_PARAMETERS
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
@@ -45,6 +62,8 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
         "wanders": ((rows, c), "bool"),
         "learned": ((rows,), "float64"),
     }
+    if isinstance(spec, ImportedSpec):
+        return common | imported_shapes(spec, rows)
     if isinstance(spec, StreamSpec):
         tails = (rows, spec.views, spec.bins)
         return common | {
@@ -67,6 +86,8 @@ def shapes(spec: AnySpec, rows: int) -> Shapes:
 
 def padded(row: AnyRow, spec: AnySpec) -> Arrays:
     """Everything of one row as `shapes` has it, padded with channels that are not there."""
+    if isinstance(row, ImportedRow):
+        return arrays_of(row)
     c = spec.channels
     arrays: Arrays = {
         "center": _wide(row.center, c, fill=0.0).astype(np.float32),
@@ -108,6 +129,8 @@ def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
     part, row = bundle.place(row)
     spec = part.spec
     p = {name: value[row] for name, value in part.parameters.items()}
+    if isinstance(spec, ImportedSpec):
+        return row_of(p, learned=int(part.learned[row]))
     center = p["center"][:channels].astype(np.float64)
     sigma = 1.0 / p["scale"][:channels].astype(np.float64)
     present, fusion = p["present"][:channels], float(p["fusion"][0])
@@ -145,7 +168,7 @@ def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
     """
     part, row = bundle.place(row)
     keep = keep[: part.width]
-    if isinstance(part.spec, StreamSpec):
+    if isinstance(part.spec, StreamSpec | ImportedSpec):
         derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
         derived["present"] = derived["present"] & keep
         return derived

@@ -102,19 +102,47 @@ def _mean(values: F64) -> F64:
 
 
 def lag_moments(z: F64, lags: int) -> F64:
-    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count."""
+    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count.
+
+    At the ends of a stretch the variance of a lag is of other rows than its covariances. Where what
+    that contradicts is more than what a channel leaves as a residual, which whitening would blow
+    up, only windows within stretches count.
+    """
+    told: Mask = np.asarray(np.isfinite(z).any(axis=1))
+    windows = max(len(z) - lags, 0)
+    whole: Mask = np.logical_and.reduce([told[j : windows + j] for j in range(lags + 1)])
+    moments = _moments(z, lags, np.ones_like(whole))
+    least = 0.0 if whole.all() else float(np.linalg.eigvalsh(moments)[0])
+    if least >= 0.0 or not whole.any():
+        return moments
+    within = _moments(z, lags, whole)
+    return within if -least > _least_residual(within, z.shape[1]) else moments
+
+
+def _moments(z: F64, lags: int, counted: Mask) -> F64:
+    """Moments of the counted windows (n - p,) of z (n, c)."""
     n, c = z.shape
     width = (lags + 1) * c
     total, count = np.zeros((width, width)), np.zeros((width, width))
     for start in range(lags, n, CHUNK_ROWS):
         stop = min(n, start + CHUNK_ROWS)
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
-        seen = np.isfinite(window)
+        seen = np.isfinite(window) & counted[start - lags : stop - lags, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
         weight = seen.astype(np.float64)
         count += weight.T @ weight
     return np.asarray(total / np.maximum(count, 1.0))
+
+
+def _least_residual(moments: F64, c: int) -> float:
+    """Least variance that a channel leaves beside its past, and at least the floor of spreads."""
+    past, cross, now = moments[:-c, :-c], moments[-c:, :-c], moments[-c:, -c:]
+    a = np.linalg.solve(past + RIDGE[0] * np.eye(len(past)), cross.T)
+    left = np.diag(now) - np.einsum("ij,ji->i", cross, a)
+    seen = np.diag(now) > 0.0
+    least = float(left[seen].min()) if seen.any() else 0.0
+    return max(least, RESIDUAL_SIGMA_MIN**2)
 
 
 def solve(

@@ -34,7 +34,7 @@ from simulator.cells.gearbox_windows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from models.bundle import AssetFit, Bundle
     from models.heads import Classified
@@ -163,6 +163,7 @@ def _made(
 ) -> list[tuple[AssetFit, list[LabelledWindow]]]:
     """Machines with their fits and windows, in the order of the jobs."""
     made = []
+    results: Iterable[tuple[AssetFit, list[LabelledWindow]]]
     if processes <= 1:
         results = map(_machine, jobs)
     else:

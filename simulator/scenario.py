@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 BATCH_S: Final = 5  # that a cell's edge device collects into one message
 TRAINING_BATCH_S: Final = 60  # nobody waits for it live: fewer messages read faster
+BLOCK_TOPIC: Final = "plant/{asset}/vibration"
 JOURNAL_GROUP: Final = 512  # messages a write
 SEGMENT_BYTES_MAX: Final = 64 * 2**20
 RECORDING_BYTES_MAX: Final = 2**40  # a recording is kept whole; its disk is the caller's
@@ -71,6 +72,10 @@ class Scenario:
     twins: tuple[str, str] | None = None
     cell: str = "weld"
     normal: Callable[[], Scenario] | None = None
+    # asset -> makes the messages of its waveform, one a row; what a gateway makes of them,
+    # block_channels, is not among the values that are sent
+    blocks: Mapping[str, Callable[[], Iterator[bytes]]] = field(default_factory=dict)
+    block_channels: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -115,20 +120,30 @@ class Scenario:
         yield from heapq.merge(plant, told, key=lambda message: message.t_ns)
 
     def _plant(self, *, batch_rows: int, shape: str) -> Iterator[TimedMessage]:
-        tags = [channel.name for channel in self.channels] + list(self.context_tags)
+        names = [channel.name for channel in self.channels]
+        sent = [k for k, name in enumerate(names) if name not in self.block_channels]
+        tags = [names[k] for k in sent] + list(self.context_tags)
         times = self.t_ns
-        width = len(self.channels)
+        width = len(sent)
+        blocks = {asset: made() for asset, made in self.blocks.items()}
         for first in range(0, self.rows, batch_rows):
             chosen = slice(first, first + batch_rows)
             t_ns = times[chosen].tolist()
             for asset in self.assets:
-                values = self.values[asset][chosen].tolist()
+                values = self.values[asset][chosen, sent].tolist()
                 context = self.context[asset][chosen].astype(np.int64).tolist()
                 rows = [[*row, *ctx] for row, ctx in zip(values, context, strict=True)]
                 assert not rows or len(rows[0]) == width + len(self.context_tags)
                 for payload in encode_rows(tags, t_ns, rows, shape=shape):
                     yield TimedMessage(
                         t_ns=t_ns[-1], topic=f"plant/{asset}", payload=payload, begin_ns=t_ns[0]
+                    )
+                for payload in islice(blocks[asset], len(t_ns)) if asset in blocks else ():
+                    yield TimedMessage(
+                        t_ns=t_ns[-1],
+                        topic=BLOCK_TOPIC.format(asset=asset),
+                        payload=payload,
+                        begin_ns=t_ns[0],
                     )
 
     def write(self, directory: Path, *, batch_rows: int | None = None) -> None:

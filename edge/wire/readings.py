@@ -90,6 +90,11 @@ def decode_clock(payload: bytes, *, topic: str) -> int:
     return _Message(topic, "", 0).t_ns(body["ts"])
 
 
+def read_time(stamp: object, *, topic: str) -> int:
+    """A time as int ns, as every payload may tell it. Raises WireError."""
+    return _Message(topic, "", 0).t_ns(stamp)
+
+
 def only_tags(readings: Readings, tags: Container[str]) -> Readings:
     """The same readings without other tags than these."""
     keep = [i for i, tag in enumerate(readings.tags) if tag in tags]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TYPES: Final[dict[str, CellType]] = {cell.name: cell for cell in (WELD, CNC, PUMP, GEARBOX)}
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - as many as a cell has choices
     name: str,
     *,
     seed: int,
@@ -30,11 +30,13 @@ def simulate(
     start_ns: int | None = None,
     faults: bool = True,
     jobs: bool = True,
+    waves: bool = False,
 ) -> Scenario:
     """Simulate a cell of a type from the begin of a shift on; see `simulation.simulate_cell`.
 
-    messy: the papers are as plants have them, and few jobs are witnessed; see `messy`. Raises
-    ValueError for a name that is no cell, or numbers that make none.
+    messy: the papers are as plants have them, and few jobs are witnessed; see `messy`. waves: of a
+    cell with waveforms these are sent, without jobs and faults of what makes channels of them.
+    Raises ValueError for a name that is no cell, or numbers that make none.
     """
     if name not in TYPES:
         raise ValueError(f"there is no cell {name!r}, expected one of {', '.join(TYPES)}")
@@ -46,6 +48,7 @@ def simulate(
         faults=faults,
         jobs=jobs,
         messy=messy,
+        waves=waves,
     )
     return simulate_cell(TYPES[name], wish)
 

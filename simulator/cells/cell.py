@@ -8,7 +8,7 @@ shift to the papers, follows from that.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from simulator.cells import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from enum import StrEnum
 
     from numpy.typing import NDArray
@@ -55,6 +55,34 @@ class Stricken(Protocol):
         renewed: Sequence[int],
         faults: Sequence[PlannedFault],
     ) -> Course: ...
+
+
+class Blocks(Protocol):
+    """Makes the same n seconds as fast waveforms: the payload of each row, in order."""
+
+    def __call__(  # noqa: D102
+        self,
+        seed: int,
+        number: int,
+        *,
+        phase: int,
+        n: int,
+        begin_ns: int,
+        calm: Sequence[tuple[int, int]] = (),
+        faults: Sequence[PlannedFault] = (),
+    ) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waves:
+    """How a cell sends waveforms instead of channels, where it is asked to.
+
+    channels: that a gateway makes of them. toml: of each asset, saying so.
+    """
+
+    blocks: Blocks
+    channels: tuple[str, ...]
+    toml: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +150,9 @@ class CellType:
     period_s: int = 1  # between two rows; plans stay in whole seconds
     stricken: Stricken | None = None  # of faults that are no offsets of channels
     inside: frozenset[StrEnum] = frozenset()  # the kinds that `stricken` makes
+    waves: Waves | None = None
+    # what an instrument can show, where that is no matter of its channel's noise
+    ranges: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the tables fit together; AssertionError says which does not."""

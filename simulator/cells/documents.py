@@ -99,10 +99,13 @@ def _limit_row(channel: ChannelForm) -> str:
 # --- settings of a gateway ---
 
 
-def gateway_toml(cell: CellType, *, site: str, wired: Mapping[int, Work]) -> str:
+def gateway_toml(
+    cell: CellType, *, site: str, wired: Mapping[int, Work], waves: bool = False
+) -> str:
     """Settings that run a gateway over the scenario; paths are relative to the file.
 
-    wired: number of each machine -> the work that its function-check bit means.
+    wired: number of each machine -> the work that its function-check bit means. waves: waveforms
+    are sent instead of what the cell makes of them.
     """
     head = f"""site = {json.dumps(site)}
 clock = "plant"
@@ -124,7 +127,8 @@ dir = "journal"
 topic = "plant/{{asset}}"
 interval_ms_max = {max(20_000, 3_000 * cell.period_s)}
 """
-    return "\n".join([head, *(_asset_toml(cell, n, work) for n, work in wired.items())])
+    toml = cell.waves.toml if waves and cell.waves is not None else ""
+    return "\n".join([head, *(_asset_toml(cell, n, work) + toml for n, work in wired.items())])
 
 
 def _asset_toml(cell: CellType, number: int, work: Work) -> str:

@@ -40,9 +40,8 @@ def sensor_table(cell: CellType, machines: int) -> str:
     for number in range(1, machines + 1):
         for channel in cell.channels:
             reach = channel.swing + SPAN_SIGMA * channel.noise
-            high = _rounded_up(
-                max(channel.level + reach, 1.2 * channel.idle, 1.2 * channel.idle_high)
-            )
+            usual = max(channel.level + reach, 1.2 * channel.idle, 1.2 * channel.idle_high)
+            high = cell.ranges.get(channel.name, _rounded_up(usual))
             aliases = "; ".join(cell.aliases.get(channel.name, ()))
             head = [cell.asset(number), channel.name, channel.unit]
             rows.append([*head, "0", f"{high:g}", aliases])

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from kb.records import WorkKind
-from simulator.cells.cell import CellType, Mode, Place
+from simulator.cells.cell import CellType, Mode, Place, Waves
+from simulator.cells.gearbox_blocks import BLOCK_CHANNELS, block_messages, waveform_toml
 from simulator.cells.gearbox_signals import (
     CHANNEL_NAMES,
     CHANNELS,
@@ -253,4 +254,13 @@ GEARBOX: Final = CellType(
     period_s=PERIOD_S,
     stricken=stricken,
     inside=INSIDE,
+    # levels of an accelerometer of 50 g, whichever machine it sits on
+    ranges={
+        "Vibration Velocity": 100.0,
+        "Vibration Acceleration": 500.0,
+        "Shaft 1x": 500.0,
+        "Shaft 2x": 500.0,
+        "Mesh Level": 500.0,
+    },
+    waves=Waves(blocks=block_messages, channels=BLOCK_CHANNELS, toml=waveform_toml()),
 )

@@ -10,6 +10,7 @@ of minutes between them; the load wanders. Faults of the mechanics are made in t
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from simulator.cells.signals import seeds as cell_seeds
 from simulator.faults import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,7 +66,7 @@ CHANNELS: Final = tuple(ChannelForm(*row) for row in _TABLE)
 CHANNEL_NAMES: Final = tuple(channel.name for channel in CHANNELS)
 SPEED, LOAD, HEAT = range(3)
 # The features that are published, from the fourth channel on, and whether as a level.
-_PUBLISHED: Final = (
+PUBLISHED: Final = (
     ("velocity_rms", False),
     ("rms", False),
     ("kurtosis", True),
@@ -77,9 +78,9 @@ _PUBLISHED: Final = (
     ("envelope_de_bpfi", True),
     ("envelope_shaft0", True),
 )
-_COLUMNS: Final = [feature_names(SPEC).index(name) for name, _ in _PUBLISHED]
-_AS_LEVEL: Final = np.array([level for _, level in _PUBLISHED])
-assert HEAT + 1 + len(_PUBLISHED) == len(CHANNELS), "each feature has a channel"
+_COLUMNS: Final = [feature_names(SPEC).index(name) for name, _ in PUBLISHED]
+_AS_LEVEL: Final = np.array([level for _, level in PUBLISHED])
+assert HEAT + 1 + len(PUBLISHED) == len(CHANNELS), "each feature has a channel"
 
 STOPPED, SLOW, FAST = range(3)
 SETPOINT_S: Final = (40 * 60, 120 * 60)
@@ -145,6 +146,14 @@ def stricken(
     A fault's course is that of its first mark, whose size in sigmas becomes a severity.
     """
     del renewed
+    severity = severities(seed, number, n=n, faults=faults)
+    return _course(seed, number, phase=0, n=n, calm=calm, severity=severity)
+
+
+def severities(
+    seed: int, number: int, *, n: int, faults: Sequence[PlannedFault]
+) -> dict[Defect, F64]:
+    """How bad each defect is at each row (rows,), of the mechanical faults of n seconds."""
     severity: dict[Defect, F64] = {}
     for fault in faults:
         mark, defect = fault.marks[0], Defect(fault.kind.value)
@@ -153,7 +162,7 @@ def stricken(
         offsets = render(mark)[first * PERIOD_S - mark.begin_s :: PERIOD_S]
         course = severity.setdefault(defect, np.zeros(-(-n // PERIOD_S)))
         course[first : first + len(offsets)] += _severities(seed, number, defect, k)(offsets)
-    return _course(seed, number, phase=0, n=n, calm=calm, severity=severity)
+    return severity
 
 
 def _severities(seed: int, number: int, defect: Defect, k: int) -> _Response:
@@ -206,6 +215,34 @@ def _course(
     severity: Mapping[Defect, F64],
 ) -> Course:
     """Rows of n seconds; severity: (rows,) of each defect."""
+    does = operation(seed, number, phase=phase, n=n, calm=calm)
+    values = np.zeros((len(does.running), len(CHANNELS)))
+    values[:, : HEAT + 1] = does.values
+    for first, blocks in made_blocks(seed, number, phase=phase, does=does, severity=severity):
+        rows = slice(first, first + len(blocks))
+        features = condition_features(blocks, spec=SPEC, speed_rpm=does.rpm[rows])
+        values[rows, HEAT + 1 :] = _shown(features)
+    values[:, HEAT + 1 :] = _steadied(values[:, HEAT + 1 :], does.running)
+    values = at_rest(seeds(seed, 26, phase, number), values, does.running, CHANNELS)
+    mode = np.where(does.running, np.where(does.demand > 0.0, FAST, SLOW), STOPPED)
+    return Course(values=values, running=does.running, mode=mode.astype(np.int64))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """What the drive does at each row. rpm, load: as they are; values: (rows, 3) as measured."""
+
+    running: NDArray[np.bool_]
+    demand: F64
+    rpm: F64
+    load: F64
+    values: F64
+
+
+def operation(
+    seed: int, number: int, *, phase: int, n: int, calm: Sequence[tuple[int, int]]
+) -> Operation:
+    """Speed, load and bearing temperature of n seconds."""
     step = REFERENCE_STEP_S if phase == REFERENCE else PERIOD_S
     stopped, _ = stops(seeds(seed, 20, phase, number), n, calm)
     demand = _demand(seeds(seed, 22, phase, number), n, calm)
@@ -220,27 +257,37 @@ def _course(
     rpm, load = _operation(demand)
     own = seeds(seed, 11, number).standard_normal(3).clip(-2.0, 2.0)
     load = load + noise[LOAD] / 100.0 * (drawn[:, LOAD] + own[LOAD])
-    values = np.zeros((len(running), len(CHANNELS)))
+    values = np.zeros((len(running), HEAT + 1))
     values[:, SPEED] = rpm + noise[SPEED] * drawn[:, SPEED]
     values[:, LOAD] = 100.0 * load
     level = CHANNELS[HEAT].level * (1.0 + CHANNELS[HEAT].spread * own[HEAT])
     values[:, HEAT] = level + noise[HEAT] * (drawn[:, HEAT] + slow)
-    for first in range(0, len(running), CHUNK):
+    return Operation(running=running, demand=demand, rpm=rpm, load=load, values=values)
+
+
+def made_blocks(
+    seed: int,
+    number: int,
+    *,
+    phase: int,
+    does: Operation,
+    severity: Mapping[Defect, F64],
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Vibration of rows in which the machine runs at some time: first row, blocks (rows, block)."""
+    for first in range(0, len(does.running), CHUNK):
         rows = slice(first, first + CHUNK)
-        if running[rows].any():
-            columns = _measured(
-                build(seed, number),
-                seeds(seed, 24, phase, number, first),
-                seeds(seed, 25, phase, number, first),
-                rpm=rpm[rows],
-                load=load[rows],
-                severity={defect: course[rows] for defect, course in severity.items()},
+        if does.running[rows].any():
+            yield (
+                first,
+                waves(
+                    build(seed, number),
+                    seeds(seed, 24, phase, number, first),
+                    rpm=does.rpm[rows],
+                    load=does.load[rows],
+                    severity={defect: course[rows] for defect, course in severity.items()},
+                    hits_rng=seeds(seed, 25, phase, number, first),
+                ),
             )
-            values[rows, HEAT + 1 :] = columns
-    values[:, HEAT + 1 :] = _steadied(values[:, HEAT + 1 :], running)
-    values = at_rest(seeds(seed, 26, phase, number), values, running, CHANNELS)
-    mode = np.where(running, np.where(demand > 0.0, FAST, SLOW), STOPPED)
-    return Course(values=values, running=running, mode=mode.astype(np.int64))
 
 
 def _operation(demand: F64) -> tuple[F64, F64]:
@@ -260,7 +307,11 @@ def _measured(
 ) -> F64:
     """The published features (n, f) of one block a row, speed (n,) and load (n,) as they are."""
     blocks = waves(machine, rng, rpm=rpm, load=load, severity=severity, hits_rng=hits_rng)
-    features = condition_features(blocks, spec=SPEC, speed_rpm=rpm)
+    return _shown(condition_features(blocks, spec=SPEC, speed_rpm=rpm))
+
+
+def _shown(features: F64) -> F64:
+    """The published columns (n, f) of all features."""
     levels = as_levels(features, SPEC)
     return np.where(_AS_LEVEL, levels[:, _COLUMNS], features[:, _COLUMNS])
 

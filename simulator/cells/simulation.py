@@ -52,6 +52,7 @@ class Wish:
     faults: bool = True
     jobs: bool = True
     messy: bool = False
+    waves: bool = False  # waveforms are sent instead of what the cell makes of them
     site: str = ""  # "": the cell's own
     sizes: tuple[float, float] = SIZES
 
@@ -71,6 +72,21 @@ class Wish:
             )
         return n
 
+    def leaves(self, drawn: Plan, cell: CellType) -> Plan:
+        """What of a plan is shown: of waveforms only what acts in them, or not on them at all."""
+        jobs, faults = self.jobs, drawn.faults if self.faults else ()
+        if self.waves:
+            if cell.waves is None:
+                raise ValueError(f"the {cell.name} cell has no waveforms to send")
+            made, jobs = frozenset(cell.waves.channels), False
+            faults = tuple(f for f in faults if f.kind in cell.inside or not made & {*f.channels})
+        return Plan(
+            jobs=drawn.jobs if jobs else (),
+            faults=faults,
+            twins=drawn.twins if jobs and self.faults else None,
+            causes=drawn.causes if jobs else (),
+        )
+
 
 def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
     """Simulate a cell from the begin of a shift on.
@@ -85,12 +101,7 @@ def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
     drawn = plan(cell, wish.seed, machines=wish.machines, n=n, sizes=wish.sizes)
     if wish.messy:
         drawn = made_messy(cell, wish.seed, drawn, machines=wish.machines, n=n)
-    shown = Plan(
-        jobs=drawn.jobs if wish.jobs else (),
-        faults=drawn.faults if wish.faults else (),
-        twins=drawn.twins if wish.jobs and wish.faults else None,
-        causes=drawn.causes if wish.jobs else (),
-    )
+    shown = wish.leaves(drawn, cell)
     site = wish.site or cell.site
     told = [
         command
@@ -101,7 +112,7 @@ def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
         begin_ns=begin_ns,
         end_ns=begin_ns + n * SECOND_NS,
         faults=tuple(
-            _true_fault(cell, fault, wish.seed, begin_ns, alone=not wish.jobs)
+            _true_fault(cell, fault, wish.seed, begin_ns, alone=not wish.jobs or wish.waves)
             for fault in shown.faults
         ),
         jobs=tuple(_true_job(cell, job, begin_ns) for job in shown.jobs),
@@ -113,8 +124,24 @@ def simulate_cell(cell: CellType, wish: Wish) -> Scenario:
         cell.asset(number): cache(partial(_machine, cell, wish.seed, number, drawn, shown, n=n))
         for number in numbers
     }
+    sent = {}
+    if wish.waves and cell.waves is not None:
+        for number in numbers:
+            calm, _ = _shaped(drawn, number, cell)
+            within = [f for f in shown.faults if f.robot == number and f.kind in cell.inside]
+            sent[cell.asset(number)] = partial(
+                cell.waves.blocks,
+                wish.seed,
+                number,
+                phase=0,
+                n=n,
+                begin_ns=begin_ns,
+                calm=calm,
+                faults=within,
+            )
     return replace(
         _put_together(cell, wish, parts, truth=truth),
+        blocks=sent,
         commands=tuple(sorted(told, key=lambda command: (command.t_ns, command.topic))),
         texts=written(cell, wish.seed, machines=wish.machines, begin_ns=begin_ns, n=n, plan=shown),
         twins=shown.twins,
@@ -137,7 +164,11 @@ def normal_cell(cell: CellType, wish: Wish, *, end_ns: int | None = None) -> Sce
         for number in range(1, wish.machines + 1)
     }
     truth = Truth(begin_ns=end_ns - n * SECOND_NS, end_ns=end_ns)
-    return _put_together(cell, wish, parts, truth=truth)
+    sent = {}
+    if wish.waves and cell.waves is not None:
+        made = partial(cell.waves.blocks, wish.seed, phase=1, n=n, begin_ns=truth.begin_ns)
+        sent = {cell.asset(number): partial(made, number) for number in range(1, wish.machines + 1)}
+    return replace(_put_together(cell, wish, parts, truth=truth), blocks=sent)
 
 
 def _put_together(
@@ -166,8 +197,12 @@ def _put_together(
         sigma={asset: sigma for asset, (_, sigma) in references.items()},
         truth=truth,
         gateway=gateway_toml(
-            cell, site=site, wired={number: cell.wired(seed, number) for number, _ in numbers}
+            cell,
+            site=site,
+            wired={number: cell.wired(seed, number) for number, _ in numbers},
+            waves=wish.waves,
         ),
+        block_channels=cell.waves.channels if wish.waves and cell.waves is not None else (),
     )
 
 
@@ -212,12 +247,7 @@ def _machine(
 
     The whole plan shapes its stops and renewals; only what is shown leaves marks.
     """
-    jobs = [job for job in drawn.jobs if job.robot == number]
-    faults = [fault for fault in drawn.faults if fault.robot == number]
-    calm = [(job.begin_s - CALM_BEFORE_S, job.end_s + CALM_AFTER_S) for job in jobs]
-    calm += [(cause.begin_s, cause.end_s) for cause in drawn.causes if cause.robot == number]
-    calm += [(fault.begin_s - CALM_AFTER_S, fault.begin_s + CALM_AFTER_S) for fault in faults]
-    renewed = [job.end_s for job in jobs if job.work is cell.renewing and not job.cancelled_by]
+    calm, renewed = _shaped(drawn, number, cell)
     mine = [job for job in shown.jobs if job.robot == number]
     broken = [fault for fault in shown.faults if fault.robot == number]
     if cell.stricken is None:
@@ -245,6 +275,17 @@ def _machine(
             cal_mode[_rows(cell, job.begin_s, job.end_s)] = 1.0
     context = np.stack([course.running, cal_mode, course.mode], axis=1).astype(np.float64)
     return _published(cell, values), context
+
+
+def _shaped(drawn: Plan, number: int, cell: CellType) -> tuple[list[tuple[int, int]], list[int]]:
+    """Seconds in which nothing unplanned falls on a machine, and those at which it is renewed."""
+    jobs = [job for job in drawn.jobs if job.robot == number]
+    faults = [fault for fault in drawn.faults if fault.robot == number]
+    calm = [(job.begin_s - CALM_BEFORE_S, job.end_s + CALM_AFTER_S) for job in jobs]
+    calm += [(cause.begin_s, cause.end_s) for cause in drawn.causes if cause.robot == number]
+    calm += [(fault.begin_s - CALM_AFTER_S, fault.begin_s + CALM_AFTER_S) for fault in faults]
+    renewed = [job.end_s for job in jobs if job.work is cell.renewing and not job.cancelled_by]
+    return calm, renewed
 
 
 def _rows(cell: CellType, begin_s: int, end_s: int) -> slice:

@@ -9,7 +9,7 @@ import pytest
 
 from edge.config import GatewayConfig, effective, load, need_bundle, password
 from edge.errors import ConfigError
-from edge.settings import EngineSettings
+from edge.settings import EngineSettings, samples_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -278,3 +278,23 @@ def test_a_time_zone_that_is_none_is_named(tmp_path: Path) -> None:
             load(path)
     path.write_text(f'{text}"Europe/Berlin"\n', encoding="utf-8")
     assert load(path).settings.texts_zone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("count", "period_ms", "least", "expected"),
+    [
+        (60, 10, 20, 60),
+        (60, 1000, 20, 60),
+        (60, 1500, 20, 40),
+        (60, 10_000, 20, 20),
+        (600, 10_000, 60, 60),
+        (600, 7_000, 60, 86),
+        (600, 3_600_000, 60, 60),
+        (10, 10_000, 20, 10),
+    ],
+)
+def test_a_count_that_means_a_time_is_as_long_at_slow_rates_down_to_what_says_something(
+    count: int, period_ms: int, least: int, expected: int
+) -> None:
+    """Up to a second the count as configured; a smaller one that somebody asked for stays."""
+    assert samples_in(count, period_ms * 1_000_000, least=least) == expected

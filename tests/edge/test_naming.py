@@ -18,8 +18,8 @@ from models.heads import LabelledWindow, train_head, with_heads
 from tests.edge.rig import CHANNELS, Rig, bundle, fitted_of, knowledge, var
 
 if TYPE_CHECKING:
+    from edge.desk import Knowledge
     from edge.takeover import Fitted
-    from tests.edge.rig import Knowledge
 
 FAULTS: Final = {
     "worn": {"c0": 6.0},

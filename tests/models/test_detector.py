@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector import Detector, StreamDetector
+    from models.detector_imported import ImportedDetector
 
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -34,7 +35,7 @@ def _bundle() -> Bundle:
 
 
 @functools.cache
-def _detector() -> Detector | StreamDetector:
+def _detector() -> Detector | StreamDetector | ImportedDetector:
     return detector_of(_bundle().only.graph)
 
 

@@ -235,15 +235,27 @@ def test_each_block_counts_by_itself() -> None:
     assert together.dtype == np.float64
 
 
-def test_a_block_with_a_hole_or_without_a_speed_has_no_feature_at_all() -> None:
-    """NaN, infinity, no speed, a speed outside of the range: NaN there, and only there."""
+def test_a_block_with_a_hole_has_no_feature_at_all() -> None:
+    """NaN, infinity: NaN there, and only there."""
     blocks, rpm = _noise(6, 6), np.full(6, RPM)
     blocks[0, 17], blocks[1, -1] = np.nan, np.inf
-    rpm[2], rpm[3] = np.nan, 900.0
     rows = condition_features(blocks, spec=SPEC, speed_rpm=rpm)
-    assert np.isnan(rows[:4]).all()
-    assert np.isfinite(rows[4:]).all()
-    assert np.allclose(rows[4:], condition_features(blocks[4:], spec=SPEC, speed_rpm=rpm[4:]))
+    assert np.isnan(rows[:2]).all()
+    assert np.isfinite(rows[2:]).all()
+    assert np.allclose(rows[2:], condition_features(blocks[2:], spec=SPEC, speed_rpm=rpm[2:]))
+
+
+@pytest.mark.parametrize("rpm", [math.nan, math.inf, 0.0, 1099.0, 1851.0])
+def test_without_a_speed_lines_of_shafts_are_not_known_and_the_rest_goes_on(rpm: float) -> None:
+    """Whatever the name says to be of a shaft, mesh or envelope is NaN; levels are as they were."""
+    blocks = _noise(6, 2)
+    rows = condition_features(blocks, spec=SPEC, speed_rpm=np.array([RPM, rpm]))
+    same = condition_features(blocks, spec=SPEC, speed_rpm=np.full(2, RPM))
+    for k, name in enumerate(NAMES):
+        of_a_shaft = name.startswith(("shaft", "mesh", "envelope"))
+        assert math.isnan(rows[1, k]) == of_a_shaft, name
+        assert rows[1, k] == same[1, k] or of_a_shaft
+    assert np.array_equal(rows[0], same[0])
 
 
 def test_a_flat_block_is_silent_and_has_no_shape() -> None:
