@@ -18,9 +18,11 @@ from andon import (
     detectors,
     explanations,
     importing,  # noqa: F401 - its command is of model_app
+    labelling,
     proposing,  # noqa: F401 - its commands are of kb_app
     prove,
     streams,
+    tune_bundle,
     tuning,  # noqa: F401 - likewise
 )
 from andon.evaluation import eval_app
@@ -51,6 +53,8 @@ for command in (
     audit.sign,
     bench.bench,
     prove.prove,
+    labelling.label,
+    tune_bundle.tune,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

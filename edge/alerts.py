@@ -121,6 +121,18 @@ class PastEvent(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""  # expected | nuisance | sensor | unsure | real; "" nobody said
 
 
+class FaultClass(msgspec.Struct, frozen=True, kw_only=True):
+    """The failure mode that the detector's head names, and how sure it is of it.
+
+    windows: labelled ones that it learned from; samples: of the event that it has looked at.
+    """
+
+    name: str
+    probability: float
+    windows: int
+    samples: int
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One step of an alert's history."""
 
@@ -210,6 +222,9 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     explained: bool = False
     history: tuple[Turn, ...] = ()
     label: str = ""  # what a person has said of it, as in `PastEvent`
+    fault: FaultClass | None = None  # None: no head, or it abstains
+    samples: int = 0  # of the event so far
+    classified: int = 0  # of these, seen when it was classified last
 
     @property
     def active(self) -> bool:
@@ -301,6 +316,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.told_rung = 0
         self.excused_by, self.rang_as, self.level, self.beyond = "", None, (), {}
         self.begin_ns, self.cleared_ns = begin_ns, 0
+        self.fault, self.samples, self.classified = None, 0, 0
         self.sentences, self.resembles, self.explained = (), (), False
 
     def ring(self, decision: Decision) -> None:

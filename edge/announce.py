@@ -140,6 +140,8 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "group_id": record.group_id,
         "annunciate": int(record.annunciates),
         "shadow": int(record.shadow),
+        "fault_class": record.fault.name if record.fault else "",
+        "fault_probability": round(record.fault.probability, 3) if record.fault else None,
     }
 
 

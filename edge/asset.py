@@ -318,16 +318,14 @@ class Asset:
         if track.active and self._excess is not None and self._excess[i].any():
             beyond, values = self._excess[i], segment.values[i]
             self._rulings.news.beyond(beyond, values, t_ns=t_ns, rang_before=rang_before)
+        self._rulings.naming.look(t_ns)
 
     def _step(self, track: TrackState, score: float, t_ns: int) -> None:
         engine = self._desk.settings.engine
         step_score(track, score, t_ns, model=self.model, engine=engine)
 
     def _shares(self, i: int) -> np.ndarray:
-        """Each channel's share of the score of sample i (c,).
-
-        From the row that found it strangest.
-        """
+        """Each channel's share (c,) of the score of sample i by the row that it is strangest to."""
         return self._shares_among(self._requests, i, None)
 
     def _rest_shares(self, run: JobRun, i: int) -> np.ndarray | None:

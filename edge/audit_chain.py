@@ -46,6 +46,8 @@ KINDS: Final = (  # of records about the plant
     "acknowledged",
     "accepted",
     "withdrawn",
+    "tuned",
+    "tuned_although",
 )
 PRUNED_UNTIL: Final = "pruned_until"
 PRUNED_SHA256: Final = "pruned_sha256"

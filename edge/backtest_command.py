@@ -99,7 +99,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
             recording, rows=request.rows, asset=request.asset, mapping=request.mapping
         )
         settings = settings_beside(recording, request.config)
-        entries = _journal_entries(recording)
+        entries = journal_entries(recording)
     else:
         refuse_journal_options(recording, config=request.config)
         table = read_table(
@@ -204,7 +204,7 @@ def _with_jobs(
         yield now_ns, stimulus
 
 
-def _journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
+def journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
     """A live run's journal as it was; a recording of messages with ticks of our own."""
     entries = [(entry.now_ns, entry.stimulus) for entry in read_journal(path)]
     if any(isinstance(stimulus, TickDue) for _, stimulus in entries):

@@ -32,7 +32,7 @@ from kb.cite import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge.alerts import AlertRecord
+    from edge.alerts import AlertRecord, FaultClass
     from edge.state import AssetState
     from kb.records import FailureMode, Sign
 
@@ -76,8 +76,11 @@ def modes(
     asset: str,
     channels: Iterable[str],
     now_ns: int,
+    fault: FaultClass | None = None,
 ) -> tuple[Resemblance, ...]:
     """Failure modes that an event may be, best first, at most MODES_MAX.
+
+    The one that the detector's head names, `fault`, comes first, whether a table has it or not.
 
     Rows of exactly this asset or of any, recorded by `now_ns`; of one id the newest record counts.
     channels: of the asset; a row that names none of them is of another kind of machine.
@@ -99,7 +102,14 @@ def modes(
         ((match, mode) for match, mode in matched if match.score >= MODE_SCORE_MIN),
         key=lambda pair: (-pair[0].score, len(pair[1].signs), pair[1].mode_id, pair[1].asset),
     )
-    return tuple(_resemblance(match, mode) for match, mode in ranked[:MODES_MAX])
+    if fault is None:
+        return tuple(_resemblance(match, mode) for match, mode in ranked[:MODES_MAX])
+    named = [pair for pair in matched if pair[1].mode_id.casefold() == fault.name.casefold()]
+    named.sort(key=lambda pair: (pair[1].asset != asset, -pair[0].score))  # its own row before any
+    others = [pair for pair in ranked if pair not in named[:1]]
+    found = [_resemblance(match, mode) for match, mode in (*named[:1], *others)]
+    first = found.pop(0) if named else None
+    return (_classified(fault, first), *found[: MODES_MAX - 1])
 
 
 def match_mode(signs: Sequence[Sign], parts: Sequence[Contribution]) -> Match:
@@ -257,6 +267,17 @@ def _resemblance(match: Match, mode: FailureMode) -> Resemblance:
         citation=mode.citation,
         advice=mode.advice,
     )
+
+
+def _classified(fault: FaultClass, row: Resemblance | None) -> Resemblance:
+    """The failure mode that a head names, with its row of the tables where there is one."""
+    said = f"classified from {fault.windows} labelled events, probability {fault.probability:.2f}"
+    if row is None:
+        name = plain(fault.name, NAME_CHARS_MAX)
+        score = fault.probability
+        return Resemblance(kind="failure_mode", mode_id=name, name=name, score=score, reason=said)
+    score = max(row.score, fault.probability)
+    return msgspec.structs.replace(row, score=score, reason=f"{said}; {row.reason}")
 
 
 def _reason(match: Match) -> str:

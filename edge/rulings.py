@@ -21,6 +21,7 @@ from edge.facts import FactFinder
 from edge.hindsight import Hindsight
 from edge.jobs import Ending, JobRun, Stage
 from edge.limits import newest_limits
+from edge.naming import Naming
 from edge.news import News
 from edge.records import Decision, Track, Verdict
 from edge.shelf import Shelf
@@ -83,6 +84,7 @@ class Rulings:
             facts=self._facts,
             voice=voice,
         )
+        self.naming = Naming(model, state=state, desk=desk, lookback=lookback, voice=voice)
         self._hindsight = Hindsight(
             model,
             settings,
@@ -191,10 +193,7 @@ class Rulings:
         t_ns: int,
         rest_shares: RestShares = no_rest,
     ) -> None:
-        """A suppressed event is judged again with every sample: what no longer holds rings.
-
-        So is one that rings with an excuse.
-        """
+        """Judge again what is suppressed or excused, with every sample: what fails rings."""
         record = self._state.alerts[track]
         if record.excused_by and record.active:
             self._hindsight.recheck(record, t_ns=t_ns)
@@ -216,9 +215,8 @@ class Rulings:
     def _hand_over(self, record: AlertRecord, *, t_ns: int) -> JobRun | None:
         """The job that explains a suppressed event now; None: no job does, or it is not suppressed.
 
-        Another than before has to hold in every clause. So it was open before the event began, and
-        however many jobs are told while it goes on, none of them can lengthen it; each has its own
-        fuse.
+        Another than before has to hold in every clause: so it was open before the event began, and
+        none told while it goes on can lengthen it; each has its own fuse.
         """
         if not record.suppressed:
             return None
@@ -370,7 +368,9 @@ class Rulings:
         knowledge = self._desk.knowledge
         known = knowledge.failure_modes if knowledge is not None else ()
         asset, parts = self._model.asset, record.contributions
-        modes = resemblance.modes(known, parts, asset=asset, channels=self._channels, now_ns=t_ns)
+        modes = resemblance.modes(
+            known, parts, asset=asset, channels=self._channels, now_ns=t_ns, fault=record.fault
+        )
         return (*modes, *resemblance.past_events(self._state.past, record))
 
     def _contributions(

@@ -12,10 +12,11 @@ from models.bundle import MODE_OF_PARENT, AssetFit, AssetModel, Bundle, ModeRow,
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.heads import carried
 from models.imported import ImportedSpec, selftest_samples
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
-from models.thresholds import ALERTS_PER_DAY, thresholds
+from models.thresholds import ALERTS_PER_DAY, shifted, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def make_bundle(
             models.append(_with_threshold(model, alerts_per_day, len(entries)))
             rows += own
         parts.append(_part(spec, rows, graph=group[0].graph))
-    bundle = Bundle(
+    plain = Bundle(
         sha256="",
         parts=tuple(parts),
         assets=tuple(sorted(models, key=lambda model: model.asset)),
@@ -71,6 +72,7 @@ def make_bundle(
         parent=parent.sha256 if parent else "",
         created_at_ns=created_at_ns,
     )
+    bundle = plain if parent is None else carried(parent, plain)
     check_values(bundle)
     return sealed(bundle)
 
@@ -213,6 +215,8 @@ def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
 
 def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:
     on, off = thresholds(model.tail, alerts_per_day=alerts_per_day, assets=assets)
+    if model.tuned is not None:  # what people's labels said of it goes on
+        on, off = shifted(on, model.tuned.shift)
     return replace(model, threshold_on=on, threshold_off=off)
 
 

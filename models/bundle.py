@@ -17,6 +17,7 @@ from models.health import AssetHealth
 from models.imported import ImportedRow, ImportedSpec
 from models.mode_track import FoundModes
 from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
+from models.tuned import Tuned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -187,7 +188,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
     health: what is usual of its sensors; None: not learned. drift: what normal operation showed by
-    blocks, to tell when it moves; None: not learned.
+    blocks, to tell when it moves; None: not learned. tuned: with labels, None: it never was.
     """
 
     asset: str
@@ -210,6 +211,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     found: FoundModes | None = None
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,9 +16,11 @@ from models.bundle import (
     is_unfitted,
     kind_of,
 )
+from models.graph_head import heads_in
 from models.imported import ImportedSpec, method_of
 from models.samples import F32_MAX
 from models.tabled_kinds import EnsembleSpec, PcaSpec
+from models.tuned import tuned_lines
 
 if TYPE_CHECKING:
     from models.bundle import AnySpec, AssetModel, Bundle
@@ -31,7 +33,7 @@ ASSETS_SHOWN_MAX: Final = 12  # of a part; all have a section of their own
 
 
 def model_card(bundle: Bundle) -> str:
-    """Markdown for people; everything in it is in bundle.json too."""
+    """Markdown for people; all of it is in bundle.json too, and of heads in model.onnx."""
     made = EPOCH + timedelta(microseconds=bundle.created_at_ns // 1000)
     lines = [
         "# Detector bundle",
@@ -56,6 +58,7 @@ def model_card(bundle: Bundle) -> str:
         "",
         *_data_lines(bundle),
         *_metric_lines(bundle),
+        *_head_lines(bundle),
         "## Limits",
         "",
         (
@@ -168,6 +171,36 @@ def _metric_lines(bundle: Bundle) -> list[str]:
     return [*lines, ""]
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _head_lines(bundle: Bundle) -> list[str]:
+    """Which failure modes it names, and how well, as held back groups of labels showed."""
+    heads = [head for part in bundle.parts for head in heads_in(part.graph)]
+    if not heads:
+        return []
+    lines = [
+        "## Failure modes",
+        "",
+        (
+            "Named for open events by heads that were fitted on labelled windows; they decide"
+            " nothing. Figures are of groups of labels that the measured head had not seen; it"
+            " abstains where nothing that it knows is more likely than all else, or the window is"
+            " unlike all of it."
+        ),
+        "",
+        "| assets | failure mode | labelled windows |",
+        "|---|---|---|",
+    ]
+    for note, _ in heads:
+        assets = _cell(", ".join(note.assets))
+        counts = [(_cell(name), f"{note.counts.get(name, 0)}") for name in note.classes]
+        told = sorted((n, f"{v:.3g}") for n, v in note.metrics.items() if v is not None)
+        lines += [f"| {assets} | {name} | {value} |" for name, value in (*counts, *told)]
+    return [*lines, ""]
+
+
 def _validity_lines(bundle: Bundle) -> list[str]:
     """What else bounds its use, as far as this bundle tells."""
     lines = []
@@ -207,6 +240,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *_contaminated_lines(model),
+        *tuned_lines(model),
         *_hidden_lines(bundle, model),
         "",
         "| channel | unit | usual range | sigma | wanders | scored |",

@@ -10,6 +10,7 @@ import numpy as np
 from models.bundle import UNMASKED, cannot_mask, is_unfitted, part_files
 from models.drift import LEVELS
 from models.errors import ModelError
+from models.graph_head import heads_in
 from models.imported import ImportedSpec
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     except those of the vectors of assets.
     """
     arrays = [(part_files(at)[1], _array_faults(part)) for at, part in enumerate(bundle.parts)]
-    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays):
+    heads = [
+        (part_files(at)[0], _head_faults(bundle, part)) for at, part in enumerate(bundle.parts)
+    ]
+    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays, *heads):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
             if wrong:
@@ -84,6 +88,21 @@ def _array_faults(part: Part) -> Iterator[Fault]:
     for name in ("settle", "tail_counts", "tail_sums"):
         lowest = float(arrays.get(name, np.zeros(1)).min(initial=np.inf))
         yield lowest < 0, f"an entry of {name}", lowest, "at least 0"
+
+
+def _head_faults(bundle: Bundle, part: Part) -> Iterator[Fault]:
+    """What the heads of a part's graph must be, where it has any."""
+    of_asset = {m.asset: tuple(channel.name for channel in m.channels) for m in bundle.assets}
+    for note, arrays in heads_in(part.graph):
+        for asset in note.assets:
+            found = of_asset.get(asset)
+            yield found != note.channels, f"the head's asset {asset}", found, f"{note.channels}"
+        finite = all(np.isfinite(array).all() for array in arrays.values())
+        yield not finite, f"an entry of the head of {note.assets}", "not finite", "a number"
+        warmth = float(arrays["temperature"])
+        yield warmth <= 0, f"the temperature of the head of {note.assets}", warmth, "above 0"
+        wide = arrays["precision"].shape[0] == len(note.classes) == len(set(note.classes))
+        yield not wide, f"classes of the head of {note.assets}", note.classes, "each once"
 
 
 def _asset_faults(model: AssetModel) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
 from models.detector_imported import ImportedDetector
 from models.errors import ModelError
+from models.head_notes import NOTES, Head, notes_in
 from models.imported import ImportedSpec
 from models.onnx_types import MISSING
 from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
+    Named = tuple[
+        str | None, float, dict[str, float]
+    ]  # None: abstained; p of the likeliest; of all
 
     from models.bundle import Bundle
 
@@ -66,6 +70,7 @@ class Detector:
     def __init__(self, session: ort.InferenceSession, spec: Spec) -> None:
         self._session = session
         self.spec = spec
+        self.heads = _heads(session)
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
         keep = 1.0 - np.array(self.spec.lambdas, np.float32)
@@ -114,6 +119,13 @@ class Detector:
             share, state = self._session.run(["contribution", "state_out"], feed)
             parts.append(share)
         return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
+
+    def classify(self, x: F32, valid: Mask, parameters: Parameters, *, head: Head) -> list[Named]:
+        """What a head says of windows x (a, n, c), each a whole; arguments as `score`."""
+        state = self.initial_state(len(x))
+        valid = _checked(self.spec, x, valid, state, parameters)
+        feed = self._feed(x, valid, state, parameters) | {"complete": YES, "explain": NO}
+        return _named(self._session, feed, head)
 
     def _block_samples(self, state: F32, parameters: Parameters) -> int:
         """How long the next block may be: a row that is settling need not take the long way on."""
@@ -191,6 +203,7 @@ class StreamDetector:
     def __init__(self, session: ort.InferenceSession, spec: StreamSpec) -> None:
         self._session = session
         self.spec = spec
+        self.heads = _heads(session)
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
@@ -212,6 +225,13 @@ class StreamDetector:
             score[:, block], state = self._session.run(["score", "state_out"], feed)
         return score, state
 
+    def classify(self, x: F32, valid: Mask, parameters: Parameters, *, head: Head) -> list[Named]:
+        """What a head says of windows x (a, n, 1), as `Detector.classify`."""
+        state = self.initial_state(len(x))
+        valid = _checked(self.spec, x, valid, state, parameters)
+        feed: dict[str, Any] = {name: parameters[name] for name in STREAM_PARAMETERS}
+        return _named(self._session, feed | {"x": x, "valid": valid, "state": state}, head)
+
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
         """Share of the only channel in each score (a, n, 1) float32: 1, or 0 where it is NaN."""
         score, _ = self.score(x, valid, state, parameters)
@@ -224,6 +244,7 @@ class TabledDetector:
     def __init__(self, session: ort.InferenceSession, spec: PcaSpec | EnsembleSpec) -> None:
         self._session = session
         self.spec = spec
+        self.heads = _heads(session)
         self._names = PCA_PARAMETERS if isinstance(spec, PcaSpec) else ENSEMBLE_PARAMETERS
 
     def initial_state(self, rows: int) -> F32:
@@ -243,6 +264,13 @@ class TabledDetector:
             told = self._run(["score", "state_out"], x[rows], valid[rows], state[rows], own)
             score[rows], after[rows] = told
         return score, after
+
+    def classify(self, x: F32, valid: Mask, parameters: Parameters, *, head: Head) -> list[Named]:
+        """What a head says of windows x (a, n, c), as `Detector.classify`."""
+        state = self.initial_state(len(x))
+        valid = _checked(self.spec, x, valid, state, parameters)
+        feed: dict[str, Any] = {name: parameters[name] for name in self._names}
+        return _named(self._session, feed | {"x": x, "valid": valid, "state": state}, head)
 
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
         """Share of each channel in each score (a, n, c); as `Detector.contribute`."""
@@ -280,6 +308,26 @@ class TabledDetector:
         wide = () if names[0] == "score" else (self.spec.channels,)
         nothing = np.empty((len(x), 0, *wide), np.float32)
         return (np.concatenate(parts, axis=1) if parts else nothing), state
+
+
+def _heads(session: ort.InferenceSession) -> dict[str, Head]:
+    """The heads of a graph by asset; {} of a graph that names nothing."""
+    notes = notes_in(session.get_modelmeta().custom_metadata_map.get(NOTES, ""))
+    return {
+        asset: Head(index=i, classes=note.classes, windows=sum(note.counts.values()))
+        for i, note in enumerate(notes)
+        for asset in note.assets
+    }
+
+
+def _named(session: ort.InferenceSession, feed: dict[str, Any], head: Head) -> list[Named]:
+    feed |= {"classify": YES, "head": np.array(head.index, np.int64)}
+    named, likely = session.run(["named", "class_p"], feed)
+    told = []
+    for k, p in zip(named.tolist(), likely[:, : len(head.classes)], strict=True):
+        of_class = dict(zip(head.classes, p.tolist(), strict=True))
+        told.append((head.classes[k] if k >= 0 else None, float(p.max()), of_class))
+    return told
 
 
 AnyDetector = Detector | StreamDetector | TabledDetector | ImportedDetector

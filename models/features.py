@@ -209,9 +209,11 @@ def _lines(spectra: Spectra, shaft_hz: F64, spec: WaveformSpec) -> F64:
 def _envelope_lines(spectrum: C128, shaft_hz: F64, spec: WaveformSpec) -> F64:
     """Levels (b, ...) of the envelope's lines over the floor, dB, in the band where each is most.
 
-    A level is the mean over a line's harmonics: noise rarely makes all of them.
+    A level is the mean over a line's harmonics: noise rarely makes all of them. Lines of bearings
+    leave out the harmonics of their shaft: the hits of a chipped tooth are not a pit in a race.
     """
     groups = [[order * h for h in _harmonics()] for order in spec.shaft_orders]
+    turning = list(spec.shaft_orders)  # of the shaft that each group belongs to
     for bearing in spec.bearings:
         turn = spec.shaft_orders[bearing.shaft]
         inner = [bearing.bpfi * h for h in _harmonics()]
@@ -219,6 +221,8 @@ def _envelope_lines(spectrum: C128, shaft_hz: F64, spec: WaveformSpec) -> F64:
         own = [[bearing.bpfo * h for h in _harmonics()], inner, beside]
         own += [[order * h for h in _harmonics()] for order in (bearing.bsf, bearing.ftf)]
         groups += [[turn * order for order in group] for group in own]
+        turning += [turn] * len(own)
+    own_shaft = np.repeat(turning, [len(group) for group in groups])
     orders = np.array([order for group in groups for order in group])
     lines_hz = shaft_hz[:, None] * orders
     up_to_hz = float(orders.max()) * (1.0 + SLIP) * spec.rpm_max / 60.0
@@ -229,7 +233,8 @@ def _envelope_lines(spectrum: C128, shaft_hz: F64, spec: WaveformSpec) -> F64:
             spectrum, n=spec.block, rate_hz=spec.rate_hz, band_hz=band, up_to_hz=up_to_hz
         )
         over = Spectra(power=spectra.power / floor(spectra.power), step_hz=spectra.step_hz)
-        level = 10.0 * np.log10(line_peak(over, lines_hz, SLIP))
+        peak = line_peak(over, lines_hz, SLIP, shaft_hz=shaft_hz[:, None] * own_shaft)
+        level = 10.0 * np.log10(peak)
         means = [part.mean(axis=1) for part in np.split(level, ends, axis=1)]
         highest = np.maximum(highest, np.stack(means, axis=1))
     return highest

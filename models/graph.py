@@ -57,8 +57,8 @@ IR_VERSION: Final = 9
 class Nodes:
     """Nodes of one (sub)graph in order; makes names that no other (sub)graph of the model uses."""
 
-    def __init__(self, prefix: str, constants: list[TensorProto]) -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: str, constants: list[TensorProto], *, kept: str = "const") -> None:
+        self.prefix, self.kept = prefix, kept  # what names of nodes and of constants begin with
         self.nodes: list[NodeProto] = []
         self.constants = constants  # of the outermost graph: subgraphs see its names
 
@@ -91,7 +91,7 @@ class Nodes:
 
     def constant(self, array: NDArray[Any]) -> str:
         """A constant array of any shape; equal ones are kept once."""
-        name = f"const_{len(self.constants)}"
+        name = f"{self.kept}_{len(self.constants)}"
         for known in self.constants:
             same = numpy_helper.to_array(known)
             if same.dtype == array.dtype and same.shape == array.shape and (same == array).all():
@@ -101,7 +101,7 @@ class Nodes:
 
     def child(self, prefix: str) -> Nodes:
         """Nodes of a subgraph that shares the constants."""
-        return Nodes(self.prefix + prefix, self.constants)
+        return Nodes(self.prefix + prefix, self.constants, kept=self.kept)
 
     def branch(
         self, condition: str, then: GraphProto, otherwise: GraphProto, names: list[str]

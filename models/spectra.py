@@ -72,16 +72,32 @@ def line_power(spectra: Spectra, lines_hz: F64) -> F64:
     return np.asarray(_gathered(spectra.power, lobe).sum(axis=2))
 
 
-def line_peak(spectra: Spectra, lines_hz: F64, tolerance: float) -> F64:
+def line_peak(
+    spectra: Spectra, lines_hz: F64, tolerance: float, *, shaft_hz: F64 | None = None
+) -> F64:
     """Largest power (b, m) of a bin near the lines (b, m): bearings slip by up to `tolerance`.
 
     A bin is near if it lies within the tolerance of the line, or is one of the two beside it.
+    shaft_hz: (b, m) of the shaft that each line belongs to, whose harmonics are not taken for it:
+    bearings slip and shafts do not, so what lies on a harmonic is something else that turns with
+    the shaft (Randall and Antoni 2011). A line that is itself as near to one keeps its bins.
     """
     at = lines_hz / spectra.step_hz
     reach = int(np.ceil(tolerance * at.max(initial=0.0))) + 1
     near = np.rint(at).astype(np.int64)[:, :, None] + np.arange(-reach, reach + 1)
     allowed = np.abs(near - at[:, :, None]) <= np.maximum(1.0, tolerance * at[:, :, None])
+    if shaft_hz is not None:
+        bins = shaft_hz[:, :, None] / spectra.step_hz
+        with_shaft = _from_harmonic(near, bins) <= LOBE
+        allowed &= ~with_shaft | (_from_harmonic(at[:, :, None], bins) <= LOBE + 1)
     return np.asarray(np.where(allowed, _gathered(spectra.power, near), 0.0).max(axis=2))
+
+
+def _from_harmonic(at: F64 | NDArray[np.int64], bins: F64) -> F64:
+    """How many bins places in a spectrum are from the nearest harmonic of a shaft of `bins`."""
+    turns = at / bins
+    away: F64 = np.abs(turns - np.rint(turns)) * bins
+    return away
 
 
 def _gathered(power: F64, bins: NDArray[np.int64]) -> F64:

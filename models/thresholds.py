@@ -72,3 +72,9 @@ def thresholds(tail: AlarmTail, *, alerts_per_day: float, assets: int) -> tuple[
     on = tail.score + math.log10(tail.episodes_per_day * assets / alerts_per_day)
     on = max(on, ON_MIN)
     return on, OFF_SHARE * on
+
+
+def shifted(on: float, shift: float) -> tuple[float, float]:
+    """Threshold on and off, `shift` above `on` but never below what no event may open at."""
+    on = max(on + shift, ON_MIN)
+    return on, OFF_SHARE * on

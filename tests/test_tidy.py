@@ -30,6 +30,7 @@ IMPORTERS: Final = {
     "onnxruntime": {"models/detector.py", "kb/embed.py", "kb/export_embedder.py"},
     "onnx": {
         "models/graph.py",
+        "models/graph_head.py",
         "models/graph_imported.py",
         "models/foreign.py",
         "kb/export_embedder.py",

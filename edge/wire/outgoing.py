@@ -79,6 +79,8 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
     shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
+    fault_class: str = ""  # failure mode that the detector's head names; "": none, or it abstains
+    fault_probability: float | None = None  # of that class
 
 
 class AlertPayload(AlertFields, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.errors import ModelError
 from models.features import as_levels, condition_features, feature_names, feature_table
 from models.machine import Bearing, GearStage, WaveformSpec
+from models.spectra import Spectra, line_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -322,3 +323,16 @@ def test_a_bearing_has_balls_that_fit() -> None:
     """Balls as large as the pitch diameter make none."""
     with pytest.raises(ModelError, match="expected 3 or more"):
         Bearing(name="x", balls=8, ball_mm=50.0, pitch_mm=40.0)
+
+
+def test_lines_of_bearings_leave_out_the_harmonics_of_their_shaft() -> None:
+    """A line near the eleventh turn: what stands on the turn itself is not taken for it."""
+    power = np.ones((1, 400))
+    power[0, 176] = 50.0  # 11 turns of 16 bins
+    power[0, 172] = 5.0  # the bearing's own, a little below
+    spectra = Spectra(power=power, step_hz=1.0)
+    shaft, line = np.array([[16.0]]), np.array([[172.5]])
+    assert line_peak(spectra, line, 0.03)[0, 0] == 50.0
+    assert line_peak(spectra, line, 0.03, shaft_hz=shaft)[0, 0] == 5.0
+    own = np.array([[176.0]])  # a line that is a turn of the shaft keeps it
+    assert line_peak(spectra, own, 0.02, shaft_hz=shaft)[0, 0] == 50.0

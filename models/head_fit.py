@@ -1,0 +1,287 @@
+"""Fit a head: Gaussian classes with shrunken covariances, calibrated, with a bound on strangeness.
+
+A class is a Gaussian in the space of `models.head_features`. With few labels a covariance of its
+own is noise, so each is the mean of an inverse Wishart posterior around the pooled one (Friedman,
+Regularized discriminant analysis, JASA 84, 1989), which is shrunk to its diagonal by Ledoit and
+Wolf (J. Multivariate Anal. 88, 2004). Probabilities are tempered (Guo et al., On calibration of
+modern neural networks, ICML 2017), and what lies too far from the class that it is nearest to is
+none of the known (Lee et al., A simple unified framework for detecting out-of-distribution
+samples, NeurIPS 2018), by a conformal bound. Temperature and bound are set by predictions for
+groups that were not fitted on. All is deterministic; only folds are drawn, by seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    F64 = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
+
+FOLDS: Final = 5
+PRIOR_WINDOWS: Final = 50.0  # that the pooled covariance counts for in each class
+RIDGE: Final = 1e-3  # of a feature's variance, added to it
+VARIANCE_MIN: Final = 1e-4  # of a feature: what never moved is no proof when it does a little
+STRANGERS: Final = 0.02  # of windows of known classes that are taken for unknown
+PROBABILITY_MIN: Final = 0.5  # of the class that is named: more likely than all others
+COVERED_MIN: Final = 0.5  # of the features that a head uses
+TEMPERATURES: Final = (0.5, 50.0)
+OWN_BOUND: Final = 30.0  # windows that distances of all classes count for in each one's bound
+BOUND_FEW: Final = 6.0  # deviate that is strange where nothing could be held back
+BINS: Final = 10  # of the calibration error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gaussians:
+    """k classes in F features. mean (k, F), precision (k, F, F), logdet (k,) of the covariances."""
+
+    mean: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    logdet: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examples:
+    """Windows as features. told: which there are; label: into k classes; group, weight: (m,)."""
+
+    features: NDArray[np.float64]  # (m, F)
+    told: NDArray[np.bool_]  # (m, F)
+    label: NDArray[np.int64]
+    group: NDArray[np.int64]
+    window: NDArray[np.int64]  # which window an example is a look at
+    weight: NDArray[np.float64]
+    whole: NDArray[np.bool_]  # it looks at the whole of its window
+
+    def chosen(self, which: Mask | NDArray[np.intp]) -> Examples:
+        """Some of them; which: (m,) bool or indices, any shape (i,)."""
+        return Examples(
+            features=self.features[which],
+            told=self.told[which],
+            label=self.label[which],
+            group=self.group[which],
+            window=self.window[which],
+            weight=self.weight[which],
+            whole=self.whole[which],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What makes answers of distances: the temperature, and the deviate that is strange (k,)."""
+
+    temperature: float
+    bound: NDArray[np.float64]
+
+
+def fit_gaussians(examples: Examples, classes: int) -> Gaussians:
+    """Class means and covariances; a feature that is missing says nothing of its class."""
+    f, label, weight = examples.features, examples.label, examples.weight
+    known = weight[:, None] * examples.told
+    mean, count = np.zeros((classes, f.shape[1])), np.zeros(classes)
+    for k in range(classes):
+        mine = label == k
+        mean[k] = (known[mine] * f[mine]).sum(axis=0) / np.maximum(known[mine].sum(axis=0), 1e-9)
+        count[k] = weight[mine].sum()
+    apart = np.where(examples.told, f - mean[label], 0.0) * np.sqrt(weight)[:, None]
+    total = float(count.sum())
+    pooled = apart.T @ apart / max(total - classes, 1.0)
+    pooled = shrunk(pooled, apart, total)
+    precision, logdet = np.empty((classes, *pooled.shape)), np.empty(classes)
+    for k in range(classes):
+        own = apart[label == k].T @ apart[label == k]
+        covariance = (own + PRIOR_WINDOWS * pooled) / (count[k] + PRIOR_WINDOWS)
+        precision[k] = np.linalg.inv(covariance)
+        logdet[k] = np.linalg.slogdet(covariance)[1]
+    return Gaussians(mean=mean, precision=precision, logdet=logdet)
+
+
+def shrunk(covariance: F64, apart: F64, total: float) -> F64:
+    """A covariance (F, F) of deviations (m, F) shrunk to its diagonal by Ledoit and Wolf's share.
+
+    The share is that of the correlations, so that units of features do not matter.
+    """
+    variance = np.maximum(np.diag(covariance), VARIANCE_MIN)
+    sigma = np.sqrt(variance)
+    correlation = covariance / np.outer(sigma, sigma)
+    width = len(variance)
+    off = correlation - np.diag(np.diag(correlation))
+    z = apart / sigma
+    # mean over examples of |z z' - R|^2, without forming any of the products
+    each = np.square(np.square(z).sum(axis=1)).sum() / total - np.square(correlation).sum()
+    share = float(np.clip(max(each, 0.0) / total / max(np.square(off).sum(), 1e-12), 0.0, 1.0))
+    kept = (1.0 - share) * off + np.diag(np.ones(width) + RIDGE)
+    result: F64 = kept * np.outer(sigma, sigma)
+    return result
+
+
+def distances(model: Gaussians, features: F64, told: Mask) -> tuple[F64, F64, F64]:
+    """Squared distances (m, k) to the classes, log determinants (m, k), and features told (m,).
+
+    Of features that are not told the marginal is taken: their rows and columns of the covariance
+    are left out.
+    """
+    m, k = len(features), len(model.mean)
+    square, logdet = np.empty((m, k)), np.empty((m, k))
+    patterns, which = np.unique(told, axis=0, return_inverse=True)
+    for index, seen in enumerate(patterns):
+        mine = np.flatnonzero(which.ravel() == index)
+        for j in range(k):
+            p = model.precision[j]
+            inner, log = p[np.ix_(seen, seen)], model.logdet[j]
+            if not seen.all():
+                gone = p[np.ix_(~seen, ~seen)]
+                cross = p[np.ix_(seen, ~seen)]
+                inner = inner - cross @ np.linalg.solve(gone, cross.T)
+                log = log + np.linalg.slogdet(gone)[1]
+            d = features[mine][:, seen] - model.mean[j][seen]
+            square[mine, j] = np.einsum("mf,fg,mg->m", d, inner, d)
+            logdet[mine, j] = log
+    return square, logdet, told.sum(axis=1).astype(np.float64)
+
+
+def strangeness(square: F64, freedom: F64) -> F64:
+    """Deviates ~ N(0, 1) of squared distances of so many features (Wilson and Hilferty 1931)."""
+    freedom = np.maximum(freedom, 1.0)
+    b = 2.0 / (9.0 * freedom)
+    deviate: F64 = (np.cbrt(square / freedom) - 1.0 + b) / np.sqrt(b)
+    return deviate
+
+
+def posterior(square: F64, logdet: F64, temperature: float) -> F64:
+    """Probabilities (m, k) of equally likely classes."""
+    logits = -0.5 * (square + logdet) / temperature
+    result: F64 = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    return result
+
+
+def folds_of(examples: Examples, classes: int, *, seed: int) -> Ints:
+    """The fold (m,) in which each example is held back, all of a group together; -1: in none.
+
+    A class of one group is never held back: nothing would be left to know it by.
+    """
+    chance = np.random.default_rng(seed)
+    fold = np.full(len(examples.label), -1)
+    of_group: dict[int, int] = {}
+    for k in range(classes):
+        groups = np.unique(examples.group[examples.label == k])
+        if len(groups) < 2:
+            continue
+        for at, group in enumerate(chance.permutation(groups).tolist()):
+            of_group.setdefault(group, at % min(FOLDS, len(groups)))
+    for group, at in of_group.items():
+        fold[examples.group == group] = at
+    return fold
+
+
+def held_back(examples: Examples, classes: int, *, seed: int) -> tuple[F64, F64, F64, Mask]:
+    """Distances, log determinants and features told of examples by fits that had not seen them.
+
+    Also which examples (m,) could be held back; the rest is NaN.
+    """
+    fold = folds_of(examples, classes, seed=seed)
+    m = len(fold)
+    square, logdet = np.full((m, classes), np.nan), np.full((m, classes), np.nan)
+    freedom = np.full(m, np.nan)
+    for at in range(int(fold.max(initial=-1)) + 1):
+        out = fold == at
+        rest = examples.chosen(~out)
+        if not out.any() or len(np.unique(rest.label)) < classes:
+            continue
+        model = fit_gaussians(rest, classes)
+        square[out], logdet[out], freedom[out] = distances(
+            model, examples.features[out], examples.told[out]
+        )
+    return square, logdet, freedom, np.isfinite(freedom)
+
+
+def calibrated(square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64) -> Calibration:
+    """The temperature of least log loss, and the bounds of distances to the own class.
+
+    All of examples that were held back, square (m, k). With none: what is safe.
+    """
+    classes = square.shape[1]
+    if not len(label):
+        return Calibration(temperature=2.0, bound=np.full(classes, BOUND_FEW))
+    at = np.arange(len(label))
+
+    def loss(log_temperature: float) -> float:
+        p = posterior(square, logdet, float(np.exp(log_temperature)))[at, label]
+        return float(-(weight * np.log(p + 1e-12)).sum())
+
+    low, high = np.log(TEMPERATURES)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
+    own = strangeness(square[at, label], freedom)
+    return Calibration(temperature=float(np.exp(found.x)), bound=_bounds(own, label, classes))
+
+
+def _bounds(own: F64, label: Ints, classes: int) -> F64:
+    """Bounds (k,) that STRANGERS of the deviates own (m,) of known windows are beyond.
+
+    Classes are spread differently, and few windows tell how: means and deviations of each are drawn
+    to those of all, and what is left is bounded for all together, as conformal prediction does it.
+    """
+    mean, variance = np.full(classes, own.mean()), np.full(classes, own.var())
+    for k in range(classes):
+        mine = own[label == k]
+        share = len(mine) / (len(mine) + OWN_BOUND)
+        if len(mine):
+            mean[k] += share * (mine.mean() - mean[k])
+            variance[k] += share * (mine.var() - variance[k])
+    sigma = np.sqrt(np.maximum(variance, VARIANCE_MIN))
+    left = np.sort((own - mean[label]) / sigma[label])
+    kept = min(int(np.ceil((len(left) + 1) * (1.0 - STRANGERS))), len(left))
+    bounds: F64 = mean + sigma * left[kept - 1]
+    return bounds
+
+
+def answers(
+    square: F64, logdet: F64, freedom: F64, calibration: Calibration, *, used: int
+) -> tuple[Ints, F64]:
+    """The class (m,) of each example, -1 abstained, and the probabilities (m, k)."""
+    p = posterior(square, logdet, calibration.temperature)
+    best = p.argmax(axis=1)
+    at = np.arange(len(best))
+    sure = p[at, best] >= PROBABILITY_MIN
+    known = strangeness(square[at, best], freedom) <= calibration.bound[best]
+    covered = freedom >= COVERED_MIN * used
+    return np.where(sure & known & covered, best, -1), p
+
+
+def figures(label: Ints, named: Ints, p: F64) -> dict[str, float]:
+    """How well answers do; NaN of none. `accuracy`: right of all; `answered`: right of answered.
+
+    label, named: (m,) classes, -1 abstained   p: (m, k)
+    """
+    if not len(label):
+        names = ("accuracy", "answered", "abstained", "calibration_error")
+        return dict.fromkeys(names, float("nan"))
+    said = named >= 0
+    right = named == label
+    return {
+        "accuracy": float(right.mean()),
+        "answered": float(right[said].mean()) if said.any() else float("nan"),
+        "abstained": float(1.0 - said.mean()),
+        "calibration_error": calibration_error(p.max(axis=1), p.argmax(axis=1) == label),
+    }
+
+
+def calibration_error(probability: F64, right: Mask) -> float:
+    """Expected calibration error in BINS bins (Naeini et al., AAAI 2015), 0 to 1.
+
+    probability, right: of each example's likeliest class and whether it was true, any shape.
+    """
+    which = np.minimum((probability * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for b in range(BINS):
+        mine = which == b
+        if mine.any():
+            error += mine.mean() * abs(probability[mine].mean() - right[mine].mean())
+    return float(error)

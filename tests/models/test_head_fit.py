@@ -1,0 +1,139 @@
+"""The parts of a head: features, classes, folds, temperature and bound, each by itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.head_features import LOOKS, prefixes, window_features
+from models.head_fit import (
+    Examples,
+    Gaussians,
+    calibrated,
+    calibration_error,
+    distances,
+    fit_gaussians,
+    folds_of,
+    posterior,
+    strangeness,
+)
+
+
+def test_features_of_a_window_by_hand() -> None:
+    """Two values of one channel, one of another, none of a third."""
+    values = np.array([[12.0, np.nan, np.nan], [16.0, 5.0, np.nan]])
+    f, told = window_features(
+        values, np.array([10.0, 5.0, 0.0]), np.array([0.5, 1.0, 1.0]), np.ones(3, bool)
+    )
+    assert told.tolist() == [True, True, False, False, False, False]
+    assert np.allclose(f, [math.log(3.0), 0.0, 0.0, 0.0, 0.0, 0.0])
+    down, _ = window_features(
+        8.0 - 6.0 * np.ones((4, 1)), np.array([10.0]), np.array([0.5]), np.ones(1, bool)
+    )
+    assert np.allclose(down, [-math.log(5.0), 0.5 * math.log(0.01)])
+
+
+def test_looks_double_and_end_with_the_window() -> None:
+    """As an event is looked at: short windows once."""
+    assert prefixes(3) == (3,)
+    assert prefixes(4) == (4,)
+    assert prefixes(20) == (4, 8, 16, 20)
+    assert prefixes(10_000) == (*LOOKS, 10_000)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(2, 6))
+def test_marginals_are_those_of_the_covariance(seed: int, classes: int, width: int) -> None:
+    """Leaving features out of the precision is leaving rows and columns out of the covariance."""
+    chance = np.random.default_rng(seed)
+    roots = chance.normal(size=(classes, width, width)) + 2.0 * np.eye(width)
+    covariance = roots @ roots.transpose(0, 2, 1)
+    model = Gaussians(
+        mean=chance.normal(size=(classes, width)),
+        precision=np.asarray(np.linalg.inv(covariance), np.float64),
+        logdet=np.linalg.slogdet(covariance)[1],
+    )
+    f, told = chance.normal(size=(7, width)), chance.random((7, width)) < 0.6
+    square, logdet, freedom = distances(model, f, told)
+    for i in range(7):
+        seen = told[i]
+        for k in range(classes):
+            part = covariance[k][np.ix_(seen, seen)]
+            d = (f[i] - model.mean[k])[seen]
+            assert math.isclose(square[i, k], d @ np.linalg.solve(part, d), abs_tol=1e-6)
+            assert math.isclose(logdet[i, k], np.linalg.slogdet(part)[1], abs_tol=1e-6)
+    assert freedom.tolist() == told.sum(axis=1).tolist()
+
+
+def _examples(features: np.ndarray, label: np.ndarray, group: np.ndarray) -> Examples:
+    m = len(label)
+    return Examples(
+        features=features,
+        told=np.ones(features.shape, bool),
+        label=label,
+        group=group,
+        window=np.arange(m),
+        weight=np.ones(m),
+        whole=np.ones(m, bool),
+    )
+
+
+def test_no_group_is_on_both_sides() -> None:
+    """A fold holds whole groups; a class of one group is never held back."""
+    label = np.repeat([0, 1, 2], 20)
+    group = np.concatenate([np.arange(20) // 4, 10 + np.arange(20) // 10, np.full(20, 99)])
+    fold = folds_of(_examples(np.zeros((60, 2)), label, group), 3, seed=0)
+    for one in np.unique(group):
+        assert len(np.unique(fold[group == one])) == 1
+    assert (fold[label == 2] == -1).all()
+    assert set(fold[label == 1].tolist()) == {0, 1}
+    assert set(fold[label == 0].tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_few_windows_share_a_covariance_and_many_have_their_own() -> None:
+    """Two classes, one five times as wide: its estimate moves to its own with its windows."""
+    chance = np.random.default_rng(1)
+    widths = []
+    for each in (5, 2000):
+        f = np.concatenate([chance.normal(size=(each, 3)), 5.0 * chance.normal(size=(each, 3))])
+        label = np.repeat([0, 1], each)
+        fit = fit_gaussians(_examples(f, label, np.arange(2 * each)), 2)
+        widths.append(np.sqrt(1.0 / np.einsum("kff->kf", fit.precision)).mean(axis=1))
+    assert widths[0][1] / widths[0][0] < 2.0
+    assert widths[1][1] / widths[1][0] > 4.0
+
+
+def test_probabilities_hold_after_tempering() -> None:
+    """Distances told eight times too large: the temperature takes it back, to what is true."""
+    chance = np.random.default_rng(2)
+    label = chance.integers(0, 2, 4000)
+    x = chance.normal(size=4000) + 1.5 * label
+    square = 8.0 * np.stack([np.square(x), np.square(x - 1.5)], axis=1)
+    found = calibrated(square, np.zeros((4000, 2)), np.ones(4000), label, np.ones(4000))
+    assert 7.0 < found.temperature < 9.0
+    p = posterior(square, np.zeros((4000, 2)), found.temperature)
+    assert calibration_error(p.max(axis=1), p.argmax(axis=1) == label) < 0.03
+
+
+def test_the_bound_lets_known_windows_through() -> None:
+    """Two in a hundred of what is known are refused, whatever a class's spread."""
+    chance = np.random.default_rng(3)
+    label = np.repeat([0, 1], 2000)
+    size = np.where(label == 0, 1.0, 4.0)
+    own = size * chance.chisquare(6, 4000)
+    square = np.stack([own, own], axis=1)
+    found = calibrated(square, np.zeros((4000, 2)), np.full(4000, 6.0), label, np.ones(4000))
+    beyond = strangeness(own, np.full(4000, 6.0)) > found.bound[label]
+    assert 0.01 < beyond.mean() < 0.03
+    assert 0.005 < beyond[label == 0].mean() < 0.04
+    assert 0.005 < beyond[label == 1].mean() < 0.04
+
+
+def test_calibration_error_by_hand() -> None:
+    """Four answers at .95, three right; two at .55, both right: (4 x .2 + 2 x .45) / 6."""
+    p = np.array([0.95] * 4 + [0.55] * 2)
+    right = np.array([True, True, True, False, True, True])
+    assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
