@@ -102,14 +102,22 @@ def _mean(values: F64) -> F64:
 
 
 def lag_moments(z: F64, lags: int) -> F64:
-    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count."""
+    """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count.
+
+    Windows that reach over a blank row are left out whole: with the first rows of each stretch in
+    some moments and not in others, what prediction leaves would be no covariance of anything.
+    """
     n, c = z.shape
+    blank = ~np.isfinite(z).any(axis=1)
     width = (lags + 1) * c
     total, count = np.zeros((width, width)), np.zeros((width, width))
     for start in range(lags, n, CHUNK_ROWS):
         stop = min(n, start + CHUNK_ROWS)
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
-        seen = np.isfinite(window)
+        reaches = np.any(
+            [blank[start - lags + j : stop - lags + j] for j in range(lags + 1)], axis=0
+        )
+        seen = np.isfinite(window) & ~reaches[:, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
         weight = seen.astype(np.float64)
