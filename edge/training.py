@@ -22,7 +22,8 @@ from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
-from models.bundle import CONTAMINATED, UNSTEADY
+from models.budget import replay_words
+from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.fit import FitOptions, detector_kind, fit_asset, options_of
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
@@ -126,6 +127,8 @@ def _described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
             f"{model.asset}: {model.training.rows_used} rows, alerts at score "
             f"{model.threshold_on:.2f}, {len(names)} channels: {_listed(names)}"
         )
+        if model.asset in fitted and not is_unfitted(model.metrics):
+            lines.append(f"{model.asset}: {replay_words(bundle, model)}")
         training = model.training
         if model.asset in fitted and training.jobs_excluded:
             lines.append(

@@ -11,9 +11,10 @@ from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, S
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.extremes import usual_excess
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
-from models.thresholds import ALERTS_PER_DAY, thresholds
+from models.thresholds import ALERTS_PER_DAY, replayed, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,9 @@ def make_bundle(
         _place(rows, models, model, (stored(parent, model.row_running, c), stopped), modes)
     for fit in fits:
         _place(rows, models, _model_of(fit), (fit.running, fit.stopped), fit.modes)
-    models = [_with_threshold(model, alerts_per_day, len(models)) for model in models]
+    models = _with_thresholds(models, alerts_per_day)
+    new = {fit.asset: fit for fit in fits}
+    models = [_replayed(m, new[m.asset]) if m.asset in new else m for m in models]
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
     graph = graph_of(spec)
@@ -117,6 +120,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         sigma=fit.running.sigma,
         stuck_samples_max=fit.stuck_samples_max,
         tail=fit.tail,
+        tail_stopped=fit.tail_stopped,
         training=fit.training,
         metrics=fit.metrics,
         health=fit.health,
@@ -144,9 +148,30 @@ def _place(
     )
 
 
-def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:
-    on, off = thresholds(model.tail, alerts_per_day=alerts_per_day, assets=assets)
-    return replace(model, threshold_on=on, threshold_off=off)
+def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:
+    """The assets with thresholds by the budget that they share."""
+    usual = usual_excess([model.tail for model in models])
+    found = []
+    for model in models:
+        on, off = thresholds(
+            model.tail,
+            alerts_per_day=alerts_per_day,
+            assets=len(models),
+            stopped=model.tail_stopped,
+            usual=usual,
+        )
+        replay = model.replay if on >= model.threshold_on else None
+        found.append(replace(model, threshold_on=on, threshold_off=off, replay=replay))
+    return found
+
+
+def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
+    """A new asset with what its unseen rows make of its thresholds."""
+    scores = [each for each in fit.scores if each is not None]
+    if not scores:
+        return model
+    on, off = model.threshold_on, model.threshold_off
+    return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))
 
 
 def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

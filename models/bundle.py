@@ -23,6 +23,7 @@ Z_MAX: Final = (
 U_MAX: Final = (
     100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
 )
+TAIL_SCALE: Final = 0.4343  # log10 e: mean excess of a score that is a tail probability
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
@@ -138,10 +139,28 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
 
 
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
-    """How often normal operation goes over `score`: episodes a day, a tenth for each further 1."""
+    """How often normal operation makes an episode over `score`, and by how much; `models.extremes`.
+
+    peaks: episodes over it in the record   days: of the record, 0: not told   excess: their mean
+    excess   shape: of a generalised Pareto, 0 is exponential
+    """
 
     score: float
     episodes_per_day: float
+    peaks: int = 0
+    days: float = 0.0
+    excess: float = TAIL_SCALE
+    shape: float = 0.0
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """Unseen normal rows at the thresholds of the bundle: events that they opened, in so many days.
+
+    Each baseline's rows follow on one another, without the time between.
+    """
+
+    episodes: int
+    days: float
 
 
 class ModeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +189,9 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     row_running, row_stopped: rows of the stacked parameters; -1: no baseline of that state.
     modes: baselines of operating modes, () where none is told; a mode that is not among them was
     never seen, one with too few rows for its own shares row_running.
-    threshold_on opens an event, threshold_off <= threshold_on ends it.
+    threshold_on opens an event, threshold_off <= threshold_on ends it; from the alert budget and
+    the tails of running and, None: without a baseline, of standing still. replay: what came of
+    them, None: not tried, as where they fell without a new fit.
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
@@ -197,6 +218,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: tuple[ModeRow, ...] = ()
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    tail_stopped: AlarmTail | None = None
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -263,6 +286,9 @@ class AssetFit:
     modes: tuple[tuple[float, RowFit | None], ...] = ()  # None: too few rows for one of its own
     health: AssetHealth | None = None
     drift: DriftReference | None = None
+    tail_stopped: AlarmTail | None = None
+    # of rows that the model had not seen: running (n,), stopped (m,)
+    scores: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

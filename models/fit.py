@@ -30,11 +30,11 @@ from models.bundle import (
 from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
+from models.extremes import alarm_tail
 from models.health import learn_health, longest_runs
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
-from models.thresholds import alarm_tail
 from models.var import (
     graph_weights,
     lag_moments,
@@ -114,7 +114,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     modes = _modes(live, told_mode, options, who=who, period_ns=period_ns)
     own = [mine.scores for mine in modes.values() if mine]
     pooled = [] if own and all(modes.values()) else [baseline.scores]
-    scores = pooled + own + ([stopped.scores] if stopped else [])
+    scores = np.concatenate(pooled + own), stopped.scores if stopped else None
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -130,7 +130,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         spec=shape,
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
-        scores=np.concatenate(scores),
+        scores=scores,
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
     return with_drift(fit, live, baseline.scores)
@@ -194,7 +194,9 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
-    fit = _asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    fit = _asset_fit(
+        samples, live, options, spec=spec, rows=rows, scores=(scores, None), metrics=told
+    )
     return with_drift(fit, live, scores)
 
 
@@ -205,17 +207,18 @@ def _asset_fit(
     *,
     spec: Spec | StreamSpec,
     rows: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
-    scores: F64,
+    scores: tuple[F64, F64 | None],
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),
 ) -> AssetFit:
     """What is told of an asset whatever its detector; live: rows (n, c) of running."""
     low, high = _usual(live)
     running, stopped = rows
+    (working, at_rest), period_ns = scores, samples.period_ns
     return AssetFit(
         asset=samples.asset,
         channels=samples.channels,
-        period_ns=samples.period_ns,
+        period_ns=period_ns,
         alignment=options.alignment,
         spec=spec,
         running=running,
@@ -223,7 +226,9 @@ def _asset_fit(
         usual_low=low,
         usual_high=high,
         stuck_samples_max=longest_runs(live),
-        tail=alarm_tail(scores, period_ns=samples.period_ns),
+        tail=alarm_tail(working, period_ns=period_ns),
+        tail_stopped=None if at_rest is None else alarm_tail(at_rest, period_ns=period_ns),
+        scores=scores,
         training=Training(
             sha256=samples.sha256,
             rows=samples.rows if samples.rows != (0, 0) else (0, len(samples.values)),
