@@ -5,6 +5,9 @@ VENV := .venv
 BIN  := $(VENV)/bin
 ARGS ?=
 
+# The whole suite runs on up to four cores, a file of tests on one. `make test PARALLEL=` uses one.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # The first interpreter here that is new enough; name another with `make PYTHON=/path/to/python3 ...`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -25,7 +28,7 @@ demo: $(VENV)/runtime.stamp ## one shift of a weld cell, live in this terminal
 	@$(BIN)/andon demo $(ARGS)
 
 test: lint ## every check, then every test
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
 	@$(BIN)/ruff format --check .

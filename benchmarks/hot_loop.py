@@ -40,11 +40,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1, help="of each asset in a call")
     options = parser.parse_args()
     assets, channels, samples = options.assets, options.channels, options.samples
-    bundle = _bundle(channels)
-    detector = detector_of(bundle.graph)
-    parameters = {
-        name: np.repeat(value, assets, axis=0) for name, value in bundle.parameters.items()
-    }
+    part = _bundle(channels).only
+    detector = detector_of(part.graph)
+    parameters = {name: np.repeat(value, assets, axis=0) for name, value in part.parameters.items()}
     chance = np.random.default_rng(0)
     x = chance.normal(size=(assets, samples, channels)).astype(np.float32)
     valid = np.ones(x.shape, np.bool_)
@@ -66,8 +64,8 @@ def main() -> None:
     out(f"matrix multiply {peak / 1e9:.0f} GFLOP/s\n")
     for way, took in seconds.items():
         rate = assets * samples * channels / took
-        assert isinstance(bundle.spec, Spec), "the default detector"
-        share = assets * samples * _flops(bundle.spec) / took / peak
+        assert isinstance(part.spec, Spec), "the default detector"
+        share = assets * samples * _flops(part.spec) / took / peak
         out(
             f"{way}: {rate / 1e6:.1f} million values/s, {took * 1e6:.0f} us a call,"
             f" {share:.3f} of the matrix-multiply rate\n"

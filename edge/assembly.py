@@ -21,7 +21,7 @@ from edge.settings import EngineSettings
 from edge.signatures import unsigned_because, verify
 from edge.takeover import Fitted
 from kb.snapshot import Snapshot
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.errors import ModelError
 from models.rows import without
 from models.store import load
@@ -215,7 +215,7 @@ class Assembly:
         return Engine(
             self.settings,
             bundle=fitted.bundle,
-            detector=fitted.detector,
+            detectors=fitted.detectors,
             derive=fitted.derive,
             knowledge=knowledge,
             knowledge_of=knowledge_of or self.knowledge,
@@ -227,13 +227,13 @@ class Assembly:
 
 
 def ready(bundle: Bundle) -> Fitted:
-    """A bundle with its detector loaded. Raises ModelError."""
+    """A bundle with its detectors loaded. Raises ModelError."""
 
     def derive(row: int, keep: NDArray[np.bool_]) -> Parameters:
         """Parameters of a row without some channels; keep: (width,) of those that it sees."""
         return without(bundle, row, keep)
 
-    return Fitted(bundle=bundle, detector=detector_of(bundle.graph), derive=derive)
+    return Fitted(bundle=bundle, detectors=detectors_of(bundle), derive=derive)
 
 
 def knowledge_of(snapshot: Snapshot | None, trust: TrustSettings | None = None) -> Knowledge | None:

@@ -159,6 +159,7 @@ class Asset:
             Request(
                 x=x,
                 valid=seen & row.keep,
+                index=index,
                 row=row,
                 parameters=self._lookback.parameters(index, row.keep),
             )
@@ -353,7 +354,7 @@ class Asset:
             excess = self._excess[i] if hidden is None else np.where(hidden, 0, self._excess[i])
             if excess.any():  # it is the limit that rings
                 return np.asarray(excess / excess.sum(), np.float64)
-        shares = contributions(best, detector=self._desk.detector, parameters=self._desk.parameters)
+        shares = contributions(best, parts=self._desk.parts)
         return np.nan_to_num(shares[i, : len(self.channels)])
 
     def _sensors(self, i: int, *, t_ns: int) -> None:

@@ -26,7 +26,7 @@ import msgspec
 
 from edge.errors import ConfigError
 from models.errors import ModelError
-from models.store import FILES
+from models.store import file_names
 from models.store import load as load_bundle
 
 if TYPE_CHECKING:
@@ -352,12 +352,15 @@ def loaded(path: Path, sha256: str) -> Bundle:
 
 
 def _copy(path: Path, place: Path) -> None:
-    """All files of a bundle at another place, all or nothing. Raises OSError."""
+    """All files of a bundle at another place, all or nothing.
+
+    Raises OSError or ModelError.
+    """
     work = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir()
-        for name in (*FILES, MANIFEST):
+        for name in file_names(path):
             with (path / name).open("rb") as source, (work / name).open("wb") as out:
                 shutil.copyfileobj(source, out)
                 out.flush()

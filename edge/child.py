@@ -242,7 +242,7 @@ def _since(
             rows=(begin, begin + held),
             jobs_excluded=tuple(dict.fromkeys((*fitted_on.jobs_excluded, job.job_id))),
         ),
-        msgspec.structs.replace(options_of(parent.spec), alignment=model.alignment),
+        msgspec.structs.replace(options_of(parent, model.asset), alignment=model.alignment),
     )
     return "", Since(model=model, job=job, table=after, held=held, fit=fit)
 

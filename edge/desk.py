@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.decide import Facts
     from edge.records import Decision, Effect, Job
     from edge.ring import Ring
-    from edge.scoring import F32, Mask, Parameters, Score
+    from edge.scoring import F32, Mask, Parameters, Parts
     from edge.settings import AssetSettings, GatewaySettings
     from edge.state import AssetState
     from edge.wire.commands import Command
@@ -53,10 +53,8 @@ class Desk:
     """Everything an asset needs that is not its own. `effects` collects what leaves the core."""
 
     settings: GatewaySettings
-    detector: Score
-    parameters: Parameters  # stack of all rows of the bundle
-    state: F32  # (rows, s) of the bundle's rows
-    width: int  # channels of the bundle's widest asset
+    parts: Parts  # of the bundle, loaded
+    state: list[F32]  # (rows, s) of the bundle's rows, a part
     derive: Callable[[int, Mask], Parameters]  # (row, keep (width,)) -> a stack of one
     ring: Ring
     lineage: dict[str, str]
@@ -69,6 +67,11 @@ class Desk:
     annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets
     _limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     _limits_of: tuple[Limit, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Channels of the bundle's widest asset."""
+        return self.parts.width
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
         """Publish a revision of an alert on all its topics."""

@@ -37,7 +37,7 @@ from edge.records import (
     TickDue,
 )
 from edge.ring import Ring
-from edge.scoring import score_rows
+from edge.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
 from edge.takeover import take_over
 from edge.wire import topics
@@ -75,7 +75,7 @@ class Engine:
         settings: GatewaySettings,
         *,
         bundle: Bundle,
-        detector: Score,
+        detectors: Sequence[Score],
         derive: Callable[[int, np.ndarray], Parameters],
         knowledge: Knowledge | None = None,
         knowledge_of: Callable[[str], Knowledge | None] | None = None,
@@ -87,6 +87,7 @@ class Engine:
     ) -> None:
         """Put an engine together, from nothing or from a checkpoint's `state`.
 
+        detectors: the loaded graphs of the bundle, one a part.
         `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
         `knowledge_of(sha256)` and `bundle_of(sha256)` open another snapshot or bundle when one is
         swapped in; `verify(public_key, content, signature)` checks commands; `rule` is another one
@@ -95,8 +96,9 @@ class Engine:
         self.settings = settings
         self._bundle, self._bundle_of = bundle, bundle_of
         layouts = asset_layouts(settings, bundle)
+        parts = Parts(bundle, detectors)
         if state is None:
-            state = first_state(bundle, rows=detector.initial_state(bundle.rows))
+            state = first_state(bundle, rows=parts.initial_state())
         self._state = state
         self._knowledge_of = knowledge_of
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
@@ -104,12 +106,10 @@ class Engine:
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
         self._desk = Desk(
             settings=settings,
-            detector=detector,
+            parts=parts,
             derive=derive,
             verify=verify,
             rule=rule,
-            parameters=bundle.parameters,
-            width=bundle.width,
             state=state.rows,
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
@@ -301,12 +301,7 @@ class Engine:
                 for asset, (segment, _) in segments.items()
                 for request in self._assets[asset].requests(segment)
             ]
-            score_rows(
-                requests,
-                detector=self._desk.detector,
-                state=self._desk.state,
-                parameters=self._desk.parameters,
-            )
+            score_rows(requests, parts=self._desk.parts, state=self._desk.state)
             for asset, (segment, _) in segments.items():
                 self._assets[asset].take(segment)
             heads = {asset: rest for asset, (_, rest) in segments.items() if rest is not None}

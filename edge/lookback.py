@@ -13,7 +13,7 @@ import numpy as np
 from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
 from edge.records import Track
-from edge.scoring import fresh_row, one_row, pad, pad_valid, replay_row
+from edge.scoring import fresh_row, pad, pad_valid, replay_row
 from models.check import own_rows
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Lookback:
         keep: (width,).
         """
         if keep.all():
-            return one_row(self._desk.parameters, index)
+            return self._desk.parts.of(index).stack([index])
         key = (index, keep.tobytes())
         if key not in self._derived:
             self._derived[key] = self._desk.derive(index, keep)
@@ -71,13 +71,14 @@ class Lookback:
         at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
         rows, scores = [], []
         for index in baselines(self._model):
-            row = fresh_row(self._desk.detector, keep)
+            part = self._desk.parts.of(index)
+            row = fresh_row(part, keep)
             of_row = replay_row(
                 row,
                 self.parameters(index, keep),
                 pad(values, self._desk.width),
                 pad_valid(values, at == index, self._desk.width),
-                detector=self._desk.detector,
+                part=part,
             )
             rows.append(row)
             scores.append(of_row)

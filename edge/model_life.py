@@ -18,7 +18,7 @@ from edge.errors import ConfigError
 from edge.shadow import ShadowReport
 from edge.signatures import read_key, unsigned_because
 from models.budget import alerts_a_day
-from models.bundle import StreamSpec, is_unfitted
+from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edge.bundle_store import Act, BundleStore
     from edge.config import GatewayConfig
-    from models.bundle import AssetModel, Bundle, Replay
+    from models.bundle import AnySpec, AssetModel, Bundle, Replay
 
 LEVEL_SIGMA: Final = 0.25  # a level that moved by less is not worth a line
 
@@ -104,8 +104,8 @@ class Life:
             "made": iso(bundle.created_at_ns),
             "parent": bundle.parent,
             "alerts_per_day": bundle.alerts_per_day,
-            "spec": msgspec.to_builtins(bundle.spec),
-            "assets": [_asset(model) for model in bundle.assets],
+            "specs": [msgspec.to_builtins(part.spec) for part in bundle.parts],
+            "assets": [_asset(bundle, model) for model in bundle.assets],
             "history": [
                 {"at": iso(act.at_ns), "what": act.what, "by": act.by, "because": act.because}
                 for act in history
@@ -262,7 +262,7 @@ def changes_of(before: Bundle, after: Bundle) -> list[Change]:
         Change(asset="", what=what, before=old, after=new)
         for what, old, new in (
             ("alerts a day", f"{before.alerts_per_day:g}", f"{after.alerts_per_day:g}"),
-            ("detector", _spec(before), _spec(after)),
+            ("detector", _specs(before), _specs(after)),
             ("parent", before.parent[:12] or "none", after.parent[:12] or "none"),
         )
         if old != new
@@ -275,6 +275,11 @@ def changes_of(before: Bundle, after: Bundle) -> list[Change]:
         elif asset not in old_models:
             changes.append(Change(asset=asset, what="asset", before="not watched", after="watched"))
         else:
+            kinds = [_kind(before, old_models[asset]), _kind(after, new_models[asset])]
+            if kinds[0] != kinds[1]:
+                changes.append(
+                    Change(asset=asset, what="detector", before=kinds[0], after=kinds[1])
+                )
             changes += _asset_changes(old_models[asset], new_models[asset])
     return changes
 
@@ -325,18 +330,26 @@ def _learned(model: AssetModel) -> str:
     return "nothing" if is_unfitted(model.metrics) else "yes"
 
 
-def _spec(bundle: Bundle) -> str:
-    spec = bundle.spec
+def _kind(bundle: Bundle, model: AssetModel) -> str:
+    return kind_of(bundle.place(model.row_running)[0].spec)
+
+
+def _specs(bundle: Bundle) -> str:
+    return "; ".join(_spec(part.spec) for part in bundle.parts)
+
+
+def _spec(spec: AnySpec) -> str:
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     if isinstance(spec, StreamSpec):
         return f"streams of one channel, {spec.season} samples a day, rates {rates}"
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"
 
 
-def _asset(model: AssetModel) -> dict[str, Any]:
+def _asset(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
     training = model.training
     return {
         "asset": model.asset,
+        "detector": _kind(bundle, model),
         "channels": [channel.name for channel in model.channels],
         "period_s": model.period_ns / 1e9,
         "threshold_on": model.threshold_on,

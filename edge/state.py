@@ -78,7 +78,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     align: AlignState
     clock: PlantClockState
     ring: RingState
-    rows: np.ndarray  # (rows, s) detector state of the bundle's rows
+    rows: list[np.ndarray]  # (rows, s) detector state of the bundle's rows, a part
     assets: dict[str, AssetState]
     counts: dict[str, int] = {}
     noted: list[str] = []
@@ -92,8 +92,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
 
 
-def first_state(bundle: Bundle, *, rows: np.ndarray) -> EngineState:
-    """An engine that has seen nothing. rows: (rows, s) of its detector, likewise."""
+def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:
+    """An engine that has seen nothing. rows: (rows, s) of each part, likewise."""
     return EngineState(
         align=AlignState(),
         clock=PlantClockState(),

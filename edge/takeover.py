@@ -21,12 +21,12 @@ from edge.pending import NEVER, AssetAlign, count
 from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import Ring
-from edge.scoring import pad, pad_valid, replay
+from edge.scoring import Parts, pad, pad_valid, replay
 from edge.state import TRACKS, AssetState, new_state
 from edge.timeline import JUDGE_SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,13 +42,14 @@ NOBODY: Final = "no reason given"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A bundle that is ready to score: its detector, and how rows without some channels are made.
+    """A bundle that is ready to score: its detectors, and how rows without some channels are made.
 
+    detectors: the loaded graphs, one a part.
     derive: (row, keep (width,)) -> parameters, a stack of one.
     """
 
     bundle: Bundle
-    detector: Score
+    detectors: Sequence[Score]
     derive: Callable[[int, Mask], Parameters]
 
 
@@ -84,9 +85,8 @@ def take_over(
     for name in (*kin.gone, *kin.changed):
         _dismiss(state.assets[name], desk, reason=reason, t_ns=t_ns)
     _refit(kin, before, bundle, state, desk)
-    desk.detector, desk.derive = after.detector, after.derive
-    desk.parameters, desk.width = bundle.parameters, bundle.width
-    desk.state = state.rows = desk.detector.initial_state(bundle.rows)
+    desk.parts, desk.derive = Parts(bundle, after.detectors), after.derive
+    desk.state = state.rows = desk.parts.initial_state()
     desk.ring = Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring)
     desk.lineage["bundle_sha256"] = state.bundle_sha256 = bundle.sha256
     _warm(bundle, state, desk)
@@ -220,14 +220,15 @@ def _realigned(
 def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
     """Take the rows of all assets over the samples that are still there.
 
-    Assets with as many of them go together, which is ten times faster than one by one.
+    Assets of one part with as many of them go together, which is ten times faster than one by one.
     """
-    groups: dict[int, list[tuple[AssetModel, History]]] = {}
+    groups: dict[tuple[int, int], list[tuple[AssetModel, History]]] = {}
     for model in bundle.assets:
         past = desk.ring.last(model.asset, len(desk.ring.state.assets[model.asset].t_ns))
         past = _since(past, _remembers_from_ns(state.assets[model.asset].runs, past))
-        groups.setdefault(len(past[0]), []).append((model, past))
-    for group in groups.values():
+        of = desk.parts.number(model.row_running)
+        groups.setdefault((of, len(past[0])), []).append((model, past))
+    for (of, _), group in groups.items():
         index, x, valid = [], [], []
         for model, (times, values, running) in group:
             at = rows_at(model, running, desk.ring.modes(model.asset, times))
@@ -236,9 +237,10 @@ def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
                 index.append(row)
                 x.append(pad(values, desk.width))
                 valid.append(pad_valid(sound, at == row, desk.width))
-        own = {name: value[index] for name, value in desk.parameters.items()}
-        _, desk.state[index] = replay(
-            desk.state[index], own, np.stack(x), np.stack(valid), detector=desk.detector
+        part, state_of = desk.parts.every[of], desk.state[of]
+        own = np.array(index, np.intp) - part.first
+        _, state_of[own] = replay(
+            state_of[own], part.stack(index), np.stack(x), np.stack(valid), part=part
         )
 
 

@@ -37,7 +37,7 @@ from edge.jobs import (
 )
 from edge.lookback import WARM_SAMPLES, baselines, step_score
 from edge.records import JobState, Witness
-from edge.scoring import fresh_row, goes_on_learning
+from edge.scoring import fresh_row
 from edge.state import EndedOrder, Pending
 
 if TYPE_CHECKING:
@@ -260,7 +260,9 @@ class Timeline:
         self._desk.note("job_closed", t_ns=t_ns, **told)
         if run.masks:
             keep = np.ones(self._desk.width, bool)
-            run.fresh = [fresh_row(self._desk.detector, keep) for _ in baselines(self._model)]
+            run.fresh = [
+                fresh_row(self._desk.parts.of(index), keep) for index in baselines(self._model)
+            ]
 
     def _settled(self, run: JobRun, t_ns: int) -> None:
         latest_ns = run.close_ns + OWED_S_MAX * SECOND_NS
@@ -311,9 +313,10 @@ class Timeline:
         if not due:
             return
         # the smoothed score still remembers the job; the fresh one does not
-        if not goes_on_learning(self._desk.parameters):
-            for index, row in zip(baselines(self._model), rows, strict=False):
-                self._desk.state[index] = row.state
+        for index, row in zip(baselines(self._model), rows, strict=False):
+            part = self._desk.parts.of(index)
+            if not part.learns:
+                self._desk.state[self._desk.parts.number(index)][index - part.first] = row.state
         self._rulings.judge(run, t_ns=t_ns, ending=ending, fresh=fresh)
 
     def _look_fresh(self, run: JobRun) -> bool | None:

@@ -24,7 +24,8 @@ from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
 from models.budget import replay_words
 from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
-from models.fit import FitOptions, detector_kind, fit_asset, options_of
+from models.fit import FitOptions, fit_asset, options_of
+from models.kinds import detector_kind
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
 from models.store import save as save_bundle
@@ -222,17 +223,20 @@ def fit_bundle(
 ) -> Bundle:
     """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
 
-    detector: as in FitOptions; with a parent, auto is the parent's. Raises ModelError.
+    detector: as in FitOptions; with auto, an asset that the parent has keeps its kind. Raises
+    ModelError.
     """
-    if parent is not None and detector == "auto":
-        options = options_of(parent.spec)
-    else:
-        kind = detector_kind([one for one, _ in samples], FitOptions(detector=detector))
-        options = FitOptions(detector=kind)
-    fits = []
+    chosen = []
     for one, alignment in samples:
+        options = FitOptions(detector=detector)
+        if parent is not None and detector == "auto":
+            options = options_of(parent, one.asset)
+        detector_kind(one, options.detector)  # refused before anything is fitted
+        chosen.append((one, msgspec.structs.replace(options, alignment=alignment)))
+    fits = []
+    for one, options in chosen:
         on_asset(one.asset)
-        fits.append(fit_asset(one, msgspec.structs.replace(options, alignment=alignment)))
+        fits.append(fit_asset(one, options))
     return make_bundle(
         fits, parent=parent, alerts_per_day=alerts_per_day, created_at_ns=time.time_ns()
     )

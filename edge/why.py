@@ -14,7 +14,7 @@ import numpy as np
 from edge.explain import clause_text, clock_text, number
 from edge.lookback import baselines, of_baseline, rows_at
 from edge.records import Phase, Track, Verdict
-from edge.scoring import Request, contributions, fresh_row, one_row, pad, pad_valid, score_rows
+from edge.scoring import Request, contributions, fresh_row, pad, pad_valid, score_rows
 from edge.silencing import SilenceKind
 
 if TYPE_CHECKING:
@@ -186,10 +186,11 @@ def rescored(
     at = rows_at(model, running, desk.ring.modes(model.asset, times))
     for index in baselines(model):
         valid = pad_valid(values, at == index, desk.width)
-        row = fresh_row(desk.detector, np.ones(desk.width, bool))
-        own = one_row(desk.parameters, index)
-        requests.append(Request(x=x, valid=valid, row=row, parameters=own))
-    score_rows(requests, detector=desk.detector, state=desk.state, parameters=desk.parameters)
+        part = desk.parts.of(index)
+        row = fresh_row(part, np.ones(desk.width, bool))
+        own = part.stack([index])
+        requests.append(Request(x=x, valid=valid, index=index, row=row, parameters=own))
+    score_rows(requests, parts=desk.parts, state=desk.state)
     found = [r.scores for r in requests if r.scores is not None]
     scores = of_baseline(found, at, model=model).astype(np.float64)
     scores[: min(SETTLE_SAMPLES, len(scores))] = np.nan
@@ -206,7 +207,7 @@ def rescored(
         return series, ()
     top = int(ready[np.argmax(scores[ready])])
     request = requests[baselines(model).index(int(at[top]))]
-    shares = contributions(request, detector=desk.detector, parameters=desk.parameters)[top]
+    shares = contributions(request, parts=desk.parts)[top]
     order = np.argsort(-np.nan_to_num(shares[: len(model.channels)]), kind="stable")
     return series, tuple(
         Nearest(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, RowFit, Spec, StreamRow, StreamSpec
+from models.bundle import AssetFit, AssetModel, Bundle, ModeRow, Part
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from models.bundle import AnyRow, AnySpec
 
 SELFTEST_ROWS: Final = 4
 SELFTEST_SAMPLES: Final = 48
@@ -37,7 +40,8 @@ def make_bundle(
 
     alerts_per_day: budget of one operator position, divided over all assets of the result; None:
     the parent's, else ALERTS_PER_DAY. Every threshold is recomputed from stored tails; the parent's
-    detectors stay as they are, and so does the parent. Raises ModelError where assets do not fit
+    detectors stay as they are, and so does the parent. Assets of one kind share a graph, and those
+    of another stand beside them as a part of their own. Raises ModelError where assets do not fit
     together.
     """
     if alerts_per_day is None:
@@ -45,63 +49,99 @@ def make_bundle(
     names = [fit.asset for fit in fits]
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
-    kept = [m for m in parent.assets if m.asset not in names] if parent else []
-    spec = _common_spec(fits, parent)
-    rows: list[RowFit | StreamRow] = []
+    entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
+    entries += [_fitted(fit) for fit in fits]
+    _need_one_rate(entries)
+    parts: list[Part] = []
     models: list[AssetModel] = []
-    for model in kept:
-        assert parent is not None
-        c = len(model.channels)
-        stopped = stored(parent, model.row_stopped, c) if model.row_stopped >= 0 else None
-        modes = [
-            (mode.value, None if mode.row == model.row_running else stored(parent, mode.row, c))
-            for mode in model.modes
-        ]
-        _place(rows, models, model, (stored(parent, model.row_running, c), stopped), modes)
-    for fit in fits:
-        _place(rows, models, _model_of(fit), (fit.running, fit.stopped), fit.modes)
+    for group in _by_shape(entries):
+        spec = replace(group[0].spec, channels=max(entry.spec.channels for entry in group))
+        first = sum(part.rows for part in parts)
+        rows: list[AnyRow] = []
+        for entry in group:
+            model, own = _placed(entry, first + len(rows))
+            models.append(model)
+            rows += own
+        parts.append(_part(spec, rows))
     models = _with_thresholds(models, alerts_per_day)
     new = {fit.asset: fit for fit in fits}
     models = [_replayed(m, new[m.asset]) if m.asset in new else m for m in models]
+    bundle = Bundle(
+        sha256="",
+        parts=tuple(parts),
+        assets=tuple(sorted(models, key=lambda model: model.asset)),
+        alerts_per_day=float(alerts_per_day),
+        parent=parent.sha256 if parent else "",
+        created_at_ns=created_at_ns,
+    )
+    check_values(bundle)
+    return sealed(bundle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """An asset on its way into a bundle. modes: None shares the row of running."""
+
+    model: AssetModel
+    spec: AnySpec
+    running: AnyRow
+    stopped: AnyRow | None
+    modes: Sequence[tuple[float, AnyRow | None]]
+
+
+def _kept(parent: Bundle, model: AssetModel) -> _Entry:
+    """An asset that a parent has, as it was fitted."""
+    c = len(model.channels)
+    return _Entry(
+        model=model,
+        spec=replace(parent.place(model.row_running)[0].spec, channels=c),
+        running=stored(parent, model.row_running, c),
+        stopped=stored(parent, model.row_stopped, c) if model.row_stopped >= 0 else None,
+        modes=[
+            (mode.value, None if mode.row == model.row_running else stored(parent, mode.row, c))
+            for mode in model.modes
+        ],
+    )
+
+
+def _fitted(fit: AssetFit) -> _Entry:
+    return _Entry(
+        model=_model_of(fit),
+        spec=fit.spec,
+        running=fit.running,
+        stopped=fit.stopped,
+        modes=fit.modes,
+    )
+
+
+def _need_one_rate(entries: Sequence[_Entry]) -> None:
+    periods = {entry.model.period_ns for entry in entries}
+    if len(periods) > 1:
+        raise ModelError(f"one rate a bundle: sampling periods are {sorted(periods)} ns")
+
+
+def _by_shape(entries: Sequence[_Entry]) -> list[list[_Entry]]:
+    """Assets that one graph can score together: only the number of channels may differ."""
+    groups: dict[bytes, list[_Entry]] = {}
+    for entry in entries:
+        groups.setdefault(msgspec.json.encode(replace(entry.spec, channels=0)), []).append(entry)
+    return [groups[shape] for shape in sorted(groups)]
+
+
+def _part(spec: AnySpec, rows: Sequence[AnyRow]) -> Part:
+    """The rows of one kind, stacked for their graph."""
     arrays = _stack([padded(row, spec) for row in rows])
     parameters = {name: arrays[name] for name in parameter_names(spec)}
     graph = graph_of(spec)
-    bundle = Bundle(
-        sha256="",
+    return Part(
         spec=spec,
         graph=graph,
         parameters=parameters,
         moments=arrays["moments"],
         wanders=arrays["wanders"],
         learned=arrays["learned"],
-        assets=tuple(sorted(models, key=lambda model: model.asset)),
-        alerts_per_day=float(alerts_per_day),
-        parent=parent.sha256 if parent else "",
-        created_at_ns=created_at_ns,
         selftest=_selftest(graph, spec, parameters),
     )
-    check_values(bundle)
-    return sealed(bundle)
-
-
-def _common_spec(fits: Sequence[AssetFit], parent: Bundle | None) -> Spec | StreamSpec:
-    """The shape that all assets share; only the number of channels may differ between them."""
-    specs = [fit.spec for fit in fits] + ([parent.spec] if parent else [])
-    first = specs[0]
-    for fit, spec in zip(fits, specs, strict=False):
-        if replace(spec, channels=0) != replace(first, channels=0):
-            raise ModelError(
-                f"{fit.asset} was fitted with {spec}, the rest of the bundle with {first};"
-                " fit it with the same options"
-            )
-    if parent and replace(first, channels=0) != replace(parent.spec, channels=0):
-        raise ModelError(f"the parent was fitted with {parent.spec}, the new asset with {first}")
-    periods = {fit.period_ns for fit in fits} | {
-        m.period_ns for m in (parent.assets if parent else ())
-    }
-    if len(periods) > 1:
-        raise ModelError(f"one rate a bundle: sampling periods are {sorted(periods)} ns")
-    return replace(first, channels=max(spec.channels for spec in specs))
 
 
 def _model_of(fit: AssetFit) -> AssetModel:
@@ -128,24 +168,15 @@ def _model_of(fit: AssetFit) -> AssetModel:
     )
 
 
-def _place(
-    rows: list[RowFit | StreamRow],
-    models: list[AssetModel],
-    model: AssetModel,
-    baselines: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
-    modes: Sequence[tuple[float, RowFit | StreamRow | None]],
-) -> None:
-    """Append an asset with its rows."""
-    running, stopped = baselines
-    at = len(rows)
-    rows += [running] if stopped is None else [running, stopped]
-    own = []
-    for value, row in modes:
-        own.append(ModeRow(value=value, row=at if row is None else len(rows)))
+def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
+    """An asset with its rows, the first of which is row `at` of the bundle."""
+    rows = [entry.running] if entry.stopped is None else [entry.running, entry.stopped]
+    modes = []
+    for value, row in entry.modes:
+        modes.append(ModeRow(value=value, row=at if row is None else at + len(rows)))
         rows += [] if row is None else [row]
-    models.append(
-        replace(model, row_running=at, row_stopped=at + 1 if stopped else -1, modes=tuple(own))
-    )
+    stopped = at + 1 if entry.stopped else -1
+    return replace(entry.model, row_running=at, row_stopped=stopped, modes=tuple(modes)), rows
 
 
 def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:
@@ -179,7 +210,7 @@ def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 
 def _selftest(
-    graph: bytes, spec: Spec | StreamSpec, parameters: dict[str, NDArray[Any]]
+    graph: bytes, spec: AnySpec, parameters: dict[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Samples with holes and a gap, and the scores that this machine gives them."""
     chance = np.random.default_rng(0)

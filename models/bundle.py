@@ -1,17 +1,18 @@
-"""What a bundle holds: the detector of all its assets, and all it takes to trust and remake it.
+"""What a bundle holds: the detectors of all its assets, and all it takes to trust and remake it.
 
 Plain records: `models.fit` makes the parts, `models.assemble` joins, `models.store` keeps them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
 from models.drift import DriftReference
+from models.errors import ModelError
 from models.health import AssetHealth
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, tag="var"):
-    """Shape of the VAR detector that all assets of a bundle share; it determines the graph's bytes.
+    """Shape of the VAR detector that all assets of a part share; it determines the graph's bytes.
 
     channels: of the widest asset; the others are padded. lags: p of the VAR. lambdas: rates of the
     EWMAs, fastest first. knots: of each tail table.
@@ -138,6 +139,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
         return sum(self.state_sizes)
 
 
+AnySpec = Spec | StreamSpec  # of each kind of detector that there is
+
+
 class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
     """How often normal operation makes an episode over `score`, and by how much; `models.extremes`.
 
@@ -186,7 +190,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One asset of a bundle. Vectors have an entry for each of its channels (c,) float64.
 
-    row_running, row_stopped: rows of the stacked parameters; -1: no baseline of that state.
+    row_running, row_stopped: rows of the bundle; -1: no baseline of that state.
     modes: baselines of operating modes, () where none is told; a mode that is not among them was
     never seen, one with too few rows for its own shares row_running.
     threshold_on opens an event, threshold_off <= threshold_on ends it; from the alert budget and
@@ -266,6 +270,9 @@ class StreamRow:
     learned: int
 
 
+AnyRow = RowFit | StreamRow  # of each kind of detector, in the order of AnySpec
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AssetFit:
     """One fitted asset, ready to be put into a bundle. Vectors are (c,) as in AssetModel."""
@@ -274,9 +281,9 @@ class AssetFit:
     channels: tuple[Channel, ...]
     period_ns: int
     alignment: str
-    spec: Spec | StreamSpec  # of this asset alone
-    running: RowFit | StreamRow
-    stopped: RowFit | StreamRow | None
+    spec: AnySpec  # of this asset alone
+    running: AnyRow
+    stopped: AnyRow | None
     usual_low: NDArray[np.float64]
     usual_high: NDArray[np.float64]
     stuck_samples_max: NDArray[np.float64]
@@ -292,38 +299,95 @@ class AssetFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bundle:
-    """An immutable detector of all its assets.
+class Part:
+    """All rows of a bundle that one graph scores: those of its assets of one kind of detector.
 
     parameters: stacked inputs of the graph (rows, ...) by the names in PARAMETERS, for streams of
     one channel in STREAM_PARAMETERS
     moments: (rows, (p+1) c, (p+1) c) float64, wanders: (rows, c) bool and learned: (rows,) float64,
     the rows behind the moments, make masked rows; moments of streams are empty (rows, 0, 0)
-    selftest: x (a, n, c), valid, rows (a,) and the score (a, n) expected of them
+    selftest: x (a, n, c), valid, rows (a,) of the part and the score (a, n) expected of them
     """
 
-    sha256: str
-    spec: Spec | StreamSpec
+    spec: AnySpec
     graph: bytes
     parameters: dict[str, NDArray[Any]]
     moments: NDArray[np.float64]
     wanders: NDArray[np.bool_]
     learned: NDArray[np.float64]
-    assets: tuple[AssetModel, ...]
-    alerts_per_day: float
-    parent: str  # sha256 of the bundle that this one grew from; "" for none
-    created_at_ns: int
     selftest: dict[str, NDArray[Any]]
 
     @property
     def rows(self) -> int:
-        """Number of parameter rows: one for each baseline of each asset."""
+        """Number of parameter rows."""
         return len(self.wanders)
 
     @property
     def width(self) -> int:
         """Channels of the widest asset; `x` and `valid` are padded to it."""
         return self.spec.channels
+
+    def taken(self, rows: NDArray[np.intp]) -> Part:
+        """Some of the rows (m,), in their order and as often as they are named."""
+        return replace(
+            self,
+            parameters={name: value[rows] for name, value in self.parameters.items()},
+            moments=self.moments[rows],
+            wanders=self.wanders[rows],
+            learned=self.learned[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """An immutable detector of all its assets.
+
+    parts: one for each graph. Rows are numbered through all parts, in their order, and each asset
+    has all its rows in one.
+    """
+
+    sha256: str
+    parts: tuple[Part, ...]
+    assets: tuple[AssetModel, ...]
+    alerts_per_day: float
+    parent: str  # sha256 of the bundle that this one grew from; "" for none
+    created_at_ns: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of all parts: one for each baseline of each asset."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def width(self) -> int:
+        """Channels of the widest asset of all."""
+        return max(part.width for part in self.parts)
+
+    @property
+    def only(self) -> Part:
+        """The part of a bundle that has one. Raises ModelError where it has several."""
+        if len(self.parts) != 1:
+            raise ModelError(f"the bundle has {len(self.parts)} parts, expected one")
+        return self.parts[0]
+
+    def place(self, row: int) -> tuple[Part, int]:
+        """The part that holds a row of the bundle, and which of its rows it is."""
+        for part in self.parts:
+            if row < part.rows:
+                return part, row
+            row -= part.rows
+        raise ModelError(f"the bundle has {self.rows} rows, and none {row} beyond them")
+
+
+def part_files(at: int) -> tuple[str, str, str]:
+    """Names of the graph, the parameters and the self-test of a part, from 0."""
+    more = f"-{at + 1}" if at else ""
+    return f"model{more}.onnx", f"parameters{more}.npz", f"selftest{more}.npz"
+
+
+def kind_of(spec: AnySpec) -> str:
+    """The word for a kind of detector, as bundle.json and `FitOptions` have it."""
+    return str(type(spec).__struct_config__.tag)
 
 
 def is_unfitted(metrics: dict[str, float]) -> bool:

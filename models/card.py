@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from models.budget import expected_alerts, replay_words
-from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted
+from models.bundle import CONTAMINATED, UNRESOLVED, UNSTEADY, StreamSpec, is_unfitted, kind_of
 from models.extremes import usual_excess
 
 if TYPE_CHECKING:
-    from models.bundle import AssetModel, Bundle, Spec
+    from models.bundle import AnySpec, AssetModel, Bundle
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
+ASSETS_SHOWN_MAX: Final = 12  # of a part; all have a section of their own
 
 
 def model_card(bundle: Bundle) -> str:
@@ -31,8 +32,7 @@ def model_card(bundle: Bundle) -> str:
         "",
         "## What it does",
         "",
-        _method(bundle.spec),
-        "",
+        *_method_lines(bundle),
         "## Intended use",
         "",
         (
@@ -66,7 +66,20 @@ def model_card(bundle: Bundle) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _method(spec: Spec | StreamSpec) -> str:
+def _method_lines(bundle: Bundle) -> list[str]:
+    """What the detector of each part does, and of which assets."""
+    lines = []
+    for part in bundle.parts:
+        mine = [m.asset for m in bundle.assets if bundle.place(m.row_running)[0] is part]
+        if len(bundle.parts) > 1:
+            more = len(mine) - ASSETS_SHOWN_MAX
+            named = ", ".join(mine[:ASSETS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+            lines += [f"### {kind_of(part.spec)}: {named}", ""]
+        lines += [_method(part.spec), ""]
+    return lines
+
+
+def _method(spec: AnySpec) -> str:
     """What the detector does, in a paragraph."""
     rates = ", ".join(f"{rate:g}" for rate in spec.lambdas)
     meaning = "The score is surprise: -log10 of the probability of something as strange"
@@ -144,6 +157,7 @@ def _validity_lines(bundle: Bundle) -> list[str]:
 
 def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
     training = model.training
+    part, row = bundle.place(model.row_running)
     begin, end = training.rows
     excluded = _excluded(training.jobs_excluded, training.rows_excluded)
     lines = [
@@ -168,9 +182,9 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
     ]
     for i, channel in enumerate(model.channels):
         usual = f"{model.usual_low[i]:.4g} to {model.usual_high[i]:.4g}"
-        wanders = "yes" if bundle.wanders[model.row_running][i] else "no"
+        wanders = "yes" if part.wanders[row][i] else "no"
         name = channel.name.replace("|", "\\|")
-        scored = "yes" if bundle.parameters["present"][model.row_running][i] else "no"
+        scored = "yes" if part.parameters["present"][row][i] else "no"
         lines.append(
             f"| {name} | {channel.unit} | {usual} | {model.sigma[i]:.4g} | {wanders} | {scored} |"
         )
@@ -210,7 +224,8 @@ def _contaminated_lines(model: AssetModel) -> list[str]:
 
 def _hidden_lines(bundle: Bundle, model: AssetModel) -> list[str]:
     """What of a channel this detector cannot see."""
-    scored = bundle.parameters["present"][model.row_running]
+    part, row = bundle.place(model.row_running)
+    scored = part.parameters["present"][row]
     lines = []
     for i, channel in enumerate(model.channels):
         spread = model.metrics.get(f"{UNRESOLVED}{channel.name}")

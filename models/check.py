@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import is_unfitted
+from models.bundle import is_unfitted, part_files
 from models.drift import LEVELS
 from models.errors import ModelError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from models.bundle import AlarmTail, AssetModel, Bundle
+    from models.bundle import AlarmTail, AssetModel, Bundle, Part
 
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
@@ -34,10 +34,8 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     path: directory that the bundle is in; None: it is being made. Shapes are taken to be right,
     except those of the vectors of assets.
     """
-    for file, faults in (
-        ("bundle.json", _asset_list_faults(bundle)),
-        ("parameters.npz", _array_faults(bundle)),
-    ):
+    arrays = [(part_files(at)[1], _array_faults(part)) for at, part in enumerate(bundle.parts)]
+    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
             if wrong:
@@ -64,8 +62,8 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     )
 
 
-def _array_faults(bundle: Bundle) -> Iterator[Fault]:
-    arrays = {**bundle.parameters, "moments": bundle.moments, "learned": bundle.learned}
+def _array_faults(part: Part) -> Iterator[Fault]:
+    arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
     for name in ("scale", "learned"):

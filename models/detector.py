@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import PARAMETERS, STREAM_PARAMETERS, Spec, StreamSpec
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
 from models.errors import ModelError
 from models.onnx_types import MISSING
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
+
+    from models.bundle import Bundle
 
 BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
@@ -36,6 +38,11 @@ ORT_ERRORS: Final = (  # they share no base but Exception
 )
 NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
+
+
+def detectors_of(bundle: Bundle) -> tuple[Detector | StreamDetector, ...]:
+    """The loaded graphs of a bundle, one a part. Raises ModelError as `detector_of`."""
+    return tuple(detector_of(part.graph) for part in bundle.parts)
 
 
 def detector_of(graph: bytes) -> Detector | StreamDetector:
@@ -204,9 +211,7 @@ class StreamDetector:
         return np.isfinite(score).astype(np.float32)[:, :, None]
 
 
-def _checked(
-    spec: Spec | StreamSpec, x: F32, valid: Mask, state: F32, parameters: Parameters
-) -> Mask:
+def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Parameters) -> Mask:
     """Which values are valid (a, n, c). Raises ModelError where shapes do not fit."""
     rows, c = len(state), spec.channels
     if x.ndim != 3 or x.shape[0] != rows or x.shape[2] != c or valid.shape != x.shape:
@@ -222,7 +227,7 @@ def _checked(
     return valid & ~blank if blank.any() else valid
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, Spec | StreamSpec]:
+def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # its own pool escapes taskset and takes the other core
     options.inter_op_num_threads = 1
@@ -231,7 +236,7 @@ def _loaded(graph: bytes) -> tuple[ort.InferenceSession, Spec | StreamSpec]:
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
-        spec = msgspec.json.decode(text, type=Spec | StreamSpec)
+        spec = msgspec.json.decode(text, type=AnySpec)
     except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
     return session, spec

@@ -23,15 +23,16 @@ from models.bundle import (
     AssetFit,
     RowFit,
     Spec,
-    StreamRow,
     StreamSpec,
     Training,
+    is_unfitted,
 )
 from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
 from models.extremes import alarm_tail
 from models.health import learn_health, longest_runs
+from models.kinds import detector_kind
 from models.samples import MODES_MAX, TrainingSamples, segmented
 from models.stream import fit_stream_row, stream_spec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
@@ -46,14 +47,13 @@ from models.var import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
+
+    from models.bundle import AnyRow, AnySpec, Bundle
 
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-DETECTORS: Final = ("auto", "var", "stream")
 ROWS_MIN: Final = 100
 MODE_ROWS_MIN: Final = 200
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
@@ -70,7 +70,7 @@ STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to fit. The defaults were chosen by measurement on several plants; see the model card.
 
-    detector: var, stream, or auto: stream for an asset of one channel, else var; `models.stream`.
+    detector: var, stream, or auto: stream for an asset of one channel, else var; `models.kinds`.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
     """
@@ -97,7 +97,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     values, running, mode = segmented(samples, by_time=options.alignment != "rows")
     live = np.where(running[:, None], values, np.nan)
     still = np.where(running[:, None], np.nan, values)
-    if detector_kind([samples], options) == "stream":
+    if detector_kind(samples, options.detector) == "stream":
         return _stream(samples, live, options)
     who, period_ns = samples.asset, samples.period_ns
     told_mode = np.where(running, mode, np.nan)
@@ -164,29 +164,15 @@ def _modes(
     return found
 
 
-def options_of(spec: Spec | StreamSpec) -> FitOptions:
-    """How an asset is fitted that joins a bundle of this shape."""
+def options_of(parent: Bundle, asset: str) -> FitOptions:
+    """How an asset is fitted that joins a bundle: as it was where it was there, else by itself."""
+    model = next((m for m in parent.assets if m.asset == asset), None)
+    if model is None or is_unfitted(model.metrics):
+        return FitOptions()
+    spec = parent.place(model.row_running)[0].spec
     if isinstance(spec, StreamSpec):
         return FitOptions(detector="stream")
     return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
-
-
-def detector_kind(assets: Sequence[TrainingSamples], options: FitOptions) -> str:
-    """Which detector a bundle of these assets gets: one kind a bundle, var unless all are streams.
-
-    Raises ModelError for a kind that there is not, or that cannot be.
-    """
-    if options.detector not in DETECTORS:
-        raise ModelError(f"there is no detector {options.detector!r}; there are {DETECTORS}")
-    wide = [one for one in assets if len(one.channels) > 1]
-    if options.detector == "stream" and wide:
-        raise ModelError(
-            f"{wide[0].asset} has {len(wide[0].channels)} channels; the detector `stream` is for"
-            " assets of one"
-        )
-    if options.detector == "auto":
-        return "var" if wide else "stream"
-    return options.detector
 
 
 def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFit:
@@ -205,9 +191,9 @@ def _asset_fit(
     live: F64,
     options: FitOptions,
     *,
-    spec: Spec | StreamSpec,
-    rows: tuple[RowFit | StreamRow, RowFit | StreamRow | None],
-    scores: tuple[F64, F64 | None],
+    spec: AnySpec,
+    rows: tuple[AnyRow, AnyRow | None],
+    scores: F64,
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),
 ) -> AssetFit:

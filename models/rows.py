@@ -1,4 +1,4 @@
-"""Fitted rows to the stacked arrays of a bundle and back, for each kind of detector.
+"""Fitted rows to the stacked arrays of a part and back, for each kind of detector.
 
 What differs between kinds outside their graphs stands here: names and shapes of parameters, and
 what becomes of a row that is padded, taken back, or solved anew without some channels.
@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.bundle import (
-    PARAMETERS,
-    STREAM_PARAMETERS,
-    RowFit,
-    Spec,
-    StreamRow,
-    StreamSpec,
-)
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, RowFit, Spec, StreamRow, StreamSpec
 from models.graph import build_graph
 from models.graph_stream import build_stream_graph
 from models.var import graph_weights, masked_parameters
@@ -25,24 +18,24 @@ from models.var import graph_weights, masked_parameters
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundle import AnyRow, AnySpec, Bundle
 
     Arrays = dict[str, NDArray[Any]]
     Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
-def graph_of(spec: Spec | StreamSpec) -> bytes:
+def graph_of(spec: AnySpec) -> bytes:
     """The serialised ONNX model of a detector; equal specs give equal bytes."""
     return build_stream_graph(spec) if isinstance(spec, StreamSpec) else build_graph(spec)
 
 
-def parameter_names(spec: Spec | StreamSpec) -> tuple[str, ...]:
+def parameter_names(spec: AnySpec) -> tuple[str, ...]:
     """Inputs of the graph that hold a row an asset and baseline."""
     return STREAM_PARAMETERS if isinstance(spec, StreamSpec) else PARAMETERS
 
 
-def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
-    """Shape and dtype of everything that a bundle of so many rows keeps as arrays."""
+def shapes(spec: AnySpec, rows: int) -> Shapes:
+    """Shape and dtype of everything that a part of so many rows keeps as arrays."""
     c = spec.channels
     common: Shapes = {
         "center": ((rows, c), "float32"),
@@ -72,7 +65,7 @@ def shapes(spec: Spec | StreamSpec, rows: int) -> Shapes:
     }
 
 
-def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
+def padded(row: AnyRow, spec: AnySpec) -> Arrays:
     """Everything of one row as `shapes` has it, padded with channels that are not there."""
     c = spec.channels
     arrays: Arrays = {
@@ -90,7 +83,7 @@ def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
             "wanders": np.zeros(1, np.bool_),
             "moments": np.empty((0, 0)),
         }
-    assert isinstance(spec, Spec), "rows of a bundle are of one kind"
+    assert isinstance(spec, Spec), "rows of a part are of one kind"
     wanders = _wide(row.wanders, c, fill=False)
     moments = _spread_moments(row, spec)
     weights, mixing = graph_weights(
@@ -110,10 +103,11 @@ def padded(row: RowFit | StreamRow, spec: Spec | StreamSpec) -> Arrays:
     }
 
 
-def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
+def stored(bundle: Bundle, row: int, channels: int) -> AnyRow:
     """A row of a bundle as it was fitted, without its padding."""
-    spec = bundle.spec
-    p = {name: value[row] for name, value in bundle.parameters.items()}
+    part, row = bundle.place(row)
+    spec = part.spec
+    p = {name: value[row] for name, value in part.parameters.items()}
     center = p["center"][:channels].astype(np.float64)
     sigma = 1.0 / p["scale"][:channels].astype(np.float64)
     present, fusion = p["present"][:channels], float(p["fusion"][0])
@@ -126,16 +120,16 @@ def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
             counts=p["tail_counts"].astype(np.float64),
             sums=p["tail_sums"].astype(np.float64),
             fusion=fusion,
-            learned=int(bundle.learned[row]),
+            learned=int(part.learned[row]),
         )
     own = _places(channels, spec)
     return RowFit(
         center=center,
         sigma=sigma,
         present=present,
-        wanders=bundle.wanders[row][:channels],
-        moments=bundle.moments[row][np.ix_(own, own)],
-        learned=int(bundle.learned[row]),
+        wanders=part.wanders[row][:channels],
+        moments=part.moments[row][np.ix_(own, own)],
+        learned=int(part.learned[row]),
         knots=p["tail_knots"].astype(np.float64),
         slopes=p["tail_slopes"].astype(np.float64),
         evenness=p["evenness"][:, :channels].astype(np.float64),
@@ -145,12 +139,17 @@ def stored(bundle: Bundle, row: int, channels: int) -> RowFit | StreamRow:
 
 
 def without(bundle: Bundle, row: int, keep: NDArray[np.bool_]) -> Arrays:
-    """Parameters of one row without some channels, as a stack of one. keep: (c,) bool."""
-    if isinstance(bundle.spec, StreamSpec):
-        derived = {name: value[row : row + 1].copy() for name, value in bundle.parameters.items()}
+    """Parameters of a row of the bundle without some channels, as a stack of one.
+
+    keep: (c,) bool over the channels of the bundle's widest asset.
+    """
+    part, row = bundle.place(row)
+    keep = keep[: part.width]
+    if isinstance(part.spec, StreamSpec):
+        derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
         derived["present"] = derived["present"] & keep
         return derived
-    return masked_parameters(bundle, row, keep)
+    return masked_parameters(part, row, keep)
 
 
 def _wide(vector: NDArray[Any], width: int, *, fill: float) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from models.bundle import Z_MAX, Spec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundle import Part
 
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
@@ -114,9 +114,8 @@ def lag_moments(z: F64, lags: int) -> F64:
     for start in range(lags, n, CHUNK_ROWS):
         stop = min(n, start + CHUNK_ROWS)
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
-        reaches = np.any(
-            [blank[start - lags + j : stop - lags + j] for j in range(lags + 1)], axis=0
-        )
+        told = [blank[start - lags + j : stop - lags + j] for j in range(lags + 1)]
+        reaches = np.stack(told).any(axis=0)
         seen = np.isfinite(window) & ~reaches[:, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
@@ -209,23 +208,23 @@ def unseen_power(rows: int, *, width: int, lags: int) -> float:
     return rows**2 / (left * (left - width - 1)) if left > width + 1 else math.inf
 
 
-def masked_parameters(bundle: Bundle, row: int, keep: Mask) -> dict[str, NDArray[Any]]:
+def masked_parameters(part: Part, row: int, keep: Mask) -> dict[str, NDArray[Any]]:
     """Parameters of one row without some channels, as a stack of one for the graph.
 
-    keep: (c,) bool over the bundle's padded channels. What remains is solved anew from the stored
+    keep: (c,) bool over the part's padded channels. What remains is solved anew from the stored
     moments, exactly as a fit of the kept channels alone; the tail table stays, because it is in
     normal deviates that already count the channels left.
     """
-    assert isinstance(bundle.spec, Spec), "of a VAR"
-    present = bundle.parameters["present"][row] & keep
+    assert isinstance(part.spec, Spec), "of a VAR"
+    present = part.parameters["present"][row] & keep
     weights, mixing = graph_weights(
-        bundle.moments[row],
-        bundle.wanders[row],
+        part.moments[row],
+        part.wanders[row],
         present,
-        lags=bundle.spec.lags,
-        rows=float(bundle.learned[row]),
+        lags=part.spec.lags,
+        rows=float(part.learned[row]),
     )
-    derived = {name: value[row : row + 1].copy() for name, value in bundle.parameters.items()}
+    derived = {name: value[row : row + 1].copy() for name, value in part.parameters.items()}
     derived["present"] = present[None]
     derived["weights"] = weights.astype(np.float32)[None]
     derived["mixing"] = mixing.astype(np.float32)[None]

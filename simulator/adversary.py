@@ -26,7 +26,7 @@ from edge.wire.readings import encode_rows
 from kb.build import build
 from kb.errors import KnowledgeError
 from kb.snapshot import VECTORS, Snapshot
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.rows import without
 from simulator.attack_families import BY_BIT, FAMILIES, HONEST
 from simulator.attacks import ASSET, LENGTH_S, MARK_S, OTHER, Variant, draft
@@ -78,7 +78,7 @@ class Plant:
     seed: int
     begin_ns: int
     bundle: Bundle
-    detector: Score
+    detectors: tuple[Score, ...]
     settings: GatewaySettings
     values: dict[str, NDArray[np.float64]]  # (n, c)
     running: dict[str, NDArray[np.bool_]]  # (n,)
@@ -105,7 +105,7 @@ def plant(seed: int, folder: Path) -> Plant:
         seed=seed,
         begin_ns=cell.begin_ns,
         bundle=bundle,
-        detector=detector_of(bundle.graph),
+        detectors=detectors_of(bundle),
         settings=msgspec.structs.replace(settings, clock="wall"),
         values=dict(cell.values),
         running=running,
@@ -146,7 +146,7 @@ def judge(variant: Variant, where: Plant, *, rule: Rule = decide) -> Outcome:
     engine = Engine(
         settings,
         bundle=where.bundle,
-        detector=where.detector,
+        detectors=where.detectors,
         derive=lambda row, keep: without(where.bundle, row, keep),
         knowledge=known,
         rule=rule,

@@ -211,14 +211,8 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
         for k, name in enumerate(names)
     )
     index = np.array(rows * len(names), np.intp)
-    alone = replace(
-        bundle,
-        assets=models,
-        parameters={name: value[index] for name, value in bundle.parameters.items()},
-        moments=bundle.moments[index],
-        wanders=bundle.wanders[index],
-        learned=bundle.learned[index],
-    )
+    part, first = bundle.place(rows[0])
+    alone = replace(bundle, assets=models, parts=(part.taken(index + first - rows[0]),))
     if count:
         own = settings.of_asset(model.asset)
         source = source_of(model.asset, settings.source)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    class Node(Protocol):
+        """What is used of xdist's worker controller, which has no types."""
+
+        config: pytest.Config
+
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()
@@ -42,6 +48,12 @@ def data_dir() -> Path:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remember what was to run, so that a run cut short can name the rest."""
     session.config.stash[COLLECTED] = tuple(item.nodeid for item in session.items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Node, ids: Sequence[str]) -> None:
+    """Likewise where several processes run the tests: each of them collects, this one reports."""
+    node.config.stash[COLLECTED] = tuple(ids)
 
 
 @pytest.hookimpl(trylast=True)

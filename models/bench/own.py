@@ -36,7 +36,8 @@ def own_detector(series: Series) -> Judged:
         FitOptions(alignment="rows"),
     )
     bundle = make_bundle([fit])
-    detector = detector_of(bundle.graph)
+    part = bundle.only
+    detector = detector_of(part.graph)
     model = bundle.assets[0]
     x = series.values.astype(np.float32)[None]
     scores = np.full(len(series.values), np.nan)
@@ -45,7 +46,7 @@ def own_detector(series: Series) -> Judged:
         known = {each.value: each.row for each in model.modes}
         rows = np.array([known.get(value, NO_ROW) for value in mode.tolist()])
     for row in np.unique(rows[rows != NO_ROW]).tolist():
-        own = {name: value[row : row + 1] for name, value in bundle.parameters.items()}
+        own = {name: value[row : row + 1] for name, value in part.parameters.items()}
         state = detector.initial_state(1)
         edges = np.flatnonzero(np.diff(rows == row, prepend=False, append=False))
         begin = 0

@@ -15,7 +15,7 @@ from edge.settings import AssetSettings, EngineSettings, GatewaySettings
 from edge.state import EngineState
 from edge.wire.readings import encode_rows
 from models.assemble import make_bundle
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.fit import FitOptions, fit_asset
 from models.rows import without
 from tests.edge.rig import CHANNELS, START, S, var
@@ -48,9 +48,9 @@ def bundle() -> Bundle:
 
 
 @functools.cache
-def detector() -> Score:
+def detectors() -> tuple[Score, ...]:
     """The real graph, loaded once."""
-    return detector_of(bundle().graph)
+    return detectors_of(bundle())
 
 
 @functools.cache
@@ -96,7 +96,7 @@ class FloodRig:
         return Engine(
             self.settings,
             bundle=bundle(),
-            detector=detector(),
+            detectors=detectors(),
             derive=lambda row, keep: without(bundle(), row, keep),
             knowledge=self.known,
             state=state,

@@ -18,7 +18,7 @@ from edge.takeover import Fitted
 from edge.wire.readings import encode_rows
 from kb.records import Citation, Proposal, ScopeRow, WorkKind
 from models.assemble import make_bundle
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.fit import FitOptions, fit_asset
 from models.rows import without
 from tests.models.plants import samples
@@ -65,9 +65,9 @@ def bundle() -> Bundle:
 
 
 @functools.cache
-def detector() -> Score:
+def detectors() -> tuple[Score, ...]:
     """The real graph, loaded once."""
-    return detector_of(bundle().graph)
+    return detectors_of(bundle())
 
 
 def derived(row: int, keep: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
@@ -79,7 +79,7 @@ def fitted_of(other: Bundle) -> Fitted:
     """Another bundle, ready to score."""
     return Fitted(
         bundle=other,
-        detector=detector_of(other.graph),
+        detectors=detectors_of(other),
         derive=lambda row, keep: without(other, row, keep),
     )
 
@@ -181,7 +181,7 @@ class Rig:
         self.settings = conf or settings()
         self.known = None if without_knowledge else known or knowledge()
         self.swapped: dict[str, Knowledge] = {}
-        begun = fitted or Fitted(bundle=bundle(), detector=detector(), derive=derived)
+        begun = fitted or Fitted(bundle=bundle(), detectors=detectors(), derive=derived)
         self.fitted = {**(others or {}), begun.bundle.sha256: begun}
         self._begun = begun.bundle.sha256
         self.engine = self._engine(state)
@@ -196,7 +196,7 @@ class Rig:
         return Engine(
             self.settings,
             bundle=fitted.bundle,
-            detector=fitted.detector,
+            detectors=fitted.detectors,
             derive=fitted.derive,
             knowledge=self.known,
             knowledge_of=self.swapped.__getitem__,

@@ -243,10 +243,8 @@ def test_samples_without_a_score_roll_it_back(site: Site) -> None:
     """One that gives NaN where there was a score, here because it never has enough samples."""
     site.promote(second())
     assert len(site.look()) == 1
-    site.assembly.engine._desk.parameters = {
-        **site.assembly.engine._desk.parameters,
-        "settle": np.full_like(second().parameters["settle"], 1e6),
-    }
+    (part,) = site.assembly.engine._desk.parts.every
+    part.parameters["settle"] = np.full_like(part.parameters["settle"], 1e6)
     came = site.run(5 * LOOKS_MIN + 5, each_s=5)
     (back,) = came
     assert "no score for" in back.because

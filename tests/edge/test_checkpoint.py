@@ -20,7 +20,7 @@ from edge.records import MessageReceived, TickDue
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.rows import without
 from tests.models.plants import plant, two_assets
 
@@ -125,7 +125,7 @@ def engine(bundle: Bundle, state: EngineState | None = None) -> Engine:
     return Engine(
         settings,
         bundle=bundle,
-        detector=detector_of(bundle.graph),
+        detectors=detectors_of(bundle),
         derive=lambda row, keep: without(bundle, row, keep),
         state=state,
     )

@@ -12,7 +12,7 @@ from edge.engine import Engine
 from edge.records import BundleSwapped
 from models.assemble import make_bundle
 from models.fit import FitOptions, fit_asset
-from tests.edge.flood_rig import ASSETS, FloodRig, bundle, detector, settings
+from tests.edge.flood_rig import ASSETS, FloodRig, bundle, detectors, settings
 from tests.edge.rig import START, S, fitted_of, var
 from tests.models.plants import samples
 
@@ -41,7 +41,7 @@ class _Swapping(FloodRig):
         return Engine(
             self.settings,
             bundle=bundle(),
-            detector=detector(),
+            detectors=detectors(),
             derive=fitted_of(bundle()).derive,
             state=state,
             bundle_of=known.get,

@@ -18,7 +18,7 @@ from edge.records import Note, Track
 from kb.records import Limit
 from models.assemble import make_bundle
 from models.bundle import Bundle, Channel
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.rows import without
 from models.unfitted import unfitted
 from tests.edge.rig import (
@@ -70,7 +70,7 @@ class Unfitted(Rig):
 
     @staticmethod
     @functools.cache
-    def made() -> tuple[Bundle, Score]:
+    def made() -> tuple[Bundle, tuple[Score, ...]]:
         """Both assets, with their channels alone."""
         nothing = np.full(len(CHANNELS), np.nan)
         fits = [
@@ -78,14 +78,14 @@ class Unfitted(Rig):
             for m in bundle().assets
         ]
         made = make_bundle(fits)
-        return made, detector_of(made.graph)
+        return made, detectors_of(made)
 
     def _engine(self, state: EngineState | None) -> Engine:
-        made, detector = self.made()
+        made, detectors = self.made()
         return Engine(
             self.settings,
             bundle=made,
-            detector=detector,
+            detectors=detectors,
             derive=lambda row, keep: without(made, row, keep),
             knowledge=self.known,
             knowledge_of=self.swapped.__getitem__,

@@ -20,7 +20,7 @@ from models.assemble import make_bundle
 from models.bundle import CONTAMINATED
 from models.card import model_card
 from models.check import own_rows
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
 from models.rows import without
@@ -67,15 +67,15 @@ def _bundle() -> Bundle:
 
 
 @functools.cache
-def _detector() -> Score:
-    return detector_of(_bundle().graph)
+def _detectors() -> tuple[Score, ...]:
+    return detectors_of(_bundle())
 
 
 def _engine(state: EngineState | None = None) -> Engine:
     return Engine(
         CONF,
         bundle=_bundle(),
-        detector=_detector(),
+        detectors=_detectors(),
         derive=lambda row, keep: without(_bundle(), row, keep),
         state=state,
     )
@@ -120,8 +120,8 @@ def test_modes_survive_the_disk_and_a_child(tmp_path: Path) -> None:
     child = make_bundle([other], parent=_bundle())
     model = next(m for m in child.assets if m.asset == "r1")
     for old, new in zip(_bundle().assets[0].modes, model.modes, strict=True):
-        for name, value in _bundle().parameters.items():
-            assert np.allclose(value[old.row], child.parameters[name][new.row], atol=1e-5)
+        for name, value in _bundle().only.parameters.items():
+            assert np.allclose(value[old.row], child.only.parameters[name][new.row], atol=1e-5)
 
 
 @pytest.mark.parametrize("step", [1, 7, 20])

@@ -28,7 +28,7 @@ BURST = {"c1": 9.0}
 STAYS = {"c1": 2.6}
 ROW = scope(expected_effect=1.0, duration_s_max=900, settle_s=600)
 MEMORY = 0.97  # lag-1 autocorrelation
-CACHED = (rig_module.bundle, rig_module.detector, rig_module.normal)
+CACHED = (rig_module.bundle, rig_module.detectors, rig_module.normal)
 
 
 def slow(rows: int, *, seed: int) -> NDArray[np.float64]:

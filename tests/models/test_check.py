@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from models.assemble import make_bundle
-from models.bundle import Channel
+from models.bundle import Channel, part_files
 from models.errors import ModelError
-from models.store import FILES, load, save
+from models.store import CARD, DESCRIPTION, load, save
 from tests.models.plants import fitted, two_assets
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_impossible_parameters_are_refused(tmp_path: Path, name: str, value: flo
 def _rewrite(path: Path, name: str, content: bytes) -> None:
     """Change a file and make the manifest agree, as somebody with write access could."""
     (path / name).write_bytes(content)
-    contents = {each: (path / each).read_bytes() for each in FILES}
+    contents = {each: (path / each).read_bytes() for each in (DESCRIPTION, *part_files(0), CARD)}
     manifest = {
         each: {"sha256": hashlib.sha256(raw).hexdigest(), "size_bytes": len(raw)}
         for each, raw in contents.items()

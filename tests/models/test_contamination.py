@@ -36,10 +36,10 @@ def _detects(x: F64, *, seed: int) -> float:
     bundle = make_bundle([fit_asset(samples(x), ROWS)])
     test = plant(400, seed=seed)
     test[300:, 1] += 3.0 * test[:300, 1].std()
-    detector = detector_of(bundle.graph)
+    detector = detector_of(bundle.only.graph)
     values = test.astype(np.float32)[None]
     valid = np.ones(values.shape, np.bool_)
-    score, _ = detector.score(values, valid, detector.initial_state(1), bundle.parameters)
+    score, _ = detector.score(values, valid, detector.initial_state(1), bundle.only.parameters)
     return float(score[0, 300:].max())
 
 

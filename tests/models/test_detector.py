@@ -35,7 +35,7 @@ def _bundle() -> Bundle:
 
 @functools.cache
 def _detector() -> Detector | StreamDetector:
-    return detector_of(_bundle().graph)
+    return detector_of(_bundle().only.graph)
 
 
 def _stream(n: int, *, seed: int, holes: float) -> tuple[F32, Mask]:
@@ -54,17 +54,17 @@ def _stream(n: int, *, seed: int, holes: float) -> tuple[F32, Mask]:
 
 def _oracle(row: int) -> OracleRow:
     bundle = _bundle()
-    assert isinstance(bundle.spec, Spec)
-    c, p = bundle.spec.channels, bundle.spec.lags
-    own = {name: value[row].astype(np.float64) for name, value in bundle.parameters.items()}
+    assert isinstance(bundle.only.spec, Spec)
+    c, p = bundle.only.spec.channels, bundle.only.spec.lags
+    own = {name: value[row].astype(np.float64) for name, value in bundle.only.parameters.items()}
     white = own["weights"][-c:, :c].T
     back = np.linalg.inv(white)
     lags = np.stack([-back @ own["weights"][j * c : (j + 1) * c, :c].T for j in range(p)])[::-1]
     return OracleRow(
-        spec=bundle.spec,
+        spec=bundle.only.spec,
         center=own["center"],
         scale=own["scale"],
-        present=bundle.parameters["present"][row],
+        present=bundle.only.parameters["present"][row],
         lags=lags,
         precision=white.T @ white,
         settle=int(own["settle"][0]),
@@ -96,8 +96,8 @@ def test_scores_and_shares_equal_the_slow_twin(holes: float, *, stops: bool) -> 
     x, valid = _stream(160, seed=3, holes=holes)
     valid = _with_stops(valid, seed=3) if stops else valid
     detector, state = _detector(), _detector().initial_state(2)
-    score, _ = detector.score(x, valid, state, _bundle().parameters)
-    shares = detector.contribute(x, valid, state, _bundle().parameters)
+    score, _ = detector.score(x, valid, state, _bundle().only.parameters)
+    shares = detector.contribute(x, valid, state, _bundle().only.parameters)
     for row in range(2):
         twin = _oracle(row)
         steps = [twin.step(x[row, t].astype(np.float64), valid[row, t]) for t in range(160)]
@@ -121,7 +121,7 @@ def test_the_cut_of_a_stream_changes_nothing(
     x, valid = _stream(max(n, 8), seed=seed, holes=holes)
     x, valid = x[:, :n], valid[:, :n]
     valid = _with_stops(valid, seed=seed) if stops else valid
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     whole, end = detector.score(x, valid, detector.initial_state(2), parameters)
     state, parts, at = detector.initial_state(2), [], 0
     for size in sizes:
@@ -138,10 +138,10 @@ def test_the_short_way_equals_the_long_way() -> None:
     x = np.zeros((2, 60, 4), np.float32)
     x[0], x[1, :, :3] = plant(60, seed=5), plant(60, seed=6, c=3)
     bundle, detector = _bundle(), _detector()
-    valid = np.repeat(bundle.parameters["present"][:, None], 60, axis=1)
+    valid = np.repeat(bundle.only.parameters["present"][:, None], 60, axis=1)
     cold = detector.initial_state(2)
-    _, warm = detector.score(x[:, :10], valid[:, :10], cold, bundle.parameters)
-    feed = {name: bundle.parameters[name] for name in PARAMETERS}
+    _, warm = detector.score(x[:, :10], valid[:, :10], cold, bundle.only.parameters)
+    feed = {name: bundle.only.parameters[name] for name in PARAMETERS}
     feed |= {"x": x[:, 10:], "valid": valid[:, 10:], "state": warm}
     feed["explain"] = np.zeros((), np.bool_)
     told = {}
@@ -159,7 +159,7 @@ def test_invalid_values_have_no_influence_at_all(seed: int, holes: float) -> Non
     x, valid = _stream(40, seed=seed, holes=holes)
     other = x.copy()
     other[~valid] = np.random.default_rng(seed).normal(scale=1e5, size=(~valid).sum())
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     state = detector.initial_state(2)
     for one, two in zip(
         (
@@ -178,7 +178,7 @@ def test_invalid_values_have_no_influence_at_all(seed: int, holes: float) -> Non
 def test_nan_until_ready_and_after_a_gap() -> None:
     """The first lags and settling samples have no score, nor after a gap; none is 0 instead."""
     bundle, detector = _bundle(), _detector()
-    parameters = {name: value[:1].copy() for name, value in bundle.parameters.items()}
+    parameters = {name: value[:1].copy() for name, value in bundle.only.parameters.items()}
     parameters["settle"][:] = 3
     x = plant(40, seed=9).astype(np.float32)[None]
     valid = np.ones(x.shape, np.bool_)
@@ -190,7 +190,7 @@ def test_nan_until_ready_and_after_a_gap() -> None:
 
 def test_after_a_long_gap_nothing_reminds_of_what_was_before() -> None:
     """However disturbed a row was, it scores like one that has seen nothing."""
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     x, valid = _stream(60, seed=4, holes=0.0)
     _, state = detector.score(10.0 * x, valid, detector.initial_state(2), parameters)
     for _ in range(10):
@@ -203,7 +203,7 @@ def test_after_a_long_gap_nothing_reminds_of_what_was_before() -> None:
 
 def test_a_short_gap_makes_old_disturbance_count_less() -> None:
     """The longer nothing was seen, the nearer the next score is to normal."""
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     x, valid = _stream(100, seed=4, holes=0.0)
     _, state = detector.score(x + 100.0, valid, detector.initial_state(2), parameters)
     next_scores = []
@@ -216,7 +216,7 @@ def test_a_short_gap_makes_old_disturbance_count_less() -> None:
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     """A dead channel in one asset leaves the other's scores as they are."""
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     x, valid = _stream(80, seed=6, holes=0.0)
     valid[0] = True
     clean, _ = detector.score(x, valid, detector.initial_state(2), parameters)
@@ -227,7 +227,7 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
 
 def test_shares_are_a_distribution_over_valid_channels() -> None:
     """Non-negative, 0 where not valid, sum 1 where there is a score, 0 where there is none."""
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     x, valid = _stream(80, seed=8, holes=0.2)
     state = detector.initial_state(2)
     score, _ = detector.score(x, valid, state, parameters)
@@ -241,7 +241,7 @@ def test_shares_are_a_distribution_over_valid_channels() -> None:
 def test_the_disturbed_channel_has_the_largest_share() -> None:
     """A step on one channel is blamed on that channel."""
     bundle, detector = _bundle(), _detector()
-    parameters = {name: value[:1] for name, value in bundle.parameters.items()}
+    parameters = {name: value[:1] for name, value in bundle.only.parameters.items()}
     for channel in range(4):
         x = plant(60, seed=11).astype(np.float32)[None]
         x[0, 50:, channel] += np.float32(8 * bundle.assets[0].sigma[channel])
@@ -253,7 +253,7 @@ def test_the_disturbed_channel_has_the_largest_share() -> None:
 def test_absurd_values_score_high_and_are_forgotten() -> None:
     """A huge valid value gives a large finite score and does not blind the row for ever."""
     detector = _detector()
-    parameters = {name: value[:1] for name, value in _bundle().parameters.items()}
+    parameters = {name: value[:1] for name, value in _bundle().only.parameters.items()}
     x = plant(400, seed=12).astype(np.float32)[None]
     x[0, 50, 0] = np.float32(3e38)
     score, _ = detector.score(x, np.ones(x.shape, np.bool_), detector.initial_state(1), parameters)
@@ -264,7 +264,7 @@ def test_absurd_values_score_high_and_are_forgotten() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     """Shapes that do not fit are the caller's error and say what was expected."""
-    detector, parameters = _detector(), _bundle().parameters
+    detector, parameters = _detector(), _bundle().only.parameters
     x = np.zeros((2, 5, 3), np.float32)
     with pytest.raises(ModelError, match=r"expected \(2, n, 4\)"):
         detector.score(x, np.ones(x.shape, np.bool_), detector.initial_state(2), parameters)
@@ -278,4 +278,4 @@ def test_a_foreign_graph_is_refused() -> None:
 
 def test_equal_specs_give_equal_graphs() -> None:
     """The graph's bytes, and so the bundle's hash, depend on the spec alone."""
-    assert graph_of(_bundle().spec) == _bundle().graph
+    assert graph_of(_bundle().only.spec) == _bundle().only.graph

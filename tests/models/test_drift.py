@@ -301,10 +301,10 @@ def _in_service(fit: AssetFit, values: F64) -> DriftState:
     bundle = make_bundle([fit])
     model = bundle.assets[0]
     assert model.drift is not None
-    detector = detector_of(bundle.graph)
+    detector = detector_of(bundle.only.graph)
     x = values.astype(np.float32)
     scores, _ = detector.score(
-        x[None], np.isfinite(x)[None], detector.initial_state(1), bundle.parameters
+        x[None], np.isfinite(x)[None], detector.initial_state(1), bundle.only.parameters
     )
     ready = np.isfinite(scores[0])
     state = DriftState.empty(model.drift)

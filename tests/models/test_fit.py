@@ -33,8 +33,8 @@ def _scores(
     bundle: Bundle, x: NDArray[np.float64], valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Scores (n,) of the running row of a bundle's only asset."""
-    detector = detector_of(bundle.graph)
-    own = {name: value[:1] for name, value in bundle.parameters.items()}
+    detector = detector_of(bundle.only.graph)
+    own = {name: value[:1] for name, value in bundle.only.parameters.items()}
     values = x.astype(np.float32)[None]
     score, _ = detector.score(values, valid[None], detector.initial_state(1), own)
     return np.asarray(score[0])
@@ -50,8 +50,8 @@ def test_the_score_is_a_tail_probability_under_any_mask(rate: float, holes: floa
     valid = np.random.default_rng(5).random((rows, n, 4)) >= holes
     valid[..., 0] |= ~valid.any(axis=2)  # gaps are another test's
     x = plant(rows * n, seed=2).reshape(rows, n, 4).astype(np.float32)
-    detector = detector_of(bundle.graph)
-    stack = {name: np.repeat(value, rows, axis=0) for name, value in bundle.parameters.items()}
+    detector = detector_of(bundle.only.graph)
+    stack = {name: np.repeat(value, rows, axis=0) for name, value in bundle.only.parameters.items()}
     score, _ = detector.score(x, valid, detector.initial_state(rows), stack)
     score = score[np.isfinite(score)]
     independent = rate / (2.0 - rate)
@@ -122,7 +122,7 @@ def test_missing_training_values_are_survived() -> None:
     x[5, 0] = np.inf
     x[:, 3] = np.nan
     bundle = make_bundle([fit_asset(samples(x), ROWS)])
-    assert bundle.parameters["present"][0].tolist() == [True, True, True, False]
+    assert bundle.only.parameters["present"][0].tolist() == [True, True, True, False]
     test = plant(2000, seed=2)
     score = _scores(bundle, test, np.ones(test.shape, np.bool_))
     assert (score[10:] > 3).mean() < 0.005
@@ -138,13 +138,13 @@ def test_two_baselines_where_the_plant_stood_long_enough() -> None:
     bundle = make_bundle([fit])
     model = bundle.assets[0]
     assert (model.row_running, model.row_stopped) == (0, 1)
-    detector = detector_of(bundle.graph)
+    detector = detector_of(bundle.only.graph)
     values = np.stack([x, x]).astype(np.float32)
     valid = np.stack([running, ~running])[:, :, None] & np.ones((1, 1, 4), np.bool_)
-    score, _ = detector.score(values, valid, detector.initial_state(2), bundle.parameters)
+    score, _ = detector.score(values, valid, detector.initial_state(2), bundle.only.parameters)
     assert np.isnan(score[0][~running]).all()
     assert np.nanquantile(score, 0.99) < 3.5
-    wrong, _ = detector.score(values, ~valid, detector.initial_state(2), bundle.parameters)
+    wrong, _ = detector.score(values, ~valid, detector.initial_state(2), bundle.only.parameters)
     assert np.nanmedian(wrong[0]) > 5
 
 
@@ -199,9 +199,9 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
     keep = np.array([i not in dropped for i in range(4)])
     full = make_bundle([fit_asset(samples(x), ROWS)])
     small = make_bundle([fit_asset(samples(x[:, keep]), ROWS)])
-    derived = masked_parameters(full, 0, keep)
-    detector, own = detector_of(full.graph), detector_of(small.graph)
-    alone = {name: value[:1] for name, value in small.parameters.items()}
+    derived = masked_parameters(full.only, 0, keep)
+    detector, own = detector_of(full.only.graph), detector_of(small.only.graph)
+    alone = {name: value[:1] for name, value in small.only.parameters.items()}
     for name in ("tail_knots", "tail_slopes", "fusion", "settle"):
         alone[name] = derived[name]  # the tail table is kept, not derived
     alone["evenness"] = derived["evenness"][:, :, keep]
@@ -213,7 +213,7 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
     weights = derived["weights"][0].reshape(3, 4, 8)
     assert np.allclose(
         weights[:, keep][:, :, np.tile(keep, 2)],
-        small.parameters["weights"][0].reshape(3, keep.sum(), -1),
+        small.only.parameters["weights"][0].reshape(3, keep.sum(), -1),
     )
     assert not weights[:2, ~keep].any()
 
@@ -221,8 +221,8 @@ def test_a_masked_row_equals_a_fit_of_the_kept_channels(dropped: tuple[int, ...]
 def test_a_masked_row_ignores_the_dropped_channels() -> None:
     """Whatever a dropped channel does, valid or not, a masked row's score stays bit for bit."""
     bundle = make_bundle([fitted()])
-    derived = masked_parameters(bundle, 0, np.array([True, False, True, True]))
-    detector = detector_of(bundle.graph)
+    derived = masked_parameters(bundle.only, 0, np.array([True, False, True, True]))
+    detector = detector_of(bundle.only.graph)
     one = plant(200, seed=2).astype(np.float32)[None]
     two = one.copy()
     two[0, :, 1] = 1e6

@@ -31,8 +31,8 @@ def _bundle(values: NDArray[np.float64]) -> Bundle:
 
 def _scores(bundle: Bundle, x: NDArray[np.float64]) -> NDArray[np.float32]:
     """Scores (n,) of the running row of a bundle's only asset, every value of x (n, c) valid."""
-    detector = detector_of(bundle.graph)
-    own = {name: value[:1] for name, value in bundle.parameters.items()}
+    detector = detector_of(bundle.only.graph)
+    own = {name: value[:1] for name, value in bundle.only.parameters.items()}
     whole = np.ones((1, *x.shape), np.bool_)
     score, _ = detector.score(x.astype(np.float32)[None], whole, detector.initial_state(1), own)
     return np.asarray(score[0])
@@ -69,7 +69,7 @@ def test_a_time_stamp_is_not_scored_and_the_card_says_so() -> None:
     x = np.column_stack([plant(1500, seed=1), 1.7e9 + np.arange(1500.0)])
     bundle, plain = _bundle(x[:1000]), _bundle(x[:1000, :4])
     model = bundle.assets[0]
-    assert bundle.parameters["present"][0].tolist() == [True] * 4 + [False]
+    assert bundle.only.parameters["present"][0].tolist() == [True] * 4 + [False]
     assert model.metrics["unresolved c4"] == pytest.approx(1000 / 12**0.5, rel=0.01)
     assert "c4 moved by 2.9e+02 around 1.7e+09, less than float32 shows" in model_card(bundle)
     assert "it is not scored" in model_card(bundle)
@@ -83,7 +83,7 @@ def test_a_channel_that_trembles_below_float32_is_watched_as_a_constant() -> Non
     chance = np.random.default_rng(1)
     x = np.column_stack([plant(1500, seed=1), 50.0 + 1e-6 * chance.normal(size=1500)])
     bundle = _bundle(x[:1000])
-    assert bundle.parameters["present"][0].all()
+    assert bundle.only.parameters["present"][0].all()
     assert "only larger moves of it are seen" in model_card(bundle)
     x[1400:, 4] = 51.0
     score = _scores(bundle, x[1000:])

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 from models.assemble import make_bundle
-from models.bundle import PARAMETERS
+from models.bundle import PARAMETERS, part_files
 from models.card import model_card
 from models.detector import detector_of
 from models.errors import ModelError
 from models.extremes import rate_at, usual_excess
-from models.fit import FitOptions, fit_asset
-from models.store import FILES, files, load, save
-from tests.models.plants import fitted, plant, samples, two_assets
+from models.store import CARD, DESCRIPTION, files, load, save
+from tests.models.plants import fitted, plant, two_assets
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FILES = (DESCRIPTION, *part_files(0), CARD)
 
 
 def test_a_bundle_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_bundle_comes_back_as_it_went(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["b"]  # nothing half-written beside it
     assert (back.rows, back.width) == (2, 4)
     for name in PARAMETERS:
-        assert np.array_equal(back.parameters[name], bundle.parameters[name])
+        assert np.array_equal(back.only.parameters[name], bundle.only.parameters[name])
 
 
 def test_a_bundle_of_before_sensors_and_drift_were_learned_still_loads(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     """An array of objects cannot ride in, even with a manifest that agrees."""
     bundle = two_assets()
-    evil = {**bundle.selftest, "x": np.array([{"a": 1}], dtype=object)}
+    evil = {**bundle.only.selftest, "x": np.array([{"a": 1}], dtype=object)}
     path = save(bundle, tmp_path / "b")
     np.savez(path / "selftest.npz", allow_pickle=True, **evil)
     _reseal(path)
@@ -113,7 +114,7 @@ def test_no_file_holds_a_pickle(tmp_path: Path) -> None:
 def test_a_graph_that_scores_otherwise_is_refused(tmp_path: Path) -> None:
     """A self-test that does not come out as recorded stops the load."""
     bundle = two_assets()
-    bundle.selftest["score"][:, -1] += 0.5
+    bundle.only.selftest["score"][:, -1] += 0.5
     path = save(bundle, tmp_path / "b")
     with pytest.raises(ModelError, match="self-test"):
         load(path)
@@ -122,7 +123,7 @@ def test_a_graph_that_scores_otherwise_is_refused(tmp_path: Path) -> None:
 def test_parameters_of_another_shape_are_refused(tmp_path: Path) -> None:
     """Arrays that do not fit the spec are refused before anything scores."""
     bundle = two_assets()
-    bundle.parameters["center"] = bundle.parameters["center"][:, :2]
+    bundle.only.parameters["center"] = bundle.only.parameters["center"][:, :2]
     path = save(bundle, tmp_path / "b")
     with pytest.raises(ModelError, match="center is float32"):
         load(path)
@@ -170,10 +171,10 @@ def test_a_child_scores_the_parents_assets_as_the_parent_did() -> None:
     x = plant(300, seed=5, c=3).astype(np.float32)[None]
     wide = np.full((1, 300, 4), np.nan, np.float32)
     wide[:, :, :3] = x
-    old, new = detector_of(parent.graph), detector_of(child.graph)
+    old, new = detector_of(parent.only.graph), detector_of(child.only.graph)
     row = child.assets[0].row_running
-    own = {name: value[row : row + 1] for name, value in child.parameters.items()}
-    a, _ = old.score(x, np.isfinite(x), old.initial_state(1), parent.parameters)
+    own = {name: value[row : row + 1] for name, value in child.only.parameters.items()}
+    a, _ = old.score(x, np.isfinite(x), old.initial_state(1), parent.only.parameters)
     b, _ = new.score(wide, np.isfinite(wide), new.initial_state(1), own)
     assert np.allclose(a, b, rtol=1e-5, atol=1e-5, equal_nan=True)
 
@@ -187,11 +188,8 @@ def test_a_child_may_replace_an_asset() -> None:
     assert not np.array_equal(child.assets[0].center, parent.assets[0].center)
 
 
-def test_assets_of_different_options_do_not_mix() -> None:
-    """A bundle has one graph, so all its assets need the same lags and rates."""
-    other = fit_asset(samples(plant(500, seed=1), asset="b"), FitOptions(lags=3, alignment="rows"))
-    with pytest.raises(ModelError, match="same options"):
-        make_bundle([fitted(asset="a"), other])
+def test_an_asset_is_fitted_once() -> None:
+    """Two fits of one asset have no place in a bundle."""
     with pytest.raises(ModelError, match="once"):
         make_bundle([fitted(asset="a"), fitted(asset="a")])
 

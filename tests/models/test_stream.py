@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,12 +53,12 @@ def _score(
     bundle: Bundle, values: F64, sizes: list[int] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Scores (n,) and state after (1, s), in calls of these sizes."""
-    detector = detector_of(bundle.graph)
+    detector = detector_of(bundle.only.graph)
     state, parts, at = detector.initial_state(1), [], 0
     x, valid = np.nan_to_num(values).astype(np.float32)[None], np.isfinite(values)[None]
     for size in sizes or [len(values)]:
         block = slice(at, at + size)
-        part, state = detector.score(x[:, block], valid[:, block], state, bundle.parameters)
+        part, state = detector.score(x[:, block], valid[:, block], state, bundle.only.parameters)
         parts.append(part[0])
         at += size
     return np.concatenate(parts), state
@@ -65,8 +66,8 @@ def _score(
 
 def test_assets_of_one_channel_get_it_by_default() -> None:
     """`auto` looks at the channels alone; days are followed where they are hours to minutes."""
-    assert _bundle().spec == StreamSpec(season=24)
-    assert isinstance(detector_of(_bundle().graph), StreamDetector)
+    assert _bundle().only.spec == StreamSpec(season=24)
+    assert isinstance(detector_of(_bundle().only.graph), StreamDetector)
     assert stream_spec(10**9).season == 0
     assert stream_spec(300 * 10**9).season == 288
 
@@ -78,10 +79,10 @@ def test_scores_equal_the_slow_twin(holes: float) -> None:
     values[250:256] += 4.0
     values[300] += 400.0
     values[np.random.default_rng(3).random(len(values)) < holes] = np.nan
-    own = {name: value[0].astype(np.float64) for name, value in _bundle().parameters.items()}
-    assert isinstance(_bundle().spec, StreamSpec)
+    own = {name: value[0].astype(np.float64) for name, value in _bundle().only.parameters.items()}
+    assert isinstance(_bundle().only.spec, StreamSpec)
     twin = StreamTwin(
-        spec=_bundle().spec,  # type: ignore[arg-type]
+        spec=_bundle().only.spec,  # type: ignore[arg-type]
         center=float(own["center"][0]),
         scale=float(own["scale"][0]),
         bank=own["bank"],
@@ -143,7 +144,7 @@ def test_a_change_that_stays_becomes_usual_and_says_so_only_once() -> None:
 def test_without_the_channel_nothing_is_scored() -> None:
     """A masked row of one channel has nothing left to say: not ready, never quiet."""
     hidden = without(_bundle(), 0, np.array([False]))
-    detector = detector_of(_bundle().graph)
+    detector = detector_of(_bundle().only.graph)
     x = _days(200, seed=8).astype(np.float32)[None]
     score, _ = detector.score(x, np.ones(x.shape, np.bool_), detector.initial_state(1), hidden)
     assert np.isnan(score).all()
@@ -151,28 +152,32 @@ def test_without_the_channel_nothing_is_scored() -> None:
 
 def test_the_share_of_the_only_channel_is_one() -> None:
     """Where there is a score its one channel made it; elsewhere nothing did."""
-    detector = detector_of(_bundle().graph)
+    detector = detector_of(_bundle().only.graph)
     x = _days(200, seed=9).astype(np.float32)[None]
     valid, state = np.ones(x.shape, np.bool_), detector.initial_state(1)
-    score, _ = detector.score(x, valid, state, _bundle().parameters)
-    share = detector.contribute(x, valid, state, _bundle().parameters)
+    score, _ = detector.score(x, valid, state, _bundle().only.parameters)
+    share = detector.contribute(x, valid, state, _bundle().only.parameters)
     assert (share[0, :, 0] == np.isfinite(score[0])).all()
 
 
-def test_a_child_keeps_the_kind_of_its_parent() -> None:
-    """Streams join streams; an asset of several channels is refused, with both shapes named."""
-    options = FitOptions(alignment="rows")
-    other = fit_asset(_samples(_days(300, seed=4)), options)
-    child = make_bundle([other], parent=_bundle())
-    assert isinstance(child.spec, StreamSpec)
+def test_a_stream_joins_streams() -> None:
+    """A child with another room has one graph for both."""
+    other = _samples(_days(300, seed=4))
+    child = make_bundle(
+        [fit_asset(replace(other, asset="hall"), FitOptions(alignment="rows"))], parent=_bundle()
+    )
+    assert child.only.spec == _bundle().only.spec
+    assert [model.asset for model in child.assets] == ["hall", "room"]
+
+
+def test_what_cannot_be_a_stream_is_refused() -> None:
+    """Several channels are not one, and a kind has to be there."""
     wide = TrainingSamples(
         asset="press",
         channels=(Channel(name="a"), Channel(name="b")),
         values=np.random.default_rng(0).normal(size=(400, 2)),
         period_ns=HOUR_NS,
     )
-    with pytest.raises(ModelError, match="was fitted with"):
-        make_bundle([fit_asset(wide, options)], parent=_bundle())
     with pytest.raises(ModelError, match="assets of one"):
         fit_asset(wide, FitOptions(alignment="rows", detector="stream"))
     with pytest.raises(ModelError, match="there is no detector"):
