@@ -183,7 +183,7 @@ def _changed(
         else:
             before, now = f"{old.threshold_on:.2f}", f"{models[old.asset].threshold_on:.2f}"
             if before != now:
-                why = "the alert budget is shared by all assets"
+                why = "the alert budget and the usual tail are shared by all assets"
                 lines.append(f"{old.asset}: alerts at score {before} -> {now}: {why}")
     return lines
 

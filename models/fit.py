@@ -193,11 +193,14 @@ def _asset_fit(
     *,
     spec: AnySpec,
     rows: tuple[AnyRow, AnyRow | None],
-    scores: F64,
+    scores: tuple[F64, F64 | None],
     metrics: dict[str, float],
     modes: tuple[tuple[float, RowFit | None], ...] = (),
 ) -> AssetFit:
-    """What is told of an asset whatever its detector; live: rows (n, c) of running."""
+    """What is told of an asset whatever its detector.
+
+    live: rows (n, c) of running   scores: of unseen rows of running (n,), of standing still (m,)
+    """
     low, high = _usual(live)
     running, stopped = rows
     (working, at_rest), period_ns = scores, samples.period_ns

@@ -108,14 +108,14 @@ def lag_moments(z: F64, lags: int) -> F64:
     some moments and not in others, what prediction leaves would be no covariance of anything.
     """
     n, c = z.shape
-    blank = ~np.isfinite(z).any(axis=1)
+    blank: Mask = np.asarray(~np.isfinite(z).any(axis=1))
     width = (lags + 1) * c
     total, count = np.zeros((width, width)), np.zeros((width, width))
     for start in range(lags, n, CHUNK_ROWS):
         stop = min(n, start + CHUNK_ROWS)
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
         told = [blank[start - lags + j : stop - lags + j] for j in range(lags + 1)]
-        reaches = np.stack(told).any(axis=0)
+        reaches: Mask = np.asarray(np.stack(told).any(axis=0))
         seen = np.isfinite(window) & ~reaches[:, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
