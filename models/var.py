@@ -36,6 +36,7 @@ SHRINK: Final = (1e-3, 0.02)  # of few rows does not claim what it cannot know
 WANDER_BLOCKS: Final = 8
 WANDER_RATIO: Final = 1.0  # variance between block means over variance within blocks
 WANDER_WEIGHT: Final = 1e3  # of the random-walk constraint against moments of about one
+EDGES_MAX: Final = 0.01  # windows that reach over a blank row, of the rows
 CHUNK_ROWS: Final = 16_384
 RESOLUTION: Final = 1e-6  # of its level: what a float32 shows of a channel is coarser below
 JITTER: Final = 1e-12  # of its level: rounding of doubles, no movement
@@ -105,10 +106,13 @@ def lag_moments(z: F64, lags: int) -> F64:
     """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count.
 
     Windows that reach over a blank row are left out whole: with the first rows of each stretch in
-    some moments and not in others, what prediction leaves would be no covariance of anything.
+    some moments and not in others, what prediction leaves would be no covariance of anything. A few
+    edges, up to EDGES_MAX of the rows, count as they are: many channels of few rows need them.
     """
     n, c = z.shape
     blank: Mask = np.asarray(~np.isfinite(z).any(axis=1))
+    edges = (lags + 1) * int(np.count_nonzero(blank[1:] != blank[:-1]))
+    starts = edges > EDGES_MAX * int(np.count_nonzero(~blank))
     width = (lags + 1) * c
     total, count = np.zeros((width, width)), np.zeros((width, width))
     for start in range(lags, n, CHUNK_ROWS):
@@ -116,7 +120,7 @@ def lag_moments(z: F64, lags: int) -> F64:
         window = np.hstack([z[start - lags + j : stop - lags + j] for j in range(lags + 1)])
         told = [blank[start - lags + j : stop - lags + j] for j in range(lags + 1)]
         reaches: Mask = np.asarray(np.stack(told).any(axis=0))
-        seen = np.isfinite(window) & ~reaches[:, None]
+        seen = np.isfinite(window) & ~(reaches & starts)[:, None]
         tame = np.clip(np.where(seen, window, 0.0), -FIT_Z_MAX, FIT_Z_MAX)
         total += tame.T @ tame
         weight = seen.astype(np.float64)
