@@ -15,6 +15,7 @@ from edge.records import Publish, Track, Verdict
 from edge.sensor_faults import SENSOR_CLASSES
 from edge.wire import outgoing as out
 from edge.wire.topics import Topics
+from models.thresholds import FLAG_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,6 +264,7 @@ def score(model: AssetModel, value: float, *, site: GatewaySettings, t_ns: int) 
         ts_ms=t_ns // MILLISECOND_NS,
         score=_finite(value),
         threshold=model.threshold_on,
+        flag=int(value >= FLAG_SCORE) if math.isfinite(value) else None,
     )
     topic = Topics(site.prefix, site.site).score(model.asset)
     return Publish(topic=topic, payload=out.encode(payload), qos=0, retain=False)

@@ -24,7 +24,9 @@ from edge.explain import headline
 from edge.records import Track
 from edge.sensor_faults import SENSOR_CLASSES
 from edge.signatures import read_key
+from models.budget import expected_alerts, share_of
 from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
+from models.extremes import usual_excess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +104,7 @@ class Acceptance:
         assert bundle is not None, "the checkpoint fits it"
         self.bundle: Bundle = bundle.bundle
         self._models = {model.asset: model for model in self.bundle.assets}
+        self._usual = usual_excess([model.tail for model in self.bundle.assets])
 
     def assets(self, named: Sequence[str], *, every: bool, withdraw: bool) -> list[str]:
         """The assets that are meant. Raises ConfigError for one that is not in the right stage."""
@@ -124,7 +127,7 @@ class Acceptance:
         commission = state.commission
         assert commission is not None, "only these are shown"
         seen = tuple(h for h in range(DAY_HOURS) if commission.hours >> h & 1)
-        expected = _expected_per_day(model)
+        learned = not is_unfitted(model.metrics)
         hours = commission.live_ns / HOUR_NS
         alerts = sum(commission.rang.values())
         known = [f"{mode.value:g}" for mode in model.modes]
@@ -144,8 +147,10 @@ class Acceptance:
             modes_bare=tuple(f"{value:g}" for value in state.modes_unseen),
             ran=commission.rows > 0,
             stood=commission.stopped > 0,
-            alerts_expected_per_day=expected,
-            alerts_budget_per_day=self.bundle.alerts_per_day / len(self._models),
+            alerts_expected_per_day=expected_alerts(model, usual=self._usual)
+            if learned
+            else float("nan"),
+            alerts_budget_per_day=share_of(self.bundle),
             alerts_shadow=alerts,
             alerts_shadow_per_day=alerts / hours * DAY_H if hours else float("nan"),
             rang=_rang(state),
@@ -249,14 +254,6 @@ class Acceptance:
             ),
         }
         return [line for line, holds in found.items() if holds]
-
-
-def _expected_per_day(model: AssetModel) -> float:
-    """Alerts a day of normal operation, by the tail that the fit has kept; NaN: nothing learned."""
-    if is_unfitted(model.metrics):
-        return float("nan")
-    beyond = model.threshold_on - model.tail.score
-    return float(model.tail.episodes_per_day * 10.0**-beyond)
 
 
 def _rang(state: AssetState) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from edge.config import load as load_config
 from edge.errors import ConfigError
 from edge.shadow import ShadowReport
 from edge.signatures import read_key, unsigned_because
+from models.budget import alerts_a_day
 from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
 from models.imported import ImportedSpec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge.bundle_store import Act, BundleStore
     from edge.config import GatewayConfig
     from models.bundle import AnySpec, AssetModel, Bundle
+    from models.extremes import Replay
 
 LEVEL_SIGMA: Final = 0.25  # a level that moved by less is not worth a line
 
@@ -367,4 +369,11 @@ def _asset(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "rows_excluded": training.rows_excluded,
         "jobs_excluded": list(training.jobs_excluded),
         "metrics": model.metrics,
+        "replay": None if model.replay is None else _replay(model.replay),
     }
+
+
+def _replay(replay: Replay) -> dict[str, Any]:
+    rate, low, high = alerts_a_day(replay)
+    told = {"episodes": replay.episodes, "days": replay.days}
+    return told | {"alerts_a_day": rate, "low": low, "high": high}

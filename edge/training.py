@@ -22,7 +22,8 @@ from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
-from models.bundle import CONTAMINATED, UNSTEADY
+from models.budget import replay_words
+from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.card import mode_news
 from models.conv import CONV, fit_conv
 from models.fit import FitOptions, fit_asset, options_of
@@ -129,6 +130,8 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
             f"{model.asset}: {model.training.rows_used} rows, alerts at score "
             f"{model.threshold_on:.2f}, {len(names)} channels: {_listed(names)}"
         )
+        if model.asset in fitted and not is_unfitted(model.metrics):
+            lines.append(f"{model.asset}: {replay_words(bundle, model)}")
         training = model.training
         if model.asset in fitted and training.jobs_excluded:
             lines.append(
@@ -183,7 +186,7 @@ def _changed(
         else:
             before, now = f"{old.threshold_on:.2f}", f"{models[old.asset].threshold_on:.2f}"
             if before != now:
-                why = "the alert budget is shared by all assets"
+                why = "the alert budget and the usual tail are shared by all assets"
                 lines.append(f"{old.asset}: alerts at score {before} -> {now}: {why}")
     return lines
 

@@ -12,11 +12,12 @@ from models.bundle import MODE_OF_PARENT, AssetFit, AssetModel, Bundle, ModeRow,
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
+from models.extremes import usual_excess
 from models.heads import carried
 from models.imported import ImportedSpec, selftest_samples
 from models.rows import graph_of, padded, parameter_names, stored
 from models.store import sealed
-from models.thresholds import ALERTS_PER_DAY, shifted, thresholds
+from models.thresholds import ALERTS_PER_DAY, replayed, shifted, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +62,12 @@ def make_bundle(
         rows: list[AnyRow] = []
         for entry in group:
             model, own = _placed(entry, first + len(rows))
-            models.append(_with_threshold(model, alerts_per_day, len(entries)))
+            models.append(model)
             rows += own
         parts.append(_part(spec, rows, graph=group[0].graph))
+    models = _with_thresholds(models, alerts_per_day)
+    new = {fit.asset: fit for fit in fits}
+    models = [_replayed(m, new[m.asset]) if m.asset in new else m for m in models]
     plain = Bundle(
         sha256="",
         parts=tuple(parts),
@@ -194,6 +198,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         sigma=fit.running.sigma,
         stuck_samples_max=fit.stuck_samples_max,
         tail=fit.tail,
+        tail_stopped=fit.tail_stopped,
         training=fit.training,
         metrics=fit.metrics,
         health=fit.health,
@@ -213,11 +218,32 @@ def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
     return replace(entry.model, row_running=at, row_stopped=stopped, modes=tuple(modes)), rows
 
 
-def _with_threshold(model: AssetModel, alerts_per_day: float, assets: int) -> AssetModel:
-    on, off = thresholds(model.tail, alerts_per_day=alerts_per_day, assets=assets)
-    if model.tuned is not None:  # what people's labels said of it goes on
-        on, off = shifted(on, model.tuned.shift)
-    return replace(model, threshold_on=on, threshold_off=off)
+def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:
+    """The assets with thresholds by the budget that they share."""
+    usual = usual_excess([model.tail for model in models])
+    found = []
+    for model in models:
+        on, off = thresholds(
+            model.tail,
+            alerts_per_day=alerts_per_day,
+            assets=len(models),
+            stopped=model.tail_stopped,
+            usual=usual,
+        )
+        if model.tuned is not None:  # what people's labels said of it goes on
+            on, off = shifted(on, model.tuned.shift)
+        replay = model.replay if on >= model.threshold_on else None
+        found.append(replace(model, threshold_on=on, threshold_off=off, replay=replay))
+    return found
+
+
+def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
+    """A new asset with what its unseen rows make of its thresholds."""
+    scores = [each for each in fit.scores if each is not None]
+    if not scores:
+        return model
+    on, off = model.threshold_on, model.threshold_off
+    return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))
 
 
 def _stack(rows: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

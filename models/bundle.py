@@ -13,6 +13,7 @@ import numpy as np
 
 from models.drift import DriftReference
 from models.errors import ModelError
+from models.extremes import AlarmTail, Replay
 from models.health import AssetHealth
 from models.imported import ImportedRow, ImportedSpec
 from models.mode_track import FoundModes
@@ -149,13 +150,6 @@ AnySpec = (
 )  # of each kind of detector that there is
 
 
-class AlarmTail(msgspec.Struct, frozen=True, kw_only=True):
-    """How often normal operation goes over `score`: episodes a day, a tenth for each further 1."""
-
-    score: float
-    episodes_per_day: float
-
-
 class ModeRow(msgspec.Struct, frozen=True, kw_only=True):
     """The baseline of one operating mode: the value of the mode tag, and its row."""
 
@@ -183,7 +177,9 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: baselines of operating modes, () where none is told; a mode that is not among them was
     never seen, one with too few rows for its own shares row_running. found: how to guess the mode
     of an asset that tells none; None: it tells it, or has only one.
-    threshold_on opens an event, threshold_off <= threshold_on ends it.
+    threshold_on opens an event, threshold_off <= threshold_on ends it; from the alert budget and
+    the tails of running and, None: without a baseline, of standing still. replay: what came of
+    them, None: not tried, as where they fell without a new fit.
     usual_low, usual_high: 1 % and 99 % quantiles of normal running; as center and sigma in
     engineering units.
     stuck_samples_max: longer runs of one value do not happen in normal running.
@@ -212,6 +208,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     health: AssetHealth | None = None
     drift: DriftReference | None = None
     tuned: Tuned | None = None
+    tail_stopped: AlarmTail | None = None
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -283,6 +281,9 @@ class AssetFit:
     health: AssetHealth | None = None
     drift: DriftReference | None = None
     graph: bytes = b""  # around an imported model; else it follows from the spec
+    tail_stopped: AlarmTail | None = None
+    # of rows that the model had not seen: running (n,), stopped (m,)
+    scores: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -82,7 +82,7 @@ def calibrated_fit(
         FitOptions(alignment=alignment),
         spec=spec,
         rows=(row, None),
-        scores=scores,
+        scores=(scores, None),
         metrics=metrics,
     )
     return replace(with_drift(fit, normal.live, scores), graph=graph)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from models.budget import expected_alerts, replay_words
 from models.bundle import (
     CONTAMINATED,
     MODE_OF_PARENT,
@@ -16,6 +17,7 @@ from models.bundle import (
     is_unfitted,
     kind_of,
 )
+from models.extremes import usual_excess
 from models.graph_head import heads_in
 from models.imported import ImportedSpec, method_of
 from models.samples import F32_MAX
@@ -156,17 +158,18 @@ def _metric_lines(bundle: Bundle) -> list[str]:
         "## Metrics",
         "",
         "Measured by the fit, on rows of normal operation that the measured model had not seen.",
+        "Alerts expected are an upper bound from the tail of their scores.",
         "",
         "| asset | alerts a day expected | metric | value |",
         "|---|---|---|---|",
     ]
+    usual = usual_excess([model.tail for model in bundle.assets])
     for model in bundle.assets:
-        rate = model.tail.episodes_per_day * 10.0 ** (model.tail.score - model.threshold_on)
         asset = model.asset.replace("|", "\\|")
         shown = sorted(
             name for name in model.metrics if not name.startswith((UNRESOLVED, MODE_OF_PARENT))
         )
-        lines.append(f"| {asset} | {rate:.3g} | | |")
+        lines.append(f"| {asset} | {expected_alerts(model, usual=usual):.3g} | | |")
         lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
     return [*lines, ""]
 
@@ -237,6 +240,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f"- fitted on rows {begin}:{end} of recording {training.sha256[:12] or 'unnamed'},"
             f" {training.rows_used} with values; jobs left out: {excluded}"
         ),
+        f"- {replay_words(bundle, model)}",
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *_contaminated_lines(model),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.bundle import AssetModel, Bundle, Part
+    from models.extremes import AlarmTail
 
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
@@ -105,6 +106,19 @@ def _head_faults(bundle: Bundle, part: Part) -> Iterator[Fault]:
         yield not wide, f"classes of the head of {note.assets}", note.classes, "each once"
 
 
+def _tail_faults(name: str, tail: AlarmTail | None) -> Iterator[Fault]:
+    if tail is None:
+        return
+    yield not 0 < tail.score <= THRESHOLD_MAX, f"{name}.score", tail.score, "as of a threshold"
+    for part in ("episodes_per_day", "excess"):
+        value = getattr(tail, part)
+        yield not 0 < value < math.inf, f"{name}.{part}", value, "a number above 0"
+    for part in ("peaks", "days"):
+        value = getattr(tail, part)
+        yield not 0 <= value < math.inf, f"{name}.{part}", value, "a number, at least 0"
+    yield not -1 < tail.shape < 1, f"{name}.shape", tail.shape, "between -1 and 1"
+
+
 def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield model.period_ns <= 0, "period_ns", model.period_ns, "above 0"
     yield model.alignment not in ALIGNMENTS, "alignment", model.alignment, " or ".join(ALIGNMENTS)
@@ -116,10 +130,8 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     on, off = model.threshold_on, model.threshold_off
     yield not 0 < on <= THRESHOLD_MAX, "threshold_on", on, f"above 0 and at most {THRESHOLD_MAX:g}"
     yield not 0 < off <= on, "threshold_off", off, f"above 0 and at most threshold_on, {on:g}"
-    tail = model.tail
-    yield not 0 < tail.score <= THRESHOLD_MAX, "tail.score", tail.score, "as of a threshold"
-    rate = tail.episodes_per_day
-    yield not 0 < rate < math.inf, "tail.episodes_per_day", rate, "a number above 0"
+    for name in ("tail", "tail_stopped"):
+        yield from _tail_faults(name, getattr(model, name))
     for name in ("center", "sigma", "usual_low", "usual_high", "stuck_samples_max"):
         vector = np.asarray(getattr(model, name))
         open_ended = name.startswith("usual") and is_unfitted(model.metrics)

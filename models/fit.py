@@ -31,17 +31,18 @@ from models.bundle import (
 from models.contamination import contaminated_by_mode, without_outliers
 from models.drift import with_drift
 from models.errors import ModelError
+from models.extremes import alarm_tail
 from models.health import learn_health, longest_runs
 from models.imported import IMPORTED_NOT_FITTED, ImportedSpec
 from models.kinds import detector_kind
 from models.mode_track import ModeTrack, tell_modes
 from models.modes import find_modes, joined_scores
 from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
+from models.settling import settling
 from models.stream import fit_stream_row, stream_spec
 from models.tabled import fit_tabled_row
 from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 from models.tails import KNOTS, deviates, fusion_of, tail_table
-from models.thresholds import alarm_tail
 from models.var import (
     graph_weights,
     invisible,
@@ -69,9 +70,6 @@ EASED_ROWS_MIN: Final = 200  # fewer say so little of slow averages that they ne
 EASED_MAX: Final = 0.5  # of the square: where coefficients are nearly as many as rows, theory ends
 COMPLETE_MIN: Final = 0.5  # share of complete rows below which short holes are interpolated first
 SETTLE_SAMPLES: Final = 10  # after a start, where the record has too few to learn from
-SETTLE_SAMPLES_MAX: Final = 120
-CALM_SAMPLES: Final = 3  # of usual size in a row: settled
-STARTS_MIN: Final = 3  # starts that it takes to learn how long settling lasts
 
 
 class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +133,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     if found is not None or not own or not all(modes.values()):
         own = [(baseline.at, baseline.scores), *own]
     calm = joined_scores(len(live), own, highest=found is not None)
-    scores = [calm[np.isfinite(calm)]] + ([stopped.scores] if stopped else [])
+    scores = calm[np.isfinite(calm)], stopped.scores if stopped else None
     hidden = {
         f"{UNRESOLVED}{channel.name}": float(spread)
         for channel, spread in zip(
@@ -150,7 +148,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         spec=_shape(values, options),
         rows=(baseline.row, stopped.row if stopped else None),
         modes=tuple((value, mine.row if mine else None) for value, mine in modes.items()),
-        scores=np.concatenate(scores),
+        scores=scores,
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
     return with_drift(replace(fit, found=found), live, calm, mode=told_mode)
@@ -207,7 +205,9 @@ def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFi
     spec = stream_spec(samples.period_ns)
     row, scores = fit_stream_row(live, spec, who=samples.asset)
     told, rows = {"rows": float(row.learned)}, (row, None)
-    fit = asset_fit(samples, live, options, spec=spec, rows=rows, scores=scores, metrics=told)
+    fit = asset_fit(
+        samples, live, options, spec=spec, rows=rows, scores=(scores, None), metrics=told
+    )
     return with_drift(fit, live, scores)
 
 
@@ -218,17 +218,21 @@ def asset_fit(
     *,
     spec: AnySpec,
     rows: tuple[AnyRow, AnyRow | None],
-    scores: F64,
+    scores: tuple[F64, F64 | None],
     metrics: dict[str, float],
     modes: tuple[tuple[float, AnyRow | None], ...] = (),
 ) -> AssetFit:
-    """What is told of an asset whatever its detector; live: rows (n, c) of running."""
+    """What is told of an asset whatever its detector.
+
+    live: rows (n, c) of running   scores: of unseen rows of running (n,), of standing still (m,)
+    """
     low, high = _usual(live)
     running, stopped = rows
+    (working, at_rest), period_ns = scores, samples.period_ns
     return AssetFit(
         asset=samples.asset,
         channels=samples.channels,
-        period_ns=samples.period_ns,
+        period_ns=period_ns,
         alignment=options.alignment,
         spec=spec,
         running=running,
@@ -236,7 +240,9 @@ def asset_fit(
         usual_low=low,
         usual_high=high,
         stuck_samples_max=longest_runs(live),
-        tail=alarm_tail(scores, period_ns=samples.period_ns),
+        tail=alarm_tail(working, period_ns=period_ns),
+        tail_stopped=None if at_rest is None else alarm_tail(at_rest, period_ns=period_ns),
+        scores=scores,
         training=Training(
             sha256=samples.sha256,
             rows=samples.rows if samples.rows != (0, 0) else (0, len(samples.values)),
@@ -293,7 +299,7 @@ def _baseline(
         usable = np.isfinite(white).all(axis=1)
     settle = options.settle_samples
     if settle is None:
-        learned = _settling(white, age)
+        learned = settling(white, age)
         settle = learned if learned is not None else unknown_settle
     usable = usable & (age > options.lags + settle)
     if usable.sum() < ROWS_MIN // 2:
@@ -369,22 +375,6 @@ def _easing(fewer: int, rows: int, *, width: int, lags: int) -> float:
     before = unseen_power(fewer, width=width, lags=lags)
     after = unseen_power(rows, width=width, lags=lags)
     return math.sqrt(EASED_MAX if math.isinf(before) else max(after / before, EASED_MAX))
-
-
-def _settling(white: F64, age: NDArray[np.int64]) -> int | None:
-    """Samples after a start until residuals (n, c) are of the usual size; None: too few starts."""
-    power = (white**2).sum(axis=1)
-    ok = np.isfinite(power)
-    if not ok.any() or (age[ok] == age[ok].min()).sum() < STARTS_MIN:
-        return None
-    usual = float(np.quantile(power[ok], 0.75))
-    first, calm = int(age[ok].min()), 0
-    for step in range(first, min(int(age.max()), first + SETTLE_SAMPLES_MAX) + 1):
-        at = ok & (age == step)
-        calm = calm + 1 if at.any() and np.median(power[at]) <= usual else 0
-        if calm == CALM_SAMPLES:
-            return step - first + 1 - CALM_SAMPLES
-    return SETTLE_SAMPLES_MAX
 
 
 def _usual(values: F64) -> tuple[F64, F64]:

@@ -6,6 +6,10 @@ divided over the assets of the bundle. What counts is episodes, not samples: an 
 stays there for a while, and that is one alert. How often an asset's own normal operation makes one
 is measured on rows that the model had not seen and stored with it, so all thresholds can be made
 anew when assets join.
+
+A budget is what an operator bears at most, no target. Where the record of an asset shows more than
+its share of the budget asks for, its threshold is as high as the record supports: the rate of false
+alerts falls tenfold for each 1 of score, and what is a fault goes far beyond.
 """
 
 from __future__ import annotations
@@ -15,63 +19,85 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import AlarmTail
 from models.errors import ModelError
+from models.extremes import DAY_NS, OFF_SHARE, OPEN_AFTER, TAIL_SCALE, Replay, level_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
+
+    from models.extremes import AlarmTail
 
 ALERTS_PER_DAY: Final = 6.0
 FLAG_SCORE: Final = 2.6  # a row by itself is strange where normal operation is so in 1 of 400
 ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 samples
-OFF_SHARE: Final = 0.5  # of threshold_on: below it an event fades
-OPEN_AFTER: Final = 2  # samples over threshold that open an event, as the gateway counts by default
-CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, likewise
-# Of a record those that end one: with sixty, minutes of record would hold a handful of episodes,
-# and a rate from so few errs towards more alerts than the budget.
-APART_AFTER: Final = 10
-REFERENCES: Final = (3.0, 2.5, 2.0, 1.5, 1.0)
-EPISODES_MIN: Final = 10  # fewer say little about a rate
-DAY_NS: Final = 86_400 * 10**9
+CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, as the gateway counts
+STOPPED_SHARE: Final = 0.1  # of an asset's budget: nobody expects news of a machine at rest
+RECORDS_MAX: Final = 30.0  # records like its own that an asset is expected to go without an episode
 
 
-def alarm_tail(scores: NDArray[np.float64], *, period_ns: int) -> AlarmTail:
-    """How often normal scores (n,) make an episode, at the highest level with enough of them."""
-    days = max(len(scores), 1) * period_ns / DAY_NS
-    count, reference = 0, REFERENCES[-1]
-    for reference in REFERENCES:
-        count = episodes(scores, on=reference, off=OFF_SHARE * reference)
-        if count >= EPISODES_MIN:
-            break
-    return AlarmTail(score=reference, episodes_per_day=max(count, 1) / days)
+def thresholds(
+    tail: AlarmTail,
+    *,
+    alerts_per_day: float,
+    assets: int = 1,
+    stopped: AlarmTail | None = None,
+    usual: float = TAIL_SCALE,
+) -> tuple[float, float]:
+    """Threshold on and off of one of `assets` assets that share a budget.
+
+    tail: of running   stopped: of standing still, None: not scored then   usual: mean excess of the
+    tails of the bundle. Raises ModelError for a budget that is not positive.
+    """
+    if not (alerts_per_day > 0 and math.isfinite(alerts_per_day)):
+        raise ModelError(f"alerts per day is {alerts_per_day}, expected a number above 0")
+    share = alerts_per_day / assets
+    on = max(ON_MIN, level_of(tail, min(share, supported_rate(tail)), usual=usual))
+    if stopped is not None:
+        rarest = min(STOPPED_SHARE * share, supported_rate(stopped))
+        on = max(on, level_of(stopped, rarest, usual=usual))
+    return on, OFF_SHARE * on
+
+
+def supported_rate(tail: AlarmTail) -> float:
+    """The rarest episodes, a day, that a tail can be followed to: as many records as it has peaks.
+
+    At most RECORDS_MAX; without peaks, or from a bundle that did not count them, any.
+    """
+    if tail.days <= 0.0:
+        return math.inf
+    return 1.0 / (tail.days * min(max(tail.peaks, 1), RECORDS_MAX))
+
+
+def replayed(
+    baselines: Iterable[NDArray[np.float64]], *, on: float, off: float, period_ns: int
+) -> Replay:
+    """What scores (n,) of unseen normal rows, of each baseline, would have told an operator."""
+    count = samples = 0
+    for scores in baselines:
+        count += episodes(scores, on=on, off=off)
+        samples += int(np.isfinite(scores).sum())
+    return Replay(episodes=count, days=samples * period_ns / DAY_NS)
 
 
 def episodes(scores: NDArray[np.float64], *, on: float, off: float) -> int:
-    """Events that a series of scores (n,) opens; NaN neither opens nor clears."""
+    """Events that a series of scores (n,) opens, as a gateway counts by default.
+
+    NaN neither opens nor clears.
+    """
     total = over = under = 0
     active = False
     for score in scores[np.isfinite(scores)].tolist():
         if active:
             under = under + 1 if score < off else 0
-            active = under < APART_AFTER
+            active = under < CLEAR_AFTER
             over = 0
         else:
             over = over + 1 if score >= on else 0
             if over >= OPEN_AFTER:
                 active, under, total = True, 0, total + 1
     return total
-
-
-def thresholds(tail: AlarmTail, *, alerts_per_day: float, assets: int) -> tuple[float, float]:
-    """Threshold on and off of one of `assets` assets that share a budget.
-
-    Raises ModelError for a budget that is not positive.
-    """
-    if not (alerts_per_day > 0 and math.isfinite(alerts_per_day)):
-        raise ModelError(f"alerts per day is {alerts_per_day}, expected a number above 0")
-    on = tail.score + math.log10(tail.episodes_per_day * assets / alerts_per_day)
-    on = max(on, ON_MIN)
-    return on, OFF_SHARE * on
 
 
 def shifted(on: float, shift: float) -> tuple[float, float]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundle import UNFITTED, AlarmTail, AssetFit, RowFit, Spec, Training
+from models.bundle import UNFITTED, AssetFit, RowFit, Spec, Training
 from models.errors import ModelError
+from models.extremes import AlarmTail
 from models.health import STUCK_NEVER
 
 if TYPE_CHECKING:

@@ -278,12 +278,16 @@ class JobsPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScorePayload(msgspec.Struct, frozen=True, kw_only=True):
-    """score/{asset}: for trends; null is not ready."""
+    """score/{asset}: for trends; null is not ready.
+
+    threshold: that opens an event   flag: 1 where the sample by itself is strange, whatever rings
+    """
 
     asset: str
     ts_ms: int
     score: float | None
     threshold: float
+    flag: int | None = None
 
 
 class SystemPayload(msgspec.Struct, frozen=True, kw_only=True):

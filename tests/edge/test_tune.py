@@ -23,9 +23,9 @@ from edge.tune_command import TuneRequest, Work, begun, settled
 from edge.tune_heads import Heads
 from edge.tune_thresholds import with_shifts
 from kb.build import build
+from models.extremes import OFF_SHARE
 from models.heads import heads_of
 from models.store import load, save
-from models.thresholds import OFF_SHARE
 from tests.edge.label_plant import (
     BUMPS,
     KINDS,

@@ -18,6 +18,7 @@ from models.bundle import PARAMETERS, part_files
 from models.card import model_card
 from models.detector import detector_of
 from models.errors import ModelError
+from models.extremes import rate_at, usual_excess
 from models.store import CARD, DESCRIPTION, files, load, save
 from tests.models.plants import fitted, plant, two_assets
 
@@ -156,9 +157,9 @@ def test_a_child_adds_an_asset_and_recomputes_all_thresholds() -> None:
     assert child.alerts_per_day == 0.5
     assert [model.asset for model in child.assets] == ["a", "b"]
     assert child.assets[0].threshold_on > parent.assets[0].threshold_on
-    assert child.assets[0].threshold_on == pytest.approx(
-        parent.assets[0].threshold_on + np.log10(2), abs=1e-9
-    )
+    usual = usual_excess([model.tail for model in child.assets])
+    for model in child.assets:
+        assert rate_at(model.tail, model.threshold_on, usual=usual) == pytest.approx(0.25)
     assert files(parent) == before
     assert child.width == 4
 
@@ -236,6 +237,7 @@ def test_the_card_says_what_it_was_made_of_and_what_it_is_for() -> None:
     rows = [line for line in card.splitlines() if line.startswith("| r\\|2 |")]
     assert len(rows) == 1 + sum(not name.startswith("unresolved ") for name in other.metrics)
     assert "Without a baseline while stopped: r1, r|2" in card
-    tail = bundle.assets[0].tail
-    expected = tail.episodes_per_day * 10 ** (tail.score - bundle.assets[0].threshold_on)
-    assert f"| r1 | {expected:.3g} |" in card
+    usual = usual_excess([model.tail for model in bundle.assets])
+    first = bundle.assets[0]
+    assert f"| r1 | {rate_at(first.tail, first.threshold_on, usual=usual):.3g} |" in card
+    assert "replay of 0.0231 days not seen by the model" in card

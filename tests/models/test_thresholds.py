@@ -1,16 +1,18 @@
-"""Alert budgets and tails."""
+"""Alert budgets and replays."""
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import AlarmTail
+from models.budget import alerts_a_day
 from models.errors import ModelError
+from models.extremes import AlarmTail, Replay, rate_at
 from models.tails import tail_table
-from models.thresholds import ON_MIN, alarm_tail, episodes, thresholds
+from models.thresholds import ON_MIN, RECORDS_MAX, episodes, replayed, thresholds
 
 
 @given(
@@ -18,25 +20,49 @@ from models.thresholds import ON_MIN, alarm_tail, episodes, thresholds
     budget=st.floats(0.01, 100),
     more=st.floats(1.01, 50),
     assets=st.integers(1, 1000),
+    peaks=st.integers(0, 1000),
 )
 def test_more_budget_never_raises_a_threshold(
-    rate: float, budget: float, more: float, assets: int
+    rate: float, budget: float, more: float, assets: int, peaks: int
 ) -> None:
     """Thresholds fall with the budget and rise with the assets; off is never above on."""
-    tail = AlarmTail(score=2.0, episodes_per_day=rate)
+    tail = AlarmTail(score=2.0, episodes_per_day=rate, peaks=peaks, days=peaks / rate)
     on, off = thresholds(tail, alerts_per_day=budget, assets=assets)
     lower, _ = thresholds(tail, alerts_per_day=budget * more, assets=assets)
     higher, _ = thresholds(tail, alerts_per_day=budget, assets=assets + 1)
     assert lower <= on <= higher
     assert off <= on
     assert on >= ON_MIN
+    assert rate_at(tail, on) <= budget / assets * (1 + 1e-9)
 
 
-def test_a_threshold_meets_its_budget() -> None:
-    """Ten times too many episodes at score 3 need a threshold of 4."""
-    tail = AlarmTail(score=3.0, episodes_per_day=80.0)
-    assert thresholds(tail, alerts_per_day=8.0, assets=1)[0] == pytest.approx(4.0)
-    assert thresholds(tail, alerts_per_day=8.0, assets=10)[0] == pytest.approx(5.0)
+def test_ten_times_the_assets_take_about_one_more_score() -> None:
+    """A tail of very many peaks is that of a probability: a tenth for each further 1."""
+    tail = AlarmTail(score=2.0, episodes_per_day=80.0, peaks=10**7)
+    one, _ = thresholds(tail, alerts_per_day=8.0, assets=1)
+    ten, _ = thresholds(tail, alerts_per_day=8.0, assets=10)
+    assert one == pytest.approx(3.0, abs=1e-3)
+    assert ten == pytest.approx(4.0, abs=1e-3)
+
+
+def test_a_long_record_is_followed_beyond_the_budget_and_a_short_one_is_not() -> None:
+    """A budget is no target: what a record supports is free. Of minutes it says nothing of days."""
+    long = AlarmTail(score=2.0, episodes_per_day=4.0, peaks=56, days=14.0)
+    on, _ = thresholds(long, alerts_per_day=6.0)
+    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * RECORDS_MAX))
+    short = AlarmTail(score=1.0, episodes_per_day=480.0, peaks=2, days=1.0 / 240.0)
+    on, _ = thresholds(short, alerts_per_day=6.0)
+    assert rate_at(short, on) == pytest.approx(6.0)
+
+
+def test_nobody_expects_news_of_a_machine_at_rest() -> None:
+    """Standing still has a tenth of the budget, and never a lower threshold than running."""
+    tail = AlarmTail(score=2.0, episodes_per_day=80.0)
+    running, _ = thresholds(tail, alerts_per_day=1.0)
+    both, _ = thresholds(tail, alerts_per_day=1.0, stopped=tail)
+    assert rate_at(tail, both) == pytest.approx(0.1)
+    calm = msgspec.structs.replace(tail, episodes_per_day=1e-3)
+    assert thresholds(tail, alerts_per_day=1.0, stopped=calm)[0] == running
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf")])
@@ -47,20 +73,23 @@ def test_a_budget_is_a_positive_number(budget: float) -> None:
 
 
 def test_an_episode_is_a_stretch_not_a_sample() -> None:
-    """Two samples over open one; it lasts until ten are under the lower; NaN does nothing."""
-    #                 open........................ 9 under, over again: still the same
-    scores = np.array([0, 3, 0, 3, 3, np.nan, *[0.1] * 9, 3, *[0.1] * 10, 3, 3, 2], float)
+    """Two samples over open one; it lasts until sixty are under the lower; NaN does nothing."""
+    #                 open........................ 59 under, over again: still the same
+    scores = np.array([0, 3, 0, 3, 3, np.nan, *[0.1] * 59, 3, *[0.1] * 60, 3, 3, 2], float)
     assert episodes(scores, on=2.0, off=1.0) == 2
     assert episodes(np.array([3.0, np.nan, 3.0]), on=2.0, off=1.0) == 1
 
 
-def test_the_alarm_tail_counts_per_day() -> None:
-    """An hour with an episode every minute makes 1,440 a day."""
-    minute = np.zeros(60)
-    minute[:3] = 5.0
-    tail = alarm_tail(np.tile(minute, 60), period_ns=10**9)
-    assert tail.score == 3.0
-    assert tail.episodes_per_day == pytest.approx(1440.0)
+def test_a_replay_counts_each_baseline_by_itself() -> None:
+    """Four events in two hours of samples a second; Garwood's interval for 4 is 1.37 to 9.15."""
+    hour = np.zeros(3600)
+    hour[100:103] = hour[2000:2003] = 5.0
+    replay = replayed([hour, hour], on=3.0, off=1.5, period_ns=10**9)
+    assert replay.episodes == 4
+    assert replay.days == pytest.approx(1 / 12)
+    rate, low, high = alerts_a_day(replay)
+    assert (rate, low, high) == pytest.approx((48.0, 12 * 1.3663, 12 * 9.1535), rel=1e-4)
+    assert alerts_a_day(Replay(episodes=0, days=1.0)) == pytest.approx((0.0, 0.0, 2.9957), rel=1e-4)
 
 
 @given(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from models.assemble import make_bundle
 from models.card import model_card
-from models.thresholds import OFF_SHARE, ON_MIN
+from models.extremes import OFF_SHARE
+from models.thresholds import ON_MIN
 from models.tuned import Tuned
 from tests.edge.rig import bundle
 
