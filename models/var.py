@@ -31,6 +31,7 @@ FIT_Z_MAX: Final = 6.0  # outliers in training data count for no more than this
 RIDGE_ROWS: Final = 2.0  # ridge is this over the rows learned from, within these bounds: of the
 RIDGE: Final = (1e-4, 0.005)  # variance of a normalised channel; larger ones lost faults in trials
 RESIDUAL_SIGMA_MIN: Final = 0.02  # no channel is predicted better than to 2 % of its own spread
+EDGES_MAX: Final = 0.01  # of the rows: windows that reach over the end of a stretch
 SHRINK_ROWS: Final = 8.0  # likewise for residual correlations towards none, so that the precision
 SHRINK: Final = (1e-3, 0.02)  # of few rows does not claim what it cannot know
 WANDER_BLOCKS: Final = 8
@@ -104,16 +105,23 @@ def _mean(values: F64) -> F64:
 def lag_moments(z: F64, lags: int) -> F64:
     """Second moments ((p+1) c, (p+1) c) of (z_{t-p}, ..., z_t) in z (n, c); NaN does not count.
 
-    At the ends of a stretch the variance of a lag is of other rows than its covariances. Where what
-    that contradicts is more than what a channel leaves as a residual, which whitening would blow
-    up, only windows within stretches count.
+    At the ends of a stretch the variance of a lag is of other rows than its covariances. Where such
+    windows are more than EDGES_MAX of the rows, or what they contradict is more than what a channel
+    leaves as a residual, which whitening would blow up, only windows within stretches count.
     """
     told: Mask = np.asarray(np.isfinite(z).any(axis=1))
     windows = max(len(z) - lags, 0)
-    whole: Mask = np.logical_and.reduce([told[j : windows + j] for j in range(lags + 1)])
-    moments = _moments(z, lags, np.ones_like(whole))
-    least = 0.0 if whole.all() else float(np.linalg.eigvalsh(moments)[0])
-    if least >= 0.0 or not whole.any():
+    parts = [told[j : windows + j] for j in range(lags + 1)]
+    whole: Mask = np.logical_and.reduce(parts)
+    edges = int((np.logical_or.reduce(parts) & ~whole).sum())
+    everything = np.ones_like(whole)
+    if not edges or not whole.any():
+        return _moments(z, lags, everything)
+    if edges > EDGES_MAX * int(told.sum()):
+        return _moments(z, lags, whole)
+    moments = _moments(z, lags, everything)
+    least = float(np.linalg.eigvalsh(moments)[0])
+    if least >= 0.0:
         return moments
     within = _moments(z, lags, whole)
     return within if -least > _least_residual(within, z.shape[1]) else moments
