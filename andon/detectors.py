@@ -31,6 +31,10 @@ def fit(
             " conv (needs torch)."
         ),
     ] = "auto",
+    find_modes: Annotated[
+        bool,
+        typer.Option(help="Look for operating modes in assets of which no tag tells the mode."),
+    ] = False,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
@@ -73,6 +77,7 @@ def fit(
         rows=rows,
         alerts_per_day=alerts_per_day or None,
         detector=detector,
+        find_modes=find_modes,
         mapping=mapping,
         asset=asset,
         config=config,

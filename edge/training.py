@@ -59,6 +59,7 @@ class FitRequest:
     rows: str = ""
     alerts_per_day: float | None = None
     detector: str = "auto"
+    find_modes: bool = False
     mapping: Path | None = None
     asset: str = ""
     config: Path | None = None
@@ -81,6 +82,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
             parent=parent,
             alerts_per_day=request.alerts_per_day,
             detector=request.detector,
+            find_modes=request.find_modes,
             on_asset=lambda name: status.update(f"fitting {name}"),
         )
     save_bundle(bundle, request.out)
@@ -222,12 +224,13 @@ def fit_bundle(
     parent: Bundle | None = None,
     alerts_per_day: float | None = None,
     detector: str = "auto",
+    find_modes: bool = False,
     on_asset: Callable[[str], object] = str,
 ) -> Bundle:
     """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
 
-    detector: as in FitOptions; with auto, an asset that the parent has keeps its kind. Raises
-    ModelError.
+    detector, find_modes: as in FitOptions; with auto, an asset that the parent has keeps its kind.
+    Raises ModelError.
     """
     if detector == CONV:
         return make_bundle(
@@ -241,6 +244,8 @@ def fit_bundle(
         options = FitOptions(detector=detector)
         if parent is not None and detector == "auto":
             options = options_of(parent, one.asset)
+        if find_modes:
+            options = msgspec.structs.replace(options, find_modes=True)
         detector_kind(one, options.detector)  # refused before anything is fitted
         chosen.append((one, msgspec.structs.replace(options, alignment=alignment)))
     fits = []

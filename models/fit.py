@@ -79,6 +79,7 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     `models.kinds` says why.
     settle_samples: samples after a start that are not scored; None: learned from the starts in the
     record.
+    find_modes: look for operating modes where no tag tells any (`models.modes`).
     """
 
     detector: str = "auto"
@@ -86,6 +87,7 @@ class FitOptions(msgspec.Struct, frozen=True, kw_only=True):
     lambdas: tuple[float, ...] = (1.0, 0.05)
     alignment: str = "grid"  # grid | rows
     settle_samples: int | None = None
+    find_modes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
     told_mode = np.where(running, mode, np.nan)
     lags, lambdas = options.lags, options.lambdas
     untold = options.detector in ("auto", "var") and not np.isfinite(told_mode).any()
-    found = find_modes(live, lags=lags) if untold else None
+    found = find_modes(live, lags=lags) if untold and options.find_modes else None
     if found is not None:
         told_mode = tell_modes(ModeTrack(), found, live, running)
     strange, share = contaminated_by_mode(live, told_mode, lags=lags, lambdas=lambdas)
@@ -197,7 +199,8 @@ def options_of(parent: Bundle, asset: str) -> FitOptions:
         return FitOptions(detector="stream")
     if isinstance(spec, PcaSpec | EnsembleSpec):
         return FitOptions(detector=kind_of(spec), lambdas=spec.lambdas)
-    return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas)
+    found = model.found is not None
+    return FitOptions(detector="var", lags=spec.lags, lambdas=spec.lambdas, find_modes=found)
 
 
 def _stream(samples: TrainingSamples, live: F64, options: FitOptions) -> AssetFit:

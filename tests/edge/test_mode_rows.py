@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     F64 = NDArray[np.float64]
 
-ROWS: Final = FitOptions(alignment="rows")
+ROWS: Final = FitOptions(alignment="rows", find_modes=True)
 CAL: Final = ContextTag(tag="cal", role="witness", kind=WorkKind.CALIBRATION, instrument="x")
 MODE: Final = ContextTag(tag="mode", role="mode")
 SIGMA: Final = var(4000, seed=0).std(axis=0)
@@ -126,9 +126,8 @@ def test_a_small_shift_within_a_mode_rings_and_one_baseline_of_all_misses_it() -
     values[520:600, 1] += 2.5 * SIGMA[1]
     _, effects = fed(made, values)
     assert alerts(effects)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("models.fit.find_modes", lambda *_, **__: None)
-        alone = make_bundle([fit_asset(samples(plant(8000, seed=1)[0], asset="r1"), ROWS)])
+    record = samples(plant(8000, seed=1)[0], asset="r1")
+    alone = make_bundle([fit_asset(record, FitOptions(alignment="rows"))])
     _, effects = fed(alone, values)
     assert not alerts(effects)
 

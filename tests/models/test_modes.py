@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LEVELS: Final = np.array([[0.0, 0.0, 0.0, 0.0], [12.0, -9.0, 0.0, 0.0], [24.0, 9.0, 0.0, 0.0]])
 ROWS: Final = FitOptions(alignment="rows")
+UNTOLD: Final = FitOptions(alignment="rows", find_modes=True)
 
 
 def recipes(n: int, *, seed: int, lag: float = 0.0) -> tuple[F64, NDArray[np.int64]]:
@@ -189,7 +190,7 @@ def test_work_holds_the_mode_and_after_it_any_change_is_believed() -> None:
 
 def test_a_fit_has_a_baseline_of_each_mode_and_says_so(tmp_path: Path) -> None:
     """Through the disk; the card names the levels."""
-    fit = fit_asset(samples(recipes(8000, seed=1)[0]), ROWS)
+    fit = fit_asset(samples(recipes(8000, seed=1)[0]), UNTOLD)
     bundle = load(save(make_bundle([fit]), tmp_path / "b"))
     model = bundle.assets[0]
     assert [mode.value for mode in model.modes] == [0.0, 1.0, 2.0]
@@ -197,7 +198,7 @@ def test_a_fit_has_a_baseline_of_each_mode_and_says_so(tmp_path: Path) -> None:
     assert model.found is not None
     assert np.array_equal(model.found.low, found().low)
     assert "3 modes that no tag tells were found" in model_card(bundle)
-    assert fit_asset(samples(plant(4000, seed=1)), ROWS).found is None
+    assert fit_asset(samples(plant(4000, seed=1)), UNTOLD).found is None
 
 
 def test_modes_that_a_child_s_record_did_not_show_keep_the_parent_s_baselines() -> None:
