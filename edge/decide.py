@@ -29,8 +29,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     mask: channels of the job's scope without the safety-listed ones. scope_stands: they are still
     approved now.
-    rest_quiet: the asset scored without those channels is below threshold. maskable: its detector
-    can be asked that at all.
+    rest_quiet: the asset scored without those channels is below threshold. unmaskable: why its
+    detector cannot be asked that, "": it can.
     partners_usual: channels that measure the same as a masked one, and are not masked, are in their
     usual range. limits_kept: so are unmasked channels in their approved engineering limits.
     heartbeat_alive: the heartbeat of the asset's source changed in time, or none is declared.
@@ -45,7 +45,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mask: tuple[str, ...] = ()
     scope_stands: bool = True
     rest_quiet: bool | None = None
-    maskable: bool = True
+    unmaskable: str = ""
     masked_share: float | None = None  # how much of the score the masked channels carried
     top_masked: bool | None = None  # the channel that carried most is masked
     rest_calm: bool = False  # what is not masked is where an event would end
@@ -176,7 +176,7 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
         ),
         Clause(
             name="mask",
-            outcome=facts.rest_quiet if facts.maskable else None,
+            outcome=None if facts.unmaskable else facts.rest_quiet,
             detail=_mask_text(facts),
         ),
         Clause(
@@ -195,11 +195,8 @@ def _job_clauses(facts: Facts, job: Job) -> tuple[Clause, ...]:
 
 
 def _mask_text(facts: Facts) -> str:
-    if not facts.maskable:
-        return (
-            "this asset's detector was imported without an input for missing values: it cannot be"
-            " scored without some channels, so it never suppresses"
-        )
+    if facts.unmaskable:
+        return f"{facts.unmaskable}, so it never suppresses"
     return {
         True: "the asset without these channels is below threshold",
         False: "the asset without these channels is over threshold",

@@ -121,7 +121,7 @@ class FactFinder:
         return Facts(
             begin_ns=begin_ns,
             now_ns=t_ns,
-            maskable=not cannot_mask(self._model.metrics),
+            unmaskable=_unmaskable(self._model),
             suppressions_left=self._left(t_ns, track),
             source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
             heartbeat_alive=self._heartbeat_alive(track, t_ns),
@@ -261,3 +261,15 @@ class FactFinder:
         if shift != self._state.shift:
             self._state.shift, self._state.suppressions_spent = shift, 0
         self._state.suppressions_spent += 1
+
+
+def _unmaskable(model: AssetModel) -> str:
+    """Why an asset cannot be judged without the channels that work disturbs, "": it can."""
+    if cannot_mask(model.metrics):
+        return (
+            "this asset's detector was imported without an input for missing values: it cannot be"
+            " scored without some channels"
+        )
+    if model.found is not None:
+        return "this asset's operating mode is guessed, and what work disturbs may change the guess"
+    return ""

@@ -34,7 +34,7 @@ KINDS: Final = (FaultKind.CONTACT_TIP_WEAR, FaultKind.GAS_FLOW_LOSS, FaultKind.W
 ROUNDS: Final = 3
 BUMP: Final = "bump"  # on one channel, small: an alert of nothing
 BUMPS: Final = 3
-BUMP_SIGMA: Final = 2.3
+BUMP_SIGMA: Final = 2.6
 BUMP_LASTS: Final = 20
 SITE: Final = "weldcell"
 

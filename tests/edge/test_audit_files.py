@@ -62,6 +62,12 @@ def test_a_file_without_its_first_record_is_a_break(trails: Trails) -> None:
     assert broken.found == "file_begins of file 1"
 
 
+def _words(argument: ast.expr) -> set[str]:
+    """A word that is an argument, or either of two."""
+    either = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+    return {str(one.value) for one in either if isinstance(one, ast.Constant)}
+
+
 def test_every_kind_that_is_written_is_known() -> None:
     """What `andon audit show --what` lists is what the core and its shells audit."""
     core = Path(audit_chain.__file__).parent
@@ -78,6 +84,8 @@ def test_every_kind_that_is_written_is_known() -> None:
                 "audit_job",
                 "_audit",
             }:
-                written |= {a.value for a in call.args if isinstance(a, ast.Constant)}
+                written |= set().union(*map(_words, call.args))
+            if isinstance(call, ast.Call) and name == "Audited":
+                written |= set().union(*(_words(k.value) for k in call.keywords if k.arg == "what"))
     written |= {what for pair in AUDITED.values() for what in pair}
     assert written == set(KINDS)

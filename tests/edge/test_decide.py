@@ -60,7 +60,7 @@ FLIPS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("signed", {"unsigned": "job-1 was told without a valid signature"}),
     ("mask", {"rest_quiet": False}),
     ("mask", {"rest_quiet": None}),
-    ("mask", {"maskable": False}),
+    ("mask", {"unmaskable": "it cannot be asked"}),
     ("partner", {"partners_usual": False}),
     ("partner", {"partners_usual": None}),
     ("limits", {"limits_kept": False}),

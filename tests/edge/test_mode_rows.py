@@ -163,6 +163,17 @@ def test_while_a_job_is_open_the_mode_is_held() -> None:
     assert (guessed[300:400] == guessed[280]).all()
 
 
+def test_a_guess_never_suppresses_and_says_why() -> None:
+    """What work disturbs may change the guess, so what it leaves alone cannot be judged by it."""
+    values, _ = plant(600, seed=6, stay=1000)
+    values[300:400] += STEP
+    cal = np.where((np.arange(600) >= 290) & (np.arange(600) < 410), 1.0, 0.0)
+    _, effects = fed(bundle(told=False), values, {CAL: cal})
+    said = [e.payload for e in effects if isinstance(e, Publish) and "/event/" in e.topic]
+    assert any(b"mode is guessed" in one for one in said)
+    assert not any(b'"SUPPRESSED"' in one for one in said)
+
+
 def test_a_swap_guesses_the_history_again() -> None:
     """From modes of a tag to such as are guessed: the ring has those of the new bundle."""
     values, mode = plant(700, seed=7)
