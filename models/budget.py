@@ -20,7 +20,7 @@ INTERVAL: Final = 0.9  # of what is said of a replay
 
 
 def expected_alerts(model: AssetModel, *, usual: float) -> float:
-    """Alerts a day of one asset in normal operation, at most, as its tails promise.
+    """Alerts a day of one asset in normal operation, as its tails promise; errs to the high side.
 
     Of running or standing still, whichever has more. usual: `usual_excess` of the bundle.
     """

@@ -158,7 +158,7 @@ def _metric_lines(bundle: Bundle) -> list[str]:
         "## Metrics",
         "",
         "Measured by the fit, on rows of normal operation that the measured model had not seen.",
-        "Alerts expected are an upper bound from the tail of their scores.",
+        "Alerts expected are extrapolated from the tail of their scores, on the high side.",
         "",
         "| asset | alerts a day expected | metric | value |",
         "|---|---|---|---|",

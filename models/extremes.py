@@ -128,7 +128,9 @@ def usual_excess(tails: Sequence[AlarmTail]) -> float:
 
 
 def rate_at(tail: AlarmTail, score: float, *, usual: float = TAIL_SCALE) -> float:
-    """Episodes a day that normal operation opens at `score`, at most, as far as can be told.
+    """Episodes a day that normal operation opens at `score`; errs to the high side.
+
+    The rate at the level is an upper bound; of what the scale leaves unknown only a part is in it.
 
     usual: `usual_excess` of the bundle   Below the tail's own level it is that of the level.
     """

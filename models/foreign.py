@@ -78,7 +78,7 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
         raise ModelError(f"{file} is no ONNX model, or one without a graph; export it again")
     _refuse_external(model, file)
     producer = " ".join(one for one in (model.producer_name, model.producer_version) if one)
-    opsets = tuple(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import)
+    opsets = tuple(sorted(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import))
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
