@@ -7,6 +7,7 @@ import pytest
 
 from models.adopt import ImportOptions, import_asset
 from models.assemble import make_bundle
+from models.check import PARTS_MAX
 from models.errors import ModelError
 from models.heads import NORMAL, HeadFit, LabelledWindow, heads_of, train_head, with_heads
 from tests.models.foreign_models import squares
@@ -40,3 +41,19 @@ def test_an_imported_model_gets_no_head() -> None:
     assert heads_of(child) == {}
     with pytest.raises(ModelError, match="r1 is watched by an imported model"):
         with_heads(child, {"r1": _head()}, created_at_ns=0)
+
+
+def test_a_bundle_that_no_gateway_would_load_is_not_made() -> None:
+    """Each imported model is a part of its own; the bound is said before anything is written."""
+    fits = [
+        import_asset(
+            samples(plant(120, seed=1), asset=f"a{i}"),
+            squares(["N", 4], calm=float(i)),
+            file=f"f{i}.onnx",
+            options=IMPORT,
+        )
+        for i in range(PARTS_MAX + 1)
+    ]
+    assert len(make_bundle(fits[1:]).parts) == PARTS_MAX
+    with pytest.raises(ModelError, match=f"parts is 17, expected 1 to {PARTS_MAX}: give assets"):
+        make_bundle(fits)
