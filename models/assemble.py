@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import MODE_OF_PARENT, AssetFit, AssetModel, Bundle, ModeRow, Part
+from models.bundle import (
+    MODE_OF_PARENT,
+    STOPPED_OF_PARENT,
+    AssetFit,
+    AssetModel,
+    Bundle,
+    ModeRow,
+    Part,
+)
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -111,16 +119,34 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
 
 
 def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
+    """An asset as it was fitted, with what its record did not show and the parent knows."""
+    before = _before(fit, parent)
     kept = _modes_of_parent(fit, parent)
+    model, stopped = _model_of(fit), fit.stopped
     told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
+    if parent and before and stopped is None and before.row_stopped >= 0:
+        stopped = stored(parent, before.row_stopped, len(before.channels))
+        model = replace(model, tail_stopped=before.tail_stopped)
+        told[STOPPED_OF_PARENT] = 1.0
     return _Entry(
-        model=replace(_model_of(fit), metrics={**fit.metrics, **told}),
+        model=replace(model, metrics={**fit.metrics, **told}),
         spec=fit.spec,
         graph=fit.graph,
         running=fit.running,
-        stopped=fit.stopped,
+        stopped=stopped,
         modes=[*_with_own(fit, kept), *kept],
     )
+
+
+def _before(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
+    """The parent's asset, of which baselines can stand beside the fit's; None: it has changed."""
+    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    if parent is None or model is None:
+        return None
+    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
+        return None
+    spec = parent.place(model.row_running)[0].spec
+    return model if replace(spec, channels=fit.spec.channels) == fit.spec else None
 
 
 def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, AnyRow]]:
@@ -128,12 +154,8 @@ def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, 
 
     None where the asset has changed, or where modes are guessed: then they are not the same ones.
     """
-    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    model = _before(fit, parent)
     if parent is None or model is None or not fit.modes or fit.found or model.found:
-        return []
-    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
-        return []
-    if replace(parent.place(model.row_running)[0].spec, channels=fit.spec.channels) != fit.spec:
         return []
     shown = {value for value, _ in fit.modes}
     c = len(model.channels)

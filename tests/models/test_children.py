@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 
+import numpy as np
 import pytest
 
 from models.adopt import ImportOptions, import_asset
 from models.assemble import make_bundle
+from models.bundle import STOPPED_OF_PARENT
+from models.card import mode_news, model_card
 from models.check import PARTS_MAX
 from models.errors import ModelError
+from models.fit import FitOptions, fit_asset
 from models.heads import NORMAL, HeadFit, LabelledWindow, heads_of, train_head, with_heads
 from tests.models.foreign_models import squares
 from tests.models.plants import fitted, plant, samples, two_assets
@@ -57,3 +61,26 @@ def test_a_bundle_that_no_gateway_would_load_is_not_made() -> None:
     assert len(make_bundle(fits[1:]).parts) == PARTS_MAX
     with pytest.raises(ModelError, match=f"parts is 17, expected 1 to {PARTS_MAX}: give assets"):
         make_bundle(fits)
+
+
+def test_a_machine_that_never_stood_still_since_keeps_its_stopped_baseline() -> None:
+    """It is the parent's, and the child says so; of other channels it would mean nothing."""
+    values, running = plant(3000, seed=1), np.ones(3000, bool)
+    running[1000:1600] = False
+    rest = np.random.default_rng(0).normal(size=(600, 4))
+    values[~running] = values.mean(axis=0) + 0.01 * values.std(axis=0) * rest
+    rows = FitOptions(alignment="rows")
+    parent = make_bundle([fit_asset(samples(values, running=running), rows)])
+    since = fit_asset(samples(plant(2000, seed=4), running=np.ones(2000, bool)), rows)
+    child = make_bundle([since], parent=parent)
+    old, new = parent.assets[0], child.assets[0]
+    assert old.tail_stopped is not None
+    assert new.tail_stopped == old.tail_stopped
+    centers = [b.only.parameters["center"] for b in (parent, child)]
+    assert np.array_equal(centers[0][old.row_stopped], centers[1][new.row_stopped])
+    assert new.metrics[STOPPED_OF_PARENT] == 1.0
+    assert any("did not show it stopped" in line for line in mode_news(new))
+    assert "did not show it stopped" in model_card(child)
+    assert mode_news(old) == []
+    wider = make_bundle([fitted(c=5)], parent=parent).assets[0]
+    assert (wider.row_stopped, wider.tail_stopped) == (-1, None)
