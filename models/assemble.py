@@ -120,7 +120,7 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
 
 def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
     """An asset as it was fitted, with what its record did not show and the parent knows."""
-    before = _before(fit, parent)
+    before = _comparable(fit, parent)
     kept = _modes_of_parent(fit, parent)
     model, stopped = _model_of(fit), fit.stopped
     told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
@@ -128,6 +128,9 @@ def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
         stopped = stored(parent, before.row_stopped, len(before.channels))
         model = replace(model, tail_stopped=before.tail_stopped)
         told[STOPPED_OF_PARENT] = 1.0
+    old = _of_parent(fit, parent)
+    if old and old.channels == fit.channels:  # as a head, what labels said of it goes on
+        model = replace(model, tuned=old.tuned)
     return _Entry(
         model=replace(model, metrics={**fit.metrics, **told}),
         spec=fit.spec,
@@ -138,9 +141,13 @@ def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
     )
 
 
-def _before(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
+def _of_parent(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
+    return next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+
+
+def _comparable(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
     """The parent's asset, of which baselines can stand beside the fit's; None: it has changed."""
-    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    model = _of_parent(fit, parent)
     if parent is None or model is None:
         return None
     if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
@@ -154,7 +161,7 @@ def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, 
 
     None where the asset has changed, or where modes are guessed: then they are not the same ones.
     """
-    model = _before(fit, parent)
+    model = _comparable(fit, parent)
     if parent is None or model is None or not fit.modes or fit.found or model.found:
         return []
     shown = {value for value, _ in fit.modes}
