@@ -60,7 +60,8 @@ def make_bundle(
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
-    entries += [_fitted(fit, parent) for fit in fits]
+    share = alerts_per_day / (len(entries) + len(fits)) if alerts_per_day > 0 else ALERTS_PER_DAY
+    entries += [_fitted(fit, parent, alerts_per_day=share) for fit in fits]
     _need_one_rate(entries)
     parts: list[Part] = []
     models: list[AssetModel] = []
@@ -118,12 +119,19 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
     )
 
 
-def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
-    """An asset as it was fitted, with what its record did not show and the parent knows."""
+def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _Entry:
+    """An asset as it was fitted, with what its record did not show and the parent knows.
+
+    The tail of several modes together is the parent's where that asks for the higher threshold.
+    """
     before = _comparable(fit, parent)
     kept = _modes_of_parent(fit, parent)
     model, stopped = _model_of(fit), fit.stopped
     told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
+    if before and kept:
+        tails = (model.tail, before.tail)
+        ons = [thresholds(tail, alerts_per_day=alerts_per_day)[0] for tail in tails]
+        model = replace(model, tail=tails[int(np.argmax(ons))])
     if parent and before and stopped is None and before.row_stopped >= 0:
         stopped = stored(parent, before.row_stopped, len(before.channels))
         model = replace(model, tail_stopped=before.tail_stopped)
@@ -269,7 +277,8 @@ def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> lis
 def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
     """A new asset with what its unseen rows make of its thresholds."""
     scores = [each for each in fit.scores if each is not None]
-    if not scores:
+    kept = any(name.startswith(MODE_OF_PARENT) for name in model.metrics)
+    if not scores or kept:  # of modes of the parent there are no rows here
         return model
     on, off = model.threshold_on, model.threshold_off
     return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))

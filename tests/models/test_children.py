@@ -84,3 +84,21 @@ def test_a_machine_that_never_stood_still_since_keeps_its_stopped_baseline() -> 
     assert mode_news(old) == []
     wider = make_bundle([fitted(c=5)], parent=parent).assets[0]
     assert (wider.row_stopped, wider.tail_stopped) == (-1, None)
+
+
+def test_modes_of_the_parent_ring_no_more_often_than_with_it() -> None:
+    """One mode is wild and the child's record does not show it: its tail still has a say."""
+    chance = np.random.default_rng(1)
+    values, mode = chance.normal(size=(6000, 3)), np.repeat([0.0, 1.0] * 3, 1000)
+    for at in np.flatnonzero(mode)[::150]:
+        values[at : at + 5, 0] += 4.0 * chance.normal()
+    values[mode == 1.0] += 30.0
+    rows = FitOptions(alignment="rows")
+    parent = make_bundle([fit_asset(samples(values, mode=mode), rows)])
+    calm = samples(chance.normal(size=(2000, 3)), mode=np.zeros(2000))
+    alone = make_bundle([fit_asset(calm, rows)]).assets[0]
+    child = make_bundle([fit_asset(calm, rows)], parent=parent).assets[0]
+    assert alone.threshold_on < parent.assets[0].threshold_on
+    assert child.threshold_on == parent.assets[0].threshold_on
+    assert alone.replay is not None
+    assert child.replay is None
