@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from models.bundle import (
+    FOUND_BEFORE,
     MODE_OF_PARENT,
     STOPPED_OF_PARENT,
     AssetFit,
@@ -139,6 +140,8 @@ def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _
     old = _of_parent(fit, parent)
     if old and old.channels == fit.channels:  # as a head, what labels said of it goes on
         model = replace(model, tuned=old.tuned)
+    if old and old.found and not fit.modes:
+        told[FOUND_BEFORE] = float(len(old.modes))
     return _Entry(
         model=replace(model, metrics={**fit.metrics, **told}),
         spec=fit.spec,

@@ -10,6 +10,7 @@ import numpy as np
 from models.budget import expected_alerts, replay_words
 from models.bundle import (
     CONTAMINATED,
+    FOUND_BEFORE,
     MODE_OF_PARENT,
     STOPPED_OF_PARENT,
     UNRESOLVED,
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     from models.mode_track import FoundModes
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-OWN_LINES: Final = (UNRESOLVED, MODE_OF_PARENT, STOPPED_OF_PARENT)  # metrics told in words
+OWN_LINES: Final = (  # metrics told in words
+    UNRESOLVED,
+    MODE_OF_PARENT,
+    STOPPED_OF_PARENT,
+    FOUND_BEFORE,
+)
 LEVELS_SHOWN_MAX: Final = 3  # channels of a mode; the first ones
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 ASSETS_SHOWN_MAX: Final = 12  # of a part; all have a section of their own
@@ -292,6 +298,11 @@ def mode_news(model: AssetModel) -> list[str]:
         lines.append(f"modes that the record did not show, with the baselines of before: {listed}")
     if STOPPED_OF_PARENT in model.metrics:
         lines.append("the record did not show it stopped: the baseline of before judges it then")
+    if before := model.metrics.get(FOUND_BEFORE):
+        lines.append(
+            f"{before:.0f} modes were found before, and none in this record: those that it did not"
+            " show will ring; fit a record that shows all, or give a tag of the role mode"
+        )
     if model.found is not None:
         k = len(model.modes)
         levels = "; ".join(_levels(model, model.found, m) for m in range(k))
