@@ -16,6 +16,7 @@ from models.heads import (
     learning_curve,
     takes_head,
     train_head,
+    with_baseline,
     with_heads,
 )
 
@@ -77,6 +78,10 @@ def learn(
     reached: set[int] = set()
     for family in _families(bundle, deaf):
         mine = [window for window in windows if window.asset in family]
+        every, mine = len(mine), with_baseline(bundle, family[0], mine)
+        if every > len(mine):
+            unseen = f"{every - len(mine)} windows of modes without a baseline were left out"
+            heads.notes.append(f"{', '.join(family)}: {unseen}")
         classes = {window.label for window in mine}
         if len(classes) < CLASSES_MIN or classes == {NORMAL}:
             continue

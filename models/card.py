@@ -174,9 +174,7 @@ def _metric_lines(bundle: Bundle) -> list[str]:
     usual = usual_excess([model.tail for model in bundle.assets])
     for model in bundle.assets:
         asset = model.asset.replace("|", "\\|")
-        shown = sorted(
-            name for name in model.metrics if not name.startswith(OWN_LINES)
-        )
+        shown = sorted(name for name in model.metrics if not name.startswith(OWN_LINES))
         lines.append(f"| {asset} | {expected_alerts(model, usual=usual):.3g} | | |")
         lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
     return [*lines, ""]

@@ -310,6 +310,22 @@ def _channels(model: AssetModel) -> tuple[str, ...]:
     return tuple(channel.name for channel in model.channels)
 
 
+def with_baseline(
+    bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]
+) -> list[LabelledWindow]:
+    """Windows that can be read: not those of a mode that was told and never seen by the fit.
+
+    In service nothing is scored or named in such a mode either.
+    """
+    kept = []
+    for window in windows:
+        model = _model_of(bundle, window.asset or asset)
+        known = {mode.value for mode in model.modes}
+        if not known or math.isnan(window.mode) or window.mode in known:
+            kept.append(window)
+    return kept
+
+
 def _row(model: AssetModel, mode: float) -> int:
     """The baseline that a window is read against: of its mode, else of all running."""
     return next((known.row for known in model.modes if known.value == mode), model.row_running)

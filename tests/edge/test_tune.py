@@ -38,8 +38,8 @@ from tests.edge.label_plant import (
     truth_labels,
     written,
 )
-from tests.models.plants import fitted
 from tests.edge.test_label_sources import MODES, ns
+from tests.models.plants import fitted
 
 if TYPE_CHECKING:
     from edge.label_words import Label

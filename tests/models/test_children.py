@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 
@@ -13,7 +12,16 @@ from models.card import mode_news, model_card
 from models.check import PARTS_MAX
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
-from models.heads import NORMAL, HeadFit, LabelledWindow, heads_of, train_head, with_heads
+from models.heads import (
+    NORMAL,
+    HeadFit,
+    LabelledWindow,
+    heads_of,
+    train_head,
+    with_baseline,
+    with_heads,
+)
+from models.standing import standing_words
 from tests.models.foreign_models import squares
 from tests.models.plants import fitted, plant, samples, two_assets
 
@@ -102,3 +110,28 @@ def test_modes_of_the_parent_ring_no_more_often_than_with_it() -> None:
     assert child.threshold_on == parent.assets[0].threshold_on
     assert alone.replay is not None
     assert child.replay is None
+
+
+def test_what_an_asset_has_beside_its_baseline_is_told() -> None:
+    """Heads, what labels did and what was replayed are no secret of the files."""
+    before = two_assets()
+    after = with_heads(before, {"r1": _head()}, created_at_ns=0)
+    old, new = (standing_words(b, b.assets[0]) for b in (before, after))
+    assert old.keys() == new.keys()
+    named = "names failure modes"
+    assert {what for what in old if old[what] != new[what]} == {named}
+    assert (old[named], new[named]) == ("none", "normal, leak")
+    assert standing_words(after, after.assets[1])[named] == "none"
+
+
+def test_a_window_of_a_mode_that_the_fit_never_saw_is_not_read() -> None:
+    """It has no baseline; where no mode is told, or none is known, there is one for all."""
+    moded = samples(plant(2000, seed=1), mode=np.repeat([0.0, 1.0], 1000))
+    bundle = make_bundle([fit_asset(moded, FitOptions(alignment="rows")), fitted(asset="r2")])
+    windows = [
+        LabelledWindow(values=plant(9, seed=2), begin=0, label=NORMAL, group="g", mode=mode)
+        for mode in (0.0, 1.0, 7.0, float("nan"))
+    ]
+    assert [w.mode for w in with_baseline(bundle, "r1", windows)][:2] == [0.0, 1.0]
+    assert len(with_baseline(bundle, "r1", windows)) == 3
+    assert len(with_baseline(bundle, "r2", windows)) == 4
