@@ -208,8 +208,8 @@ def heads_of(bundle: Bundle) -> dict[str, HeadFit]:
 def carried(parent: Bundle, child: Bundle) -> Bundle:
     """A child that is being made, with the heads of its parent.
 
-    Those of assets that are gone, have other channels or an imported model now stay behind. A head reads deviations from a
-    baseline, so it stays with an asset that was fitted again.
+    Those of assets that are gone, have other channels or an imported model now stay behind. A head
+    reads deviations from a baseline, so it stays with an asset that was fitted again.
     """
     of_child = {model.asset: _channels(model) for model in child.assets}
     heads = heads_of(parent)
