@@ -106,7 +106,8 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
                 f"it rings {self.delay_s_median:.3g} s later, at most {delay_s_max:g} s allowed",
             ),
             (
-                new.unscored_share > old.unscored_share + UNSCORED_MORE_MAX,  # NaN: none to score
+                not math.isnan(old.unscored_share)
+                and not new.unscored_share <= old.unscored_share + UNSCORED_MORE_MAX,
                 (
                     f"no score for {new.unscored_share:.1%} of its samples,"
                     f" {old.unscored_share:.1%} now"
