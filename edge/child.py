@@ -33,7 +33,7 @@ from edge.training import samples_of
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, texts_of
 from models.assemble import make_bundle
-from models.bundle import is_unfitted
+from models.bundle import FOUND_BEFORE, is_unfitted
 from models.card import mode_news
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
@@ -152,6 +152,8 @@ def adoption_doubts(config_path: Path, bundle: Path) -> list[str]:
         doubts.append("nothing was learned of any asset: limits alone would ring")
     if gone := sorted({m.asset for m in running.assets} - set(learned)) if running else []:
         doubts.append(f"it has no {', '.join(gone)}, which would not be watched any more")
+    if forgot := sorted(m.asset for m in new.assets if FOUND_BEFORE in m.metrics):
+        doubts.append(f"modes found before are not known of {', '.join(forgot)}: they would ring")
     if running is not None and running.sha256 not in (new.sha256, new.parent):
         doubts.append(f"it is no child of the running bundle {running.sha256[:12]}")
     return doubts

@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,7 +34,7 @@ from models.bundle import is_unfitted
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
 from models.samples import TrainingSamples
-from models.store import save
+from models.store import save, sealed
 from models.unfitted import unfitted
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def learn(request: LearnRequest) -> Learned:
         return Learned(failed=failed)
     newest_ns = max(int(r.t_ns.max()) for fit in fits for r in heard[fit.asset])
     child = make_bundle(fits, parent=parent, created_at_ns=newest_ns)
+    # at another rate it was made of one that nobody keeps; it grew from the one that scores
+    child = sealed(replace(child, parent=request.bundle_sha256))
     work_place = store.directory / f".learned-{os.getpid()}"
     try:
         save(child, work_place)

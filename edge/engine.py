@@ -238,6 +238,11 @@ class Engine:
         return self._annunciator.report(now_ns=self._state.now_ns)
 
     @property
+    def guessed(self) -> frozenset[str]:
+        """Assets of which the mode of operation is guessed, not told."""
+        return frozenset(m.asset for m in self._bundle.assets if m.found is not None)
+
+    @property
     def now_ns(self) -> int:
         """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""
         return self._state.now_ns

@@ -21,6 +21,7 @@ from models.budget import alerts_a_day
 from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
 from models.imported import ImportedSpec
+from models.standing import standing, standing_words
 from models.tabled_kinds import EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
@@ -283,6 +284,12 @@ def changes_of(before: Bundle, after: Bundle) -> list[Change]:
                 changes.append(
                     Change(asset=asset, what="detector", before=kinds[0], after=kinds[1])
                 )
+            words = standing_words(after, new_models[asset])
+            changes += [
+                Change(asset=asset, what=what, before=old, after=words[what])
+                for what, old in standing_words(before, old_models[asset]).items()
+                if old != words[what]
+            ]
             changes += _asset_changes(old_models[asset], new_models[asset])
     return changes
 
@@ -370,6 +377,7 @@ def _asset(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "jobs_excluded": list(training.jobs_excluded),
         "metrics": model.metrics,
         "replay": None if model.replay is None else _replay(model.replay),
+        **standing(bundle, model),
     }
 
 

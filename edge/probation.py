@@ -95,7 +95,7 @@ class Probation:
             if asset is None or asset.last_t_ns == seen_ns:
                 continue
             self._seen[name] = asset.last_t_ns
-            if scorable(state.ring.assets[name]):
+            if scorable(state.ring.assets[name], guessed=name in engine.guessed):
                 self._looks += 1
                 self._unscored += math.isnan(asset.last_score)
         if self._looks < LOOKS_MIN or self._unscored <= UNSCORED_SHARE_MAX * self._looks:
@@ -111,15 +111,17 @@ def _slow(ticks_ms: Sequence[float]) -> float:
     return float(np.quantile(list(ticks_ms), TICK_QUANTILE)) if len(ticks_ms) else 0.0
 
 
-def scorable(ring: AssetRing) -> bool:
+def scorable(ring: AssetRing, *, guessed: bool = False) -> bool:
     """Whether the newest sample is of a running machine and has all its values, all measured.
 
-    Of a machine that tells a mode nothing is asked: one never seen has no score, rightly.
+    Of a machine that tells a mode nothing is asked: one never seen has no score, rightly. guessed:
+    the modes are guesses, which keep no sample from being scored.
     """
     if not ring.written:
         return False
     newest = (ring.written - 1) % len(ring.t_ns)
     unsound = ring.unsound is not None and bool(ring.unsound[newest].any())
-    if unsound or (ring.mode is not None and np.isfinite(ring.mode[newest])):
+    told = ring.mode is not None and not guessed and bool(np.isfinite(ring.mode[newest]))
+    if unsound or told:
         return False
     return bool(ring.running[newest] and np.isfinite(ring.values[newest]).all())

@@ -106,7 +106,8 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
                 f"it rings {self.delay_s_median:.3g} s later, at most {delay_s_max:g} s allowed",
             ),
             (
-                not new.unscored_share <= old.unscored_share + UNSCORED_MORE_MAX,
+                not math.isnan(old.unscored_share)
+                and not new.unscored_share <= old.unscored_share + UNSCORED_MORE_MAX,
                 (
                     f"no score for {new.unscored_share:.1%} of its samples,"
                     f" {old.unscored_share:.1%} now"
@@ -144,12 +145,13 @@ class _Runner:
         return sum(ring.written for ring in self.assembly.engine.state.ring.assets.values())
 
     def _look(self) -> None:
-        state = self.assembly.engine.state
+        engine = self.assembly.engine
+        state = engine.state
         for name, asset in state.assets.items():
             if asset.last_t_ns == self._seen.get(name, 0):
                 continue
             self._seen[name] = asset.last_t_ns
-            if scorable(state.ring.assets[name]):
+            if scorable(state.ring.assets[name], guessed=name in engine.guessed):
                 self.looks += 1
                 self.unscored += math.isnan(asset.last_score)
 

@@ -199,17 +199,17 @@ def _tuned(work: Work) -> Tuning:
     shifts = {one.asset: one.shift for one in moved}
     if not heads.fits and not any(shifts.values()):
         return Tuning(stage="nothing", report=work.report)
-    return settled(work, with_shifts(work.parent, shifts), heads, shifts)
+    return settled(work, with_shifts(work.parent, shifts), heads)
 
 
-def settled(work: Work, moved: Bundle, heads: Heads, shifts: Mapping[str, float]) -> Tuning:
+def settled(work: Work, moved: Bundle, heads: Heads) -> Tuning:
     """The child judged, and written unless it misses what was found before. moved: without heads.
 
     An override that is there is audited before the bundle is written.
     """
     child = heads.put_on(moved, created_at_ns=_made_ns(work))
     report = _judged(work, child, heads)
-    child = _recorded(child, work, report, shifts)
+    child = _recorded(child, work, report)
     if report.lost and not report.override:
         return Tuning(stage="refused", report=report)
     out = work.request.out or work.request.bundle.parent / PROPOSED / child.sha256[:12]
@@ -276,7 +276,7 @@ def _made_ns(work: Work) -> int:
     return max(one.span.end_ns for one in work.recorded)
 
 
-def _recorded(child: Bundle, work: Work, report: Report, shifts: Mapping[str, float]) -> Bundle:
+def _recorded(child: Bundle, work: Work, report: Report) -> Bundle:
     """The child with what it was made of written into every asset that has labels."""
     held = report.after
     assert held is not None
@@ -287,6 +287,8 @@ def _recorded(child: Bundle, work: Work, report: Report, shifts: Mapping[str, fl
         "named wrong": held.wrong / held.named if held.named else float("nan"),
     }
 
+    start = {model.asset: model.threshold_on for model in work.parent.assets}
+
     def of(model: AssetModel) -> AssetModel:
         counts = {
             label: per_asset[model.asset]
@@ -296,13 +298,14 @@ def _recorded(child: Bundle, work: Work, report: Report, shifts: Mapping[str, fl
         if not counts:
             return model
         before = model.tuned.shift if model.tuned is not None else 0.0
+        applied = round(model.threshold_on - start[model.asset], 9)  # a bound may have cut it
         tuned = Tuned(
             labels_sha256=report.labels_sha256,
             recordings=report.recordings,
             counts=counts,
             because=report.because,
             override=report.override if report.lost else "",
-            shift=before + shifts.get(model.asset, 0.0),
+            shift=before + applied,
             metrics={name: value for name, value in metrics.items() if not math.isnan(value)},
         )
         return msgspec.structs.replace(model, tuned=tuned)

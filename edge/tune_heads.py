@@ -14,7 +14,9 @@ from models.heads import (
     HeadFit,
     classify,
     learning_curve,
+    takes_head,
     train_head,
+    with_baseline,
     with_heads,
 )
 
@@ -69,9 +71,17 @@ def learn(
         heads.notes.append(f"nobody labelled normal operation: {taken} were taken for it")
     for window in windows:
         heads.windows[window.label] = heads.windows.get(window.label, 0) + 1
+    deaf = {m.asset for m in bundle.assets if not takes_head(bundle, m.asset)}
+    if labelled := sorted(deaf & {window.asset for window in windows}):
+        named = ", ".join(labelled)
+        heads.notes.append(f"{named}: no head: an imported model is not asked for failure modes")
     reached: set[int] = set()
-    for family in _families(bundle):
+    for family in _families(bundle, deaf):
         mine = [window for window in windows if window.asset in family]
+        every, mine = len(mine), with_baseline(bundle, family[0], mine)
+        if every > len(mine):
+            unseen = f"{every - len(mine)} windows of modes without a baseline were left out"
+            heads.notes.append(f"{', '.join(family)}: {unseen}")
         classes = {window.label for window in mine}
         if len(classes) < CLASSES_MIN or classes == {NORMAL}:
             continue
@@ -127,10 +137,12 @@ def answers(
     return found
 
 
-def _families(bundle: Bundle) -> list[tuple[str, ...]]:
-    """Assets that have the same channels, together, by name."""
+def _families(bundle: Bundle, deaf: set[str]) -> list[tuple[str, ...]]:
+    """Assets that have the same channels, together, by name; without those that take no head."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for model in bundle.assets:
+        if model.asset in deaf:
+            continue
         key = tuple((channel.name, channel.unit) for channel in model.channels)
         found.setdefault(key, []).append(model.asset)
     return [tuple(sorted(names)) for names in found.values()]

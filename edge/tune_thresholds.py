@@ -71,7 +71,8 @@ def _moved(model: AssetModel, shifts: Mapping[str, float]) -> AssetModel:
     if not shift:
         return model
     on, off = shifted(model.threshold_on, shift)
-    return msgspec.structs.replace(model, threshold_on=on, threshold_off=off)
+    replay = model.replay if on >= model.threshold_on else None  # lower, it may ring more
+    return msgspec.structs.replace(model, threshold_on=on, threshold_off=off, replay=replay)
 
 
 def found_in(

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from models.bundle import MODE_OF_PARENT, AssetFit, AssetModel, Bundle, ModeRow, Part
+from models.bundle import (
+    FOUND_BEFORE,
+    MODE_OF_PARENT,
+    STOPPED_OF_PARENT,
+    AssetFit,
+    AssetModel,
+    Bundle,
+    ModeRow,
+    Part,
+)
 from models.check import check_values
 from models.detector import detector_of
 from models.errors import ModelError
@@ -52,7 +61,8 @@ def make_bundle(
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
-    entries += [_fitted(fit, parent) for fit in fits]
+    share = alerts_per_day / (len(entries) + len(fits)) if alerts_per_day > 0 else ALERTS_PER_DAY
+    entries += [_fitted(fit, parent, alerts_per_day=share) for fit in fits]
     _need_one_rate(entries)
     parts: list[Part] = []
     models: list[AssetModel] = []
@@ -110,17 +120,51 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
     )
 
 
-def _fitted(fit: AssetFit, parent: Bundle | None) -> _Entry:
+def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _Entry:
+    """An asset as it was fitted, with what its record did not show and the parent knows.
+
+    The tail of several modes together is the parent's where that asks for the higher threshold.
+    """
+    before = _comparable(fit, parent)
     kept = _modes_of_parent(fit, parent)
+    model, stopped = _model_of(fit), fit.stopped
     told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
+    if before and kept:
+        tails = (model.tail, before.tail)
+        ons = [thresholds(tail, alerts_per_day=alerts_per_day)[0] for tail in tails]
+        model = replace(model, tail=tails[int(np.argmax(ons))])
+    if parent and before and stopped is None and before.row_stopped >= 0:
+        stopped = stored(parent, before.row_stopped, len(before.channels))
+        model = replace(model, tail_stopped=before.tail_stopped)
+        told[STOPPED_OF_PARENT] = 1.0
+    old = _of_parent(fit, parent)
+    if old and old.channels == fit.channels:  # as a head, what labels said of it goes on
+        model = replace(model, tuned=old.tuned)
+    if old and old.found and not fit.modes:
+        told[FOUND_BEFORE] = float(len(old.modes))
     return _Entry(
-        model=replace(_model_of(fit), metrics={**fit.metrics, **told}),
+        model=replace(model, metrics={**fit.metrics, **told}),
         spec=fit.spec,
         graph=fit.graph,
         running=fit.running,
-        stopped=fit.stopped,
+        stopped=stopped,
         modes=[*_with_own(fit, kept), *kept],
     )
+
+
+def _of_parent(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
+    return next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+
+
+def _comparable(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
+    """The parent's asset, of which baselines can stand beside the fit's; None: it has changed."""
+    model = _of_parent(fit, parent)
+    if parent is None or model is None:
+        return None
+    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
+        return None
+    spec = parent.place(model.row_running)[0].spec
+    return model if replace(spec, channels=fit.spec.channels) == fit.spec else None
 
 
 def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, AnyRow]]:
@@ -128,12 +172,8 @@ def _modes_of_parent(fit: AssetFit, parent: Bundle | None) -> list[tuple[float, 
 
     None where the asset has changed, or where modes are guessed: then they are not the same ones.
     """
-    model = next((m for m in parent.assets if m.asset == fit.asset), None) if parent else None
+    model = _comparable(fit, parent)
     if parent is None or model is None or not fit.modes or fit.found or model.found:
-        return []
-    if (model.channels, model.period_ns) != (fit.channels, fit.period_ns):
-        return []
-    if replace(parent.place(model.row_running)[0].spec, channels=fit.spec.channels) != fit.spec:
         return []
     shown = {value for value, _ in fit.modes}
     c = len(model.channels)
@@ -240,7 +280,8 @@ def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> lis
 def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
     """A new asset with what its unseen rows make of its thresholds."""
     scores = [each for each in fit.scores if each is not None]
-    if not scores:
+    kept = any(name.startswith(MODE_OF_PARENT) for name in model.metrics)
+    if not scores or kept:  # of modes of the parent there are no rows here
         return model
     on, off = model.threshold_on, model.threshold_off
     return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))

@@ -33,6 +33,8 @@ UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out
 MODE_OF_PARENT: Final = "mode of the parent "  # metric: the mode named was not in the record
+STOPPED_OF_PARENT: Final = "stopped baseline of the parent"  # metric: likewise of standing still
+FOUND_BEFORE: Final = "modes found before"  # metric: how many the parent guessed, this record none
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 

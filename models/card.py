@@ -10,7 +10,9 @@ import numpy as np
 from models.budget import expected_alerts, replay_words
 from models.bundle import (
     CONTAMINATED,
+    FOUND_BEFORE,
     MODE_OF_PARENT,
+    STOPPED_OF_PARENT,
     UNRESOLVED,
     UNSTEADY,
     StreamSpec,
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from models.mode_track import FoundModes
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+OWN_LINES: Final = (  # metrics told in words
+    UNRESOLVED,
+    MODE_OF_PARENT,
+    STOPPED_OF_PARENT,
+    FOUND_BEFORE,
+)
 LEVELS_SHOWN_MAX: Final = 3  # channels of a mode; the first ones
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
 ASSETS_SHOWN_MAX: Final = 12  # of a part; all have a section of their own
@@ -166,9 +174,7 @@ def _metric_lines(bundle: Bundle) -> list[str]:
     usual = usual_excess([model.tail for model in bundle.assets])
     for model in bundle.assets:
         asset = model.asset.replace("|", "\\|")
-        shown = sorted(
-            name for name in model.metrics if not name.startswith((UNRESOLVED, MODE_OF_PARENT))
-        )
+        shown = sorted(name for name in model.metrics if not name.startswith(OWN_LINES))
         lines.append(f"| {asset} | {expected_alerts(model, usual=usual):.3g} | | |")
         lines += [f"| {asset} | | {name} | {model.metrics[name]:.4g} |" for name in shown]
     return [*lines, ""]
@@ -243,6 +249,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
         f"- {replay_words(bundle, model)}",
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
+        *(f"- {line}" for line in mode_news(model)),
         *_contaminated_lines(model),
         *tuned_lines(model),
         *_hidden_lines(bundle, model),
@@ -277,8 +284,7 @@ def _mode_lines(model: AssetModel) -> list[str]:
     own = [f"{mode.value:g}" for mode in model.modes if mode.row != model.row_running]
     few = [f"{mode.value:g}" for mode in model.modes if mode.row == model.row_running]
     shared = f"; with too few rows for one: {', '.join(few)}" if few else ""
-    told = f"- modes with a baseline of their own: {', '.join(own) or 'none'}{shared}"
-    return [told, *(f"- {line}" for line in mode_news(model))]
+    return [f"- modes with a baseline of their own: {', '.join(own) or 'none'}{shared}"]
 
 
 def mode_news(model: AssetModel) -> list[str]:
@@ -288,6 +294,13 @@ def mode_news(model: AssetModel) -> list[str]:
     if kept:
         listed = ", ".join(f"{value:g}" for value in kept)
         lines.append(f"modes that the record did not show, with the baselines of before: {listed}")
+    if STOPPED_OF_PARENT in model.metrics:
+        lines.append("the record did not show it stopped: the baseline of before judges it then")
+    if before := model.metrics.get(FOUND_BEFORE):
+        lines.append(
+            f"{before:.0f} modes were found before, and none in this record: those that it did not"
+            " show will ring; fit a record that shows all, or give a tag of the role mode"
+        )
     if model.found is not None:
         k = len(model.modes)
         levels = "; ".join(_levels(model, model.found, m) for m in range(k))

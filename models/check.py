@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle, Part
     from models.extremes import AlarmTail
 
+PARTS_MAX: Final = 16  # each is a call of the model every tick
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
 THRESHOLD_MAX: Final = 100.0  # -log10 of a probability; the tightest budgets ask for some twenty
@@ -52,6 +53,8 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     budget = bundle.alerts_per_day
     yield not 0 < budget < math.inf, "alerts_per_day", budget, "a number above 0"
     yield not bundle.assets, "assets", [], "at least one"
+    few = f"1 to {PARTS_MAX}: give assets one kind and one set of options, or split the bundle"
+    yield not 0 < len(bundle.parts) <= PARTS_MAX, "number of parts", len(bundle.parts), few
     names = [model.asset for model in bundle.assets]
     for model in bundle.assets:
         yield not _is_id(model.asset), "asset", model.asset, ID_EXPECTED

@@ -23,6 +23,7 @@ from models.graph_head import heads_in, with_head_branch
 from models.head_arrays import asked_of, fitted, limited, split
 from models.head_features import prefixes, window_features
 from models.head_fit import Examples, figures
+from models.imported import ImportedSpec
 from models.store import sealed
 
 if TYPE_CHECKING:
@@ -127,9 +128,15 @@ def train_head(
 def with_heads(bundle: Bundle, heads: Mapping[str, HeadFit], *, created_at_ns: int) -> Bundle:
     """A child bundle whose graph names failure modes of these assets; thresholds stay.
 
-    Heads of other assets stay too. Raises ModelError where an asset or its channels do not fit.
+    Heads of other assets stay too. Raises ModelError where an asset or its channels do not fit, or
+    its detector takes no head.
     """
     for asset, head in heads.items():
+        if not takes_head(bundle, asset):
+            raise ModelError(
+                f"{asset} is watched by an imported model, which nothing asks for failure modes;"
+                " put heads on assets that were fitted here"
+            )
         names = _channels(_model_of(bundle, asset))
         if names != head.channels:
             raise ModelError(
@@ -140,11 +147,21 @@ def with_heads(bundle: Bundle, heads: Mapping[str, HeadFit], *, created_at_ns: i
     return sealed(replace(child, parent=bundle.sha256, created_at_ns=created_at_ns))
 
 
+def takes_head(bundle: Bundle, asset: str) -> bool:
+    """Whether the detector of an asset can name failure modes: not an imported one."""
+    part, _ = bundle.place(_model_of(bundle, asset).row_running)
+    return not isinstance(part.spec, ImportedSpec)
+
+
 def _with(bundle: Bundle, heads: Mapping[str, HeadFit]) -> Bundle:
-    """A bundle, not sealed, with these heads and no other, each in the graph of its part."""
+    """A bundle, not sealed, with these heads and no other, each in the graph of its part.
+
+    Imported parts take none.
+    """
     parts, first = [], 0
     for part in bundle.parts:
         mine = {m.asset for m in bundle.assets if first <= m.row_running < first + part.rows}
+        mine = set() if isinstance(part.spec, ImportedSpec) else mine
         own = {asset: head for asset, head in heads.items() if asset in mine}
         parts.append(replace(part, graph=graph_with(part.graph, own, width=part.width)))
         first += part.rows
@@ -191,8 +208,8 @@ def heads_of(bundle: Bundle) -> dict[str, HeadFit]:
 def carried(parent: Bundle, child: Bundle) -> Bundle:
     """A child that is being made, with the heads of its parent.
 
-    Those of assets that are gone or have other channels stay behind. A head reads deviations from a
-    baseline, so it stays with an asset that was fitted again.
+    Those of assets that are gone, have other channels or an imported model now stay behind. A head
+    reads deviations from a baseline, so it stays with an asset that was fitted again.
     """
     of_child = {model.asset: _channels(model) for model in child.assets}
     heads = heads_of(parent)
@@ -291,6 +308,22 @@ def _model_of(bundle: Bundle, asset: str) -> AssetModel:
 
 def _channels(model: AssetModel) -> tuple[str, ...]:
     return tuple(channel.name for channel in model.channels)
+
+
+def with_baseline(
+    bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]
+) -> list[LabelledWindow]:
+    """Windows that can be read: not those of a mode that was told and never seen by the fit.
+
+    In service nothing is scored or named in such a mode either.
+    """
+    kept = []
+    for window in windows:
+        model = _model_of(bundle, window.asset or asset)
+        known = {mode.value for mode in model.modes}
+        if not known or math.isnan(window.mode) or window.mode in known:
+            kept.append(window)
+    return kept
 
 
 def _row(model: AssetModel, mode: float) -> int:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at r
 
 from models.bundle import AnySpec, AssetModel, Bundle, Part, part_files
 from models.card import model_card
-from models.check import check_values, own_rows
+from models.check import PARTS_MAX, check_values, own_rows
 from models.detector import detector_of
 from models.errors import ModelError
 from models.rows import parameter_names, shapes
@@ -42,7 +42,6 @@ FORMAT_OF_ONE_KIND: Final = 2  # it named the spec of its only part
 DESCRIPTION: Final = "bundle.json"
 CARD: Final = "MODEL_CARD.md"
 MANIFEST: Final = "manifest.json"
-PARTS_MAX: Final = 16  # each is a call of the model every tick
 FILE_BYTES_MAX: Final = 2**30
 SELFTEST_TOLERANCE: Final = (
     1e-3  # of another processor's rounding; a wrong graph is off by far more

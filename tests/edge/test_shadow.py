@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,11 @@ from edge.assess import Episode
 from edge.checkpoint import Checkpoint, save
 from edge.errors import ConfigError
 from edge.journal import JournalWriter, read_journal
+from edge.probation import scorable
 from edge.records import BundleSwapped, Publish
 from edge.restore import started
-from edge.shadow import NEAR_NS, Shadow, ShadowReport, matches
+from edge.ring import AssetRing
+from edge.shadow import NEAR_NS, Shadow, ShadowReport, Side, matches
 from tests.edge.test_app import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, jumpy, second
 
@@ -257,3 +261,47 @@ def test_an_alert_far_from_any_other_matches_none() -> None:
     assert matches([episode(100)], [episode(110 + near_s, delay_s=5)]) == [(13 + near_s) * S]
     assert matches([episode(100)], [episode(111 + near_s)]) == []
     assert matches([episode(100)], [episode(100, asset="r2")]) == []
+
+
+def test_a_share_of_no_samples_is_no_verdict() -> None:
+    """Where neither had a sample to look at, nothing is said of scores; more without one is."""
+
+    def said(now: float, then: float) -> list[str]:
+        sides = [
+            Side(
+                bundle_sha256="x",
+                alerts=0,
+                alerts_per_day=0.0,
+                unscored_share=share,
+                us_per_sample=1.0,
+            )
+            for share in (now, then)
+        ]
+        return ShadowReport(
+            current=sides[0],
+            candidate=sides[1],
+            begin_ns=0,
+            end_ns=2 * 86_400 * 10**9,
+            samples=10,
+            period_s=1.0,
+            budget_per_day=6.0,
+            both=0,
+            agreement=math.nan,
+            delay_s_median=math.nan,
+        ).worse_because()
+
+    assert said(math.nan, math.nan) == said(math.nan, 0.1) == []
+    assert any("no score for" in why for why in said(0.0, 0.9))
+
+
+def test_only_a_mode_that_is_told_excuses_a_missing_score() -> None:
+    """A guess keeps no sample from being scored."""
+    ring = AssetRing(
+        t_ns=np.arange(2),
+        values=np.ones((2, 1), np.float32),
+        running=np.ones(2, bool),
+        written=2,
+        mode=np.ones(2),
+    )
+    assert not scorable(ring)
+    assert scorable(ring, guessed=True)

@@ -23,6 +23,7 @@ from edge.tune_command import TuneRequest, Work, begun, settled
 from edge.tune_heads import Heads
 from edge.tune_thresholds import with_shifts
 from kb.build import build
+from models.assemble import make_bundle
 from models.extremes import OFF_SHARE
 from models.heads import heads_of
 from models.store import load, save
@@ -38,6 +39,7 @@ from tests.edge.label_plant import (
     written,
 )
 from tests.edge.test_label_sources import MODES, ns
+from tests.models.plants import fitted
 
 if TYPE_CHECKING:
     from edge.label_words import Label
@@ -226,7 +228,7 @@ def test_what_misses_a_found_event_is_always_refused(
 ) -> None:
     """Whatever the tuning: refused and nothing written, exactly where an event would be lost."""
     child = with_shifts(work.parent, {asset(): shift})
-    done = settled(work, child, Heads(), {asset(): shift})
+    done = settled(work, child, Heads())
     lost = heard_before - rung(work, child)
     assert set(done.report.lost) == lost
     assert (done.stage == "refused") == bool(lost)
@@ -240,16 +242,17 @@ def test_an_override_writes_the_bundle_and_the_trail_names_what_it_gives_up(
 ) -> None:
     """A deaf bundle: refused without a word, kept with one, and everybody can read which."""
     deaf = with_shifts(work.parent, {asset(): 60.0})
-    assert settled(work, deaf, Heads(), {asset(): 60.0}).stage == "refused"
+    assert settled(work, deaf, Heads()).stage == "refused"
     out = small.folder / "deaf"
     report = msgspec.structs.replace(work.report, override="the robot goes next week")
     forced = replace(work, request=replace(work.request, out=out), report=report)
-    done = settled(forced, deaf, Heads(), {asset(): 60.0})
+    done = settled(forced, deaf, Heads())
     assert done.stage == "made"
     assert done.report.lost
     tuned = load(out).assets[0].tuned
     assert tuned is not None
     assert tuned.override == "the robot goes next week"
+    assert tuned.shift == pytest.approx(60.0)
     assert "the robot goes next week" in (out / "MODEL_CARD.md").read_text()
     trail = small.folder / "tuning-audit"
     assert verify(trail).broken is None
@@ -270,3 +273,13 @@ def test_labels_of_nothing_in_these_recordings_are_said(small: Plant, tmp_path: 
     assert done.exit_code != 0
     assert "none of its 1 labels" in str(done.exception)
     assert struck(1).rows > 0
+
+
+def test_what_was_replayed_says_nothing_of_a_lower_threshold() -> None:
+    """Alerts counted at the old one would be too few; at a higher one they are a bound."""
+    before = make_bundle([fitted()])
+    old, up, down = (with_shifts(before, {"r1": s}).assets[0] for s in (0.0, 0.5, -0.3))
+    assert down.threshold_on < old.threshold_on < up.threshold_on
+    assert old.replay is not None
+    assert up.replay == old.replay
+    assert down.replay is None

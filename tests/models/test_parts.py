@@ -15,11 +15,12 @@ import pytest
 from models.assemble import make_bundle
 from models.bundle import Spec, StreamSpec
 from models.card import model_card
+from models.check import PARTS_MAX
 from models.detector import detectors_of
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.rows import without
-from models.store import PARTS_MAX, file_names, files, load, save
+from models.store import file_names, files, load, save
 from models.unfitted import unfitted
 from tests.models.plants import SECOND_NS, fitted, plant, samples, two_assets
 
