@@ -24,6 +24,7 @@ from edge.config import GatewayConfig
 from edge.errors import AndonError, ConfigError
 from edge.journal_table import aligned, readings_by_asset
 from edge.recording import journal_messages
+from edge.waveforms import block_topics
 from edge.wire.topics import Topics, match_source
 from edge.work_times import WorkTimes, texts_of, touched
 from kb.embed import make_known
@@ -118,7 +119,8 @@ def _heard(config: GatewayConfig, assets: set[str]) -> tuple[dict[str, list[Read
     journal = config.path(config.journal.dir) / "journal"
     root = Topics(settings.prefix, settings.site).root
     messages = _about(journal_messages(journal), settings, assets)
-    heard = readings_by_asset(messages, sources=settings.source, root=root)
+    ours = [asset for asset in settings.asset if asset.id in assets]
+    heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
     if config.kb.embedder:
         make_known(config.path(config.kb.embedder))
     texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
@@ -133,9 +135,11 @@ def _about(
     messages: Iterator[TimedMessage], settings: GatewaySettings, assets: set[str]
 ) -> Iterator[TimedMessage]:
     """Messages that may be about some assets: of the others nothing is held in memory."""
+    blocks = set(block_topics(asset for asset in settings.asset if asset.id in assets))
     for message in messages:
         source = match_source(message.topic, settings.source)
-        if source is not None and source[1] in {"", *assets}:
+        told = source is not None and source[1] in {"", *assets}
+        if told or message.topic in blocks:
             yield message
 
 

@@ -255,10 +255,13 @@ def joined(config: GatewayConfig) -> Bundle | None:
 
 
 def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
-    """An asset of which only the tags in its settings are known. Raises ConfigError without any."""
+    """An asset of which only tags and waveforms in its settings are known.
+
+    Raises ConfigError without any.
+    """
     context = {tag.tag for tag in asset.context}
     named = [tag for tag in dict.fromkeys((*asset.tags, *asset.units)) if tag not in context]
-    if not named:
+    if not (named or asset.waveform):
         raise ConfigError(
             f"asset {asset.id}: nothing was fitted of it yet, so name its tags, such as"
             ' units = { "Pressure" = "bar" }, or make a bundle with `andon fit --limits`'
@@ -266,6 +269,9 @@ def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
     channels = [
         Channel(name=asset.tags.get(tag, tag), unit=asset.units.get(tag, "")) for tag in named
     ]
+    there = {channel.name for channel in channels}
+    made = {name: unit for form in asset.waveform for name, unit in form.units.items()}
+    channels += [Channel(name=name, unit=unit) for name, unit in made.items() if name not in there]
     unknown = np.full(len(channels), np.nan)
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
 
