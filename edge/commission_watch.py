@@ -49,7 +49,7 @@ class CommissionWatch:
     def __init__(self, config: GatewayConfig, assembly: Assembly, store: BundleStore) -> None:
         self._config, self._assembly, self._store = config, assembly, store
         self._book = book_of(config)
-        self._seen = (-1, -1)
+        self._seen = (-1, -1, "")
         self._trouble = ""
         self._fit: Fitting | None = None
         self._pointed: dict[str, str] = {}  # of each asset, the bundle that is to take over
@@ -73,12 +73,16 @@ class CommissionWatch:
     # --- people ---
 
     def _words(self) -> list[CommissionTold]:
-        """Where the book says otherwise than the engine."""
+        """Where the book says otherwise than the engine: once either has changed.
+
+        An asset that a bundle brings back begins as one that nobody has accepted.
+        """
+        scores = self._assembly.engine.state.bundle_sha256
         try:
             stat = self._book.path.stat()
-            seen = (stat.st_size, stat.st_mtime_ns)
+            seen = (stat.st_size, stat.st_mtime_ns, scores)
         except OSError:
-            seen = (0, 0)
+            seen = (0, 0, scores)
         if seen == self._seen:
             return []
         self._seen = seen
