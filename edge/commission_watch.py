@@ -53,7 +53,7 @@ class CommissionWatch:
         self._trouble = ""
         self._fit: Fitting | None = None
         self._pointed: dict[str, str] = {}  # of each asset, the bundle that is to take over
-        self._unsigned: set[str] = set()  # assets whose bundle waits for a signature
+        self._unsigned: set[str] = set()  # assets whose bundle waits for a person
 
     def look(self) -> list[CommissionTold]:
         """What the engine is to be told now; mostly nothing."""
@@ -142,13 +142,8 @@ class CommissionWatch:
         sha256 = learned.bundle_sha256
         if not sha256 or self._current() != fit.request.bundle_sha256:
             return told  # another bundle was promoted meanwhile: begin again from that
-        if self._config.trust.require_signed:
+        if why := self._asks_for(sha256, learned):
             self._unsigned.update(learned.rows)
-            named = self._store.find(sha256)
-            why = (
-                f"signatures are required: andon sign {named} --key KEY, then andon model promote"
-                f" {sha256[:12]}"
-            )
             return [*told, *(_not_fitted(asset, why) for asset in learned.rows)]
         said = ", ".join(f"{asset} from {rows} rows" for asset, rows in learned.rows.items())
         try:
@@ -157,6 +152,22 @@ class CommissionWatch:
             return [*told, *(_not_fitted(asset, str(error)) for asset in learned.rows)]
         self._pointed.update(dict.fromkeys(learned.rows, sha256))
         return told
+
+    def _asks_for(self, sha256: str, learned: Learned) -> str:
+        """What a person has to do before a learned bundle may take over; "": nothing."""
+        steps = []
+        if self._config.trust.require_signed:
+            steps.append(
+                f"signatures are required: andon sign {self._store.find(sha256)} --key KEY"
+            )
+        states = self._assembly.engine.state.assets
+        accepted = any(
+            asset in states and (one := states[asset].commission) is not None and one.in_service
+            for asset in learned.rows
+        )
+        if self._config.model.approvals and accepted:  # it would ring at once
+            steps.append(f"approvals are required: andon model approve {sha256[:12]} --by NAME")
+        return ", then ".join([*steps, f"andon model promote {sha256[:12]}"]) if steps else ""
 
     def _current(self) -> str:
         """Hash of the bundle that is to count; "" where that cannot be told now."""

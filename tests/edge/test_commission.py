@@ -221,6 +221,22 @@ def test_an_asset_is_ready_when_enough_was_seen_and_again_after_a_fit_that_faile
     assert one.engine.commissioning.ready()
 
 
+def test_an_accepted_asset_learns_again_where_nothing_is_known_of_it_any_more() -> None:
+    """A rollback to the bundle before the first fit: it is not in service, whatever was said."""
+    one = rig()
+    one.run(10)
+    one.give(word("accepted"))
+    one.give(BundleSwapped(bundle_sha256=bare().sha256, because="rolled back"))
+    one.run(50)
+    assert stage(one) is Stage.LEARNING
+    assert told(one)[-1]["rows"] > 0
+    one.run(125)
+    assert [asset for asset, _ in one.engine.commissioning.ready()] == ["r1"]
+    one.give(BundleSwapped(bundle_sha256=bundle().sha256, because="learned"))
+    one.run(10)
+    assert stage(one) is Stage.IN_SERVICE
+
+
 def test_progress_is_told_with_what_is_left() -> None:
     """Flat scalars: an operator page and a SCADA tag can bind them."""
     one = rig(learned=False)
