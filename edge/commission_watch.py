@@ -119,7 +119,7 @@ class CommissionWatch:
             return self._taken(fit, learned)
         engine = self._assembly.engine
         ready = {a: t for a, t in engine.commissioning.ready() if a not in self._unsigned}
-        if not ready or self._current() != engine.state.bundle_sha256:
+        if not ready or self._current() != engine.state.bundle_sha256 or self._on_probation():
             return []
         if refused := [asset for asset in ready if asset in self._pointed]:
             pointed = {asset: self._pointed.pop(asset) for asset in refused}
@@ -140,8 +140,8 @@ class CommissionWatch:
         """A fit has ended: let its bundle take over, and say what failed."""
         told = [_not_fitted(asset, why) for asset, why in learned.failed.items()]
         sha256 = learned.bundle_sha256
-        if not sha256 or self._current() != fit.request.bundle_sha256:
-            return told  # another bundle was promoted meanwhile: begin again from that
+        if not sha256 or self._current() != fit.request.bundle_sha256 or self._on_probation():
+            return told  # a bundle was promoted meanwhile: begin again from that
         if why := self._asks_for(sha256, learned):
             self._unsigned.update(learned.rows)
             return [*told, *(_not_fitted(asset, why) for asset in learned.rows)]
@@ -168,6 +168,14 @@ class CommissionWatch:
         if self._config.model.approvals and accepted:  # it would ring at once
             steps.append(f"approvals are required: andon model approve {sha256[:12]} --by NAME")
         return ", then ".join([*steps, f"andon model promote {sha256[:12]}"]) if steps else ""
+
+    def _on_probation(self) -> bool:
+        """Whether what was promoted is still watched: a bundle after it would end that."""
+        try:
+            pointer = self._store.pointer()
+        except ConfigError:
+            return False
+        return pointer is not None and pointer.watch_until_ns > time.time_ns()
 
     def _current(self) -> str:
         """Hash of the bundle that is to count; "" where that cannot be told now."""

@@ -142,6 +142,23 @@ def test_the_rate_of_the_plant_is_learned_too(tmp_path: Path, step_s: float) -> 
     site.close()
 
 
+def test_no_fit_begins_or_takes_over_while_a_promoted_bundle_is_watched(tmp_path: Path) -> None:
+    """It would end the watch, and be what a rollback leads back to."""
+    site = Site(tmp_path / "site")
+    store, begun = store_of(site.config), site.assembly.bundle.sha256
+    store.point(begun, by="ann", because="promoted", watch_s=3600.0)
+    site.run(310)
+    site.look()
+    assert site.watch._fit is None
+    pointer = store.pointer()
+    assert pointer is not None
+    assert pointer.watch_until_ns > 0
+    store.point(begun, by="ann", because="promoted")
+    site.settle()
+    assert site.stage() is Stage.SHADOW
+    site.close()
+
+
 def test_a_fit_that_fails_says_why_and_the_asset_goes_on_learning(tmp_path: Path) -> None:
     """Here the journal has lost its bundle; the next fit waits for more rows."""
     site = Site(tmp_path / "site")
