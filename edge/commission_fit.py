@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,7 +35,7 @@ from models.bundle import is_unfitted
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
 from models.samples import TrainingSamples
-from models.store import save
+from models.store import save, sealed
 from models.unfitted import unfitted
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def learn(request: LearnRequest) -> Learned:
     if not fits:
         return Learned(failed=failed)
     newest_ns = max(int(r.t_ns.max()) for fit in fits for r in heard[fit.asset])
-    child = make_bundle(fits, parent=parent, created_at_ns=newest_ns)
+    child = as_before(make_bundle(fits, parent=parent, created_at_ns=newest_ns), parent, fits)
     work_place = store.directory / f".learned-{os.getpid()}"
     try:
         save(child, work_place)
@@ -111,6 +112,28 @@ def learn(request: LearnRequest) -> Learned:
     finally:
         shutil.rmtree(work_place, ignore_errors=True)
     return Learned(bundle_sha256=child.sha256, rows=rows, failed=failed)
+
+
+def as_before(child: Bundle, parent: Bundle, fits: Sequence[AssetFit]) -> Bundle:
+    """A child whose other assets ring as in its parent, though more share the budget now.
+
+    What a gateway makes by itself moves no threshold that people have approved; the next bundle
+    that somebody makes divides the budget anew.
+    """
+    new = {fit.asset for fit in fits}
+    old = {model.asset: model for model in parent.assets if model.asset not in new}
+    assets = [
+        msgspec.structs.replace(
+            model,
+            threshold_on=old[model.asset].threshold_on,
+            threshold_off=old[model.asset].threshold_off,
+            replay=old[model.asset].replay,
+        )
+        if model.asset in old
+        else model
+        for model in child.assets
+    ]
+    return sealed(replace(child, assets=tuple(assets)))
 
 
 def _heard(config: GatewayConfig, assets: set[str]) -> tuple[dict[str, list[Readings]], WorkTimes]:

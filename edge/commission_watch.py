@@ -22,7 +22,7 @@ import numpy as np
 from edge.bundle_store import LEARNED, hash_of, loaded, store_of
 from edge.commission import GATEWAY
 from edge.commission_book import ACCEPTED, book_of, counting
-from edge.commission_fit import Learned, LearnRequest
+from edge.commission_fit import Learned, LearnRequest, as_before
 from edge.errors import ConfigError
 from edge.records import CommissionTold
 from models.assemble import make_bundle
@@ -274,7 +274,8 @@ def joined(config: GatewayConfig) -> Bundle | None:
         )
     period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
     fits = [bare(asset, period_ns=period_ns) for asset in missing]
-    return make_bundle(fits, parent=parent)
+    made = make_bundle(fits, parent=parent)
+    return made if parent is None else as_before(made, parent, fits)
 
 
 def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
