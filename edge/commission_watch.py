@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 WAIT_S_MAX: Final = 900.0  # for a fit; a thousand assets take minutes
 STOP_S: Final = 5.0
+COMPLAINT_BYTES: Final = 500  # of what a fit that broke said last
 
 
 class CommissionWatch:
@@ -193,6 +195,7 @@ class Fitting:
         self._until_s = time.monotonic() + WAIT_S_MAX
         home = str(Path(__file__).resolve().parent.parent)  # the same code, wherever we stand
         self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe may fill, and we never wait
+        self._complaint = tempfile.TemporaryFile()  # noqa: SIM115 - likewise
         with tempfile.TemporaryFile() as asked:
             asked.write(msgspec.json.encode(request))
             asked.seek(0)
@@ -200,7 +203,7 @@ class Fitting:
                 [sys.executable, "-P", "-m", "edge.commission_fit"],
                 stdin=asked,
                 stdout=self._answer,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaint,
                 env=os.environ | {"PYTHONPATH": home, "OMP_NUM_THREADS": "1"},
             )
 
@@ -211,19 +214,23 @@ class Fitting:
                 return None
             self.stop()
             return self._failed(f"the fit took longer than {WAIT_S_MAX:.0f} s")
-        with self._answer as out:
+        with self._answer as out, self._complaint as err:
             out.seek(0)
             said = out.read()
+            err.seek(max(err.seek(0, os.SEEK_END) - COMPLAINT_BYTES, 0))
+            complaint = " ".join(err.read().decode(errors="replace").split())
         try:
             return msgspec.json.decode(said, type=Learned)
         except msgspec.MsgspecError:
-            return self._failed(f"the fit ended with code {self._process.returncode}")
+            ended = f"the fit ended with code {self._process.returncode}"
+            return self._failed(f"{ended}: {complaint}" if complaint else ended)
 
     def stop(self) -> None:
         """End it."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(STOP_S)
+            with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: it ends some day
+                self._process.wait(STOP_S)
 
     def _failed(self, why: str) -> Learned:
         return Learned(failed=dict.fromkeys(self.request.since_ns, why))
