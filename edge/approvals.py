@@ -45,7 +45,9 @@ def unapproved_because(
     changes = [act for act in history if act.what in PROMOTIONS]
     past = changes if by else changes[:-1]  # the gateway looks when the act has been written
     if not by and changes and changes[-1].what == LEARNED and changes[-1].bundle_sha256 == sha256:
-        return ""  # what it adds rings for nobody before it was accepted, and that needs approvals
+        # what it adds rings for nobody before it was accepted, and that needs approvals; the
+        # assets that it had before ring as they did
+        return ""
     counted = {act.before_sha256 for act in past}
     counted -= {act.bundle_sha256 for act in past if act.what == LEARNED}  # only in the shadow
     counted |= {act.bundle_sha256 for act in past if act.what != LEARNED}

@@ -47,7 +47,9 @@ NAME_CHARS: Final = 16  # of a hash, in a directory's name
 HASH_CHARS_MIN: Final = 4  # of a hash that a person types
 KEPT_MAX: Final = 20  # retired bundles; the oldest go first
 NOTHING_SHA256: Final = "0" * 64
-LEARNED: Final = "learned"  # by the gateway itself, of assets that ring for nobody yet
+LEARNED: Final = (
+    "learned"  # by the gateway itself, of assets that ring for nobody yet; no others change
+)
 PROMOTIONS: Final = ("promoted", "rolled_back", LEARNED)  # acts that change what counts
 
 

@@ -1,6 +1,6 @@
 """Commissioning: a new asset learns, then shows itself to engineers, and rings once it is accepted.
 
-    LEARNING     nothing was learned of it: limits ring, there is no score
+    LEARNING     nothing was learned of it, accepted or not: limits ring, there is no score
     SHADOW       it is scored; its alerts are the engineer's and ask nobody for attention
     IN_SERVICE   a named person has accepted it
 
@@ -178,7 +178,9 @@ class Commissioning:
     def took(self, asset: str, segment: Batch) -> None:
         """A segment of an asset's samples was taken."""
         state, model = self._states[asset], self._models[asset]
-        if state.commission is not None and not state.commission.in_service:
+        if state.commission is None:
+            return
+        if not state.commission.in_service or self._bare(asset):
             self._look(model, state.commission, t_ns=int(segment.t_ns[0]))
             working = any(run.unjudged for run in state.runs)
             took(state.commission, model, segment, working=working)
@@ -216,7 +218,7 @@ class Commissioning:
         self._fresh = False
         for model, commission in self._open:
             self._look(model, commission, t_ns=t_ns)
-            telling = due and not commission.in_service
+            telling = due and commission.stage is not Stage.IN_SERVICE
             if telling and not 0 <= t_ns - commission.told_ns < TOLD_NS:
                 self._publish(model, commission, t_ns=t_ns)
 
@@ -226,7 +228,6 @@ class Commissioning:
             (model.asset, commission.begun_ns)
             for model, commission in self._open
             if self._bare(model.asset)  # the stage is told with the next tick
-            and not commission.in_service
             and self._share(commission) >= 1.0
             and commission.live_ns >= commission.retry_ns
         ]
@@ -243,8 +244,8 @@ class Commissioning:
 
     def _look(self, model: AssetModel, commission: Commission, *, t_ns: int) -> None:
         """Enter the stage that word and bundle make, and say so."""
-        stage = Stage.LEARNING if self._bare(model.asset) else Stage.SHADOW
-        stage = Stage.IN_SERVICE if commission.in_service else stage
+        stage = Stage.IN_SERVICE if commission.in_service else Stage.SHADOW
+        stage = Stage.LEARNING if self._bare(model.asset) else stage
         if commission.stage is stage and commission.since_ns:
             return
         before = commission.stage if commission.since_ns else ""
@@ -312,6 +313,7 @@ class Commissioning:
     ) -> CommissioningPayload:
         assert self._settings is not None, "without it nothing is told"
         blind = blind_channels(model, commission)
+        serving = commission.stage is Stage.IN_SERVICE
         return CommissioningPayload(
             schema=COMMISSIONING_SCHEMA,
             asset=model.asset,
@@ -327,7 +329,7 @@ class Commissioning:
             minutes=round(commission.live_ns / MINUTE_NS, 1),
             minutes_needed=self._settings.learn_minutes,
             minutes_left=self._minutes_left(commission),
-            share=round(self._share(commission), 4) if not commission.in_service else 1.0,
+            share=round(self._share(commission), 4) if not serving else 1.0,
             days=commission.days,
             hours_of_day=commission.hours.bit_count(),
             rows_stopped=commission.stopped,

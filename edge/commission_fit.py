@@ -25,6 +25,7 @@ from edge.config import GatewayConfig
 from edge.errors import AndonError, ConfigError
 from edge.journal_table import aligned, readings_by_asset
 from edge.recording import journal_messages
+from edge.waveforms import block_topics
 from edge.wire.topics import Topics, match_source
 from edge.work_times import WorkTimes, texts_of, touched
 from kb.embed import make_known
@@ -103,7 +104,7 @@ def learn(request: LearnRequest) -> Learned:
     if not fits:
         return Learned(failed=failed)
     newest_ns = max(int(r.t_ns.max()) for fit in fits for r in heard[fit.asset])
-    child = make_bundle(fits, parent=parent, created_at_ns=newest_ns)
+    child = as_before(make_bundle(fits, parent=parent, created_at_ns=newest_ns), parent, fits)
     # at another rate it was made of one that nobody keeps; it grew from the one that scores
     child = sealed(replace(child, parent=request.bundle_sha256))
     work_place = store.directory / f".learned-{os.getpid()}"
@@ -115,13 +116,36 @@ def learn(request: LearnRequest) -> Learned:
     return Learned(bundle_sha256=child.sha256, rows=rows, failed=failed)
 
 
+def as_before(child: Bundle, parent: Bundle, fits: Sequence[AssetFit]) -> Bundle:
+    """A child whose other assets ring as in its parent, though more share the budget now.
+
+    What a gateway makes by itself moves no threshold that people have approved; the next bundle
+    that somebody makes divides the budget anew.
+    """
+    new = {fit.asset for fit in fits}
+    old = {model.asset: model for model in parent.assets if model.asset not in new}
+    assets = [
+        msgspec.structs.replace(
+            model,
+            threshold_on=old[model.asset].threshold_on,
+            threshold_off=old[model.asset].threshold_off,
+            replay=old[model.asset].replay,
+        )
+        if model.asset in old
+        else model
+        for model in child.assets
+    ]
+    return sealed(replace(child, assets=tuple(assets)))
+
+
 def _heard(config: GatewayConfig, assets: set[str]) -> tuple[dict[str, list[Readings]], WorkTimes]:
     """What the journal says of some assets, and what work is known of."""
     settings = config.settings
     journal = config.path(config.journal.dir) / "journal"
     root = Topics(settings.prefix, settings.site).root
     messages = _about(journal_messages(journal), settings, assets)
-    heard = readings_by_asset(messages, sources=settings.source, root=root)
+    ours = [asset for asset in settings.asset if asset.id in assets]
+    heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
     if config.kb.embedder:
         make_known(config.path(config.kb.embedder))
     texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
@@ -136,9 +160,11 @@ def _about(
     messages: Iterator[TimedMessage], settings: GatewaySettings, assets: set[str]
 ) -> Iterator[TimedMessage]:
     """Messages that may be about some assets: of the others nothing is held in memory."""
+    blocks = set(block_topics(asset for asset in settings.asset if asset.id in assets))
     for message in messages:
         source = match_source(message.topic, settings.source)
-        if source is not None and source[1] in {"", *assets}:
+        told = source is not None and source[1] in {"", *assets}
+        if told or message.topic in blocks:
             yield message
 
 

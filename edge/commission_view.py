@@ -110,6 +110,9 @@ class Acceptance:
         """The assets that are meant. Raises ConfigError for one that is not in the right stage."""
         wanted = Stage.IN_SERVICE if withdraw else Stage.SHADOW
         stages = {a: s.commission.stage for a, s in self._state.assets.items() if s.commission}
+        if withdraw:  # an accepted asset may be learning again
+            states = self._state.assets
+            stages |= dict.fromkeys((a for a in stages if _accepted(states[a])), wanted)
         if every:
             named = [asset for asset, stage in stages.items() if stage is wanted]
             if not named:
@@ -289,6 +292,10 @@ def _drift(found: Drifting | None) -> tuple[str, ...]:
     since = iso(found.since_ns)
     lines = [f"{one.channel}: {' and '.join(one.kinds)}, since {since}" for one in found.channels]
     return tuple(lines) or (f"its scores, since {since}",)
+
+
+def _accepted(state: AssetState) -> bool:
+    return state.commission is not None and state.commission.in_service
 
 
 def _why_not(asset: str, stage: Stage, *, withdraw: bool) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ import numpy as np
 from edge.bundle_store import LEARNED, hash_of, loaded, store_of
 from edge.commission import GATEWAY
 from edge.commission_book import ACCEPTED, book_of, counting
-from edge.commission_fit import Learned, LearnRequest
+from edge.commission_fit import Learned, LearnRequest, as_before
 from edge.errors import ConfigError
 from edge.records import CommissionTold
 from models.assemble import make_bundle
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 WAIT_S_MAX: Final = 900.0  # for a fit; a thousand assets take minutes
 STOP_S: Final = 5.0
+COMPLAINT_BYTES: Final = 500  # of what a fit that broke said last
 
 
 class CommissionWatch:
@@ -49,11 +51,11 @@ class CommissionWatch:
     def __init__(self, config: GatewayConfig, assembly: Assembly, store: BundleStore) -> None:
         self._config, self._assembly, self._store = config, assembly, store
         self._book = book_of(config)
-        self._seen = (-1, -1)
+        self._seen = (-1, -1, "")
         self._trouble = ""
         self._fit: Fitting | None = None
         self._pointed: dict[str, str] = {}  # of each asset, the bundle that is to take over
-        self._unsigned: set[str] = set()  # assets whose bundle waits for a signature
+        self._unsigned: set[str] = set()  # assets whose bundle waits for a person
 
     def look(self) -> list[CommissionTold]:
         """What the engine is to be told now; mostly nothing."""
@@ -73,12 +75,16 @@ class CommissionWatch:
     # --- people ---
 
     def _words(self) -> list[CommissionTold]:
-        """Where the book says otherwise than the engine."""
+        """Where the book says otherwise than the engine: once either has changed.
+
+        An asset that a bundle brings back begins as one that nobody has accepted.
+        """
+        scores = self._assembly.engine.state.bundle_sha256
         try:
             stat = self._book.path.stat()
-            seen = (stat.st_size, stat.st_mtime_ns)
+            seen = (stat.st_size, stat.st_mtime_ns, scores)
         except OSError:
-            seen = (0, 0)
+            seen = (0, 0, scores)
         if seen == self._seen:
             return []
         self._seen = seen
@@ -115,7 +121,7 @@ class CommissionWatch:
             return self._taken(fit, learned)
         engine = self._assembly.engine
         ready = {a: t for a, t in engine.commissioning.ready() if a not in self._unsigned}
-        if not ready or self._current() != engine.state.bundle_sha256:
+        if not ready or self._current() != engine.state.bundle_sha256 or self._on_probation():
             return []
         if refused := [asset for asset in ready if asset in self._pointed]:
             pointed = {asset: self._pointed.pop(asset) for asset in refused}
@@ -136,15 +142,10 @@ class CommissionWatch:
         """A fit has ended: let its bundle take over, and say what failed."""
         told = [_not_fitted(asset, why) for asset, why in learned.failed.items()]
         sha256 = learned.bundle_sha256
-        if not sha256 or self._current() != fit.request.bundle_sha256:
-            return told  # another bundle was promoted meanwhile: begin again from that
-        if self._config.trust.require_signed:
+        if not sha256 or self._current() != fit.request.bundle_sha256 or self._on_probation():
+            return told  # a bundle was promoted meanwhile: begin again from that
+        if why := self._asks_for(sha256, learned):
             self._unsigned.update(learned.rows)
-            named = self._store.find(sha256)
-            why = (
-                f"signatures are required: andon sign {named} --key KEY, then andon model promote"
-                f" {sha256[:12]}"
-            )
             return [*told, *(_not_fitted(asset, why) for asset in learned.rows)]
         said = ", ".join(f"{asset} from {rows} rows" for asset, rows in learned.rows.items())
         try:
@@ -153,6 +154,30 @@ class CommissionWatch:
             return [*told, *(_not_fitted(asset, str(error)) for asset in learned.rows)]
         self._pointed.update(dict.fromkeys(learned.rows, sha256))
         return told
+
+    def _asks_for(self, sha256: str, learned: Learned) -> str:
+        """What a person has to do before a learned bundle may take over; "": nothing."""
+        steps = []
+        if self._config.trust.require_signed:
+            steps.append(
+                f"signatures are required: andon sign {self._store.find(sha256)} --key KEY"
+            )
+        states = self._assembly.engine.state.assets
+        accepted = any(
+            asset in states and (one := states[asset].commission) is not None and one.in_service
+            for asset in learned.rows
+        )
+        if self._config.model.approvals and accepted:  # it would ring at once
+            steps.append(f"approvals are required: andon model approve {sha256[:12]} --by NAME")
+        return ", then ".join([*steps, f"andon model promote {sha256[:12]}"]) if steps else ""
+
+    def _on_probation(self) -> bool:
+        """Whether what was promoted is still watched: a bundle after it would end that."""
+        try:
+            pointer = self._store.pointer()
+        except ConfigError:
+            return False
+        return pointer is not None and pointer.watch_until_ns > time.time_ns()
 
     def _current(self) -> str:
         """Hash of the bundle that is to count; "" where that cannot be told now."""
@@ -170,6 +195,7 @@ class Fitting:
         self._until_s = time.monotonic() + WAIT_S_MAX
         home = str(Path(__file__).resolve().parent.parent)  # the same code, wherever we stand
         self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe may fill, and we never wait
+        self._complaint = tempfile.TemporaryFile()  # noqa: SIM115 - likewise
         with tempfile.TemporaryFile() as asked:
             asked.write(msgspec.json.encode(request))
             asked.seek(0)
@@ -177,7 +203,7 @@ class Fitting:
                 [sys.executable, "-P", "-m", "edge.commission_fit"],
                 stdin=asked,
                 stdout=self._answer,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaint,
                 env=os.environ | {"PYTHONPATH": home, "OMP_NUM_THREADS": "1"},
             )
 
@@ -188,19 +214,23 @@ class Fitting:
                 return None
             self.stop()
             return self._failed(f"the fit took longer than {WAIT_S_MAX:.0f} s")
-        with self._answer as out:
+        with self._answer as out, self._complaint as err:
             out.seek(0)
             said = out.read()
+            err.seek(max(err.seek(0, os.SEEK_END) - COMPLAINT_BYTES, 0))
+            complaint = " ".join(err.read().decode(errors="replace").split())
         try:
             return msgspec.json.decode(said, type=Learned)
         except msgspec.MsgspecError:
-            return self._failed(f"the fit ended with code {self._process.returncode}")
+            ended = f"the fit ended with code {self._process.returncode}"
+            return self._failed(f"{ended}: {complaint}" if complaint else ended)
 
     def stop(self) -> None:
         """End it."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(STOP_S)
+            with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: it ends some day
+                self._process.wait(STOP_S)
 
     def _failed(self, why: str) -> Learned:
         return Learned(failed=dict.fromkeys(self.request.since_ns, why))
@@ -251,14 +281,18 @@ def joined(config: GatewayConfig) -> Bundle | None:
         )
     period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
     fits = [bare(asset, period_ns=period_ns) for asset in missing]
-    return make_bundle(fits, parent=parent)
+    made = make_bundle(fits, parent=parent)
+    return made if parent is None else as_before(made, parent, fits)
 
 
 def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
-    """An asset of which only the tags in its settings are known. Raises ConfigError without any."""
+    """An asset of which only tags and waveforms in its settings are known.
+
+    Raises ConfigError without any.
+    """
     context = {tag.tag for tag in asset.context}
     named = [tag for tag in dict.fromkeys((*asset.tags, *asset.units)) if tag not in context]
-    if not named:
+    if not (named or asset.waveform):
         raise ConfigError(
             f"asset {asset.id}: nothing was fitted of it yet, so name its tags, such as"
             ' units = { "Pressure" = "bar" }, or make a bundle with `andon fit --limits`'
@@ -266,6 +300,9 @@ def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
     channels = [
         Channel(name=asset.tags.get(tag, tag), unit=asset.units.get(tag, "")) for tag in named
     ]
+    there = {channel.name for channel in channels}
+    made = {name: unit for form in asset.waveform for name, unit in form.units.items()}
+    channels += [Channel(name=name, unit=unit) for name, unit in made.items() if name not in there]
     unknown = np.full(len(channels), np.nan)
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
 

@@ -73,7 +73,7 @@ def readings_by_asset(
     *,
     sources: Sequence[Source] = (Source(),),
     root: str = "",
-    assets: Sequence[AssetSettings] = (),
+    assets: Sequence[AssetSettings],
 ) -> Heard:
     """Return what messages say about each asset; payloads that cannot be read are left out.
 

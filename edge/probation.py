@@ -64,7 +64,8 @@ class Probation:
     def _alerts(self, engine: Engine) -> str:
         for record in engine.alerts():
             began = record.track is not Track.COMMS and record.begin_ns >= self._begin_ns
-            if began and record.rung and not record.suppressed and not record.excused_by:
+            asked = record.rung and not record.shadow  # as operators are asked
+            if began and asked and not record.suppressed and not record.excused_by:
                 self._heard.add((record.asset, record.track, record.begin_ns))
         days = (engine.now_ns - self._begin_ns) / DAY_NS
         allowed = max(float(ALERTS_MIN), self._rate_max * days)

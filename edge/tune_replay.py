@@ -87,7 +87,9 @@ def open_recording(
         settings = settings_beside(path, config)
         sha256 = journal_sha256(path)
         root = Topics(settings.prefix, settings.site).root
-        heard = readings_by_asset(journal_messages(path), sources=settings.source, root=root)
+        heard = readings_by_asset(
+            journal_messages(path), sources=settings.source, root=root, assets=settings.asset
+        )
         tables = {
             name: samples_table(
                 path,

@@ -82,6 +82,15 @@ class Waveform(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The channel of each feature that is taken, by the feature's name."""
         return self.channels or {name: f"{self.tag}_{name}" for name in usual_features(self.spec)}
 
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each channel that is made of it; "" of a pure number."""
+        of = dict(feature_table(self.spec))
+        return {
+            channel: "dB" if name in self.levels else of[name]
+            for name, channel in self.named.items()
+        }
+
     def topic_of(self, asset: str) -> str:
         """Where the blocks of an asset come."""
         return self.topic.replace("{asset}", asset)

@@ -20,7 +20,7 @@ from edge.caps import BLOCKS_WAITING_SAMPLES_MAX, SPEEDS_MAX
 from edge.pending import count
 from edge.records import Readings
 from edge.wire.waveform import decode_block
-from models.features import LEAST, as_levels, at_speed, condition_features, feature_table
+from models.features import LEAST, as_levels, at_speed, condition_features, feature_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,15 +77,13 @@ class _Stream:
         self.asset, self.form, self.spec = asset.id, form, form.spec
         self.key = f"{asset.id}/{form.tag}"
         self.topic = form.topic_of(asset.id)
-        table = feature_table(self.spec)
-        names = [name for name, _ in table]
+        names = feature_names(self.spec)
         taken = list(form.named)
         self.columns = [names.index(name) for name in taken]
         self.tags = tuple(form.named.values())
         self.in_db = np.array([name in form.levels for name in taken], bool)
         self.least = np.array([name in LEAST for name in taken], bool)
-        units = ("dB" if name in form.levels else dict(table)[name] for name in taken)
-        self.units = {tag: unit for tag, unit in zip(self.tags, units, strict=True) if unit}
+        self.units = {tag: unit for tag, unit in form.units.items() if unit}
         channel = {name: tag for tag, name in asset.tags.items()}
         self.speed_tags = {form.speed, channel.get(form.speed, form.speed)} - {""}
 

@@ -14,8 +14,10 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from edge.commission import Commission, Stage, blind_channels, stage_text, took
+from edge.probation import Probation
 from edge.records import Batch, BundleSwapped, CommissionTold
 from edge.settings import CommissioningSettings
+from edge.telemetry import Telemetry
 from models.assemble import make_bundle
 from models.unfitted import unfitted
 from tests.edge.rig import CHANNELS, START, Rig, S, bundle, fitted_of, settings
@@ -219,6 +221,40 @@ def test_an_asset_is_ready_when_enough_was_seen_and_again_after_a_fit_that_faile
     assert told(one)[-1]["trouble"] == "too few complete rows"
     one.run(70)
     assert one.engine.commissioning.ready()
+
+
+def test_an_accepted_asset_learns_again_where_nothing_is_known_of_it_any_more() -> None:
+    """A rollback to the bundle before the first fit: it is not in service, whatever was said."""
+    one = rig()
+    one.run(10)
+    one.give(word("accepted"))
+    one.give(BundleSwapped(bundle_sha256=bare().sha256, because="rolled back"))
+    one.run(50)
+    assert stage(one) is Stage.LEARNING
+    assert told(one)[-1]["rows"] > 0
+    one.run(125)
+    assert [asset for asset, _ in one.engine.commissioning.ready()] == ["r1"]
+    one.give(BundleSwapped(bundle_sha256=bundle().sha256, because="learned"))
+    one.run(10)
+    assert stage(one) is Stage.IN_SERVICE
+
+
+def test_alerts_of_a_shadow_end_no_probation_and_those_that_ring_do() -> None:
+    """The same plant, the same alerts: who is asked for attention makes the difference."""
+    said = {}
+    for service in (False, True):
+        one = rig()
+        one.run(60)
+        if service:
+            one.give(word("accepted"))
+        watch = Probation(one.engine, Telemetry(), alerts_per_day=6.0, alert_times=3.0, tick_ms=1e9)
+        said[service] = ""
+        for _ in range(10):
+            one.run(20, STEP)
+            said[service] = said[service] or watch.judge(one.engine, Telemetry())
+            one.run(120)
+    assert not said[False]
+    assert "alerts in" in said[True]
 
 
 def test_progress_is_told_with_what_is_left() -> None:

@@ -18,13 +18,15 @@ from edge.commission import Stage
 from edge.commission_book import book_of, counting
 from edge.commission_fit import LearnRequest, learn
 from edge.commission_view import Acceptance
-from edge.commission_watch import prepare
+from edge.commission_watch import bare, prepare
 from edge.config import load
 from edge.errors import ConfigError
 from edge.faults import Faults
 from edge.journal import read_journal
 from edge.signatures import new_key, read_key, sign_path
+from models.assemble import make_bundle
 from models.bundle import is_unfitted
+from models.store import save
 from tests.edge.commission_site import TOML, S, Site, learned
 
 if TYPE_CHECKING:
@@ -84,6 +86,32 @@ def test_another_configuration_does_not_put_an_accepted_asset_back(tmp_path: Pat
     site.close()
 
 
+def test_an_accepted_asset_that_leaves_and_comes_back_with_a_bundle_rings_again(
+    tmp_path: Path,
+) -> None:
+    """A bundle without it scores for a while; its state is a new one, the book is the same."""
+    site = learned(tmp_path / "site")
+    assert site.accept("--asset", "r1", "--by", "ann", "--yes")[0] == 0
+    site.look()
+    site.close()
+    joins = msgspec.structs.replace(site.config.asset[0], id="r2")
+    site.file.write_text(site.file.read_text().partition("[[asset]]")[0])
+    site.config = load(site.file)
+    site.open()
+    with_it, store = site.assembly.bundle, store_of(site.config)
+    without = make_bundle([bare(joins, period_ns=S)])
+    save(without, tmp_path / "without")
+    store.keep(tmp_path / "without")
+    for sha256 in (without.sha256, with_it.sha256):
+        store.point(sha256, by="ann", because="tried")
+        for _ in range(4):
+            site.look()
+        assert site.assembly.engine.state.bundle_sha256 == sha256
+    site.run(10)
+    assert site.stage() is Stage.IN_SERVICE
+    site.close()
+
+
 def test_a_channel_that_never_spoke_does_not_keep_the_others_from_being_learned(
     tmp_path: Path,
 ) -> None:
@@ -111,6 +139,23 @@ def test_the_rate_of_the_plant_is_learned_too(tmp_path: Path, step_s: float) -> 
     assert site.assembly.bundle.assets[0].period_ns == step_s * S
     site.run(200)
     assert np.isfinite(site.assembly.engine.state.assets["r1"].last_score)
+    site.close()
+
+
+def test_no_fit_begins_or_takes_over_while_a_promoted_bundle_is_watched(tmp_path: Path) -> None:
+    """It would end the watch, and be what a rollback leads back to."""
+    site = Site(tmp_path / "site")
+    store, begun = store_of(site.config), site.assembly.bundle.sha256
+    store.point(begun, by="ann", because="promoted", watch_s=3600.0)
+    site.run(310)
+    site.look()
+    assert site.watch._fit is None
+    pointer = store.pointer()
+    assert pointer is not None
+    assert pointer.watch_until_ns > 0
+    store.point(begun, by="ann", because="promoted")
+    site.settle()
+    assert site.stage() is Stage.SHADOW
     site.close()
 
 

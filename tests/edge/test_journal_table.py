@@ -130,7 +130,7 @@ def test_the_clock_of_a_replay_and_our_own_topics_are_no_assets(tmp_path: Path) 
         ],
     )
     sources = (Source(topic="+/{asset}"), Source(topic="#"))
-    heard = readings_by_asset(journal_messages(path), sources=sources, root="andon/s")
+    heard = readings_by_asset(journal_messages(path), sources=sources, root="andon/s", assets=())
     assert list(heard.readings) == ["r1"]
     assert heard.topics == {"r1": {"plant/r1"}}
     assert list(heard.unread) == ["plant/notes"]
@@ -141,7 +141,7 @@ def test_an_asset_without_numbers_is_told_from_the_others(tmp_path: Path) -> Non
     """Texts, nulls and context tags are nothing to fit; asked for alone it is an error."""
     bodies = [{"ts": START, "note": "all well"}, {"ts": START, "a": None}, {"ts": START, "run": 1}]
     path = journal_of(tmp_path / "j", [(START, "plant/r1", body) for body in bodies])
-    readings = readings_by_asset(journal_messages(path)).readings["r1"]
+    readings = readings_by_asset(journal_messages(path), assets=()).readings["r1"]
     asset = AssetSettings(id="r1", context=(ContextTag(tag="run", role="run"),))
     assert not sends_numbers(readings, asset)
     assert sends_numbers(readings, AssetSettings(id="r1"))

@@ -1,0 +1,114 @@
+"""The first fit: what it learns, accelerometers included, and what it leaves as it was."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.bundle_store import loaded, store_of
+from edge.commission_fit import LearnRequest, learn
+from edge.commission_watch import joined, prepare
+from edge.config import load
+from edge.journal import JournalWriter
+from edge.records import MessageReceived
+from edge.wire.readings import encode_rows
+from edge.wire.waveform import encode_block
+from models.assemble import make_bundle
+from models.bundle import is_unfitted
+from models.store import save
+from tests.edge.test_waveforms import BEGIN, RATE, S, noise
+from tests.models.plants import fitted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config import GatewayConfig
+    from models.bundle import Bundle
+
+TOML: Final = """
+site = "s"
+[journal]
+dir = "state"
+[commissioning]
+learn_minutes = 2
+learn_rows = 100
+[[asset]]
+id = "g1"
+units = { Load = "kW" }
+[[asset.waveform]]
+tag = "v"
+topic = "blocks/{asset}"
+encoding = "float32"
+header = true
+rate_hz = 4096.0
+block = 2048
+rpm = 1500.0
+channels = { rms = "v_rms", envelope_shaft0 = "v_shaft" }
+"""
+
+
+def recorded(folder: Path) -> Path:
+    """The configuration, with a journal of some minutes of load and blocks beside it."""
+    file = folder / "gateway.toml"
+    file.write_text(TOML)
+    journal = JournalWriter(folder / "state" / "journal")
+    loads = np.random.default_rng(0).normal(size=(300, 1)).tolist()
+    for k, load_kw in enumerate(loads):
+        t_ns = BEGIN + k * S
+        (told,) = encode_rows(["Load"], [t_ns], [load_kw], shape="columnar")
+        block = encode_block(noise(k), t_ns=t_ns - S // 2, rate_hz=RATE, rpm=math.nan)
+        for topic, payload in (("plant/g1", told), ("blocks/g1", block)):
+            message = MessageReceived(topic=topic, payload=payload, received_ns=t_ns)
+            journal.append([(t_ns, message)])
+    journal.close()
+    return file
+
+
+def learned(config: GatewayConfig, begun: Bundle) -> Bundle:
+    """What the first fit makes of the record."""
+    made = learn(
+        LearnRequest(config=config, bundle_sha256=begun.sha256, since_ns={"g1": BEGIN + 20 * S})
+    )
+    assert not made.failed
+    path = store_of(config).find(made.bundle_sha256)
+    assert path is not None
+    return loaded(path, made.bundle_sha256)
+
+
+def test_features_of_a_waveform_are_channels_and_are_learned(tmp_path: Path) -> None:
+    """Nobody names them: the settings of the waveform do, units included."""
+    file = recorded(tmp_path)
+    config = load(file)
+    begun = joined(config)
+    assert begun is not None
+    channels = [(channel.name, channel.unit) for channel in begun.assets[0].channels]
+    assert channels == [("Load", "kW"), ("v_rms", "m/s2"), ("v_shaft", "dB")]
+    prepare(config)
+    made = learned(config, begun)
+    part, row = made.place(made.assets[0].row_running)
+    assert part.parameters["present"][row, :3].tolist() == [True, True, True]
+
+
+def test_thresholds_of_assets_in_service_stay_when_another_joins_and_is_learned(
+    tmp_path: Path,
+) -> None:
+    """They were approved as they are: what a gateway makes by itself does not move them."""
+    file = recorded(tmp_path)
+    parent = make_bundle([fitted(asset="r1"), fitted(asset="r2", seed=2)])
+    save(parent, tmp_path / "first")
+    named = '[model]\nbundle = "first"\n[commissioning]\nassets = ["g1"]\n'
+    file.write_text(TOML.replace("[commissioning]\n", named))
+    config = load(file)
+    prepare(config)
+    sha256, path = store_of(config).current()
+    begun = loaded(path, sha256)
+    made = learned(config, begun)
+
+    def rings(bundle: Bundle) -> dict[str, tuple[float, float]]:
+        return {m.asset: (m.threshold_on, m.threshold_off) for m in bundle.assets}
+
+    assert rings(parent).items() < rings(begun).items()
+    assert rings(parent).items() < rings(made).items()
+    assert [is_unfitted(m.metrics) for m in (*begun.assets, *made.assets)].count(True) == 1
