@@ -89,7 +89,7 @@ class Arrivals:
             if message.retain and (readings.t_ns == message.received_ns).all():
                 taken = self._of_unknown_age(readings)
             self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
-            self._waves.heard(taken)
+            self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
             if known and newest_ns is not None:
                 behind = not message.retain and newest_ns < at_ns - self._behind_ns
                 self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)

@@ -104,7 +104,7 @@ def readings_by_asset(
         for readings in decoded:
             heard.readings.setdefault(readings.asset, []).append(readings)
             heard.topics.setdefault(readings.asset, set()).add(message.topic)
-            waves.heard(readings)
+            waves.heard(readings, future_ns=NEVER_FUTURE_NS)
     _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)

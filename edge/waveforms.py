@@ -191,12 +191,19 @@ class Waveforms:
         count(self._counts, "blocks_gaps", int(gap))
         return gap
 
-    def heard(self, readings: Readings) -> None:
-        """Note the speeds among the values of a message."""
+    def heard(self, readings: Readings, *, future_ns: int) -> None:
+        """Note the speeds among the values of a message, but for those after `future_ns`.
+
+        Only the newest are kept: one of a year ahead would stand before all that come.
+        """
+        past = readings.t_ns <= future_ns
         for stream in self._speeds.get(readings.asset, ()):
             for column, tag in enumerate(readings.tags):
-                if tag in stream.speed_tags:
-                    self._note(stream, readings.t_ns, readings.values[:, column])
+                if tag not in stream.speed_tags:
+                    continue
+                values = readings.values[:, column]
+                count(self._counts, "speeds_future", int(np.isfinite(values[~past]).sum()))
+                self._note(stream, readings.t_ns[past], values[past])
 
     def _note(self, stream: _Stream, t_ns: NDArray[np.int64], values: F64) -> None:
         state = self._state[stream.key]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
+from edge.caps import SPEEDS_MAX
 from edge.checkpoint import pack, unpack
 from edge.config import load
 from edge.errors import ConfigError
@@ -46,6 +47,7 @@ FORM: Final = Waveform(
 )
 NAMES: Final = tuple(FORM.named)
 BEGIN: Final = 1_760_000_000 * S
+FUTURE_NS: Final = BEGIN + 10**6 * S
 
 
 class Bench:
@@ -74,14 +76,15 @@ class Bench:
             encode_block(values, t_ns=begin_ns, rate_hz=RATE, rpm=rpm),
             topic="plant/g1/v",
             received_ns=BEGIN,
-            future_ns=BEGIN + 10**6 * S,
+            future_ns=FUTURE_NS,
         )
 
     def speed(self, second: float, rpm: float) -> None:
         """A row of the plant that tells the speed."""
         t_ns = np.array([BEGIN + round(second * S)], np.int64)
         values = np.array([[rpm, 1.0]])
-        self.waves.heard(Readings(asset="g1", tags=("Speed", "x"), t_ns=t_ns, values=values))
+        told = Readings(asset="g1", tags=("Speed", "x"), t_ns=t_ns, values=values)
+        self.waves.heard(told, future_ns=FUTURE_NS)
 
     def settle(self, until: float | None = None, *, final: bool = False) -> None:
         """A tick."""
@@ -149,6 +152,20 @@ def test_a_block_waits_until_the_speed_of_its_time_is_known() -> None:
     assert math.isfinite(row["rms"])
     assert math.isnan(row["shaft0_1x"])
     assert bench.counts["blocks_speed_missing"] == 1
+
+
+def test_speeds_of_a_clock_that_is_ahead_blind_no_block() -> None:
+    """However many of them come, the true ones are kept; each is counted."""
+    bench = Bench()
+    for i in range(2 * SPEEDS_MAX):
+        bench.speed(10**7 + i, 1500.0)
+    bench.speed(0.0, 1500.0)
+    for second in range(1, 4):
+        bench.speed(second, 1500.0)
+        bench.block(second)
+        bench.settle(second)
+    assert bench.counts == {"speeds_future": 2 * SPEEDS_MAX, "blocks": 3}
+    assert sorted(bench.rows()) == [1.0, 2.0, 3.0]
 
 
 def test_a_speed_counts_as_long_as_it_may_and_beyond_the_range_no_line_is_read() -> None:
