@@ -113,18 +113,16 @@ def readings_by_asset(
 
 def _take_block(waves: Waveforms, message: TimedMessage, heard: Heard) -> None:
     try:
-        waves.take(
+        for told in waves.read(
             message.payload,
             topic=message.topic,
             received_ns=message.t_ns,
-            future_ns=NEVER_FUTURE_NS,
             retain=message.retain,
-        )
+        ):
+            waves.put(told, future_ns=NEVER_FUTURE_NS)
+            heard.topics.setdefault(told.asset, set()).add(message.topic)
     except WireError as error:
         heard.unread.setdefault(message.topic, str(error))
-        return
-    for asset in waves.assets_on(message.topic):
-        heard.topics.setdefault(asset, set()).add(message.topic)
 
 
 def _tell_features(waves: Waveforms, heard: Heard, *, final: bool = False) -> None:

@@ -23,7 +23,7 @@ from edge.wire.waveform import decode_block
 from models.features import LEAST, as_levels, at_speed, condition_features, feature_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,6 +95,14 @@ class _Stream:
         return self.form.every_ms * MILLISECOND_NS
 
 
+class Told(NamedTuple):
+    """What one message tells one waveform of an asset."""
+
+    asset: str
+    stream: _Stream
+    sent: Sent
+
+
 class _Due(NamedTuple):
     """A block whose features are to be taken, at a speed in rpm; NaN: not known."""
 
@@ -128,32 +136,28 @@ class Waveforms:
         """Whether blocks come on a topic."""
         return topic in self._by_topic
 
-    def assets_on(self, topic: str) -> tuple[str, ...]:
-        """The assets whose blocks come on a topic."""
-        return tuple(dict.fromkeys(stream.asset for stream in self._by_topic[topic]))
-
     # --- in ---
 
-    def take(
-        self, payload: bytes, *, topic: str, received_ns: int, future_ns: int, retain: bool = False
-    ) -> int | None:
-        """Take one message of a topic that carries blocks; returns the end of the newest block.
+    def read(
+        self, payload: bytes, *, topic: str, received_ns: int, retain: bool = False
+    ) -> Iterator[Told]:
+        """What one message of a topic that carries blocks tells each waveform on it, to be `put`.
 
-        None: a retained one of unknown age. Blocks that end after `future_ns` are of a suspect
-        clock: counted, not taken. Raises WireError.
+        A retained one of unknown age tells nothing. Raises WireError.
         """
-        newest_ns = None
         for stream in self._by_topic[topic]:
             sent = decode_block(payload, stream.form, topic=topic, received_ns=received_ns)
             if retain and not sent.timed:
                 count(self._counts, "blocks_retained_untimed", 1)
                 continue
-            newest_ns = max(newest_ns or 0, sent.end_ns)
-            self._put(stream, sent, future_ns=future_ns)
-        return newest_ns
+            yield Told(stream.asset, stream, sent)
 
-    def _put(self, stream: _Stream, sent: Sent, *, future_ns: int) -> None:
-        """Set the blocks of one message waiting, after what their times say about them."""
+    def put(self, told: Told, *, future_ns: int) -> None:
+        """Set the blocks of one message waiting, after what their times say about them.
+
+        Those that end after `future_ns` are of a suspect clock: counted, not taken.
+        """
+        _, stream, sent = told
         state, n = self._state[stream.key], stream.form.block
         blocks = sent.values.reshape(-1, n)
         full = sent.full.reshape(-1, n).sum(axis=1) >= FULL_SAMPLES

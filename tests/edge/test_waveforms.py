@@ -15,14 +15,16 @@ from scipy.ndimage import median_filter
 from edge.caps import SPEEDS_MAX
 from edge.checkpoint import pack, unpack
 from edge.config import load
+from edge.engine import Engine
 from edge.errors import ConfigError
-from edge.records import Readings
-from edge.settings import AssetSettings
+from edge.records import MessageReceived, Readings, TickDue
+from edge.settings import AssetSettings, GatewaySettings
 from edge.waveform_settings import Waveform, check_waveform
 from edge.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
 from edge.wire.waveform import encode_block
 from models.features import LEAST, condition_features, feature_table
 from models.machine import GearStage
+from tests.edge.rig import bundle, fitted_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,12 +74,9 @@ class Bench:
         """A block that ends at a second."""
         values = noise(round(second * 10)) if values is None else values
         begin_ns = BEGIN + round((second - N / RATE) * S)
-        self.waves.take(
-            encode_block(values, t_ns=begin_ns, rate_hz=RATE, rpm=rpm),
-            topic="plant/g1/v",
-            received_ns=BEGIN,
-            future_ns=FUTURE_NS,
-        )
+        payload = encode_block(values, t_ns=begin_ns, rate_hz=RATE, rpm=rpm)
+        for told in self.waves.read(payload, topic="plant/g1/v", received_ns=BEGIN):
+            self.waves.put(told, future_ns=FUTURE_NS)
 
     def speed(self, second: float, rpm: float) -> None:
         """A row of the plant that tells the speed."""
@@ -192,11 +191,9 @@ def test_what_is_wrong_with_a_block_is_counted_apart() -> None:
     bench.block(2_000_000, rpm=1500.0)
     wanted = {"blocks": 5, "blocks_duplicate": 1, "blocks_late": 1, "blocks_gaps": 1}
     assert bench.counts == {**wanted, "blocks_future": 1}
-    taken = bench.waves.take(
-        encode_block(noise(1), t_ns=BEGIN + 9 * S, rate_hz=RATE),
-        topic="plant/g1/v", received_ns=BEGIN, future_ns=BEGIN + 60 * S, retain=True,
-    )  # fmt: skip
-    assert taken == BEGIN + 9 * S + S // 2
+    payload = encode_block(noise(1), t_ns=BEGIN + 9 * S, rate_hz=RATE)
+    (told,) = bench.waves.read(payload, topic="plant/g1/v", received_ns=BEGIN, retain=True)
+    assert told.sent.end_ns == BEGIN + 9 * S + S // 2
 
 
 def test_flat_broken_and_cut_off_blocks_never_tell_more_than_they_know() -> None:
@@ -334,6 +331,23 @@ def test_a_configuration_names_waveforms_and_is_strict_about_them(tmp_path: Path
         path.write_text(CONFIG.replace(old, new))
         with pytest.raises(ConfigError, match=said):
             load(path, environment={})
+
+
+def test_blocks_that_are_rare_move_the_clock_of_the_plant_themselves() -> None:
+    """Every two hours one, of an asset that sends nothing else: none of them is of the future."""
+    form = msgspec.structs.replace(FORM, speed="", rpm=1500.0, channels={"rms": "c0"})
+    conf = GatewaySettings(
+        site="s", clock="plant", asset=(AssetSettings(id="r1", waveform=(form,)),)
+    )
+    model = fitted_of(bundle())
+    engine = Engine(conf, bundle=model.bundle, detectors=model.detectors, derive=model.derive)
+    for t_ns in range(BEGIN, BEGIN + 5 * 7200 * S, 7200 * S):
+        payload = encode_block(noise(1), t_ns=t_ns, rate_hz=RATE)
+        message = MessageReceived(topic="plant/r1/v", payload=payload, received_ns=t_ns)
+        engine.handle(message, now_ns=t_ns)
+        engine.handle(TickDue(), now_ns=t_ns)
+    counted = {name: n for name, n in engine.counts().items() if name.startswith("blocks")}
+    assert counted == {"blocks": 5}
 
 
 def test_the_journal_of_a_day_is_stated() -> None:
