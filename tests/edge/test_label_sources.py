@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -169,6 +170,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
         said.append(word(fault.end_ns + S * len(said), alert, label, by=by, note=note))
     said.append(word(faults[2].end_ns, "r1-process-nobody", "real", by="ann"))
     said.append(word(faults[2].end_ns, alert, "perhaps", by="ann"))
+    stale = word(0, alert, "nuisance", by="ann", note="too old to be taken")
+    said.append(dataclasses.replace(stale, t_ns=faults[-1].end_ns))
     written(folder / "after", said=said, rounds=1)
     (folder / "failure_modes.csv").write_text(MODES, encoding="utf-8")
     return folder
@@ -207,10 +210,10 @@ def test_feedback_becomes_labels_of_the_events_that_it_was_about(heard: Path) ->
 
 
 def test_what_was_heard_stands_in_the_journal_as_it_was_sent(heard: Path) -> None:
-    """The rig itself: seven words were sent, and the journal is one that `kept_of` opens."""
+    """The rig itself: eight words were sent, and the journal is one that `kept_of` opens."""
     journal = heard / "after" / "recording"
     sent = [m for m in journal_messages(journal) if m.topic.endswith("/feedback")]
-    assert len(sent) == 7
+    assert len(sent) == 8
     kept = kept_of(None, journal=journal, bundle=heard / "bundle", snapshot=None)
     assert kept.settings.site == "weldcell"
 
