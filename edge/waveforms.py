@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from statistics import median_low
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -38,6 +39,7 @@ MILLISECOND_NS: Final = 1_000_000
 DAY_S: Final = 86_400
 SAMPLE_BYTES: Final = {"int16": 2, "float32": 4, "json": 9}  # of JSON about, as "-0.12345,"
 BLOCK_HEAD_BYTES: Final = 150  # topic, times, rate
+STEPS_MAX: Final = 9  # a block that came early, or a gap, moves their median little
 GAP_STEPS: Final = 1.5  # of the usual time between two blocks: beyond it there is one missing
 FULL_SAMPLES: Final = 3  # at the end of what can be shown: fewer may be a peak that just reached it
 
@@ -56,13 +58,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 class WaveState(msgspec.Struct, kw_only=True):
     """All that is remembered of one waveform.
 
-    newest_ns: end of the newest block, 0: none. step_ns: shortest time from one to the next, 0: not
-    known. speed_ns, speed: newest speeds as they came, by time, rpm. recent: (k, f) features of the
-    newest blocks in a row at speed, or not.
+    newest_ns: end of the newest block, 0: none. steps_ns: newest times from one to the next.
+    speed_ns, speed: newest speeds as they came, by time, rpm. recent: (k, f) features of the newest
+    blocks in a row at speed, or not.
     """
 
     newest_ns: int = 0
-    step_ns: int = 0
+    steps_ns: list[int] = []
     waiting: list[Waiting] = []
     speed_ns: list[int] = []
     speed: list[float] = []
@@ -189,8 +191,8 @@ class Waveforms:
         if not state.newest_ns:
             return True
         step_ns = end_ns - state.newest_ns
-        usual_ns = stream.step_ns or state.step_ns or step_ns
-        state.step_ns = min(step_ns, state.step_ns or step_ns)
+        usual_ns = stream.step_ns or median_low(state.steps_ns or [step_ns])
+        state.steps_ns = [*state.steps_ns, step_ns][-STEPS_MAX:]
         gap = step_ns > GAP_STEPS * usual_ns
         count(self._counts, "blocks_gaps", int(gap))
         return gap

@@ -196,6 +196,14 @@ def test_what_is_wrong_with_a_block_is_counted_apart() -> None:
     assert told.sent.end_ns == BEGIN + 9 * S + S // 2
 
 
+def test_one_block_that_comes_early_makes_no_gap_of_every_later_one() -> None:
+    """Sent again a millisecond later, say: the usual time between two stays the usual one."""
+    bench = Bench()
+    for second in (1, 2, 3, 3.001, 4, 5, 6, 9):
+        bench.block(second, rpm=1500.0)
+    assert bench.counts == {"blocks": 8, "blocks_gaps": 1}
+
+
 def test_flat_broken_and_cut_off_blocks_never_tell_more_than_they_know() -> None:
     """No value from nothing; of a cut off block what is at least so large, so that limits ring."""
     bench = Bench(msgspec.structs.replace(FORM, full_scale=8.0))
