@@ -41,6 +41,7 @@ SAMPLE_BYTES: Final = {"int16": 2, "float32": 4, "json": 9}  # of JSON about, as
 BLOCK_HEAD_BYTES: Final = 150  # topic, times, rate
 STEPS_MAX: Final = 9  # a block that came early, or a gap, moves their median little
 GAP_STEPS: Final = 1.5  # of the usual time between two blocks: beyond it there is one missing
+A_SECOND: Final = ("Hz", "1/s", "s-1", "rps", "rad/s")
 FULL_SAMPLES: Final = 3  # at the end of what can be shown: fewer may be a peak that just reached it
 
 
@@ -90,6 +91,17 @@ class _Stream:
         self.units = {tag: unit for tag, unit in zip(self.tags, units, strict=True) if unit}
         channel = {name: tag for tag, name in asset.tags.items()}
         self.speed_tags = {form.speed, channel.get(form.speed, form.speed)} - {""}
+        self._units = asset.units
+
+    def other_unit(self, tag: str, unit: str) -> bool:
+        """Whether a speed is stated in another unit than the configured one; "": it states none.
+
+        Where none is configured, and one is one rpm, it cannot be one turn a second.
+        """
+        configured = self._units.get(tag, "")
+        if not unit or configured:
+            return bool(unit) and unit != configured
+        return self.form.rpm_per_unit == 1.0 and unit in A_SECOND
 
     @property
     def step_ns(self) -> int:
@@ -208,6 +220,10 @@ class Waveforms:
                 if tag not in stream.speed_tags:
                     continue
                 values = readings.values[:, column]
+                if stream.other_unit(tag, (readings.units or {}).get(tag, "")):
+                    told = int(np.isfinite(values).sum())
+                    count(self._counts, "speeds_wrong_unit", told)
+                    continue
                 count(self._counts, "speeds_future", int(np.isfinite(values[~past]).sum()))
                 self._note(stream, readings.t_ns[past], values[past])
 

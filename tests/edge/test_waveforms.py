@@ -167,6 +167,32 @@ def test_speeds_of_a_clock_that_is_ahead_blind_no_block() -> None:
     assert sorted(bench.rows()) == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize(
+    ("units", "configured", "rpm_per_unit", "taken"),
+    [
+        ({"Speed": "Hz"}, {}, 1.0, False),
+        ({"Speed": "Hz"}, {}, 60.0, True),
+        ({"Speed": "rpm"}, {}, 1.0, True),
+        ({"Speed": "Hz"}, {"Speed": "rpm"}, 60.0, False),
+        ({}, {"Speed": "rpm"}, 1.0, True),
+    ],
+)
+def test_a_speed_in_another_unit_is_not_taken(
+    units: dict[str, str], configured: dict[str, str], rpm_per_unit: float, *, taken: bool
+) -> None:
+    """What the sender states against what is configured."""
+    form = msgspec.structs.replace(FORM, rpm_per_unit=rpm_per_unit)
+    asset = AssetSettings(id="g1", waveform=(form,), units=configured)
+    state: dict[str, WaveState] = {}
+    counts: dict[str, int] = {}
+    waves = Waveforms([asset], state=state, counts=counts)
+    t_ns, values = np.array([BEGIN]), np.array([[25.0]])
+    told = Readings(asset="g1", tags=("Speed",), t_ns=t_ns, values=values, units=units)
+    waves.heard(told, future_ns=FUTURE_NS)
+    assert state["g1/v"].speed == [25.0 * rpm_per_unit] * taken
+    assert counts == ({} if taken else {"speeds_wrong_unit": 1})
+
+
 def test_a_speed_counts_as_long_as_it_may_and_beyond_the_range_no_line_is_read() -> None:
     """Its age is bounded; a machine at rest has levels and no lines."""
     bench = Bench()
