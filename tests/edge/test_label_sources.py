@@ -227,6 +227,12 @@ def test_a_wrong_label_is_withdrawn_with_a_reason_and_by_name(heard: Path, tmp_p
     runner = CliRunner()
     assert runner.invoke(andon.app, ["label", str(file), "--table", str(table)]).exit_code == 0
     (one,) = read_labels(file)
+    listed = runner.invoke(andon.app, ["label", str(file)]).output
+    assert f"{one.label_id} r1 2026-03-02T10:00:00+00:00 to 2026-03-02T10:05:00" in listed
+    shown = runner.invoke(andon.app, ["label", str(file), "--json"])
+    assert list(json.loads(shown.stdout)["stand"]) == [one.label_id]
+    nothing = ["label", str(file), "--withdraw", "", "--because", "lost"]
+    assert runner.invoke(andon.app, nothing).exit_code != 0
     options = ["label", str(file), "--withdraw", one.label_id, "--by", "bea"]
     refused = runner.invoke(andon.app, options)
     assert refused.exit_code != 0
