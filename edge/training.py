@@ -26,8 +26,8 @@ from models.budget import replay_words
 from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.card import mode_news
 from models.conv import CONV, fit_conv
-from models.fit import FitOptions, fit_asset, options_of
 from models.errors import ModelError
+from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
