@@ -50,7 +50,9 @@ def label(
     codes: Codes = None,
     zone: Annotated[str, typer.Option(help="Of times without one: Europe/Berlin.")] = "",
     asset: Annotated[str, typer.Option(help="Of tables without such a column.")] = "",
-    withdraw: Annotated[str, typer.Option(help="Id of a label that shall not stand.")] = "",
+    withdraw: Annotated[
+        str | None, typer.Option(help="Id of a label that shall not stand.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Who withdraws; else the user of this machine.")] = "",
     because: Annotated[str, typer.Option(help="Why it is withdrawn.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
@@ -70,7 +72,7 @@ def label(
     from edge.label_command import withdraw as withdraw_label
     from edge.rerun import kept_of
 
-    if withdraw:
+    if withdraw is not None:  # an empty one is refused: a script may have lost it
         import getpass
 
         gone = withdraw_label(file, withdraw, by=by or getpass.getuser(), because=because)
@@ -124,6 +126,7 @@ def _show(found: Collected) -> None:
     if found.passed:
         lines.append(f"{found.passed} orders are not closed, or of planned work")
     lines += list(found.notes)
+    lines += _some([one.line() for one in found.stand.values()], "stand")
     lines += _some([one.line() for one in found.bad], "not taken")
     lines += _some([f"conflict: {one.line()}" for one in found.conflicts], "conflicts")
     if found.conflicts:

@@ -89,30 +89,28 @@ class Arrivals:
             if message.retain and (readings.t_ns == message.received_ns).all():
                 taken = self._of_unknown_age(readings)
             self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
-            self._waves.heard(taken)
+            self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
             if known and newest_ns is not None:
                 behind = not message.retain and newest_ns < at_ns - self._behind_ns
                 self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
 
     def _take_block(self, message: MessageReceived, *, now_ns: int) -> None:
         """Blocks of a fast waveform; their end says as much about a clock as a value's time."""
-        topic = message.topic
-        ours = [asset for asset in self._waves.assets_on(topic) if asset in self._assets]
-        end_ns = self._waves.take(
+        for told in self._waves.read(
             message.payload,
-            topic=topic,
+            topic=message.topic,
             received_ns=message.received_ns,
-            future_ns=self._now(now_ns) + self.ahead_ns,
             retain=message.retain,
-        )
-        if end_ns is None or message.retain:
-            return
-        for asset in ours:
-            if self._settings.clock == "plant":
-                self._clock.observe(asset, end_ns)
+        ):
+            speaks = told.asset in self._assets and not message.retain
+            end_ns = told.sent.end_ns
+            if self._settings.clock == "plant" and speaks:
+                self._clock.observe(told.asset, end_ns)
             at_ns = self._now(now_ns)
-            behind = end_ns < at_ns - self._behind_ns
-            self._suspect(asset, wrong=behind or end_ns > at_ns + self.ahead_ns)
+            self._waves.put(told, future_ns=at_ns + self.ahead_ns)
+            if speaks:
+                behind = end_ns < at_ns - self._behind_ns
+                self._suspect(told.asset, wrong=behind or end_ns > at_ns + self.ahead_ns)
 
     def _of_unknown_age(self, readings: Readings) -> Readings:
         """Retained, without a time of its own: it may be of last year. Context is held anyway."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.append import append_whole
 from edge.errors import ConfigError
 from models.errors import ModelError
 from models.store import file_names
@@ -284,10 +285,7 @@ class BundleStore:
         ).sealed()
         path = self.directory / HISTORY
         try:
-            with path.open("ab") as file:
-                file.write(msgspec.json.encode(act) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_whole(path, msgspec.json.encode(act) + b"\n")
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; nothing has changed") from error
         return act

@@ -114,7 +114,8 @@ def _feedback(
     body: Feedback, operator: str, *, assets: Mapping[str, Asset], desk: Desk
 ) -> tuple[bool, str]:
     alert_id = body.alert_id
-    desk.note("feedback", operator=operator, alert=alert_id, label=body.label)
+    said = {"operator": operator, "alert": alert_id, "label": body.label, "note": body.note}
+    desk.note("feedback", **said)
     known = [labelled(asset.state, alert_id, body.label) for asset in assets.values()]
     return True, "noted" if any(known) else f"noted; {alert_id} is no current alert"
 

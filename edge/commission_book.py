@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.append import append_whole
 from edge.errors import ConfigError
 from edge.signatures import verify
 
@@ -120,10 +121,7 @@ class CommissionBook:
                 lines.append(msgspec.json.encode(word) + b"\n")
                 previous = word.sha256
             try:
-                with self.path.open("ab") as file:
-                    file.write(b"".join(lines))
-                    file.flush()
-                    os.fsync(file.fileno())
+                append_whole(self.path, b"".join(lines))
             except OSError as error:
                 raise ConfigError(f"{self.path}: {error.strerror}; nothing has changed") from error
 

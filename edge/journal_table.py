@@ -104,7 +104,7 @@ def readings_by_asset(
         for readings in decoded:
             heard.readings.setdefault(readings.asset, []).append(readings)
             heard.topics.setdefault(readings.asset, set()).add(message.topic)
-            waves.heard(readings)
+            waves.heard(readings, future_ns=NEVER_FUTURE_NS)
     _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)
@@ -113,18 +113,16 @@ def readings_by_asset(
 
 def _take_block(waves: Waveforms, message: TimedMessage, heard: Heard) -> None:
     try:
-        waves.take(
+        for told in waves.read(
             message.payload,
             topic=message.topic,
             received_ns=message.t_ns,
-            future_ns=NEVER_FUTURE_NS,
             retain=message.retain,
-        )
+        ):
+            waves.put(told, future_ns=NEVER_FUTURE_NS)
+            heard.topics.setdefault(told.asset, set()).add(message.topic)
     except WireError as error:
         heard.unread.setdefault(message.topic, str(error))
-        return
-    for asset in waves.assets_on(message.topic):
-        heard.topics.setdefault(asset, set()).add(message.topic)
 
 
 def _tell_features(waves: Waveforms, heard: Heard, *, final: bool = False) -> None:

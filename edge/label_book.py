@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.append import append_whole
 from edge.errors import RecordingError
 from edge.label_words import Label
 
@@ -45,15 +45,8 @@ def add_labels(path: Path, labels: Iterable[Label]) -> list[Label]:
             for label in labels:
                 if label.label_id not in known:
                     fresh.setdefault(label.label_id, label)
-            size = file.tell()
             lines = [msgspec.json.encode(label) + b"\n" for label in fresh.values()]
-            try:
-                file.write(b"".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), size)
-                raise
+            append_whole(path, b"".join(lines))
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}; no label was added") from error
     return list(fresh.values())

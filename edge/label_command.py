@@ -47,8 +47,8 @@ class LabelRequest:
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """What a call of `andon label` did, and what the file says now.
 
-    counts: of labels that stand, label -> asset -> number. passed: orders that are not closed, or
-    of planned work.
+    counts: of labels that stand, label -> asset -> number; stand: these by id. passed:
+    orders that are not closed, or of planned work.
     """
 
     file: str
@@ -61,6 +61,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     counts: dict[str, dict[str, int]] = {}
     conflicts: tuple[Conflict, ...] = ()
+    stand: dict[str, Label] = {}
 
 
 def collect(request: LabelRequest, *, progress: Callable[[int], object] = int) -> Collected:
@@ -115,6 +116,7 @@ def state_of(file: Path) -> Collected:
         standing=len(stand),
         counts=counts(stand),
         conflicts=tuple(undisputed(labels)[1]),
+        stand={label.label_id: label for label in stand},
     )
 
 

@@ -7,7 +7,7 @@ was said.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,14 +15,12 @@ import msgspec
 from edge.backtest import STEP_NS, episodes_of
 from edge.label_table import QUOTE_CHARS_MAX, Bad
 from edge.label_words import REAL, Label
-from edge.recording import journal_messages
 from edge.records import Note, Publish
 from edge.rerun import Rerun
 from edge.wire.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edge.assess import Episode
     from edge.engine import Engine
@@ -40,15 +38,8 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     alert_id: str
     label: str
+    note: str
     t_ns: int  # plant time
-
-
-class _Sent(msgspec.Struct, frozen=True):
-    """Of a feedback command: what is kept of it besides what the engine tells."""
-
-    alert_id: str = ""
-    label: str = ""
-    note: str = ""
 
 
 class _Listener:
@@ -73,6 +64,7 @@ class _Listener:
                         operator=str(effect.fields["operator"]),
                         alert_id=str(effect.fields["alert"]),
                         label=str(effect.fields["label"]),
+                        note=str(effect.fields["note"])[:QUOTE_CHARS_MAX].strip(),
                         t_ns=engine.now_ns,
                     )
                 )
@@ -106,11 +98,8 @@ def feedback_labels(
     of_alert: dict[str, list[Episode]] = defaultdict(list)
     for episode in episodes_of(heard.revisions):
         of_alert[episode.alert_id].append(episode)
-    notes = _notes(kept.journal, Topics(kept.settings.prefix, kept.settings.site))
     labels, bad = [], heard.refused
     for said in heard.said:
-        words = notes[said.operator, said.alert_id, said.label]
-        quote = words.popleft() if words else ""
         place = f"feedback of {said.operator} on {said.alert_id}"
         about = [one for one in of_alert[said.alert_id] if one.opened_ns <= said.t_ns]
         if said.label == UNSURE:
@@ -120,16 +109,16 @@ def feedback_labels(
             bad.append(Bad(place=place, because=why))
         else:
             episode = max(about, key=lambda one: one.opened_ns)
-            labels.append(_label(said, episode, quote, names=names, end_ns=heard.end_ns))
+            labels.append(_label(said, episode, names=names, end_ns=heard.end_ns))
     return labels, bad, rerun.notes
 
 
-def _label(said: _Said, episode: Episode, quote: str, *, names: ModeNames, end_ns: int) -> Label:
+def _label(said: _Said, episode: Episode, *, names: ModeNames, end_ns: int) -> Label:
     """One word about one event; an event that is not over ends with what is known of it by now."""
     label = said.label
-    if label == REAL and quote:
+    if label == REAL and said.note:
         try:
-            label = names.label(quote, episode.asset)
+            label = names.label(said.note, episode.asset)
         except ValueError:  # words about it, and no label
             label = REAL
         label = label if names.is_mode(label, episode.asset) else REAL
@@ -142,21 +131,5 @@ def _label(said: _Said, episode: Episode, quote: str, *, names: ModeNames, end_n
         reference=f"{episode.alert_id} {episode.count}",
         said_by=said.operator,
         recorded_at_ns=said.t_ns,
-        quote=quote,
+        quote=said.note,
     )
-
-
-def _notes(journal: Path, topics: Topics) -> dict[tuple[str, str, str], deque[str]]:
-    """Notes that came with feedback, by operator, alert and label, in order."""
-    found: dict[tuple[str, str, str], deque[str]] = defaultdict(deque)
-    head, tail = topics.command_filter.split("+")[0], "/feedback"
-    for message in journal_messages(journal):
-        if message.retain or not (message.topic.startswith(head) and message.topic.endswith(tail)):
-            continue
-        try:
-            sent = msgspec.json.decode(message.payload, type=_Sent)
-        except (msgspec.MsgspecError, UnicodeDecodeError):  # the engine refused it and said so
-            continue
-        operator = message.topic.removeprefix(head).removesuffix(tail)
-        found[operator, sent.alert_id, sent.label].append(sent.note[:QUOTE_CHARS_MAX].strip())
-    return found

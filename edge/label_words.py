@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -61,6 +62,15 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         said = msgspec.structs.replace(self, place="")
         encoded = msgspec.json.encode(said, order="deterministic")
         return hashlib.sha256(encoded).hexdigest()[:ID_CHARS]
+
+    def line(self) -> str:
+        """One line for whoever looks for it: its id, and what it says of which time."""
+        begin, end = (
+            datetime.fromtimestamp(t_ns // 1_000_000_000, UTC).isoformat(timespec="seconds")
+            for t_ns in (self.begin_ns, self.end_ns)
+        )
+        by = self.said_by or "nobody who is named"
+        return f"{self.label_id} {self.asset} {begin} to {end}: {self.label}, says {by}"
 
     @property
     def is_fault(self) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge import explain
 from edge.events import TrackState
 from edge.jobs import new_run
 from edge.lookback import Lookback
@@ -284,10 +285,20 @@ def _since(past: History, from_ns: int) -> History:
 
 
 def _retell(model: AssetModel, state: AssetState, desk: Desk, *, reason: str, t_ns: int) -> None:
-    """An event that goes on does so by another threshold: its alert says so under its id."""
+    """An event that goes on does so by another threshold: its alert says so under its id.
+
+    A class that the head before gave it is taken back, with its row; a head that has come is asked
+    anew.
+    """
     record = state.alerts[Track.PROCESS]
     if not (record.active or record.suppressed):
         return
     record.threshold = model.threshold_on
+    if record.fault is not None:
+        named, said = record.fault.name.casefold(), explain.resembling(record.resembles)
+        record.resembles = tuple(r for r in record.resembles if r.mode_id.casefold() != named)
+        others = (sentence for sentence in record.sentences if sentence not in said)
+        record.sentences = (*others, *explain.resembling(record.resembles))
+    record.fault, record.samples, record.classified = None, 0, 0
     record.turn(t_ns=t_ns, reason=reason)
     desk.alert_changed(record, desk.settings.of_asset(state.asset))

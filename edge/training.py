@@ -26,8 +26,9 @@ from models.budget import replay_words
 from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.card import mode_news
 from models.conv import CONV, fit_conv
+from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
-from models.kinds import detector_kind
+from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
 from models.store import load as load_bundle
 from models.store import save as save_bundle
@@ -74,6 +75,9 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     begin_s = time.monotonic()
+    if request.detector not in (*DETECTORS, CONV):  # said before a long record is read
+        kinds = ", ".join((*DETECTORS, CONV))
+        raise ModelError(f"there is no detector {request.detector!r}; there are {kinds}")
     parent = load_bundle(need_bundle(request.into)) if request.into else None
     samples = requested_samples(request, tell)
     with console.status("fitting") as status:

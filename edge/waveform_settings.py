@@ -30,7 +30,7 @@ class Waveform(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stands before the binary samples. key: of the JSON that holds the values, "": the usual ones.
     scale: of a sample in `unit`. stamp: whether times are those of the first sample or of the end.
     full_scale: largest value that can be shown, in `unit`; 0: not known. every_ms: from block to
-    block; 0: the shortest that was seen. speed: channel or tag that says how fast shaft 0 turns, in
+    block; 0: as the newest have it. speed: channel or tag that says how fast shaft 0 turns, in
     `rpm_per_unit`, believed for `speed_age_ms_max`; or `rpm`, if it always is the same. channels:
     feature -> channel; empty: the usual ones as TAG_FEATURE. levels: features that are
     given in dB. median_blocks: of so many blocks in a row the median counts.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from statistics import median_low
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ from edge.wire.waveform import decode_block
 from models.features import LEAST, as_levels, at_speed, condition_features, feature_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,7 +39,9 @@ MILLISECOND_NS: Final = 1_000_000
 DAY_S: Final = 86_400
 SAMPLE_BYTES: Final = {"int16": 2, "float32": 4, "json": 9}  # of JSON about, as "-0.12345,"
 BLOCK_HEAD_BYTES: Final = 150  # topic, times, rate
+STEPS_MAX: Final = 9  # a block that came early, or a gap, moves their median little
 GAP_STEPS: Final = 1.5  # of the usual time between two blocks: beyond it there is one missing
+A_SECOND: Final = ("Hz", "1/s", "s-1", "rps", "rad/s")
 FULL_SAMPLES: Final = 3  # at the end of what can be shown: fewer may be a peak that just reached it
 
 
@@ -56,13 +59,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 class WaveState(msgspec.Struct, kw_only=True):
     """All that is remembered of one waveform.
 
-    newest_ns: end of the newest block, 0: none. step_ns: shortest time from one to the next, 0: not
-    known. speed_ns, speed: newest speeds as they came, by time, rpm. recent: (k, f) features of the
-    newest blocks in a row at speed, or not.
+    newest_ns: end of the newest block, 0: none. steps_ns: newest times from one to the next.
+    speed_ns, speed: newest speeds as they came, by time, rpm. recent: (k, f) features of the newest
+    blocks in a row at speed, or not.
     """
 
     newest_ns: int = 0
-    step_ns: int = 0
+    steps_ns: list[int] = []
     waiting: list[Waiting] = []
     speed_ns: list[int] = []
     speed: list[float] = []
@@ -86,11 +89,30 @@ class _Stream:
         self.units = {tag: unit for tag, unit in form.units.items() if unit}
         channel = {name: tag for tag, name in asset.tags.items()}
         self.speed_tags = {form.speed, channel.get(form.speed, form.speed)} - {""}
+        self._units = asset.units
+
+    def other_unit(self, tag: str, unit: str) -> bool:
+        """Whether a speed is stated in another unit than the configured one; "": it states none.
+
+        Where none is configured, and one is one rpm, it cannot be one turn a second.
+        """
+        configured = self._units.get(tag, "")
+        if not unit or configured:
+            return bool(unit) and unit != configured
+        return self.form.rpm_per_unit == 1.0 and unit in A_SECOND
 
     @property
     def step_ns(self) -> int:
         """Time from one block to the next as configured; 0: not."""
         return self.form.every_ms * MILLISECOND_NS
+
+
+class Told(NamedTuple):
+    """What one message tells one waveform of an asset."""
+
+    asset: str
+    stream: _Stream
+    sent: Sent
 
 
 class _Due(NamedTuple):
@@ -126,32 +148,28 @@ class Waveforms:
         """Whether blocks come on a topic."""
         return topic in self._by_topic
 
-    def assets_on(self, topic: str) -> tuple[str, ...]:
-        """The assets whose blocks come on a topic."""
-        return tuple(dict.fromkeys(stream.asset for stream in self._by_topic[topic]))
-
     # --- in ---
 
-    def take(
-        self, payload: bytes, *, topic: str, received_ns: int, future_ns: int, retain: bool = False
-    ) -> int | None:
-        """Take one message of a topic that carries blocks; returns the end of the newest block.
+    def read(
+        self, payload: bytes, *, topic: str, received_ns: int, retain: bool = False
+    ) -> Iterator[Told]:
+        """What one message of a topic that carries blocks tells each waveform on it, to be `put`.
 
-        None: a retained one of unknown age. Blocks that end after `future_ns` are of a suspect
-        clock: counted, not taken. Raises WireError.
+        A retained one of unknown age tells nothing. Raises WireError.
         """
-        newest_ns = None
         for stream in self._by_topic[topic]:
             sent = decode_block(payload, stream.form, topic=topic, received_ns=received_ns)
             if retain and not sent.timed:
                 count(self._counts, "blocks_retained_untimed", 1)
                 continue
-            newest_ns = max(newest_ns or 0, sent.end_ns)
-            self._put(stream, sent, future_ns=future_ns)
-        return newest_ns
+            yield Told(stream.asset, stream, sent)
 
-    def _put(self, stream: _Stream, sent: Sent, *, future_ns: int) -> None:
-        """Set the blocks of one message waiting, after what their times say about them."""
+    def put(self, told: Told, *, future_ns: int) -> None:
+        """Set the blocks of one message waiting, after what their times say about them.
+
+        Those that end after `future_ns` are of a suspect clock: counted, not taken.
+        """
+        _, stream, sent = told
         state, n = self._state[stream.key], stream.form.block
         blocks = sent.values.reshape(-1, n)
         full = sent.full.reshape(-1, n).sum(axis=1) >= FULL_SAMPLES
@@ -183,18 +201,29 @@ class Waveforms:
         if not state.newest_ns:
             return True
         step_ns = end_ns - state.newest_ns
-        usual_ns = stream.step_ns or state.step_ns or step_ns
-        state.step_ns = min(step_ns, state.step_ns or step_ns)
+        usual_ns = stream.step_ns or median_low(state.steps_ns or [step_ns])
+        state.steps_ns = [*state.steps_ns, step_ns][-STEPS_MAX:]
         gap = step_ns > GAP_STEPS * usual_ns
         count(self._counts, "blocks_gaps", int(gap))
         return gap
 
-    def heard(self, readings: Readings) -> None:
-        """Note the speeds among the values of a message."""
+    def heard(self, readings: Readings, *, future_ns: int) -> None:
+        """Note the speeds among the values of a message, but for those after `future_ns`.
+
+        Only the newest are kept: one of a year ahead would stand before all that come.
+        """
+        past = readings.t_ns <= future_ns
         for stream in self._speeds.get(readings.asset, ()):
             for column, tag in enumerate(readings.tags):
-                if tag in stream.speed_tags:
-                    self._note(stream, readings.t_ns, readings.values[:, column])
+                if tag not in stream.speed_tags:
+                    continue
+                values = readings.values[:, column]
+                if stream.other_unit(tag, (readings.units or {}).get(tag, "")):
+                    told = int(np.isfinite(values).sum())
+                    count(self._counts, "speeds_wrong_unit", told)
+                    continue
+                count(self._counts, "speeds_future", int(np.isfinite(values[~past]).sum()))
+                self._note(stream, readings.t_ns[past], values[past])
 
     def _note(self, stream: _Stream, t_ns: NDArray[np.int64], values: F64) -> None:
         state = self._state[stream.key]

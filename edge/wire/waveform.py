@@ -166,8 +166,11 @@ def _binary(samples: bytes, encoding: str, topic: str) -> Samples:
 
 def _check_rate(body: dict[str, Any], form: Waveform, topic: str) -> None:
     rate_hz, step_s = _number(body, RATE_KEYS, topic), _number(body, STEP_KEYS, topic)
-    if math.isnan(rate_hz) and step_s > 0.0:
-        rate_hz = 1.0 / step_s
+    if step_s <= 0.0:
+        message = f"samples {step_s:g} s apart, expected more than 0"
+        raise WireError(message, reason="block_rate", topic=topic)
+    if math.isnan(rate_hz):
+        rate_hz = 1.0 / step_s  # NaN: neither was told
     if abs(rate_hz - form.rate_hz) > RATE_SHARE * form.rate_hz:
         message = f"{rate_hz:g} samples a second, configured are {form.rate_hz:g}"
         raise WireError(message, reason="block_rate", topic=topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -169,6 +170,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
         said.append(word(fault.end_ns + S * len(said), alert, label, by=by, note=note))
     said.append(word(faults[2].end_ns, "r1-process-nobody", "real", by="ann"))
     said.append(word(faults[2].end_ns, alert, "perhaps", by="ann"))
+    stale = word(0, alert, "nuisance", by="ann", note="too old to be taken")
+    said.append(dataclasses.replace(stale, t_ns=faults[-1].end_ns))
     written(folder / "after", said=said, rounds=1)
     (folder / "failure_modes.csv").write_text(MODES, encoding="utf-8")
     return folder
@@ -207,10 +210,10 @@ def test_feedback_becomes_labels_of_the_events_that_it_was_about(heard: Path) ->
 
 
 def test_what_was_heard_stands_in_the_journal_as_it_was_sent(heard: Path) -> None:
-    """The rig itself: seven words were sent, and the journal is one that `kept_of` opens."""
+    """The rig itself: eight words were sent, and the journal is one that `kept_of` opens."""
     journal = heard / "after" / "recording"
     sent = [m for m in journal_messages(journal) if m.topic.endswith("/feedback")]
-    assert len(sent) == 7
+    assert len(sent) == 8
     kept = kept_of(None, journal=journal, bundle=heard / "bundle", snapshot=None)
     assert kept.settings.site == "weldcell"
 
@@ -224,6 +227,12 @@ def test_a_wrong_label_is_withdrawn_with_a_reason_and_by_name(heard: Path, tmp_p
     runner = CliRunner()
     assert runner.invoke(andon.app, ["label", str(file), "--table", str(table)]).exit_code == 0
     (one,) = read_labels(file)
+    listed = runner.invoke(andon.app, ["label", str(file)]).output
+    assert f"{one.label_id} r1 2026-03-02T10:00:00+00:00 to 2026-03-02T10:05:00" in listed
+    shown = runner.invoke(andon.app, ["label", str(file), "--json"])
+    assert list(json.loads(shown.stdout)["stand"]) == [one.label_id]
+    nothing = ["label", str(file), "--withdraw", "", "--because", "lost"]
+    assert runner.invoke(andon.app, nothing).exit_code != 0
     options = ["label", str(file), "--withdraw", one.label_id, "--by", "bea"]
     refused = runner.invoke(andon.app, options)
     assert refused.exit_code != 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge.alerts import FaultClass
+from edge.records import BundleSwapped
 from edge.resemblance import modes
 from kb.cite import cite
 from kb.records import FailureMode, Sign
@@ -179,6 +180,24 @@ def test_a_class_keeps_nothing_quiet_and_rings_nothing() -> None:
         rig.run(30, {**FAULTS["loose"], "c0": 15.0})
     assert "ALERT" in rigs[0].said()
     assert [s for s in rigs[0].said() if s == "suppressed"] == ["suppressed"]
+
+
+def test_a_class_goes_with_the_bundle_that_gave_it() -> None:
+    """It is taken back from the alert that goes on; the bundle that comes back names it again."""
+    head, plain = with_head(), fitted_of(bundle())
+    rig = Rig(known=known(), fitted=head, others={f.bundle.sha256: f for f in (head, plain)})
+    rig.run(300)
+    rig.run(40, FAULTS["worn"])
+    assert rig.events()[-1]["fault_class"] == "worn"
+    rig.give(BundleSwapped(bundle_sha256=plain.bundle.sha256, because="it named wrongly"))
+    last = rig.events()[-1]
+    assert last["lineage"]["bundle_sha256"] == plain.bundle.sha256
+    assert (last["fault_class"], last["fault_probability"]) == ("", None)
+    assert "classified" not in str(last["resembles"])
+    assert "classified" not in str(last["explanation"])
+    rig.give(BundleSwapped(bundle_sha256=head.bundle.sha256, because="it did not"))
+    rig.run(20, FAULTS["worn"])
+    assert rig.events()[-1]["fault_class"] == "worn"
 
 
 def test_a_broken_sensor_hides_only_itself() -> None:

@@ -110,6 +110,8 @@ def test_samples_at_full_scale_are_told() -> None:
         (msgspec.json.encode({"t": BEGIN}), PLAIN, "wrong_shape"),
         (_json(rate_hz=2048), PLAIN, "block_rate"),
         (_json(spacing=1.0), PLAIN, "block_rate"),
+        (_json(dt_s=-1), PLAIN, "block_rate"),
+        (_json(dt_s=0), PLAIN, "block_rate"),
         (_json(rate_hz="fast"), PLAIN, "wrong_type"),
         (_json(rpm=True), PLAIN, "wrong_type"),
         (_json(rpm=10**400), PLAIN, "wrong_type"),

@@ -12,16 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
+from edge.caps import SPEEDS_MAX
 from edge.checkpoint import pack, unpack
 from edge.config import load
+from edge.engine import Engine
 from edge.errors import ConfigError
-from edge.records import Readings
-from edge.settings import AssetSettings
+from edge.records import MessageReceived, Readings, TickDue
+from edge.settings import AssetSettings, GatewaySettings
 from edge.waveform_settings import Waveform, check_waveform
 from edge.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
 from edge.wire.waveform import encode_block
 from models.features import LEAST, condition_features, feature_table
 from models.machine import GearStage
+from tests.edge.rig import bundle, fitted_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +49,7 @@ FORM: Final = Waveform(
 )
 NAMES: Final = tuple(FORM.named)
 BEGIN: Final = 1_760_000_000 * S
+FUTURE_NS: Final = BEGIN + 10**6 * S
 
 
 class Bench:
@@ -70,18 +74,16 @@ class Bench:
         """A block that ends at a second."""
         values = noise(round(second * 10)) if values is None else values
         begin_ns = BEGIN + round((second - N / RATE) * S)
-        self.waves.take(
-            encode_block(values, t_ns=begin_ns, rate_hz=RATE, rpm=rpm),
-            topic="plant/g1/v",
-            received_ns=BEGIN,
-            future_ns=BEGIN + 10**6 * S,
-        )
+        payload = encode_block(values, t_ns=begin_ns, rate_hz=RATE, rpm=rpm)
+        for told in self.waves.read(payload, topic="plant/g1/v", received_ns=BEGIN):
+            self.waves.put(told, future_ns=FUTURE_NS)
 
     def speed(self, second: float, rpm: float) -> None:
         """A row of the plant that tells the speed."""
         t_ns = np.array([BEGIN + round(second * S)], np.int64)
         values = np.array([[rpm, 1.0]])
-        self.waves.heard(Readings(asset="g1", tags=("Speed", "x"), t_ns=t_ns, values=values))
+        told = Readings(asset="g1", tags=("Speed", "x"), t_ns=t_ns, values=values)
+        self.waves.heard(told, future_ns=FUTURE_NS)
 
     def settle(self, until: float | None = None, *, final: bool = False) -> None:
         """A tick."""
@@ -151,6 +153,46 @@ def test_a_block_waits_until_the_speed_of_its_time_is_known() -> None:
     assert bench.counts["blocks_speed_missing"] == 1
 
 
+def test_speeds_of_a_clock_that_is_ahead_blind_no_block() -> None:
+    """However many of them come, the true ones are kept; each is counted."""
+    bench = Bench()
+    for i in range(2 * SPEEDS_MAX):
+        bench.speed(10**7 + i, 1500.0)
+    bench.speed(0.0, 1500.0)
+    for second in range(1, 4):
+        bench.speed(second, 1500.0)
+        bench.block(second)
+        bench.settle(second)
+    assert bench.counts == {"speeds_future": 2 * SPEEDS_MAX, "blocks": 3}
+    assert sorted(bench.rows()) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("units", "configured", "rpm_per_unit", "taken"),
+    [
+        ({"Speed": "Hz"}, {}, 1.0, False),
+        ({"Speed": "Hz"}, {}, 60.0, True),
+        ({"Speed": "rpm"}, {}, 1.0, True),
+        ({"Speed": "Hz"}, {"Speed": "rpm"}, 60.0, False),
+        ({}, {"Speed": "rpm"}, 1.0, True),
+    ],
+)
+def test_a_speed_in_another_unit_is_not_taken(
+    units: dict[str, str], configured: dict[str, str], rpm_per_unit: float, *, taken: bool
+) -> None:
+    """What the sender states against what is configured."""
+    form = msgspec.structs.replace(FORM, rpm_per_unit=rpm_per_unit)
+    asset = AssetSettings(id="g1", waveform=(form,), units=configured)
+    state: dict[str, WaveState] = {}
+    counts: dict[str, int] = {}
+    waves = Waveforms([asset], state=state, counts=counts)
+    t_ns, values = np.array([BEGIN]), np.array([[25.0]])
+    told = Readings(asset="g1", tags=("Speed",), t_ns=t_ns, values=values, units=units)
+    waves.heard(told, future_ns=FUTURE_NS)
+    assert state["g1/v"].speed == [25.0 * rpm_per_unit] * taken
+    assert counts == ({} if taken else {"speeds_wrong_unit": 1})
+
+
 def test_a_speed_counts_as_long_as_it_may_and_beyond_the_range_no_line_is_read() -> None:
     """Its age is bounded; a machine at rest has levels and no lines."""
     bench = Bench()
@@ -175,11 +217,17 @@ def test_what_is_wrong_with_a_block_is_counted_apart() -> None:
     bench.block(2_000_000, rpm=1500.0)
     wanted = {"blocks": 5, "blocks_duplicate": 1, "blocks_late": 1, "blocks_gaps": 1}
     assert bench.counts == {**wanted, "blocks_future": 1}
-    taken = bench.waves.take(
-        encode_block(noise(1), t_ns=BEGIN + 9 * S, rate_hz=RATE),
-        topic="plant/g1/v", received_ns=BEGIN, future_ns=BEGIN + 60 * S, retain=True,
-    )  # fmt: skip
-    assert taken == BEGIN + 9 * S + S // 2
+    payload = encode_block(noise(1), t_ns=BEGIN + 9 * S, rate_hz=RATE)
+    (told,) = bench.waves.read(payload, topic="plant/g1/v", received_ns=BEGIN, retain=True)
+    assert told.sent.end_ns == BEGIN + 9 * S + S // 2
+
+
+def test_one_block_that_comes_early_makes_no_gap_of_every_later_one() -> None:
+    """Sent again a millisecond later, say: the usual time between two stays the usual one."""
+    bench = Bench()
+    for second in (1, 2, 3, 3.001, 4, 5, 6, 9):
+        bench.block(second, rpm=1500.0)
+    assert bench.counts == {"blocks": 8, "blocks_gaps": 1}
 
 
 def test_flat_broken_and_cut_off_blocks_never_tell_more_than_they_know() -> None:
@@ -317,6 +365,23 @@ def test_a_configuration_names_waveforms_and_is_strict_about_them(tmp_path: Path
         path.write_text(CONFIG.replace(old, new))
         with pytest.raises(ConfigError, match=said):
             load(path, environment={})
+
+
+def test_blocks_that_are_rare_move_the_clock_of_the_plant_themselves() -> None:
+    """Every two hours one, of an asset that sends nothing else: none of them is of the future."""
+    form = msgspec.structs.replace(FORM, speed="", rpm=1500.0, channels={"rms": "c0"})
+    conf = GatewaySettings(
+        site="s", clock="plant", asset=(AssetSettings(id="r1", waveform=(form,)),)
+    )
+    model = fitted_of(bundle())
+    engine = Engine(conf, bundle=model.bundle, detectors=model.detectors, derive=model.derive)
+    for t_ns in range(BEGIN, BEGIN + 5 * 7200 * S, 7200 * S):
+        payload = encode_block(noise(1), t_ns=t_ns, rate_hz=RATE)
+        message = MessageReceived(topic="plant/r1/v", payload=payload, received_ns=t_ns)
+        engine.handle(message, now_ns=t_ns)
+        engine.handle(TickDue(), now_ns=t_ns)
+    counted = {name: n for name, n in engine.counts().items() if name.startswith("blocks")}
+    assert counted == {"blocks": 5}
 
 
 def test_the_journal_of_a_day_is_stated() -> None:
