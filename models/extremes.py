@@ -37,6 +37,9 @@ CONFIDENCE: Final = 0.8  # that the rate at the level is no higher
 PRIOR_PEAKS: Final = 30.0  # that the scale of other tails is worth
 SHAPE_PEAKS: Final = 60.0  # likewise that a tail is exponential: shapes vary most of all
 SHAPE_MAX: Final = 0.3
+# Of a tail that is drawn on. Wider ones are bursts of a record with changes that nobody told: drawn
+# on, no fault would ever reach the threshold; the replay says what they cost.
+EXCESS_MAX: Final = 1.25 * TAIL_SCALE
 DAY_NS: Final = 86_400 * 10**9
 
 
@@ -162,6 +165,6 @@ def _beyond(tail: AlarmTail, usual: float) -> tuple[float, float]:
     Nothing ends a tail that is not known to end: a negative shape counts as none.
     """
     known = tail.peaks + PRIOR_PEAKS
-    excess = (tail.peaks * tail.excess + PRIOR_PEAKS * usual) / known
-    shape = max(tail.shape, 0.0)
+    excess = min((tail.peaks * tail.excess + PRIOR_PEAKS * usual) / known, EXCESS_MAX)
+    shape = max(tail.shape, 0.0) if excess < EXCESS_MAX else 0.0
     return excess * (1.0 - shape), min(shape + 1.0 / known, SHAPE_MAX)

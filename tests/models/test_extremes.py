@@ -12,6 +12,7 @@ from scipy import signal, stats
 
 from models.extremes import (
     APART_AFTER,
+    EXCESS_MAX,
     OFF_SHARE,
     TAIL_SCALE,
     AlarmTail,
@@ -90,13 +91,14 @@ def test_the_less_was_recorded_the_higher_the_level() -> None:
 
 
 def test_a_short_record_leans_on_the_others() -> None:
-    """Neighbours with wide tails make a level rise that two peaks say little about."""
+    """Neighbours with wide tails raise the level of two peaks, within bounds."""
     wide = AlarmTail(score=2.0, episodes_per_day=10.0, peaks=300, days=30.0, excess=0.8)
     new = AlarmTail(score=2.0, episodes_per_day=10.0, peaks=2, days=0.2, excess=0.4)
     assert usual_excess([new]) == pytest.approx(TAIL_SCALE, abs=0.01)
     usual = usual_excess([wide, new])
     assert 0.7 < usual < 0.8
-    assert level_of(new, 0.01, usual=usual) > level_of(new, 0.01) + 1.0
+    assert level_of(new, 0.01, usual=usual) > level_of(new, 0.01) + 0.5
+    assert level_of(new, 0.01, usual=10.0) < level_of(new, 0.01, usual=EXCESS_MAX) + 0.5
 
 
 def test_a_level_from_one_record_holds_in_others() -> None:
