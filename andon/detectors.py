@@ -9,6 +9,17 @@ import typer
 
 from andon.options import ConfigFile, MappingFile, Recording, Rows, console
 
+Kind = Annotated[
+    str,
+    typer.Option(
+        help="auto (by the asset's channels), var, pca, ensemble, stream (of one channel), or"
+        " conv (needs torch)."
+    ),
+]
+FindModes = Annotated[
+    bool, typer.Option(help="Look for operating modes in assets of which no tag tells the mode.")
+]
+
 
 def fit(
     out: Annotated[Path, typer.Option("-o", "--out", help="Bundle directory to write.")],
@@ -24,17 +35,8 @@ def fit(
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="auto (by the asset's channels), var, pca, ensemble, stream (of one channel), or"
-            " conv (needs torch)."
-        ),
-    ] = "auto",
-    find_modes: Annotated[
-        bool,
-        typer.Option(help="Look for operating modes in assets of which no tag tells the mode."),
-    ] = False,
+    detector: Kind = "auto",
+    find_modes: FindModes = False,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,

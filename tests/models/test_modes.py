@@ -221,9 +221,9 @@ def test_modes_that_a_child_s_record_did_not_show_keep_the_parent_s_baselines() 
 
 def test_a_child_says_that_modes_found_before_are_gone() -> None:
     """What it never saw rings: that is to be known before it is adopted, not after."""
-    parent = make_bundle([fit_asset(samples(recipes(8000, seed=1)[0]), ROWS)])
+    parent = make_bundle([fit_asset(samples(recipes(8000, seed=1)[0]), UNTOLD)])
     calm = lfilter([0.8], [1.0, -0.6], np.random.default_rng(5).normal(size=(1500, 4)), axis=0)
-    child = make_bundle([fit_asset(samples(calm), ROWS)], parent=parent)
+    child = make_bundle([fit_asset(samples(calm), UNTOLD)], parent=parent)
     assert child.assets[0].found is None
     assert "3 modes were found before, and none in this record" in model_card(child)
     assert "found before" not in model_card(parent)
