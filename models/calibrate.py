@@ -21,7 +21,7 @@ from models.errors import ModelError
 from models.fit import FOLDS, ROWS_MIN, FitOptions, asset_fit
 from models.imported import ImportedRow, ImportedSpec, arrays_of
 from models.samples import segmented
-from models.tails import deviates, fusion_of, tail_table
+from models.tails import deviates, tails_of
 from models.var import location_scale
 
 if TYPE_CHECKING:
@@ -155,22 +155,19 @@ def calibrated(
     else:
         deviate, evenness = deviates(errors, errors, whole, spec.errors, spec.lambdas)
         rates = 2 * spec.lambdas
-    tables = [tail_table(z, rate) for z, rate in zip(deviate.T, rates, strict=True)]
-    knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
-    best = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2).max(axis=1)
-    fusion = fusion_of(best, views=spec.views)
+    tails = tails_of(deviate, rates)
     middle, spread = location_scale(given[whole])
     row = replace(
         _untold(spec, level),
         error_center=middle,
         error_scale=1.0 / spread,
         evenness=evenness,
-        knots=knots,
-        slopes=slopes,
-        fusion=fusion,
+        knots=tails.knots,
+        slopes=tails.slopes,
+        fusion=tails.fusion,
         learned=int(whole.sum()),
     )
-    return row, np.maximum(best - fusion, 0.0)
+    return row, tails.scores
 
 
 def _score_deviates(

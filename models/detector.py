@@ -17,7 +17,7 @@ from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.head_notes import NOTES, Head, notes_in
 from models.imported import ImportedSpec
-from models.onnx_types import MISSING
+from models.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from models.bundle import Bundle
 
-BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
 TAIL_CELLS_MAX: Final = 2**20  # a n V bins of streams, of which some ten are held at a time
 ORT_ERRORS: Final = (  # they share no base but Exception

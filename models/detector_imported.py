@@ -8,7 +8,7 @@ import numpy as np
 
 from models.errors import ModelError
 from models.imported import IMPORTED_PARAMETERS
-from models.onnx_types import MISSING
+from models.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
 
-BLOCK_SAMPLES_MAX: Final = 256  # the triangle of decays is n x n
 WINDOW_CELLS_MAX: Final = 2**19  # a n w c, what the model is given at once
 
 

@@ -37,12 +37,19 @@ from models.imported import IMPORTED_NOT_FITTED, ImportedSpec
 from models.kinds import detector_kind
 from models.mode_track import ModeTrack, tell_modes
 from models.modes import find_modes, joined_scores
-from models.samples import MODES_MAX, TrainingSamples, bridged, segmented, too_few
+from models.samples import (
+    MODE_ROWS_MIN,
+    MODES_MAX,
+    TrainingSamples,
+    bridged,
+    segmented,
+    too_few,
+)
 from models.settling import settling
 from models.stream import fit_stream_row, stream_spec
 from models.tabled import fit_tabled_row
 from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
-from models.tails import KNOTS, deviates, fusion_of, tail_table
+from models.tails import KNOTS, deviates, tails_of
 from models.var import (
     graph_weights,
     invisible,
@@ -63,7 +70,6 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 ROWS_MIN: Final = 100
-MODE_ROWS_MIN: Final = 200
 STOPPED_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 FOLDS: Final = 5
 EASED_ROWS_MIN: Final = 200  # fewer say so little of slow averages that they need all the margin
@@ -309,15 +315,8 @@ def _baseline(
         stretch = options.lags + settle + 1
         raise ModelError(too_few(values, stretch, who=who, period_ns=period_ns))
     deviate, evenness = deviates(white, plain, usable, int(present.sum()), options.lambdas)
-    rates = 2 * options.lambdas
-    tables = [tail_table(z_k, rate) for z_k, rate in zip(deviate.T, rates, strict=True)]
-    knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
-    if lasting:
-        slopes[:: len(options.lambdas)] = 0.0
-    surprise = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2)
-    best = surprise.max(axis=1)
-    fusion = fusion_of(best, views=surprise.shape[1])
-    scores = np.maximum(best - fusion, 0.0)
+    fast = range(0, deviate.shape[1], len(options.lambdas)) if lasting else ()
+    tails = tails_of(deviate, 2 * options.lambdas, silent=fast)
     row = RowFit(
         center=center,
         sigma=sigma,
@@ -325,15 +324,15 @@ def _baseline(
         wanders=wandering & present,
         moments=lag_moments(z, options.lags),
         learned=rows,
-        knots=knots,
-        slopes=slopes,
+        knots=tails.knots,
+        slopes=tails.slopes,
         evenness=evenness,
-        fusion=fusion,
+        fusion=tails.fusion,
         settle=settle,
     )
     power = float((white[usable] ** 2).sum(axis=1).mean() / max(present.sum(), 1))
     told = {"rows": float(rows), "unseen_residual_power": power}
-    return _Baseline(row=row, at=np.flatnonzero(usable), scores=scores, metrics=told)
+    return _Baseline(row=row, at=np.flatnonzero(usable), scores=tails.scores, metrics=told)
 
 
 def _unseen(

@@ -16,15 +16,13 @@ scored is left out of m and q, and both fade. At most BLOCK_SAMPLES_MAX samples 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
-from models.graph import Nodes, finished, normalised, surprises, value_info
-from models.graph_pca import averaged, ready_samples
-from models.onnx_types import BOOL, F32, INT64
+from models.graph import Nodes, normalised, value_info
+from models.graph_tabled import averaged, finished_tabled, ready_samples, scored
+from models.onnx_types import F32, INT64
 
 if TYPE_CHECKING:
     from models.tabled_kinds import EnsembleSpec
@@ -35,7 +33,7 @@ DEVIATE_MAX: Final = 1e4
 
 def build_ensemble_graph(spec: EnsembleSpec) -> bytes:
     """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
-    k, v = len(spec.lambdas), spec.views
+    k = len(spec.lambdas)
     g = Nodes("e", [])
     valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
     z = normalised(g, valid)
@@ -47,10 +45,7 @@ def build_ensemble_graph(spec: EnsembleSpec) -> bytes:
     )
     d = g.op("Clip", g.op("Div", total, size), g.floats(-DEVIATE_MAX), g.floats(DEVIATE_MAX))
     means, squares, run = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=3, axis=1)
-    count = g.op("Shape", "x", start=1, end=2)
-    steps = g.op("Range", g.scalar(0), g.op("Squeeze", count), g.scalar(1))
-    steps = g.op("Cast", steps, to=F32)  # (n,)
-    runs, ready = ready_samples(g, valid=valid, steps=steps, run=run)
+    steps, runs, ready = ready_samples(g, valid=valid, run=run)
     weight = g.op("Cast", ready, to=F32)
     lam = np.array(spec.lambdas, np.float32)
     taken = g.op("Unsqueeze", g.op("Where", ready, d, g.floats(0.0)), g.ints(2))
@@ -61,11 +56,7 @@ def build_ensemble_graph(spec: EnsembleSpec) -> bytes:
     q = averaged(g, counted, old=old, keep=(1.0 - lam) ** 2, rate=lam**2, steps=steps)
     deviate = g.op("Div", m, g.op("Sqrt", g.op("Max", q, g.floats(1e-12))))
     told = g.op("Transpose", g.op("Squeeze", deviate, g.ints(3)), perm=[0, 2, 1])  # (a, n, V)
-    flat = surprises(g, g.op("Reshape", told, g.ints(-1, v)), views=v, knots=spec.knots)
-    best = g.op("Reshape", g.op("ReduceMax", flat, g.ints(1), keepdims=0), g.op("Shape", ready))
-    fused = g.op("Relu", g.op("Sub", best, "fusion"))
-    g.nodes.append(g.node("Where", [ready, fused, g.floats(math.nan)], "score"))
-    g.nodes.append(g.node("Identity", [told], "deviates"))
+    scored(g, spec, told=told, ready=ready)
     last = g.scalar(-1)
     moved = [
         g.op("Reshape", g.op("Gather", m, last, axis=2), g.ints(0, k)),
@@ -75,7 +66,15 @@ def build_ensemble_graph(spec: EnsembleSpec) -> bytes:
     g.nodes.append(g.node("Identity", [g.op("Concat", *moved, axis=1)], "state_out"))
     share = _shares(g, rare=rare, whole=whole, valid=valid, ready=ready)
     g.nodes.append(g.node("Identity", [share], "contribution"))
-    return _finished(g, spec)
+    members = spec.members
+    own = [
+        value_info("directions", F32, "a", spec.channels, members),
+        value_info("low", F32, "a", members),
+        value_info("width", F32, "a", members),
+        value_info("table", F32, "a", members, spec.bins),
+        value_info("spread", F32, "a", members, members),
+    ]
+    return finished_tabled(g, spec, own, name="andon_histogram_ensemble")
 
 
 def _rarities(g: Nodes, spec: EnsembleSpec, *, z: str, valid: str) -> tuple[str, str]:
@@ -108,32 +107,3 @@ def _shares(g: Nodes, *, rare: str, whole: str, valid: str, ready: str) -> str:
     mine = g.op("Where", counted, mine, g.floats(0.0))
     total = g.op("Max", g.op("ReduceSum", mine, g.ints(2)), g.floats(1e-30))
     return g.op("Div", mine, total)
-
-
-def _finished(g: Nodes, spec: EnsembleSpec) -> bytes:
-    c, v, j, m = spec.channels, spec.views, spec.knots, spec.members
-    inputs = [
-        value_info("x", F32, "a", "n", c),
-        value_info("valid", BOOL, "a", "n", c),
-        value_info("state", F32, "a", spec.state_width),
-        value_info("center", F32, "a", c),
-        value_info("scale", F32, "a", c),
-        value_info("present", BOOL, "a", c),
-        value_info("directions", F32, "a", c, m),
-        value_info("low", F32, "a", m),
-        value_info("width", F32, "a", m),
-        value_info("table", F32, "a", m, spec.bins),
-        value_info("spread", F32, "a", m, m),
-        value_info("settle", F32, "a", 1),
-        value_info("tail_knots", F32, "a", v, j),
-        value_info("tail_slopes", F32, "a", v, j),
-        value_info("fusion", F32, "a", 1),
-    ]
-    outputs = [
-        value_info("score", F32, "a", "n"),
-        value_info("state_out", F32, "a", spec.state_width),
-        value_info("contribution", F32, "a", "n", c),
-        value_info("deviates", F32, "a", "n", v),
-    ]
-    encoded = msgspec.json.encode(spec).decode()
-    return finished(g, "andon_histogram_ensemble", inputs=inputs, outputs=outputs, spec=encoded)

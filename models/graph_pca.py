@@ -21,29 +21,27 @@ both fade. Rows and samples (a, n) are dynamic, at most BLOCK_SAMPLES_MAX sample
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
-from models.graph import Nodes, deviates_of, finished, normalised, surprises, value_info
+from models.graph import Nodes, deviates_of, normalised, value_info
 from models.graph_masked import swept_on
-from models.onnx_types import BOOL, F32
+from models.graph_tabled import averaged, finished_tabled, ready_samples, scored
+from models.onnx_types import F32
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
     from models.tabled_kinds import PcaSpec
 
-BLOCK_SAMPLES_MAX: Final = 256
 NONE: Final = -9.0  # deviate of a statistic that has no degree of freedom left
 FREEDOM_MIN: Final = 1e-3
 
 
 def build_pca_graph(spec: PcaSpec) -> bytes:
     """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
-    c, k, v = spec.channels, len(spec.lambdas), spec.views
+    c, k = spec.channels, len(spec.lambdas)
     g = Nodes("p", [])
     valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
     z = normalised(g, valid)
@@ -53,10 +51,7 @@ def build_pca_graph(spec: PcaSpec) -> bytes:
     holed = _holed(g.child("h"), spec, z=z, valid=valid)
     g.branch(g.op("Greater", all_there, g.floats(0.5)), whole, holed, ["filled", "known"])
     means, sums, run = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=3, axis=1)
-    count = g.op("Shape", "x", start=1, end=2)
-    steps = g.op("Range", g.scalar(0), g.op("Squeeze", count), g.scalar(1))
-    steps = g.op("Cast", steps, to=F32)  # (n,)
-    runs, ready = ready_samples(g, valid=valid, steps=steps, run=run)
+    steps, runs, ready = ready_samples(g, valid=valid, run=run)
     weight = g.op("Unsqueeze", g.op("Cast", ready, to=F32), g.ints(2))  # (a, n, 1)
     lam = np.array(spec.lambdas, np.float32)
     taken = g.op("Where", g.op("Unsqueeze", ready, g.ints(2)), "filled", g.floats(0.0))
@@ -67,11 +62,7 @@ def build_pca_graph(spec: PcaSpec) -> bytes:
     s = averaged(g, sizes, old=old, keep=(1.0 - lam) ** 2, rate=lam**2, steps=steps)
     deviates = _deviates(g, m=m, sums=s)  # (a, V, n)
     told = g.op("Transpose", deviates, perm=[0, 2, 1])  # (a, n, V)
-    flat = surprises(g, g.op("Reshape", told, g.ints(-1, v)), views=v, knots=spec.knots)
-    best = g.op("Reshape", g.op("ReduceMax", flat, g.ints(1), keepdims=0), g.op("Shape", ready))
-    fused = g.op("Relu", g.op("Sub", best, "fusion"))
-    g.nodes.append(g.node("Where", [ready, fused, g.floats(math.nan)], "score"))
-    g.nodes.append(g.node("Identity", [told], "deviates"))
+    flat = scored(g, spec, told=told, ready=ready)
     last = g.scalar(-1)
     moved = [
         g.op("Reshape", g.op("Gather", m, last, axis=2), g.ints(0, k * c)),
@@ -81,7 +72,12 @@ def build_pca_graph(spec: PcaSpec) -> bytes:
     g.nodes.append(g.node("Identity", [g.op("Concat", *moved, axis=1)], "state_out"))
     share = _shares(g, spec, m=m, surprise=flat, valid=valid, ready=ready)
     g.nodes.append(g.node("Identity", [share], "contribution"))
-    return _finished(g, spec)
+    own = [
+        value_info("covariance", F32, "a", c, c),
+        value_info("plane", F32, "a", c, c),
+        value_info("rest", F32, "a", c, c),
+    ]
+    return finished_tabled(g, spec, own, name="andon_pca_mewma")
 
 
 def _whole(g: Nodes, *, z: str) -> GraphProto:
@@ -124,41 +120,6 @@ def _expected(g: Nodes, covariance: str, *, by: int) -> str:
     return g.op("Unsqueeze", found, g.ints(1)) if by == 1 else found
 
 
-def ready_samples(g: Nodes, *, valid: str, steps: str, run: str) -> tuple[str, str]:
-    """Samples since the last one without a value (a, n), and which of them are scored.
-
-    valid: (a, n, c)   steps: (n,) from 0   run: (a, 1) of the state
-    """
-    seen = g.op("ReduceMax", g.op("Cast", valid, to=F32), g.ints(2), keepdims=0)
-    later = g.op("Unsqueeze", g.op("Add", steps, g.floats(1.0)), g.ints(0))  # (1, n) from 1
-    dead = g.op("Mul", g.op("Sub", g.floats(1.0), seen), later)
-    newest = g.op(
-        "MaxPool",
-        g.op("Unsqueeze", dead, g.ints(1)),
-        kernel_shape=[BLOCK_SAMPLES_MAX],
-        pads=[BLOCK_SAMPLES_MAX - 1, 0],
-    )
-    newest = g.op("Squeeze", newest, g.ints(1))  # where the last gap was, 0: before this block
-    since = g.op("Sub", later, newest)
-    before = g.op("Where", g.op("Greater", newest, g.floats(0.0)), g.floats(0.0), run)
-    runs = g.op("Add", since, before)
-    return runs, g.op("Greater", runs, "settle")
-
-
-def averaged(
-    g: Nodes, taken: str, *, old: str, keep: np.ndarray, rate: np.ndarray, steps: str
-) -> str:
-    """Exponentially weighted sums (a, K, n, w) of (a, n, w) after those before (a, K, 1, w)."""
-    age = g.op("Sub", g.op("Unsqueeze", steps, g.ints(1)), g.op("Unsqueeze", steps, g.ints(0)))
-    kept = g.floats(keep[:, None, None])
-    decay = g.op("Mul", g.op("Pow", kept, g.op("Relu", age)), g.floats(rate[:, None, None]))
-    past = g.op("GreaterOrEqual", age, g.floats(0.0))
-    triangle = g.op("Where", past, decay, g.floats(0.0))  # (K, n, n)
-    fresh = g.op("MatMul", triangle, g.op("Unsqueeze", taken, g.ints(1)))
-    later = g.op("Add", g.op("Unsqueeze", steps, g.ints(1)), g.floats(1.0))  # (n, 1)
-    return g.op("Add", fresh, g.op("Mul", old, g.op("Pow", kept, later)))
-
-
 def _deviates(g: Nodes, *, m: str, sums: str) -> str:
     """Normal deviates (a, V, n) of T by rate, then of Q. m: (a, K, n, c), sums: (a, K, n, 5)."""
     columns = g.ops("Split", sums, outputs=5, axis=3, num_outputs=5)
@@ -197,30 +158,3 @@ def _shares(g: Nodes, spec: PcaSpec, *, m: str, surprise: str, valid: str, ready
     power = g.op("Where", counted, power, g.floats(0.0))
     total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
     return g.op("Div", power, total)
-
-
-def _finished(g: Nodes, spec: PcaSpec) -> bytes:
-    c, v, j = spec.channels, spec.views, spec.knots
-    inputs = [
-        value_info("x", F32, "a", "n", c),
-        value_info("valid", BOOL, "a", "n", c),
-        value_info("state", F32, "a", spec.state_width),
-        value_info("center", F32, "a", c),
-        value_info("scale", F32, "a", c),
-        value_info("present", BOOL, "a", c),
-        value_info("covariance", F32, "a", c, c),
-        value_info("plane", F32, "a", c, c),
-        value_info("rest", F32, "a", c, c),
-        value_info("settle", F32, "a", 1),
-        value_info("tail_knots", F32, "a", v, j),
-        value_info("tail_slopes", F32, "a", v, j),
-        value_info("fusion", F32, "a", 1),
-    ]
-    outputs = [
-        value_info("score", F32, "a", "n"),
-        value_info("state_out", F32, "a", spec.state_width),
-        value_info("contribution", F32, "a", "n", c),
-        value_info("deviates", F32, "a", "n", v),
-    ]
-    encoded = msgspec.json.encode(spec).decode()
-    return finished(g, "andon_pca_mewma", inputs=inputs, outputs=outputs, spec=encoded)

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from models.mode_track import CONFIRM, FoundModes, ModeTrack, between, tell_modes
-from models.samples import F32_MAX
+from models.samples import F32_MAX, MODE_ROWS_MIN
 from models.var import lag_moments, location_scale, normalised, solve, whitening
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Level = tuple[float, float]  # between which values of a channel lie
 
 ROWS_MIN: Final = 1000  # of a record that modes are looked for in
-MODE_ROWS_MIN: Final = 200
 MODE_SHARE_MIN: Final = 0.03  # of the rows
 FOUND_MAX: Final = 12  # more are no modes but a measurement with few digits
 VISITS_MIN: Final = 3  # a mode comes again

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 F32_MAX: Final = float(np.finfo(np.float32).max)
+MODE_ROWS_MIN: Final = 200  # fewer make no baseline of their own
 MODES_MAX: Final = 64  # values of a mode tag that are modes
 HOLE_PERIODS: Final = 3.0  # a longer step in time is a hole; lags do not reach over it
 

@@ -17,7 +17,7 @@ from models.errors import ModelError
 from models.pca import learn_pca
 from models.rows import graph_of, padded
 from models.tabled_kinds import PcaSpec
-from models.tails import fusion_of, tail_table
+from models.tails import tails_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +52,9 @@ def fit_tabled_row(
     if len(told) < ROWS_MIN:
         raise ModelError(f"{who}: only {len(told)} rows could be scored; use a longer record")
     rates = spec.lambdas * (spec.views // len(spec.lambdas))
-    tables = [tail_table(z, rate) for z, rate in zip(told.T, rates, strict=True)]
-    knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
-    best = (np.maximum(told[:, :, None] - knots, 0.0) * slopes).sum(axis=2).max(axis=1)
-    fusion = fusion_of(best, views=spec.views)
-    whole = replace(row, knots=knots, slopes=slopes, fusion=fusion)
-    return whole, at, np.maximum(best - fusion, 0.0)
+    tails = tails_of(told, rates)
+    whole = replace(row, knots=tails.knots, slopes=tails.slopes, fusion=tails.fusion)
+    return whole, at, tails.scores
 
 
 def _unseen_deviates(

@@ -9,12 +9,15 @@ median: the less was seen, the more it takes to surprise.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import signal, stats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
@@ -106,6 +109,30 @@ def fusion_of(best: F64, *, views: int) -> float:
     return float(np.clip(np.mean(excess), 0.0, math.log10(views)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tails:
+    """Tails of V views: knots, slopes (V, J); fusion; the scores (m,) of the rows behind them."""
+
+    knots: F64
+    slopes: F64
+    fusion: float
+    scores: F64
+
+
+def tails_of(deviate: F64, rates: Sequence[float], *, silent: Sequence[int] = ()) -> Tails:
+    """Tails of deviates (m, V) of normal rows, each an EWMA of its rate.
+
+    silent: views that are never surprised.
+    """
+    tables = [tail_table(z, rate) for z, rate in zip(deviate.T, rates, strict=True)]
+    knots, slopes = (np.stack(part) for part in zip(*tables, strict=True))
+    slopes[list(silent)] = 0.0
+    best = (np.maximum(deviate[:, :, None] - knots, 0.0) * slopes).sum(axis=2).max(axis=1)
+    fusion = fusion_of(best, views=deviate.shape[1])
+    scores = np.maximum(best - fusion, 0.0)
+    return Tails(knots=knots, slopes=slopes, fusion=fusion, scores=scores)
+
+
 def tail_table(z: F64, rate: float) -> tuple[F64, F64]:
     """Knots and slopes (J,) of an EWMA's surprise, from the deviates z (n,) of normal rows.
 
@@ -115,9 +142,8 @@ def tail_table(z: F64, rate: float) -> tuple[F64, F64]:
     believed = [p for p in LEVELS if p == LEVELS[0] or p * independent >= BEYOND_MIN]
     last = believed[-1]
     at = {p: float(np.quantile(z, 1.0 - p)) for p in believed}
-    for (
-        p
-    ) in believed:  # outliers may be a few per cent of the rows: what lies further in bounds them
+    # outliers may be a few per cent of the rows: what lies further in bounds them
+    for p in believed:
         if p < OUTLIERS:
             at[p] = min(at[p], _onward(z, at, OUTLIERS, 2.0 * _excess(z, OUTLIERS), p))
     for p in LEVELS[len(believed) :]:
