@@ -100,6 +100,7 @@ class _Entry:
     running: AnyRow
     stopped: AnyRow | None
     modes: Sequence[tuple[float, AnyRow | None]]
+    season: AnyRow | None
     graph: bytes  # around an imported model, b"" of other kinds
 
 
@@ -117,6 +118,7 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
             (mode.value, None if mode.row == model.row_running else stored(parent, mode.row, c))
             for mode in model.modes
         ],
+        season=None if model.season is None else stored(parent, model.row_season, c),
     )
 
 
@@ -149,6 +151,7 @@ def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _
         running=fit.running,
         stopped=stopped,
         modes=[*_with_own(fit, kept), *kept],
+        season=fit.season_row,
     )
 
 
@@ -244,6 +247,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         health=fit.health,
         drift=fit.drift,
         found=fit.found,
+        season=fit.season,
     )
 
 
@@ -255,7 +259,10 @@ def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
         modes.append(ModeRow(value=value, row=at if row is None else at + len(rows)))
         rows += [] if row is None else [row]
     stopped = at + 1 if entry.stopped else -1
-    return replace(entry.model, row_running=at, row_stopped=stopped, modes=tuple(modes)), rows
+    season = -1 if entry.season is None else at + len(rows)
+    rows += [] if entry.season is None else [entry.season]
+    own = {"row_running": at, "row_stopped": stopped, "row_season": season}
+    return replace(entry.model, **own, modes=tuple(modes)), rows
 
 
 def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:

@@ -1,0 +1,124 @@
+"""What is usual at this hour of the day, taken off the values of an asset that follows one.
+
+A machine that runs at three at night as it should at noon is within its overall range, and moves as
+it always does: a model of how values follow one another sees nothing. What is left of a value when
+the usual one of its hour is taken off shows it; `models.season_fit` says how the usual is learned.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    F64 = NDArray[np.float64]
+    I64 = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+SECOND_NS: Final = 1_000_000_000
+DAY_S: Final = 86_400
+BINS: Final = 48  # half hours of a day
+BIN_S: Final = DAY_S // BINS
+CLOCKS_CHANGE_S: Final = 900  # daylight saving begins and ends on a quarter of an hour
+UTC_NAME: Final = "UTC"  # needs no time zone database, which small boxes lack
+FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday, and Monday is 0
+USUAL_SPREADS: Final = 2.5  # either side of the middle, what is told as usual at an hour
+
+
+class Season(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Usual levels by the clocks of a place.
+
+    zone: IANA name of that place. days: (7,) which table a weekday has, Monday first; -1: none.
+    middle, spread: (k, BINS, c) float64 in engineering units, at the middle of each half hour;
+    spread 0: not known at that hour, or the channel follows none.
+    """
+
+    zone: str
+    days: tuple[int, ...]
+    middle: np.ndarray
+    spread: np.ndarray
+
+
+def followed(season: Season) -> Mask:
+    """Which channels (c,) follow the hour."""
+    return np.asarray((season.spread > 0.0).any(axis=(0, 1)))
+
+
+def local_s(t_ns: I64, zone: str) -> I64:
+    """What the clocks of a place show at times (n,), in seconds since they showed 1970 (n,)."""
+    seconds: I64 = np.asarray(t_ns, np.int64) // SECOND_NS
+    if zone == UTC_NAME or not len(seconds):
+        return seconds
+    place = ZoneInfo(zone)
+    quarters, at = np.unique(seconds // CLOCKS_CHANGE_S, return_inverse=True)
+    ahead = [_ahead_s(quarter * CLOCKS_CHANGE_S, place) for quarter in quarters.tolist()]
+    return np.asarray(seconds + np.array(ahead, np.int64)[at])
+
+
+def _ahead_s(second: int, place: ZoneInfo) -> int:
+    ahead = datetime.fromtimestamp(second, place).utcoffset()
+    assert ahead is not None, "a time with a zone has one"
+    return int(ahead.total_seconds())
+
+
+def is_zone(name: str) -> bool:
+    """Whether the clocks of a place are known by that name here."""
+    if name == UTC_NAME:
+        return True
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def weekday(day: I64) -> I64:
+    """Monday is 0; of days (n,) since 1970 by local clocks."""
+    return np.asarray((day + FIRST_WEEKDAY) % 7)
+
+
+def usual_at(season: Season, local: I64) -> tuple[F64, F64]:
+    """Middle and spread (n, c) when clocks show `local` (n,) seconds; spread 0: not known.
+
+    Between the middles of two half hours linear, over midnight into the table of the next day.
+    """
+    before, past = np.divmod(local - BIN_S // 2, BIN_S)
+    share = (past / BIN_S)[:, None]
+    days = np.array(season.days)
+    middle = spread = np.zeros((len(local), season.middle.shape[2]))
+    known = np.ones(middle.shape, np.bool_)
+    for slot, weight in ((before, 1.0 - share), (before + 1, share)):
+        table = days[weekday(slot // BINS)]
+        at = np.maximum(table, 0), slot % BINS
+        middle = middle + weight * season.middle[at]
+        spread = spread + weight * season.spread[at]
+        known &= (season.spread[at] > 0.0) & (table >= 0)[:, None]
+    return middle, np.where(known, spread, 0.0)
+
+
+def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
+    """How many spreads values (n, c) at times (n,) are from what is usual at their hour (n, c).
+
+    NaN: no value, nothing known of that hour, or a channel that follows none.
+    """
+    middle, spread = usual_at(season, local_s(t_ns, season.zone))
+    return in_spreads(values, middle, spread)
+
+
+def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
+    """Values (n, c) in spreads from the middle, both (n, c); NaN where the spread is 0."""
+    known = spread > 0.0
+    return np.where(known, (values - middle) / np.where(known, spread, 1.0), np.nan)
+
+
+def usual_range(season: Season, t_ns: int) -> tuple[F64, F64]:
+    """Between which values each channel (c,), (c,) usually is at a time; NaN: not known."""
+    middle, spread = usual_at(season, local_s(np.array([t_ns]), season.zone))
+    reach = np.where(spread > 0.0, USUAL_SPREADS * spread, np.nan)
+    return (middle - reach)[0], (middle + reach)[0]
