@@ -31,6 +31,7 @@ from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
 from models.season import UTC_NAME
+from models.season_words import season_news
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -146,7 +147,8 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
                 f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
             )
         if model.asset in fitted:
-            lines += [f"{model.asset}: {line}" for line in mode_news(model)] + _unlike(model)
+            news = (*mode_news(model), *season_news(model))
+            lines += [f"{model.asset}: {line}" for line in news] + _unlike(model)
         still = _still(fitted[model.asset]) if model.asset in fitted else []
         if still:
             lines.append(

@@ -291,7 +291,7 @@ class AssetFit:
     graph: bytes = b""  # around an imported model; else it follows from the spec
     tail_stopped: AlarmTail | None = None
     season: Season | None = None
-    season_row: RowFit | None = None
+    season_row: RowFit | None = None  # None: of few days, a season to compare with that of a parent
     # of rows that the model had not seen: running (n,), stopped (m,)
     scores: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 

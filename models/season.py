@@ -117,6 +117,27 @@ def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
     return np.where(known, (values - middle) / np.where(known, spread, 1.0), np.nan)
 
 
+def moved(season: Season, seen: Season) -> Season:
+    """The season with the channels at other levels whose few hours in another record are beyond it.
+
+    seen: levels of the hours of that record, working days first and weekends beside them. A profile
+    keeps its shape; a channel moves by the median of what those hours are off, where that is more
+    than USUAL_SPREADS: a level by the clock that work has changed for good.
+    """
+    if season.zone != seen.zone:
+        return season
+    of = [season.days[seen.days.index(i)] for i in range(len(seen.middle))]
+    usual, spread = season.middle[of], season.spread[of]
+    known = (spread > 0.0) & (seen.spread > 0.0) & (np.array(of) >= 0)[:, None, None]
+    by = np.zeros(season.middle.shape[2])
+    for j in np.flatnonzero(known.any(axis=(0, 1))).tolist():
+        mine = known[..., j]
+        off = (seen.middle - usual)[..., j][mine]
+        beyond = abs(float(np.median(off / spread[..., j][mine]))) > USUAL_SPREADS
+        by[j] = float(np.median(off)) if beyond else 0.0
+    return msgspec.structs.replace(season, middle=season.middle + by)
+
+
 def usual_range(season: Season, t_ns: int) -> tuple[F64, F64]:
     """Between which values each channel (c,), (c,) usually is at a time; NaN: not known."""
     middle, spread = usual_at(season, local_s(np.array([t_ns]), season.zone))

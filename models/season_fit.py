@@ -57,6 +57,7 @@ WEEKENDS_LEFT_MAX: Final = 0.8  # of what is left with one table for all days
 SPREAD_MIN: Final = 0.5  # of the spread over all hours: an hour's own is of few days
 SPREAD_LEVEL: Final = 0.9  # quantile of what is left that makes a spread: few strange days do not
 SPREAD_SIGMAS: Final = 1.6449  # of a normal deviate, that lie within it to both sides
+APART: Final = (0, 0, 0, 0, 0, 1, 1)  # weekends have a table of their own
 LIKE_MIN: Final = 0.05  # autocorrelation below which values count as independent
 CLIPPED: Final = (0.01, 0.99)  # quantiles that a memory is taken within
 
@@ -116,7 +117,8 @@ def with_season(
 
     scores: (n,) of its VAR, NaN: none. Also what the scores are with the season's: the higher ones.
     An asset of other kinds, one whose modes have baselines of their own, and one without times or
-    with samples that are hours apart stay as they are.
+    with samples that are hours apart stay as they are. Of too few days, the levels of their hours
+    are told without a row that judges them.
     """
     row, spec = fit.running, fit.spec
     t_ns = segmented_times(samples, by_time=fit.alignment != "rows")
@@ -135,6 +137,9 @@ def with_season(
         lambdas=spec.lambdas,
     )
     if found is None:
+        local = local_s(t_ns, samples.zone)
+        if len(_days(values, local)) < DAYS_MIN:
+            fit = replace(fit, season=learn_season(values, local, zone=samples.zone, days=APART))
         return fit, scores
     joined = np.fmax(scores, found.scores)
     names = [channel.name for channel in fit.channels]
@@ -170,10 +175,9 @@ def _best(values: F64, local: I64, folds: Folds, days: I64) -> tuple[F64, tuple[
     alike = (-1 if work < KIND_DAYS_MIN else 0,) * 5 + (-1 if ends < KIND_DAYS_MIN else 0,) * 2
     off, left = _unseen(values, local, folds, alike)
     if ends >= WEEKEND_DAYS_MIN and work >= WEEKDAYS_MIN:
-        apart = (0,) * 5 + (1,) * 2
-        off_apart, left_apart = _unseen(values, local, folds, apart)
+        off_apart, left_apart = _unseen(values, local, folds, APART)
         if (left_apart < WEEKENDS_LEFT_MAX * left).any():
-            return off_apart, apart, left_apart
+            return off_apart, APART, left_apart
     return off, alike, left
 
 
