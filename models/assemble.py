@@ -312,8 +312,8 @@ def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> lis
 def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
     """A new asset with what its unseen rows make of its thresholds."""
     scores = [each for each in fit.scores if each is not None]
-    kept = any(name.startswith(MODE_OF_PARENT) for name in model.metrics)
-    if not scores or kept:  # of modes of the parent there are no rows here
+    kept = any(name.startswith((MODE_OF_PARENT, SEASON_OF_PARENT)) for name in model.metrics)
+    if not scores or kept:  # of what is the parent's there are no scores here
         return model
     on, off = model.threshold_on, model.threshold_off
     return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))

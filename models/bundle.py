@@ -38,6 +38,7 @@ STOPPED_OF_PARENT: Final = "stopped baseline of the parent"  # metric: likewise 
 FOUND_BEFORE: Final = "modes found before"  # metric: how many the parent guessed, this record none
 SEASON_LEFT: Final = "left by the hour "  # metric: share of the variance of the channel named
 SEASON_OF_PARENT: Final = "season of the parent"  # metric: the record was too short for its own
+UNLIKE_HOUR: Final = "unlike their hour"  # metric: rows that made no tail of the season
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 

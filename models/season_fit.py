@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from models.bundle import SEASON_LEFT, RowFit, Spec
+from models.bundle import SEASON_LEFT, UNLIKE_HOUR, RowFit, Spec
+from models.contamination import ABSURD, APART_ROWS, SHARE_MAX, STRETCHES_MAX
 from models.extremes import alarm_tail
 from models.samples import segmented_times
 from models.season import (
@@ -55,8 +56,8 @@ PERIODS_A_BIN_MIN: Final = 2
 LEFT_MAX: Final = 0.5  # of a channel's variance, on days not learned from
 WEEKENDS_LEFT_MAX: Final = 0.8  # of what is left with one table for all days
 SPREAD_MIN: Final = 0.5  # of the spread over all hours: an hour's own is of few days
-SPREAD_LEVEL: Final = 0.9  # quantile of what is left that makes a spread: few strange days do not
-SPREAD_SIGMAS: Final = 1.6449  # of a normal deviate, that lie within it to both sides
+SPREAD_LEVEL: Final = 0.75  # quantile of what is left that makes a spread: strange days do not
+SPREAD_SIGMAS: Final = 1.1503  # of a normal deviate, that lie within it to both sides
 APART: Final = (0, 0, 0, 0, 0, 1, 1)  # weekends have a table of their own
 LIKE_MIN: Final = 0.05  # autocorrelation below which values count as independent
 CLIPPED: Final = (0.01, 0.99)  # quantiles that a memory is taken within
@@ -67,13 +68,14 @@ class SeasonFit:
     """A season with its row of the VAR's graph.
 
     scores: (n,) of rows by other days, NaN: none   left: (c,) share of variance that the profile
-    leaves on such days, NaN: the channel follows no hour
+    leaves on such days, NaN: the channel follows no hour   unlike: rows left out of the tails
     """
 
     season: Season
     row: RowFit
     scores: F64
     left: F64
+    unlike: int
 
 
 def fit_season(
@@ -105,9 +107,12 @@ def fit_season(
     wide = _quantile(np.abs(off), SPREAD_LEVEL) / SPREAD_SIGMAS
     wide = np.where(wide > 0.0, wide, 1.0)  # than what the days learned from are off
     season = msgspec.structs.replace(season, spread=np.where(keep, season.spread * wide, 0.0))
+    unlike = _unlike(off[:, keep] / wide[keep])
+    scored &= ~unlike
     z = np.where(keep, off / wide, 0.0)
     row, scores = _row(z, scored, folds, keep, settle=settle, lags=lags, lambdas=lambdas)
-    return SeasonFit(season=season, row=row, scores=scores, left=np.where(keep, left, np.nan))
+    left = np.where(keep, left, np.nan)
+    return SeasonFit(season=season, row=row, scores=scores, left=left, unlike=int(unlike.sum()))
 
 
 def with_season(
@@ -148,6 +153,8 @@ def with_season(
         for name, share in zip(names, found.left, strict=True)
         if np.isfinite(share)
     }
+    if found.unlike:
+        told[UNLIKE_HOUR] = float(found.unlike)
     return replace(
         fit,
         season=found.season,
@@ -156,6 +163,19 @@ def with_season(
         scores=(joined[np.isfinite(joined)], fit.scores[1]),
         metrics={**fit.metrics, **told},
     ), joined
+
+
+def _unlike(off: F64) -> Mask:
+    """Rows (n,) so far off (n, c) that they are no tail: faults, or work, of which nobody told.
+
+    Clean records came to 12 spreads where a shift began early. None where they are many, or come
+    again and again: then they are the plant's way, as those are that the VAR wonders at
+    (`models.contamination`).
+    """
+    absurd = (np.nan_to_num(np.abs(off)) > ABSURD).any(axis=1)
+    stretches = int((np.diff(np.flatnonzero(absurd), prepend=-np.inf) > APART_ROWS).sum())
+    few = absurd.sum() <= SHARE_MAX * len(absurd) and stretches <= STRETCHES_MAX
+    return np.asarray(absurd if few else np.zeros_like(absurd))
 
 
 def _days(values: F64, local: I64) -> I64:

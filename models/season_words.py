@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import SEASON_LEFT, SEASON_OF_PARENT, is_unfitted
+from models.bundle import SEASON_LEFT, SEASON_OF_PARENT, UNLIKE_HOUR, is_unfitted
 from models.season import followed
 from models.season_fit import DAYS_MIN
 
@@ -34,6 +34,10 @@ def season_news(model: AssetModel) -> list[str]:
     some = ", not on weekdays or weekends that the record did not show" if -1 in days else ""
     zone = model.season.zone
     told = [f"also judged by the hour of the day ({zone}{apart}{some}): {listed}{more}"]
+    if rows := model.metrics.get(UNLIKE_HOUR):
+        told.append(
+            f"{rows:.0f} rows were unlike their hour and do not count for it; were they a fault?"
+        )
     if SEASON_OF_PARENT in model.metrics:
         told.append(f"of fewer than {DAYS_MIN} days: what is usual by the hour is that of before")
     return told
