@@ -30,7 +30,7 @@ from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
-from models.season import UTC_NAME
+from models.season import UTC_CLOCKS
 from models.season_words import season_news
 from models.store import load as load_bundle
 from models.store import save as save_bundle
@@ -275,7 +275,7 @@ def table_samples(
     table = read_table(path, mapping=mapping, rows=chosen, asset=asset)
     if work is not None:
         work.take_table(table)
-    zone = mapping.time.zone if mapping and mapping.time.zone else UTC_NAME
+    zone = mapping.time.zone if mapping and mapping.time.zone else UTC_CLOCKS.zone
     return samples_of(table, taken=accepted_rows(table), work=work, zone=zone)
 
 
@@ -337,7 +337,7 @@ def journal_samples(
     samples = []
     for name, asset in found.items():
         table = samples_table(path, asset, heard.readings[name], sha256=sha256)
-        zone = settings.texts_zone or UTC_NAME
+        zone = settings.texts_zone or UTC_CLOCKS.zone
         samples.append((samples_of(table, work=work, zone=zone), table.alignment))
     return samples
 
@@ -357,7 +357,7 @@ def samples_of(
     *,
     taken: NDArray[np.intp] | None = None,
     work: WorkTimes | None = None,
-    zone: str = UTC_NAME,
+    zone: str = UTC_CLOCKS.zone,
 ) -> TrainingSamples:
     """A table's rows as training samples.
 

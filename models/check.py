@@ -12,7 +12,7 @@ from models.drift import LEVELS
 from models.errors import ModelError
 from models.graph_head import heads_in
 from models.imported import ImportedSpec
-from models.season import BINS, is_zone
+from models.season import BINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +214,9 @@ def _season_faults(model: AssetModel) -> Iterator[Fault]:
     yield bool((season.spread < 0.0).any()), "season.spread", "negative", "at least 0"
     known = len(season.days) == 7 and all(-1 <= day < tables for day in season.days)
     yield not known, "season.days", season.days, f"7 numbers, -1 to {tables - 1}"
-    yield not is_zone(season.zone), "season.zone", season.zone, "a time zone that is known here"
+    since, ahead = season.clocks.since_s, season.clocks.ahead_s
+    told = len(since) == len(ahead) > 0 and list(since) == sorted(since)
+    yield not told, "season.clocks.since_s", since, "times in their order, each with what is ahead"
 
 
 def own_rows(model: AssetModel) -> list[int]:

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import numpy as np
 
+from models.errors import ModelError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,20 +28,35 @@ DAY_S: Final = 86_400
 BINS: Final = 48  # half hours of a day
 BIN_S: Final = DAY_S // BINS
 CLOCKS_CHANGE_S: Final = 900  # daylight saving begins and ends on a quarter of an hour
-UTC_NAME: Final = "UTC"  # needs no time zone database, which small boxes lack
+CLOCKS_YEARS: Final = 10
 FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday, and Monday is 0
 USUAL_SPREADS: Final = 2.5  # either side of the middle, what is told as usual at an hour
+
+
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the clocks of a place are ahead of UTC, so that nobody has to look it up when scoring.
+
+    zone: IANA name of that place. since_s: (m,) seconds since 1970 at which they change, ahead_s:
+    (m,) what they are ahead from then on, the first also before.
+    """
+
+    zone: str
+    since_s: tuple[int, ...]
+    ahead_s: tuple[int, ...]
+
+
+UTC_CLOCKS: Final = Clocks(zone="UTC", since_s=(0,), ahead_s=(0,))
 
 
 class Season(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Usual levels by the clocks of a place.
 
-    zone: IANA name of that place. days: (7,) which table a weekday has, Monday first; -1: none.
-    middle, spread: (k, BINS, c) float64 in engineering units, at the middle of each half hour;
-    spread 0: not known at that hour, or the channel follows none.
+    days: (7,) which table a weekday has, Monday first; -1: none. middle, spread: (k, BINS, c)
+    float64 in engineering units, at the middle of each half hour; spread 0: not known at that hour,
+    or the channel follows none.
     """
 
-    zone: str
+    clocks: Clocks
     days: tuple[int, ...]
     middle: np.ndarray
     spread: np.ndarray
@@ -50,15 +67,28 @@ def followed(season: Season) -> Mask:
     return np.asarray((season.spread > 0.0).any(axis=(0, 1)))
 
 
-def local_s(t_ns: I64, zone: str) -> I64:
-    """What the clocks of a place show at times (n,), in seconds since they showed 1970 (n,)."""
-    seconds: I64 = np.asarray(t_ns, np.int64) // SECOND_NS
-    if zone == UTC_NAME or not len(seconds):
-        return seconds
-    place = ZoneInfo(zone)
-    quarters, at = np.unique(seconds // CLOCKS_CHANGE_S, return_inverse=True)
-    ahead = [_ahead_s(quarter * CLOCKS_CHANGE_S, place) for quarter in quarters.tolist()]
-    return np.asarray(seconds + np.array(ahead, np.int64)[at])
+def clocks_of(zone: str, first_ns: int) -> Clocks:
+    """The clocks of a place from a time on, for CLOCKS_YEARS; beyond, they stay as they are then.
+
+    Raises ModelError for a zone that this machine does not know.
+    """
+    if zone == UTC_CLOCKS.zone:
+        return UTC_CLOCKS
+    try:
+        place = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        known = "use a name such as 'UTC' or 'Europe/Berlin'"
+        raise ModelError(f"time zone {zone!r} is unknown; {known}") from error
+    day = first_ns // SECOND_NS // DAY_S * DAY_S
+    since, ahead = [day], [_ahead_s(day, place)]
+    for begin in range(day, day + CLOCKS_YEARS * 366 * DAY_S, DAY_S):
+        if _ahead_s(begin + DAY_S, place) == ahead[-1]:
+            continue
+        for at in range(begin, begin + DAY_S + 1, CLOCKS_CHANGE_S):
+            if _ahead_s(at, place) != ahead[-1]:
+                since.append(at)
+                ahead.append(_ahead_s(at, place))
+    return Clocks(zone=zone, since_s=tuple(since), ahead_s=tuple(ahead))
 
 
 def _ahead_s(second: int, place: ZoneInfo) -> int:
@@ -67,15 +97,11 @@ def _ahead_s(second: int, place: ZoneInfo) -> int:
     return int(ahead.total_seconds())
 
 
-def is_zone(name: str) -> bool:
-    """Whether the clocks of a place are known by that name here."""
-    if name == UTC_NAME:
-        return True
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+def local_s(t_ns: I64, clocks: Clocks) -> I64:
+    """What clocks show at times (n,), in seconds since they showed 1970 (n,)."""
+    seconds: I64 = np.asarray(t_ns, np.int64) // SECOND_NS
+    at = np.searchsorted(np.array(clocks.since_s), seconds, side="right") - 1
+    return np.asarray(seconds + np.array(clocks.ahead_s)[np.maximum(at, 0)])
 
 
 def weekday(day: I64) -> I64:
@@ -107,7 +133,7 @@ def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
 
     NaN: no value, nothing known of that hour, or a channel that follows none.
     """
-    middle, spread = usual_at(season, local_s(t_ns, season.zone))
+    middle, spread = usual_at(season, local_s(t_ns, season.clocks))
     return in_spreads(values, middle, spread)
 
 
@@ -124,7 +150,7 @@ def moved(season: Season, seen: Season) -> Season:
     keeps its shape; a channel moves by the median of what those hours are off, where that is more
     than USUAL_SPREADS: a level by the clock that work has changed for good.
     """
-    if season.zone != seen.zone:
+    if season.clocks.zone != seen.clocks.zone:
         return season
     of = [season.days[seen.days.index(i)] for i in range(len(seen.middle))]
     usual, spread = season.middle[of], season.spread[of]
@@ -140,6 +166,6 @@ def moved(season: Season, seen: Season) -> Season:
 
 def usual_range(season: Season, t_ns: int) -> tuple[F64, F64]:
     """Between which values each channel (c,), (c,) usually is at a time; NaN: not known."""
-    middle, spread = usual_at(season, local_s(np.array([t_ns]), season.zone))
+    middle, spread = usual_at(season, local_s(np.array([t_ns]), season.clocks))
     reach = np.where(spread > 0.0, USUAL_SPREADS * spread, np.nan)
     return (middle - reach)[0], (middle + reach)[0]

@@ -24,7 +24,10 @@ from models.season import (
     BIN_S,
     BINS,
     SECOND_NS,
+    UTC_CLOCKS,
+    Clocks,
     Season,
+    clocks_of,
     followed,
     in_spreads,
     local_s,
@@ -83,7 +86,7 @@ def fit_season(
     t_ns: I64,
     scored: Mask,
     *,
-    zone: str,
+    clocks: Clocks,
     settle: int,
     lags: int,
     lambdas: tuple[float, ...],
@@ -92,14 +95,14 @@ def fit_season(
 
     scored: (n,) rows that the VAR of the asset scores   settle, lags, lambdas: of that VAR
     """
-    local = local_s(t_ns, zone)
+    local = local_s(t_ns, clocks)
     days = _days(values, local)
     if len(days) < DAYS_MIN:
         return None
     of_day = local // BIN_S // BINS
     folds = [np.isin(of_day, some) for some in np.array_split(days, FOLDS)]
     off, tables, left = _best(values, local, folds, days)
-    season = learn_season(values, local, zone=zone, days=tables)
+    season = learn_season(values, local, clocks=clocks, days=tables)
     keep = (left < LEFT_MAX) & followed(season) & ~wanders(off)
     scored = scored & np.isfinite(off[:, keep]).all(axis=1)
     if not keep.any() or scored.sum() < ROWS_MIN:
@@ -132,19 +135,20 @@ def with_season(
         return fit, scores
     if PERIODS_A_BIN_MIN * fit.period_ns > BIN_S * SECOND_NS:
         return fit, scores
+    clocks = clocks_of(samples.zone, int(t_ns[0]))
     found = fit_season(
         values,
         t_ns,
         np.isfinite(scores),
-        zone=samples.zone,
+        clocks=clocks,
         settle=row.settle,
         lags=spec.lags,
         lambdas=spec.lambdas,
     )
     if found is None:
-        local = local_s(t_ns, samples.zone)
+        local = local_s(t_ns, clocks)
         if len(_days(values, local)) < DAYS_MIN:
-            fit = replace(fit, season=learn_season(values, local, zone=samples.zone, days=APART))
+            fit = replace(fit, season=learn_season(values, local, clocks=clocks, days=APART))
         return fit, scores
     joined = np.fmax(scores, found.scores)
     names = [channel.name for channel in fit.channels]
@@ -201,7 +205,9 @@ def _best(values: F64, local: I64, folds: Folds, days: I64) -> tuple[F64, tuple[
     return off, alike, left
 
 
-def learn_season(values: F64, local: I64, *, zone: str, days: tuple[int, ...]) -> Season:
+def learn_season(
+    values: F64, local: I64, *, days: tuple[int, ...], clocks: Clocks = UTC_CLOCKS
+) -> Season:
     """What values (n, c) are at each half hour of clocks that show `local` (n,), and their spread.
 
     days: which table each weekday has. Spread is of what single days are off, in a half hour and
@@ -216,7 +222,9 @@ def learn_season(values: F64, local: I64, *, zone: str, days: tuple[int, ...]) -
     tables = range(max(*days, 0) + 1)
     middle = np.stack([_quantile(mean[table == i], 0.5) for i in tables])
     known = np.isfinite(middle)
-    season = Season(zone=zone, days=days, middle=np.where(known, middle, 0.0), spread=known + 0.0)
+    season = Season(
+        clocks=clocks, days=days, middle=np.where(known, middle, 0.0), spread=known + 0.0
+    )
     usual, seen = usual_at(season, local)
     size = np.sqrt(_means(np.where(seen > 0.0, values - usual, np.nan) ** 2, at, count * BINS))
     beside = np.stack([np.roll(size, by, axis=0).reshape(shape) for by in (-1, 0, 1)])
@@ -261,7 +269,7 @@ def _unseen(values: F64, local: I64, folds: Folds, days: tuple[int, ...]) -> tup
     off, left = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     for mine in folds:
         others = np.where(mine[:, None], np.nan, values)
-        usual = learn_season(others, local, zone="", days=days)
+        usual = learn_season(others, local, days=days)
         middle, spread = usual_at(usual, local[mine])
         off[mine] = in_spreads(values[mine], middle, spread)
         left[mine] = np.where(spread > 0.0, values[mine] - middle, np.nan)

@@ -32,7 +32,7 @@ def season_news(model: AssetModel) -> list[str]:
     more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
     apart = ", weekends apart" if len(days - {-1}) > 1 else ""
     some = ", not on weekdays or weekends that the record did not show" if -1 in days else ""
-    zone = model.season.zone
+    zone = model.season.clocks.zone
     told = [f"also judged by the hour of the day ({zone}{apart}{some}): {listed}{more}"]
     if rows := model.metrics.get(UNLIKE_HOUR):
         told.append(

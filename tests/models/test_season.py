@@ -20,7 +20,19 @@ from models.assemble import make_bundle
 from models.detector import detectors_of
 from models.errors import ModelError
 from models.fit import fit_asset
-from models.season import BINS, Season, followed, local_s, moved, off_season, usual_at, usual_range
+from models.rows import without
+from models.season import (
+    BINS,
+    UTC_CLOCKS,
+    Season,
+    clocks_of,
+    followed,
+    local_s,
+    moved,
+    off_season,
+    usual_at,
+    usual_range,
+)
 from models.season_fit import learn_season
 from models.season_words import hourly_channels, season_lines
 from models.store import load, save
@@ -64,12 +76,17 @@ def table(days: tuple[int, ...], *, zone: str = "UTC", seed: int = 0) -> Season:
     shape = (max(days) + 1, BINS, 2)
     spread = chance.uniform(0.1, 1.0, size=shape)
     spread[:, :20, 1] = 0.0
-    return Season(zone=zone, days=days, middle=chance.normal(size=shape), spread=spread)
+    return Season(
+        clocks=clocks_of(zone, 1_600_000_000 * 10**9),
+        days=days,
+        middle=chance.normal(size=shape),
+        spread=spread,
+    )
 
 
 def slow(season: Season, t_ns: int) -> tuple[list[float], list[float]]:
     """`usual_at` of one time, with the calendar of the standard library."""
-    place = ZoneInfo(season.zone)
+    place = ZoneInfo(season.clocks.zone)
     shown = (datetime.fromtimestamp(t_ns // 10**9, UTC).astimezone(place)).replace(tzinfo=None)
     early = shown - timedelta(minutes=15)
     half = early.replace(minute=early.minute // 30 * 30, second=0)
@@ -94,7 +111,7 @@ def test_the_usual_is_read_as_by_a_calendar(
 ) -> None:
     """Any place, daylight saving, midnight and weekends: as the slow twin reads it."""
     season, t_ns = table(days, zone=zone), np.array(seconds, np.int64) * 10**9
-    middle, spread = usual_at(season, local_s(t_ns, zone))
+    middle, spread = usual_at(season, local_s(t_ns, season.clocks))
     slowly = [slow(season, t) for t in t_ns.tolist()]
     np.testing.assert_allclose(spread, [s for _, s in slowly], atol=1e-12)
     seen = spread > 0.0
@@ -105,7 +122,10 @@ def test_a_plants_day_follows_its_clocks_over_daylight_saving() -> None:
     """Eight in Berlin is seven by UTC in winter and six in summer."""
     winter, summer = datetime(2026, 3, 28, 7, tzinfo=UTC), datetime(2026, 3, 29, 6, tzinfo=UTC)
     t_ns = np.array([int(one.timestamp()) * 10**9 for one in (winter, summer)])
-    assert (local_s(t_ns, "Europe/Berlin") % 86_400 / 3600.0).tolist() == [8.0, 8.0]
+    assert (local_s(t_ns, clocks_of("Europe/Berlin", MONDAY_NS)) % 86_400 / 3600.0).tolist() == [
+        8.0,
+        8.0,
+    ]
 
 
 def test_half_way_between_two_half_hours_is_half_way_between_their_levels() -> None:
@@ -113,9 +133,9 @@ def test_half_way_between_two_half_hours_is_half_way_between_their_levels() -> N
     middle = np.zeros((2, BINS, 1))
     middle[0, :2, 0], middle[1, -1, 0] = (10.0, 20.0), 4.0
     days = (0, 0, 0, 0, 0, 1, 1)  # the day before this Monday is of the second table
-    season = Season(zone="UTC", days=days, middle=middle, spread=np.full((2, BINS, 1), 2.0))
+    season = Season(clocks=UTC_CLOCKS, days=days, middle=middle, spread=np.full((2, BINS, 1), 2.0))
     t_ns = MONDAY_NS + np.array([0, 900, 1800, 2700]) * 10**9
-    assert usual_at(season, local_s(t_ns, "UTC"))[0][:, 0].tolist() == [7.0, 10.0, 15.0, 20.0]
+    assert usual_at(season, local_s(t_ns, UTC_CLOCKS))[0][:, 0].tolist() == [7.0, 10.0, 15.0, 20.0]
     assert off_season(season, np.array([[11.0]] * 4), t_ns)[:, 0].tolist() == [2.0, 0.5, -2.0, -4.5]
     assert [one.tolist() for one in usual_range(season, int(t_ns[1]))] == [[5.0], [15.0]]
 
@@ -128,9 +148,9 @@ def test_a_level_is_the_median_over_days_of_their_means(seed: int) -> None:
     first, n = int(chance.integers(DAY_ROWS)), int(chance.integers(300, 800))
     values = chance.normal(size=(n, 2))
     values[chance.random((n, 2)) < 0.3] = np.nan
-    local = local_s(MONDAY_NS + (first + np.arange(n)) * 600 * 10**9, "UTC")
+    local = local_s(MONDAY_NS + (first + np.arange(n)) * 600 * 10**9, UTC_CLOCKS)
     values[local % 86_400 // 3600 == 5] = np.nan
-    season = learn_season(values, local, zone="UTC", days=(0,) * 7)
+    season = learn_season(values, local, days=(0,) * 7)
     for k in range(BINS):
         for j in range(2):
             means = [
@@ -247,6 +267,25 @@ def test_a_bundle_keeps_its_season_on_disk_and_refuses_half_of_one(tmp_path: Pat
         load(save(replace(bundle, assets=(other,)), tmp_path / "c"))
 
 
+def test_what_work_disturbs_is_left_out_of_the_season_too() -> None:
+    """Its values do not matter by a bit, and the rest still tells the hour."""
+    bundle, live = two_weeks(), follows(2, seed=1, first=14, at_night=[1])
+    model, t_ns = bundle.assets[0], times(len(live), first=14)
+    assert model.season is not None
+    keep = np.array([False, True, True])
+    own, detector, told = without(bundle, model.row_season, keep), detectors_of(bundle)[0], []
+    for load_by in (0.0, 1e6):
+        x = off_season(model.season, live + np.array([load_by, 0.0, 0.0]), t_ns).astype(np.float32)[
+            None
+        ]
+        valid = np.isfinite(x) & keep
+        told.append(detector.score(x, valid, detector.initial_state(1), own)[0][0])
+    np.testing.assert_array_equal(told[0], told[1])
+    over = (told[0] >= model.threshold_on).reshape(2, DAY_ROWS)
+    assert over[1, NIGHT].any()
+    assert not over[0].any()
+
+
 def test_a_child_of_few_days_keeps_the_season_at_the_levels_of_now() -> None:
     """A meter that was set shows more for good; what is usual by the hour moves with it."""
     parent, later = two_weeks(), follows(2, seed=1, first=14)
@@ -278,7 +317,7 @@ def test_a_child_of_many_days_that_follow_no_hour_drops_the_season() -> None:
 
 def test_a_season_of_another_zone_is_not_moved() -> None:
     """Hours of one place are not those of another."""
-    season = table((0,) * 7)
-    seen = msgspec.structs.replace(season, zone="Europe/Berlin", middle=season.middle + 9.0)
+    season, other = table((0,) * 7), clocks_of("Europe/Berlin", MONDAY_NS)
+    seen = msgspec.structs.replace(season, clocks=other, middle=season.middle + 9.0)
     assert moved(season, seen) is season
     assert followed(season).tolist() == [True, True]
