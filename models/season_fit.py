@@ -55,7 +55,7 @@ WEEKDAYS_MIN: Final = 8  # and two weeks
 DAY_BINS_MIN: Final = 8  # half hours with values that make a day
 FOLDS: Final = 5
 ROWS_MIN: Final = 200  # that can be scored
-PERIODS_A_BIN_MIN: Final = 2
+PERIODS_A_BIN_MIN: Final = 2  # samples of a half hour
 LEFT_MAX: Final = 0.5  # of a channel's variance, on days not learned from
 WEEKENDS_LEFT_MAX: Final = 0.8  # of what is left with one table for all days
 SPREAD_MIN: Final = 0.5  # of the spread over all hours: an hour's own is of few days
@@ -214,11 +214,11 @@ def learn_season(
     those beside it, and at least SPREAD_MIN of that of all.
     """
     slot = local // BIN_S
-    first = int(slot.min()) // BINS
-    count = int(slot.max()) // BINS + 1 - first
-    at, shape = slot - first * BINS, (count, BINS, values.shape[1])
-    table = np.array(days)[weekday(np.arange(first, first + count))]
-    mean = _means(values, at, count * BINS).reshape(shape)
+    seen_days, of_day = np.unique(slot // BINS, return_inverse=True)
+    at, slots = of_day * BINS + slot % BINS, len(seen_days) * BINS
+    shape = (len(seen_days), BINS, values.shape[1])
+    table = np.array(days)[weekday(seen_days)]
+    mean = _means(values, at, slots).reshape(shape)
     tables = range(max(*days, 0) + 1)
     middle = np.stack([_quantile(mean[table == i], 0.5) for i in tables])
     known = np.isfinite(middle)
@@ -226,7 +226,7 @@ def learn_season(
         clocks=clocks, days=days, middle=np.where(known, middle, 0.0), spread=known + 0.0
     )
     usual, seen = usual_at(season, local)
-    size = np.sqrt(_means(np.where(seen > 0.0, values - usual, np.nan) ** 2, at, count * BINS))
+    size = np.sqrt(_means(np.where(seen > 0.0, values - usual, np.nan) ** 2, at, slots))
     beside = np.stack([np.roll(size, by, axis=0).reshape(shape) for by in (-1, 0, 1)])
     near = [beside[:, table == i].reshape(-1, *shape[1:]) for i in tables]
     spread = np.stack([_quantile(some, SPREAD_LEVEL) for some in near])
