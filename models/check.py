@@ -67,7 +67,7 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     yield from _mask_faults(bundle, rows)
     yield (
         rows != every,
-        "row_running, row_stopped, row_season and modes of all assets",
+        "row_running and row_stopped and modes and season of all assets",
         rows,
         f"{every}, each once",
     )

@@ -176,10 +176,10 @@ def _unlike(off: F64) -> Mask:
     again and again: then they are the plant's way, as those are that the VAR wonders at
     (`models.contamination`).
     """
-    absurd = (np.nan_to_num(np.abs(off)) > ABSURD).any(axis=1)
+    absurd: Mask = np.asarray((np.nan_to_num(np.abs(off)) > ABSURD).any(axis=1))
     stretches = int((np.diff(np.flatnonzero(absurd), prepend=-np.inf) > APART_ROWS).sum())
     few = absurd.sum() <= SHARE_MAX * len(absurd) and stretches <= STRETCHES_MAX
-    return np.asarray(absurd if few else np.zeros_like(absurd))
+    return absurd if few else np.zeros_like(absurd)
 
 
 def _days(values: F64, local: I64) -> I64:
