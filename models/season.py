@@ -30,6 +30,7 @@ BIN_S: Final = DAY_S // BINS
 CLOCKS_CHANGE_S: Final = 900  # daylight saving begins and ends on a quarter of an hour
 CLOCKS_YEARS: Final = 10
 FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday, and Monday is 0
+FAR: Final = 1e6  # spreads; further off is as absurd, and no float32
 USUAL_SPREADS: Final = 2.5  # either side of the middle, what is told as usual at an hour
 
 
@@ -138,9 +139,13 @@ def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
 
 
 def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
-    """Values (n, c) in spreads from the middle, both (n, c); NaN where the spread is 0."""
-    known = spread > 0.0
-    return np.where(known, (values - middle) / np.where(known, spread, 1.0), np.nan)
+    """Values (n, c) in spreads from the middle, both (n, c), at most FAR; NaN where the spread is 0.
+
+    NaN too of a value that is no number.
+    """
+    known = (spread > 0.0) & np.isfinite(values)
+    off = (np.where(known, values, 0.0) - middle) / np.where(known, spread, 1.0)
+    return np.where(known, np.clip(off, -FAR, FAR), np.nan)
 
 
 def moved(season: Season, seen: Season) -> Season:

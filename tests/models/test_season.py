@@ -137,6 +137,9 @@ def test_half_way_between_two_half_hours_is_half_way_between_their_levels() -> N
     t_ns = MONDAY_NS + np.array([0, 900, 1800, 2700]) * 10**9
     assert usual_at(season, local_s(t_ns, UTC_CLOCKS))[0][:, 0].tolist() == [7.0, 10.0, 15.0, 20.0]
     assert off_season(season, np.array([[11.0]] * 4), t_ns)[:, 0].tolist() == [2.0, 0.5, -2.0, -4.5]
+    wild = np.array([[np.inf], [np.nan], [3e38], [-3e38]], np.float32)
+    far = off_season(season, wild, t_ns).astype(np.float32)[:, 0]
+    np.testing.assert_array_equal(far, np.array([np.nan, np.nan, 1e6, -1e6], np.float32))
     assert [one.tolist() for one in usual_range(season, int(t_ns[1]))] == [[5.0], [15.0]]
 
 
