@@ -139,9 +139,9 @@ def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
 
 
 def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
-    """Values (n, c) in spreads from the middle, both (n, c), at most FAR; NaN where the spread is 0.
+    """Values (n, c) in spreads from the middle, both (n, c), at most FAR.
 
-    NaN too of a value that is no number.
+    NaN where the spread is 0, and of a value that is no number.
     """
     known = (spread > 0.0) & np.isfinite(values)
     off = (np.where(known, values, 0.0) - middle) / np.where(known, spread, 1.0)
