@@ -62,7 +62,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     NaN: not known. shift: how far it has moved, in sigmas of normal operation, against its level
     before. flat: it has shown one value for longer than it did before. Of a sensor that is told by
     its noise or by its distance from a partner, value and usual range are of these. since_ns: when
-    a sensor that stands still began to, 0: not known.
+    a sensor that stands still began to, 0: not known. hourly: the usual range is that of the hour.
     """
 
     channel: str
@@ -76,6 +76,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     flat: bool = False
     partner: str = ""
     since_ns: int = 0
+    hourly: bool = False
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):

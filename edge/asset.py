@@ -18,10 +18,18 @@ from edge.drift import DriftWatch
 from edge.jobs import JobRun, Stage, level_add, settled_from_ns
 from edge.limits import Watchman
 from edge.lookback import Lookback, step_score
-from edge.mode_rows import baselines, of_baseline, rows_at, say_unseen, sees, with_mode, within_mode
+from edge.mode_rows import (
+    baselines,
+    given,
+    of_baseline,
+    rows_at,
+    say_unseen,
+    with_mode,
+    within_mode,
+)
 from edge.records import Batch, Phase, Reading, Track
 from edge.rulings import Rulings
-from edge.scoring import Request, contributions, pad, pad_valid
+from edge.scoring import Request, contributions
 from edge.sensor_faults import SensorWatch, unsound
 from edge.timeline import Timeline
 from models.bundle import is_unfitted
@@ -139,34 +147,31 @@ class Asset:
         The bundle's own, and for every job that is not judged yet
         the masked ones, and while it settles the fresh ones.
         """
-        x = pad(segment.values, self._desk.width)
         self._requests, self._lines = [], []
-        rows = baselines(self.model)
-        self._rows = rows_at(self.model, segment.running, segment.mode)
-        seen_by = [sees(self.model, row, self._rows) for row in rows]
-        valid = [pad_valid(segment.values, seen, self._desk.width) for seen in seen_by]
-        if self._unsound is not None:
-            for seen in valid:
-                seen[:, : len(self.channels)] &= ~self._unsound
-        for index, seen in zip(rows, valid, strict=True):
-            self._requests.append(Request(x=x, valid=seen, index=index))
+        self._rows = at = rows_at(self.model, segment.running, segment.mode)
+        values, t_ns, width = segment.values, segment.t_ns, self._desk.width
+        of_rows = given(self.model, values, t_ns, at, width=width)
+        for index, x, valid in of_rows:
+            if self._unsound is not None:
+                valid[:, : len(self.channels)] &= ~self._unsound
+            self._requests.append(Request(x=x, valid=valid, index=index))
         for run in self.state.runs:
             if run.unjudged:
-                masked = self._own(x, valid, rows, run.masked)
-                self._lines.append((run, masked, self._own(x, valid, rows, run.fresh)))
+                masked = self._own(of_rows, run.masked)
+                self._lines.append((run, masked, self._own(of_rows, run.fresh)))
         return self._requests
 
-    def _own(self, x: F32, valid: list[Mask], rows: list[int], own: list[Row]) -> list[Request]:
+    def _own(self, of_rows: list[tuple[int, F32, Mask]], own: list[Row]) -> list[Request]:
         """Requests for rows that a job brings, one for each baseline; [] when it brings none."""
         requests = [
             Request(
                 x=x,
-                valid=seen & row.keep,
+                valid=valid & row.keep,
                 index=index,
                 row=row,
                 parameters=self._lookback.parameters(index, row.keep),
             )
-            for index, seen, row in zip(rows, valid, own, strict=False)
+            for (index, x, valid), row in zip(of_rows, own, strict=False)
         ]
         self._requests += requests
         return requests

@@ -37,6 +37,7 @@ from models.bundle import FOUND_BEFORE, is_unfitted
 from models.card import mode_news
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
+from models.season import UTC_CLOCKS
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -251,6 +252,7 @@ def _since(
         replace(
             fitted_on,
             period_ns=model.period_ns,
+            zone=model.season.clocks.zone if model.season else UTC_CLOCKS.zone,
             rows=(begin, begin + held),
             jobs_excluded=tuple(dict.fromkeys((*fitted_on.jobs_excluded, job.job_id))),
         ),

@@ -35,6 +35,7 @@ from models.bundle import is_unfitted
 from models.errors import ModelError
 from models.fit import fit_asset, options_of
 from models.samples import TrainingSamples
+from models.season import UTC_CLOCKS
 from models.store import save, sealed
 from models.unfitted import unfitted
 
@@ -239,6 +240,7 @@ def _samples(
         # a journal that is still written has no hash of its own: that of the rows names them
         sha256=hashlib.sha256(t_ns[kept].tobytes() + values.tobytes()).hexdigest(),
         rows=(0, int(kept.sum())),
+        zone=settings.texts_zone or UTC_CLOCKS.zone,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge import movement
 from edge.alerts import Contribution
+from models.season import usual_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,8 @@ def contributions_of(
 
     history: the newest samples, times (n,), values (n, c), running (n,). span: begin of the event
     and now; a value is the mean of the newest samples between. runs: the asset's jobs, which
-    disturb the level that a move is measured against.
+    disturb the level that a move is measured against. What is within its usual range and beyond
+    that of the hour is told by the latter.
     """
     begin_ns, t_ns = span
     times, values, running = history
@@ -56,6 +58,7 @@ def contributions_of(
     newest = values[running & event][-VALUE_SAMPLES:]
     if not len(newest):
         newest = values[event][-VALUE_SAMPLES:]
+    hour_low, hour_high = _of_the_hour(model, t_ns)
     parts = []
     for i in np.argsort(-shares, kind="stable").tolist():
         if shares[i] <= 0.0:
@@ -63,6 +66,9 @@ def contributions_of(
         column = newest[:, i][np.isfinite(newest[:, i])]
         value = float(column.mean()) if len(column) else math.nan
         low, high = float(model.usual_low[i]), float(model.usual_high[i])
+        hourly = low <= value <= high and bool(value < hour_low[i] or value > hour_high[i])
+        if hourly:
+            low, high = float(hour_low[i]), float(hour_high[i])
         parts.append(
             Contribution(
                 channel=model.channels[i].name,
@@ -74,9 +80,17 @@ def contributions_of(
                 direction="high" if value > high else "low" if value < low else "within",
                 shift=float(moved[i]),
                 flat=bool(still[i]),
+                hourly=hourly,
             )
         )
     return tuple(parts)
+
+
+def _of_the_hour(model: AssetModel, t_ns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Usual range of each channel (c,), (c,) at the hour of a time; NaN: it follows none."""
+    if model.season is None:
+        return np.full(len(model.channels), np.nan), np.full(len(model.channels), np.nan)
+    return usual_range(model.season, t_ns)
 
 
 def undisturbed(times: NDArray[np.int64], runs: Sequence[JobRun]) -> NDArray[np.bool_]:

@@ -101,10 +101,11 @@ def describe(part: Contribution) -> str:
     usual = f"{number(part.usual_low)} to {number(part.usual_high)} {part.unit}".rstrip()
     if part.direction in SENSOR_CLASSES:
         return _sensor(part, usual)
+    hour = " at this hour" if part.hourly else ""
     if part.direction == "high":
-        return f"{value}, above its usual {usual}"
+        return f"{value}, above its usual {usual}{hour}"
     if part.direction == "low":
-        return f"{value}, below its usual {usual}"
+        return f"{value}, below its usual {usual}{hour}"
     return f"{value}, within its usual {usual}, but it does not behave as usual"
 
 

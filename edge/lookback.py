@@ -12,9 +12,9 @@ import numpy as np
 
 from edge.events import TrackState, read_score
 from edge.jobs import LEVEL_SAMPLES_MIN
-from edge.mode_rows import baselines, of_baseline, rows_at, sees, within_mode
+from edge.mode_rows import given, of_baseline, rows_at, within_mode
 from edge.records import Track
-from edge.scoring import fresh_row, pad, pad_valid, replay_row
+from edge.scoring import fresh_row, replay_row
 from edge.settings import samples_in
 
 if TYPE_CHECKING:
@@ -70,16 +70,10 @@ class Lookback:
             values = np.where(unsound, np.float32(np.nan), values)
         at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
         rows, scores = [], []
-        for index in baselines(self._model):
+        for index, x, valid in given(self._model, values, times, at, width=self._desk.width):
             part = self._desk.parts.of(index)
             row = fresh_row(part, keep)
-            of_row = replay_row(
-                row,
-                self.parameters(index, keep),
-                pad(values, self._desk.width),
-                pad_valid(values, sees(self._model, index, at), self._desk.width),
-                part=part,
-            )
+            of_row = replay_row(row, self.parameters(index, keep), x, valid, part=part)
             rows.append(row)
             scores.append(of_row)
         return rows, of_baseline(scores, at, model=self._model)

@@ -15,8 +15,10 @@ import numpy as np
 
 from edge.caps import MODES_UNSEEN_MAX
 from edge.jobs import Stage
+from edge.scoring import pad, pad_valid
 from models.check import own_rows
 from models.mode_track import ModeTrack, hold_mode, tell_modes
+from models.season import off_season
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +62,7 @@ def guess_again(
 
 
 def baselines(model: AssetModel) -> list[int]:
-    """The rows of the bundle that are an asset's: running, standing still, operating modes."""
+    """The rows of the bundle that are an asset's: running, stopped, operating modes, the season."""
     return own_rows(model)
 
 
@@ -77,17 +79,38 @@ def rows_at(model: AssetModel, running: Mask, mode: np.ndarray | None) -> np.nda
     return np.where(running, rows, model.row_stopped)
 
 
+def given(
+    model: AssetModel, values: np.ndarray, t_ns: np.ndarray, at: np.ndarray, *, width: int
+) -> list[tuple[int, F32, Mask]]:
+    """Each row of an asset with what it is given of values (n, c) at times (n,): x, valid (n, w).
+
+    at: (n,) rows that the samples belong to. NaN is not valid. The row of the season is given what
+    values are off the usual of their hour, the others what they are.
+    """
+    x = pad(values, width)
+    rows = []
+    for row in baselines(model):
+        mine, seen, own = sees(model, row, at), values, x
+        if model.season is not None and row == model.row_season:
+            seen = off_season(model.season, values, t_ns).astype(np.float32)
+            own = pad(seen, width)
+        rows.append((row, own, pad_valid(seen, mine, width)))
+    return rows
+
+
 def of_baseline(scores: Sequence[F32], rows: np.ndarray, *, model: AssetModel) -> F32:
     """One score a sample (n,), of the baseline it belongs to by `rows` (n,); NaN: of none.
 
     scores: of each baseline, in their order. Where the mode is a guess, the score as one of all
-    running counts if it is higher, or the only one.
+    running counts if it is higher, or the only one; that of the season likewise.
     """
     told = np.full(len(rows), np.nan, np.float32)
     for row, own in zip(baselines(model), scores, strict=False):
         told = np.where(rows == row, own, told)
     if model.found is not None:
         told = np.where(rows == model.row_stopped, told, np.fmax(told, scores[0]))
+    if model.season is not None:
+        told = np.where(rows == model.row_running, np.fmax(told, scores[-1]), told)
     return told
 
 
@@ -114,6 +137,8 @@ def sees(model: AssetModel, row: int, at: np.ndarray) -> Mask:
     mine: Mask = at == row
     if model.found is not None and row == model.row_running:
         mine = at != model.row_stopped
+    if model.season is not None and row == model.row_season:
+        mine = at == model.row_running
     return mine
 
 

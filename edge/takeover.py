@@ -18,12 +18,12 @@ from edge import explain
 from edge.events import TrackState
 from edge.jobs import new_run
 from edge.lookback import Lookback
-from edge.mode_rows import baselines, guess_again, rows_at, sees
+from edge.mode_rows import given, guess_again, rows_at
 from edge.pending import NEVER, AssetAlign, count
 from edge.quality import HealthState
 from edge.records import Track
 from edge.ring import Ring
-from edge.scoring import Parts, pad, pad_valid, replay
+from edge.scoring import Parts, replay
 from edge.state import TRACKS, AssetState, new_state
 from edge.timeline import JUDGE_SAMPLES
 
@@ -238,10 +238,10 @@ def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
         for model, (times, values, running) in group:
             at = rows_at(model, running, desk.ring.modes(model.asset, times))
             sound = _sound(desk.ring, model.asset, times, values)
-            for row in baselines(model):
+            for row, seen, known in given(model, sound, times, at, width=desk.width):
                 index.append(row)
-                x.append(pad(values, desk.width))
-                valid.append(pad_valid(sound, sees(model, row, at), desk.width))
+                x.append(seen)
+                valid.append(known)
         part, state_of = desk.parts.every[of], desk.state[of]
         own = np.array(index, np.intp) - part.first
         _, state_of[own] = replay(

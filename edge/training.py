@@ -30,6 +30,8 @@ from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
+from models.season import UTC_CLOCKS
+from models.season_words import season_news
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -145,7 +147,8 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
                 f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
             )
         if model.asset in fitted:
-            lines += [f"{model.asset}: {line}" for line in mode_news(model)] + _unlike(model)
+            news = (*mode_news(model), *season_news(model))
+            lines += [f"{model.asset}: {line}" for line in news] + _unlike(model)
         still = _still(fitted[model.asset]) if model.asset in fitted else []
         if still:
             lines.append(
@@ -272,7 +275,8 @@ def table_samples(
     table = read_table(path, mapping=mapping, rows=chosen, asset=asset)
     if work is not None:
         work.take_table(table)
-    return samples_of(table, taken=accepted_rows(table), work=work)
+    zone = mapping.time.zone if mapping and mapping.time.zone else UTC_CLOCKS.zone
+    return samples_of(table, taken=accepted_rows(table), work=work, zone=zone)
 
 
 def settings_file(path: Path, config_path: Path | None) -> Path | None:
@@ -333,7 +337,8 @@ def journal_samples(
     samples = []
     for name, asset in found.items():
         table = samples_table(path, asset, heard.readings[name], sha256=sha256)
-        samples.append((samples_of(table, work=work), table.alignment))
+        zone = settings.texts_zone or UTC_CLOCKS.zone
+        samples.append((samples_of(table, work=work, zone=zone), table.alignment))
     return samples
 
 
@@ -348,12 +353,17 @@ def _left_out(heard: Heard, found: dict[str, AssetSettings]) -> list[str]:
 
 
 def samples_of(
-    table: Table, *, taken: NDArray[np.intp] | None = None, work: WorkTimes | None = None
+    table: Table,
+    *,
+    taken: NDArray[np.intp] | None = None,
+    work: WorkTimes | None = None,
+    zone: str = UTC_CLOCKS.zone,
 ) -> TrainingSamples:
     """A table's rows as training samples.
 
     `taken` (m,) are those that alignment would keep, None: all. Rows that `work` may have touched
-    are excluded. Raises RecordingError where they cannot be told.
+    are excluded. zone: whose clocks the asset's day follows. Raises RecordingError where rows
+    cannot be told.
     """
     rows = np.arange(len(table.values)) if taken is None else taken
     found = work.found(table.asset) if work is not None else ()
@@ -375,4 +385,5 @@ def samples_of(
         jobs_excluded=tuple(jobs),
         sha256=table.sha256,
         rows=(table.row_first, table.row_first + len(table.values)),
+        zone=zone,
     )

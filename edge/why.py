@@ -13,9 +13,9 @@ import numpy as np
 
 from edge.commission import stage_text
 from edge.explain import clause_text, clock_text, number
-from edge.mode_rows import baselines, of_baseline, rows_at, sees
+from edge.mode_rows import given, of_baseline, rows_at
 from edge.records import Phase, Track, Verdict
-from edge.scoring import Request, contributions, fresh_row, pad, pad_valid, score_rows
+from edge.scoring import Request, contributions, fresh_row, score_rows
 from edge.silencing import SilenceKind
 
 if TYPE_CHECKING:
@@ -182,11 +182,9 @@ def rescored(
     """
     model = asset.model
     times, values, running = desk.ring.since(model.asset, 0)
-    x = pad(values, desk.width)
     requests = []
     at = rows_at(model, running, desk.ring.modes(model.asset, times))
-    for index in baselines(model):
-        valid = pad_valid(values, sees(model, index, at), desk.width)
+    for index, x, valid in given(model, values, times, at, width=desk.width):
         part = desk.parts.of(index)
         row = fresh_row(part, np.ones(desk.width, bool))
         own = part.stack([index])
@@ -207,7 +205,7 @@ def rescored(
     if not len(ready):
         return series, ()
     top = int(ready[np.argmax(scores[ready])])
-    request = requests[baselines(model).index(int(at[top]))]
+    request = requests[int(np.argmax([np.nan_to_num(each[top], nan=-1.0) for each in found]))]
     shares = contributions(request, parts=desk.parts)[top]
     order = np.argsort(-np.nan_to_num(shares[: len(model.channels)]), kind="stable")
     return series, tuple(

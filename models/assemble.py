@@ -11,6 +11,7 @@ import numpy as np
 from models.bundle import (
     FOUND_BEFORE,
     MODE_OF_PARENT,
+    SEASON_OF_PARENT,
     STOPPED_OF_PARENT,
     AssetFit,
     AssetModel,
@@ -25,6 +26,7 @@ from models.extremes import usual_excess
 from models.heads import carried
 from models.imported import ImportedSpec, selftest_samples
 from models.rows import graph_of, padded, parameter_names, stored
+from models.season import moved
 from models.store import sealed
 from models.thresholds import ALERTS_PER_DAY, replayed, shifted, thresholds
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.bundle import AnyRow, AnySpec
+    from models.extremes import AlarmTail
+    from models.season import Season
 
 SELFTEST_ROWS: Final = 4
 SELFTEST_SAMPLES: Final = 48
@@ -100,6 +104,7 @@ class _Entry:
     running: AnyRow
     stopped: AnyRow | None
     modes: Sequence[tuple[float, AnyRow | None]]
+    season: AnyRow | None
     graph: bytes  # around an imported model, b"" of other kinds
 
 
@@ -117,6 +122,7 @@ def _kept(parent: Bundle, model: AssetModel) -> _Entry:
             (mode.value, None if mode.row == model.row_running else stored(parent, mode.row, c))
             for mode in model.modes
         ],
+        season=None if model.season is None else stored(parent, model.row_season, c),
     )
 
 
@@ -130,13 +136,16 @@ def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _
     model, stopped = _model_of(fit), fit.stopped
     told = {f"{MODE_OF_PARENT}{value:g}": 1.0 for value, _ in kept}
     if before and kept:
-        tails = (model.tail, before.tail)
-        ons = [thresholds(tail, alerts_per_day=alerts_per_day)[0] for tail in tails]
-        model = replace(model, tail=tails[int(np.argmax(ons))])
+        model = replace(model, tail=_harder(model.tail, before.tail, alerts_per_day))
     if parent and before and stopped is None and before.row_stopped >= 0:
         stopped = stored(parent, before.row_stopped, len(before.channels))
         model = replace(model, tail_stopped=before.tail_stopped)
         told[STOPPED_OF_PARENT] = 1.0
+    row: AnyRow | None = fit.season_row
+    if parent and before and (season := _season_of_parent(fit, before)) is not None:
+        row = stored(parent, before.row_season, len(before.channels))
+        model = replace(model, season=season, tail=_harder(model.tail, before.tail, alerts_per_day))
+        told[SEASON_OF_PARENT] = 1.0
     old = _of_parent(fit, parent)
     if old and old.channels == fit.channels:  # as a head, what labels said of it goes on
         model = replace(model, tuned=old.tuned)
@@ -149,7 +158,26 @@ def _fitted(fit: AssetFit, parent: Bundle | None, *, alerts_per_day: float) -> _
         running=fit.running,
         stopped=stopped,
         modes=[*_with_own(fit, kept), *kept],
+        season=row,
     )
+
+
+def _harder(tail: AlarmTail, before: AlarmTail, alerts_per_day: float) -> AlarmTail:
+    """That of two tails which asks for the higher threshold, the first where they are equal."""
+    tails = (tail, before)
+    ons = [thresholds(each, alerts_per_day=alerts_per_day)[0] for each in tails]
+    return tails[int(np.argmax(ons))]
+
+
+def _season_of_parent(fit: AssetFit, before: AssetModel) -> Season | None:
+    """What was usual by the hour, at the levels of now, where the record is too short to tell.
+
+    None: it had no season, or the record has its own, or days enough to show that there is none.
+    """
+    own_modes = fit.found is not None or any(row is not None for _, row in fit.modes)
+    if before.season is None or fit.season_row is not None or fit.season is None or own_modes:
+        return None
+    return moved(before.season, fit.season)
 
 
 def _of_parent(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
@@ -244,6 +272,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         health=fit.health,
         drift=fit.drift,
         found=fit.found,
+        season=fit.season if fit.season_row else None,
     )
 
 
@@ -255,7 +284,10 @@ def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
         modes.append(ModeRow(value=value, row=at if row is None else at + len(rows)))
         rows += [] if row is None else [row]
     stopped = at + 1 if entry.stopped else -1
-    return replace(entry.model, row_running=at, row_stopped=stopped, modes=tuple(modes)), rows
+    season = -1 if entry.season is None else at + len(rows)
+    rows += [] if entry.season is None else [entry.season]
+    own = {"row_running": at, "row_stopped": stopped, "row_season": season}
+    return replace(entry.model, **own, modes=tuple(modes)), rows
 
 
 def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:
@@ -280,8 +312,8 @@ def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> lis
 def _replayed(model: AssetModel, fit: AssetFit) -> AssetModel:
     """A new asset with what its unseen rows make of its thresholds."""
     scores = [each for each in fit.scores if each is not None]
-    kept = any(name.startswith(MODE_OF_PARENT) for name in model.metrics)
-    if not scores or kept:  # of modes of the parent there are no rows here
+    kept = any(name.startswith((MODE_OF_PARENT, SEASON_OF_PARENT)) for name in model.metrics)
+    if not scores or kept:  # of what is the parent's there are no scores here
         return model
     on, off = model.threshold_on, model.threshold_off
     return replace(model, replay=replayed(scores, on=on, off=off, period_ns=model.period_ns))

@@ -17,6 +17,7 @@ from models.extremes import AlarmTail, Replay
 from models.health import AssetHealth
 from models.imported import ImportedRow, ImportedSpec
 from models.mode_track import FoundModes
+from models.season import Season
 from models.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 from models.tuned import Tuned
 
@@ -35,6 +36,9 @@ UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many 
 MODE_OF_PARENT: Final = "mode of the parent "  # metric: the mode named was not in the record
 STOPPED_OF_PARENT: Final = "stopped baseline of the parent"  # metric: likewise of standing still
 FOUND_BEFORE: Final = "modes found before"  # metric: how many the parent guessed, this record none
+SEASON_LEFT: Final = "left by the hour "  # metric: share of the variance of the channel named
+SEASON_OF_PARENT: Final = "season of the parent"  # metric: the record was too short for its own
+UNLIKE_HOUR: Final = "unlike their hour"  # metric: rows that made no tail of the season
 UNFITTED: Final = "unfitted"  # metric of an asset of which nothing was learned yet
 UNMASKED: Final = "cannot_mask"  # metric of an asset that cannot be scored without some channels
 
@@ -187,6 +191,7 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stuck_samples_max: longer runs of one value do not happen in normal running.
     health: what is usual of its sensors; None: not learned. drift: what normal operation showed by
     blocks, to tell when it moves; None: not learned. tuned: with labels, None: it never was.
+    season, row_season: what is usual at an hour, and the row that judges what is off it; None, -1.
     """
 
     asset: str
@@ -212,6 +217,8 @@ class AssetModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tuned: Tuned | None = None
     tail_stopped: AlarmTail | None = None
     replay: Replay | None = None
+    season: Season | None = None
+    row_season: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -284,6 +291,8 @@ class AssetFit:
     drift: DriftReference | None = None
     graph: bytes = b""  # around an imported model; else it follows from the spec
     tail_stopped: AlarmTail | None = None
+    season: Season | None = None
+    season_row: RowFit | None = None  # None: of few days, a season to compare with that of a parent
     # of rows that the model had not seen: running (n,), stopped (m,)
     scores: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 

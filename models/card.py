@@ -12,6 +12,8 @@ from models.bundle import (
     CONTAMINATED,
     FOUND_BEFORE,
     MODE_OF_PARENT,
+    SEASON_LEFT,
+    SEASON_OF_PARENT,
     STOPPED_OF_PARENT,
     UNRESOLVED,
     UNSTEADY,
@@ -23,6 +25,7 @@ from models.extremes import usual_excess
 from models.graph_head import heads_in
 from models.imported import ImportedSpec, method_of
 from models.samples import F32_MAX
+from models.season_words import season_lines
 from models.tabled_kinds import EnsembleSpec, PcaSpec
 from models.tuned import tuned_lines
 
@@ -36,6 +39,8 @@ OWN_LINES: Final = (  # metrics told in words
     MODE_OF_PARENT,
     STOPPED_OF_PARENT,
     FOUND_BEFORE,
+    SEASON_LEFT,
+    SEASON_OF_PARENT,
 )
 LEVELS_SHOWN_MAX: Final = 3  # channels of a mode; the first ones
 JOBS_SHOWN_MAX: Final = 12  # of an asset; bundle.json names all
@@ -250,6 +255,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *(f"- {line}" for line in mode_news(model)),
+        *season_lines(model, kind_of(part.spec)),
         *_contaminated_lines(model),
         *tuned_lines(model),
         *_hidden_lines(bundle, model),

@@ -12,6 +12,7 @@ from models.drift import LEVELS
 from models.errors import ModelError
 from models.graph_head import heads_in
 from models.imported import ImportedSpec
+from models.season import BINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     yield from _mask_faults(bundle, rows)
     yield (
         rows != every,
-        "row_running and row_stopped and modes of all assets",
+        "row_running and row_stopped and modes and season of all assets",
         rows,
         f"{every}, each once",
     )
@@ -148,6 +149,7 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield bool((stuck < 1).any()), "stuck_samples_max", stuck.tolist(), "at least 1"
     yield from _health_faults(model)
     yield from _found_faults(model)
+    yield from _season_faults(model)
     if model.drift is not None:
         columns, drift = LEVELS + 2 * len(channels), model.drift
         for name in ("mean", "long_run", "blocks"):
@@ -198,10 +200,30 @@ def _found_faults(model: AssetModel) -> Iterator[Fault]:
     yield found.transit < 0, "found.transit", found.transit, "0 or more"
 
 
+def _season_faults(model: AssetModel) -> Iterator[Fault]:
+    """What is usual at an hour has a row that judges it, and numbers for every half hour."""
+    season, c = model.season, len(model.channels)
+    yield (season is None) != (model.row_season == -1), "row_season", model.row_season, "a season's"
+    if season is None:
+        return
+    tables = len(season.middle)
+    for name in ("middle", "spread"):
+        array = np.asarray(getattr(season, name))
+        fits = array.shape == (tables, BINS, c) and tables > 0 and bool(np.isfinite(array).all())
+        yield not fits, f"season.{name}", array.shape, f"numbers, k x {BINS} x {c}"
+    yield bool((season.spread < 0.0).any()), "season.spread", "negative", "at least 0"
+    known = len(season.days) == 7 and all(-1 <= day < tables for day in season.days)
+    yield not known, "season.days", season.days, f"7 numbers, -1 to {tables - 1}"
+    since, ahead = season.clocks.since_s, season.clocks.ahead_s
+    told = len(since) == len(ahead) > 0 and list(since) == sorted(since)
+    yield not told, "season.clocks.since_s", since, "times in their order, each with what is ahead"
+
+
 def own_rows(model: AssetModel) -> list[int]:
-    """The rows of an asset, each once: running, stopped, modes of their own."""
+    """The rows of an asset, each once: running, stopped, modes of their own, the season's."""
     states = [row for row in (model.row_running, model.row_stopped) if row != -1]
-    return states + [mode.row for mode in model.modes if mode.row != model.row_running]
+    states += [mode.row for mode in model.modes if mode.row != model.row_running]
+    return states + ([model.row_season] if model.row_season != -1 else [])
 
 
 def _is_id(text: str) -> bool:

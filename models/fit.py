@@ -45,6 +45,7 @@ from models.samples import (
     segmented,
     too_few,
 )
+from models.season_fit import with_season
 from models.settling import settling
 from models.stream import fit_stream_row, stream_spec
 from models.tabled import fit_tabled_row
@@ -159,7 +160,8 @@ def fit_asset(samples: TrainingSamples, options: FitOptions | None = None) -> As
         scores=scores,
         metrics={**baseline.metrics, **hidden, **{n: v for n, v in told.items() if v}},
     )
-    return with_drift(replace(fit, found=found), live, calm, mode=told_mode)
+    fit, calm = with_season(replace(fit, found=found), live, calm, samples)
+    return with_drift(fit, live, calm, mode=told_mode)
 
 
 def _modes(

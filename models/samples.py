@@ -31,6 +31,7 @@ class TrainingSamples:
     running: (n,) bool or None: always   mode: (n,) float64 or None: value of the mode tag, NaN: not
     told   sha256, rows: of the recording, half-open
     excluded: (n,) bool or None: rows not to learn from, as those of `jobs_excluded`
+    zone: IANA name of the place whose clocks the asset's day follows
     """
 
     asset: str
@@ -44,6 +45,7 @@ class TrainingSamples:
     jobs_excluded: tuple[str, ...] = ()
     sha256: str = ""
     rows: tuple[int, int] = (0, 0)
+    zone: str = "UTC"
 
 
 def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask, F64]:
@@ -67,14 +69,29 @@ def segmented(samples: TrainingSamples, *, by_time: bool) -> tuple[F64, Mask, F6
     mode = np.full(n, np.nan) if samples.mode is None else np.asarray(samples.mode, np.float64)
     if samples.excluded is not None:
         values = np.where(np.asarray(samples.excluded, bool)[:, None], np.nan, values)
-    if samples.t_ns is None or not by_time:
+    holes = _holes(samples) if by_time else None
+    if holes is None:
         return values, running, mode
-    holes = np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
     return (
         np.insert(values, holes, np.nan, axis=0),
         np.insert(running, holes, False),
         np.insert(mode, holes, np.nan),
     )
+
+
+def segmented_times(samples: TrainingSamples, *, by_time: bool) -> NDArray[np.int64] | None:
+    """Times (m,) of the rows of `segmented`; None: they have none."""
+    holes = _holes(samples)
+    if samples.t_ns is None or holes is None or not by_time:
+        return samples.t_ns
+    return np.insert(samples.t_ns, holes, samples.t_ns[holes] - samples.period_ns)
+
+
+def _holes(samples: TrainingSamples) -> NDArray[np.intp] | None:
+    """Before which rows (k,) there is a hole in time; None: rows have no times."""
+    if samples.t_ns is None:
+        return None
+    return np.flatnonzero(np.diff(samples.t_ns) > HOLE_PERIODS * samples.period_ns) + 1
 
 
 def bridged(values: F64) -> F64:

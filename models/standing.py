@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.graph_head import heads_in
+from models.season_words import hourly_channels
 
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle
@@ -15,7 +16,7 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
 
     failure_modes: labels that its head knows, [] without one. modes: values of the operating modes,
     and whether they are told by a tag or guessed. tuned_shift: of the threshold by labels, None
-    where there were none.
+    where there were none. by_hour: channels that are judged by the hour of the day.
     """
     part, _ = bundle.place(model.row_running)
     notes = [note for note, _ in heads_in(part.graph) if model.asset in note.assets]
@@ -24,6 +25,7 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "modes": [mode.value for mode in model.modes],
         "modes_guessed": model.found is not None,
         "baseline_stopped": model.row_stopped >= 0,
+        "by_hour": hourly_channels(model),
         "tuned_shift": None if model.tuned is None else model.tuned.shift,
     }
 
@@ -38,6 +40,7 @@ def standing_words(bundle: Bundle, model: AssetModel) -> dict[str, str]:
         "names failure modes": ", ".join(told["failure_modes"]) or "none",
         "operating modes": f"{how}: {modes}" if modes else "none",
         "stopped baseline": "yes" if told["baseline_stopped"] else "none",
+        "usual by the hour": ", ".join(told["by_hour"]) or "none",
         "threshold moved by labels": "not tuned" if shift is None else f"{shift:+.2f}",
         "replay": f"{replay.episodes} alerts in {replay.days:.3g} days" if replay else "not tried",
     }

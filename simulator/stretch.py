@@ -203,6 +203,7 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
             asset=name,
             row_running=_moved(where, model.row_running, k * len(rows)),
             row_stopped=_moved(where, model.row_stopped, k * len(rows)),
+            row_season=_moved(where, model.row_season, k * len(rows)),
             modes=tuple(
                 msgspec.structs.replace(mode, row=_moved(where, mode.row, k * len(rows)))
                 for mode in model.modes
