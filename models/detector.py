@@ -111,12 +111,13 @@ class Detector:
         Non-negative, exactly 0 where not valid, sums to 1; all 0 where the score is NaN.
         """
         valid = _checked(self.spec, x, valid, state, parameters)
+        complete = np.asarray(self._easy(valid, state, parameters).all())
         step = self._masked_samples(len(valid))
         parts = []
         for start in range(0, valid.shape[1], step):
             block = slice(start, start + step)
             feed = self._feed(x[:, block], valid[:, block], state, parameters)
-            feed |= {"complete": NO, "explain": YES}
+            feed |= {"complete": complete, "explain": YES}
             share, state = self._session.run(["contribution", "state_out"], feed)
             parts.append(share)
         return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
@@ -137,15 +138,11 @@ class Detector:
 
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
-        present = parameters["present"]
-        agree = valid | ~present[:, None]  # what a row does not see cannot be missing
-        whole = np.ones(len(valid), np.bool_) if agree.all() else agree.all(axis=(1, 2))
-        warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
-        easy = whole & warm & (state[:, self._full_at] >= self.spec.lags)
+        easy = self._easy(valid, state, parameters)
         if easy.all():
             return self._complete(x, valid, state, parameters)
         hard = np.flatnonzero(~easy)
-        dead = ~(valid & present[:, None])[hard].any(axis=(1, 2))
+        dead = ~(valid & parameters["present"][:, None])[hard].any(axis=(1, 2))
         score = np.full(valid.shape[:2], np.nan, np.float32)
         after = self._gap(state, valid.shape[1])
         if easy.any():  # rows of no concern ride along: cheaper than copying the others' parameters
@@ -163,9 +160,15 @@ class Detector:
             after[hard] = old
         return score, after
 
-    def _complete(
-        self, x: F32, valid: Mask, state: F32, parameters: Parameters
-    ) -> tuple[F32, F32]:
+    def _easy(self, valid: Mask, state: F32, parameters: Parameters) -> Mask:
+        """Which rows (a,) are complete and settled all the time."""
+        agree = valid | ~parameters["present"][:, None]  # what a row does not see cannot be missing
+        whole = np.ones(len(valid), np.bool_) if agree.all() else agree.all(axis=(1, 2))
+        warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
+        easy: Mask = whole & warm & (state[:, self._full_at] >= self.spec.lags)
+        return easy
+
+    def _complete(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """The short way for every row, some rows a call: the hot loop."""
         rows, n, c = x.shape
         step = max(HOT_ROWS_MIN, HOT_VALUES_MAX // (n * c))

@@ -36,7 +36,7 @@ import numpy as np
 from onnx import GraphProto, checker, helper, numpy_helper
 
 from models.bundle import Z_MAX, Spec
-from models.graph_complete import complete_branch, deviates_of
+from models.graph_complete import complete_branch, deviates_of, unexplained
 from models.graph_masked import masked_rows, swept
 from models.onnx_types import BOOL, F32, INT64, LAST
 from models.tails import worst_scale
@@ -153,7 +153,7 @@ def _any_mask(g: Nodes, spec: Spec) -> GraphProto:
     score = g.op("Relu", fused)
     shares = _shares(g.child("c"), spec, m_all=m_all, surprise=surprise, ready=ready, valid=valid)
     contribution = g.prefix + "contribution"
-    g.branch("explain", shares, _nothing(g.child("o"), spec), [contribution])
+    g.branch("explain", shares, unexplained(g.child("o"), spec), [contribution])
     return g.graph([(score, F32), (after, F32), (contribution, F32)])
 
 
@@ -300,9 +300,3 @@ def _shares(
     power = g.op("Where", counted, g.op("Add", power, g.floats(1e-12)), g.floats(0.0))
     total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
     return g.graph([(g.op("Div", power, total), F32)])
-
-
-def _nothing(g: Nodes, spec: Spec) -> GraphProto:
-    """No contribution was asked for: (0, 0, c)."""
-    empty = g.op("Expand", g.floats(0.0), g.ints(0, 0, spec.channels))
-    return g.graph([(empty, F32)])

@@ -26,7 +26,7 @@ LOG_MIN = -200.0  # exp of it is 0 in float32: what a rate of 1 leaves of the pa
 
 
 def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
-    """Every row complete and settled: score (a, n), state_out (a, s), no contribution."""
+    """Every row complete and settled: score (a, n), state_out (a, s), contribution where asked."""
     p, k, c = spec.lags, len(spec.lambdas), spec.channels
     count = g.op("Shape", "x", start=1, end=2)  # (1,) n
     state = g.op("Transpose", "state", perm=[1, 0])
@@ -44,8 +44,10 @@ def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
     stacked = g.op("Concat", *averages, axis=1) if k > 1 else w  # (n, K 2 c, a)
     width = g.op("ReduceSum", _turned(g, "present", to=F32), g.ints(0), keepdims=1)  # (1, a)
     sums = _sums(g, spec, sums, width=width, steps=steps)  # (n, 3 K, a)
-    deviation = _deviates(g, spec, stacked, sums=sums, width=width)
-    score = g.op("Transpose", _told(g, deviation), perm=[1, 0])
+    surprise = _surprise(g, _deviates(g, spec, stacked, sums=sums, width=width))  # (n, V, a)
+    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)
+    told = g.op("Relu", g.op("Sub", best, g.op("Reshape", "fusion", g.ints(-1))))
+    score = g.op("Transpose", told, perm=[1, 0])
     last = g.scalar(-1)
     moved = [
         g.op("Reshape", g.op("Slice", series, g.ints(-p), g.ints(LAST)), g.ints(p * c, -1)),
@@ -56,8 +58,10 @@ def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
         u,
     ]
     after = g.op("Transpose", g.op("Concat", *moved, axis=0), perm=[1, 0])
-    nothing = g.op("Expand", g.floats(0.0), g.ints(0, 0, c))
-    return g.graph([(score, F32), (after, F32), (nothing, F32)])
+    contribution = g.prefix + "contribution"
+    shares = _shares(g.child("c"), spec, stacked, surprise=surprise)
+    g.branch("explain", shares, unexplained(g.child("o"), spec), [contribution])
+    return g.graph([(score, F32), (after, F32), (contribution, F32)])
 
 
 def _turned(g: Nodes, name: str, *, to: int) -> str:
@@ -143,15 +147,39 @@ def _deviates(g: Nodes, spec: Spec, stacked: str, *, sums: str, width: str) -> s
     return g.op("Concat", together, worst, axis=1)
 
 
-def _told(g: Nodes, deviation: str) -> str:
-    """Score (n, a) of deviates (n, V, a) by the stored tail table."""
+def _surprise(g: Nodes, deviation: str) -> str:
+    """Surprise of each view (n, V, a) by its stored tail table, of deviates likewise."""
     knots, slopes = (
         g.op("Transpose", name, perm=[1, 2, 0]) for name in ("tail_knots", "tail_slopes")
     )  # (V, J, a)
     over = g.op("Relu", g.op("Sub", g.op("Unsqueeze", deviation, g.ints(2)), knots))
-    surprise = g.op("ReduceSum", g.op("Mul", over, slopes), g.ints(2), keepdims=0)  # (n, V, a)
-    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)
-    return g.op("Relu", g.op("Sub", best, g.op("Reshape", "fusion", g.ints(-1))))
+    return g.op("ReduceSum", g.op("Mul", over, slopes), g.ints(2), keepdims=0)
+
+
+def _shares(g: Nodes, spec: Spec, stacked: str, *, surprise: str) -> GraphProto:
+    """Contributions (a, n, c) as `models.graph` has them, where nothing is missing."""
+    c, k = spec.channels, len(spec.lambdas)
+    winner = g.op("ArgMax", surprise, axis=1, keepdims=1)  # (n, 1, a)
+    rate = g.op("Mod", winner, g.scalar(k))  # both views of an EWMA are explained by it
+    chosen = g.op("Cast", g.op("Equal", rate, g.constant(np.arange(k)[:, None])), to=F32)
+    every = g.op("Reshape", stacked, g.ints(0, k, 2 * c, -1))
+    white_only = g.op("Slice", every, g.ints(0), g.ints(c), g.ints(2))  # (n, K, c, a)
+    m = g.op("Mul", white_only, g.op("Unsqueeze", chosen, g.ints(2)))
+    m = g.op("Transpose", g.op("ReduceSum", m, g.ints(1), keepdims=0), perm=[2, 0, 1])
+    white = g.op("Slice", "weights", g.ints(-c, 0), g.ints(LAST, c), g.ints(1, 2))
+    pull = g.op("MatMul", m, g.op("Transpose", white, perm=[0, 2, 1]))  # (a, n, c)
+    precision = g.op("ReduceSumSquare", white, g.ints(2), keepdims=0)  # (a, c) its diagonal
+    power = g.op("Div", g.op("Mul", pull, pull), g.op("Unsqueeze", precision, g.ints(1)))
+    present = g.op("Unsqueeze", "present", g.ints(1))
+    power = g.op("Where", present, g.op("Add", power, g.floats(1e-12)), g.floats(0.0))
+    total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
+    return g.graph([(g.op("Div", power, total), F32)])
+
+
+def unexplained(g: Nodes, spec: Spec) -> GraphProto:
+    """No contribution was asked for: (0, 0, c)."""
+    empty = g.op("Expand", g.floats(0.0), g.ints(0, 0, spec.channels))
+    return g.graph([(empty, F32)])
 
 
 def deviates_of(g: Nodes, *, distance: str, mean: str, n: str, q: str) -> str:
