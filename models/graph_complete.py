@@ -34,16 +34,18 @@ def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
     lags, *means, sums, run, full, u = g.ops(
         "Split", state, g.ints(*sizes), outputs=len(sizes), axis=0
     )
-    series = g.op("Concat", g.op("Reshape", lags, g.ints(p, c, -1)), _normalised(g), axis=0)
-    w = _residuals(g, spec, series, count)
-    steps = _steps(g, count)  # (n + 1,)
+    z = _normalised(g)
+    series = g.op("Concat", g.op("Reshape", lags, g.ints(p, c, -1)), z, axis=0)  # (p + n, c, a)
+    w = _residuals(g, spec, series, z=z, count=count)
+    from_zero = _steps(g, count)
+    steps = g.op("Slice", from_zero, g.ints(1), g.ints(LAST))
     averages = [
-        w if rate == 1.0 else _averaged(g, w, old=old, rate=rate, steps=steps)
+        w if rate == 1.0 else _averaged(g, w, old=old, rate=rate, steps=steps, since=from_zero)
         for rate, old in zip(spec.lambdas, means, strict=True)
     ]
     stacked = g.op("Concat", *averages, axis=1) if k > 1 else w  # (n, K 2 c, a)
-    width = g.op("ReduceSum", _turned(g, "present", to=F32), g.ints(0), keepdims=1)  # (1, a)
-    sums = _sums(g, spec, sums, width=width, steps=steps)  # (n, 3 K, a)
+    limit, width = _limits(g, spec)
+    sums = _sums(g, spec, sums, limit=limit, steps=steps)  # (n, 3 K, a)
     surprise = _surprise(g, _deviates(g, spec, stacked, sums=sums, width=width))  # (n, V, a)
     best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)
     told = g.op("Relu", g.op("Sub", best, g.op("Reshape", "fusion", g.ints(-1))))
@@ -64,10 +66,6 @@ def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
     return g.graph([(score, F32), (after, F32), (contribution, F32)])
 
 
-def _turned(g: Nodes, name: str, *, to: int) -> str:
-    return g.op("Cast", g.op("Transpose", name, perm=[1, 0]), to=to)
-
-
 def _normalised(g: Nodes) -> str:
     """Values x as z (n, c, a): clipped sigmas from the center, zero where a channel is absent."""
     center, scale, present = (
@@ -78,12 +76,12 @@ def _normalised(g: Nodes) -> str:
     return g.op("Clip", sigmas, g.floats(-Z_MAX), g.floats(Z_MAX))
 
 
-def _residuals(g: Nodes, spec: Spec, series: str, count: str) -> str:
-    """Whitened residuals and each channel's own (n, 2 c, a) of the series (p + n, c, a)."""
-    begins = range(spec.lags + 1)
-    ends = [g.op("Add", count, g.ints(j)) for j in begins]
-    parts = [g.op("Slice", series, g.ints(j), ends[j]) for j in begins]
-    windows = g.op("Concat", *parts, axis=1)  # (n, (p + 1) c, a), oldest lag first
+def _residuals(g: Nodes, spec: Spec, series: str, *, z: str, count: str) -> str:
+    """Whitened residuals and each channel's own (n, 2 c, a) of z, the end of the series."""
+    lagged = range(spec.lags)
+    ends = [g.op("Add", count, g.ints(j)) for j in lagged]
+    parts = [g.op("Slice", series, g.ints(j), ends[j]) for j in lagged]
+    windows = g.op("Concat", *parts, z, axis=1)  # (n, (p + 1) c, a), oldest lag first
     rows = g.op("MatMul", g.op("Transpose", windows, perm=[2, 0, 1]), "weights")  # (a, n, 2 c)
     return g.op("Transpose", rows, perm=[1, 2, 0])
 
@@ -94,39 +92,43 @@ def _steps(g: Nodes, count: str) -> str:
     return g.op("Cast", g.op("Range", g.scalar(0), end, g.scalar(1)), to=F32)
 
 
-def _later(g: Nodes, steps: str) -> str:
-    """1 .. n (n,)."""
-    return g.op("Slice", steps, g.ints(1), g.ints(LAST))
-
-
-def _averaged(g: Nodes, w: str, *, old: str, rate: float, steps: str) -> str:
+def _averaged(g: Nodes, w: str, *, old: str, rate: float, steps: str, since: str) -> str:
     """EWMA (n, 2 c, a) of w from its old value (2 c, a) on: one product with decays by age.
 
     The old value counts as a sample before the first, as large as if it alone had made itself.
+    steps: 1 .. n   since: 0 .. n
     """
     first = g.op("Reshape", g.op("Mul", old, g.floats(1.0 / rate)), g.ints(1, -1))
     samples = g.op("Concat", first, g.op("Reshape", w, g.ints(0, -1)), axis=0)  # (n + 1, 2 c a)
-    age = g.op("Sub", g.op("Unsqueeze", _later(g, steps), g.ints(1)), steps)  # (n, n + 1)
+    age = g.op("Sub", g.op("Unsqueeze", steps, g.ints(1)), since)  # (n, n + 1)
     power = g.op("Add", g.op("Mul", age, g.floats(np.log1p(-rate))), g.floats(np.log(rate)))
     decays = g.op("Trilu", g.op("Exp", power), g.scalar(1), upper=0)  # of the past alone
     mixed = g.op("MatMul", decays, samples)
     return g.op("Reshape", mixed, g.op("Shape", w))
 
 
-def _sums(g: Nodes, spec: Spec, old: str, *, width: str, steps: str) -> str:
-    """v, n and q of every sample (n, 3 K, a), from the old ones (3 K, a).
+def _limits(g: Nodes, spec: Spec) -> tuple[str, str]:
+    """What v, n and q near while nothing is missing (3 K, a); how many channels there are (1, a).
 
-    Each nears, by its decay, the value that it has when nothing was ever missing.
+    An EWMA of rate l settles at l / (2 - l): of each channel in v and n, of each sample in q.
     """
-    lam = np.array(spec.lambdas)
-    settled = lam / (2 - lam)
-    channel = np.concatenate([settled, settled, 0 * lam])[:, None]
-    sample = np.concatenate([0 * lam, 0 * lam, settled])[:, None]
-    limit = g.op("Add", g.op("Mul", width, g.floats(channel)), g.floats(sample))  # (3 K, a)
+    settled = np.array([rate / (2 - rate) for rate in spec.lambdas])
+    nothing = 0 * settled
+    channel = np.concatenate([settled, settled, nothing, [1.0]])[:, None]
+    sample = np.concatenate([nothing, nothing, settled, [0.0]])[:, None]
+    seen = g.op("Cast", g.op("Transpose", "present", perm=[1, 0]), to=F32)  # (c, a)
+    each = g.floats(np.repeat(channel, spec.channels, axis=1))
+    both = g.op("Gemm", each, seen, g.floats(sample))
+    limit, width = g.ops("Split", both, g.ints(len(channel) - 1, 1), outputs=2, axis=0)
+    return limit, width
+
+
+def _sums(g: Nodes, spec: Spec, old: str, *, limit: str, steps: str) -> str:
+    """v, n and q of every sample (n, 3 K, a), from the old ones: each nears its limit (3 K, a)."""
     with np.errstate(divide="ignore"):
-        log = np.maximum(np.tile(2 * np.log1p(-lam), 3), LOG_MIN)[:, None]
-    age = g.op("Reshape", _later(g, steps), g.ints(-1, 1, 1))
-    faded = g.op("Exp", g.op("Mul", age, g.floats(log)))  # (n, 3 K, 1)
+        log = np.maximum(2 * np.log1p(-np.array(spec.lambdas)), LOG_MIN)
+    age = g.op("Reshape", steps, g.ints(-1, 1, 1))
+    faded = g.op("Exp", g.op("Mul", age, g.floats(np.tile(log, 3)[:, None])))  # (n, 3 K, 1)
     return g.op("Add", g.op("Mul", g.op("Sub", old, limit), faded), limit)
 
 
