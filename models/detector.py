@@ -162,9 +162,9 @@ class Detector:
 
     def _easy(self, valid: Mask, state: F32, parameters: Parameters) -> Mask:
         """Which rows (a,) are complete and settled all the time."""
-        whole = np.ones(len(valid), np.bool_)
+        whole: Mask = np.ones(len(valid), np.bool_)
         if not valid.all():  # what a row does not see cannot be missing
-            whole = (valid | ~parameters["present"][:, None]).all(axis=(1, 2))
+            whole = np.asarray((valid | ~parameters["present"][:, None]).all(axis=(1, 2)))
         warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
         easy: Mask = whole & warm & (state[:, self._full_at] >= self.spec.lags)
         return easy

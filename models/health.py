@@ -268,7 +268,8 @@ def _trimmed_mean(x: F64) -> F64:
     """Mean of the smaller part of each channel along the second axis of x (k, w, c), NaN: none."""
     total = np.cumsum(np.sort(x, axis=1), axis=1)  # NaN last
     count = np.maximum((KEPT * np.isfinite(x).sum(axis=1)).astype(np.int64), 1)
-    return _taken(total, count - 1) / count
+    mean: F64 = _taken(total, count - 1) / count
+    return mean
 
 
 def _taken(x: F64, at: I64) -> F64:
