@@ -20,10 +20,10 @@ any mask. What is not scored (no value, a start that settles) leaves w out, and 
 Missing values enter later predictions as their conditional mean. V is swept on S
 (Goodnight 1979, symmetric form), so no mask needs a factorisation of its own.
 
-An ONNX `If` takes the short way where the caller says that every row is complete and settled.
-Values at invalid positions are replaced by zero before anything else, so they cannot matter, not
-even by a bit. Standard operators only (opset 18). Rows and samples (a, n) are dynamic; channels c
-are fixed.
+An ONNX `If` takes the short way where the caller says that every row is complete and settled; what
+is valid is then what is present. Values at invalid positions are replaced before anything else, so
+they cannot matter, not even by a bit. Standard operators only (opset 18). Rows and samples (a, n)
+are dynamic; channels c are fixed.
 """
 
 from __future__ import annotations
