@@ -1,10 +1,14 @@
 """How fast the default detector scores, against what the same core can multiply.
 
-    python -m benchmarks.hot_loop [--assets 1000] [--channels 8] [--samples 1]
+    python -m benchmarks.hot_loop [--assets 1000] [--channels 8] [--samples 1 8 64]
+                                  [--beside model.onnx]
 
-Prints values scored per processor second, and the share of the core's own matrix-multiply rate
-that the arithmetic of the detector comes to. Every figure is of one thread (set
-OPENBLAS_NUM_THREADS=1). They are measured in turn, so that a busy machine slows all.
+Prints, for each number of samples of an asset in a call, values scored per processor second and
+the share of the core's own matrix-multiply rate that the arithmetic of the detector comes to.
+`--beside` takes the graph of a bundle made earlier, of the same shape, and says how many times as
+fast the present one is. Every figure is a median of one thread (set OPENBLAS_NUM_THREADS=1, and
+`taskset -c 1` where others are at work). They are measured in turn, so that a busy machine slows
+all.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,11 +30,17 @@ from models.samples import TrainingSamples
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.bundle import Bundle
+    from numpy.typing import NDArray
 
-MATRIX = 512
-ROUNDS = 15
-ROUND_S = 0.1
+    from models.bundle import Bundle, Part
+    from models.detector import AnyDetector
+
+MATRIX: Final = 512
+ROUNDS: Final = 15
+ROUND_S: Final = 0.1
+COMPLETE: Final = "complete"
+BESIDE: Final = "the graph beside it, complete"
+MULTIPLY: Final = "matrix multiply"
 
 
 def main() -> None:
@@ -37,14 +48,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=int, default=1000)
     parser.add_argument("--channels", type=int, default=8)
-    parser.add_argument("--samples", type=int, default=1, help="of each asset in a call")
+    parser.add_argument("--samples", type=int, nargs="+", default=[1, 8, 64], help="of an asset")
+    parser.add_argument("--beside", type=Path, help="another graph of this shape")
     options = parser.parse_args()
-    assets, channels, samples = options.assets, options.channels, options.samples
-    part = _bundle(channels).only
+    part = _bundle(options.channels).only
+    assert isinstance(part.spec, Spec), "the default detector"
+    beside = detector_of(options.beside.read_bytes()) if options.beside else None
+    out = sys.stdout.write
+    out(f"{options.assets} assets x {options.channels} channels, one thread\n")
+    for samples in options.samples:
+        ways = _ways(part, beside, assets=options.assets, samples=samples)
+        rounds = _seconds_a_call(ways)
+        seconds = {name: float(np.median(times)) for name, times in rounds.items()}
+        peak = 2 * MATRIX**3 / seconds.pop(MULTIPLY)
+        out(f"{samples} samples a call; matrix multiply {peak / 1e9:.0f} GFLOP/s\n")
+        cells = options.assets * samples
+        for way, took in seconds.items():
+            share = cells * _flops(part.spec) / took / peak
+            out(
+                f"  {way}: {cells * options.channels / took / 1e6:.1f} million values/s,"
+                f" {took * 1e6:.0f} us a call, {share:.3f} of the matrix-multiply rate\n"
+            )
+        if beside is not None:
+            faster = np.median(rounds[BESIDE] / rounds[COMPLETE])
+            out(f"  {faster:.2f} times as fast as the graph beside it\n")
+
+
+def _ways(
+    part: Part, beside: AnyDetector | None, *, assets: int, samples: int
+) -> dict[str, Callable[[], object]]:
+    """What is measured, by name."""
     detector = detector_of(part.graph)
     parameters = {name: np.repeat(value, assets, axis=0) for name, value in part.parameters.items()}
     chance = np.random.default_rng(0)
-    x = chance.normal(size=(assets, samples, channels)).astype(np.float32)
+    x = chance.normal(size=(assets, samples, part.width)).astype(np.float32)
     valid = np.ones(x.shape, np.bool_)
     state = detector.initial_state(assets)
     for _ in range(5):
@@ -53,23 +90,13 @@ def main() -> None:
     one_dead[: max(1, assets // 100), :, 0] = False
     a, b = (chance.normal(size=(MATRIX, MATRIX)).astype(np.float32) for _ in range(2))
     ways: dict[str, Callable[[], object]] = {
-        "complete": lambda: detector.score(x, valid, state, parameters),
+        COMPLETE: lambda: detector.score(x, valid, state, parameters),
         "1 % of assets with a dead channel": lambda: detector.score(x, one_dead, state, parameters),
-        "matrix multiply": lambda: a @ b,
+        MULTIPLY: lambda: a @ b,
     }
-    seconds = _seconds_a_call(ways)
-    peak = 2 * MATRIX**3 / seconds.pop("matrix multiply")
-    out = sys.stdout.write
-    out(f"{assets} assets x {channels} channels, {samples} samples a call, one thread\n")
-    out(f"matrix multiply {peak / 1e9:.0f} GFLOP/s\n")
-    for way, took in seconds.items():
-        rate = assets * samples * channels / took
-        assert isinstance(part.spec, Spec), "the default detector"
-        share = assets * samples * _flops(part.spec) / took / peak
-        out(
-            f"{way}: {rate / 1e6:.1f} million values/s, {took * 1e6:.0f} us a call,"
-            f" {share:.3f} of the matrix-multiply rate\n"
-        )
+    if beside is not None:
+        ways[BESIDE] = lambda: beside.score(x, valid, state, parameters)
+    return ways
 
 
 def _bundle(channels: int) -> Bundle:
@@ -85,8 +112,8 @@ def _flops(spec: Spec) -> float:
     return 2 * (spec.lags + 1) * c * c + 3 * c + k * (5 * c + 30 + 4 * spec.knots)
 
 
-def _seconds_a_call(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median processor time of each, measured in turn."""
+def _seconds_a_call(ways: dict[str, Callable[[], object]]) -> dict[str, NDArray[np.float64]]:
+    """Processor time of each in every round (ROUNDS,), measured in turn."""
     seen: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
@@ -95,7 +122,7 @@ def _seconds_a_call(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
                 way()
                 calls += 1
             seen[name].append((time.process_time() - begin) / calls)
-    return {name: float(np.median(times)) for name, times in seen.items()}
+    return {name: np.array(times) for name, times in seen.items()}
 
 
 if __name__ == "__main__":

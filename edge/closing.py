@@ -83,15 +83,18 @@ def hold(
     on_change: (w,). A cyclic value is held for `cyclic_ns`; one reported by exception while any
     value of its asset came within `alive_ns`; context for ever.
     """
+    usable = ~np.isnan(rows.values)
+    if len(usable) and usable.all():  # the usual tick: nothing to hold
+        state.held, state.held_ns = rows.values[-1].copy(), rows.stamps[-1].copy()
+        return rows.values
     carried = np.concatenate([state.held[None], rows.values])
     carried_ns = np.concatenate([state.held_ns[None], rows.stamps])
     index = np.arange(len(carried))[:, None]
     newest = np.maximum.accumulate(np.where(np.isnan(carried), 0, index), axis=0)
-    carried = np.take_along_axis(carried, newest, axis=0)
-    carried_ns = np.take_along_axis(carried_ns, newest, axis=0)
+    column = np.arange(carried.shape[1])
+    carried, carried_ns = carried[newest, column], carried_ns[newest, column]
     state.held, state.held_ns = carried[-1], carried_ns[-1]
     t_ns = rows.t_ns[:, None]
-    usable = ~np.isnan(rows.values)
     if cyclic_ns:
         usable |= carried_ns[1:] >= t_ns - cyclic_ns
     if on_change.any():

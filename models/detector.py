@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
 
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
+HOT_VALUES_MAX: Final = 2**14  # a n c of the short way: its temporaries stay in the L2 cache,
+HOT_ROWS_MIN: Final = 128  # unless so few rows would be left that calls cost more than they do
 TAIL_CELLS_MAX: Final = 2**20  # a n V bins of streams, of which some ten are held at a time
 ORT_ERRORS: Final = (  # they share no base but Exception
     ort_state.Fail,
@@ -109,12 +111,13 @@ class Detector:
         Non-negative, exactly 0 where not valid, sums to 1; all 0 where the score is NaN.
         """
         valid = _checked(self.spec, x, valid, state, parameters)
+        complete = np.asarray(self._easy(valid, state, parameters).all())
         step = self._masked_samples(len(valid))
         parts = []
         for start in range(0, valid.shape[1], step):
             block = slice(start, start + step)
             feed = self._feed(x[:, block], valid[:, block], state, parameters)
-            feed |= {"complete": NO, "explain": YES}
+            feed |= {"complete": complete, "explain": YES}
             share, state = self._session.run(["contribution", "state_out"], feed)
             parts.append(share)
         return np.concatenate(parts, axis=1) if parts else np.zeros(x.shape, np.float32)
@@ -135,19 +138,15 @@ class Detector:
 
     def _block(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
-        present = parameters["present"]
-        agree = valid | ~present[:, None]  # what a row does not see cannot be missing
-        whole = np.ones(len(valid), np.bool_) if agree.all() else agree.all(axis=(1, 2))
-        warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
-        easy = whole & warm & (state[:, self._full_at] >= self.spec.lags)
+        easy = self._easy(valid, state, parameters)
         if easy.all():
-            return self._run(x, valid, state, parameters, complete=YES)
+            return self._complete(x, valid, state, parameters)
         hard = np.flatnonzero(~easy)
-        dead = ~(valid & present[:, None])[hard].any(axis=(1, 2))
+        dead = ~(valid & parameters["present"][:, None])[hard].any(axis=(1, 2))
         score = np.full(valid.shape[:2], np.nan, np.float32)
         after = self._gap(state, valid.shape[1])
         if easy.any():  # rows of no concern ride along: cheaper than copying the others' parameters
-            told, moved = self._run(x, valid, state, parameters, complete=YES)
+            told, moved = self._complete(x, valid, state, parameters)
             score[easy], after[easy] = told[easy], moved[easy]
         hard = hard[~dead]
         step = self._masked_samples(len(hard))
@@ -159,6 +158,31 @@ class Detector:
             score[hard, block] = told
         if len(hard):
             after[hard] = old
+        return score, after
+
+    def _easy(self, valid: Mask, state: F32, parameters: Parameters) -> Mask:
+        """Which rows (a,) are complete and settled all the time."""
+        whole: Mask = np.ones(len(valid), np.bool_)
+        if not valid.all():  # what a row does not see cannot be missing
+            whole = np.asarray((valid | ~parameters["present"][:, None]).all(axis=(1, 2)))
+        warm = state[:, self._run_at] >= parameters["settle"][:, 0] + self.spec.lags
+        easy: Mask = whole & warm & (state[:, self._full_at] >= self.spec.lags)
+        return easy
+
+    def _complete(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """The short way for every row, some rows a call: the hot loop."""
+        rows, n, c = x.shape
+        step = max(HOT_ROWS_MIN, HOT_VALUES_MAX // (n * c))
+        if rows <= step:
+            return self._run(x, valid, state, parameters, complete=YES)
+        score = np.empty((rows, n), np.float32)
+        after = np.empty(state.shape, np.float32)
+        for start in range(0, rows, step):
+            some = slice(start, start + step)
+            own = {name: parameters[name][some] for name in PARAMETERS}
+            score[some], after[some] = self._run(
+                x[some], valid[some], state[some], own, complete=YES
+            )
         return score, after
 
     def _gap(self, state: F32, n: int) -> F32:

@@ -20,10 +20,10 @@ any mask. What is not scored (no value, a start that settles) leaves w out, and 
 Missing values enter later predictions as their conditional mean. V is swept on S
 (Goodnight 1979, symmetric form), so no mask needs a factorisation of its own.
 
-An ONNX `If` takes the short way where the caller says that every row is complete and settled.
-Values at invalid positions are replaced by zero before anything else, so they cannot matter, not
-even by a bit. Standard operators only (opset 18). Rows and samples (a, n) are dynamic; channels c
-are fixed.
+An ONNX `If` takes the short way where the caller says that every row is complete and settled; what
+is valid is then what is present. Values at invalid positions are replaced before anything else, so
+they cannot matter, not even by a bit. Standard operators only (opset 18). Rows and samples (a, n)
+are dynamic; channels c are fixed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ import numpy as np
 from onnx import GraphProto, checker, helper, numpy_helper
 
 from models.bundle import Z_MAX, Spec
-from models.graph_complete import complete_branch
-from models.graph_masked import masked_branch, swept
+from models.graph_complete import complete_branch, deviates_of, unexplained
+from models.graph_masked import masked_rows, swept
 from models.onnx_types import BOOL, F32, INT64, LAST
 from models.tails import worst_scale
 
@@ -132,23 +132,29 @@ class Nodes:
 def build_graph(spec: Spec) -> bytes:
     """The detector for `spec` as a serialised ONNX model; equal specs give equal bytes."""
     g = Nodes("n", [])
-    valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
-    z = normalised(g, valid)
-    state = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=4, axis=1)
-    fast = complete_branch(g.child("f"), spec, z=z, state=state)
-    slow = masked_branch(g.child("s"), spec, z=z, valid=valid, state=state)
-    g.branch("complete", fast, slow, ["m_all", "sums_all", "ready_all", "state_out"])
-    surprise = _surprise(g, spec, valid=valid)  # (a n, V)
-    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)  # (a n,)
-    told = g.op("Where", "ready_all", best, g.floats(math.nan))
-    fused = g.op("Sub", g.op("Reshape", told, g.op("Shape", "x", start=0, end=2)), "fusion")
-    g.nodes.append(helper.make_node("Relu", [fused], ["score"]))
-    shares = _shares(g.child("c"), spec, surprise=surprise, valid=valid)
-    nothing = _nothing(g.child("o"), spec)
-    g.branch("explain", shares, nothing, ["contribution"])
+    fast = complete_branch(g.child("f"), spec)
+    slow = _any_mask(g.child("s"), spec)
+    g.branch("complete", fast, slow, ["score", "state_out", "contribution"])
     inputs, outputs = _interface(spec)
     encoded = msgspec.json.encode(spec).decode()
     return finished(g, "andon_var_mewma", inputs=inputs, outputs=outputs, spec=encoded)
+
+
+def _any_mask(g: Nodes, spec: Spec) -> GraphProto:
+    """The long way: score (a, n), state_out (a, s), and where asked for, contribution (a, n, c)."""
+    valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
+    z = normalised(g, valid)
+    state = g.ops("Split", "state", g.ints(*spec.state_sizes), outputs=4, axis=1)
+    m_all, sums, ready, after = masked_rows(g, spec, z=z, valid=valid, state=state)
+    surprise = _surprise(g, spec, m_all=m_all, sums=sums, valid=valid)  # (a n, V)
+    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)  # (a n,)
+    told = g.op("Where", ready, best, g.floats(math.nan))
+    fused = g.op("Sub", g.op("Reshape", told, g.op("Shape", "x", start=0, end=2)), "fusion")
+    score = g.op("Relu", fused)
+    shares = _shares(g.child("c"), spec, m_all=m_all, surprise=surprise, ready=ready, valid=valid)
+    contribution = g.prefix + "contribution"
+    g.branch("explain", shares, unexplained(g.child("o"), spec), [contribution])
+    return g.graph([(score, F32), (after, F32), (contribution, F32)])
 
 
 def _interface(spec: Spec) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
@@ -214,12 +220,12 @@ def normalised(g: Nodes, valid: str) -> str:
     return g.op("Clip", sigmas, g.floats(-Z_MAX), g.floats(Z_MAX))
 
 
-def _surprise(g: Nodes, spec: Spec, *, valid: str) -> str:
+def _surprise(g: Nodes, spec: Spec, *, m_all: str, sums: str, valid: str) -> str:
     """Surprise of each view (a n, V) by its stored tail table. NaN where nothing was scored yet."""
     k, v, j = len(spec.lambdas), spec.views, spec.knots
-    columns = g.ops("Split", "sums_all", outputs=3, axis=1, num_outputs=3)
+    columns = g.ops("Split", sums, outputs=3, axis=1, num_outputs=3)
     mean, n, q = (g.op("Reshape", each, g.ints(-1)) for each in columns)  # (a n K,)
-    averages = g.op("Reshape", "m_all", g.ints(-1, 2 * spec.channels))  # (a n K, 2 c)
+    averages = g.op("Reshape", m_all, g.ints(-1, 2 * spec.channels))  # (a n K, 2 c)
     white, plain = g.ops("Split", averages, outputs=2, axis=1, num_outputs=2)
     together = _together(g, white=white, mean=mean, n=n, q=q)
     worst = _worst(g, spec, plain=plain, valid=valid, q=q)
@@ -251,15 +257,6 @@ def _together(g: Nodes, *, white: str, mean: str, n: str, q: str) -> str:
     return deviates_of(g, distance=distance, mean=mean, n=n, q=q)
 
 
-def deviates_of(g: Nodes, *, distance: str, mean: str, n: str, q: str) -> str:
-    """Deviates of chi-squares with n / q degrees of freedom (Wilson & Hilferty 1931)."""
-    b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
-    # exp(log / 3): ONNX Pow is an order of magnitude slower
-    third = g.op("Mul", g.op("Log", g.op("Div", distance, mean)), g.floats(1.0 / 3.0))
-    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
-    return g.op("Div", above, g.op("Sqrt", b))
-
-
 def _worst(g: Nodes, spec: Spec, *, plain: str, valid: str, q: str) -> str:
     """Deviates (a, n, K) of each EWMA's channel that is furthest off, of those that are valid."""
     k, c = len(spec.lambdas), spec.channels
@@ -274,7 +271,9 @@ def _worst(g: Nodes, spec: Spec, *, plain: str, valid: str, q: str) -> str:
     return g.op("Mul", g.op("Sub", g.op("Div", size, sigma), offset), scale)
 
 
-def _shares(g: Nodes, spec: Spec, *, surprise: str, valid: str) -> GraphProto:
+def _shares(
+    g: Nodes, spec: Spec, *, m_all: str, surprise: str, ready: str, valid: str
+) -> GraphProto:
     """Reconstruction-based contributions (Alcala & Qin 2009) of the EWMA of the view that won.
 
     Only valid channels count, with the precision that is left to them: (P^S m)_i^2 / P^S_ii.
@@ -284,7 +283,7 @@ def _shares(g: Nodes, spec: Spec, *, surprise: str, valid: str) -> GraphProto:
     rate = g.op("Mod", winner, g.scalar(k))  # both views of an EWMA are explained by it
     chosen = g.op("Cast", g.op("Equal", rate, g.constant(np.arange(k))), to=F32)  # (a n, K)
     white_only = g.op(
-        "Slice", g.op("Reshape", "m_all", g.ints(-1, k, 2 * c)), g.ints(0), g.ints(c), g.ints(2)
+        "Slice", g.op("Reshape", m_all, g.ints(-1, k, 2 * c)), g.ints(0), g.ints(c), g.ints(2)
     )
     m = g.op("Mul", white_only, g.op("Unsqueeze", chosen, g.ints(2)))
     m = g.op("Reshape", g.op("ReduceSum", m, g.ints(1), keepdims=0), g.op("Shape", "x"))
@@ -296,14 +295,8 @@ def _shares(g: Nodes, spec: Spec, *, surprise: str, valid: str) -> GraphProto:
     rest = g.op("Sub", pull, g.op("Squeeze", g.op("MatMul", precision, lost), g.ints(3)))
     diagonal = g.op("ReduceSum", g.op("Mul", precision, g.floats(np.eye(c))), g.ints(3), keepdims=0)
     shape = g.op("Concat", g.op("Shape", "x", start=0, end=2), g.ints(1), axis=0)
-    counted = g.op("And", valid, g.op("Reshape", "ready_all", shape))
+    counted = g.op("And", valid, g.op("Reshape", ready, shape))
     power = g.op("Div", g.op("Mul", rest, rest), diagonal)
     power = g.op("Where", counted, g.op("Add", power, g.floats(1e-12)), g.floats(0.0))
     total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
     return g.graph([(g.op("Div", power, total), F32)])
-
-
-def _nothing(g: Nodes, spec: Spec) -> GraphProto:
-    """No contribution was asked for: (0, 0, c)."""
-    empty = g.op("Expand", g.floats(0.0), g.ints(0, 0, spec.channels))
-    return g.graph([(empty, F32)])

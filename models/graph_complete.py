@@ -1,4 +1,10 @@
-"""The short way through the detector: every row complete and settled. See `models.graph`."""
+"""The short way through the detector: every row complete and settled. See `models.graph`.
+
+This is the hot loop, and it computes with assets last, (n, c, a): ONNX Runtime takes an operation
+that broadcasts span by span, and a parameter of each asset and channel then meets spans as long as
+there are assets, not of a few channels. Only the product with each asset's own weights wants
+assets first. What is turned for that is little beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,129 +12,182 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.onnx_types import BOOL, F32, LAST
+from models.bundle import Z_MAX
+from models.onnx_types import F32, INT64, LAST
+from models.tails import worst_scale
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from onnx import GraphProto
 
     from models.bundle import Spec
     from models.graph import Nodes
 
-
-def complete_branch(g: Nodes, spec: Spec, *, z: str, state: list[str]) -> GraphProto:
-    """Every row complete and settled."""
-    width = g.op("ReduceSum", g.op("Cast", "present", to=F32), g.ints(1), keepdims=1)  # (a, 1)
-    count = g.op("Shape", z, start=1, end=2)  # (1,) n
-    single = g.op("Equal", g.op("Squeeze", count), g.scalar(1))
-    names = [g.prefix + each for each in ("m", "sums", "ready", "state")]
-    one = _one_step(g.child("1"), spec, z=z, state=state, width=width)
-    many = _block(g.child("n"), spec, z=z, state=state, width=width)
-    g.branch(single, one, many, names)
-    return g.graph(list(zip(names, (F32, F32, BOOL, F32), strict=True)))
+LOG_MIN = -200.0  # exp of it is 0 in float32: what a rate of 1 leaves of the past
 
 
-def _gains(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Decay (3 K + 2,) and gain (2, 3 K + 2) of v, n, q, run, full in a complete sample.
-
-    The gain's first row is for each present channel, the second for each sample.
-    """
-    lam = np.array(spec.lambdas, np.float64)
-    decay = np.concatenate([np.tile((1 - lam) ** 2, 3), [1.0, 1.0]])
-    channel = np.concatenate([np.tile(lam**2, 2), 0 * lam, [0.0, 0.0]])
-    sample = np.concatenate([0 * lam, 0 * lam, lam**2, [1.0, 0.0]])
-    return decay.astype(np.float32), np.stack([channel, sample]).astype(np.float32)
-
-
-def _one_step(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> GraphProto:
-    """A block of one sample, the usual tick.
-
-    Broadcasts cost more than products in ONNX Runtime, so both recursions are one product: what is
-    there, side by side, with a small constant matrix.
-    """
-    k, c = len(spec.lambdas), spec.channels
-    lags, m, sums, u = state
-    window = g.op("Concat", lags, g.op("Reshape", z, g.ints(-1, c)), axis=1)  # (a, (p + 1) c)
-    w = g.op("MatMul", g.op("Unsqueeze", window, g.ints(1)), "weights")
-    w = g.op("Reshape", w, g.ints(-1, 2 * c))
-    mixed = g.op("Concat", w, m, sums, width, axis=1)
-    recursion, sample = _recursion(spec)
-    after = g.op("Gemm", mixed, g.floats(recursion), g.floats(sample))  # (a, 2 K c + 3 K + 2)
-    m_all, told, _ = g.ops("Split", after, g.ints(2 * k * c, 3 * k, 2), outputs=3, axis=1)
-    lags_out = g.op("Slice", window, g.ints(c), g.ints(LAST), g.ints(1))
-    state_out = g.op("Concat", lags_out, after, u, axis=1)
-    rows = g.op("Shape", "x", start=0, end=1)
-    ready = g.op("Expand", g.constant(np.array([True])), rows)
-    return g.graph([(m_all, F32), (told, F32), (ready, BOOL), (state_out, F32)])
-
-
-def _recursion(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What takes (w, m, sums, width) to the next (m, sums): matrix and constant."""
-    c, k = 2 * spec.channels, len(spec.lambdas)  # whitened and plain
-    lam = np.array(spec.lambdas, np.float32)
-    decay, gains = _gains(spec)
-    means, kept = k * c, len(decay)
-    matrix = np.zeros((c + means + kept + 1, means + kept), np.float32)
-    matrix[:c, :means] = np.concatenate([each * np.eye(c) for each in lam], axis=1)
-    matrix[c : c + means, :means] = np.diag(np.repeat(1 - lam, c))
-    matrix[c + means : -1, means:] = np.diag(decay)
-    matrix[-1, means:] = gains[0]
-    return matrix, np.concatenate([np.zeros(means, np.float32), gains[1]])
-
-
-def _block(g: Nodes, spec: Spec, *, z: str, state: list[str], width: str) -> GraphProto:
-    """A longer block: all samples at once through a triangle of decays."""
+def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
+    """Every row complete and settled: score (a, n), state_out (a, s), contribution where asked."""
     p, k, c = spec.lags, len(spec.lambdas), spec.channels
-    lags, m, sums, u = state
-    count = g.op("Shape", z, start=1, end=2)  # (1,) n
-    series = g.op("Concat", g.op("Reshape", lags, g.ints(0, p, c)), z, axis=1)  # (a, p + n, c)
-    ends = [g.op("Add", count, g.ints(j)) for j in range(p + 1)]
-    parts = [g.op("Slice", series, g.ints(j), ends[j], g.ints(1)) for j in range(p + 1)]
-    w = g.op("MatMul", g.op("Concat", *parts, axis=2), "weights")  # (a, n, 2 c), oldest lag first
-    lam = np.array(spec.lambdas, np.float32)
-    age, steps = _ages(g, count)
-    keep, rate = g.floats((1 - lam)[:, None, None]), g.floats(lam[:, None, None])  # (K, 1, 1)
-    weights = _triangle(g, age, keep, rate)  # (K, n, n)
-    after = g.op("Pow", keep, g.op("Unsqueeze", steps, g.ints(0, 2)))  # (K, n, 1)
-    mixed = g.op("MatMul", weights, g.op("Unsqueeze", w, g.ints(1)))  # (a, K, n, 2 c)
-    old = g.op("Mul", g.op("Reshape", m, g.ints(0, k, 1, 2 * c)), after)
-    m_all = g.op("Transpose", g.op("Add", mixed, old), perm=[0, 2, 1, 3])
-    m_all = g.op("Reshape", m_all, g.op("Concat", g.ints(0), count, g.ints(2 * k * c), axis=0))
-    decay, gains = _gains(spec)
-    total = g.op(
-        "ReduceSum", _triangle(g, age, g.floats(decay[:, None, None]), g.floats(1.0)), g.ints(2)
+    count = g.op("Shape", "x", start=1, end=2)  # (1,) n
+    state = g.op("Transpose", "state", perm=[1, 0])
+    sizes = [p * c, *[2 * c] * k, 3 * k, 1, 1, p * c]
+    lags, *means, sums, run, full, u = g.ops(
+        "Split", state, g.ints(*sizes), outputs=len(sizes), axis=0
     )
-    total = g.op("Transpose", total, perm=[2, 1, 0])  # (1, n, 3 K + 2)
-    gain = g.op("Add", g.op("MatMul", width, g.floats(gains[:1])), g.floats(gains[1:]))
-    faded = g.op("Pow", g.floats(decay[None]), g.op("Unsqueeze", steps, g.ints(1)))  # (n, 3 K + 2)
-    grown = g.op("Mul", total, g.op("Unsqueeze", gain, g.ints(1)))  # (a, n, 3 K + 2)
-    sums_all = g.op("Add", g.op("Mul", g.op("Unsqueeze", sums, g.ints(1)), faded), grown)
+    z = _normalised(g)
+    series = g.op("Concat", g.op("Reshape", lags, g.ints(p, c, -1)), z, axis=0)  # (p + n, c, a)
+    w = _residuals(g, spec, series, z=z, count=count)
+    from_zero = _steps(g, count)
+    steps = g.op("Slice", from_zero, g.ints(1), g.ints(LAST))
+    averages = [
+        w if rate == 1.0 else _averaged(g, w, old=old, rate=rate, steps=steps, since=from_zero)
+        for rate, old in zip(spec.lambdas, means, strict=True)
+    ]
+    stacked = g.op("Concat", *averages, axis=1) if k > 1 else w  # (n, K 2 c, a)
+    limit, width = _limits(g, spec)
+    sums = _sums(g, spec, sums, limit=limit, steps=steps)  # (n, 3 K, a)
+    surprise = _surprise(g, _deviates(g, spec, stacked, sums=sums, width=width))  # (n, V, a)
+    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)
+    told = g.op("Relu", g.op("Sub", best, g.op("Reshape", "fusion", g.ints(-1))))
+    score = g.op("Transpose", told, perm=[1, 0])
     last = g.scalar(-1)
-    lags_out = g.op("Slice", series, g.ints(-p), g.ints(LAST), g.ints(1))
     moved = [
-        g.op("Reshape", lags_out, g.ints(0, p * c)),
-        g.op("Gather", m_all, last, axis=1),
-        g.op("Gather", sums_all, last, axis=1),
+        g.op("Reshape", g.op("Slice", series, g.ints(-p), g.ints(LAST)), g.ints(p * c, -1)),
+        g.op("Gather", stacked, last, axis=0),
+        g.op("Gather", sums, last, axis=0),
+        g.op("Add", run, g.op("Cast", count, to=F32)),
+        full,
         u,
     ]
-    state_out = g.op("Concat", *moved, axis=1)
-    told = g.op("Slice", sums_all, g.ints(0), g.ints(3 * k), g.ints(2))
-    told = g.op("Reshape", told, g.ints(-1, 3 * k))
-    cells = g.op("ReduceProd", g.op("Shape", "x", start=0, end=2), g.ints(0))
-    ready = g.op("Expand", g.constant(np.array([True])), cells)
-    flat = g.op("Reshape", m_all, g.ints(-1, 2 * k * c))
-    return g.graph([(flat, F32), (told, F32), (ready, BOOL), (state_out, F32)])
+    after = g.op("Transpose", g.op("Concat", *moved, axis=0), perm=[1, 0])
+    contribution = g.prefix + "contribution"
+    shares = _shares(g.child("c"), spec, stacked, surprise=surprise)
+    g.branch("explain", shares, unexplained(g.child("o"), spec), [contribution])
+    return g.graph([(score, F32), (after, F32), (contribution, F32)])
 
 
-def _ages(g: Nodes, count: str) -> tuple[str, str]:
-    """How many samples each is behind each other (n, n), and 1 .. n (n,), as float32."""
-    steps = g.op("Range", g.scalar(0), g.op("Squeeze", count), g.scalar(1))
-    steps = g.op("Cast", steps, to=F32)
-    age = g.op("Sub", g.op("Unsqueeze", steps, g.ints(1)), g.op("Unsqueeze", steps, g.ints(0)))
-    return age, g.op("Add", steps, g.floats(1.0))
+def _normalised(g: Nodes) -> str:
+    """Values x as z (n, c, a): clipped sigmas from the center, zero where a channel is absent."""
+    center, scale, present = (
+        g.op("Transpose", name, perm=[1, 0]) for name in ("center", "scale", "present")
+    )
+    x = g.op("Transpose", "x", perm=[1, 2, 0])
+    sigmas = g.op("Mul", g.op("Sub", g.op("Where", present, x, center), center), scale)
+    return g.op("Clip", sigmas, g.floats(-Z_MAX), g.floats(Z_MAX))
 
 
-def _triangle(g: Nodes, age: str, keep: str, rate: str) -> str:
-    """Decays rate keep^age where age >= 0, else 0 (K, n, n)."""
-    power = g.op("Mul", g.op("Pow", keep, g.op("Relu", age)), rate)
-    return g.op("Where", g.op("GreaterOrEqual", age, g.floats(0.0)), power, g.floats(0.0))
+def _residuals(g: Nodes, spec: Spec, series: str, *, z: str, count: str) -> str:
+    """Whitened residuals and each channel's own (n, 2 c, a) of z, the end of the series."""
+    lagged = range(spec.lags)
+    ends = [g.op("Add", count, g.ints(j)) for j in lagged]
+    parts = [g.op("Slice", series, g.ints(j), ends[j]) for j in lagged]
+    windows = g.op("Concat", *parts, z, axis=1)  # (n, (p + 1) c, a), oldest lag first
+    rows = g.op("MatMul", g.op("Transpose", windows, perm=[2, 0, 1]), "weights")  # (a, n, 2 c)
+    return g.op("Transpose", rows, perm=[1, 2, 0])
+
+
+def _steps(g: Nodes, count: str) -> str:
+    """0 .. n as float32 (n + 1,)."""
+    end = g.op("Squeeze", g.op("Add", count, g.ints(1)))
+    return g.op("Cast", g.op("Range", g.scalar(0), end, g.scalar(1)), to=F32)
+
+
+def _averaged(g: Nodes, w: str, *, old: str, rate: float, steps: str, since: str) -> str:
+    """EWMA (n, 2 c, a) of w from its old value (2 c, a) on: one product with decays by age.
+
+    The old value counts as a sample before the first, as large as if it alone had made itself.
+    steps: 1 .. n   since: 0 .. n
+    """
+    first = g.op("Reshape", g.op("Mul", old, g.floats(1.0 / rate)), g.ints(1, -1))
+    samples = g.op("Concat", first, g.op("Reshape", w, g.ints(0, -1)), axis=0)  # (n + 1, 2 c a)
+    age = g.op("Sub", g.op("Unsqueeze", steps, g.ints(1)), since)  # (n, n + 1)
+    power = g.op("Add", g.op("Mul", age, g.floats(np.log1p(-rate))), g.floats(np.log(rate)))
+    decays = g.op("Trilu", g.op("Exp", power), g.scalar(1), upper=0)  # of the past alone
+    mixed = g.op("MatMul", decays, samples)
+    return g.op("Reshape", mixed, g.op("Shape", w))
+
+
+def _limits(g: Nodes, spec: Spec) -> tuple[str, str]:
+    """What v, n and q near while nothing is missing (3 K, a); how many channels there are (1, a).
+
+    An EWMA of rate l settles at l / (2 - l): of each channel in v and n, of each sample in q.
+    """
+    settled = np.array([rate / (2 - rate) for rate in spec.lambdas])
+    nothing = 0 * settled
+    channel = np.concatenate([settled, settled, nothing, [1.0]])[:, None]
+    sample = np.concatenate([nothing, nothing, settled, [0.0]])[:, None]
+    seen = g.op("Cast", g.op("Transpose", "present", perm=[1, 0]), to=F32)  # (c, a)
+    each = g.floats(np.repeat(channel, spec.channels, axis=1))
+    both = g.op("Gemm", each, seen, g.floats(sample))
+    limit, width = g.ops("Split", both, g.ints(len(channel) - 1, 1), outputs=2, axis=0)
+    return limit, width
+
+
+def _sums(g: Nodes, spec: Spec, old: str, *, limit: str, steps: str) -> str:
+    """v, n and q of every sample (n, 3 K, a), from the old ones: each nears its limit (3 K, a)."""
+    with np.errstate(divide="ignore"):
+        log = np.maximum(2 * np.log1p(-np.array(spec.lambdas)), LOG_MIN)
+    age = g.op("Reshape", steps, g.ints(-1, 1, 1))
+    faded = g.op("Exp", g.op("Mul", age, g.floats(np.tile(log, 3)[:, None])))  # (n, 3 K, 1)
+    return g.op("Add", g.op("Mul", g.op("Sub", old, limit), faded), limit)
+
+
+def _deviates(g: Nodes, spec: Spec, stacked: str, *, sums: str, width: str) -> str:
+    """Deviates (n, V, a) of EWMAs (n, K 2 c, a): of all channels together, then of the worst."""
+    k, c = len(spec.lambdas), spec.channels
+    mean, n, q = g.ops("Split", sums, outputs=3, axis=1, num_outputs=3)  # (n, K, a)
+    squares = g.op("Reshape", g.op("Mul", stacked, stacked), g.ints(0, k, 2 * c, -1))
+    white, plain = g.ops("Split", squares, outputs=2, axis=2, num_outputs=2)  # (n, K, c, a)
+    distance = g.op("ReduceSum", white, g.ints(2), keepdims=0)
+    together = deviates_of(g, distance=distance, mean=mean, n=n, q=q)
+    even = g.op("Transpose", "evenness", perm=[1, 2, 0])  # (K, c, a)
+    counted = g.op("Mul", plain, g.op("Mul", even, even))
+    size = g.op("Sqrt", g.op("Div", g.op("ReduceMax", counted, g.ints(2), keepdims=0), q))
+    seen = g.op("Cast", width, to=INT64)  # (1, a)
+    offset, scale = (g.op("Gather", g.floats(column), seen) for column in worst_scale(c).T)
+    worst = g.op("Mul", g.op("Sub", size, offset), scale)
+    return g.op("Concat", together, worst, axis=1)
+
+
+def _surprise(g: Nodes, deviation: str) -> str:
+    """Surprise of each view (n, V, a) by its stored tail table, of deviates likewise."""
+    knots, slopes = (
+        g.op("Transpose", name, perm=[1, 2, 0]) for name in ("tail_knots", "tail_slopes")
+    )  # (V, J, a)
+    over = g.op("Relu", g.op("Sub", g.op("Unsqueeze", deviation, g.ints(2)), knots))
+    return g.op("ReduceSum", g.op("Mul", over, slopes), g.ints(2), keepdims=0)
+
+
+def _shares(g: Nodes, spec: Spec, stacked: str, *, surprise: str) -> GraphProto:
+    """Contributions (a, n, c) as `models.graph` has them, where nothing is missing."""
+    c, k = spec.channels, len(spec.lambdas)
+    winner = g.op("ArgMax", surprise, axis=1, keepdims=1)  # (n, 1, a)
+    rate = g.op("Mod", winner, g.scalar(k))  # both views of an EWMA are explained by it
+    chosen = g.op("Cast", g.op("Equal", rate, g.constant(np.arange(k)[:, None])), to=F32)
+    every = g.op("Reshape", stacked, g.ints(0, k, 2 * c, -1))
+    white_only = g.op("Slice", every, g.ints(0), g.ints(c), g.ints(2))  # (n, K, c, a)
+    m = g.op("Mul", white_only, g.op("Unsqueeze", chosen, g.ints(2)))
+    m = g.op("Transpose", g.op("ReduceSum", m, g.ints(1), keepdims=0), perm=[2, 0, 1])
+    white = g.op("Slice", "weights", g.ints(-c, 0), g.ints(LAST, c), g.ints(1, 2))
+    pull = g.op("MatMul", m, g.op("Transpose", white, perm=[0, 2, 1]))  # (a, n, c)
+    precision = g.op("ReduceSumSquare", white, g.ints(2), keepdims=0)  # (a, c) its diagonal
+    power = g.op("Div", g.op("Mul", pull, pull), g.op("Unsqueeze", precision, g.ints(1)))
+    present = g.op("Unsqueeze", "present", g.ints(1))
+    power = g.op("Where", present, g.op("Add", power, g.floats(1e-12)), g.floats(0.0))
+    total = g.op("Max", g.op("ReduceSum", power, g.ints(2)), g.floats(1e-30))
+    return g.graph([(g.op("Div", power, total), F32)])
+
+
+def unexplained(g: Nodes, spec: Spec) -> GraphProto:
+    """No contribution was asked for: (0, 0, c)."""
+    empty = g.op("Expand", g.floats(0.0), g.ints(0, 0, spec.channels))
+    return g.graph([(empty, F32)])
+
+
+def deviates_of(g: Nodes, *, distance: str, mean: str, n: str, q: str) -> str:
+    """Deviates of chi-squares with n / q degrees of freedom (Wilson & Hilferty 1931)."""
+    b = g.op("Div", g.op("Mul", q, g.floats(2.0 / 9.0)), n)
+    # exp(log / 3): ONNX Pow is an order of magnitude slower
+    third = g.op("Mul", g.op("Log", g.op("Div", distance, mean)), g.floats(1.0 / 3.0))
+    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
+    return g.op("Div", above, g.op("Sqrt", b))

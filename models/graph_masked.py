@@ -59,8 +59,14 @@ def swept(g: Nodes, spec: Spec, *, white: str, missing: str) -> str:
     return g.op("Loop", g.scalar(c), "", start, body=graph)
 
 
-def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str]) -> GraphProto:
-    """Any mask: one sample after another, because a filled value enters the next prediction."""
+def masked_rows(
+    g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str]
+) -> tuple[str, str, str, str]:
+    """Any mask: one sample after another, because a filled value enters the next prediction.
+
+    Returns EWMAs (a n, 2 K c), their v, n, q (a n, 3 K), which are ready (a n,) and the state
+    after them (a, s).
+    """
     k, c = len(spec.lambdas), spec.channels
     row_square = g.op("ReduceSumSquare", "mixing", g.ints(2), keepdims=1)  # (a, c, 1) variances
     sigma = g.op("Sqrt", row_square)
@@ -92,13 +98,12 @@ def masked_branch(g: Nodes, spec: Spec, *, z: str, valid: str, state: list[str])
         scan_output_axes=[1, 1, 1],
     )
     m_out = g.op("Reshape", out[2], g.ints(0, 2 * k * c))
-    told = [
+    return (
         g.op("Reshape", out[8], g.ints(-1, 2 * k * c)),
         g.op("Reshape", out[9], g.ints(-1, 3 * k)),
         g.op("Cast", g.op("Reshape", out[10], g.ints(-1)), to=BOOL),
         g.op("Concat", out[0], m_out, *out[3:8], out[1], axis=1),
-    ]
-    return g.graph(list(zip(told, (F32, F32, BOOL, F32), strict=True)))
+    )
 
 
 def _sample(g: Nodes, spec: Spec, row: dict[str, str]) -> GraphProto:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.graph import Nodes, deviates_of, normalised, value_info
+from models.graph import Nodes, normalised, value_info
+from models.graph_complete import deviates_of
 from models.graph_masked import swept_on
 from models.graph_tabled import averaged, finished_tabled, ready_samples, scored
 from models.onnx_types import F32

@@ -154,6 +154,8 @@ def compact(values: F32, ran: Mask, *, before: bool = False) -> tuple[F32, Mask]
 
     Returns rows (m, c) and which of them ran (m,). Differences then reach over no stop.
     """
+    if ran.all():  # the usual tick
+        return values, ran
     kept = ran | np.concatenate([[before], ran[:-1]])
     return np.where(ran[:, None], values, np.float32(np.nan))[kept], ran[kept]
 
@@ -259,12 +261,19 @@ def _median(x: F64) -> F64:
     ordered = np.sort(x, axis=1)  # NaN last
     count = np.isfinite(x).sum(axis=1)
     middle = np.maximum(count - 1, 0) // 2
-    return np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
+    return _taken(ordered, middle)
 
 
 def _trimmed_mean(x: F64) -> F64:
     """Mean of the smaller part of each channel along the second axis of x (k, w, c), NaN: none."""
     total = np.cumsum(np.sort(x, axis=1), axis=1)  # NaN last
     count = np.maximum((KEPT * np.isfinite(x).sum(axis=1)).astype(np.int64), 1)
-    mean: F64 = np.take_along_axis(total, count[:, None] - 1, axis=1)[:, 0] / count
+    mean: F64 = _taken(total, count - 1) / count
     return mean
+
+
+def _taken(x: F64, at: I64) -> F64:
+    """One value (k, c) of each column of x (k, w, c), at the place (k, c) in it."""
+    k, c = at.shape
+    taken: F64 = x[np.arange(k)[:, None], at, np.arange(c)]
+    return taken

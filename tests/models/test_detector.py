@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundle import PARAMETERS, Bundle, Spec
-from models.detector import detector_of
+from models.detector import HOT_ROWS_MIN, HOT_VALUES_MAX, detector_of
 from models.errors import ModelError
 from models.rows import graph_of
 from tests.models.plants import plant, two_assets
@@ -143,12 +143,14 @@ def test_the_short_way_equals_the_long_way() -> None:
     _, warm = detector.score(x[:, :10], valid[:, :10], cold, bundle.only.parameters)
     feed = {name: bundle.only.parameters[name] for name in PARAMETERS}
     feed |= {"x": x[:, 10:], "valid": valid[:, 10:], "state": warm}
-    feed["explain"] = np.zeros((), np.bool_)
+    feed["explain"] = np.ones((), np.bool_)
     told = {}
     for complete in (True, False):
         feed["complete"] = np.full((), complete)
-        told[complete] = detector._session.run(["score", "state_out"], feed)
+        names = ["score", "state_out", "contribution"]
+        told[complete] = detector._session.run(names, feed)
     assert _same(told[True][0], told[False][0])
+    assert np.abs(told[True][2] - told[False][2]).max() < TOLERANCE * 10
     assert np.abs(told[True][1] - told[False][1]).max() < TOLERANCE * 10
 
 
@@ -223,6 +225,25 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     valid[1, :, 0] = False
     beside, _ = detector.score(x, valid, detector.initial_state(2), parameters)
     assert _same(clean[0], beside[0])
+
+
+def test_a_row_scores_the_same_among_many() -> None:
+    """However many rows are in a call, each has the scores and the state that it has alone."""
+    detector, many = _detector(), HOT_ROWS_MIN + 3
+    parameters = {k: np.repeat(v, many, axis=0) for k, v in _bundle().only.parameters.items()}
+    n = HOT_VALUES_MAX // (4 * HOT_ROWS_MIN)  # long enough that rows are taken in parts
+    rows = [_stream(n, seed=seed, holes=0.0) for seed in range(many)]
+    x = np.concatenate([[row[0][i] for row in rows] for i in range(2)])
+    valid = np.repeat(parameters["present"][:, None], n, axis=1)
+    state = detector.initial_state(2 * many)
+    _, state = detector.score(x[:, :9], valid[:, :9], state, parameters)
+    score, after = detector.score(x[:, 9:], valid[:, 9:], state, parameters)
+    for i in (0, HOT_ROWS_MIN - 1, HOT_ROWS_MIN, 2 * many - 1):
+        one = slice(i, i + 1)
+        own = {name: value[one] for name, value in parameters.items()}
+        alone, last = detector.score(x[one, 9:], valid[one, 9:], state[one], own)
+        assert _same(alone[0], score[i])
+        assert np.abs(last[0] - after[i]).max() < TOLERANCE * max(1.0, np.abs(last).max())
 
 
 def test_shares_are_a_distribution_over_valid_channels() -> None:
