@@ -35,6 +35,11 @@ ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 sampl
 CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, as the gateway counts
 STOPPED_SHARE: Final = 0.1  # of an asset's budget: nobody expects news of a machine at rest
 RECORDS_MAX: Final = 30.0  # records like its own that an asset is expected to go without an episode
+# What a record of many shifts shows, with their starts, breaks and ends, comes again: its tail is
+# followed further than that of hours, which know nothing of a day. At one chance event in thirty
+# records a machine fitted on two weeks rang in about one of ten times six weeks.
+SHIFT_DAYS: Final = 1.0 / 3.0
+SHIFTS_MAX: Final = 10.0  # as many times further, which simulated faults over three sigmas bore
 
 
 def thresholds(
@@ -63,11 +68,13 @@ def thresholds(
 def supported_rate(tail: AlarmTail) -> float:
     """The rarest episodes, a day, that a tail can be followed to: as many records as it has peaks.
 
-    At most RECORDS_MAX; without peaks, or from a bundle that did not count them, any.
+    At most RECORDS_MAX, times the shifts that the record is long, of which SHIFTS_MAX count;
+    without peaks, or from a bundle that did not count them, any.
     """
     if tail.days <= 0.0:
         return math.inf
-    return 1.0 / (tail.days * min(max(tail.peaks, 1), RECORDS_MAX))
+    further = min(max(tail.days / SHIFT_DAYS, 1.0), SHIFTS_MAX)
+    return 1.0 / (tail.days * further * min(max(tail.peaks, 1), RECORDS_MAX))
 
 
 def replayed(

@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import signal, stats
 
 from models.budget import alerts_a_day
 from models.errors import ModelError
-from models.extremes import AlarmTail, Replay, rate_at
+from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at
 from models.tails import tail_table
-from models.thresholds import ON_MIN, RECORDS_MAX, episodes, replayed, thresholds
+from models.thresholds import (
+    ON_MIN,
+    RECORDS_MAX,
+    SHIFTS_MAX,
+    episodes,
+    replayed,
+    supported_rate,
+    thresholds,
+)
 
 
 @given(
@@ -49,10 +58,35 @@ def test_a_long_record_is_followed_beyond_the_budget_and_a_short_one_is_not() ->
     """A budget is no target: what a record supports is free. Of minutes it says nothing of days."""
     long = AlarmTail(score=2.0, episodes_per_day=4.0, peaks=56, days=14.0)
     on, _ = thresholds(long, alerts_per_day=6.0)
-    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * RECORDS_MAX))
+    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * SHIFTS_MAX * RECORDS_MAX))
     short = AlarmTail(score=1.0, episodes_per_day=480.0, peaks=2, days=1.0 / 240.0)
     on, _ = thresholds(short, alerts_per_day=6.0)
     assert rate_at(short, on) == pytest.approx(6.0)
+
+
+def test_a_record_of_many_shifts_is_followed_further_than_one_of_hours() -> None:
+    """By hand: 30 peaks of two hours go for 30 such records, those of a day, 3 shifts, for 90."""
+    hours = AlarmTail(score=2.0, episodes_per_day=360.0, peaks=30, days=1.0 / 12.0)
+    day = msgspec.structs.replace(hours, episodes_per_day=30.0, days=1.0)
+    assert supported_rate(hours) == pytest.approx(12.0 / 30.0)
+    assert supported_rate(day) == pytest.approx(1.0 / 90.0)
+
+
+def test_six_weeks_of_pure_noise_go_by_without_an_alert() -> None:
+    """Twenty machines of a sample a minute, two weeks of record each: chance rings nowhere.
+
+    Scores are of a slow average. Thirty records' worth of threshold let three of these ring.
+    """
+    learn, live, rate = 14 * 1440, 42 * 1440, 0.05
+    rang = 0
+    for seed in range(40, 60):
+        white = np.random.default_rng(seed).normal(size=learn + live)
+        slow = signal.lfilter([rate], [1.0, rate - 1.0], white) / np.sqrt(rate / (2.0 - rate))
+        scores = -stats.norm.logsf(slow) / np.log(10.0)
+        tail = alarm_tail(scores[:learn], period_ns=60 * 10**9)
+        on, _ = thresholds(tail, alerts_per_day=6.0)
+        rang += bool(len(peaks(scores[learn:], on)))
+    assert rang == 0
 
 
 def test_nobody_expects_news_of_a_machine_at_rest() -> None:
