@@ -35,11 +35,10 @@ ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 sampl
 CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, as the gateway counts
 STOPPED_SHARE: Final = 0.1  # of an asset's budget: nobody expects news of a machine at rest
 RECORDS_MAX: Final = 30.0  # records like its own that an asset is expected to go without an episode
-# What a record of many shifts shows, with their starts, breaks and ends, comes again: its tail is
-# followed further than that of hours, which know nothing of a day. At one chance event in thirty
-# records a machine fitted on two weeks rang in about one of ten times six weeks.
-SHIFT_DAYS: Final = 1.0 / 3.0
-SHIFTS_MAX: Final = 10.0  # as many times further, which simulated faults over three sigmas bore
+# A record of hours knows nothing of days. One of many days shows what differs from day to day, so
+# its tail is followed as many times further. At thirty records, whatever their length, one of ten
+# machines that had learned for two weeks rang by chance within six weeks.
+DAYS_MAX: Final = 10.0  # beyond, faults of few sigmas would be lost
 
 
 def thresholds(
@@ -68,12 +67,12 @@ def thresholds(
 def supported_rate(tail: AlarmTail) -> float:
     """The rarest episodes, a day, that a tail can be followed to: as many records as it has peaks.
 
-    At most RECORDS_MAX, times the shifts that the record is long, of which SHIFTS_MAX count;
-    without peaks, or from a bundle that did not count them, any.
+    At most RECORDS_MAX; times the days of one that is longer than a day, of which DAYS_MAX count.
+    Without peaks, or from a bundle that did not count them, any.
     """
     if tail.days <= 0.0:
         return math.inf
-    further = min(max(tail.days / SHIFT_DAYS, 1.0), SHIFTS_MAX)
+    further = min(max(tail.days, 1.0), DAYS_MAX)
     return 1.0 / (tail.days * further * min(max(tail.peaks, 1), RECORDS_MAX))
 
 

@@ -14,9 +14,9 @@ from models.errors import ModelError
 from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at
 from models.tails import tail_table
 from models.thresholds import (
+    DAYS_MAX,
     ON_MIN,
     RECORDS_MAX,
-    SHIFTS_MAX,
     episodes,
     replayed,
     supported_rate,
@@ -58,18 +58,18 @@ def test_a_long_record_is_followed_beyond_the_budget_and_a_short_one_is_not() ->
     """A budget is no target: what a record supports is free. Of minutes it says nothing of days."""
     long = AlarmTail(score=2.0, episodes_per_day=4.0, peaks=56, days=14.0)
     on, _ = thresholds(long, alerts_per_day=6.0)
-    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * SHIFTS_MAX * RECORDS_MAX))
+    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * DAYS_MAX * RECORDS_MAX))
     short = AlarmTail(score=1.0, episodes_per_day=480.0, peaks=2, days=1.0 / 240.0)
     on, _ = thresholds(short, alerts_per_day=6.0)
     assert rate_at(short, on) == pytest.approx(6.0)
 
 
-def test_a_record_of_many_shifts_is_followed_further_than_one_of_hours() -> None:
-    """By hand: 30 peaks of two hours go for 30 such records, those of a day, 3 shifts, for 90."""
+def test_a_record_of_days_is_followed_further_than_one_of_hours() -> None:
+    """By hand: 30 peaks of two hours go for 30 such records, those of three days for 90."""
     hours = AlarmTail(score=2.0, episodes_per_day=360.0, peaks=30, days=1.0 / 12.0)
-    day = msgspec.structs.replace(hours, episodes_per_day=30.0, days=1.0)
+    days = msgspec.structs.replace(hours, episodes_per_day=10.0, days=3.0)
     assert supported_rate(hours) == pytest.approx(12.0 / 30.0)
-    assert supported_rate(day) == pytest.approx(1.0 / 90.0)
+    assert supported_rate(days) == pytest.approx(1.0 / 3.0 / 90.0)
 
 
 def test_six_weeks_of_pure_noise_go_by_without_an_alert() -> None:
