@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rang = told(bundle, plant)
         alerts += len(rang)
         on = bundle.assets[0].threshold_on
-        print(f"seed {seed}: threshold {on:.2f}, {len(rang)} alerts in {options.days} days")
+        print(
+            f"seed {seed}: threshold {on:.2f}, {len(rang)} alerts in {options.days} days",
+            flush=True,
+        )
         for one in rang:
             minute = (one.begin_ns - plant.begin_ns) // (60 * SECOND_NS)
             print(f"  day {minute // 1440}, {minute % 1440 / 60:.1f} h: {one.track} {one.message}")

@@ -14,7 +14,7 @@ from models.errors import ModelError
 from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at
 from models.tails import tail_table
 from models.thresholds import (
-    DAYS_MAX,
+    FURTHER_MAX,
     ON_MIN,
     RECORDS_MAX,
     episodes,
@@ -58,18 +58,17 @@ def test_a_long_record_is_followed_beyond_the_budget_and_a_short_one_is_not() ->
     """A budget is no target: what a record supports is free. Of minutes it says nothing of days."""
     long = AlarmTail(score=2.0, episodes_per_day=4.0, peaks=56, days=14.0)
     on, _ = thresholds(long, alerts_per_day=6.0)
-    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * DAYS_MAX * RECORDS_MAX))
+    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * FURTHER_MAX * RECORDS_MAX))
     short = AlarmTail(score=1.0, episodes_per_day=480.0, peaks=2, days=1.0 / 240.0)
     on, _ = thresholds(short, alerts_per_day=6.0)
     assert rate_at(short, on) == pytest.approx(6.0)
 
 
-def test_a_record_of_days_is_followed_further_than_one_of_hours() -> None:
-    """By hand: 30 peaks of two hours go for 30 such records, those of three days for 90."""
-    hours = AlarmTail(score=2.0, episodes_per_day=360.0, peaks=30, days=1.0 / 12.0)
-    days = msgspec.structs.replace(hours, episodes_per_day=10.0, days=3.0)
-    assert supported_rate(hours) == pytest.approx(12.0 / 30.0)
-    assert supported_rate(days) == pytest.approx(1.0 / 3.0 / 90.0)
+@pytest.mark.parametrize(("days", "records"), [(1 / 12, 30), (1.0, 30), (2.0, 165), (5.0, 300)])
+def test_a_record_of_days_is_followed_further_than_one_of_hours(days: float, records: int) -> None:
+    """By hand: thirty peaks go for thirty records of hours, and for ten times as many of days."""
+    tail = AlarmTail(score=2.0, episodes_per_day=30.0 / days, peaks=30, days=days)
+    assert supported_rate(tail) == pytest.approx(1.0 / (days * records))
 
 
 def test_six_weeks_of_pure_noise_go_by_without_an_alert() -> None:
