@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from simulator.calm_plant import SECOND_NS
@@ -57,12 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             minute = (one.begin_ns - plant.begin_ns) // (60 * SECOND_NS)
             print(f"  day {minute // 1440}, {minute % 1440 / 60:.1f} h: {one.track} {one.message}")
         for size in sizes:
-            mine = sum(
-                found(bundle, plant, fault, at=sample_at(plant, day, hour), size=size)
+            missed = [
+                fault.name
                 for fault, day, hour in moments
-            )
-            hits[size] += mine
-            print(f"  faults of size {size:g}: {mine} of {len(moments)} found", flush=True)
+                if not found(bundle, plant, fault, at=sample_at(plant, day, hour), size=size)
+            ]
+            hits[size] += len(moments) - len(missed)
+            print(f"  faults of size {size:g}: {len(missed)} of {len(moments)} missed", flush=True)
+            for name, times in Counter(missed).items():
+                print(f"    {times} times: {name}")
     tried = (last - first) * len(moments)
     print(f"{alerts} alerts in {last - first} times {options.days} days")
     for size, n in hits.items():

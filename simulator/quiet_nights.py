@@ -90,16 +90,16 @@ def quiet_bundle(seed: int, *, days: int = LEARN_DAYS) -> Bundle:
 
 def held(values: F64) -> F64:
     """Values (n, c) as a gateway has them: tags on change stay at what was told last."""
-    found = values.copy()
+    kept = values.copy()
     for band, name in zip(DEAD_BANDS, ON_CHANGE, strict=True):
         column = (*CYCLIC, *ON_CHANGE).index(name)
-        told = [0]  # samples at which it was told
+        news = [0]  # samples at which it was told
         for i, value in enumerate(values[:, column].tolist()):
-            if abs(value - values[told[-1], column]) >= band:
-                told.append(i)
-        for first, end in pairwise([*told, len(values)]):
-            found[first:end, column] = values[first, column]
-    return found
+            if abs(value - values[news[-1], column]) >= band:
+                news.append(i)
+        for first, end in pairwise([*news, len(values)]):
+            kept[first:end, column] = values[first, column]
+    return kept
 
 
 def weeks_after(seed: int, *, days: int = NIGHTS_DAYS) -> CalmPlant:
