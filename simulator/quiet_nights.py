@@ -60,7 +60,7 @@ class Fault:
 
     def added(self) -> F64:
         """What it adds to its channel (samples,)."""
-        return self.step + self.ramp * np.arange(self.samples)
+        return np.asarray(self.step + self.ramp * np.arange(self.samples), np.float64)
 
 
 FAULTS: Final = (
