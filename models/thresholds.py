@@ -35,6 +35,11 @@ ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 sampl
 CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, as the gateway counts
 STOPPED_SHARE: Final = 0.1  # of an asset's budget: nobody expects news of a machine at rest
 RECORDS_MAX: Final = 30.0  # records like its own that an asset is expected to go without an episode
+# A record of hours knows nothing of days. One of days has seen how they differ, so its tail is
+# followed further: at thirty records, whatever their length, one of ten machines that had learned
+# for two weeks rang by chance within six weeks.
+FURTHER_DAYS: Final = (1.0, 3.0)
+FURTHER_MAX: Final = 10.0  # times; beyond it faults of a sigma or less are lost, for little
 
 
 def thresholds(
@@ -63,11 +68,13 @@ def thresholds(
 def supported_rate(tail: AlarmTail) -> float:
     """The rarest episodes, a day, that a tail can be followed to: as many records as it has peaks.
 
-    At most RECORDS_MAX; without peaks, or from a bundle that did not count them, any.
+    At most RECORDS_MAX, and up to FURTHER_MAX times as many where it is of more than a day. Without
+    peaks, or from a bundle that did not count them, any.
     """
     if tail.days <= 0.0:
         return math.inf
-    return 1.0 / (tail.days * min(max(tail.peaks, 1), RECORDS_MAX))
+    further = float(np.interp(tail.days, FURTHER_DAYS, (1.0, FURTHER_MAX)))
+    return 1.0 / (tail.days * further * min(max(tail.peaks, 1), RECORDS_MAX))
 
 
 def replayed(

@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import signal, stats
 
 from models.budget import alerts_a_day
 from models.errors import ModelError
-from models.extremes import AlarmTail, Replay, rate_at
+from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at
 from models.tails import tail_table
-from models.thresholds import ON_MIN, RECORDS_MAX, episodes, replayed, thresholds
+from models.thresholds import (
+    FURTHER_MAX,
+    ON_MIN,
+    RECORDS_MAX,
+    episodes,
+    replayed,
+    supported_rate,
+    thresholds,
+)
 
 
 @given(
@@ -49,10 +58,34 @@ def test_a_long_record_is_followed_beyond_the_budget_and_a_short_one_is_not() ->
     """A budget is no target: what a record supports is free. Of minutes it says nothing of days."""
     long = AlarmTail(score=2.0, episodes_per_day=4.0, peaks=56, days=14.0)
     on, _ = thresholds(long, alerts_per_day=6.0)
-    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * RECORDS_MAX))
+    assert rate_at(long, on) == pytest.approx(1.0 / (14.0 * FURTHER_MAX * RECORDS_MAX))
     short = AlarmTail(score=1.0, episodes_per_day=480.0, peaks=2, days=1.0 / 240.0)
     on, _ = thresholds(short, alerts_per_day=6.0)
     assert rate_at(short, on) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(("days", "records"), [(1 / 12, 30), (1.0, 30), (2.0, 165), (5.0, 300)])
+def test_a_record_of_days_is_followed_further_than_one_of_hours(days: float, records: int) -> None:
+    """By hand: thirty peaks go for thirty records of hours, and for ten times as many of days."""
+    tail = AlarmTail(score=2.0, episodes_per_day=30.0 / days, peaks=30, days=days)
+    assert supported_rate(tail) == pytest.approx(1.0 / (days * records))
+
+
+def test_six_weeks_of_pure_noise_go_by_without_an_alert() -> None:
+    """Twenty machines of a sample a minute, two weeks of record each: chance rings nowhere.
+
+    Scores are of a slow average. Thirty records' worth of threshold let three of these ring.
+    """
+    learn, live, rate = 14 * 1440, 42 * 1440, 0.05
+    rang = 0
+    for seed in range(40, 60):
+        white = np.random.default_rng(seed).normal(size=learn + live)
+        slow = signal.lfilter([rate], [1.0, rate - 1.0], white) / np.sqrt(rate / (2.0 - rate))
+        scores = -stats.norm.logsf(slow) / np.log(10.0)
+        tail = alarm_tail(scores[:learn], period_ns=60 * 10**9)
+        on, _ = thresholds(tail, alerts_per_day=6.0)
+        rang += bool(len(peaks(scores[learn:], on)))
+    assert rang == 0
 
 
 def test_nobody_expects_news_of_a_machine_at_rest() -> None:
