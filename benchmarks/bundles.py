@@ -1,6 +1,6 @@
 """How long a fit takes, and loading a bundle of many assets with its self-tests.
 
-    python -m benchmarks.bundles [--rows 100000] [--channels 8] [--assets 1000] [--rounds 5] [--json]
+    python -m benchmarks.bundles [--rows 100000] [--channels 8] [--assets 1000] [--json]
 
 The bundle has two kinds of detector: of four assets three have four channels (var) and one has one
 (stream). Each figure is the median of the rounds, with what it comes to of its limit. Processor

@@ -53,16 +53,23 @@ def read_texts(folder: Path, scenario: Scenario) -> Manifest:
     return build(folder / "kb", folder / SNAPSHOT, now_ns=scenario.begin_ns)
 
 
-def run_trial(scenario: Scenario, folder: Path) -> Outcome:
-    """Write, fit, read and run a scenario. Raises AndonError, ModelError or KnowledgeError."""
+def run_trial(scenario: Scenario, folder: Path, *, batch_s: int | None = None) -> Outcome:
+    """Write, fit, read and run a scenario. Raises AndonError, ModelError or KnowledgeError.
+
+    batch_s: as of `backtest_scenario`.
+    """
     scenario.write(folder)
     fit_scenario(folder)
     read_texts(folder, scenario)
-    return backtest_scenario(scenario, folder)
+    return backtest_scenario(scenario, folder, batch_s=batch_s)
 
 
-def backtest_scenario(scenario: Scenario, folder: Path) -> Outcome:
-    """Run a scenario that is fitted and read already."""
+def backtest_scenario(scenario: Scenario, folder: Path, *, batch_s: int | None = None) -> Outcome:
+    """Run a scenario that is fitted and read already.
+
+    batch_s: seconds in a message and between ticks, where nobody minds how soon it rings; None: as
+    a plant sends them.
+    """
     assembly = assemble_from(
         settings_beside(folder / "recording", None),
         bundle_path=folder / BUNDLE,
@@ -73,7 +80,12 @@ def backtest_scenario(scenario: Scenario, folder: Path) -> Outcome:
         return look_up(assembly.snapshot, effect, now_ns=now_ns)
 
     backtest = Backtest(assembly.engine, lookup=lookup)
-    backtest.run(with_ticks(scenario.messages()))
+    if batch_s is None:
+        backtest.run(with_ticks(scenario.messages()))
+    else:
+        rows = scenario.rows_in(batch_s)
+        messages = scenario.messages(batch_rows=rows)
+        backtest.run(with_ticks(messages, step_ns=rows * scenario.period_ns))
     episodes = backtest.episodes()
     return Outcome(
         revisions=backtest.revisions,
