@@ -53,23 +53,16 @@ def read_texts(folder: Path, scenario: Scenario) -> Manifest:
     return build(folder / "kb", folder / SNAPSHOT, now_ns=scenario.begin_ns)
 
 
-def run_trial(scenario: Scenario, folder: Path, *, batch_s: int | None = None) -> Outcome:
-    """Write, fit, read and run a scenario. Raises AndonError, ModelError or KnowledgeError.
-
-    batch_s: as of `backtest_scenario`.
-    """
+def run_trial(scenario: Scenario, folder: Path) -> Outcome:
+    """Write, fit, read and run a scenario. Raises AndonError, ModelError or KnowledgeError."""
     scenario.write(folder)
     fit_scenario(folder)
     read_texts(folder, scenario)
-    return backtest_scenario(scenario, folder, batch_s=batch_s)
+    return backtest_scenario(scenario, folder)
 
 
-def backtest_scenario(scenario: Scenario, folder: Path, *, batch_s: int | None = None) -> Outcome:
-    """Run a scenario that is fitted and read already.
-
-    batch_s: seconds in a message and between ticks, where nobody minds how soon it rings; None: as
-    a plant sends them.
-    """
+def backtest_scenario(scenario: Scenario, folder: Path) -> Outcome:
+    """Run a scenario that is fitted and read already."""
     assembly = assemble_from(
         settings_beside(folder / "recording", None),
         bundle_path=folder / BUNDLE,
@@ -80,12 +73,7 @@ def backtest_scenario(scenario: Scenario, folder: Path, *, batch_s: int | None =
         return look_up(assembly.snapshot, effect, now_ns=now_ns)
 
     backtest = Backtest(assembly.engine, lookup=lookup)
-    if batch_s is None:
-        backtest.run(with_ticks(scenario.messages()))
-    else:
-        rows = scenario.rows_in(batch_s)
-        messages = scenario.messages(batch_rows=rows)
-        backtest.run(with_ticks(messages, step_ns=rows * scenario.period_ns))
+    backtest.run(with_ticks(scenario.messages()))
     episodes = backtest.episodes()
     return Outcome(
         revisions=backtest.revisions,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edge.assess import Figures
 
 SEED: Final = int(os.environ.get("SIM_SEED", "8127"))
-BATCH_S: Final = 20  # as the evaluation of suppression: no check here is of how soon it rings
 FALSE_ALARMS_A_DAY_MAX: Final = 45  # of one shift with its unwitnessed work; the mean is near 12
 
 
@@ -24,8 +23,7 @@ FALSE_ALARMS_A_DAY_MAX: Final = 45  # of one shift with its unwitnessed work; th
 def figures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Figures:
     """One shift of four machines, fitted, read and run."""
     cell = str(request.param)
-    folder = tmp_path_factory.mktemp(cell)
-    return run_trial(CELLS[cell](seed=SEED), folder, batch_s=BATCH_S).figures
+    return run_trial(CELLS[cell](seed=SEED), tmp_path_factory.mktemp(cell)).figures
 
 
 def test_no_fault_is_missed_and_no_suppression_is_wrong(figures: Figures) -> None:
@@ -44,6 +42,6 @@ def test_alarms_of_witnessed_jobs_stay_quiet_and_modes_do_not_ring(figures: Figu
 
 def test_messy_papers_hide_no_fault(tmp_path: Path) -> None:
     """Late orders, wrong names and sloppy logs never silence a fault, nor anything wrongly."""
-    messy = run_trial(CELLS["cnc"](seed=SEED, messy=True), tmp_path, batch_s=BATCH_S).figures
+    messy = run_trial(CELLS["cnc"](seed=SEED, messy=True), tmp_path).figures
     assert messy.faults_total >= 5
     assert (messy.faults_missed, messy.wrong_suppressions) == (0, 0)
