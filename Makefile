@@ -5,8 +5,9 @@ VENV := .venv
 BIN  := $(VENV)/bin
 ARGS ?=
 
-# The whole suite runs on up to four cores, a file of tests on one. `make test PARALLEL=` uses one.
-PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# The whole suite runs on up to four cores, a file of tests on one, in the order of tests/conftest.py.
+# `make test PARALLEL=` uses one.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The first interpreter here that is new enough; name another with `make PYTHON=/path/to/python3 ...`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

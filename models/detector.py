@@ -5,6 +5,7 @@ Each kind of detector has a class here that runs it; `detector_of` finds out whi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -44,6 +45,8 @@ ORT_ERRORS: Final = (  # they share no base but Exception
     ort_state.NotImplemented,
     ort_state.RuntimeException,
 )
+SESSIONS_KEPT: Final = 16  # as many graphs as a bundle may have
+KEPT_BYTES_MAX: Final = 2**20  # of a graph; ours have some 30 kB, those around imported models more
 NO: Final = np.zeros((), np.bool_)
 YES: Final = np.ones((), np.bool_)
 
@@ -383,6 +386,11 @@ def opened(graph: bytes) -> ort.InferenceSession:
 
 
 def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+    """Session and spec; of small graphs those last used stay open, for whoever loads them next."""
+    return _kept(graph) if len(graph) <= KEPT_BYTES_MAX else _read(graph)
+
+
+def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     try:
         session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
@@ -390,3 +398,9 @@ def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
     return session, spec
+
+
+# Detectors may share a session: it holds nothing from one call to the next, and any thread may run
+# it. The same few graphs are loaded over and over: a part's by its self-test and by who scores with
+# it, a spec's by the fit of every asset.
+_kept = lru_cache(maxsize=SESSIONS_KEPT)(_read)

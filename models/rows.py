@@ -6,7 +6,8 @@ what becomes of a row that is padded, taken back, or solved anew without some ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
+GRAPHS_KEPT: Final = 16  # of the specs last asked for: assets of a plant share a few
+
+
+@lru_cache(maxsize=GRAPHS_KEPT)
 def graph_of(spec: AnySpec) -> bytes:
     """The serialised ONNX model of a detector; equal specs give equal bytes.
 

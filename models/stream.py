@@ -15,8 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from models.bundle import StreamRow, StreamSpec
 from models.detector import StreamDetector, detector_of
 from models.errors import ModelError
-from models.graph_stream import build_stream_graph
-from models.rows import padded
+from models.rows import graph_of, padded
 from models.tails import fusion_of
 from models.var import location_scale
 
@@ -60,7 +59,7 @@ def fit_stream_row(values: F64, spec: StreamSpec, *, who: str) -> tuple[StreamRo
         learned=int(seen.sum()),
     )
     z = (values[:, 0] - center) / sigma
-    detector = detector_of(build_stream_graph(spec))
+    detector = detector_of(graph_of(spec))
     assert isinstance(detector, StreamDetector), "made for streams"
     half = int(np.searchsorted(np.cumsum(seen), seen.sum() / 2)) + 1
     counts, sums, scores = row.counts, row.sums, []

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+LONGEST: Final = ROOT / "tests" / "sim"  # whole shifts: few tests, minutes each
 COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()
 
 # No deadline: a shared machine may stall any example. CI repeats the same examples each time,
@@ -42,6 +43,11 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip("needs the development data: set ANDON_DATA to its directory")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun last, one of them keeps a process after all others ended."""
+    items.sort(key=lambda item: LONGEST not in item.path.parents)
 
 
 @pytest.hookimpl(trylast=True)

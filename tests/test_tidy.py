@@ -84,8 +84,14 @@ def _sources(*tops: str) -> tuple[Source, ...]:
         for file in ([ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"))
         if file.is_file()
     ]
-    texts = [(f.relative_to(ROOT).as_posix(), f.read_text(encoding="utf-8")) for f in sorted(files)]
-    return tuple(Source(path, text, ast.parse(text, path)) for path, text in texts)
+    return tuple(_source(file) for file in sorted(files))
+
+
+@functools.cache
+def _source(file: Path) -> Source:
+    """A file, parsed once for all tests."""
+    path, text = file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
+    return Source(path, text, ast.parse(text, path))
 
 
 def _product() -> tuple[Source, ...]:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -58,6 +59,9 @@ class Subscriber:
             self._command += ["-t", topic]
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._read_bytes = 0
+        self._heard: list[Heard] = []
+        self._by_kind: dict[str, list[Heard]] = defaultdict(list)
 
     def __enter__(self) -> Self:
         with self._file.open("wb") as out:
@@ -80,16 +84,25 @@ class Subscriber:
 
     def all(self) -> list[Heard]:
         """Everything heard so far, in order; a line that is still being written is left out."""
-        lines = self._file.read_bytes().split(b"\n")[:-1]
-        heard = []
-        for line in lines:
-            topic, _, payload = line.decode().rpartition(" ")
-            heard.append(Heard(topic, bytes.fromhex(payload)))
-        return heard
+        self._read()
+        return list(self._heard)
 
     def of(self, kind: str) -> list[Heard]:
         """What was heard of one kind."""
-        return [message for message in self.all() if message.kind == kind]
+        self._read()
+        return list(self._by_kind[kind])
+
+    def _read(self) -> None:
+        """Take what came since the last time: who waits asks often, and must not keep a core."""
+        with self._file.open("rb") as file:
+            file.seek(self._read_bytes)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._read_bytes += len(whole) + len(end)
+        for line in whole.decode().split("\n") if whole else ():
+            topic, _, payload = line.rpartition(" ")
+            heard = Heard(topic, bytes.fromhex(payload))
+            self._heard.append(heard)
+            self._by_kind[heard.kind].append(heard)
 
 
 class GatewayProcess:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +16,22 @@ from models.assemble import make_bundle
 from models.bundle import Spec, StreamSpec
 from models.card import model_card
 from models.check import PARTS_MAX
-from models.detector import detectors_of
+from models.detector import _kept, detectors_of, opened
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.rows import without
 from models.store import file_names, files, load, save
 from models.unfitted import unfitted
+from tests.counting import calls_of
 from tests.models.plants import SECOND_NS, fitted, plant, samples, two_assets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
 
     from models.bundle import AssetFit, Bundle
-
-LOADED_S_MAX = 0.5
 
 
 @functools.cache
@@ -224,14 +224,43 @@ def test_the_card_says_which_asset_is_scored_how() -> None:
     assert "| c0 | bar |" in card
 
 
-def test_a_thousand_assets_are_loaded_in_half_a_second(tmp_path: Path) -> None:
-    """Self-tests of both kinds included; in processor time, since other work may go on."""
+def of_many(assets: int, path: Path) -> Path:
+    """A bundle of so many assets of two kinds, on disk."""
     one, two = fitted(c=4), tank()
-    fits = [replace(two if i % 4 == 0 else one, asset=f"a{i:04}") for i in range(1000)]
-    path = save(make_bundle(fits), tmp_path / "b")
-    took = []
-    for _ in range(3):
-        begin = time.process_time()
-        detectors_of(load(path))
-        took.append(time.process_time() - begin)
-    assert min(took) < LOADED_S_MAX
+    fits = [replace(two if i % 4 == 0 else one, asset=f"a{i:04}") for i in range(assets)]
+    return save(make_bundle(fits), path)
+
+
+def test_a_graph_is_opened_once_however_many_assets_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its self-test and for who scores with it; opening one takes as long as many assets."""
+    seen: list[bytes] = []
+
+    def noted(graph: bytes) -> InferenceSession:
+        seen.append(graph)
+        return opened(graph)
+
+    monkeypatch.setattr("models.detector.opened", noted)
+    for assets in (4, 40):
+        path = of_many(assets, tmp_path / str(assets))
+        _kept.cache_clear()
+        seen.clear()
+        bundle = load(path)
+        detectors_of(bundle)
+        assert seen == [part.graph for part in bundle.parts]
+
+
+def test_more_assets_are_loaded_with_no_more_work_for_each(tmp_path: Path) -> None:
+    """Of calls, self-tests of both kinds included: the second forty assets take those of the first.
+
+    How long it takes is printed by `python -m benchmarks.bundles`.
+    """
+    paths = [of_many(assets, tmp_path / str(assets)) for assets in (40, 80, 120)]
+    _all_loaded(paths[0])  # what is read or opened at the first time only
+    few, more, most = (calls_of(partial(_all_loaded, path)) for path in paths)
+    assert most - more <= 1.05 * (more - few)
+
+
+def _all_loaded(path: Path) -> None:
+    detectors_of(load(path))

@@ -52,6 +52,7 @@ def fault(kind: GearboxFault) -> PlannedFault:
     )  # fmt: skip
 
 
+@cache
 def scenario(kind: GearboxFault, *, waves: bool) -> Scenario:
     """An hour and a half of one machine that runs all the time, with the fault in its waveform."""
     base = CELLS["gearbox"](
