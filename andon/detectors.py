@@ -54,10 +54,15 @@ def fit(
 
     Examples: `andon fit shift1 -o bundles/line3 --config gateway.toml`,
     `andon fit press.csv -o bundles/two --into bundles/line3 --rows 0:400`,
+    other budgets alone: `andon fit --into bundles/line3 --config gateway.toml -o bundles/line3b`,
     before anything was recorded: `andon fit --limits limits.csv --period 1 -o bundles/line3`
     """
-    if (recording is None) == (limits is None):
-        raise typer.BadParameter("name a recording, or --limits with --period: one of the two")
+    anew = into is not None and (config is not None or alerts_per_day > 0)
+    if (recording is not None and limits is not None) or not (recording or limits or anew):
+        raise typer.BadParameter(
+            "name a recording, or --limits with --period; --into with --config or --alerts-per-day"
+            " and nothing else divides the alert budget anew"
+        )
     if limits is not None:
         if rows or alerts_per_day or mapping or asset or config or jobs or kb:
             raise typer.BadParameter(
@@ -67,7 +72,10 @@ def fit(
 
         fit_limits(limits, out, period_s=period, into=into, console=console())
         return
-    assert recording is not None, "one of the two"
+    if recording is None and (rows or mapping or asset or jobs or kb or find_modes):
+        raise typer.BadParameter(
+            "without a recording nothing is fitted: leave out what says how to read one"
+        )
     if period:
         raise typer.BadParameter("--period goes with --limits; a recording has its own")
     from edge.training import FitRequest, fit_recording

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.graph_head import heads_in
+from models.positions import position_of
 
 if TYPE_CHECKING:
     from models.bundle import AssetModel, Bundle
@@ -15,7 +16,7 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
 
     failure_modes: labels that its head knows, [] without one. modes: values of the operating modes,
     and whether they are told by a tag or guessed. tuned_shift: of the threshold by labels, None
-    where there were none.
+    where there were none. position: operator position that it belongs to, "" where none names it.
     """
     part, _ = bundle.place(model.row_running)
     notes = [note for note, _ in heads_in(part.graph) if model.asset in note.assets]
@@ -25,6 +26,7 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "modes_guessed": model.found is not None,
         "baseline_stopped": model.row_stopped >= 0,
         "tuned_shift": None if model.tuned is None else model.tuned.shift,
+        "position": position_of(model.asset, bundle.positions),
     }
 
 
@@ -38,6 +40,7 @@ def standing_words(bundle: Bundle, model: AssetModel) -> dict[str, str]:
         "names failure modes": ", ".join(told["failure_modes"]) or "none",
         "operating modes": f"{how}: {modes}" if modes else "none",
         "stopped baseline": "yes" if told["baseline_stopped"] else "none",
+        "operator position": told["position"] or "none named",
         "threshold moved by labels": "not tuned" if shift is None else f"{shift:+.2f}",
         "replay": f"{replay.episodes} alerts in {replay.days:.3g} days" if replay else "not tried",
     }

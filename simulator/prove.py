@@ -17,6 +17,7 @@ from scipy import stats
 
 from edge.errors import RecordingError
 from edge.records import Track
+from models.budget import shares_of
 from simulator.injections import SIZES, InjectedKind
 from simulator.proof import AlertRate, AssetProof, ChannelProof, KindProof, Proof
 from simulator.stretch import read_stretch
@@ -176,7 +177,7 @@ def _rate(stretch: Stretch, base: Base, bundle: Bundle) -> AlertRate:
     rang = [one for one in base.episodes if one.rang]
     process = [one for one in rang if one.track == Track.PROCESS]
     alerts = sum(one.decision != "ANNOTATED" for one in process)
-    budget = bundle.alerts_per_day / len(bundle.assets)
+    budget = shares_of(bundle)[stretch.asset]
     a_day = alerts / stretch.days
     # A short stretch with one alert says little of a day: the budget is missed where keeping it
     # would bring so many in one of twenty such stretches only.
