@@ -107,6 +107,9 @@ def backtest(
     ] = None,
     rows: Rows = "",
     report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    row_flags: Annotated[
+        Path | None, typer.Option(help="Write score, flag and class of every row as CSV.")
+    ] = None,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
@@ -126,6 +129,7 @@ def backtest(
         truth=truth,
         rows=rows,
         report=report,
+        row_flags=row_flags,
         mapping=mapping,
         asset=asset,
         config=config,
