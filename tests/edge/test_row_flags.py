@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -43,13 +42,14 @@ def model() -> AssetModel:
     return msgspec.structs.replace(one, threshold_on=5.0)
 
 
-def batch(**told: Any) -> Batch:
+def batch(values: np.ndarray | None = None, running: np.ndarray | None = None) -> Batch:
     """Nine samples a second apart, all running."""
-    t_ns = NOON + np.arange(9, dtype=np.int64) * S
-    plain = Batch(
-        asset="r1", t_ns=t_ns, values=np.ones((9, 2), np.float32), running=np.ones(9, bool)
+    return Batch(
+        asset="r1",
+        t_ns=NOON + np.arange(9, dtype=np.int64) * S,
+        values=np.ones((9, 2), np.float32) if values is None else values,
+        running=np.ones(9, bool) if running is None else running,
     )
-    return replace(plain, **told)
 
 
 GOLDEN: Final = """\
@@ -102,9 +102,14 @@ def test_what_is_broken_off_never_passes_for_whole(model: AssetModel, tmp_path: 
     """Half a table is a part, and one of an earlier run stands until another is whole."""
     (tmp_path / "rows.csv").write_text("before")
     told = rows_scored(model, batch(), np.zeros(9, np.float32), np.zeros(9, np.intp), None, [])
-    with pytest.raises(KeyError), RowTable(tmp_path / "rows.csv") as table:
-        table.take(told, 0)
-        raise KeyError
+
+    def broken_off() -> None:
+        with RowTable(tmp_path / "rows.csv") as table:
+            table.take(told, 0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken_off()
     assert (tmp_path / "rows.csv").read_text() == "before"
     assert len((tmp_path / "rows.csv.part").read_text().splitlines()) == 10
 
@@ -119,7 +124,7 @@ def test_asset_ids_with_commas_stay_one_cell(model: AssetModel, tmp_path: Path) 
         assert {row["asset"] for row in csv.DictReader(file)} == {'press, "old"'}
 
 
-def flagged(folder: Path, **more: Any) -> list[dict[str, str]]:
+def flagged(folder: Path, *, kb: Path | None = None) -> list[dict[str, str]]:
     """The rows behind those that were fitted, as `andon backtest --row-flags` writes them."""
     request = BacktestRequest(
         recording=folder / "line.csv",
@@ -127,7 +132,7 @@ def flagged(folder: Path, **more: Any) -> list[dict[str, str]]:
         rows=f"{FIT_ROWS}:",
         mapping=folder / "line.toml",
         row_flags=folder / "rows.csv",
-        **more,
+        kb=kb,
     )
     console = Console(file=io.StringIO(), width=200)
     backtest_command(request, console=console)
