@@ -52,7 +52,7 @@ def rows_scored(
     flags = ready & (scores.astype(np.float64) >= FLAG_SCORE)  # as `score/{asset}` compares
     explained = np.zeros(len(scores), bool)
     for other in rest:
-        explained |= other.astype(np.float64) < FLAG_SCORE
+        np.logical_or(explained, other.astype(np.float64) < FLAG_SCORE, out=explained)
     wrong = np.zeros(len(scores), bool)
     if findings is not None and findings.codes is not None:
         wrong = findings.codes.any(axis=1)

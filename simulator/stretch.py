@@ -273,9 +273,12 @@ def _of_asset(
         block = message.topic in carry
         source = match_source(message.topic, settings.source)
         ours = message.topic.startswith(root) or message.topic == CLOCK_TOPIC
-        other = source is None or ours or (source[1] and source[1] != model.asset)
-        mine = () if block or other else _said_of(message, source[1], model)
-        if mine is None or (other and not block):
+        mine: tuple[Readings, ...] | None = ()
+        if not block:
+            if source is None or ours or (source[1] and source[1] != model.asset):
+                continue
+            mine = _said_of(message, source[1], model)
+        if mine is None:
             continue
         kept.append((message, mine))
         rows, held = rows + _rows(mine), held + block * len(message.payload)
