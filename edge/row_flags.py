@@ -55,7 +55,7 @@ def rows_scored(
         np.logical_or(explained, other.astype(np.float64) < FLAG_SCORE, out=explained)
     wrong = np.zeros(len(scores), bool)
     if findings is not None and findings.codes is not None:
-        wrong = findings.codes.any(axis=1)
+        wrong |= (findings.codes != 0).any(axis=1)
     silent = ~np.isfinite(segment.values).any(axis=1)
     classes = np.select(
         [~segment.running, silent, wrong, ~ready & (rows < 0), ~ready, flags & explained, flags],

@@ -34,6 +34,8 @@ class RowTable:
         """Begin. Raises RecordingError where nothing can be written there."""
         self._path = path
         self._part = path.with_name(f"{path.name}.part")
+        if path.is_dir():
+            raise RecordingError(f"{path} is a directory; --row-flags needs the name of a file")
         try:
             self._file = self._part.open("w", encoding="utf-8", newline="")
         except OSError as error:
@@ -46,23 +48,28 @@ class RowTable:
         self.rows = self.flagged = 0
 
     def take(self, effect: Effect, _now_ns: int) -> None:
-        """Write what an effect says of rows; others are not its business."""
+        """Write what an effect says of rows; others are not its business.
+
+        Raises RecordingError where the disk takes no more.
+        """
         if not isinstance(effect, RowsScored):
             return
         n = len(effect.t_ns)
         ready = np.isfinite(effect.scores)
         times = np.datetime_as_string(effect.t_ns.astype("datetime64[ns]"), unit="us").tolist()
-        self._writer.writerows(
-            zip(
-                (f"{time}Z" for time in times),
-                (effect.asset,) * n,
-                ("" if np.isnan(score) else f"{score:.4f}" for score in effect.scores.tolist()),
-                (f"{effect.threshold:.4f}",) * n,
-                np.where(ready, effect.flags.astype(int).astype(str), "").tolist(),
-                effect.classes.tolist(),
-                strict=True,
-            )
+        rows = zip(
+            (f"{time}Z" for time in times),
+            (effect.asset,) * n,
+            ("" if np.isnan(score) else f"{score:.4f}" for score in effect.scores.tolist()),
+            (f"{effect.threshold:.4f}",) * n,
+            np.where(ready, effect.flags.astype(int).astype(str), "").tolist(),
+            effect.classes.tolist(),
+            strict=True,
         )
+        try:
+            self._writer.writerows(rows)
+        except OSError as error:
+            raise RecordingError(f"{self._part}: {error.strerror}; {self.rows} rows fit") from error
         self.rows += n
         self.flagged += int(effect.flags.sum())
 

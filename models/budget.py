@@ -147,7 +147,7 @@ def position_replays(bundle: Bundle) -> tuple[PositionReplay, ...]:
 def position_words(one: PositionReplay) -> str:
     """A position, its budget, and what the replays say of it, for people."""
     n = len(one.assets)
-    name = f"position {one.position}" if one.position else "position of all assets not named"
+    name = f"position {one.position}" if one.position else "assets of no named position"
     told = (
         f"{name}: {one.alerts_per_day:g} false alerts a day over {n} asset{'s' * (n != 1)},"
         f" {one.share:.3g} each"

@@ -42,8 +42,8 @@ MILLISECOND_NS: Final = 1_000_000
 class WaveRecord:
     """One waveform of an asset over a stretch. heard: all that came, with what rows said.
 
-    at, ends_ns, levels: (b,) of the messages with its blocks that could be read, which of `heard`
-    each is, when it ends, and its RMS in m/s2 without its mean   features: readings of the blocks
+    at, ends_ns, levels: (b,) of the messages with its blocks that were taken, which of `heard` each
+    is, when it ends, and its RMS in m/s2 without its mean   features: readings of the blocks
     columns: channels of the bundle that are its features   usual: RMS while the machine ran, NaN:
     not known
     """
@@ -190,7 +190,8 @@ def records_of(
         def noted(
             i: int, one: Told, _: WaveState, kept: list[tuple[int, int, float]] = told
         ) -> Sent:
-            kept.append((i, one.sent.end_ns, float(one.sent.values.std(dtype=np.float64))))
+            if not kept or one.sent.end_ns > kept[-1][1]:  # late ones are counted, not taken
+                kept.append((i, one.sent.end_ns, float(one.sent.values.std(dtype=np.float64))))
             return one.sent
 
         features = features_of(asset, form, heard, change=noted)

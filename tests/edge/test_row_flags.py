@@ -186,6 +186,8 @@ def test_a_place_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) -
     """A run is long."""
     with pytest.raises(RecordingError, match="--row-flags needs a file in a directory"):
         RowTable(tmp_path / "no" / "rows.csv")
+    with pytest.raises(RecordingError, match="is a directory; --row-flags needs the name"):
+        RowTable(tmp_path)
 
 
 def test_nothing_of_rows_is_held_while_they_are_written(tmp_path: Path) -> None:

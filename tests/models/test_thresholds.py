@@ -189,7 +189,7 @@ def test_quiet_neighbours_of_another_desk_make_no_room(tmp_path: Path) -> None:
     assert make_bundle((), parent=bundle).positions == bundle.positions
     card = model_card(bundle)
     assert "position east: 1 false alerts a day over 2 assets, 0.5 each; none was replayed" in card
-    assert "position of all assets not named: 4 false alerts a day over 1 asset, 4 each" in card
+    assert "assets of no named position: 4 false alerts a day over 1 asset, 4 each" in card
     assert card.count("- operator position: east") == 2
     assert card.count("- operator position: none named") == 1
 
@@ -225,7 +225,7 @@ def test_a_position_that_rings_more_than_it_bears_says_so() -> None:
     (one,) = position_replays(replace(plain, assets=assets))
     assert (one.replayed, one.budget, one.rate, one.beyond) == (2, 4.0, 15.0, True)
     assert position_words(one) == (
-        "position of all assets not named: 6 false alerts a day over 3 assets, 2 each; replay of"
+        "assets of no named position: 6 false alerts a day over 3 assets, 2 each; replay of"
         " 2 of them: 15 alerts a day (11 to 20) of 4; warning: that is more than the budget bears,"
         " beyond chance"
     )
