@@ -58,11 +58,7 @@ def fit(
     before anything was recorded: `andon fit --limits limits.csv --period 1 -o bundles/line3`
     """
     anew = into is not None and (config is not None or alerts_per_day > 0)
-    if (recording is not None and limits is not None) or not (recording or limits or anew):
-        raise typer.BadParameter(
-            "name a recording, or --limits with --period; --into with --config or --alerts-per-day"
-            " and nothing else divides the alert budget anew"
-        )
+    _check_sources(recording=recording, limits=limits, anew=anew)
     if limits is not None:
         if rows or alerts_per_day or mapping or asset or config or jobs or kb:
             raise typer.BadParameter(
@@ -95,6 +91,15 @@ def fit(
         kb=kb,
     )
     fit_recording(request, console=console())
+
+
+def _check_sources(*, recording: Path | None, limits: Path | None, anew: bool) -> None:
+    """Refuse a fit of two things, and of nothing that is not a budget divided anew."""
+    if (recording is None) == (limits is None) and not (recording is None and anew):
+        raise typer.BadParameter(
+            "name a recording, or --limits with --period: one of the two; neither divides the"
+            " alert budget of --into anew, by --config or --alerts-per-day"
+        )
 
 
 def backtest(

@@ -245,8 +245,9 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
     index = np.array(rows * len(names), np.intp)
     part, first = bundle.place(rows[0])
     alone = replace(bundle, assets=models, parts=(part.taken(index + first - rows[0]),))
+    own = settings.of_asset(model.asset)
+    settings = msgspec.structs.replace(settings, asset=(own,))  # the others are not in its bundle
     if count:
-        own = settings.of_asset(model.asset)
         source = source_of(model.asset, settings.source)
         interval_ms = source.interval_ms_max if source is not None else 0
         settings = msgspec.structs.replace(

@@ -20,6 +20,7 @@ from edge.config import load
 from edge.journal import JournalWriter
 from edge.recording import journal_messages
 from edge.records import MessageReceived
+from edge.settings import AssetSettings
 from edge.training import fit_bundle, journal_samples
 from edge.waveform_settings import Waveform
 from edge.wire.readings import encode_rows
@@ -187,6 +188,14 @@ def test_copies_send_the_features_that_the_gateway_takes(stretch: Stretch) -> No
     score = [one.state.assets[name].last_score for one, name in ((base, "g1"), (copy, "g1-0"))]
     assert score[0] == pytest.approx(score[1], abs=1e-5)
     assert base.counts()["blocks"] == len(stretch.waves[0].at) > 890
+
+
+def test_assets_beside_it_are_left_out(stretch: Stretch) -> None:
+    """Its engine knows the bundle of one; the configuration names the whole line."""
+    other = AssetSettings(id="g2")
+    line = msgspec.structs.replace(stretch.settings, asset=(*stretch.settings.asset, other))
+    engine = engine_of(replace(stretch, settings=line)).engine
+    assert list(engine.state.assets) == ["g1"]
 
 
 @pytest.mark.parametrize("kind", list(WaveKind))
