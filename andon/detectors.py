@@ -54,10 +54,11 @@ def fit(
 
     Examples: `andon fit shift1 -o bundles/line3 --config gateway.toml`,
     `andon fit press.csv -o bundles/two --into bundles/line3 --rows 0:400`,
+    other budgets alone: `andon fit --into bundles/line3 --config gateway.toml -o bundles/line3b`,
     before anything was recorded: `andon fit --limits limits.csv --period 1 -o bundles/line3`
     """
-    if (recording is None) == (limits is None):
-        raise typer.BadParameter("name a recording, or --limits with --period: one of the two")
+    anew = into is not None and (config is not None or alerts_per_day > 0)
+    _check_sources(recording=recording, limits=limits, anew=anew)
     if limits is not None:
         if rows or alerts_per_day or mapping or asset or config or jobs or kb:
             raise typer.BadParameter(
@@ -67,7 +68,10 @@ def fit(
 
         fit_limits(limits, out, period_s=period, into=into, console=console())
         return
-    assert recording is not None, "one of the two"
+    if recording is None and (rows or mapping or asset or jobs or kb or find_modes):
+        raise typer.BadParameter(
+            "without a recording nothing is fitted: leave out what says how to read one"
+        )
     if period:
         raise typer.BadParameter("--period goes with --limits; a recording has its own")
     from edge.training import FitRequest, fit_recording
@@ -89,6 +93,15 @@ def fit(
     fit_recording(request, console=console())
 
 
+def _check_sources(*, recording: Path | None, limits: Path | None, anew: bool) -> None:
+    """Refuse a fit of two things, and of nothing that is not a budget divided anew."""
+    if (recording is None) == (limits is None) and not (recording is None and anew):
+        raise typer.BadParameter(
+            "name a recording, or --limits with --period: one of the two; neither divides the"
+            " alert budget of --into anew, by --config or --alerts-per-day"
+        )
+
+
 def backtest(
     recording: Recording,
     bundle: Annotated[Path, typer.Option(help="Bundle directory, made by `andon fit`.")],
@@ -99,6 +112,9 @@ def backtest(
     ] = None,
     rows: Rows = "",
     report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    row_flags: Annotated[
+        Path | None, typer.Option(help="Write score, flag and class of every row as CSV.")
+    ] = None,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
@@ -118,6 +134,7 @@ def backtest(
         truth=truth,
         rows=rows,
         report=report,
+        row_flags=row_flags,
         mapping=mapping,
         asset=asset,
         config=config,

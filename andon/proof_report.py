@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from andon.prove import KINDS, said, sentences, sigma_of, verdict
+from andon.prove import KINDS, WAVE_KINDS, groups, said, sentences, sigma_of, verdict
 from andon.report import Page, Series
 
 if TYPE_CHECKING:
     from simulator.proof import AssetProof, ChannelProof, KindProof, Proof
+
+
+_NAMES = KINDS | WAVE_KINDS
 
 
 def page(proof: Proof) -> Page:
@@ -29,24 +32,19 @@ def page(proof: Proof) -> Page:
 def _asset(built: Page, proof: AssetProof) -> None:
     built.heading(proof.asset)
     built.bullets(sentences(proof))
-    rows = []
-    for one in proof.channels:
-        cells = {kind.kind: _cell(kind, one) for kind in one.kinds}
-        rows.append(
-            (
-                one.channel,
-                sigma_of(one),
-                *(cells.get(kind, "-") for kind in KINDS),
-                "blind" if one.blind else "",
-            )
+    for what, sigma, names, channels in groups(proof):
+        rows = []
+        for one in channels:
+            cells = {kind.kind: _cell(kind, one) for kind in one.kinds}
+            told = (cells.get(kind, "-") for kind in names)
+            rows.append((one.channel, sigma_of(one), *told, "blind" if one.blind else ""))
+        built.table(
+            (what, sigma, *names.values(), ""),
+            rows,
+            caption=f"The smallest size that rings, and after how long, within {proof.fault_s:g} s",
         )
-    built.table(
-        ("channel", "one sigma", *KINDS.values(), ""),
-        rows,
-        caption=f"The smallest size that rings, and after how long, within {proof.fault_s:g} s",
-    )
     ways = [
-        (one.channel, KINDS[kind.kind], kind.rang_as, kind.named_share)
+        (one.channel, _NAMES[kind.kind], kind.rang_as, kind.named_share)
         for one in proof.channels
         for kind in one.kinds
         if kind.rang_as
@@ -76,7 +74,7 @@ def _plot(built: Page, channel: ChannelProof) -> None:
     unit = f" {channel.unit}" if channel.unit else ""
     built.lines(
         sized[0].sizes_sigma,
-        [Series(name=KINDS[kind.kind], values=kind.shares) for kind in sized],
+        [Series(name=_NAMES[kind.kind], values=kind.shares) for kind in sized],
         title=f"{channel.channel}: share that rang; one sigma is {channel.sigma:.3g}{unit}",
         x_name="size, sigmas",
         y_name="share of trials",

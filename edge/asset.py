@@ -28,6 +28,7 @@ from edge.mode_rows import (
     within_mode,
 )
 from edge.records import Batch, Phase, Reading, Track
+from edge.row_flags import rows_scored
 from edge.rulings import Rulings
 from edge.scoring import Request, contributions
 from edge.sensor_faults import SensorWatch, unsound
@@ -226,6 +227,10 @@ class Asset:
             ringing=ringing if watched else None,
             working=bool(unjudged),
         )
+        if self._desk.tells_rows:
+            rest = [masked for run, masked, _ in lines if run.live and masked is not None]
+            told = rows_scored(self.model, segment, raw, self._rows, self._findings, rest)
+            self._desk.effects.append(told)
         self.state.last_t_ns = int(segment.t_ns[-1])
         self._forget_beats()
         finite = raw[np.isfinite(raw)]

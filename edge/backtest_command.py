@@ -24,22 +24,17 @@ from rich.table import Table as Grid
 
 from edge.assembly import Assembly, assemble_from
 from edge.assess import Episode, Figures, assess
-from edge.backtest import Backtest, with_ticks
+from edge.backtest import Backtest
 from edge.config import need_bundle
 from edge.errors import RecordingError
-from edge.journal import read_journal
+from edge.feed import journal_feed, table_feed
 from edge.load import LoadReport
 from edge.mapping import load_mapping
-from edge.recording import (
-    is_journal,
-    journal_messages,
-    parse_rows,
-    read_table,
-    table_messages,
-)
-from edge.records import Job, JobTold, RetrievalDone, SnapshotSwapped, Started, TickDue
+from edge.recording import is_journal, parse_rows, read_table
+from edge.records import Job, JobTold, RetrievalDone
 from edge.restore import missing_snapshot, started
 from edge.retrieve import look_up
+from edge.row_table import RowTable
 from edge.settings import AssetSettings, GatewaySettings, Source
 from edge.signatures import unsigned_because
 from edge.training import refuse_journal_options, refuse_table_options, settings_beside
@@ -47,13 +42,14 @@ from edge.truth import Truth
 from edge.work_times import read_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
 
+    from edge.feed import Feed
     from edge.recording import Table
-    from edge.records import Retrieve, Stimulus
+    from edge.records import Effect, Retrieve, Stimulus
 
 SHOWN_MAX = 40  # alert ids in the terminal, and faults that were not found; the report has all
 
@@ -83,6 +79,7 @@ class BacktestRequest:
     truth: Path | None = None
     rows: str = ""
     report: Path | None = None
+    row_flags: Path | None = None
     mapping: Path | None = None
     asset: str = ""
     config: Path | None = None
@@ -99,7 +96,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
             recording, rows=request.rows, asset=request.asset, mapping=request.mapping
         )
         settings = settings_beside(recording, request.config)
-        entries = journal_entries(recording)
+        feed = journal_feed(recording)
     else:
         refuse_journal_options(recording, config=request.config)
         table = read_table(
@@ -110,12 +107,20 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         )
         truth = truth or table.truth
         settings = table_settings(table)
-        entries = list(with_ticks(table_messages(table)))
+        feed = table_feed(table)
     assembly = assemble_from(settings, bundle_path=request.bundle, snapshot_path=request.kb)
-    _tell_differences(assembly, entries, console)
-    assembly.what_if = assembly.snapshot_sha256 not in _snapshots(entries)
+    _tell_differences(assembly, feed, console)
+    assembly.what_if = assembly.snapshot_sha256 not in feed.snapshots
     begin_s = time.monotonic()
-    backtest = _run(assembly, entries, jobs=_jobs(request, settings), console=console)
+    jobs = _jobs(request, settings)
+    if request.row_flags is None:
+        backtest = _run(assembly, feed, jobs=jobs, console=console)
+    else:
+        with RowTable(request.row_flags) as rows:
+            assembly.engine.tell_rows()
+            backtest = _run(assembly, feed, jobs=jobs, console=console, watch=rows.take)
+        told = f"{request.row_flags}: {rows.rows} rows, {rows.flagged} of them flagged"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     for sha256 in sorted(assembly.missing):
         console.print(missing_snapshot(sha256), highlight=False, markup=False)
     episodes = backtest.episodes()
@@ -162,16 +167,16 @@ def table_settings(table: Table) -> GatewaySettings:
 
 def _run(
     assembly: Assembly,
-    entries: list[tuple[int, Stimulus]],
+    feed: Feed,
     *,
     jobs: list[Job],
     console: Console,
+    watch: Callable[[Effect, int], None] | None = None,
 ) -> Backtest:
     def lookup(effect: Retrieve, now_ns: int) -> RetrievalDone:
         return look_up(assembly.snapshot, effect, now_ns=now_ns)
 
-    live = any(isinstance(stimulus, RetrievalDone) for _, stimulus in entries)
-    backtest = Backtest(assembly.engine, lookup=None if live else lookup)
+    backtest = Backtest(assembly.engine, lookup=None if feed.answered else lookup, watch=watch)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -179,17 +184,18 @@ def _run(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("backtest", total=len(entries))
-        backtest.run(_counted(_with_jobs(entries, jobs), progress, task))
+        task = progress.add_task("backtest", total=max(feed.end_ns - feed.begin_ns, 1))
+        entries = _followed(feed.opened(), feed.begin_ns, progress, task)
+        backtest.run(_with_jobs(entries, jobs))
     return backtest
 
 
-def _counted(
-    entries: Iterable[tuple[int, Stimulus]], progress: Progress, task: TaskID
+def _followed(
+    entries: Iterable[tuple[int, Stimulus]], begin_ns: int, progress: Progress, task: TaskID
 ) -> Iterator[tuple[int, Stimulus]]:
     for i, entry in enumerate(entries):
         if i % 256 == 0:
-            progress.update(task, completed=i)
+            progress.update(task, completed=entry[0] - begin_ns)
         yield entry
 
 
@@ -204,25 +210,9 @@ def _with_jobs(
         yield now_ns, stimulus
 
 
-def journal_entries(path: Path) -> list[tuple[int, Stimulus]]:
-    """A live run's journal as it was; a recording of messages with ticks of our own."""
-    entries = [(entry.now_ns, entry.stimulus) for entry in read_journal(path)]
-    if any(isinstance(stimulus, TickDue) for _, stimulus in entries):
-        return entries
-    return list(with_ticks(journal_messages(path)))
-
-
-def _snapshots(entries: Iterable[tuple[int, Stimulus]]) -> set[str]:
-    """Snapshots that a journal was taken with: given one of them, each part has its own."""
-    named = (s for _, s in entries if isinstance(s, Started | SnapshotSwapped))
-    return {stimulus.snapshot_sha256 for stimulus in named}
-
-
-def _tell_differences(
-    assembly: Assembly, entries: Iterable[tuple[int, Stimulus]], console: Console
-) -> None:
+def _tell_differences(assembly: Assembly, feed: Feed, console: Console) -> None:
     """Say where a live run's journal was taken with something else than it is judged with now."""
-    ran = next((stimulus for _, stimulus in entries if isinstance(stimulus, Started)), None)
+    ran = feed.started
     if ran is None:
         return
     ours = started(assembly)

@@ -23,6 +23,7 @@ from edge.errors import ConfigError
 from edge.probation import Probation
 from edge.records import BundleSwapped
 from edge.signatures import unsigned_because
+from models.budget import budget_of
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class BundleWatch:
         self._probation = Probation(
             self._assembly.engine,
             self._telemetry,
-            alerts_per_day=self._assembly.bundle.alerts_per_day,
+            alerts_per_day=budget_of(self._assembly.bundle),
             alert_times=self._config.model.watch_alert_times,
             tick_ms=self._config.engine.tick_ms,
         )

@@ -18,16 +18,19 @@ from edge.causes import topic_of
 from edge.checkpoint import KEPT, pack
 from edge.commission_watch import joined
 from edge.config import effective, load, password
-from edge.errors import AndonError
+from edge.errors import AndonError, ConfigError
 from edge.journal import DAY_S, bytes_per_day
 from edge.mqtt import Collector, Endpoint
+from edge.position_settings import need_assets
 from edge.signatures import unsigned_because
 from edge.waveforms import block_bytes_per_day, block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshot import Snapshot
+from models.budget import budget_words, divisions_of
 from models.bundle import is_unfitted
 from models.errors import ModelError
+from models.positions import divided
 from models.store import load as load_bundle
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
         findings.add("commissioning", fine=True, detail=detail)
     _check_channels(config, bundle, findings)
     _check_context(config, bundle, findings, file)
+    _check_positions(config, bundle, findings, file)
     return bundle
 
 
@@ -132,6 +136,32 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
                 f"fit again with --config {file}"
             )
             findings.add(f"asset {asset.id}", fine=False, detail=detail)
+
+
+def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
+    """Budgets count from the next fit on: until then thresholds are divided as in the bundle."""
+    if not config.position:
+        return
+    try:
+        idle = need_assets(config, file, (model.asset for model in bundle.assets))
+        planned = divided(
+            (model.asset for model in bundle.assets),
+            config.position,
+            alerts_per_day=bundle.alerts_per_day,
+        )
+    except (ConfigError, ModelError) as error:
+        findings.add("positions", fine=False, detail=str(error))
+        return
+    told = ", ".join(f"{one.name or 'others'} {one.alerts_per_day:g}" for one in planned)
+    detail = f"false alerts a day: {told}"
+    if idle:
+        detail += f"; no asset matches {', '.join(idle)} so far"
+    if set(planned) != set(divisions_of(bundle)):
+        detail += (
+            f"; the bundle is divided otherwise ({budget_words(bundle)}): to divide it anew, andon"
+            f" fit --into {store_of(config).current()[1]} --config {file} -o DIR"
+        )
+    findings.add("positions", fine=True, detail=detail)
 
 
 def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:

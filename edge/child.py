@@ -108,7 +108,12 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
         tell("nothing to propose")
         return None
     newest_ns = max(int(since.table.t_ns[-1]) for since in found)
-    child = make_bundle([since.fit for since in found], parent=parent, created_at_ns=newest_ns)
+    child = make_bundle(
+        [since.fit for since in found],
+        parent=parent,
+        positions=config.position or None,
+        created_at_ns=newest_ns,
+    )
     out = place.parent / PROPOSED / child.sha256[:12]
     if not out.exists():  # the same journal gives the same bytes
         save_bundle(child, out)

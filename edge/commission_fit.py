@@ -105,7 +105,9 @@ def learn(request: LearnRequest) -> Learned:
     if not fits:
         return Learned(failed=failed)
     newest_ns = max(int(r.t_ns.max()) for fit in fits for r in heard[fit.asset])
-    child = as_before(make_bundle(fits, parent=parent, created_at_ns=newest_ns), parent, fits)
+    positions = config.position or None
+    made = make_bundle(fits, parent=parent, positions=positions, created_at_ns=newest_ns)
+    child = as_before(made, parent, fits)
     # at another rate it was made of one that nobody keeps; it grew from the one that scores
     child = sealed(replace(child, parent=request.bundle_sha256))
     work_place = store.directory / f".learned-{os.getpid()}"
@@ -193,7 +195,8 @@ def _at_rate(
         )
         for model in parent.assets
     ]
-    return make_bundle(bare, alerts_per_day=parent.alerts_per_day), measured
+    rated = make_bundle(bare, alerts_per_day=parent.alerts_per_day, positions=parent.positions)
+    return rated, measured
 
 
 def _step(readings: Sequence[Readings]) -> float | None:

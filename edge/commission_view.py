@@ -24,7 +24,7 @@ from edge.explain import headline
 from edge.records import Track
 from edge.sensor_faults import SENSOR_CLASSES
 from edge.signatures import read_key
-from models.budget import expected_alerts, share_of
+from models.budget import expected_alerts, shares_of
 from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.extremes import usual_excess
 
@@ -105,6 +105,7 @@ class Acceptance:
         self.bundle: Bundle = bundle.bundle
         self._models = {model.asset: model for model in self.bundle.assets}
         self._usual = usual_excess([model.tail for model in self.bundle.assets])
+        self._shares = shares_of(self.bundle)
 
     def assets(self, named: Sequence[str], *, every: bool, withdraw: bool) -> list[str]:
         """The assets that are meant. Raises ConfigError for one that is not in the right stage."""
@@ -153,7 +154,7 @@ class Acceptance:
             alerts_expected_per_day=expected_alerts(model, usual=self._usual)
             if learned
             else float("nan"),
-            alerts_budget_per_day=share_of(self.bundle),
+            alerts_budget_per_day=self._shares[asset],
             alerts_shadow=alerts,
             alerts_shadow_per_day=alerts / hours * DAY_H if hours else float("nan"),
             rang=_rang(state),

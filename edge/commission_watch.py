@@ -281,7 +281,7 @@ def joined(config: GatewayConfig) -> Bundle | None:
         )
     period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
     fits = [bare(asset, period_ns=period_ns) for asset in missing]
-    made = make_bundle(fits, parent=parent)
+    made = make_bundle(fits, parent=parent, positions=config.position or None)
     return made if parent is None else as_before(made, parent, fits)
 
 

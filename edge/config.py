@@ -26,6 +26,7 @@ from edge.config_sections import (
 )
 from edge.errors import ConfigError
 from edge.include import hint, include
+from edge.position_settings import with_positions
 from edge.settings import (
     AssetSettings,
     CommissioningSettings,
@@ -39,6 +40,7 @@ from edge.waveform_settings import Waveform, check_waveform
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.machine import Bearing, GearStage
+from models.positions import OperatorPosition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +66,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     commissioning: CommissioningSettings | None = None
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
+    position: tuple[OperatorPosition, ...] = ()
     base: str = "."  # directory of the file; set on loading
 
     @property
@@ -76,6 +79,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             engine=self.engine,
             source=self.source,
             asset=self.asset,
+            position=self.position,
             trust=self.trust,
             commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
@@ -99,6 +103,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "engine": EngineSettings,
     "source": Source,
     "asset": AssetSettings,
+    "position": OperatorPosition,
     "context": ContextTag,
     "waveform": Waveform,
     "stages": GearStage,
@@ -127,6 +132,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
+    config = with_positions(config, path)
     if config.kb.embedder:
         _make_known(config.path(config.kb.embedder), path)
     return config

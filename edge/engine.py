@@ -209,6 +209,10 @@ class Engine:
             name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
         )
 
+    def tell_rows(self) -> None:
+        """From here on what becomes of every sample is an effect too."""
+        self._desk.tells_rows = True
+
     def drifts(self) -> tuple[Drifting | None, ...]:
         """What of each asset's normal operation has moved; None: nothing to compare."""
         return tuple(asset.drift.report() for asset in self._assets.values())

@@ -16,7 +16,7 @@ _TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
 _NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
 _LISTS: Final = ("on_change", "safety", "utilities")
 _ASSET_COLUMNS: Final = (
-    *("id", "functional_location", "area", "consequence", "action", "cause"),
+    *("id", "functional_location", "area", "position", "consequence", "action", "cause"),
     *_NUMBERS,
     *_LISTS,
 )

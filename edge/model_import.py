@@ -10,7 +10,8 @@ import msgspec
 
 from edge.config import need_bundle
 from edge.errors import RecordingError
-from edge.training import described, requested_samples
+from edge.fit_words import described
+from edge.training import requested_positions, requested_samples
 from models.adopt import import_asset
 from models.assemble import make_bundle
 from models.store import load as load_bundle
@@ -46,9 +47,11 @@ def import_recording(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     begin_s = time.monotonic()
+    assert request.recording is not None, "it is calibrated on one"
     content = model.read_bytes()
     parent = load_bundle(need_bundle(request.into)) if request.into else None
     chosen = _of_assets(requested_samples(request, tell), assets, request.recording)
+    positions = requested_positions(request, chosen, parent, tell)
     fits, taken = [], {}
     for samples, alignment in chosen:
         one = in_order(samples, channels)
@@ -68,6 +71,7 @@ def import_recording(
         fits,
         parent=parent,
         alerts_per_day=request.alerts_per_day,
+        positions=positions,
         created_at_ns=time.time_ns(),
     )
     save_bundle(bundle, request.out)

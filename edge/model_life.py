@@ -17,7 +17,13 @@ from edge.config import load as load_config
 from edge.errors import ConfigError
 from edge.shadow import ShadowReport
 from edge.signatures import read_key, unsigned_because
-from models.budget import alerts_a_day
+from models.budget import (
+    alerts_a_day,
+    budget_of,
+    budget_words,
+    position_replays,
+    shares_of,
+)
 from models.bundle import StreamSpec, is_unfitted, kind_of
 from models.card import model_card
 from models.imported import ImportedSpec
@@ -85,7 +91,7 @@ class Life:
                 made=iso(bundle.created_at_ns),
                 parent=bundle.parent,
                 assets=len(bundle.assets),
-                alerts_per_day=bundle.alerts_per_day,
+                alerts_per_day=budget_of(bundle),
                 signed=self._signed(path),
                 approved_by=approvers(self.config, history, sha256),
                 path=str(path),
@@ -98,7 +104,7 @@ class Life:
         sha256, path = self.store.resolve(named)
         bundle = loaded(path, sha256)
         history = self.store.history()
-        report = self.store.report(sha256)
+        report, shares = self.store.report(sha256), shares_of(bundle)
         return {
             "sha256": sha256,
             "path": str(path),
@@ -107,9 +113,10 @@ class Life:
             "approved_by": approvers(self.config, history, sha256),
             "made": iso(bundle.created_at_ns),
             "parent": bundle.parent,
-            "alerts_per_day": bundle.alerts_per_day,
+            "alerts_per_day": budget_of(bundle),
+            "positions": [msgspec.to_builtins(one) for one in position_replays(bundle)],
             "specs": [msgspec.to_builtins(part.spec) for part in bundle.parts],
-            "assets": [_asset(bundle, model) for model in bundle.assets],
+            "assets": [_asset(bundle, model, share=shares[model.asset]) for model in bundle.assets],
             "history": [
                 {"at": iso(act.at_ns), "what": act.what, "by": act.by, "because": act.because}
                 for act in history
@@ -265,7 +272,7 @@ def changes_of(before: Bundle, after: Bundle) -> list[Change]:
     changes = [
         Change(asset="", what=what, before=old, after=new)
         for what, old, new in (
-            ("alerts a day", f"{before.alerts_per_day:g}", f"{after.alerts_per_day:g}"),
+            ("alerts a day", budget_words(before), budget_words(after)),
             ("detector", _specs(before), _specs(after)),
             ("parent", before.parent[:12] or "none", after.parent[:12] or "none"),
         )
@@ -361,7 +368,7 @@ def _spec(spec: AnySpec) -> str:
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"
 
 
-def _asset(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
+def _asset(bundle: Bundle, model: AssetModel, *, share: float) -> dict[str, Any]:
     training = model.training
     return {
         "asset": model.asset,
@@ -370,6 +377,7 @@ def _asset(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "period_s": model.period_ns / 1e9,
         "threshold_on": model.threshold_on,
         "threshold_off": model.threshold_off,
+        "alerts_per_day_share": share,
         "recording_sha256": training.sha256,
         "rows": list(training.rows),
         "rows_used": training.rows_used,

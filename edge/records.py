@@ -286,7 +286,23 @@ class TextTold(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: bool = False
 
 
-Effect = Publish | Retrieve | Note | Audited | TextTold
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowsScored:
+    """What became of consecutive samples of one asset, told only where somebody asked for it.
+
+    t_ns: (n,)   scores: (n,) float32, NaN: not ready   threshold: that opens an event   flags: (n,)
+    bool, strange by themselves   classes: (n,) str, `edge.row_flags` has the words
+    """
+
+    asset: str
+    t_ns: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    threshold: float
+    flags: NDArray[np.bool_]
+    classes: NDArray[np.str_]
+
+
+Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored
 
 
 # --- between wire and events ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ import msgspec
 from edge.trust import TrustSettings
 from edge.waveform_settings import Waveform
 from kb.records import WorkKind
+from models.positions import OperatorPosition, position_of
 
 
 class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,6 +154,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     engine: EngineSettings = EngineSettings()
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
+    position: tuple[OperatorPosition, ...] = ()  # whose alert budget whose assets share
     trust: TrustSettings = TrustSettings()
     commissioning: CommissioningSettings | None = None  # None: every asset is in service
     texts: bool = False  # whether texts of operators are taken: there is a folder for them
@@ -160,4 +162,5 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def of_asset(self, asset: str) -> AssetSettings:
         """The settings of one asset, or the defaults."""
-        return next((one for one in self.asset if one.id == asset), AssetSettings(id=asset))
+        found = next((one for one in self.asset if one.id == asset), None)
+        return found or AssetSettings(id=asset, position=position_of(asset, self.position))

@@ -25,6 +25,7 @@ from edge.probation import scorable
 from edge.records import BundleSwapped, Started, TickDue
 from edge.state import EngineState
 from kb.snapshot import Snapshot
+from models.budget import budget_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,7 +237,7 @@ class Shadow:
             end_ns=max(engine.now_ns, self._begin_ns),
             samples=samples,
             period_s=max(model.period_ns for model in bundle.bundle.assets) / 1e9,
-            budget_per_day=bundle.bundle.alerts_per_day,
+            budget_per_day=budget_of(bundle.bundle),
             both=len(delays_ns),
             agreement=len(delays_ns) / either if either else math.nan,
             delay_s_median=float(np.median(delays_ns)) / 1e9 if delays_ns else math.nan,

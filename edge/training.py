@@ -15,23 +15,21 @@ import numpy as np
 from edge.config import load as load_config
 from edge.config import need_bundle
 from edge.errors import RecordingError
+from edge.fit_words import changed, described, listed
 from edge.journal_table import journal_sha256, readings_by_asset, samples_table, sends_numbers
 from edge.mapping import load_mapping
+from edge.position_settings import need_assets
 from edge.recording import accepted_rows, is_journal, journal_messages, parse_rows, read_table
 from edge.settings import AssetSettings, GatewaySettings
 from edge.wire.topics import Topics
 from edge.work_times import WorkTimes, read_jobs, texts_of, touched
 from models.assemble import make_bundle
-from models.budget import replay_words
-from models.bundle import CONTAMINATED, UNSTEADY, is_unfitted
-from models.card import mode_news
 from models.conv import CONV, fit_conv
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset, options_of
 from models.kinds import DETECTORS, detector_kind
 from models.samples import TrainingSamples
 from models.season import UTC_CLOCKS
-from models.season_words import season_news
 from models.store import load as load_bundle
 from models.store import save as save_bundle
 
@@ -45,18 +43,21 @@ if TYPE_CHECKING:
     from edge.journal_table import Heard
     from edge.mapping import Mapping
     from edge.recording import Table
-    from models.bundle import AssetModel, Bundle
+    from models.bundle import Bundle
+    from models.positions import OperatorPosition
 
 GATEWAY_FILE: Final = "gateway.toml"
-NAMES_SHOWN_MAX: Final = 12  # of channels or topics, in a line
 LEFT_OUT_SHOWN_MAX: Final = 8  # lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRequest:
-    """What to fit from where. Empty and None are: not given."""
+    """What to fit from where. Empty and None are: not given.
 
-    recording: Path
+    recording None: nothing is fitted, the budget of the parent is divided anew.
+    """
+
+    recording: Path | None
     out: Path
     into: Path | None = None  # parent bundle
     rows: str = ""
@@ -81,12 +82,14 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
         kinds = ", ".join((*DETECTORS, CONV))
         raise ModelError(f"there is no detector {request.detector!r}; there are {kinds}")
     parent = load_bundle(need_bundle(request.into)) if request.into else None
-    samples = requested_samples(request, tell)
+    samples = requested_samples(request, tell) if request.recording is not None else []
+    positions = requested_positions(request, samples, parent, tell)
     with console.status("fitting") as status:
         bundle = fit_bundle(
             samples,
             parent=parent,
             alerts_per_day=request.alerts_per_day,
+            positions=positions,
             detector=request.detector,
             find_modes=request.find_modes,
             on_asset=lambda name: status.update(f"fitting {name}"),
@@ -95,7 +98,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
     took_s = time.monotonic() - begin_s
     tell(f"{request.out}: {len(bundle.assets)} assets, {bundle.sha256[:12]}, {took_s:.1f} s")
     fitted = {one.asset: one for one, _ in samples}
-    for line in (*described(bundle, fitted), *_changed(bundle, parent, fitted)):
+    for line in (*described(bundle, fitted), *changed(bundle, parent, fitted)):
         tell(f"  {line}")
 
 
@@ -104,8 +107,10 @@ def requested_samples(
 ) -> list[tuple[TrainingSamples, str]]:
     """What is to be fitted, each with its alignment. Raises AndonError."""
     path = request.recording
+    assert path is not None, "only what has one is read"
     if not is_journal(path):
-        refuse_journal_options(path, config=request.config)
+        if request.config is None or not load_config(request.config).position:
+            refuse_journal_options(path, config=request.config)
         mapping = load_mapping(request.mapping) if request.mapping else None
         work = _work(request, GatewaySettings(site="site"))
         table = table_samples(
@@ -120,6 +125,31 @@ def requested_samples(
     return journal_samples(path, settings=settings, tell=tell, work=_work(request, settings))
 
 
+def requested_positions(
+    request: FitRequest,
+    samples: Sequence[tuple[TrainingSamples, str]],
+    parent: Bundle | None,
+    tell: Callable[[str], object],
+) -> tuple[OperatorPosition, ...] | None:
+    """Operator positions of the configuration; None: it has none, and the parent's count.
+
+    Raises ConfigError where one names an asset that is nowhere.
+    """
+    path = request.recording
+    journal = path is not None and is_journal(path)
+    file = settings_file(path, request.config) if path and journal else request.config
+    config = load_config(file) if file is not None else None
+    if config is None or file is None or not config.position:
+        return None
+    assets = [one.asset for one, _ in samples]
+    assets += [model.asset for model in parent.assets] if parent else []
+    for pattern in need_assets(config, file, assets):
+        tell(f"{file}: [[position]] has {pattern!r}, which matches no asset so far")
+    if not journal:
+        tell(f"{file}: of it [[position]] alone counts here")
+    return config.position
+
+
 def _work(request: FitRequest, settings: GatewaySettings) -> WorkTimes:
     """Work that is told besides the recording itself."""
     work = WorkTimes(settings, texts_of(request.kb))
@@ -127,82 +157,6 @@ def _work(request: FitRequest, settings: GatewaySettings) -> WorkTimes:
     if request.jobs is not None:
         work.take_jobs(read_jobs(request.jobs))
     return work
-
-
-def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
-    """Each asset's rows, channels and threshold; of those just fitted what never changed."""
-    lines = []
-    for model in bundle.assets:
-        names = [channel.name for channel in model.channels]
-        lines.append(
-            f"{model.asset}: {model.training.rows_used} rows, alerts at score "
-            f"{model.threshold_on:.2f}, {len(names)} channels: {_listed(names)}"
-        )
-        if model.asset in fitted and not is_unfitted(model.metrics):
-            lines.append(f"{model.asset}: {replay_words(bundle, model)}")
-        training = model.training
-        if model.asset in fitted and training.jobs_excluded:
-            lines.append(
-                f"{model.asset}: {training.rows_excluded} rows left out, settling included, of"
-                f" {len(training.jobs_excluded)} jobs: {_listed(training.jobs_excluded)}"
-            )
-        if model.asset in fitted:
-            news = (*mode_news(model), *season_news(model))
-            lines += [f"{model.asset}: {line}" for line in news] + _unlike(model)
-        still = _still(fitted[model.asset]) if model.asset in fitted else []
-        if still:
-            lines.append(
-                f"{model.asset}: warning: {_listed(still)} never changed here; a longer recording "
-                "may show more, a tag of state belongs into the context"
-            )
-    return lines
-
-
-def _unlike(model: AssetModel) -> list[str]:
-    """Rows of the record that were unlike the rest of it."""
-    left_out = model.metrics.get(CONTAMINATED)
-    unsteady = model.metrics.get(UNSTEADY)
-    if left_out:
-        why = "they were unlike the rest; were they a fault, or work that nobody told of?"
-        return [f"{model.asset}: {left_out:.0f} rows left out: {why}"]
-    if unsteady:
-        many = "too many to be left out; fit it on one way of running"
-        share = f"{100 * unsteady:.0f} %"
-        return [f"{model.asset}: warning: {share} of the rows are unlike the rest, {many}"]
-    return []
-
-
-def _still(samples: TrainingSamples) -> list[str]:
-    """Channels that kept one value, or had none."""
-    still = []
-    for i, channel in enumerate(samples.channels):
-        values = samples.values[:, i]
-        finite = values[np.isfinite(values)]
-        if not finite.size or finite.min() == finite.max():
-            still.append(channel.name)
-    return still
-
-
-def _changed(
-    bundle: Bundle, parent: Bundle | None, fitted: dict[str, TrainingSamples]
-) -> list[str]:
-    """What is otherwise than in the parent: assets replaced, thresholds of the others."""
-    lines = []
-    models = {model.asset: model for model in bundle.assets}
-    for old in parent.assets if parent else ():
-        if old.asset in fitted:
-            lines.append(f"{old.asset}: replaces the one of that name in the parent")
-        else:
-            before, now = f"{old.threshold_on:.2f}", f"{models[old.asset].threshold_on:.2f}"
-            if before != now:
-                why = "the alert budget and the usual tail are shared by all assets"
-                lines.append(f"{old.asset}: alerts at score {before} -> {now}: {why}")
-    return lines
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN_MAX
-    return ", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def refuse_journal_options(path: Path, *, config: Path | None) -> None:
@@ -230,13 +184,15 @@ def fit_bundle(
     *,
     parent: Bundle | None = None,
     alerts_per_day: float | None = None,
+    positions: Sequence[OperatorPosition] | None = None,
     detector: str = "auto",
     find_modes: bool = False,
     on_asset: Callable[[str], object] = str,
 ) -> Bundle:
     """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
 
-    detector, find_modes: as in FitOptions; with auto, an asset that the parent has keeps its kind.
+    alerts_per_day, positions: as in make_bundle. detector, find_modes: as in FitOptions; with auto,
+    an asset that the parent has keeps its kind.
     Raises ModelError.
     """
     if detector == CONV:
@@ -244,6 +200,7 @@ def fit_bundle(
             fit_conv(samples, tell=on_asset),
             parent=parent,
             alerts_per_day=alerts_per_day,
+            positions=positions,
             created_at_ns=time.time_ns(),
         )
     chosen = []
@@ -260,7 +217,11 @@ def fit_bundle(
         on_asset(one.asset)
         fits.append(fit_asset(one, options))
     return make_bundle(
-        fits, parent=parent, alerts_per_day=alerts_per_day, created_at_ns=time.time_ns()
+        fits,
+        parent=parent,
+        alerts_per_day=alerts_per_day,
+        positions=positions,
+        created_at_ns=time.time_ns(),
     )
 
 
@@ -332,7 +293,7 @@ def journal_samples(
         work.take_edges(heard.readings)
         work.take_journal(path)
         if work.unknown:
-            tell(f"confirmed, and unknown here: {_listed(work.unknown)}; --kb may know them")
+            tell(f"confirmed, and unknown here: {listed(work.unknown)}; --kb may know them")
     sha256 = journal_sha256(path)
     samples = []
     for name, asset in found.items():
@@ -345,7 +306,7 @@ def journal_samples(
 def _left_out(heard: Heard, found: dict[str, AssetSettings]) -> list[str]:
     """What was heard and cannot be fitted, a line each."""
     silent = [
-        f"{_listed(sorted(topics))}: no numbers, left out"
+        f"{listed(sorted(topics))}: no numbers, left out"
         for name, topics in sorted(heard.topics.items())
         if name not in found
     ]

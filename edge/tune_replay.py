@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from edge.assembly import Assembly
 from edge.assess import assess
 from edge.backtest import Backtest, with_ticks
-from edge.backtest_command import journal_entries, table_settings
+from edge.backtest_command import table_settings
 from edge.errors import RecordingError
+from edge.feed import journal_feed
 from edge.journal_table import journal_sha256, readings_by_asset, samples_table
 from edge.mapping import load_mapping
 from edge.recording import accepted_rows, is_journal, journal_messages, read_table, table_messages
@@ -101,7 +102,7 @@ def open_recording(
             for name, model in models.items()
             if name in heard.readings
         }
-        entries = journal_entries(path)
+        entries = list(journal_feed(path).opened())
     known = {name: table for name, table in tables.items() if name in models}
     if not known:
         named = ", ".join(tables) or "none"

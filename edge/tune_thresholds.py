@@ -18,6 +18,7 @@ from edge.records import Track
 from edge.tune_events import rang_in
 from edge.tune_replay import DAY_NS, FOUND, Recorded, Replay
 from edge.tune_replay import replay as run_replay
+from models.budget import shares_of
 from models.store import sealed
 from models.thresholds import shifted
 
@@ -179,7 +180,7 @@ def _step(
     )
     days = sum(one.days for one in recorded if asset in one.tables)
     others = len(other_rings(mine, runs, asset=asset))
-    share = bundle.alerts_per_day / len(bundle.assets)
+    share = shares_of(bundle)[asset]
     # one more may be about to come: a short recording without any says little of a day
     within = shift >= 0 or (others + 1) / days <= share
     return Step(

@@ -25,10 +25,11 @@ from models.errors import ModelError
 from models.extremes import usual_excess
 from models.heads import carried
 from models.imported import ImportedSpec, selftest_samples
+from models.positions import ALERTS_PER_DAY, divided
 from models.rows import graph_of, padded, parameter_names, stored
 from models.season import moved
 from models.store import sealed
-from models.thresholds import ALERTS_PER_DAY, replayed, shifted, thresholds
+from models.thresholds import replayed, shifted, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from models.bundle import AnyRow, AnySpec
     from models.extremes import AlarmTail
+    from models.positions import OperatorPosition
     from models.season import Season
 
 SELFTEST_ROWS: Final = 4
@@ -49,24 +51,30 @@ def make_bundle(
     *,
     parent: Bundle | None = None,
     alerts_per_day: float | None = None,
+    positions: Sequence[OperatorPosition] | None = None,
     created_at_ns: int = 0,
 ) -> Bundle:
     """Make a bundle of fitted assets; with `parent` a child that has them added or replaced.
 
-    alerts_per_day: budget of one operator position, divided over all assets of the result; None:
-    the parent's, else ALERTS_PER_DAY. Every threshold is recomputed from stored tails; the parent's
-    detectors stay as they are, and so does the parent. Assets of one kind share a graph, and those
-    of another stand beside them as a part of their own. Raises ModelError where assets do not fit
-    together.
+    alerts_per_day: budget of the operator position of all assets that no other one names, divided
+    over them; None: the parent's, else ALERTS_PER_DAY. positions: the others, each with a budget
+    divided over its own; None: the parent's. Every threshold is recomputed from stored tails; the
+    parent's detectors stay as they are, and so does the parent. Assets of one kind share a graph,
+    and those of another stand beside them as a part of their own. Raises ModelError where assets do
+    not fit together, or positions do not.
     """
     if alerts_per_day is None:
         alerts_per_day = parent.alerts_per_day if parent else ALERTS_PER_DAY
+    if positions is None:
+        positions = parent.positions if parent else ()
     names = [fit.asset for fit in fits]
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
     entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
-    share = alerts_per_day / (len(entries) + len(fits)) if alerts_per_day > 0 else ALERTS_PER_DAY
-    entries += [_fitted(fit, parent, alerts_per_day=share) for fit in fits]
+    every = sorted([entry.model.asset for entry in entries] + names)
+    divisions = divided(every, positions, alerts_per_day=alerts_per_day)
+    shares = {asset: one.share for one in divisions for asset in one.assets}
+    entries += [_fitted(fit, parent, alerts_per_day=shares[fit.asset]) for fit in fits]
     _need_one_rate(entries)
     parts: list[Part] = []
     models: list[AssetModel] = []
@@ -79,7 +87,7 @@ def make_bundle(
             models.append(model)
             rows += own
         parts.append(_part(spec, rows, graph=group[0].graph))
-    models = _with_thresholds(models, alerts_per_day)
+    models = _with_thresholds(models, shares)
     new = {fit.asset: fit for fit in fits}
     models = [_replayed(m, new[m.asset]) if m.asset in new else m for m in models]
     plain = Bundle(
@@ -87,6 +95,7 @@ def make_bundle(
         parts=tuple(parts),
         assets=tuple(sorted(models, key=lambda model: model.asset)),
         alerts_per_day=float(alerts_per_day),
+        positions=tuple(positions),
         parent=parent.sha256 if parent else "",
         created_at_ns=created_at_ns,
     )
@@ -290,15 +299,14 @@ def _placed(entry: _Entry, at: int) -> tuple[AssetModel, list[AnyRow]]:
     return replace(entry.model, **own, modes=tuple(modes)), rows
 
 
-def _with_thresholds(models: Sequence[AssetModel], alerts_per_day: float) -> list[AssetModel]:
-    """The assets with thresholds by the budget that they share."""
+def _with_thresholds(models: Sequence[AssetModel], shares: dict[str, float]) -> list[AssetModel]:
+    """The assets with thresholds by what the budget of its position leaves to each."""
     usual = usual_excess([model.tail for model in models])
     found = []
     for model in models:
         on, off = thresholds(
             model.tail,
-            alerts_per_day=alerts_per_day,
-            assets=len(models),
+            alerts_per_day=shares[model.asset],
             stopped=model.tail_stopped,
             usual=usual,
         )

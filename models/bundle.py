@@ -24,6 +24,8 @@ from models.tuned import Tuned
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.positions import OperatorPosition
+
 Z_MAX: Final = (
     30.0  # sigmas; beyond it every value is equally absurd, and float32 squares stay finite
 )
@@ -342,7 +344,8 @@ class Bundle:
     """An immutable detector of all its assets.
 
     parts: one for each graph. Rows are numbered through all parts, in their order, and each asset
-    has all its rows in one.
+    has all its rows in one. positions: operator positions with budgets of their own; alerts_per_day
+    is that of the position of all assets that none of them names.
     """
 
     sha256: str
@@ -351,6 +354,7 @@ class Bundle:
     alerts_per_day: float
     parent: str  # sha256 of the bundle that this one grew from; "" for none
     created_at_ns: int
+    positions: tuple[OperatorPosition, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.budget import expected_alerts, replay_words
+from models.budget import (
+    expected_alerts,
+    position_replays,
+    position_words,
+    replay_words,
+    shares_of,
+)
 from models.bundle import (
     CONTAMINATED,
     FOUND_BEFORE,
@@ -24,6 +30,7 @@ from models.bundle import (
 from models.extremes import usual_excess
 from models.graph_head import heads_in
 from models.imported import ImportedSpec, method_of
+from models.positions import position_of
 from models.samples import F32_MAX
 from models.season_words import season_lines
 from models.tabled_kinds import EnsembleSpec, PcaSpec
@@ -55,10 +62,7 @@ def model_card(bundle: Bundle) -> str:
         "",
         f"- made {made.isoformat(timespec='seconds')}",
         f"- grown from bundle {bundle.parent}" if bundle.parent else "- without a parent",
-        (
-            f"- alert budget {bundle.alerts_per_day:g} false alerts a day for the operator"
-            f" position, divided over {len(bundle.assets)} asset{'s' * (len(bundle.assets) != 1)}"
-        ),
+        *_budget_lines(bundle),
         "",
         "## What it does",
         "",
@@ -92,9 +96,22 @@ def model_card(bundle: Bundle) -> str:
         "## Assets",
         "",
     ]
+    shares = shares_of(bundle)
     for model in bundle.assets:
-        lines += _asset_lines(bundle, model)
+        lines += _asset_lines(bundle, model, share=shares[model.asset])
     return "\n".join(lines) + "\n"
+
+
+def _budget_lines(bundle: Bundle) -> list[str]:
+    """How many alerts whose operator bears, over which assets, and what the replays say of it."""
+    count = len(bundle.assets)
+    told = (
+        f"- alert budget {bundle.alerts_per_day:g} false alerts a day for the operator"
+        f" position, divided over {count} asset{'s' * (count != 1)}"
+    )
+    if bundle.positions:
+        told = "- alert budgets by operator position, each divided over its assets"
+    return [told, *(f"- {position_words(one)}" for one in position_replays(bundle))]
 
 
 def _method_lines(bundle: Bundle) -> list[str]:
@@ -235,7 +252,7 @@ def _validity_lines(bundle: Bundle) -> list[str]:
     return [*lines, ""]
 
 
-def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
+def _asset_lines(bundle: Bundle, model: AssetModel, *, share: float) -> list[str]:
     training = model.training
     part, row = bundle.place(model.row_running)
     begin, end = training.rows
@@ -251,7 +268,8 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f"- fitted on rows {begin}:{end} of recording {training.sha256[:12] or 'unnamed'},"
             f" {training.rows_used} with values; jobs left out: {excluded}"
         ),
-        f"- {replay_words(bundle, model)}",
+        *_position_line(bundle, model),
+        f"- {replay_words(model, share)}",
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *(f"- {line}" for line in mode_news(model)),
@@ -272,6 +290,13 @@ def _asset_lines(bundle: Bundle, model: AssetModel) -> list[str]:
             f"| {name} | {channel.unit} | {usual} | {model.sigma[i]:.4g} | {wanders} | {scored} |"
         )
     return [*lines, ""]
+
+
+def _position_line(bundle: Bundle, model: AssetModel) -> list[str]:
+    """Whose operator hears it, where there are several."""
+    if not bundle.positions:
+        return []
+    return [f"- operator position: {position_of(model.asset, bundle.positions) or 'none named'}"]
 
 
 def _excluded(jobs: tuple[str, ...], rows: int) -> str:

@@ -12,6 +12,7 @@ from models.drift import LEVELS
 from models.errors import ModelError
 from models.graph_head import heads_in
 from models.imported import ImportedSpec
+from models.positions import divided
 from models.season import BINS
 
 if TYPE_CHECKING:
@@ -59,15 +60,21 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
 def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
     budget = bundle.alerts_per_day
     yield not 0 < budget < math.inf, "alerts_per_day", budget, "a number above 0"
+    wrong = ""
+    try:
+        divided((m.asset for m in bundle.assets), bundle.positions, alerts_per_day=budget)
+    except ModelError as error:
+        wrong = str(error)
+    yield bool(wrong), "positions", wrong, "each asset in one, each with a budget"
     yield not bundle.assets, "assets", [], "at least one"
     few = f"1 to {PARTS_MAX}: give assets one kind and one set of options, or split the bundle"
     yield not 0 < len(bundle.parts) <= PARTS_MAX, "number of parts", len(bundle.parts), few
     names = [model.asset for model in bundle.assets]
     for model in bundle.assets:
         yield not _is_id(model.asset), "asset", model.asset, ID_EXPECTED
-        for wrong, what, found, expected in _asset_faults(model):
-            if wrong:
-                yield wrong, f"{what} of asset {model.asset}", found, expected
+        for faulty, what, found, expected in _asset_faults(model):
+            if faulty:
+                yield True, f"{what} of asset {model.asset}", found, expected
     yield len(set(names)) < len(names), "assets", names, "each once"
     rows = sorted(row for model in bundle.assets for row in own_rows(model))
     every = list(range(bundle.rows))

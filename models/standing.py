@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.graph_head import heads_in
+from models.positions import position_of
 from models.season_words import hourly_channels
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
 
     failure_modes: labels that its head knows, [] without one. modes: values of the operating modes,
     and whether they are told by a tag or guessed. tuned_shift: of the threshold by labels, None
-    where there were none. by_hour: channels that are judged by the hour of the day.
+    where there were none. by_hour: channels that are judged by the hour of the day. position:
+    operator position that it belongs to, "" where none names it.
     """
     part, _ = bundle.place(model.row_running)
     notes = [note for note, _ in heads_in(part.graph) if model.asset in note.assets]
@@ -27,6 +29,7 @@ def standing(bundle: Bundle, model: AssetModel) -> dict[str, Any]:
         "baseline_stopped": model.row_stopped >= 0,
         "by_hour": hourly_channels(model),
         "tuned_shift": None if model.tuned is None else model.tuned.shift,
+        "position": position_of(model.asset, bundle.positions),
     }
 
 
@@ -41,6 +44,7 @@ def standing_words(bundle: Bundle, model: AssetModel) -> dict[str, str]:
         "operating modes": f"{how}: {modes}" if modes else "none",
         "stopped baseline": "yes" if told["baseline_stopped"] else "none",
         "usual by the hour": ", ".join(told["by_hour"]) or "none",
+        "operator position": told["position"] or "none named",
         "threshold moved by labels": "not tuned" if shift is None else f"{shift:+.2f}",
         "replay": f"{replay.episodes} alerts in {replay.days:.3g} days" if replay else "not tried",
     }

@@ -32,6 +32,7 @@ from models.card import model_card
 from models.check import PARTS_MAX, check_values, own_rows
 from models.detector import detector_of
 from models.errors import ModelError
+from models.positions import OperatorPosition
 from models.rows import parameter_names, shapes
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class _Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     alerts_per_day: float
     parent: str
     created_at_ns: int
+    # left out where there is none, as in bundles from before there were any
+    positions: tuple[OperatorPosition, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +84,7 @@ def files(bundle: Bundle) -> dict[str, bytes]:
         alerts_per_day=bundle.alerts_per_day,
         parent=bundle.parent,
         created_at_ns=bundle.created_at_ns,
+        positions=bundle.positions or msgspec.UNSET,
     )
     contents = {DESCRIPTION: msgspec.json.format(_encode(description), indent=1)}
     for at, part in enumerate(bundle.parts):
@@ -156,6 +160,7 @@ def load(path: Path) -> Bundle:
         alerts_per_day=description.alerts_per_day,
         parent=description.parent,
         created_at_ns=description.created_at_ns,
+        positions=() if description.positions is msgspec.UNSET else description.positions,
     )
     _check_assets(bundle, path)
     check_values(bundle, path)

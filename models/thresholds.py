@@ -2,7 +2,7 @@
 
 EEMUA 191 calls 150 alarms a day very likely acceptable for one operator, all systems together.
 Andon is one source among many and advisory, so its default is 6 a day, two in each of three shifts,
-divided over the assets of the bundle. What counts is episodes, not samples: an EWMA over threshold
+divided over the position's assets. What counts is episodes, not samples: an EWMA over threshold
 stays there for a while, and that is one alert. How often an asset's own normal operation makes one
 is measured on rows that the model had not seen and stored with it, so all thresholds can be made
 anew when assets join.
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from models.extremes import AlarmTail
 
-ALERTS_PER_DAY: Final = 6.0
 FLAG_SCORE: Final = 2.6  # a row by itself is strange where normal operation is so in 1 of 400
 ON_MIN: Final = 2.5  # no event for what normal operation does once in 300 samples
 CLEAR_AFTER: Final = 60  # samples below the off threshold that end one, as the gateway counts

@@ -34,9 +34,10 @@ class InjectedKind(StrEnum):
     DROP_OUT = "drop_out"
 
     @property
-    def sized(self) -> bool:
-        """Whether it comes in sizes; a value that stands still or is absent has none."""
-        return self in (InjectedKind.STEP, InjectedKind.RAMP, InjectedKind.NOISE)
+    def sizes(self) -> tuple[float, ...]:
+        """Sizes that it comes in, sigmas; (): a value that stands still or is absent has none."""
+        sized = (InjectedKind.STEP, InjectedKind.RAMP, InjectedKind.NOISE)
+        return SIZES if self in sized else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import msgspec
 
 
 class KindProof(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of fault of one channel.
+    """One kind of fault of one channel, or of one waveform, of which a sigma is its usual RMS.
 
     sizes_sigma: sizes tried, () where the kind has none; trials, rang: at each size, or all in all.
     found_sigma, found_size: the smallest size that rang in the wanted share of its trials, in
@@ -36,8 +36,9 @@ class KindProof(msgspec.Struct, frozen=True, kw_only=True):
 class ChannelProof(msgspec.Struct, frozen=True, kw_only=True):
     """One channel. sigma: its usual spread, in its unit; None: it is not in the bundle.
 
-    blind: no step, ramp or noise rang at any size; because: what is known of the cause.
-    absent_share: of the samples, without a value.
+    blind: no fault that comes in sizes rang at any; because: what is known of the cause.
+    absent_share: of the samples, without a value. waveform: it is one, and no channel; features:
+    the channels that are taken of it; sigma: its RMS while the machine runs, None: not known.
     """
 
     channel: str
@@ -47,6 +48,8 @@ class ChannelProof(msgspec.Struct, frozen=True, kw_only=True):
     blind: bool
     because: str
     kinds: tuple[KindProof, ...]
+    waveform: bool = False
+    features: tuple[str, ...] = ()
 
 
 class AlertRate(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from scipy import stats
 
 from edge.errors import RecordingError
 from edge.records import Track
+from models.budget import shares_of
 from simulator.injections import SIZES, InjectedKind
 from simulator.proof import AlertRate, AssetProof, ChannelProof, KindProof, Proof
 from simulator.stretch import read_stretch
@@ -30,9 +31,12 @@ from simulator.trials import (
     run_base,
     run_trials,
 )
+from simulator.wave_faults import WAVE_SIZES, WaveKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from edge.recording import TimedMessage
     from edge.settings import GatewaySettings
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 SHARE_WANTED: Final = 0.9  # of the trials of a size
 TRIALS_A_SIZE: Final = 5  # all of them have to ring: four of five are not nine of ten
+ACCELERATION: Final = "m/s2"  # that all waveforms are taken in
 CHANCE_MAX: Final = 0.05  # of so many alerts where the budget is kept; below it, it is not
 SECOND_NS: Final = 10**9
 
@@ -102,7 +107,7 @@ def _prove_asset(stretch: Stretch, request: ProofRequest, progress: Progress) ->
     found = len(places(stretch, calm))
     if found < PLACES_MIN:
         raise RecordingError(_too_short(stretch, calm.mean(), found))
-    trials = all_trials(len(stretch.model.channels), request.trials_a_size)
+    trials = all_trials(_plain(stretch), len(stretch.waves), request.trials_a_size)
     tried = run_trials(
         stretch,
         base,
@@ -176,7 +181,7 @@ def _rate(stretch: Stretch, base: Base, bundle: Bundle) -> AlertRate:
     rang = [one for one in base.episodes if one.rang]
     process = [one for one in rang if one.track == Track.PROCESS]
     alerts = sum(one.decision != "ANNOTATED" for one in process)
-    budget = bundle.alerts_per_day / len(bundle.assets)
+    budget = shares_of(bundle)[stretch.asset]
     a_day = alerts / stretch.days
     # A short stretch with one alert says little of a day: the budget is missed where keeping it
     # would bring so many in one of twenty such stretches only.
@@ -196,11 +201,16 @@ def _rate(stretch: Stretch, base: Base, bundle: Bundle) -> AlertRate:
 def _channels(stretch: Stretch, tried: Tried) -> tuple[ChannelProof, ...]:
     model = stretch.model
     absent = np.isnan(stretch.values).mean(axis=0)
-    unplaced = Counter(trial.channel for trial in tried.unplaced)
+    unplaced = Counter(t.channel for t in tried.unplaced if isinstance(t.kind, InjectedKind))
     proofs = []
-    for j, channel in enumerate(model.channels):
+    for j in _plain(stretch):
+        channel = model.channels[j]
         sigma = float(model.sigma[j])
-        mine = [one for one in tried.outcomes if one.trial.channel == j]
+        mine = [
+            one
+            for one in tried.outcomes
+            if one.trial.channel == j and isinstance(one.trial.kind, InjectedKind)
+        ]
         kinds = tuple(
             _kind([one for one in mine if one.trial.kind is kind], kind, sigma)
             for kind in InjectedKind
@@ -229,7 +239,42 @@ def _channels(stretch: Stretch, tried: Tried) -> tuple[ChannelProof, ...]:
         )
         for tag in stretch.unknown
     )
-    return (*proofs, *unscored)
+    waves = (_wave(stretch, tried, k, absent) for k in range(len(stretch.waves)))
+    return (*proofs, *waves, *unscored)
+
+
+def _plain(stretch: Stretch) -> list[int]:
+    """Channels that are sent as they are; of those that come of a waveform its blocks are tried."""
+    made = {column for record in stretch.waves for column in record.columns}
+    return [j for j in range(len(stretch.model.channels)) if j not in made]
+
+
+def _wave(stretch: Stretch, tried: Tried, k: int, absent: NDArray[np.floating]) -> ChannelProof:
+    """What a waveform shows; absent: (c,) share of the samples without each channel."""
+    record = stretch.waves[k]
+    of = [t for t in tried.outcomes if isinstance(t.trial.kind, WaveKind) and t.trial.channel == k]
+    kinds = tuple(
+        _kind([one for one in of if one.trial.kind is kind], kind, record.usual)
+        for kind in WaveKind
+    )
+    blind = not any(one.found for one in kinds if one.sizes_sigma)
+    unplaced = sum(isinstance(t.kind, WaveKind) and t.channel == k for t in tried.unplaced)
+    because = _because(blind, tried=bool(of), unplaced=unplaced)
+    if blind and of:
+        most = f"{WAVE_SIZES[-1]:g} times its usual RMS"
+        because = f"neither more vibration nor impulses of up to {most} rang often enough"
+    columns = list(record.columns)
+    return ChannelProof(
+        channel=record.form.tag,
+        unit=ACCELERATION,
+        sigma=record.usual if np.isfinite(record.usual) else None,
+        absent_share=round(float(absent[columns].mean()), 4) if columns else 1.0,
+        blind=blind,
+        because=because if columns else "none of its features is in the bundle",
+        kinds=kinds,
+        waveform=True,
+        features=tuple(stretch.model.channels[j].name for j in columns),
+    )
 
 
 def _because(blind: bool, *, tried: bool, unplaced: int) -> str:  # noqa: FBT001 - read at the call
@@ -240,12 +285,10 @@ def _because(blind: bool, *, tried: bool, unplaced: int) -> str:  # noqa: FBT001
     return f"no step, ramp or noise of up to {SIZES[-1]:g} sigmas rang often enough"
 
 
-def _kind(outcomes: Sequence[Outcome], kind: InjectedKind, sigma: float) -> KindProof:
+def _kind(outcomes: Sequence[Outcome], kind: InjectedKind | WaveKind, sigma: float) -> KindProof:
     """What all trials of one kind on one channel came to."""
-    by_size = [
-        [one for one in outcomes if one.trial.sigmas == size]
-        for size in (SIZES if kind.sized else (0.0,))
-    ]
+    sizes = kind.sizes
+    by_size = [[one for one in outcomes if one.trial.sigmas == size] for size in sizes or (0.0,)]
     trials = tuple(len(those) for those in by_size)
     rang = tuple(sum(one.rang for one in those) for those in by_size)
     at = next(
@@ -255,15 +298,15 @@ def _kind(outcomes: Sequence[Outcome], kind: InjectedKind, sigma: float) -> Kind
     shown = [one for one in (outcomes if at is None else by_size[at]) if one.rang]
     heard = [one for one in outcomes if one.rang]
     ways = Counter(one.rang_as for one in shown)
-    sized = kind.sized and at is not None
+    sized = bool(sizes) and at is not None
     return KindProof(
         kind=kind.value,
-        sizes_sigma=SIZES if kind.sized else (),
+        sizes_sigma=sizes,
         trials=trials,
         rang=rang,
         found=at is not None,
-        found_sigma=SIZES[at] if sized and at is not None else None,
-        found_size=SIZES[at] * sigma if sized and at is not None else None,
+        found_sigma=sizes[at] if sized and at is not None else None,
+        found_size=sizes[at] * sigma if sized and at is not None else None,
         delay_median_s=float(np.median([one.delay_s for one in shown])) if shown else None,
         rang_as=min(ways, key=lambda way: (-ways[way], way)) if ways else "",
         named_share=round(sum(one.named for one in heard) / len(heard), 3) if heard else None,

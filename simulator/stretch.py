@@ -19,9 +19,11 @@ from edge.errors import RecordingError, WireError
 from edge.journal_table import aligned
 from edge.records import MessageReceived, TickDue
 from edge.settings import Source
+from edge.waveforms import block_topics
 from edge.wire.readings import decode_readings, encode_rows
 from edge.wire.topics import CLOCK_TOPIC, Topics, match_source, source_of
 from models.check import own_rows
+from simulator.wave_stretch import WaveInjection, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from edge.settings import AssetSettings, GatewaySettings
     from models.bundle import AssetModel, Bundle
     from simulator.injections import Injection
+    from simulator.wave_stretch import Heard, WaveRecord
 
 ROWS_MAX: Final = 500_000  # of one asset: the newest are taken, so that a run is bounded
+WAVE_BYTES_MAX: Final = 512 << 20  # likewise of its waveforms: 2.7 h of 12.8 kHz in float32
 BLOCK_SAMPLES: Final = 20  # sent at a time: more make the detector's blocks dearer, fewer the rest
 HOUR_NS: Final = 3_600 * 10**9
 DAY_NS: Final = 24 * HOUR_NS
@@ -58,7 +62,8 @@ class Stretch:
     """What one asset sent over some hours.
 
     t_ns, values (n, c), running (n,): as aligned for its bundle; NaN: not known. blocks: as sent.
-    messages: the very messages. cut: whether there was more than is ever taken.
+    messages: the very messages. waves: of its waveforms, whose features are among the blocks. cut:
+    whether there was more than is ever taken.
     """
 
     settings: GatewaySettings
@@ -72,6 +77,7 @@ class Stretch:
     context: dict[str, dict[float, int]]  # tag -> value -> how often it was sent
     unknown: tuple[str, ...]  # tags that sent numbers and are neither channel nor context
     cut: bool
+    waves: tuple[WaveRecord, ...] = ()
 
     @property
     def asset(self) -> str:
@@ -101,7 +107,7 @@ class Stretch:
         yield now_ns, TickDue(final=True)
 
     def copies(
-        self, injected: Sequence[Sequence[Injection]], *, until_ns: int
+        self, injected: Sequence[Sequence[Injection | WaveInjection]], *, until_ns: int
     ) -> Iterator[tuple[int, Stimulus]]:
         """Copies of it with faults: injected[k] are those of copy k, which do not overlap.
 
@@ -126,22 +132,32 @@ class Stretch:
         yield now_ns, TickDue(final=True)
 
     def _disturbed(
-        self, block: Block, faults: Sequence[Injection], layout: AssetLayout
+        self, block: Block, faults: Sequence[Injection | WaveInjection], layout: AssetLayout
     ) -> bytes | None:
         """A block's payload with the faults that lie in it; None: as it was; empty: not sent."""
         values = block.values
         for fault in faults:
+            if isinstance(fault, WaveInjection):
+                if fault.tags == block.tags:
+                    sent, values = fault.replaced(block.t_ns, values)
+                    if not sent.all():
+                        return (
+                            _encoded(block, block.t_ns[sent], values[sent]) if sent.any() else b""
+                        )
+                continue
             column = next(
                 (i for i, tag in enumerate(block.tags) if layout.columns.get(tag) == fault.channel),
                 None,
             )
             if column is None or not fault.hits(block.t_ns).any():
                 continue
-            at = np.minimum(np.searchsorted(self.t_ns, block.t_ns), len(self.t_ns) - 1)
+            ran = running_at(self.t_ns, self.running, block.t_ns)
             values = values.copy()
-            values[:, column] = fault.disturb(values[:, column], block.t_ns, self.running[at])
+            values[:, column] = fault.disturb(values[:, column], block.t_ns, ran)
         if values is block.values:
             return None
+        if any(record.tags == block.tags for record in self.waves):  # null is a feature's value
+            return _encoded(block, block.t_ns, values)
         spoken = np.isfinite(values).any(axis=1)
         return _encoded(block, block.t_ns[spoken], values[spoken]) if spoken.any() else b""
 
@@ -164,12 +180,18 @@ def read_stretch(
         )
     asset = settings.of_asset(model.asset)
     layout = AssetLayout.of(model, asset)
+    waves = records_of(
+        asset, kept, {t: j for t, j in layout.columns.items() if j < layout.channels}
+    )
+    if waves:
+        kept = _with_features(kept, waves)
     readings = [one for _, heard in kept for one in heard]
     batches, _ = aligned(layout, readings)
     t_ns = np.concatenate([batch.t_ns for batch in batches])
     if not len(t_ns):
         names = ", ".join(channel.name for channel in model.channels)
         raise RecordingError(f"{model.asset} sent none of the channels of its bundle: {names}")
+    running = np.concatenate([batch.running for batch in batches])
     context, unknown = _beside_channels(readings, layout, asset)
     return Stretch(
         settings=settings,
@@ -179,11 +201,21 @@ def read_stretch(
         blocks=tuple(_blocks(kept, model)),
         t_ns=t_ns,
         values=np.concatenate([batch.values for batch in batches]),
-        running=np.concatenate([batch.running for batch in batches]),
+        running=running,
         context=context,
         unknown=unknown,
         cut=cut,
+        waves=tuple(one.while_running(running_at(t_ns, running, one.ends_ns)) for one in waves),
     )
+
+
+def running_at(
+    t_ns: NDArray[np.int64], running: NDArray[np.bool_], times_ns: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether it ran (m,) at some times, by samples (n,) at t_ns."""
+    at = np.minimum(np.searchsorted(t_ns, times_ns), len(t_ns) - 1)
+    ran: NDArray[np.bool_] = running[at]
+    return ran
 
 
 def copy_names(asset: str, count: int) -> tuple[str, ...]:
@@ -214,8 +246,9 @@ def engine_of(stretch: Stretch, count: int = 0) -> Assembly:
     index = np.array(rows * len(names), np.intp)
     part, first = bundle.place(rows[0])
     alone = replace(bundle, assets=models, parts=(part.taken(index + first - rows[0]),))
+    own = settings.of_asset(model.asset)
+    settings = msgspec.structs.replace(settings, asset=(own,))  # the others are not in its bundle
     if count:
-        own = settings.of_asset(model.asset)
         source = source_of(model.asset, settings.source)
         interval_ms = source.interval_ms_max if source is not None else 0
         settings = msgspec.structs.replace(
@@ -232,35 +265,58 @@ def _moved(where: dict[int, int], row: int, by: int) -> int:
 
 def _of_asset(
     messages: Iterable[TimedMessage], settings: GatewaySettings, model: AssetModel, *, hours: float
-) -> tuple[deque[tuple[TimedMessage, tuple[Readings, ...]]], bool]:
+) -> tuple[Heard, bool]:
     """The newest messages of one asset with what they say, and whether there was too much."""
     root = f"{Topics(settings.prefix, settings.site).root}/"
+    carry = set(block_topics([settings.of_asset(model.asset)]))
     kept: deque[tuple[TimedMessage, tuple[Readings, ...]]] = deque()
-    rows, cut = 0, False
+    rows, held, cut = 0, 0, False
     for message in messages:
+        block = message.topic in carry
         source = match_source(message.topic, settings.source)
         ours = message.topic.startswith(root) or message.topic == CLOCK_TOPIC
-        if source is None or ours or (source[1] and source[1] != model.asset):
-            continue
-        try:
-            heard = decode_readings(
-                message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
-            )
-        except WireError:  # the engine counts it, where it is this asset's
-            heard = ()
-            if not source[1]:
+        mine: tuple[Readings, ...] | None = ()
+        if not block:
+            if source is None or ours or (source[1] and source[1] != model.asset):
                 continue
-        mine = tuple(one for one in heard if one.asset == model.asset)
-        if heard and not mine:
+            mine = _said_of(message, source[1], model)
+        if mine is None:
             continue
         kept.append((message, mine))
-        rows += _rows(mine)
+        rows, held = rows + _rows(mine), held + block * len(message.payload)
         while kept and (
-            kept[0][0].t_ns < message.t_ns - hours * HOUR_NS or (rows > ROWS_MAX and len(kept) > 1)
+            kept[0][0].t_ns < message.t_ns - hours * HOUR_NS
+            or ((rows > ROWS_MAX or held > WAVE_BYTES_MAX) and len(kept) > 1)
         ):
-            cut |= rows > ROWS_MAX
-            rows -= _rows(kept.popleft()[1])
-    return (kept if rows else deque()), cut
+            cut |= rows > ROWS_MAX or held > WAVE_BYTES_MAX
+            first, said = kept.popleft()
+            rows -= _rows(said)
+            held -= (first.topic in carry) * len(first.payload)
+    return (list(kept) if rows or held else []), cut
+
+
+def _said_of(message: TimedMessage, asset: str, model: AssetModel) -> tuple[Readings, ...] | None:
+    """What a message says of the model's asset; asset: as its topic says; None: of others alone."""
+    try:
+        heard = decode_readings(
+            message.payload, topic=message.topic, asset=asset, received_ns=message.t_ns
+        )
+    except WireError:  # the engine counts it, where it is this asset's
+        return () if asset else None
+    mine = tuple(one for one in heard if one.asset == model.asset)
+    return mine if mine or not heard else None
+
+
+def _with_features(kept: Heard, waves: Sequence[WaveRecord]) -> Heard:
+    """What was heard, with the features of each block beside the message that carried it."""
+    said = [list(readings) for _, readings in kept]
+    for record in waves:
+        carried = dict(zip(record.ends_ns.tolist(), record.at.tolist(), strict=True))
+        index = np.searchsorted(record.ends_ns, [int(one.t_ns[0]) for one in record.features])
+        for one, i in zip(record.features, index.tolist(), strict=True):
+            end_ns = int(record.ends_ns[min(i, len(record.ends_ns) - 1)])
+            said[carried[end_ns]].append(one)
+    return [(message, tuple(mine)) for (message, _), mine in zip(kept, said, strict=True)]
 
 
 def _rows(readings: Iterable[Readings]) -> int:

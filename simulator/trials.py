@@ -14,17 +14,19 @@ import numpy as np
 
 from edge.backtest import Backtest
 from edge.records import TickDue
-from simulator.injections import SIZES, InjectedKind, Injection
-from simulator.stretch import copy_names, engine_of
+from simulator.injections import InjectedKind, Injection
+from simulator.stretch import copy_names, engine_of, running_at
+from simulator.wave_faults import WaveFault, WaveKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from edge.assess import Episode
     from edge.records import Stimulus
     from simulator.stretch import Stretch
+    from simulator.wave_stretch import WaveInjection
 
     Mask = NDArray[np.bool_]
     Told = Callable[[int, int], None]  # trials done, trials in all
@@ -42,10 +44,13 @@ STANDING_MIN: Final = 0.5  # of the stretch; an alert that lasts longer hides no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One fault to try. sigmas: its size, 0 where it has none; number: among those alike."""
+    """One fault to try. sigmas: its size, 0 where it has none; number: among those alike.
+
+    channel: of the bundle; of a fault of a waveform, the number of the waveform in the stretch.
+    """
 
     channel: int
-    kind: InjectedKind
+    kind: InjectedKind | WaveKind
     sigmas: float
     number: int
     tries: int = 0
@@ -144,15 +149,25 @@ def places(stretch: Stretch, calm: Mask, *, first: int = 0) -> list[int]:
     return found
 
 
-def all_trials(channels: int, trials_a_size: int) -> list[Trial]:
-    """Every kind and size on every channel, so many times."""
+def all_trials(channels: Iterable[int], waves: int, trials_a_size: int) -> list[Trial]:
+    """Every kind and size on some channels and on so many waveforms, so many times."""
+    tried: list[tuple[int, InjectedKind | WaveKind]] = [
+        *((j, kind) for j in channels for kind in InjectedKind),
+        *((k, kind) for k in range(waves) for kind in WaveKind),
+    ]
     return [
-        Trial(channel=j, kind=kind, sigmas=sigmas, number=number)
-        for j in range(channels)
-        for kind in InjectedKind
-        for sigmas in (SIZES if kind.sized else (0.0,))
+        Trial(channel=at, kind=kind, sigmas=sigmas, number=number)
+        for at, kind in tried
+        for sigmas in kind.sizes or (0.0,)
         for number in range(trials_a_size)
     ]
+
+
+def columns_of(stretch: Stretch, trial: Trial) -> tuple[int, ...]:
+    """Channels of the bundle that a trial's fault is put into."""
+    if isinstance(trial.kind, WaveKind):
+        return stretch.waves[trial.channel].columns
+    return (trial.channel,)
 
 
 def run_trials(
@@ -187,9 +202,9 @@ def run_trials(
 
 def _place(
     stretch: Stretch, calm: Mask, waiting: list[Trial], chance: np.random.Generator
-) -> tuple[list[list[tuple[Trial, Injection]]], list[Trial]]:
+) -> tuple[list[list[tuple[Trial, Injection | WaveInjection]]], list[Trial]]:
     """Trials for each copy with their places, in order of time, and those that wait on."""
-    placed: list[list[tuple[Trial, Injection]]] = [[] for _ in range(COPIES)]
+    placed: list[list[tuple[Trial, Injection | WaveInjection]]] = [[] for _ in range(COPIES)]
     where = [
         places(stretch, calm, first=int(chance.integers(FAULT_SAMPLES + SETTLE_SAMPLES)))
         for _ in range(COPIES)
@@ -198,7 +213,7 @@ def _place(
     left = list(waiting)
     for i, k in spots:
         known = np.isfinite(stretch.values[i : i + FAULT_SAMPLES]).mean(axis=0) >= PRESENT_MIN
-        chosen = next((n for n, trial in enumerate(left) if known[trial.channel]), None)
+        chosen = next((n for n, t in enumerate(left) if _can_be(stretch, t, known)), None)
         if chosen is None:
             continue
         trial = left.pop(chosen)
@@ -208,8 +223,19 @@ def _place(
     return placed, left
 
 
-def _injection(stretch: Stretch, trial: Trial, i: int, chance: np.random.Generator) -> Injection:
+def _can_be(stretch: Stretch, trial: Trial, known: Mask) -> bool:
+    """Whether there is anything to put a fault into; known: (c,) channels with values there."""
+    if isinstance(trial.kind, WaveKind) and math.isnan(stretch.waves[trial.channel].usual):
+        return False
+    return bool(known[list(columns_of(stretch, trial))].any())
+
+
+def _injection(
+    stretch: Stretch, trial: Trial, i: int, chance: np.random.Generator
+) -> Injection | WaveInjection:
     """The fault of a trial at sample i."""
+    if isinstance(trial.kind, WaveKind):
+        return _of_wave(stretch, trial, trial.kind, i, chance)
     model, j = stretch.model, trial.channel
     before = stretch.values[: i + 1, j]
     held = before[np.isfinite(before)]
@@ -226,7 +252,29 @@ def _injection(stretch: Stretch, trial: Trial, i: int, chance: np.random.Generat
     )
 
 
-def _run(stretch: Stretch, injected: Sequence[Sequence[Injection]]) -> list[Episode]:
+def _of_wave(
+    stretch: Stretch, trial: Trial, kind: WaveKind, i: int, chance: np.random.Generator
+) -> WaveInjection:
+    """The same of a waveform: its features with the fault in the blocks from sample i on."""
+    record = stretch.waves[trial.channel]
+    fault = WaveFault(
+        kind=kind,
+        begin_ns=int(stretch.t_ns[i]),
+        end_ns=int(stretch.t_ns[i + FAULT_SAMPLES]),
+        size=trial.sigmas,
+        usual=record.usual,
+        pattern=int(chance.integers(2**31)),
+    )
+
+    def ran(t_ns: int) -> bool:
+        return bool(running_at(stretch.t_ns, stretch.running, np.array([t_ns]))[0])
+
+    return record.with_fault(fault, running=ran)
+
+
+def _run(
+    stretch: Stretch, injected: Sequence[Sequence[Injection | WaveInjection]]
+) -> list[Episode]:
     until_ns = max(fault.end_ns for faults in injected for fault in faults)
     backtest = Backtest(engine_of(stretch, len(injected)).engine)
     backtest.run(stretch.copies(injected, until_ns=until_ns))
@@ -235,7 +283,7 @@ def _run(stretch: Stretch, injected: Sequence[Sequence[Injection]]) -> list[Epis
 
 def judge(
     trial: Trial,
-    fault: Injection,
+    fault: Injection | WaveInjection,
     episodes: Sequence[Episode],
     *,
     stretch: Stretch,
@@ -246,7 +294,7 @@ def judge(
         open_still = not one.ended_ns or one.ended_ns > fault.begin_ns
         if one.track not in stood and one.opened_ns < fault.begin_ns and open_still:
             return None
-    name = stretch.model.channels[trial.channel].name
+    names = {stretch.model.channels[j].name for j in columns_of(stretch, trial)}
     rings = sorted(
         ((at, one) for one in episodes for at in (one.rang_ns, *one.rang_again_ns)),
         key=lambda ring: ring[0],
@@ -257,6 +305,6 @@ def judge(
                 trial=trial,
                 delay_s=(at_ns - fault.begin_ns) / 1e9,
                 rang_as=f"{one.track}, {one.klass}",
-                named=name in (one.top_channel, *one.channels),
+                named=not names.isdisjoint((one.top_channel, *one.channels)),
             )
     return Outcome(trial=trial, delay_s=np.nan, rang_as="", named=False)

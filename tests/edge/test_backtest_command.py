@@ -147,6 +147,7 @@ def test_what_is_no_bundle_is_said_with_how_to_make_one(folder: Path) -> None:
 def test_a_table_refuses_a_configuration(folder: Path) -> None:
     """Its mapping says what is context; a configuration would do nothing."""
     file = folder / "gateway.toml"
+    file.write_text('site = "s"\n[model]\nbundle = "b"\n')
     fit = FitRequest(recording=folder / "line.csv", out=folder / "b", config=file)
     with pytest.raises(RecordingError, match="--config is for journals"):
         fit_recording(fit, console=quiet())

@@ -262,3 +262,13 @@ def test_a_disk_too_small_for_what_is_kept_is_a_fault(site: Site) -> None:
     assert "lower [journal] bytes_max" in detail
     site.more = f"[journal]\ndays_max = 36500\nbytes_max = {100 << 20}\n[engine]\ntick_ms = 1"
     assert site.faults() == {}, "the cap in bytes is what is kept"
+
+
+def test_budgets_of_positions_are_told_and_what_they_lack(site: Site) -> None:
+    """A name with a mistake is a fault; a bundle that is divided otherwise is not, but is told."""
+    site.more = '[[position]]\nname = "east"\nalerts_per_day = 2.0\nassets = ["r1", "q*"]\n'
+    _, text = site.check()
+    assert "false alerts a day: east 2, others 6; no asset matches q* so far" in text
+    assert "the bundle is divided otherwise (6): to divide it anew, andon fit --into" in text
+    site.more = site.more.replace('"r1"', '"r7"')
+    assert "names the asset 'r7', which neither [[asset]] nor the" in site.faults()["positions"]

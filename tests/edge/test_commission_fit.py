@@ -16,6 +16,7 @@ from edge.records import MessageReceived
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import encode_block
 from models.assemble import make_bundle
+from models.budget import divisions_of
 from models.bundle import is_unfitted
 from models.store import save
 from tests.edge.test_waveforms import BEGIN, RATE, S, noise
@@ -112,3 +113,19 @@ def test_thresholds_of_assets_in_service_stay_when_another_joins_and_is_learned(
     assert rings(parent).items() < rings(begun).items()
     assert rings(parent).items() < rings(made).items()
     assert [is_unfitted(m.metrics) for m in (*begun.assets, *made.assets)].count(True) == 1
+
+
+def test_the_first_fit_divides_the_budget_of_the_position(tmp_path: Path) -> None:
+    """Before it and after it: what the configuration says of the asset that learns."""
+    file = recorded(tmp_path)
+    desk = '[[position]]\nname = "desk"\nalerts_per_day = 1.5\nassets = ["g1"]\n'
+    file.write_text(TOML + desk)
+    config = load(file)
+    begun = joined(config)
+    assert begun is not None
+    assert [(one.name, one.share) for one in divisions_of(begun)] == [("desk", 1.5)]
+    prepare(config)
+    made = learned(config, begun)
+    assert [(one.name, one.share) for one in divisions_of(made)] == [("desk", 1.5)]
+    plain = make_bundle((), parent=made, positions=())
+    assert plain.assets[0].threshold_on <= made.assets[0].threshold_on

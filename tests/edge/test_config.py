@@ -177,6 +177,58 @@ def test_a_mistake_in_the_environment_names_the_variable(
 INCLUDE = LEAST + '[include]\nassets = "assets.csv"\ntags = "tags.csv"\n'
 
 
+EAST = '[[position]]\nname = "east"\nalerts_per_day = 2.0\nassets = ["r1", "pump-*"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (EAST.replace("2.0", "0"), ["[[position]]", "'east'", "alerts_per_day is 0", "above 0"]),
+        (EAST.replace("2.0", "inf"), ["alerts_per_day is inf", "above 0"]),
+        (EAST.replace("2.0", '"two"'), ["at [[position]] 1 alerts_per_day", "float"]),
+        (EAST + "budget = 3\n", ["budget", "at [[position]] 1", "known are name"]),
+        (EAST + "alert_per_day = 3\n", ["did you mean alerts_per_day?"]),
+        (EAST.replace('"east"', '" "'), ["position 1", "no name"]),
+        (EAST + EAST, ["position 2, 'east'", "each once"]),
+        (EAST.replace('"r1"', '""'), ["an asset is empty"]),
+        (
+            EAST + '[[position]]\nname = "west"\nassets = ["r1"]\n',
+            ["asset 'r1' is in the positions 'east' and 'west'"],
+        ),
+        (
+            EAST + '[[position]]\nname = "w"\nassets = ["p*"]\n[[asset]]\nid = "pump-7"\n',
+            ["asset 'pump-7' is in the positions 'east' and 'w'"],
+        ),
+        (
+            EAST + '[[position]]\nname = "w"\n[[asset]]\nid = "r1"\nposition = "w"\n',
+            ["asset 'r1' is in the positions 'east' and 'w'"],
+        ),
+        (
+            EAST + '[[asset]]\nid = "r2"\nposition = "esat"\n',
+            ["asset r2: position is 'esat'", "did you mean east?"],
+        ),
+    ],
+)
+def test_a_position_that_cannot_be_is_named(text: str, words: list[str], tmp_path: Path) -> None:
+    """Where, what, and what was expected."""
+    said = complaint(tmp_path, LEAST + text)
+    for word in words:
+        assert word in said
+
+
+def test_positions_are_told_in_one_place_or_the_other(tmp_path: Path) -> None:
+    """A list of assets, a pattern, or the asset itself; who is in none is at the nameless one."""
+    assets = '[[asset]]\nid = "r2"\nposition = "east"\n[[asset]]\nid = "r3"\n'
+    config = read(tmp_path, LEAST + EAST + assets)
+    (east,) = config.position
+    assert east.assets == ("r1", "pump-*", "r2")
+    told = {name: config.settings.of_asset(name).position for name in ("r1", "r2", "r3", "pump-1")}
+    assert told == {"r1": "east", "r2": "east", "r3": "", "pump-1": "east"}
+    alone = read(tmp_path, LEAST + assets)
+    assert not alone.position
+    assert alone.settings.of_asset("r2").position == "east", "the load is counted for it"
+
+
 def test_tables_of_assets_and_tags_are_included(tmp_path: Path) -> None:
     """They add to what the file says; numbers, lists and texts by their column."""
     (tmp_path / "assets.csv").write_text(

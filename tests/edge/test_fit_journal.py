@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.errors import RecordingError
+from edge.errors import ConfigError, RecordingError
+from edge.fit_words import NAMES_SHOWN_MAX
 from edge.journal import JournalWriter
 from edge.mqtt import Collector, Endpoint, Publisher
 from edge.recorder import record
 from edge.records import MessageReceived
-from edge.training import LEFT_OUT_SHOWN_MAX, NAMES_SHOWN_MAX, FitRequest, fit_recording
+from edge.training import LEFT_OUT_SHOWN_MAX, FitRequest, fit_recording
 from edge.wire.topics import CLOCK_TOPIC
+from models.budget import divisions_of, shares_of
 from models.store import load
 from simulator.broker import embedded_broker
 from tests.models.plants import plant
@@ -82,7 +84,7 @@ def clock(seconds: int) -> list[Message]:
 
 
 def fitted(
-    journal: Path, out: Path, *, config: Path | None = None, into: Path | None = None
+    journal: Path | None, out: Path, *, config: Path | None = None, into: Path | None = None
 ) -> tuple[Bundle, str]:
     """The bundle, and what was printed."""
     console = Console(file=io.StringIO(), width=80)
@@ -158,6 +160,52 @@ def test_a_child_says_what_is_otherwise_than_in_its_parent(tmp_path: Path) -> No
     assert "r2: replaces the one of that name in the parent" in printed
     at = grandchild.assets[0].threshold_on
     assert at == pytest.approx(now, abs=0.1), "as many assets as before"
+
+
+POSITIONS = """
+[[position]]
+name = "east"
+alerts_per_day = 0.5
+assets = ["r1"]
+[[position]]
+name = "none yet"
+assets = ["pump-*"]
+"""
+
+
+def test_each_position_has_a_budget_of_its_own(tmp_path: Path) -> None:
+    """And children keep it, unless a configuration says otherwise; nothing is learned for that."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(GATEWAY + POSITIONS)
+    both = kept(tmp_path / "j", wide("r1"), wide("r2", seed=4), wide("r3", seed=5))
+    bundle, printed = fitted(both, tmp_path / "both", config=file)
+    told = {one.name: (one.share, one.assets) for one in divisions_of(bundle)}
+    assert told == {"east": (0.5, ("r1",)), "": (3.0, ("r2", "r3"))}
+    assert "position east: 0.5 false alerts a day over 1 asset, 0.5 each; replay of all" in printed
+    assert "[[position]] has 'pump-*', which matches no asset so far" in printed
+    more = kept(tmp_path / "k", wide("pump-1", seed=6))
+    child, _ = fitted(more, tmp_path / "child", into=tmp_path / "both")
+    assert shares_of(child)["pump-1"] == 6.0, "the pattern of its parent"
+    one, other = ({m.asset: m.threshold_on for m in b.assets} for b in (bundle, child))
+    assert other["r1"] == pytest.approx(one["r1"], abs=0.1), "nobody joined its position"
+    file.write_text(GATEWAY + POSITIONS.replace("0.5", "0.001"))
+    again, printed = fitted(None, tmp_path / "again", config=file, into=tmp_path / "child")
+    assert "of it [[position]] alone counts here" in printed
+    assert "r1: alerts at score" in printed
+    assert "->" in printed
+    before, after = ({m.asset: m for m in b.assets} for b in (child, again))
+    assert after["r1"].threshold_on > before["r1"].threshold_on
+    assert after["r2"].threshold_on == before["r2"].threshold_on
+    assert after["r1"].tail == before["r1"].tail
+
+
+def test_an_asset_that_a_position_names_and_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    """A name with a mistake in it would leave its asset to another budget in silence."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(GATEWAY + POSITIONS.replace('"r1"', '"r1", "r22"'))
+    journal = kept(tmp_path / "j", wide("r1"), wide("r2", seed=4))
+    with pytest.raises(ConfigError, match=r"\[\[position\]\] names the asset 'r22'.*mean r2"):
+        fitted(journal, tmp_path / "b", config=file)
 
 
 def test_what_andon_record_keeps_beside_a_gateway_can_be_fitted(tmp_path: Path) -> None:

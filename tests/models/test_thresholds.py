@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,9 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from models.budget import alerts_a_day
+from models.assemble import make_bundle
+from models.budget import alerts_a_day, divisions_of, position_replays, position_words, shares_of
+from models.card import model_card
 from models.errors import ModelError
-from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at
+from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at, usual_excess
+from models.positions import OperatorPosition, divided, position_of
+from models.store import files, load, save
 from models.tails import tail_table
 from models.thresholds import (
     FURTHER_MAX,
@@ -22,6 +29,10 @@ from models.thresholds import (
     supported_rate,
     thresholds,
 )
+from tests.models.plants import fitted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @given(
@@ -151,3 +162,105 @@ def test_the_less_was_seen_the_more_it_takes() -> None:
 
     assert surprise(3.0902, long_fast, slopes_fast) == pytest.approx(3.0, abs=0.2)
     assert surprise(4.0, short_slow, slopes_slow) < surprise(4.0, long_fast, slopes_fast)
+
+
+NAMES = ("a1", "a2", "b1", "b22", "c[1]")
+ENTRIES = (*NAMES, "a*", "b?", "*", "c[1]*")
+
+
+def matches(entry: str, name: str) -> bool:
+    """Character by character: the slow twin of a pattern."""
+    if not entry:
+        return not name
+    if entry[0] == "*":
+        return any(matches(entry[1:], name[k:]) for k in range(len(name) + 1))
+    return bool(name) and entry[0] in ("?", name[0]) and matches(entry[1:], name[1:])
+
+
+@given(
+    drawn=st.lists(st.lists(st.sampled_from(ENTRIES), max_size=3), max_size=3),
+    budgets=st.lists(st.floats(0.01, 100.0), min_size=4, max_size=4),
+)
+def test_every_asset_is_at_one_position_and_every_budget_is_spent(
+    drawn: list[list[str]], budgets: list[float]
+) -> None:
+    """Or it is refused, naming an asset that is at two."""
+    positions = [
+        OperatorPosition(name=f"p{k}", alerts_per_day=budgets[k], assets=tuple(entries))
+        for k, entries in enumerate(drawn)
+    ]
+    whose = {n: {p.name for p in positions if any(matches(e, n) for e in p.assets)} for n in NAMES}
+    if any(len(names) > 1 for names in whose.values()):
+        with pytest.raises(ModelError, match="is in the positions"):
+            divided(NAMES, positions, alerts_per_day=budgets[-1])
+        return
+    found = divided(NAMES, positions, alerts_per_day=budgets[-1])
+    assert {n: one.name for one in found for n in one.assets} == {
+        n: next(iter(names), "") for n, names in whose.items()
+    }
+    assert all(position_of(n, positions) == next(iter(whose[n]), "") for n in NAMES)
+    told = {p.name: p.alerts_per_day for p in positions} | {"": budgets[-1]}
+    for one in found:
+        assert one.share * len(one.assets) == pytest.approx(told[one.name])
+
+
+def test_quiet_neighbours_of_another_desk_make_no_room(tmp_path: Path) -> None:
+    """Golden shares; an asset's threshold is as if its position had a bundle of its own."""
+    tails = [
+        replace(fitted(c=2, asset=n, seed=k), scores=(None, None)) for k, n in enumerate("abc")
+    ]
+    positions = [OperatorPosition(name="east", alerts_per_day=1.0, assets=("a", "b"))]
+    bundle = make_bundle(tails, alerts_per_day=4.0, positions=positions)
+    assert shares_of(bundle) == {"a": 0.5, "b": 0.5, "c": 4.0}
+    on = {model.asset: model.threshold_on for model in bundle.assets}
+    usual = usual_excess([model.tail for model in bundle.assets])
+    for model in bundle.assets:
+        share = shares_of(bundle)[model.asset]
+        assert on[model.asset] == thresholds(model.tail, alerts_per_day=share, usual=usual)[0]
+    assert load(save(bundle, tmp_path / "b")).positions == bundle.positions
+    assert make_bundle((), parent=bundle).positions == bundle.positions
+    card = model_card(bundle)
+    assert "position east: 1 false alerts a day over 2 assets, 0.5 each; none was replayed" in card
+    assert "assets of no named position: 4 false alerts a day over 1 asset, 4 each" in card
+    assert card.count("- operator position: east") == 2
+    assert card.count("- operator position: none named") == 1
+
+
+def test_a_bundle_without_positions_has_the_bytes_that_it_had_before_there_were_any() -> None:
+    """Older ones load, and older versions load such."""
+    bundle = make_bundle([fitted(c=2)])
+    assert b"position" not in files(bundle)["bundle.json"]
+    assert [(one.name, one.share) for one in divisions_of(bundle)] == [("", 6.0)]
+
+
+def test_what_a_position_hears_is_the_sum_of_its_assets() -> None:
+    """As one asset where all were replayed alike long; else wider than either, and never less."""
+    whole = alerts_a_day(Replay(episodes=7, days=2.0))
+    parts = alerts_a_day(Replay(episodes=3, days=2.0), Replay(episodes=4, days=2.0))
+    assert parts == pytest.approx(whole)
+    # by hand: rates 1/1 and 2/4, so 1.5 a day; v = 1 + 2/16, w = 1; y^2/v = 2, (y+1)^2/(v+1) = 2.94
+    rate, low, high = alerts_a_day(Replay(episodes=1, days=1.0), Replay(episodes=2, days=4.0))
+    assert rate == 1.5
+    assert low == pytest.approx(1.125 / 3.0 * stats.chi2.ppf(0.05, 4.0))
+    assert high == pytest.approx(2.125 / 5.0 * stats.chi2.ppf(0.95, 12.5 / 2.125))
+
+
+def test_a_position_that_rings_more_than_it_bears_says_so() -> None:
+    """The budget of those that were replayed, by chance or beyond it; golden words."""
+    fits = [fitted(c=2, asset=name, seed=k) for k, name in enumerate("abc")]
+    plain = make_bundle(fits, alerts_per_day=6.0)
+    replays = (Replay(episodes=30, days=2.0), Replay(episodes=0, days=2.0), None)
+    assets = tuple(
+        msgspec.structs.replace(model, replay=replay)
+        for model, replay in zip(plain.assets, replays, strict=True)
+    )
+    (one,) = position_replays(replace(plain, assets=assets))
+    assert (one.replayed, one.budget, one.rate, one.beyond) == (2, 4.0, 15.0, True)
+    assert position_words(one) == (
+        "assets of no named position: 6 false alerts a day over 3 assets, 2 each; replay of"
+        " 2 of them: 15 alerts a day (11 to 20) of 4; warning: that is more than the budget bears,"
+        " beyond chance"
+    )
+    quiet = msgspec.structs.replace(assets[0], replay=Replay(episodes=9, days=2.0))
+    (one,) = position_replays(replace(plain, assets=(quiet, *assets[1:])))
+    assert (one.rate, one.beyond) == (4.5, False), "4.5 of 4 may be chance"

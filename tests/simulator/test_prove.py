@@ -235,7 +235,7 @@ def test_a_fault_in_one_copy_is_not_heard_in_another(stretch: Stretch) -> None:
 def test_the_same_seed_gives_the_same_trials(stretch: Stretch) -> None:
     """Times and signs are drawn by it; another one draws others."""
     base = run_base(stretch)
-    trials = [one for one in all_trials(2, 1) if one.sigmas in (0.0, 2.0)]
+    trials = [one for one in all_trials(range(2), 0, 1) if one.sigmas in (0.0, 2.0)]
 
     def ran(seed: int) -> object:
         return run_trials(stretch, base, trials, seed=seed, told=lambda _done, _total: None)
@@ -295,7 +295,7 @@ def test_a_channel_without_values_finds_no_place(stretch: Stretch) -> None:
     values = stretch.values.copy()
     values[:, 0] = np.nan
     silent = replace(stretch, values=values)
-    trials = [one for one in all_trials(1, 1) if one.sigmas == 6.0]
+    trials = [one for one in all_trials(range(1), 0, 1) if one.sigmas == 6.0]
     base = run_base(stretch)
     tried = run_trials(silent, base, trials, seed=1, told=lambda _done, _total: None)
     assert set(tried.unplaced) == set(trials)
