@@ -51,14 +51,16 @@ NOTHING_SHA256: Final = "0" * 64
 LEARNED: Final = (
     "learned"  # by the gateway itself, of assets that ring for nobody yet; no others change
 )
+KEPT: Final = "kept"  # rang more than it may, and stayed all the same
 PROMOTIONS: Final = ("promoted", "rolled_back", LEARNED)  # acts that change what counts
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the history.
 
-    what: promoted, rolled_back, learned, refused, approved, shadowed, unshadowed. before_sha256:
-    what counted until then, of the first three. signature: of an approval, by the key of `by`.
+    what: promoted, rolled_back, learned, kept, refused, approved, shadowed, unshadowed.
+    before_sha256: what counted until then, of the first three. signature: of an approval, by the
+    key of `by`.
     """
 
     sequence: int

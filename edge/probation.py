@@ -46,7 +46,7 @@ class Probation:
         tick_ms: what a tick may take at any rate.
         """
         self._rate_max = alerts_per_day * alert_times
-        self._begin_ns = engine.now_ns
+        self.begin_ns = engine.now_ns  # plant time from which on alerts count
         self._heard: set[tuple[str, str, int]] = set()
         self._tick_ms_max = max(tick_ms, TICK_TIMES * _slow(telemetry.ticks_ms))
         telemetry.ticks_ms.clear()
@@ -58,16 +58,17 @@ class Probation:
         self._looks = self._unscored = 0
 
     def judge(self, engine: Engine, telemetry: Telemetry) -> str:
-        """What is wrong with the bundle that scores, "" nothing so far."""
-        return self._alerts(engine) or self._ticks(telemetry.ticks_ms) or self._gaps(engine)
+        """What is wrong with the bundle that scores, whatever it rings; "" nothing so far."""
+        return self._ticks(telemetry.ticks_ms) or self._gaps(engine)
 
-    def _alerts(self, engine: Engine) -> str:
+    def loud(self, engine: Engine) -> str:
+        """How it rings too often, "" it does not so far; the plant may be what is wrong."""
         for record in engine.alerts():
-            began = record.track is not Track.COMMS and record.begin_ns >= self._begin_ns
+            began = record.track is not Track.COMMS and record.begin_ns >= self.begin_ns
             asked = record.rung and not record.shadow  # as operators are asked
             if began and asked and not record.suppressed and not record.excused_by:
                 self._heard.add((record.asset, record.track, record.begin_ns))
-        days = (engine.now_ns - self._begin_ns) / DAY_NS
+        days = (engine.now_ns - self.begin_ns) / DAY_NS
         allowed = max(float(ALERTS_MIN), self._rate_max * days)
         if len(self._heard) <= allowed:
             return ""
@@ -76,6 +77,18 @@ class Probation:
             f"{len(self._heard)} alerts in {hours:.2g} h of plant time, at most {allowed:.3g}"
             f" expected: {self._rate_max:g} a day, and no fewer than {ALERTS_MIN}"
         )
+
+    def heard(self) -> list[str]:
+        """Assets that rang, whose newest alert began last first."""
+        newest: dict[str, int] = {}
+        for asset, _, begin_ns in self._heard:
+            newest[asset] = max(begin_ns, newest.get(asset, 0))
+        return sorted(newest, key=lambda asset: (-newest[asset], asset))
+
+    def excuse(self, engine: Engine) -> None:
+        """What rang so far is not the bundle's fault: count anew from here on."""
+        self.begin_ns = engine.now_ns
+        self._heard.clear()
 
     def _ticks(self, ticks_ms: Sequence[float]) -> str:
         if len(ticks_ms) < TICKS_MIN:
