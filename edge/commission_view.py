@@ -14,9 +14,10 @@ import msgspec
 from edge.approvals import unapproved_because
 from edge.assembly import assemble
 from edge.audit_chain import iso
+from edge.blind import blind_channels
 from edge.bundle_store import store_of
 from edge.checkpoint import newest
-from edge.commission import DAY_HOURS, HOUR_NS, Stage, blind_channels
+from edge.commission import DAY_HOURS, HOUR_NS, Stage
 from edge.commission_book import ACCEPTED, WITHDRAWN, Word, book_of, counts, word_content
 from edge.config import load as load_config
 from edge.errors import ConfigError
@@ -48,7 +49,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     hours: of samples while it ran and no work went on. hours_of_day, hours_never: 0 to 23, UTC.
     modes_never: with a baseline and not seen since; modes_bare: met, without a baseline.
     alerts_expected_per_day: by its own tail and threshold; alerts_budget_per_day: its part of the
-    budget. rang: what it would have rung, the newest last. NaN: not known.
+    budget. rang: what it would have rung, the newest last. blind: channels that nobody watches,
+    each with the reason. NaN: not known.
     """
 
     asset: str
@@ -134,6 +136,7 @@ class Acceptance:
         hours = commission.live_ns / HOUR_NS
         alerts = sum(commission.rang.values())
         known = [f"{mode.value:g}" for mode in model.modes]
+        blind = blind_channels(self.bundle, model, commission)
         standing = Standing(
             asset=asset,
             stage=commission.stage,
@@ -157,7 +160,7 @@ class Acceptance:
             alerts_shadow=alerts,
             alerts_shadow_per_day=alerts / hours * DAY_H if hours else float("nan"),
             rang=_rang(state),
-            blind=tuple(blind_channels(model, commission)),
+            blind=tuple(f"{name}: {why}" for name, why in blind.items()),
             broken=_broken(state),
             drift=_drift(self._drifts.get(asset)),
             doubts=(),
@@ -237,7 +240,7 @@ class Acceptance:
                 one.alerts_expected_per_day > one.alerts_budget_per_day
             ),
             f"it would have rung {one.alerts_shadow_per_day:.2g} times a day, {budget}": rang,
-            f"next to nothing came from {', '.join(one.blind)}": bool(one.blind),
+            **{f"blind: {line}": True for line in one.blind},
             **{f"sensor: {line}": True for line in one.broken},
             **{f"drift: {line}": True for line in one.drift},
             f"modes that were learned, and not seen since: {', '.join(one.modes_never)}": bool(

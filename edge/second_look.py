@@ -188,8 +188,10 @@ def _scores(model: AssetModel, parts: Parts, past: Batch, hidden: Mask | None) -
 
 def _wrong(findings: Findings, n: int) -> Mask:
     """Samples (n,) at which a sensor is wrong."""
-    codes = findings.codes
-    return np.zeros(n, bool) if codes is None else np.asarray(codes != 0).any(axis=1)
+    if findings.codes is None:
+        return np.zeros(n, bool)
+    wrong: Mask = findings.codes.max(axis=1) > 0
+    return wrong
 
 
 def _masked(state: AssetState, t_ns: int) -> bool:

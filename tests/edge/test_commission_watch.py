@@ -124,8 +124,14 @@ def test_a_channel_that_never_spoke_does_not_keep_the_others_from_being_learned(
     site.run(40)
     site.checkpoint()
     shown = Acceptance(site.file).standing("r1")
-    assert shown.blind == ("c2",)
+    (blind,) = shown.blind
+    assert blind.startswith("c2: next to nothing came, and it is not scored: it had no value")
     assert any("c2" in doubt for doubt in shown.doubts)
+    site.silent = ()
+    site.run(600)
+    site.checkpoint()
+    (blind,) = Acceptance(site.file).standing("r1").blind
+    assert blind.startswith("c2: it is not scored"), "it speaks now, and nobody listens"
     site.close()
 
 
