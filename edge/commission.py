@@ -99,6 +99,10 @@ class Commission(msgspec.Struct, kw_only=True):
             setattr(self, name, getattr(fresh, name))
 
 
+def _word_of(commission: Commission) -> tuple[bool, str, str]:
+    return commission.in_service, commission.by, commission.because
+
+
 def shadowed(state: AssetState, record: AlertRecord, desk: Desk, *, t_ns: int) -> bool:
     """Whether an alert is for engineers alone: its asset is not in service, and no limit rings."""
     commission = state.commission
@@ -200,6 +204,8 @@ class Commissioning:
             self._publish(self._models[word.asset], commission, t_ns=t_ns)
             return
         accepted = word.what == "accepted"
+        if (accepted, word.by, word.because) == _word_of(commission):
+            return  # it is told anew at each start
         commission.in_service, commission.by, commission.because = accepted, word.by, word.because
         self._desk.audited(
             "accepted" if accepted else "withdrawn",

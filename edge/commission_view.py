@@ -18,7 +18,7 @@ from edge.blind import blind_channels
 from edge.bundle_store import store_of
 from edge.checkpoint import newest
 from edge.commission import DAY_HOURS, HOUR_NS, Stage
-from edge.commission_book import ACCEPTED, WITHDRAWN, Word, book_of, counts, word_content
+from edge.commission_book import ACCEPTED, WITHDRAWN, book_of, counts, word_content
 from edge.config import load as load_config
 from edge.errors import ConfigError
 from edge.explain import headline
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edge.commission_book import Word
     from edge.config import GatewayConfig
     from edge.drift import Drifting
     from edge.state import AssetState
@@ -189,39 +190,27 @@ class Acceptance:
         history = store_of(self.config).history()
         if not withdraw and (lacks := unapproved_because(self.config, history, sha256, by=by)):
             raise ConfigError(lacks)
-        signatures = [self._signature(what, one.asset, by=by, key=key) for one in standings]
+        secret = read_key(key) if key is not None else None
+
+        def finish(word: Word) -> Word:
+            if secret is not None:
+                signed = secret.sign(word_content(self.config.site, word))
+                word = msgspec.structs.replace(word, signature=base64.b64encode(signed).decode())
+            if not counts(self.config, word):
+                raise ConfigError(
+                    f"the word of {by} does not count: signatures are required, and this has none"
+                    f" by the key of [trust.operators] {by}; add --key"
+                )
+            return word
+
         book_of(self.config).write(
             what,
-            [one.asset for one in standings],
+            {one.asset: msgspec.json.encode(one).decode() for one in standings},
             bundle_sha256=sha256,
             by=by,
             because=because,
-            standings=[msgspec.json.encode(one).decode() for one in standings],
-            signatures=signatures,
+            finish=finish,
         )
-
-    def _signature(self, what: str, asset: str, *, by: str, key: Path | None) -> str:
-        sha256, site = self.bundle.sha256, self.config.site
-        signature = ""
-        if key is not None:
-            content = word_content(site, what, asset, sha256, by)
-            signature = base64.b64encode(read_key(key).sign(content)).decode()
-        word = Word(
-            sequence=0,
-            previous="",
-            what=what,
-            asset=asset,
-            bundle_sha256=sha256,
-            by=by,
-            at_ns=0,
-            signature=signature,
-        )
-        if not counts(self.config, word):
-            raise ConfigError(
-                f"the word of {by} does not count: signatures are required, and this has none by"
-                f" the key of [trust.operators] {by}; add --key"
-            )
-        return signature
 
     def _doubts(self, one: Standing, model: AssetModel) -> list[str]:
         """Why somebody may want to wait, a line each."""

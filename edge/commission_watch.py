@@ -77,7 +77,9 @@ class CommissionWatch:
     def _words(self) -> list[CommissionTold]:
         """Where the book says otherwise than the engine: once either has changed.
 
-        An asset that a bundle brings back begins as one that nobody has accepted.
+        With the first look, everything that it says: the journal may have lost what was told when
+        it began, and what is left of it has to lead to the same state. An asset that a bundle
+        brings back begins as one that nobody has accepted.
         """
         scores = self._assembly.engine.state.bundle_sha256
         try:
@@ -87,18 +89,25 @@ class CommissionWatch:
             seen = (0, 0, scores)
         if seen == self._seen:
             return []
-        self._seen = seen
+        first, self._seen = self._seen[0] < 0, seen
         try:
-            words = counting(self._config, self._book.words())
+            found = self._book.words()
         except ConfigError as error:
             self._trouble = f"{error}; every asset stays as it is"
             return []
-        self._trouble = ""
+        self._trouble = found.broken and (
+            f"{found.broken}; the {len(found.lines)} words before it count for assets of which the"
+            " gateway knows no other, the rest stays as it is"
+        )
         told = []
         states = self._assembly.engine.state.assets
-        for asset, word in words.items():
+        for asset, word in counting(self._config, found.lines).items():
             commission = states[asset].commission if asset in states else None
-            if commission is not None and commission.in_service != (word.what == ACCEPTED):
+            if commission is None:
+                continue
+            agrees = commission.in_service == (word.what == ACCEPTED)
+            # of a broken book the newest words are missing: who knows a word has them, perhaps
+            if (first and agrees) or not (agrees or (found.broken and commission.by)):
                 told.append(
                     CommissionTold(
                         what=word.what,
