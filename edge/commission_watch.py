@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from edge.bundle_store import BundleStore
     from edge.config import GatewayConfig
     from edge.faults import Faults
-    from edge.records import ShellFault
+    from edge.jobs import JobRun
+    from edge.records import Job, ShellFault
     from edge.settings import AssetSettings
     from models.bundle import AssetFit, Bundle
 
@@ -139,7 +140,15 @@ class CommissionWatch:
                 for asset, sha256 in pointed.items()
             ]
         request = LearnRequest(
-            config=self._config, bundle_sha256=engine.state.bundle_sha256, since_ns=ready
+            config=self._config,
+            bundle_sha256=engine.state.bundle_sha256,
+            since_ns=ready,
+            jobs=tuple(
+                _as_it_went(run)
+                for asset in ready
+                for run in engine.state.assets[asset].runs
+                if run.fuse_end_ns  # it was open once
+            ),
         )
         try:
             self._fit = Fitting(request)
@@ -314,6 +323,12 @@ def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
     channels += [Channel(name=name, unit=unit) for name, unit in made.items() if name not in there]
     unknown = np.full(len(channels), np.nan)
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
+
+
+def _as_it_went(run: JobRun) -> Job:
+    """A job with the time at which it ended, or will at the latest."""
+    end_ns = run.close_ns or run.ended_ns or run.fuse_end_ns
+    return msgspec.structs.replace(run.job, valid_to_ns=end_ns)
 
 
 def _not_fitted(asset: str, why: str) -> CommissionTold:
