@@ -53,6 +53,10 @@ def model_import(
     kind: KindName = "",
     higher_is: HigherIs = "",
     scaling: Scaling = "",
+    tick_ms_max: Annotated[
+        float,
+        typer.Option(help="What a new sample of an asset may take; 0: any time.", min=0.0),
+    ] = 20.0,
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
@@ -95,6 +99,7 @@ def model_import(
         kind=kind or None,
         higher_is=higher_is or None,
         scaling=scaling or None,
+        tick_ms_max=tick_ms_max,
     )
     import_recording(
         model,

@@ -88,6 +88,7 @@ class BundleWatch:
         return [
             *faults.judge("bundle_refused", self._refused),
             *faults.judge("bundle_rolled_back", self._rolled_back),
+            *faults.judge("ticks_late", self._telemetry.late(self._config.engine.tick_ms)),
         ]
 
     def stop(self) -> None:

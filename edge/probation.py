@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY_NS: Final = 86_400 * 10**9
 ALERTS_MIN: Final = 5  # so few say nothing about a rate, and one incident touches several assets
 TICKS_MIN: Final = 100  # ten seconds by default
+TICKS_FEW_MIN: Final = 5  # where they take as long together as so many of the slowest allowed
 TICK_QUANTILE: Final = 0.95  # most ticks have nothing to score at 1 Hz
 TICK_TIMES: Final = 2.0  # of what the same ticks took before
 UNSCORED_SHARE_MAX: Final = 0.2
@@ -92,12 +93,25 @@ class Probation:
 
     def _ticks(self, ticks_ms: Sequence[float]) -> str:
         if len(ticks_ms) < TICKS_MIN:
-            return ""
+            return self._few_ticks(ticks_ms)
         slow = _slow(ticks_ms)
         if slow <= self._tick_ms_max:
             return ""
         return (
             f"one tick in twenty takes {slow:.3g} ms or more of {len(ticks_ms)} since, at most"
+            f" {self._tick_ms_max:.3g} ms expected"
+        )
+
+    def _few_ticks(self, ticks_ms: Sequence[float]) -> str:
+        """A detector that takes seconds must not have minutes until it is judged."""
+        spent_ms = sum(ticks_ms)
+        if len(ticks_ms) < TICKS_FEW_MIN or spent_ms < TICKS_MIN * self._tick_ms_max:
+            return ""
+        usual = float(np.median(list(ticks_ms)))  # one may have waited for a disk
+        if usual <= self._tick_ms_max:
+            return ""
+        return (
+            f"every other tick takes {usual:.3g} ms or more of {len(ticks_ms)} since, at most"
             f" {self._tick_ms_max:.3g} ms expected"
         )
 

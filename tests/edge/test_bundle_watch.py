@@ -288,6 +288,33 @@ def test_slow_ticks_roll_it_back(site: Site) -> None:
     assert site.scores_with == first().sha256
 
 
+def test_ticks_of_many_seconds_roll_it_back_after_a_few(site: Site) -> None:
+    """A hundred of them would take an hour; one that waited for something else is none."""
+    site.promote(second())
+    assert len(site.look()) == 1
+    site.telemetry.ticks_ms.extend([60_000.0, *[1.0] * 8])
+    assert site.look() == []
+    site.telemetry.ticks_ms.clear()
+    site.telemetry.ticks_ms.extend([30_000.0] * 4)
+    assert site.look() == []
+    site.telemetry.ticks_ms.append(30_000.0)
+    (back,) = site.look()
+    assert "every other tick takes 3e+04 ms" in back.because
+    assert site.scores_with == first().sha256
+
+
+def test_ticks_that_fall_behind_are_told_whatever_scores(site: Site) -> None:
+    """A bundle that was there from the start has none to go back to; operators hear of it."""
+    assert "ticks_late" not in site.wrong()
+    site.telemetry.ticks_ms.clear()
+    site.telemetry.ticks_ms.extend([99.0] * 300)
+    assert "ticks_late" not in site.wrong()
+    site.telemetry.ticks_ms.extend([400.0] * 301)
+    assert "every other tick takes 400 ms" in site.wrong()["ticks_late"]
+    site.telemetry.ticks_ms.extend([3.0] * 301)
+    assert "ticks_late" not in site.wrong()
+
+
 def test_samples_without_a_score_roll_it_back(site: Site) -> None:
     """One that gives NaN where there was a score, here because it never has enough samples."""
     site.promote(second())
