@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LAG_SAMPLES_MAX: Final = 4096
 TICKS_MAX: Final = 600  # a minute by default
 LATE_TICKS_MIN: Final = 5  # fewer may have waited for something else,
-LATE_PACES_MIN: Final = 100  # as may those that take less than so many ticks of the right length
+LATE_S_MIN: Final = 10.0  # as may those that take no longer together
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Telemetry:
     def late(self, tick_ms: float) -> str:
         """How ticks fall behind their pace, "" they do not: most of the newest take longer."""
         taken = self.ticks_ms
-        if len(taken) < LATE_TICKS_MIN or sum(taken) < LATE_PACES_MIN * tick_ms:
+        if len(taken) < LATE_TICKS_MIN or sum(taken) < 1e3 * LATE_S_MIN:
             return ""
         usual = statistics.median(taken)
         if usual <= tick_ms:
