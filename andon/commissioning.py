@@ -85,7 +85,7 @@ def _show(one: Standing) -> None:
         "run states": f"running {_seen(seen=one.ran)}, stopped {_seen(seen=one.stood)}",
         "alerts a day": f"{a_day:.2g} expected, its part of the budget is {budget:.2g}",
         "in the shadow": f"{one.alerts_shadow} would have rung, {shadow_a_day:.2g} a day",
-        "blind": _listed(one.blind),
+        "blind": "; ".join(one.blind) or "none",
         "broken": _listed(one.broken),
         "drift": _listed(one.drift),
     }

@@ -25,6 +25,9 @@ Scaling = Annotated[
     str, typer.Option(help="none: engineering units; standard: sigmas from the rows' mean.")
 ]
 
+TickMsMax = Annotated[
+    float, typer.Option(help="What a new sample of an asset may take; 0: any time.", min=0.0)
+]
 Snapshot = Annotated[
     Path | None, typer.Option(help="Snapshot whose orders are not calibrated on.", exists=True)
 ]
@@ -53,6 +56,7 @@ def model_import(
     kind: KindName = "",
     higher_is: HigherIs = "",
     scaling: Scaling = "",
+    tick_ms_max: TickMsMax = 20.0,
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
@@ -95,6 +99,7 @@ def model_import(
         kind=kind or None,
         higher_is=higher_is or None,
         scaling=scaling or None,
+        tick_ms_max=tick_ms_max,
     )
     import_recording(
         model,

@@ -106,7 +106,7 @@ class Assembly:
 
     def knows_bundle(self, sha256: str) -> bool:
         """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""
-        return self._opened(sha256) is not None
+        return self.opened(sha256) is not None
 
     def adopt(self, fitted: Fitted, path: Path) -> None:
         """Have another bundle for the engine to take over, verified and fitting the settings."""
@@ -120,7 +120,7 @@ class Assembly:
 
         Nor is one that is damaged, or does not fit the settings.
         """
-        fitted = self._opened(sha256)
+        fitted = self.opened(sha256)
         if fitted is None:
             return None
         path = self.bundle_path if sha256 == self.bundle.sha256 else None
@@ -130,7 +130,7 @@ class Assembly:
         self._known = {}  # what lacks a signature is judged anew
         return fitted
 
-    def _opened(self, sha256: str) -> Fitted | None:
+    def opened(self, sha256: str) -> Fitted | None:
         """A bundle ready to score; the newest few stay open."""
         if sha256 in self._fitted or sha256 in self.missing_bundles or self.store is None:
             return self._fitted.get(sha256)

@@ -13,26 +13,23 @@ itself, never by both at once: a lock is held over each change.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.append import append_whole
 from edge.errors import ConfigError
+from edge.sealed_chain import Sealed, SealedChain
 from models.errors import ModelError
 from models.store import file_names
 from models.store import load as load_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edge.config import GatewayConfig
     from models.bundle import Bundle
 
@@ -47,22 +44,21 @@ PROPOSED: Final = "proposed"  # beside the configured bundle, where `propose-bun
 NAME_CHARS: Final = 16  # of a hash, in a directory's name
 HASH_CHARS_MIN: Final = 4  # of a hash that a person types
 KEPT_MAX: Final = 20  # retired bundles; the oldest go first
-NOTHING_SHA256: Final = "0" * 64
 LEARNED: Final = (
     "learned"  # by the gateway itself, of assets that ring for nobody yet; no others change
 )
+KEPT: Final = "kept"  # rang more than it may, and stayed all the same
 PROMOTIONS: Final = ("promoted", "rolled_back", LEARNED)  # acts that change what counts
 
 
-class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Act(Sealed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the history.
 
-    what: promoted, rolled_back, learned, refused, approved, shadowed, unshadowed. before_sha256:
-    what counted until then, of the first three. signature: of an approval, by the key of `by`.
+    what: promoted, rolled_back, learned, kept, refused, approved, shadowed, unshadowed.
+    before_sha256: what counted until then, of the first three. signature: of an approval, by the
+    key of `by`.
     """
 
-    sequence: int
-    previous: str
     what: str
     bundle_sha256: str
     by: str
@@ -71,12 +67,6 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     because: str = ""
     signature: str = ""
     sha256: str = ""
-
-    def sealed(self) -> Act:
-        """The same with its own hash."""
-        bare = msgspec.structs.replace(self, sha256="")
-        digest = hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
-        return msgspec.structs.replace(self, sha256=digest)
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +87,7 @@ class BundleStore:
     def __init__(self, directory: Path, configured: Path) -> None:
         self.directory = directory
         self.configured = configured
+        self._chain = SealedChain(directory / HISTORY, Act, lock=directory / LOCK)
 
     # --- what there is ---
 
@@ -169,23 +160,7 @@ class BundleStore:
 
     def history(self) -> list[Act]:
         """Every act, oldest first. Raises ConfigError at the first line that does not fit."""
-        path = self.directory / HISTORY
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        acts: list[Act] = []
-        previous = NOTHING_SHA256
-        for number, line in enumerate(lines, start=1):
-            try:
-                act = msgspec.json.decode(line, type=Act)
-            except msgspec.MsgspecError as error:
-                raise ConfigError(f"{path}, line {number}: {error}; it was changed") from error
-            if act.previous != previous or act.sealed() != act or act.sequence != number:
-                raise ConfigError(f"{path}, line {number} does not follow from the one before it")
-            acts.append(act)
-            previous = act.sha256
-        return acts
+        return self._chain.whole()
 
     # --- what changes it ---
 
@@ -213,7 +188,7 @@ class BundleStore:
     ) -> Act:
         """Let another bundle count from now on; it has to be kept. Raises ConfigError."""
         assert self.keeps(sha256), "keep it first"
-        with self._alone():
+        with self._chain.alone():
             before = self._counts_now()
             until_ns = time.time_ns() + int(watch_s * 1e9) if watch_s else 0
             pointer = Pointer(
@@ -231,7 +206,7 @@ class BundleStore:
         self, what: str, sha256: str, *, by: str, because: str = "", signature: str = ""
     ) -> Act:
         """Write an act into the history that changes nothing else. Raises ConfigError."""
-        with self._alone():
+        with self._chain.alone():
             return self._append(what, sha256, by=by, because=because, signature=signature)
 
     def write_report(self, sha256: str, content: bytes) -> Path:
@@ -271,10 +246,7 @@ class BundleStore:
         before_sha256: str = "",
         signature: str = "",
     ) -> Act:
-        acts = self.history()
         act = Act(
-            sequence=len(acts) + 1,
-            previous=acts[-1].sha256 if acts else NOTHING_SHA256,
             what=what,
             bundle_sha256=sha256,
             by=by,
@@ -282,13 +254,8 @@ class BundleStore:
             at_ns=time.time_ns(),
             before_sha256=before_sha256,
             signature=signature,
-        ).sealed()
-        path = self.directory / HISTORY
-        try:
-            append_whole(path, msgspec.json.encode(act) + b"\n")
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}; nothing has changed") from error
-        return act
+        )
+        return self._chain.add([act])[0]
 
     def _write(self, name: str, content: bytes) -> Path:
         path = self.directory / name
@@ -316,20 +283,6 @@ class BundleStore:
         oldest = sorted(set(kept) - held, key=lambda one: last.get(one, 0))
         for sha256 in oldest[: max(len(kept) - KEPT_MAX, 0)]:
             shutil.rmtree(kept[sha256], ignore_errors=True)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While a change is made, nobody else makes one."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise ConfigError(f"{self.directory}: {error.strerror}; nothing has changed") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def store_of(config: GatewayConfig) -> BundleStore:

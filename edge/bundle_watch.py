@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 from edge.align import asset_layouts
 from edge.approvals import unapproved_because
 from edge.assembly import Assembly, assemble, ready
-from edge.bundle_store import CURRENT, PROMOTIONS, loaded, store_of
+from edge.bundle_store import CURRENT, KEPT, PROMOTIONS, loaded, store_of
 from edge.commission_watch import prepare
 from edge.errors import ConfigError
 from edge.probation import Probation
 from edge.records import BundleSwapped
+from edge.second_look import SecondLook
 from edge.signatures import unsigned_because
 from models.budget import budget_of
 from models.errors import ModelError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from edge.config import GatewayConfig
     from edge.faults import Faults
     from edge.records import ShellFault
+    from edge.second_look import Comparison
     from edge.takeover import Fitted
     from edge.telemetry import Telemetry
 
@@ -68,8 +70,8 @@ class BundleWatch:
             return self._opened()
         if self._begins:
             self._begin()
-        if why := self._misbehaves():
-            return self._roll_back(why)
+        if back := self._misbehaves():
+            return back
         seen = _seen(self._store)
         if seen != self._seen:
             self._seen = seen
@@ -87,6 +89,7 @@ class BundleWatch:
         return [
             *faults.judge("bundle_refused", self._refused),
             *faults.judge("bundle_rolled_back", self._rolled_back),
+            *faults.judge("ticks_late", self._telemetry.late(self._config.engine.tick_ms)),
         ]
 
     def stop(self) -> None:
@@ -139,28 +142,61 @@ class BundleWatch:
             tick_ms=self._config.engine.tick_ms,
         )
 
-    def _misbehaves(self) -> str:
+    def _misbehaves(self) -> list[BundleSwapped]:
+        """What takes over where the bundle has not stood its probation; mostly none."""
         if self._probation is None or self._pointer is None:
-            return ""
+            return []
         if time.time_ns() > self._pointer.watch_until_ns:
             self._probation = None
-            return ""
-        return self._probation.judge(self._assembly.engine, self._telemetry)
+            return []
+        engine = self._assembly.engine
+        broken = self._probation.judge(engine, self._telemetry)
+        why = broken or self._probation.loud(engine)
+        if not why:
+            return []
+        try:
+            fitted, path = _stored(self._store, self._pointer.before_sha256)
+            asset_layouts(self._assembly.settings, fitted.bundle)
+        except (ConfigError, ModelError) as error:
+            self._left_with(why, str(error))
+            return []
+        if not broken:
+            found = self._second_look(self._probation, fitted)
+            if not found.louder:
+                self._probation.excuse(engine)
+                self._note_kept(f"{why}; {found}: the plant rings, not the bundle")
+                return []
+            why = f"{why}; {found}"
+        return self._roll_back(why, fitted, path)
 
-    def _roll_back(self, why: str) -> list[BundleSwapped]:
-        """The bundle before takes over again; where it is gone, that is said, nothing changes."""
+    def _second_look(self, probation: Probation, before: Fitted) -> Comparison:
+        """What the one before would have rung in the samples that are still there."""
+        assembly, state = self._assembly, self._assembly.engine.state
+        now = assembly.opened(state.bundle_sha256)
+        assert now is not None, "it scores"
+        look = SecondLook(assembly.settings, state, assembly.knowledge(state.orders_of))
+        return look.compare(now, before, probation.heard(), since_ns=probation.begin_ns)
+
+    def _left_with(self, why: str, error: str) -> None:
+        """The bundle before is gone or damaged: that is said, and nothing changes."""
         assert self._pointer is not None
         left, before = self._assembly.bundle.sha256, self._pointer.before_sha256
         self._probation = self._pointer = None
+        lacks = f"the one before, {before[:12]}, can neither be asked nor take over: {error}"
+        self._rolled_back = f"bundle {left[:12]} misbehaves: {why}; {lacks}"
+        self._note_kept(f"{why}; {lacks}")
+
+    def _note_kept(self, why: str) -> None:
+        """The history says that a bundle stayed; what cannot be written changes nothing."""
         try:
-            fitted, path = _stored(self._store, before)
-            asset_layouts(self._assembly.settings, fitted.bundle)
-        except (ConfigError, ModelError) as error:
-            self._rolled_back = (
-                f"bundle {left[:12]} misbehaves: {why}; the one before, {before[:12]}, cannot take"
-                f" over: {error}"
-            )
-            return []
+            self._store.note(KEPT, self._assembly.bundle.sha256, by=GATEWAY, because=why)
+        except ConfigError as error:
+            self._refused = f"bundle {self._assembly.bundle.sha256[:12]} stays: {why}; and {error}"
+
+    def _roll_back(self, why: str, fitted: Fitted, path: Path) -> list[BundleSwapped]:
+        """The bundle before takes over again."""
+        left, before = self._assembly.bundle.sha256, fitted.bundle.sha256
+        self._probation = self._pointer = None
         self._point_back(before, "rolled_back", why)
         self._assembly.adopt(fitted, path)
         self._rolled_back = f"bundle {left[:12]} misbehaved: {why}; {before[:12]} scores again"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.blind import blind_channels
 from edge.caps import MODES_UNSEEN_MAX
 from edge.limits import level_name, newest_limits
 from edge.records import Publish
@@ -43,7 +44,6 @@ GAP_NS_MAX: Final = MINUTE_NS  # between two samples; what is longer was not wat
 GAP_PERIODS_MAX: Final = 3  # likewise, of a slow plant
 TOLD_NS: Final = 30 * SECOND_NS  # plant time between two words on progress
 AGAIN_SHARE: Final = 0.25  # of the minutes to learn, after a fit that failed
-BLIND_SHARE: Final = 0.05  # a channel with fewer values than this share of the rows is blind
 GATEWAY: Final = "the gateway"
 
 
@@ -97,6 +97,10 @@ class Commission(msgspec.Struct, kw_only=True):
         )
         for name in self.__struct_fields__:
             setattr(self, name, getattr(fresh, name))
+
+
+def _word_of(commission: Commission) -> tuple[bool, str, str]:
+    return commission.in_service, commission.by, commission.because
 
 
 def shadowed(state: AssetState, record: AlertRecord, desk: Desk, *, t_ns: int) -> bool:
@@ -156,7 +160,7 @@ class Commissioning:
 
     def __init__(self, bundle: Bundle, states: Mapping[str, AssetState], *, desk: Desk) -> None:
         self._models = {model.asset: model for model in bundle.assets}
-        self._bundle_sha256 = bundle.sha256
+        self._bundle = bundle
         self._states = states
         self._desk = desk
         self._settings: CommissioningSettings | None = desk.settings.commissioning
@@ -200,6 +204,8 @@ class Commissioning:
             self._publish(self._models[word.asset], commission, t_ns=t_ns)
             return
         accepted = word.what == "accepted"
+        if (accepted, word.by, word.because) == _word_of(commission):
+            return  # it is told anew at each start
         commission.in_service, commission.by, commission.because = accepted, word.by, word.because
         self._desk.audited(
             "accepted" if accepted else "withdrawn",
@@ -312,7 +318,7 @@ class Commissioning:
         self, model: AssetModel, commission: Commission, *, t_ns: int
     ) -> CommissioningPayload:
         assert self._settings is not None, "without it nothing is told"
-        blind = blind_channels(model, commission)
+        blind = blind_channels(self._bundle, model, commission)
         serving = commission.stage is Stage.IN_SERVICE
         return CommissioningPayload(
             schema=COMMISSIONING_SCHEMA,
@@ -323,7 +329,7 @@ class Commissioning:
             since_ms=commission.since_ns // 1_000_000,
             by=commission.by,
             because=commission.because,
-            bundle=self._bundle_sha256,
+            bundle=self._bundle.sha256,
             rows=commission.rows,
             rows_needed=self._settings.learn_rows,
             minutes=round(commission.live_ns / MINUTE_NS, 1),
@@ -340,17 +346,6 @@ class Commissioning:
             shadow_alerts=sum(commission.rang.values()),
             trouble=commission.trouble,
         )
-
-
-def blind_channels(model: AssetModel, commission: Commission) -> list[str]:
-    """Channels that showed next to nothing in this stage; none before anything came."""
-    enough = BLIND_SHARE * commission.rows
-    seen = commission.seen or [0] * len(model.channels)
-    return [
-        channel.name
-        for channel, count in zip(model.channels, seen, strict=True)
-        if commission.rows and count < max(enough, 1)
-    ]
 
 
 def stage_text(state: AssetState) -> tuple[str, ...]:

@@ -3,28 +3,27 @@
     commissioning.jsonl       below [journal] dir, one line a word, each bound to the one before
 
 A word counts from the moment it is written; a running gateway follows within seconds, one that
-starts is told again, so that no change of its configuration puts an accepted asset back into the
-shadow. Where signatures are required a word counts only with a valid one by its person's key of
-[trust.operators]; it is of one site, asset, bundle and name.
+starts is told again, so that neither a change of its configuration nor a journal that lost its
+beginning puts an accepted asset back into the shadow. Where signatures are required a word counts
+only with a valid one by its person's key of [trust.operators]; it is of one site and of all that
+the line says, its time and its place in the chain too.
+
+Words that were signed before that (of site, asset, bundle and name alone) go on counting up to the
+first that is signed in its place: from there on nobody can say an old one again.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.append import append_whole
-from edge.errors import ConfigError
+from edge.sealed_chain import Read, Sealed, SealedChain
 from edge.signatures import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edge.config import GatewayConfig
@@ -32,17 +31,14 @@ if TYPE_CHECKING:
 FILE: Final = "commissioning.jsonl"
 ACCEPTED: Final = "accepted"
 WITHDRAWN: Final = "withdrawn"
-NOTHING_SHA256: Final = "0" * 64
 
 
-class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Word(Sealed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the book. what: accepted or withdrawn; bundle_sha256: what the person looked at.
 
     standing: what was shown of the asset when the word was given.
     """
 
-    sequence: int
-    previous: str
     what: str
     asset: str
     bundle_sha256: str
@@ -53,91 +49,51 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     signature: str = ""
     sha256: str = ""
 
-    def sealed(self) -> Word:
-        """The same with its own hash."""
-        bare = msgspec.structs.replace(self, sha256="")
-        digest = hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
-        return msgspec.structs.replace(self, sha256=digest)
-
 
 class CommissionBook:
     """The book of one gateway. People write it, the gateway only reads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._chain = SealedChain(path, Word, lock=path.parent)
 
-    def words(self) -> list[Word]:
-        """Every word, oldest first. Raises ConfigError at the first line that does not fit."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise ConfigError(f"{self.path}: {error.strerror}") from error
-        words: list[Word] = []
-        previous = NOTHING_SHA256
-        for number, line in enumerate(lines, start=1):
-            where = f"{self.path}, line {number}"
-            try:
-                word = msgspec.json.decode(line, type=Word)
-            except msgspec.MsgspecError as error:
-                raise ConfigError(f"{where}: {error}; it was changed") from error
-            if word.previous != previous or word.sealed() != word or word.sequence != number:
-                raise ConfigError(f"{where} does not follow from the one before it")
-            words.append(word)
-            previous = word.sha256
-        return words
+    def words(self) -> Read[Word]:
+        """Every word up to where the chain breaks, oldest first, and where that is.
+
+        Raises ConfigError for a file that cannot be read.
+        """
+        return self._chain.read()
 
     def write(
         self,
         what: str,
-        assets: Sequence[str],
+        standings: Mapping[str, str],
         *,
         bundle_sha256: str,
         by: str,
         because: str,
-        standings: Sequence[str],
-        signatures: Sequence[str],
+        finish: Callable[[Word], Word] | None = None,
     ) -> None:
-        """Write a person's word on some assets, all or none of it. Raises ConfigError."""
-        with self._alone():
-            known = self.words()
-            previous, sequence = (known[-1].sha256 if known else NOTHING_SHA256), len(known)
-            lines = []
-            for asset, standing, signature in zip(assets, standings, signatures, strict=True):
-                sequence += 1
-                word = Word(
-                    sequence=sequence,
-                    previous=previous,
+        """Write a person's word on some assets, all or none of it.
+
+        standings: what was shown of each; finish: signs a word that has its place. Raises
+        ConfigError, also where the chain is broken.
+        """
+        with self._chain.alone():
+            at_ns = time.time_ns()
+            words = [
+                Word(
                     what=what,
                     asset=asset,
                     bundle_sha256=bundle_sha256,
                     by=by,
-                    at_ns=time.time_ns(),
+                    at_ns=at_ns,
                     because=because,
                     standing=standing,
-                    signature=signature,
-                ).sealed()
-                lines.append(msgspec.json.encode(word) + b"\n")
-                previous = word.sha256
-            try:
-                append_whole(self.path, b"".join(lines))
-            except OSError as error:
-                raise ConfigError(f"{self.path}: {error.strerror}; nothing has changed") from error
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While somebody writes, nobody else does."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path.parent, os.O_RDONLY)
-        except OSError as error:
-            raise ConfigError(f"{self.path}: {error.strerror}; nothing has changed") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+                )
+                for asset, standing in standings.items()
+            ]
+            self._chain.add(words, finish=finish)
 
 
 def book_of(config: GatewayConfig) -> CommissionBook:
@@ -145,20 +101,37 @@ def book_of(config: GatewayConfig) -> CommissionBook:
     return CommissionBook(config.path(config.journal.dir) / FILE)
 
 
-def word_content(site: str, what: str, asset: str, bundle_sha256: str, by: str) -> bytes:
-    """The bytes that a person signs."""
-    return f"{what} asset\n{site}\n{asset}\n{bundle_sha256}\n{by}\n".encode()
+def word_content(site: str, word: Word) -> bytes:
+    """The bytes that a person signs: of everything in a word that has its place."""
+    bare = msgspec.structs.replace(word, signature="").sealed()
+    return f"commissioning word\n{site}\n{bare.sha256}\n".encode()
 
 
 def counting(config: GatewayConfig, words: Sequence[Word]) -> dict[str, Word]:
-    """The newest word on each asset that counts."""
-    return {word.asset: word for word in words if counts(config, word)}
+    """The newest word on each asset that counts; words: from the first on."""
+    found: dict[str, Word] = {}
+    bound = False
+    for word in words:
+        placed = counts(config, word)
+        if placed or (not bound and _counted_before(config, word)):
+            found[word.asset] = word
+        bound = bound or placed
+    return found
 
 
 def counts(config: GatewayConfig, word: Word) -> bool:
-    """Whether a word counts: where signatures are required, only with its person's."""
+    """Whether a word counts: where signatures are required, with its person's, in its place."""
+    return _signed(config, word, word_content(config.site, word))
+
+
+def _counted_before(config: GatewayConfig, word: Word) -> bool:
+    """Whether it was signed as words were before their place was part of it."""
+    said = (f"{word.what} asset", config.site, word.asset, word.bundle_sha256, word.by, "")
+    return _signed(config, word, "\n".join(said).encode())
+
+
+def _signed(config: GatewayConfig, word: Word, content: bytes) -> bool:
     if not config.trust.require_signed:
         return True
     key = config.trust.operators.get(word.by)
-    content = word_content(config.site, word.what, word.asset, word.bundle_sha256, word.by)
     return key is not None and verify(key, content, word.signature)

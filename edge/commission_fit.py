@@ -5,6 +5,11 @@
 It reads the journal behind the gateway, aligns it as the gateway does, leaves out what work may
 have touched and what is unlike the rest, as every fit does, and keeps a child bundle in the
 gateway's store. Whether that counts is for the gateway to say.
+
+Of a long journal only the newest segments are read: those that hold what it is to learn from, and
+at most so many rows of it, and some before them for context that was told earlier. Which rows are
+learned depends on times and counts alone, not on where segments end, as long as values come in
+their order.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +29,10 @@ from edge.align import AssetLayout
 from edge.bundle_store import loaded, store_of
 from edge.config import GatewayConfig
 from edge.errors import AndonError, ConfigError
-from edge.journal_table import aligned, readings_by_asset
+from edge.journal import Position, segments
+from edge.journal_table import aligned, readings_by_asset, times_by_tag
 from edge.recording import journal_messages
+from edge.records import Job
 from edge.waveforms import block_topics
 from edge.wire.topics import Topics, match_source
 from edge.work_times import WorkTimes, texts_of, touched
@@ -41,6 +49,7 @@ from models.unfitted import unfitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from edge.recording import TimedMessage
     from edge.records import Readings
@@ -50,14 +59,24 @@ if TYPE_CHECKING:
 NICE: Final = 10  # scoring goes first
 OTHER_RATE: Final = 1.5  # so many times apart, the period of the bundle is not the plant's
 MILLISECOND_NS: Final = 1_000_000
+ROWS_MAX: Final = 100_000  # of an asset, the newest: a fit of 8 channels takes 10 s
+ROWS_TIMES: Final = (
+    2.0  # what was asked for, where that is more: half of it may have to be left out
+)
+LEAD_SEGMENTS_MAX: Final = 4  # before these, until every context tag was told; 256 MB
+MINUTE_NS: Final = 60_000_000_000
 
 
 class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to fit. since_ns: of each asset, from which plant time on its rows count."""
+    """What to fit. since_ns: of each asset, from which plant time on its rows count.
+
+    jobs: that the gateway knows of, for those that were told before what is read.
+    """
 
     config: GatewayConfig
     bundle_sha256: str
     since_ns: dict[str, int]
+    jobs: tuple[Job, ...] = ()
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +98,8 @@ def learn(request: LearnRequest) -> Learned:
         raise ConfigError(f"bundle {request.bundle_sha256[:12]} is not kept any more")
     parent = loaded(path, request.bundle_sha256)
     wanted = [m for m in parent.assets if m.asset in request.since_ns]
-    heard, work = _heard(config, {model.asset for model in wanted})
+    rows_max = _rows_max(config, wanted)
+    heard, work = _heard(request, rows_max)
     parent, period_ns = _at_rate(parent, wanted, heard)
     fits, rows, failed = [], {}, {}
     for model in wanted:
@@ -92,6 +112,7 @@ def learn(request: LearnRequest) -> Learned:
                 config.settings,
                 work=work,
                 since_ns=request.since_ns[model.asset],
+                rows_max=rows_max,
             )
             options = msgspec.structs.replace(
                 options_of(parent, model.asset), alignment=model.alignment
@@ -141,22 +162,75 @@ def as_before(child: Bundle, parent: Bundle, fits: Sequence[AssetFit]) -> Bundle
     return sealed(replace(child, assets=tuple(assets)))
 
 
-def _heard(config: GatewayConfig, assets: set[str]) -> tuple[dict[str, list[Readings]], WorkTimes]:
-    """What the journal says of some assets, and what work is known of."""
-    settings = config.settings
-    journal = config.path(config.journal.dir) / "journal"
-    root = Topics(settings.prefix, settings.site).root
-    messages = _about(journal_messages(journal), settings, assets)
-    ours = [asset for asset in settings.asset if asset.id in assets]
+def _rows_max(config: GatewayConfig, wanted: Sequence[AssetModel]) -> int:
+    """How many of the newest rows of an asset are learned from."""
+    asked = config.commissioning
+    if asked is None or not wanted:
+        return ROWS_MAX
+    rows = asked.learn_minutes * MINUTE_NS / wanted[0].period_ns
+    return max(ROWS_MAX, round(ROWS_TIMES * max(rows, asked.learn_rows)))
+
+
+def _heard(request: LearnRequest, rows_max: int) -> tuple[dict[str, list[Readings]], WorkTimes]:
+    """What the journal says of the assets that are asked for, and what work is known of."""
+    config, settings = request.config, request.config.settings
+    journal, root = _journal(config), Topics(settings.prefix, settings.site).root
+    after = first_needed(request, rows_max)
+    ours = [asset for asset in settings.asset if asset.id in request.since_ns]
+    messages = _about(journal_messages(journal, after=after), settings, set(request.since_ns))
     heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
     if config.kb.embedder:
         make_known(config.path(config.kb.embedder))
     texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
     work = WorkTimes(settings, texts)
     work.take_orders()
+    work.take_jobs(request.jobs)
     work.take_edges(heard.readings)
-    work.take_journal(journal)
+    work.take_journal(journal, after=after)
     return heard.readings, work
+
+
+def _journal(config: GatewayConfig) -> Path:
+    return config.path(config.journal.dir) / "journal"
+
+
+def first_needed(request: LearnRequest, rows_max: int) -> Position | None:
+    """Where reading the journal begins; None: where the journal does.
+
+    Segment by segment from the newest, until each asset has as many values of a tag as rows are
+    learned, or most of what it says is older than that; then on until its context was told, within
+    a bound.
+    """
+    settings, journal = request.config.settings, _journal(request.config)
+    assets = [asset for asset in settings.asset if asset.id in request.since_ns]
+    counts: dict[str, Counter[str]] = {asset: Counter() for asset in request.since_ns}
+    untold = {(one.id, tag.tag) for one in assets for tag in one.context}
+    lead = 0
+    for number, path in reversed(segments(journal)):
+        if not counts:
+            if not untold or lead == LEAD_SEGMENTS_MAX:
+                return Position(number + 1, 0)
+            lead += 1
+        messages = _about(journal_messages(path), settings, set(request.since_ns))
+        heard = readings_by_asset(messages, sources=settings.source, assets=assets)
+        for asset, readings in heard.readings.items():
+            untold -= {(asset, tag) for one in readings for tag in one.tags}
+            if asset not in counts:
+                continue
+            told = times_by_tag(readings)
+            counts[asset].update({tag: len(t_ns) for tag, t_ns in told.items()})
+            every = np.concatenate([one.t_ns for one in readings])
+            # the median: one clock that is wrong must not end it
+            old = np.median(every) < request.since_ns[asset]
+            if old or max(counts[asset].values(), default=0) >= rows_max:
+                del counts[asset]
+    return None
+
+
+def _newest_from_ns(readings: Sequence[Readings], rows_max: int) -> int:
+    """The time from which on the tag with most values has so many of them, ns."""
+    kept = [t_ns[-rows_max] for t_ns in times_by_tag(readings).values() if len(t_ns) >= rows_max]
+    return int(max(kept, default=0))
 
 
 def _about(
@@ -218,12 +292,16 @@ def _samples(
     *,
     work: WorkTimes,
     since_ns: int,
+    rows_max: int,
 ) -> TrainingSamples:
-    """Rows as the gateway aligns them, from a time on. Raises ModelError where there are none."""
+    """Rows as the gateway aligns them, the newest from a time on.
+
+    Raises ModelError where there are none.
+    """
     asset = settings.of_asset(model.asset)
     batches, _ = aligned(AssetLayout.of(model, asset), readings) if readings else ([], {})
     t_ns = np.concatenate([batch.t_ns for batch in batches]) if batches else np.empty(0, np.int64)
-    kept = t_ns >= since_ns
+    kept = t_ns >= max(since_ns, _newest_from_ns(readings, rows_max))
     if not kept.any():
         raise ModelError(f"{model.asset}: the journal has no samples of it any more")
     values = np.concatenate([batch.values for batch in batches])[kept].astype(np.float64)

@@ -14,10 +14,11 @@ import msgspec
 from edge.approvals import unapproved_because
 from edge.assembly import assemble
 from edge.audit_chain import iso
+from edge.blind import blind_channels
 from edge.bundle_store import store_of
 from edge.checkpoint import newest
-from edge.commission import DAY_HOURS, HOUR_NS, Stage, blind_channels
-from edge.commission_book import ACCEPTED, WITHDRAWN, Word, book_of, counts, word_content
+from edge.commission import DAY_HOURS, HOUR_NS, Stage
+from edge.commission_book import ACCEPTED, WITHDRAWN, book_of, counts, word_content
 from edge.config import load as load_config
 from edge.errors import ConfigError
 from edge.explain import headline
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edge.commission_book import Word
     from edge.config import GatewayConfig
     from edge.drift import Drifting
     from edge.state import AssetState
@@ -48,7 +50,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     hours: of samples while it ran and no work went on. hours_of_day, hours_never: 0 to 23, UTC.
     modes_never: with a baseline and not seen since; modes_bare: met, without a baseline.
     alerts_expected_per_day: by its own tail and threshold; alerts_budget_per_day: its part of the
-    budget. rang: what it would have rung, the newest last. NaN: not known.
+    budget. rang: what it would have rung, the newest last. blind: channels that nobody watches,
+    each with the reason. NaN: not known.
     """
 
     asset: str
@@ -135,6 +138,7 @@ class Acceptance:
         hours = commission.live_ns / HOUR_NS
         alerts = sum(commission.rang.values())
         known = [f"{mode.value:g}" for mode in model.modes]
+        blind = blind_channels(self.bundle, model, commission)
         standing = Standing(
             asset=asset,
             stage=commission.stage,
@@ -158,7 +162,7 @@ class Acceptance:
             alerts_shadow=alerts,
             alerts_shadow_per_day=alerts / hours * DAY_H if hours else float("nan"),
             rang=_rang(state),
-            blind=tuple(blind_channels(model, commission)),
+            blind=tuple(f"{name}: {why}" for name, why in blind.items()),
             broken=_broken(state),
             drift=_drift(self._drifts.get(asset)),
             doubts=(),
@@ -187,39 +191,27 @@ class Acceptance:
         history = store_of(self.config).history()
         if not withdraw and (lacks := unapproved_because(self.config, history, sha256, by=by)):
             raise ConfigError(lacks)
-        signatures = [self._signature(what, one.asset, by=by, key=key) for one in standings]
+        secret = read_key(key) if key is not None else None
+
+        def finish(word: Word) -> Word:
+            if secret is not None:
+                signed = secret.sign(word_content(self.config.site, word))
+                word = msgspec.structs.replace(word, signature=base64.b64encode(signed).decode())
+            if not counts(self.config, word):
+                raise ConfigError(
+                    f"the word of {by} does not count: signatures are required, and this has none"
+                    f" by the key of [trust.operators] {by}; add --key"
+                )
+            return word
+
         book_of(self.config).write(
             what,
-            [one.asset for one in standings],
+            {one.asset: msgspec.json.encode(one).decode() for one in standings},
             bundle_sha256=sha256,
             by=by,
             because=because,
-            standings=[msgspec.json.encode(one).decode() for one in standings],
-            signatures=signatures,
+            finish=finish,
         )
-
-    def _signature(self, what: str, asset: str, *, by: str, key: Path | None) -> str:
-        sha256, site = self.bundle.sha256, self.config.site
-        signature = ""
-        if key is not None:
-            content = word_content(site, what, asset, sha256, by)
-            signature = base64.b64encode(read_key(key).sign(content)).decode()
-        word = Word(
-            sequence=0,
-            previous="",
-            what=what,
-            asset=asset,
-            bundle_sha256=sha256,
-            by=by,
-            at_ns=0,
-            signature=signature,
-        )
-        if not counts(self.config, word):
-            raise ConfigError(
-                f"the word of {by} does not count: signatures are required, and this has none by"
-                f" the key of [trust.operators] {by}; add --key"
-            )
-        return signature
 
     def _doubts(self, one: Standing, model: AssetModel) -> list[str]:
         """Why somebody may want to wait, a line each."""
@@ -238,7 +230,7 @@ class Acceptance:
                 one.alerts_expected_per_day > one.alerts_budget_per_day
             ),
             f"it would have rung {one.alerts_shadow_per_day:.2g} times a day, {budget}": rang,
-            f"next to nothing came from {', '.join(one.blind)}": bool(one.blind),
+            **{f"blind: {line}": True for line in one.blind},
             **{f"sensor: {line}": True for line in one.broken},
             **{f"drift: {line}": True for line in one.drift},
             f"modes that were learned, and not seen since: {', '.join(one.modes_never)}": bool(

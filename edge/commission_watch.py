@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from edge.bundle_store import BundleStore
     from edge.config import GatewayConfig
     from edge.faults import Faults
-    from edge.records import ShellFault
+    from edge.jobs import JobRun
+    from edge.records import Job, ShellFault
     from edge.settings import AssetSettings
     from models.bundle import AssetFit, Bundle
 
@@ -77,7 +78,9 @@ class CommissionWatch:
     def _words(self) -> list[CommissionTold]:
         """Where the book says otherwise than the engine: once either has changed.
 
-        An asset that a bundle brings back begins as one that nobody has accepted.
+        With the first look, everything that it says: the journal may have lost what was told when
+        it began, and what is left of it has to lead to the same state. An asset that a bundle
+        brings back begins as one that nobody has accepted.
         """
         scores = self._assembly.engine.state.bundle_sha256
         try:
@@ -87,18 +90,25 @@ class CommissionWatch:
             seen = (0, 0, scores)
         if seen == self._seen:
             return []
-        self._seen = seen
+        first, self._seen = self._seen[0] < 0, seen
         try:
-            words = counting(self._config, self._book.words())
+            found = self._book.words()
         except ConfigError as error:
             self._trouble = f"{error}; every asset stays as it is"
             return []
-        self._trouble = ""
+        self._trouble = found.broken and (
+            f"{found.broken}; the {len(found.lines)} words before it count for assets of which the"
+            " gateway knows no other, the rest stays as it is"
+        )
         told = []
         states = self._assembly.engine.state.assets
-        for asset, word in words.items():
+        for asset, word in counting(self._config, found.lines).items():
             commission = states[asset].commission if asset in states else None
-            if commission is not None and commission.in_service != (word.what == ACCEPTED):
+            if commission is None:
+                continue
+            agrees = commission.in_service == (word.what == ACCEPTED)
+            # of a broken book the newest words are missing: who knows a word has them, perhaps
+            if (first and agrees) or not (agrees or (found.broken and commission.by)):
                 told.append(
                     CommissionTold(
                         what=word.what,
@@ -130,7 +140,15 @@ class CommissionWatch:
                 for asset, sha256 in pointed.items()
             ]
         request = LearnRequest(
-            config=self._config, bundle_sha256=engine.state.bundle_sha256, since_ns=ready
+            config=self._config,
+            bundle_sha256=engine.state.bundle_sha256,
+            since_ns=ready,
+            jobs=tuple(
+                _as_it_went(run)
+                for asset in ready
+                for run in engine.state.assets[asset].runs
+                if run.fuse_end_ns  # it was open once
+            ),
         )
         try:
             self._fit = Fitting(request)
@@ -305,6 +323,12 @@ def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
     channels += [Channel(name=name, unit=unit) for name, unit in made.items() if name not in there]
     unknown = np.full(len(channels), np.nan)
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
+
+
+def _as_it_went(run: JobRun) -> Job:
+    """A job with the time at which it ended, or will at the latest."""
+    end_ns = run.close_ns or run.ended_ns or run.fuse_end_ns
+    return msgspec.structs.replace(run.job, valid_to_ns=end_ns)
 
 
 def _not_fitted(asset: str, why: str) -> CommissionTold:

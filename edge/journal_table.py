@@ -20,7 +20,7 @@ from edge.wire.topics import CLOCK_TOPIC, match_source
 from models.bundle import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -150,7 +150,7 @@ def samples_table(
     sha256: str = "",
 ) -> Table:
     """Align readings (n, k each) of one asset to samples; see journal_table."""
-    times = _times_by_tag(readings, ignore={context.tag for context in asset.context})
+    times = times_by_tag(readings, ignore={context.tag for context in asset.context})
     if not times:
         raise RecordingError(f"{path}: {asset.id} sent no numbers besides its context tags")
     named = {asset.tags.get(tag, tag): tag for tag in times}
@@ -207,8 +207,8 @@ def samples_table(
     )
 
 
-def _times_by_tag(
-    readings: Sequence[Readings], *, ignore: set[str]
+def times_by_tag(
+    readings: Sequence[Readings], *, ignore: Container[str] = ()
 ) -> dict[str, NDArray[np.int64]]:
     """Return when each tag sent a number, sorted and each time once, by tag in order of arrival."""
     times: dict[str, list[NDArray[np.int64]]] = {}

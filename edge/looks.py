@@ -2,7 +2,7 @@
 
 Noise and distances of redundant channels are looked at once in HOP running samples, over the newest
 WINDOW of them: at the same samples, however the stream is cut. What a look finds holds until the
-next one, and what is new must be found twice in a row.
+next one, and what is new must be found twice in a row. So must be that channels agree again.
 
 A sensor fails alone, and noise alone is a sensor's. Where many channels change their noise at once,
 or a channel has also left its usual level, it is the process that has changed, and its own score
@@ -65,7 +65,8 @@ class WindowState(msgspec.Struct, kw_only=True):
 
     samples: that ran so far; ran_last: whether the newest sample did. noise (c,), apart (m,): as
     the last look found them. codes: (c,) what looks hold; suspects: (c,), apart_once, apart_now:
-    (m,) as it was at the last look.
+    (m,) as it was at the last look; apart_near: (m,) whether the two agreed at the last look that
+    knew. pairs: (m, 2) channels that these are of, None: likewise.
     """
 
     values: np.ndarray
@@ -78,6 +79,8 @@ class WindowState(msgspec.Struct, kw_only=True):
     suspects: np.ndarray
     apart_once: np.ndarray
     apart_now: np.ndarray
+    apart_near: np.ndarray | None = None  # None: in a state from before it was kept
+    pairs: np.ndarray | None = None
 
     @classmethod
     def empty(cls, channels: int, pairs: int) -> Self:
@@ -194,6 +197,30 @@ def _groups(
     return kept, tuple(group for group in groups if group)
 
 
+def follow_pairs(state: WindowState, pairs: I64) -> None:
+    """Let the state be of these pairs (m, 2): another bundle may compare other channels.
+
+    The window stays, and so does what was found of a pair that both compare. One that is new counts
+    as apart where a channel of it was called out, until two looks find that they agree: who drifts
+    does not stop because somebody else is asked.
+    """
+    before, state.pairs = state.pairs, pairs
+    if before is pairs or (before is None and len(state.apart) == len(pairs)):
+        return
+    if before is not None and np.array_equal(before, pairs):
+        return
+    places = {
+        tuple(pair): k for k, pair in enumerate(before.tolist() if before is not None else ())
+    }
+    at = np.array([places.get(tuple(pair), -1) for pair in pairs.tolist()], np.intp)
+    old, called = at >= 0, (state.codes & (DRIFT | DISAGREES)) != 0
+    apart, once = np.full(len(pairs), np.nan), np.zeros(len(pairs), bool)
+    now = called[pairs].any(axis=1)
+    apart[old], once[old] = state.apart[at[old]], state.apart_once[at[old]]
+    now[old] = state.apart_now[at[old]]
+    state.apart, state.apart_once, state.apart_now, state.apart_near = apart, once, now, None
+
+
 def take_looks(
     state: WindowState, values: F32, counted: Flags, bounds: Bounds, lasting: I64 | None
 ) -> tuple[Codes | None, list[tuple[int, Measured]]]:
@@ -238,7 +265,8 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
         still_faint = found.noise < bounds.noise_low / NOISE_STAYS
         sparse = found.present < bounds.present * np.where(was & MISSING, SPARSE_STAYS, SPARSE)
         out = _outside(found.apart, bounds, bounds.reach)
-        still_out = _outside(found.apart, bounds, APART_STAYS * bounds.reach)
+        known = np.isfinite(found.apart)
+        agree = known & ~_outside(found.apart, bounds, APART_STAYS * bounds.reach)
     if lasting is not None:
         faint &= lasting < HOP  # it is about to be called stuck
     faint &= found.still <= FAINT_STILL
@@ -249,7 +277,10 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
     codes |= new & state.suspects
     codes |= was & (still_loud * NOISE_HIGH | still_faint * NOISE_LOW).astype(np.uint8)
     codes |= (sparse * MISSING).astype(np.uint8)
-    state.apart_now = (state.apart_now & still_out) | (out & state.apart_once)
+    agreed = np.zeros_like(agree) if state.apart_near is None else state.apart_near
+    # as many looks end it as began it, and one that knows nothing is none
+    state.apart_now = (state.apart_now & ~(agree & agreed)) | (out & state.apart_once)
+    state.apart_near = np.where(known, agree, agreed)
     for group in bounds.groups if state.apart_now.any() else ():
         _vote(group, found.apart, state.apart_now, codes)
     state.suspects, state.apart_once = new, out

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY_NS: Final = 86_400 * 10**9
 ALERTS_MIN: Final = 5  # so few say nothing about a rate, and one incident touches several assets
 TICKS_MIN: Final = 100  # ten seconds by default
+TICKS_FEW_MIN: Final = 5  # where they take as long together as so many of the slowest allowed
 TICK_QUANTILE: Final = 0.95  # most ticks have nothing to score at 1 Hz
 TICK_TIMES: Final = 2.0  # of what the same ticks took before
 UNSCORED_SHARE_MAX: Final = 0.2
@@ -46,7 +47,7 @@ class Probation:
         tick_ms: what a tick may take at any rate.
         """
         self._rate_max = alerts_per_day * alert_times
-        self._begin_ns = engine.now_ns
+        self.begin_ns = engine.now_ns  # plant time from which on alerts count
         self._heard: set[tuple[str, str, int]] = set()
         self._tick_ms_max = max(tick_ms, TICK_TIMES * _slow(telemetry.ticks_ms))
         telemetry.ticks_ms.clear()
@@ -58,16 +59,17 @@ class Probation:
         self._looks = self._unscored = 0
 
     def judge(self, engine: Engine, telemetry: Telemetry) -> str:
-        """What is wrong with the bundle that scores, "" nothing so far."""
-        return self._alerts(engine) or self._ticks(telemetry.ticks_ms) or self._gaps(engine)
+        """What is wrong with the bundle that scores, whatever it rings; "" nothing so far."""
+        return self._ticks(telemetry.ticks_ms) or self._gaps(engine)
 
-    def _alerts(self, engine: Engine) -> str:
+    def loud(self, engine: Engine) -> str:
+        """How it rings too often, "" it does not so far; the plant may be what is wrong."""
         for record in engine.alerts():
-            began = record.track is not Track.COMMS and record.begin_ns >= self._begin_ns
+            began = record.track is not Track.COMMS and record.begin_ns >= self.begin_ns
             asked = record.rung and not record.shadow  # as operators are asked
             if began and asked and not record.suppressed and not record.excused_by:
                 self._heard.add((record.asset, record.track, record.begin_ns))
-        days = (engine.now_ns - self._begin_ns) / DAY_NS
+        days = (engine.now_ns - self.begin_ns) / DAY_NS
         allowed = max(float(ALERTS_MIN), self._rate_max * days)
         if len(self._heard) <= allowed:
             return ""
@@ -77,14 +79,39 @@ class Probation:
             f" expected: {self._rate_max:g} a day, and no fewer than {ALERTS_MIN}"
         )
 
+    def heard(self) -> list[str]:
+        """Assets that rang, whose newest alert began last first."""
+        newest: dict[str, int] = {}
+        for asset, _, begin_ns in self._heard:
+            newest[asset] = max(begin_ns, newest.get(asset, 0))
+        return sorted(newest, key=lambda asset: (-newest[asset], asset))
+
+    def excuse(self, engine: Engine) -> None:
+        """What rang so far is not the bundle's fault: count anew from here on."""
+        self.begin_ns = engine.now_ns
+        self._heard.clear()
+
     def _ticks(self, ticks_ms: Sequence[float]) -> str:
         if len(ticks_ms) < TICKS_MIN:
-            return ""
+            return self._few_ticks(ticks_ms)
         slow = _slow(ticks_ms)
         if slow <= self._tick_ms_max:
             return ""
         return (
             f"one tick in twenty takes {slow:.3g} ms or more of {len(ticks_ms)} since, at most"
+            f" {self._tick_ms_max:.3g} ms expected"
+        )
+
+    def _few_ticks(self, ticks_ms: Sequence[float]) -> str:
+        """A detector that takes seconds must not have minutes until it is judged."""
+        spent_ms = sum(ticks_ms)
+        if len(ticks_ms) < TICKS_FEW_MIN or spent_ms < TICKS_MIN * self._tick_ms_max:
+            return ""
+        usual = float(np.median(list(ticks_ms)))  # one may have waited for a disk
+        if usual <= self._tick_ms_max:
+            return ""
+        return (
+            f"every other tick takes {usual:.3g} ms or more of {len(ticks_ms)} since, at most"
             f" {self._tick_ms_max:.3g} ms expected"
         )
 

@@ -21,7 +21,16 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 import numpy as np
 
-from edge.looks import MISSING, OUT_OF_RANGE, STALE, STUCK, Measured, WindowState, take_looks
+from edge.looks import (
+    MISSING,
+    OUT_OF_RANGE,
+    STALE,
+    STUCK,
+    Measured,
+    WindowState,
+    follow_pairs,
+    take_looks,
+)
 from models.health import carried, run_lengths
 
 if TYPE_CHECKING:
@@ -86,8 +95,9 @@ def check_health(
         codes = _both(codes, _ranges(state, batch.values, counted, span))
     if bounds.usual is None:
         return Findings(codes, ())
-    if state.windows is None or len(state.windows.apart) != len(bounds.pairs):
+    if state.windows is None:
         state.windows = WindowState.empty(batch.values.shape[1], len(bounds.pairs))
+    follow_pairs(state.windows, bounds.pairs)
     before = Measured(state.windows.noise, state.windows.apart)
     held, looks = take_looks(state.windows, batch.values, counted, bounds, lasting)
     return Findings(_both(codes, held), ((0, before), *looks))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.journal import Position
     from edge.mapping import Mapping
     from edge.tables import RawTable
     from edge.truth import Truth
@@ -300,9 +301,12 @@ def table_messages(
             yield TimedMessage(t_ns=max(t_ns), topic=where, payload=payload, begin_ns=min(t_ns))
 
 
-def journal_messages(path: Path) -> Iterator[TimedMessage]:
-    """Yield the messages of a journal as they came, at the times at which they came."""
-    for entry in read_journal(path):
+def journal_messages(path: Path, *, after: Position | None = None) -> Iterator[TimedMessage]:
+    """Yield the messages of a journal as they came, at the times at which they came.
+
+    after: only those behind it.
+    """
+    for entry in read_journal(path, after=after):
         stimulus = entry.stimulus
         if isinstance(stimulus, MessageReceived):
             yield TimedMessage(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import statistics
 import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LAG_SAMPLES_MAX: Final = 4096
 TICKS_MAX: Final = 600  # a minute by default
+LATE_TICKS_MIN: Final = 5  # fewer may have waited for something else,
+LATE_S_MIN: Final = 10.0  # as may those that take no longer together
 
 
 @dataclass(slots=True)
@@ -55,6 +58,16 @@ class Telemetry:
         """A tick took so long."""
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
         self.ticks_ms.append(took_ms)
+
+    def late(self, tick_ms: float) -> str:
+        """How ticks fall behind their pace, "" they do not: most of the newest take longer."""
+        taken = self.ticks_ms
+        if len(taken) < LATE_TICKS_MIN or sum(taken) < 1e3 * LATE_S_MIN:
+            return ""
+        usual = statistics.median(taken)
+        if usual <= tick_ms:
+            return ""
+        return f"every other tick takes {usual:.0f} ms or more, {tick_ms:g} are between them"
 
     def report(self) -> tuple[float, float | None, float]:
         """Messages a second, median lag and longest tick in ms since the last report."""

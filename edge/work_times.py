@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.journal import Position
     from edge.recording import Table
     from edge.records import Readings
     from edge.settings import AssetSettings, GatewaySettings
@@ -123,10 +124,13 @@ class WorkTimes:
                 series = sorted((pair for pair in pairs if np.isfinite(pair[1])), key=_time)
                 self._take_series(asset, tag.tag, tag.kind, tag.instrument, series)
 
-    def take_journal(self, path: Path) -> None:
-        """Commands of operators and jobs that the journal itself was told. Raises JournalError."""
+    def take_journal(self, path: Path, *, after: Position | None = None) -> None:
+        """Commands of operators and jobs that the journal itself was told, behind `after`.
+
+        Raises JournalError.
+        """
         topics = Topics(self._settings.prefix, self._settings.site)
-        for entry in read_journal(path):
+        for entry in read_journal(path, after=after):
             stimulus = entry.stimulus
             if isinstance(stimulus, JobTold):
                 self._add_job(stimulus.job)

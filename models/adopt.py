@@ -5,6 +5,7 @@ The model stays as it is; `models.calibrate` learns what it shows in normal oper
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,9 @@ ROUNDING: Final = 1e-2  # of the level: residuals are small differences of large
 PROBE_SIGMAS: Final = 6.0  # by which windows are made strange, to see where its score goes
 PROBE_CLEAR: Final = 0.5  # how much more often it must go one way than the other
 CLEARLY: Final = 0.8  # nearer by so much: sigmas were meant
+TICK_MS_MAX: Final = 20.0  # of one asset: a fifth of a tick as a gateway is set up
+TIMED_RUNS: Final = 5  # after one that warms up; the quickest counts, for others may be busy
+TIMED_S_MAX: Final = 1.0  # so long it goes on being timed
 SIGNS: Final = {"strange": 1, "normal": -1}
 SCALINGS: Final = {"none": False, "standard": True}
 
@@ -59,6 +63,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     scaling: str | None = None
     lambdas: tuple[float, ...] = (1.0, 0.05)
     alignment: str = "grid"
+    tick_ms_max: float = TICK_MS_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,7 @@ def import_asset(
     )
     run = ForeignRun(foreign, taken)
     windows = _normal_windows(samples, live, taken.window)
+    _quick_enough(run, windows[:1], options.tick_ms_max, file=file, tell=tell)
     tried = _Tried(windows=windows, center=level[0], sigma=level[1])
     kind, scaled = _kind_and_scaling(run, taken, tried, options, file=file, tell=tell)
     _trusted(run, tried.fed(scaled=scaled), file=file, batch=taken.batch)
@@ -153,6 +159,36 @@ def _normal_windows(samples: TrainingSamples, live: F64, window: int) -> F64:
         )
     chosen: F64 = every[whole[np.linspace(0, len(whole) - 1, TRIED_WINDOWS).round().astype(int)]]
     return chosen
+
+
+def _quick_enough(
+    run: ForeignRun,
+    window: F64,
+    tick_ms_max: float,
+    *,
+    file: str,
+    tell: Callable[[str], object],
+) -> None:
+    """Refuse a model that takes longer than it may for one window (1, w, c), before all the rest.
+
+    Nobody can end a model that is running, so a gateway would be as late as this with each tick.
+    """
+    took_ms: list[float] = []
+    begin_s = time.perf_counter()
+    while len(took_ms) <= TIMED_RUNS:
+        before_s = time.perf_counter()
+        run(window)
+        took_ms.append(1e3 * (time.perf_counter() - before_s))
+        if len(took_ms) > 1 and time.perf_counter() - begin_s > TIMED_S_MAX:
+            break
+    least_ms = min(took_ms[1:])
+    tell(f"one sample of one asset takes {least_ms:.3g} ms, with each tick that brings one")
+    if 0 < tick_ms_max < least_ms:
+        raise ModelError(
+            f"{file} takes {least_ms:.3g} ms for one sample of one asset, at most {tick_ms_max:g}"
+            " ms are allowed, because every tick would wait for it; export a smaller model or a"
+            " shorter window, or name what it may take with --tick-ms-max (0: any time)"
+        )
 
 
 def _kind_and_scaling(

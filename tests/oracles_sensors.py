@@ -38,6 +38,7 @@ class Sensors:
         self._suspect = [""] * c
         m = len(bounds.pairs)
         self._apart, self._apart_once = [False] * m, [False] * m
+        self._agreed = [False] * m  # when both were last seen together
 
     def step(self, row: Sequence[float], *, counted: bool) -> list[set[str]]:
         """What is wrong with each channel."""
@@ -141,8 +142,12 @@ class Sensors:
                 apart < bounds.apart[0][k] - reach or apart > bounds.apart[1][k] + reach
                 for reach in (bounds.reach[k], looks.APART_STAYS * bounds.reach[k])
             ]
-            self._apart[k] = (self._apart[k] and far[1]) or (far[0] and self._apart_once[k])
+            agree = not math.isnan(apart) and not far[1]
+            over = agree and self._agreed[k]
+            self._apart[k] = (self._apart[k] and not over) or (far[0] and self._apart_once[k])
             self._apart_once[k] = far[0]
+            if not math.isnan(apart):
+                self._agreed[k] = agree
 
 
 def _noise(column: Sequence[float]) -> float:

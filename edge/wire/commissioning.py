@@ -35,7 +35,7 @@ class CommissioningPayload(msgspec.Struct, frozen=True, kw_only=True):
     rows_stopped: int  # samples while it stood still
     modes: str  # values of the mode tag that were seen
     channels: int
-    blind: str  # channels that showed next to nothing
+    blind: str  # channels that showed next to nothing, or that the detector leaves out
     blind_count: int
     shadow_alerts: int  # events that would have rung
     trouble: str  # why the last fit failed; "" nothing did

@@ -40,22 +40,14 @@ def test_a_word_that_a_full_disk_cuts_off_leaves_the_book_as_it_was(tmp_path: Pa
     book = CommissionBook(tmp_path / "book.jsonl")
 
     def accept(asset: str) -> None:
-        book.write(
-            ACCEPTED,
-            [asset],
-            bundle_sha256=SHA256,
-            by="ann",
-            because="seen",
-            standings=[""],
-            signatures=[""],
-        )
+        book.write(ACCEPTED, {asset: ""}, bundle_sha256=SHA256, by="ann", because="seen")
 
     accept("r1")
     with full(book.path.stat().st_size + 100), pytest.raises(ConfigError, match="nothing has"):
         accept("r2")
-    assert [word.asset for word in book.words()] == ["r1"]
+    assert [word.asset for word in book.words().lines] == ["r1"]
     accept("r2")
-    assert [word.asset for word in book.words()] == ["r1", "r2"]
+    assert [word.asset for word in book.words().lines] == ["r1", "r2"]
 
 
 def test_an_act_that_a_full_disk_cuts_off_leaves_the_history_as_it_was(tmp_path: Path) -> None:

@@ -210,6 +210,55 @@ def test_too_many_alerts_roll_it_back(site: Site) -> None:
     assert site.run(60) == [], "what was rolled back does not come again"
 
 
+def incident(site: Site) -> None:
+    """A pump that jumps once in 150 s from now on; every detector rings for it."""
+    for begin in range(site.row + 10, site.row + 1200, 150):
+        site.values[begin : begin + 5, 1] += 3.0
+
+
+def test_a_plant_that_fails_takes_no_bundle_back(site: Site) -> None:
+    """The one before would have rung as much: it stays, and the history says why."""
+    site.promote(second())
+    assert len(site.look()) == 1
+    incident(site)
+    assert site.run(1200) == []
+    rang = [a for a in site.assembly.engine.alerts() if a.rung]
+    assert rang, "there was an incident"
+    assert site.scores_with == site.store.current()[0] == second().sha256
+    promoted, *kept = site.store.history()
+    assert promoted.what == "promoted"
+    assert {act.what for act in kept} == {"kept"}
+    assert {(act.by, act.bundle_sha256) for act in kept} == {(GATEWAY, second().sha256)}
+    assert f"{ALERTS_MIN + 1} alerts" in kept[0].because
+    assert "it opens 6 events, the one before 6" in kept[0].because
+    assert "bundle_rolled_back" not in site.wrong()
+
+
+def test_an_incident_excuses_no_bundle_that_rings_more(site: Site) -> None:
+    """Its own false alarms are seen among those of the plant."""
+    site.promote(jumpy())
+    assert len(site.look()) == 1
+    site.values[site.row + 10 : site.row + 30, 1] += 40.0
+    (back,) = site.run(900)
+    assert back.bundle_sha256 == first().sha256
+    assert "the one before" in back.because
+
+
+def test_who_cannot_ask_the_bundle_before_keeps_what_scores(site: Site) -> None:
+    """A rollback to what does not open would leave nothing; operators and the history hear it."""
+    site.promote(jumpy())
+    assert len(site.look()) == 1
+    for place in (site.folder / "first", site.store.find(first().sha256)):
+        assert place is not None
+        (place / "parameters.npz").write_bytes(b"")
+    assert site.run(900) == []
+    assert site.scores_with == site.store.current()[0] == jumpy().sha256
+    said = site.store.history()[-1]
+    assert said.what == "kept"
+    assert "parameters.npz" in said.because
+    assert "can neither be asked nor take over" in site.wrong()["bundle_rolled_back"]
+
+
 def test_without_a_watch_nothing_is_rolled_back(site: Site) -> None:
     """A person has said so; and after the time of the watch neither."""
     site.promote(jumpy(), watch_s=0)
@@ -237,6 +286,33 @@ def test_slow_ticks_roll_it_back(site: Site) -> None:
     (back,) = site.look()
     assert "tick" in back.because
     assert site.scores_with == first().sha256
+
+
+def test_ticks_of_many_seconds_roll_it_back_after_a_few(site: Site) -> None:
+    """A hundred of them would take an hour; one that waited for something else is none."""
+    site.promote(second())
+    assert len(site.look()) == 1
+    site.telemetry.ticks_ms.extend([60_000.0, *[1.0] * 8])
+    assert site.look() == []
+    site.telemetry.ticks_ms.clear()
+    site.telemetry.ticks_ms.extend([30_000.0] * 4)
+    assert site.look() == []
+    site.telemetry.ticks_ms.append(30_000.0)
+    (back,) = site.look()
+    assert "every other tick takes 3e+04 ms" in back.because
+    assert site.scores_with == first().sha256
+
+
+def test_ticks_that_fall_behind_are_told_whatever_scores(site: Site) -> None:
+    """A bundle that was there from the start has none to go back to; operators hear of it."""
+    assert "ticks_late" not in site.wrong()
+    site.telemetry.ticks_ms.clear()
+    site.telemetry.ticks_ms.extend([99.0] * 300)
+    assert "ticks_late" not in site.wrong()
+    site.telemetry.ticks_ms.extend([400.0] * 301)
+    assert "every other tick takes 400 ms" in site.wrong()["ticks_late"]
+    site.telemetry.ticks_ms.extend([3.0] * 301)
+    assert "ticks_late" not in site.wrong()
 
 
 def test_samples_without_a_score_roll_it_back(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,12 +14,14 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from edge.commission import Commission, Stage, blind_channels, stage_text, took
+from edge.blind import blind_channels
+from edge.commission import Commission, Stage, stage_text, took
 from edge.probation import Probation
 from edge.records import Batch, BundleSwapped, CommissionTold
 from edge.settings import CommissioningSettings
 from edge.telemetry import Telemetry
 from models.assemble import make_bundle
+from models.bundle import UNRESOLVED
 from models.unfitted import unfitted
 from tests.edge.rig import CHANNELS, START, Rig, S, bundle, fitted_of, settings
 from tests.edge.test_limits import known, limit
@@ -251,7 +254,7 @@ def test_alerts_of_a_shadow_end_no_probation_and_those_that_ring_do() -> None:
         said[service] = ""
         for _ in range(10):
             one.run(20, STEP)
-            said[service] = said[service] or watch.judge(one.engine, Telemetry())
+            said[service] = said[service] or watch.loud(one.engine)
             one.run(120)
     assert not said[False]
     assert "alerts in" in said[True]
@@ -358,5 +361,29 @@ def test_counts_are_those_of_a_sample_at_a_time_however_the_stream_is_cut(
 def test_a_channel_that_shows_next_to_nothing_is_blind() -> None:
     """Before anything came, nothing can be said."""
     model = model_of("r1")
-    assert blind_channels(model, Commission()) == []
-    assert blind_channels(model, Commission(rows=100, seen=[100, 5, 4, 0])) == ["c2", "c3"]
+    few = Commission(rows=100, seen=[100, 5, 4, 0])
+    assert blind_channels(bundle(), model, Commission()) == {}
+    assert blind_channels(bundle(), model, few) == dict.fromkeys(
+        ["c2", "c3"], "next to nothing came"
+    )
+
+
+def test_a_channel_that_the_detector_leaves_out_is_blind_with_the_reason() -> None:
+    """It speaks as often as the others, and nobody listens; before anything came, too."""
+    whole = bundle()
+    model = model_of("r1")
+    part, at = whole.place(model.row_running)
+    present = part.parameters["present"].copy()
+    present[at, [1, 3]] = False
+    deaf = replace(
+        whole, parts=(replace(part, parameters={**part.parameters, "present": present}),)
+    )
+    unresolved = msgspec.structs.replace(model, metrics={**model.metrics, f"{UNRESOLVED}c3": 1e-9})
+    found = blind_channels(deaf, unresolved, Commission(rows=100, seen=[100, 100, 4, 0]))
+    assert found == {
+        "c1": "it is not scored: it had no value in the rows that were learned",
+        "c2": "next to nothing came",
+        "c3": "next to nothing came, and it is not scored: it moves by less than float32 shows",
+    }
+    assert list(blind_channels(deaf, model, Commission())) == ["c1", "c3"]
+    assert blind_channels(bare(), bare().assets[0], Commission()) == {}, "nothing is scored yet"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
+import pytest
 
+from edge import commission_fit
 from edge.bundle_store import loaded, store_of
-from edge.commission_fit import LearnRequest, learn
+from edge.commission_fit import LEAD_SEGMENTS_MAX, LearnRequest, first_needed, learn
 from edge.commission_watch import joined, prepare
 from edge.config import load
-from edge.journal import JournalWriter
+from edge.errors import JournalError
+from edge.journal import JournalWriter, segments
 from edge.records import MessageReceived
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import encode_block
@@ -20,7 +24,7 @@ from models.budget import divisions_of
 from models.bundle import is_unfitted
 from models.store import save
 from tests.edge.test_waveforms import BEGIN, RATE, S, noise
-from tests.models.plants import fitted
+from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,3 +133,105 @@ def test_the_first_fit_divides_the_budget_of_the_position(tmp_path: Path) -> Non
     assert [(one.name, one.share) for one in divisions_of(made)] == [("desk", 1.5)]
     plain = make_bundle((), parent=made, positions=())
     assert plain.assets[0].threshold_on <= made.assets[0].threshold_on
+
+
+LONG: Final = """
+site = "s"
+[journal]
+dir = "state"
+[commissioning]
+learn_minutes = 10
+learn_rows = 100
+[[asset]]
+id = "r1"
+units = { c0 = "bar", c1 = "bar", c2 = "bar", c3 = "bar" }
+context = [{ tag = "mode", role = "mode" }]
+"""
+
+
+def long_journal(folder: Path, rows: int, *, segment_bytes_max: int = 20_000) -> GatewayConfig:
+    """A journal of many small segments; the mode was told once, before all of it."""
+    folder.mkdir()
+    (folder / "gateway.toml").write_text(LONG)
+    journal = JournalWriter(folder / "state" / "journal", segment_bytes_max=segment_bytes_max)
+
+    def say(topic: str, payload: bytes, t_ns: int) -> None:
+        message = MessageReceived(topic=topic, payload=payload, received_ns=t_ns)
+        journal.append([(t_ns, message)])
+
+    values = plant(rows, seed=3)
+    (told,) = encode_rows(["mode"], [BEGIN], [[2.0]], shape="columnar")
+    say("plant/r1", told, BEGIN)
+    for first in range(0, rows, 10):
+        t_ns = [BEGIN + (first + i) * S for i in range(10)]
+        some = values[first : first + 10].tolist()
+        for payload in encode_rows(["c0", "c1", "c2", "c3"], t_ns, some, shape="columnar"):
+            say("plant/r1", payload, t_ns[-1])
+            say("plant/other", payload, t_ns[-1])
+    journal.close()
+    config = load(folder / "gateway.toml")
+    prepare(config)
+    return config
+
+
+def fitted_from(config: GatewayConfig, since_ns: int) -> Bundle:
+    """The bundle of the first fit."""
+    begun = store_of(config).current()[0]
+    request = LearnRequest(config=config, bundle_sha256=begun, since_ns={"r1": since_ns})
+    made = learn(request)
+    assert not made.failed
+    path = store_of(config).find(made.bundle_sha256)
+    assert path is not None
+    return loaded(path, made.bundle_sha256)
+
+
+def damage(config: GatewayConfig, count: int) -> None:
+    """What stands in the first so many segments cannot be read any more."""
+    journal = config.path(config.journal.dir) / "journal"
+    for _, path in segments(journal)[:count]:
+        stored = path.read_bytes()
+        path.write_bytes(stored[:100] + b"?" + stored[101:])
+
+
+def test_of_a_long_journal_only_what_is_learned_from_is_read(tmp_path: Path) -> None:
+    """The same rows however it is cut into segments; what is older is not even opened."""
+    since_ns = BEGIN + 3000 * S
+    whole = long_journal(tmp_path / "whole", 4000, segment_bytes_max=64 << 20)
+    (reference,) = fitted_from(whole, since_ns).assets
+    assert reference.training.rows == (0, 1000)
+    cut = long_journal(tmp_path / "cut", 4000)
+    count = len(segments(tmp_path / "cut" / "state" / "journal"))
+    assert count > 20
+    damage(cut, count // 2)
+    (model,) = fitted_from(cut, since_ns).assets
+    assert model.training.sha256 == reference.training.sha256
+
+
+def test_rows_are_the_newest_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An asset that was not fitted for weeks is fitted on the last of them."""
+    monkeypatch.setattr(commission_fit, "ROWS_MAX", 500)
+    config = long_journal(tmp_path / "site", 4000)
+    damage(config, 5)
+    (model,) = fitted_from(config, BEGIN).assets
+    assert model.training.rows == (0, 1200), "twice ten minutes, which is more than 500"
+    damage(config, len(segments(tmp_path / "site" / "state" / "journal")))
+    with pytest.raises(JournalError):
+        fitted_from(config, BEGIN)
+
+
+def test_context_told_long_before_is_looked_for_within_a_bound(tmp_path: Path) -> None:
+    """The mode stands at the very beginning: a few segments further back, and no more."""
+    config = long_journal(tmp_path / "near", 1000)
+    since_ns = BEGIN + 700 * S
+    begun = store_of(config).current()[0]
+    request = LearnRequest(config=config, bundle_sha256=begun, since_ns={"r1": since_ns})
+    numbers = [n for n, _ in segments(tmp_path / "near" / "state" / "journal")]
+    after = first_needed(request, 10_000)
+    needed = next(n for n in numbers if after is None or n >= after.segment)
+    bare = request.config.asset[0]
+    free = msgspec.structs.replace(
+        request.config, asset=(msgspec.structs.replace(bare, context=()),)
+    )
+    without = first_needed(msgspec.structs.replace(request, config=free), 10_000)
+    assert without is not None
+    assert needed == max(without.segment - LEAD_SEGMENTS_MAX, numbers[0])

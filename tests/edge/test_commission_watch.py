@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import andon
 from edge.bundle_store import store_of
+from edge.bundle_watch import assembled
 from edge.commission import Stage
 from edge.commission_book import book_of, counting
 from edge.commission_fit import LearnRequest, learn
@@ -22,7 +23,9 @@ from edge.commission_watch import bare, prepare
 from edge.config import load
 from edge.errors import ConfigError
 from edge.faults import Faults
-from edge.journal import read_journal
+from edge.journal import JournalWriter, read_journal
+from edge.records import Audited, Started
+from edge.restore import restore
 from edge.signatures import new_key, read_key, sign_path
 from models.assemble import make_bundle
 from models.bundle import is_unfitted
@@ -31,6 +34,8 @@ from tests.edge.commission_site import TOML, S, Site, learned
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.records import Publish
 
 
 def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> None:
@@ -68,7 +73,35 @@ def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> No
     site.close()
     kinds = [type(entry.stimulus).__name__ for entry in read_journal(site.state / "journal")]
     assert kinds.count("BundleSwapped") == 1
-    assert kinds.count("CommissionTold") == 2
+    assert kinds.count("CommissionTold") == 3, "accepted, told again at the start, withdrawn"
+    audited = [one.what for one in site.effects if isinstance(one, Audited)]
+    assert audited == ["accepted", "withdrawn"], "told again, but not said again"
+
+
+def test_a_journal_that_lost_its_beginning_leads_to_the_same_state(tmp_path: Path) -> None:
+    """The word came in what is gone; what begins with the last start says it again."""
+    site = learned(tmp_path / "site")
+    assert site.accept("--asset", "r1", "--by", "ann", "--yes")[0] == 0
+    site.look()
+    site.checkpoint()
+    site.close()
+    site.open()
+    site.run(30, shift=30.0)
+    assert site.events()[-1]["annunciate"] == 1
+    site.close()
+    entries = list(read_journal(site.state / "journal"))
+    start = max(i for i, one in enumerate(entries) if isinstance(one.stimulus, Started))
+    rest = JournalWriter(tmp_path / "rest")
+    rest.append([(one.now_ns, one.stimulus) for one in entries[start:]])
+    rest.close()
+    again = assembled(site.config)
+    kept: list[Publish] = []
+    restore(again, journal=tmp_path / "rest", checkpoints=tmp_path / "none", keep=kept.extend)
+    commission = again.engine.state.assets["r1"].commission
+    assert commission is not None
+    assert (commission.stage, commission.by) == (Stage.IN_SERVICE, "ann")
+    events = [msgspec.json.decode(one.payload) for one in kept if "/event/" in one.topic]
+    assert events[-1]["annunciate"] == 1
 
 
 def test_another_configuration_does_not_put_an_accepted_asset_back(tmp_path: Path) -> None:
@@ -124,8 +157,14 @@ def test_a_channel_that_never_spoke_does_not_keep_the_others_from_being_learned(
     site.run(40)
     site.checkpoint()
     shown = Acceptance(site.file).standing("r1")
-    assert shown.blind == ("c2",)
+    (blind,) = shown.blind
+    assert blind.startswith("c2: next to nothing came, and it is not scored: it had no value")
     assert any("c2" in doubt for doubt in shown.doubts)
+    site.silent = ()
+    site.run(600)
+    site.checkpoint()
+    (blind,) = Acceptance(site.file).standing("r1").blind
+    assert blind.startswith("c2: it is not scored"), "it speaks now, and nobody listens"
     site.close()
 
 
@@ -218,7 +257,7 @@ def test_the_command_shows_before_it_asks_and_changes_nothing_without_a_yes(tmp_
         input="n\n",
     )
     assert told.exit_code == 1
-    assert not book_of(site.config).words()
+    assert not book_of(site.config).words().lines
     code, said = site.accept("--asset", "r1", "--json")
     shown = msgspec.json.decode(said.strip().rpartition("]")[0] + "]")
     assert shown[0]["alerts_shadow"] == 1
@@ -237,7 +276,34 @@ def test_a_book_that_was_changed_is_refused_and_nothing_moves(tmp_path: Path) ->
     assert site.stage() is Stage.SHADOW
     faults = Faults()
     site.watch.judge(faults)
-    assert "does not follow" in faults._active["commissioning_refused"]
+    assert "line 1 does not follow" in faults._active["commissioning_refused"]
+    site.close()
+
+
+def test_of_a_book_that_breaks_the_words_before_it_count_and_nobody_is_taken_out(
+    tmp_path: Path,
+) -> None:
+    """What the gateway knows stays; where its state began anew, the words before it say more."""
+    site = learned(tmp_path / "site")
+    assert site.accept("--asset", "r1", "--by", "ann", "--yes")[0] == 0
+    site.look()
+    assert site.accept("--asset", "r1", "--withdraw", "--by", "ann", "--yes")[0] == 0
+    site.look()
+    assert site.stage() is Stage.SHADOW
+    path = book_of(site.config).path
+    path.write_bytes(path.read_bytes()[:-30])
+    site.look()
+    assert site.stage() is Stage.SHADOW, "it knows the word that is damaged now"
+    faults = Faults()
+    site.watch.judge(faults)
+    assert "line 2" in faults._active["commissioning_refused"]
+    assert "the 1 words before it" in faults._active["commissioning_refused"]
+    assert "line 2" in site.accept("--asset", "r1", "--by", "ann", "--yes")[1], "none is added"
+    site.close()
+    site.file.write_text(site.file.read_text() + 'area = "hall 2"\n')
+    site.config = load(site.file)
+    site.open()
+    assert site.stage() is Stage.IN_SERVICE, "it knows nothing, and rather rings"
     site.close()
 
 
@@ -311,7 +377,7 @@ operators = {{ ann = "{public}" }}
     assert code == 0, said
     site.look()
     assert site.stage() is Stage.IN_SERVICE
-    words = book_of(site.config).words()
+    words = book_of(site.config).words().lines
     assert counting(site.config, words)
     assert not counting(site.config, [msgspec.structs.replace(words[0], asset="r2")])
     site.close()

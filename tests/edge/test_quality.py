@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -260,3 +261,60 @@ def test_of_two_that_measure_the_same_nobody_can_say_which() -> None:
     assert 0 < first(found, DISAGREES, 0) == first(found, DISAGREES, 1)
     assert not (found & DRIFT).any()
     assert not found[:, 2:].any()
+
+
+def paired(redundant: Sequence[Sequence[int]]) -> Bounds:
+    """What is learned of the same record where other channels are compared."""
+    whole = learned()
+    record = recorded(3000, 1)
+    usual: tuple[F64, F64] = (record.min(axis=0), record.max(axis=0))
+    return bounds_of(
+        whole.usual, stuck=np.full(4, 60), usual=usual, redundant=redundant, repeats_min=60
+    )
+
+
+@pytest.mark.parametrize("after", [((0, 1, 2), (1, 3)), ((1, 2),), ((1, 2, 0),), ((0, 1, 3),)])
+def test_who_drifts_goes_on_when_other_pairs_are_compared(after: Sequence[Sequence[int]]) -> None:
+    """Another bundle takes over: not one sample between without a word on the channel."""
+    rows = recorded(1600, 6)
+    rows[500:, 1] += 4.0
+    state = HealthState.empty(4)
+    before = codes_of(state, batch(rows[:1005]), learned())
+    assert before[-1, 1] == DRIFT
+    found = codes_of(state, batch(rows[1005:]), paired(after))
+    assert (found[:, 1] & (DRIFT | DISAGREES)).all()
+
+
+def test_pairs_that_agree_are_not_called_apart_when_others_are_compared() -> None:
+    """And one that was about to be called out is, at its second look, as without a change."""
+    calm = recorded(1200, 6)
+    state = HealthState.empty(4)
+    assert not codes_of(state, batch(calm[:605]), learned()).any()
+    assert not codes_of(state, batch(calm[605:]), paired(((0, 1),))).any()
+    rows = recorded(1200, 6)
+    rows[500:, 1] += 4.0
+    whole, twice = HealthState.empty(4), HealthState.empty(4)
+    expected = codes_of(whole, batch(rows), learned())
+    begin = first(expected, DRIFT, 1)
+    cut = begin - HOP // 2  # between the two looks that call it out
+    found = codes_of(twice, batch(rows[:cut]), learned())
+    assert not found.any()
+    found = codes_of(twice, batch(rows[cut:]), paired(((0, 1, 2), (1, 3))))
+    assert first(found, DRIFT, 1) == begin - cut
+
+
+def test_a_drift_is_over_after_as_many_looks_as_began_it() -> None:
+    """A sensor that was mended: two looks in a row that agree, and none that knows nothing."""
+    rows = recorded(2400, 6)
+    rows[500:1005, 1] += 4.0
+    bounds = learned()
+    found = codes_of(HealthState.empty(4), batch(rows), bounds)
+    begun, held = first(found, DRIFT, 1), np.flatnonzero(found[:, 1] & DRIFT)
+    assert held[-1] + 1 - 1005 >= begun - 500 - HOP, "looks are HOP samples apart"
+    assert held.tolist() == list(range(begun, int(held[-1]) + 1)), "without a gap"
+    gone = rows.copy()
+    gone[700:900, 1] = math.nan  # unplugged, and back as wrong as before
+    found = codes_of(HealthState.empty(4), batch(gone), bounds)
+    assert (found[begun:1005, 1] & (DRIFT | MISSING)).all()
+    back = 900 + int(np.argmax(found[900:, 1] & DRIFT > 0))
+    assert back - 900 <= 2 * HOP, "the first look that knows both says so again"

@@ -23,7 +23,7 @@ from models.fit import options_of
 from models.imported import ImportedSpec
 from models.rows import without
 from models.store import load, save
-from models.windows import laid_out
+from models.windows import ForeignRun, laid_out
 from tests.models import foreign_models as theirs
 from tests.models.plants import fitted, plant, samples
 from tests.oracles_imported import scores_of
@@ -284,6 +284,34 @@ def test_too_large_a_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.foreign.MODEL_BYTES_MAX", len(content) - 1)
     with pytest.raises(ModelError, match=f"at most {len(content) - 1}"):
         taken_in(content)
+
+
+def test_a_model_that_takes_too_long_is_refused_unless_somebody_says_otherwise() -> None:
+    """What a sample takes is told; a bound that no model can keep, and none."""
+    content = theirs.squares(["N", C])
+    with pytest.raises(ModelError, match="ms for one sample of one asset") as refused:
+        taken_in(content, tick_ms_max=1e-9)
+    assert "--tick-ms-max" in str(refused.value)
+    _, told = taken_in(content, tick_ms_max=0.0)
+    (line,) = [one for one in told if "takes" in one and "ms" in one]
+    assert line.startswith("one sample of one asset takes")
+
+
+def test_a_model_that_takes_seconds_is_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused after two windows, before it is asked for those of the whole recording."""
+    hours = itertools.count(step=3600.0)
+    monkeypatch.setattr("models.adopt.time.perf_counter", lambda: next(hours))
+    asked = []
+    run = ForeignRun.__call__
+
+    def counted(self: ForeignRun, windows: Any, seen: Any = None) -> Any:  # noqa: ANN401
+        asked.append(len(windows))
+        return run(self, windows, seen)
+
+    monkeypatch.setattr(ForeignRun, "__call__", counted)
+    with pytest.raises(ModelError, match=r"takes 3\.6e"):
+        taken_in(theirs.squares(["N", C]))
+    assert asked == [1, 1]
 
 
 def test_open_sizes_are_named() -> None:
