@@ -169,6 +169,7 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
     used = fit.arrays["used"]
     own = next(model for model in bundle.assets if model.asset == "p2").row_running
     center, scale = (bundle.only.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
+    answers: set[str | None] = set()
     for rows in (1, 3, 4, 17):
         windows = _windows(("p2",), 3, seed=rows, rows=rows)
         windows = [
@@ -178,15 +179,29 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
         for window, said in zip(windows, classify(child, "p2", windows), strict=True):
             f, told = window_features(window.values, center, scale, np.ones(C, bool))
             seen = told & used
-            logits = []
-            for k in range(len(fit.classes)):
+            likely, square = [], []
+            for k in range(1 + len(fit.classes)):
                 covariance = np.linalg.inv(fit.arrays["precision"][k].astype(np.float64))
                 part = covariance[np.ix_(seen, seen)]
                 d = (f - fit.arrays["mean"][k])[seen]
-                logits.append(-0.5 * (d @ np.linalg.solve(part, d) + np.linalg.slogdet(part)[1]))
-            p = np.exp(np.array(logits) / fit.arrays["temperature"])
+                square.append(d @ np.linalg.solve(part, d))
+                likely.append(-0.5 * (square[-1] + np.linalg.slogdet(part)[1]))
+            p = np.exp((np.array(likely[1:]) - max(likely[1:])) / fit.arrays["temperature"])
             expected = p / p.sum()
             assert np.allclose(list(said.probabilities.values()), expected, atol=2e-4)
+            best, few = int(expected.argmax()), 2.0 / 9.0 / max(seen.sum(), 1)
+            deviate = (np.cbrt(few * 4.5 * square[1 + best]) - 1.0 + few) / np.sqrt(few)
+            margins = (
+                fit.arrays["bound"][best] - deviate,
+                fit.arrays["ratio"][best] - (likely[0] - likely[1 + best]),
+                expected[best] - 0.5,
+                seen.sum() - 0.5 * used.sum(),
+            )
+            if min(map(abs, margins[:3])) > 0.01:
+                told_by_hand = fit.classes[best] if min(margins) >= 0 else None
+                assert said.label == told_by_hand
+                answers.add(said.label)
+    assert answers == {None, *fit.classes}
 
 
 def test_a_window_with_little_to_see_is_not_named(child: Bundle) -> None:
