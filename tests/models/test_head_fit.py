@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.head_features import KNEE, LOOKS, prefixes, window_features
 from models.head_fit import (
+    RIDGE,
     Examples,
     Gaussians,
     calibrated,
@@ -17,6 +18,7 @@ from models.head_fit import (
     distances,
     fit_gaussians,
     folds_of,
+    given_up,
     posterior,
     ratios,
     strangeness,
@@ -142,3 +144,41 @@ def test_calibration_error_by_hand() -> None:
     p = np.array([0.95] * 4 + [0.55] * 2)
     right = np.array([True, True, True, False, True, True])
     assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
+
+
+def test_the_unknown_class_lies_where_classes_may_lie_by_hand() -> None:
+    """Two classes apart in one feature only: as wide there as they are apart, a share elsewhere."""
+    near = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+    f = np.concatenate([near + [3.0, 0.0], near - [3.0, 0.0]])
+    fit = fit_gaussians(_examples(f, np.repeat([0, 1], 4), np.arange(8)), 2)
+    anywhere, known = (np.linalg.inv(fit.precision[i]) for i in (0, 1))
+    within = 8.0 / 6.0 * (1.0 + RIDGE)  # of each feature, two means fitted
+    assert np.allclose(fit.mean, [[0.0, 0.0], [3.0, 0.0], [-3.0, 0.0]])
+    apart = 18.0 / within  # of the means 3 and -3, over one class less
+    drawn = (np.array([apart, 0.0]) + 2.0 * (apart / 2.0)) / 3.0
+    assert np.allclose(anywhere, known + np.diag(drawn * within), rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(1, 8))
+def test_far_out_the_unknown_class_is_likelier(seed: int, classes: int, width: int) -> None:
+    """In no direction is a class wider than the unknown one by more than their number."""
+    chance = np.random.default_rng(seed)
+    label = np.tile(np.arange(classes), 12)
+    f = chance.normal(size=(len(label), width)) * np.exp(chance.normal(size=width))
+    fit = fit_gaussians(_examples(f, label, np.arange(len(label))), classes)
+    covariance = np.linalg.inv(fit.precision)
+    for k in range(1, 1 + classes):
+        assert np.linalg.eigvalsh(classes * covariance[0] - covariance[k]).min() > -1e-9
+
+
+def test_few_groups_give_up_more() -> None:
+    """Four machines a fifth, twenty a twenty-fifth, many the least; of normal always a fifth."""
+    label = np.repeat([0, 1, 2, 3], 400)
+    group = np.concatenate(
+        [np.arange(400), 1000 + np.arange(400) % 4, 2000 + np.arange(400) % 20, 3000 + label[:400]]
+    )
+    group[1200:] = 3000 + np.arange(400)
+    some = _examples(np.zeros((1600, 1)), label, group)
+    assert np.allclose(given_up(some, 4, normal=True), [0.2, 0.2, 0.04, 0.02])
+    assert np.allclose(given_up(some, 4, normal=False), [0.02, 0.2, 0.04, 0.02])
