@@ -160,8 +160,8 @@ def shrunk(covariance: F64, apart: F64, total: float) -> F64:
 def distances(model: Gaussians, features: F64, told: Mask) -> tuple[F64, F64, F64]:
     """Squared distances (m, 1 + k) to the classes, log determinants likewise, features told (m,).
 
-    The unknown class is the first. Of features that are not told the marginal is taken: their rows and columns of the covariance
-    are left out.
+    The unknown class is the first. Of features that are not told the marginal is taken: their rows
+    and columns of the covariance are left out.
     """
     m, k = len(features), len(model.mean)
     square, logdet = np.empty((m, k)), np.empty((m, k))

@@ -149,7 +149,8 @@ def test_calibration_error_by_hand() -> None:
 def test_the_unknown_class_lies_where_classes_may_lie_by_hand() -> None:
     """Two classes apart in one feature only: as wide there as they are apart, a share elsewhere."""
     near = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
-    f = np.concatenate([near + [3.0, 0.0], near - [3.0, 0.0]])
+    aside = np.array([3.0, 0.0])
+    f = np.concatenate([near + aside, near - aside])
     fit = fit_gaussians(_examples(f, np.repeat([0, 1], 4), np.arange(8)), 2)
     anywhere, known = (np.linalg.inv(fit.precision[i]) for i in (0, 1))
     within = 8.0 / 6.0 * (1.0 + RIDGE)  # of each feature, two means fitted
