@@ -33,6 +33,7 @@ def summary(result: Result) -> list[tuple[str, object]]:
             ("false alarm rate, % of normal rows", result.far),
             ("missing alarm rate, % of anomalous rows", result.mar),
             ("events found", f"{result.events_found} of {result.events_total}"),
+            ("of them by an alarm that was on before", result.events_standing),
             ("median delay, rows", result.delay_median_rows),
             ("false episodes per normal hour", result.false_episodes_per_hour),
             ("VUS-PR, mean of files", result.vus_pr),

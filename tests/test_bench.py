@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 KEYS = {
     "skab": {
-        "f1", "far", "mar", "events_total", "events_found", "delay_median_rows",
-        "false_episodes_per_hour", "vus_pr", "files",
+        "f1", "far", "mar", "events_total", "events_found", "events_standing",
+        "delay_median_rows", "false_episodes_per_hour", "vus_pr", "files",
     },
     "nab": {"standard", "low_fp", "low_fn", "threshold", "vus_pr", "files"},
     "tep": {"detection", "far", "far_before_faults", "per_fault", "vus_pr", "files"},

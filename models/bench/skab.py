@@ -44,9 +44,10 @@ class SkabScore(msgspec.Struct, frozen=True, kw_only=True):
     """Figures over test rows. NaN where there is nothing to divide by.
 
     f1: 0 to 1   far: percent of normal rows flagged   mar: percent of anomalous rows not flagged
-    events: labelled stretches   found: an alarm was on during it   delay_median_rows: from its
-    first row to the alarm's, of those found   false_episodes_per_hour: alarms that began outside
-    labelled stretches, by hour of normal rows
+    events: labelled stretches   found: an alarm was on during it   standing: of those found, by an
+    alarm that began before them, which counts as a delay of 0 and as a false episode
+    delay_median_rows: from its first row to the alarm's, of those found   false_episodes_per_hour:
+    alarms that began outside labelled stretches, by hour of normal rows
     """
 
     f1: float
@@ -54,6 +55,7 @@ class SkabScore(msgspec.Struct, frozen=True, kw_only=True):
     mar: float
     events_total: int
     events_found: int
+    events_standing: int
     delay_median_rows: float
     false_episodes: int
     normal_hours: float
@@ -67,7 +69,7 @@ def score_skab(files: Sequence[SkabRows]) -> SkabScore:
     """
     hit = miss = false = right = 0
     delays: list[int] = []
-    events = false_episodes = 0
+    events = standing = false_episodes = 0
     hours = 0.0
     for file in files:
         n, first = len(file.truth), file.train_rows
@@ -86,6 +88,7 @@ def score_skab(files: Sequence[SkabRows]) -> SkabScore:
             events += 1
             heard = [max(a, begin) for a, b in alarms if a < end and b > begin]
             delays += [min(heard) - begin] if heard else []
+            standing += any(a < begin < b for a, b in alarms)
         hours += float(_durations_s(file.t_s[first:])[~truth].sum()) / HOUR_S
     return SkabScore(
         f1=_share(2 * hit, 2 * hit + miss + false),
@@ -93,6 +96,7 @@ def score_skab(files: Sequence[SkabRows]) -> SkabScore:
         mar=100.0 * _share(miss, miss + hit),
         events_total=events,
         events_found=len(delays),
+        events_standing=standing,
         delay_median_rows=float(np.median(delays)) if delays else math.nan,
         false_episodes=false_episodes,
         normal_hours=hours,

@@ -61,7 +61,7 @@ def test_events_and_false_episodes_by_hand() -> None:
     """On before it: found at once. Begun in it: later. Begun outside: false, found or not."""
     truth = "....####......#####....###.."
     told = score_skab([_rows(truth, "." * 28, ((2, 7), (10, 12), (17, 22)), step_s=360.0)])
-    assert (told.events_total, told.events_found) == (3, 2)
+    assert (told.events_total, told.events_found, told.events_standing) == (3, 2, 1)
     assert told.delay_median_rows == pytest.approx((0 + 3) / 2)
     assert told.false_episodes == 2
     assert told.normal_hours == pytest.approx((28 - 12) * 0.1)
@@ -75,10 +75,12 @@ def test_an_alarm_that_is_on_as_the_test_begins_begins_with_it() -> None:
 
 
 def test_an_alarm_that_ends_as_an_event_begins_does_not_find_it() -> None:
-    """Ranges are half-open."""
+    """Ranges are half-open; one that begins with the event is no standing one."""
     told = score_skab([_rows("...##.", "." * 6, ((1, 3), (5, 6)))])
-    assert (told.events_found, told.false_episodes) == (0, 2)
+    assert (told.events_found, told.events_standing, told.false_episodes) == (0, 0, 2)
     assert math.isnan(told.delay_median_rows)
+    told = score_skab([_rows("...##.", "." * 6, ((3, 4),))])
+    assert (told.events_found, told.events_standing, told.false_episodes) == (1, 0, 0)
 
 
 def test_a_hole_in_time_is_no_normal_operation() -> None:
