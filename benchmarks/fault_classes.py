@@ -1,9 +1,11 @@
 """Faults of gearboxes named from few labels, on machines that were never seen.
 
-    python -m benchmarks.fault_classes [--seeds 0:3] [--labels 20,100] [--json]
+    python -m benchmarks.fault_classes [--seeds 0:3] [--labels 20,100] [--each] [--json]
 
-Exit code 1 where what the head promises is not reached with the fault that nobody has labelled
-left out: with 100 labels a class 95 % of windows right, with 20 80 %, 80 % of the unknown refused.
+Exit code 1 where what the head promises is not reached: of windows that got a fault's name 95 %
+right with 100 labels a class and 80 % with 20, and 80 % of the fault that was left out of the
+labels refused, whichever that is. The table also has the share of all windows of labelled faults
+that were named right, in which those count as wrong that look healthy or were refused.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:3", help="half-open range of seeds (0:3)")
     parser.add_argument("--labels", default=",".join(map(str, LABELS)), help="windows a class")
-    parser.add_argument("--left-out", default=",".join(LEFT_OUT), help="faults without labels")
+    left_out = parser.add_mutually_exclusive_group()
+    left_out.add_argument("--left-out", default=UNSEEN, help=f"faults without labels ({UNSEEN})")
+    left_out.add_argument("--each", action="store_true", help="every fault left out in turn")
     parser.add_argument("--test-machines", type=int, default=20, help="of each class (20)")
     parser.add_argument("--processes", type=int, default=0, help="at a time; 0: one a core")
     parser.add_argument("--json", action="store_true", help="only JSON on stdout")
@@ -39,7 +43,7 @@ def main() -> int:
         trials += name_faults(
             seed,
             labels=tuple(int(size) for size in options.labels.split(",")),
-            left_out=tuple(options.left_out.split(",")),
+            left_out=LEFT_OUT if options.each else tuple(options.left_out.split(",")),
             test_machines=options.test_machines,
             processes=options.processes,
         )
@@ -55,9 +59,9 @@ def main() -> int:
 
 
 def reached(row: ClassFigures) -> bool:
-    """Whether a row is as promised; rows of faults other than UNSEEN left out promise nothing."""
-    enough = row.fault_right >= RIGHT_MIN.get(row.labels, 0.0)
-    return row.left_out != UNSEEN or (enough and row.unseen_abstained >= UNSEEN_MIN)
+    """Whether a row is as promised."""
+    right = row.named_right >= RIGHT_MIN.get(row.labels, 0.0)
+    return right and row.unseen_abstained >= UNSEEN_MIN
 
 
 def _table(rows: list[ClassFigures]) -> Table:

@@ -121,7 +121,7 @@ def _head_faults(bundle: Bundle, part: Part) -> Iterator[Fault]:
         yield not finite, f"an entry of the head of {note.assets}", "not finite", "a number"
         warmth = float(arrays["temperature"])
         yield warmth <= 0, f"the temperature of the head of {note.assets}", warmth, "above 0"
-        wide = arrays["precision"].shape[0] == len(note.classes) == len(set(note.classes))
+        wide = len(arrays["bound"]) == len(note.classes) == len(set(note.classes))
         yield not wide, f"classes of the head of {note.assets}", note.classes, "each once"
 
 

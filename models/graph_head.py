@@ -19,7 +19,7 @@ from onnx import checker, helper, numpy_helper
 from models.bundle import Z_MAX
 from models.errors import ModelError
 from models.graph import Nodes, value_info
-from models.head_features import MOVES_MIN, SPREAD_FLOOR
+from models.head_features import KNEE_BEFORE, MOVES_MIN, SPREAD_FLOOR
 from models.head_fit import COVERED_MIN, PROBABILITY_MIN
 from models.head_notes import NOTES, HeadNote, notes_in
 from models.onnx_types import BOOL, F32, INT64
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
-ARRAYS: Final = ("mean", "precision", "logdet", "used", "temperature", "bound")
-ABSENT: Final = 1e9  # log determinant of a class that pads: it is never likely
+ARRAYS: Final = ("mean", "precision", "logdet", "used", "temperature", "bound", "ratio", "knee")
+ABSENT: Final = 1e9  # log determinant of a class that is not there: it is never likely
 
 
 def with_head_branch(
@@ -56,7 +56,7 @@ def with_head_branch(
     silent = nothing.graph(
         [
             (nothing.op("Expand", g.constant(np.array(-1)), g.ints(0)), INT64),
-            (nothing.op("Expand", g.floats(0.0), g.ints(0, stacked["mean"].shape[1])), F32),
+            (nothing.op("Expand", g.floats(0.0), g.ints(0, stacked["bound"].shape[1])), F32),
         ]
     )
     g.branch("classify", branch, silent, ["named", "class_p"])
@@ -109,6 +109,8 @@ def heads_in(graph: bytes) -> list[tuple[HeadNote, Arrays]]:
     if not notes:
         return []
     held = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    if "head_knee" not in held:
+        held |= _grown(held)
     width = held["head_used"].shape[1] // 2
     found = []
     for at, note in enumerate(notes):
@@ -118,16 +120,31 @@ def heads_in(graph: bytes) -> list[tuple[HeadNote, Arrays]]:
             (
                 note,
                 {
-                    "mean": whole["mean"][:k, own],
-                    "precision": whole["precision"][:k][:, own][:, :, own],
-                    "logdet": whole["logdet"][:k],
+                    "mean": whole["mean"][: 1 + k, own],
+                    "precision": whole["precision"][: 1 + k][:, own][:, :, own],
+                    "logdet": whole["logdet"][: 1 + k],
                     "used": whole["used"][own],
                     "temperature": whole["temperature"],
                     "bound": whole["bound"][:k],
+                    "ratio": whole["ratio"][:k],
+                    "knee": whole["knee"],
                 },
             )
         )
     return found
+
+
+def _grown(held: Arrays) -> Arrays:
+    """Heads of graphs from before there was an unknown class, as now: theirs is never likely."""
+    h, k, f = held["head_mean"].shape
+    nothing = {
+        "mean": np.zeros((h, 1, f), np.float32),
+        "precision": np.tile(np.eye(f, dtype=np.float32), (h, 1, 1, 1)),
+        "logdet": np.full((h, 1), ABSENT, np.float32),
+    }
+    rows = {f"head_{n}": np.concatenate([v, held[f"head_{n}"]], 1) for n, v in nothing.items()}
+    knee = np.full(h, KNEE_BEFORE, np.float32)
+    return rows | {"head_ratio": np.zeros((h, k), np.float32), "head_knee": knee}
 
 
 def _notes(model: ModelProto) -> tuple[HeadNote, ...]:
@@ -145,24 +162,27 @@ def _places(channels: int, width: int) -> NDArray[np.intp]:
 
 def _stacked(heads: Sequence[Arrays], width: int) -> Arrays:
     """Arrays of all heads (h, ...), padded to the most classes and the graph's channels."""
-    k = max(len(one["logdet"]) for one in heads)
+    k = max(len(one["bound"]) for one in heads)
     h, f = len(heads), 2 * width
     out: Arrays = {
-        "mean": np.zeros((h, k, f), np.float32),
-        "precision": np.tile(np.eye(f, dtype=np.float32), (h, k, 1, 1)),
-        "logdet": np.full((h, k), ABSENT, np.float32),
+        "mean": np.zeros((h, 1 + k, f), np.float32),
+        "precision": np.tile(np.eye(f, dtype=np.float32), (h, 1 + k, 1, 1)),
+        "logdet": np.full((h, 1 + k), ABSENT, np.float32),
         "used": np.zeros((h, f), np.bool_),
         "temperature": np.ones(h, np.float32),
         "bound": np.zeros((h, k), np.float32),
+        "ratio": np.zeros((h, k), np.float32),
+        "knee": np.ones(h, np.float32),
     }
     for at, one in enumerate(heads):
-        own, n = _places(one["mean"].shape[1] // 2, width), len(one["logdet"])
-        out["mean"][at, :n, own] = one["mean"].T
-        for j in range(n):
+        own, n = _places(one["mean"].shape[1] // 2, width), len(one["bound"])
+        out["mean"][at, : 1 + n, own] = one["mean"].T
+        for j in range(1 + n):
             out["precision"][at, j][np.ix_(own, own)] = one["precision"][j]
-        out["logdet"][at, :n] = one["logdet"]
+        out["logdet"][at, : 1 + n] = one["logdet"]
         out["used"][at, own] = one["used"]
-        out["temperature"][at], out["bound"][at, :n] = one["temperature"], one["bound"]
+        out["temperature"][at], out["knee"][at] = one["temperature"], one["knee"]
+        out["bound"][at, :n], out["ratio"][at, :n] = one["bound"], one["ratio"]
     return out
 
 
@@ -172,33 +192,38 @@ def _branch(g: Nodes, stacked: Arrays, width: int) -> GraphProto:
     for name in ARRAYS:
         g.constants.append(numpy_helper.from_array(stacked[name], f"head_{name}"))
         own[name] = g.op("Gather", f"head_{name}", "head", axis=0)
-    features, told = _features(g)
+    features, told = _features(g, own["knee"])
     seen = g.op("And", told, g.op("Unsqueeze", own["used"], g.ints(0)))  # (a, F)
     square, logdet = _distances(g, own, features=features, seen=seen, width=width)
-    half = g.op("Mul", g.op("Add", square, logdet), g.floats(-0.5))
-    p = g.op("Softmax", g.op("Div", half, own["temperature"]), axis=1)  # (a, k)
+    half = g.op("Mul", g.op("Add", square, logdet), g.floats(-0.5))  # (a, 1 + k)
+    parts = g.constant(np.array([1, stacked["bound"].shape[1]]))
+    unknown, likely = g.ops("Split", half, parts, outputs=2, axis=1)  # (a, 1), (a, k)
+    _, square = g.ops("Split", square, parts, outputs=2, axis=1)
+    p = g.op("Softmax", g.op("Div", likely, own["temperature"]), axis=1)  # (a, k)
     best = g.op("ArgMax", p, axis=1, keepdims=1)  # (a, 1)
     freedom = g.op("ReduceSum", g.op("Cast", seen, to=F32), g.ints(1))  # (a, 1)
     count = g.op("Max", freedom, g.floats(1.0))
     b = g.op("Div", g.floats(2.0 / 9.0), count)
-    ratio = g.op(
+    share = g.op(
         "Max", g.op("Div", g.op("GatherElements", square, best, axis=1), count), g.floats(1e-30)
     )
-    third = g.op("Exp", g.op("Mul", g.op("Log", ratio), g.floats(1.0 / 3.0)))
+    third = g.op("Exp", g.op("Mul", g.op("Log", share), g.floats(1.0 / 3.0)))
     above = g.op("Add", g.op("Sub", third, g.floats(1.0)), b)
     bound = g.op("Gather", own["bound"], best, axis=0)  # (a, 1)
     known = g.op("LessOrEqual", g.op("Div", above, g.op("Sqrt", b)), bound)
+    ratio = g.op("Sub", unknown, g.op("GatherElements", likely, best, axis=1))  # (a, 1)
+    near = g.op("LessOrEqual", ratio, g.op("Gather", own["ratio"], best, axis=0))
     sure = g.op(
         "GreaterOrEqual", g.op("GatherElements", p, best, axis=1), g.floats(PROBABILITY_MIN)
     )
     used = g.op("ReduceSum", g.op("Cast", own["used"], to=F32))
     enough = g.op("GreaterOrEqual", freedom, g.op("Mul", used, g.floats(COVERED_MIN)))
-    answers = g.op("And", g.op("And", known, sure), enough)
+    answers = g.op("And", g.op("And", g.op("And", known, near), sure), enough)
     named = g.op("Where", answers, best, g.constant(np.array(-1)))
     return g.graph([(g.op("Squeeze", named, g.ints(1)), INT64), (p, F32)])
 
 
-def _features(g: Nodes) -> tuple[str, str]:
+def _features(g: Nodes, knee: str) -> tuple[str, str]:
     """Features (a, F) of the windows, and which there are, as `window_features` has them."""
     valid = g.op("And", "valid", g.op("Unsqueeze", "present", g.ints(1)))
     center = g.op("Unsqueeze", "center", g.ints(1))
@@ -211,8 +236,8 @@ def _features(g: Nodes) -> tuple[str, str]:
     mean = g.op("Div", g.op("ReduceSum", z, g.ints(1), keepdims=0), safe)
     apart = g.op("Mul", g.op("Sub", z, g.op("Unsqueeze", mean, g.ints(1))), one)
     variance = g.op("Div", g.op("ReduceSumSquare", apart, g.ints(1), keepdims=0), safe)
-    size = g.op("Log", g.op("Add", g.op("Abs", mean), g.floats(1.0)))
-    level = g.op("Mul", g.op("Sign", mean), size)
+    size = g.op("Log", g.op("Add", g.op("Div", g.op("Abs", mean), knee), g.floats(1.0)))
+    level = g.op("Mul", g.op("Mul", g.op("Sign", mean), knee), size)
     spread = g.op("Log", g.op("Add", variance, g.floats(SPREAD_FLOOR)))
     spread = g.op("Mul", spread, g.floats(0.5))
     enough = [g.op("GreaterOrEqual", count, g.floats(least)) for least in (1.0, float(MOVES_MIN))]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.head_features import KNEE
 from models.head_fit import (
     Calibration,
     Examples,
@@ -16,6 +17,7 @@ from models.head_fit import (
     distances,
     figures,
     fit_gaussians,
+    given_up,
     held_back,
 )
 
@@ -24,16 +26,19 @@ if TYPE_CHECKING:
 
 
 def fitted(
-    examples: Examples, classes: int, used: NDArray[np.bool_], *, seed: int
+    examples: Examples, classes: int, used: NDArray[np.bool_], *, normal: bool, seed: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """Arrays of a head on the used (F,) of all features, and how it did on what was held back.
 
-    mean (k, F), precision (k, F, F), logdet (k,) and so on, as `models.graph_head.ARRAYS`.
+    mean (1 + k, F), precision (1 + k, F, F), logdet (1 + k,), of a class that nobody has labelled
+    and the k known ones, and so on, as `models.graph_head.ARRAYS`. normal: whether the first known
+    class is normal operation.
     """
     some = replace(examples, features=examples.features[:, used], told=examples.told[:, used])
     square, logdet, freedom, out = held_back(some, classes, seed=seed)
     label, weight = some.label[out], some.weight[out]
-    calibration = calibrated(square[out], logdet[out], freedom[out], label, weight)
+    share = given_up(some, classes, normal=normal)
+    calibration = calibrated(square[out], logdet[out], freedom[out], label, weight, share=share)
     whole = out & some.whole
     told = answers(square[whole], logdet[whole], freedom[whole], calibration, used=int(used.sum()))
     arrays = _arrays(fit_gaussians(some, classes), calibration, used)
@@ -55,6 +60,8 @@ def _arrays(
         "used": used,
         "temperature": np.array(calibration.temperature, np.float32),
         "bound": calibration.bound.astype(np.float32),
+        "ratio": calibration.ratio.astype(np.float32),
+        "knee": np.array(KNEE, np.float32),
     }
 
 
@@ -69,7 +76,9 @@ def asked_of(
         logdet=arrays["logdet"].astype(np.float64),
     )
     calibration = Calibration(
-        temperature=float(arrays["temperature"]), bound=arrays["bound"].astype(np.float64)
+        temperature=float(arrays["temperature"]),
+        bound=arrays["bound"].astype(np.float64),
+        ratio=arrays["ratio"].astype(np.float64),
     )
     told = distances(model, examples.features[:, used], examples.told[:, used])
     return answers(*told, calibration, used=int(used.sum()))

@@ -1,12 +1,14 @@
 """What a head sees of a window: where each channel stood, and how much it moved, against its fit.
 
-    level_i  = sign(m_i) log(1 + |m_i|)       m_i: mean of z_i over the window, sigmas of the fit
+    level_i  = sign(m_i) K log(1 + |m_i| / K)  m_i: mean of z_i over the window, sigmas of the fit
     spread_i = log(var_i + SPREAD_FLOOR) / 2  of z_i within the window, of MOVES_MIN values or more
 
 z is what the detector's graph makes of a sample: deviations from the asset's own baseline, so what
 a machine is by itself cancels, and labels of one help another. The logarithm turns how bad a fault
-is from a factor into a summand: incipient and grave ones of a kind lie near each other. The same
-in numpy for fitting, and as operators of the graph in `models.graph_head`.
+is from a factor into a summand: incipient and grave ones of a kind lie near each other. Below its
+knee K a level is nearly what it was, so that what speed and load do to channels together stays
+straight, which covariances take. The same in numpy for fitting, and as operators of the graph in
+`models.graph_head`.
 """
 
 from __future__ import annotations
@@ -25,10 +27,14 @@ if TYPE_CHECKING:
 
 SPREAD_FLOOR: Final = 0.01  # a tenth of a sigma: what moves less stands still
 MOVES_MIN: Final = 4  # values that a spread is told by
+KNEE: Final = 3.0  # sigmas
+KNEE_BEFORE: Final = 1.0  # of heads that say nothing of it
 LOOKS: Final = (4, 8, 16, 32, 64, 128, 256, 512)  # samples after which an event is looked at
 
 
-def window_features(values: F64, center: F64, scale: F64, present: Mask) -> tuple[F64, Mask]:
+def window_features(
+    values: F64, center: F64, scale: F64, present: Mask, *, knee: float = KNEE
+) -> tuple[F64, Mask]:
     """Features (2 c,) of one window, levels first, and which of them (2 c,) there are.
 
     values: (n, c) in engineering units, NaN missing   center, scale, present: (c,) of the baseline
@@ -40,7 +46,7 @@ def window_features(values: F64, center: F64, scale: F64, present: Mask) -> tupl
     mean = z.sum(axis=0) / np.maximum(count, 1)
     apart = np.where(seen, z - mean, 0.0)
     variance = np.square(apart).sum(axis=0) / np.maximum(count, 1)
-    level = np.sign(mean) * np.log1p(np.abs(mean))
+    level = np.sign(mean) * knee * np.log1p(np.abs(mean) / knee)
     spread = 0.5 * np.log(variance + SPREAD_FLOOR)
     told = np.concatenate([count >= 1, count >= MOVES_MIN])
     return np.where(told, np.concatenate([level, spread]), 0.0), told

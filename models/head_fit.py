@@ -4,10 +4,15 @@ A class is a Gaussian in the space of `models.head_features`. With few labels a 
 own is noise, so each is the mean of an inverse Wishart posterior around the pooled one (Friedman,
 Regularized discriminant analysis, JASA 84, 1989), which is shrunk to its diagonal by Ledoit and
 Wolf (J. Multivariate Anal. 88, 2004). Probabilities are tempered (Guo et al., On calibration of
-modern neural networks, ICML 2017), and what lies too far from the class that it is nearest to is
-none of the known (Lee et al., A simple unified framework for detecting out-of-distribution
-samples, NeurIPS 2018), by a conformal bound. Temperature and bound are set by predictions for
-groups that were not fitted on. All is deterministic; only folds are drawn, by seed.
+modern neural networks, ICML 2017).
+
+What is none of the known is refused by two conformal bounds. One is on the distance to the class
+that is nearest (Lee et al., A simple unified framework for detecting out-of-distribution samples,
+NeurIPS 2018). It adds up what all features are off by, also those that no fault moves; so the other
+is on how much likelier a window is under a class that nobody has labelled. That one lies where
+classes may lie, by the spread of those that are known in each feature, as a class drawn anew has it
+in probabilistic linear discriminant analysis (Ioffe, ECCV 2006). Temperature and bounds are set by
+predictions for groups that were not fitted on. All is deterministic; only folds are drawn, by seed.
 """
 
 from __future__ import annotations
@@ -30,18 +35,28 @@ FOLDS: Final = 5
 PRIOR_WINDOWS: Final = 50.0  # that the pooled covariance counts for in each class
 RIDGE: Final = 1e-3  # of a feature's variance, added to it
 VARIANCE_MIN: Final = 1e-4  # of a feature: what never moved is no proof when it does a little
-STRANGERS: Final = 0.02  # of windows of known classes that are taken for unknown
+SPREAD_CLASSES: Final = 2.0  # that the spread of all features counts for in that of each
+STRANGERS: Final = 0.01  # of windows of known classes that are further away than any should be
+# Of windows of a known class, the share that is given up so that unknown ones are refused: this
+# over its groups, between these two, as few groups tell little of how far a class reaches. Of
+# normal operation always the most: nothing is named there either way, and incipient faults look like it.
+GIVEN_UP_GROUPS: Final = 0.8
+GIVEN_UP: Final = (0.02, 0.2)
 PROBABILITY_MIN: Final = 0.5  # of the class that is named: more likely than all others
 COVERED_MIN: Final = 0.5  # of the features that a head uses
 TEMPERATURES: Final = (0.5, 50.0)
 OWN_BOUND: Final = 30.0  # windows that distances of all classes count for in each one's bound
 BOUND_FEW: Final = 6.0  # deviate that is strange where nothing could be held back
+RATIO_FEW: Final = 0.0  # and by how much the unknown class may be likelier
 BINS: Final = 10  # of the calibration error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gaussians:
-    """k classes in F features. mean (k, F), precision (k, F, F), logdet (k,) of the covariances."""
+    """A class that nobody has labelled, and the k known ones after it, in F features.
+
+    mean (1 + k, F), precision (1 + k, F, F), logdet (1 + k,) of the covariances.
+    """
 
     mean: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -75,10 +90,15 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """What makes answers of distances: the temperature, and the deviate that is strange (k,)."""
+    """What makes answers of distances.
+
+    bound: the deviate that is strange (k,). ratio: log likelihood of the unknown class over that of
+    each class (k,) from which on it is refused, nats.
+    """
 
     temperature: float
     bound: NDArray[np.float64]
+    ratio: NDArray[np.float64]
 
 
 def fit_gaussians(examples: Examples, classes: int) -> Gaussians:
@@ -94,13 +114,28 @@ def fit_gaussians(examples: Examples, classes: int) -> Gaussians:
     total = float(count.sum())
     pooled = apart.T @ apart / max(total - classes, 1.0)
     pooled = shrunk(pooled, apart, total)
-    precision, logdet = np.empty((classes, *pooled.shape)), np.empty(classes)
+    covariance = np.empty((classes, *pooled.shape))
     for k in range(classes):
         own = apart[label == k].T @ apart[label == k]
-        covariance = (own + PRIOR_WINDOWS * pooled) / (count[k] + PRIOR_WINDOWS)
-        precision[k] = np.linalg.inv(covariance)
-        logdet[k] = np.linalg.slogdet(covariance)[1]
-    return Gaussians(mean=mean, precision=precision, logdet=logdet)
+        covariance[k] = (own + PRIOR_WINDOWS * pooled) / (count[k] + PRIOR_WINDOWS)
+    anywhere = covariance.mean(axis=0) + np.diag(_between(mean, np.diag(pooled)))
+    covariance = np.concatenate([anywhere[None], covariance])
+    return Gaussians(
+        mean=np.concatenate([mean.mean(axis=0, keepdims=True), mean]),
+        precision=np.linalg.inv(covariance),
+        logdet=np.linalg.slogdet(covariance)[1],
+    )
+
+
+def _between(mean: F64, within: F64) -> F64:
+    """Variances (F,) of class means (k, F), in each feature drawn to what is usual in all.
+
+    within: (F,) of the windows of a class; what is usual is told in these.
+    """
+    k = len(mean)
+    own = mean.var(axis=0, ddof=1) / within
+    drawn = ((k - 1) * own + SPREAD_CLASSES * own.mean()) / (k - 1 + SPREAD_CLASSES)
+    return np.asarray(drawn * within)
 
 
 def shrunk(covariance: F64, apart: F64, total: float) -> F64:
@@ -123,10 +158,10 @@ def shrunk(covariance: F64, apart: F64, total: float) -> F64:
 
 
 def distances(model: Gaussians, features: F64, told: Mask) -> tuple[F64, F64, F64]:
-    """Squared distances (m, k) to the classes, log determinants (m, k), and features told (m,).
+    """Squared distances (m, 1 + k) to the classes, log determinants likewise, features told (m,).
 
-    Of features that are not told the marginal is taken: their rows and columns of the covariance
-    are left out.
+    The unknown class is the first. Of features that are not told the marginal is taken: their rows
+    and columns of the covariance are left out.
     """
     m, k = len(features), len(model.mean)
     square, logdet = np.empty((m, k)), np.empty((m, k))
@@ -156,8 +191,8 @@ def strangeness(square: F64, freedom: F64) -> F64:
 
 
 def posterior(square: F64, logdet: F64, temperature: float) -> F64:
-    """Probabilities (m, k) of equally likely classes."""
-    logits = -0.5 * (square + logdet) / temperature
+    """Probabilities (m, k) of equally likely known classes; square, logdet: as of `distances`."""
+    logits = -0.5 * (square + logdet)[:, 1:] / temperature
     result: F64 = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     return result
 
@@ -188,7 +223,7 @@ def held_back(examples: Examples, classes: int, *, seed: int) -> tuple[F64, F64,
     """
     fold = folds_of(examples, classes, seed=seed)
     m = len(fold)
-    square, logdet = np.full((m, classes), np.nan), np.full((m, classes), np.nan)
+    square, logdet = np.full((2, m, 1 + classes), np.nan)
     freedom = np.full(m, np.nan)
     for at in range(int(fold.max(initial=-1)) + 1):
         out = fold == at
@@ -202,14 +237,33 @@ def held_back(examples: Examples, classes: int, *, seed: int) -> tuple[F64, F64,
     return square, logdet, freedom, np.isfinite(freedom)
 
 
-def calibrated(square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64) -> Calibration:
-    """The temperature of least log loss, and the bounds of distances to the own class.
+def given_up(examples: Examples, classes: int, *, normal: bool) -> F64:
+    """Shares (k,) of windows of each class that are refused to refuse the unknown.
 
-    All of examples that were held back, square (m, k). With none: what is safe.
+    normal: whether the first class is normal operation.
     """
-    classes = square.shape[1]
+    groups = [len(np.unique(examples.group[examples.label == k])) for k in range(classes)]
+    share = np.clip(GIVEN_UP_GROUPS / np.maximum(groups, 1), *GIVEN_UP)
+    if normal:
+        share[0] = GIVEN_UP[1]
+    return share
+
+
+def calibrated(
+    square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64, *, share: F64
+) -> Calibration:
+    """The temperature of least log loss, and the bounds on what is of a class.
+
+    All of examples that were held back, square (m, 1 + k). share: (k,), as of `given_up`. With no
+    examples: what is safe.
+    """
+    classes = square.shape[1] - 1
     if not len(label):
-        return Calibration(temperature=2.0, bound=np.full(classes, BOUND_FEW))
+        return Calibration(
+            temperature=2.0,
+            bound=np.full(classes, BOUND_FEW),
+            ratio=np.full(classes, RATIO_FEW),
+        )
     at = np.arange(len(label))
 
     def loss(log_temperature: float) -> float:
@@ -218,26 +272,38 @@ def calibrated(square: F64, logdet: F64, freedom: F64, label: Ints, weight: F64)
 
     low, high = np.log(TEMPERATURES)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    own = strangeness(square[at, label], freedom)
-    return Calibration(temperature=float(np.exp(found.x)), bound=_bounds(own, label, classes))
+    own = strangeness(square[at, 1 + label], freedom)
+    return Calibration(
+        temperature=float(np.exp(found.x)),
+        bound=_bounds(own, label, np.full(classes, STRANGERS)),
+        ratio=_bounds(ratios(square, logdet)[at, label], label, share),
+    )
 
 
-def _bounds(own: F64, label: Ints, classes: int) -> F64:
-    """Bounds (k,) that STRANGERS of the deviates own (m,) of known windows are beyond.
+def ratios(square: F64, logdet: F64) -> F64:
+    """Log likelihoods of the unknown class over those of each (m, k), nats."""
+    twice = square + logdet
+    result: F64 = 0.5 * (twice[:, 1:] - twice[:, :1])
+    return result
+
+
+def _bounds(own: F64, label: Ints, share: F64) -> F64:
+    """Bounds (k,) that such shares (k,) of the figures own (m,) of known windows are beyond.
 
     Classes are spread differently, and few windows tell how: means and deviations of each are drawn
     to those of all, and what is left is bounded for all together, as conformal prediction does it.
     """
+    classes = len(share)
     mean, variance = np.full(classes, own.mean()), np.full(classes, own.var())
     for k in range(classes):
         mine = own[label == k]
-        share = len(mine) / (len(mine) + OWN_BOUND)
+        trust = len(mine) / (len(mine) + OWN_BOUND)
         if len(mine):
-            mean[k] += share * (mine.mean() - mean[k])
-            variance[k] += share * (mine.var() - variance[k])
+            mean[k] += trust * (mine.mean() - mean[k])
+            variance[k] += trust * (mine.var() - variance[k])
     sigma = np.sqrt(np.maximum(variance, VARIANCE_MIN))
     left = np.sort((own - mean[label]) / sigma[label])
-    kept = min(int(np.ceil((len(left) + 1) * (1.0 - STRANGERS))), len(left))
+    kept = np.minimum(np.ceil((len(left) + 1) * (1.0 - share)).astype(int), len(left))
     bounds: F64 = mean + sigma * left[kept - 1]
     return bounds
 
@@ -250,7 +316,8 @@ def answers(
     best = p.argmax(axis=1)
     at = np.arange(len(best))
     sure = p[at, best] >= PROBABILITY_MIN
-    known = strangeness(square[at, best], freedom) <= calibration.bound[best]
+    known = strangeness(square[at, 1 + best], freedom) <= calibration.bound[best]
+    known &= ratios(square, logdet)[at, best] <= calibration.ratio[best]
     covered = freedom >= COVERED_MIN * used
     return np.where(sure & known & covered, best, -1), p
 

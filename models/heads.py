@@ -114,10 +114,11 @@ def train_head(
     """
     names = _channels(_model_of(bundle, asset))
     classes = _classes(windows)
-    examples = _examples(bundle, asset, windows, classes)
+    examples, normal = _examples(bundle, asset, windows, classes), NORMAL in classes
     levels = np.arange(2 * len(names)) < len(names)
     tried = [
-        fitted(examples, len(classes), used, seed=seed) for used in (levels, np.ones_like(levels))
+        fitted(examples, len(classes), used, normal=normal, seed=seed)
+        for used in (levels, np.ones_like(levels))
     ]
     gain = tried[1][1]["accuracy"] - tried[0][1]["accuracy"]
     arrays, metrics = tried[1] if gain >= SPREAD_GAIN else tried[0]
@@ -282,7 +283,9 @@ def learning_curve(
             continue
         before = int(some.sum())
         start = time.perf_counter()
-        arrays, _ = fitted(examples.chosen(some), len(classes), used, seed=seed)
+        arrays, _ = fitted(
+            examples.chosen(some), len(classes), used, normal=NORMAL in classes, seed=seed
+        )
         seconds = time.perf_counter() - start
         test = examples.chosen(asked)
         told = figures(test.label, *asked_of(arrays, test))

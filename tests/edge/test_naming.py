@@ -154,7 +154,7 @@ def test_another_fault_that_joins_takes_the_name_back() -> None:
     """As evidence grows: what began as one thing is none that is known."""
     rig = Rig(known=known(), fitted=with_head())
     rig.run(300)
-    rig.run(6, FAULTS["worn"])
+    rig.run(12, FAULTS["worn"])
     rig.run(120, {**FAULTS["worn"], "c1": -40.0, "c3": -40.0})
     classes = [event["fault_class"] for event in rig.events()]
     assert "worn" in classes

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.head_features import LOOKS, prefixes, window_features
+from models.head_features import KNEE, LOOKS, prefixes, window_features
 from models.head_fit import (
+    RIDGE,
     Examples,
     Gaussians,
     calibrated,
@@ -17,7 +18,9 @@ from models.head_fit import (
     distances,
     fit_gaussians,
     folds_of,
+    given_up,
     posterior,
+    ratios,
     strangeness,
 )
 
@@ -29,11 +32,11 @@ def test_features_of_a_window_by_hand() -> None:
         values, np.array([10.0, 5.0, 0.0]), np.array([0.5, 1.0, 1.0]), np.ones(3, bool)
     )
     assert told.tolist() == [True, True, False, False, False, False]
-    assert np.allclose(f, [math.log(3.0), 0.0, 0.0, 0.0, 0.0, 0.0])
+    assert np.allclose(f, [KNEE * math.log(1.0 + 2.0 / KNEE), 0.0, 0.0, 0.0, 0.0, 0.0])
     down, _ = window_features(
         8.0 - 6.0 * np.ones((4, 1)), np.array([10.0]), np.array([0.5]), np.ones(1, bool)
     )
-    assert np.allclose(down, [-math.log(5.0), 0.5 * math.log(0.01)])
+    assert np.allclose(down, [-KNEE * math.log(1.0 + 4.0 / KNEE), 0.5 * math.log(0.01)])
 
 
 def test_looks_double_and_end_with_the_window() -> None:
@@ -101,7 +104,7 @@ def test_few_windows_share_a_covariance_and_many_have_their_own() -> None:
         f = np.concatenate([chance.normal(size=(each, 3)), 5.0 * chance.normal(size=(each, 3))])
         label = np.repeat([0, 1], each)
         fit = fit_gaussians(_examples(f, label, np.arange(2 * each)), 2)
-        widths.append(np.sqrt(1.0 / np.einsum("kff->kf", fit.precision)).mean(axis=1))
+        widths.append(np.sqrt(1.0 / np.einsum("kff->kf", fit.precision[1:])).mean(axis=1))
     assert widths[0][1] / widths[0][0] < 2.0
     assert widths[1][1] / widths[1][0] > 4.0
 
@@ -111,25 +114,29 @@ def test_probabilities_hold_after_tempering() -> None:
     chance = np.random.default_rng(2)
     label = chance.integers(0, 2, 4000)
     x = chance.normal(size=4000) + 1.5 * label
-    square = 8.0 * np.stack([np.square(x), np.square(x - 1.5)], axis=1)
-    found = calibrated(square, np.zeros((4000, 2)), np.ones(4000), label, np.ones(4000))
+    square = 8.0 * np.stack([np.zeros(4000), np.square(x), np.square(x - 1.5)], axis=1)
+    level, share = np.zeros((4000, 3)), np.full(2, 0.02)
+    found = calibrated(square, level, np.ones(4000), label, np.ones(4000), share=share)
     assert 7.0 < found.temperature < 9.0
-    p = posterior(square, np.zeros((4000, 2)), found.temperature)
+    p = posterior(square, level, found.temperature)
     assert calibration_error(p.max(axis=1), p.argmax(axis=1) == label) < 0.03
 
 
-def test_the_bound_lets_known_windows_through() -> None:
-    """Two in a hundred of what is known are refused, whatever a class's spread."""
+def test_the_bounds_let_known_windows_through() -> None:
+    """One in a hundred is too far away, and so many as are given up too unlike, in each class."""
     chance = np.random.default_rng(3)
     label = np.repeat([0, 1], 2000)
     size = np.where(label == 0, 1.0, 4.0)
     own = size * chance.chisquare(6, 4000)
-    square = np.stack([own, own], axis=1)
-    found = calibrated(square, np.zeros((4000, 2)), np.full(4000, 6.0), label, np.ones(4000))
-    beyond = strangeness(own, np.full(4000, 6.0)) > found.bound[label]
-    assert 0.01 < beyond.mean() < 0.03
-    assert 0.005 < beyond[label == 0].mean() < 0.04
-    assert 0.005 < beyond[label == 1].mean() < 0.04
+    square, level = np.stack([0.0 * own, own, own], axis=1), np.zeros((4000, 3))
+    share, freedom = np.array([0.2, 0.05]), np.full(4000, 6.0)
+    found = calibrated(square, level, freedom, label, np.ones(4000), share=share)
+    beyond = strangeness(own, freedom) > found.bound[label]
+    unlike = ratios(square, level)[np.arange(4000), label] > found.ratio[label]
+    assert 0.005 < beyond.mean() < 0.015
+    for k in range(2):
+        assert 0.002 < beyond[label == k].mean() < 0.025
+        assert 0.7 * share[k] < unlike[label == k].mean() < 1.3 * share[k]
 
 
 def test_calibration_error_by_hand() -> None:
@@ -137,3 +144,42 @@ def test_calibration_error_by_hand() -> None:
     p = np.array([0.95] * 4 + [0.55] * 2)
     right = np.array([True, True, True, False, True, True])
     assert math.isclose(calibration_error(p, right), (4 * 0.2 + 2 * 0.45) / 6)
+
+
+def test_the_unknown_class_lies_where_classes_may_lie_by_hand() -> None:
+    """Two classes apart in one feature only: as wide there as they are apart, a share elsewhere."""
+    near = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+    aside = np.array([3.0, 0.0])
+    f = np.concatenate([near + aside, near - aside])
+    fit = fit_gaussians(_examples(f, np.repeat([0, 1], 4), np.arange(8)), 2)
+    anywhere, known = (np.linalg.inv(fit.precision[i]) for i in (0, 1))
+    within = 8.0 / 6.0 * (1.0 + RIDGE)  # of each feature, two means fitted
+    assert np.allclose(fit.mean, [[0.0, 0.0], [3.0, 0.0], [-3.0, 0.0]])
+    apart = 18.0 / within  # of the means 3 and -3, over one class less
+    drawn = (np.array([apart, 0.0]) + 2.0 * (apart / 2.0)) / 3.0
+    assert np.allclose(anywhere, known + np.diag(drawn * within), rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(1, 8))
+def test_far_out_the_unknown_class_is_likelier(seed: int, classes: int, width: int) -> None:
+    """In no direction is a class wider than the unknown one by more than their number."""
+    chance = np.random.default_rng(seed)
+    label = np.tile(np.arange(classes), 12)
+    f = chance.normal(size=(len(label), width)) * np.exp(chance.normal(size=width))
+    fit = fit_gaussians(_examples(f, label, np.arange(len(label))), classes)
+    covariance = np.linalg.inv(fit.precision)
+    for k in range(1, 1 + classes):
+        assert np.linalg.eigvalsh(classes * covariance[0] - covariance[k]).min() > -1e-9
+
+
+def test_few_groups_give_up_more() -> None:
+    """Four machines a fifth, twenty a twenty-fifth, many the least; of normal always a fifth."""
+    label = np.repeat([0, 1, 2, 3], 400)
+    group = np.concatenate(
+        [np.arange(400), 1000 + np.arange(400) % 4, 2000 + np.arange(400) % 20, 3000 + label[:400]]
+    )
+    group[1200:] = 3000 + np.arange(400)
+    some = _examples(np.zeros((1600, 1)), label, group)
+    assert np.allclose(given_up(some, 4, normal=True), [0.2, 0.2, 0.04, 0.02])
+    assert np.allclose(given_up(some, 4, normal=False), [0.02, 0.2, 0.04, 0.02])

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from models.assemble import make_bundle
 from models.check import check_values
 from models.errors import ModelError
 from models.fit import FitOptions, fit_asset
-from models.graph_head import bare
+from models.graph_head import bare, heads_in
 from models.head_features import window_features
 from models.head_notes import NORMAL
 from models.heads import (
@@ -169,6 +171,7 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
     used = fit.arrays["used"]
     own = next(model for model in bundle.assets if model.asset == "p2").row_running
     center, scale = (bundle.only.parameters[n][own].astype(np.float64) for n in ("center", "scale"))
+    answers: set[str | None] = set()
     for rows in (1, 3, 4, 17):
         windows = _windows(("p2",), 3, seed=rows, rows=rows)
         windows = [
@@ -178,15 +181,66 @@ def test_the_graph_says_what_plain_arithmetic_says(bundle: Bundle, child: Bundle
         for window, said in zip(windows, classify(child, "p2", windows), strict=True):
             f, told = window_features(window.values, center, scale, np.ones(C, bool))
             seen = told & used
-            logits = []
-            for k in range(len(fit.classes)):
+            likely, square = [], []
+            for k in range(1 + len(fit.classes)):
                 covariance = np.linalg.inv(fit.arrays["precision"][k].astype(np.float64))
                 part = covariance[np.ix_(seen, seen)]
                 d = (f - fit.arrays["mean"][k])[seen]
-                logits.append(-0.5 * (d @ np.linalg.solve(part, d) + np.linalg.slogdet(part)[1]))
-            p = np.exp(np.array(logits) / fit.arrays["temperature"])
+                square.append(d @ np.linalg.solve(part, d))
+                likely.append(-0.5 * (square[-1] + np.linalg.slogdet(part)[1]))
+            p = np.exp((np.array(likely[1:]) - max(likely[1:])) / fit.arrays["temperature"])
             expected = p / p.sum()
             assert np.allclose(list(said.probabilities.values()), expected, atol=2e-4)
+            best, few = int(expected.argmax()), 2.0 / 9.0 / max(seen.sum(), 1)
+            deviate = (np.cbrt(few * 4.5 * square[1 + best]) - 1.0 + few) / np.sqrt(few)
+            margins = (
+                fit.arrays["bound"][best] - deviate,
+                fit.arrays["ratio"][best] - (likely[0] - likely[1 + best]),
+                expected[best] - 0.5,
+                seen.sum() - 0.5 * used.sum(),
+            )
+            if min(map(abs, margins[:3])) > 0.01:
+                told_by_hand = fit.classes[best] if min(margins) >= 0 else None
+                assert said.label == told_by_hand
+                answers.add(said.label)
+    assert answers == {None, *fit.classes}
+
+
+def test_heads_from_before_the_unknown_class_answer_as_they_did(
+    bundle: Bundle, child: Bundle
+) -> None:
+    """A graph without row 0, ratio and knee: read, put into another graph, asked, by arithmetic."""
+    model = onnx.load_from_string(child.only.graph)
+    for one in [i for i in model.graph.initializer if i.name.startswith("head_")]:
+        if one.name in ("head_ratio", "head_knee"):
+            model.graph.initializer.remove(one)
+        elif one.name in ("head_mean", "head_precision", "head_logdet"):
+            before = numpy_helper.to_array(one)[:, 1:]
+            one.CopyFrom(numpy_helper.from_array(before, one.name))
+    ((note, arrays),) = heads_in(model.SerializeToString())
+    fit = replace(heads_of(child)["p2"], arrays=arrays)
+    assert note.classes == fit.classes
+    again = with_heads(bundle, {"p2": fit}, created_at_ns=7)
+    row = next(model for model in bundle.assets if model.asset == "p2").row_running
+    center, scale = (bundle.only.parameters[n][row].astype(np.float64) for n in ("center", "scale"))
+    windows = _windows(("p2",), 8, seed=31)
+    windows += [replace(w, values=w.values + _sizes("p2") * UNKNOWN) for w in windows]
+    answers = set()
+    for window, said in zip(windows, classify(again, "p2", windows), strict=True):
+        f, _ = window_features(window.values, center, scale, np.ones(C, bool), knee=1.0)
+        d = np.where(arrays["used"], f - arrays["mean"][1:], 0.0)
+        square = np.einsum("kf,kfg,kg->k", d, arrays["precision"][1:], d)
+        logits = -0.5 * (square + arrays["logdet"][1:]) / arrays["temperature"]
+        p = np.exp(logits - logits.max())
+        assert np.allclose(list(said.probabilities.values()), p / p.sum(), atol=2e-4)
+        best, few = int(p.argmax()), 2.0 / 9.0 / arrays["used"].sum()
+        deviate = (np.cbrt(few * 4.5 * square[best]) - 1.0 + few) / np.sqrt(few)
+        if abs(deviate - arrays["bound"][best]) > 0.01 and p[best] / p.sum() > 0.51:
+            told_by_hand = fit.classes[best] if deviate <= arrays["bound"][best] else None
+            assert said.label == told_by_hand
+            answers.add(said.label)
+    assert None in answers
+    assert len(answers) > 1
 
 
 def test_a_window_with_little_to_see_is_not_named(child: Bundle) -> None:
