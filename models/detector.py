@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
-    Named = tuple[
-        str | None, float, dict[str, float]
-    ]  # None: abstained; p of the likeliest; of all
+    # None: abstained; p of the likeliest; of all
+    Named = tuple[str | None, float, dict[str, float]]
 
     from models.bundle import Bundle
 
