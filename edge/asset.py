@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from edge.state import AssetState
     from models.bundle import AssetModel
 
-
 # what is looked back on must still be in the history, however long the batch
 SEGMENT_SAMPLES_MAX: Final = RING_SAMPLES // 2
 SECOND_NS: Final = 1_000_000_000

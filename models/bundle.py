@@ -1,7 +1,4 @@
-"""What a bundle holds: the detectors of all its assets, and all it takes to trust and remake it.
-
-Plain records: `models.fit` makes the parts, `models.assemble` joins, `models.store` keeps them.
-"""
+"""What a bundle holds, in plain records: the detectors of all its assets, and whence they are."""
 
 from __future__ import annotations
 
@@ -26,12 +23,10 @@ if TYPE_CHECKING:
 
     from models.positions import OperatorPosition
 
-Z_MAX: Final = (
-    30.0  # sigmas; beyond it every value is equally absurd, and float32 squares stay finite
-)
-U_MAX: Final = (
-    100.0  # a long-missing channel is at most this uncertain (variance, normalised units)
-)
+# sigmas; beyond it every value is equally absurd, and float32 squares stay finite
+Z_MAX: Final = 30.0
+# a long-missing channel is at most this uncertain (variance, normalised units)
+U_MAX: Final = 100.0
 UNRESOLVED: Final = "unresolved "  # metric: deviation of the channel named, too small for float32
 CONTAMINATED: Final = "contaminated"  # metric: rows left out because they were unlike the rest
 UNSTEADY: Final = "unsteady"  # metric: share of rows unlike the rest, too many to be left out

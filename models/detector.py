@@ -1,7 +1,4 @@
-"""Run a detector graph; the only importer of onnxruntime for detection. A call scores many rows.
-
-Each kind of detector has a class here that runs it; `detector_of` finds out which a graph is.
-"""
+"""Run a detector graph; the only importer of onnxruntime for detection. A call scores many rows."""
 
 from __future__ import annotations
 
@@ -365,10 +362,11 @@ def _checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Paramet
         raise ModelError(
             f"values have shape {x.shape}, valid {valid.shape}, expected ({rows}, n, {c}) both"
         )
-    if state.shape[1] != spec.state_width or len(parameters["present"]) != rows:
+    given = len(parameters["present"])
+    if state.shape[1] != spec.state_width or given != rows:
+        wanted = f"({rows}, {spec.state_width}) and {rows}"
         raise ModelError(
-            f"state has shape {state.shape} and parameters {len(parameters['present'])} rows,"
-            f" expected ({rows}, {spec.state_width}) and {rows}"
+            f"state has shape {state.shape}, parameters {given} rows, expected {wanted}"
         )
     blank = np.isnan(x)  # NaN taken for valid would stay in the state for ever: fail closed here
     return valid & ~blank if blank.any() else valid
@@ -399,7 +397,6 @@ def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
     return session, spec
 
 
-# Detectors may share a session: it holds nothing from one call to the next, and any thread may run
-# it. The same few graphs are loaded over and over: a part's by its self-test and by who scores with
-# it, a spec's by the fit of every asset.
+# A session holds nothing from one call to the next and any thread may run it, so detectors share
+# it: a part's graph is loaded by its self-test and by who scores, a spec's by every fit.
 _kept = lru_cache(maxsize=SESSIONS_KEPT)(_read)
