@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Spec, StreamSpec
+from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle, Spec, StreamSpec
 from models.detector_imported import ImportedDetector
 from models.errors import ModelError
 from models.head_notes import NOTES, Head, notes_in
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Parameters = dict[str, NDArray[Any]]
     # None: abstained; p of the likeliest; of all
     Named = tuple[str | None, float, dict[str, float]]
-
-    from models.bundle import Bundle
 
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
 HOT_VALUES_MAX: Final = 2**14  # a n c of the short way: its temporaries stay in the L2 cache,
