@@ -2,7 +2,7 @@
 
 A machine that runs at three at night as it should at noon is within its overall range, and moves as
 it always does: a model of how values follow one another sees nothing. What is left of a value when
-the usual one of its hour is taken off shows it; `models.season_fit` says how the usual is learned.
+the usual one of its hour is taken off shows it; `season_fit` says how the usual is learned.
 """
 
 from __future__ import annotations
