@@ -39,8 +39,7 @@ SPREAD_CLASSES: Final = 2.0  # that the spread of all features counts for in tha
 STRANGERS: Final = 0.01  # of windows of known classes that are further away than any should be
 # Of windows of a known class, the share that is given up so that unknown ones are refused: this
 # over its groups, between these two, as few groups tell little of how far a class reaches. Of
-# normal operation always the most: nothing is named there either way, and incipient faults look
-# like it.
+# normal operation always the most: nothing is named there anyway, and incipient faults look like it
 GIVEN_UP_GROUPS: Final = 0.8
 GIVEN_UP: Final = (0.02, 0.2)
 PROBABILITY_MIN: Final = 0.5  # of the class that is named: more likely than all others
