@@ -12,10 +12,10 @@ from andon.options import EmbedderDirectory, RerankerDirectory, Snapshots, conso
 
 if TYPE_CHECKING:
     from andon.report import Page
-    from kb.answer import Answer
-    from kb.embed import Embedder
-    from kb.evaluate import Evaluation
-    from kb.rerank import Reranker
+    from kb.evaluation.evaluate import Evaluation
+    from kb.retrieval.answer import Answer
+    from kb.retrieval.embed import Embedder
+    from kb.retrieval.rerank import Reranker
 
 SAYS_NOTHING = "The documents do not say."
 
@@ -38,9 +38,9 @@ def ask(
     """
     import time
 
-    from kb.answer import ask as ask_documents
     from kb.errors import KnowledgeError
-    from kb.snapshot import Snapshot
+    from kb.retrieval.answer import ask as ask_documents
+    from kb.snapshots.snapshot import Snapshot
     from kb.times import iso_ns
 
     try:
@@ -86,7 +86,7 @@ def kb_eval(
     """
     import msgspec
 
-    from kb.evaluate import evaluate
+    from kb.evaluation.evaluate import evaluate
 
     found = evaluate(
         folder, queries=queries, embedder=_embedder(embedder), reranker=_reranker(reranker)
@@ -100,13 +100,13 @@ def kb_eval(
 
 
 def _embedder(directory: Path | None) -> Embedder | None:
-    from kb.embed import Embedder
+    from kb.retrieval.embed import Embedder
 
     return Embedder(directory) if directory else None
 
 
 def _reranker(directory: Path | None) -> Reranker | None:
-    from kb.rerank import Reranker
+    from kb.retrieval.rerank import Reranker
 
     return Reranker.load(directory) if directory else None
 

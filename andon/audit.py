@@ -30,8 +30,8 @@ Config = Annotated[Path | None, typer.Option(help="gateway.toml", exists=True)]
 
 def _directory(path: Path | None, config: Path | None) -> Path:
     """The trail that is meant. Raises BadParameter, ConfigError."""
-    from edge.audit_chain import audit_directory
-    from edge.config import load
+    from edge.audit.chain import audit_directory
+    from edge.configuration.config import load
 
     if (path is None) == (config is None):
         raise typer.BadParameter("name either the directory of a trail or --config gateway.toml")
@@ -53,7 +53,7 @@ def audit_verify(
 
     Example: `andon audit verify --config gateway.toml`
     """
-    from edge.audit_chain import records, verify
+    from edge.audit.chain import records, verify
 
     directory = _directory(path, config)
     chain = verify(directory)
@@ -85,14 +85,14 @@ def audit_show(
 
     Example: `andon audit show --config gateway.toml --asset r1 --what suppressed`
     """
-    from edge.audit_chain import chosen
+    from edge.audit.chain import chosen
 
     found = chosen(_directory(path, config), asset=asset, since=since, what=what)
     if as_json:
         for record in found:
             typer.echo(record.line(), nl=False)
         return
-    from edge.audit_table import table
+    from edge.audit.table import table
 
     console().print(table(found))
 
@@ -106,7 +106,7 @@ def keys_new(
 
     Example: `andon keys new ~/keys --name ann`
     """
-    from edge.signatures import new_key
+    from edge.audit.signatures import new_key
 
     private, public = new_key(directory, name)
     typer.echo(f"{private}: keep it off the gateway; whoever has it can sign")
@@ -129,7 +129,7 @@ def sign(
 
     Example: `andon sign kb/current --key ~/keys/engineer.key`
     """
-    from edge.signatures import read_key, sign_command, sign_path
+    from edge.audit.signatures import read_key, sign_command, sign_path
 
     private = read_key(key)
     if topic:

@@ -10,7 +10,7 @@ import typer
 from andon.options import console
 
 if TYPE_CHECKING:
-    from edge.commission_view import Standing
+    from edge.commissioning.view import Standing
 
 
 def accept(
@@ -43,7 +43,7 @@ def accept(
 
     Example: `andon accept --asset pump-1 --by ann --because "a week without a false alert"`
     """
-    from edge.commission_view import Acceptance
+    from edge.commissioning.view import Acceptance
 
     if bool(asset) == every:
         raise typer.BadParameter("name assets with --asset, or all of them with --all")

@@ -64,7 +64,7 @@ def fit(
             raise typer.BadParameter(
                 "--limits learns nothing: only --period, --into and -o go with it"
             )
-        from edge.limit_bundle import fit_limits
+        from edge.bundles.limit_bundle import fit_limits
 
         fit_limits(limits, out, period_s=period, into=into, console=console())
         return
@@ -74,7 +74,7 @@ def fit(
         )
     if period:
         raise typer.BadParameter("--period goes with --limits; a recording has its own")
-    from edge.training import FitRequest, fit_recording
+    from edge.bundles.training import FitRequest, fit_recording
 
     request = FitRequest(
         recording=recording,
@@ -124,7 +124,7 @@ def backtest(
     Example: `andon backtest cell/recording --bundle bundles/cell --kb cell.kb --truth
     cell/truth.json`
     """
-    from edge.backtest_command import BacktestRequest, backtest_command
+    from edge.replays.backtest_command import BacktestRequest, backtest_command
 
     request = BacktestRequest(
         recording=recording,
@@ -155,8 +155,8 @@ def propose_bundle(
 
     Example: `andon propose-bundle gateway.toml`
     """
-    from edge.child import ProposalRequest
-    from edge.child import propose_bundle as propose
+    from edge.bundles.child import ProposalRequest
+    from edge.bundles.child import propose_bundle as propose
 
     request = ProposalRequest(config=config, journal=journal, rows_min=rows_min)
     raise typer.Exit(0 if propose(request, console=console()) else 1)
@@ -176,8 +176,8 @@ def adopt_bundle(
 
     Example: `andon adopt-bundle gateway.toml bundles/proposed/0123456789ab`
     """
-    from edge.child import adopt_bundle as adopt
-    from edge.child import adoption_doubts
+    from edge.bundles.child import adopt_bundle as adopt
+    from edge.bundles.child import adoption_doubts
 
     doubts = adoption_doubts(config, bundle)
     for doubt in doubts:

@@ -41,8 +41,8 @@ def explain(
     `andon explain r4-process-20260302T061500.000Z --journal cell/recording --bundle cell/bundle
     --kb cell/snapshot --revision 2 --json`
     """
-    from edge.explain_command import explain_command
-    from edge.rerun import kept_of
+    from edge.replays.explain_command import explain_command
+    from edge.replays.rerun import kept_of
 
     kept = kept_of(config, journal=journal, bundle=bundle, snapshot=kb)
     explain_command(alert_id, kept, revision=revision, as_json=as_json, console=console())
@@ -66,8 +66,8 @@ def why(
     `andon why --asset r4 --at 2026-03-02T06:15:00Z --journal cell/recording --bundle cell/bundle
     --kb cell/snapshot --html why.html`
     """
-    from edge.rerun import kept_of
-    from edge.why_command import why_command
+    from edge.replays.rerun import kept_of
+    from edge.replays.why_command import why_command
     from kb.times import iso_ns
 
     try:

@@ -76,9 +76,9 @@ def model_import(
     Examples: `andon model import forest.onnx press.csv -o bundles/forest --rows 0:2000`,
     `andon model import ae.onnx shift1 -o bundles/ae --layout rows --scaling standard`
     """
-    from edge.model_import import import_recording
-    from edge.training import FitRequest
-    from models.adopt import ImportOptions
+    from edge.bundles.model_import import import_recording
+    from edge.bundles.training import FitRequest
+    from models.foreign.adopt import ImportOptions
 
     request = FitRequest(
         recording=recording,

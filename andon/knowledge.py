@@ -50,7 +50,7 @@ def kb_build(
     Example: `andon kb build plant-docs -o kb/current`
     """
     from kb.commands import build_command
-    from kb.snapshot import read_manifest
+    from kb.snapshots.snapshot import read_manifest
 
     build_command(source, out, console=console(), embedder=embedder)
     if not read_manifest(out).counts.documents:
@@ -75,8 +75,8 @@ def kb_search(
 
     make_embedder_known(embedder)
     from kb.commands import search_command
-    from kb.rerank import Reranker
-    from kb.snapshot import Snapshot
+    from kb.retrieval.rerank import Reranker
+    from kb.snapshots.snapshot import Snapshot
 
     search_command(
         text,

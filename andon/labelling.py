@@ -10,7 +10,7 @@ import typer
 from andon.options import console
 
 if TYPE_CHECKING:
-    from edge.label_command import Collected
+    from edge.labels.command import Collected
 
 SHOWN_MAX = 40  # lines of a kind in the terminal; --json has all
 
@@ -68,9 +68,9 @@ def label(
     `andon label labels.jsonl --kb kb/current --orders --codes codes.csv`,
     `andon label labels.jsonl --withdraw 0123456789ab --because "wrong pump"`
     """
-    from edge.label_command import LabelRequest, collect, state_of
-    from edge.label_command import withdraw as withdraw_label
-    from edge.rerun import kept_of
+    from edge.labels.command import LabelRequest, collect, state_of
+    from edge.labels.command import withdraw as withdraw_label
+    from edge.replays.rerun import kept_of
 
     if withdraw is not None:  # an empty one is refused: a script may have lost it
         import getpass

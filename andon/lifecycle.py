@@ -57,7 +57,7 @@ def model_list(config: Config = GATEWAY, as_json: AsJson = False) -> None:
 
     Example: `andon model list --config gateway.toml`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     rows = Life(config).rows()
     if as_json:
@@ -89,7 +89,7 @@ def model_show(named: Named, config: Config = GATEWAY, as_json: AsJson = False) 
 
     Example: `andon model show 0123456789ab --config gateway.toml`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     shown = Life(config).shown(named)
     if as_json:
@@ -115,7 +115,7 @@ def model_diff(
 
     Example: `andon model diff 0123456789ab 89abcdef0123 --config gateway.toml`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     changes = Life(config).changes(before, after)
     if as_json:
@@ -152,8 +152,8 @@ def model_shadow(
 
     Example: `andon model shadow 0123456789ab --config gateway.toml --hours 48`
     """
-    from edge.model_life import Life
-    from edge.shadow_command import follow, lines_of
+    from edge.bundles.model_life import Life
+    from edge.bundles.shadow_command import follow, lines_of
 
     life, person = Life(config), _person(by)
     if named == "off":
@@ -185,7 +185,7 @@ def model_approve(
 
     Example: `andon model approve 0123456789ab --by bea --key ~/keys/bea.key`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     sha256 = Life(config).approve(named, by=by, because=because, key=key)
     typer.echo(f"{sha256[:12]} approved by {by}{', signed' if key else ''}")
@@ -210,7 +210,7 @@ def model_promote(
 
     Example: `andon model promote 0123456789ab --because "after the new pump" --if-better`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     life = Life(config)
     doubts = life.promote(
@@ -236,7 +236,7 @@ def model_rollback(
 
     Example: `andon model rollback --because "rings at every start" --config gateway.toml`
     """
-    from edge.model_life import Life
+    from edge.bundles.model_life import Life
 
     left, counts = Life(config).rollback(named, by=_person(by), because=because)
     typer.echo(f"{counts[:12]} counts again, {left[:12]} does not")

@@ -66,7 +66,7 @@ def console() -> Console:
 
 def make_embedder_known(directory: Path | None) -> None:
     """Let this command open snapshots that were built with another text model."""
-    from kb.embed import make_known
+    from kb.retrieval.embed import make_known
 
     if directory:
         make_known(directory)

@@ -12,7 +12,7 @@ from andon.knowledge import kb_app
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kb.channel_names import ChannelNames
+    from kb.drafts.channel_names import ChannelNames
 
 Documents = Annotated[
     list[Path], typer.Argument(help="Manuals and procedures, files or folders.", exists=True)
@@ -48,8 +48,8 @@ def propose_scope(
 
     Example: `andon kb propose-scope plant-docs/procedures --bundle bundle -o scope-proposed.csv`
     """
-    from kb.propose_scope import COLUMNS, proposed_scopes
-    from kb.proposed_rows import sources, table
+    from kb.drafts.rows import sources, table
+    from kb.drafts.scope import COLUMNS, proposed_scopes
 
     names, assets = _known(bundle, channels, snapshot, asset)
     _check_new(out)
@@ -83,9 +83,9 @@ def propose_limits(
 
     Example: `andon kb propose-limits plant-docs/manuals --bundle bundle -o limits-proposed.csv`
     """
-    from kb import propose_limits as limits
-    from kb import propose_modes as faults
-    from kb.proposed_rows import sources, table
+    from kb.drafts import limits
+    from kb.drafts import modes as faults
+    from kb.drafts.rows import sources, table
 
     names, assets = _known(bundle, channels, snapshot, asset)
     for path in (out, modes):
@@ -109,14 +109,14 @@ def _known(
     bundle: Path | None, channels: Path | None, snapshot: Path | None, asset: Sequence[str] | None
 ) -> tuple[ChannelNames, list[str]]:
     """Channels to look for, and the assets that texts without one of their own are about."""
-    from kb.channel_names import ChannelNames, KnownChannel
-    from kb.channel_tables import channel_table, of_sensors
-    from kb.embed import shipped_embedder
+    from kb.drafts.channel_names import ChannelNames, KnownChannel
+    from kb.drafts.channel_tables import channel_table, of_sensors
+    from kb.retrieval.embed import shipped_embedder
 
     known: list[KnownChannel] = []
     assets: list[str] = []
     if snapshot is not None:
-        from kb.snapshot import Snapshot
+        from kb.snapshots.snapshot import Snapshot
 
         with Snapshot.open(snapshot) as opened:
             sensors = opened.sensors()
@@ -127,7 +127,7 @@ def _known(
         known += listed
         assets += of
     if bundle is not None:
-        from models.store import load
+        from models.bundles.store import load
 
         for model in load(bundle).assets:
             told = {one.name for one in known}

@@ -12,10 +12,10 @@ from andon.options import MappingFile, console
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from edge.config import GatewayConfig
-    from edge.recording import TimedMessage
+    from edge.configuration.config import GatewayConfig
+    from edge.recordings.recording import TimedMessage
     from edge.settings import GatewaySettings
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from simulator.proof import AssetProof, ChannelProof, KindProof, Proof
 
 KINDS = {
@@ -63,9 +63,9 @@ def prove(
     import msgspec
 
     from andon.evaluation import progress_bar
-    from edge.bundle_store import store_of
-    from edge.config import load, need_bundle
-    from models.store import load as load_bundle
+    from edge.bundles.store import store_of
+    from edge.configuration.config import load, need_bundle
+    from models.bundles.store import load as load_bundle
     from simulator.prove import ProofRequest
     from simulator.prove import prove as prove_assets
 
@@ -110,7 +110,7 @@ def _stream(
 ) -> tuple[GatewaySettings, Callable[[], Iterable[TimedMessage]], Path, tuple[str, ...]]:
     """Settings, what opens the messages, where they are from, and the assets to prove."""
     from edge.errors import RecordingError
-    from edge.recording import is_journal, journal_messages
+    from edge.recordings.recording import is_journal, journal_messages
 
     if recording is not None and not is_journal(recording):
         return _table_stream(config, bundle, recording, mapping, asset)
@@ -132,8 +132,8 @@ def _table_stream(
     """A table as messages: its columns and context are its mapping's, the rest is the gateway's."""
     import msgspec
 
-    from edge.mapping import load_mapping
-    from edge.recording import read_table, table_messages
+    from edge.recordings.mapping import load_mapping
+    from edge.recordings.recording import read_table, table_messages
     from edge.settings import Source
 
     alone = bundle.assets[0].asset if len(bundle.assets) == 1 else ""

@@ -87,10 +87,10 @@ def replay(
 
     Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`
     """
-    from edge.config import read_secret
-    from edge.mapping import load_mapping
-    from edge.mqtt import Endpoint, Publisher
-    from edge.recording import parse_rows
+    from edge.configuration.config import read_secret
+    from edge.gateway.mqtt import Endpoint, Publisher
+    from edge.recordings.mapping import load_mapping
+    from edge.recordings.recording import parse_rows
     from simulator.replay import ReplayOptions
     from simulator.replay import replay as replay_recording
 
@@ -131,7 +131,7 @@ def record(
 
     Example: `andon record shift1 --topic 'plant/#' --seconds 3600`
     """
-    from edge.recorder import record as record_messages
+    from edge.recordings.recorder import record as record_messages
 
     code = record_messages(
         out,
@@ -157,8 +157,8 @@ def run(
 
     Example: `andon run gateway.toml`
     """
-    from edge.app import run as run_gateway
-    from edge.config import load, need_bundle
+    from edge.configuration.config import load, need_bundle
+    from edge.gateway.app import run as run_gateway
 
     settings = load(config)
     if settings.model.bundle:  # else it begins with nothing, and learns
@@ -171,6 +171,6 @@ def check(config: Annotated[Path, typer.Argument(help="gateway.toml", exists=Tru
 
     Example: `andon check gateway.toml`
     """
-    from edge.check import check_file
+    from edge.gateway.check import check_file
 
     raise typer.Exit(check_file(config, console=console()))

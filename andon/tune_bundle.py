@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from edge.tune_command import Tuning
-    from edge.tune_report import Report, Retrieved, Side
-    from edge.tune_thresholds import Moved
+    from edge.tuning.command import Tuning
+    from edge.tuning.report import Report, Retrieved, Side
+    from edge.tuning.thresholds import Moved
 
 NEEDS_REASON_CODE = 3  # retrieval alone was shown, and nobody said why that is not enough
 
@@ -73,7 +73,7 @@ def tune(
     Example: `andon tune bundles/line3 --labels labels.jsonl --recording shift7 --kb kb/current
     --because "the tables name the bearing, not which race" --html tuned.html`
     """
-    from edge.tune_command import TuneRequest, tune_bundle
+    from edge.tuning.command import TuneRequest, tune_bundle
 
     request = TuneRequest(
         bundle=bundle,
@@ -166,7 +166,7 @@ def retrieval_line(found: Retrieved) -> str:
 
 def last_lines(done: Tuning) -> list[str]:
     """What was learned, what it changes, and what became of it."""
-    from edge.tune_command import NEEDS_REASON
+    from edge.tuning.command import NEEDS_REASON
 
     report = done.report
     if done.stage == "needs_reason":

@@ -8,8 +8,8 @@ from andon.report import Page, Series
 from andon.tune_bundle import retrieval_line, verdict_lines
 
 if TYPE_CHECKING:
-    from edge.tune_command import Tuning
-    from edge.tune_report import Report, Side
+    from edge.tuning.command import Tuning
+    from edge.tuning.report import Report, Side
 
 FIGURES = (
     ("faults", "faults"),

@@ -11,8 +11,8 @@ from andon.knowledge import AsJson, kb_app
 from andon.options import EmbedderDirectory, console
 
 if TYPE_CHECKING:
-    from kb.tune import Progress, Tuned
-    from kb.tuning_pairs import Pair
+    from kb.retrieval.tune import Progress, Tuned
+    from kb.retrieval.tuning_pairs import Pair
 
 
 @kb_app.command("tune")
@@ -48,8 +48,8 @@ def kb_tune(
     """
     import msgspec
 
-    from kb.embed import Embedder
-    from kb.tune import Told, require_libraries, tune
+    from kb.retrieval.embed import Embedder
+    from kb.retrieval.tune import Told, require_libraries, tune
 
     require_libraries()
     found = tune(
@@ -72,8 +72,8 @@ def _pairs(
 ) -> list[Pair]:
     """Pairs of all that was named. Raises KnowledgeError."""
     from kb.errors import KnowledgeError
-    from kb.snapshot import Snapshot
-    from kb.tuning_pairs import ACTIONS, PROBLEMS, document_pairs, order_pairs, read_pairs
+    from kb.retrieval.tuning_pairs import ACTIONS, PROBLEMS, document_pairs, order_pairs, read_pairs
+    from kb.snapshots.snapshot import Snapshot
 
     if file is None and orders is None and documents is None:
         raise typer.BadParameter(

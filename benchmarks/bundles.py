@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.assemble import make_bundle
-from models.bundle import Channel
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
+from models.bundles.store import load, save
 from models.detector import detectors_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
-from models.store import load, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.bundle import AssetFit
+    from models.bundles.bundle import AssetFit
 
 FIT_S_MAX: Final = 10.0  # of processor time, for 8 channels and 100,000 rows
 LOAD_S_MAX: Final = 0.5  # of processor time, for 1,000 assets

@@ -21,7 +21,7 @@ from simulator.trial import run_trial
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.assess import FaultOutcome, Figures
+    from edge.assessment.assess import FaultOutcome, Figures
 
 SIZES: Final = (1.5, 2.0, 3.0, 4.0, 6.0, float("inf"))
 

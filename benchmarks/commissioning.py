@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.assembly import Assembly
-from edge.assess import assess
-from edge.backtest import Backtest, episodes_of, with_ticks
-from edge.bundle_store import store_of
-from edge.bundle_watch import BundleWatch, assembled
-from edge.commission_watch import CommissionWatch
-from edge.config import GatewayConfig, load
-from edge.journal import JournalWriter
+from edge.assessment.assess import assess
+from edge.bundles.store import store_of
+from edge.bundles.training import fit_bundle
+from edge.bundles.watch import BundleWatch, assembled
+from edge.commissioning.watch import CommissionWatch
+from edge.configuration.config import GatewayConfig, load
+from edge.gateway.assembly import Assembly
+from edge.gateway.telemetry import Telemetry
 from edge.records import CommissionTold, Publish, TickDue
-from edge.telemetry import Telemetry
-from edge.training import fit_bundle
+from edge.replays.backtest import Backtest, episodes_of, with_ticks
+from edge.storage.journal import JournalWriter
 from models.samples import TrainingSamples
 from simulator.cells import TYPES, simulate
 from simulator.cells.simulation import Wish, normal_cell
@@ -40,9 +40,9 @@ from simulator.cells.simulation import Wish, normal_cell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.commission import Stage
     from edge.records import Stimulus
-    from models.bundle import Bundle
+    from edge.work.commission import Stage
+    from models.bundles.bundle import Bundle
     from simulator.scenario import Scenario
 
 MACHINES: Final = 2

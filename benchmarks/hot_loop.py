@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.assemble import make_bundle
-from models.bundle import Channel, Spec
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel, Spec
 from models.detector import detector_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle, Part
+    from models.bundles.bundle import Bundle, Part
     from models.detector import AnyDetector
 
 MATRIX: Final = 512

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.assemble import make_bundle
-from models.bundle import Channel
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
 from models.detector import detector_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:

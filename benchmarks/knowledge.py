@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.knowledge_folder import ASSETS, orders_table, write_folder
-from edge.jobs import resolve_scope
-from edge.proposed import Proposed
-from kb.build import build
+from edge.verdicts.proposed import Proposed
+from edge.work.jobs import resolve_scope
 from kb.records import Query
-from kb.snapshot import Snapshot
-from kb.update import Updater
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from kb.snapshots.update import Updater
 
 DAY_NS: Final = 86_400 * 10**9
 NOW_NS: Final = 1_773_000_000 * 10**9
@@ -189,10 +189,10 @@ def _lookups(folder: Path) -> dict[str, float]:
 
 def _memory(out: Path) -> dict[str, float]:
     """Resident MB of a process that loaded what a gateway loads, and while another takes over."""
-    import edge.app  # noqa: F401, PLC0415 - for what it brings
-    from edge.assembly import knowledge_of  # noqa: PLC0415 - measured in a process of its own
-    from edge.heap import give_back  # noqa: PLC0415 - likewise
-    from edge.telemetry import rss_mb  # noqa: PLC0415
+    import edge.gateway.app  # noqa: F401, PLC0415 - for what it brings
+    from edge.gateway.assembly import knowledge_of  # noqa: PLC0415 - measured in a process of its own
+    from edge.gateway.telemetry import rss_mb  # noqa: PLC0415
+    from edge.storage.heap import give_back  # noqa: PLC0415 - likewise
 
     held: list[Any] = [Snapshot.open(out)]
     held.append(knowledge_of(held[0]))

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from scipy.signal import lfilter
 
-from edge.training import fit_bundle
-from models.bundle import Channel
+from edge.bundles.training import fit_bundle
+from models.bundles.bundle import Channel
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 MILLISECOND_NS: Final = 1_000_000
 TRAINING_ROWS: Final = 6_000

@@ -22,12 +22,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kb import lexical
-from kb.answer import ask
-from kb.evaluate import FIGURES, compared, evaluate, sampled
-from kb.gauges import Interval, interval
-from kb.judgements import Item, Judged, known_items
-from kb.trial import EVER_NS, WAYS, Trial
+from kb.evaluation.evaluate import FIGURES, compared, evaluate, sampled
+from kb.evaluation.gauges import Interval, interval
+from kb.evaluation.judgements import Item, Judged, known_items
+from kb.evaluation.trial import EVER_NS, WAYS, Trial
+from kb.retrieval import lexical
+from kb.retrieval.answer import ask
 
 RECORDS_MAX: Final = 3_000  # of the logbook
 QUERIES_MAX: Final = 300

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.assembly import Assembly
-from edge.backtest import Backtest, with_ticks
-from edge.backtest_command import table_settings
-from edge.recording import read_table, table_messages
-from edge.training import fit_bundle, table_samples
+from edge.bundles.training import fit_bundle, table_samples
+from edge.gateway.assembly import Assembly
+from edge.recordings.recording import read_table, table_messages
+from edge.replays.backtest import Backtest, with_ticks
+from edge.replays.backtest_command import table_settings
 
 if TYPE_CHECKING:
-    from edge.assess import Episode
-    from models.bundle import Bundle
+    from edge.assessment.assess import Episode
+    from models.bundles.bundle import Bundle
 
 ARC_A: Final = 60.0  # primary current with the arc on
 RAMP_ROWS: Final = 20  # after ignition and before the end, both transients of their own

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import BEATS_MAX, RING_SAMPLES
-from edge.drift import DriftWatch
-from edge.jobs import JobRun, Stage, level_add, settled_from_ns
-from edge.limits import Watchman
-from edge.lookback import Lookback, step_score
-from edge.mode_rows import (
+from edge.records import Batch, Phase, Reading, Track
+from edge.samples.drift import DriftWatch
+from edge.samples.limits import Watchman
+from edge.samples.mode_rows import (
     baselines,
     given,
     of_baseline,
@@ -27,23 +26,24 @@ from edge.mode_rows import (
     with_mode,
     within_mode,
 )
-from edge.records import Batch, Phase, Reading, Track
-from edge.row_flags import rows_scored
-from edge.rulings import Rulings
-from edge.scoring import Request, contributions
-from edge.sensor_faults import SensorWatch, unsound
-from edge.timeline import Timeline
-from models.bundle import is_unfitted
+from edge.samples.row_flags import rows_scored
+from edge.samples.scoring import Request, contributions
+from edge.samples.sensor_faults import SensorWatch, unsound
+from edge.verdicts.lookback import Lookback, step_score
+from edge.verdicts.rulings import Rulings
+from edge.verdicts.timeline import Timeline
+from edge.work.jobs import JobRun, Stage, level_add, settled_from_ns
+from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
     from edge.desk import Desk
-    from edge.events import TrackState
-    from edge.quality import Findings
     from edge.records import AlertStands, RetrievalDone
-    from edge.scoring import F32, Mask, Row
+    from edge.samples.quality import Findings
+    from edge.samples.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
     from edge.state import AssetState
-    from models.bundle import AssetModel
+    from edge.verdicts.events import TrackState
+    from models.bundles.bundle import AssetModel
 
 # what is looked back on must still be in the history, however long the batch
 SEGMENT_SAMPLES_MAX: Final = RING_SAMPLES // 2

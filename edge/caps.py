@@ -33,7 +33,7 @@ DRIFTS_MAX: Final = 32  # drifting assets that health lists; 1 KiB each
 COMMISSIONS_MAX: Final = 32  # assets not in service that health lists; 600 bytes each
 DRIFT_CHANNELS_MAX: Final = 3  # of each, the surest
 
-assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.timeline)"
+assert RING_SAMPLES >= 600, "the level before a job looks back 600 samples (edge.verdicts.timeline)"
 assert PENDING_ROWS_MAX >= RING_SAMPLES, "a batch may be longer than the history that it fills"
 
 RECENT_RINGS_MAX: Final = 4096  # of the last ten minutes, in no group yet; the oldest are forgotten

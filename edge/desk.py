@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge import announce
-from edge.decide import decide
+from edge.alerts import announce
+from edge.alerts.query import query_of
 from edge.errors import WireError
-from edge.jobs import resolve_scope
-from edge.proposed import Proposed
-from edge.query import query_of
 from edge.records import Audited, Note, Retrieve, ShellFault
+from edge.verdicts.decide import decide
+from edge.verdicts.proposed import Proposed
+from edge.work.jobs import resolve_scope
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.alerts import AlertRecord
-    from edge.annunciate import Annunciator
-    from edge.decide import Facts
+    from edge.alerts.alerts import AlertRecord
+    from edge.alerts.annunciate import Annunciator
     from edge.records import Decision, Effect, Job
-    from edge.ring import Ring
-    from edge.scoring import F32, Mask, Parameters, Parts
+    from edge.samples.ring import Ring
+    from edge.samples.scoring import F32, Mask, Parameters, Parts
     from edge.settings import AssetSettings, GatewaySettings
     from edge.state import AssetState
+    from edge.verdicts.decide import Facts
     from edge.wire.commands import Command
     from kb.records import WorkKind
-    from models.bundle import AssetModel
+    from models.bundles.bundle import AssetModel
 
     Verify = Callable[[str, bytes, str], bool]  # (public key, content, signature)
     Rule = Callable[[Facts], Decision]

@@ -14,18 +14,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from edge import commands, witness
-from edge.align import Aligner, asset_layouts
-from edge.annunciate import Annunciator
-from edge.arrivals import Arrivals
+from edge.alerts.annunciate import Annunciator
 from edge.asset import Asset
-from edge.clock import PlantClock
-from edge.commission import Commissioning
-from edge.decide import decide
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
-from edge.order_intake import take_orders
-from edge.proposed import Proposed
 from edge.records import (
     AlertStands,
     BundleSwapped,
@@ -38,30 +30,38 @@ from edge.records import (
     Started,
     TickDue,
 )
-from edge.refusals import refused
-from edge.ring import Ring
-from edge.scoring import Parts, score_rows
+from edge.samples.align import Aligner, asset_layouts
+from edge.samples.arrivals import Arrivals
+from edge.samples.clock import PlantClock
+from edge.samples.ring import Ring
+from edge.samples.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
 from edge.takeover import take_over
+from edge.verdicts.decide import decide
+from edge.verdicts.proposed import Proposed
 from edge.wire import topics
+from edge.work import commands, witness
+from edge.work.commission import Commissioning
+from edge.work.order_intake import take_orders
+from edge.work.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from edge.alerts import AlertRecord
-    from edge.align import AssetLayout
+    from edge.alerts.alerts import AlertRecord
+    from edge.alerts.group import Group
+    from edge.alerts.load import LoadReport
     from edge.desk import Rule
-    from edge.drift import Drifting
-    from edge.group import Group
-    from edge.load import LoadReport
     from edge.records import Batch, Effect, Job, Stimulus
-    from edge.scoring import Parameters, Score
+    from edge.samples.align import AssetLayout
+    from edge.samples.drift import Drifting
+    from edge.samples.scoring import Parameters, Score
     from edge.settings import GatewaySettings
     from edge.state import EngineState
     from edge.takeover import Fitted
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000

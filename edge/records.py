@@ -291,7 +291,7 @@ class RowsScored:
     """What became of consecutive samples of one asset, told only where somebody asked for it.
 
     t_ns: (n,)   scores: (n,) float32, NaN: not ready   threshold: that opens an event   flags: (n,)
-    bool, strange by themselves   classes: (n,) str, `edge.row_flags` has the words
+    bool, strange by themselves   classes: (n,) str, `edge.samples.row_flags` has the words
     """
 
     asset: str

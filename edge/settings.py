@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from edge.samples.waveform_settings import Waveform
 from edge.trust import TrustSettings
-from edge.waveform_settings import Waveform
 from kb.records import WorkKind
-from models.positions import OperatorPosition, position_of
+from models.fitting.positions import OperatorPosition, position_of
 
 
 class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.alerts import AlertRecord, PastEvent
-from edge.align import AlignState
-from edge.clock import PlantClockState
-from edge.commission import Commission
-from edge.events import TrackState
-from edge.flood import FloodState
-from edge.group import Join
-from edge.jobs import JobRun
-from edge.limits import Starts
-from edge.load import LoadState
-from edge.quality import HealthState
+from edge.alerts.alerts import AlertRecord, PastEvent
+from edge.alerts.flood import FloodState
+from edge.alerts.group import Join
+from edge.alerts.load import LoadState
 from edge.records import Track
-from edge.ring import RingState
-from edge.silencing import Silence
-from edge.waveforms import WaveState
-from models.drift import DriftState
-from models.mode_track import ModeTrack
+from edge.samples.align import AlignState
+from edge.samples.clock import PlantClockState
+from edge.samples.limits import Starts
+from edge.samples.quality import HealthState
+from edge.samples.ring import RingState
+from edge.samples.waveforms import WaveState
+from edge.verdicts.events import TrackState
+from edge.work.commission import Commission
+from edge.work.jobs import JobRun
+from edge.work.silencing import Silence
+from models.fitting.drift import DriftState
+from models.fitting.mode_track import ModeTrack
 
 if TYPE_CHECKING:
     from edge.records import ContextChange
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
 CONTEXT_VALUES_MAX: Final = 16  # of one tag: a batch may bring some that lie ahead of an event

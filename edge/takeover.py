@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge import explain
-from edge.events import TrackState
-from edge.jobs import new_run
-from edge.lookback import Lookback
-from edge.mode_rows import given, guess_again, rows_at
-from edge.pending import NEVER, AssetAlign, count
-from edge.quality import HealthState
+from edge.alerts import explain
 from edge.records import Track
-from edge.ring import Ring
-from edge.scoring import Parts, replay
+from edge.samples.mode_rows import given, guess_again, rows_at
+from edge.samples.pending import NEVER, AssetAlign, count
+from edge.samples.quality import HealthState
+from edge.samples.ring import Ring
+from edge.samples.scoring import Parts, replay
 from edge.state import TRACKS, AssetState, new_state
-from edge.timeline import JUDGE_SAMPLES
+from edge.verdicts.events import TrackState
+from edge.verdicts.lookback import Lookback
+from edge.verdicts.timeline import JUDGE_SAMPLES
+from edge.work.jobs import new_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.desk import Desk
-    from edge.jobs import JobRun
-    from edge.ring import History
-    from edge.scoring import F32, Mask, Parameters, Score
+    from edge.samples.ring import History
+    from edge.samples.scoring import F32, Mask, Parameters, Score
     from edge.state import EngineState
-    from models.bundle import AssetModel, Bundle
+    from edge.work.jobs import JobRun
+    from models.bundles.bundle import AssetModel, Bundle
 
 NOBODY: Final = "no reason given"
 

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from kb.build import build
-from kb.embed import Embedder
 from kb.errors import KnowledgeError
 from kb.records import Query
-from kb.rerank import DEPTH
-from kb.snapshot import Snapshot
+from kb.retrieval.embed import Embedder
+from kb.retrieval.rerank import DEPTH
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kb.manifest import Manifest
     from kb.records import Proposal
-    from kb.rerank import Reranker
+    from kb.retrieval.rerank import Reranker
 
 QUARANTINED_SHOWN: Final = 20
 

@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from kb.commands import at_ns, shown_time
-from kb.difference import difference, found_kept, parent_of
 from kb.errors import KnowledgeError
-from kb.folder import changing
-from kb.history import kept, roll_back
-from kb.snapshot import Snapshot, read_manifest
-from kb.update import Updater
-from kb.watch import Watcher
+from kb.snapshots.difference import difference, found_kept, parent_of
+from kb.snapshots.folder import changing
+from kb.snapshots.history import kept, roll_back
+from kb.snapshots.snapshot import Snapshot, read_manifest
+from kb.snapshots.update import Updater
+from kb.snapshots.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kb.difference import Difference
-    from kb.folder import Change
     from kb.records import Proposal
-    from kb.update import Update
+    from kb.snapshots.difference import Difference
+    from kb.snapshots.folder import Change
+    from kb.snapshots.update import Update
 
 POLL_S: Final = 0.5
 QUOTE_CHARS_MAX: Final = 120  # of a proposal in a list; `andon kb show` has all of it

@@ -10,13 +10,13 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle, Spec, StreamSpec
+from models.bundles.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle, Spec, StreamSpec
+from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 from models.detector_imported import ImportedDetector
 from models.errors import ModelError
-from models.head_notes import NOTES, Head, notes_in
-from models.imported import ImportedSpec
-from models.onnx_types import BLOCK_SAMPLES_MAX, MISSING
-from models.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
+from models.foreign.imported import ImportedSpec
+from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
+from models.heads.notes import NOTES, Head, notes_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

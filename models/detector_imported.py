@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from models.errors import ModelError
-from models.imported import IMPORTED_PARAMETERS
-from models.onnx_types import BLOCK_SAMPLES_MAX, MISSING
+from models.foreign.imported import IMPORTED_PARAMETERS
+from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.imported import ImportedSpec
+    from models.foreign.imported import ImportedSpec
 
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]

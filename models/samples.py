@@ -12,7 +12,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Channel
+    from models.bundles.bundle import Channel
 
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from edge.decide import Facts, decide
 from edge.records import Decision, Verdict
+from edge.verdicts.decide import Facts, decide
 from simulator import adversary
 from simulator.attack_families import FAMILIES
 

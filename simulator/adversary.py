@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.assembly import knowledge_of
-from edge.backtest import Backtest, with_ticks
-from edge.config import load as load_config
-from edge.decide import decide
+from edge.configuration.config import load as load_config
 from edge.engine import Engine
-from edge.recording import TimedMessage
+from edge.gateway.assembly import knowledge_of
+from edge.recordings.recording import TimedMessage
+from edge.replays.backtest import Backtest, with_ticks
+from edge.verdicts.decide import decide
 from edge.wire.readings import encode_rows
-from kb.build import build
 from kb.errors import KnowledgeError
-from kb.snapshot import VECTORS, Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import VECTORS, Snapshot
+from models.bundles.rows import without
 from models.detector import detectors_of
-from models.rows import without
 from simulator.attack_families import BY_BIT, FAMILIES, HONEST
 from simulator.attacks import ASSET, LENGTH_S, MARK_S, OTHER, Variant, draft
 from simulator.cells import weld
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.desk import Knowledge, Rule
-    from edge.scoring import Score
+    from edge.samples.scoring import Score
     from edge.settings import AssetSettings, GatewaySettings
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from simulator.attacks import Told
 
 SECOND_NS: Final = 1_000_000_000

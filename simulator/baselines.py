@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.assess import assess
-from edge.job_alarms import about_a_fault, false_alarms, of_a_job
+from edge.assessment.assess import assess
+from edge.assessment.job_alarms import about_a_fault, false_alarms, of_a_job
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge.assess import Episode
-    from edge.truth import Truth
+    from edge.assessment.assess import Episode
+    from edge.assessment.truth import Truth
 
 WINDOW_NS: Final = 3_600 * 1_000_000_000
 SIMILARITY_MIN: Final = 0.45  # of cosines between a sentence and a record that fits it

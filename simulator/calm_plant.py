@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.signal import lfilter
 
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from edge.wire.readings import encode_rows
 from simulator.cells.signals import seeds, smoothed
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from rich.live import Live
 
-from edge.assess import assess
-from edge.backtest import episodes_of
+from edge.assessment.assess import assess
 from edge.errors import AndonError
-from edge.mqtt import Collector, Endpoint, Publisher
+from edge.gateway.mqtt import Collector, Endpoint, Publisher
+from edge.replays.backtest import episodes_of
 from simulator import demo_screen as screen
 from simulator.broker import embedded_broker
 from simulator.cells import weld
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.assess import Figures
+    from edge.assessment.assess import Figures
     from simulator.scenario import Scenario
 
 START_S_MAX: Final = 30.0

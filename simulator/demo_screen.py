@@ -17,9 +17,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.assess import DELAY_BUDGET_S, assess
-from edge.backtest import episodes_of
-from edge.explain import number
+from edge.alerts.explain import number
+from edge.assessment.assess import DELAY_BUDGET_S, assess
+from edge.replays.backtest import episodes_of
 from simulator.demo_summary import count_of, headline_of, summary_lines
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console, RenderableType
 
-    from edge.assess import Episode, Figures
-    from edge.truth import Fault, TrueJob
+    from edge.assessment.assess import Episode, Figures
+    from edge.assessment.truth import Fault, TrueJob
     from simulator.scenario import Scenario
 
 ROWS_MAX: Final = 500  # of the table at the end; a month of a big cell must not flood a log

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.assess import assess
-from edge.explain import number
+from edge.alerts.explain import number
+from edge.assessment.assess import assess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.assess import Episode, Figures
-    from edge.truth import Fault, TrueJob, Truth
+    from edge.assessment.assess import Episode, Figures
+    from edge.assessment.truth import Fault, TrueJob, Truth
     from simulator.scenario import Scenario
 
 SHOWN_HOURS, SHOWN_ROBOTS = 8, 4  # from here on a shift has every situation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.job_alarms import about_a_fault
+from edge.assessment.job_alarms import about_a_fault
 from simulator import adversary
 from simulator.ablation import Ablated, ablate, clauses
 from simulator.cells import CELLS

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from models.assemble import make_bundle
-from models.bundle import Channel
-from models.fit import FitOptions, fit_asset
-from models.head_fit import calibration_error
-from models.head_notes import NORMAL
-from models.heads import LabelledWindow, classify, train_head, with_heads
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
+from models.fitting.fit import FitOptions, fit_asset
+from models.heads.fit import calibration_error
+from models.heads.heads import LabelledWindow, classify, train_head, with_heads
+from models.heads.notes import NORMAL
 from models.samples import TrainingSamples
 from simulator.cells.gearbox_windows import (
     HEALTHY,
@@ -36,8 +36,8 @@ from simulator.cells.gearbox_windows import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from models.bundle import AssetFit, Bundle
-    from models.heads import Classified
+    from models.bundles.bundle import AssetFit, Bundle
+    from models.heads.heads import Classified
 
 LABELS: Final = (20, 100)
 LEFT_OUT: Final = (UNSEEN, *(k for k in KINDS if k not in (HEALTHY, UNSEEN)))

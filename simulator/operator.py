@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from edge.records import Publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from edge.assessment.truth import TrueJob, Truth
     from edge.records import Effect
-    from edge.truth import TrueJob, Truth
 
 SECOND_NS: Final = 1_000_000_000
 MILLISECOND_NS: Final = 1_000_000

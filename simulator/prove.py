@@ -17,7 +17,7 @@ from scipy import stats
 
 from edge.errors import RecordingError
 from edge.records import Track
-from models.budget import shares_of
+from models.fitting.budget import shares_of
 from simulator.injections import SIZES, InjectedKind
 from simulator.proof import AlertRate, AssetProof, ChannelProof, KindProof, Proof
 from simulator.stretch import read_stretch
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
     from edge.settings import GatewaySettings
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from simulator.stretch import Stretch
     from simulator.trials import Base, Outcome, Tried
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from edge.wire.readings import TIME_KEYS as PLANT_TIME_KEYS
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.assembly import Assembly
-from edge.backtest import Backtest, with_ticks
-from edge.config import load
-from edge.training import fit_bundle
-from models.bundle import Channel
+from edge.bundles.training import fit_bundle
+from edge.configuration.config import load
+from edge.gateway.assembly import Assembly
+from edge.replays.backtest import Backtest, with_ticks
+from models.bundles.bundle import Channel
 from models.samples import TrainingSamples
 from simulator.calm_plant import (
     CYCLIC,
@@ -34,8 +34,8 @@ from simulator.calm_plant import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.assess import Episode
-    from models.bundle import Bundle
+    from edge.assessment.assess import Episode
+    from models.bundles.bundle import Bundle
 
     F64 = NDArray[np.float64]
 

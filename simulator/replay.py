@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.errors import RecordingError
-from edge.recording import (
+from edge.recordings.recording import (
     check_shape,
     is_journal,
     journal_messages,
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.mapping import Mapping
-    from edge.recording import TimedMessage
+    from edge.recordings.mapping import Mapping
+    from edge.recordings.recording import TimedMessage
 
 MILLISECOND_NS: Final = 1_000_000
 
 
 class Broker(Protocol):
-    """What a replay needs of an MQTT connection; `edge.mqtt.Publisher` is one."""
+    """What a replay needs of an MQTT connection; `edge.gateway.mqtt.Publisher` is one."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Hand over a message, waiting while too many are unconfirmed."""

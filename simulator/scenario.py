@@ -3,7 +3,7 @@
 DIR/recording/    journal of what crosses MQTT: plant data and operators' commands
 DIR/training/     journal of a normal stretch before it
 DIR/kb/           manuals, procedures, orders, schedule, logs, scope table
-DIR/truth.json    what really happened (edge.truth.Truth)
+DIR/truth.json    what really happened (edge.assessment.truth.Truth)
 DIR/gateway.toml  settings of a gateway for it; paths relative to DIR
 """
 
@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from edge.errors import JournalError
-from edge.journal import JournalWriter
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from edge.records import MessageReceived
+from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.truth import Truth
-    from models.bundle import Channel
+    from edge.assessment.truth import Truth
+    from models.bundles.bundle import Channel
     from simulator.jobs import Command
 
 BATCH_S: Final = 5  # that a cell's edge device collects into one message

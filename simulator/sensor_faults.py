@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from edge.quality import HealthState
 from edge.records import Batch
-from edge.sensor_faults import DIRECTIONS, SENSOR_CLASSES, SensorWatch
+from edge.samples.quality import HealthState
+from edge.samples.sensor_faults import DIRECTIONS, SENSOR_CLASSES, SensorWatch
 from edge.settings import AssetSettings
 from kb.records import Citation, Sensor
-from models.assemble import make_bundle
-from models.bundle import Channel
-from models.fit import FitOptions, fit_asset
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from simulator.cells import TYPES
 from simulator.cells.cell import reference
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.looks import Codes
-    from models.bundle import AssetModel
+    from edge.samples.looks import Codes
+    from models.bundles.bundle import AssetModel
 
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.align import AssetLayout
-from edge.assembly import Assembly
 from edge.errors import RecordingError, WireError
-from edge.journal_table import aligned
+from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, TickDue
+from edge.samples.align import AssetLayout
+from edge.samples.waveforms import block_topics
 from edge.settings import Source
-from edge.waveforms import block_topics
+from edge.storage.journal_table import aligned
 from edge.wire.readings import decode_readings, encode_rows
 from edge.wire.topics import CLOCK_TOPIC, Topics, match_source, source_of
-from models.check import own_rows
+from models.bundles.check import own_rows
 from simulator.wave_stretch import WaveInjection, records_of
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
     from edge.records import Readings, Stimulus
     from edge.settings import AssetSettings, GatewaySettings
-    from models.bundle import AssetModel, Bundle
+    from models.bundles.bundle import AssetModel, Bundle
     from simulator.injections import Injection
     from simulator.wave_stretch import Heard, WaveRecord
 

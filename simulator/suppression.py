@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.assembly import assemble_from
-from edge.assess import assess
-from edge.backtest import Backtest, with_ticks
-from edge.job_alarms import Ended, about_a_fault, endings, false_alarms
-from edge.retrieve import look_up
-from edge.training import settings_beside
-from kb.build import build
-from kb.documents import Form, read_folder
+from edge.assessment.assess import assess
+from edge.assessment.job_alarms import Ended, about_a_fault, endings, false_alarms
+from edge.bundles.training import settings_beside
+from edge.gateway.assembly import assemble_from
+from edge.gateway.retrieve import look_up
+from edge.replays.backtest import Backtest, with_ticks
+from kb.reading.documents import Form, read_folder
+from kb.snapshots.build import build
 from simulator.baselines import Baseline, baselines
 from simulator.operator import Habits, Operator
 from simulator.trial import BUNDLE, fit_scenario
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge.assess import Episode, Figures
+    from edge.assessment.assess import Episode, Figures
     from edge.records import RetrievalDone, Retrieve
-    from kb.snapshot import Snapshot
+    from kb.snapshots.snapshot import Snapshot
     from simulator.scenario import Scenario
 
 

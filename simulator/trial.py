@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.assembly import assemble_from
-from edge.assess import assess
-from edge.backtest import Backtest, with_ticks
-from edge.retrieve import look_up
-from edge.training import fit_bundle, journal_samples, settings_beside
-from kb.build import build
-from models.store import save as save_bundle
+from edge.assessment.assess import assess
+from edge.bundles.training import fit_bundle, journal_samples, settings_beside
+from edge.gateway.assembly import assemble_from
+from edge.gateway.retrieve import look_up
+from edge.replays.backtest import Backtest, with_ticks
+from kb.snapshots.build import build
+from models.bundles.store import save as save_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from edge.assess import Episode, Figures
+    from edge.assessment.assess import Episode, Figures
     from edge.records import RetrievalDone, Retrieve
     from kb.manifest import Manifest
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from simulator.scenario import Scenario
 
 BUNDLE = "bundle"

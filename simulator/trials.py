@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.backtest import Backtest
 from edge.records import TickDue
+from edge.replays.backtest import Backtest
 from simulator.injections import InjectedKind, Injection
 from simulator.stretch import copy_names, engine_of, running_at
 from simulator.wave_faults import WaveFault, WaveKind
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.assess import Episode
+    from edge.assessment.assess import Episode
     from edge.records import Stimulus
     from simulator.stretch import Stretch
     from simulator.wave_stretch import WaveInjection

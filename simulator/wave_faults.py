@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import signal
 
-from edge.waveform_settings import UNITS
+from edge.samples.waveform_settings import UNITS
 from edge.wire.waveform import INT16_MAX, RATE_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.waveform_settings import Waveform
+    from edge.samples.waveform_settings import Waveform
     from edge.wire.waveform import Sent
 
     F64 = NDArray[np.float64]

@@ -15,18 +15,18 @@ import msgspec
 import numpy as np
 
 from edge.errors import WireError
-from edge.waveforms import Waveforms, WaveState, speed_at
+from edge.samples.waveforms import Waveforms, WaveState, speed_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
     from edge.records import Readings
+    from edge.samples.waveform_settings import Waveform
+    from edge.samples.waveforms import Told
     from edge.settings import AssetSettings
-    from edge.waveform_settings import Waveform
-    from edge.waveforms import Told
     from edge.wire.waveform import Sent
     from simulator.wave_faults import WaveFault
 

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Spec
+    from models.bundles.bundle import Spec
 
     F64 = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.tabled_kinds import EnsembleSpec
+    from models.bundles.tabled_kinds import EnsembleSpec
 
     F64 = NDArray[np.float64]
 

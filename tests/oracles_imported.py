@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.bundle import Z_MAX
-from models.tails import worst_scale
+from models.bundles.bundle import Z_MAX
+from models.fitting.tails import worst_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from models.imported import ImportedSpec
+    from models.foreign.imported import ImportedSpec
 
     Row = dict[str, NDArray[Any]]
 

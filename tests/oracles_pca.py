@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.tabled_kinds import PcaSpec
+    from models.bundles.tabled_kinds import PcaSpec
 
     F64 = NDArray[np.float64]
 

@@ -10,14 +10,14 @@ import statistics
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from edge import looks
-from edge.quality import RANGE_SAMPLES
-from models.health import HOP, KEPT, KNOWN_MIN, WHITE, WINDOW
+from edge.samples import looks
+from edge.samples.quality import RANGE_SAMPLES
+from models.fitting.health import HOP, KEPT, KNOWN_MIN, WHITE, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.looks import Bounds
+    from edge.samples.looks import Bounds
 
 BLANK: Final = None  # a row at which the asset did not run
 

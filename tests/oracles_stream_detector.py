@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import StreamSpec
+    from models.bundles.bundle import StreamSpec
 
     F64 = NDArray[np.float64]
 

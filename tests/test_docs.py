@@ -27,8 +27,8 @@ README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: Final = (
     "edge.settings",
-    "edge.config",
-    "edge.config_sections",
+    "edge.configuration.config",
+    "edge.configuration.sections",
     "edge.trust",
 )  # modules whose structs a settings file fills
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from models.bundle import is_unfitted
-from models.store import load, save
+from models.bundles.bundle import is_unfitted
+from models.bundles.store import load, save
 from tests.edge.rig import bundle
 
 if TYPE_CHECKING:

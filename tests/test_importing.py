@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from models.imported import ImportedSpec
-from models.store import load
+from models.bundles.store import load
+from models.foreign.imported import ImportedSpec
 from tests.models import foreign_models as theirs
 from tests.models.plants import plant
 

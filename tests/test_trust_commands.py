@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.audit import AuditTrail
-from edge.config import load
+from edge.audit.signatures import unsigned_because, verify
+from edge.audit.trail import AuditTrail
+from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.records import Audited
-from edge.signatures import unsigned_because, verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ import numpy as np
 
 from edge.caps import BLOCK_SAMPLES_MAX, PAYLOAD_BYTES_MAX
 from edge.errors import WireError
-from edge.waveform_settings import UNITS
+from edge.samples.waveform_settings import UNITS
 from edge.wire.readings import TIME_KEYS, read_time
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.waveform_settings import Waveform
+    from edge.samples.waveform_settings import Waveform
 
     Samples = NDArray[Any]  # float64 of JSON, float32 or int16 as sent
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from models.extremes import OFF_SHARE, OPEN_AFTER
-from models.thresholds import CLEAR_AFTER
+from models.fitting.extremes import OFF_SHARE, OPEN_AFTER
+from models.fitting.thresholds import CLEAR_AFTER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.assemble import make_bundle
 from models.bench.judged import Judged, Series, judge
-from models.bundle import Channel
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
 from models.detector import detector_of
-from models.fit import FitOptions, fit_asset
-from models.mode_track import ModeTrack, tell_modes
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.mode_track import ModeTrack, tell_modes
+from models.fitting.thresholds import FLAG_SCORE
 from models.samples import TrainingSamples
-from models.thresholds import FLAG_SCORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

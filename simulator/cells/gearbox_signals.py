@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 from scipy.signal import lfilter
 
-from models.features import as_levels, condition_features, feature_names
+from models.features.features import as_levels, condition_features, feature_names
 from simulator.cells.gearbox_waves import SPEC, Build, Defect, drawn_build, waves
 from simulator.cells.signals import (
     REFERENCE_S,

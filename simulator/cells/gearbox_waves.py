@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import fft
 
-from models.machine import Bearing, GearStage, WaveformSpec
+from models.features.machine import Bearing, GearStage, WaveformSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.features import as_levels, condition_features, feature_table
+from models.features.features import as_levels, condition_features, feature_table
 from simulator.cells.gearbox_waves import SPEC, Defect, drawn_build, waves
 from simulator.cells.signals import seeds
 
@@ -46,12 +46,12 @@ def labelled_blocks(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Draw features (m, f) of m = per_class windows of each class, and labels (m,) into `classes`.
 
-    The columns are those of `models.features.feature_names(SPEC)`, each the median over the six
-    blocks of a minute; `as_levels` suits them for linear models. A machine is of one class and
-    gives at most five windows, at speeds, loads and severities of their own. fleet: "train" or
-    "test": no machine is in both, whatever the seeds, so a figure on the test fleet is one on
-    machines that were never seen. The same seed and fleet give the same windows, and more of a
-    class only adds at its end. Raises ValueError for a class or fleet that is not known.
+    The columns are those of `feature_names(SPEC)` of `models.features.features`, each the median
+    over the six blocks of a minute; `as_levels` suits them for linear models. A machine is of one
+    class and gives at most five windows, at speeds, loads and severities of their own. fleet:
+    "train" or "test": no machine is in both, whatever the seeds, so a figure on the test fleet is
+    one on machines that were never seen. The same seed and fleet give the same windows, and more
+    of a class only adds at its end. Raises ValueError for a class or fleet that is not known.
     """
     if unknown := [name for name in classes if name not in KINDS]:
         raise ValueError(f"no class {unknown[0]!r}, expected some of {', '.join(KINDS)}")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.truth import Cause, Fault, TrueJob, Truth
-from models.bundle import Channel
+from edge.assessment.truth import Cause, Fault, TrueJob, Truth
+from models.bundles.bundle import Channel
 from simulator.cells.cell import CellType, reference
 from simulator.cells.documents import gateway_toml, knowledge, messy_knowledge
 from simulator.cells.draft import TWIN_SIZES

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.assembly import Assembly, assemble
-from edge.config import load
+from edge.bundles.training import fit_bundle
+from edge.configuration.config import load
+from edge.gateway.assembly import Assembly, assemble
 from edge.records import MessageReceived, TickDue
-from edge.training import fit_bundle
-from kb.build import build
+from kb.snapshots.build import build
+from models.bundles.store import save as save_bundle
 from models.samples import TrainingSamples
-from models.store import save as save_bundle
 from simulator.cells import weld
 from simulator.publish import SECOND_NS, with_clock
 from tests.broker.gateways import GatewayProcess, Subscriber
@@ -21,7 +21,7 @@ from tests.broker.gateways import GatewayProcess, Subscriber
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
     from simulator.scenario import Scenario
     from tests.broker.conftest import Mosquitto
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from edge.mqtt import Endpoint, Publisher
+from edge.gateway.mqtt import Endpoint, Publisher
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
 
 START_S_MAX: Final = 60.0
 Keyed = tuple[str, str, int, bytes]  # topic, id, revision, payload

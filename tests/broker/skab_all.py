@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.recording import read_table
+from edge.recordings.recording import read_table
 from simulator.broker import Mosquitto
 from tests.broker.gateways import GatewayProcess, Subscriber, finished, online
 

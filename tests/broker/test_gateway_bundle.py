@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.assembly import assemble
-from edge.backtest import Backtest
-from edge.bundle_store import CURRENT, store_of
-from edge.config import load
-from edge.journal import read_journal
+from edge.bundles.store import CURRENT, store_of
+from edge.configuration.config import load
+from edge.gateway.assembly import assemble
 from edge.records import BundleSwapped
-from models.store import load as load_bundle
-from models.store import save, sealed
+from edge.replays.backtest import Backtest
+from edge.storage.journal import read_journal
+from models.bundles.store import load as load_bundle
+from models.bundles.store import save, sealed
 from tests.broker.cells import listener
 from tests.broker.gateways import finished, online, publish
 from tests.broker.test_gateway_live import assert_all_scored
@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
     from tests.broker.gateways import GatewayProcess, Subscriber

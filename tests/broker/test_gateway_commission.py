@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.journal import read_journal
-from edge.mqtt import Endpoint, Publisher
+from edge.gateway.mqtt import Endpoint, Publisher
 from edge.records import CommissionTold
+from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows
 from edge.wire.topics import CLOCK_TOPIC
 from tests.broker.cells import listener

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.align import Aligner, AlignState, AssetLayout
-from edge.gather import Gather
 from edge.records import Readings
+from edge.samples.align import Aligner, AlignState, AssetLayout
+from edge.samples.gather import Gather
 from edge.settings import AssetSettings, ContextTag, EngineSettings
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
 from tests.models.plants import SECOND_NS, fitted
 
 if TYPE_CHECKING:

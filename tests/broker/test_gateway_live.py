@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.backtest import Backtest
-from edge.checkpoint import newest
-from edge.journal import read_journal
 from edge.records import RetrievalDone
+from edge.replays.backtest import Backtest
+from edge.storage.checkpoint import newest
+from edge.storage.journal import read_journal
 from tests.broker.cells import listener
 from tests.broker.gateways import Keyed, Subscriber, finished, newest_health, online, publish
 from tests.broker.skab_all import run_file
@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.assembly import Assembly
+    from edge.gateway.assembly import Assembly
     from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
 
@@ -175,7 +175,7 @@ def test_an_error_of_our_own_is_said_before_the_end(
     (broken / "sitecustomize.py").write_text(
         "import sys\n"
         "if 'run' in sys.argv:\n"
-        "    from edge.arrivals import Arrivals\n"
+        "    from edge.samples.arrivals import Arrivals\n"
         "    def take(self, message, *, now_ns):\n"
         "        raise RuntimeError('a bug')\n"
         "    Arrivals.take = take\n",

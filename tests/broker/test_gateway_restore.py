@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.assembly import Assembly
-from edge.checkpoint import Checkpoint, save
-from edge.journal import JournalWriter, segments
+from edge.gateway.assembly import Assembly
 from edge.records import (
     AlertStands,
     MessageReceived,
@@ -19,11 +17,13 @@ from edge.records import (
     TickDue,
     Track,
 )
-from edge.restore import Restored, not_as_published, restore, started
 from edge.settings import EngineSettings, GatewaySettings
+from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.journal import JournalWriter, segments
+from edge.storage.restore import Restored, not_as_published, restore, started
 from edge.wire.readings import encode_rows
 from edge.wire.topics import Topics
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 SECOND_NS: Final = 1_000_000_000
 BEGIN_NS: Final = 1_772_427_600 * SECOND_NS

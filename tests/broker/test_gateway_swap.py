@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edge.assembly import assemble
-from edge.backtest import Backtest
-from edge.config import load
-from edge.journal import read_journal
+from edge.configuration.config import load
+from edge.gateway.assembly import assemble
 from edge.records import SnapshotSwapped
-from kb.build import build
-from kb.snapshot import VECTORS, read_manifest
-from kb.update import Updater
+from edge.replays.backtest import Backtest
+from edge.storage.journal import read_journal
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import VECTORS, read_manifest
+from kb.snapshots.update import Updater
 from tests.broker.cells import listener
 from tests.broker.gateways import finished, online, publish
 from tests.broker.test_gateway_live import assert_all_scored

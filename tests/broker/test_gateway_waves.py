@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.assembly import assemble
-from edge.backtest import Backtest
-from edge.config import load
-from edge.journal import read_journal
-from edge.training import fit_bundle, journal_samples, settings_beside
-from models.store import save as save_bundle
+from edge.bundles.training import fit_bundle, journal_samples, settings_beside
+from edge.configuration.config import load
+from edge.gateway.assembly import assemble
+from edge.replays.backtest import Backtest
+from edge.storage.journal import read_journal
+from models.bundles.store import save as save_bundle
 from simulator.cells import CELLS
 from simulator.cells.gearbox import GEARBOX
 from simulator.cells.gearbox_signals import CHANNEL_NAMES

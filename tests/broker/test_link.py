@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.link import Link, Will
-from edge.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.gateway.link import Link, Will
+from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.inbox import Incoming
+    from edge.gateway.inbox import Incoming
     from tests.broker.conftest import Mosquitto
 
 

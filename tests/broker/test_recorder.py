@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from edge.errors import ConfigError, JournalError
-from edge.journal import MAGIC, RECORD_BYTES_MAX, read_journal
-from edge.mqtt import BrokerError, Collector, Endpoint, Publisher
-from edge.recorder import is_recorded, record
+from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.recordings.recorder import is_recorded, record
 from edge.records import MessageReceived
+from edge.storage.journal import MAGIC, RECORD_BYTES_MAX, read_journal
 from simulator.replay import ReplayOptions, replay
 from tests.waiting import wait_until
 

@@ -9,25 +9,25 @@ import msgspec
 from typer.testing import CliRunner
 
 import andon
-from edge.app import JUDGE_S
-from edge.bundle_store import store_of
-from edge.bundle_watch import BundleWatch, assembled
-from edge.checkpoint import Checkpoint, save
-from edge.commission import Stage
-from edge.commission_watch import CommissionWatch
-from edge.config import GatewayConfig, load
-from edge.journal import JournalWriter
+from edge.bundles.store import store_of
+from edge.bundles.watch import BundleWatch, assembled
+from edge.commissioning.watch import CommissionWatch
+from edge.configuration.config import GatewayConfig, load
+from edge.gateway.app import JUDGE_S
+from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived, Publish, TickDue
-from edge.restore import restore, started
-from edge.telemetry import Telemetry
+from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.journal import JournalWriter
+from edge.storage.restore import restore, started
 from edge.wire.readings import encode_rows
+from edge.work.commission import Stage
 from tests.edge.test_app import BEGIN_NS
 from tests.models.plants import plant
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.assembly import Assembly
+    from edge.gateway.assembly import Assembly
     from edge.records import Effect, Stimulus
 
 S: Final = 10**9

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.checkpoint import pack, unpack
 from edge.engine import Engine
 from edge.records import MessageReceived, Publish, TickDue
 from edge.settings import AssetSettings, EngineSettings, GatewaySettings
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.rows import without
 from models.detector import detectors_of
-from models.fit import FitOptions, fit_asset
-from models.rows import without
+from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.rig import CHANNELS, START, S, var
 from tests.models.plants import samples
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from edge.desk import Knowledge
     from edge.records import Effect, Stimulus
-    from edge.scoring import Score
-    from models.bundle import Bundle
+    from edge.samples.scoring import Score
+    from models.bundles.bundle import Bundle
 
 FED: Final = tuple(f"m{i:02}" for i in range(14))
 ALONE: Final = ("p1", "p2")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.label_words import Label
-from edge.recording import TimedMessage
-from edge.truth import Fault, Truth
-from models.assemble import make_bundle
-from models.fit import FitOptions, fit_asset
+from edge.assessment.label_words import Label
+from edge.assessment.truth import Fault, Truth
+from edge.recordings.recording import TimedMessage
+from models.bundles.assemble import make_bundle
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from simulator.cells import simulate
 from simulator.faults import FaultKind, fault_marks, render
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 S: Final = 1_000_000_000
 FIT_ROWS: Final = 6_000

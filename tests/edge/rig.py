@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.checkpoint import pack, unpack
 from edge.desk import Knowledge
 from edge.engine import Engine
 from edge.records import Audited, MessageReceived, Publish, TickDue
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from edge.takeover import Fitted
 from edge.wire.readings import encode_rows
 from kb.records import Citation, Proposal, ScopeRow, WorkKind
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.rows import without
 from models.detector import detectors_of
-from models.fit import FitOptions, fit_asset
-from models.rows import without
+from models.fitting.fit import FitOptions, fit_asset
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.jobs import JobRun
     from edge.records import Effect, Stimulus
-    from edge.scoring import Score
-    from models.bundle import Bundle
+    from edge.samples.scoring import Score
+    from edge.work.jobs import JobRun
+    from models.bundles.bundle import Bundle
 
 S: Final = 1_000_000_000
 START: Final = 1_760_000_000 * S

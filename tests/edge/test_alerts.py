@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alerts import AlertRecord, AlertState, alert_id
+from edge.alerts.alerts import AlertRecord, AlertState, alert_id
 from edge.records import Decision, Track, Verdict
 
 ALERT = Decision(verdict=Verdict.ALERT, clauses=())

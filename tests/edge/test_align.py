@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.align import Aligner, AlignState, AssetLayout
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
 from edge.records import Readings
+from edge.samples.align import Aligner, AlignState, AssetLayout
 from edge.settings import ContextTag, EngineSettings
 from tests.oracles_stream import Change, Sample, Value
 

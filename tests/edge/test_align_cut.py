@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.align import Aligner, AlignState
-from edge.checkpoint import pack, unpack
 from edge.records import Readings
+from edge.samples.align import Aligner, AlignState
+from edge.storage.checkpoint import pack, unpack
 from tests.edge.test_align import (
     FOREVER,
     NAN,

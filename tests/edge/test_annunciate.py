@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from edge.annunciate import known_causes
-from edge.backtest import Backtest
-from edge.causes import topic_of
-from edge.checkpoint import pack
+from edge.alerts.annunciate import known_causes
+from edge.alerts.causes import topic_of
 from edge.desk import Knowledge
 from edge.records import AlertStands, Audited, Note, TickDue, Track
-from edge.restore import not_as_published
+from edge.replays.backtest import Backtest
+from edge.storage.checkpoint import pack
+from edge.storage.restore import not_as_published
 from edge.wire.topics import Topics
 from kb.records import Limit
 from tests.edge.flood_rig import AIR, ALONE, ASSETS, FED, FloodRig, bundle, settings, starved

@@ -15,29 +15,28 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from edge import app, checkpoint
-from edge.app import FAULT_EXIT, Gateway
-from edge.config import GatewayConfig
-from edge.config_sections import JournalConfig, ModelConfig, MqttConfig
+from edge.configuration.config import GatewayConfig
+from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.inbox import Incoming
-from edge.jobs import SECOND_NS
-from edge.journal import read_journal
-from edge.link import LinkCounts
-from edge.records import MessageReceived
+from edge.gateway import app
+from edge.gateway.app import FAULT_EXIT, Gateway
+from edge.gateway.inbox import Incoming
+from edge.gateway.link import LinkCounts
+from edge.records import Effect, MessageReceived, Publish, Stimulus
 from edge.settings import EngineSettings
+from edge.storage import checkpoint
+from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
-from models.store import save
+from edge.work.jobs import SECOND_NS
+from models.bundles.assemble import make_bundle
+from models.bundles.store import save
 from tests.models.plants import fitted, plant
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from edge.records import Effect, Publish, Stimulus
 
 BEGIN_NS: Final = 1_772_427_600 * SECOND_NS
 ROWS, STEP_ROW = 330, 300  # rows, and from where on the plant is somewhere else

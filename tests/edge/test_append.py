@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bundle_store import HISTORY, BundleStore
-from edge.commission_book import ACCEPTED, CommissionBook
+from edge.assessment.label_words import Label
+from edge.bundles.store import HISTORY, BundleStore
+from edge.commissioning.book import ACCEPTED, CommissionBook
 from edge.errors import ConfigError, RecordingError
-from edge.label_book import add_labels, read_labels
-from edge.label_words import Label
+from edge.labels.book import add_labels, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

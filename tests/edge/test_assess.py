@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge.assess import AFTERMATH_S, Episode, assess
-from edge.truth import Fault, TrueJob, Truth
+from edge.assessment.assess import AFTERMATH_S, Episode, assess
+from edge.assessment.truth import Fault, TrueJob, Truth
 from kb.records import WorkKind
 
 S = 1_000_000_000

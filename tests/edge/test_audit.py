@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.audit import AuditTrail, must_stay
-from edge.audit_chain import OWN, audit_files, records, verify
+from edge.audit.chain import OWN, audit_files, records, verify
+from edge.audit.syslog import Syslog, frame, server_of
+from edge.audit.trail import AuditTrail, must_stay
 from edge.errors import ConfigError, JournalError
 from edge.records import Audited, Note, Publish
-from edge.syslog import Syslog, frame, server_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

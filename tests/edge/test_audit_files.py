@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge import audit_chain
-from edge.audit_chain import KINDS, audit_files, verify
-from edge.shelf import AUDITED
+from edge.audit import chain as audit_chain
+from edge.audit.chain import KINDS, audit_files, verify
+from edge.work.shelf import AUDITED
 from tests.edge.test_audit import Trails, entry
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.app import FAULT_EXIT
-from edge.audit import AuditTrail
-from edge.audit_chain import OWN, records, verify
+from edge.audit.chain import OWN, records, verify
+from edge.audit.trail import AuditTrail
 from edge.engine import Engine
 from edge.errors import JournalError
+from edge.gateway.app import FAULT_EXIT
 from edge.records import Audited, Publish
-from models.assemble import make_bundle
-from models.store import save
+from models.bundles.assemble import make_bundle
+from models.bundles.store import save
 from tests.edge.test_app import Broker, Killed, Steps, World, decided
 from tests.models.plants import fitted
 

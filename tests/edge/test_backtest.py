@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.backtest import STEP_NS, Backtest, episodes_of, with_ticks
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from edge.records import MessageReceived, RetrievalDone, Retrieve, TickDue
+from edge.replays.backtest import STEP_NS, Backtest, episodes_of, with_ticks
 from tests.edge.rig import START, Rig, S
 from tests.edge.test_engine import story
 

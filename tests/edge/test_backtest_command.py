@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.assess import Episode, FaultOutcome, Figures
-from edge.backtest_command import SHOWN_MAX, BacktestRequest, Report, _show, backtest_command
+from edge.assessment.assess import Episode, FaultOutcome, Figures
+from edge.bundles.training import FitRequest, fit_recording
 from edge.errors import ConfigError, RecordingError
-from edge.journal import JournalWriter
 from edge.records import MessageReceived, Started, TickDue
-from edge.training import FitRequest, fit_recording
-from kb.build import build
+from edge.replays.backtest_command import (
+    SHOWN_MAX,
+    BacktestRequest,
+    Report,
+    _show,
+    backtest_command,
+)
+from edge.storage.journal import JournalWriter
+from kb.snapshots.build import build
 from tests.models.plants import plant
 
 if TYPE_CHECKING:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from edge.assembly import Assembly, assemble
-from edge.backtest import Backtest
-from edge.bundle_store import BundleStore, store_of
-from edge.checkpoint import Checkpoint, pack
-from edge.checkpoint import save as save_checkpoint
-from edge.journal import JournalWriter, read_journal
+from edge.audit.signatures import read_key, sign_path
+from edge.bundles.store import BundleStore, store_of
+from edge.gateway.assembly import Assembly, assemble
 from edge.records import BundleSwapped, Started
-from edge.restore import restore, started
-from edge.signatures import read_key, sign_path
-from kb.build import build
-from kb.snapshot import Snapshot
-from models.store import save
+from edge.replays.backtest import Backtest
+from edge.storage.checkpoint import Checkpoint, pack
+from edge.storage.checkpoint import save as save_checkpoint
+from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.restore import restore, started
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.store import save
 from tests.edge.rig import bundle
 from tests.edge.test_app import BEGIN_NS, SYSTEM, World, decided
 from tests.edge.test_bundle_watch import S, Site, first, second

@@ -15,21 +15,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.assembly import assemble
-from edge.bundle_store import BundleStore, store_of
-from edge.bundle_watch import GATEWAY, BundleWatch, assembled
-from edge.config import GatewayConfig
-from edge.config_sections import JournalConfig, ModelConfig
+from edge.bundles.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
+from edge.bundles.store import BundleStore, store_of
+from edge.bundles.watch import GATEWAY, BundleWatch, assembled
+from edge.configuration.config import GatewayConfig
+from edge.configuration.sections import JournalConfig, ModelConfig
 from edge.errors import ConfigError
-from edge.faults import Faults
-from edge.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
+from edge.gateway.assembly import assemble
+from edge.gateway.faults import Faults
+from edge.gateway.telemetry import Telemetry
 from edge.records import BundleSwapped, MessageReceived, TickDue
 from edge.settings import AssetSettings, EngineSettings
-from edge.telemetry import Telemetry
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.store import save, sealed
 from models.errors import ModelError
-from models.store import save, sealed
 from tests.edge.test_app import BEGIN_NS
 from tests.models.plants import fitted, plant
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 S: Final = 10**9
 PAUSE_S: Final = 1e-3

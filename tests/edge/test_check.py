@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from edge.check import check_file
-from edge.config import load
-from edge.signatures import new_key, read_key, sign_path
-from kb.build import build
-from models.store import save
+from edge.audit.signatures import new_key, read_key, sign_path
+from edge.configuration.config import load
+from edge.gateway.check import check_file
+from kb.snapshots.build import build
+from models.bundles.store import save
 from simulator.broker import embedded_broker, free_port
 from tests.edge.rig import ASSETS, START, bundle
 
@@ -35,7 +35,7 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port that nobody listens on, and little patience with it."""
-    monkeypatch.setattr("edge.mqtt.CONNECT_S_MAX", 0.05)
+    monkeypatch.setattr("edge.gateway.mqtt.CONNECT_S_MAX", 0.05)
     return free_port()
 
 

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from edge.checkpoint import KEPT, Checkpoint, newest, pack, save, unpack
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.journal import Position
-from edge.pending import Aside, AssetAlign
 from edge.records import MessageReceived, TickDue
+from edge.samples.pending import Aside, AssetAlign
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
+from edge.storage.checkpoint import KEPT, Checkpoint, newest, pack, save, unpack
+from edge.storage.journal import Position
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
+from models.bundles.rows import without
 from models.detector import detectors_of
-from models.rows import without
 from tests.models.plants import plant, two_assets
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edge.records import Effect, Stimulus
     from edge.state import EngineState
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 START: Final = 1_760_000_000 * 10**9
 DTYPES = st.sampled_from(["<f8", "<f4", "<i8", "|b1", "<i4"])

@@ -12,18 +12,18 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import andon
-from edge.child import ProposalRequest, adopt_bundle, adoption_doubts, propose_bundle
-from edge.config import load as load_config
+from edge.bundles.child import ProposalRequest, adopt_bundle, adoption_doubts, propose_bundle
+from edge.bundles.limit_bundle import fit_limits
+from edge.bundles.training import FitRequest, fit_recording
+from edge.configuration.config import load as load_config
 from edge.errors import ConfigError, RecordingError
-from edge.journal import JournalWriter
-from edge.limit_bundle import fit_limits
 from edge.records import Job, JobState, MessageReceived, Witness
-from edge.training import FitRequest, fit_recording
-from kb.build import build
+from edge.storage.journal import JournalWriter
 from kb.records import WorkKind
-from models.bundle import CONTAMINATED
+from kb.snapshots.build import build
+from models.bundles.bundle import CONTAMINATED
+from models.bundles.store import load
 from models.errors import ModelError
-from models.store import load
 from tests.models.plants import plant
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 LIMITS: Final = """\
 asset,channel,unit,low_low,low,high,high_high,approved_by,approved_at

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import QUIET_OBSERVATIONS_MAX, PlantClock, PlantClockState
 from edge.errors import WireError
+from edge.samples.clock import QUIET_OBSERVATIONS_MAX, PlantClock, PlantClockState
 
 S: Final = 10**9
 

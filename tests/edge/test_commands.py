@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.checkpoint import pack
-from edge.explain import clock_text
-from edge.jobs import Stage
+from edge.alerts.explain import clock_text
+from edge.storage.checkpoint import pack
+from edge.work.jobs import Stage
 from tests.edge.rig import START, Rig, S, knowledge, order, scope
 
 CHECK_IN = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from edge.blind import blind_channels
-from edge.commission import Commission, Stage, stage_text, took
-from edge.probation import Probation
+from edge.bundles.probation import Probation
+from edge.gateway.telemetry import Telemetry
 from edge.records import Batch, BundleSwapped, CommissionTold
 from edge.settings import CommissioningSettings
-from edge.telemetry import Telemetry
-from models.assemble import make_bundle
-from models.bundle import UNRESOLVED
-from models.unfitted import unfitted
+from edge.work.blind import blind_channels
+from edge.work.commission import Commission, Stage, stage_text, took
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import UNRESOLVED
+from models.bundles.unfitted import unfitted
 from tests.edge.rig import CHANNELS, START, Rig, S, bundle, fitted_of, settings
 from tests.edge.test_limits import known, limit
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.settings import GatewaySettings
-    from models.bundle import AssetModel, Bundle
+    from models.bundles.bundle import AssetModel, Bundle
 
 STEP: Final = {"c1": 15.0}
 MINUTES: Final = 2.0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.commission_book import (
+from edge.audit.signatures import new_key, read_key
+from edge.commissioning.book import (
     ACCEPTED,
     WITHDRAWN,
     CommissionBook,
@@ -17,9 +18,8 @@ from edge.commission_book import (
     counting,
     word_content,
 )
-from edge.config import GatewayConfig
-from edge.sealed_chain import SealedChain
-from edge.signatures import new_key, read_key
+from edge.configuration.config import GatewayConfig
+from edge.storage.sealed_chain import SealedChain
 from edge.trust import TrustSettings
 
 if TYPE_CHECKING:

@@ -9,28 +9,28 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge import commission_fit
-from edge.bundle_store import loaded, store_of
-from edge.commission_fit import LEAD_SEGMENTS_MAX, LearnRequest, first_needed, learn
-from edge.commission_watch import joined, prepare
-from edge.config import load
+from edge.bundles.store import loaded, store_of
+from edge.commissioning import fit as commission_fit
+from edge.commissioning.fit import LEAD_SEGMENTS_MAX, LearnRequest, first_needed, learn
+from edge.commissioning.watch import joined, prepare
+from edge.configuration.config import load
 from edge.errors import JournalError
-from edge.journal import JournalWriter, segments
 from edge.records import MessageReceived
+from edge.storage.journal import JournalWriter, segments
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import encode_block
-from models.assemble import make_bundle
-from models.budget import divisions_of
-from models.bundle import is_unfitted
-from models.store import save
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import is_unfitted
+from models.bundles.store import save
+from models.fitting.budget import divisions_of
 from tests.edge.test_waveforms import BEGIN, RATE, S, noise
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.config import GatewayConfig
-    from models.bundle import Bundle
+    from edge.configuration.config import GatewayConfig
+    from models.bundles.bundle import Bundle
 
 TOML: Final = """
 site = "s"

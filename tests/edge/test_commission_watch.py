@@ -13,23 +13,23 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.bundle_store import store_of
-from edge.bundle_watch import assembled
-from edge.commission import Stage
-from edge.commission_book import book_of, counting
-from edge.commission_fit import LearnRequest, learn
-from edge.commission_view import Acceptance
-from edge.commission_watch import bare, prepare
-from edge.config import load
+from edge.audit.signatures import new_key, read_key, sign_path
+from edge.bundles.store import store_of
+from edge.bundles.watch import assembled
+from edge.commissioning.book import book_of, counting
+from edge.commissioning.fit import LearnRequest, learn
+from edge.commissioning.view import Acceptance
+from edge.commissioning.watch import bare, prepare
+from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.faults import Faults
-from edge.journal import JournalWriter, read_journal
+from edge.gateway.faults import Faults
 from edge.records import Audited, Started
-from edge.restore import restore
-from edge.signatures import new_key, read_key, sign_path
-from models.assemble import make_bundle
-from models.bundle import is_unfitted
-from models.store import save
+from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.restore import restore
+from edge.work.commission import Stage
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import is_unfitted
+from models.bundles.store import save
 from tests.edge.commission_site import TOML, S, Site, learned
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from edge.config import GatewayConfig, effective, load, need_bundle, password
+from edge.configuration.config import GatewayConfig, effective, load, need_bundle, password
 from edge.errors import ConfigError
 from edge.settings import EngineSettings, samples_in
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from edge.decide import Facts, LateFacts, decide, excuse
 from edge.records import Job, JobState, Verdict, Witness
+from edge.verdicts.decide import Facts, LateFacts, decide, excuse
 from kb.records import WorkKind
 
 JOB = Job(

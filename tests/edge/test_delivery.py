@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.delivery import IN_FLIGHT_MAX, READ_MAX, Delivery
 from edge.errors import JournalError
-from edge.outbox import Outbox
+from edge.gateway.delivery import IN_FLIGHT_MAX, READ_MAX, Delivery
 from edge.records import Publish
+from edge.storage.outbox import Outbox
 
 TOPICS: Final = ("alert/a", "alert/b", "event/a")
 # Nine revisions of three topics, twice the same topic in a row among them.

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.bystanders import partners_usual
 from edge.caps import BEATS_MAX
 from edge.records import MessageReceived, TickDue
 from edge.settings import ContextTag
+from edge.verdicts.bystanders import partners_usual
 from edge.wire.readings import encode_rows
 from kb.records import Limit
 from tests.edge.rig import QUOTE, START, Rig, S, bundle, knowledge, normal, scope, settings

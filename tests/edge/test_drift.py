@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from edge.caps import DRIFT_CHANNELS_MAX, DRIFTS_MAX
-from edge.checkpoint import pack
-from edge.drift import Drifting, DriftingChannel, drift_payload, surest
+from edge.gateway.telemetry import _drift
 from edge.records import Note, Phase, Track
-from edge.telemetry import _drift
+from edge.samples.drift import Drifting, DriftingChannel, drift_payload, surest
+from edge.storage.checkpoint import pack
 from edge.wire.drifting import DriftPayload
 from edge.wire.outgoing import encode, schemas
-from models.drift import HOLD_BLOCKS, LEVELS
+from models.fitting.drift import HOLD_BLOCKS, LEVELS
 from tests.edge.rig import START, Rig, bundle
 
 if TYPE_CHECKING:
-    from models.drift import DriftState
+    from models.fitting.drift import DriftState
 
 QUIETLY = {"c1": 0.4}  # does not ring
 

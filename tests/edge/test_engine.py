@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from edge.checkpoint import pack
 from edge.records import (
     MessageReceived,
     Publish,
@@ -21,6 +20,7 @@ from edge.records import (
     Started,
     TickDue,
 )
+from edge.storage.checkpoint import pack
 from edge.wire.readings import encode_rows
 from tests.edge.rig import CHANNELS, START, Rig, S, knowledge, order, settings
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.events import ACTIVE, TrackState, read_score
 from edge.records import Phase, Reading
+from edge.verdicts.events import ACTIVE, TrackState, read_score
 
 OVER, UNDER, UNKNOWN = Reading.OVER, Reading.UNDER, Reading.UNKNOWN
 

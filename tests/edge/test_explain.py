@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import explain
-from edge.alerts import AlertRecord, Contribution, Resemblance, Sentence
+from edge.alerts import explain
+from edge.alerts.alerts import AlertRecord, Contribution, Resemblance, Sentence
 from edge.records import Clause, RetrievalDone, Retrieve, Track
 from edge.settings import AssetSettings, ContextTag
-from kb.cite import cite
 from kb.records import Citation, Hit
+from kb.retrieval.cite import cite
 from tests.edge.rig import Rig, knowledge, order, scope
 from tests.edge.test_resemblance import mode
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.jobs import EXTENSIONS_MAX, Stage
+from edge.work.jobs import EXTENSIONS_MAX, Stage
 from tests.edge.rig import START, Rig, S, knowledge, order, settings
 from tests.edge.test_rulings import at_work
 

@@ -16,13 +16,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import JournalError
-from edge.faults import Faults
-from edge.link import Link, Will
-from edge.mqtt import Endpoint
-from edge.outbox import Outbox
+from edge.gateway.faults import Faults
+from edge.gateway.link import Link, Will
+from edge.gateway.mqtt import Endpoint
 from edge.records import Publish, ShellFault
-from models.assemble import make_bundle
-from models.store import save
+from edge.storage.outbox import Outbox
+from models.bundles.assemble import make_bundle
+from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, Killed, Steps, World
 from tests.models.plants import fitted
 
@@ -144,7 +144,7 @@ def test_alerts_given_up_are_told_until_somebody_restarts_us(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the broker is away nobody hears of them: said and over, it would never be heard."""
-    monkeypatch.setattr("edge.outbox.PENDING_ROWS_MAX", 5)
+    monkeypatch.setattr("edge.storage.outbox.PENDING_ROWS_MAX", 5)
     shell.decide(0, 7)
     assert shell.detail("alerts_given_up").startswith("2 ")
     shell.outbox.delivered([row.row for row in shell.outbox.pending()])

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from edge.bundles.fit_words import NAMES_SHOWN_MAX
+from edge.bundles.training import LEFT_OUT_SHOWN_MAX, FitRequest, fit_recording
 from edge.errors import ConfigError, RecordingError
-from edge.fit_words import NAMES_SHOWN_MAX
-from edge.journal import JournalWriter
-from edge.mqtt import Collector, Endpoint, Publisher
-from edge.recorder import record
+from edge.gateway.mqtt import Collector, Endpoint, Publisher
+from edge.recordings.recorder import record
 from edge.records import MessageReceived
-from edge.training import LEFT_OUT_SHOWN_MAX, FitRequest, fit_recording
+from edge.storage.journal import JournalWriter
 from edge.wire.topics import CLOCK_TOPIC
-from models.budget import divisions_of, shares_of
-from models.store import load
+from models.bundles.store import load
+from models.fitting.budget import divisions_of, shares_of
 from simulator.broker import embedded_broker
 from tests.models.plants import plant
 from tests.waiting import wait_until
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 S: Final = 10**9
 START: Final = 1_700_000_000 * S

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alerts import AlertState
-from edge.causes import causes_of, topic_of
-from edge.checkpoint import pack, unpack
-from edge.flood import GRACE_NS, STEP_NS, WINDOW_NS, Flood, FloodState
-from edge.group import Group, Join, Notice, Ring
+from edge.alerts.alerts import AlertState
+from edge.alerts.causes import causes_of, topic_of
+from edge.alerts.flood import GRACE_NS, STEP_NS, WINDOW_NS, Flood, FloodState
+from edge.alerts.group import Group, Join, Notice, Ring
+from edge.storage.checkpoint import pack, unpack
 
 S: Final = 1_000_000_000
 T0: Final = 1_760_000_000 * S
@@ -163,7 +163,7 @@ def test_a_plant_may_let_time_alone_ring_for_its_members() -> None:
 
 def test_members_beyond_the_cap_ring_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are counted, and those that are in it stay in it."""
-    monkeypatch.setattr("edge.group.GROUP_MEMBERS_MAX", 12)
+    monkeypatch.setattr("edge.alerts.group.GROUP_MEMBERS_MAX", 12)
     flood, state = flood_of(FED)
     for i, asset in enumerate(assets(10, 25)):
         flood.note(rang(asset, 10 * i))

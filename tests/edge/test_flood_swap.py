@@ -10,8 +10,8 @@ import pytest
 
 from edge.engine import Engine
 from edge.records import BundleSwapped
-from models.assemble import make_bundle
-from models.fit import FitOptions, fit_asset
+from models.bundles.assemble import make_bundle
+from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.flood_rig import ASSETS, FloodRig, bundle, detectors, settings
 from tests.edge.rig import START, S, fitted_of, var
 from tests.models.plants import samples

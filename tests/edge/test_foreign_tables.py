@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import RecordingError
-from edge.mapping import find_mapping, parse_mapping
-from edge.recording import read_table
+from edge.recordings.mapping import find_mapping, parse_mapping
+from edge.recordings.recording import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.recording import Table
+    from edge.recordings.recording import Table
 
 ROWS: Final = 40
 T0: Final = datetime(2024, 2, 28, 22, 15, 7, tzinfo=UTC)

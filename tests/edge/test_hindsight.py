@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.jobs import Stage
 from edge.records import JobTold, SnapshotSwapped
+from edge.work.jobs import Stage
 from kb.records import Proposal, WorkKind
 from tests.edge.rig import START, Rig, S, knowledge, order, scope, settings
 from tests.edge.test_jobs import TOLD

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from edge.records import Publish
-from models.adopt import ImportOptions, import_asset
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.foreign.adopt import ImportOptions, import_asset
 from tests.edge.rig import ASSETS, Rig, fitted_of, knowledge, order, var
 from tests.models import foreign_models as theirs
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 WHY = "imported without an input for missing values"
 

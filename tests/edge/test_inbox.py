@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.inbox import Inbox, Incoming
+from edge.gateway.inbox import Inbox, Incoming
 
 MESSAGES_MAX: Final = 4
 BYTES_MAX: Final = 10

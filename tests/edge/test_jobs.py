@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.jobs import JobRun, Stage, level_abnormal, new_run, resolve_scope
 from edge.records import Job, JobState, JobTold, Witness
+from edge.work.jobs import JobRun, Stage, level_abnormal, new_run, resolve_scope
 from kb.records import WorkKind
 from tests.edge.rig import CHANNELS, START, Rig, S, knowledge, order, scope, settings
 

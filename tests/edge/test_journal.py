@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import JournalError
-from edge.journal import (
+from edge.records import MessageReceived, RetrievalDone, ShellFault, Started, TickDue
+from edge.storage.journal import (
     MAGIC,
     RECORD_BYTES_MAX,
     Entry,
@@ -21,7 +22,6 @@ from edge.journal import (
     read_journal,
     segments,
 )
-from edge.records import MessageReceived, RetrievalDone, ShellFault, Started, TickDue
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 import pytest
 
-from edge.app import FAULT_EXIT
 from edge.errors import JournalError
-from edge.journal import JournalWriter, Position, read_journal, segments
+from edge.gateway.app import FAULT_EXIT
 from edge.records import MessageReceived
-from models.assemble import make_bundle
-from models.store import save
+from edge.storage.journal import JournalWriter, Position, read_journal, segments
+from models.bundles.assemble import make_bundle
+from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, World
 from tests.models.plants import fitted
 
@@ -30,7 +30,7 @@ WRITER: Final = """
 import sys
 from pathlib import Path
 from edge.errors import JournalError
-from edge.journal import JournalWriter
+from edge.storage.journal import JournalWriter
 try:
     writer = JournalWriter(Path(sys.argv[1]))
 except JournalError as error:

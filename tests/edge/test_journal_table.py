@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from edge.errors import RecordingError
-from edge.journal import JournalWriter
-from edge.journal_table import journal_table, readings_by_asset, sends_numbers
-from edge.recording import accepted_rows, journal_messages, read_table, table_messages
+from edge.recordings.recording import accepted_rows, journal_messages, read_table, table_messages
 from edge.records import MessageReceived, TickDue
 from edge.settings import AssetSettings, ContextTag, Source
+from edge.storage.journal import JournalWriter
+from edge.storage.journal_table import journal_table, readings_by_asset, sends_numbers
 from edge.wire.topics import CLOCK_TOPIC
-from models.bundle import Channel
+from models.bundles.bundle import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,21 +11,21 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.label_book import read_labels
-from edge.label_modes import ModeNames
-from edge.label_table import table_labels, times_of
-from edge.recording import journal_messages
-from edge.rerun import kept_of
-from edge.tune_replay import open_recording, replay
-from kb.build import build
-from kb.snapshot import Snapshot
-from models.store import save
+from edge.labels.book import read_labels
+from edge.labels.modes import ModeNames
+from edge.labels.table import table_labels, times_of
+from edge.recordings.recording import journal_messages
+from edge.replays.rerun import kept_of
+from edge.tuning.replay import open_recording, replay
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.store import save
 from tests.edge.label_plant import LASTS, S, asset, bundle, struck, word, written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.recording import TimedMessage
+    from edge.recordings.recording import TimedMessage
 
 MODES = """\
 mode,asset,channels,cause,action

@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.assessment.label_words import (
+    WITHDRAWN,
+    WORDS,
+    Label,
+    agree,
+    conflicts,
+    counts,
+    standing,
+    undisputed,
+)
+from edge.assessment.labelled import Span, events_of
 from edge.errors import RecordingError
-from edge.label_book import add_labels, read_labels
-from edge.label_words import WITHDRAWN, WORDS, Label, agree, conflicts, counts, standing, undisputed
-from edge.tune_events import Span, events_of
+from edge.labels.book import add_labels, read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,14 +13,14 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from edge.engine import Engine
-from edge.limits import Starts, watch_of
 from edge.records import Note, Track
+from edge.samples.limits import Starts, watch_of
 from kb.records import Limit
-from models.assemble import make_bundle
-from models.bundle import Bundle, Channel
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Bundle, Channel
+from models.bundles.rows import without
+from models.bundles.unfitted import unfitted
 from models.detector import detectors_of
-from models.rows import without
-from models.unfitted import unfitted
 from tests.edge.rig import (
     CHANNELS,
     QUOTE,
@@ -36,7 +36,7 @@ from tests.edge.rig import (
 
 if TYPE_CHECKING:
     from edge.desk import Knowledge
-    from edge.scoring import Score
+    from edge.samples.scoring import Score
     from edge.state import EngineState
 
 

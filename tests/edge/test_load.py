@@ -7,11 +7,11 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alerts import AlertRecord, AlertState
-from edge.checkpoint import pack, unpack
-from edge.load import Ask, Figures, Frequent, Load, LoadState, figures_of, load_of
+from edge.alerts.alerts import AlertRecord, AlertState
+from edge.alerts.load import Ask, Figures, Frequent, Load, LoadState, figures_of, load_of
 from edge.records import Track
 from edge.settings import EngineSettings
+from edge.storage.checkpoint import pack, unpack
 
 S: Final = 1_000_000_000
 SHIFT_S: Final = 28_800

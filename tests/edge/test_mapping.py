@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import RecordingError
-from edge.mapping import (
+from edge.recordings.mapping import (
     asset_id,
     find_mapping,
     load_mapping,
     parse_mapping,
     shipped_mappings,
 )
-from edge.recording import read_table
+from edge.recordings.recording import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,29 +10,29 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.align import asset_layouts
-from edge.backtest_command import BacktestRequest, backtest_command
-from edge.checkpoint import pack, unpack
-from edge.journal import JournalWriter
-from edge.model_life import changes_of
+from edge.bundles.model_life import changes_of
+from edge.bundles.training import FitRequest, fit_recording
 from edge.records import BundleSwapped, MessageReceived
-from edge.scoring import Parts, Request, pad, pad_valid, score_rows
+from edge.replays.backtest_command import BacktestRequest, backtest_command
+from edge.samples.align import asset_layouts
+from edge.samples.scoring import Parts, Request, pad, pad_valid, score_rows
 from edge.state import EngineState
-from edge.training import FitRequest, fit_recording
+from edge.storage.checkpoint import pack, unpack
+from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
-from models.bundle import Channel, kind_of
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel, kind_of
+from models.bundles.store import load
 from models.detector import detectors_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
-from models.store import load
 from tests.edge.rig import ASSETS, CHANNELS, START, Rig, S, bundle, fitted_of, var
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.takeover import Fitted
-    from models.bundle import AssetFit, Bundle
+    from models.bundles.bundle import AssetFit, Bundle
 
 END: Final = 700
 FAULT: Final = slice(500, 560)

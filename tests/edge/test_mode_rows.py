@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from edge.checkpoint import pack, unpack
 from edge.engine import Engine
-from edge.mode_rows import of_own, rows_at
 from edge.records import BundleSwapped, MessageReceived, Publish, TickDue
+from edge.samples.mode_rows import of_own, rows_at
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.rows import without
 from models.detector import detectors_of
-from models.drift import LEVELS
-from models.fit import FitOptions, fit_asset
-from models.rows import without
+from models.fitting.drift import LEVELS
+from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.rig import CHANNELS, START, S, fitted_of, knowledge, var
 from tests.models.plants import samples
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.records import Effect
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
     F64 = NDArray[np.float64]
 

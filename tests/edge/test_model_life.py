@@ -11,20 +11,20 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.bundle_store import CURRENT, HISTORY, KEPT_MAX, BundleStore, hash_of
+from edge.audit.signatures import new_key, read_key, sign_path
+from edge.bundles.model_life import Life, changes_of
+from edge.bundles.shadow import HOURS_MIN, ShadowReport, Side
+from edge.bundles.store import CURRENT, HISTORY, KEPT_MAX, BundleStore, hash_of
 from edge.errors import ConfigError
-from edge.model_life import Life, changes_of
-from edge.shadow import HOURS_MIN, ShadowReport, Side
-from edge.signatures import new_key, read_key, sign_path
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.store import load, save
 from models.errors import ModelError
-from models.store import load, save
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 
 @functools.cache

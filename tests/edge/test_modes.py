@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from edge.checkpoint import pack, unpack
 from edge.engine import Engine
-from edge.mode_rows import rows_at
 from edge.records import MessageReceived, Note, Publish, TickDue, Track
+from edge.samples.mode_rows import rows_at
 from edge.settings import AssetSettings, ContextTag, GatewaySettings
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
-from models.bundle import CONTAMINATED
-from models.card import model_card
-from models.check import own_rows
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import CONTAMINATED
+from models.bundles.card import model_card
+from models.bundles.check import own_rows
+from models.bundles.rows import without
+from models.bundles.store import load, save
 from models.detector import detectors_of
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.rows import without
-from models.store import load, save
+from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.rig import CHANNELS, START, S, var
 from tests.models.plants import samples
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.records import Effect
-    from edge.scoring import Score
-    from models.bundle import Bundle
+    from edge.samples.scoring import Score
+    from models.bundles.bundle import Bundle
     from models.samples import TrainingSamples
 
     F64 = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import movement
+from edge.alerts import movement
 
 
 def noise(n: int, *, seed: int = 0) -> np.ndarray:

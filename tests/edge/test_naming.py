@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.alerts import FaultClass
+from edge.alerts.alerts import FaultClass
+from edge.alerts.resemblance import modes
 from edge.records import BundleSwapped
-from edge.resemblance import modes
-from kb.cite import cite
 from kb.records import FailureMode, Sign
-from models.head_notes import NORMAL
-from models.heads import LabelledWindow, train_head, with_heads
+from kb.retrieval.cite import cite
+from models.heads.heads import LabelledWindow, train_head, with_heads
+from models.heads.notes import NORMAL
 from tests.edge.rig import CHANNELS, Rig, bundle, fitted_of, knowledge, var
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.jobs import DONE_RUNS_MAX, Stage
 from edge.records import SnapshotSwapped
+from edge.work.jobs import DONE_RUNS_MAX, Stage
 from tests.edge.rig import START, Rig, S, knowledge, order, scope
 
 if TYPE_CHECKING:

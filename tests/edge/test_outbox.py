@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.checkpoint import KEPT
 from edge.errors import JournalError
-from edge.outbox import Outbox
 from edge.records import Publish
+from edge.storage.checkpoint import KEPT
+from edge.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +188,7 @@ def test_delivered_keys_are_kept_within_a_cap(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest stay; what still waits is never dropped, however old."""
-    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 10)
+    monkeypatch.setattr("edge.storage.outbox.KEPT_ROWS_MAX", 10)
     outbox.put([alert(i, payload=b"%d" % i) for i in range(100)])
     rows = [row.row for row in outbox.pending()]
     outbox.delivered(rows[1:])
@@ -210,7 +210,7 @@ def test_keys_younger_than_the_oldest_checkpoint_are_kept(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restart from it decides them again; forgotten, they would go out a second time, late."""
-    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 1)
+    monkeypatch.setattr("edge.storage.outbox.KEPT_ROWS_MAX", 1)
     for i in range(6):
         turn = [alert(i, revision, b"%d" % revision) for revision in (1, 2, 3)]
         outbox.put(turn)
@@ -225,7 +225,7 @@ def test_a_broker_that_stays_away_does_not_fill_the_disk(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the cap the oldest are given up, counted, and never sent or said anew."""
-    monkeypatch.setattr("edge.outbox.PENDING_ROWS_MAX", 5)
+    monkeypatch.setattr("edge.storage.outbox.PENDING_ROWS_MAX", 5)
     outbox.put([alert(i, payload=b"%d" % i) for i in range(4)])
     assert outbox.given_up_total == 0
     outbox.put([alert(i, payload=b"%d" % i) for i in range(4, 8)])
@@ -241,7 +241,7 @@ def test_any_failing_call_of_covered_forgets_nothing_too_early(
     n: int, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits is there, and a later checkpoint forgets what this one did not."""
-    monkeypatch.setattr("edge.outbox.KEPT_ROWS_MAX", 2)
+    monkeypatch.setattr("edge.storage.outbox.KEPT_ROWS_MAX", 2)
     outbox.put([alert(i, payload=b"%d" % i) for i in range(9)])
     outbox.delivered([row.row for row in outbox.pending()][:8])
     outbox.covered()

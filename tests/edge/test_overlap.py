@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.checkpoint import pack
-from edge.jobs import Stage
 from edge.records import SnapshotSwapped
+from edge.storage.checkpoint import pack
+from edge.work.jobs import Stage
 from tests.edge.rig import START, Rig, S, knowledge, order, scope
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from edge.jobs import Stage
 from edge.records import SnapshotSwapped
-from edge.timeline import OWED_RUNS_MAX
+from edge.verdicts.timeline import OWED_RUNS_MAX
+from edge.work.jobs import Stage
 from tests.edge import rig as rig_module
 from tests.edge.rig import START, Rig, S, knowledge, order, scope
 

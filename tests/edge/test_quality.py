@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.looks import (
+from edge.records import Batch
+from edge.samples.looks import (
     ABSENT_SAMPLES_MAX,
     DISAGREES,
     DRIFT,
@@ -22,11 +23,10 @@ from edge.looks import (
     Bounds,
     bounds_of,
 )
-from edge.quality import HealthState, check_health
-from edge.records import Batch
-from edge.sensor_faults import DIRECTIONS
-from models.bundle import Channel
-from models.health import HOP, WINDOW, learn_health
+from edge.samples.quality import HealthState, check_health
+from edge.samples.sensor_faults import DIRECTIONS
+from models.bundles.bundle import Channel
+from models.fitting.health import HOP, WINDOW, learn_health
 from tests.oracles_sensors import Sensors
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.looks import F64, Codes
+    from edge.samples.looks import F64, Codes
 
 CELL = st.sampled_from([1.0, 2.0, 9.0, math.nan])
 LONGEST: Final = np.array([2, 3], np.int64)

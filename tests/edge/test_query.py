@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from edge.alerts import AlertRecord, Contribution, Resemblance
-from edge.query import query_of
+from edge.alerts.alerts import AlertRecord, Contribution, Resemblance
+from edge.alerts.query import query_of
 from edge.records import Track
 from kb.records import Sensor
 from tests.edge.rig import QUOTE

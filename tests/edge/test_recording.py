@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import RecordingError
-from edge.mapping import parse_mapping
-from edge.recording import parse_rows, read_table
+from edge.recordings.mapping import parse_mapping
+from edge.recordings.recording import parse_rows, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

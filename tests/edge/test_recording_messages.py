@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import RecordingError
-from edge.mapping import parse_mapping
-from edge.recording import Table, table_messages
-from models.bundle import Channel
+from edge.recordings.mapping import parse_mapping
+from edge.recordings.recording import Table, table_messages
+from models.bundles.bundle import Channel
 
 MAPPING = parse_mapping('asset = "a"\n[time]\nperiod_s = 1\n[channels]\nx = {}\n', where="m")
 

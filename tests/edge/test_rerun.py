@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from edge import why
-from edge.assembly import knowledge_of
 from edge.errors import RecordingError
-from edge.explain_command import begin_of, explain_command, nearest_ids
-from edge.journal import JournalWriter
+from edge.gateway.assembly import knowledge_of
+from edge.gateway.retrieve import look_up
 from edge.records import Retrieve, Started, Stimulus
-from edge.rerun import Kept, Rerun, kept_of
-from edge.retrieve import look_up
-from edge.why_command import answered, page_of, plot, why_command
-from kb.build import build
-from kb.snapshot import Snapshot
-from models.store import save
+from edge.replays import why
+from edge.replays.explain_command import begin_of, explain_command, nearest_ids
+from edge.replays.rerun import Kept, Rerun, kept_of
+from edge.replays.why_command import answered, page_of, plot, why_command
+from edge.storage.journal import JournalWriter
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.store import save
 from tests.edge.rig import START, Rig, S, bundle
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.checkpoint import Checkpoint, save
-from edge.journal import JournalWriter
 from edge.records import Publish
-from edge.rerun import Kept, Rerun, kept_of
-from edge.restore import started
-from edge.why_command import answered
+from edge.replays.rerun import Kept, Rerun, kept_of
+from edge.replays.why_command import answered
+from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.journal import JournalWriter
+from edge.storage.restore import started
 from tests.edge.test_app import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, second
 from tests.edge.test_shadow import GATEWAY

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from edge.assembly import knowledge_of
-from edge.checkpoint import Checkpoint, pack, save, unpack
-from edge.journal import read_journal
+from edge.audit.signatures import new_key, read_key, sign_command, sign_path, verify
+from edge.gateway.assembly import knowledge_of
 from edge.records import SnapshotSwapped
-from edge.rerun import Kept, Rerun
-from edge.signatures import new_key, read_key, sign_command, sign_path, verify
+from edge.replays.rerun import Kept, Rerun
 from edge.state import EngineState
+from edge.storage.checkpoint import Checkpoint, pack, save, unpack
+from edge.storage.journal import read_journal
 from edge.trust import TrustSettings
-from kb.build import build
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.edge.rig import START, Rig, S, settings
 from tests.edge.test_rerun import Run, asked, explained
 

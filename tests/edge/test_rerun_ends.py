@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.checkpoint import Checkpoint, save
 from edge.errors import RecordingError
-from edge.journal import read_journal
-from edge.rerun import Rerun
+from edge.replays.rerun import Rerun
+from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.journal import read_journal
 from tests.edge.rig import S
 from tests.edge.test_rerun import Run, asked, explained, names
 

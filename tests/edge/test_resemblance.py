@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import resemblance
-from edge.alerts import AlertRecord, Contribution
+from edge.alerts import resemblance
+from edge.alerts.alerts import AlertRecord, Contribution
+from edge.alerts.resemblance import alike, match_mode, modes
 from edge.records import Track
-from edge.resemblance import alike, match_mode, modes
-from kb.cite import cite
 from kb.records import FailureMode, Sign
+from kb.retrieval.cite import cite
 from simulator.cells.weld_signals import CHANNEL_NAMES
 from simulator.faults import FORMS, FaultKind, fault_marks
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.assembly import Assembly
-from edge.checkpoint import Checkpoint, pack, save
-from edge.journal import JournalWriter, read_journal, segments
+from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, Publish, TickDue
-from edge.restore import Restored, restore, started
 from edge.settings import GatewaySettings
+from edge.storage.checkpoint import Checkpoint, pack, save
+from edge.storage.journal import JournalWriter, read_journal, segments
+from edge.storage.restore import Restored, restore, started
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.records import Stimulus
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 SECOND_NS: Final = 1_000_000_000
 BEGIN_NS: Final = 1_772_427_600 * SECOND_NS

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.records import Batch
-from edge.ring import Ring, RingState
+from edge.samples.ring import Ring, RingState
 
 
 @given(

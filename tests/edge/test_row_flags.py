@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.backtest_command import BacktestRequest, backtest_command
 from edge.errors import RecordingError
-from edge.looks import STUCK
-from edge.quality import Findings
 from edge.records import Batch, RowsScored
-from edge.row_flags import rows_scored
-from edge.row_table import RowTable
-from models.assemble import make_bundle
+from edge.replays.backtest_command import BacktestRequest, backtest_command
+from edge.replays.row_table import RowTable
+from edge.samples.looks import STUCK
+from edge.samples.quality import Findings
+from edge.samples.row_flags import rows_scored
+from models.bundles.assemble import make_bundle
+from models.bundles.store import load
 from models.detector import detector_of
-from models.store import load
-from models.thresholds import FLAG_SCORE
+from models.fitting.thresholds import FLAG_SCORE
 from tests.edge.test_backtest_command import FIT_ROWS, MARK, WORK
 from tests.edge.test_backtest_command import folder as folder  # noqa: PLC0414 - a fixture
 from tests.models.plants import fitted
@@ -29,7 +29,7 @@ from tests.models.plants import fitted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.bundle import AssetModel
+    from models.bundles.bundle import AssetModel
 
 S: Final = 10**9
 NOON: Final = 1_772_451_457 * S  # 2026-03-02 11:37:37 UTC

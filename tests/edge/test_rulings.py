@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from edge.alerts import AlertRecord, AlertState
-from edge.jobs import Stage
+from edge.alerts.alerts import AlertRecord, AlertState
 from edge.records import Decision, RetrievalDone, Retrieve, Track, Verdict
+from edge.work.jobs import Stage
 from kb.records import Hit, WorkKind
 from tests.edge.rig import QUOTE, START, Rig, S, knowledge, order, scope, settings
 

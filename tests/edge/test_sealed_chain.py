@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundle_store import Act
-from edge.commission_book import Word
+from edge.bundles.store import Act
+from edge.commissioning.book import Word
 from edge.errors import ConfigError
-from edge.sealed_chain import NOTHING_SHA256, SealedChain
+from edge.storage.sealed_chain import NOTHING_SHA256, SealedChain
 
 # Written by the code before both files were read by one: what stands on disks must go on fitting.
 HISTORY: Final = (

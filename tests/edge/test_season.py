@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from edge.assembly import Assembly
-from edge.backtest import Backtest, with_ticks
-from edge.recording import TimedMessage
+from edge.gateway.assembly import Assembly
+from edge.recordings.recording import TimedMessage
+from edge.replays.backtest import Backtest, with_ticks
 from edge.settings import AssetSettings, GatewaySettings, Source
 from edge.wire.readings import encode_rows
-from models.assemble import make_bundle
-from models.fit import fit_asset
+from models.bundles.assemble import make_bundle
+from models.fitting.fit import fit_asset
 from tests.models.hours import DAY_ROWS, NIGHT, STEP_S, follows, hourly_samples, times
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 NAMES = ["load", "heat", "pressure"]
 AHEAD_NS = 2 * 3600 * 10**9  # what its clocks are ahead of UTC

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.records import Track
-from edge.second_look import Comparison, SecondLook
+from edge.verdicts.second_look import Comparison, SecondLook
 from tests.edge.test_bundle_watch import Site, first, incident, jumpy
 
 if TYPE_CHECKING:

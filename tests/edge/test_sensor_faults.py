@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.alerts import Contribution
-from edge.explain import describe
-from edge.sensor_faults import DIRECTIONS, SENSOR_CLASSES
+from edge.alerts.alerts import Contribution
+from edge.alerts.explain import describe
+from edge.samples.sensor_faults import DIRECTIONS, SENSOR_CLASSES
 from tests.edge.rig import START, Rig, S
 
 if TYPE_CHECKING:

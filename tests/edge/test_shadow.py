@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
-from edge.assess import Episode
-from edge.checkpoint import Checkpoint, save
+from edge.assessment.assess import Episode
+from edge.bundles.probation import scorable
+from edge.bundles.shadow import NEAR_NS, Shadow, ShadowReport, Side, matches
 from edge.errors import ConfigError
-from edge.journal import JournalWriter, read_journal
-from edge.probation import scorable
 from edge.records import BundleSwapped, Publish
-from edge.restore import started
-from edge.ring import AssetRing
-from edge.shadow import NEAR_NS, Shadow, ShadowReport, Side, matches
+from edge.samples.ring import AssetRing
+from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.restore import started
 from tests.edge.test_app import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, jumpy, second
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 FAULTS: Final = (range(300, 340), range(600, 620), range(900, 960))  # seconds
 END: Final = 1200

@@ -11,11 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge.assembly import Assembly, assemble_from
-from edge.decide import Facts, decide
-from edge.errors import ConfigError, WireError
-from edge.records import JobTold, Verdict
-from edge.signatures import (
+from edge.audit.signatures import (
     new_key,
     read_key,
     sign_command,
@@ -23,10 +19,14 @@ from edge.signatures import (
     unsigned_because,
     verify,
 )
+from edge.errors import ConfigError, WireError
+from edge.gateway.assembly import Assembly, assemble_from
+from edge.records import JobTold, Verdict
 from edge.trust import TrustSettings
-from kb.build import build
-from kb.snapshot import Snapshot
-from models.store import save
+from edge.verdicts.decide import Facts, decide
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.store import save
 from tests.edge.rig import Rig, S, bundle, knowledge, order, settings
 from tests.edge.test_decide import EXPECTED
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edge.columns import numbers
+from edge.configuration.tables import sniff_decimal, sniff_delimiter
 from edge.errors import RecordingError
-from edge.mapping import parse_mapping
-from edge.recording import read_table
-from edge.tables import sniff_decimal, sniff_delimiter
-from edge.timestamps import parse_times
+from edge.recordings.columns import numbers
+from edge.recordings.mapping import parse_mapping
+from edge.recordings.recording import read_table
+from edge.samples.timestamps import parse_times
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.align import asset_layouts
-from edge.checkpoint import pack, unpack
 from edge.records import BundleSwapped, Job, JobState, JobTold, Note, TickDue, Track, Witness
+from edge.samples.align import asset_layouts
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from kb.records import WorkKind
-from models.assemble import make_bundle
-from models.bundle import Channel
-from models.fit import FitOptions, fit_asset
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from tests.edge.rig import ASSETS, CHANNELS, START, Rig, S, bundle, fitted_of, var
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.takeover import Fitted
-    from models.bundle import AssetFit
+    from models.bundles.bundle import AssetFit
 
 END: Final = 420
 FAULT: Final = range(200, 300)  # seconds in which c3 of r1 is far off

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 
-from edge.faults import Faults
-from edge.journal import JournalWriter
-from edge.link import Link, LinkCounts, Will
-from edge.mqtt import Endpoint
-from edge.outbox import Outbox
+from edge.gateway.faults import Faults
+from edge.gateway.link import Link, LinkCounts, Will
+from edge.gateway.mqtt import Endpoint
+from edge.gateway.telemetry import LAG_SAMPLES_MAX, Telemetry, health, rss_mb
 from edge.records import MessageReceived, Publish
-from edge.telemetry import LAG_SAMPLES_MAX, Telemetry, health, rss_mb
+from edge.storage.journal import JournalWriter
+from edge.storage.outbox import Outbox
 from edge.wire.outgoing import HealthPayload
 from tests.edge.rig import Rig
 
@@ -142,7 +142,7 @@ def test_a_gateway_that_has_done_nothing_says_so(shell: Shell) -> None:
 
 def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """One, two, three ... of each kind: none is forgotten, and none stands under another's name."""
-    monkeypatch.setattr("edge.outbox.PENDING_ROWS_MAX", 2)
+    monkeypatch.setattr("edge.storage.outbox.PENDING_ROWS_MAX", 2)
     shell.arrive(None)
     for mid in range(5):  # the queue holds three
         shell.arrive(MQTTMessage(mid, b"plant/r1"))

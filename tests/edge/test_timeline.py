@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from edge.jobs import DONE_RUNS_MAX, LIVE_RUNS_MAX, WAITING_RUNS_MAX, Stage
 from edge.records import Audited, JobTold, SnapshotSwapped, TickDue, Track
-from edge.timeline import JUDGE_SAMPLES
+from edge.verdicts.timeline import JUDGE_SAMPLES
+from edge.work.jobs import DONE_RUNS_MAX, LIVE_RUNS_MAX, WAITING_RUNS_MAX, Stage
 from kb.records import WorkKind
 from tests.edge.rig import START, Rig, S, knowledge, order, scope, settings
 from tests.edge.test_jobs import TOLD

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
-from edge.assembly import Assembly
-from edge.audit_chain import records, verify
-from edge.backtest import Backtest
-from edge.label_book import add_labels
-from edge.tune_command import TuneRequest, Work, begun, settled
-from edge.tune_heads import Heads
-from edge.tune_thresholds import with_shifts
-from kb.build import build
-from models.assemble import make_bundle
-from models.extremes import OFF_SHARE
-from models.heads import heads_of
-from models.store import load, save
+from edge.audit.chain import records, verify
+from edge.gateway.assembly import Assembly
+from edge.labels.book import add_labels
+from edge.replays.backtest import Backtest
+from edge.tuning.command import TuneRequest, Work, begun, settled
+from edge.tuning.heads import Heads
+from edge.tuning.thresholds import with_shifts
+from kb.snapshots.build import build
+from models.bundles.assemble import make_bundle
+from models.bundles.store import load, save
+from models.fitting.extremes import OFF_SHARE
+from models.heads.heads import heads_of
 from tests.edge.label_plant import (
     BUMPS,
     KINDS,
@@ -42,10 +42,10 @@ from tests.edge.test_label_sources import MODES, ns
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
-    from edge.label_words import Label
-    from models.bundle import Bundle
+    from edge.assessment.label_words import Label
+    from models.bundles.bundle import Bundle
 
-DELAY_NS = 120 * S  # that an operator may wait, as `edge.assess` has it
+DELAY_NS = 120 * S  # that an operator may wait, as `edge.assessment.assess` has it
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import WireError
-from edge.waveform_settings import Waveform
+from edge.samples.waveform_settings import Waveform
 from edge.wire.waveform import decode_block, encode_block
 
 if TYPE_CHECKING:

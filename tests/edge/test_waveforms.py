@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
 from edge.caps import SPEEDS_MAX
-from edge.checkpoint import pack, unpack
-from edge.config import load
+from edge.configuration.config import load
 from edge.engine import Engine
 from edge.errors import ConfigError
 from edge.records import MessageReceived, Readings, TickDue
+from edge.samples.waveform_settings import Waveform, check_waveform
+from edge.samples.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
 from edge.settings import AssetSettings, GatewaySettings
-from edge.waveform_settings import Waveform, check_waveform
-from edge.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
+from edge.storage.checkpoint import pack, unpack
 from edge.wire.waveform import encode_block
-from models.features import LEAST, condition_features, feature_table
-from models.machine import GearStage
+from models.features.features import LEAST, condition_features, feature_table
+from models.features.machine import GearStage
 from tests.edge.rig import bundle, fitted_of
 
 if TYPE_CHECKING:

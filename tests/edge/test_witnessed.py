@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from edge.checkpoint import pack
 from edge.records import Publish, SnapshotSwapped, TickDue, Witness
 from edge.settings import ContextTag
+from edge.storage.checkpoint import pack
 from kb.records import Proposal, WorkKind
 from tests.edge.rig import CHANNELS, START, Rig, S, knowledge, order, settings
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from kb.build import build
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

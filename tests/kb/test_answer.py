@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 import andon
 import simulator
-from kb import sentences
-from kb.answer import ask
-from kb.build import build
-from kb.snapshot import Snapshot
+from kb.retrieval import sentences
+from kb.retrieval.answer import ask
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from kb import commands
-from kb.build import build
-from kb.documents import clean, read_folder
 from kb.errors import KnowledgeError
+from kb.reading.documents import clean, read_folder
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_failed_build_leaves_nothing(
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(f"kb.build.{step}", fail)
+            patch.setattr(f"kb.snapshots.build.{step}", fail)
             with pytest.raises(KnowledgeError, match="No space"):
                 build(texts, out, now_ns=NOW_NS + 1)
             with pytest.raises(KnowledgeError):

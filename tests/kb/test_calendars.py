@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from kb.calendars import calendar_rows
+from kb.reading.calendars import calendar_rows
 from tests.counting import calls_of
 
 NOW_NS: Final = 1_795_000_000 * 1_000_000_000  # 2026-11-18

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb.chunk import TOKENS_MAX, markdown, plain, restructured, tokens_of
-from kb.documents import clean
+from kb.reading.documents import clean
+from kb.retrieval.chunk import TOKENS_MAX, markdown, plain, restructured, tokens_of
 
 LINES = st.one_of(
     st.sampled_from(

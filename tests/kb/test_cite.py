@@ -9,9 +9,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.build import build
-from kb.cite import QUOTE_CHARS_MAX, cite, cite_words, holds, plain, says_what_to_do, steps_of
-from kb.snapshot import Snapshot
+from kb.retrieval.cite import (
+    QUOTE_CHARS_MAX,
+    cite,
+    cite_words,
+    holds,
+    plain,
+    says_what_to_do,
+    steps_of,
+)
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb.columns import named, order_cells
+from kb.reading.columns import named, order_cells
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 from tests.kb.conftest import NOW_NS
 from tests.kb.test_orders import _built, _said, _witnesses

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from kb.embed import DIMENSION, Embedder, shipped_embedder, shipped_model
 from kb.errors import KnowledgeError
+from kb.retrieval.embed import DIMENSION, Embedder, shipped_embedder, shipped_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,8 @@ def test_a_changed_model_file_is_refused(tmp_path: Path) -> None:
 def test_a_search_loads_no_training_library() -> None:
     """Torch and its family stay out of the process that embeds."""
     code = (
-        "import sys, kb.build, kb.snapshot, kb.commands\n"
-        "from kb.embed import shipped_embedder\n"
+        "import sys, kb.snapshots.build, kb.snapshots.snapshot, kb.commands\n"
+        "from kb.retrieval.embed import shipped_embedder\n"
         "shipped_embedder().embed('x')\n"
         "print([m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
     )

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
-from kb import gauges
 from kb.errors import KnowledgeError
-from kb.evaluate import evaluate
-from kb.judgements import (
+from kb.evaluation import gauges
+from kb.evaluation.evaluate import evaluate
+from kb.evaluation.judgements import (
     Item,
     Judged,
     Place,
@@ -26,13 +26,13 @@ from kb.judgements import (
     plain_title,
     read_judgements,
 )
-from kb.trial import Trial
+from kb.evaluation.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kb.evaluate import Run
+    from kb.evaluation.evaluate import Run
 
 KEYS: Final = (
     "success_at_5", "ndcg_at_10", "mrr_at_10", "filtered_recall", "citations_resolved",

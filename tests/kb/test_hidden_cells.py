@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from openpyxl import Workbook
 
-from kb.build import build
-from kb.snapshot import Snapshot
-from kb.workbooks import sheet_text
+from kb.reading.workbooks import sheet_text
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb import history
-from kb.build import build
 from kb.errors import KnowledgeError
-from kb.history import kept_name
-from kb.snapshot import Snapshot
+from kb.snapshots import history
+from kb.snapshots.build import build
+from kb.snapshots.history import kept_name
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb.errors import KnowledgeError
-from kb.index import ID_MAX, VectorIndex
+from kb.retrieval.index import ID_MAX, VectorIndex
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), k=st.integers(0, 70))

@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.config import load
+from edge.configuration.config import load
 from edge.errors import ConfigError
-from kb import embed
-from kb.build import build
-from kb.embed import Embedder, PairModel, make_known, shipped_embedder, shipped_model
 from kb.errors import KnowledgeError
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.retrieval import embed
+from kb.retrieval.embed import Embedder, PairModel, make_known, shipped_embedder, shipped_model
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS, write_texts
 from tests.kb.test_rerank import model, pairs
 

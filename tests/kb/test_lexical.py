@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb import lexical
+from kb.retrieval import lexical
 
 HOSTILE = (
     '"', '""', "' OR 1=1 --", "NEAR(a b)", "a AND", "NOT", "OR OR", "words:flow", "-flow", "fl*",

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from kb.asset_names import asset_words
-from kb.shopfloor import Said, work_said
+from kb.wording.asset_names import asset_words
+from kb.wording.shopfloor import Said, work_said
 
 LINES: Final = Path(__file__).parent / "lines"
 DAY: Final = datetime(2026, 3, 10)  # noqa: DTZ001 - a wall clock, as lines have it

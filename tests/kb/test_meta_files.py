@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb.build import build
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
+from kb.snapshots.update import Updater
 from kb.times import date_or_iso_ns
-from kb.update import Updater
 from tests.kb.conftest import NOW_NS
 from tests.kb.test_pages import docx, pdf
 

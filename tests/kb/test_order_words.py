@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kb.letters import clear, is_disguised
-from kb.order_words import is_corrective, speaks_against
+from kb.proposals.order_words import is_corrective, speaks_against
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from kb.build import build
 from kb.errors import KnowledgeError
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from simulator.cells.weld import simulate
 from tests.kb.conftest import NOW_NS
 

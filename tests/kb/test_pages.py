@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from kb.build import build
-from kb.documents import read_folder
-from kb.front_matter import SourceError
-from kb.pages import html_page, pdf_page
+from kb.reading.documents import read_folder
+from kb.reading.front_matter import SourceError
+from kb.reading.pages import html_page, pdf_page
+from kb.reading.word_pages import docx_page
+from kb.reading.workbooks import sheet_text
 from kb.records import Query
-from kb.snapshot import Snapshot
-from kb.word_pages import docx_page
-from kb.workbooks import sheet_text
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from kb.build import build
-from kb.documents import read_folder
-from kb.passages import site_of
-from kb.snapshot import Snapshot
+from kb.reading.documents import read_folder
+from kb.retrieval.passages import site_of
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 
 if TYPE_CHECKING:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from kb import propose_limits, propose_modes, propose_scope
-from kb.build import build
-from kb.channel_names import ChannelNames, KnownChannel
-from kb.cite import QUOTE_CHARS_MAX
-from kb.embed import shipped_embedder
+from kb.drafts import limits as propose_limits
+from kb.drafts import modes as propose_modes
+from kb.drafts import scope as propose_scope
+from kb.drafts.channel_names import ChannelNames, KnownChannel
+from kb.drafts.limits import proposed_limits
+from kb.drafts.modes import proposed_modes
+from kb.drafts.rows import Source, sources, table
+from kb.drafts.scope import proposed_scopes
 from kb.errors import KnowledgeError
-from kb.propose_limits import proposed_limits
-from kb.propose_modes import proposed_modes
-from kb.propose_scope import proposed_scopes
-from kb.proposed_rows import Source, sources, table
-from kb.rows import csv_rows
-from kb.snapshot import Snapshot
+from kb.reading.rows import csv_rows
+from kb.retrieval.cite import QUOTE_CHARS_MAX
+from kb.retrieval.embed import shipped_embedder
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.questions import Asked, asked_by, holds, leans, subject_of
+from kb.retrieval.questions import Asked, asked_by, holds, leans, subject_of
 
 OFTEN = "How often is the filter changed?"
 LONG = "how long does a wash take"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.rank import AGREEMENT_WEIGHT, at_most_per_document, fuse, lifted, relevant
+from kb.retrieval.rank import AGREEMENT_WEIGHT, at_most_per_document, fuse, lifted, relevant
 
 
 def test_reciprocal_ranks_add_up() -> None:

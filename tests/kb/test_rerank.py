@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import andon
-from kb.build import build
-from kb.embed import Embedder, PairModel
 from kb.errors import KnowledgeError
 from kb.records import Query
-from kb.rerank import Reranker
-from kb.snapshot import Snapshot
+from kb.retrieval.embed import Embedder, PairModel
+from kb.retrieval.rerank import Reranker
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS, write_texts
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.asset_names import asset_words
-from kb.said_days import without_days
-from kb.shopfloor import Said, work_said
+from kb.wording.asset_names import asset_words
+from kb.wording.said_days import without_days
+from kb.wording.shopfloor import Said, work_said
 
 WRITTEN: Final = datetime(2026, 3, 2, 8, 50)  # noqa: DTZ001 - on the wall clock
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.said_times import BACK_MAX, SLACK, span_of, timed
+from kb.wording.said_times import BACK_MAX, SLACK, span_of, timed
 
 WRITTEN: Final = datetime(2026, 3, 10, 15, 45)  # noqa: DTZ001 - a wall clock, as lines have it
 SHIFTS: Final = {"late": (time(14), time(22))}

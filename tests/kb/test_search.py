@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.alerts import AlertRecord, Contribution
-from edge.query import query_of
+from edge.alerts.alerts import AlertRecord, Contribution
+from edge.alerts.query import query_of
 from edge.records import Track
-from kb.build import build
 from kb.records import Query
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from simulator.cells.weld import simulate
 from simulator.cells.weld_signals import CHANNEL_NAMES
 from simulator.faults import FORMS, FaultKind

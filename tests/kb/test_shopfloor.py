@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kb.asset_names import asset_words, assets_in
 from kb.records import WorkKind
-from kb.shopfloor import work_said
+from kb.wording.asset_names import asset_words, assets_in
+from kb.wording.shopfloor import work_said
 
 ASSETS = asset_words(["r1", "r2", "WC1-ROB3", "dup", "DUP"])
 INSTRUMENTS = {"r1": ("gas_flow", "tcp", "wire_feed"), "r2": ("gas_flow", "tcp")}

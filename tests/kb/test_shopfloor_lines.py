@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from kb.asset_names import asset_words
 from kb.records import WorkKind
-from kb.shopfloor import work_said
+from kb.wording.asset_names import asset_words
+from kb.wording.shopfloor import work_said
 
 ASSETS: Final = asset_words(["r1", "r2", "r3", "r4", "PRESS-07"])
 NAMES: Final = ("gas_flow", "tcp", "wire_feed", "arc_meter", "contact_tip", "torch", "joint_temp")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from kb.build import build
 from kb.errors import KnowledgeError
 from kb.records import Query, WorkKind
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 from tests.kb.conftest import NOW_NS
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.build import build
-from kb.front_matter import SourceError
-from kb.snapshot import Snapshot
-from kb.stored import AS_WINDOWS, stored_text
+from kb.reading.front_matter import SourceError
+from kb.reading.stored import AS_WINDOWS, stored_text
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from kb.asset_names import AssetWords, asset_words
-from kb.documents import read_folder
-from kb.instrument_words import Gauges, gauges_of
-from kb.shopfloor import Said, work_said
+from kb.reading.documents import read_folder
+from kb.wording.asset_names import AssetWords, asset_words
+from kb.wording.instrument_words import Gauges, gauges_of
+from kb.wording.shopfloor import Said, work_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb.build import build
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from kb.times import iso_ns
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from openpyxl import Workbook
 
-from kb.build import build
 from kb.records import Proposal, WorkKind
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,17 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from kb import tune as tuning
-from kb.embed import Embedder, shipped_embedder
 from kb.errors import KnowledgeError
-from kb.gauges import interval
-from kb.tune import Judgement, Told, compare, searched, tune
-from kb.tuning_pairs import Pair, split
+from kb.evaluation.gauges import interval
+from kb.retrieval import tune as tuning
+from kb.retrieval.embed import Embedder, shipped_embedder
+from kb.retrieval.tune import Judgement, Told, compare, searched, tune
+from kb.retrieval.tuning_pairs import Pair, split
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kb.gauges import Interval
+    from kb.evaluation.gauges import Interval
 
 PARTS = ("gasket", "rocker cover", "baffle seal", "spark plug", "oil line", "mount", "fuel servo",
          "intake tube", "exhaust stack", "cowl screw", "brake pad", "magneto", "dipstick",

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.build import build
 from kb.errors import KnowledgeError
-from kb.snapshot import Snapshot
-from kb.tuning_pairs import (
+from kb.retrieval.tuning_pairs import (
     Pair,
     batches,
     document_pairs,
@@ -22,6 +20,8 @@ from kb.tuning_pairs import (
     read_pairs,
     split,
 )
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb.build import build
+from kb.snapshots.build import build
 from kb.times import iso_ns
 from tests.kb.test_orders import EARLY, HEAD, LATER, _built, _row, _said, _witnesses
 

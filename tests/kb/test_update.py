@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kb.build import build
 from kb.errors import KnowledgeError
-from kb.folder import changing
 from kb.manifest import Manifest
 from kb.records import Hit, Query
-from kb.snapshot import DATABASE, VECTORS, Snapshot
-from kb.update import Updater
-from kb.watch import Watcher
+from kb.snapshots.build import build
+from kb.snapshots.folder import changing
+from kb.snapshots.snapshot import DATABASE, VECTORS, Snapshot
+from kb.snapshots.update import Updater
+from kb.snapshots.watch import Watcher
 from tests.kb.conftest import GAS_MANUAL, LOG, NOW_NS, ORDERS, SCOPE, SCOPE_WIDE, write_texts
 
 HEAD: Final = ORDERS.splitlines(keepends=True)[0]

@@ -11,9 +11,9 @@ import pytest
 from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import parse_xml
 
-from kb.build import build
-from kb.snapshot import Snapshot
-from kb.word_pages import docx_page
+from kb.reading.word_pages import docx_page
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import lfilter
 
-from models.bundle import Channel
+from models.bundles.bundle import Channel
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:

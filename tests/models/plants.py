@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.assemble import make_bundle
-from models.bundle import Channel
-from models.fit import FitOptions, fit_asset
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import AssetFit, Bundle
+    from models.bundles.bundle import AssetFit, Bundle
 
 SECOND_NS = 10**9
 

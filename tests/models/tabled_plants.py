@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
 from models.detector import TabledDetector, detector_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
     F64 = NDArray[np.float64]
     F32 = NDArray[np.float32]

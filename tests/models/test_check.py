@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.bundle import Channel, part_files
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel, part_files
+from models.bundles.store import CARD, DESCRIPTION, load, save
 from models.errors import ModelError
-from models.store import CARD, DESCRIPTION, load, save
 from tests.models.plants import fitted, two_assets
 
 if TYPE_CHECKING:

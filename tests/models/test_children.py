@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.adopt import ImportOptions, import_asset
-from models.assemble import make_bundle
-from models.bundle import STOPPED_OF_PARENT
-from models.card import mode_news, model_card
-from models.check import PARTS_MAX
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import STOPPED_OF_PARENT
+from models.bundles.card import mode_news, model_card
+from models.bundles.check import PARTS_MAX
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.heads import (
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.standing import standing_words
+from models.foreign.adopt import ImportOptions, import_asset
+from models.heads.heads import (
     NORMAL,
     HeadFit,
     LabelledWindow,
@@ -21,7 +22,6 @@ from models.heads import (
     with_baseline,
     with_heads,
 )
-from models.standing import standing_words
 from tests.models.foreign_models import squares
 from tests.models.plants import fitted, plant, samples, two_assets
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.bundle import CONTAMINATED, UNSTEADY
-from models.card import model_card
-from models.contamination import contaminated
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import CONTAMINATED, UNSTEADY
+from models.bundles.card import model_card
 from models.detector import detector_of
-from models.fit import FitOptions, fit_asset
+from models.fitting.contamination import contaminated
+from models.fitting.fit import FitOptions, fit_asset
 from tests.models.plants import plant, samples
 
 if TYPE_CHECKING:

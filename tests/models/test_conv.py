@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models import conv
-from models.assemble import make_bundle
-from models.bundle import cannot_mask
-from models.conv import WINDOW, fit_conv
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import cannot_mask
+from models.bundles.rows import without
 from models.detector import detector_of
 from models.errors import ModelError
-from models.imported import ImportedSpec
-from models.rows import without
+from models.fitting import conv
+from models.fitting.conv import WINDOW, fit_conv
+from models.foreign.imported import ImportedSpec
 from tests.models.plants import plant, samples
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 ROWS = 1500
 pytestmark = pytest.mark.filterwarnings("default")  # of torch

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.bundle import PARAMETERS, Bundle, Spec
+from models.bundles.bundle import PARAMETERS, Bundle, Spec
+from models.bundles.rows import graph_of
 from models.detector import HOT_ROWS_MIN, HOT_VALUES_MAX, detector_of
 from models.errors import ModelError
-from models.rows import graph_of
 from tests.models.plants import plant, two_assets
 from tests.oracles_detector import OracleRow
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.signal import lfilter
 
-from edge.checkpoint import pack, unpack
-from models.assemble import make_bundle
-from models.bundle import Channel
+from edge.storage.checkpoint import pack, unpack
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Channel
 from models.detector import detector_of
-from models.drift import (
+from models.fitting.drift import (
     BLOCKS_MIN,
     HOLD_BLOCKS,
     HORIZON_BLOCKS,
@@ -35,7 +35,7 @@ from models.drift import (
     deviations,
     learn_drift,
 )
-from models.fit import FitOptions, fit_asset
+from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from tests.models.plants import fitted, plant, samples
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import AssetFit
+    from models.bundles.bundle import AssetFit
 
     F64 = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
+from models.bundles.assemble import make_bundle
+from models.bundles.rows import without
+from models.bundles.tabled_kinds import EnsembleSpec
 from models.detector import detector_of
-from models.fit import fit_asset
-from models.rows import without
-from models.tabled_kinds import EnsembleSpec
+from models.fitting.fit import fit_asset
 from tests.models.plants import samples
 from tests.models.tabled_plants import block, bundle, detector, line, options
 from tests.oracles_ensemble import EnsembleTwin

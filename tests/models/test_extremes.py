@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from models.extremes import (
+from models.fitting.extremes import (
     APART_AFTER,
     EXCESS_MAX,
     OFF_SHARE,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.features import as_levels, condition_features, feature_names, feature_table
-from models.machine import Bearing, GearStage, WaveformSpec
-from models.spectra import Spectra, line_peak
+from models.features.features import as_levels, condition_features, feature_names, feature_table
+from models.features.machine import Bearing, GearStage, WaveformSpec
+from models.features.spectra import Spectra, line_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,7 +190,7 @@ def test_the_envelope_is_that_of_a_filtered_hilbert_transform() -> None:
     """Line over floor of the slow way: whole-rate analytic signal of the band, squared, Hann."""
     from scipy import signal  # noqa: PLC0415 (the slow way only)
 
-    from models.spectra import floor, squared_envelopes, transformed  # noqa: PLC0415
+    from models.features.spectra import floor, squared_envelopes, transformed  # noqa: PLC0415
 
     block = _noise(4).astype(np.float64)[None]
     band = (3200.0, 4480.0)

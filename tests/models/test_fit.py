@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.bundle import RowFit
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import RowFit
 from models.detector import detector_of
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.health import STUCK_NEVER
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.health import STUCK_NEVER
+from models.fitting.var import masked_parameters
 from models.samples import segmented
-from models.var import masked_parameters
 from tests.counting import calls_of
 from tests.models.plants import SECOND_NS, fitted, plant, samples
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 ROWS = FitOptions(alignment="rows", detector="var")
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.card import model_card
+from models.bundles.assemble import make_bundle
+from models.bundles.card import model_card
 from models.detector import detector_of
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.thresholds import episodes
-from models.var import location_scale
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.thresholds import episodes
+from models.fitting.var import location_scale
 from tests.models.plants import plant, samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 ROWS = FitOptions(alignment="rows")
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.head_features import KNEE, LOOKS, prefixes, window_features
-from models.head_fit import (
+from models.heads.features import KNEE, LOOKS, prefixes, window_features
+from models.heads.fit import (
     RIDGE,
     Examples,
     Gaussians,

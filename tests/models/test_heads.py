@@ -11,14 +11,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from models.assemble import make_bundle
-from models.check import check_values
+from models.bundles.assemble import make_bundle
+from models.bundles.check import check_values
+from models.bundles.store import files, load, save
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.graph_head import bare, heads_in
-from models.head_features import window_features
-from models.head_notes import NORMAL
-from models.heads import (
+from models.fitting.fit import FitOptions, fit_asset
+from models.graphs.head import bare, heads_in
+from models.heads.features import window_features
+from models.heads.heads import (
     HeadFit,
     LabelledWindow,
     classify,
@@ -28,11 +28,11 @@ from models.heads import (
     with_heads,
     without_heads,
 )
-from models.store import files, load, save
+from models.heads.notes import NORMAL
 from tests.models.plants import samples
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 C = 4
 ASSETS = ("p1", "p2", "p3")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import Channel
-from models.health import (
+from models.bundles.bundle import Channel
+from models.fitting.health import (
     HOP,
     STUCK_MARGIN,
     STUCK_NEVER,
@@ -26,7 +26,7 @@ from tests.oracles_sensors import longest_run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.health import AssetHealth
+    from models.fitting.health import AssetHealth
 
 CELL = st.sampled_from([1.0, 2.0, math.nan])
 NO_PAIRS = np.empty((0, 2), np.int64)

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from models.adopt import ImportOptions, import_asset
-from models.assemble import make_bundle
-from models.bundle import cannot_mask
-from models.card import model_card
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import cannot_mask
+from models.bundles.card import model_card
+from models.bundles.rows import without
+from models.bundles.store import load, save
 from models.detector import detector_of
 from models.detector_imported import ImportedDetector
 from models.errors import ModelError
-from models.fit import options_of
-from models.imported import ImportedSpec
-from models.rows import without
-from models.store import load, save
-from models.windows import ForeignRun, laid_out
+from models.fitting.fit import options_of
+from models.foreign.adopt import ImportOptions, import_asset
+from models.foreign.imported import ImportedSpec
+from models.foreign.windows import ForeignRun, laid_out
 from tests.models import foreign_models as theirs
 from tests.models.plants import fitted, plant, samples
 from tests.oracles_imported import scores_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import AssetFit, Bundle
+    from models.bundles.bundle import AssetFit, Bundle
 
 C = 3
 W = 4
@@ -281,7 +281,7 @@ def test_what_cannot_be_trusted_is_refused_with_what_to_do(
 def test_too_large_a_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cap counts bytes of the file."""
     content = theirs.squares(["N", C])
-    monkeypatch.setattr("models.foreign.MODEL_BYTES_MAX", len(content) - 1)
+    monkeypatch.setattr("models.foreign.foreign.MODEL_BYTES_MAX", len(content) - 1)
     with pytest.raises(ModelError, match=f"at most {len(content) - 1}"):
         taken_in(content)
 
@@ -300,7 +300,7 @@ def test_a_model_that_takes_too_long_is_refused_unless_somebody_says_otherwise()
 def test_a_model_that_takes_seconds_is_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused after two windows, before it is asked for those of the whole recording."""
     hours = itertools.count(step=3600.0)
-    monkeypatch.setattr("models.adopt.time.perf_counter", lambda: next(hours))
+    monkeypatch.setattr("models.foreign.adopt.time.perf_counter", lambda: next(hours))
     asked = []
     run = ForeignRun.__call__
 

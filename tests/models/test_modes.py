@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from models.assemble import make_bundle
-from models.bundle import MODE_OF_PARENT
-from models.card import model_card
-from models.check import own_rows
-from models.fit import FitOptions, fit_asset
-from models.mode_track import FoundModes, ModeTrack, hold_mode, tell_modes
-from models.modes import find_modes
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import MODE_OF_PARENT
+from models.bundles.card import model_card
+from models.bundles.check import own_rows
+from models.bundles.store import load, save
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.mode_track import FoundModes, ModeTrack, hold_mode, tell_modes
+from models.fitting.modes import find_modes
 from models.samples import F32_MAX
-from models.store import load, save
 from tests.models.plants import plant, samples
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.var import graph_weights, lag_moments
+from models.fitting.var import graph_weights, lag_moments
 
 
 def stretches(rng: np.random.Generator, *, lengths: list[int], c: int) -> np.ndarray:

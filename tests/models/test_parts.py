@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.bundle import Spec, StreamSpec
-from models.card import model_card
-from models.check import PARTS_MAX
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Spec, StreamSpec
+from models.bundles.card import model_card
+from models.bundles.check import PARTS_MAX
+from models.bundles.rows import without
+from models.bundles.store import file_names, files, load, save
+from models.bundles.unfitted import unfitted
 from models.detector import _kept, detectors_of, opened
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset, options_of
-from models.rows import without
-from models.store import file_names, files, load, save
-from models.unfitted import unfitted
+from models.fitting.fit import FitOptions, fit_asset, options_of
 from tests.counting import calls_of
 from tests.models.plants import SECOND_NS, fitted, plant, samples, two_assets
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
-    from models.bundle import AssetFit, Bundle
+    from models.bundles.bundle import AssetFit, Bundle
 
 
 @functools.cache

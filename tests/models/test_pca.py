@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.components import PLANE_SHARE, plane_and_rest
-from models.rows import without
-from models.tabled_kinds import PcaSpec
+from models.bundles.rows import without
+from models.bundles.tabled_kinds import PcaSpec
+from models.fitting.components import PLANE_SHARE, plane_and_rest
 from tests.models.tabled_plants import block, bundle, detector, line
 from tests.oracles_pca import PcaTwin
 

@@ -14,14 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.mode_rows import given as rows_given
-from edge.mode_rows import of_baseline, rows_at
-from models.assemble import make_bundle
+from edge.samples.mode_rows import given as rows_given
+from edge.samples.mode_rows import of_baseline, rows_at
+from models.bundles.assemble import make_bundle
+from models.bundles.rows import without
+from models.bundles.store import load, save
 from models.detector import detectors_of
 from models.errors import ModelError
-from models.fit import fit_asset
-from models.rows import without
-from models.season import (
+from models.fitting.fit import fit_asset
+from models.fitting.season import (
     BINS,
     UTC_CLOCKS,
     Season,
@@ -33,9 +34,8 @@ from models.season import (
     usual_at,
     usual_range,
 )
-from models.season_fit import learn_season
-from models.season_words import hourly_channels, season_lines
-from models.store import load, save
+from models.fitting.season_fit import learn_season
+from models.fitting.season_words import hourly_channels, season_lines
 from tests.models.hours import DAY_ROWS, MONDAY_NS, NIGHT, follows, hourly_samples, times
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
     F64 = NDArray[np.float64]
 

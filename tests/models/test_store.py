@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from models.assemble import make_bundle
-from models.bundle import PARAMETERS, part_files
-from models.card import model_card
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import PARAMETERS, part_files
+from models.bundles.card import model_card
+from models.bundles.store import CARD, DESCRIPTION, files, load, save
 from models.detector import detector_of
 from models.errors import ModelError
-from models.extremes import rate_at, usual_excess
-from models.store import CARD, DESCRIPTION, files, load, save
+from models.fitting.extremes import rate_at, usual_excess
 from tests.models.plants import fitted, plant, two_assets
 
 if TYPE_CHECKING:

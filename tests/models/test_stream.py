@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.assemble import make_bundle
-from models.bundle import Bundle, Channel, StreamSpec
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import Bundle, Channel, StreamSpec
+from models.bundles.rows import without
 from models.detector import StreamDetector, detector_of
 from models.errors import ModelError
-from models.fit import FitOptions, fit_asset
-from models.rows import without
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.stream import stream_spec
 from models.samples import TrainingSamples
-from models.stream import stream_spec
 from tests.oracles_stream_detector import StreamTwin
 
 if TYPE_CHECKING:

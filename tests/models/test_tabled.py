@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.assemble import make_bundle
-from models.bundle import kind_of
-from models.card import model_card
+from models.bundles.assemble import make_bundle
+from models.bundles.bundle import kind_of
+from models.bundles.card import model_card
+from models.bundles.store import load, save
 from models.errors import ModelError
-from models.fit import fit_asset, options_of
-from models.store import load, save
+from models.fitting.fit import fit_asset, options_of
 from tests.models.plants import fitted, plant, samples
 from tests.models.tabled_plants import block, bundle, detector, line, options
 

@@ -12,15 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from models.assemble import make_bundle
-from models.budget import alerts_a_day, divisions_of, position_replays, position_words, shares_of
-from models.card import model_card
+from models.bundles.assemble import make_bundle
+from models.bundles.card import model_card
+from models.bundles.store import files, load, save
 from models.errors import ModelError
-from models.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at, usual_excess
-from models.positions import OperatorPosition, divided, position_of
-from models.store import files, load, save
-from models.tails import tail_table
-from models.thresholds import (
+from models.fitting.budget import (
+    alerts_a_day,
+    divisions_of,
+    position_replays,
+    position_words,
+    shares_of,
+)
+from models.fitting.extremes import AlarmTail, Replay, alarm_tail, peaks, rate_at, usual_excess
+from models.fitting.positions import OperatorPosition, divided, position_of
+from models.fitting.tails import tail_table
+from models.fitting.thresholds import (
     FURTHER_MAX,
     ON_MIN,
     RECORDS_MAX,

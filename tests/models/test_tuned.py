@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.assemble import make_bundle
-from models.card import model_card
-from models.extremes import OFF_SHARE
-from models.thresholds import ON_MIN
-from models.tuned import Tuned
+from models.bundles.assemble import make_bundle
+from models.bundles.card import model_card
+from models.bundles.tuned import Tuned
+from models.fitting.extremes import OFF_SHARE
+from models.fitting.thresholds import ON_MIN
 from tests.edge.rig import bundle
 from tests.models.plants import fitted
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.bundle import Channel
-from models.fit import FitOptions, fit_asset
+from models.bundles.bundle import Channel
+from models.fitting.fit import FitOptions, fit_asset
+from models.fitting.var import lag_moments
 from models.samples import TrainingSamples
-from models.var import lag_moments
 
 LAGS = 2
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.assembly import knowledge_of
-from edge.notebook import Notebook
+from edge.gateway.assembly import knowledge_of
 from edge.records import TextTold, Verdict, Witness
+from edge.storage.notebook import Notebook
 from edge.trust import TrustSettings
-from kb.build import build
 from kb.records import WorkKind
-from kb.snapshot import Snapshot
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 from tests.edge.rig import START, Rig, S, settings
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from edge.assembly import Assembly, assemble_from
-from edge.backtest import Backtest, with_ticks
+from edge.assessment.truth import Truth
+from edge.bundles.training import fit_bundle, journal_samples, settings_beside
 from edge.desk import Knowledge
-from edge.journal_table import journal_table
-from edge.training import fit_bundle, journal_samples, settings_beside
-from edge.truth import Truth
+from edge.gateway.assembly import Assembly, assemble_from
+from edge.replays.backtest import Backtest, with_ticks
+from edge.storage.journal_table import journal_table
 from kb.records import Citation, Limit
-from models.store import load as load_bundle
-from models.store import save as save_bundle
+from models.bundles.store import load as load_bundle
+from models.bundles.store import save as save_bundle
 from simulator.cells import CELLS
 from simulator.cells.gearbox import GEARBOX, GearboxFault
 from simulator.cells.gearbox_blocks import block_messages
@@ -28,7 +28,7 @@ from simulator.faults import PlannedFault, fault_marks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.assess import Episode
+    from edge.assessment.assess import Episode
     from simulator.scenario import Scenario
 
 SEED: Final = 4

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.assembly import assemble_from
-from edge.backtest import Backtest, with_ticks
-from edge.training import fit_bundle, journal_samples, settings_beside
-from models.store import save
+from edge.bundles.training import fit_bundle, journal_samples, settings_beside
+from edge.gateway.assembly import assemble_from
+from edge.replays.backtest import Backtest, with_ticks
+from models.bundles.store import save
 from simulator.calm_plant import GATEWAY, SECOND_NS, CalmPlant, calm_plant
 from simulator.scenario import _write_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.assess import Episode
+    from edge.assessment.assess import Episode
 
 SEED: Final = 3  # with the most nuisance before starts were kept out of the moments
 LEARN_DAYS: Final = 14

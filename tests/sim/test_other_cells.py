@@ -13,7 +13,7 @@ from simulator.trial import run_trial
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.assess import Figures
+    from edge.assessment.assess import Figures
 
 SEED: Final = int(os.environ.get("SIM_SEED", "8127"))
 FALSE_ALARMS_A_DAY_MAX: Final = 45  # of one shift with its unwitnessed work; the mean is near 12

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from kb.snapshot import Snapshot
+from kb.snapshots.snapshot import Snapshot
 from simulator.cells import weld
 from simulator.trial import SNAPSHOT, Outcome, run_trial
 

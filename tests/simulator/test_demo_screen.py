@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.assess import AFTERMATH_S, assess
-from edge.backtest import episodes_of
+from edge.assessment.assess import AFTERMATH_S, assess
+from edge.assessment.truth import Fault, TrueJob, Truth
 from edge.errors import AndonError
-from edge.mqtt import Endpoint
-from edge.truth import Fault, TrueJob, Truth
+from edge.gateway.mqtt import Endpoint
+from edge.replays.backtest import episodes_of
 from kb.records import WorkKind
-from models.bundle import Channel
+from models.bundles.bundle import Channel
 from simulator import demo_screen as screen
 from simulator.demo import DemoOptions, Replay, run_demo
 from simulator.demo_summary import summary_lines

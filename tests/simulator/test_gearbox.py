@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from models.features import as_levels, condition_features, feature_names
+from models.features.features import as_levels, condition_features, feature_names
 from simulator.cells import CELLS
 from simulator.cells.gearbox import GEARBOX, INSIDE, GearboxFault
 from simulator.cells.gearbox_signals import CHANNEL_NAMES, PERIOD_S, normal, stricken

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb.build import build
+from kb.snapshots.build import build
 from simulator.cells import CELLS, TYPES
 from simulator.cells.slang import CAUSES, SLANG
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from edge.recording import TimedMessage
+from edge.assessment.truth import TrueJob, Truth
+from edge.recordings.recording import TimedMessage
 from edge.records import Publish
-from edge.truth import TrueJob, Truth
 from kb.records import WorkKind
 from simulator.operator import Habits, Operator
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kb.channel_names import ChannelNames, KnownChannel
-from kb.embed import shipped_embedder
-from kb.propose_limits import proposed_limits
-from kb.propose_modes import proposed_modes
-from kb.propose_scope import proposed_scopes
-from kb.proposed_rows import Source, sources
+from kb.drafts.channel_names import ChannelNames, KnownChannel
+from kb.drafts.limits import proposed_limits
+from kb.drafts.modes import proposed_modes
+from kb.drafts.rows import Source, sources
+from kb.drafts.scope import proposed_scopes
+from kb.retrieval.embed import shipped_embedder
 from simulator.cells.documents import manuals
 from simulator.cells.weld_signals import CHANNELS
 from simulator.cells.weld_type import WELD

@@ -13,16 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.assess import Episode
-from edge.backtest import Backtest
-from edge.config import load
+from edge.assessment.assess import Episode
+from edge.bundles.training import fit_bundle, journal_samples
+from edge.configuration.config import load
 from edge.errors import RecordingError
-from edge.recording import TimedMessage, journal_messages
+from edge.recordings.recording import TimedMessage, journal_messages
 from edge.records import MessageReceived
-from edge.training import fit_bundle, journal_samples
+from edge.replays.backtest import Backtest
 from edge.wire.readings import decode_readings, encode_rows
-from models.store import load as load_bundle
-from models.store import save as save_bundle
+from models.bundles.store import load as load_bundle
+from models.bundles.store import save as save_bundle
 from simulator.cells.weld import simulate
 from simulator.injections import InjectedKind, Injection
 from simulator.stretch import copy_names, engine_of, read_stretch

@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
-from edge.backtest import Backtest
-from edge.config import load
-from edge.journal import JournalWriter
-from edge.recording import journal_messages
+from edge.bundles.training import fit_bundle, journal_samples
+from edge.configuration.config import load
+from edge.recordings.recording import journal_messages
 from edge.records import MessageReceived
+from edge.replays.backtest import Backtest
+from edge.samples.waveform_settings import Waveform
 from edge.settings import AssetSettings
-from edge.training import fit_bundle, journal_samples
-from edge.waveform_settings import Waveform
+from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import Sent, encode_block
-from models.features import condition_features, feature_names
-from models.machine import Bearing
-from models.store import load as load_bundle
-from models.store import save as save_bundle
+from models.bundles.store import load as load_bundle
+from models.bundles.store import save as save_bundle
+from models.features.features import condition_features, feature_names
+from models.features.machine import Bearing
 from simulator.stretch import engine_of, read_stretch
 from simulator.wave_faults import WaveFault, WaveKind, full_scale, strikes_hz
 from simulator.wave_stretch import features_of
@@ -36,7 +36,7 @@ from simulator.wave_stretch import features_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.waveforms import Told, WaveState
+    from edge.samples.waveforms import Told, WaveState
     from simulator.stretch import Stretch
 
 S: Final = 10**9

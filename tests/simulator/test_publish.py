@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.recording import TimedMessage
+from edge.recordings.recording import TimedMessage
 from simulator.publish import SILENCE_TAGS_MAX, Pace, shift_payload, shifted, with_clock
 
 SECOND = 10**9

@@ -24,7 +24,7 @@ from simulator.quiet_nights import (
 )
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from simulator.calm_plant import CalmPlant
 
 SEED: Final = 302

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.config import load
+from edge.assessment.truth import Truth
+from edge.configuration.config import load
 from edge.errors import JournalError
-from edge.journal import read_journal
 from edge.records import MessageReceived
-from edge.truth import Truth
+from edge.storage.journal import read_journal
 from simulator.cells.weld import simulate
 from simulator.scenario import TRAINING_BATCH_S
 

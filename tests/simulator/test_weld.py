@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.truth import Fault, TrueJob
+    from edge.assessment.truth import Fault, TrueJob
     from simulator.scenario import Scenario
 
 SHIFT_S = 8 * 3600

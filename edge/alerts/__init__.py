@@ -1,0 +1,1 @@
+"""The life of an alert: what is said of it, to whom, in whose group."""

@@ -1,0 +1,32 @@
+"""The audit trail for people: one row a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from edge.audit.chain import OWN, iso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge.audit.chain import AuditRecord
+
+
+def table(records: Iterable[AuditRecord]) -> Table:
+    """Records as a table; times are plant time, of the trail's own records our clock."""
+    shown = Table("no.", "time", "what", "asset", "facts")
+    for record in records:
+        facts = ", ".join(f"{name} {value}" for name, value in record.facts.items())
+        style = "dim" if record.what in OWN else None
+        shown.add_row(
+            str(record.sequence),
+            iso(record.t_ns),
+            record.what,
+            escape(record.asset),
+            escape(facts),
+            style=style,
+        )
+    return shown

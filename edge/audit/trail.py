@@ -1,0 +1,338 @@
+"""The audit trail's writer: what kept an alert quiet, and a person's word, before it takes effect.
+
+Append-only and hash-chained (see `audit_chain`). Written and synced before the alert that it is
+about may leave. A restart decides the newest stimuli again; what stands in the trail already is not
+written twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from edge.audit.chain import (
+    CHAIN_BROKEN,
+    FILE_BEGINS,
+    LINE_CUT,
+    NOTHING_SHA256,
+    OWN,
+    PRUNED_SHA256,
+    PRUNED_UNTIL,
+    SUFFIX,
+    AuditRecord,
+    audit_directory,
+    audit_files,
+    decoded,
+    key_of,
+    read_lines,
+)
+from edge.audit.syslog import Syslog
+from edge.errors import JournalError
+from edge.gateway import logs
+from edge.records import Audited, Note, Publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge.configuration.config import GatewayConfig
+    from edge.records import Effect
+
+log = logging.getLogger("andon")
+
+DAY_NS: Final = 86_400 * 10**9
+FILES_KEPT: Final = 8  # dropping a file must not drop most of what is kept
+KEYS_MAX: Final = 100_000  # of newest entries, known again after a restart; 12 MB
+
+
+def must_stay(effects: Sequence[Effect]) -> tuple[list[Publish], list[Audited]]:
+    """What of some effects must be on disk before anything leaves: in the outbox, the trail."""
+    durable = [e for e in effects if isinstance(e, Publish) and e.key is not None]
+    return durable, [e for e in effects if isinstance(e, Audited)]
+
+
+def trail_of(config: GatewayConfig) -> AuditTrail:
+    """The trail that a configuration names. Raises JournalError or ConfigError."""
+    audit = config.audit
+    return AuditTrail(
+        audit_directory(config),
+        bytes_max=audit.bytes_max,
+        days_max=audit.days_max,
+        syslog=Syslog(audit.syslog) if audit.syslog else None,
+    )
+
+
+class AuditTrail:
+    """A directory of files. Used by one thread of one process."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        bytes_max: int,
+        days_max: int,
+        syslog: Syslog | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Open or begin a trail; a torn last line is cut and that is recorded.
+
+        Raises JournalError when it cannot be written, or another process writes it.
+        """
+        self._directory = directory
+        self._file_bytes_max = max(bytes_max // FILES_KEPT, 1)
+        self._bytes_max = bytes_max
+        self._age_ns_max = days_max * DAY_NS
+        self._syslog = syslog
+        self._clock_ns = clock_ns
+        self._keys: set[bytes] = set()
+        self._order: deque[bytes] = deque()
+        self._sequence, self._sha256 = 0, NOTHING_SHA256
+        self._file = self._lock = -1
+        self._size = self._began_ns = 0
+        self._failures_told = False
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(directory, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._resume()
+        except BlockingIOError as error:
+            raise JournalError(f"{directory}: another gateway writes this audit trail") from error
+        except OSError as error:
+            raise _unwritten(directory, error) from error
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """Sequence and hash of the newest record."""
+        return self._sequence, self._sha256
+
+    @property
+    def syslog_failures_total(self) -> int:
+        """Lines that did not leave for the syslog server."""
+        return self._syslog.failures_total if self._syslog is not None else 0
+
+    def write(self, audited: Sequence[Audited]) -> int:
+        """Append entries, those left out that stand already; returns how many are new.
+
+        Raises JournalError; then none of them is there.
+        """
+        fresh: dict[bytes, Audited] = {}
+        for one in audited:
+            key = key_of(one.what, one.asset, one.t_ns, one.facts)
+            if key not in self._keys:
+                fresh.setdefault(key, one)
+        if not fresh:
+            return 0
+        try:
+            if self._due():
+                self._rotate()
+            made = self._append(
+                [(one.what, one.asset, one.t_ns, one.facts) for one in fresh.values()]
+            )
+        except OSError as error:
+            raise _unwritten(self._directory, error) from error
+        for key in fresh:
+            self._remember(key)
+        self._forward(made)
+        return len(made)
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._syslog is not None:
+            self._syslog.close()
+            self._tell_failures()
+        for handle in (self._file, self._lock):
+            if handle >= 0:
+                os.close(handle)
+        self._file = self._lock = -1
+
+    # --- beginning ---
+
+    def _resume(self) -> None:
+        files = audit_files(self._directory)
+        if not files:
+            self._begin_file(1, pruned=(0, NOTHING_SHA256))
+            return
+        self._load_keys(files)
+        number, path = files[-1]
+        lines = read_lines(path)
+        found = [decoded(line) for line in lines]
+        sound = next((i for i, record in enumerate(found) if record is None), len(lines))
+        torn = sound < len(lines) and not any(found[sound:])
+        cut = b"".join(lines[sound:]) if torn else b""
+        kept = b"".join(lines[:sound]) if torn else b"".join(lines)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._size = len(kept)
+        if torn:
+            os.ftruncate(self._file, self._size)
+            os.fsync(self._file)
+        last = next((record for record in reversed(found) if record is not None), None)
+        first = found[0] if found else None
+        if last is None:  # the process died before the first line was whole
+            last = self._last_before(files[:-1])
+        self._sequence = last.sequence if last is not None else 0
+        self._sha256 = last.sha256 if last is not None else NOTHING_SHA256
+        self._began_ns = first.written_ns if first is not None else self._clock_ns()
+        own: list[tuple[str, str, int, dict[str, str | int]]] = []
+        if not kept:
+            own.append(self._own(FILE_BEGINS, self._past(number, (0, ""))))
+        if cut:
+            own.append(self._own(LINE_CUT, {"file": path.name, "bytes": len(cut)}))
+        elif sound < len(lines):
+            detail = f"{path.name}, line {sound + 1} is no record, though others follow it"
+            own.append(self._own(CHAIN_BROKEN, {"file": path.name, "detail": detail}))
+        if own:
+            if own[-1][0] == CHAIN_BROKEN:  # in a file of its own, so that it is said once
+                self._begin_file(number + 1, pruned=(0, ""))
+            self._append(own)
+            logs.write(log, Note(name=own[-1][0], level="warning", fields={"file": path.name}))
+        if self._due():
+            self._rotate()
+
+    def _last_before(self, files: Sequence[tuple[int, Path]]) -> AuditRecord | None:
+        for _, path in reversed(files):
+            for line in reversed(read_lines(path)):
+                if (record := decoded(line)) is not None:
+                    return record
+        return None
+
+    def _load_keys(self, files: Sequence[tuple[int, Path]]) -> None:
+        """Remember the newest entries, oldest first."""
+        newest: list[bytes] = []
+        for _, path in reversed(files):
+            known = (decoded(line) for line in reversed(read_lines(path)))
+            newest += [record.key() for record in known if record and record.what not in OWN]
+            if len(newest) >= KEYS_MAX:
+                break
+        for key in reversed(newest[:KEYS_MAX]):
+            self._remember(key)
+
+    def _remember(self, key: bytes) -> None:
+        if key in self._keys:
+            return
+        self._keys.add(key)
+        self._order.append(key)
+        if len(self._order) > KEYS_MAX:
+            self._keys.discard(self._order.popleft())
+
+    # --- files ---
+
+    def _due(self) -> bool:
+        old = self._clock_ns() - self._began_ns > self._age_ns_max // FILES_KEPT
+        return self._size >= self._file_bytes_max or old
+
+    def _rotate(self) -> None:
+        """Begin another file; what of the past goes is stated in it before it goes."""
+        files = audit_files(self._directory)
+        gone = self._outlived(files)
+        last = self._last_before(gone)
+        pruned = (last.sequence, last.sha256) if last is not None else (0, "")
+        self._begin_file(files[-1][0] + 1, pruned=pruned)
+        for _, path in gone:
+            path.unlink(missing_ok=True)
+        _sync_directory(self._directory)
+
+    def _outlived(self, files: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
+        """The oldest files, beyond the bounds in bytes or days; the newest always stays."""
+        kept = sum(path.stat().st_size for _, path in files)
+        room = self._bytes_max - self._file_bytes_max
+        oldest_ns = self._clock_ns() - self._age_ns_max
+        gone = []
+        for number, path in files[:-1]:
+            last = self._last_before([(number, path)])
+            aged = last is not None and last.written_ns < oldest_ns
+            if kept <= room and not aged:
+                break
+            kept -= path.stat().st_size
+            gone.append((number, path))
+        return gone
+
+    def _begin_file(self, number: int, *, pruned: tuple[int, str]) -> None:
+        path = self._directory / f"{number:08d}{SUFFIX}"
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size, self._began_ns = handle, os.fstat(handle).st_size, self._clock_ns()
+        self._append([self._own(FILE_BEGINS, self._past(number, pruned))])
+        _sync_directory(self._directory)
+
+    def _past(self, number: int, pruned: tuple[int, str]) -> dict[str, str | int]:
+        """What the first line of a file says: which file it is, and what was dropped before."""
+        until, sha256 = pruned
+        facts: dict[str, str | int] = {"file": number}
+        return facts | ({PRUNED_UNTIL: until, PRUNED_SHA256: sha256} if until else {})
+
+    def _own(
+        self, what: str, facts: dict[str, str | int]
+    ) -> tuple[str, str, int, dict[str, str | int]]:
+        return what, "", self._clock_ns(), facts
+
+    def _append(
+        self, entries: Sequence[tuple[str, str, int, dict[str, str | int]]]
+    ) -> list[AuditRecord]:
+        """One write, one sync. Raises OSError; then the file is as it was."""
+        made: list[AuditRecord] = []
+        sequence, sha256 = self._sequence, self._sha256
+        now_ns = self._clock_ns()
+        for what, asset, t_ns, facts in entries:
+            sequence += 1
+            record = AuditRecord(
+                sequence=sequence,
+                previous=sha256,
+                what=what,
+                asset=asset,
+                t_ns=t_ns,
+                facts=facts,
+                written_ns=now_ns,
+            ).sealed()
+            made.append(record)
+            sha256 = record.sha256
+        data = b"".join(record.line() for record in made)
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            os.fsync(self._file)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            raise
+        self._size += len(data)
+        self._sequence, self._sha256 = sequence, sha256
+        return made
+
+    # --- elsewhere ---
+
+    def _forward(self, made: Sequence[AuditRecord]) -> None:
+        if self._syslog is None:
+            return
+        for record in made:
+            line = record.line().decode().rstrip("\n")
+            self._syslog.send(record.what, line, t_ns=record.written_ns)
+        if self._syslog.failures_total and not self._failures_told:
+            self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        if count := self.syslog_failures_total:
+            self._failures_told = True
+            fields: dict[str, str | int | float] = {"lines": count}
+            logs.write(log, Note(name="syslog_unreachable", level="warning", fields=fields))
+
+
+def _unwritten(directory: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{directory}: audit trail cannot be written: {error.strerror or error}; mend the disk:"
+        " nothing is suppressed that cannot be audited"
+    )
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

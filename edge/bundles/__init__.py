@@ -1,0 +1,1 @@
+"""Bundles by hash: fitted, kept, promoted, watched, taken back."""

@@ -1,0 +1,1 @@
+"""The way of an asset into service: first fit, words of acceptance."""

@@ -1,0 +1,1 @@
+"""Settings from TOML and CSV tables."""

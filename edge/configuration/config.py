@@ -1,0 +1,361 @@
+"""Configuration: one strict TOML file, optional CSV tables, environment overrides.
+
+Secrets from files only.
+
+An unknown key is an error that names the nearest known one. Relative paths are relative to the
+file. `ANDON__MQTT__PORT=1884` overrides `[mqtt] port`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from edge.configuration.include import hint, include
+from edge.configuration.position_settings import with_positions
+from edge.configuration.sections import (
+    IncludeConfig,
+    JournalConfig,
+    KbConfig,
+    ModelConfig,
+    MqttConfig,
+)
+from edge.errors import ConfigError
+from edge.samples.waveform_settings import Waveform, check_waveform
+from edge.settings import (
+    AssetSettings,
+    CommissioningSettings,
+    ContextTag,
+    EngineSettings,
+    GatewaySettings,
+    Source,
+)
+from edge.trust import AuditConfig, TrustSettings
+from edge.wire.topics import is_asset_id
+from models.errors import ModelError
+from models.features.machine import Bearing, GearStage
+from models.fitting.positions import OperatorPosition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT: Final = "ANDON__"
+BUNDLE_FILE: Final = "manifest.json"  # that every bundle has, whatever else is lost
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    site: str
+    prefix: str = "andon"
+    clock: str = "wall"
+    mqtt: MqttConfig = MqttConfig()
+    model: ModelConfig = ModelConfig()
+    kb: KbConfig = KbConfig()
+    journal: JournalConfig = JournalConfig()
+    audit: AuditConfig = AuditConfig()
+    trust: TrustSettings = TrustSettings()
+    include: IncludeConfig = IncludeConfig()
+    engine: EngineSettings = EngineSettings()
+    commissioning: CommissioningSettings | None = None
+    source: tuple[Source, ...] = (Source(),)
+    asset: tuple[AssetSettings, ...] = ()
+    position: tuple[OperatorPosition, ...] = ()
+    base: str = "."  # directory of the file; set on loading
+
+    @property
+    def settings(self) -> GatewaySettings:
+        """What the core reads."""
+        return GatewaySettings(
+            site=self.site,
+            prefix=self.prefix,
+            clock=self.clock,
+            engine=self.engine,
+            source=self.source,
+            asset=self.asset,
+            position=self.position,
+            trust=self.trust,
+            commissioning=self.commissioning,
+            texts=bool(self.kb.source and self.kb.snapshot),
+            texts_zone=self.kb.timezone,
+        )
+
+    def path(self, relative: str) -> Path:
+        """A path of the configuration, resolved against its directory."""
+        return Path(self.base) / relative
+
+
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "mqtt": MqttConfig,
+    "model": ModelConfig,
+    "kb": KbConfig,
+    "journal": JournalConfig,
+    "audit": AuditConfig,
+    "commissioning": CommissioningSettings,
+    "trust": TrustSettings,
+    "include": IncludeConfig,
+    "engine": EngineSettings,
+    "source": Source,
+    "asset": AssetSettings,
+    "position": OperatorPosition,
+    "context": ContextTag,
+    "waveform": Waveform,
+    "stages": GearStage,
+    "bearings": Bearing,
+}
+
+
+def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayConfig:
+    """Read a configuration file. Raises ConfigError naming file, key and what was expected."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    overrides = _override(data, environment)
+    if "base" in data:
+        raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
+    data["base"] = str(path.parent)
+    include(data, path)
+    try:
+        config = msgspec.convert(data, GatewayConfig)
+    except ModelError as error:  # a bearing that cannot be
+        raise ConfigError(f"{path}: {error}") from error
+    except msgspec.ValidationError as error:
+        message = _explain(str(error), overrides)
+        raise ConfigError(f"{path}: {message}") from error
+    _check(config, path)
+    config = with_positions(config, path)
+    if config.kb.embedder:
+        _make_known(config.path(config.kb.embedder), path)
+    return config
+
+
+def _make_known(embedder: Path, path: Path) -> None:
+    """From now on this process opens snapshots that were built with another text model."""
+    from kb.errors import KnowledgeError  # noqa: PLC0415 - likewise
+    from kb.retrieval.embed import make_known  # noqa: PLC0415 - loads what most configurations do not need
+
+    try:
+        make_known(embedder)
+    except KnowledgeError as error:
+        raise ConfigError(f"{path}: [kb] embedder: {error}") from error
+
+
+def need_bundle(path: Path) -> Path:
+    """The path of a bundle, or of what was one. Raises ConfigError where none was ever made."""
+    if not (path / BUNDLE_FILE).is_file():
+        raise ConfigError(f"{path} is no bundle; make one with `andon fit RECORDING -o {path}`")
+    return path
+
+
+def effective(config: GatewayConfig) -> str:
+    """The configuration as it counts, defaults included, as JSON.
+
+    Secrets are file names only, never values.
+    """
+    return msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
+
+
+def password(config: MqttConfig, base: Path) -> str | None:
+    """The broker password from its file. Raises ConfigError."""
+    if not config.password_file:
+        return None
+    return read_secret(base / config.password_file)
+
+
+def read_secret(path: Path) -> str:
+    """A secret from its file, without the end of the line. Raises ConfigError."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; it should hold the password") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text; it should hold the password") from error
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Take ANDON__SECTION__KEY=value, as TOML where it reads as such and as text otherwise.
+
+    Returns the variable by key, so that a mistake in one can be named.
+    """
+    taken = {}
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT):
+            continue
+        *sections, key = name.removeprefix(ENVIRONMENT).lower().split("__")
+        table = data
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{name}: {section} is not a table, it cannot be set from here")
+        try:
+            table[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[key] = text
+        taken[key] = name
+    return taken
+
+
+def _check_numbers(config: GatewayConfig, path: Path) -> None:
+    bounds: list[tuple[str, float, float, float]] = [
+        ("[mqtt] port", config.mqtt.port, 1, 65_535),
+        ("[model] approvals", config.model.approvals, 0, 10),
+        ("[model] watch_s", config.model.watch_s, 0, 31 * 86_400),
+        ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
+        ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
+        ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
+        ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
+        ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
+        ("[journal] days_max", config.journal.days_max, 1, 36_500),
+        ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
+        ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
+        ("[engine] shift_s", config.engine.shift_s, 60, 604_800),
+        ("[engine] settle_s", config.engine.settle_s, 0, config.engine.settle_s_max),
+        ("[engine] start_settle_s", config.engine.start_settle_s, 0, 3_600),
+    ]
+    bounds += [
+        (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
+        for name in config.engine.__struct_fields__
+    ]
+    if config.commissioning is not None:
+        learning = config.commissioning
+        bounds.append(("[commissioning] learn_minutes", learning.learn_minutes, 0.1, 44_640))
+        bounds.append(("[commissioning] learn_rows", learning.learn_rows, 100, 10**7))
+        bounds.append(("[commissioning] period_s", learning.period_s, 0.001, 86_400))
+    for asset in config.asset:
+        bounds.append((f"asset {asset.id}: severity", asset.severity, 1, 1000))
+        bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
+    for key, value, low, high in bounds:
+        if not low <= value <= high:
+            raise ConfigError(f"{path}: {key} is {value:g}, expected {low:g} to {high:g}")
+
+
+def _check_sources(config: GatewayConfig, path: Path) -> None:
+    if not config.source:
+        raise ConfigError(f"{path}: no [[source]], nothing would be listened to")
+    for source in config.source:
+        levels = source.topic.split("/")
+        holders = [level for level in levels if "{" in level or "}" in level]
+        wild = [level for level in levels if ("+" in level or "#" in level) and len(level) > 1]
+        if (
+            not source.topic
+            or "\0" in source.topic
+            or wild
+            or "#" in levels[:-1]
+            or holders not in ([], ["{asset}"])
+        ):
+            raise ConfigError(
+                f"{path}: source topic {source.topic!r} is no topic filter with at most one level "
+                "{asset}, such as plant/{asset}"
+            )
+
+
+def _check_zone(name: str, path: Path) -> None:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"{path}: [kb] timezone is {name!r}, expected a name such as Europe/Berlin"
+        ) from error
+
+
+def _check(config: GatewayConfig, path: Path) -> None:
+    if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
+        raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
+    _check_zone(config.kb.timezone, path)
+    if not config.model.bundle and config.commissioning is None:
+        raise ConfigError(
+            f"{path}: [model] bundle is missing; make one with `andon fit RECORDING -o DIR`, or add"
+            " [commissioning] and the gateway learns by itself"
+        )
+    _check_numbers(config, path)
+    _check_sources(config, path)
+    if not config.mqtt.client_id:
+        raise ConfigError(f"{path}: [mqtt] client_id is empty; a session that lasts needs a name")
+    if config.clock not in ("wall", "plant"):
+        raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
+    for text, key in ((config.site, "site"), (config.prefix, "prefix")):
+        if not is_asset_id(text):
+            raise ConfigError(f"{path}: {key} is {text!r}, expected a name without / + #")
+    seen: set[str] = set()
+    for asset in config.asset:
+        if not is_asset_id(asset.id) or asset.id in seen:
+            raise ConfigError(f"{path}: asset id {asset.id!r} is not usable or comes twice")
+        seen.add(asset.id)
+        if not all(name.strip() for name in asset.utilities):
+            raise ConfigError(f"{path}: asset {asset.id}: a utility has no name")
+        _check_tags(asset, path)
+
+
+def _check_tags(asset: AssetSettings, path: Path) -> None:
+    where = f"{path}: asset {asset.id}"
+    targets = list(asset.tags.values())
+    for target in targets:
+        if targets.count(target) > 1:
+            raise ConfigError(f"{where}: two tags are mapped to channel {target!r}")
+    for tag in asset.context:
+        if tag.role not in ("run", "mode", "witness", "heartbeat", "info"):
+            raise ConfigError(
+                f"{where}, context tag {tag.tag}: role is {tag.role!r}, "
+                "expected run, mode, witness, heartbeat or info"
+            )
+        if tag.role == "heartbeat" and tag.interval_ms_max <= 0:
+            raise ConfigError(f"{where}, context tag {tag.tag}: a heartbeat needs interval_ms_max")
+        if tag.role == "witness" and tag.kind is None:
+            raise ConfigError(
+                f"{where}, context tag {tag.tag}: a witness needs the kind of work it opens"
+            )
+
+    if sum(tag.role == "mode" for tag in asset.context) > 1:
+        raise ConfigError(f"{where}: more than one context tag has the role mode")
+    _check_waveforms(asset, where)
+
+
+def _check_waveforms(asset: AssetSettings, where: str) -> None:
+    for waveform in asset.waveform:
+        check_waveform(waveform, where=f"{where}, waveform {waveform.tag}")
+        if sum(other.tag == waveform.tag for other in asset.waveform) > 1:
+            raise ConfigError(f"{where}: two waveforms have the tag {waveform.tag!r}")
+    made = [name for waveform in asset.waveform for name in waveform.named.values()]
+    twice = [name for name in made if made.count(name) > 1 or name in asset.tags.values()]
+    if twice:
+        raise ConfigError(f"{where}: channel {twice[0]!r} comes from a waveform and from elsewhere")
+
+
+def _explain(message: str, overrides: Mapping[str, str]) -> str:
+    """Msgspec's message with the place as the file has it and the nearest known key of that table.
+
+    And with the variable that set it.
+    """
+    place = re.search(r"at `\$([^`]*)`", message)
+    names = re.findall(r"[A-Za-z_]\w*", place.group(1)) if place else []
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown is not None:
+        table = next((_TABLES[name] for name in reversed(names) if name in _TABLES), GatewayConfig)
+        known = [field for field in table.__struct_fields__ if field != "base"]
+        message += hint(unknown.group(1), known)
+        names.append(unknown.group(1))
+    if place is not None:
+        message = message.replace(place.group(0), f"at {_place(place.group(1))}")
+    if names and names[-1] in overrides:
+        message += f"; {overrides[names[-1]]} sets it"
+    return message
+
+
+def _place(path: str) -> str:
+    """A path of msgspec as the file has it: .asset[1].context[0] is [[asset]] 2 context 1."""
+    table, *keys = path.replace("[...]", "").removeprefix(".").split(".")
+    keys = [re.sub(r"\[(\d+)\]", lambda found: f" {int(found[1]) + 1}", key) for key in keys]
+    key, _, index = table.removesuffix("]").partition("[")
+    head = f"[{key}]" if key in _TABLES else key
+    return " ".join([f"[[{key}]] {int(index) + 1}" if index else head, *keys])

@@ -1,0 +1,1 @@
+"""The loop, its connection, and what watches over both."""

@@ -1,0 +1,286 @@
+"""Assembly: bundle, detector, snapshot and settings put together into an engine.
+
+The same for a gateway and a backtest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from edge.audit.signatures import unsigned_because, verify
+from edge.bundles.store import loaded, store_of
+from edge.desk import Knowledge
+from edge.engine import Engine
+from edge.errors import ConfigError
+from edge.gateway.kept_snapshots import find
+from edge.samples.align import asset_layouts
+from edge.settings import EngineSettings
+from edge.takeover import Fitted
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.rows import without
+from models.bundles.store import load
+from models.detector import detectors_of
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.bundles.store import BundleStore
+    from edge.configuration.config import GatewayConfig
+    from edge.samples.scoring import Parameters
+    from edge.settings import GatewaySettings
+    from edge.state import EngineState
+    from edge.trust import TrustSettings
+    from models.bundles.bundle import Bundle
+
+
+OPEN_BUNDLES: Final = 2  # besides the one that is to score and the one that does
+
+
+class Assembly:
+    """An engine with everything it was made of."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        bundle: Bundle,
+        snapshot: Snapshot | None,
+        bundle_path: Path | None = None,
+        store: BundleStore | None = None,
+    ) -> None:
+        """`bundle` is to score, `store` holds those that a journal may name besides."""
+        self.settings = settings
+        self.bundle = bundle
+        self.bundle_path = bundle_path  # where its signature may stand
+        self.store = store
+        self.snapshot = snapshot
+        self.what_if = False  # judge all with the snapshot, whatever a journal names
+        self.missing: set[str] = set()  # snapshots that a journal names and nobody kept
+        self.missing_bundles: set[str] = set()  # likewise
+        self.fell_back = ""  # why the bundle that was promoted last does not count; "" it does
+        self._known: dict[str, Knowledge | None] = {}
+        self.version = metadata.version("andon")
+        self._fitted = {bundle.sha256: ready(bundle)}
+        self._scores: tuple[str, Path | None] = (bundle.sha256, bundle_path)
+        self.engine = self.engine_of(None, self.knowledge(self.snapshot_sha256))
+
+    @property
+    def snapshot_sha256(self) -> str:
+        """Hash of the snapshot, "" without one."""
+        return self.snapshot.sha256 if self.snapshot is not None else ""
+
+    @property
+    def settings_sha256(self) -> str:
+        """Hash of the settings that the core reads."""
+        return hashlib.sha256(msgspec.json.encode(self.settings)).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """What a checkpoint of the engine as it is now must be read back with."""
+        return self._fingerprint(self.engine.state.bundle_sha256)
+
+    def fingerprint_of(self, state: EngineState) -> str:
+        """The same of a state that was read back; "" where its bundle is not here any more."""
+        sha256 = state.bundle_sha256 or self.bundle.sha256
+        return self._fingerprint(sha256) if self.knows_bundle(sha256) else ""
+
+    def _fingerprint(self, bundle_sha256: str) -> str:
+        # how the core behaves may change over a restart; what its state is made of may not
+        shape = msgspec.structs.replace(self.settings, engine=EngineSettings())
+        shape_sha256 = hashlib.sha256(msgspec.json.encode(shape)).hexdigest()
+        parts = (self.version, bundle_sha256, shape_sha256)
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+    def restore(self, state: EngineState) -> None:
+        """Go on from a checkpoint."""
+        self.engine = self.engine_of(state, self.knowledge(state.orders_of))
+
+    def knows_bundle(self, sha256: str) -> bool:
+        """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""
+        return self.opened(sha256) is not None
+
+    def adopt(self, fitted: Fitted, path: Path) -> None:
+        """Have another bundle for the engine to take over, verified and fitting the settings."""
+        self.bundle, self.bundle_path = fitted.bundle, path
+        self._fitted = {one: it for one, it in self._fitted.items() if one == self._scores[0]}
+        self._fitted[fitted.bundle.sha256] = fitted
+        self.missing_bundles.discard(fitted.bundle.sha256)
+
+    def bundle_of(self, sha256: str) -> Fitted | None:
+        """The bundle of a hash, from here on the one that scores; None where it is not kept.
+
+        Nor is one that is damaged, or does not fit the settings.
+        """
+        fitted = self.opened(sha256)
+        if fitted is None:
+            return None
+        path = self.bundle_path if sha256 == self.bundle.sha256 else None
+        if path is None and self.store is not None:
+            path = self.store.find(sha256)
+        self._scores = (sha256, path)
+        self._known = {}  # what lacks a signature is judged anew
+        return fitted
+
+    def opened(self, sha256: str) -> Fitted | None:
+        """A bundle ready to score; the newest few stay open."""
+        if sha256 in self._fitted or sha256 in self.missing_bundles or self.store is None:
+            return self._fitted.get(sha256)
+        path = self.store.find(sha256)
+        try:
+            found = loaded(path, sha256) if path is not None else None
+            if found is not None:
+                asset_layouts(self.settings, found)
+        except (ModelError, ConfigError):
+            found = None
+        if found is None:
+            self.missing_bundles.add(sha256)
+            return None
+        held = {self.bundle.sha256, self._scores[0], *list(self._fitted)[-OPEN_BUNDLES:]}
+        self._fitted = {one: it for one, it in self._fitted.items() if one in held}
+        self._fitted[sha256] = ready(found)
+        return self._fitted[sha256]
+
+    def swap(self, snapshot: Snapshot, knowledge: Knowledge) -> Snapshot | None:
+        """Have another snapshot for the engine to learn; returns the one before, to be closed."""
+        before, self.snapshot = self.snapshot, snapshot
+        self._known = {knowledge.sha256: knowledge}
+        return before
+
+    def knowledge(self, sha256: str) -> Knowledge | None:
+        """What the engine is to know of the snapshot of a hash, None without one.
+
+        Where it is not kept, nothing is known and nothing verified, so nothing is suppressed.
+        """
+        if self.what_if:
+            sha256 = self.snapshot_sha256
+        if not sha256:
+            return None
+        if sha256 not in self._known:
+            self._known = {sha256: self._read(sha256)}
+        return self._known[sha256]
+
+    def _read(self, sha256: str) -> Knowledge | None:
+        if self.snapshot is not None and self.snapshot.sha256 == sha256:
+            return self.known_of(self.snapshot)
+        kept = find(self.snapshot.path, sha256) if self.snapshot is not None else None
+        if kept is None:
+            self.missing.add(sha256)
+            return Knowledge(sha256=sha256, verified=False)
+        with kept:
+            return self.known_of(kept)
+
+    def known_of(self, snapshot: Snapshot) -> Knowledge:
+        """What the engine is to know of an opened snapshot; safe from another thread.
+
+        Also what of bundle and snapshot lacks a valid signature.
+        """
+        known, trust = knowledge_of(snapshot, self.settings.trust), self.settings.trust
+        assert known is not None
+        if known.unsigned or not trust.require_signed:
+            return known
+        sha256, path = self._scores
+        if path is None:
+            lacks = "the bundle was not read from a place that could hold its signature"
+        else:
+            lacks = unsigned_because(
+                path,
+                trust.public_keys,
+                same=lambda stored: hashlib.sha256(stored).hexdigest() == sha256,
+            )
+        return msgspec.structs.replace(known, unsigned=lacks)
+
+    def engine_of(
+        self,
+        state: EngineState | None,
+        knowledge: Knowledge | None,
+        *,
+        knowledge_of: Callable[[str], Knowledge | None] | None = None,
+    ) -> Engine:
+        """An engine, from nothing or from a state with the bundle that it names."""
+        fitted = self.bundle_of(state.bundle_sha256) if state and state.bundle_sha256 else None
+        if fitted is None:
+            fitted = self.bundle_of(self.bundle.sha256)
+        assert fitted is not None, "its own bundle is always there"
+        if state is not None:  # a checkpoint from before bundles could change names none
+            state.bundle_sha256 = fitted.bundle.sha256
+        return Engine(
+            self.settings,
+            bundle=fitted.bundle,
+            detectors=fitted.detectors,
+            derive=fitted.derive,
+            knowledge=knowledge,
+            knowledge_of=knowledge_of or self.knowledge,
+            bundle_of=self.bundle_of if self.store is not None else None,
+            verify=verify,
+            version=self.version,
+            state=state,
+        )
+
+
+def ready(bundle: Bundle) -> Fitted:
+    """A bundle with its detectors loaded. Raises ModelError."""
+
+    def derive(row: int, keep: NDArray[np.bool_]) -> Parameters:
+        """Parameters of a row without some channels; keep: (width,) of those that it sees."""
+        return without(bundle, row, keep)
+
+    return Fitted(bundle=bundle, detectors=detectors_of(bundle), derive=derive)
+
+
+def knowledge_of(snapshot: Snapshot | None, trust: TrustSettings | None = None) -> Knowledge | None:
+    """The typed rows of a snapshot; opening it has verified its hashes.
+
+    trust: whose signatures count; without it none does.
+    """
+    if snapshot is None:
+        return None
+    keys = trust.public_keys if trust is not None else ()
+    unsigned = unsigned_because(snapshot.path, keys, same=snapshot.manifest.encoded().__eq__)
+    return Knowledge(
+        sha256=snapshot.sha256,
+        proposals=snapshot.proposals(),
+        scope_rows=snapshot.scope_rows(),
+        failure_modes=snapshot.failure_modes(),
+        limits=snapshot.limits(),
+        sensors=snapshot.sensors(),
+        verified=True,
+        unsigned=unsigned,
+    )
+
+
+def assemble(config: GatewayConfig) -> Assembly:
+    """Open what a configuration names, and of its bundles the one that counts.
+
+    Raises ModelError, KnowledgeError or ConfigError.
+    """
+    store = store_of(config)
+    return assemble_from(
+        config.settings,
+        bundle_path=store.current()[1],
+        snapshot_path=config.path(config.kb.snapshot) if config.kb.snapshot else None,
+        store=store,
+    )
+
+
+def assemble_from(
+    settings: GatewaySettings,
+    *,
+    bundle_path: Path,
+    snapshot_path: Path | None,
+    store: BundleStore | None = None,
+) -> Assembly:
+    """Open a bundle and a snapshot, or none, for some settings."""
+    bundle = load(bundle_path)
+    snapshot = Snapshot.open(snapshot_path) if snapshot_path is not None else None
+    return Assembly(
+        settings, bundle=bundle, snapshot=snapshot, bundle_path=bundle_path, store=store
+    )

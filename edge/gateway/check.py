@@ -1,0 +1,313 @@
+"""`andon check`: what is wrong with an installation, and what to do about it, before it runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rich.markup import escape
+from rich.table import Table
+
+from edge.alerts.annunciate import known_causes
+from edge.alerts.causes import topic_of
+from edge.audit.signatures import unsigned_because
+from edge.bundles.store import store_of
+from edge.commissioning.watch import joined
+from edge.configuration.config import effective, load, password
+from edge.configuration.position_settings import need_assets
+from edge.errors import AndonError, ConfigError
+from edge.gateway.assembly import Assembly
+from edge.gateway.mqtt import Collector, Endpoint
+from edge.samples.align import asset_layouts
+from edge.samples.waveforms import block_bytes_per_day, block_topics
+from edge.storage.checkpoint import KEPT, pack
+from edge.storage.journal import DAY_S, bytes_per_day
+from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
+from kb.errors import KnowledgeError
+from kb.snapshots.snapshot import Snapshot
+from models.bundles.bundle import is_unfitted
+from models.bundles.store import load as load_bundle
+from models.errors import ModelError
+from models.fitting.budget import budget_words, divisions_of
+from models.fitting.positions import divided
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from edge.configuration.config import GatewayConfig
+    from models.bundles.bundle import Bundle
+
+FLASH_WRITES: Final = 3000  # erase cycles of cheap flash
+FLASH_GB: Final = 32
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked at: (what, fine, detail)."""
+
+    rows: list[tuple[str, bool, str]] = field(default_factory=list)
+
+    def add(self, what: str, *, fine: bool, detail: str) -> None:
+        """Note one finding."""
+        self.rows.append((what, fine, detail))
+
+    @property
+    def bad(self) -> int:
+        """How many are not fine."""
+        return sum(not fine for _, fine, _ in self.rows)
+
+
+def check_file(path: Path, *, console: Console) -> int:
+    """Check a configuration file and everything that it names.
+
+    Returns 0, or 1 when something is wrong.
+    """
+    findings = Findings()
+    try:
+        config = load(path)
+    except AndonError as error:
+        console.print(f"configuration: {error}", markup=False)
+        return 1
+    findings.add("configuration", fine=True, detail=str(path))
+    bundle = _check_bundle(config, findings, path)
+    _check_knowledge(config, findings)
+    _check_signatures(config, findings)
+    _check_broker(config, findings)
+    _check_state(config, findings)
+    if bundle is not None:
+        _check_volume(config, bundle, findings)
+    _show(config, bundle, findings, console)
+    return 1 if findings.bad else 0
+
+
+def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bundle | None:
+    path = config.path(config.model.bundle)
+    try:
+        begun = joined(config)
+        path = store_of(config).current()[1]
+        bundle = load_bundle(path) if begun is None else begun
+        asset_layouts(config.settings, bundle)
+    except (AndonError, ModelError) as error:
+        hint = f"{error}; make one with `andon fit RECORDING -o {path} --config {file}`"
+        findings.add("bundle", fine=False, detail=hint)
+        return None
+    assets = ", ".join(model.asset for model in bundle.assets[:8])
+    findings.add("bundle", fine=True, detail=f"{bundle.sha256[:12]}: {assets}; self-test passed")
+    bare = [model.asset for model in bundle.assets if is_unfitted(model.metrics)]
+    if bare and config.commissioning is not None:
+        detail = f"to be learned, until then only limits ring: {', '.join(bare)}"
+        findings.add("commissioning", fine=True, detail=detail)
+    _check_channels(config, bundle, findings)
+    _check_context(config, bundle, findings, file)
+    _check_positions(config, bundle, findings, file)
+    return bundle
+
+
+def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    models = {model.asset: model for model in bundle.assets}
+    for asset in config.asset:
+        names = {channel.name for channel in models[asset.id].channels}
+        partners = {name for group in asset.redundant for name in group}
+        named = {*asset.tags.values(), *asset.safety, *asset.on_change, *partners}
+        unknown = named - names
+        if unknown:
+            has = ", ".join(sorted(names))
+            detail = f"{', '.join(sorted(unknown))} not in the bundle, which has {has}"
+            findings.add(f"asset {asset.id}", fine=False, detail=detail)
+    missing = sorted(set(models) - {asset.id for asset in config.asset})
+    if missing and config.asset:
+        detail = f"not configured, default settings count: {', '.join(missing)}"
+        findings.add("assets", fine=True, detail=detail)
+
+
+def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
+    """A tag of state that was fitted as a signal would ring at every start and calibration."""
+    models = {model.asset: model for model in bundle.assets}
+    for asset in config.asset:
+        names = {channel.name for channel in models[asset.id].channels}
+        both = [c.tag for c in asset.context if asset.tags.get(c.tag, c.tag) in names]
+        if both:
+            detail = (
+                f"context tags here, but channels of the bundle: {', '.join(both)}; "
+                f"fit again with --config {file}"
+            )
+            findings.add(f"asset {asset.id}", fine=False, detail=detail)
+
+
+def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
+    """Budgets count from the next fit on: until then thresholds are divided as in the bundle."""
+    if not config.position:
+        return
+    try:
+        idle = need_assets(config, file, (model.asset for model in bundle.assets))
+        planned = divided(
+            (model.asset for model in bundle.assets),
+            config.position,
+            alerts_per_day=bundle.alerts_per_day,
+        )
+    except (ConfigError, ModelError) as error:
+        findings.add("positions", fine=False, detail=str(error))
+        return
+    told = ", ".join(f"{one.name or 'others'} {one.alerts_per_day:g}" for one in planned)
+    detail = f"false alerts a day: {told}"
+    if idle:
+        detail += f"; no asset matches {', '.join(idle)} so far"
+    if set(planned) != set(divisions_of(bundle)):
+        detail += (
+            f"; the bundle is divided otherwise ({budget_words(bundle)}): to divide it anew, andon"
+            f" fit --into {store_of(config).current()[1]} --config {file} -o DIR"
+        )
+    findings.add("positions", fine=True, detail=detail)
+
+
+def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
+    if not config.kb.snapshot:
+        findings.add(
+            "knowledge", fine=True, detail="none: nothing is suppressed, alerts cite nothing"
+        )
+        return
+    path = config.path(config.kb.snapshot)
+    try:
+        snapshot = Snapshot.open(path)
+    except KnowledgeError as error:
+        hint = f"{error}; make one with `andon kb build DIR -o {path}`"
+        findings.add("knowledge", fine=False, detail=hint)
+        return
+    scopes = len(snapshot.scope_rows())
+    detail = f"{snapshot.sha256[:12]}: {len(snapshot.proposals())} proposals, {scopes} scope rows"
+    if not scopes:
+        detail += "; without an approved scope table work can only annotate"
+    findings.add("knowledge", fine=True, detail=detail)
+    unread = snapshot.manifest.quarantined
+    if unread:  # an approved limit or scope among them does not count
+        first = unread[0]
+        detail = (
+            f"{len(unread)} files or rows were not read, or have a note; first {first.path}"
+            f"{f', line {first.line}' if first.line else ''}: {first.cause}; "
+            f"all stand in {path}/manifest.json"
+        )
+        findings.add("not read", fine=True, detail=detail)
+    snapshot.close()
+
+
+def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
+    """Where signatures are required, what is there without one keeps everything loud."""
+    if not config.trust.require_signed:
+        return
+    try:
+        bundle = store_of(config).current()[1]
+    except AndonError:
+        bundle = config.path(config.model.bundle)
+    for path in (bundle, *([config.path(config.kb.snapshot)] if config.kb.snapshot else [])):
+        if not path.exists():  # it was told already that it is not there
+            continue
+        lacks = unsigned_because(path, config.trust.public_keys)
+        if lacks:
+            hint = (
+                f"{lacks}: nothing will be suppressed; sign it with `andon sign {path} --key KEY`"
+            )
+            findings.add("signature", fine=False, detail=hint)
+        else:
+            findings.add("signature", fine=True, detail=str(path))
+
+
+def _check_broker(config: GatewayConfig, findings: Findings) -> None:
+    try:
+        secret = password(config.mqtt, config.path(""))
+        endpoint = Endpoint(
+            host=config.mqtt.host,
+            port=config.mqtt.port,
+            username=config.mqtt.username,
+            password=secret,
+            tls_ca_file=str(config.path(config.mqtt.tls_ca_file))
+            if config.mqtt.tls_ca_file
+            else "",
+        )
+        filters = [*map(subscription, config.source), *block_topics(config.asset)]
+        filters.append(Topics(config.prefix, config.site).command_filter)
+        if config.clock == "plant":
+            filters.append(CLOCK_TOPIC)
+        with Collector(endpoint, filters):
+            findings.add("broker", fine=True, detail=f"{endpoint} grants {', '.join(filters)}")
+    except AndonError as error:
+        hint = f"{error}; check [mqtt] host, port, username, and that the broker runs"
+        findings.add("broker", fine=False, detail=hint)
+
+
+def _check_state(config: GatewayConfig, findings: Findings) -> None:
+    """Whether the state directory, or the nearest one above it, can be written."""
+    state = config.path(config.journal.dir).resolve()
+    there = next(path for path in (state, *state.parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        findings.add("state", fine=True, detail=str(state))
+        return
+    hint = f"{there} is no directory that can be written; see [journal] dir, or its permissions"
+    findings.add("state", fine=False, detail=hint)
+
+
+def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    """What is written a day, what is kept, and what that means for a small flash."""
+    made = {name for a in config.asset for form in a.waveform for name in form.named.values()}
+    values_per_s = sum(
+        sum(channel.name not in made for channel in m.channels) * 1e9 / m.period_ns
+        for m in bundle.assets
+    )
+    journal = bytes_per_day(
+        values_per_s,
+        values_per_message=max(len(model.channels) for model in bundle.assets),
+        ticks_per_s=1000 / config.engine.tick_ms,
+    )
+    blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
+    journal += blocks
+    state = Assembly(config.settings, bundle=bundle, snapshot=None).engine.state
+    checkpoint = len(pack(state))
+    checkpoints = checkpoint * DAY_S / config.journal.checkpoint_s
+    kept = min(config.journal.bytes_max, journal * config.journal.days_max) + checkpoint * KEPT
+    years = FLASH_GB * 1e9 * FLASH_WRITES / max(journal + checkpoints, 1.0) / 365
+    detail = (
+        f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal {journal / 1e6:.0f} MB a day, "
+        "checkpoints "
+        f"{checkpoints / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB; a {FLASH_GB} GB flash of "
+        f"{FLASH_WRITES} cycles lasts about {min(years, 99):.0f} years"
+    )
+    findings.add("disk", fine=True, detail=detail)
+    path = config.path(config.journal.dir).resolve()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < kept:
+        hint = f"only {free / 1e6:.0f} MB free at {there}, the journal may need {kept / 1e6:.0f} MB"
+        findings.add(
+            "free space", fine=False, detail=f"{hint}; free some, or lower [journal] bytes_max"
+        )
+
+
+def _of_blocks(bytes_per_day: float) -> str:
+    """What waveforms add, in words; "" without any."""
+    if not bytes_per_day:
+        return ""
+    return f" and waveforms of {bytes_per_day / 1e6:.0f} MB a day"
+
+
+def _show(
+    config: GatewayConfig, bundle: Bundle | None, findings: Findings, console: Console
+) -> None:
+    """Print the long things first, so that what is to be done stands where the eye is: last."""
+    console.print("effective configuration:")
+    console.print(effective(config), markup=False, highlight=False)
+    console.print("publishes:")
+    assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
+    causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
+    topics = Topics(config.prefix, config.site)
+    learning = config.commissioning
+    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
+    for topic in (*topics.published(assets, causes), *own):
+        console.print(f"  {topic}", markup=False, highlight=False)
+    grid = Table(show_header=False, box=None)
+    for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):
+        grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
+    console.print(grid)
+    console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)

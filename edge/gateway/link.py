@@ -1,0 +1,233 @@
+"""The gateway's connection: a bounded inbox of what came, acknowledgements and publications out.
+
+A message is acknowledged only when told that it is journaled (manual acknowledgement, persistent
+session, MQTT 3.1.1). Callbacks only queue, and never raise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.caps import PAYLOAD_BYTES_MAX
+from edge.configuration.config import password
+from edge.gateway import mqtt
+from edge.gateway.inbox import Inbox
+from edge.gateway.mqtt import Endpoint
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from edge.configuration.config import GatewayConfig
+    from edge.gateway.inbox import Incoming
+
+IN_FLIGHT_MAX: Final = 1_000
+# Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
+UNSENT_MESSAGES_MAX: Final = 10_000
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """What happened on the link; all of it is published."""
+
+    received: int = 0
+    dropped_queue_full: int = 0
+    oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    refused: int = 0  # connections and subscriptions that the broker refused
+    not_sent: int = 0  # publications that found no connection or a full queue
+    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
+    connects: int = 0
+    disconnects: int = 0
+    callback_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker says for us when we are gone."""
+
+    topic: str
+    payload: bytes
+
+
+def endpoint_of(config: GatewayConfig) -> Endpoint:
+    """Where a configuration connects to. Raises ConfigError for a password that is not there."""
+    mqtt = config.mqtt
+    return Endpoint(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=mqtt.client_id,
+        username=mqtt.username,
+        password=password(mqtt, config.path("")),
+        keepalive_s=mqtt.keepalive_s,
+        tls_ca_file=str(config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
+    )
+
+
+class Link:
+    """A connection that lasts, over any number of reconnections."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        filters: Sequence[str],
+        queue_messages_max: int,
+        will: Will,
+        on_connected: Callable[[], None],
+        wake: threading.Event,
+    ) -> None:
+        """`on_connected` runs on the network thread once a connection's subscription is answered.
+
+        `wake` is set when something came. Raises BrokerError for certificates that cannot be read.
+        """
+        self.counts = LinkCounts()
+        self._endpoint = endpoint
+        self._filters = [(name, 1) for name in filters]
+        self._inbox = Inbox(messages_max=queue_messages_max)
+        self._granted = False
+        self._started = False
+        self.resumed = False  # whether the broker still had our session when we came
+        self.refusal = ""  # why the broker does not let us in or hear; "" while it does
+        self.callback_error = ""  # the newest one
+        self._confirmed: deque[int] = deque()
+        self._owed = False  # QoS 1 messages were dropped: the broker still has them
+        self._wake = wake
+        self._on_connected = on_connected
+        self._client = mqtt.new_client(endpoint, persistent=True, manual_ack=True)
+        self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
+        self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
+        self._client.will_set(will.topic, will.payload, qos=1, retain=True)
+        self._client.on_connect = self._guarded(self._connected)
+        self._client.on_disconnect = self._guarded(self._disconnected)
+        self._client.on_subscribe = self._guarded(self._subscribed)
+        self._client.on_message = self._guarded(self._message)
+        self._client.on_publish = self._guarded(self._published)
+
+    def start(self) -> None:
+        """Connect in the background, again and again until it works."""
+        mqtt.start(self._client, self._endpoint)
+        self._started = True
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there now and has answered our subscription.
+
+        Before that paho may still be repeating what was in flight when the last connection broke,
+        and what we say now would overtake it.
+        """
+        return self._granted and self._client.is_connected() and self.alive
+
+    @property
+    def alive(self) -> bool:
+        """Whether the network thread lives, if it was started."""
+        return not self._started or mqtt.is_alive(self._client)
+
+    @property
+    def queue_depth(self) -> int:
+        """Messages that wait to be journaled."""
+        return len(self._inbox)
+
+    def drain(self, limit: int) -> list[Incoming]:
+        """Take up to `limit` messages from the queue, oldest first.
+
+        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
+        Without this it would soon send nothing at all: unacknowledged messages fill its window.
+        """
+        taken = self._inbox.take(limit)
+        if self._owed and not taken and not self._inbox and self.connected:
+            self._owed = False
+            self.counts.asked_again += 1
+            mqtt.stop(self._client)
+            self.start()
+        return taken
+
+    def ack(self, messages: Sequence[Incoming]) -> None:
+        """Tell the broker that these are safe.
+
+        What came over an earlier connection is not acknowledged: the broker sends it again, and its
+        id may stand for another message by now.
+        """
+        for message in messages:
+            if message.qos and message.connection == self.counts.connects:
+                self._client.ack(message.mid, message.qos)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Send; returns the id that `confirmed` will name for QoS 1.
+
+        None when it was not taken, as without a connection.
+        """
+        if self.connected:
+            info = self._client.publish(topic, payload, qos, retain)
+            if mqtt.was_taken(info, qos=qos):
+                return info.mid
+        self.counts.not_sent += 1
+        return None
+
+    def confirmed(self) -> list[int]:
+        """Ids of publications that the broker has confirmed since the last call."""
+        taken = []
+        while self._confirmed:
+            taken.append(self._confirmed.popleft())
+        return taken
+
+    def stop(self) -> None:
+        """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
+        self._started = False
+        mqtt.stop(self._client)
+
+    # On paho's thread: an exception would end it and leave is_connected() true for ever.
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any) -> None:  # noqa: ANN401
+            try:
+                callback(*args)
+            except Exception as error:  # noqa: BLE001 - see above; counted and published
+                self.counts.callback_errors += 1
+                self.callback_error = f"{type(error).__name__}: {error}"[:200]
+
+        return call
+
+    def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
+        _data, flags, reason, _properties = details
+        self._granted = False
+        if reason.is_failure:
+            self.counts.refused += 1
+            self.refusal = f"connection refused: {reason}"
+            self._wake.set()
+            return
+        self.counts.connects += 1
+        self.resumed = bool(flags.session_present)
+        self._owed = False
+        client.subscribe(self._filters)
+
+    def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
+        self._granted = False
+        self.counts.disconnects += 1
+        self._wake.set()
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        names = [name for name, _ in self._filters]
+        refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
+        self.counts.refused += len(refused)
+        self.refusal = f"subscription to {', '.join(refused)} refused" if refused else ""
+        self._granted = True  # whatever it was: the gateway is there and has to say what is wrong
+        self._on_connected()
+        self._wake.set()
+
+    def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        self.counts.received += 1
+        oversize = len(message.payload) > PAYLOAD_BYTES_MAX
+        self.counts.oversize += oversize
+        if not self._inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize)):
+            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
+            self.counts.dropped_queue_full += 1
+            self._owed = self._owed or message.qos > 0
+            return
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
+        self._confirmed.append(mid)
+        self._wake.set()  # the next revision of that topic may go

@@ -1,0 +1,251 @@
+"""MQTT: the only importer of paho.
+
+Callbacks only queue; nothing here decodes, decides or waits for the engine. The gateway's own
+connection is `edge.gateway.link`; `Publisher` is for replays: QoS 1 with a window, so that nothing
+is lost and nothing piles up; `Collector` is for recordings.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from edge.caps import PAYLOAD_BYTES_MAX
+from edge.errors import AndonError
+from edge.gateway.inbox import Incoming
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+RECONNECT_S_MAX: Final = 30
+CONNECT_S_MAX: Final = 10.0
+STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so long
+
+
+class BrokerError(AndonError):
+    """The broker cannot be reached or refuses us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a broker is and who we are there."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    client_id: str = ""
+    username: str = ""
+    password: str | None = field(default=None, repr=False)
+    keepalive_s: int = 30
+    tls_ca_file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def incoming(m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False) -> Incoming:
+    """A message as we keep it; `cut` leaves just enough of an oversize payload to refuse it."""
+    try:
+        topic = m.topic
+    except UnicodeDecodeError:
+        topic = "(not UTF-8)"
+    payload, now_ns = bytes(m.payload), time.time_ns()
+    payload = payload[: PAYLOAD_BYTES_MAX + 1] if cut else payload
+    return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
+
+
+def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> paho.Client:
+    """Make a client that is not connected yet. Raises BrokerError for unreadable certificates."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=endpoint.client_id,
+        clean_session=not persistent,
+        protocol=paho.MQTTv311,
+        manual_ack=manual_ack,
+        reconnect_on_failure=True,
+    )
+    if endpoint.username:
+        client.username_pw_set(endpoint.username, endpoint.password)
+    if endpoint.tls_ca_file:
+        try:
+            client.tls_set(ca_certs=endpoint.tls_ca_file)
+        except OSError as error:  # of ssl too
+            raise BrokerError(
+                f"{endpoint.tls_ca_file}: {error.strerror}; expected certificates (PEM)"
+            ) from error
+    client.reconnect_delay_set(1, RECONNECT_S_MAX)
+    return client
+
+
+def start(client: paho.Client, endpoint: Endpoint) -> None:
+    """Connect in the background, again and again until it works."""
+    client.connect_async(endpoint.host, endpoint.port, endpoint.keepalive_s)
+    client.loop_start()
+
+
+def stop(client: paho.Client) -> None:
+    """Disconnect, end the network thread and close what it leaves open."""
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
+
+
+def was_taken(info: paho.MQTTMessageInfo, *, qos: int) -> bool:
+    """Whether a publication will reach the broker as far as paho can help it.
+
+    When the connection broke just now, paho keeps QoS 1 and sends it with the next one.
+    """
+    kept = qos > 0 and info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN
+    return kept or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def is_alive(client: paho.Client) -> bool:
+    """Whether a started client's network thread lives; is_connected() stays true without it."""
+    thread = client._thread  # noqa: SLF001 - paho would not tell
+    return thread is not None and thread.is_alive()
+
+
+class Publisher:
+    """Publishes with QoS 1 and at most `in_flight_max` unconfirmed messages. A context manager."""
+
+    def __init__(self, endpoint: Endpoint, *, in_flight_max: int = 500) -> None:
+        self._endpoint = endpoint
+        self._in_flight_max = in_flight_max
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._failure = ""
+        self._client = new_client(endpoint, persistent=False)
+        self._client.max_inflight_messages_set(in_flight_max)
+        self._client.on_publish = self._published
+        self._client.on_connect = self._connected
+        self.reconnects = -1
+
+    def __enter__(self) -> Self:
+        """Connect. Raises BrokerError."""
+        start(self._client, self._endpoint)
+        deadline_s = time.monotonic() + CONNECT_S_MAX
+        with self._changed:
+            while not self._client.is_connected():
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0 or self._failure:
+                    break
+                self._changed.wait(min(left_s, 0.1))
+        if not self._client.is_connected():
+            stop(self._client)
+            why = self._failure or "no answer; is a broker running there?"
+            raise BrokerError(f"broker {self._endpoint}: {why}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        stop(self._client)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Hand over one message, waiting while too many are unconfirmed, across reconnections.
+
+        Raises BrokerError when none of them is confirmed for STALL_S_MAX.
+        """
+        assert qos == 1, "the window counts confirmations, and only QoS 1 has them"
+        with self._changed:
+            before, deadline_s = self._in_flight, time.monotonic() + STALL_S_MAX
+            while self._in_flight >= self._in_flight_max:
+                self._changed.wait(1.0)
+                if self._in_flight >= before and time.monotonic() > deadline_s:
+                    raise BrokerError(
+                        f"broker {self._endpoint}: nothing confirmed for {STALL_S_MAX:.0f} s"
+                    )
+            self._in_flight += 1
+        self._client.publish(topic, payload, qos, retain)
+
+    def drain(self, *, seconds_max: float = 60.0) -> None:
+        """Return when the broker has confirmed everything. Raises BrokerError when it does not."""
+        deadline_s = time.monotonic() + seconds_max
+        with self._changed:
+            while self._in_flight:
+                if time.monotonic() > deadline_s:
+                    raise BrokerError(
+                        f"broker {self._endpoint}: {self._in_flight} messages unconfirmed"
+                    )
+                self._changed.wait(0.5)
+
+    def _published(self, *_args: Any) -> None:  # noqa: ANN401
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
+
+    def _connected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        with self._changed:
+            if reason.is_failure:
+                self._failure = f"refused: {reason}"
+            self.reconnects += 1
+            self._changed.notify_all()
+
+
+@dataclass(slots=True)
+class Collector:
+    """Subscribes and hands everything over, in order, through `queue`. A context manager."""
+
+    endpoint: Endpoint
+    filters: Sequence[str]
+    queue: deque[Incoming] = field(default_factory=deque)
+    queue_max: int = 1_000_000
+    dropped: int = 0
+    arrived: threading.Event = field(default_factory=threading.Event)
+    _client: paho.Client | None = None
+    _granted: threading.Event = field(default_factory=threading.Event)
+    _failure: str = ""
+
+    def __enter__(self) -> Self:
+        """Connect and subscribe; returns when the broker has granted it. Raises BrokerError."""
+        client = new_client(self.endpoint, persistent=False)
+        self._client = client
+        client.on_message = self._message
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        start(client, self.endpoint)
+        if not self._granted.wait(CONNECT_S_MAX) or self._failure:
+            stop(client)
+            why = self._failure or "no answer; is a broker running there?"
+            raise BrokerError(f"broker {self.endpoint}: {why}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._client is not None
+        stop(self._client)
+
+    def _connected(self, client: paho.Client, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        if reason.is_failure:
+            self._failure = f"refused: {reason}"
+            self._granted.set()
+            return
+        client.subscribe([(name, 1) for name in self.filters])
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        refused = [
+            name for name, reason in zip(self.filters, reasons, strict=False) if reason.is_failure
+        ]
+        if refused:
+            self._failure = f"subscription to {', '.join(refused)} refused"
+        self._granted.set()
+
+    def _message(self, _c: Any, _d: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
+        if len(self.queue) >= self.queue_max:
+            self.dropped += 1
+            return
+        self.queue.append(incoming(message))
+        self.arrived.set()

@@ -1,0 +1,210 @@
+"""What the gateway says of itself: its measures on health, whether it is there, what is wrong."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.caps import COMMISSIONS_MAX, DRIFTS_MAX
+from edge.records import Publish
+from edge.samples.drift import drift_payload, surest
+from edge.wire import outgoing
+from edge.work.commission import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.alerts.load import LoadReport
+    from edge.engine import Engine
+    from edge.gateway.assembly import Assembly
+    from edge.gateway.faults import Faults
+    from edge.gateway.link import Link
+    from edge.records import ShellFault
+    from edge.samples.drift import Drifting
+    from edge.storage.journal import JournalWriter
+    from edge.storage.outbox import Outbox
+    from edge.wire.commissioning import CommissioningPayload
+    from edge.wire.topics import Topics
+
+LAG_SAMPLES_MAX: Final = 4096
+TICKS_MAX: Final = 600  # a minute by default
+LATE_TICKS_MIN: Final = 5  # fewer may have waited for something else,
+LATE_S_MIN: Final = 10.0  # as may those that take no longer together
+
+
+@dataclass(slots=True)
+class Telemetry:
+    """Rates and lag since the last report."""
+
+    started_s: float = field(default_factory=time.monotonic)
+    messages: int = 0
+    tick_ms_max: float = 0.0
+    lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
+    ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
+    _reported_s: float = field(default_factory=time.monotonic)
+    _messages_reported: int = 0
+
+    def took(self, lag_ms: float) -> None:
+        """A message left the queue after `lag_ms`."""
+        self.messages += 1
+        self.lags_ms.append(lag_ms)
+
+    def ticked(self, took_ms: float) -> None:
+        """A tick took so long."""
+        self.tick_ms_max = max(self.tick_ms_max, took_ms)
+        self.ticks_ms.append(took_ms)
+
+    def late(self, tick_ms: float) -> str:
+        """How ticks fall behind their pace, "" they do not: most of the newest take longer."""
+        taken = self.ticks_ms
+        if len(taken) < LATE_TICKS_MIN or sum(taken) < 1e3 * LATE_S_MIN:
+            return ""
+        usual = statistics.median(taken)
+        if usual <= tick_ms:
+            return ""
+        return f"every other tick takes {usual:.0f} ms or more, {tick_ms:g} are between them"
+
+    def report(self) -> tuple[float, float | None, float]:
+        """Messages a second, median lag and longest tick in ms since the last report."""
+        now_s = time.monotonic()
+        rate = (self.messages - self._messages_reported) / max(now_s - self._reported_s, 1e-3)
+        lags = sorted(self.lags_ms)
+        lag_ms = lags[len(lags) // 2] if lags else None
+        tick_ms = self.tick_ms_max
+        self._reported_s, self._messages_reported, self.tick_ms_max = now_s, self.messages, 0.0
+        self.lags_ms.clear()
+        return rate, lag_ms, tick_ms
+
+
+def health(
+    telemetry: Telemetry,
+    *,
+    engine: Engine,
+    link: Link,
+    journal: JournalWriter,
+    outbox: Outbox,
+    faults: Faults,
+    queue_depth_max: int,
+    snapshot: str = "",
+) -> bytes:
+    """How the gateway is since the last report, and everything that was not taken, by reason."""
+    rate, lag_ms, tick_ms = telemetry.report()
+    linked = {f"link_{name}": count for name, count in asdict(link.counts).items()}
+    payload = outgoing.HealthPayload(
+        ts_ms=time.time_ns() // 1_000_000,
+        plant_ms=engine.now_ns // 1_000_000,
+        uptime_s=round(time.monotonic() - telemetry.started_s, 1),
+        messages_per_s=round(rate, 1),
+        queue_depth=link.queue_depth,
+        queue_depth_max=queue_depth_max,
+        lag_ms=lag_ms,
+        tick_ms_max=round(tick_ms, 2),
+        rss_mb=round(rss_mb(), 1),
+        journal_mb=round(journal.bytes_kept() / 1e6, 1),
+        outbox_pending=outbox.pending_count(),
+        counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
+        drops={
+            "queue_full": link.counts.dropped_queue_full,
+            "callback_error": link.counts.callback_errors,
+            "not_sent": link.counts.not_sent,
+            "outbox_conflict": outbox.conflicts_total,
+            "outbox_given_up": outbox.given_up_total,
+            "journal_torn_bytes": journal.torn_bytes_total,
+            "journal_segments_retired": journal.dropped_segments_total,
+        },
+        blind=engine.blind(),
+        snapshot=snapshot,
+        **_load(engine.load()),
+        **_drift(engine.drifts()),
+        **_commissioning(engine.commissioning.report()),
+    )
+    return outgoing.encode(payload)
+
+
+def _load(found: LoadReport) -> dict[str, Any]:
+    """The fields of the alarm load."""
+    load = (
+        outgoing.LoadPayload(
+            position=one.position,
+            begin_ms=one.begin_ns // 1_000_000,
+            rings=one.rings,
+            per_10_min=one.per_10_min,
+            peak_10_min=one.peak_10_min,
+            flood_share=one.flood_share,
+        )
+        for one in found.load
+    )
+    frequent = (
+        outgoing.FrequentPayload(asset=one.asset, track=one.track, rings=one.rings)
+        for one in found.frequent
+    )
+    return {
+        "load": tuple(load),
+        "frequent": tuple(frequent),
+        "chattering": found.chattering,
+        "stale": found.stale,
+    }
+
+
+def _drift(found: Sequence[Drifting | None]) -> dict[str, Any]:
+    """The fields of what drifts, the surest first."""
+    left_out: Counter[str] = Counter()
+    for one in found:
+        left_out.update(one.left_out if one is not None else {})
+    drifting = sorted((one for one in found if one is not None and one.since_ns), key=surest)
+    return {
+        "drift": tuple(drift_payload(one) for one in drifting[:DRIFTS_MAX]),
+        "drifting": len(drifting),
+        "drift_unknown": sum(one is None or not one.known for one in found),
+        "drift_left_out": dict(left_out),
+    }
+
+
+def _commissioning(found: Sequence[CommissioningPayload]) -> dict[str, Any]:
+    """The fields of what is not in service, what learns first."""
+    waiting = sorted(
+        (one for one in found if one.stage != Stage.IN_SERVICE), key=lambda one: one.stage_num
+    )
+    return {
+        "learning": sum(one.stage == Stage.LEARNING for one in waiting),
+        "in_shadow": sum(one.stage == Stage.SHADOW for one in waiting),
+        "commissioning": tuple(waiting[:COMMISSIONS_MAX]),
+    }
+
+
+def rss_mb() -> float:
+    """Resident memory of this process now, MB; the peak where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize() / 1e6
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def status(assembly: Assembly, *, online: bool) -> bytes:
+    """The payload of the status topic: birth, goodbye and last will."""
+    payload = outgoing.StatusPayload(
+        online=online,
+        version=assembly.version,
+        bundle=assembly.bundle.sha256,
+        snapshot=assembly.snapshot_sha256,
+        ts_ms=time.time_ns() // 1_000_000,
+    )
+    return outgoing.encode(payload)
+
+
+def system_fault(fault: ShellFault, topics: Topics) -> Publish:
+    """A fault said past the engine: it may be the engine that failed."""
+    payload = outgoing.SystemPayload(
+        active=int(fault.active),
+        name=fault.name,
+        message=fault.detail,
+        ts_ms=time.time_ns() // 1_000_000,
+    )
+    topic = topics.alert("_gateway", "system")
+    return Publish(topic=topic, payload=outgoing.encode(payload), qos=1, retain=True)

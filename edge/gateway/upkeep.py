@@ -1,0 +1,102 @@
+"""What a running gateway has from others: knowledge and detector, as they are to be taken over."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from edge.bundles.store import store_of
+from edge.bundles.watch import BundleWatch
+from edge.commissioning.watch import CommissionWatch
+from edge.gateway.kept_snapshots import Shelf
+from edge.records import BundleSwapped, Note, SnapshotSwapped
+from edge.storage.heap import give_back
+from edge.storage.notebook import Notebook
+
+if TYPE_CHECKING:
+    from edge.configuration.config import GatewayConfig
+    from edge.gateway.assembly import Assembly
+    from edge.gateway.faults import Faults
+    from edge.gateway.retrieve import Retriever
+    from edge.gateway.telemetry import Telemetry
+    from edge.records import CommissionTold, ShellFault
+    from kb.snapshots.snapshot import Snapshot
+
+
+class Upkeep:
+    """Watches snapshot and bundles, and keeps the texts of operators, for one loop."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        assembly: Assembly,
+        retriever: Retriever,
+        telemetry: Telemetry,
+    ) -> None:
+        path = config.path(config.kb.snapshot) if config.kb.snapshot else None
+        source = config.path(config.kb.source) if config.kb.source else None
+        self.notebook = Notebook(source, path, zone=config.kb.timezone)
+        self._shelf = Shelf(path, assembly.snapshot_sha256, read=assembly.known_of)
+        self._assembly, self._retriever = assembly, retriever
+        self._before: Snapshot | None = None
+        self._bundles = BundleWatch(config, assembly, telemetry, store_of(config))
+        self.commissioning = CommissionWatch(config, assembly, store_of(config))
+
+    def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
+        """What has come, as what the engine is to be told of it; mostly none."""
+        self.notebook.turn(now_s)
+        if bundles := self._bundles.look():
+            return [*bundles]
+        come = self._shelf.look()
+        if come is None:
+            return []
+        snapshot, knowledge = come
+        self._before = self._assembly.swap(snapshot, knowledge)
+        return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
+
+    def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
+        """The engine has learnt it; returns what the log is to say.
+
+        Questions go to a snapshot from now on, and the one before is closed: that one still answers
+        the question that is being asked.
+        """
+        if isinstance(swapped, BundleSwapped):
+            self._bundles.taken()
+            fields: dict[str, str | int | float] = {"sha256": swapped.bundle_sha256}
+            return Note(name="bundle_taken", level="info", fields=fields)
+        before, self._before = self._before, None
+        self._retriever.swap(self._assembly.snapshot, _Closing(before))
+        gc.freeze()  # as at the start: full collections need not look at it
+        fields = {"sha256": swapped.snapshot_sha256}
+        return Note(name="snapshot_swapped", level="info", fields=fields)
+
+    def judge(self, faults: Faults) -> list[ShellFault | CommissionTold]:
+        """What has begun or ended to be wrong with it, and how its commissioning goes on."""
+        return [
+            *faults.judge("snapshot_refused", self._shelf.refused),
+            *faults.judge("texts_not_searched", self.notebook.trouble),
+            *self._bundles.judge(faults),
+            *self.commissioning.judge(faults),
+            *self.commissioning.look(),
+        ]
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        self._shelf.stop()
+        self._bundles.stop()
+        self.commissioning.stop()
+        self.notebook.stop()
+
+
+class _Closing:
+    """Closes a snapshot that none uses any more, and gives its memory back."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self._snapshot = snapshot
+
+    def __call__(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
+        del snapshot  # the last one to hold it, else there would be nothing to give back
+        give_back()

@@ -1,0 +1,1 @@
+"""What people said of intervals, in one file."""

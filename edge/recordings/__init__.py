@@ -1,0 +1,1 @@
+"""Recordings, foreign tables and how their columns map."""

@@ -1,0 +1,130 @@
+"""Arrivals: values of the plant as messages bring them, with what they say about their clock.
+
+One bad clock is suspect alone: an asset whose values come from the future, or from too long ago,
+until it shows a time that can be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import WireError
+from edge.samples.gather import Gather
+from edge.samples.waveforms import Waveforms
+from edge.wire import topics
+from edge.wire.readings import decode_readings, only_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from edge.records import MessageReceived, Readings
+    from edge.samples.align import Aligner
+    from edge.samples.clock import PlantClock
+    from edge.settings import GatewaySettings
+    from edge.state import EngineState
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a replay may span
+
+
+class Arrivals:
+    """Takes plant messages. `now(wall_ns)` is the engine's idea of now; `assets` are ours."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        assets: Container[str],
+        aligner: Aligner,
+        clock: PlantClock,
+        state: EngineState,
+        now: Callable[[int], int],
+    ) -> None:
+        self._settings = settings
+        self._assets = assets
+        self._push = aligner.push
+        self._gather = Gather(aligner.push)
+        self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
+        self._clock = clock
+        self._state = state
+        self._now = now
+        # On plant time a source may be ahead by the length of its batches, or behind; it is alone
+        # in that, not wrong.
+        engine, plant = settings.engine, settings.clock == "plant"
+        self.ahead_ns = BATCH_NS_MAX if plant else engine.future_ms_max * MILLISECOND_NS
+        self._late_ns = engine.late_ms_max * MILLISECOND_NS
+        self._behind_ns = engine.behind_ms_max * MILLISECOND_NS + (BATCH_NS_MAX if plant else 0)
+
+    def settle(self) -> None:
+        """Hand on everything that waits to be aligned."""
+        self._gather.settle()
+
+    def settle_blocks(self, *, now_ns: int, final: bool) -> None:
+        """Hand on the features of the blocks that are due, behind all that waits."""
+        told = self._waves.settle(until_ns=now_ns - self._late_ns, final=final)
+        for readings in told:  # each was not later than its own bound
+            self._push(readings, future_ns=int(readings.t_ns[0]))
+
+    def take(self, message: MessageReceived, *, now_ns: int) -> None:
+        """Take one message of the plant; now_ns: the wall clock. Raises WireError."""
+        if self._waves.carries(message.topic):
+            self._take_block(message, now_ns=now_ns)
+            return
+        source = topics.match_source(message.topic, self._settings.source)
+        if source is None:
+            raise WireError(
+                "no source in the configuration matches", reason="no_source", topic=message.topic
+            )
+        _, asset = source
+        for readings in decode_readings(
+            message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
+        ):
+            known = readings.asset in self._assets  # whoever else speaks has no say on time
+            newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
+            if self._settings.clock == "plant" and known and newest_ns is not None:
+                self._clock.observe(readings.asset, newest_ns)
+            at_ns = self._now(now_ns)
+            taken = readings
+            if message.retain and (readings.t_ns == message.received_ns).all():
+                taken = self._of_unknown_age(readings)
+            self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
+            self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
+            if known and newest_ns is not None:
+                behind = not message.retain and newest_ns < at_ns - self._behind_ns
+                self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
+
+    def _take_block(self, message: MessageReceived, *, now_ns: int) -> None:
+        """Blocks of a fast waveform; their end says as much about a clock as a value's time."""
+        for told in self._waves.read(
+            message.payload,
+            topic=message.topic,
+            received_ns=message.received_ns,
+            retain=message.retain,
+        ):
+            speaks = told.asset in self._assets and not message.retain
+            end_ns = told.sent.end_ns
+            if self._settings.clock == "plant" and speaks:
+                self._clock.observe(told.asset, end_ns)
+            at_ns = self._now(now_ns)
+            self._waves.put(told, future_ns=at_ns + self.ahead_ns)
+            if speaks:
+                behind = end_ns < at_ns - self._behind_ns
+                self._suspect(told.asset, wrong=behind or end_ns > at_ns + self.ahead_ns)
+
+    def _of_unknown_age(self, readings: Readings) -> Readings:
+        """Retained, without a time of its own: it may be of last year. Context is held anyway."""
+        context = {tag.tag for tag in self._settings.of_asset(readings.asset).context}
+        kept = only_tags(readings, context)
+        lost = len(readings.tags) - len(kept.tags)
+        self._state.counts["retained_untimed"] = (
+            self._state.counts.get("retained_untimed", 0) + lost
+        )
+        return kept
+
+    def _suspect(self, asset: str, *, wrong: bool) -> None:
+        suspects = self._state.suspects
+        if wrong and asset not in suspects:
+            suspects.append(asset)
+        elif not wrong and asset in suspects:
+            suspects.remove(asset)

@@ -1,0 +1,256 @@
+"""Scoring: the rows of the detector that each asset owns, and one model call for all of a part.
+
+A row is one set of parameters with its state. Every asset has a row for each baseline that its
+bundle holds (running, stopped, modes); each sees the samples of its own baseline and a gap for the
+others. An open job adds rows of its own: a masked one, and a fresh one while the job settles.
+
+Rows are named by their number in the bundle. Those that one graph scores are a part of it, with a
+width of state and a number of channels of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.bundles.bundle import Bundle
+
+COLD_SAMPLES: Final = 8  # of the first block of a replay
+REPLAYED_SAMPLES: Final = 128  # of the others: beyond it a block costs more than it saves
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Parameters = dict[str, NDArray[Any]]
+
+
+class Score(Protocol):
+    """What the engine needs of a loaded graph; `models.detector.Detector` is one."""
+
+    def initial_state(self, rows: int) -> F32:
+        """State of rows that have seen nothing (rows, s)."""
+
+    def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Score x (a, n, c) -> score (a, n), NaN is not ready; state (a, s)."""
+
+    def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
+        """Shares of the score (a, n, c), non-negative, summing to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedPart:
+    """Rows of the bundle that one graph scores: `first` is the number of their first.
+
+    width: channels that the graph takes   parameters: their stack   learns: they remember days and
+    count in service, and never begin anew
+    """
+
+    detector: Score
+    parameters: Parameters
+    first: int
+    width: int
+    learns: bool
+
+    def stack(self, rows: Sequence[int] | NDArray[np.intp]) -> Parameters:
+        """Parameters of some rows of the bundle (m,), in their order, as a stack (m, ...)."""
+        at = np.asarray(rows, np.intp) - self.first
+        if len(at) == 1:  # a view
+            return {name: value[at[0] : at[0] + 1] for name, value in self.parameters.items()}
+        return {name: value[at] for name, value in self.parameters.items()}
+
+    def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Score x (a, n, c) -> score (a, n), NaN is not ready; state (a, s).
+
+        c: of the bundle's widest asset; what the graph has no channels for is padding.
+        """
+        return self.detector.score(*self._narrow(x, valid), state, parameters)
+
+    def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
+        """Shares of the score (a, n, width), non-negative, summing to 1; arguments as `score`."""
+        return self.detector.contribute(*self._narrow(x, valid), state, parameters)
+
+    def _narrow(self, x: F32, valid: Mask) -> tuple[F32, Mask]:
+        if x.shape[2] == self.width:
+            return x, valid
+        return np.ascontiguousarray(x[:, :, : self.width]), valid[:, :, : self.width]
+
+
+class Parts:
+    """The parts of a bundle, and which of them a row belongs to."""
+
+    def __init__(self, bundle: Bundle, detectors: Sequence[Score]) -> None:
+        """`detectors`: the loaded graphs of the bundle, one a part."""
+        every: list[LoadedPart] = []
+        self.numbers: list[int] = []  # which part each row is of
+        for part, detector in zip(bundle.parts, detectors, strict=True):
+            every.append(
+                LoadedPart(
+                    detector=detector,
+                    parameters=part.parameters,
+                    first=len(self.numbers),
+                    width=part.width,
+                    learns="tail_counts" in part.parameters,
+                )
+            )
+            self.numbers += [len(every) - 1] * part.rows
+        self.every = tuple(every)
+        self.width = bundle.width
+
+    def of(self, row: int) -> LoadedPart:
+        """The part that holds a row."""
+        return self.every[self.numbers[row]]
+
+    def initial_state(self) -> list[F32]:
+        """State of all rows that have seen nothing, (rows, s) a part."""
+        sizes = np.bincount(self.numbers, minlength=len(self.every)).tolist()
+        return [
+            part.detector.initial_state(rows) for part, rows in zip(self.every, sizes, strict=True)
+        ]
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One row outside the bundle's own: a masked or a fresh one.
+
+    `keep` (c,) are the channels it sees.
+    """
+
+    state: np.ndarray
+    keep: np.ndarray
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Request:
+    """One row to be scored over one segment.
+
+    `index` is a row of the bundle; where there is a `row` of its own, that is scored instead, with
+    `parameters`, a stack of one.
+
+    `score_rows` fills in `scores` (n,) and keeps the state it began with in `before` (s,).
+    """
+
+    x: F32  # (n, c) c padded to the bundle's widest asset
+    valid: Mask  # (n, c)
+    index: int
+    row: Row | None = None
+    parameters: Parameters | None = None
+    scores: F32 | None = None
+    before: F32 | None = None
+
+
+def pad(values: F32, width: int) -> F32:
+    """Values (n, c) as wide as the bundle's widest asset (n, width), NaN beyond their own."""
+    padded = np.full((len(values), width), np.nan, np.float32)
+    padded[:, : values.shape[1]] = values
+    return padded
+
+
+def pad_valid(values: F32, mine: Mask, width: int) -> Mask:
+    """Which values a baseline sees (n, width): finite ones of its own samples, `mine` (n,)."""
+    valid = np.zeros((len(values), width), bool)
+    valid[:, : values.shape[1]] = np.isfinite(values) & mine[:, None]
+    return valid
+
+
+def score_rows(requests: Sequence[Request], *, parts: Parts, state: list[F32]) -> int:
+    """Score all requests, a model call for each part and block length; returns how many calls.
+
+    state: (rows, s) of the bundle's rows, a part; updated in place.
+    """
+    groups: dict[tuple[int, int], list[Request]] = {}
+    numbers = parts.numbers
+    for request in requests:
+        groups.setdefault((numbers[request.index], len(request.x)), []).append(request)
+    for (at, _), group in groups.items():
+        group.sort(key=lambda request: (request.row is not None, request.index))
+        _score_group(group, part=parts.every[at], state=state[at])
+    return len(groups)
+
+
+def _score_group(group: list[Request], *, part: LoadedPart, state: F32) -> None:
+    own = [request for request in group if request.row is not None]
+    index = np.array([request.index for request in group if request.row is None], np.intp)
+    index -= part.first
+    x = np.stack([request.x for request in group])
+    valid = np.stack([request.valid for request in group])
+    before = state[index]
+    stacked = _rows_of(part.parameters, index)
+    if own:
+        before = np.concatenate([before, np.stack([_row(r).state for r in own])])
+        stacked = _with_own(stacked, own, bundle_rows=len(index))
+    scores, after = part.score(x, valid, before, stacked)
+    state[index] = after[: len(index)]
+    for i, request in enumerate(group):
+        request.scores, request.before = scores[i], before[i]
+        if request.row is not None:
+            request.row.state = after[i].copy()
+
+
+def contributions(request: Request, *, parts: Parts) -> F32:
+    """Shares of each channel for every sample of a scored segment (n, width of its part)."""
+    assert request.before is not None, "score the segment first"
+    part, own = parts.of(request.index), request.parameters
+    if own is None:
+        own = part.stack([request.index])
+    shares: F32 = part.contribute(request.x[None], request.valid[None], request.before[None], own)[
+        0
+    ]
+    return shares
+
+
+def replay_row(row: Row, parameters: Parameters, x: F32, valid: Mask, *, part: LoadedPart) -> F32:
+    """Take one row over past samples (n, c); returns their scores (n,)."""
+    if len(x) == 0:
+        return np.empty(0, np.float32)
+    scores, after = replay(
+        row.state[None], parameters, x[None], (valid & row.keep)[None], part=part
+    )
+    row.state = after[0].copy()
+    mine: F32 = scores[0]
+    return mine
+
+
+def replay(
+    state: F32, parameters: Parameters, x: F32, valid: Mask, *, part: LoadedPart
+) -> tuple[F32, F32]:
+    """Take several rows over past samples (a, n, c), together; returns scores (a, n), state (a, s).
+
+    The first blocks are short: while a row is cold, a sample of a block costs a hundred times more.
+    """
+    told, begin, step = [], 0, COLD_SAMPLES
+    while begin < x.shape[1]:
+        block = slice(begin, begin + step)
+        scores, state = part.score(x[:, block], valid[:, block], state, parameters)
+        told.append(scores)
+        begin, step = begin + step, min(2 * step, REPLAYED_SAMPLES)
+    return (np.concatenate(told, axis=1) if told else np.empty(x.shape[:2], np.float32)), state
+
+
+def fresh_row(part: LoadedPart, keep: Mask) -> Row:
+    """A row of a part that has seen nothing. keep: (c,) of the bundle's widest asset."""
+    return Row(state=part.detector.initial_state(1)[0].copy(), keep=keep)
+
+
+def _row(request: Request) -> Row:
+    assert request.row is not None, "asked of those that bring their own row"
+    return request.row
+
+
+def _rows_of(parameters: Parameters, index: NDArray[np.intp]) -> Parameters:
+    total = len(next(iter(parameters.values())))
+    if len(index) == total:  # sorted and unique, so every row is there: no copy in the usual tick
+        return parameters
+    return {name: value[index] for name, value in parameters.items()}
+
+
+def _with_own(stacked: Parameters, own: list[Request], *, bundle_rows: int) -> Parameters:
+    joined: Parameters = {}
+    for name, value in stacked.items():
+        parts = [r.parameters[name] for r in own if r.parameters is not None]
+        joined[name] = np.concatenate([value[:bundle_rows], *parts])
+    return joined

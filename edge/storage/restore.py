@@ -1,0 +1,249 @@
+"""Restoring: the newest checkpoint and the journal behind it put an engine where it was.
+
+Only what was taken with the same detector and configuration is taken again. What others decided
+stands as it was published, until we say otherwise as a later revision: a detector of another kind
+knows nothing of it, and another snapshot or other settings may decide the same samples otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from edge.alerts.group import GROUP
+from edge.records import (
+    AlertStands,
+    Audited,
+    BundleSwapped,
+    Note,
+    Publish,
+    Started,
+    TextTold,
+    Track,
+)
+from edge.storage.checkpoint import newest
+from edge.storage.journal import read_journal, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Sequence
+    from pathlib import Path
+
+    from edge.engine import Engine
+    from edge.gateway.assembly import Assembly
+    from edge.records import Effect
+    from edge.storage.journal import Entry, Position
+    from edge.wire.topics import Topics
+
+GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+
+
+@dataclass(slots=True, kw_only=True)
+class Restored:
+    """What a restart has to say. `asked_again`: retrievals whose answer never came.
+
+    gap: what is missing between the checkpoint and the journal; "" nothing.
+    """
+
+    stimuli: int = 0
+    gap: str = ""
+    from_checkpoint: bool = False
+    asked_again: tuple[Effect, ...] = ()
+    retained: dict[str, Publish] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    texts: list[TextTold] = field(default_factory=list)  # which may not have been noted
+
+
+def started(assembly: Assembly) -> Started:
+    """The stimulus with which a process of these artifacts begins."""
+    return Started(
+        version=assembly.version,
+        bundle_sha256=assembly.bundle.sha256,
+        snapshot_sha256=assembly.snapshot_sha256,
+        settings_sha256=assembly.settings_sha256,
+    )
+
+
+def restore(
+    assembly: Assembly,
+    *,
+    journal: Path,
+    checkpoints: Path,
+    keep: Callable[[Sequence[Publish]], None],
+    audit: Callable[[Sequence[Audited]], object] = tuple,
+) -> Restored:
+    """Bring `assembly`'s engine to where the journal ends.
+
+    `keep` gets what must be in the outbox, and before that `audit` what must be in its trail.
+
+    Raises JournalError for a journal that cannot be read.
+    """
+    restored = Restored()
+    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of)
+    for trouble in troubles:
+        _note(restored, "checkpoint_skipped", trouble)
+    kept = segments(journal)
+    if not kept:
+        return restored
+    after = found.position if found is not None else None
+    first = kept[0][0]
+    # a checkpoint that was skipped says by itself why nothing goes on from it
+    if (after is not None and first > after.segment) or (not found and not troubles and first > 1):
+        at = f"segment {after.segment}" if after is not None else "none"
+        restored.gap = (
+            f"the journal begins at segment {first}, the newest usable checkpoint is of {at}:"
+            " what came between was dropped by [journal] bytes_max or days_max"
+        )
+        _note(restored, "journal_gap", restored.gap)
+    foreign = _foreign_until(journal, after, assembly)
+    if foreign is not None:
+        found, after = None, foreign
+        _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
+    if found is not None:
+        assembly.restore(found.state)
+        restored.from_checkpoint = True
+    _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    for sha256 in sorted(assembly.missing):
+        _note(restored, "snapshot_missing", missing_snapshot(sha256))
+    for sha256 in sorted(assembly.missing_bundles):
+        _note(restored, "bundle_missing", missing_bundle(sha256))
+    restored.asked_again = assembly.engine.open_questions()
+    return restored
+
+
+def missing_snapshot(sha256: str) -> str:
+    """What it means that a journal names a snapshot that nobody kept."""
+    return (
+        f"the journal names the snapshot {sha256[:12]}, which is not kept any more: where it"
+        " counted, nothing is known and nothing was suppressed in taking it again"
+    )
+
+
+def missing_bundle(sha256: str) -> str:
+    """What it means that a journal names a bundle that nobody kept."""
+    return (
+        f"the journal names the bundle {sha256[:12]}, which is not kept any more, damaged, or does"
+        " not fit the configuration: where it counted, the one before scored on"
+    )
+
+
+def not_as_published(
+    engine: Engine,
+    newest: Callable[[str], tuple[str, int] | None],
+    revision_of: Callable[[str, str], int],
+    *,
+    topics: Topics,
+    contested: Container[str],
+) -> tuple[AlertStands, ...]:
+    """Alert topics that do not hold what the engine says.
+
+    newest: (id, revision) that was put last for a topic; revision_of: the highest that was put for
+    a topic and an id, 0 for none; contested: ids that were decided twice.
+    """
+    found = []
+    for record in engine.alerts():
+        topic = topics.alert(record.asset, record.track)
+        stands = newest(topic)
+        if stands is None:
+            continue
+        if stands != (record.alert_id, record.revision) or record.alert_id in contested:
+            found.append(
+                AlertStands(
+                    asset=record.asset,
+                    track=record.track,
+                    alert_id=stands[0],
+                    revision=stands[1],
+                    own_revision=revision_of(topic, record.alert_id),
+                )
+            )
+    return (*found, *_groups_not_as_published(engine, newest, revision_of, topics, contested))
+
+
+def _groups_not_as_published(
+    engine: Engine,
+    newest: Callable[[str], tuple[str, int] | None],
+    revision_of: Callable[[str, str], int],
+    topics: Topics,
+    contested: Container[str],
+) -> Iterable[AlertStands]:
+    """The same of group alerts."""
+    for cause, group in engine.groups().items():
+        topic = topics.alert(GROUP, cause)
+        stands = newest(topic)
+        ours = (group.group_id, group.revision) if group is not None else ("", 0)
+        if stands is not None and (stands != ours or ours[0] in contested):
+            yield AlertStands(
+                asset=GROUP,
+                track=Track.SYSTEM,
+                alert_id=stands[0],
+                revision=stands[1],
+                own_revision=revision_of(topic, ours[0]),
+                group=cause,
+            )
+
+
+def _replay(
+    assembly: Assembly,
+    entries: Iterable[Entry],
+    restored: Restored,
+    keep: Callable[[Sequence[Publish]], None],
+    audit: Callable[[Sequence[Audited]], object],
+) -> None:
+    """Take stimuli again, at the times at which they were taken."""
+    durable: list[Publish] = []
+    audited: list[Audited] = []
+    for entry in entries:
+        restored.stimuli += 1
+        for effect in assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
+            match effect:
+                case Audited():
+                    audited.append(effect)
+                case TextTold():
+                    restored.texts.append(effect)
+                case Publish(key=tuple()):
+                    durable.append(effect)
+                case Publish(retain=True):
+                    restored.retained[effect.topic] = effect
+                case _:
+                    pass
+        if len(durable) + len(audited) >= GROUP_MAX:
+            audit(audited)
+            keep(durable)
+            durable.clear()
+            audited.clear()
+    if audited:
+        audit(audited)
+    if durable:
+        keep(durable)
+
+
+def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
+    """What a stimulus must have been taken with, besides a bundle that is known.
+
+    Another snapshot changes what is known, not what the state means; nor do other settings of the
+    engine behind a checkpoint that fits.
+    """
+    settings_sha256 = began.settings_sha256 if after is None else ""
+    return began.version, settings_sha256
+
+
+def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) -> Position | None:
+    """Behind the last stimulus that was taken with other artifacts; None: there is none.
+
+    Another bundle is one that nobody kept; one that was kept can be taken again.
+    """
+    ours = _artifacts(started(assembly), after)
+    # Who took what stands before the first start is known by a checkpoint alone.
+    foreign, until = after is None, None
+    for entry in read_journal(journal, after=after):
+        if isinstance(entry.stimulus, Started):
+            same = _artifacts(entry.stimulus, after) == ours
+            foreign = not (same and assembly.knows_bundle(entry.stimulus.bundle_sha256))
+        elif isinstance(entry.stimulus, BundleSwapped):
+            foreign = foreign or not assembly.knows_bundle(entry.stimulus.bundle_sha256)
+        if foreign:
+            until = entry.position
+    return until
+
+
+def _note(restored: Restored, name: str, cause: str) -> None:
+    restored.notes.append(Note(name=name, level="warning", fields={"cause": cause}))

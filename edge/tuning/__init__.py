@@ -1,0 +1,1 @@
+"""Learning from labels: heads, thresholds under a floor, the gate."""

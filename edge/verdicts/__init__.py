@@ -1,0 +1,1 @@
+"""Events, and the decision rule that says whether they were expected."""

@@ -1,0 +1,1 @@
+"""What work is open and what it may disturb; what named people may do."""

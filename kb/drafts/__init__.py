@@ -1,0 +1,1 @@
+"""Tables proposed from manuals, for a person to approve."""

@@ -1,0 +1,1 @@
+"""What orders, calendars and logs propose, and what is withdrawn."""

@@ -1,0 +1,1 @@
+"""Files to texts and rows; approved tables."""

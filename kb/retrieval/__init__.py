@@ -1,0 +1,1 @@
+"""Passages, vectors and words, ranked together; answers in sentences of the documents."""

@@ -1,0 +1,1 @@
+"""One immutable state, published whole, and kept up with its folder."""

@@ -1,0 +1,1 @@
+"""Words of the shop floor: kinds of work, times, names, doubt."""

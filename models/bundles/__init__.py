@@ -1,0 +1,1 @@
+"""Bundles: joined, kept, checked, described."""

@@ -1,0 +1,1 @@
+"""What turns, and condition features of vibration blocks."""

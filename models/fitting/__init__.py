@@ -1,0 +1,1 @@
+"""From rows of normal operation to what a detector knows."""

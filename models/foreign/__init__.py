@@ -1,0 +1,1 @@
+"""Models of others: read, tried, calibrated, part of a bundle."""

@@ -1,0 +1,1 @@
+"""Labelled windows to named failure modes."""
