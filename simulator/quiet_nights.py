@@ -84,6 +84,7 @@ def quiet_bundle(seed: int, *, days: int = LEARN_DAYS) -> Bundle:
         values=held(plant.values),
         running=plant.running,
         period_ns=plant.period_s * SECOND_NS,
+        t_ns=plant.begin_ns + np.arange(len(plant.values)) * plant.period_s * SECOND_NS,
     )
     return fit_bundle([(samples, "grid")])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
+from models.fitting.season_words import hourly_channels
 from simulator.calm_plant import DEAD_BANDS, ON_CHANGE
 from simulator.quiet_nights import (
     FAULTS,
@@ -41,6 +42,11 @@ def bundle() -> Bundle:
 def plant() -> CalmPlant:
     """The six weeks after them."""
     return weeks_after(SEED)
+
+
+def test_the_machine_is_judged_by_the_hour_as_in_a_gateway(bundle: Bundle) -> None:
+    """Its record has times; the oil is warm by day."""
+    assert hourly_channels(bundle.assets[0]) == ["oil temperature"]
 
 
 def test_what_chance_does_once_in_months_rings_nowhere(bundle: Bundle, plant: CalmPlant) -> None:
