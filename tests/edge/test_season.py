@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+from rich.console import Console
+
+from edge.bundles.child import ProposalRequest, propose_bundle
 from edge.gateway.assembly import Assembly
 from edge.recordings.recording import TimedMessage
+from edge.records import MessageReceived
 from edge.replays.backtest import Backtest, with_ticks
 from edge.settings import AssetSettings, GatewaySettings, Source
+from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
+from models.bundles.store import load, save
 from models.fitting.fit import fit_asset
 from tests.models.hours import DAY_ROWS, NIGHT, STEP_S, follows, hourly_samples, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from models.bundles.bundle import Bundle
@@ -66,3 +74,44 @@ def test_a_night_like_a_day_rings_and_says_what_is_usual_at_that_hour() -> None:
     assert episodes[0].top_channel in NAMES[:2]
     assert "above its usual" in episodes[0].message
     assert "at this hour" in episodes[0].message
+
+
+GATEWAY = """\
+site = "hall"
+[model]
+bundle = "first"
+[kb]
+timezone = "Africa/Cairo"
+[[source]]
+topic = "plant/{asset}"
+interval_ms_max = 3600000
+[[asset]]
+id = "r1"
+context = [{ tag = "cal", role = "witness", kind = "calibration" }]
+"""
+
+
+def test_a_child_learns_the_hours_of_the_gateway(tmp_path: Path) -> None:
+    """Its parent knew no hour; eight days after a calibration follow those of Cairo."""
+    values = follows(9, seed=1, weekends=False)
+    t_ns = times(len(values)) - AHEAD_NS
+    parent = make_bundle([fit_asset(hourly_samples(values, None))])
+    save(parent, tmp_path / "first")
+    (config := tmp_path / "gateway.toml").write_text(GATEWAY, encoding="utf-8")
+    writer = JournalWriter(tmp_path / "journal", sync_s=3600.0)
+    cal = np.isin(np.arange(len(values)), [20, 21]) + 0.0
+    for at, row in zip(t_ns.tolist(), np.column_stack([values, cal]).tolist(), strict=True):
+        for payload in encode_rows([*NAMES, "cal"], [at], [row], shape="columnar"):
+            sent = MessageReceived(topic="plant/r1", payload=payload, received_ns=at)
+            writer.append([(at, sent)])
+    writer.close()
+    console = Console(file=io.StringIO(), width=200)
+    request = ProposalRequest(config=config, journal=tmp_path / "journal", rows_min=800)
+    out = propose_bundle(request, console=console)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert out is not None, said
+    season = load(out).assets[0].season
+    assert season is not None, said
+    assert season.clocks.zone == "Africa/Cairo"
+    assert "judged by the hour of the day (Africa/Cairo" in said
