@@ -6,9 +6,12 @@ import io
 from functools import cache
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
+import pytest
 from rich.console import Console
 
+from edge.alerts.contributions import contributions_of
 from edge.bundles.child import ProposalRequest, propose_bundle
 from edge.gateway.assembly import Assembly
 from edge.recordings.recording import TimedMessage
@@ -18,6 +21,7 @@ from edge.settings import AssetSettings, GatewaySettings, Source
 from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
+from models.bundles.bundle import ModeRow
 from models.bundles.store import load, save
 from models.fitting.fit import fit_asset
 from tests.models.hours import DAY_ROWS, NIGHT, STEP_S, follows, hourly_samples, times
@@ -115,3 +119,27 @@ def test_a_child_learns_the_hours_of_the_gateway(tmp_path: Path) -> None:
     assert season is not None, said
     assert season.clocks.zone == "Africa/Cairo"
     assert "judged by the hour of the day (Africa/Cairo" in said
+
+
+@pytest.mark.parametrize("case", ["runs", "stands", "another mode"])
+def test_the_range_of_the_hour_is_told_of_what_is_judged_by_it(case: str) -> None:
+    """A load of a night at noon; nobody judges by the hour what stands, or is of an unseen mode."""
+    model = known().assets[0]
+    model = msgspec.structs.replace(model, modes=(ModeRow(value=1.0, row=model.row_running),))
+    noon = DAY_ROWS // 2 + 1
+    values, t_ns = follows(1, seed=1, first=14)[:noon], times(noon, first=14) - AHEAD_NS
+    values[-3:] = values[0]
+    running, modes = np.ones(noon, bool), np.ones(noon)
+    running[-3:], modes[-3:] = case != "stands", 2.0 if case == "another mode" else 1.0
+    (load,) = contributions_of(
+        model,
+        (t_ns, values, running),
+        np.array([1.0, 0.0, 0.0]),
+        span=(int(t_ns[-3]), int(t_ns[-1])),
+        runs=(),
+        modes=modes,
+    )
+    assert load.value == pytest.approx(values[0, 0])
+    assert (load.hourly, load.direction) == ((True, "low") if case == "runs" else (False, "within"))
+    if case != "runs":
+        assert (load.usual_low, load.usual_high) == (model.usual_low[0], model.usual_high[0])
