@@ -150,6 +150,17 @@ def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
     return in_spreads(values, middle, spread)
 
 
+def of_no_hour(season: Season, values: NDArray[np.floating], t_ns: I64, center: F64) -> F64:
+    """Values (n, c) at times (n,) as far from `center` (c,) as they are from the usual of the hour.
+
+    So levels of different hours can be compared. NaN where a channel follows the hour and nothing
+    is known of it; channels that follow none stay as they are.
+    """
+    middle, spread = usual_at(season, local_s(t_ns, season.clocks))
+    level = np.where(spread > 0.0, center + (values - middle), np.nan)
+    return np.where(followed(season), level, values)
+
+
 def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
     """Values (n, c) in spreads from the middle, both (n, c), at most FAR.
 
