@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge.gateway.assembly import Assembly
 from edge.recordings.recording import TimedMessage
 from edge.replays.backtest import Backtest, with_ticks
-from edge.settings import AssetSettings, GatewaySettings, Source
+from edge.settings import AssetSettings, CommissioningSettings, GatewaySettings, Source
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
 from models.fitting.fit import fit_asset
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge.engine import Engine
     from models.bundles.bundle import Bundle
 
 NAMES = ["load", "heat", "pressure"]
@@ -42,15 +43,21 @@ def sent(values: NDArray[np.float64], first: int) -> Iterator[TimedMessage]:
             yield TimedMessage(t_ns=t_ns, topic="plant/r1", payload=payload, begin_ns=t_ns)
 
 
-def run(values: NDArray[np.float64], first: int) -> Backtest:
-    """A gateway on these rows."""
+def gateway(learning: CommissioningSettings | None = None) -> Engine:
+    """Of this plant; learning: its section of commissioning."""
     site = GatewaySettings(
         site="hall",
         clock="plant",
         source=(Source(topic="plant/{asset}", interval_ms_max=3_600_000),),
         asset=(AssetSettings(id="r1"),),
+        commissioning=learning,
     )
-    backtest = Backtest(Assembly(site, bundle=known(), snapshot=None).engine)
+    return Assembly(site, bundle=known(), snapshot=None).engine
+
+
+def run(values: NDArray[np.float64], first: int, *, engine: Engine | None = None) -> Backtest:
+    """A gateway on these rows."""
+    backtest = Backtest(gateway() if engine is None else engine)
     backtest.run(with_ticks(sent(values, first), step_ns=STEP_S * 10**9))
     return backtest
 
@@ -66,3 +73,16 @@ def test_a_night_like_a_day_rings_and_says_what_is_usual_at_that_hour() -> None:
     assert episodes[0].top_channel in NAMES[:2]
     assert "above its usual" in episodes[0].message
     assert "at this hour" in episodes[0].message
+
+
+def test_a_channel_that_follows_no_hour_is_not_blind() -> None:
+    """The row of the season leaves it out, and its level is watched as ever."""
+    bundle = known()
+    model = bundle.assets[0]
+    part, at = bundle.place(model.row_season)
+    assert part.parameters["present"][at, :3].tolist() == [True, True, False]
+    engine = gateway(CommissioningSettings())
+    run(follows(1, seed=1, first=14), 14, engine=engine)
+    (told,) = engine.commissioning.report()
+    assert (told.stage, told.blind) == ("SHADOW", "")
+    assert told.rows == DAY_ROWS
