@@ -144,6 +144,11 @@ class CommissionWatch:
             config=self._config,
             bundle_sha256=engine.state.bundle_sha256,
             since_ns=ready,
+            until_ns={
+                asset: known.newest_ns
+                for asset in ready
+                if (known := engine.state.assets[asset].commission) is not None
+            },
             jobs=tuple(
                 _as_it_went(run)
                 for asset in ready
