@@ -1,4 +1,4 @@
-"""The book beside a running gateway: broken, cut short, put right, and as older versions knew it."""
+"""The book beside a running gateway: broken, cut short, put right; and what older versions told."""
 
 from __future__ import annotations
 
