@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OURS: Final = ("andon", "benchmarks", "edge", "kb", "models", "simulator")
 SETTINGS: Final = (
     "edge.settings",
     "edge.configuration.config",
@@ -74,6 +75,27 @@ def test_readme_names_only_commands_that_exist() -> None:
         if not line.startswith("andon -")
     }
     assert not {(page, line) for page, line in named if line not in groups}
+
+
+def test_modules_that_a_text_runs_are_there() -> None:
+    """`python -m` in a page, in what comes with a model, in the Makefile and in the code itself."""
+    code = (p for top in OURS for p in (ROOT / top).rglob("*.py"))
+    provenance = (ROOT / "models" / "artifacts").glob("*/PROVENANCE.md")
+    texts = [*PAGES, *provenance, ROOT / "Makefile", *code]
+    called = {
+        (text.relative_to(ROOT).as_posix(), module)
+        for text in texts
+        for module in re.findall(r"-m ([a-z_]+(?:\.[a-z_]+)*)", text.read_text("utf-8"))
+        if module.split(".")[0] in OURS
+    }
+    assert any(text.endswith("PROVENANCE.md") for text, _ in called)
+    assert not {(text, module) for text, module in called if not _runs(module)}
+
+
+def _runs(module: str) -> bool:
+    """Whether a module, or a package that can be called, is there."""
+    place = ROOT.joinpath(*module.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
 
 
 def _shell_lines(heading: str) -> list[str]:

@@ -17,7 +17,7 @@ from edge.bundles.work_times import WorkTimes, read_jobs, texts_of, touched
 from edge.configuration.config import load as load_config
 from edge.configuration.config import need_bundle
 from edge.configuration.position_settings import need_assets
-from edge.errors import RecordingError
+from edge.errors import ConfigError, RecordingError
 from edge.recordings.mapping import load_mapping
 from edge.recordings.recording import (
     accepted_rows,
@@ -83,7 +83,10 @@ class FitRequest:
 
 
 def fit_recording(request: FitRequest, *, console: Console) -> None:
-    """Fit the assets of a recording and write a bundle. Raises AndonError or ModelError."""
+    """Fit the assets of a recording and write a bundle. Raises AndonError or ModelError.
+
+    Without a recording and a budget it is refused: a child like its parent is not what was meant.
+    """
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -95,6 +98,11 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
     parent = load_bundle(need_bundle(request.into)) if request.into else None
     samples = requested_samples(request, tell) if request.recording is not None else []
     positions = requested_positions(request, samples, parent, tell)
+    if request.recording is None and request.alerts_per_day is None and positions is None:
+        raise ConfigError(
+            f"{request.config} has no [[position]], so there is no budget to divide anew; add one,"
+            " give --alerts-per-day, or name a recording to fit"
+        )
     with console.status("fitting") as status:
         bundle = fit_bundle(
             samples,

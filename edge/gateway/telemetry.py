@@ -35,6 +35,7 @@ LAG_SAMPLES_MAX: Final = 4096
 TICKS_MAX: Final = 600  # a minute by default
 LATE_TICKS_MIN: Final = 5  # fewer may have waited for something else,
 LATE_S_MIN: Final = 10.0  # as may those that take no longer together
+IN_TIME_SHARE: Final = 0.8  # of tick_ms, below which late ticks are over: not each time about it
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Telemetry:
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
     _reported_s: float = field(default_factory=time.monotonic)
     _messages_reported: int = 0
+    _late: str = ""
 
     def took(self, lag_ms: float) -> None:
         """A message left the queue after `lag_ms`."""
@@ -60,14 +62,25 @@ class Telemetry:
         self.ticks_ms.append(took_ms)
 
     def late(self, tick_ms: float) -> str:
-        """How ticks fall behind their pace, "" they do not: most of the newest take longer."""
+        """How ticks fall behind their pace, "" they do not: most of the newest take longer.
+
+        That begins above `tick_ms` and ends below IN_TIME_SHARE of it; in between, and of too few
+        ticks, it stays what it was. A tick in time covers its whole `tick_ms`.
+        """
         taken = self.ticks_ms
-        if len(taken) < LATE_TICKS_MIN or sum(taken) < 1e3 * LATE_S_MIN:
-            return ""
+        if len(taken) < LATE_TICKS_MIN:
+            return self._late
         usual = statistics.median(taken)
-        if usual <= tick_ms:
-            return ""
-        return f"every other tick takes {usual:.0f} ms or more, {tick_ms:g} are between them"
+        if usual > tick_ms:
+            if sum(taken) >= 1e3 * LATE_S_MIN:
+                self._late = (
+                    f"every other tick takes {usual:.0f} ms or more, {tick_ms:g} are between them"
+                )
+        elif usual < IN_TIME_SHARE * tick_ms:
+            covered_ms = sum(max(one, tick_ms) for one in taken)
+            if covered_ms >= min(1e3 * LATE_S_MIN, TICKS_MAX * tick_ms):
+                self._late = ""
+        return self._late
 
     def report(self) -> tuple[float, float | None, float]:
         """Messages a second, median lag and longest tick in ms since the last report."""

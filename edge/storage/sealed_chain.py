@@ -69,17 +69,11 @@ class SealedChain(Generic[Line]):
     def read(self) -> Read[Line]:
         """Every line up to the first that does not fit. Raises ConfigError for an unreadable file.
 
-        A line that was not written to its end is none that fits.
+        A line that was not written to its end is none that fits; one that lacks its newline is.
         """
-        try:
-            stored = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return Read(lines=[])
-        except OSError as error:
-            raise ConfigError(f"{self.path}: {error.strerror}") from error
         lines: list[Line] = []
         previous = NOTHING_SHA256
-        for number, raw in enumerate(stored, start=1):
+        for number, raw in enumerate(self._stored().splitlines(), start=1):
             where = f"{self.path}, line {number}"
             try:
                 line = msgspec.json.decode(raw, type=self._kind)
@@ -115,11 +109,23 @@ class SealedChain(Generic[Line]):
             placed = msgspec.structs.replace(line, sequence=sequence, previous=previous)
             added.append((finish(placed) if finish is not None else placed).sealed())
             previous = added[-1].sha256
+        content = b"".join(msgspec.json.encode(one) + b"\n" for one in added)
+        if known and not self._stored().endswith(b"\n"):
+            content = b"\n" + content  # an editor or a power cut took it: two lines would be one
         try:
-            append_whole(self.path, b"".join(msgspec.json.encode(one) + b"\n" for one in added))
+            append_whole(self.path, content)
         except OSError as error:
             raise ConfigError(f"{self.path}: {error.strerror}; nothing has changed") from error
         return added
+
+    def _stored(self) -> bytes:
+        """The file as it is, b"" without one. Raises ConfigError."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise ConfigError(f"{self.path}: {error.strerror}") from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:

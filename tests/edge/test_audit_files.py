@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.audit import chain as audit_chain
+import edge
 from edge.audit.chain import KINDS, audit_files, verify
 from edge.work.shelf import AUDITED
 from tests.edge.test_audit import Trails, entry
@@ -70,9 +70,9 @@ def _words(argument: ast.expr) -> set[str]:
 
 def test_every_kind_that_is_written_is_known() -> None:
     """What `andon audit show --what` lists is what the core and its shells audit."""
-    core = Path(audit_chain.__file__).parent
+    core = Path(edge.__file__).parent
     written = set()
-    for path in core.glob("*.py"):
+    for path in core.rglob("*.py"):
         calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))))
         for call in calls:
             name = getattr(getattr(call, "func", None), "attr", "") or getattr(

@@ -199,6 +199,27 @@ def test_each_position_has_a_budget_of_its_own(tmp_path: Path) -> None:
     assert after["r1"].tail == before["r1"].tail
 
 
+def test_without_a_recording_and_a_budget_there_is_nothing_to_divide(tmp_path: Path) -> None:
+    """Another bundle that is like its parent would look like one with other thresholds."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(GATEWAY)
+    parent, _ = fitted(kept(tmp_path / "j", wide("r1")), tmp_path / "parent")
+    wanted = r"gateway.toml has no \[\[position\]\].*--alerts-per-day"
+    with pytest.raises(ConfigError, match=wanted):
+        fitted(None, tmp_path / "child", config=file, into=tmp_path / "parent")
+    assert not (tmp_path / "child").exists()
+    more = FitRequest(
+        recording=None,
+        out=tmp_path / "child",
+        config=file,
+        into=tmp_path / "parent",
+        alerts_per_day=0.5,
+    )
+    fit_recording(more, console=Console(file=io.StringIO()))
+    child = load(tmp_path / "child")
+    assert (parent.alerts_per_day, child.alerts_per_day) == (6.0, 0.5)
+
+
 def test_an_asset_that_a_position_names_and_nobody_knows_is_an_error(tmp_path: Path) -> None:
     """A name with a mistake in it would leave its asset to another budget in silence."""
     file = tmp_path / "gateway.toml"

@@ -119,3 +119,17 @@ def test_half_a_line_at_the_end_leaves_what_is_before_it(tmp_path: Path) -> None
     found = made.read()
     assert [line.asset for line in found.lines] == ["r0", "r1"]
     assert "line 3" in found.broken
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_next_word_stands_in_a_line_of_its_own(tmp_path: Path, end: bytes) -> None:
+    """Also where the newest one has lost its newline: it is whole, and stays so."""
+    made = of(tmp_path, 2)
+    made.path.write_bytes(made.path.read_bytes().rstrip() + end)
+    before = made.whole()
+    with made.alone():
+        made.add([word("r8")])
+        made.add([word("r9")])
+    assert made.whole()[:2] == before
+    assert [line.asset for line in made.whole()] == ["r0", "r1", "r8", "r9"]
+    assert len(made.path.read_bytes().split(b"\n")) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -18,7 +19,7 @@ from paho.mqtt.client import MQTTMessage
 from edge.gateway.faults import Faults
 from edge.gateway.link import Link, LinkCounts, Will
 from edge.gateway.mqtt import Endpoint
-from edge.gateway.telemetry import LAG_SAMPLES_MAX, Telemetry, health, rss_mb
+from edge.gateway.telemetry import LAG_SAMPLES_MAX, TICKS_MAX, Telemetry, health, rss_mb
 from edge.records import MessageReceived, Publish
 from edge.storage.journal import JournalWriter
 from edge.storage.outbox import Outbox
@@ -77,6 +78,37 @@ def test_a_flood_keeps_its_newest_lags_only() -> None:
     assert len(telemetry.lags_ms) == LAG_SAMPLES_MAX
     assert telemetry.report()[1] == 1.0
     assert telemetry.messages == 2 * LAG_SAMPLES_MAX
+
+
+def test_ticks_about_their_pace_are_told_once() -> None:
+    """Who swings about the bound is late until ticks are clearly within it."""
+    telemetry, faults = Telemetry(), Faults()
+    told = []
+    for turn in range(20):
+        telemetry.ticks_ms.extend([95.0 if turn % 2 else 105.0] * TICKS_MAX)
+        told += faults.judge("ticks_late", telemetry.late(100.0))
+    assert [fault.active for fault in told] == [True]
+    telemetry.ticks_ms.extend([81.0] * TICKS_MAX)
+    assert telemetry.late(100.0)
+    telemetry.ticks_ms.extend([79.0] * TICKS_MAX)
+    assert not telemetry.late(100.0)
+    telemetry.ticks_ms.extend([99.0] * TICKS_MAX)
+    assert not telemetry.late(100.0), "and below the bound nothing begins"
+
+
+@pytest.mark.parametrize("tick_ms", [10.0, 100.0, 4_000.0])
+def test_a_few_quick_ticks_do_not_end_late_ones(tick_ms: float) -> None:
+    """Nor does a promotion, which counts them anew; ten seconds at their pace do, or all kept."""
+    telemetry = Telemetry()
+    telemetry.ticks_ms.extend([3 * tick_ms] * TICKS_MAX)
+    assert telemetry.late(tick_ms)
+    telemetry.ticks_ms.clear()
+    assert telemetry.late(tick_ms)
+    needed = min(max(math.ceil(1e4 / tick_ms), 5), TICKS_MAX)
+    telemetry.ticks_ms.extend([0.1 * tick_ms] * (needed - 1))
+    assert telemetry.late(tick_ms)
+    telemetry.ticks_ms.append(0.1 * tick_ms)
+    assert not telemetry.late(tick_ms)
 
 
 class Shell:
