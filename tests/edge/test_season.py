@@ -62,15 +62,19 @@ def sent(
             yield TimedMessage(t_ns=t_ns, topic="plant/r1", payload=payload, begin_ns=t_ns)
 
 
-def run(values: NDArray[np.float64], first: int) -> Backtest:
-    """A gateway on these rows."""
-    site = GatewaySettings(
+def site() -> GatewaySettings:
+    """A gateway of this plant."""
+    return GatewaySettings(
         site="hall",
         clock="plant",
         source=(Source(topic="plant/{asset}", interval_ms_max=3_600_000),),
         asset=(AssetSettings(id="r1"),),
     )
-    backtest = Backtest(Assembly(site, bundle=known(), snapshot=None).engine)
+
+
+def run(values: NDArray[np.float64], first: int) -> Backtest:
+    """A gateway on these rows."""
+    backtest = Backtest(Assembly(site(), bundle=known(), snapshot=None).engine)
     backtest.run(with_ticks(sent(values, first), step_ns=STEP_S * 10**9))
     return backtest
 
