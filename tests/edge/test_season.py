@@ -157,13 +157,13 @@ def test_the_range_of_the_hour_is_told_of_what_is_judged_by_it(case: str) -> Non
     running[-3:], modes[-3:] = case != "stands", 2.0 if case == "another mode" else 1.0
     (load,) = contributions_of(
         model,
-        (t_ns, values, running),
+        (t_ns, values.astype(np.float32), running),
         np.array([1.0, 0.0, 0.0]),
         span=(int(t_ns[-3]), int(t_ns[-1])),
         runs=(),
         modes=modes,
     )
-    assert load.value == pytest.approx(values[0, 0])
+    assert load.value == pytest.approx(values[0, 0], rel=1e-5)
     assert (load.hourly, load.direction) == ((True, "low") if case == "runs" else (False, "within"))
     if case != "runs":
         assert (load.usual_low, load.usual_high) == (model.usual_low[0], model.usual_high[0])
