@@ -6,23 +6,22 @@ one call of the detector scores them all. Nothing here knows the gateway that wr
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from edge.errors import RecordingError, WireError
+from edge.errors import RecordingError
 from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, TickDue
 from edge.samples.align import AssetLayout
-from edge.samples.waveforms import block_topics
 from edge.settings import Source
 from edge.storage.journal_table import aligned
-from edge.wire.readings import decode_readings, encode_rows
-from edge.wire.topics import CLOCK_TOPIC, Topics, match_source, source_of
+from edge.wire.readings import encode_rows
+from edge.wire.topics import source_of
 from models.bundles.check import own_rows
+from simulator.heard import newest_of
 from simulator.wave_stretch import WaveInjection, records_of
 
 if TYPE_CHECKING:
@@ -37,17 +36,18 @@ if TYPE_CHECKING:
     from simulator.injections import Injection
     from simulator.wave_stretch import Heard, WaveRecord
 
-ROWS_MAX: Final = 500_000  # of one asset: the newest are taken, so that a run is bounded
-WAVE_BYTES_MAX: Final = 512 << 20  # likewise of its waveforms: 2.7 h of 12.8 kHz in float32
 BLOCK_SAMPLES: Final = 20  # sent at a time: more make the detector's blocks dearer, fewer the rest
-HOUR_NS: Final = 3_600 * 10**9
-DAY_NS: Final = 24 * HOUR_NS
+BLOCK_VALUES_MAX: Final = 20_000  # at most 25 B each: far from a payload that would be refused
+DAY_NS: Final = 24 * 3_600 * 10**9
 TOPIC: Final = "prove/{asset}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
-    """Rows (n, k) of one set of tags within one span of time; now_ns: when the span was heard."""
+    """Rows (n, k) of one set of tags within one span of time.
+
+    now_ns: by the engine's clock, when the span was heard.
+    """
 
     now_ns: int
     span: int
@@ -62,14 +62,16 @@ class Stretch:
     """What one asset sent over some hours.
 
     t_ns, values (n, c), running (n,): as aligned for its bundle; NaN: not known. blocks: as sent.
-    messages: the very messages. waves: of its waveforms, whose features are among the blocks. cut:
-    whether there was more than is ever taken.
+    messages: the very messages; heard_ns: when each was heard, by the gateway's clock. waves: of
+    its waveforms, whose features are among the blocks. cut: whether there was more than is ever
+    taken.
     """
 
     settings: GatewaySettings
     bundle: Bundle
     model: AssetModel
     messages: tuple[TimedMessage, ...]
+    heard_ns: tuple[int, ...]
     blocks: tuple[Block, ...]
     t_ns: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -98,11 +100,15 @@ class Stretch:
         """The messages as they came, with a tick after each span."""
         span_ns = _span_ns(self.model)
         before = now_ns = 0
-        for message in self.messages:
-            if before and message.t_ns // span_ns != before:
+        for message, heard_ns in zip(self.messages, self.heard_ns, strict=True):
+            if before and heard_ns // span_ns != before:
                 yield now_ns, TickDue()
-            before, now_ns = message.t_ns // span_ns, max(now_ns, message.t_ns)
-            yield now_ns, _received(message.topic, message.payload, now_ns, retain=message.retain)
+            before, now_ns = heard_ns // span_ns, max(now_ns, heard_ns)
+            received_ns = message.t_ns  # the time of rows that have none of their own
+            yield (
+                now_ns,
+                _received(message.topic, message.payload, received_ns, retain=message.retain),
+            )
         yield now_ns, TickDue()
         yield now_ns, TickDue(final=True)
 
@@ -111,13 +117,15 @@ class Stretch:
     ) -> Iterator[tuple[int, Stimulus]]:
         """Copies of it with faults: injected[k] are those of copy k, which do not overlap.
 
-        until_ns: where to end.
+        until_ns: of samples, where to end.
         """
         layout = self.layout
         names = copy_names(self.asset, len(injected))
+        needed = (b.now_ns for b in self.blocks if len(b.t_ns) and b.t_ns.min() <= until_ns)
+        last_ns = max(needed, default=0) + _span_ns(self.model)
         now_ns = span = 0
         for block in self.blocks:
-            if block.now_ns - _span_ns(self.model) > until_ns:
+            if block.now_ns > last_ns:
                 break
             if span and block.span != span:
                 yield now_ns, TickDue()
@@ -170,8 +178,11 @@ def read_stretch(
     *,
     hours: float,
 ) -> Stretch:
-    """The newest `hours` of one asset among messages in order. Raises RecordingError for none."""
-    kept, cut = _of_asset(messages, settings, model, hours=hours)
+    """The newest `hours` of one asset among messages in order, by the gateway's clock.
+
+    Raises RecordingError for none.
+    """
+    kept, heard_ns, cut = newest_of(messages, settings, model, hours=hours)
     if not kept:
         topics = ", ".join(source.topic for source in settings.source)
         raise RecordingError(
@@ -198,7 +209,8 @@ def read_stretch(
         bundle=bundle,
         model=model,
         messages=tuple(message for message, _ in kept),
-        blocks=tuple(_blocks(kept, model)),
+        heard_ns=heard_ns,
+        blocks=tuple(_blocks(kept, heard_ns, model)),
         t_ns=t_ns,
         values=np.concatenate([batch.values for batch in batches]),
         running=running,
@@ -263,50 +275,6 @@ def _moved(where: dict[int, int], row: int, by: int) -> int:
     return where[row] + by if row >= 0 else -1
 
 
-def _of_asset(
-    messages: Iterable[TimedMessage], settings: GatewaySettings, model: AssetModel, *, hours: float
-) -> tuple[Heard, bool]:
-    """The newest messages of one asset with what they say, and whether there was too much."""
-    root = f"{Topics(settings.prefix, settings.site).root}/"
-    carry = set(block_topics([settings.of_asset(model.asset)]))
-    kept: deque[tuple[TimedMessage, tuple[Readings, ...]]] = deque()
-    rows, held, cut = 0, 0, False
-    for message in messages:
-        block = message.topic in carry
-        source = match_source(message.topic, settings.source)
-        ours = message.topic.startswith(root) or message.topic == CLOCK_TOPIC
-        mine: tuple[Readings, ...] | None = ()
-        if not block:
-            if source is None or ours or (source[1] and source[1] != model.asset):
-                continue
-            mine = _said_of(message, source[1], model)
-        if mine is None:
-            continue
-        kept.append((message, mine))
-        rows, held = rows + _rows(mine), held + block * len(message.payload)
-        while kept and (
-            kept[0][0].t_ns < message.t_ns - hours * HOUR_NS
-            or ((rows > ROWS_MAX or held > WAVE_BYTES_MAX) and len(kept) > 1)
-        ):
-            cut |= rows > ROWS_MAX or held > WAVE_BYTES_MAX
-            first, said = kept.popleft()
-            rows -= _rows(said)
-            held -= (first.topic in carry) * len(first.payload)
-    return (list(kept) if rows or held else []), cut
-
-
-def _said_of(message: TimedMessage, asset: str, model: AssetModel) -> tuple[Readings, ...] | None:
-    """What a message says of the model's asset; asset: as its topic says; None: of others alone."""
-    try:
-        heard = decode_readings(
-            message.payload, topic=message.topic, asset=asset, received_ns=message.t_ns
-        )
-    except WireError:  # the engine counts it, where it is this asset's
-        return () if asset else None
-    mine = tuple(one for one in heard if one.asset == model.asset)
-    return mine if mine or not heard else None
-
-
 def _with_features(kept: Heard, waves: Sequence[WaveRecord]) -> Heard:
     """What was heard, with the features of each block beside the message that carried it."""
     said = [list(readings) for _, readings in kept]
@@ -319,37 +287,35 @@ def _with_features(kept: Heard, waves: Sequence[WaveRecord]) -> Heard:
     return [(message, tuple(mine)) for (message, _), mine in zip(kept, said, strict=True)]
 
 
-def _rows(readings: Iterable[Readings]) -> int:
-    return sum(len(one.t_ns) for one in readings)
-
-
 def _span_ns(model: AssetModel) -> int:
     return BLOCK_SAMPLES * model.period_ns
 
 
-def _blocks(
-    kept: Iterable[tuple[TimedMessage, tuple[Readings, ...]]], model: AssetModel
-) -> Iterator[Block]:
-    """Messages with the same tags joined within each span of time."""
+def _blocks(kept: Heard, heard_ns: Sequence[int], model: AssetModel) -> Iterator[Block]:
+    """Messages with the same tags joined within each span of time, as far as one may carry."""
     span_ns = _span_ns(model)
     spans: dict[int, dict[tuple[str, ...], list[Readings]]] = {}
     newest: dict[int, int] = {}
-    for message, heard in kept:
-        span = message.t_ns // span_ns
-        newest[span] = max(newest.get(span, 0), message.t_ns)
+    for (_, heard), at_ns in zip(kept, heard_ns, strict=True):
+        span = at_ns // span_ns
+        newest[span] = max(newest.get(span, 0), at_ns)
         for one in heard:
             key = (*one.tags, "", *(f"{tag}\x1f{unit}" for tag, unit in (one.units or {}).items()))
             spans.setdefault(span, {}).setdefault(key, []).append(one)
     for span, by_tags in spans.items():
         for parts in by_tags.values():
-            yield Block(
-                now_ns=newest[span],
-                span=span,
-                tags=parts[0].tags,
-                units=parts[0].units,
-                t_ns=np.concatenate([one.t_ns for one in parts]),
-                values=np.concatenate([one.values for one in parts]),
-            )
+            t_ns = np.concatenate([one.t_ns for one in parts])
+            values = np.concatenate([one.values for one in parts])
+            rows = max(BLOCK_VALUES_MAX // (len(parts[0].tags) + 1), 1)
+            for first in range(0, max(len(t_ns), 1), rows):
+                yield Block(
+                    now_ns=newest[span],
+                    span=span,
+                    tags=parts[0].tags,
+                    units=parts[0].units,
+                    t_ns=t_ns[first : first + rows],
+                    values=values[first : first + rows],
+                )
 
 
 def _beside_channels(

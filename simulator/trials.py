@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.records import TickDue
+from edge.errors import RecordingError
+from edge.records import MessageReceived, TickDue
 from edge.replays.backtest import Backtest
 from simulator.injections import InjectedKind, Injection
 from simulator.stretch import copy_names, engine_of, running_at
@@ -275,9 +276,27 @@ def _of_wave(
 def _run(
     stretch: Stretch, injected: Sequence[Sequence[Injection | WaveInjection]]
 ) -> list[Episode]:
+    """What rang in copies. Raises RecordingError where one was not heard as it was sent."""
     until_ns = max(fault.end_ns for faults in injected for fault in faults)
-    backtest = Backtest(engine_of(stretch, len(injected)).engine)
-    backtest.run(stretch.copies(injected, until_ns=until_ns))
+    engine = engine_of(stretch, len(injected)).engine
+    backtest = Backtest(engine)
+    sent = 0
+
+    def counted() -> Iterator[tuple[int, Stimulus]]:
+        nonlocal sent
+        for now_ns, stimulus in stretch.copies(injected, until_ns=until_ns):
+            sent += isinstance(stimulus, MessageReceived)
+            yield now_ns, stimulus
+
+    backtest.run(counted())
+    counts = engine.counts()
+    if counts.get("messages", 0) < sent:  # a fault that nobody heard says nothing of a channel
+        refused = {name: n for name, n in counts.items() if name.startswith("invalid_")}
+        raise RecordingError(
+            f"{stretch.asset}: of {sent} messages of the copies with faults the engine took "
+            f"{counts.get('messages', 0)} ({refused}), expected all, so nothing can be proved on "
+            "this stretch; take another with --hours, or a --recording"
+        )
     return backtest.episodes()
 
 

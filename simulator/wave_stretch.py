@@ -156,6 +156,7 @@ def features_of(
     waves = Waveforms([alone], state=state, counts={})
     (own,) = state.values()
     found: list[Readings] = []
+    newest_ns = 0
     for i, (message, readings) in enumerate(heard):
         if not waves.carries(message.topic):
             for one in readings:
@@ -168,13 +169,14 @@ def features_of(
                 received_ns=message.t_ns,
                 retain=message.retain,
             ):
+                newest_ns = max(newest_ns, told.sent.end_ns)
                 sent = told.sent if change is None else change(i, told, own)
                 if sent is not None:
                     waves.put(told._replace(sent=sent), future_ns=NEVER_FUTURE_NS)
         except WireError:  # the engine counts it
             continue
         if len(own.waiting) >= TOGETHER:
-            overdue_ns = message.t_ns - form.speed_age_ms_max * MILLISECOND_NS
+            overdue_ns = newest_ns - form.speed_age_ms_max * MILLISECOND_NS
             found += waves.settle(until_ns=overdue_ns)
     return found + waves.settle(until_ns=None, final=True)
 
