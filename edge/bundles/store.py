@@ -163,6 +163,19 @@ class BundleStore:
             )
         return pointer.bundle_sha256, path
 
+    def set_aside(self) -> str:
+        """That the configured bundle is there and another one counts, for people; "" it counts.
+
+        Raises ConfigError where what counts is gone.
+        """
+        counts, configured = self.current()[0], hash_of(self.configured)
+        if not configured or configured == counts:
+            return ""
+        return (
+            f"[model] bundle names {configured[:12]} ({self.configured}); {counts[:12]} was"
+            " promoted or learned since, and counts"
+        )
+
     def history(self) -> list[Act]:
         """Every act, oldest first. Raises ConfigError at the first line that does not fit."""
         return self._chain.whole()
