@@ -3,9 +3,10 @@
     python -m benchmarks.fault_classes [--seeds 0:3] [--labels 20,100] [--each] [--json]
 
 Exit code 1 where what the head promises is not reached: of windows that got a fault's name 95 %
-right with 100 labels a class and 80 % with 20, and 80 % of the fault that was left out of the
-labels refused, whichever that is. The table also has the share of all windows of labelled faults
-that were named right, in which those count as wrong that look healthy or were refused.
+right with 100 labels a class and 80 % with 20; of all windows of labelled faults, in which those
+count as wrong that look healthy or were refused, 90 % and 80 %; and 80 % of the fault that was left
+out of the labels refused, whichever that is. Of all windows 95 % with 100 labels is not reached:
+it was 92 %. Both shares are in the table.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from rich.table import Table
 from simulator.cells.gearbox_windows import UNSEEN
 from simulator.fault_classes import LABELS, LEFT_OUT, ClassFigures, figures, name_faults
 
-RIGHT_MIN: Final = {20: 0.80, 100: 0.95}
+NAMED_RIGHT_MIN: Final = {20: 0.80, 100: 0.95}  # of windows that got a fault's name
+FAULT_RIGHT_MIN: Final = {20: 0.80, 100: 0.90}  # of all, or refusing more would be as good
 UNSEEN_MIN: Final = 0.80
 
 
@@ -59,9 +61,10 @@ def main() -> int:
 
 
 def reached(row: ClassFigures) -> bool:
-    """Whether a row is as promised."""
-    right = row.named_right >= RIGHT_MIN.get(row.labels, 0.0)
-    return right and row.unseen_abstained >= UNSEEN_MIN
+    """Whether a row is as promised; of other numbers of labels only refusing is."""
+    named = row.named_right >= NAMED_RIGHT_MIN.get(row.labels, 0.0)
+    right = row.fault_right >= FAULT_RIGHT_MIN.get(row.labels, 0.0)
+    return named and right and row.unseen_abstained >= UNSEEN_MIN
 
 
 def _table(rows: list[ClassFigures]) -> Table:

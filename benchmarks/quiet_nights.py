@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from simulator.calm_plant import SECOND_NS
 from simulator.quiet_nights import (
@@ -20,15 +20,17 @@ from simulator.quiet_nights import (
     LEARN_DAYS,
     MOMENTS,
     NIGHTS_DAYS,
+    first_sample_at,
     found,
     quiet_bundle,
-    sample_at,
     told,
     weeks_after,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+DAYS_MIN: Final = 9  # a day before the week in which faults are, and one into which they last
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,12 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     first, last = map(int, options.seeds.split(":"))
     sizes = [float(size) for size in options.sizes.split(",") if size]
+    if sizes and options.days < DAYS_MIN:
+        parser.error(
+            f"faults are put into a week of days after the first: --days {DAYS_MIN} or more"
+        )
     alerts = 0
     hits = dict.fromkeys(sizes, 0)
     moments = [(fault, day, hour) for fault in FAULTS for day, hour in MOMENTS]
     for seed in range(first, last):
         bundle = quiet_bundle(seed, days=options.learn)
-        plant = weeks_after(seed, days=options.days)
+        plant = weeks_after(seed, days=options.days, learned=options.learn)
         rang = told(bundle, plant)
         alerts += len(rang)
         on = bundle.assets[0].threshold_on
@@ -61,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             missed = [
                 fault.name
                 for fault, day, hour in moments
-                if not found(bundle, plant, fault, at=sample_at(plant, day, hour), size=size)
+                if not found(bundle, plant, fault, at=first_sample_at(plant, day, hour), size=size)
             ]
             hits[size] += len(moments) - len(missed)
             print(f"  faults of size {size:g}: {len(missed)} of {len(moments)} missed", flush=True)

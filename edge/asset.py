@@ -24,7 +24,6 @@ from edge.samples.mode_rows import (
     rows_at,
     say_unseen,
     with_mode,
-    within_mode,
 )
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Request, contributions
@@ -216,7 +215,7 @@ class Asset:
         for run in unjudged:
             if run.stage in (Stage.SETTLING, Stage.OWED):
                 chosen = segment.running & (segment.t_ns >= settled_from_ns(run))
-                alike = within_mode(self.model, self._desk.parts, segment.values, self._rows)
+                alike = self._lookback.comparable(segment.t_ns, segment.values, self._rows)
                 level_add(run, alike, chosen)
         self.drift.take(
             segment,

@@ -25,6 +25,7 @@ from simulator.calm_plant import (
     DAY_S,
     DEAD_BANDS,
     GATEWAY,
+    MONDAY_NS,
     ON_CHANGE,
     SECOND_NS,
     CalmPlant,
@@ -84,6 +85,7 @@ def quiet_bundle(seed: int, *, days: int = LEARN_DAYS) -> Bundle:
         values=held(plant.values),
         running=plant.running,
         period_ns=plant.period_s * SECOND_NS,
+        t_ns=plant.begin_ns + np.arange(len(plant.values)) * plant.period_s * SECOND_NS,
     )
     return fit_bundle([(samples, "grid")])
 
@@ -102,9 +104,9 @@ def held(values: F64) -> F64:
     return kept
 
 
-def weeks_after(seed: int, *, days: int = NIGHTS_DAYS) -> CalmPlant:
-    """The same machine in the days that follow on the record of `quiet_bundle`."""
-    return calm_plant(seed=seed, days=days, first_day=LEARN_DAYS)
+def weeks_after(seed: int, *, days: int = NIGHTS_DAYS, learned: int = LEARN_DAYS) -> CalmPlant:
+    """The same machine in the days that follow on the `learned` ones of `quiet_bundle`."""
+    return calm_plant(seed=seed, days=days, first_day=learned)
 
 
 def told(bundle: Bundle, plant: CalmPlant) -> list[Episode]:
@@ -144,3 +146,9 @@ def found(bundle: Bundle, plant: CalmPlant, fault: Fault, *, at: int, size: floa
 def sample_at(plant: CalmPlant, day: int, hour: float) -> int:
     """The sample of a plant on one of its days, from 0, at an hour."""
     return round((day * DAY_S + hour * 3600.0) / plant.period_s)
+
+
+def first_sample_at(plant: CalmPlant, weekday: int, hour: float) -> int:
+    """The sample of a plant at an hour of the first such weekday, Monday 0, after its first day."""
+    second_day = (plant.begin_ns - MONDAY_NS) // (DAY_S * SECOND_NS) + 1
+    return sample_at(plant, 1 + (weekday - second_day) % 7, hour)

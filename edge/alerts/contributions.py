@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.alerts import movement
 from edge.alerts.alerts import Contribution
+from edge.samples.mode_rows import rows_at
 from models.fitting.season import usual_range
 
 if TYPE_CHECKING:
@@ -35,17 +36,20 @@ def contributions_of(
     *,
     span: tuple[int, int],
     runs: Sequence[JobRun],
+    modes: NDArray[np.float64] | None = None,
 ) -> tuple[Contribution, ...]:
     """Shares (c,) with engineering values, largest first; a channel without a share is left out.
 
     history: the newest samples, times (n,), values (n, c), running (n,). span: begin of the event
     and now; a value is the mean of the newest samples between. runs: the asset's jobs, which
-    disturb the level that a move is measured against. What is within its usual range and beyond
-    that of the hour is told by the latter.
+    disturb the level that a move is measured against. modes: (n,) of the samples, NaN: not told;
+    None: never. What is within its usual range and beyond that of the hour is told by the latter,
+    where the season judged the samples of the value: it knows nothing of a machine that stands.
     """
     begin_ns, t_ns = span
     times, values, running = history
     seen = times <= t_ns
+    by_hour = rows_at(model, running, modes)[seen] == model.row_running
     times, values, running = times[seen], values[seen], running[seen]
     moved = movement.shifts(
         values[running],
@@ -55,15 +59,14 @@ def contributions_of(
     )
     still = movement.flat(values[running])
     event = times >= begin_ns
-    newest = values[running & event][-VALUE_SAMPLES:]
-    if not len(newest):
-        newest = values[event][-VALUE_SAMPLES:]
-    hour_low, hour_high = _of_the_hour(model, t_ns)
+    newest = np.flatnonzero(running & event if (running & event).any() else event)[-VALUE_SAMPLES:]
+    hour_low, hour_high = _of_the_hour(model, t_ns if by_hour[newest].all() else None)
     parts = []
     for i in np.argsort(-shares, kind="stable").tolist():
         if shares[i] <= 0.0:
             break
-        column = newest[:, i][np.isfinite(newest[:, i])]
+        column = values[newest, i]
+        column = column[np.isfinite(column)]
         value = float(column.mean()) if len(column) else math.nan
         low, high = float(model.usual_low[i]), float(model.usual_high[i])
         hourly = low <= value <= high and bool(value < hour_low[i] or value > hour_high[i])
@@ -86,9 +89,14 @@ def contributions_of(
     return tuple(parts)
 
 
-def _of_the_hour(model: AssetModel, t_ns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Usual range of each channel (c,), (c,) at the hour of a time; NaN: it follows none."""
-    if model.season is None:
+def _of_the_hour(
+    model: AssetModel, t_ns: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Usual range of each channel (c,), (c,) at the hour of a time; NaN: it follows none.
+
+    None: a time that is not judged by the hour.
+    """
+    if model.season is None or t_ns is None:
         return np.full(len(model.channels), np.nan), np.full(len(model.channels), np.nan)
     return usual_range(model.season, t_ns)
 

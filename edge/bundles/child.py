@@ -40,6 +40,7 @@ from models.bundles.store import save as save_bundle
 from models.errors import ModelError
 from models.fitting.fit import fit_asset, options_of
 from models.fitting.season import UTC_CLOCKS
+from models.fitting.season_words import season_news
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,8 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
         tables, work = _heard(config, parent, journal)
     found = []
     for model in parent.assets:
-        said, since = _since(model, tables.get(model.asset), work, request.rows_min, parent)
+        table, zone = tables.get(model.asset), config.settings.texts_zone
+        said, since = _since(model, table, work, request.rows_min, parent, zone=zone)
         if since is None:
             tell(f"{model.asset}: {said}")
         else:
@@ -121,7 +123,7 @@ def propose_bundle(request: ProposalRequest, *, console: Console) -> Path | None
     for since in found:
         tell(_said(since))
         model = next(one for one in child.assets if one.asset == since.model.asset)
-        for line in mode_news(model):
+        for line in (*mode_news(model), *season_news(model)):
             tell(f"  {model.asset}: {line}")
         if rang := alerts_rung(parent, since, slice(0, since.held)):
             tell(
@@ -221,9 +223,18 @@ def _heard(
 
 
 def _since(
-    model: AssetModel, table: Table | None, work: WorkTimes, rows_min: int, parent: Bundle
+    model: AssetModel,
+    table: Table | None,
+    work: WorkTimes,
+    rows_min: int,
+    parent: Bundle,
+    *,
+    zone: str,
 ) -> tuple[str, Since | None]:
-    """What there is to fit of one asset; else why not."""
+    """What there is to fit of one asset; else why not.
+
+    zone: of the gateway's clocks, which the asset's day follows; "": those of the model.
+    """
     if table is None:
         return "the journal has no samples of it", None
     newest_ns = int(table.t_ns[-1])
@@ -257,7 +268,7 @@ def _since(
         replace(
             fitted_on,
             period_ns=model.period_ns,
-            zone=model.season.clocks.zone if model.season else UTC_CLOCKS.zone,
+            zone=zone or (model.season.clocks if model.season else UTC_CLOCKS).zone,
             rows=(begin, begin + held),
             jobs_excluded=tuple(dict.fromkeys((*fitted_on.jobs_excluded, job.job_id))),
         ),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edge.verdicts.second_look import Comparison
 
 GATEWAY: Final = "the gateway"  # as the history names it
+SECOND_LOOK_S_MAX: Final = 1.0  # the loop waits for it; an imported model may be slow
 
 
 class BundleWatch:
@@ -162,7 +163,7 @@ class BundleWatch:
             return []
         if not broken:
             found = self._second_look(self._probation, fitted)
-            if not found.louder:
+            if found.alike:
                 self._probation.excuse(engine)
                 self._note_kept(f"{why}; {found}: the plant rings, not the bundle")
                 return []
@@ -175,7 +176,14 @@ class BundleWatch:
         now = assembly.opened(state.bundle_sha256)
         assert now is not None, "it scores"
         look = SecondLook(assembly.settings, state, assembly.knowledge(state.orders_of))
-        return look.compare(now, before, probation.heard(), since_ns=probation.begin_ns)
+        until_s = time.monotonic() + SECOND_LOOK_S_MAX
+        return look.compare(
+            now,
+            before,
+            probation.heard(),
+            since_ns=probation.begin_ns,
+            go_on=lambda: time.monotonic() < until_s,
+        )
 
     def _left_with(self, why: str, error: str) -> None:
         """The bundle before is gone or damaged: that is said, and nothing changes."""

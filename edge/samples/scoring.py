@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from models.bundles.bundle import Bundle
 
@@ -218,17 +218,23 @@ def replay_row(row: Row, parameters: Parameters, x: F32, valid: Mask, *, part: L
 def replay(
     state: F32, parameters: Parameters, x: F32, valid: Mask, *, part: LoadedPart
 ) -> tuple[F32, F32]:
-    """Take several rows over past samples (a, n, c), together; returns scores (a, n), state (a, s).
+    """Take several rows over past samples (a, n, c) together; scores (a, n), state (a, s)."""
+    told = []
+    for block in blocks(x.shape[1]):
+        scores, state = part.score(x[:, block], valid[:, block], state, parameters)
+        told.append(scores)
+    return (np.concatenate(told, axis=1) if told else np.empty(x.shape[:2], np.float32)), state
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """How n past samples are divided, in their order.
 
     The first blocks are short: while a row is cold, a sample of a block costs a hundred times more.
     """
-    told, begin, step = [], 0, COLD_SAMPLES
-    while begin < x.shape[1]:
-        block = slice(begin, begin + step)
-        scores, state = part.score(x[:, block], valid[:, block], state, parameters)
-        told.append(scores)
+    begin, step = 0, COLD_SAMPLES
+    while begin < n:
+        yield slice(begin, min(begin + step, n))
         begin, step = begin + step, min(2 * step, REPLAYED_SAMPLES)
-    return (np.concatenate(told, axis=1) if told else np.empty(x.shape[:2], np.float32)), state
 
 
 def fresh_row(part: LoadedPart, keep: Mask) -> Row:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.records import Track
-from edge.samples.mode_rows import given, of_baseline, rows_at, within_mode
+from edge.samples.mode_rows import given, of_baseline, of_own, rows_at, within_mode
 from edge.samples.scoring import fresh_row, replay_row
 from edge.settings import samples_in
 from edge.verdicts.events import TrackState, read_score
 from edge.work.jobs import LEVEL_SAMPLES_MIN
+from models.fitting.season import of_no_hour
 
 if TYPE_CHECKING:
     from edge.desk import Desk
@@ -124,7 +125,7 @@ class Lookback:
         t, values, running = self.until(t_ns, len(self._ring_t_ns))
         process = self._state.tracks[Track.PROCESS]
         until_ns = min(t_ns, process.begin_ns) if process.begin_ns else t_ns
-        values = self.within_mode(t, values, running)
+        values = self.compared(t, values, running)
         chosen = np.isfinite(values) & (running & (t < until_ns))[:, None]
         for other in self._state.runs:
             if other is not but and other.fuse_end_ns and other.masks:  # it was open once
@@ -139,13 +140,25 @@ class Lookback:
     def level_after(self, begin_ns: int, t_ns: int) -> np.ndarray:
         """Mean of each channel (c,) of the newest samples since an event was over, NaN unknown."""
         times, values, running = self.until(t_ns, samples_in(AFTER_SAMPLES, self._model.period_ns))
-        values = self.within_mode(times, values, running)
+        values = self.compared(times, values, running)
         return _means(values, np.isfinite(values) & (running & (times > begin_ns))[:, None])
 
-    def within_mode(self, times: np.ndarray, values: np.ndarray, running: np.ndarray) -> np.ndarray:
-        """Past values (n, c) as if all were of one mode, so that levels can be compared."""
+    def compared(self, times: np.ndarray, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """Past values (n, c) as `comparable` has them."""
         at = rows_at(self._model, running, self._desk.ring.modes(self._model.asset, times))
-        return within_mode(self._model, self._desk.parts, values, at)
+        return self.comparable(times, values, at)
+
+    def comparable(self, times: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Values (n, c) as if all were of one mode and one hour, so that levels can be compared.
+
+        NaN where nothing is known of a mode, or of an hour. at: (n,) rows that the samples belong
+        to. An asset whose modes have baselines of their own is not judged by the hour.
+        """
+        alike = within_mode(self._model, self._desk.parts, values, at)
+        season = self._model.season
+        if season is None or of_own(self._model, at) is not None:
+            return alike
+        return of_no_hour(season, alike, times, self._model.center)
 
     @property
     def _ring_t_ns(self) -> np.ndarray:

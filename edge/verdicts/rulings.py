@@ -68,7 +68,7 @@ class Rulings:
         voice = Voice(
             ring=self._ring,
             publish=self._publish,
-            contributions=self._contributions,
+            contributions=self._parts,
             hand_over=self._hand_over,
             sentences=self._sentences,
         )
@@ -107,7 +107,7 @@ class Rulings:
     ) -> None:
         """Decide at once; documents come as a later revision. shares: (c,) of the score."""
         begin_ns = self._state.tracks[track].begin_ns
-        parts = () if shares is None else self._contributions(shares, begin_ns, t_ns)
+        parts = () if shares is None else self._parts(shares, begin_ns, t_ns)
         self._open(track, t_ns=t_ns, parts=parts, rest_shares=rest_shares)
 
     def sensor_opened(self, wrong: Sequence[Wrong], *, t_ns: int) -> None:
@@ -138,7 +138,7 @@ class Rulings:
     def _bad_channels(self, wrong: Sequence[Wrong], t_ns: int) -> tuple[Contribution, ...]:
         shares = np.zeros(len(self._channels))
         shares[[one.channel for one in wrong]] = 1.0 / len(wrong)
-        parts = self._contributions(shares, t_ns, t_ns)
+        parts = self._parts(shares, t_ns, t_ns)
         past = self._lookback.until(t_ns, RING_SAMPLES)
         return sensor_faults.told(parts, wrong, names=self._channels, history=past)
 
@@ -244,7 +244,7 @@ class Rulings:
         shares = rest_shares(run) if run is not None and over else None
         if run is None or shares is None or not shares.any():
             return False
-        record.contributions = self._contributions(shares, run.track.begin_ns, t_ns)
+        record.contributions = self._parts(shares, run.track.begin_ns, t_ns)
         return True
 
     def cleared(self, track: Track, *, t_ns: int) -> None:
@@ -373,13 +373,12 @@ class Rulings:
         )
         return (*modes, *resemblance.past_events(self._state.past, record))
 
-    def _contributions(
-        self, shares: np.ndarray, begin_ns: int, t_ns: int
-    ) -> tuple[Contribution, ...]:
+    def _parts(self, shares: np.ndarray, begin_ns: int, t_ns: int) -> tuple[Contribution, ...]:
         """Shares (c,) with engineering values, largest first."""
         history = self._desk.ring.since(self._model.asset, 0)
-        span = (begin_ns, t_ns)
-        return contributions_of(self._model, history, shares, span=span, runs=self._state.runs)
+        modes = self._desk.ring.modes(self._model.asset, history[0])
+        span, runs = (begin_ns, t_ns), self._state.runs
+        return contributions_of(self._model, history, shares, span=span, runs=runs, modes=modes)
 
     def _publish(self, record: AlertRecord, *, t_ns: int, reason: str) -> None:
         self._shelf.flag(record, t_ns=t_ns)

@@ -15,9 +15,9 @@ import numpy as np
 
 from edge.records import Batch, Reading
 from edge.samples.limits import Starts, Watchman
-from edge.samples.mode_rows import baselines, of_baseline, rows_at, sees
+from edge.samples.mode_rows import given, of_baseline, rows_at
 from edge.samples.quality import HealthState
-from edge.samples.scoring import Parts, fresh_row, pad, pad_valid, replay_row
+from edge.samples.scoring import Parts, blocks
 from edge.samples.sensor_faults import SensorWatch, unsound
 from edge.takeover import kinship
 from edge.verdicts.events import TrackState
@@ -26,7 +26,7 @@ from models.bundles.bundle import is_unfitted
 from models.fitting.mode_track import ModeTrack, tell_modes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.desk import Knowledge
     from edge.samples.quality import Findings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edge.takeover import Fitted
     from models.bundles.bundle import AssetModel
 
-ASSETS_MAX: Final = 16  # looked at, each for some 60 ms: the loop waits for no more than a second
+ASSETS_MAX: Final = 16  # looked at, each for some 60 ms of a detector fitted here
 ALIKE_SHARE: Final = 2 / 3  # of its events: a bundle that opens as many opens about as many
 SECOND_NS: Final = 1_000_000_000
 
@@ -47,6 +47,7 @@ class Comparison:
     """Events that two bundles open in the same samples. assets, rows: that were looked at.
 
     left_out: assets of which the one before knows other channels, so that it cannot be asked.
+    rest: assets that could have been asked, beyond the most that are, or when time was over.
     """
 
     now: int
@@ -54,18 +55,36 @@ class Comparison:
     assets: int
     rows: int
     left_out: int = 0
+    rest: int = 0
 
     @property
-    def louder(self) -> bool:
-        """Whether the bundle opens more than the one before: by half and more."""
-        return self.before < ALIKE_SHARE * self.now
+    def alike(self) -> bool:
+        """Whether the one before opens about as many; without any event nothing says so."""
+        return self.now > 0 and self.before >= ALIKE_SHARE * self.now
 
     def __str__(self) -> str:
         said = (
             f"in the newest {self.rows} samples of {self.assets} assets it opens {self.now}"
             f" events, the one before {self.before}"
         )
-        return f"{said}; {self.left_out} had other channels" if self.left_out else said
+        if not self.now:
+            said += ", so that nothing speaks for it"
+        if self.left_out:
+            said += f"; {self.left_out} had other channels"
+        return f"{said}; {self.rest} more were not asked" if self.rest else said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is asked of one asset, with both bundles.
+
+    since_ns: plant time from which on events count   guessed: the modes in the ring are guesses
+    go_on: whether there is time left
+    """
+
+    since_ns: int
+    guessed: bool
+    go_on: Callable[[], bool]
 
 
 class SecondLook:
@@ -79,36 +98,52 @@ class SecondLook:
         self._limits = knowledge.limits if knowledge is not None else ()
 
     def compare(
-        self, now: Fitted, before: Fitted, assets: Sequence[str], *, since_ns: int
+        self,
+        now: Fitted,
+        before: Fitted,
+        assets: Sequence[str],
+        *,
+        since_ns: int,
+        go_on: Callable[[], bool],
     ) -> Comparison:
         """Events that began since a plant time at some assets; of more than a cap, the first few.
 
         now: what scores. An asset that the one before does not know opens none with it.
+        go_on: whether there is time left, asked before each block that is scored; an asset that is
+        not through by then counts for neither.
         """
         kin = kinship(before.bundle, now.bundle)
-        asked = [name for name in assets if name in (*kin.same, *kin.come)][:ASSETS_MAX]
+        asked = [name for name in assets if name in (*kin.same, *kin.come)]
         left_out = sum(name in kin.changed for name in assets)
         models = {model.asset: model for model in now.bundle.assets}
-        former = {model.asset: model for model in before.bundle.assets}
+        former = {one.asset: one for one in before.bundle.assets if one.asset in kin.same}
         parts, former_parts = (Parts(one.bundle, one.detectors) for one in (now, before))
-        counts, rows = [0, 0], 0
-        for name in asked:
-            guessed = models[name].found is not None
+        counts, rows, through = [0, 0], 0, 0
+        for name in asked[:ASSETS_MAX]:
+            look = _Look(since_ns=since_ns, guessed=models[name].found is not None, go_on=go_on)
+            mine = self._opened(models[name], parts, look)
+            if mine is None:
+                break
+            other = self._opened(former[name], former_parts, look) if name in former else 0
+            if other is None:
+                break
+            counts, through = [counts[0] + mine, counts[1] + other], through + 1
             rows += min(self._ring(name).written, len(self._ring(name).t_ns))
-            counts[0] += self._opened(models[name], parts, since_ns=since_ns, guessed=guessed)
-            if name in kin.same:
-                model = former[name]
-                counts[1] += self._opened(model, former_parts, since_ns=since_ns, guessed=guessed)
         return Comparison(
-            now=counts[0], before=counts[1], assets=len(asked), rows=rows, left_out=left_out
+            now=counts[0],
+            before=counts[1],
+            assets=through,
+            rows=rows,
+            left_out=left_out,
+            rest=len(asked) - through,
         )
 
     def _ring(self, asset: str) -> AssetRing:
         return self._state.ring.assets[asset]
 
-    def _opened(self, model: AssetModel, parts: Parts, *, since_ns: int, guessed: bool) -> int:
-        """Events of one asset by one bundle. guessed: the modes in the ring are guesses."""
-        past = _past(self._ring(model.asset), guessed=guessed)
+    def _opened(self, model: AssetModel, parts: Parts, look: _Look) -> int | None:
+        """Events of one asset by one bundle; None: time was over."""
+        past = _past(self._ring(model.asset), guessed=look.guessed)
         if not len(past.t_ns):
             return 0
         state, engine = self._state.assets[model.asset], self._settings.engine
@@ -116,7 +151,10 @@ class SecondLook:
         stuck_min = engine.stuck_after(model.period_ns)
         watch = SensorWatch(model, settings, stuck_min=stuck_min)
         findings = watch.check(HealthState.empty(len(model.channels)), past, self._sensors)
-        scores = self._limited(_scores(model, parts, past, unsound(findings)), model, past)
+        told = _scores(model, parts, past, unsound(findings), go_on=look.go_on)
+        if told is None:
+            return None
+        scores = self._limited(told, model, past)
         process, sensor = TrackState(), TrackState()
         began: list[int] = []
         wrong = _wrong(findings, len(past.t_ns))
@@ -130,7 +168,7 @@ class SecondLook:
             for track, was_active in zip((process, sensor), active, strict=True):
                 if track.active and not was_active:
                     began.append(track.begin_ns)
-        return sum(t_ns >= since_ns and not _masked(state, t_ns) for t_ns in began)
+        return sum(t_ns >= look.since_ns and not _masked(state, t_ns) for t_ns in began)
 
     def _limited(self, scores: F32, model: AssetModel, past: Batch) -> F32:
         """Scores (n,) that also count what is beyond an approved limit."""
@@ -167,22 +205,34 @@ def _past(ring: AssetRing, *, guessed: bool) -> Batch:
     )
 
 
-def _scores(model: AssetModel, parts: Parts, past: Batch, hidden: Mask | None) -> F32:
-    """One score a sample (n,) from rows that begin with nothing; hidden: (n, c) no measurements."""
+def _scores(
+    model: AssetModel,
+    parts: Parts,
+    past: Batch,
+    hidden: Mask | None,
+    *,
+    go_on: Callable[[], bool],
+) -> F32 | None:
+    """One score a sample (n,) from rows that begin with nothing; None: time was over.
+
+    hidden: (n, c) values that are no measurements; None: none.
+    """
     values = past.values
     sound = values if hidden is None else np.where(hidden, np.float32(np.nan), values)
     mode = past.mode
     if model.found is not None:
         mode = tell_modes(ModeTrack(), model.found, sound, past.running)
     at = rows_at(model, past.running, mode)
-    everything = np.ones(parts.width, bool)
     scores = []
-    for row in baselines(model):
-        part = parts.of(row)
-        valid = pad_valid(sound, sees(model, row, at), parts.width)
-        x = pad(values, parts.width)
-        fresh = fresh_row(part, everything)
-        scores.append(replay_row(fresh, part.stack([row]), x, valid, part=part))
+    for row, x, valid in given(model, sound, past.t_ns, at, width=parts.width):
+        part, told = parts.of(row), []
+        state, parameters = part.detector.initial_state(1), part.stack([row])
+        for block in blocks(len(x)):
+            if not go_on():
+                return None
+            score, state = part.score(x[None, block], valid[None, block], state, parameters)
+            told.append(score[0])
+        scores.append(np.concatenate(told))
     return of_baseline(scores, at, model=model)
 
 

@@ -331,6 +331,6 @@ class Timeline:
             step_score(track, float(score), int(t_i), model=self._model, engine=engine)
         level_reset(run, self._channels)
         newest = np.arange(len(t)) >= len(t) - JUDGE_SAMPLES // 3
-        level_add(run, self._lookback.within_mode(t, values, running), running & newest)
+        level_add(run, self._lookback.compared(t, values, running), running & newest)
         run.fresh_ready = bool(np.isfinite(scores).any())
         return track.active if run.fresh_ready else None

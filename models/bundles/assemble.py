@@ -184,9 +184,9 @@ def _season_of_parent(fit: AssetFit, before: AssetModel) -> Season | None:
     None: it had no season, or the record has its own, or days enough to show that there is none.
     """
     own_modes = fit.found is not None or any(row is not None for _, row in fit.modes)
-    if before.season is None or fit.season_row is not None or fit.season is None or own_modes:
+    if before.season is None or fit.hours is None or own_modes:
         return None
-    return moved(before.season, fit.season)
+    return moved(before.season, fit.hours)
 
 
 def _of_parent(fit: AssetFit, parent: Bundle | None) -> AssetModel | None:
@@ -281,7 +281,7 @@ def _model_of(fit: AssetFit) -> AssetModel:
         health=fit.health,
         drift=fit.drift,
         found=fit.found,
-        season=fit.season if fit.season_row else None,
+        season=fit.season,
     )
 
 

@@ -15,7 +15,7 @@ from models.fitting.drift import DriftReference
 from models.fitting.extremes import AlarmTail, Replay
 from models.fitting.health import AssetHealth
 from models.fitting.mode_track import FoundModes
-from models.fitting.season import Season
+from models.fitting.season import Hours, Season
 from models.foreign.imported import ImportedRow, ImportedSpec
 
 if TYPE_CHECKING:
@@ -289,7 +289,8 @@ class AssetFit:
     graph: bytes = b""  # around an imported model; else it follows from the spec
     tail_stopped: AlarmTail | None = None
     season: Season | None = None
-    season_row: RowFit | None = None  # None: of few days, a season to compare with that of a parent
+    season_row: RowFit | None = None
+    hours: Hours | None = None  # of few days, to compare with a parent's season; None: of enough
     # of rows that the model had not seen: running (n,), stopped (m,)
     scores: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 

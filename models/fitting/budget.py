@@ -4,7 +4,8 @@ A replay counts the events that unseen normal rows open at the thresholds of the
 day there are in truth is told by the interval of a Poisson rate (Garwood 1936). What an operator
 position hears is the sum of its assets, each replayed for a time of its own: that is a weighted sum
 of Poisson counts, with the gamma interval of Fay and Feuer (Statistics in Medicine 16, 1997), which
-for one asset is Garwood's.
+for one asset is Garwood's. The shortest replay sets the upper end of that interval, so those of
+less than a day are left out of the sum.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from models.fitting.positions import Division
 
 INTERVAL: Final = 0.9  # of what is said of a replay
+SUMMED_DAYS_MIN: Final = 1.0  # of a replay that counts in the sum of a position's assets
 
 
 def expected_alerts(model: AssetModel, *, usual: float) -> float:
@@ -62,10 +64,12 @@ def budget_words(bundle: Bundle) -> str:
 def alerts_a_day(*replays: Replay) -> tuple[float, float, float]:
     """Alerts a day of the replays of assets that run side by side, and their interval by INTERVAL.
 
-    Raises ValueError without any.
+    NaN where one is of no length, or there are none: nothing is known then.
     """
+    if not replays or any(replay.days <= 0.0 for replay in replays):
+        return math.nan, math.nan, math.nan
     beyond = (1.0 - INTERVAL) / 2.0
-    weights = [1.0 / max(replay.days, 1e-9) for replay in replays]
+    weights = [1.0 / replay.days for replay in replays]
     counted = list(zip(weights, (replay.episodes for replay in replays), strict=True))
     rate = sum(weight * count for weight, count in counted)
     spread = sum(weight**2 * count for weight, count in counted)
@@ -81,13 +85,16 @@ def alerts_a_day(*replays: Replay) -> tuple[float, float, float]:
 
 
 def contradicts(replay: Replay, share: float) -> bool:
-    """Whether a replay rang more often than the asset's share of the budget, beyond chance."""
+    """Whether a replay rang more often than the asset's share of the budget, beyond chance.
+
+    One of no length does not.
+    """
     return alerts_a_day(replay)[1] > share
 
 
 def replay_words(model: AssetModel, share: float) -> str:
     """What a replay says of the asset's share of the budget, alerts a day, for people."""
-    if model.replay is None:
+    if model.replay is None or model.replay.days <= 0.0:
         return "not replayed at this threshold: alerts a day are extrapolated"
     rate, low, high = alerts_a_day(model.replay)
     told = (
@@ -103,9 +110,9 @@ class PositionReplay(msgspec.Struct, frozen=True, kw_only=True):
     """What the replays of a position's assets say of its budget, alerts a day.
 
     position: "" is that of all assets that no other names. share: what the budget leaves to each of
-    the assets. replayed: how many of them were, at their thresholds; budget: of these alone. low,
-    high: between which their rate is by INTERVAL; NaN where none was replayed. beyond: whether that
-    is more than their budget, beyond chance.
+    the assets. replayed: how many of them were, at their thresholds, for SUMMED_DAYS_MIN or longer;
+    budget: of these alone. low, high: between which their rate is by INTERVAL; NaN where none was
+    replayed so long. beyond: whether that is more than their budget, beyond chance.
     """
 
     position: str
@@ -125,8 +132,9 @@ def position_replays(bundle: Bundle) -> tuple[PositionReplay, ...]:
     replays = {model.asset: model.replay for model in bundle.assets}
     told = []
     for one in divisions_of(bundle):
-        mine = [found for asset in one.assets if (found := replays[asset]) is not None]
-        rate, low, high = alerts_a_day(*mine) if mine else (math.nan,) * 3
+        found = [replay for asset in one.assets if (replay := replays[asset]) is not None]
+        mine = [replay for replay in found if replay.days >= SUMMED_DAYS_MIN]
+        rate, low, high = alerts_a_day(*mine)
         told.append(
             PositionReplay(
                 position=one.name,
@@ -152,10 +160,10 @@ def position_words(one: PositionReplay) -> str:
         f"{name}: {one.alerts_per_day:g} false alerts a day over {n} asset{'s' * (n != 1)},"
         f" {one.share:.3g} each"
     )
+    told += f"; replayed for a day or more: {one.replayed} of {n}"
     if not one.replayed:
-        return f"{told}; none was replayed at its threshold: alerts a day are extrapolated"
-    which = "all" if one.replayed == n else f"{one.replayed} of them"
-    told += f"; replay of {which}: {one.rate:.2g} alerts a day ({one.low:.2g} to {one.high:.2g})"
+        return f"{told}: alerts a day are extrapolated"
+    told += f": {one.rate:.2g} alerts a day ({one.low:.2g} to {one.high:.2g})"
     told += f" of {one.budget:.3g}" if one.replayed < n else ""
     if one.beyond:
         return f"{told}; warning: that is more than the budget bears, beyond chance"

@@ -7,6 +7,8 @@ the episodes come as a Poisson process, and what they exceed it by is generalise
 are right; that is where a record of few episodes is drawn to, and where other assets of the bundle
 are, to theirs. What a short record leaves unknown is in the answer: the rate at u is an upper
 confidence bound, and a scale known from n peaks makes the tail heavier by a shape of 1 / (n + m).
+A shape is followed to the rarest episode that the record can show, one in all of it; beyond that
+the tail goes on as an exponential one, as a shape drawn on without data reaches any score.
 """
 
 from __future__ import annotations
@@ -138,8 +140,12 @@ def rate_at(tail: AlarmTail, score: float, *, usual: float = TAIL_SCALE) -> floa
     usual: `usual_excess` of the bundle   Below the tail's own level it is that of the level.
     """
     scale, shape = _beyond(tail, usual)
-    reach = max(score - tail.score, 0.0) / scale
-    return _rate_max(tail) * math.exp(-math.log1p(shape * reach) / shape)
+    over, shown = max(score - tail.score, 0.0), _shown(tail)
+    seen = math.log1p(shape * over / scale) / shape
+    if seen > shown:
+        reach = scale * math.expm1(shape * shown) / shape
+        seen = shown + (over - reach) / _further(scale, shape, shown)
+    return _rate_max(tail) * math.exp(-seen)
 
 
 def level_of(tail: AlarmTail, episodes_per_day: float, *, usual: float = TAIL_SCALE) -> float:
@@ -148,8 +154,21 @@ def level_of(tail: AlarmTail, episodes_per_day: float, *, usual: float = TAIL_SC
     At least the tail's own level. usual: as in `rate_at`.
     """
     scale, shape = _beyond(tail, usual)
-    rarer = max(math.log(_rate_max(tail) / episodes_per_day), 0.0)
-    return tail.score + scale * math.expm1(shape * rarer) / shape
+    rarer, shown = max(math.log(_rate_max(tail) / episodes_per_day), 0.0), _shown(tail)
+    seen = min(rarer, shown)
+    reach = scale * math.expm1(shape * seen) / shape
+    unseen = (rarer - shown) * _further(scale, shape, shown) if rarer > shown else 0.0
+    return tail.score + reach + unseen
+
+
+def _shown(tail: AlarmTail) -> float:
+    """How much rarer, in e-folds, than at its level is what a record shows once."""
+    return math.log(_rate_max(tail) * tail.days) if tail.days > 0.0 else math.inf
+
+
+def _further(scale: float, shape: float, shown: float) -> float:
+    """Scale of the exponential tail beyond what the record shows: its own there, within bounds."""
+    return min(scale * math.exp(shape * shown), max(scale, EXCESS_MAX))
 
 
 def _rate_max(tail: AlarmTail) -> float:
@@ -162,9 +181,10 @@ def _rate_max(tail: AlarmTail) -> float:
 def _beyond(tail: AlarmTail, usual: float) -> tuple[float, float]:
     """Scale and shape, above 0, of what is over the level.
 
-    Nothing ends a tail that is not known to end: a negative shape counts as none.
+    Nothing ends a tail that is not known to end: a negative shape counts as none. The wider the
+    tail, the less of its shape counts, none at EXCESS_MAX: bursts are not drawn on.
     """
     known = tail.peaks + PRIOR_PEAKS
     excess = min((tail.peaks * tail.excess + PRIOR_PEAKS * usual) / known, EXCESS_MAX)
-    shape = max(tail.shape, 0.0) if excess < EXCESS_MAX else 0.0
+    shape = max(tail.shape, 0.0) * float(np.interp(excess, (TAIL_SCALE, EXCESS_MAX), (1.0, 0.0)))
     return excess * (1.0 - shape), min(shape + 1.0 / known, SHAPE_MAX)

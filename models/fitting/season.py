@@ -7,6 +7,7 @@ the usual one of its hour is taken off shows it; `season_fit` says how the usual
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,6 +62,17 @@ class Season(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     days: tuple[int, ...]
     middle: np.ndarray
     spread: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hours:
+    """What a record of too few days for a season was at each half hour of it.
+
+    t_ns: (m,) int64, the middles of half hours by UTC   values: (m, c) means of them, NaN: none
+    """
+
+    t_ns: I64
+    values: F64
 
 
 def followed(season: Season) -> Mask:
@@ -138,6 +150,17 @@ def off_season(season: Season, values: NDArray[np.floating], t_ns: I64) -> F64:
     return in_spreads(values, middle, spread)
 
 
+def of_no_hour(season: Season, values: NDArray[np.floating], t_ns: I64, center: F64) -> F64:
+    """Values (n, c) at times (n,) as far from `center` (c,) as they are from the usual of the hour.
+
+    So levels of different hours can be compared. NaN where a channel follows the hour and nothing
+    is known of it; channels that follow none stay as they are.
+    """
+    middle, spread = usual_at(season, local_s(t_ns, season.clocks))
+    level = np.where(spread > 0.0, center + (values - middle), np.nan)
+    return np.where(followed(season), level, values)
+
+
 def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
     """Values (n, c) in spreads from the middle, both (n, c), at most FAR.
 
@@ -148,23 +171,20 @@ def in_spreads(values: NDArray[np.floating], middle: F64, spread: F64) -> F64:
     return np.where(known, np.clip(off, -FAR, FAR), np.nan)
 
 
-def moved(season: Season, seen: Season) -> Season:
+def moved(season: Season, seen: Hours) -> Season:
     """The season with the channels at other levels whose few hours in another record are beyond it.
 
-    seen: levels of the hours of that record, working days first and weekends beside them. A profile
-    keeps its shape; a channel moves by the median of what those hours are off, where that is more
-    than USUAL_SPREADS: a level by the clock that work has changed for good.
+    A profile keeps its shape and its clocks, whatever place that record names: hours are found by
+    their times. A channel moves by the median of what those hours are off, where that is more than
+    USUAL_SPREADS: a level by the clock that work has changed for good.
     """
-    if season.clocks.zone != seen.clocks.zone:
-        return season
-    of = [season.days[seen.days.index(i)] for i in range(len(seen.middle))]
-    usual, spread = season.middle[of], season.spread[of]
-    known = (spread > 0.0) & (seen.spread > 0.0) & (np.array(of) >= 0)[:, None, None]
+    middle, spread = usual_at(season, local_s(seen.t_ns, season.clocks))
+    known = (spread > 0.0) & np.isfinite(seen.values)
     by = np.zeros(season.middle.shape[2])
-    for j in np.flatnonzero(known.any(axis=(0, 1))).tolist():
-        mine = known[..., j]
-        off = (seen.middle - usual)[..., j][mine]
-        beyond = abs(float(np.median(off / spread[..., j][mine]))) > USUAL_SPREADS
+    for j in np.flatnonzero(known.any(axis=0)).tolist():
+        mine = known[:, j]
+        off = (seen.values - middle)[mine, j]
+        beyond = abs(float(np.median(off / spread[mine, j]))) > USUAL_SPREADS
         by[j] = float(np.median(off)) if beyond else 0.0
     return msgspec.structs.replace(season, middle=season.middle + by)
 

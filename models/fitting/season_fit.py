@@ -25,6 +25,7 @@ from models.fitting.season import (
     SECOND_NS,
     UTC_CLOCKS,
     Clocks,
+    Hours,
     Season,
     clocks_of,
     followed,
@@ -126,7 +127,7 @@ def with_season(
     scores: (n,) of its VAR, NaN: none. Also what the scores are with the season's: the higher ones.
     An asset of other kinds, one whose modes have baselines of their own, and one without times or
     with samples that are hours apart stay as they are. Of too few days, the levels of their hours
-    are told without a row that judges them.
+    are told, to be compared with the season of a parent.
     """
     row, spec = fit.running, fit.spec
     t_ns = segmented_times(samples, by_time=fit.alignment != "rows")
@@ -146,9 +147,8 @@ def with_season(
         lambdas=spec.lambdas,
     )
     if found is None:
-        local = local_s(t_ns, clocks)
-        if len(_days(values, local)) < DAYS_MIN:
-            fit = replace(fit, season=learn_season(values, local, clocks=clocks, days=APART))
+        if len(_days(values, local_s(t_ns, clocks))) < DAYS_MIN:
+            fit = replace(fit, hours=hours_of(values, t_ns))
         return fit, scores
     joined = np.fmax(scores, found.scores)
     names = [channel.name for channel in fit.channels]
@@ -167,6 +167,13 @@ def with_season(
         scores=(joined[np.isfinite(joined)], fit.scores[1]),
         metrics={**fit.metrics, **told},
     ), joined
+
+
+def hours_of(values: F64, t_ns: I64) -> Hours:
+    """What values (n, c) at times (n,) were at each half hour that has any."""
+    slots, at = np.unique(t_ns // (BIN_S * SECOND_NS), return_inverse=True)
+    middles = (slots * BIN_S + BIN_S // 2) * SECOND_NS
+    return Hours(t_ns=middles, values=_means(values, at, len(slots)))
 
 
 def _unlike(off: F64) -> Mask:

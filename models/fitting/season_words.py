@@ -39,7 +39,10 @@ def season_news(model: AssetModel) -> list[str]:
             f"{rows:.0f} rows were unlike their hour and do not count for it; were they a fault?"
         )
     if SEASON_OF_PARENT in model.metrics:
-        told.append(f"of fewer than {DAYS_MIN} days: what is usual by the hour is that of before")
+        told.append(
+            f"of fewer than {DAYS_MIN} days: what is usual by the hour is that of before, by the"
+            f" clocks of {zone}"
+        )
     return told
 
 

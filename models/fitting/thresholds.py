@@ -38,7 +38,7 @@ RECORDS_MAX: Final = 30.0  # records like its own that an asset is expected to g
 # followed further: at thirty records, whatever their length, one of ten machines that had learned
 # for two weeks rang by chance within six weeks.
 FURTHER_DAYS: Final = (1.0, 3.0)
-FURTHER_MAX: Final = 10.0  # times; beyond it faults of a sigma or less are lost, for little
+FURTHER_MAX: Final = 10.0  # times: about one more in score, which small faults do not reach
 
 
 def thresholds(
@@ -68,7 +68,7 @@ def supported_rate(tail: AlarmTail) -> float:
     """The rarest episodes, a day, that a tail can be followed to: as many records as it has peaks.
 
     At most RECORDS_MAX, and up to FURTHER_MAX times as many where it is of more than a day. Without
-    peaks, or from a bundle that did not count them, any.
+    peaks as with one; from a bundle that did not count them, any.
     """
     if tail.days <= 0.0:
         return math.inf

@@ -43,7 +43,7 @@ def complete_branch(g: Nodes, spec: Spec) -> GraphProto:
         w if rate == 1.0 else _averaged(g, w, old=old, rate=rate, steps=steps, since=from_zero)
         for rate, old in zip(spec.lambdas, means, strict=True)
     ]
-    stacked = g.op("Concat", *averages, axis=1) if k > 1 else w  # (n, K 2 c, a)
+    stacked = g.op("Concat", *averages, axis=1) if k > 1 else averages[0]  # (n, K 2 c, a)
     limit, width = _limits(g, spec)
     sums = _sums(g, spec, sums, limit=limit, steps=steps)  # (n, 3 K, a)
     surprise = _surprise(g, _deviates(g, spec, stacked, sums=sums, width=width))  # (n, V, a)

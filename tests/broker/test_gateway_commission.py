@@ -136,7 +136,9 @@ def test_from_nothing_into_service(mosquitto: Mosquitto, tmp_path: Path) -> None
         health = heard.of("health")[-1].body
         assert (health["learning"], health["in_shadow"]) == (0, 0)
         gateway.stop()
-    entries = list(read_journal(tmp_path / "state" / "journal"))
-    assert sum(isinstance(entry.stimulus, CommissionTold) for entry in entries) == 1
-    audited = "".join(p.read_text("utf-8") for p in (tmp_path / "state").rglob("*.jsonl"))
-    assert '"what":"accepted"' in audited
+    entries = [entry.stimulus for entry in read_journal(tmp_path / "state" / "journal")]
+    words = [one for one in entries if isinstance(one, CommissionTold)]
+    assert words, "and told again at the start after the kill"
+    assert {(word.what, word.asset, word.by) for word in words} == {("accepted", "r1", "ann")}
+    audited = "".join(p.read_text("utf-8") for p in (tmp_path / "state" / "audit").rglob("*.jsonl"))
+    assert audited.count('"what":"accepted"') == 1

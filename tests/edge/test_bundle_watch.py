@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.bundles import watch
 from edge.bundles.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
 from edge.bundles.store import BundleStore, store_of
 from edge.bundles.watch import GATEWAY, BundleWatch, assembled
@@ -144,8 +145,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """A gateway that has run for a while."""
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A gateway that has run for a while; a busy computer changes no verdict of its second look."""
+    monkeypatch.setattr(watch, "SECOND_LOOK_S_MAX", 600.0)
     one = Site(tmp_path / "site")
     one.run(60)
     return one
@@ -242,6 +244,18 @@ def test_an_incident_excuses_no_bundle_that_rings_more(site: Site) -> None:
     (back,) = site.run(900)
     assert back.bundle_sha256 == first().sha256
     assert "the one before" in back.because
+
+
+def test_what_cannot_be_compared_is_taken_back(site: Site) -> None:
+    """Of other units the one before knows nothing: that excuses no bundle."""
+    low = jumpy().assets[0]
+    channels = tuple(msgspec.structs.replace(one, unit="psi") for one in low.channels)
+    other = msgspec.structs.replace(low, channels=channels)
+    site.promote(sealed(replace(jumpy(), assets=(other,))))
+    assert len(site.look()) == 1
+    (back,) = site.run(900)
+    assert back.bundle_sha256 == site.scores_with == first().sha256
+    assert "nothing speaks for it; 1 had other channels" in back.because
 
 
 def test_who_cannot_ask_the_bundle_before_keeps_what_scores(site: Site) -> None:

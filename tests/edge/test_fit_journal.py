@@ -181,7 +181,7 @@ def test_each_position_has_a_budget_of_its_own(tmp_path: Path) -> None:
     bundle, printed = fitted(both, tmp_path / "both", config=file)
     told = {one.name: (one.share, one.assets) for one in divisions_of(bundle)}
     assert told == {"east": (0.5, ("r1",)), "": (3.0, ("r2", "r3"))}
-    assert "position east: 0.5 false alerts a day over 1 asset, 0.5 each; replay of all" in printed
+    assert "position east: 0.5 false alerts a day over 1 asset, 0.5 each; replayed" in printed
     assert "[[position]] has 'pump-*', which matches no asset so far" in printed
     more = kept(tmp_path / "k", wide("pump-1", seed=6))
     child, _ = fitted(more, tmp_path / "child", into=tmp_path / "both")

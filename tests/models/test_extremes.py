@@ -118,3 +118,41 @@ def test_a_level_from_one_record_holds_in_others() -> None:
     assert np.median(ratios) <= 1.0
     assert max(ratios) < 3.0, "an hour of record, and a rate of one in four hours"
     assert min(ratios) > 0.1
+
+
+@given(
+    shape=st.floats(0.0, 0.3),
+    excess=st.floats(0.3, 0.8),
+    days=st.floats(1.0, 2000.0),
+    records=st.floats(1.0, 1000.0),
+)
+def test_beyond_what_a_record_shows_no_tail_is_heavier_than_the_widest(
+    shape: float, excess: float, days: float, records: float
+) -> None:
+    """So many records without an episode ask for a score in proportion to their logarithm."""
+    tail = AlarmTail(
+        score=2.5,
+        episodes_per_day=20.0,
+        peaks=round(20 * days),
+        days=days,
+        excess=excess,
+        shape=shape,
+    )
+    shown = level_of(tail, 1.0 / days)
+    rarer = level_of(tail, 1.0 / days / records)
+    assert shown <= rarer <= shown + EXCESS_MAX * math.log(records) + 1e-9
+
+
+@given(shape=st.floats(0.0, 0.3), days=st.floats(1.0, 2000.0))
+def test_a_tail_that_is_a_little_wider_asks_for_a_little_more(shape: float, days: float) -> None:
+    """Where bursts begin that are not drawn on, thresholds do not jump."""
+    levels = [
+        level_of(
+            AlarmTail(
+                score=2.5, episodes_per_day=9.0, peaks=10_000, days=days, excess=excess, shape=shape
+            ),
+            1.0 / days / 30.0,
+        )
+        for excess in np.linspace(0.5, 0.6, 201).tolist()
+    ]
+    assert np.abs(np.diff(levels)).max() < 0.5

@@ -25,16 +25,16 @@ from models.fitting.fit import fit_asset
 from models.fitting.season import (
     BINS,
     UTC_CLOCKS,
+    Hours,
     Season,
     clocks_of,
-    followed,
     local_s,
     moved,
     off_season,
     usual_at,
     usual_range,
 )
-from models.fitting.season_fit import learn_season
+from models.fitting.season_fit import hours_of, learn_season
 from models.fitting.season_words import hourly_channels, season_lines
 from tests.models.hours import DAY_ROWS, MONDAY_NS, NIGHT, follows, hourly_samples, times
 
@@ -318,9 +318,41 @@ def test_a_child_of_many_days_that_follow_no_hour_drops_the_season() -> None:
     assert make_bundle([fit], parent=two_weeks()).assets[0].season is None
 
 
-def test_a_season_of_another_zone_is_not_moved() -> None:
-    """Hours of one place are not those of another."""
-    season, other = table((0,) * 7), clocks_of("Europe/Berlin", MONDAY_NS)
-    seen = msgspec.structs.replace(season, clocks=other, middle=season.middle + 9.0)
-    assert moved(season, seen) is season
-    assert followed(season).tolist() == [True, True]
+def test_a_meter_that_was_set_is_seen_by_whatever_clocks() -> None:
+    """The journal names Berlin, the table before none: the hours stay those of the table."""
+    parent, later = two_weeks(), follows(2, seed=1, first=14)
+    later[:, 1] += 25.0
+    t_ns = times(len(later), first=14)
+    here, there = (
+        make_bundle([fit_asset(hourly_samples(later, t_ns, zone=zone))], parent=parent).assets[0]
+        for zone in ("UTC", "Europe/Berlin")
+    )
+    assert here.season is not None
+    assert there.season is not None
+    assert there.season.clocks.zone == "UTC"
+    np.testing.assert_array_equal(there.season.middle, here.season.middle)
+    assert season_lines(there, "var")[-1].endswith("that of before, by the clocks of UTC")
+
+
+@given(st.sampled_from(ZONES), st.integers(0, 300), st.floats(2.6, 9.0), st.sampled_from([-1, 1]))
+def test_a_season_of_any_place_moves_by_what_hours_are_off(
+    zone: str, first: int, by: float, sign: int
+) -> None:
+    """As the slow twin reads the calendar; and not by what its spreads of 0.1 to 1 explain."""
+    season = table((0,) * 7, zone=zone)
+    t_ns = times(2 * DAY_ROWS, first=first)[1::3] + 300 * 10**9  # middles of half hours
+    usual = np.array([slow(season, t)[0] for t in t_ns.tolist()])
+    gone = [
+        moved(season, Hours(t_ns=t_ns, values=usual + shift)).middle - season.middle
+        for shift in (sign * by, sign * 0.09 * 2.5)
+    ]
+    np.testing.assert_allclose(gone[0], sign * by)
+    assert (gone[1] == 0.0).all()
+
+
+def test_hours_of_a_record_are_means_of_its_half_hours() -> None:
+    """By hand: a row each ten minutes from 00:20, and an hour of which nothing is known."""
+    t_ns = MONDAY_NS + np.array([20, 30, 40, 50, 120]) * 60 * 10**9
+    seen = hours_of(np.array([[4.0], [1.0], [np.nan], [3.0], [np.nan]]), t_ns)
+    assert ((seen.t_ns - MONDAY_NS) // (60 * 10**9)).tolist() == [15, 45, 135]
+    np.testing.assert_array_equal(seen.values, [[4.0], [2.0], [np.nan]])

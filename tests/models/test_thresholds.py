@@ -226,7 +226,7 @@ def test_quiet_neighbours_of_another_desk_make_no_room(tmp_path: Path) -> None:
     assert load(save(bundle, tmp_path / "b")).positions == bundle.positions
     assert make_bundle((), parent=bundle).positions == bundle.positions
     card = model_card(bundle)
-    assert "position east: 1 false alerts a day over 2 assets, 0.5 each; none was replayed" in card
+    assert "position east: 1 false alerts a day over 2 assets, 0.5 each; replayed for" in card
     assert "assets of no named position: 4 false alerts a day over 1 asset, 4 each" in card
     assert card.count("- operator position: east") == 2
     assert card.count("- operator position: none named") == 1
@@ -263,9 +263,9 @@ def test_a_position_that_rings_more_than_it_bears_says_so() -> None:
     (one,) = position_replays(replace(plain, assets=assets))
     assert (one.replayed, one.budget, one.rate, one.beyond) == (2, 4.0, 15.0, True)
     assert position_words(one) == (
-        "assets of no named position: 6 false alerts a day over 3 assets, 2 each; replay of"
-        " 2 of them: 15 alerts a day (11 to 20) of 4; warning: that is more than the budget bears,"
-        " beyond chance"
+        "assets of no named position: 6 false alerts a day over 3 assets, 2 each; replayed for"
+        " a day or more: 2 of 3: 15 alerts a day (11 to 20) of 4; warning: that is more than the"
+        " budget bears, beyond chance"
     )
     quiet = msgspec.structs.replace(assets[0], replay=Replay(episodes=9, days=2.0))
     (one,) = position_replays(replace(plain, assets=(quiet, *assets[1:])))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+import pytest
 
+from benchmarks.fault_classes import reached
 from simulator.cells.gearbox_windows import (
     CLASSES,
     HEALTHY,
@@ -13,7 +16,7 @@ from simulator.cells.gearbox_windows import (
     labelled_machine,
     row_channels,
 )
-from simulator.fault_classes import figures, name_faults
+from simulator.fault_classes import ClassFigures, figures, name_faults
 
 
 def test_a_few_machines_teach_to_name_faults_of_others() -> None:
@@ -26,6 +29,29 @@ def test_a_few_machines_teach_to_name_faults_of_others() -> None:
     assert told.unseen_silent > 0.7
     assert told.trials == 1
     assert told.fault_right == told.fault_right_worst == trials[0].fault_right
+
+
+def row(**more: float) -> ClassFigures:
+    """A row that just reaches what is promised with 100 labels, but for `more`."""
+    body = {"labels": 100, "left_out": UNSEEN, "trials": 3, "fault_right": 0.9, "named_right": 0.95}
+    rest = dict.fromkeys(set(ClassFigures.__struct_fields__) - set(body), 0.8)
+    return msgspec.convert(body | rest | more, ClassFigures)
+
+
+@pytest.mark.parametrize("labels", [20, 100])
+def test_what_is_refused_instead_of_named_counts_against_the_promise(labels: int) -> None:
+    """A head that names next to nothing, but that right, is no good one."""
+    assert reached(row(labels=labels))
+    assert not reached(row(labels=labels, fault_right=0.79, named_right=1.0))
+    assert not reached(row(labels=labels, named_right=0.79))
+    assert not reached(row(labels=labels, unseen_abstained=0.79))
+
+
+def test_more_labels_are_asked_for_more() -> None:
+    """Nine of ten of all windows, and of those named 95 of 100."""
+    assert not reached(row(fault_right=0.89))
+    assert not reached(row(named_right=0.94))
+    assert reached(row(labels=20, fault_right=0.8, named_right=0.8))
 
 
 def test_a_labelled_machine_is_that_of_the_labelled_blocks() -> None:

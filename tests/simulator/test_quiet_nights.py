@@ -5,15 +5,19 @@ One machine, whose chance excursion of a slow average once rang in six weeks of 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pytest
 
-from simulator.calm_plant import DEAD_BANDS, ON_CHANGE
+from models.fitting.season_words import hourly_channels
+from simulator.calm_plant import DEAD_BANDS, ON_CHANGE, calm_plant
 from simulator.quiet_nights import (
     FAULTS,
+    LEARN_DAYS,
     MOMENTS,
+    first_sample_at,
     found,
     held,
     part_of,
@@ -43,6 +47,11 @@ def plant() -> CalmPlant:
     return weeks_after(SEED)
 
 
+def test_the_machine_is_judged_by_the_hour_as_in_a_gateway(bundle: Bundle) -> None:
+    """Its record has times; the oil is warm by day."""
+    assert hourly_channels(bundle.assets[0]) == ["oil temperature"]
+
+
 def test_what_chance_does_once_in_months_rings_nowhere(bundle: Bundle, plant: CalmPlant) -> None:
     """The day of the excursion, with the night before it."""
     day = part_of(plant, sample_at(plant, RANG_DAY - 1, 20.0), sample_at(plant, RANG_DAY, 22.0))
@@ -55,6 +64,28 @@ def test_a_fault_rings_at_work_and_at_night(
 ) -> None:
     """Pressure, off by three of its sigmas."""
     assert found(bundle, plant, FAULTS[0], at=sample_at(plant, *moment))
+
+
+@pytest.mark.parametrize("learned", [7, 10, 21])
+def test_what_follows_begins_where_the_record_ended(learned: int) -> None:
+    """However long it was; faults stay on their weekdays."""
+    record, after = calm_plant(seed=SEED, days=learned), weeks_after(SEED, days=9, learned=learned)
+    day_ns = 86_400 * 10**9
+    assert after.begin_ns == record.begin_ns + learned * day_ns
+    for weekday, hour in MOMENTS:
+        at = first_sample_at(after, weekday, hour)
+        t_ns = after.begin_ns + at * after.period_s * 10**9
+        shown = datetime.fromtimestamp(t_ns // 10**9, UTC)
+        assert (shown.weekday(), shown.hour) == (weekday, hour)
+        assert 1440 <= at < 8 * 1440
+
+
+def test_a_moment_of_the_usual_record_is_in_its_first_week(plant: CalmPlant) -> None:
+    """Two weeks are learned, so what follows begins on a Monday as they do."""
+    assert LEARN_DAYS % 7 == 0
+    assert [first_sample_at(plant, *one) for one in MOMENTS] == [
+        sample_at(plant, *one) for one in MOMENTS
+    ]
 
 
 def test_tags_on_change_are_held_as_they_are_told(plant: CalmPlant) -> None:
