@@ -26,6 +26,7 @@ from models.fitting.budget import (
     budget_words,
     position_replays,
     shares_of,
+    threshold_words,
 )
 from models.fitting.standing import standing, standing_words
 from models.foreign.imported import ImportedSpec
@@ -375,6 +376,7 @@ def _asset(bundle: Bundle, model: AssetModel, *, share: float) -> dict[str, Any]
         "threshold_on": model.threshold_on,
         "threshold_off": model.threshold_off,
         "alerts_per_day_share": share,
+        "threshold_note": threshold_words(bundle, model, share),
         "recording_sha256": training.sha256,
         "rows": list(training.rows),
         "rows_used": training.rows_used,
