@@ -27,8 +27,8 @@ from models.fitting.budget import (
     position_replays,
     position_words,
     replay_words,
-    threshold_words,
     shares_of,
+    threshold_words,
 )
 from models.fitting.extremes import usual_excess
 from models.fitting.positions import position_of

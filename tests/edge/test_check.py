@@ -254,7 +254,8 @@ def test_a_damaged_bundle_is_a_fault(file: str, site: Site) -> None:
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_what_was_promoted_counts_and_the_configured_one_is_looked_at_too(
-    site: Site, damaged: bool  # noqa: FBT001
+    site: Site,
+    damaged: bool,  # noqa: FBT001
 ) -> None:
     """Also where `[model] bundle` names a copy of what it named before; its damage is a fault."""
     fits = [
