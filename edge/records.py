@@ -193,7 +193,8 @@ class CommissionTold(msgspec.Struct, frozen=True, kw_only=True, tag="commission"
     """What became known of an asset's commissioning.
 
     what: accepted or withdrawn, the word of the person `by` on what `bundle_sha256` makes of the
-    asset; not_fitted, enough was seen of it, and `because` no fit was made of that.
+    asset; not_fitted, enough was seen of it, and `because` no fit was made of that. sequence,
+    sha256: of a word, its place in the book and its hash; 0 and "": as older versions told it.
     """
 
     what: str
@@ -201,6 +202,8 @@ class CommissionTold(msgspec.Struct, frozen=True, kw_only=True, tag="commission"
     by: str
     because: str = ""
     bundle_sha256: str = ""
+    sequence: int = 0
+    sha256: str = ""
 
 
 class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):

@@ -7,9 +7,9 @@ have touched and what is unlike the rest, as every fit does, and keeps a child b
 gateway's store. Whether that counts is for the gateway to say.
 
 Of a long journal only the newest segments are read: those that hold what it is to learn from, and
-at most so many rows of it, and some before them for context that was told earlier. Which rows are
-learned depends on times and counts alone, not on where segments end, as long as values come in
-their order.
+at most so many rows of it while it ran, and some before them for context that was told earlier.
+Which rows are learned depends on times and counts alone, not on where segments end, as long as
+values come in their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import hashlib
 import os
 import shutil
 import sys
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +26,7 @@ import numpy as np
 
 from edge.bundles.store import loaded, store_of
 from edge.bundles.work_times import WorkTimes, texts_of, touched
+from edge.commissioning.live_values import LiveCount, live_from_ns
 from edge.configuration.config import GatewayConfig
 from edge.errors import AndonError, ConfigError
 from edge.recordings.recording import journal_messages
@@ -34,7 +34,7 @@ from edge.records import Job
 from edge.samples.align import AssetLayout
 from edge.samples.waveforms import block_topics
 from edge.storage.journal import Position, segments
-from edge.storage.journal_table import aligned, readings_by_asset, times_by_tag
+from edge.storage.journal_table import NEVER_FUTURE_NS, aligned, readings_by_asset
 from edge.wire.topics import Topics, match_source
 from kb.errors import KnowledgeError
 from kb.retrieval.embed import make_known
@@ -59,10 +59,9 @@ if TYPE_CHECKING:
 NICE: Final = 10  # scoring goes first
 OTHER_RATE: Final = 1.5  # so many times apart, the period of the bundle is not the plant's
 MILLISECOND_NS: Final = 1_000_000
-ROWS_MAX: Final = 100_000  # of an asset, the newest: a fit of 8 channels takes 10 s
-ROWS_TIMES: Final = (
-    2.0  # what was asked for, where that is more: half of it may have to be left out
-)
+ROWS_MAX: Final = 100_000  # of an asset, the newest that ran: a fit of 8 channels takes 10 s
+TIMES: Final = 2.0  # what was asked for, where that is more: half of it may have to be left out
+READ_TIMES: Final = 4  # so many times the values that it needs are read at most, stops included
 LEAD_SEGMENTS_MAX: Final = 4  # before these, until every context tag was told; 256 MB
 MINUTE_NS: Final = 60_000_000_000
 
@@ -70,12 +69,14 @@ MINUTE_NS: Final = 60_000_000_000
 class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to fit. since_ns: of each asset, from which plant time on its rows count.
 
-    jobs: that the gateway knows of, for those that were told before what is read.
+    until_ns: likewise, when the newest of these came, if that is known; what stood still since then
+    is no row of them. jobs: that the gateway knows of, for those told before what is read.
     """
 
     config: GatewayConfig
     bundle_sha256: str
     since_ns: dict[str, int]
+    until_ns: dict[str, int] = {}
     jobs: tuple[Job, ...] = ()
 
 
@@ -98,22 +99,14 @@ def learn(request: LearnRequest) -> Learned:
         raise ConfigError(f"bundle {request.bundle_sha256[:12]} is not kept any more")
     parent = loaded(path, request.bundle_sha256)
     wanted = [m for m in parent.assets if m.asset in request.since_ns]
-    rows_max = _rows_max(config, wanted)
-    heard, work = _heard(request, rows_max)
+    heard, work = _heard(request, period_ns=parent.assets[0].period_ns)
     parent, period_ns = _at_rate(parent, wanted, heard)
     fits, rows, failed = [], {}, {}
     for model in wanted:
         rated = msgspec.structs.replace(model, period_ns=period_ns)
         readings = heard.get(model.asset, ())
         try:
-            samples = _samples(
-                rated,
-                readings,
-                config.settings,
-                work=work,
-                since_ns=request.since_ns[model.asset],
-                rows_max=rows_max,
-            )
+            samples = _samples(rated, readings, request, work=work)
             options = msgspec.structs.replace(
                 options_of(parent, model.asset), alignment=model.alignment
             )
@@ -162,20 +155,26 @@ def as_before(child: Bundle, parent: Bundle, fits: Sequence[AssetFit]) -> Bundle
     return sealed(replace(child, assets=tuple(assets)))
 
 
-def _rows_max(config: GatewayConfig, wanted: Sequence[AssetModel]) -> int:
-    """How many of the newest rows of an asset are learned from."""
+def _asked_ns(config: GatewayConfig, period_ns: int) -> int:
+    """How much time while it ran is learned from at least, ns."""
     asked = config.commissioning
-    if asked is None or not wanted:
-        return ROWS_MAX
-    rows = asked.learn_minutes * MINUTE_NS / wanted[0].period_ns
-    return max(ROWS_MAX, round(ROWS_TIMES * max(rows, asked.learn_rows)))
+    if asked is None:
+        return 0
+    return round(TIMES * max(asked.learn_minutes * MINUTE_NS, asked.learn_rows * period_ns))
 
 
-def _heard(request: LearnRequest, rows_max: int) -> tuple[dict[str, list[Readings]], WorkTimes]:
+def _needed(config: GatewayConfig, readings: Sequence[Readings], *, period_ns: int) -> int:
+    """How many values of a tag are learned from, of what came while it ran, at the plant's rate."""
+    step = _step(readings)
+    step_ns = max(_whole_ms(step), 1) if step is not None else period_ns
+    return max(ROWS_MAX, -(-_asked_ns(config, max(period_ns, step_ns)) // step_ns))
+
+
+def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Readings]], WorkTimes]:
     """What the journal says of the assets that are asked for, and what work is known of."""
     config, settings = request.config, request.config.settings
     journal, root = _journal(config), Topics(settings.prefix, settings.site).root
-    after = first_needed(request, rows_max)
+    after = first_needed(request, period_ns=period_ns)
     ours = [asset for asset in settings.asset if asset.id in request.since_ns]
     messages = _about(journal_messages(journal, after=after), settings, set(request.since_ns))
     heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
@@ -194,16 +193,20 @@ def _journal(config: GatewayConfig) -> Path:
     return config.path(config.journal.dir) / "journal"
 
 
-def first_needed(request: LearnRequest, rows_max: int) -> Position | None:
-    """Where reading the journal begins; None: where the journal does.
+def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
+    """Where reading the journal begins; None: where the journal does. period_ns: as supposed.
 
-    Segment by segment from the newest, until each asset has as many values of a tag as rows are
-    learned, or most of what it says is older than that; then on until its context was told, within
+    Segment by segment from the newest, until each asset has as many values of a tag as are learned
+    from, or most of what it says is older than that; then on until its context was told, within
     a bound.
     """
     settings, journal = request.config.settings, _journal(request.config)
     assets = [asset for asset in settings.asset if asset.id in request.since_ns]
-    counts: dict[str, Counter[str]] = {asset: Counter() for asset in request.since_ns}
+    context = {one.id: one.context for one in assets}
+    counts = {
+        asset: LiveCount(context.get(asset, ()), until_ns=_until_ns(request, asset))
+        for asset in request.since_ns
+    }
     untold = {(one.id, tag.tag) for one in assets for tag in one.context}
     lead = 0
     for number, path in reversed(segments(journal)):
@@ -217,20 +220,18 @@ def first_needed(request: LearnRequest, rows_max: int) -> Position | None:
             untold -= {(asset, tag) for one in readings for tag in one.tags}
             if asset not in counts:
                 continue
-            told = times_by_tag(readings)
-            counts[asset].update({tag: len(t_ns) for tag, t_ns in told.items()})
+            counts[asset].older(readings)
             every = np.concatenate([one.t_ns for one in readings])
             # the median: one clock that is wrong must not end it
             old = np.median(every) < request.since_ns[asset]
-            if old or max(counts[asset].values(), default=0) >= rows_max:
+            needed = _needed(request.config, readings, period_ns=period_ns)
+            if old or counts[asset].has(needed, among=READ_TIMES * needed):
                 del counts[asset]
     return None
 
 
-def _newest_from_ns(readings: Sequence[Readings], rows_max: int) -> int:
-    """The time from which on the tag with most values has so many of them, ns."""
-    kept = [t_ns[-rows_max] for t_ns in times_by_tag(readings).values() if len(t_ns) >= rows_max]
-    return int(max(kept, default=0))
+def _until_ns(request: LearnRequest, asset: str) -> int:
+    return request.until_ns.get(asset) or NEVER_FUTURE_NS
 
 
 def _about(
@@ -255,7 +256,7 @@ def _at_rate(
     """
     supposed = parent.assets[0].period_ns
     steps = [step for model in wanted if (step := _step(heard.get(model.asset, ()))) is not None]
-    measured = round(min(steps) / MILLISECOND_NS) * MILLISECOND_NS if steps else supposed
+    measured = _whole_ms(min(steps)) if steps else supposed
     alike = supposed / OTHER_RATE <= measured <= supposed * OTHER_RATE
     if alike or not measured or not all(is_unfitted(m.metrics) for m in parent.assets):
         return parent, supposed
@@ -285,23 +286,26 @@ def _step(readings: Sequence[Readings]) -> float | None:
     return min(medians) if medians else None
 
 
+def _whole_ms(step_ns: float) -> int:
+    """A step in whole milliseconds, ns."""
+    return round(step_ns / MILLISECOND_NS) * MILLISECOND_NS
+
+
 def _samples(
-    model: AssetModel,
-    readings: Sequence[Readings],
-    settings: GatewaySettings,
-    *,
-    work: WorkTimes,
-    since_ns: int,
-    rows_max: int,
+    model: AssetModel, readings: Sequence[Readings], request: LearnRequest, *, work: WorkTimes
 ) -> TrainingSamples:
     """Rows as the gateway aligns them, the newest from a time on.
 
-    Raises ModelError where there are none.
+    Of a stop at their end no more than of what ran before. Raises ModelError where there are none.
     """
-    asset = settings.of_asset(model.asset)
+    config, settings = request.config, request.config.settings
+    asset, until_ns = settings.of_asset(model.asset), _until_ns(request, model.asset)
+    count = _needed(config, readings, period_ns=model.period_ns)
+    from_ns = live_from_ns(readings, asset.context, until_ns=until_ns, count=count)
+    from_ns = max(from_ns, request.since_ns[model.asset])
     batches, _ = aligned(AssetLayout.of(model, asset), readings) if readings else ([], {})
     t_ns = np.concatenate([batch.t_ns for batch in batches]) if batches else np.empty(0, np.int64)
-    kept = t_ns >= max(since_ns, _newest_from_ns(readings, rows_max))
+    kept = (t_ns >= from_ns) & (t_ns - until_ns <= max(until_ns - from_ns, 0))
     if not kept.any():
         raise ModelError(f"{model.asset}: the journal has no samples of it any more")
     values = np.concatenate([batch.values for batch in batches])[kept].astype(np.float64)

@@ -33,12 +33,16 @@ from models.bundles.store import save
 from models.bundles.unfitted import unfitted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from edge.bundles.store import BundleStore
+    from edge.commissioning.book import Word
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
     from edge.records import Job, ShellFault
     from edge.settings import AssetSettings
+    from edge.work.commission import Commission
     from edge.work.jobs import JobRun
     from models.bundles.bundle import AssetFit, Bundle
 
@@ -97,19 +101,22 @@ class CommissionWatch:
         except ConfigError as error:
             self._trouble = f"{error}; every asset stays as it is"
             return []
-        self._trouble = found.broken and (
-            f"{found.broken}; the {len(found.lines)} words before it count for assets of which the"
-            " gateway knows no other, the rest stays as it is"
-        )
+        counts = counting(self._config, found.lines)
+        self._trouble = self._lost(found.lines, counts)
+        if found.broken:
+            self._trouble = (
+                f"{found.broken}; the {len(found.lines)} words before it count for assets of which"
+                " the gateway knows no other, the rest stays as it is"
+            )
         told = []
-        states = self._assembly.engine.state.assets
-        for asset, word in counting(self._config, found.lines).items():
-            commission = states[asset].commission if asset in states else None
-            if commission is None:
-                continue
-            agrees = commission.in_service == (word.what == ACCEPTED)
+        for asset, known in self._known().items():
+            word = counts.get(asset)
+            if word is None or word.sequence < known.word_sequence:
+                continue  # it was said before the one that is known: the end of the book is gone
+            agrees = known.in_service == (word.what == ACCEPTED)
+            other = word.sequence != known.word_sequence or word.sha256 != known.word_sha256
             # of a broken book the newest words are missing: who knows a word has them, perhaps
-            if (first and agrees) or not (agrees or (found.broken and commission.by)):
+            if (first or other) if agrees else not (found.broken and known.by):
                 told.append(
                     CommissionTold(
                         what=word.what,
@@ -117,9 +124,38 @@ class CommissionWatch:
                         by=word.by,
                         because=word.because,
                         bundle_sha256=word.bundle_sha256,
+                        sequence=word.sequence,
+                        sha256=word.sha256,
                     )
                 )
         return told
+
+    def _known(self) -> dict[str, Commission]:
+        """What the engine remembers of each asset that is commissioned here."""
+        states = self._assembly.engine.state.assets
+        return {asset: one.commission for asset, one in states.items() if one.commission}
+
+    def _lost(self, lines: Sequence[Word], counts: Mapping[str, Word]) -> str:
+        """Which words the engine knows that the book does not hold any more; "": none.
+
+        Whoever cuts off its end leaves a whole chain. A word that was said since then, of the same
+        place or a later one, counts as any does.
+        """
+        missing = [
+            f"word {known.word_sequence} on {asset}"
+            for asset, known in self._known().items()
+            if known.word_sequence
+            and (asset not in counts or counts[asset].sequence < known.word_sequence)
+            and known.word_sha256
+            not in {one.sha256 for one in lines[known.word_sequence - 1 :][:1]}
+        ]
+        if not missing:
+            return ""
+        return (
+            f"{self._book.path} lacks {', '.join(missing)}: its end was cut off, or an old copy put"
+            " back; each asset stays as it is: bring back the newest copy, or withdraw and accept"
+            " anew with `andon accept`"
+        )
 
     # --- the first fit ---
 
@@ -144,6 +180,11 @@ class CommissionWatch:
             config=self._config,
             bundle_sha256=engine.state.bundle_sha256,
             since_ns=ready,
+            until_ns={
+                asset: known.newest_ns
+                for asset in ready
+                if (known := engine.state.assets[asset].commission) is not None
+            },
             jobs=tuple(
                 _as_it_went(run)
                 for asset in ready

@@ -41,6 +41,8 @@ def _unscored(bundle: Bundle, model: AssetModel) -> dict[str, str]:
     states[model.row_running] = ""  # modes without a baseline of their own share it
     left_out: dict[str, list[str]] = {}
     for row in own_rows(model):
+        if row == model.row_season:
+            continue  # a channel without an hour of its own is still judged by its level
         part, at = bundle.place(row)
         scored = part.parameters["present"][at]
         for channel, one in zip(model.channels, scored, strict=False):

@@ -58,17 +58,20 @@ class Stage(StrEnum):
 class Commission(msgspec.Struct, kw_only=True):
     """What is remembered of one asset's commissioning. Times are plant time, ns; 0: not yet.
 
-    in_service: by the word of `by`, for the reason given. stage, since_ns: as it was told last.
-    All counts are of this stage alone. rows, live_ns: samples while it ran and no job was open, and
-    the time that they cover; stopped: samples while it stood still. seen: values of each channel
-    among the rows. modes: rows in each value of the mode tag. hours: bit h is set for hour h of the
-    day, UTC; days: dates. rang: events that would have rung for operators, by track. trouble: why
-    the last fit failed, retry_ns: of live_ns, when it is tried again.
+    in_service: by the word of `by`, for the reason given; word_sequence, word_sha256: which word of
+    the book that is, 0 and "": none, or one that an older version told. stage, since_ns: as it was
+    told last. All counts are of this stage alone. rows, live_ns: samples while it ran and no job
+    was open, and the time that they cover; stopped: samples while it stood still. seen: values of
+    each channel among the rows. modes: rows in each value of the mode tag. hours: bit h is set for
+    hour h of the day, UTC; days: dates. rang: events that would have rung for operators, by track.
+    trouble: why the last fit failed, retry_ns: of live_ns, when it is tried again.
     """
 
     in_service: bool = False
     by: str = ""
     because: str = ""
+    word_sequence: int = 0
+    word_sha256: str = ""
     stage: Stage = Stage.LEARNING
     since_ns: int = 0
     begun_ns: int = 0
@@ -92,6 +95,8 @@ class Commission(msgspec.Struct, kw_only=True):
             in_service=self.in_service,
             by=self.by,
             because=self.because,
+            word_sequence=self.word_sequence,
+            word_sha256=self.word_sha256,
             stage=stage,
             since_ns=t_ns,
         )
@@ -204,6 +209,7 @@ class Commissioning:
             self._publish(self._models[word.asset], commission, t_ns=t_ns)
             return
         accepted = word.what == "accepted"
+        commission.word_sequence, commission.word_sha256 = word.sequence, word.sha256
         if (accepted, word.by, word.because) == _word_of(commission):
             return  # it is told anew at each start
         commission.in_service, commission.by, commission.because = accepted, word.by, word.because

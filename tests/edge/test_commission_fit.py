@@ -149,10 +149,21 @@ context = [{ tag = "mode", role = "mode" }]
 """
 
 
-def long_journal(folder: Path, rows: int, *, segment_bytes_max: int = 20_000) -> GatewayConfig:
-    """A journal of many small segments; the mode was told once, before all of it."""
+def long_journal(
+    folder: Path,
+    rows: int,
+    *,
+    segment_bytes_max: int = 20_000,
+    toml: str = LONG,
+    step_ns: int = S,
+    runs: dict[int, float] | None = None,
+) -> GatewayConfig:
+    """A journal of many small segments; the mode was told once, before all of it.
+
+    runs: what the run tag says before a row; once each, as tags reported by exception do.
+    """
     folder.mkdir()
-    (folder / "gateway.toml").write_text(LONG)
+    (folder / "gateway.toml").write_text(toml)
     journal = JournalWriter(folder / "state" / "journal", segment_bytes_max=segment_bytes_max)
 
     def say(topic: str, payload: bytes, t_ns: int) -> None:
@@ -163,7 +174,10 @@ def long_journal(folder: Path, rows: int, *, segment_bytes_max: int = 20_000) ->
     (told,) = encode_rows(["mode"], [BEGIN], [[2.0]], shape="columnar")
     say("plant/r1", told, BEGIN)
     for first in range(0, rows, 10):
-        t_ns = [BEGIN + (first + i) * S for i in range(10)]
+        t_ns = [BEGIN + (first + i) * step_ns for i in range(10)]
+        if runs and first in runs:
+            (told,) = encode_rows(["run"], t_ns[:1], [[runs[first]]], shape="columnar")
+            say("plant/r1", told, t_ns[0])
         some = values[first : first + 10].tolist()
         for payload in encode_rows(["c0", "c1", "c2", "c3"], t_ns, some, shape="columnar"):
             say("plant/r1", payload, t_ns[-1])
@@ -174,11 +188,13 @@ def long_journal(folder: Path, rows: int, *, segment_bytes_max: int = 20_000) ->
     return config
 
 
-def fitted_from(config: GatewayConfig, since_ns: int) -> Bundle:
+def fitted_from(config: GatewayConfig, since_ns: int, until_ns: int | None = None) -> Bundle:
     """The bundle of the first fit."""
     begun = store_of(config).current()[0]
-    request = LearnRequest(config=config, bundle_sha256=begun, since_ns={"r1": since_ns})
-    made = learn(request)
+    until = {} if until_ns is None else {"r1": until_ns}
+    made = learn(
+        LearnRequest(config=config, bundle_sha256=begun, since_ns={"r1": since_ns}, until_ns=until)
+    )
     assert not made.failed
     path = store_of(config).find(made.bundle_sha256)
     assert path is not None
@@ -226,12 +242,52 @@ def test_context_told_long_before_is_looked_for_within_a_bound(tmp_path: Path) -
     begun = store_of(config).current()[0]
     request = LearnRequest(config=config, bundle_sha256=begun, since_ns={"r1": since_ns})
     numbers = [n for n, _ in segments(tmp_path / "near" / "state" / "journal")]
-    after = first_needed(request, 10_000)
+    after = first_needed(request, period_ns=S)
     needed = next(n for n in numbers if after is None or n >= after.segment)
     bare = request.config.asset[0]
     free = msgspec.structs.replace(
         request.config, asset=(msgspec.structs.replace(bare, context=()),)
     )
-    without = first_needed(msgspec.structs.replace(request, config=free), 10_000)
+    without = first_needed(msgspec.structs.replace(request, config=free), period_ns=S)
     assert without is not None
     assert needed == max(without.segment - LEAD_SEGMENTS_MAX, numbers[0])
+
+
+def test_a_quick_plant_is_learned_for_as_many_minutes_as_a_slow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle supposes a row a second; ten came in each."""
+    monkeypatch.setattr(commission_fit, "ROWS_MAX", 500)
+    toml = LONG.replace("learn_minutes = 10", "learn_minutes = 2")
+    config = long_journal(tmp_path / "site", 4000, toml=toml, step_ns=S // 10)
+    damage(config, 5)
+    (model,) = fitted_from(config, BEGIN).assets
+    assert model.period_ns == S // 10
+    assert model.training.rows == (0, 2400), "twice two minutes"
+
+
+RUNS: Final = LONG.replace('tag = "mode", role = "mode"', 'tag = "run", role = "run"')
+
+
+def test_a_fit_that_was_delayed_over_a_stop_learns_what_ran_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that stood still take no place of those that ran; of them no more is learned."""
+    monkeypatch.setattr(commission_fit, "ROWS_MAX", 500)
+    config = long_journal(tmp_path / "site", 4500, toml=RUNS, runs={0: 1.0, 600: 1.0, 2000: 0.0})
+    damage(config, 5)
+    (model,) = fitted_from(config, BEGIN, BEGIN + 1999 * S).assets
+    assert model.training.rows == (0, 1200 + 1199)
+    assert model.row_stopped != -1
+
+
+def test_a_stop_between_counts_as_no_row_however_the_journal_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run tag spoke at its changes alone, so most segments do not say that it stood."""
+    monkeypatch.setattr(commission_fit, "ROWS_MAX", 500)
+    runs = {0: 1.0, 1000: 1.0, 2000: 0.0, 3000: 1.0}
+    config = long_journal(tmp_path / "site", 3500, toml=RUNS, runs=runs)
+    damage(config, 5)
+    (model,) = fitted_from(config, BEGIN, BEGIN + 3499 * S).assets
+    assert model.training.rows == (0, 500 + 1000 + 700)

@@ -22,7 +22,6 @@ from edge.commissioning.view import Acceptance
 from edge.commissioning.watch import bare, prepare
 from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.faults import Faults
 from edge.records import Audited, Started
 from edge.storage.journal import JournalWriter, read_journal
 from edge.storage.restore import restore
@@ -263,47 +262,6 @@ def test_the_command_shows_before_it_asks_and_changes_nothing_without_a_yes(tmp_
     assert shown[0]["alerts_shadow"] == 1
     assert "is SHADOW, not in service" in site.accept("--asset", "r1", "--withdraw")[1]
     assert "not commissioned" in site.accept("--asset", "r9")[1]
-    site.close()
-
-
-def test_a_book_that_was_changed_is_refused_and_nothing_moves(tmp_path: Path) -> None:
-    """Each line follows from the one before it."""
-    site = learned(tmp_path / "site")
-    assert site.accept("--asset", "r1", "--by", "ann", "--yes")[0] == 0
-    path = book_of(site.config).path
-    path.write_bytes(path.read_bytes().replace(b'"ann"', b'"eve"'))
-    site.look()
-    assert site.stage() is Stage.SHADOW
-    faults = Faults()
-    site.watch.judge(faults)
-    assert "line 1 does not follow" in faults._active["commissioning_refused"]
-    site.close()
-
-
-def test_of_a_book_that_breaks_the_words_before_it_count_and_nobody_is_taken_out(
-    tmp_path: Path,
-) -> None:
-    """What the gateway knows stays; where its state began anew, the words before it say more."""
-    site = learned(tmp_path / "site")
-    assert site.accept("--asset", "r1", "--by", "ann", "--yes")[0] == 0
-    site.look()
-    assert site.accept("--asset", "r1", "--withdraw", "--by", "ann", "--yes")[0] == 0
-    site.look()
-    assert site.stage() is Stage.SHADOW
-    path = book_of(site.config).path
-    path.write_bytes(path.read_bytes()[:-30])
-    site.look()
-    assert site.stage() is Stage.SHADOW, "it knows the word that is damaged now"
-    faults = Faults()
-    site.watch.judge(faults)
-    assert "line 2" in faults._active["commissioning_refused"]
-    assert "the 1 words before it" in faults._active["commissioning_refused"]
-    assert "line 2" in site.accept("--asset", "r1", "--by", "ann", "--yes")[1], "none is added"
-    site.close()
-    site.file.write_text(site.file.read_text() + 'area = "hall 2"\n')
-    site.config = load(site.file)
-    site.open()
-    assert site.stage() is Stage.IN_SERVICE, "it knows nothing, and rather rings"
     site.close()
 
 

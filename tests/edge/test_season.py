@@ -18,7 +18,13 @@ from edge.gateway.assembly import Assembly
 from edge.recordings.recording import TimedMessage
 from edge.records import MessageReceived
 from edge.replays.backtest import Backtest, with_ticks
-from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source
+from edge.settings import (
+    AssetSettings,
+    CommissioningSettings,
+    ContextTag,
+    GatewaySettings,
+    Source,
+)
 from edge.storage.journal import JournalWriter
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
@@ -62,19 +68,25 @@ def sent(
             yield TimedMessage(t_ns=t_ns, topic="plant/r1", payload=payload, begin_ns=t_ns)
 
 
-def site() -> GatewaySettings:
-    """A gateway of this plant."""
+def site(learning: CommissioningSettings | None = None) -> GatewaySettings:
+    """A gateway of this plant; learning: its section of commissioning."""
     return GatewaySettings(
         site="hall",
         clock="plant",
         source=(Source(topic="plant/{asset}", interval_ms_max=3_600_000),),
         asset=(AssetSettings(id="r1"),),
+        commissioning=learning,
     )
 
 
-def run(values: NDArray[np.float64], first: int) -> Backtest:
+def gateway(learning: CommissioningSettings | None = None) -> Engine:
+    """Of this plant."""
+    return Assembly(site(learning), bundle=known(), snapshot=None).engine
+
+
+def run(values: NDArray[np.float64], first: int, *, engine: Engine | None = None) -> Backtest:
     """A gateway on these rows."""
-    backtest = Backtest(Assembly(site(), bundle=known(), snapshot=None).engine)
+    backtest = Backtest(gateway() if engine is None else engine)
     backtest.run(with_ticks(sent(values, first), step_ns=STEP_S * 10**9))
     return backtest
 
@@ -145,13 +157,13 @@ def test_the_range_of_the_hour_is_told_of_what_is_judged_by_it(case: str) -> Non
     running[-3:], modes[-3:] = case != "stands", 2.0 if case == "another mode" else 1.0
     (load,) = contributions_of(
         model,
-        (t_ns, values, running),
+        (t_ns, values.astype(np.float32), running),
         np.array([1.0, 0.0, 0.0]),
         span=(int(t_ns[-3]), int(t_ns[-1])),
         runs=(),
         modes=modes,
     )
-    assert load.value == pytest.approx(values[0, 0])
+    assert load.value == pytest.approx(values[0, 0], rel=1e-5)
     assert (load.hourly, load.direction) == ((True, "low") if case == "runs" else (False, "within"))
     if case != "runs":
         assert (load.usual_low, load.usual_high) == (model.usual_low[0], model.usual_high[0])
@@ -210,3 +222,16 @@ def test_levels_are_compared_as_what_they_are_off_their_hour() -> None:
     values = np.array([[9.0, 5.0], [39.0, 6.0], [np.nan, np.nan], [20.0, 7.0]])
     told = of_no_hour(season, values, t_ns, np.array([20.0, 6.0]))
     np.testing.assert_array_equal(told, [[21.0, 5.0], [21.0, 6.0], [np.nan] * 2, [np.nan, 7.0]])
+
+
+def test_a_channel_that_follows_no_hour_is_not_blind() -> None:
+    """The row of the season leaves it out, and its level is watched as ever."""
+    bundle = known()
+    model = bundle.assets[0]
+    part, at = bundle.place(model.row_season)
+    assert part.parameters["present"][at, :3].tolist() == [True, True, False]
+    engine = gateway(CommissioningSettings())
+    run(follows(1, seed=1, first=14), 14, engine=engine)
+    (told,) = engine.commissioning.report()
+    assert (told.stage, told.blind) == ("SHADOW", "")
+    assert told.rows == DAY_ROWS
