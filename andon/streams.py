@@ -157,12 +157,15 @@ def run(
 
     Example: `andon run gateway.toml`
     """
+    from edge.bundles.store import store_of
     from edge.configuration.config import load, need_bundle
     from edge.gateway.app import run as run_gateway
 
     settings = load(config)
     if settings.model.bundle:  # else it begins with nothing, and learns
         need_bundle(settings.path(settings.model.bundle))
+        if aside := store_of(settings).set_aside():
+            typer.echo(f"{aside}; `andon check {config}` opens both", err=True)
     raise typer.Exit(run_gateway(settings, log_level=log_level, log_json=log_json))
 
 

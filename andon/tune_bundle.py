@@ -167,20 +167,27 @@ def retrieval_line(found: Retrieved) -> str:
 def last_lines(done: Tuning) -> list[str]:
     """What was learned, what it changes, and what became of it."""
     from edge.tuning.command import NEEDS_REASON
+    from edge.tuning.report import unproved
 
     report = done.report
     if done.stage == "needs_reason":
         return [NEEDS_REASON]
-    lines = [*curve_lines(report), *map(moved_line, report.moved)]
+    lines = [*unproved(report), *curve_lines(report), *map(moved_line, report.moved)]
     if done.stage == "nothing":
         return [*lines, *report.notes, "Nothing was learned that would change the bundle."]
     assert report.before is not None
     assert report.after is not None
+    assert report.before_all is not None
+    assert report.after_all is not None
     assert report.alerts_per_day is not None
+    held = report.before.faults + report.before.quiet
+    every = report.before_all.faults + report.before_all.quiet
     lines += [
-        f"On {report.before.faults + report.before.quiet} events that were held back:",
-        f"  before: {side_line(report.before)}",
-        f"  after:  {side_line(report.after)}",
+        f"On {held} events that were held back:"
+        if held
+        else f"On all {every} labelled events, none of them held back:",
+        f"  before: {side_line(report.before if held else report.before_all)}",
+        f"  after:  {side_line(report.after if held else report.after_all)}",
         (
             "Alerts of the process a day, labelled or not:"
             f" {report.alerts_per_day[0]:.3g} before, {report.alerts_per_day[1]:.3g} after"

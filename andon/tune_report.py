@@ -28,6 +28,8 @@ FIGURES = (
 
 def page(done: Tuning) -> Page:
     """Retrieval alone, the learning curve, thresholds, before and after, and the verdict."""
+    from edge.tuning.report import unproved
+
     report = done.report
     built = Page("What labels teach", lead=f"Retrieval alone: {retrieval_line(report.retrieval)}.")
     built.note(
@@ -36,8 +38,8 @@ def page(done: Tuning) -> Page:
     )
     if report.because:
         built.text(f"Labels were used because: {report.because}")
-    if report.notes:
-        built.bullets(report.notes)
+    if said := (*report.notes, *unproved(report)):
+        built.bullets(said)
     built.heading("Labelled events")
     assets = sorted({asset for of_asset in report.counts.values() for asset in of_asset})
     rows = [

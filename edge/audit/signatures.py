@@ -104,7 +104,7 @@ def sign_path(path: Path, key: Ed25519PrivateKey) -> tuple[Path, str]:
 
 def sign_command(topic: str, payload: bytes, key: Ed25519PrivateKey) -> bytes:
     """The payload of a command for exactly this topic, with its signature. Raises WireError."""
-    body, _ = command_content(payload, topic=topic)
+    body, _ = command_content(payload, topic=topic, name=topic.rpartition("/")[2])
     fields = msgspec.json.decode(body, type=dict[str, object])
     signature = base64.b64encode(key.sign(topic.encode() + b"\n" + body)).decode()
     return msgspec.json.encode(fields | {"signature": signature})

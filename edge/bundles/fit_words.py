@@ -8,7 +8,13 @@ import numpy as np
 
 from models.bundles.bundle import CONTAMINATED, UNSTEADY, is_unfitted
 from models.bundles.card import mode_news
-from models.fitting.budget import position_replays, position_words, replay_words, shares_of
+from models.fitting.budget import (
+    position_replays,
+    position_words,
+    replay_words,
+    shares_of,
+    threshold_words,
+)
 from models.fitting.season_words import season_news
 
 if TYPE_CHECKING:
@@ -31,7 +37,9 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
             f"{model.threshold_on:.2f}, {len(names)} channels: {listed(names)}"
         )
         if model.asset in fitted and not is_unfitted(model.metrics):
-            lines.append(f"{model.asset}: {replay_words(model, shares[model.asset])}")
+            share = shares[model.asset]
+            said = (replay_words(model, share), threshold_words(bundle, model, share))
+            lines += [f"{model.asset}: {line}" for line in said if line]
         training = model.training
         if model.asset in fitted and training.jobs_excluded:
             lines.append(

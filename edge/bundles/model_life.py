@@ -26,6 +26,7 @@ from models.fitting.budget import (
     budget_words,
     position_replays,
     shares_of,
+    threshold_words,
 )
 from models.fitting.standing import standing, standing_words
 from models.foreign.imported import ImportedSpec
@@ -160,14 +161,11 @@ class Life:
     def rollback(self, named: str, *, by: str, because: str) -> tuple[str, str]:
         """Let the bundle before count again, or the one named; returns hashes before and after.
 
-        Raises ConfigError where none counted before, ModelError for a damaged one.
+        Raises ConfigError where none counted before, and without a name after a rollback,
+        ModelError for a damaged one.
         """
         counts, _ = self.store.current()
-        pointer = self.store.pointer()
-        before = named or (pointer.before_sha256 if pointer is not None else "")
-        if not before:
-            raise ConfigError("nothing was promoted here, so there is nothing to go back to")
-        bundle, path = self._open(before)
+        bundle, path = self._open(named or self.store.one_before())
         acts = [act for act in self.store.history() if act.what in PROMOTIONS]
         ever = {one for act in acts for one in (act.bundle_sha256, act.before_sha256)}
         if bundle.sha256 == counts or bundle.sha256 not in ever:
@@ -378,6 +376,7 @@ def _asset(bundle: Bundle, model: AssetModel, *, share: float) -> dict[str, Any]
         "threshold_on": model.threshold_on,
         "threshold_off": model.threshold_off,
         "alerts_per_day_share": share,
+        "threshold_note": threshold_words(bundle, model, share),
         "recording_sha256": training.sha256,
         "rows": list(training.rows),
         "rows_used": training.rows_used,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.audit.chain import iso
 from edge.errors import ConfigError
 from edge.storage.sealed_chain import Sealed, SealedChain
 from models.bundles.store import file_names
@@ -48,7 +49,8 @@ LEARNED: Final = (
     "learned"  # by the gateway itself, of assets that ring for nobody yet; no others change
 )
 KEPT: Final = "kept"  # rang more than it may, and stayed all the same
-PROMOTIONS: Final = ("promoted", "rolled_back", LEARNED)  # acts that change what counts
+ROLLED_BACK: Final = "rolled_back"
+PROMOTIONS: Final = ("promoted", ROLLED_BACK, LEARNED)  # acts that change what counts
 
 
 class Act(Sealed, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,10 +123,13 @@ class BundleStore:
         places = self.places()
         word = named.lower()
         meant = [one for one in places if one.startswith(word)] if word else []
-        if len(meant) == 1 and len(word) >= HASH_CHARS_MIN:
+        short = len(word) < HASH_CHARS_MIN
+        if len(meant) == 1 and not short:
             return meant[0], places[meant[0]]
         known = ", ".join(one[:12] for one in sorted(places)) or "none"
         which = f"{len(meant)} bundles begin with {named!r}" if meant else f"no bundle {named!r}"
+        if meant and short:
+            which = f"{named!r} is too short"
         raise ConfigError(
             f"{which}; expected a directory or at least {HASH_CHARS_MIN} digits of one of {known}"
         )
@@ -158,9 +163,41 @@ class BundleStore:
             )
         return pointer.bundle_sha256, path
 
+    def set_aside(self) -> str:
+        """That the configured bundle is there and another one counts, for people; "" it counts.
+
+        Raises ConfigError where what counts is gone.
+        """
+        counts, configured = self.current()[0], hash_of(self.configured)
+        if not configured or configured == counts:
+            return ""
+        return (
+            f"[model] bundle names {configured[:12]} ({self.configured}); {counts[:12]} was"
+            " promoted or learned since, and counts"
+        )
+
     def history(self) -> list[Act]:
         """Every act, oldest first. Raises ConfigError at the first line that does not fit."""
         return self._chain.whole()
+
+    def one_before(self) -> str:
+        """Hash of the bundle that a rollback without a name goes back to.
+
+        Raises ConfigError where none counted before, and after a rollback: the one before is what
+        was just taken back, and comes back only by its name.
+        """
+        pointer = self.pointer()
+        before = pointer.before_sha256 if pointer is not None else ""
+        if not before:
+            raise ConfigError("nothing was promoted here, so there is nothing to go back to")
+        newest = next((a for a in reversed(self.history()) if a.what in PROMOTIONS), None)
+        if newest is not None and newest.what == ROLLED_BACK:
+            raise ConfigError(
+                f"the last act was a rollback already: another one would bring back"
+                f" {before[:12]}, which {newest.by or 'somebody'} took back at"
+                f" {iso(newest.at_ns)}; if you mean that: andon model rollback {before[:12]}"
+            )
+        return before
 
     # --- what changes it ---
 

@@ -74,6 +74,7 @@ def check_file(path: Path, *, console: Console) -> int:
         return 1
     findings.add("configuration", fine=True, detail=str(path))
     bundle = _check_bundle(config, findings, path)
+    _check_configured(config, findings)
     _check_knowledge(config, findings)
     _check_signatures(config, findings)
     _check_broker(config, findings)
@@ -105,6 +106,24 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
     _check_context(config, bundle, findings, file)
     _check_positions(config, bundle, findings, file)
     return bundle
+
+
+def _check_configured(config: GatewayConfig, findings: Findings) -> None:
+    """A configured bundle that another one has set aside is one that somebody may go back to."""
+    store = store_of(config)
+    try:
+        aside = store.set_aside()
+    except ConfigError:  # what counts is gone: that was told already
+        return
+    if not aside:
+        return
+    try:
+        load_bundle(store.configured)
+    except ModelError as error:
+        hint = f"{aside}. The configured one is damaged: {error}; copy it back, or name another"
+        findings.add("configured bundle", fine=False, detail=hint)
+        return
+    findings.add("configured bundle", fine=True, detail=f"{aside}; both passed the self-test")
 
 
 def _check_channels(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:

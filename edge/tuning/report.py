@@ -107,6 +107,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     out: str = ""
 
 
+def unproved(report: Report) -> list[str]:
+    """What the labels cannot prove, in words: a class of one event, or nothing held back at all."""
+    single = sorted(label for label, of in report.counts.items() if sum(of.values()) == 1)
+    lines = []
+    if report.before is not None and not report.before.faults + report.before.quiet:
+        lines.append(
+            "Warning: no fault and no alert of nothing was held back, so nothing is proved: every"
+            " figure is of events that were learned from. Label two events or more of a class"
+        )
+    if single:
+        lines.append(
+            f"Warning: a class of one event cannot be judged, however many windows it has:"
+            f" {', '.join(single)}"
+        )
+    return lines
+
+
 def first_ring(event: Event, episodes: Sequence[Episode]) -> Episode | None:
     """The first alert that rang in an event, on whatever track; None where none did."""
     rang = [

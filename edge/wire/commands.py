@@ -20,7 +20,15 @@ MINUTES_MAX: Final = 100_000  # of a silence or an extension: ten weeks
 # A text proposes at most: only a person's confirmation, which needs a signature, makes a job of it.
 NEVER_QUIET: Final = ("ack", "feedback", "text")
 ENDS: Final = ("check_out", "cancel", "unshelve", "in")  # after these, what is abnormal rings
-EXAMPLE: Final = '{"ts": 1760000000000, "alert_id": "..."}'
+EXAMPLES: Final = {  # of a body, for who sent one that cannot be read
+    "ack": '{"ts": 1760000000000, "alert_id": "..."}',
+    "feedback": '{"ts": 1760000000000, "alert_id": "...", "label": "nuisance"}',
+    "confirm": '{"ts": 1760000000000, "proposal_id": "..."}',
+    "job": '{"ts": 1760000000000, "action": "check_in", "asset": "r1", "kind": "calibration"}',
+    "shelve": '{"ts": 1760000000000, "alert_id": "...", "minutes": 60}',
+    "oos": '{"ts": 1760000000000, "asset": "r1", "minutes": 60}',
+    "text": '{"ts": 1760000000000, "asset": "r1", "text": "..."}',
+}
 _PLACE: Final = re.compile(r" - at `\$\.(\w+)[^`]*`$")
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co")  # control and zero-width characters, private use
 
@@ -179,12 +187,16 @@ def decode_command(
         message = f"{name!r} is not carried out by this version, expected {', '.join(_BODIES)}"
         raise WireError(message, reason="unknown_command", topic=topic)
     try:
-        content, signature = command_content(payload, topic=topic)
+        content, signature = command_content(payload, topic=topic, name=name)
         body = msgspec.json.decode(content if signature else payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(_cause(error, kind), reason="command_invalid", topic=topic) from error
+        cause = _cause(error, EXAMPLES[name], kind)
+        raise WireError(cause, reason="command_invalid", topic=topic) from error
     if abs(now_ns - body.ts * MILLISECOND_NS) > STALE_NS:
-        message = f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now"
+        message = (
+            f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now, which is"
+            f" {now_ns // MILLISECOND_NS} (ms)"
+        )
         raise WireError(message, reason="command_stale", topic=topic)
     _check_fields(body, topic)
     command = Command(topic=topic, operator=operator, name=name, body=body)
@@ -193,8 +205,10 @@ def decode_command(
     return msgspec.structs.replace(command, signature=signature, content=content)
 
 
-def command_content(payload: bytes, *, topic: str) -> tuple[bytes, str]:
+def command_content(payload: bytes, *, topic: str, name: str = "ack") -> tuple[bytes, str]:
     """A command's fields without `signature`, as JSON with sorted keys and no spaces; and that.
+
+    name: of the command, of which a refusal gives an example.
 
     Raises WireError for what is no JSON object, or has a signature that is no text.
     """
@@ -203,20 +217,21 @@ def command_content(payload: bytes, *, topic: str) -> tuple[bytes, str]:
         signature = fields.pop("signature", "")
         content = msgspec.json.encode(fields, order="sorted")
     except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
-        raise WireError(_cause(error), reason="command_invalid", topic=topic) from error
+        example = EXAMPLES.get(name, EXAMPLES["ack"])
+        raise WireError(_cause(error, example), reason="command_invalid", topic=topic) from error
     if not isinstance(signature, str):
         raise WireError("signature is no text", reason="command_invalid", topic=topic)
     return content, signature
 
 
-def _cause(error: Exception, kind: type[Body] | None = None) -> str:
+def _cause(error: Exception, example: str, kind: type[Body] | None = None) -> str:
     """What is wrong with a payload, and what was expected, for the person who sent it."""
     if not isinstance(error, msgspec.ValidationError):
-        return f"not JSON ({error}); expected an object such as {EXAMPLE}"
+        return f"not JSON ({error}); expected an object such as {example}"
     said = str(error)
     place = _PLACE.search(said)
     if place is None and kind is None:
-        return f"{said}; expected an object such as {EXAMPLE}"
+        return f"{said}; expected an object such as {example}"
     fields = msgspec.structs.fields(kind) if kind is not None else ()
     if place is None or not fields:
         expected = "fields " + ", ".join(f"{f.name}" + "?" * (not f.required) for f in fields)

@@ -28,6 +28,7 @@ from models.fitting.budget import (
     position_words,
     replay_words,
     shares_of,
+    threshold_words,
 )
 from models.fitting.extremes import usual_excess
 from models.fitting.positions import position_of
@@ -270,6 +271,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel, *, share: float) -> list[str
         ),
         *_position_line(bundle, model),
         f"- {replay_words(model, share)}",
+        *(f"- {line}" for line in (threshold_words(bundle, model, share),) if line),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *(f"- {line}" for line in mode_news(model)),

@@ -11,12 +11,16 @@ import pytest
 from rich.console import Console
 
 from edge.audit.signatures import new_key, read_key, sign_path
+from edge.bundles.store import store_of
 from edge.configuration.config import load
 from edge.gateway.check import check_file
 from kb.snapshots.build import build
+from models.bundles.assemble import make_bundle
 from models.bundles.store import save
+from models.fitting.fit import FitOptions, fit_asset
 from simulator.broker import embedded_broker, free_port
-from tests.edge.rig import ASSETS, START, bundle
+from tests.edge.rig import ASSETS, START, bundle, var
+from tests.models.plants import samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,6 +250,34 @@ def test_a_damaged_bundle_is_a_fault(file: str, site: Site) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     assert file in site.faults()["bundle"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_promoted_counts_and_the_configured_one_is_looked_at_too(
+    site: Site,
+    damaged: bool,  # noqa: FBT001
+) -> None:
+    """Also where `[model] bundle` names a copy of what it named before; its damage is a fault."""
+    fits = [
+        fit_asset(samples(var(4000, seed=i), asset=asset), FitOptions(alignment="rows"))
+        for i, asset in enumerate(ASSETS, start=5)
+    ]
+    child = make_bundle(fits, parent=bundle())
+    store = store_of(load(site.file))
+    store.keep(save(child, site.folder / "child"))
+    store.point(child.sha256, by="ann", because="")
+    shutil.copytree(site.folder / "bundle", site.folder / "copy")
+    site.model = '"copy"'
+    if damaged:
+        with (site.folder / "copy" / "model.onnx").open("r+b") as file:
+            file.write(b"x")
+    faults = site.faults()
+    assert set(faults) == ({"configured"} if damaged else set())
+    _, text = site.check()
+    (line,) = [line for line in text.splitlines() if "configured bundle" in line]
+    assert f"[model] bundle names {bundle().sha256[:12]}" in line
+    assert f"{child.sha256[:12]} was promoted or learned since, and counts" in line
+    assert ("model.onnx" in line) == damaged
 
 
 def test_a_missing_password_is_a_fault_of_the_broker_line(site: Site) -> None:

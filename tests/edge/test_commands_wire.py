@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge.caps import COMMAND_BYTES_MAX, TEXT_CHARS_MAX
 from edge.errors import WireError
 from edge.wire.commands import (
+    EXAMPLES,
     STALE_NS,
     Ack,
     Command,
@@ -75,6 +76,24 @@ def test_each_command_is_read(name: str, body: dict[str, object], expected: obje
     command = decode(name, {"ts": TS, **body})
     assert command == Command(topic=TOPIC, operator="anna", name=name, body=command.body)
     assert command.body == expected
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+@pytest.mark.parametrize("payload", [b"{not json", b"[1]"])
+def test_what_cannot_be_read_is_answered_with_an_example_that_can(
+    name: str, payload: bytes
+) -> None:
+    """Of that very command."""
+    with pytest.raises(WireError) as caught:
+        decode(name, payload)
+    assert str(caught.value).endswith(f"such as {EXAMPLES[name]}")
+    assert decode(name, EXAMPLES[name].encode()).name == name
+
+
+def test_a_stale_command_is_told_the_time() -> None:
+    """Plant time in ms, as the command has to give it."""
+    with pytest.raises(WireError, match=f"now, which is {TS}"):
+        decode("ack", {"ts": TS - 301_000, "alert_id": "a"})
 
 
 def test_the_end_of_a_job_is_in_nanoseconds() -> None:

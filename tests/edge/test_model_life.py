@@ -99,6 +99,32 @@ def test_promote_and_roll_back_move_the_pointer_and_say_who_and_why(site: Site) 
     assert states == {first().sha256: "current", child().sha256: "retired"}
 
 
+def test_what_was_taken_back_comes_back_only_by_its_name(site: Site) -> None:
+    """A rollback that is asked for twice stays where it went; the message says how to mean it."""
+    bad = child().sha256[:12]
+    assert site.run("promote", bad).exit_code == 0
+    assert site.run("rollback", "--by", "bea").exit_code == 0
+    acts = len(site.life.store.history())
+    again = site.run("rollback")
+    assert isinstance(again.exception, ConfigError)
+    assert f"andon model rollback {bad}" in str(again.exception)
+    assert "bea" in str(again.exception)
+    assert (site.counts, len(site.life.store.history())) == (first().sha256, acts)
+    assert site.run("rollback", bad).exit_code == 0
+    assert site.counts == child().sha256
+    assert site.run("promote", first().sha256[:12], "--yes").exit_code == 0
+    assert site.run("rollback").exit_code == 0, "after a promotion it goes back unasked"
+    assert site.counts == child().sha256
+
+
+def test_a_name_that_is_too_short_is_called_so(site: Site) -> None:
+    """It need not be of several; what is of none is."""
+    with pytest.raises(ConfigError, match=f"'{child().sha256[:3]}' is too short; expected"):
+        site.life.store.resolve(child().sha256[:3])
+    with pytest.raises(ConfigError, match="no bundle 'zz'; expected"):
+        site.life.store.resolve("zz")
+
+
 def test_another_bundle_at_the_configured_path_counts_at_once(site: Site) -> None:
     """Whoever fits anew where the configuration points means it; the pointer is of the old one."""
     site.life.promote(child().sha256, by="ann", because="", even_so=False, only_better=False)

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
+from andon.tune_bundle import last_lines
+from andon.tune_report import page
 from edge.audit.chain import records, verify
 from edge.gateway.assembly import Assembly
 from edge.labels.book import add_labels
 from edge.replays.backtest import Backtest
 from edge.tuning.command import TuneRequest, Work, begun, settled
 from edge.tuning.heads import Heads
+from edge.tuning.report import Report, unproved
 from edge.tuning.thresholds import with_shifts
 from kb.snapshots.build import build
 from models.bundles.assemble import make_bundle
@@ -260,6 +263,28 @@ def test_an_override_writes_the_bundle_and_the_trail_names_what_it_gives_up(
     assert noted.facts["override"] == "the robot goes next week"
     for event in done.report.lost:
         assert event in str(noted.facts["although"])
+
+
+def test_where_nothing_was_held_back_nothing_is_proved(work: Work) -> None:
+    """The figures are then of what was learned from, and every class of one event is named."""
+    alone = [event for event in work.events if event.names_mode]
+    counts = {event.label: {event.asset: 1} for event in alone}
+    few = replace(work, events=alone, report=msgspec.structs.replace(work.report, counts=counts))
+    done = settled(few, with_shifts(work.parent, {asset(): 60.0}), Heads())
+    text = "\n".join(last_lines(done))
+    assert "nothing is proved" in text
+    assert f"cannot be judged, however many windows it has: {', '.join(sorted(counts))}" in text
+    assert f"On all {len(alone)} labelled events, none of them held back" in text
+    assert "On 0 events" not in text
+    assert f"found {len(alone)} of {len(alone)}" in text
+    page(done).write(work.request.bundle.parent / "few.html")
+    assert "nothing is proved" in (work.request.bundle.parent / "few.html").read_text("utf-8")
+
+
+def test_held_back_events_prove_something(tuned: dict[str, Any]) -> None:
+    """No warning where every class has events on both sides."""
+    told = {key: value for key, value in tuned.items() if key != "stage"}
+    assert unproved(msgspec.convert(told, Report, strict=False)) == []
 
 
 def test_labels_of_nothing_in_these_recordings_are_said(small: Plant, tmp_path: Path) -> None:

@@ -13,14 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bundles.assemble import make_bundle
+from models.bundles.card import model_card
 from models.fitting.budget import (
     alerts_a_day,
     contradicts,
     position_replays,
     position_words,
     replay_words,
+    set_by_record,
+    shares_of,
+    threshold_words,
 )
-from models.fitting.extremes import Replay
+from models.fitting.extremes import AlarmTail, Replay
+from models.fitting.thresholds import ON_MIN, thresholds
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
@@ -75,3 +80,46 @@ def test_a_replay_of_no_length_says_nothing() -> None:
     assert position_words(one).endswith(
         "; replayed for a day or more: 0 of 3: alerts a day are extrapolated"
     )
+
+
+@given(
+    peaks=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    days=st.tuples(st.floats(0.01, 20.0), st.floats(0.01, 20.0)),
+    stands=st.booleans(),
+    share=st.floats(0.01, 50.0),
+)
+def test_the_record_sets_a_threshold_exactly_where_more_budget_does_not_lower_it(
+    peaks: tuple[int, int],
+    days: tuple[float, float],
+    stands: bool,  # noqa: FBT001
+    share: float,
+) -> None:
+    """Slow oracle: the thresholds of half as much again."""
+    tails = [
+        AlarmTail(score=2.0, episodes_per_day=n / d, peaks=n, days=d)
+        for n, d in zip(peaks, days, strict=True)
+    ]
+    stopped = tails[1] if stands else None
+    on, more = (
+        thresholds(tails[0], alerts_per_day=one, stopped=stopped, usual=1.0)[0]
+        for one in (share, 1.5 * share)
+    )
+    model = msgspec.structs.replace(
+        three().assets[0], tail=tails[0], tail_stopped=stopped, threshold_on=on
+    )
+    told = set_by_record(model, share, usual=1.0)
+    if told:
+        assert more == on
+    elif on > ON_MIN:
+        assert more < on
+
+
+def test_a_threshold_that_the_record_sets_says_so_and_others_do_not() -> None:
+    """A hundred times the budget moves nothing; one that asks for less than was seen does."""
+    few, many = (make_bundle([fitted(c=2)], alerts_per_day=budget) for budget in (1e3, 1e5))
+    assert few.assets[0].threshold_on == many.assets[0].threshold_on
+    said = threshold_words(many, many.assets[0], shares_of(many)["r1"])
+    assert "set by what the record shows, rarer than the budget asks" in said
+    assert said in model_card(many)
+    strict = make_bundle([fitted(c=2)], alerts_per_day=1e-4)
+    assert threshold_words(strict, strict.assets[0], 1e-4) == ""
