@@ -20,6 +20,7 @@ _LEFT: Final = 210  # room for the names of the categories
 _RIGHT: Final = 64  # room for the value beside the longest bar
 _HEIGHT: Final = 280  # of a line chart
 _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+SPAN_MIN: Final = 1e-290  # of an axis: what is narrower has no ticks that a float can tell apart
 _ABSENT: Final = "-"
 
 
@@ -177,7 +178,7 @@ def _all_values(one: Series) -> list[float]:
 def _scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
     """Least and greatest of an axis that holds `values`, and its round ticks."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if high <= low:
+    if high - low < SPAN_MIN:
         low, high = low - 0.5, low + 0.5
         if values and min(values) >= 0 > low:
             low, high = 0.0, 1.0

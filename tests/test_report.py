@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 from defusedxml.ElementTree import fromstring
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from andon.report import Page, Series, shown
@@ -106,6 +106,8 @@ def test_nothing_is_fetched_and_nothing_runs() -> None:
         max_size=60,
     ),
 )
+@example(values=[5e-324], name="")
+@example(values=[1e9, 1e9 + 2e-7], name="")
 def test_any_values_give_well_formed_charts(values: list[float | None], name: str) -> None:
     """Also none at all, equal ones, and those that are absent; no coordinate is NaN."""
     series = [Series(name=name, values=values), Series(name=name, values=values)]
