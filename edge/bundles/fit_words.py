@@ -13,7 +13,7 @@ from models.fitting.budget import (
     position_words,
     replay_words,
     shares_of,
-    threshold_words,
+    threshold_notes,
 )
 from models.fitting.season_words import season_news
 
@@ -29,7 +29,7 @@ NAMES_SHOWN_MAX: Final = 12  # of channels or topics, in a line
 def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
     """Each asset's rows, channels and threshold; of those just fitted what never changed."""
     lines = [position_words(one) for one in position_replays(bundle)] if bundle.positions else []
-    shares = shares_of(bundle)
+    shares, notes = shares_of(bundle), threshold_notes(bundle)
     for model in bundle.assets:
         names = [channel.name for channel in model.channels]
         lines.append(
@@ -37,8 +37,7 @@ def described(bundle: Bundle, fitted: dict[str, TrainingSamples]) -> list[str]:
             f"{model.threshold_on:.2f}, {len(names)} channels: {listed(names)}"
         )
         if model.asset in fitted and not is_unfitted(model.metrics):
-            share = shares[model.asset]
-            said = (replay_words(model, share), threshold_words(bundle, model, share))
+            said = (replay_words(model, shares[model.asset]), notes.get(model.asset))
             lines += [f"{model.asset}: {line}" for line in said if line]
         training = model.training
         if model.asset in fitted and training.jobs_excluded:

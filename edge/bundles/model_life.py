@@ -26,7 +26,7 @@ from models.fitting.budget import (
     budget_words,
     position_replays,
     shares_of,
-    threshold_words,
+    threshold_notes,
 )
 from models.fitting.standing import standing, standing_words
 from models.foreign.imported import ImportedSpec
@@ -105,7 +105,8 @@ class Life:
         sha256, path = self.store.resolve(named)
         bundle = loaded(path, sha256)
         history = self.store.history()
-        report, shares = self.store.report(sha256), shares_of(bundle)
+        report = self.store.report(sha256)
+        shares, notes = shares_of(bundle), threshold_notes(bundle)
         return {
             "sha256": sha256,
             "path": str(path),
@@ -117,7 +118,10 @@ class Life:
             "alerts_per_day": budget_of(bundle),
             "positions": [msgspec.to_builtins(one) for one in position_replays(bundle)],
             "specs": [msgspec.to_builtins(part.spec) for part in bundle.parts],
-            "assets": [_asset(bundle, model, share=shares[model.asset]) for model in bundle.assets],
+            "assets": [
+                _asset(bundle, one, share=shares[one.asset], note=notes.get(one.asset, ""))
+                for one in bundle.assets
+            ],
             "history": [
                 {"at": iso(act.at_ns), "what": act.what, "by": act.by, "because": act.because}
                 for act in history
@@ -366,7 +370,7 @@ def _spec(spec: AnySpec) -> str:
     return f"{spec.lags} lags, rates {rates}, {spec.channels} channels wide"
 
 
-def _asset(bundle: Bundle, model: AssetModel, *, share: float) -> dict[str, Any]:
+def _asset(bundle: Bundle, model: AssetModel, *, share: float, note: str) -> dict[str, Any]:
     training = model.training
     return {
         "asset": model.asset,
@@ -376,7 +380,7 @@ def _asset(bundle: Bundle, model: AssetModel, *, share: float) -> dict[str, Any]
         "threshold_on": model.threshold_on,
         "threshold_off": model.threshold_off,
         "alerts_per_day_share": share,
-        "threshold_note": threshold_words(bundle, model, share),
+        "threshold_note": note,
         "recording_sha256": training.sha256,
         "rows": list(training.rows),
         "rows_used": training.rows_used,

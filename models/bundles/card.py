@@ -28,7 +28,7 @@ from models.fitting.budget import (
     position_words,
     replay_words,
     shares_of,
-    threshold_words,
+    threshold_notes,
 )
 from models.fitting.extremes import usual_excess
 from models.fitting.positions import position_of
@@ -97,9 +97,11 @@ def model_card(bundle: Bundle) -> str:
         "## Assets",
         "",
     ]
-    shares = shares_of(bundle)
+    shares, notes = shares_of(bundle), threshold_notes(bundle)
     for model in bundle.assets:
-        lines += _asset_lines(bundle, model, share=shares[model.asset])
+        lines += _asset_lines(
+            bundle, model, share=shares[model.asset], note=notes.get(model.asset, "")
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -253,7 +255,7 @@ def _validity_lines(bundle: Bundle) -> list[str]:
     return [*lines, ""]
 
 
-def _asset_lines(bundle: Bundle, model: AssetModel, *, share: float) -> list[str]:
+def _asset_lines(bundle: Bundle, model: AssetModel, *, share: float, note: str) -> list[str]:
     training = model.training
     part, row = bundle.place(model.row_running)
     begin, end = training.rows
@@ -271,7 +273,7 @@ def _asset_lines(bundle: Bundle, model: AssetModel, *, share: float) -> list[str
         ),
         *_position_line(bundle, model),
         f"- {replay_words(model, share)}",
-        *(f"- {line}" for line in (threshold_words(bundle, model, share),) if line),
+        *([f"- {note}"] if note else []),
         f"- baseline while stopped: {'yes' if model.row_stopped >= 0 else 'no'}",
         *_mode_lines(model),
         *(f"- {line}" for line in mode_news(model)),

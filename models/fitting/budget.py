@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from scipy import stats
 
-from models.fitting.extremes import level_of, rate_at, usual_excess
+from models.fitting.extremes import rate_at, usual_excess
 from models.fitting.positions import divided
-from models.fitting.thresholds import ON_MIN, STOPPED_SHARE, supported_rate
+from models.fitting.thresholds import ON_MIN, levels_asked
 
 if TYPE_CHECKING:
     from models.bundles.bundle import AssetModel, Bundle
@@ -112,27 +112,23 @@ def set_by_record(model: AssetModel, share: float, *, usual: float) -> bool:
 
     share: alerts a day   usual: `usual_excess` of the bundle. False also where labels moved it.
     """
-    asked = [(model.tail, share)]
-    if model.tail_stopped is not None:
-        asked.append((model.tail_stopped, STOPPED_SHARE * share))
-    levels = []
-    for tail, rate in asked:
-        rarest = supported_rate(tail)
-        levels.append((level_of(tail, min(rate, rarest), usual=usual), rarest < rate))
-    on, by_record = max(levels)
+    on, by_record = max(
+        levels_asked(model.tail, alerts_per_day=share, stopped=model.tail_stopped, usual=usual)
+    )
     return by_record and on > ON_MIN and math.isclose(on, model.threshold_on, rel_tol=1e-6)
 
 
-def threshold_words(bundle: Bundle, model: AssetModel, share: float) -> str:
-    """Where the record sets an asset's threshold and not its budget, in words; "" elsewhere."""
-    usual = usual_excess([each.tail for each in bundle.assets])
-    if not set_by_record(model, share, usual=usual):
-        return ""
-    rate = expected_alerts(model, usual=usual)
-    return (
-        f"its threshold is set by what the record shows, rarer than the budget asks: {rate:.3g}"
-        f" alerts a day expected, its share is {share:.3g}; a larger budget does not lower it"
-    )
+def threshold_notes(bundle: Bundle) -> dict[str, str]:
+    """Of each asset whose record sets its threshold and not its budget: that it does, in words."""
+    usual = usual_excess([model.tail for model in bundle.assets])
+    shares = shares_of(bundle)
+    return {
+        model.asset: "its threshold is set by what the record shows, rarer than the budget asks:"
+        f" {expected_alerts(model, usual=usual):.3g} alerts a day expected, its share is"
+        f" {shares[model.asset]:.3g}; a larger budget does not lower it"
+        for model in bundle.assets
+        if set_by_record(model, shares[model.asset], usual=usual)
+    }
 
 
 class PositionReplay(msgspec.Struct, frozen=True, kw_only=True):

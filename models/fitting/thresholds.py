@@ -45,23 +45,33 @@ def thresholds(
     tail: AlarmTail,
     *,
     alerts_per_day: float,
-    assets: int = 1,
     stopped: AlarmTail | None = None,
     usual: float = TAIL_SCALE,
 ) -> tuple[float, float]:
-    """Threshold on and off of one of `assets` assets that share a budget.
+    """Threshold on and off of an asset whose share of the budget is alerts_per_day.
 
     tail: of running   stopped: of standing still, None: not scored then   usual: mean excess of the
     tails of the bundle. Raises ModelError for a budget that is not positive.
     """
     if not (alerts_per_day > 0 and math.isfinite(alerts_per_day)):
         raise ModelError(f"alerts per day is {alerts_per_day}, expected a number above 0")
-    share = alerts_per_day / assets
-    on = max(ON_MIN, level_of(tail, min(share, supported_rate(tail)), usual=usual))
-    if stopped is not None:
-        rarest = min(STOPPED_SHARE * share, supported_rate(stopped))
-        on = max(on, level_of(stopped, rarest, usual=usual))
+    asked = levels_asked(tail, alerts_per_day=alerts_per_day, stopped=stopped, usual=usual)
+    on = max(ON_MIN, *(level for level, _ in asked))
     return on, OFF_SHARE * on
+
+
+def levels_asked(
+    tail: AlarmTail, *, alerts_per_day: float, stopped: AlarmTail | None, usual: float
+) -> list[tuple[float, bool]]:
+    """The score that each tail asks for, and whether its record does rather than the budget."""
+    shares = [(tail, alerts_per_day)]
+    if stopped is not None:
+        shares.append((stopped, STOPPED_SHARE * alerts_per_day))
+    levels = []
+    for one, share in shares:
+        rarest = supported_rate(one)
+        levels.append((level_of(one, min(share, rarest), usual=usual), rarest < share))
+    return levels
 
 
 def supported_rate(tail: AlarmTail) -> float:

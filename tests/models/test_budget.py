@@ -21,8 +21,7 @@ from models.fitting.budget import (
     position_words,
     replay_words,
     set_by_record,
-    shares_of,
-    threshold_words,
+    threshold_notes,
 )
 from models.fitting.extremes import AlarmTail, Replay
 from models.fitting.thresholds import ON_MIN, thresholds
@@ -118,8 +117,8 @@ def test_a_threshold_that_the_record_sets_says_so_and_others_do_not() -> None:
     """A hundred times the budget moves nothing; one that asks for less than was seen does."""
     few, many = (make_bundle([fitted(c=2)], alerts_per_day=budget) for budget in (1e3, 1e5))
     assert few.assets[0].threshold_on == many.assets[0].threshold_on
-    said = threshold_words(many, many.assets[0], shares_of(many)["r1"])
+    said = threshold_notes(many)["r1"]
     assert "set by what the record shows, rarer than the budget asks" in said
     assert said in model_card(many)
     strict = make_bundle([fitted(c=2)], alerts_per_day=1e-4)
-    assert threshold_words(strict, strict.assets[0], 1e-4) == ""
+    assert threshold_notes(strict) == {}

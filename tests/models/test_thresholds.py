@@ -53,9 +53,9 @@ def test_more_budget_never_raises_a_threshold(
 ) -> None:
     """Thresholds fall with the budget and rise with the assets; off is never above on."""
     tail = AlarmTail(score=2.0, episodes_per_day=rate, peaks=peaks, days=peaks / rate)
-    on, off = thresholds(tail, alerts_per_day=budget, assets=assets)
-    lower, _ = thresholds(tail, alerts_per_day=budget * more, assets=assets)
-    higher, _ = thresholds(tail, alerts_per_day=budget, assets=assets + 1)
+    on, off = thresholds(tail, alerts_per_day=budget / assets)
+    lower, _ = thresholds(tail, alerts_per_day=budget * more / assets)
+    higher, _ = thresholds(tail, alerts_per_day=budget / (assets + 1))
     assert lower <= on <= higher
     assert off <= on
     assert on >= ON_MIN
@@ -65,8 +65,8 @@ def test_more_budget_never_raises_a_threshold(
 def test_ten_times_the_assets_take_about_one_more_score() -> None:
     """A tail of very many peaks is that of a probability: a tenth for each further 1."""
     tail = AlarmTail(score=2.0, episodes_per_day=80.0, peaks=10**7)
-    one, _ = thresholds(tail, alerts_per_day=8.0, assets=1)
-    ten, _ = thresholds(tail, alerts_per_day=8.0, assets=10)
+    one, _ = thresholds(tail, alerts_per_day=8.0)
+    ten, _ = thresholds(tail, alerts_per_day=0.8)
     assert one == pytest.approx(3.0, abs=1e-3)
     assert ten == pytest.approx(4.0, abs=1e-3)
 
@@ -119,7 +119,7 @@ def test_nobody_expects_news_of_a_machine_at_rest() -> None:
 def test_a_budget_is_a_positive_number(budget: float) -> None:
     """Anything else is refused."""
     with pytest.raises(ModelError, match="above 0"):
-        thresholds(AlarmTail(score=2.0, episodes_per_day=1.0), alerts_per_day=budget, assets=1)
+        thresholds(AlarmTail(score=2.0, episodes_per_day=1.0), alerts_per_day=budget)
 
 
 def test_an_episode_is_a_stretch_not_a_sample() -> None:
