@@ -23,8 +23,10 @@ from edge.errors import AndonError, JournalError
 from edge.gateway import logs
 from edge.gateway.delivery import Delivery
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will, endpoint_of
+from edge.gateway.link import Will
+from edge.gateway.links import links_of
 from edge.gateway.mqtt import BrokerError
+from edge.gateway.presence import Presence
 from edge.gateway.retrieve import Retriever
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.upkeep import Upkeep
@@ -38,7 +40,6 @@ from edge.records import (
     TextTold,
     TickDue,
 )
-from edge.samples.waveforms import block_topics
 from edge.storage.checkpoint import Checkpoint, save
 from edge.storage.journal import JournalWriter
 from edge.storage.outbox import Outbox
@@ -63,8 +64,6 @@ GROUP_WAIT_S: Final = 0.002
 DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
-ALONE_S: Final = 3.0  # without a broker, until we say so
-ALONE_AGAIN_S: Final = 300.0
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
 STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
 FAULT: Final = "gateway_failed"
@@ -101,20 +100,12 @@ class Gateway:
         self._reconnected = threading.Event()
         self._faults = Faults()
         self._checkpoint_trouble = self._journal_gap = ""
-        self._was_connected = False
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
-        self._alone_due_s = time.monotonic() + ALONE_S
-        self._broker = f"{config.mqtt.host}:{config.mqtt.port}"
+        self._presence = Presence()
         self._journaled = self._journal.position
-        self._link = Link(
-            endpoint_of(config),
-            filters=[*map(topics.subscription, config.source), *block_topics(config.asset)]
-            + [self._topics.command_filter]
-            + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
-            queue_messages_max=config.mqtt.queue_messages_max,
-            will=Will(topic=self._topics.status, payload=status(self._assembly, online=False)),
-            on_connected=self._reconnected.set,
-            wake=self._wake,
+        will = Will(topic=self._topics.status, payload=status(self._assembly, online=False))
+        self._link = links_of(
+            config, will=will, on_connected=self._reconnected.set, wake=self._wake
         )
         self._delivery = Delivery(self._outbox, self._link)
 
@@ -241,11 +232,8 @@ class Gateway:
         """Send what waits; after a connection, what is retained comes first."""
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
-        if self._link.connected != self._was_connected:
-            self._was_connected = not self._was_connected
-            said = ("connected", "info") if self._was_connected else ("disconnected", "warning")
-            self._note(*said, to=self._broker)
-            self._alone_due_s = time.monotonic() + ALONE_S
+        for note in self._presence.look(self._link, time.monotonic()):
+            logs.write(log, note)
         if self._reconnected.is_set():
             self._reconnected.clear()
             self._say(online=True)
@@ -265,9 +253,6 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._say(online=True)
-        if not self._was_connected and now_s >= self._alone_due_s:
-            self._alone_due_s = now_s + ALONE_AGAIN_S
-            self._note("no_broker", "warning", to=self._broker, doing="trying again and again")
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)

@@ -44,7 +44,7 @@ class Mosquitto:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
 
-    def start(self, *, more: str = "") -> None:
+    def start(self, *, more: str = "", **environment: str) -> None:
         """Start it, with further lines of configuration; returns when it answers."""
         assert MOSQUITTO is not None
         config = self._directory / "mosquitto.conf"
@@ -52,7 +52,10 @@ class Mosquitto:
         config.write_text(text, encoding="utf-8")
         command = [MOSQUITTO, "-c", str(config)]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | environment,
         )
         wait_until(self._answers, what=f"mosquitto on port {self.port}")
 
