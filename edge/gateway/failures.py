@@ -9,14 +9,16 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import ConfigError
-from edge.gateway.tls import reason_of
+from edge.gateway.tls import reason_of, spans_of_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.gateway.mqtt import Endpoint
-    from edge.gateway.tls import TlsFiles
+    from edge.gateway.tls import Span, TlsFiles
 
 PROBE_S_MAX: Final = 3.0
 
@@ -92,6 +94,70 @@ _SILENT: Final = (
 )
 
 
+class Reasons:
+    """What became of each connection of one client, told by whoever sees it.
+
+    failure: why there is none, as far as it is known. peer: until when the broker's certificate
+    holds, as last seen. closed_by_broker: the last connection was one that it let in, and closed.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, probe: Callable[[Endpoint], bool] = lambda _: False
+    ) -> None:
+        """probe: whether a port that hangs up speaks TLS."""
+        self._endpoint, self._probe = endpoint, probe
+        self._answered = False
+        self._refusal: Failure | None = None  # the broker's own word
+        self.lost: OSError | None = None
+        self.failure: Failure | None = None
+        self.closed_by_broker = False
+        self.peer: Span | None = None
+
+    @property
+    def spans(self) -> list[Span]:
+        """Until when what TLS rests on holds: the broker's certificate as last seen, our files."""
+        if self._endpoint.tls is None:
+            return []
+        peer = [self.peer] if self.peer is not None else []
+        return peer + spans_of_files(self._endpoint.tls)
+
+    def opening(self) -> None:
+        """A connection is tried."""
+        self._answered = self.closed_by_broker = False
+        self.lost = self._refusal = None
+
+    def not_opened(self, error: Exception) -> None:
+        """It did not come about."""
+        self.failure = failure_of(error, self._endpoint.tls, host=self._endpoint.host)
+
+    def answered(self, reason: Any) -> str:  # noqa: ANN401 - paho's ReasonCode
+        """The broker has answered; returns why it refuses, "" for a welcome."""
+        self._answered = True
+        why = refused_because(str(reason), self._endpoint) if reason.is_failure else ""
+        self._refusal = self.failure = Failure(why, refused=True) if why else None
+        return why
+
+    def ended(self, reason: Any) -> Failure | None:  # noqa: ANN401 - paho's ReasonCode
+        """The connection has ended; returns why, None when it was our wish."""
+        if reason is None or not reason.is_failure:
+            return None
+        if self._refusal is not None:
+            self.failure = self._refusal
+        elif str(reason) == "Keep alive timeout":
+            said = f"no word from the broker for {self._endpoint.keepalive_s} s"
+            self.failure = Failure(said, refused=False)
+        elif self._answered:
+            self.closed_by_broker = not isinstance(self.lost, TimeoutError)
+            said = (self.lost.strerror or str(self.lost)) if self.lost is not None else ""
+            self.failure = Failure(said or "the broker closed the connection", refused=False)
+        else:
+            tls, host = self._endpoint.tls, self._endpoint.host
+            over_tls = tls is None and self._probe(self._endpoint)
+            why = cut_off(self.lost, tls, host=host, over_tls=over_tls)
+            self.failure = Failure(why, refused=True)
+        return self.failure
+
+
 def failure_of(error: Exception, files: TlsFiles | None, *, host: str) -> Failure:
     """Why a connection could not be made, in words that say what to do."""
     if isinstance(error, ConfigError):
@@ -103,11 +169,12 @@ def failure_of(error: Exception, files: TlsFiles | None, *, host: str) -> Failur
     if files is not None and isinstance(error, ConnectionResetError | BrokenPipeError):
         return Failure(_SILENT, refused=True)
     if isinstance(error, ConnectionRefusedError):
-        return Failure("nothing listens there; is a broker running?", refused=False)
-    if isinstance(error, TimeoutError):
-        return Failure("no answer; is a broker running there?", refused=False)
-    said = error.strerror if isinstance(error, OSError) else ""
-    return Failure(said or str(error) or type(error).__name__, refused=False)
+        said = "nothing listens there; is a broker running?"
+    elif isinstance(error, TimeoutError):
+        said = "no answer; is a broker running there?"
+    else:
+        said = getattr(error, "strerror", "") or str(error) or type(error).__name__
+    return Failure(said, refused=False)
 
 
 def _of_handshake(error: ssl.SSLError, files: TlsFiles, host: str) -> str:

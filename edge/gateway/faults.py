@@ -7,15 +7,16 @@ again, or the topic would read as if all were well.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from edge.gateway.link import INPUT
 from edge.records import ShellFault
+from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
+    from edge.storage.disk import Clock
     from edge.storage.outbox import Outbox
 
 LOST_S: Final = 10.0  # without the input broker; a restart of it takes less
@@ -24,7 +25,8 @@ LOST_S: Final = 10.0  # without the input broker; a restart of it takes less
 class Faults:
     """Which faults are there now."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self._clock = clock
         self._active: dict[str, str] = {}
         self._dropped = 0  # count at the last look
 
@@ -60,17 +62,16 @@ class Faults:
         findings = {
             "messages_dropped": f"{dropped} messages found the queue full" if dropped else "",
             "alerts_given_up": f"{given_up} waited too long for the broker" if given_up else "",
-            **_of_links(link.links),
+            **_of_links(link.links, self._clock.wall_ns() / 1e9),
             "checkpoint_failed": checkpoint,
             "outbox_conflict": f"two contents under {outbox.conflict}" if outbox.conflict else "",
         }
         return [told for name, detail in findings.items() for told in self.judge(name, detail)]
 
 
-def _of_links(links: tuple[Link, ...]) -> dict[str, str]:
+def _of_links(links: tuple[Link, ...], now_s: float) -> dict[str, str]:
     """What is wrong with each; of two, the name of a fault says which."""
     found: dict[str, str] = {}
-    now_s = time.time()
     for link in links:
         which = f"{link.name}_" if link.name else ""
         ending = [said for span in link.spans if (said := span.trouble(now_s))]

@@ -6,15 +6,15 @@ session, MQTT 3.1.1). Callbacks only queue, and never raise.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
 from edge.gateway.rivals import WAIT_S, Rivals
+from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     import threading
@@ -24,12 +24,49 @@ if TYPE_CHECKING:
     from edge.gateway.inbox import Incoming
     from edge.gateway.mqtt import Endpoint
     from edge.gateway.tls import Span
+    from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000
 INPUT: Final = "input"  # names of two links, where there are two
 OUTPUT: Final = "output"
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
+
+
+class Transport(Protocol):
+    """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
+
+    Clients are as paho has them: their callbacks run one after another, beside the loop. Each has
+    `reasons`, a `edge.gateway.failures.Reasons`.
+    """
+
+    def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
+        """A client that is not connected yet. Raises BrokerError."""
+
+    def start(self, client: Any, endpoint: Endpoint) -> None:  # noqa: ANN401
+        """Connect in the background, again and again until it works."""
+
+    def stop(self, client: Any) -> None:  # noqa: ANN401
+        """Disconnect; returns when no callback runs any more."""
+
+    def was_taken(self, info: Any, *, qos: int) -> bool:  # noqa: ANN401
+        """Whether a publication will reach the broker as far as the client can help it."""
+
+    def is_alive(self, client: Any) -> bool:  # noqa: ANN401
+        """Whether a started client goes on working."""
+
+    def topic_of(self, m: Any) -> str:  # noqa: ANN401
+        """A message's topic."""
+
+    def incoming(
+        self,
+        m: Any,  # noqa: ANN401
+        connection: int = 0,
+        *,
+        cut: bool = False,
+        link: str = "",
+    ) -> Incoming:
+        """A message as we keep it."""
 
 
 @dataclass(slots=True)
@@ -59,7 +96,7 @@ class Will:
 class Link:
     """A connection that lasts, over any number of reconnections."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it does, and what of the world it does it with
         self,
         endpoint: Endpoint,
         *,
@@ -70,6 +107,8 @@ class Link:
         wake: threading.Event,
         name: str = "",
         belongs: Callable[[str], bool] | None = None,
+        transport: Transport = mqtt,
+        clock: Clock = CLOCK,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
@@ -77,9 +116,8 @@ class Link:
         which topics may come over it. Raises BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
-        self.name = name
-        self._belongs = belongs
-        self._endpoint = endpoint
+        self.name, self._belongs = name, belongs
+        self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
         self._inbox = Inbox(messages_max=queue_messages_max)
         self._granted = False
@@ -88,13 +126,13 @@ class Link:
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.cause = ""  # why the last connection ended or did not come about
         self._rivals = Rivals()
-        self._away_since_s = time.monotonic()
+        self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
         self._owed = False  # QoS 1 messages were dropped: the broker still has them
         self._wake = wake
         self._on_connected = on_connected
-        self._client = mqtt.new_client(endpoint, persistent=True, manual_ack=True)
+        self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
         if will is not None:
@@ -108,7 +146,7 @@ class Link:
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
-        mqtt.start(self._client, self._endpoint)
+        self._mqtt.start(self._client, self._endpoint)
         self._started = True
 
     @property
@@ -123,7 +161,7 @@ class Link:
     @property
     def alive(self) -> bool:
         """Whether the network thread lives, if it was started."""
-        return not self._started or mqtt.is_alive(self._client)
+        return not self._started or self._mqtt.is_alive(self._client)
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -138,12 +176,12 @@ class Link:
     @property
     def away_s(self) -> float:
         """How long the broker has been away; 0 while it is there."""
-        return 0.0 if self.connected else time.monotonic() - self._away_since_s
+        return 0.0 if self.connected else self._clock.monotonic_s() - self._away_since_s
 
     @property
     def rival(self) -> str:
         """What is wrong when another client uses our client id; "" for nothing."""
-        if not self._rivals.fighting(time.monotonic()):
+        if not self._rivals.fighting(self._clock.monotonic_s()):
             return ""
         return (
             f"broker {self._endpoint}: another client uses client_id {self._endpoint.client_id!r},"
@@ -154,7 +192,8 @@ class Link:
     @property
     def spans(self) -> list[Span]:
         """Until when what TLS rests on holds."""
-        return self._client.spans
+        found: list[Span] = self._client.reasons.spans
+        return found
 
     @property
     def queue_depth(self) -> int:
@@ -171,7 +210,7 @@ class Link:
         if self._owed and not taken and not self._inbox and self.connected:
             self._owed = False
             self.counts.asked_again += 1
-            mqtt.stop(self._client)
+            self._mqtt.stop(self._client)
             self.start()
         return taken
 
@@ -193,8 +232,9 @@ class Link:
         """
         if self.connected:
             info = self._client.publish(topic, payload, qos, retain)
-            if mqtt.was_taken(info, qos=qos):
-                return info.mid
+            if self._mqtt.was_taken(info, qos=qos):
+                mid: int = info.mid
+                return mid
         self.counts.not_sent += 1
         return None
 
@@ -208,7 +248,7 @@ class Link:
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
         self._started = False
-        mqtt.stop(self._client)
+        self._mqtt.stop(self._client)
 
     # On paho's thread: an exception would end it and leave is_connected() true for ever.
 
@@ -225,7 +265,7 @@ class Link:
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
         self._granted = False
-        if why := self._client.answered(reason):
+        if why := self._client.reasons.answered(reason):
             self.counts.refused += 1
             self.refusal = self.cause = why
             self._wake.set()
@@ -238,23 +278,23 @@ class Link:
     def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._lost()
         self.counts.disconnects += 1
-        failure = self._client.ended(reason)
+        failure = self._client.reasons.ended(reason)
         if failure is not None:
             self._note(failure)
-            if self._client.closed_by_broker:
-                self._rivals.closed(time.monotonic())
+            if self._client.reasons.closed_by_broker:
+                self._rivals.closed(self._clock.monotonic_s())
                 self._back_off()
 
     def _not_reached(self, *_args: Any) -> None:  # noqa: ANN401
         self._lost()
-        failure = self._client.failure
+        failure = self._client.reasons.failure
         if failure is not None:
             self._note(failure)
         self._rivals.away()
 
     def _lost(self) -> None:
         if self._granted:
-            self._away_since_s = time.monotonic()
+            self._away_since_s = self._clock.monotonic_s()
         self._granted = False
         self._wake.set()
 
@@ -264,7 +304,7 @@ class Link:
         self.refusal = failure.cause if failure.refused else ""
 
     def _back_off(self) -> None:
-        fighting = self._rivals.fighting(time.monotonic())
+        fighting = self._rivals.fighting(self._clock.monotonic_s())
         wait_s = int(WAIT_S) if fighting else 1
         self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
 
@@ -280,13 +320,13 @@ class Link:
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
         self.counts.received += 1
-        if self._belongs is not None and not self._belongs(mqtt.topic_of(message)):
+        if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
             self.counts.misplaced += 1
             self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
             return
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
-        came = mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
+        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
         if not self._inbox.put(came):
             # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
             self.counts.dropped_queue_full += 1

@@ -11,10 +11,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from edge.configuration.config import password
+from edge.gateway import mqtt
 from edge.gateway.link import INPUT, OUTPUT, Link, LinkCounts
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.rights import command_filters, sensor_filters
 from edge.gateway.tls import TlsFiles
+from edge.storage.disk import CLOCK
 from edge.wire.topics import Topics
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
     from edge.gateway.inbox import Incoming
-    from edge.gateway.link import Will
+    from edge.gateway.link import Transport, Will
+    from edge.storage.disk import Clock
 
 
 def endpoint_of(config: GatewayConfig, broker: BrokerConfig | None = None) -> Endpoint:
@@ -123,7 +126,13 @@ class LinkPair:
 
 
 def links_of(
-    config: GatewayConfig, *, will: Will, on_connected: Callable[[], None], wake: threading.Event
+    config: GatewayConfig,
+    *,
+    will: Will,
+    on_connected: Callable[[], None],
+    wake: threading.Event,
+    transport: Transport = mqtt,
+    clock: Clock = CLOCK,
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
@@ -139,6 +148,8 @@ def links_of(
             will=will,
             on_connected=on_connected,
             wake=wake,
+            transport=transport,
+            clock=clock,
         )
     head = f"{Topics(config.prefix, config.site).root}/cmd/"
     reading = Link(
@@ -148,6 +159,8 @@ def links_of(
         will=None,
         on_connected=lambda: None,
         wake=wake,
+        transport=transport,
+        clock=clock,
         name=INPUT,
         belongs=lambda topic: not topic.startswith(head),
     )
@@ -158,6 +171,8 @@ def links_of(
         will=will,
         on_connected=on_connected,
         wake=wake,
+        transport=transport,
+        clock=clock,
         name=OUTPUT,
         belongs=lambda topic: topic.startswith(head),
     )

@@ -20,20 +20,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.errors import AndonError, ConfigError
-from edge.gateway.failures import (
-    Failure,
-    cut_off,
-    failure_of,
-    refused_because,
-    speaks_tls,
-)
+from edge.gateway.failures import Reasons, speaks_tls
 from edge.gateway.inbox import Incoming
-from edge.gateway.tls import context_of, span_of_peer, spans_of_files
+from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from edge.gateway.failures import Failure
     from edge.gateway.tls import Span, TlsFiles
 
 RECONNECT_S_MAX: Final = 30
@@ -79,71 +74,21 @@ def incoming(
 
 
 class Client(paho.Client):
-    """A client that reads its certificates at each connection, and knows why one failed."""
+    """A client that reads its certificates at each connection; `reasons` knows why one failed."""
 
     def __init__(self, endpoint: Endpoint, **options: Any) -> None:  # noqa: ANN401 - of paho
         super().__init__(CallbackAPIVersion.VERSION2, client_id=endpoint.client_id, **options)
         self._endpoint = endpoint
-        self._answered = self._closed = False
-        self._refusal: Failure | None = None  # of the broker's own word
-        self._lost: OSError | None = None
-        self._failure: Failure | None = None
-        self._peer: Span | None = None
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why there is no connection, as far as it is known; None while there is one."""
-        return self._failure
-
-    @property
-    def spans(self) -> list[Span]:
-        """Until when what TLS rests on holds: the broker's certificate as last seen, our files."""
-        if self._endpoint.tls is None:
-            return []
-        peer = [self._peer] if self._peer is not None else []
-        return peer + spans_of_files(self._endpoint.tls)
-
-    def answered(self, reason: Any) -> str:  # noqa: ANN401 - paho's ReasonCode
-        """To be called with the broker's answer; returns why it refuses, "" for a welcome."""
-        self._answered = True
-        why = refused_because(str(reason), self._endpoint) if reason.is_failure else ""
-        self._refusal = self._failure = Failure(why, refused=True) if why else None
-        return why
-
-    def ended(self, reason: Any) -> Failure | None:  # noqa: ANN401 - paho's ReasonCode
-        """To be called when a connection has ended; returns why, None when it was our wish."""
-        if not reason.is_failure:
-            return None
-        if self._refusal is not None:
-            self._failure = self._refusal
-        elif str(reason) == "Keep alive timeout":
-            said = f"no word from the broker for {self._endpoint.keepalive_s} s"
-            self._failure = Failure(said, refused=False)
-        elif self._answered:
-            self._closed = not isinstance(self._lost, TimeoutError)
-            said = (self._lost.strerror or str(self._lost)) if self._lost is not None else ""
-            self._failure = Failure(said or "the broker closed the connection", refused=False)
-        else:
-            tls, host = self._endpoint.tls, self._endpoint.host
-            over_tls = tls is None and speaks_tls(self._endpoint)
-            why = cut_off(self._lost, tls, host=host, over_tls=over_tls)
-            self._failure = Failure(why, refused=True)
-        return self._failure
-
-    @property
-    def closed_by_broker(self) -> bool:
-        """Whether the connection that has ended was one that the broker had let in and closed."""
-        return self._closed
+        self.reasons = Reasons(endpoint, probe=speaks_tls)
 
     # What follows overrides paho's own: nothing else of it sees the errors.
 
     def _create_socket(self) -> Any:  # noqa: ANN401 - paho's
-        self._answered = self._closed = False
-        self._lost = self._refusal = None
+        self.reasons.opening()
         try:
             return self._opened()
         except (OSError, ConfigError, UnicodeError) as error:
-            self._failure = failure_of(error, self._endpoint.tls, host=self._endpoint.host)
+            self.reasons.not_opened(error)
             if isinstance(error, OSError):
                 raise
             raise OSError(str(error)) from error  # any other would end paho's thread
@@ -160,7 +105,7 @@ class Client(paho.Client):
         except BaseException:
             plain.close()
             raise
-        self._peer = span_of_peer(made.getpeercert())
+        self.reasons.peer = span_of_peer(made.getpeercert())
         return made
 
     def _sock_recv(self, bufsize: int) -> bytes:
@@ -169,7 +114,7 @@ class Client(paho.Client):
         except BlockingIOError:
             raise
         except OSError as error:
-            self._lost = error
+            self.reasons.lost = error
             raise
 
 
@@ -223,7 +168,7 @@ def is_alive(client: paho.Client) -> bool:
 
 def _why(client: Client) -> str:
     """Why a client that did not get through has none."""
-    failure = client.failure
+    failure = client.reasons.failure
     return failure.cause if failure is not None else "no answer; is a broker running there?"
 
 
@@ -303,15 +248,15 @@ class Publisher:
 
     def _connected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         with self._changed:
-            self._failure = self._client.answered(reason)
+            self._failure = self._client.reasons.answered(reason)
             self.reconnects += 1
             self._changed.notify_all()
 
     def _ended(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
-        self._note(self._client.ended(reason))
+        self._note(self._client.reasons.ended(reason))
 
     def _failed(self, *_args: Any) -> None:  # noqa: ANN401
-        self._note(self._client.failure)
+        self._note(self._client.reasons.failure)
 
     def _note(self, failure: Failure | None) -> None:
         with self._changed:
@@ -361,20 +306,20 @@ class Collector:
     @property
     def spans(self) -> list[Span]:
         """Until when what TLS rests on holds."""
-        return [] if self._client is None else self._client.spans
+        return [] if self._client is None else self._client.reasons.spans
 
     def _connected(self, client: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
-        self._failure = client.answered(reason)
+        self._failure = client.reasons.answered(reason)
         if self._failure:
             self._granted.set()
             return
         client.subscribe([(name, 1) for name in self.filters])
 
     def _ended(self, client: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
-        self._note(client.ended(reason))
+        self._note(client.reasons.ended(reason))
 
     def _failed(self, client: Any, _d: Any) -> None:  # noqa: ANN401
-        self._note(client.failure)
+        self._note(client.reasons.failure)
 
     def _note(self, failure: Failure | None) -> None:
         """What refuses us while we come in is told at once; later it is tried again and again."""

@@ -75,7 +75,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + begin_days * DAY)
             .not_valid_after(now + end_days * DAY)
-            .add_extension(x509.SubjectAlternativeName([_host(one) for one in hosts]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_host(one) for one in hosts]), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()

@@ -1,0 +1,79 @@
+"""How a gateway is heard: what it says at each connection, what waits in the outbox, who is there.
+
+What is said past the outbox may be lost with the connection; what of it is retained is said again
+with the next one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.gateway.delivery import Delivery
+from edge.gateway.mqtt import BrokerError
+from edge.gateway.presence import Presence
+from edge.gateway.telemetry import status
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from edge.gateway.assembly import Assembly
+    from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
+    from edge.records import Publish
+    from edge.storage.disk import Clock
+    from edge.storage.outbox import Outbox
+    from edge.wire.topics import Topics
+
+
+class Voice:
+    """For one loop. `retained`: the newest lists of jobs and the like, for the next connection."""
+
+    def __init__(
+        self,
+        link: Link | LinkPair,
+        outbox: Outbox,
+        *,
+        assembly: Assembly,
+        topics: Topics,
+        clock: Clock,
+        reconnected: threading.Event,
+        note: Callable[..., None],
+    ) -> None:
+        """reconnected: set by whoever sees a new connection.
+
+        note: writes to the log, as name, level and fields.
+        """
+        self._link, self._delivery = link, Delivery(outbox, link)
+        self._assembly, self._topics, self._clock = assembly, topics, clock
+        self._reconnected, self._note, self._presence = reconnected, note, Presence()
+        self.retained: dict[str, Publish] = {}
+
+    def say(self, *, online: bool) -> None:
+        """Say whether we are here, and with what."""
+        payload = status(self._assembly, online=online, clock=self._clock)
+        self._link.publish(self._topics.status, payload, qos=1, retain=True)
+
+    def publish(self, message: Publish) -> None:
+        """Send what may be lost with the connection; what is retained is said again after it."""
+        if message.retain:
+            self.retained[message.topic] = message
+        self._link.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
+
+    def deliver(self) -> None:
+        """Send what waits; after a connection, what is retained comes first.
+
+        Raises BrokerError when nothing would be heard, JournalError for the outbox.
+        """
+        if not self._link.alive:
+            raise BrokerError("the network thread has ended, nothing would be heard; restart")
+        for said in self._presence.look(self._link, self._clock.monotonic_s()):
+            self._note(said.name, said.level, **said.fields)
+        if self._reconnected.is_set():
+            self._reconnected.clear()
+            self.say(online=True)
+            for message in self.retained.values():
+                self.publish(message)
+            if not self._link.resumed:  # a broker without our session may have lost more than that
+                self._delivery.say_again()
+        self._delivery.turn()
