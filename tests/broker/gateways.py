@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from edge.gateway.mqtt import Endpoint, Publisher
+from tests.broker.overheard import gateway_starts
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         """Start it; it is not ready yet."""
+        gateway_starts(self._config, self._environment)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "andon", "run", str(self._config)],
