@@ -125,7 +125,7 @@ class Link:
         self.resumed = False  # whether the broker still had our session when we came
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.cause = ""  # why the last connection ended or did not come about
-        self._rivals = Rivals()
+        self._rivals, self._wait_s = Rivals(), 1
         self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
@@ -283,7 +283,7 @@ class Link:
             self._note(failure)
             if self._client.reasons.closed_by_broker:
                 self._rivals.closed(self._clock.monotonic_s())
-                self._back_off()
+            self._back_off()
 
     def _not_reached(self, *_args: Any) -> None:  # noqa: ANN401
         self._lost()
@@ -304,9 +304,12 @@ class Link:
         self.refusal = failure.cause if failure.refused else ""
 
     def _back_off(self) -> None:
+        """Come back later while another client has our client id, and soon otherwise."""
         fighting = self._rivals.fighting(self._clock.monotonic_s())
         wait_s = int(WAIT_S) if fighting else 1
-        self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
+        if wait_s != self._wait_s:
+            self._wait_s = wait_s
+            self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         names = [name for name, _ in self._filters]

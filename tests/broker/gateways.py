@@ -38,8 +38,8 @@ class Heard:
 
     @property
     def kind(self) -> str:
-        """What it is about: the third level of the topic."""
-        return self.topic.split("/")[2]
+        """What it is about: the third level of the topic, "" without one."""
+        return "/".join(self.topic.split("/")[2:3])
 
     @property
     def body(self) -> Any:  # noqa: ANN401 - whatever JSON holds

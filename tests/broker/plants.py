@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
@@ -42,17 +43,18 @@ def small_bundle() -> Bundle:
     return fit_bundle([(one, "rows") for one in parts])
 
 
-def settings(folder: Path, **tables: dict[str, Any]) -> Path:
-    """Write gateway.toml with tables such as `mqtt={"port": 1}` beside a bundle."""
+def settings(folder: Path, **tables: Any) -> Path:  # noqa: ANN401 - as TOML has them
+    """Write gateway.toml with tables such as `mqtt={"port": 1}` beside a bundle.
+
+    `mqtt__output` is [mqtt.output]; a list of tables is [[source]] and the like.
+    """
     save(small_bundle(), folder / "bundle")
-    given: dict[str, dict[str, Any]] = {"model": {"bundle": "bundle"}, **tables}
     lines = ['site = "s"']
-    for table, values in given.items():
-        lines.append(f"[{table.replace('__', '.')}]")
-        lines += [
-            f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-            for key, value in values.items()
-        ]
+    for name, given in {"model": {"bundle": "bundle"}, **tables}.items():
+        title = name.replace("__", ".")
+        for table in given if isinstance(given, list) else [given]:
+            lines.append(f"[[{title}]]" if isinstance(given, list) else f"[{title}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
     path = folder / "gateway.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
