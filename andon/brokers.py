@@ -47,6 +47,6 @@ def broker(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         (path.parent / "store").mkdir(exist_ok=True)
-        if path.name == "TODO.txt":
+        if path.name == "NEXT.txt":
             typer.echo(text)
     typer.echo(f"Wrote {', '.join(str(out / name) for name in texts)}")

@@ -87,7 +87,7 @@ def broker_files(
         name = f"Broker of {where} of {config.prefix}/{config.site}"
         made[f"{below}mosquitto.conf"] = _configuration(config, broker, place, name)
         made[f"{below}acl"] = _access_list(access, name)
-        made[f"{below}TODO.txt"] = _todo(broker, access, place, name)
+        made[f"{below}NEXT.txt"] = _next(broker, access, place, name)
     return made
 
 
@@ -168,7 +168,7 @@ def _described(account: Account) -> str:
     return f"{account.role}{shared}"
 
 
-def _todo(broker: BrokerConfig, access: Access, at: Path, title: str) -> str:
+def _next(broker: BrokerConfig, access: Access, at: Path, title: str) -> str:
     lines = [title, "", "Accounts:"]
     lines += [f"  {account.name:20} {_described(account)}" for account in access.accounts]
     if access.patterns:

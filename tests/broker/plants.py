@@ -75,7 +75,7 @@ def refused(*arguments: str | Path) -> None:
 
 
 def passwords(directory: Path, *names: str) -> None:
-    """Give every account the password of these tests, as TODO.txt says."""
+    """Give every account the password of these tests, as NEXT.txt says."""
     program = shutil.which("mosquitto_passwd")
     assert program is not None, "mosquitto comes with it"
     create = ["-c"]

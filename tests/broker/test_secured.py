@@ -66,7 +66,7 @@ def plant(mosquitto: Mosquitto, tmp_path: Path) -> Plant:
 def test_the_generated_files_and_commands_make_a_broker_over_mutual_tls(
     mosquitto_of: type[Mosquitto], tmp_path: Path
 ) -> None:
-    """What TODO.txt tells is run as it stands; then gateway, sensor and operator are let in."""
+    """What NEXT.txt tells is run as it stands; then gateway, sensor and operator are let in."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl, which is not installed")
     folder = tmp_path / "a broker"
