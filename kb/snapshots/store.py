@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
+from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor, SignedTable
 from kb.retrieval import lexical
 
 if TYPE_CHECKING:
@@ -27,9 +27,13 @@ TYPED: Final = {
     "failure_mode": "failure_modes",
     "engineering_limit": "limits",
     "sensor": "sensors",
+    "signed_table": "signed",
 }
 _Typed = TypeVar("_Typed")
 
+_OF_RECORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS {} (number INTEGER PRIMARY KEY, body TEXT NOT NULL)"
+)
 _SCHEMA: Final = (
     """CREATE TABLE document (
         number INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, revision TEXT NOT NULL,
@@ -44,7 +48,6 @@ _SCHEMA: Final = (
         section TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, assets TEXT,
         known_from_ns INTEGER NOT NULL, known_to_ns INTEGER NOT NULL,
         embedded_sha256 TEXT NOT NULL, heading TEXT NOT NULL, body TEXT NOT NULL)""",
-    *(f"CREATE TABLE {table} (number INTEGER PRIMARY KEY, body TEXT NOT NULL)" for table in TYPED),
     lexical.CREATE,
 )  # fmt: skip
 
@@ -191,6 +194,14 @@ def read_sensors(connection: sqlite3.Connection) -> tuple[Sensor, ...]:
     return tuple(read_records(connection, "sensor", Sensor))
 
 
+def read_signed_tables(connection: sqlite3.Connection) -> tuple[SignedTable, ...]:
+    """Scope tables with their signatures; older files hold none."""
+    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'signed_table'"
+    if connection.execute(there).fetchone() is None:
+        return ()
+    return tuple(read_records(connection, "signed_table", SignedTable))
+
+
 def read_records(connection: sqlite3.Connection, table: str, kind: type[_Typed]) -> list[_Typed]:
     """Every record of one of the tables in TYPED, as stored."""
     rows = connection.execute(f"SELECT body FROM {table} ORDER BY number")  # noqa: S608 - ours
@@ -293,6 +304,7 @@ def _write_typed(connection: sqlite3.Connection, extracts: list[Extract]) -> boo
     """Make the tables of records hold theirs; returns whether any did not."""
     differed = False
     for table, field in TYPED.items():
+        connection.execute(_OF_RECORDS.format(table))  # an older file lacks some
         bodies = [
             msgspec.json.encode(item).decode()
             for extract in extracts
