@@ -122,13 +122,22 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             for at, key in enumerate(self.public_keys, 1)
         )
 
+    def every(self) -> tuple[TrustedKey, ...]:
+        """All keys, each once for everything that it may sign."""
+        listed = {key.public_key for key in self.key}
+        others = [*self.may_sign(Signs.SNAPSHOT), *map(self._command_key, self.operators)]
+        return self.key + tuple(one for one in others if one.public_key not in listed)
+
     def of_operator(self, operator: str) -> tuple[TrustedKey, ...]:
         """Every key with which an operator may sign commands."""
         named = [one for one in self.key if one.name == operator and Signs.COMMANDS in one.signs]
         if operator in self.operators:
-            key = self.operators[operator]
-            named.append(TrustedKey(name=operator, public_key=key, signs=(Signs.COMMANDS,)))
+            named.append(self._command_key(operator))
         return tuple(named)
+
+    def _command_key(self, operator: str) -> TrustedKey:
+        key = self.operators[operator]
+        return TrustedKey(name=operator, public_key=key, signs=(Signs.COMMANDS,))
 
 
 def none_counts(keys: Iterable[TrustedKey], t_ns: int) -> str:
