@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from typer.testing import CliRunner
@@ -22,13 +22,13 @@ from models.bundles.store import save
 from tests.edge.rig import START, Rig, bundle, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 COLUMNS: Final = (
     "kind,asset,instrument,channels,expected_effect,duration_min_max,settle_s,approved_by,"
     "approved_at"
 )
+KEY: Final = '[[trust.key]]\nname = "e"\npublic_key = "KEY"\n'
 ROW: Final = "calibration,r1,x,c1,0.3,10,60,qa,2025-01-01T00:00:00Z"
 BEGIN: Final = datetime.fromtimestamp(START / 1e9, UTC)
 MINUTE: Final = timedelta(minutes=1)
@@ -44,14 +44,12 @@ class Plant:
         self.table = self.source / "scope.csv"
         self.table.write_text(f"{COLUMNS}\n{ROW}\n", encoding="utf-8")
         self.bundle = save(bundle(), folder / "bundle")
-        self.keys = {
-            name: new_key(folder / "keys", name)
-            for name in ("host", "engineer", "next", "stranger")
-        }
+        people = ("host", "engineer", "next", "stranger")
+        self.keys = {name: new_key(folder / "keys", name) for name in people}
 
-    def key(self, name: str, *signs: Signs, **more: datetime | str | None) -> TrustedKey:
+    def key(self, name: str, *signs: Signs, **more: Any) -> TrustedKey:  # noqa: ANN401 - its fields
         """A trusted key of one of them."""
-        return TrustedKey(name=name, public_key=self.keys[name][1], signs=signs, **more)  # type: ignore[arg-type] - of its fields
+        return TrustedKey(name=name, public_key=self.keys[name][1], signs=signs, **more)
 
     def sign(self, path: Path, name: str, *, add: bool = False) -> None:
         """Sign something as one of them."""
@@ -81,9 +79,9 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
+def plant(tmp_path: Path) -> Plant:
     """A plant of this test."""
-    yield Plant(tmp_path)
+    return Plant(tmp_path)
 
 
 HOST: Final = (Signs.BUNDLE, Signs.SNAPSHOT)
@@ -174,9 +172,7 @@ def test_one_key_takes_over_from_another_without_a_gap(plant: Plant) -> None:
     assert plant.rings(old, new)[0] == ["ALERT"], "the old one has run out, the new has not signed"
     plant.publish(by=("host", "next"))
     assert plant.rings(old, new)[0] == ["suppressed"]
-    assert plant.rings(new)[0] == ["suppressed"], (
-        "an unknown signature beside it takes nothing away"
-    )
+    assert plant.rings(new)[0] == ["suppressed"], "an unknown one takes nothing away"
 
 
 def test_signing_again_adds_no_second_line_and_an_end(plant: Plant) -> None:
@@ -223,24 +219,10 @@ def test_trust_has_a_file_of_its_own(plant: Plant) -> None:
         ('file = "trust.toml"\n', "= 3", "not TOML"),
         ('file = "trust.toml"\n', "publik_keys = []", "did you mean public_keys"),
         ('file = "trust.toml"\npublic_keys = []\n', "public_keys = []", "too; keep one"),
-        ('[[trust.key]]\nname = "e"\npublic_key = "x"\nsigns = ["scope"]\n', None, "no public key"),
-        (
-            '[[trust.key]]\nname = "e"\npublic_key = "KEY"\nsigns = []\n',
-            None,
-            "expected some of bundle, snapshot, scope, jobs, commands",
-        ),
-        (
-            '[[trust.key]]\nname = "e"\npublic_key = "KEY"\nsigns = ["scope"]\n'
-            "valid_to = 2030-01-01T00:00:00\n",
-            None,
-            "no time zone",
-        ),
-        (
-            'require_signed = true\n[[trust.key]]\nname = "e"\npublic_key = "KEY"\n'
-            'signs = ["scope", "snapshot"]\n',
-            None,
-            "a key that signs a bundle",
-        ),
+        (f'{KEY.replace("KEY", "x")}signs = ["scope"]\n', None, "no public key"),
+        (f"{KEY}signs = []\n", None, "some of bundle, snapshot, scope, jobs, commands"),
+        (f'{KEY}signs = ["scope"]\nvalid_to = 2030-01-01T00:00:00\n', None, "no time zone"),
+        (f'require_signed = true\n{KEY}signs = ["snapshot"]\n', None, "a key that signs a bundle"),
     ],
 )
 def test_a_mistake_in_trust_is_named(plant: Plant, trust: str, file: str | None, said: str) -> None:
