@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
     from kb.retrieval.passages import Extract
 
+VALUE_BYTES_MAX: Final = 128 << 20  # of one text or record: a manual of 100 MB is cut before it
+_DEFENSIVE: Final = (
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+    "query_only = ON",
+)
 FOREVER_NS: Final = 2**63 - 1
 
 # table -> the field of an extract whose records it holds, in order, as JSON
@@ -115,9 +123,45 @@ def amend(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> bo
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; several threads may share it one at a time."""
+    """A connection that only reads; several threads may share it one at a time.
+
+    The file may be anybody's: nothing that it brings along is run. Raises sqlite3.DatabaseError for
+    what is no database, and for one with views, triggers or tables that are not ours.
+    """
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    try:
+        _guard(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _guard(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in _DEFENSIVE:  # https://sqlite.org/security.html, section 1.2
+        connection.execute(f"PRAGMA {pragma}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
+    if strange := _objects(connection) - _our_objects():
+        names = ", ".join(sorted(name for _, name, _ in strange)[:3])
+        raise sqlite3.DatabaseError(f"{path} holds {names}, which no snapshot of ours has")
+
+
+_Object: TypeAlias = tuple[str, str, str | None]  # kind, name, and the statement that made it
+
+
+def _objects(connection: sqlite3.Connection) -> set[_Object]:
+    """Everything that a file defines."""
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+@functools.cache
+def _our_objects() -> set[_Object]:
+    """Everything that a snapshot may define."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in (*_SCHEMA, *map(_OF_RECORDS.format, TYPED)):
+            connection.execute(statement)
+        return _objects(connection)
 
 
 def read_documents(connection: sqlite3.Connection) -> tuple[DocumentRow, ...]:
