@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import ConfigError
 from edge.gateway.rights import command_filters, published_topics, sensor_filters
+from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def _told(topics: Topics, said: Iterable[str]) -> tuple[str, ...]:
 def _operators(
     config: GatewayConfig, topics: Topics, said: Iterable[str], named: Sequence[str]
 ) -> list[Account]:
-    names = dict.fromkeys([*config.trust.operators, *named])
+    keyed = [key.name for key in config.trust.may_sign(Signs.COMMANDS) if not key.withdrawn]
+    names = dict.fromkeys([*keyed, *named])
     told = _told(topics, said)
     return [Account(name=name, role="operator", reads=told, commands=True) for name in names]
 
