@@ -122,8 +122,9 @@ def _told(topics: Topics, said: Iterable[str]) -> tuple[str, ...]:
 def _operators(
     config: GatewayConfig, topics: Topics, said: Iterable[str], named: Sequence[str]
 ) -> list[Account]:
-    keyed = [key.name for key in config.trust.may_sign(Signs.COMMANDS) if not key.withdrawn]
-    names = dict.fromkeys([*keyed, *named])
+    trust = config.trust
+    keyed = [one.name for one in trust.key if Signs.COMMANDS in one.signs and not one.withdrawn]
+    names = dict.fromkeys([*trust.operators, *keyed, *named])
     told = _told(topics, said)
     return [Account(name=name, role="operator", reads=told, commands=True) for name in names]
 
