@@ -1,7 +1,8 @@
 """The gateway's connection: a bounded inbox of what came, acknowledgements and publications out.
 
-A message is acknowledged only when told that it is journaled (manual acknowledgement, persistent
-session, MQTT 3.1.1). Callbacks only queue, and never raise.
+A message is acknowledged only when told that it is journaled, or when it was shed because more came
+than could wait (manual acknowledgement, persistent session, MQTT 3.1.1). Callbacks only queue, and
+never raise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.configuration.config import password
 from edge.gateway import mqtt
-from edge.gateway.inbox import Inbox
 from edge.gateway.mqtt import Endpoint
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.inbox import Incoming
+    from edge.gateway.inbox import Inbox, Incoming
 
 IN_FLIGHT_MAX: Final = 1_000
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
@@ -33,11 +33,10 @@ class LinkCounts:
     """What happened on the link; all of it is published."""
 
     received: int = 0
-    dropped_queue_full: int = 0
+    shed: int = 0  # acknowledged and never journaled: more came than could wait
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
     refused: int = 0  # connections and subscriptions that the broker refused
     not_sent: int = 0  # publications that found no connection or a full queue
-    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
@@ -73,7 +72,7 @@ class Link:
         endpoint: Endpoint,
         *,
         filters: Sequence[str],
-        queue_messages_max: int,
+        inbox: Inbox,
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
@@ -85,14 +84,13 @@ class Link:
         self.counts = LinkCounts()
         self._endpoint = endpoint
         self._filters = [(name, 1) for name in filters]
-        self._inbox = Inbox(messages_max=queue_messages_max)
+        self._inbox = inbox
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
-        self._owed = False  # QoS 1 messages were dropped: the broker still has them
         self._wake = wake
         self._on_connected = on_connected
         self._client = mqtt.new_client(endpoint, persistent=True, manual_ack=True)
@@ -130,18 +128,8 @@ class Link:
         return len(self._inbox)
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first.
-
-        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
-        Without this it would soon send nothing at all: unacknowledged messages fill its window.
-        """
-        taken = self._inbox.take(limit)
-        if self._owed and not taken and not self._inbox and self.connected:
-            self._owed = False
-            self.counts.asked_again += 1
-            mqtt.stop(self._client)
-            self.start()
-        return taken
+        """Take up to `limit` messages from the queue: commands first, then the oldest."""
+        return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -199,7 +187,6 @@ class Link:
             return
         self.counts.connects += 1
         self.resumed = bool(flags.session_present)
-        self._owed = False
         client.subscribe(self._filters)
 
     def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
@@ -220,11 +207,10 @@ class Link:
         self.counts.received += 1
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
-        if not self._inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize)):
-            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
-            self.counts.dropped_queue_full += 1
-            self._owed = self._owed or message.qos > 0
-            return
+        shed = self._inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize))
+        if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
+            self.counts.shed += len(shed)
+            self.ack(shed)
         if not self._wake.is_set():
             self._wake.set()
 
