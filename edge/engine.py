@@ -346,9 +346,9 @@ class Engine:
             name=name,
             assets=self._assets,
             desk=self._desk,
+            state=self._state,
             now_ns=now_ns,
         )
-        self._count("commands")
 
     def _job_told(self, job: Job) -> None:
         asset = self._assets.get(job.asset)

@@ -266,8 +266,9 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
     out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
-    accepted, withdrawn.
-    facts: alert_id, revision, job_id, operator, detail, as far as they apply.
+    accepted, withdrawn, command_refused.
+    facts: alert_id, revision, job_id, operator, detail, as far as they apply; shared: 1 where
+    several people use the operator's name.
     """
 
     what: str

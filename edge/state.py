@@ -20,6 +20,7 @@ from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
+from edge.work.command_book import CommandBook
 from edge.work.commission import Commission
 from edge.work.jobs import JobRun
 from edge.work.silencing import Silence
@@ -96,6 +97,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
+    commands: CommandBook = msgspec.field(default_factory=CommandBook)
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:

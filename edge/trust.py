@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
+CommandName = Literal["ack", "feedback", "confirm", "job", "shelve", "oos", "text"]
+COMMANDS: Final[tuple[CommandName, ...]] = (
+    "ack",
+    "feedback",
+    "confirm",
+    "job",
+    "shelve",
+    "oos",
+    "text",
+)
 KEY_BYTES: Final = 32  # of an Ed25519 public key
 # Points of small order, without the bit of the sign: whoever has no key at all can sign for them.
 SMALL_ORDER: Final = frozenset(
@@ -29,11 +39,15 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     require_signed: what carries no valid signature suppresses nothing. public_keys: of who may sign
     bundles, snapshots and files of jobs. operators: key of each operator who may open jobs.
+    unknown_may: what operators may do whom no [[operator]] names. reason_for: commands that need a
+    reason where they may keep something quiet.
     """
 
     require_signed: bool = False
     public_keys: tuple[str, ...] = ()
     operators: dict[str, str] = {}
+    unknown_may: tuple[CommandName, ...] = COMMANDS
+    reason_for: tuple[CommandName, ...] = ("confirm", "job", "shelve", "oos")
 
     def __post_init__(self) -> None:
         """Raise ValueError for a key that is none, and for a demand that nobody could meet."""
@@ -46,6 +60,19 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "require_signed without public_keys: nothing could ever be suppressed; make a key"
                 " with `andon keys new DIR` and list its public half"
             )
+
+
+class OperatorRights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one operator may do. assets: ids or patterns with * and ?; positions: and all of these.
+
+    Neither: every asset. shared: several people use this name.
+    """
+
+    name: str
+    may: tuple[CommandName, ...] = COMMANDS
+    assets: tuple[str, ...] = ()
+    positions: tuple[str, ...] = ()
+    shared: bool = False
 
 
 class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

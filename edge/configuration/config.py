@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edge.configuration.include import hint, include
+from edge.configuration.operator_settings import check_operators
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
     IncludeConfig,
@@ -36,7 +37,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.trust import AuditConfig, TrustSettings
+from edge.trust import AuditConfig, OperatorRights, TrustSettings
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.features.machine import Bearing, GearStage
@@ -67,6 +68,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     position: tuple[OperatorPosition, ...] = ()
+    operator: tuple[OperatorRights, ...] = ()
     base: str = "."  # directory of the file; set on loading
 
     @property
@@ -81,6 +83,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             asset=self.asset,
             position=self.position,
             trust=self.trust,
+            operator=self.operator,
             commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
             texts_zone=self.kb.timezone,
@@ -104,6 +107,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "source": Source,
     "asset": AssetSettings,
     "position": OperatorPosition,
+    "operator": OperatorRights,
     "context": ContextTag,
     "waveform": Waveform,
     "stages": GearStage,
@@ -133,6 +137,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
     config = with_positions(config, path)
+    check_operators(config, path)
     if config.kb.embedder:
         _make_known(config.path(config.kb.embedder), path)
     return config

@@ -21,7 +21,6 @@ class Faults:
 
     def __init__(self) -> None:
         self._active: dict[str, str] = {}
-        self._dropped = 0  # count at the last look
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -46,14 +45,11 @@ class Faults:
     def look(self, link: Link, outbox: Outbox, *, checkpoint: str) -> list[ShellFault]:
         """What has begun or ended since the last look; `checkpoint` says why the last one failed.
 
-        Drops are over when none is added. A bug of ours stays until somebody restarts us, and so do
+        A bug of ours stays until somebody restarts us, and so do
         alerts that were given up: nobody can hear of them while the broker is away.
         """
-        dropped = link.counts.dropped_queue_full - self._dropped
         given_up = outbox.given_up_total
-        self._dropped = link.counts.dropped_queue_full
         findings = {
-            "messages_dropped": f"{dropped} messages found the queue full" if dropped else "",
             "alerts_given_up": f"{given_up} waited too long for the broker" if given_up else "",
             "broker_refuses": link.refusal,
             "link_callback_failed": link.callback_error,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.configuration.config import password
 from edge.gateway import mqtt
+from edge.gateway.inbox import Inbox
 from edge.gateway.mqtt import Endpoint
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.inbox import Inbox, Incoming
+    from edge.gateway.inbox import Incoming, Lane
 
 IN_FLIGHT_MAX: Final = 1_000
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
@@ -72,10 +73,11 @@ class Link:
         endpoint: Endpoint,
         *,
         filters: Sequence[str],
-        inbox: Inbox,
+        queue_messages_max: int,
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        lane_of: Callable[[Incoming], tuple[Lane, bool]] | None = None,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
@@ -84,7 +86,7 @@ class Link:
         self.counts = LinkCounts()
         self._endpoint = endpoint
         self._filters = [(name, 1) for name in filters]
-        self._inbox = inbox
+        self.inbox = Inbox(messages_max=queue_messages_max, lane_of=lane_of)
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
@@ -125,11 +127,11 @@ class Link:
     @property
     def queue_depth(self) -> int:
         """Messages that wait to be journaled."""
-        return len(self._inbox)
+        return len(self.inbox)
 
     def drain(self, limit: int) -> list[Incoming]:
         """Take up to `limit` messages from the queue: commands first, then the oldest."""
-        return self._inbox.take(limit)
+        return self.inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -207,7 +209,7 @@ class Link:
         self.counts.received += 1
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
-        shed = self._inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize))
+        shed = self.inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize))
         if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
             self.counts.shed += len(shed)
             self.ack(shed)

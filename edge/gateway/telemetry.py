@@ -122,7 +122,7 @@ def health(
         outbox_pending=outbox.pending_count(),
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
-            "queue_full": link.counts.dropped_queue_full,
+            "shed": link.counts.shed,
             "callback_error": link.counts.callback_errors,
             "not_sent": link.counts.not_sent,
             "outbox_conflict": outbox.conflicts_total,

@@ -306,6 +306,8 @@ class ResultPayload(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
     detail: str
     ts_ms: int
+    rule: str = ""  # by which it was refused, as counted; not_done: it could not be done
+    shared: int = 0  # 1: several people use this operator's name
 
 
 class LoadPayload(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,9 +80,7 @@ class Slow:
     begun: tuple[str, ...] = ()
 
 
-PUT = st.tuples(
-    st.sampled_from(["0/a", "0/b", "1/c", "1/d", "2/e"]), st.integers(0, BYTES_MAX + 3)
-)
+PUT = st.tuples(st.sampled_from(["0/a", "0/b", "1/c", "1/d", "2/e"]), st.integers(0, BYTES_MAX + 3))
 TAKE = st.tuples(st.just("take"), st.integers(0, MESSAGES_MAX + 1))
 
 
