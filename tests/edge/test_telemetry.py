@@ -187,7 +187,7 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
     drops = shell.report().drops
     assert drops == {
         "callback_error": 1,
-        "queue_full": 2,
+        "shed": 2,
         "outbox_conflict": 3,
         "not_sent": 4,
         "outbox_given_up": 5,
