@@ -214,6 +214,16 @@ class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     active: bool = True
 
 
+class Shed(msgspec.Struct, frozen=True, kw_only=True, tag="shed"):
+    """Messages were given up before they were accepted: more came than the gateway could take.
+
+    messages: how many, by asset, since the last word of it; "" for those that named none, which may
+    have been of any.
+    """
+
+    messages: dict[str, int]
+
+
 Stimulus = (
     Started
     | MessageReceived
@@ -225,6 +235,7 @@ Stimulus = (
     | BundleSwapped
     | CommissionTold
     | ShellFault
+    | Shed
 )
 
 
@@ -277,6 +288,19 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, str | int]
 
 
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be read, for whoever mends its sender. May be lost.
+
+    payload: its beginning; size_bytes: of all of it. t_ns: when it came.
+    """
+
+    topic: str
+    reason: str
+    payload: bytes
+    size_bytes: int
+    t_ns: int
+
+
 class TextTold(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an operator, to be noted in the folder of documents. One line, nothing hidden.
 
@@ -306,7 +330,7 @@ class RowsScored:
     classes: NDArray[np.str_]
 
 
-Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored
+Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored | DeadLetter
 
 
 # --- between wire and events ---------------------------------------------------------------------

@@ -211,8 +211,8 @@ class Inbox:
         """Messages of the plant that may wait now; never more than `messages_max`."""
         return self._plant.messages_max
 
-    @limit.setter
-    def limit(self, messages: int) -> None:
+    def limit_to(self, messages: int) -> None:
+        """Let no more than so many wait from the next one on; never more than `messages_max`."""
         self._plant.messages_max = max(1, min(messages, self.messages_max))
 
     def put(self, message: Incoming) -> list[Incoming]:

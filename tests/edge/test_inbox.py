@@ -205,9 +205,9 @@ def test_a_lowered_limit_sheds_with_the_next_message() -> None:
     inbox = Inbox(messages_max=100)
     for i in range(90):
         inbox.put(message(i))
-    inbox.limit = 10
+    inbox.limit_to(10)
     assert len(inbox.put(message(90))) == 81
-    inbox.limit = 1_000
+    inbox.limit_to(1_000)
     assert inbox.limit == 100
 
 
