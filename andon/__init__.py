@@ -15,6 +15,7 @@ from andon import (
     audit,
     bench,
     commissioning,
+    dead_letters,
     detectors,
     explanations,
     importing,  # noqa: F401 - its command is of model_app
@@ -51,6 +52,7 @@ for command in (
     explanations.why,
     answers.ask,
     audit.sign,
+    dead_letters.dead_letters,
     bench.bench,
     prove.prove,
     labelling.label,

@@ -38,6 +38,7 @@ MODES_UNSEEN_MAX: Final = 64  # values of a mode tag that are told once each
 BEATS_MAX: Final = 1024  # changes of a heartbeat that are kept until the samples beside them come
 RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
 DRIFTS_MAX: Final = 32  # drifting assets that health lists; 1 KiB each
+SHED_LISTED_MAX: Final = 32  # assets and topics that health lists of an overload
 COMMISSIONS_MAX: Final = 32  # assets not in service that health lists; 600 bytes each
 DRIFT_CHANNELS_MAX: Final = 3  # of each, the surest
 

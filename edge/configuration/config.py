@@ -217,6 +217,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
         ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[mqtt] queue_ms_max", config.mqtt.queue_ms_max, 100, 3_600_000),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),

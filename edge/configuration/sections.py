@@ -15,6 +15,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     password_file: str = ""
     keepalive_s: int = 30
     queue_messages_max: int = 100_000
+    queue_ms_max: int = 5_000  # what waits longer before it is taken is overload
+    watch_broker_drops: bool = False  # listen to the broker's own count of what it dropped
     tls_ca_file: str = ""
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from edge.gateway.inbox import Incoming, Lane
 
+BROKER_DROPS: Final = "$SYS/broker/publish/messages/dropped"
 IN_FLIGHT_MAX: Final = 1_000
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
@@ -61,6 +62,7 @@ class LinkCounts:
     received: int = 0
     shed: int = 0  # acknowledged and never journaled: more came than could wait
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
     refused: int = 0  # connections and subscriptions that the broker refused
     not_sent: int = 0  # publications that found no connection or a full queue
     connects: int = 0
@@ -119,6 +121,7 @@ class Link:
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
+        self._broker_count: int | None = None
         self._wake = wake
         self._on_connected = on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
@@ -233,6 +236,9 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        if message.topic == BROKER_DROPS:
+            self._broker_drops(message.payload)
+            return
         self.counts.received += 1
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
@@ -242,6 +248,17 @@ class Link:
             self.ack(shed)
         if not self._wake.is_set():
             self._wake.set()
+
+    def _broker_drops(self, payload: bytes) -> None:
+        """The broker's own count, of all its clients together; it begins anew with the broker."""
+        try:
+            count = int(payload[:20])
+        except ValueError:
+            return
+        before = self._broker_count
+        self._broker_count = count
+        if before is not None:
+            self.counts.broker_dropped += count - before if count >= before else count
 
     def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._confirmed.append(mid)

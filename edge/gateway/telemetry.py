@@ -14,6 +14,7 @@ from edge.records import Publish
 from edge.samples.drift import drift_payload, surest
 from edge.storage.disk import CLOCK
 from edge.wire import outgoing
+from edge.wire.overloading import OverloadPayload
 from edge.work.commission import Stage
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
     from edge.gateway.link import Link
+    from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal import JournalWriter
     from edge.storage.outbox import Outbox
@@ -99,7 +102,7 @@ class Telemetry:
         return rate, lag_ms, tick_ms
 
 
-def health(
+def health(  # noqa: PLR0913 - all that there is to tell
     telemetry: Telemetry,
     *,
     engine: Engine,
@@ -108,6 +111,8 @@ def health(
     outbox: Outbox,
     faults: Faults,
     queue_depth_max: int,
+    overload: Overload | None = None,
+    letters: DeadLetters | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
@@ -128,6 +133,8 @@ def health(
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
             "shed": link.counts.shed,
+            "dead_letters": letters.dropped if letters is not None else 0,
+            "broker": link.counts.broker_dropped,
             "callback_error": link.counts.callback_errors,
             "not_sent": link.counts.not_sent,
             "outbox_conflict": outbox.conflicts_total,
@@ -137,6 +144,7 @@ def health(
         },
         blind=engine.blind(),
         snapshot=snapshot,
+        overload=OverloadPayload() if overload is None else overload.payload(engine.state),
         **_load(engine.load()),
         **_drift(engine.drifts()),
         **_commissioning(engine.commissioning.report()),
