@@ -74,8 +74,9 @@ class Pile:
     """
 
     def __init__(self, *, messages_max: int, bytes_max: int) -> None:
-        self.messages_max = messages_max  # may be lowered and raised at any time
-        self._bytes_max = bytes_max
+        self.messages_max, self._bytes_max = messages_max, bytes_max
+        self.limit = messages_max  # lower in an overload,
+        self.graded = False  # and then, whether what counts more may wait longer
         self._queue: deque[Place] = deque()
         self._busy: dict[Lane, None] = {}  # lanes in which something waits
         self.depth = 0
@@ -85,8 +86,9 @@ class Pile:
         """Queue a message; returns what was shed to make room, which may be the message itself.
 
         Of the lanes of the lowest rank the heaviest gives its oldest message, again and again until
-        there is room and a sixteenth more; higher ranks give only what is then still too much. One
-        message may always wait, however large.
+        there is room and a sixteenth more; higher ranks give only what is then still too much. A
+        lowered limit is that of rank 1, and twice as much for each rank above. One message may
+        always wait, however large.
         """
         if not lane.waiting:
             self._busy[lane] = None
@@ -100,7 +102,7 @@ class Pile:
         shed: list[Incoming] = []
         if lane.newest_max and len(lane.waiting) > lane.newest_max:
             shed.append(self._drop(lane))
-        if self._over():
+        if self._over(self.limit):
             shed += self._make_room()
         return shed
 
@@ -131,23 +133,30 @@ class Pile:
         message = self._queue[0].message if self._queue else None
         return message.received_ns if message is not None else None
 
-    def _over(self, slack: int = 0) -> bool:
-        """Whether more waits than may, less a part of it; slack: 0 none, SLACK that part of it."""
-        messages_max, bytes_max = self.messages_max, self._bytes_max
+    def _over(self, most: int, slack: int = 0) -> bool:
+        """Whether more waits than `most`, or than bytes may; slack: less this part of it."""
+        bytes_max = self._bytes_max
         if slack:
-            messages_max -= messages_max // slack
+            most -= most // slack
             bytes_max -= bytes_max // slack
-        return self.depth > 1 and (self.depth > messages_max or self.bytes_held > bytes_max)
+        return self.depth > 1 and (self.depth > most or self.bytes_held > bytes_max)
+
+    def _most(self, rank: int) -> int:
+        """How many messages may wait before this rank gives any."""
+        times = 1 << max(rank - 1, 0) if self.graded else 1
+        return min(self.messages_max, self.limit * times)
 
     def _make_room(self) -> list[Incoming]:
         shed: list[Incoming] = []
         slack = SLACK
-        while self._over():
-            rank = min(lane.rank for lane in self._busy)
+        for rank in sorted({lane.rank for lane in self._busy}):
+            most = self._most(rank)
+            if not self._over(most):
+                break
             heap = [(-lane.weight, i, lane) for i, lane in enumerate(self._busy)]
             heap = [entry for entry in heap if entry[2].rank == rank]
             heapify(heap)
-            while heap and self._over(slack):
+            while heap and self._over(most, slack):
                 _, i, lane = heap[0]
                 shed.append(self._drop(lane))
                 if lane.waiting:
@@ -209,11 +218,15 @@ class Inbox:
     @property
     def limit(self) -> int:
         """Messages of the plant that may wait now; never more than `messages_max`."""
-        return self._plant.messages_max
+        return self._plant.limit
 
-    def limit_to(self, messages: int) -> None:
-        """Let no more than so many wait from the next one on; never more than `messages_max`."""
-        self._plant.messages_max = max(1, min(messages, self.messages_max))
+    def limit_to(self, messages: int, *, graded: bool = False) -> None:
+        """Let no more than so many wait from the next one on; never more than `messages_max`.
+
+        graded: of rank 1, and twice as many for each rank above.
+        """
+        self._plant.limit = max(1, min(messages, self.messages_max))
+        self._plant.graded = graded
 
     def put(self, message: Incoming) -> list[Incoming]:
         """Queue a message; returns what was shed for it, mostly nothing."""

@@ -7,10 +7,11 @@ Three signs, each of which is enough:
     behind   the plant's newest times fall behind while the loop never rests: the broker keeps what
              the gateway's window does not let through, and would drop it in the end, unasked
 
-Then less may wait: half of what can be taken within `queue_ms_max`, and half of the broker's window
-where that is what holds it back. So what is taken is of now, and what does not fit is shed by its
-importance (`edge.gateway.inbox`) instead of by the broker. It is over when for OVER_S there was no
-sign. One turn of the loop takes as many messages as it can in TURN_S.
+Then less may wait: of what counts as LOW half of what can be taken within `queue_ms_max`, for each
+class above twice as much, and half of the broker's window where that is what holds it back. So
+what is taken is of now, and what does not fit is shed by its importance (`edge.gateway.inbox`)
+instead of by the broker. It is over when for OVER_S there was no sign. One turn of the loop takes
+as many messages as it can in TURN_S.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ AGAIN_S: Final = 60.0  # while it goes on it is told again, with what was given 
 LOOKS: Final = 10  # over which what falls behind is judged, one a second
 BEHIND_S: Final = 2.0  # that the plant must have fallen behind in them
 IDLE_SHARE_MAX: Final = 0.1  # of the time: a loop that rests more is not what holds it up
-LIMIT_MIN: Final = 8  # messages that may always wait
+LIMIT_MIN: Final = 100  # messages that may always wait,
+WINDOW_MIN: Final = 8  # where the broker's window is not smaller: as installed it is 20
+WINDOW_WIDE: Final = 200  # that can be divided by importance
 TURN_S: Final = 0.2
 TURN_MESSAGES_MAX: Final = 1_000
 TURN_MESSAGES_MIN: Final = 10
@@ -120,13 +123,18 @@ class Overload:
         """How much may wait until the next look."""
         if rests or not self.active:
             self._window = None
-        elif behind:  # the broker's window is full, whatever its size: half of it makes it send on
-            self._window = max(LIMIT_MIN, self._inbox.depth_max // 2)
-        if not self.active:
+        elif behind and self._window is None:
+            self._window = self._inbox.depth_max  # the broker sends no more until some of it goes
+        if rests or not self.active:  # a burst that it takes in time is nobody's trouble
             self._inbox.limit_to(self._inbox.messages_max)
             return
-        limit = max(TURN_MESSAGES_MAX, int(self._rate * self._queue_s / 2))
-        self._inbox.limit_to(limit if self._window is None else min(limit, self._window))
+        limit = max(LIMIT_MIN, int(self._rate * self._queue_s / 2))
+        if self._window is None:
+            self._inbox.limit_to(limit, graded=True)
+        elif self._window >= WINDOW_WIDE:  # what counts as CRITICAL may fill half of it
+            self._inbox.limit_to(min(limit, self._window // 16), graded=True)
+        else:
+            self._inbox.limit_to(max(WINDOW_MIN, self._window // 2))
 
     def _judge(
         self, now_s: float, *, sign: bool, age_s: float, behind: bool, faults: Faults

@@ -211,6 +211,18 @@ def test_a_lowered_limit_sheds_with_the_next_message() -> None:
     assert inbox.limit == 100
 
 
+def test_a_graded_limit_lets_wait_longer_what_counts_more() -> None:
+    """Of rank 1 ten, of rank 2 twenty, of rank 4 eighty; and never more than was configured."""
+    site = Site()
+    inbox = Inbox(messages_max=100, lane_of=site.lane_of)
+    inbox.limit_to(10, graded=True)
+    for rank, most in ((1, 10), (2, 20), (4, 80), (6, 100)):
+        for i in range(300):
+            inbox.put(message(i, topic=f"{rank}/a"))
+        assert most - most // SLACK - 1 <= len(site.lanes[f"{rank}/a"]) <= most
+        inbox.take(1_000)
+
+
 def test_places_of_what_was_shed_do_not_pile_up() -> None:
     """A loop that hangs while a plant floods it: memory stays what the bound says."""
     site = Site()
