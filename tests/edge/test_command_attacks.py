@@ -6,125 +6,16 @@ stranger in the network, or somebody who listened and sends again what he heard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from edge.audit.signatures import new_key, read_key, sign_command, verify
-from edge.configuration.config import load
-from edge.errors import ConfigError
-from edge.records import Audited, MessageReceived, Publish
-from edge.state import EngineState
-from edge.storage.checkpoint import pack, unpack
-from edge.trust import COMMANDS, OperatorRights, TrustSettings
-from edge.wire.commands import Ack, Command
-from edge.work.command_book import OF_ONE_MAX, REFUSALS_AUDITED_MAX, REMEMBERED_MAX, CommandBook
-from models.fitting.positions import OperatorPosition
-from tests.edge.rig import START, Rig, S, knowledge, order, settings
+from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHECK_IN: Final = {
-    "action": "check_in",
-    "asset": "r1",
-    "kind": "calibration",
-    "instrument": "x",
-    "reason": "as planned",
-}
-SHELVE: Final = {"asset": "r1", "minutes": 60, "reason": "waiting for the part"}
-OUT: Final = {"asset": "r1", "minutes": 60, "reason": "gearbox out"}
-OPERATORS: Final = (
-    OperatorRights(name="ann"),
-    OperatorRights(name="desk", shared=True),
-    OperatorRights(name="bob", may=("ack", "feedback")),
-    OperatorRights(name="eve", assets=("r11",)),
-    OperatorRights(name="joe", positions=("hall 2",)),
-    OperatorRights(name="pat", assets=("r1*",)),
-)
-
-
-_RUN: Final[list[bytes]] = []
-
-
-class Site(Rig):
-    """The rig, with operators whose rights differ and answers as they come."""
-
-    def __init__(self, **trust: Any) -> None:  # noqa: ANN401
-        conf = settings(
-            operator=OPERATORS,
-            trust=TrustSettings(**trust),
-            position=(OperatorPosition(name="hall 2", assets=("r11",)),),
-        )
-        super().__init__(conf=conf, known=knowledge(proposals=[order(approved=False)]))
-        if not _RUN:  # making it is the slow part, and every test begins with the same plant
-            self.run(300)
-            _RUN.append(pack(self.engine.state))
-        self.engine, self.at = self._engine(unpack(_RUN[0], EngineState)), 300
-        self.effects.clear()
-
-    def body(self, **fields: Any) -> bytes:  # noqa: ANN401
-        """A payload, sent now."""
-        return self.aged(0, **fields)
-
-    def aged(self, age_ms: int, **fields: Any) -> bytes:  # noqa: ANN401
-        """A payload, sent so long ago."""
-        return msgspec.json.encode({"ts": self.now_ns // 10**6 - age_ms, **fields})
-
-    def say(
-        self, operator: str, name: str, payload: bytes, *, retain: bool = False, dup: bool = False
-    ) -> dict[str, Any] | None:
-        """Send it; returns the answer, None: there was none."""
-        topic, before = f"andon/s/cmd/{operator}/{name}", len(self.effects)
-        self.give(MessageReceived(topic=topic, payload=payload, received_ns=self.now_ns,
-                                  qos=1, retain=retain, dup=dup))  # fmt: skip
-        for effect in self.effects[before:]:
-            if isinstance(effect, Publish) and effect.topic == f"andon/s/cmd_result/{operator}":
-                answer: dict[str, Any] = msgspec.json.decode(effect.payload)
-                return answer
-        return None
-
-    def trail(self) -> list[Audited]:
-        """What was audited."""
-        return [effect for effect in self.effects if isinstance(effect, Audited)]
-
-    def count(self, rule: str) -> int:
-        """How often a rule has refused."""
-        return self.engine.counts().get(f"invalid_{rule}", 0)
-
-    def is_untouched(self) -> bool:
-        """Whether nothing is kept quiet by anybody."""
-        states = self.engine.state.assets.values()
-        return not any(state.runs or state.silences for state in states)
-
-
-def refused(
-    site: Site, operator: str, name: str, payload: bytes, *, rule: str, says: str, **how: bool
-) -> Audited | None:
-    """Send an attack; it is refused by this rule, counted, and changes nothing.
-
-    Returns its line of the trail; None: it has none.
-    """
-    before, lines = site.count(rule), len(site.trail())
-    answer = site.say(operator, name, payload, **how)
-    if not how.get("retain"):
-        assert answer is not None
-        assert (answer["done"], answer["rule"]) == (False, rule)
-        assert says in answer["detail"]
-    assert site.count(rule) == before + 1
-    assert site.is_untouched()
-    new = site.trail()[lines:]
-    if not new:
-        return None
-    (line,) = new
-    assert (line.what, line.facts["rule"]) == ("command_refused", rule)
-    assert (line.facts["operator"], line.facts["command"]) == (operator, name)
-    assert says in str(line.facts["detail"])
-    return line
 
 
 @pytest.mark.parametrize(("name", "body"), [("job", CHECK_IN), ("shelve", SHELVE), ("oos", OUT)])
@@ -218,32 +109,6 @@ def test_replayed_after_a_restart() -> None:
     site.run(10)
     site.restart()
     refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
-
-
-def test_redelivered_by_the_broker_is_no_attack() -> None:
-    """What was not seen acknowledged comes again with DUP: not done twice, nobody is accused."""
-    site = Site()
-    sent = site.body(**SHELVE)
-    site.say("ann", "shelve", sent)
-    site.say("ann", "shelve", site.body(asset="r1", action="unshelve"))
-    site.run(10)
-    lines = len(site.trail())
-    answer = site.say("ann", "shelve", sent, dup=True)
-    assert answer is not None
-    assert answer["done"]
-    assert "delivered again" in answer["detail"]
-    assert site.is_untouched()
-    assert len(site.trail()) == lines
-    assert site.engine.counts()["commands_redelivered"] == 1
-
-
-def test_redelivered_without_having_been_taken_is_carried_out() -> None:
-    """DUP alone says nothing: the first delivery may never have been journaled."""
-    site = Site()
-    answer = site.say("ann", "shelve", site.body(**SHELVE), dup=True)
-    assert answer is not None
-    assert answer["done"]
-    assert not site.is_untouched()
 
 
 @pytest.mark.parametrize(
@@ -450,107 +315,3 @@ def test_a_signed_command_is_not_taken_twice_either(tmp_path: Path) -> None:
     site.say("ann", "shelve", site.body(asset="r1", action="unshelve"))
     site.run(10)
     refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
-
-
-def test_a_flood_of_refusals_does_not_push_anything_out_of_the_trail() -> None:
-    """Sixty an hour are written, the others counted, and the next line says how many."""
-    site = Site()
-    for i in range(REFUSALS_AUDITED_MAX + 25):
-        site.say("ann", "shelve", site.body(**SHELVE, until=i))
-    assert len(site.trail()) == REFUSALS_AUDITED_MAX
-    assert site.count("command_invalid") == REFUSALS_AUDITED_MAX + 25
-    for _ in range(13):
-        site.run(300, step=60)
-    site.say("ann", "shelve", site.body(asset="r1"))
-    assert site.trail()[-1].facts["unaudited"] == 25
-
-
-def test_a_flood_of_commands_is_bounded_and_hurts_its_sender_alone() -> None:
-    """More in ten minutes than anybody means; others are heard, and it is over with time."""
-    site = Site()
-    for i in range(OF_ONE_MAX):
-        site.say("bob", "ack", site.aged(i, alert_id="a"))
-    answer = site.say("bob", "ack", site.aged(OF_ONE_MAX, alert_id="a"))
-    assert answer is not None
-    assert answer["rule"] == "command_too_many"
-    other = site.say("ann", "shelve", site.body(**SHELVE))
-    assert other is not None
-    assert other["done"]
-    site.run(310)
-    later = site.say("bob", "ack", site.body(alert_id="a"))
-    assert later is not None
-    assert later["rule"] == "not_done"
-
-
-def test_names_without_end_push_no_known_operator_out_of_memory() -> None:
-    """A stranger with a thousand names makes only commands of strangers repeatable."""
-    book = CommandBook()
-    listed = frozenset({"ann"})
-
-    def command(operator: str, i: int) -> Command:
-        body = Ack(ts=START // 10**6, alert_id=str(i))
-        return Command(topic="t", operator=operator, name="ack", body=body)
-
-    book.note(command("ann", 0), done=True, listed=listed)
-    for i in range(REMEMBERED_MAX + 200):
-        book.note(command(f"x{i}", i), done=True, listed=listed)
-    assert sum(map(len, book.taken.values())) == REMEMBERED_MAX
-    assert book.taken["ann"]
-
-
-WORDS: Final = st.sampled_from(["again", "dup", "new", "wait", "restart"])
-
-
-@hypothesis_settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(WORDS, st.integers(0, 3)), max_size=25))
-def test_each_command_is_carried_out_at_most_once(steps: list[tuple[str, int]]) -> None:
-    """Whatever is sent again, by whom, before or after a restart."""
-    site = Site()
-    sent: list[tuple[int, bytes]] = []
-    for what, i in steps:
-        if what == "wait":
-            site.at += 100 * i
-        elif what == "restart":
-            site.engine = site._engine(unpack(pack(site.engine.state), EngineState))
-        elif what == "new" or not sent:
-            body = site.aged(len(sent), **{**SHELVE, "reason": str(len(sent))})
-            sent.append((site.now_ns, body))
-            answer = site.say("ann", "shelve", body)
-            assert answer is not None
-            assert answer["done"]
-        else:
-            at_ns, body = sent[i % len(sent)]
-            before = [one.reason for one in site.engine.state.assets["r1"].silences]
-            answer = site.say("ann", "shelve", body, dup=what == "dup")
-            assert answer is not None
-            stale = site.now_ns - at_ns >= 300 * S - 50 * 10**6
-            assert answer["done"] is (what == "dup" and not stale) or stale
-            after = [one.reason for one in site.engine.state.assets["r1"].silences]
-            assert before == after
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ('[[operator]]\nname = "a/b"\n', "expected a name without"),
-        ('[[operator]]\nname = "ann"\n[[operator]]\nname = "ann"\n', "comes twice"),
-        ('[[operator]]\nname = "ann"\nmay = ["ak"]\n', "may"),
-        ('[[operator]]\nname = "ann"\npositions = ["hal 2"]\n', "no position 'hal 2'"),
-        ('[[operator]]\nname = "ann"\nassets = [" "]\n', "an asset is empty"),
-        ('[[operator]]\nname = "ann"\nshard = true\n', "did you mean shared"),
-        ('[trust]\nunknown_may = ["everything"]\n', "unknown_may"),
-    ],
-)
-def test_rights_that_cannot_be_are_no_configuration(text: str, cause: str, tmp_path: Path) -> None:
-    """A typing error must not leave somebody with all rights."""
-    path = tmp_path / "gateway.toml"
-    path.write_text(f'site = "s"\n[model]\nbundle = "b"\n{text}', encoding="utf-8")
-    with pytest.raises(ConfigError, match=cause):
-        load(path, environment={})
-
-
-def test_without_configuration_everybody_may_everything() -> None:
-    """As it was before there were rights."""
-    rights = OperatorRights(name="x")
-    assert rights.may == COMMANDS
-    assert TrustSettings().unknown_may == COMMANDS
