@@ -20,6 +20,7 @@ from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
+from edge.gateway.inbox import Inbox
 from edge.gateway.lanes import Lanes
 from edge.gateway.link import BROKER_DROPS, Link, Will, endpoint_of
 from edge.gateway.overload import Overload, aside_words
@@ -90,6 +91,7 @@ class Gateway:
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
         lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
+        inbox = Inbox(messages_max=config.mqtt.queue_messages_max, lane_of=lanes.of)
         gone = status(self._assembly, online=False, clock=world.clock)
         self._link = Link(
             endpoint_of(config),
@@ -102,10 +104,10 @@ class Gateway:
             on_connected=reconnected.set,
             wake=self._wake,
             transport=world.transport,
-            lane_of=lanes.of,
+            inbox=inbox,
         )
         self._overload = Overload(
-            self._link.inbox,
+            inbox,
             lanes,
             queue_ms_max=config.mqtt.queue_ms_max,
             wall=config.clock == "wall",

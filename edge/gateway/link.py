@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.inbox import Incoming, Lane
+    from edge.gateway.inbox import Incoming
 
 BROKER_DROPS: Final = "$SYS/broker/publish/messages/dropped"
 IN_FLIGHT_MAX: Final = 1_000
@@ -104,17 +104,17 @@ class Link:
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
-        lane_of: Callable[[Incoming], tuple[Lane, bool]] | None = None,
+        inbox: Inbox | None = None,
         transport: Transport = mqtt,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
-        `wake` is set when something came. Raises BrokerError for certificates that cannot be read.
+        `wake` is set when something came; inbox: where it waits, else one lane for all. Raises BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
         self._endpoint, self._mqtt = endpoint, transport
         self._filters = [(name, 1) for name in filters]
-        self.inbox = Inbox(messages_max=queue_messages_max, lane_of=lane_of)
+        self._inbox = inbox or Inbox(messages_max=queue_messages_max)
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
@@ -156,11 +156,11 @@ class Link:
     @property
     def queue_depth(self) -> int:
         """Messages that wait to be journaled."""
-        return len(self.inbox)
+        return len(self._inbox)
 
     def drain(self, limit: int) -> list[Incoming]:
         """Take up to `limit` messages from the queue: commands first, then the oldest."""
-        return self.inbox.take(limit)
+        return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -242,7 +242,7 @@ class Link:
         self.counts.received += 1
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
-        shed = self.inbox.put(self._mqtt.incoming(message, self.counts.connects, cut=oversize))
+        shed = self._inbox.put(self._mqtt.incoming(message, self.counts.connects, cut=oversize))
         if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
             self.counts.shed += len(shed)
             self.ack(shed)
