@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 ASSETS: Final = 12
 SEVERITIES: Final = (200, 500, 700, 900)  # of one asset after the other
 NAMES: Final = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
-DELAY_US: Final = 4_000
+DELAY_US: Final = 16_000  # much more than the gateway itself takes, so that it is steady
 COMMAND_S: Final = 0.5
 STEPS_S: Final = (0.4, 0.6, 0.8)  # of the sending, when a critical asset begins to ring
-STEP_S: Final = 1.5
+STEP_S: Final = 2.5
 LEAD_S: Final = 1.0
 WAIT_S_MAX: Final = 90.0
 CONFIG: Final = """\
@@ -288,12 +288,20 @@ def main() -> int:
 def _table(offers: tuple[float, ...], phases: list[Phase]) -> Table:
     table = Table()
     times = ("command ms p50 / max", "alert ms p50 / max", "overload told", "over after")
-    for head in ("offered", "sent", "taken", *(f"shed {n}" for n in NAMES), "adds up", *times):
+    for head in (
+        "offered",
+        "sent",
+        "taken",
+        "taken/s",
+        *(f"shed {n}" for n in NAMES),
+        "adds up",
+        *times,
+    ):
         table.add_column(head, justify="right")
     for x, phase in zip(offers, phases, strict=True):
         shed = [f"{phase.shed_by.get(n, 0)} of {phase.sent_by[n]}" for n in NAMES]
         table.add_row(
-            f"{x:g}x", str(phase.sent), str(phase.taken), *shed,
+            f"{x:g}x", str(phase.sent), str(phase.taken), f"{phase.taken_per_s:.0f}", *shed,
             "yes" if phase.adds_up else "NO",
             _span(phase.command_ms, phase.commands_unanswered),
             _span(phase.alert_ms, phase.alerts_missing),

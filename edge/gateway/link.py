@@ -109,7 +109,8 @@ class Link:
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
-        `wake` is set when something came; inbox: where it waits, else one lane for all. Raises BrokerError for certificates that cannot be read.
+        `wake` is set when something came; inbox: where it waits, else one lane for all. Raises
+        BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
         self._endpoint, self._mqtt = endpoint, transport

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
 
-DELAY_US = 8_000  # so that 125 messages a second are all that it can take
+DELAY_US = 30_000  # so that 33 messages a second are all that it can take
 ANSWER_MS_MAX = 20_000.0  # of a machine on which much else runs; a stale command is 300 s old
 
 
@@ -29,9 +29,9 @@ def test_twice_as_much_as_it_can_take(mosquitto: Mosquitto, tmp_path: Path) -> N
     It is told, and over by itself; and no asset is called silent for what the gateway gave up.
     """
     phase = run_phase(
-        Site(tmp_path, mosquitto.port), per_s=250, seconds=12.0, name="twice", delay_us=DELAY_US
+        Site(tmp_path, mosquitto.port), per_s=60, seconds=12.0, name="twice", delay_us=DELAY_US
     )
-    assert phase.sent == phase.taken + phase.shed + phase.refused == 3_000
+    assert phase.sent == phase.taken + phase.shed + phase.refused == 720
     assert phase.refused == 0
     assert phase.shed == sum(phase.shed_by.values()) > 0
     assert phase.shed_by.get("CRITICAL", 0) == 0
