@@ -167,6 +167,7 @@ class Gateway:
         tick_due_s = self._now_s()
         while not self._stopping:
             wait_s = max(0.0, min(tick_due_s - self._now_s(), IDLE_S))
+            wait_s = 0.0 if self._link.queue_depth else wait_s  # a turn may have left some
             begun_s = self._now_s()
             woken = self._world.wait(self._wake, wait_s)
             self._overload.waited(self._now_s() - begun_s)

@@ -115,7 +115,8 @@ class Link:
         self.counts = LinkCounts()
         self._endpoint, self._mqtt = endpoint, transport
         self._filters = [(name, 1) for name in filters]
-        self._inbox = inbox or Inbox(messages_max=queue_messages_max)
+        own = Inbox(messages_max=queue_messages_max)
+        self._inbox = own if inbox is None else inbox  # an empty one is false
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
