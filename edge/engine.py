@@ -23,6 +23,7 @@ from edge.records import (
     BundleSwapped,
     CommissionTold,
     JobTold,
+    JournalHole,
     MessageReceived,
     RetrievalDone,
     ShellFault,
@@ -40,7 +41,7 @@ from edge.takeover import take_over
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.wire import topics
-from edge.work import commands, witness
+from edge.work import commands, durable, witness
 from edge.work.commission import Commissioning
 from edge.work.order_intake import take_orders
 from edge.work.refusals import refused
@@ -116,6 +117,7 @@ class Engine:
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
             suspects=state.suspects,
+            not_durable=state.not_durable,
         )
         self._staff(layouts)
         self._learn(knowledge)
@@ -161,9 +163,6 @@ class Engine:
                 self._message(stimulus, now_ns=now_ns)
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
-            case ShellFault():
-                self._count(f"fault_{stimulus.name}")
-                self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
             case _:
                 self._told(stimulus, t_ns=self._now(now_ns))
         effects = tuple(self._desk.effects)
@@ -191,6 +190,9 @@ class Engine:
                 self.commissioning.told(stimulus, t_ns=t_ns)
             case JobTold():
                 self._job_told(stimulus.job)
+            case ShellFault() | JournalHole() as fault:
+                assets, desk, state = self._assets, self._desk, self._state
+                durable.told(fault, assets=assets, desk=desk, state=state, t_ns=t_ns)
 
     @property
     def state(self) -> EngineState:

@@ -96,6 +96,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
+    not_durable: str = ""  # why the disk does not take what must survive; "" it does
+    leap: int = 0  # by which revisions leapt as that began
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:
