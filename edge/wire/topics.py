@@ -100,6 +100,20 @@ class Topics:
         return (*own, self.command_result("+"))
 
 
+def whose(topic: str) -> str:
+    """What a topic of ours is about: its asset, or its group. The whole where it is about none.
+
+    A group is the same on its flat topic and on that of its members.
+    """
+    levels = topic.split("/")
+    if len(levels) < 4:  # prefix, site, kind
+        return topic
+    kind, name = levels[2], levels[3]
+    if kind == "group":
+        return f"_group/{name}"
+    return "/".join(levels[3:]) if name.startswith("_") else name
+
+
 def is_asset_id(text: str) -> bool:
     """Whether a text can be an asset's or an operator's id.
 
