@@ -1,111 +1,119 @@
-"""The disk: what may block is done by a thread of its own, and whoever waits for it does so briefly.
+"""The calls by which a gateway changes files, and the clocks that it reads: one seam for both.
 
-A card or a network drive may take seconds for one sync. The loop that scores must not stand still
-for that: it waits at most `WAIT_S_MAX`, and goes on without the disk from then on, until the thread
-has come back.
+Files are read directly. What changes them goes through a `Disk`, so that a simulation can fail any
+call, end the process at it, and forget what was written and not synced when the power goes.
 """
 
 from __future__ import annotations
 
-import threading
+import fcntl
+import os
+import sqlite3
 import time
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, TypeVar
-
-from edge.errors import JournalError
+from io import FileIO
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-T = TypeVar("T")
-WAIT_S_MAX: Final = 2.0  # the longest that the loop stands still for one call
-
-
-class SlowDiskError(JournalError):
-    """The disk has not answered in time; what it was asked goes on."""
+MODE: Final = 0o666  # less what the umask takes, as of any other file
 
 
-class _Job:
-    """Something to do, and what came of it."""
+class Clock:
+    """The clocks of this machine."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-        self.done = threading.Event()
-        self.begun_s = time.monotonic()
-        self.result: object = None
-        self.error: BaseException | None = None
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970; it may step."""
+        return time.time_ns()
 
-    def run(self) -> None:
+    def monotonic_s(self) -> float:
+        """Seconds since some time; never backwards."""
+        return time.monotonic()
+
+
+class Held:
+    """A directory that nobody else may change, until `close` or the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BlockingIOError when somebody else holds it, OSError otherwise."""
+        self._handle = os.open(path, os.O_RDONLY)
         try:
-            self.result = self._work()
-        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
-            self.error = error
-        self.done.set()
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go; once more changes nothing."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
 
 
 class Disk:
-    """One thread that does one thing after another, for one loop."""
+    """The disk of this machine. Every call raises OSError, a database sqlite3.Error.
 
-    def __init__(self, *, wait_s_max: float = WAIT_S_MAX) -> None:
-        self._wait_s_max = wait_s_max
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._late: _Job | None = None  # asked for, and not waited for to its end
-        self._beside: _Job | None = None  # asked for without waiting
-        self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
-        self._thread.start()
+    What `write` wrote survives a killed process, and a power cut only once `sync` has returned; a
+    new, other or removed name only once `sync_directory` has. `replace` is one step for readers.
+    """
 
-    @property
-    def busy(self) -> str:
-        """Why nothing can be asked of it now; "" it can."""
-        for job in (self._late, self._beside):
-            if job is not None and not job.done.is_set():
-                waited_s = time.monotonic() - job.begun_s
-                if job is self._late or waited_s > self._wait_s_max:
-                    return f"the disk has not answered for {waited_s:.0f} s"
-        return ""
+    def make_directory(self, path: Path) -> None:
+        """Make a directory and those above it, where they are not there."""
+        path.mkdir(parents=True, exist_ok=True)
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Do something and wait for it. Raises what it raises, and SlowDiskError."""
-        if why := self.busy:
-            raise SlowDiskError(why)
-        job = self._ask(work)
-        if not job.done.wait(self._wait_s_max):
-            self._late = job
-            raise SlowDiskError(f"the disk has not answered for {self._wait_s_max:g} s")
-        if job.error is not None:
-            raise job.error
-        return job.result  # type: ignore[return-value] - what `work` has returned
+    def open(self, path: Path, mode: str, *, permissions: int = MODE) -> FileIO:
+        """Open a file for writing, unbuffered; mode: as `open` has it, binary."""
+        return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, permissions))
 
-    def start(self, work: Callable[[], object]) -> bool:
-        """Do something beside the loop; False: it still does what it was asked to do before."""
-        if self.busy or (self._beside is not None and not self._beside.done.is_set()):
-            return False
-        self._beside = self._ask(work)
-        return True
+    def write(self, file: FileIO, data: bytes | memoryview) -> int:
+        """Write where the file stands; returns how many bytes, which may be fewer."""
+        return file.write(data)
 
-    def failed(self) -> JournalError | None:
-        """What became of the last thing that was done beside the loop; None: all is well.
+    def truncate(self, file: FileIO, size: int) -> None:
+        """Cut a file."""
+        file.truncate(size)
 
-        Told once. Raises what is no trouble of the disk.
+    def sync(self, file: FileIO) -> None:
+        """Return when what was written is safe from a power cut."""
+        os.fsync(file.fileno())
+
+    def sync_directory(self, path: Path) -> None:
+        """Return when the names in a directory are."""
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Let a file take another's name, also where that is taken."""
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name; FileNotFoundError where it is not there."""
+        path.unlink()
+
+    def lock(self, path: Path) -> Held:
+        """Hold a directory alone. Raises BlockingIOError when somebody else does."""
+        return Held(path)
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        """Open a database, each statement its own transaction unless one was begun.
+
+        More than one thread may use it, one at a time: one of its own writes where disks are slow.
         """
-        job = self._beside
-        if job is None or not job.done.is_set():
-            return None
-        self._beside = None
-        if job.error is None or isinstance(job.error, JournalError):
-            return job.error
-        raise job.error
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
-    def stop(self) -> None:
-        """End the thread when it has done what it was asked to do; a disk that hangs is left."""
-        self._jobs.put(None)
-        self._thread.join(timeout=self._wait_s_max)
 
-    def _ask(self, work: Callable[[], object]) -> _Job:
-        job = _Job(work)
-        self._jobs.put(job)
-        return job
+def write_whole(disk: Disk, file: FileIO, data: bytes) -> None:
+    """Write all of it: an unbuffered write may take only a part, as when the disk fills up.
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job.run()
+    Raises OSError; then a part of it may be there.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[disk.write(file, left) :]
+
+
+DISK: Final = Disk()
+CLOCK: Final = Clock()

@@ -14,20 +14,21 @@ makes anything old.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import JournalError
 from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
+from edge.storage.disk import CLOCK, DISK
 from edge.storage.outbox_table import DAY_S, OLDEST, SCHEMA, OutboxRow, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
+    from edge.storage.disk import Clock, Disk
 
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
@@ -53,14 +54,12 @@ class Outbox:
         *,
         bytes_max: int = BYTES_MAX,
         days_max: float = DAYS_MAX,
-        clock_s: Callable[[], float] = time.monotonic,
+        disk: Disk = DISK,
+        clock: Clock = CLOCK,
     ) -> None:
-        """clock_s: runs on, whatever the wall clock does.
-
-        Raises JournalError when the file cannot be opened.
-        """
+        """Raises JournalError when the file cannot be opened."""
         self._path, self._bytes_max, self._age_s_max = path, bytes_max, days_max * DAY_S
-        self._clock_s = clock_s
+        self._clock_s = clock.monotonic_s  # runs on, whatever the wall clock does
         self.conflicts_total = 0
         self.conflict = ""  # topic and key of the newest one
         self.contested: set[str] = set()  # alert ids of conflicts
@@ -68,9 +67,8 @@ class Outbox:
         # newest row at the time of each checkpoint that is still there; restarts begin behind one
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # A thread of its own writes where the disk may be slow, one at a time.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            disk.make_directory(path.parent)
+            self._db = disk.connect(path)
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.records import Publish
-    from edge.storage.disk import Disk
+    from edge.storage.patience import Patience
     from edge.storage.outbox import Outbox
 
 MEMORY_ROWS_MAX: Final = 20_000
@@ -38,10 +38,10 @@ class _Kept:
 class StandbyOutbox:
     """An outbox that always takes what it is given. `trouble`: why not into its file, "" it does."""
 
-    def __init__(self, opened: Callable[[], Outbox], *, disk: Disk) -> None:
+    def __init__(self, opened: Callable[[], Outbox], *, patience: Patience) -> None:
         """opened: opens the file, and raises JournalError where that fails."""
         self.trouble = ""
-        self._opened, self._disk = opened, disk
+        self._opened, self._patience = opened, patience
         self._file: Outbox | None = None
         self._rows: dict[int, _Kept] = {}
         self._by_key: dict[Key, int] = {}
@@ -154,7 +154,7 @@ class StandbyOutbox:
         file = self._file
         if file is not None and not self.trouble:
             try:
-                return self._disk.run(lambda: file.put(messages))
+                return self._patience.run(lambda: file.put(messages))
             except JournalError as error:
                 self._fail(error)
         conflicts = []
@@ -179,7 +179,7 @@ class StandbyOutbox:
         file = self._file
         if of_file and file is not None and not self.trouble:
             try:
-                self._disk.run(lambda: file.delivered(of_file))
+                self._patience.run(lambda: file.delivered(of_file))
             except JournalError as error:
                 self._fail(error)
             else:
@@ -189,7 +189,7 @@ class StandbyOutbox:
     def covered(self) -> None:
         """A checkpoint covers everything that was put so far. Raises JournalError."""
         if self._file is not None and not self.trouble:
-            self._disk.run(self._file.covered)
+            self._patience.run(self._file.covered)
 
     def recover(self) -> tuple[int, bool]:
         """Move everything into the file, which can be written again.
@@ -199,7 +199,7 @@ class StandbyOutbox:
         """
         opened = self._file is None
         if self._file is None:
-            self._file = self._disk.run(self._opened)
+            self._file = self._patience.run(self._opened)
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
         said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
@@ -212,7 +212,7 @@ class StandbyOutbox:
             return offset
 
         try:
-            offset = self._disk.run(move)
+            offset = self._patience.run(move)
         except JournalError:
             self._file = None if opened else self._file
             raise
@@ -222,7 +222,7 @@ class StandbyOutbox:
 
     def close(self) -> None:
         """Close the file, where nothing is being done to it."""
-        if self._file is not None and not self._disk.busy:
+        if self._file is not None and not self._patience.busy:
             self._file.close()
 
     # --- memory ---
@@ -235,7 +235,7 @@ class StandbyOutbox:
 
     def _of_file(self, read: Callable[[Outbox], V], nothing: V) -> V:
         """What the file says; nothing where it cannot be asked."""
-        if self._file is None or self._disk.busy:
+        if self._file is None or self._patience.busy:
             return nothing
         try:
             return read(self._file)
