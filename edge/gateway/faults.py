@@ -13,7 +13,7 @@ from edge.records import ShellFault
 
 if TYPE_CHECKING:
     from edge.gateway.link import Link
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
 
 
 class Faults:
@@ -43,7 +43,7 @@ class Faults:
         over = [ShellFault(name=name, detail="it is over", active=False)]
         return over + [ShellFault(name=other, detail=why) for other, why in self._active.items()]
 
-    def look(self, link: Link, outbox: Outbox, *, checkpoint: str) -> list[ShellFault]:
+    def look(self, link: Link, outbox: StandbyOutbox, *, checkpoint: str) -> list[ShellFault]:
         """What has begun or ended since the last look; `checkpoint` says why the last one failed.
 
         Drops are over when none is added. A bug of ours stays until somebody restarts us, and so do
@@ -54,7 +54,11 @@ class Faults:
         self._dropped = link.counts.dropped_queue_full
         findings = {
             "messages_dropped": f"{dropped} messages found the queue full" if dropped else "",
-            "alerts_given_up": f"{given_up} waited too long for the broker" if given_up else "",
+            "alerts_given_up": f"{given_up} waited too long for the broker, the oldest, but never"
+            f" the last word of a topic; {outbox.pending_count()} wait,"
+            f" {outbox.waiting_bytes / 1e6:.1f} MB; see [outbox]"
+            if given_up
+            else "",
             "broker_refuses": link.refusal,
             "link_callback_failed": link.callback_error,
             "checkpoint_failed": checkpoint,

@@ -102,9 +102,12 @@ class Link:
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        own: str = "",
         transport: Transport = mqtt,
     ) -> None:
-        """`on_connected` runs on the network thread once a connection's subscription is answered.
+        """own: how topics of ours begin that may be asked back.
+
+        `on_connected` runs on the network thread once a connection's subscription is answered.
 
         `wake` is set when something came. Raises BrokerError for certificates that cannot be read.
         """
@@ -130,6 +133,11 @@ class Link:
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
         self._client.on_publish = self._guarded(self._published)
+        self._client.on_unsubscribe = self._guarded(self._left)
+        self._own_prefix = own
+        self._own: deque[tuple[str, bytes]] = deque()  # what came back of our own topics
+        self._asking = False
+        self.asked = ""  # what of it the broker has answered
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
@@ -199,6 +207,20 @@ class Link:
             taken.append(self._confirmed.popleft())
         return taken
 
+    def ask(self, filters: Sequence[str]) -> None:
+        """Have what the broker retains on topics of ours; `asked` says when it has answered."""
+        self._asking, self.asked = True, ""
+        self._client.subscribe([(name, 0) for name in filters])
+
+    def leave(self, filters: Sequence[str]) -> None:
+        """Hear no more of them; `asked` says when what was on its way has come."""
+        self.asked = ""
+        self._client.unsubscribe(list(filters))
+
+    def own(self) -> list[tuple[str, bytes]]:
+        """Topics of ours with what is retained there, as they came since the last call."""
+        return [self._own.popleft() for _ in range(len(self._own))]
+
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
         self._started = False
@@ -218,7 +240,7 @@ class Link:
 
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
-        self._granted = False
+        self._granted = self._asking = False
         if reason.is_failure:
             self.counts.refused += 1
             self.refusal = f"connection refused: {reason}"
@@ -234,7 +256,15 @@ class Link:
         self.counts.disconnects += 1
         self._wake.set()
 
+    def _left(self, *_args: Any) -> None:  # noqa: ANN401
+        self._asking, self.asked = False, "left"
+        self._wake.set()
+
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        if self._asking and self._granted:  # whatever it says: who may not ask learns nothing
+            self.asked = "asked"
+            self._wake.set()
+            return
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
@@ -244,6 +274,12 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        if self._own_prefix and message.topic.startswith(self._own_prefix):
+            if message.retain:
+                self._own.append((message.topic, bytes(message.payload)))
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
+            return
         self.counts.received += 1
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize

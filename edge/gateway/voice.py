@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.alerts.group import GROUP
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
+from edge.gateway.read_back import ReadBack
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from edge.gateway.link import Link
     from edge.records import Publish
     from edge.storage.disk import Clock
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics
 
 ALONE_S: Final = 3.0  # without a broker, until we say so
@@ -33,7 +35,7 @@ class Voice:
     def __init__(
         self,
         link: Link,
-        outbox: Outbox,
+        outbox: StandbyOutbox,
         *,
         assembly: Assembly,
         topics: Topics,
@@ -49,6 +51,10 @@ class Voice:
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._broker, self._reconnected, self._note = broker, reconnected, note
+        groups = [f"{topics.alerts}{GROUP}/+"] if assembly.engine.groups() else []
+        own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
+        self._back = ReadBack(link, [*own, *groups])
+        self._told_back = False
         self.retained: dict[str, Publish] = {}
         self._was_connected = False
         self._alone_due_s = clock.monotonic_s() + ALONE_S
@@ -83,7 +89,21 @@ class Voice:
                 self.publish(message)
             if not self._link.resumed:  # a broker without our session may have lost more than that
                 self._delivery.say_again()
-        self._delivery.turn()
+        if self._back.turn(self._clock.monotonic_s()):
+            self._delivery.turn()
+
+    def stood(self) -> dict[str, bytes] | None:
+        """What the broker held of our alerts before we said anything, told once."""
+        if self._back.stood is None or self._told_back:
+            return None
+        self._told_back = True
+        if self._back.late:
+            self._note("alerts_not_read_back", "warning", of=self._broker)
+        return self._back.stood
+
+    def moved(self, offset: int, *, anew: bool) -> None:
+        """The outbox has given its rows other numbers."""
+        self._delivery.moved(offset, anew=anew)
 
     def alone(self, now_s: float) -> None:
         """Say now and then that there is no broker."""

@@ -27,7 +27,7 @@ from edge.records import Stimulus
 from edge.storage.disk import CLOCK, DISK, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
     from pathlib import Path
 
@@ -168,7 +168,7 @@ def _is_torn(data: bytes, offset: int) -> bool:
 class JournalWriter:
     """Appends groups of stimuli. One writer a directory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every bound is a name of its own
         self,
         directory: Path,
         *,
@@ -177,6 +177,7 @@ class JournalWriter:
         days_max: int = 30,
         sync_s: float = 5.0,
         strict: bool = False,
+        syncs: bool = True,
         disk: Disk = DISK,
         clock: Clock = CLOCK,
     ) -> None:
@@ -192,6 +193,8 @@ class JournalWriter:
         self._sync_s = sync_s
         self._strict = strict
         self._disk, self._clock = disk, clock
+        self._syncs = syncs  # else whoever writes asks for it, by `sync_due` and `syncing`
+        self._full: list[FileIO] = []  # segments that are full and not synced
         self._failed = ""
         self._synced_s = clock.monotonic_s()
         self._dirty = False
@@ -226,26 +229,60 @@ class JournalWriter:
             self._roll()
         self._write(group)
         self._dirty = True
-        if self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s:
+        if self._syncs and self.sync_due:
             self.sync()
         return self.position
 
+    @property
+    def sync_due(self) -> bool:
+        """Whether what is written has waited for `sync_s`, or must not wait at all."""
+        return self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s
+
     def sync(self) -> None:
         """Bring everything written to the disk. Raises JournalError."""
-        if self._dirty:
-            try:
-                self._disk.sync(self._file)
-            except OSError as error:
-                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
-            self._dirty = False
+        self.syncing()()
+
+    def syncing(self) -> Callable[[], None]:
+        """What brings everything written so far to the disk; a thread beside the writer may do it.
+
+        It raises JournalError. The writer may write on meanwhile, and begin another segment.
+        """
         self._synced_s = self._clock.monotonic_s()
+        full, newest = self._full, self._file if self._dirty else None
+        self._full, self._dirty = [], False
+
+        def sync() -> None:
+            try:
+                for file in full:
+                    self._disk.sync(file)
+                    file.close()
+                if newest is not None:
+                    self._disk.sync(newest)
+            except OSError as error:
+                self._dirty = True
+                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
+
+        return sync
+
+    def resume(self) -> None:
+        """Go on behind a failure, in a new segment: what follows is whole, whatever came before.
+
+        Raises JournalError while the disk still fails.
+        """
+        self._failed = ""
+        self._cut()
+        if self._failed:
+            raise JournalError(f"{self._directory}: {self._failed}; free disk space")
+        if self._offset > len(MAGIC):
+            self._roll()
 
     def close(self) -> None:
         """Sync and close. Raises JournalError when it could not be synced; closed it is."""
         try:
             self.sync()
         finally:
-            self._file.close()
+            for file in (*self._full, self._file):
+                file.close()
 
     def bytes_kept(self) -> int:
         """Bytes of all segments."""
@@ -322,7 +359,8 @@ class JournalWriter:
         return JournalError(f"{self._directory}: another process writes here; stop it first")
 
     def _roll(self) -> None:
-        self.sync()
+        if self._syncs:
+            self.sync()
         full = self._file
         try:
             self._start(self._number + 1)
@@ -333,7 +371,7 @@ class JournalWriter:
             ) from error
         finally:
             if self._file is not full:
-                full.close()
+                self._full.append(full)  # closed with the next sync, which may take its time
 
     def _retain(self) -> None:
         """Drop the oldest segments beyond the caps; never the one being written."""

@@ -58,6 +58,7 @@ class Outbox:
         clock: Clock = CLOCK,
     ) -> None:
         """Raises JournalError when the file cannot be opened."""
+        self._running_s = 0.0
         self._path, self._bytes_max, self._age_s_max = path, bytes_max, days_max * DAY_S
         self._clock_s = clock.monotonic_s  # runs on, whatever the wall clock does
         self.conflicts_total = 0
@@ -182,8 +183,8 @@ class Outbox:
         marks = ", ".join("?" * len(rows))
         with self._transaction():
             ((count, size),) = self._db.execute(
-                "SELECT count(*), coalesce(sum(length(payload)), 0) FROM outbox"
-                f" WHERE delivered = 0 AND row IN ({marks})",  # noqa: S608 - question marks
+                "SELECT count(*), coalesce(sum(length(payload)), 0) FROM outbox"  # noqa: S608
+                f" WHERE delivered = 0 AND row IN ({marks})",
                 tuple(rows),
             )
             self._db.executemany(
@@ -193,13 +194,13 @@ class Outbox:
         self._waiting_bytes -= size
         self._kept_bytes += size
 
-    def covered(self) -> None:
-        """A checkpoint covers everything that was put so far: forget what nobody can ask for.
+    def covered(self, until_row: int | None = None) -> None:
+        """A checkpoint covers everything up to a row, or all: forget what nobody can ask for.
 
         Raises JournalError; then it is forgotten at a later one.
         """
         ((newest,),) = self._read("SELECT coalesce(max(row), 0) FROM outbox")
-        self._covered.append(newest)
+        self._covered.append(newest if until_row is None else until_row)
         self._expire()
         if len(self._covered) < CHECKPOINTS_KEPT:
             return
@@ -207,7 +208,8 @@ class Outbox:
         over_bytes = self._kept_bytes - self._bytes_max
         if until <= 0 and over_bytes <= 0:
             return
-        freed, gone = 0, []
+        freed = 0
+        gone: list[tuple[int]] = []
         for row, size in self._read(
             "SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?"
             " AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)"
@@ -289,8 +291,8 @@ class Outbox:
         known = {row[1] for row in self._db.execute("PRAGMA table_info(outbox)").fetchall()}
         if "put_s" not in known:
             self._db.execute("ALTER TABLE outbox ADD COLUMN put_s REAL NOT NULL DEFAULT 0")
-        ((self._running_s,),) = self._db.execute("SELECT seconds FROM running LIMIT 1").fetchall()
-        self._opened_s = self._clock_s()
+        ((seconds,),) = self._db.execute("SELECT seconds FROM running LIMIT 1").fetchall()
+        self._running_s, self._opened_s = float(seconds), self._clock_s()
 
     def _give_up(self, rows: int, size: int, *, older_than_s: float = 0.0) -> list[int]:
         """Mark the oldest beyond the caps; returns their bytes. In a transaction."""
@@ -300,7 +302,8 @@ class Outbox:
         over_rows += PENDING_ROWS_MAX // SLACK if over_rows > 0 else 0
         over_bytes += self._bytes_max // SLACK if over_bytes > 0 else 0
         given_up: list[int] = []
-        freed, gone = 0, []
+        freed = 0
+        gone: list[tuple[int, int]] = []
         for row, length, put_s in self._db.execute(OLDEST):
             if len(gone) >= over_rows and freed >= over_bytes and put_s >= older_than_s:
                 break

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from edge.errors import JournalError
 
@@ -25,8 +25,8 @@ class SlowDiskError(JournalError):
     """The disk has not answered in time; what it was asked goes on."""
 
 
-class _Job:
-    """Something to do, and what came of it."""
+class Job:
+    """Something to do, and what came of it: a result, or an error."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
@@ -36,6 +36,7 @@ class _Job:
         self.error: BaseException | None = None
 
     def run(self) -> None:
+        """Do it."""
         try:
             self.result = self._work()
         except BaseException as error:  # noqa: BLE001 - whoever asked gets it
@@ -48,11 +49,10 @@ class Patience:
 
     def __init__(self, *, wait_s_max: float = WAIT_S_MAX) -> None:
         self._wait_s_max = wait_s_max
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._late: _Job | None = None  # asked for, and not waited for to its end
-        self._beside: _Job | None = None  # asked for without waiting
-        self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
-        self._thread.start()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._late: Job | None = None  # asked for, and not waited for to its end
+        self._beside: Job | None = None  # asked for without waiting
+        self._thread: threading.Thread | None = None
 
     @property
     def busy(self) -> str:
@@ -74,38 +74,52 @@ class Patience:
             raise SlowDiskError(f"the disk has not answered for {self._wait_s_max:g} s")
         if job.error is not None:
             raise job.error
-        return job.result  # type: ignore[return-value] - what `work` has returned
+        return cast("T", job.result)
 
-    def start(self, work: Callable[[], object]) -> bool:
-        """Do something beside the loop; False: it still does what it was asked to do before."""
-        if self.busy or (self._beside is not None and not self._beside.done.is_set()):
-            return False
+    @property
+    def idle(self) -> bool:
+        """Whether something may be started beside the loop."""
+        return self._beside is None and not self.busy
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Do something beside the loop, which has to be idle; `finished` tells what came of it."""
+        assert self.idle, "one thing at a time"
         self._beside = self._ask(work)
-        return True
 
-    def failed(self) -> JournalError | None:
-        """What became of the last thing that was done beside the loop; None: all is well.
-
-        Told once. Raises what is no trouble of the disk.
-        """
+    def finished(self) -> Job | None:
+        """What was done beside the loop, told once; None: nothing, or it goes on."""
         job = self._beside
         if job is None or not job.done.is_set():
             return None
         self._beside = None
-        if job.error is None or isinstance(job.error, JournalError):
-            return job.error
-        raise job.error
+        return job
 
     def stop(self) -> None:
         """End the thread when it has done what it was asked to do; a disk that hangs is left."""
-        self._jobs.put(None)
-        self._thread.join(timeout=self._wait_s_max)
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(timeout=self._wait_s_max)
 
-    def _ask(self, work: Callable[[], object]) -> _Job:
-        job = _Job(work)
+    def _ask(self, work: Callable[[], object]) -> Job:
+        if self._thread is None:  # with the first thing that there is to do
+            self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
+            self._thread.start()
+        job = Job(work)
         self._jobs.put(job)
         return job
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job.run()
+
+
+class NoPatience(Patience):
+    """Everything is done at once by whoever asks for it, as in a simulation."""
+
+    def _ask(self, work: Callable[[], object]) -> Job:
+        job = Job(work)
+        job.run()
+        return job
+
+    def stop(self) -> None:
+        """Nothing to end."""

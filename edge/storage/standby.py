@@ -1,8 +1,8 @@
 """The outbox where its file cannot be written: memory stands by, and is moved into it later.
 
-The same order, the same bytes, at least once. What is in memory alone is gone with the process, and
-that is said while it lasts. Bounded: beyond it the oldest go, those first that were delivered, never
-the last word of a retained topic.
+The same order, the same bytes, at least once. What is in memory alone is gone with the process,
+and that is said while it lasts. Bounded: beyond it the oldest go, those first that were delivered,
+never the last word of a retained topic.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.records import Publish
-    from edge.storage.patience import Patience
     from edge.storage.outbox import Outbox
+    from edge.storage.patience import Patience
 
 MEMORY_ROWS_MAX: Final = 20_000
 MEMORY_BYTES_MAX: Final = 64 << 20
@@ -36,7 +36,7 @@ class _Kept:
 
 
 class StandbyOutbox:
-    """An outbox that always takes what it is given. `trouble`: why not into its file, "" it does."""
+    """An outbox that takes all that it is given; `trouble`: why not into its file, "" it does."""
 
     def __init__(self, opened: Callable[[], Outbox], *, patience: Patience) -> None:
         """opened: opens the file, and raises JournalError where that fails."""
@@ -99,11 +99,12 @@ class StandbyOutbox:
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in the order in which they were decided, behind row `after`."""
         owed = set(self._owed)
-        rows = self._of_file(lambda file: file.pending(after=after, limit=limit + len(owed)), [])
-        rows = [row for row in rows if row.row not in owed and row.row not in self._rows]
-        rows += [
-            kept.row for n, kept in self._rows.items() if n > after and not kept.delivered
-        ]
+        nothing: list[OutboxRow] = []
+        of_file = self._of_file(
+            lambda file: file.pending(after=after, limit=limit + len(owed)), nothing
+        )
+        rows = [row for row in of_file if row.row not in owed and row.row not in self._rows]
+        rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
         return rows[:limit]
 
     def newest(self, topic: str) -> tuple[str, int] | None:
@@ -126,11 +127,9 @@ class StandbyOutbox:
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""
-        rows = [
-            row
-            for row in self._of_file(lambda file: file.standing(), [])
-            if row.topic not in self._last
-        ]
+        nothing: list[OutboxRow] = []
+        of_file = self._of_file(lambda file: file.standing(), nothing)
+        rows = [row for row in of_file if row.topic not in self._last]
         return rows + [
             kept.row
             for kept in map(self._rows.__getitem__, self._last.values())
@@ -186,10 +185,20 @@ class StandbyOutbox:
                 return
         self._owed += of_file if file is not None else ()
 
-    def covered(self) -> None:
-        """A checkpoint covers everything that was put so far. Raises JournalError."""
-        if self._file is not None and not self.trouble:
-            self._patience.run(self._file.covered)
+    @property
+    def newest_row(self) -> int:
+        """Number of the newest row of the file."""
+        return self._file.newest_row if self._file is not None else 0
+
+    def covered(self, until: int) -> None:
+        """A checkpoint covers everything up to a row."""
+        file = self._file
+        if file is None or self.trouble:
+            return
+        try:
+            self._patience.run(lambda: file.covered(until))
+        except JournalError as error:
+            self._fail(error)
 
     def recover(self) -> tuple[int, bool]:
         """Move everything into the file, which can be written again.

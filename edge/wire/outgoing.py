@@ -356,6 +356,11 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     learning: int = 0  # assets that learn
     in_shadow: int = 0  # assets that ring for engineers alone
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
+    durable: int = 1  # 0: the disk does not take what must survive
+    not_durable: str = ""  # why
+    not_durable_s: float = 0.0  # for how long
+    outbox_mb: float = 0.0  # of messages that wait
+    outbox_in_memory: int = 0  # of these, messages that are in no file
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

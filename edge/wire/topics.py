@@ -43,6 +43,11 @@ class Topics:
         """What the gateway subscribes to for commands."""
         return f"{self.root}/cmd/+/+"
 
+    @property
+    def alerts(self) -> str:
+        """How every alert topic begins."""
+        return f"{self.root}/alert/"
+
     def alert(self, asset: str, track: str) -> str:
         """Retained last state and revision."""
         return f"{self.root}/alert/{asset}/{track}"

@@ -17,7 +17,7 @@ from edge.wire.commands import (
     Text,
     decode_command,
 )
-from edge.work.durable import refusal
+from edge.work.durable import refuse_undurable
 from edge.work.job_commands import added, audit_job, job_command, until_ns
 from edge.work.jobs import Told, make_job
 from edge.work.silencing import Silence, SilenceKind, end, put
@@ -60,8 +60,7 @@ def operator_command(
             now_ns=now_ns,
         )
         desk.check_signature(command)
-        if why := refusal(command, desk):
-            raise WireError(why, reason="command_not_durable", topic=message.topic)
+        refuse_undurable(command, desk)
         done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
     except WireError as error:
         if not message.retain:

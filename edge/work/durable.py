@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import WireError
 from edge.records import JournalHole, ShellFault
 from edge.wire.commands import Text
 
@@ -45,17 +46,17 @@ def told(
     desk.shell_fault(stimulus, t_ns=t_ns)
 
 
-def refusal(command: Command, desk: Desk) -> str:
-    """Why a command is not carried out now; "" it is.
+def refuse_undurable(command: Command, desk: Desk) -> None:
+    """Raise WireError for a command that cannot be carried out now.
 
     Whatever opens work or silences belongs into the trail, and a text into its file.
     """
-    if not desk.not_durable or not (command.keeps_quiet or isinstance(command.body, Text)):
-        return ""
-    return (
-        f"this gateway is not durable: {desk.not_durable}; what opens work, silences or is to be"
-        " kept is not taken until the disk works again"
-    )
+    if desk.not_durable and (command.keeps_quiet or isinstance(command.body, Text)):
+        why = (
+            f"this gateway is not durable: {desk.not_durable}; what opens work, silences or is to"
+            " be kept is not taken until the disk works again"
+        )
+        raise WireError(why, reason="command_not_durable", topic=command.topic)
 
 
 def _begin(

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.records import JournalHole, Publish, ShellFault
-from edge.storage.checkpoint import pack, unpack
+from edge.records import JournalHole, ShellFault
 from edge.state import EngineState
+from edge.storage.checkpoint import pack, unpack
 from tests.edge.rig import Rig, S, knowledge, scope, settings
 from tests.edge.test_rulings import at_work, failed
 
@@ -165,7 +165,7 @@ def test_the_fault_is_told_on_the_system_topic_and_again_when_it_is_over() -> No
     rig = Rig()
     rig.give(FULL)
     rig.give(WORKS)
-    told = [msgspec.json.decode(m.payload) for m in rig.published if isinstance(m, Publish)]
+    told = [msgspec.json.decode(m.payload) for m in rig.published]
     system = [(t["active"], t["name"], t["message"]) for t in told if t.get("name")]
     assert system == [(1, "not_durable", "the disk is full"), (0, "not_durable", "it is over")]
 
