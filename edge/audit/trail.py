@@ -107,6 +107,9 @@ class AuditTrail:
         except BlockingIOError as error:
             raise JournalError(f"{directory}: another gateway writes this audit trail") from error
         except OSError as error:
+            for held in (self._file, self._lock):  # whoever tries again must not meet itself
+                if held is not None:
+                    held.close()
             raise _unwritten(directory, error) from error
 
     @property

@@ -183,8 +183,7 @@ class JournalWriter:
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
-        Otherwise `sync_s` bounds what a power cut
-        can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
+        Else `sync_s` bounds what a power cut can take, and the others what is kept. JournalError.
         """
         self._directory = directory
         self._segment_bytes_max = min(segment_bytes_max, bytes_max // SEGMENTS_KEPT_MIN)
@@ -204,6 +203,8 @@ class JournalWriter:
             disk.make_directory(directory)
             self._open_last()
         except OSError as error:
+            if hasattr(self, "_file"):  # whoever tries again must not meet itself
+                self._file.close()
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
 
     @property
