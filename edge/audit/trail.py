@@ -252,7 +252,8 @@ class AuditTrail:
         gone = []
         for number, path in files[:-1]:
             last = self._last_before([(number, path)])
-            aged = last is not None and last.written_ns < oldest_ns
+            # one with each new file: a clock that jumps forward makes all of them old at once
+            aged = not gone and last is not None and last.written_ns < oldest_ns
             if kept <= room and not aged:
                 break
             kept -= path.stat().st_size

@@ -309,6 +309,7 @@ class Gateway:
             return not (self._durable.outbox.pending_count() and self._link.connected)
 
         self._wait(delivered, DELIVER_S_MAX)
+        self._look_at_disk(at_once=True)
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""

@@ -41,8 +41,9 @@ RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answe
 DAY_S: Final = 86_400
 TICK_BYTES: Final = 36  # of a record that holds a tick
 SEGMENT_BYTES_MAX: Final = 64 << 20
-# Dropping a segment must not drop most of what is kept, nor what the newest checkpoint needs.
+# dropping one must not drop most of what is kept, nor what the newest checkpoint needs
 SEGMENTS_KEPT_MIN: Final = 8
+AGED_MAX: Final = 2  # that go for their age with each new one: a clock that jumps empties nothing
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
@@ -203,7 +204,7 @@ class JournalWriter:
             disk.make_directory(directory)
             self._open_last()
         except OSError as error:
-            if hasattr(self, "_file"):  # whoever tries again must not meet itself
+            if "_file" in self.__dict__:  # whoever tries again must not meet itself
                 self._file.close()
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
 
@@ -236,7 +237,7 @@ class JournalWriter:
 
     @property
     def sync_due(self) -> bool:
-        """Whether what is written has waited for `sync_s`, or must not wait at all."""
+        """Whether what is written has waited for `sync_s`, or must not wait."""
         return self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s
 
     def sync(self) -> None:
@@ -375,13 +376,14 @@ class JournalWriter:
                 self._full.append(full)  # closed with the next sync, which may take its time
 
     def _retain(self) -> None:
-        """Drop the oldest segments beyond the caps; never the one being written."""
+        """Drop the oldest beyond the caps, few for their age; never the one being written."""
         found = segments(self._directory)[:-1]
         sizes = {path: path.stat().st_size for _, path in found}
         total = sum(sizes.values()) + self._segment_bytes_max
         oldest_s = self._clock.wall_ns() / 1e9 - self._days_max * DAY_S
-        for _, path in found:
-            if total <= self._bytes_max and path.stat().st_mtime >= oldest_s:
+        for i, (_, path) in enumerate(found):
+            aged = i < AGED_MAX and path.stat().st_mtime < oldest_s
+            if total <= self._bytes_max and not aged:
                 break
             total -= sizes[path]
             self._disk.unlink(path)
@@ -391,10 +393,7 @@ class JournalWriter:
 def bytes_per_day(
     values_per_s: float, *, values_per_message: float, ticks_per_s: float = 0.0
 ) -> float:
-    """Roughly what a plant's messages and the engine's ticks take on disk a day.
-
-    Numbers as JSON text, names once a message.
-    """
+    """Roughly a day of messages (JSON, names once a message) and ticks on disk."""
     bytes_per_message = 90 + 11 * values_per_message
     messages_per_s = values_per_s / max(values_per_message, 1.0)
     return (messages_per_s * bytes_per_message + ticks_per_s * TICK_BYTES) * DAY_S

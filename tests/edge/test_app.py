@@ -134,7 +134,7 @@ class Broker:
         assert self.gateway is not None
         assets = self.gateway._assembly.engine._state.assets.values()
         alerts = [record for asset in assets for record in asset.alerts.values()]
-        return any(record.alert_id and not record.explained for record in alerts)
+        return any(record.decision is not None and not record.explained for record in alerts)
 
     asked: str = "left"
 
