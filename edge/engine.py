@@ -33,7 +33,7 @@ from edge.records import (
 )
 from edge.samples.align import Aligner, asset_layouts
 from edge.samples.arrivals import Arrivals
-from edge.samples.clock import PlantClock
+from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
@@ -66,8 +66,7 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-# a wall clock that was wrong and is set right; smaller steps are waited out
-STEP_BACK_NS: Final = 60 * SECOND_NS
+STEP_BACK_NS: Final = 60 * SECOND_NS  # a wall clock set right; smaller steps are waited out
 
 
 class Engine:
@@ -261,6 +260,9 @@ class Engine:
                 asset.clock_stepped_back(self._state.now_ns)
             self._annunciator.clock_stepped_back()
             self._state.now_ns = self._state.score_published_ns = now_ns
+        if self.settings.clock == "wall" and now_ns - self._state.now_ns > STEP_FORWARD_NS:
+            self._count("clock_steps_forward", by=self._state.now_ns > 0)
+            self._state.stepped_ns = now_ns
         self._state.now_ns = max(self._state.now_ns, now_ns)
         return self._state.now_ns
 
@@ -318,7 +320,7 @@ class Engine:
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
-            limit_ns = self._gaps_ns[asset.model.asset]
+            limit_ns = allowed_ns(asset.state, self._gaps_ns[asset.model.asset], self._state)
             asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)

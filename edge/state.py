@@ -92,6 +92,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_of: str = ""  # snapshot of which orders were taken
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
+    stepped_ns: int = 0  # when the wall clock last leapt forward, or nobody was there to look
     score_published_ns: int = 0
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)

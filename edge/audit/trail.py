@@ -249,7 +249,7 @@ class AuditTrail:
         kept = sum(path.stat().st_size for _, path in files)
         room = self._bytes_max - self._file_bytes_max
         oldest_ns = self._clock_ns() - self._age_ns_max
-        gone = []
+        gone: list[tuple[int, Path]] = []
         for number, path in files[:-1]:
             last = self._last_before([(number, path)])
             # one with each new file: a clock that jumps forward makes all of them old at once

@@ -76,13 +76,11 @@ class Outbox:
             # a checkpoint says "decided" of what was put before it: that must not be younger
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(SCHEMA)
-            self._bring_up_to_date()
+            told = self._bring_up_to_date()
             self._recount()
             # unless all was said since: then it was heard that some were given up
-            if self.pending_count():
-                ((self.given_up_total,),) = self._db.execute(
-                    "SELECT count(*) FROM outbox WHERE delivered = ?", (GIVEN_UP,)
-                )
+            if self._waiting:
+                self.given_up_total = told
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 
@@ -108,7 +106,7 @@ class Outbox:
                     conflicts.append(f"{message.topic} {message.key}")
                     contested.add(key_of(message)[0])
             given_up = self._give_up(self._waiting + added[0], self._waiting_bytes + added[1])
-            self._db.execute("UPDATE running SET seconds = ?", (self.running_s,))
+            self._note_running(self.given_up_total + len(given_up))
         self._waiting += added[0]
         self.newest_row += added[0]
         self._waiting_bytes += added[1]
@@ -286,13 +284,15 @@ class Outbox:
         newest = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
         self.newest_row = sum(row[0] for row in self._db.execute(newest).fetchall())
 
-    def _bring_up_to_date(self) -> None:
-        """A file of an older version. Raises sqlite3.Error."""
+    def _bring_up_to_date(self) -> int:
+        """A file of an older version; returns how many were given up. Raises sqlite3.Error."""
         known = {row[1] for row in self._db.execute("PRAGMA table_info(outbox)").fetchall()}
         if "put_s" not in known:
             self._db.execute("ALTER TABLE outbox ADD COLUMN put_s REAL NOT NULL DEFAULT 0")
-        ((seconds,),) = self._db.execute("SELECT seconds FROM running LIMIT 1").fetchall()
+        query = "SELECT seconds, given_up FROM running LIMIT 1"
+        ((seconds, given_up),) = self._db.execute(query).fetchall()
         self._running_s, self._opened_s = float(seconds), self._clock_s()
+        return int(given_up)
 
     def _give_up(self, rows: int, size: int, *, older_than_s: float = 0.0) -> list[int]:
         """Mark the oldest beyond the caps; returns their bytes. In a transaction."""
@@ -313,6 +313,9 @@ class Outbox:
         self._db.executemany("UPDATE outbox SET delivered = ? WHERE row = ?", gone)
         return given_up
 
+    def _note_running(self, given_up: int) -> None:
+        self._db.execute("UPDATE running SET seconds = ?, given_up = ?", (self.running_s, given_up))
+
     def _let_go(self, given_up: Sequence[int]) -> None:
         self.given_up_total += len(given_up)
         self._waiting -= len(given_up)
@@ -326,6 +329,8 @@ class Outbox:
             return
         with self._transaction():
             given_up = self._give_up(0, 0, older_than_s=since_s)
+            if given_up:
+                self._note_running(self.given_up_total + len(given_up))
         self._let_go(given_up)
 
     def _give_back(self) -> None:

@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (row) WHERE delivered = 0;
 CREATE INDEX IF NOT EXISTS outbox_retained ON outbox (topic, row) WHERE retain = 1;
-CREATE TABLE IF NOT EXISTS running (seconds REAL NOT NULL);
-INSERT INTO running SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM running);
+CREATE TABLE IF NOT EXISTS running (seconds REAL NOT NULL, given_up INTEGER NOT NULL);
+INSERT INTO running SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM running);
 """
 # given up when there is too much: the oldest, but never the last word of a retained topic
 OLDEST: Final = """

@@ -51,7 +51,7 @@ def test_a_disk_that_fills_up_and_is_freed_stops_neither_detection_nor_alerts(
         publish(mosquitto.port, cell.messages[cell.opening - 40 : cell.opening + 200])
         full = newest_health(
             heard,
-            lambda h: h["durable"] == 0 and h["queue_depth"] == 0 and keyed_heard(heard),
+            lambda h: h["durable"] == 0 and h["queue_depth"] == 0 and bool(keyed_heard(heard)),
             what="an alert while nothing is durable",
         )
         assert "not_durable" not in full["not_durable"]
