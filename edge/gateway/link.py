@@ -274,7 +274,7 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        if self._own_prefix and message.topic.startswith(self._own_prefix):
+        if self._asking and message.topic.startswith(self._own_prefix):
             if message.retain:
                 self._own.append((message.topic, bytes(message.payload)))
             if message.qos:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-WAIT_S_MAX: Final = 2.0  # the longest that the loop stands still for one call
+WAIT_S_MAX: Final = 5.0  # the longest that the loop stands still for one call
 
 
 class SlowDiskError(JournalError):
