@@ -15,7 +15,8 @@ from edge.gateway.app import FAULT_EXIT
 from edge.records import Audited, Publish
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
-from tests.edge.test_app import Broker, Killed, Steps, World, decided
+from tests.edge.app_broker import Broker, decided
+from tests.edge.test_app import Killed, Steps, World
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from edge.records import JournalHole, ShellFault, Started
 from edge.storage import disk as disks
 from edge.storage.journal import read_journal
 from edge.storage.patience import Patience
-from tests.edge.test_app import KEYED, SYSTEM, AtOnce, Killed, Steps, World, bundle, decided
+from tests.edge.app_broker import decided
+from tests.edge.test_app import KEYED, SYSTEM, AtOnce, Killed, Steps, World, bundle
 
 if TYPE_CHECKING:
     from io import FileIO
