@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
 CHECKPOINTS: Final = "checkpoints"
+QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
 
 class Durable:
@@ -110,22 +111,27 @@ class Durable:
         durable, audited = must_stay(effects)
         if not durable and not audited:
             return
-        self._settle(audited)
+        withheld = self._settle(audited)
         if self._restoring and not self.outbox.has_file:
             return
         for key in self.outbox.put(durable):
             self._conflict(key)
+        if withheld:  # it stands, but is not said: the engine rings it as the next revision
+            self.outbox.withhold([one for one in durable if one.key in withheld])
         self._look_at_outbox()
 
-    def _settle(self, audited: Sequence[Audited]) -> None:
-        """What an alert follows from must not be younger than the alert; then the trail."""
+    def _settle(self, audited: Sequence[Audited]) -> set[tuple[str, int]]:
+        """What an alert follows from must not be younger than the alert; then the trail.
+
+        Returns the keys of what would be quiet without standing in the trail.
+        """
         if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
             try:
                 self.patience.run(self.journal.syncing())
             except JournalError as error:
                 self._lapsed(Part.JOURNAL, error)
         if not audited:
-            return
+            return set()
         trail = self.audit
         if trail is not None and Part.AUDIT not in self.lapse.parts:
             try:
@@ -133,14 +139,20 @@ class Durable:
             except JournalError as error:
                 self._lapsed(Part.AUDIT, error)
             else:
-                return
+                return set()
         self._unaudited += audited
         self.lapse.unaudited_lost_total += max(0, len(self._unaudited) - UNAUDITED_MAX)
         del self._unaudited[:-UNAUDITED_MAX]
+        return {
+            (str(one.facts["alert_id"]), int(one.facts["revision"]))
+            for one in audited
+            if one.what in QUIETS and "revision" in one.facts
+        }
 
     def checkpoint(self, assembly: Assembly, *, texts: Callable[[], None]) -> None:
         """Keep the engine as it is now, beside the loop. texts: what must be safe before that."""
-        if self.journal is None or Part.JOURNAL in self.lapse.parts or not self.patience.idle:
+        # In a lapse the journal has to decide again what memory alone has.
+        if self.journal is None or self.lapse.parts or not self.patience.idle:
             return
         at, body = self._taken, self._packed(assembly, self._taken)
         syncing, folder, disk = self.journal.syncing(), self._state / CHECKPOINTS, self._world.disk

@@ -141,7 +141,7 @@ class Outbox:
 
     def payload_of(self, topic: str, key: tuple[str, int]) -> bytes | None:
         """What was put under a key; None: nothing, or it is forgotten. Raises JournalError."""
-        at = self._row_of(topic, key)
+        at = self.row_of(topic, key)
         return None if at is None else self._payload(at)
 
     def newest(self, topic: str) -> tuple[str, int] | None:
@@ -237,13 +237,13 @@ class Outbox:
         """
         if not rows:
             return 0
-        own = {self._row_of(row.topic, key) for row, key, _ in rows}
+        own = {self.row_of(row.topic, key) for row, key, _ in rows}
         beyond = rows[0][0].row > self.newest_row or rows[0][0].row in own
         offset = 0 if beyond else self.newest_row + 1 - rows[0][0].row
         conflicts: list[str] = []
         with self._transaction():
             for row, key, delivered in rows:
-                at = self._row_of(row.topic, key)
+                at = self.row_of(row.topic, key)
                 if at is None:
                     self._db.execute(
                         "INSERT INTO outbox (row, topic, id, revision, payload, qos, retain,"
@@ -374,7 +374,8 @@ class Outbox:
         ).fetchone()
         return None if found is None else bytes(found[0])
 
-    def _row_of(self, topic: str, key: tuple[str, int]) -> int | None:
+    def row_of(self, topic: str, key: tuple[str, int]) -> int | None:
+        """Where a key stands; None: nowhere. Raises JournalError."""
         rows = self._read(
             "SELECT row FROM outbox WHERE topic = ? AND id = ? AND revision = ?", (topic, *key)
         )

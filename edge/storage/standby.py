@@ -190,6 +190,19 @@ class StandbyOutbox:
         """Number of the newest row of the file."""
         return self._file.newest_row if self._file is not None else 0
 
+    def withhold(self, messages: Sequence[Publish]) -> None:
+        """What has just been put is not to be said; it stands all the same."""
+        rows = []
+        for message in messages:
+            at = self._by_key.get((message.topic, *key_of(message)))
+            if at is None:
+                at = self._row_in_file(message.topic, key_of(message))
+            rows += [] if at is None else [at]
+        self.delivered(rows)
+
+    def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
+        return self._of_file(lambda file: file.row_of(topic, key), None)
+
     def covered(self, until: int) -> None:
         """A checkpoint covers everything up to a row."""
         file = self._file

@@ -225,7 +225,7 @@ def test_a_fault_of_a_process_that_was_killed_does_not_stay_on_the_topic(
 
     world.broker.__dict__["publish"] = publish
     with pytest.raises(Killed):
-        world.live(Steps(1, error=JournalError), "save")
+        world.live(Steps(1, error=JournalError), "write")
     assert world.broker.last(SYSTEM)["active"] == 1
     world.unwatch()
     assert world.live() == 0
