@@ -177,6 +177,8 @@ class Engine:
         match stimulus:
             case Started() | SnapshotSwapped():
                 self._count("starts", by=isinstance(stimulus, Started))
+                if isinstance(stimulus, Started):  # who takes what stands behind it
+                    self._desk.lineage["version"] = stimulus.version
                 lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
                 for name, asset in self._assets.items():
                     # the lists are retained, but a broker may forget

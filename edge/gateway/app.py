@@ -21,6 +21,7 @@ from edge.audit.trail import must_stay, trail_of
 from edge.bundles.watch import assembled
 from edge.errors import AndonError, JournalError
 from edge.gateway import logs
+from edge.gateway.checkpoints import Checkpoints
 from edge.gateway.delivery import Delivery
 from edge.gateway.faults import Faults
 from edge.gateway.link import Link, Will, endpoint_of
@@ -39,7 +40,7 @@ from edge.records import (
     TickDue,
 )
 from edge.samples.waveforms import block_topics
-from edge.storage.checkpoint import Checkpoint, save
+from edge.storage.checkpoint import save
 from edge.storage.journal import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.restore import not_as_published, restore, started
@@ -62,6 +63,7 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 GROUP_WAIT_S: Final = 0.002
 DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
+CHECKPOINT_S_MAX: Final = 2.0  # for a checkpoint that is being written then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 ALONE_S: Final = 3.0  # without a broker, until we say so
 ALONE_AGAIN_S: Final = 300.0
@@ -93,6 +95,12 @@ class Gateway:
         )
         self._outbox, self._audit = Outbox(state / "outbox.sqlite"), trail_of(config)
         self._checkpoints = state / "checkpoints"
+        self._kept = Checkpoints(
+            self._checkpoints,
+            journal=self._journal,
+            outbox=self._outbox,
+            background=config.journal.checkpoint_s > 0,
+        )
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
         self._telemetry = Telemetry()
@@ -100,7 +108,7 @@ class Gateway:
         self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
         self._faults = Faults()
-        self._checkpoint_trouble = self._journal_gap = ""
+        self._journal_gap = ""
         self._was_connected = False
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         self._alone_due_s = time.monotonic() + ALONE_S
@@ -258,7 +266,8 @@ class Gateway:
     def _housekeep(self, now_s: float) -> None:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
-            found = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
+            self._kept.look()
+            found = self._faults.look(self._link, self._outbox, checkpoint=self._kept.trouble)
             if told := [*found, *self._upkeep.judge(self._faults)]:
                 self._take(told)
             for swapped in self._upkeep.look(now_s):
@@ -277,20 +286,8 @@ class Gateway:
             self._checkpoint_due_s = now_s + self._config.journal.checkpoint_s
 
     def _checkpoint(self) -> None:
-        self._journal.sync()
         self._upkeep.notebook.sync()
-        checkpoint = Checkpoint(
-            position=self._journaled,
-            fingerprint=self._assembly.fingerprint,
-            state=self._assembly.engine.state,
-        )
-        try:
-            save(self._checkpoints, checkpoint)
-        except JournalError as error:  # the journal alone still restores everything, only slower
-            self._checkpoint_trouble = str(error)
-            return
-        self._checkpoint_trouble = ""
-        self._outbox.covered()
+        self._kept.take(self._assembly, self._journaled, save=save)
 
     # --- start and end ---
 
@@ -341,6 +338,7 @@ class Gateway:
             pass
         self._take([TickDue()])
         self._deliver()
+        self._kept.wait(CHECKPOINT_S_MAX)  # or this one would be left out
         self._checkpoint()
 
         def delivered() -> bool:
@@ -348,6 +346,7 @@ class Gateway:
             return not (self._outbox.pending_count() and self._link.connected)
 
         self._wait(delivered, DELIVER_S_MAX)
+        self._kept.wait(CHECKPOINT_S_MAX)
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""

@@ -27,7 +27,7 @@ from edge.errors import JournalError
 from edge.records import Stimulus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
     from pathlib import Path
 
@@ -234,6 +234,23 @@ class JournalWriter:
                 raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
             self._dirty = False
         self._synced_s = time.monotonic()
+
+    def sync_later(self) -> Callable[[], None]:
+        """What brings all that is written by now to the disk, from any thread, at any time.
+
+        It must be called, once. Raises JournalError when it is.
+        """
+        handle = os.dup(self._file.fileno())
+
+        def sync() -> None:
+            try:
+                os.fsync(handle)
+            except OSError as error:
+                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
+            finally:
+                os.close(handle)
+
+        return sync
 
     def close(self) -> None:
         """Sync and close. Raises JournalError when it could not be synced; closed it is."""

@@ -170,12 +170,18 @@ class Outbox:
                 "UPDATE outbox SET delivered = ? WHERE row = ?", [(DELIVERED, row) for row in rows]
             )
 
-    def covered(self) -> None:
-        """A checkpoint covers everything that was put so far: forget what nobody can ask for.
-
-        Raises JournalError; then it is forgotten at a later one.
-        """
+    def newest_row(self) -> int:
+        """Number of the row that was put last, 0 for none."""
         ((newest,),) = self._read("SELECT coalesce(max(row), 0) FROM outbox")
+        return int(newest)
+
+    def covered(self, newest: int | None = None) -> None:
+        """A checkpoint covers what was put up to this row: forget what nobody can ask for.
+
+        newest: None is all that was put so far. Raises JournalError; then it is forgotten at a
+        later one.
+        """
+        newest = self.newest_row() if newest is None else newest
         self._covered.append(newest)
         until = min(self._covered[0], newest - KEPT_ROWS_MAX)
         if len(self._covered) < CHECKPOINTS_KEPT or until <= 0:
