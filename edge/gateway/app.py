@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final
 
 from edge.audit.trail import must_stay, trail_of
 from edge.bundles.watch import assembled
-from edge.errors import AndonError, JournalError
+from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.checkpoints import Checkpoints
 from edge.gateway.delivery import Delivery
 from edge.gateway.faults import Faults
 from edge.gateway.link import Link, Will, endpoint_of
 from edge.gateway.mqtt import BrokerError
+from edge.gateway.redelivery import Redelivery
 from edge.gateway.retrieve import Retriever
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.upkeep import Upkeep
 from edge.records import (
-    MessageReceived,
     Note,
     Publish,
     RetrievalDone,
@@ -40,7 +40,8 @@ from edge.records import (
     TickDue,
 )
 from edge.samples.waveforms import block_topics
-from edge.storage.checkpoint import save
+from edge.storage.checkpoint import newest_position, save
+from edge.storage.formats import refuse_newer
 from edge.storage.journal import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.restore import not_as_published, restore, started
@@ -86,15 +87,18 @@ class Gateway:
         # holds the lock of one, and would wait for itself.
         self._stopping = False
         state = config.path(config.journal.dir)
+        self._checkpoints = state / "checkpoints"
+        refuse_newer(journal=state / "journal", checkpoints=self._checkpoints)
         self._journal = JournalWriter(
             state / "journal",
+            trusted=newest_position(self._checkpoints),
+            mend=True,
             bytes_max=config.journal.bytes_max,
             days_max=config.journal.days_max,
             sync_s=config.journal.sync_s,
             strict=config.journal.strict,
         )
         self._outbox, self._audit = Outbox(state / "outbox.sqlite"), trail_of(config)
-        self._checkpoints = state / "checkpoints"
         self._kept = Checkpoints(
             self._checkpoints,
             journal=self._journal,
@@ -102,13 +106,15 @@ class Gateway:
             background=config.journal.checkpoint_s > 0,
         )
         self._answers: deque[RetrievalDone] = deque()
+        self._redelivery = Redelivery()
+        self._redelivery.remember(state / "journal")
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
         self._telemetry = Telemetry()
         self._upkeep = Upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._retained: dict[str, Publish] = {}  # newest lists of jobs, for the next connection
         self._reconnected = threading.Event()
         self._faults = Faults()
-        self._journal_gap = ""
+        self._found: dict[str, str] = {}  # by a restart, of the journal
         self._was_connected = False
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         self._alone_due_s = time.monotonic() + ALONE_S
@@ -137,8 +143,8 @@ class Gateway:
             asked_again = self._restore()
             runs = ShellFault(name=FAULT, detail="it runs", active=False)
             self._publish(system_fault(runs, self._topics))  # heard once there is a connection
-            gap = self._faults.judge("journal_gap", self._journal_gap)
-            self._take([started(self._assembly), *gap, *self._upkeep.commissioning.look()])
+            found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
+            self._take([started(self._assembly), *found, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -183,16 +189,10 @@ class Gateway:
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
         messages = self._link.drain(GROUP_MAX)
-        stimuli: list[Stimulus] = [
-            MessageReceived(
-                topic=m.topic, payload=m.payload, received_ns=m.received_ns,
-                qos=m.qos, retain=m.retain, dup=m.dup,
-            )
-            for m in messages
-        ]  # fmt: skip
+        stimuli: list[Stimulus] = [*self._redelivery.fresh(messages)]
         while self._answers:
             stimuli.append(self._answers.popleft())
-        if stimuli:
+        if stimuli or messages:
             self._take(stimuli, messages)
         return len(messages)
 
@@ -260,6 +260,7 @@ class Gateway:
             for message in self._retained.values():
                 self._publish(message)
             if not self._link.resumed:  # a broker without our session may have lost more than that
+                self._redelivery.forget()
                 self._delivery.say_again()
         self._delivery.turn()
 
@@ -299,12 +300,13 @@ class Gateway:
             checkpoints=self._checkpoints,
             keep=self._keep,
             audit=self._audit.write,
+            mend=self._journal.mend,
         )
         self._retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
         self._upkeep.notebook.write(restored.texts)
-        self._journal_gap = restored.gap
+        self._found = restored.faults
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
@@ -385,6 +387,7 @@ class Gateway:
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
             snapshot=self._assembly.snapshot_sha256,
+            redelivered=self._redelivery.dropped_total,
         )
 
 

@@ -15,6 +15,7 @@ from edge.storage.checkpoint import Checkpoint, Packer, write
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
     from edge.gateway.assembly import Assembly
     from edge.storage.checkpoint import Packed
     from edge.storage.journal import JournalWriter, Position

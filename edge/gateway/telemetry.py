@@ -104,6 +104,7 @@ def health(
     faults: Faults,
     queue_depth_max: int,
     snapshot: str = "",
+    redelivered: int = 0,
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
     rate, lag_ms, tick_ms = telemetry.report()
@@ -125,10 +126,13 @@ def health(
             "queue_full": link.counts.dropped_queue_full,
             "callback_error": link.counts.callback_errors,
             "not_sent": link.counts.not_sent,
+            "redelivered": redelivered,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
             "journal_torn_bytes": journal.torn_bytes_total,
             "journal_segments_retired": journal.dropped_segments_total,
+            "journal_damaged_segments": journal.damaged_segments_total,
+            "journal_damaged_bytes": journal.damaged_bytes_total,
         },
         blind=engine.blind(),
         snapshot=snapshot,

@@ -15,15 +15,14 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
 from edge.errors import JournalError
+from edge.state import EngineState
 from edge.storage.formats import (
     CHECKPOINT_SUFFIX,
     HISTORY,
@@ -35,12 +34,12 @@ from edge.storage.formats import (
     magic,
     newer,
 )
-from edge.state import EngineState
 from edge.storage.history import Histories, HistoryPart, bare, filled
 from edge.storage.journal import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ARRAY: Final = 1  # msgpack extension code of an array
 CRC_BYTES: Final = 4
@@ -255,7 +254,7 @@ _PARTS: Final = dict[str, HistoryPart]
 # never leaves this table while somebody may have it. Fingerprints stay as the old version made
 # them; `edge.gateway.identity` knows how. Raises ValueError, TypeError, OSError or
 # msgspec.MsgspecError for what is damaged.
-MIGRATIONS: Final[dict[int, Callable[[memoryview, Path], Checkpoint]]] = {
+MIGRATIONS: Final = {
     1: _from_first,
     2: _from_second,
 }

@@ -98,8 +98,8 @@ def filled(ring: RingState, parts: Iterable[Mapping[str, HistoryPart]]) -> RingS
     Raises ValueError where they do not reach it.
     """
     begun: dict[str, AssetRing] = {}
-    for one in parts:
-        for asset, part in one.items():
+    for told in parts:
+        for asset, part in told.items():
             if not part.whole and asset not in begun:
                 raise ValueError(f"a part of the history of {asset} is missing")
             begun[asset] = _begun(part) if part.whole else begun[asset]

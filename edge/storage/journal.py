@@ -8,15 +8,15 @@ A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, th
 
 A group is one write, so it survives a killed process whole or is cut at a record. A torn tail
 (power cut) is cut off on opening and counted; damage before the tail is an error that names file
-and offset, never skipped, and so is a segment that is missing between others. One process writes a
-journal at a time. A recording is the same thing, kept on purpose.
+and offset, never skipped, and so is a segment that is missing between others: only a gateway that
+has to start mends it (`edge.storage.mending`). One process writes a journal at a time. A recording
+is the same thing, kept on purpose.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import struct
 import time
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -25,23 +25,36 @@ import msgspec
 
 from edge.errors import JournalError
 from edge.records import Stimulus
+from edge.storage import journal_records
+from edge.storage.formats import JOURNAL_SUFFIX
+from edge.storage.journal_records import (
+    DamagedJournalError,
+    body_at,
+    check_format,
+    header_is_torn,
+    next_whole,
+    segment_bytes,
+    whole_end,
+)
+from edge.storage.mending import mend as mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
     from pathlib import Path
 
-MAGIC: Final = b"ANDONJ1\n"
-HEAD: Final = struct.Struct("<II")
-PAIR: Final = b"\x92"  # how msgpack begins a list of two
-SUFFIX: Final = ".journal"
-RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
+    from edge.storage.mending import Loss
+
+MAGIC: Final = journal_records.MAGIC
+SUFFIX: Final = JOURNAL_SUFFIX
+RECORD_BYTES_MAX: Final = journal_records.RECORD_BYTES_MAX
 DAY_S: Final = 86_400
 TICK_BYTES: Final = 36  # of a record that holds a tick
 SEGMENT_BYTES_MAX: Final = 64 << 20
 # Dropping a segment must not drop most of what is kept, nor what the newest checkpoint needs.
 SEGMENTS_KEPT_MIN: Final = 8
 
+_head, _crc32 = journal_records.HEAD.pack, zlib.crc32
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
 
@@ -83,7 +96,7 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
         raise JournalError(f"{path}: no {SUFFIX} segments here; expected a journal directory")
     if after is not None and after.segment > found[-1][0]:
         raise _shorter(path, after)
-    _check_contiguous(path, [number for number, _ in found])
+    _check_contiguous(path, [n for n, _ in found if after is None or n >= after.segment])
     for number, segment in found:
         offset = len(MAGIC)
         if after is not None:
@@ -97,11 +110,10 @@ def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry
 
 
 def _check_contiguous(path: Path, numbers: Sequence[int]) -> None:
-    for expected, number in enumerate(numbers, start=numbers[0]):
+    for expected, number in enumerate(numbers, start=numbers[0] if numbers else 0):
         if number != expected:
-            raise JournalError(
-                f"{path}: segment {expected:08d}{SUFFIX} is missing; restore it from a copy"
-            )
+            missing = path / f"{expected:08d}{SUFFIX}"
+            raise DamagedJournalError(missing, expected, 0, f"segment {missing.name} is missing")
 
 
 def _shorter(path: Path, after: Position) -> JournalError:
@@ -114,53 +126,28 @@ def _shorter(path: Path, after: Position) -> JournalError:
 
 
 def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterator[Entry]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}; expected a journal") from error
-    if not data.startswith(MAGIC):
-        if last and MAGIC.startswith(data):
-            return  # the process died before the header was whole: nothing was written
-        raise JournalError(f"{path}: not a journal of this version (bad magic)")
+    data = segment_bytes(path, number)
+    # behind a checkpoint in its middle, what stands before does not matter
+    if offset == len(MAGIC) and not data.startswith(MAGIC):
+        if last and header_is_torn(data):
+            return
+        check_format(path, data)
+        raise DamagedJournalError(path, number, 0, "not a journal of this version (bad magic)")
     while offset < len(data):
-        body = _body(data, offset)
+        body = body_at(data, offset)
         if body is None:
-            if last and _is_torn(data, offset):
+            if last and next_whole(data, offset) is None:
                 return
-            raise JournalError(f"{path}: damaged record at byte {offset}; restore it from a copy")
+            raise DamagedJournalError(path, number, offset, f"damaged record at byte {offset}")
         try:
             now_ns, stimulus = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
-            raise JournalError(f"{path}: unreadable record at byte {offset}: {error}") from error
-        offset += HEAD.size + len(body)
+            raise JournalError(
+                f"{path}: record at byte {offset} is whole and of no kind that this version knows"
+                f" ({error}); start the newer version again that wrote it"
+            ) from error
+        offset += journal_records.HEAD.size + len(body)
         yield Entry(now_ns=now_ns, stimulus=stimulus, position=Position(number, offset))
-
-
-def _body(data: bytes, offset: int) -> bytes | None:
-    """The record's body, None when it is not whole or does not match its checksum."""
-    if offset + HEAD.size > len(data):
-        return None
-    length, crc = HEAD.unpack_from(data, offset)
-    begin = offset + HEAD.size
-    body = data[begin : begin + length]
-    # Length 0 is never written; a power cut may leave zeros, whose checksum would be right.
-    if not 0 < length <= RECORD_BYTES_MAX or len(body) < length or zlib.crc32(body) != crc:
-        return None
-    return body
-
-
-def _is_torn(data: bytes, offset: int) -> bool:
-    """Whether nothing readable follows a bad record: a write that did not finish, not damage.
-
-    The length of a damaged record may itself be wrong, so whole records are looked for anywhere
-    behind it; each body begins with the mark of a pair.
-    """
-    at = data.find(PAIR, offset + 1 + HEAD.size)
-    while at >= 0:
-        if _body(data, at - HEAD.size) is not None:
-            return False
-        at = data.find(PAIR, at + 1)
-    return True
 
 
 class JournalWriter:
@@ -175,11 +162,15 @@ class JournalWriter:
         days_max: int = 30,
         sync_s: float = 5.0,
         strict: bool = False,
+        trusted: Position | None = None,
+        mend: bool = False,
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
         Otherwise `sync_s` bounds what a power cut
-        can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
+        can take. `bytes_max` and `days_max` bound what is kept. trusted: what a checkpoint covers,
+        and nobody has to look at. mend: go on in a new segment where the last one is damaged; it
+        stays as it is, for whoever needs what is in it. Raises JournalError.
         """
         self._directory = directory
         self._segment_bytes_max = min(segment_bytes_max, bytes_max // SEGMENTS_KEPT_MIN)
@@ -192,9 +183,11 @@ class JournalWriter:
         self._dirty = False
         self.torn_bytes_total = 0
         self.dropped_segments_total = 0
+        self.damaged_segments_total = 0
+        self.damaged_bytes_total = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._open_last()
+            self._open_last(trusted or Position(), mend=mend)
         except OSError as error:
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
 
@@ -213,7 +206,7 @@ class JournalWriter:
             body = _ENCODER.encode(entry)
             if len(body) > RECORD_BYTES_MAX:  # written, it could never be read again
                 raise JournalError(f"a record has {len(body)} B, more than {RECORD_BYTES_MAX} B")
-            parts += [HEAD.pack(len(body), zlib.crc32(body)), body]
+            parts += [_head(len(body), _crc32(body)), body]
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
@@ -259,6 +252,15 @@ class JournalWriter:
         finally:
             self._file.close()
 
+    def mend(self, damage: DamagedJournalError) -> Loss:
+        """Put a damaged segment in order, and say what that cost. Raises JournalError."""
+        if damage.number == self._number:
+            self._roll()
+        loss = mended(damage)
+        self.damaged_segments_total += 1
+        self.damaged_bytes_total += loss.lost_bytes
+        return loss
+
     def bytes_kept(self) -> int:
         """Bytes of all segments."""
         return sum(path.stat().st_size for _, path in segments(self._directory))
@@ -283,10 +285,10 @@ class JournalWriter:
         except OSError as error:
             self._failed = f"cannot cut a torn record: {error.strerror}"
 
-    def _open_last(self) -> None:
+    def _open_last(self, trusted: Position, *, mend: bool) -> None:
         found = segments(self._directory)
-        if not found:
-            self._start(1)
+        if not found or (mend and found[-1][0] < trusted.segment):
+            self._start(trusted.segment + 1)  # what a checkpoint covers was there
             return
         self._number, path = found[-1]
         self._file = path.open("r+b", buffering=0)
@@ -294,20 +296,23 @@ class JournalWriter:
             self._lock(self._file)
             if segments(self._directory)[-1][0] != self._number:  # its writer began another one
                 raise self._taken()
-            whole = len(MAGIC)
-            for entry in _read_segment(path, self._number, len(MAGIC), last=True):
-                whole = entry.position.offset
+            size = path.stat().st_size
+            begin = trusted.offset if trusted.segment == self._number else 0
+            whole = None if mend and begin > size else whole_end(path, begin, mend=mend)
         except JournalError:
             self._file.close()
             raise
-        size = path.stat().st_size
-        if size < len(MAGIC):
-            self._file.write(MAGIC)
-        elif size > whole:
-            self.torn_bytes_total += size - whole
+        if whole is None:
+            full = self._file
+            self._start(self._number + 1)
+            full.close()
+            return
+        if size > whole:
+            self.torn_bytes_total += size - max(whole, min(size, len(MAGIC)))
             self._file.truncate(whole)
-        self._file.seek(0, os.SEEK_END)
-        self._offset = whole
+        if whole < len(MAGIC):
+            self._file.write(MAGIC)
+        self._offset = self._file.seek(0, os.SEEK_END)
 
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"

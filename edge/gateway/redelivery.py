@@ -1,0 +1,74 @@
+"""Redelivery: what a broker sends again because it never heard that we have it.
+
+A message that was journaled and not acknowledged - we were killed, the connection broke - comes
+again with DUP set, under the id that it had. It is dropped, and acknowledged, when a message of
+that id with the same topic and payload is among the newest that were journaled. A message without
+DUP never is, whatever it equals: a sensor may repeat a value and send no time.
+
+MQTT 3.1.1 lets a broker use an id again once it heard our acknowledgement. Brokers count their ids
+up, so half of them is as far back as the same id means the same message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.records import MessageReceived
+from edge.storage.journal_tail import tail_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.gateway.inbox import Incoming
+
+REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are
+
+
+class Redelivery:
+    """What was journaled of late, by message id. `dropped_total`: what came again."""
+
+    def __init__(self) -> None:
+        self.dropped_total = 0
+        self._number = 0  # of the newest message
+        # id -> (number, hash of topic and payload); at most 65,535, as many as there are ids
+        self._taken: dict[int, tuple[int, int]] = {}
+
+    def remember(self, journal: Path) -> None:
+        """Read what was journaled last. What cannot be read is not remembered."""
+        for message in tail_messages(journal, messages_max=REMEMBERED_MAX):
+            if message.mid:  # older versions kept no ids
+                self._note(message.mid, message.topic, message.payload)
+
+    def fresh(self, messages: Sequence[Incoming]) -> list[MessageReceived]:
+        """As stimuli, in order, all of a group that was not journaled yet."""
+        found = []
+        for m in messages:
+            if m.qos:
+                if m.dup and self._knows(m):
+                    self.dropped_total += 1
+                    continue
+                self._note(m.mid, m.topic, m.payload)
+            found.append(
+                MessageReceived(
+                    topic=m.topic, payload=m.payload, received_ns=m.received_ns,
+                    qos=m.qos, retain=m.retain, dup=m.dup, mid=m.mid if m.qos else 0,
+                )
+            )  # fmt: skip
+        return found
+
+    def forget(self) -> None:
+        """The broker has begun a new session: what it sends now it has never sent before."""
+        self._taken.clear()
+
+    def _knows(self, m: Incoming) -> bool:
+        number, content = self._taken.get(m.mid, (-REMEMBERED_MAX, 0))
+        return (
+            self._number - number < REMEMBERED_MAX
+            # Keyed anew in each process, so that nobody can make two contents that share it.
+            and content == hash((m.topic, m.payload))
+        )
+
+    def _note(self, mid: int, topic: str, payload: bytes) -> None:
+        self._number += 1
+        self._taken[mid] = (self._number, hash((topic, payload)))
