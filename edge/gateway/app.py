@@ -189,7 +189,7 @@ class Gateway:
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
         messages = self._link.drain(GROUP_MAX)
-        stimuli: list[Stimulus] = [*self._redelivery.fresh(messages)]
+        stimuli: list[Stimulus] = [*self._redelivery.fresh(messages, self._link.counts)]
         while self._answers:
             stimuli.append(self._answers.popleft())
         if stimuli or messages:
@@ -387,7 +387,6 @@ class Gateway:
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
             snapshot=self._assembly.snapshot_sha256,
-            redelivered=self._redelivery.dropped_total,
         )
 
 

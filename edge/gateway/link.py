@@ -36,6 +36,7 @@ class LinkCounts:
     dropped_queue_full: int = 0
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
     refused: int = 0  # connections and subscriptions that the broker refused
+    redelivered: int = 0  # that were journaled before: acknowledged, not taken again
     not_sent: int = 0  # publications that found no connection or a full queue
     asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.gateway.inbox import Incoming
+    from edge.gateway.link import LinkCounts
 
 REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are
 
 
 class Redelivery:
-    """What was journaled of late, by message id. `dropped_total`: what came again."""
+    """What was journaled of late, by message id."""
 
     def __init__(self) -> None:
-        self.dropped_total = 0
         self._number = 0  # of the newest message
         # id -> (number, hash of topic and payload); at most 65,535, as many as there are ids
         self._taken: dict[int, tuple[int, int]] = {}
@@ -40,13 +40,13 @@ class Redelivery:
             if message.mid:  # older versions kept no ids
                 self._note(message.mid, message.topic, message.payload)
 
-    def fresh(self, messages: Sequence[Incoming]) -> list[MessageReceived]:
-        """As stimuli, in order, all of a group that was not journaled yet."""
+    def fresh(self, messages: Sequence[Incoming], counts: LinkCounts) -> list[MessageReceived]:
+        """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
         found = []
         for m in messages:
             if m.qos:
                 if m.dup and self._knows(m):
-                    self.dropped_total += 1
+                    counts.redelivered += 1
                     continue
                 self._note(m.mid, m.topic, m.payload)
             found.append(

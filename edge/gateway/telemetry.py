@@ -104,7 +104,6 @@ def health(
     faults: Faults,
     queue_depth_max: int,
     snapshot: str = "",
-    redelivered: int = 0,
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
     rate, lag_ms, tick_ms = telemetry.report()
@@ -126,7 +125,7 @@ def health(
             "queue_full": link.counts.dropped_queue_full,
             "callback_error": link.counts.callback_errors,
             "not_sent": link.counts.not_sent,
-            "redelivered": redelivered,
+            "redelivered": link.counts.redelivered,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
             "journal_torn_bytes": journal.torn_bytes_total,
