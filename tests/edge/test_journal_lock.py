@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 import pytest
 
 from edge.errors import JournalError
-from edge.gateway.app import FAULT_EXIT
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter, Position, read_journal, segments
+from edge.storage.journal import MAGIC, JournalWriter, Position, read_journal, segments
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, World
