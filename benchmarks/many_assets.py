@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 
 from benchmarks.plant import MILLISECOND_NS, Load, asset_name, channel_names, signals
 from edge.gateway.assembly import Assembly
@@ -51,7 +52,7 @@ def bundle_of(load: Load) -> Bundle:
     return make_bundle(every)
 
 
-def payload(load: Load, rows: NDArray[object], t_ns: int) -> bytes:
+def payload(load: Load, rows: NDArray[np.float64], t_ns: int) -> bytes:
     """One message of some rows (k, c), the first at t_ns."""
     tags, t_ms = channel_names(load), t_ns // MILLISECOND_NS
     if len(rows) == 1:
@@ -65,7 +66,7 @@ def messages(load: Load, *, first_ns: int, rows: int, qos: int = 1) -> list[Mess
     # values of their own for as many assets as fit into memory: equal ones compress too well
     few = msgspec.structs.replace(load, assets=min(load.assets, max(16, 200_000 // rows)))
     values = signals(few, rows=rows, training=False)
-    found = []
+    found: list[MessageReceived] = []
     for first in range(0, rows - load.batch_rows + 1, load.batch_rows):
         t_ns = first_ns + first * load.period_ms * MILLISECOND_NS
         received_ns = t_ns + (load.batch_rows - 1) * load.period_ms * MILLISECOND_NS

@@ -47,7 +47,7 @@ def main() -> None:
     noting(app.Gateway, "_restore", "restored")
     noting(app.Gateway, "_loop", "loop", before=True)
     noting(Link, "_subscribed", "connected")
-    restore, score = app.restore, edge.engine.score_rows
+    restore, score = getattr(app, "restore"), getattr(edge.engine, "score_rows")  # noqa: B009 - imported there
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         result = restore(*args, **more)
@@ -65,7 +65,8 @@ def main() -> None:
             Path(out).with_suffix(".tmp").replace(out)
         return result
 
-    app.restore, edge.engine.score_rows = restored, scored  # type: ignore[assignment]
+    setattr(app, "restore", restored)  # noqa: B010 - likewise
+    setattr(edge.engine, "score_rows", scored)  # noqa: B010
     sys.argv = ["andon", "run", config]
     andon.main()
 

@@ -93,6 +93,7 @@ class Gateway:
             state / "journal",
             trusted=newest_position(self._checkpoints),
             mend=True,
+            compress=config.journal.compress,
             bytes_max=config.journal.bytes_max,
             days_max=config.journal.days_max,
             sync_s=config.journal.sync_s,

@@ -4,6 +4,7 @@ A file begins with eight bytes: a name, one digit and a line end. A larger digit
 version: it is refused, and nothing of it is touched.
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
+                        2: also groups of them, packed with zlib
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
                         2: head and state apart, histories of the assets in files of their own
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 JOURNAL: Final = b"ANDONJ"
 STATE: Final = b"ANDONC"
 HISTORY: Final = b"ANDONH"
-JOURNAL_FORMAT: Final = 1
+JOURNAL_FORMAT: Final = 2
 STATE_FORMAT: Final = 2
 MAGIC_BYTES: Final = 8
 JOURNAL_SUFFIX: Final = ".journal"

@@ -6,6 +6,8 @@ A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, th
 
     u32 length | u32 crc32 of the body | body = msgpack [now_ns, stimulus]      (little-endian)
 
+or, in segments of format 2, body = 0xC1 and a group of such records packed with zlib.
+
 A group is one write, so it survives a killed process whole or is cut at a record. A torn tail
 (power cut) is cut off on opening and counted; damage before the tail is an error that names file
 and offset, never skipped, and so is a segment that is missing between others: only a gateway that
@@ -29,9 +31,11 @@ from edge.storage import journal_records
 from edge.storage.formats import JOURNAL_SUFFIX
 from edge.storage.journal_records import (
     DamagedJournalError,
+    bodies,
     body_at,
     check_format,
     header_is_torn,
+    is_header,
     next_whole,
     segment_bytes,
     whole_end,
@@ -49,7 +53,6 @@ MAGIC: Final = journal_records.MAGIC
 SUFFIX: Final = JOURNAL_SUFFIX
 RECORD_BYTES_MAX: Final = journal_records.RECORD_BYTES_MAX
 DAY_S: Final = 86_400
-TICK_BYTES: Final = 36  # of a record that holds a tick
 SEGMENT_BYTES_MAX: Final = 64 << 20
 # Dropping a segment must not drop most of what is kept, nor what the newest checkpoint needs.
 SEGMENTS_KEPT_MIN: Final = 8
@@ -67,7 +70,10 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One stimulus with the wall clock at which it was taken; `position` is just behind it."""
+    """One stimulus with the wall clock at which it was taken; `position` is just behind it.
+
+    Of a packed group only the last one has a place behind it; the others stand where it begins.
+    """
 
     now_ns: int
     stimulus: Stimulus
@@ -128,7 +134,7 @@ def _shorter(path: Path, after: Position) -> JournalError:
 def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterator[Entry]:
     data = segment_bytes(path, number)
     # behind a checkpoint in its middle, what stands before does not matter
-    if offset == len(MAGIC) and not data.startswith(MAGIC):
+    if offset == len(MAGIC) and not is_header(data):
         if last and header_is_torn(data):
             return
         check_format(path, data)
@@ -140,20 +146,22 @@ def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterat
                 return
             raise DamagedJournalError(path, number, offset, f"damaged record at byte {offset}")
         try:
-            now_ns, stimulus = _DECODER.decode(body)
-        except msgspec.MsgspecError as error:
+            found = [_DECODER.decode(one) for one in bodies(body)]
+        except (ValueError, msgspec.MsgspecError) as error:
             raise JournalError(
                 f"{path}: record at byte {offset} is whole and of no kind that this version knows"
                 f" ({error}); start the newer version again that wrote it"
             ) from error
-        offset += journal_records.HEAD.size + len(body)
-        yield Entry(now_ns=now_ns, stimulus=stimulus, position=Position(number, offset))
+        begin, offset = offset, offset + journal_records.HEAD.size + len(body)
+        for left, (now_ns, stimulus) in zip(range(len(found) - 1, -1, -1), found, strict=True):
+            position = Position(number, begin if left else offset)
+            yield Entry(now_ns=now_ns, stimulus=stimulus, position=position)
 
 
 class JournalWriter:
     """Appends groups of stimuli. One writer a directory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one by one, as a configuration has them
         self,
         directory: Path,
         *,
@@ -164,13 +172,15 @@ class JournalWriter:
         strict: bool = False,
         trusted: Position | None = None,
         mend: bool = False,
+        compress: bool = False,
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
         Otherwise `sync_s` bounds what a power cut
         can take. `bytes_max` and `days_max` bound what is kept. trusted: what a checkpoint covers,
         and nobody has to look at. mend: go on in a new segment where the last one is damaged; it
-        stays as it is, for whoever needs what is in it. Raises JournalError.
+        stays as it is, for whoever needs what is in it. compress: pack groups, which older versions
+        cannot read. Raises JournalError.
         """
         self._directory = directory
         self._segment_bytes_max = min(segment_bytes_max, bytes_max // SEGMENTS_KEPT_MIN)
@@ -179,6 +189,7 @@ class JournalWriter:
         self._sync_s = sync_s
         self._strict = strict
         self._failed = ""
+        self._magic = journal_records.MAGIC_PACKED if compress else MAGIC
         self._synced_s = time.monotonic()
         self._dirty = False
         self.torn_bytes_total = 0
@@ -210,6 +221,8 @@ class JournalWriter:
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
+        if self._magic != MAGIC:
+            group = journal_records.packed(group)
         if self._offset > len(MAGIC) and self._offset + len(group) > self._segment_bytes_max:
             self._roll()
         self._write(group)
@@ -302,17 +315,21 @@ class JournalWriter:
         except JournalError:
             self._file.close()
             raise
-        if whole is None:
+        if whole is not None and size > whole:
+            self.torn_bytes_total += size - max(whole, min(size, len(MAGIC)))
+            self._file.truncate(whole)
+        if whole == 0:
+            self._file.write(self._magic)
+        self._offset = self._file.seek(0, os.SEEK_END)
+        if whole is None or not self._continues(path):
             full = self._file
             self._start(self._number + 1)
             full.close()
-            return
-        if size > whole:
-            self.torn_bytes_total += size - max(whole, min(size, len(MAGIC)))
-            self._file.truncate(whole)
-        if whole < len(MAGIC):
-            self._file.write(MAGIC)
-        self._offset = self._file.seek(0, os.SEEK_END)
+
+    def _continues(self, path: Path) -> bool:
+        """Whether the newest segment is of the format that is written."""
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == self._magic
 
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"
@@ -322,7 +339,7 @@ class JournalWriter:
             raise self._taken() from error
         try:
             self._lock(file)
-            file.write(MAGIC)  # eight bytes of a new file: all or an error
+            file.write(self._magic)  # eight bytes of a new file: all or an error
         except OSError:
             file.close()
             path.unlink()
@@ -370,15 +387,3 @@ class JournalWriter:
             total -= sizes[path]
             path.unlink()
             self.dropped_segments_total += 1
-
-
-def bytes_per_day(
-    values_per_s: float, *, values_per_message: float, ticks_per_s: float = 0.0
-) -> float:
-    """Roughly what a plant's messages and the engine's ticks take on disk a day.
-
-    Numbers as JSON text, names once a message.
-    """
-    bytes_per_message = 90 + 11 * values_per_message
-    messages_per_s = values_per_s / max(values_per_message, 1.0)
-    return (messages_per_s * bytes_per_message + ticks_per_s * TICK_BYTES) * DAY_S

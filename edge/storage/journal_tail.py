@@ -9,7 +9,7 @@ import msgspec
 
 from edge.records import MessageReceived, Stimulus
 from edge.storage.journal import segments
-from edge.storage.journal_records import HEAD, MAGIC, body_at, next_whole
+from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, next_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +56,8 @@ def _messages(data: bytes, offset: int) -> list[MessageReceived]:
     while (body := body_at(data, offset)) is not None:
         offset += HEAD.size + len(body)
         try:
-            stimulus = _DECODER.decode(body)[1]
-        except msgspec.MsgspecError:  # whoever takes it will say so
+            stimuli = [_DECODER.decode(one)[1] for one in bodies(body)]
+        except (ValueError, msgspec.MsgspecError):  # whoever takes it will say so
             break
-        if isinstance(stimulus, MessageReceived) and stimulus.qos:
-            found.append(stimulus)
+        found += [one for one in stimuli if isinstance(one, MessageReceived) and one.qos]
     return found

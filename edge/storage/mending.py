@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import JournalError
-from edge.storage.journal_records import HEAD, MAGIC, body_at, salvaged
+from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, salvaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,18 +137,19 @@ def _last_ns(data: bytes) -> int | None:
     while (body := body_at(data, offset)) is not None:
         offset += HEAD.size + len(body)
         found = body
-    return None if found is None else _time_ns(found)
+    return None if found is None else _time_ns(found, -1)
 
 
 def _first_ns(data: bytes) -> int | None:
     body = body_at(data, 0)
-    return None if body is None else _time_ns(body)
+    return None if body is None else _time_ns(body, 0)
 
 
-def _time_ns(body: bytes) -> int | None:
+def _time_ns(body: bytes, which: int) -> int | None:
+    """Time of the first or the last stimulus in a record."""
     try:
-        return _TIMES.decode(body)[0]
-    except msgspec.MsgspecError:
+        return _TIMES.decode(bodies(body)[which])[0]
+    except (ValueError, msgspec.MsgspecError):
         return None
 
 

@@ -7,6 +7,7 @@ knows nothing of it, and another snapshot or other settings may decide the same 
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -117,7 +118,11 @@ def restore(
     if found is not None:
         assembly.restore(found.state, version=found.written_by)
         restored.from_checkpoint = True
-    _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    gc.disable()  # every look at all that was just read finds that all of it is in use
+    try:
+        _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    finally:
+        gc.enable()
     for sha256 in sorted(assembly.missing):
         _note(restored, "snapshot_missing", missing_snapshot(sha256))
     for sha256 in sorted(assembly.missing_bundles):

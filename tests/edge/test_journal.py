@@ -18,10 +18,10 @@ from edge.storage.journal import (
     Entry,
     JournalWriter,
     Position,
-    bytes_per_day,
     read_journal,
     segments,
 )
+from edge.storage.volume import bytes_per_day
 
 if TYPE_CHECKING:
     from pathlib import Path
