@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from benchmarks.plant import MILLISECOND_NS, Load, asset_name, channel_names, signals
 from edge.gateway.assembly import Assembly
@@ -21,6 +20,7 @@ from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from models.bundles.bundle import Bundle

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edge.gateway.assembly import Assembly
     from edge.storage.checkpoint import Packed
+    from edge.storage.disk import Disk
     from edge.storage.journal import JournalWriter, Position
     from edge.storage.outbox import Outbox
 
@@ -28,13 +29,19 @@ class Checkpoints:
     """Takes checkpoints, one at a time. `trouble`: why the newest failed, "" it did not."""
 
     def __init__(
-        self, directory: Path, *, journal: JournalWriter, outbox: Outbox, background: bool
+        self,
+        directory: Path,
+        *,
+        journal: JournalWriter,
+        outbox: Outbox,
+        disk: Disk,
+        background: bool,
     ) -> None:
         """background: whether writing may go on behind the loop."""
         self.trouble = ""
         self.skipped_total = 0  # that were due while one was still being written
         self._directory, self._packer = directory, Packer(directory)
-        self._journal = journal
+        self._journal, self._disk = journal, disk
         self._outbox = outbox
         self._background = background
         self._thread: threading.Thread | None = None
@@ -78,11 +85,11 @@ class Checkpoints:
             self.look()
 
     def _hand_over(self, made: Packed) -> None:
-        sync = self._journal.sync_later()
         if not self._background:
-            sync()
-            write(made)
+            self._journal.sync()
+            write(made, disk=self._disk)
             return
+        sync = self._journal.sync_later()
         self._thread = threading.Thread(
             target=self._write, args=(made, sync), name="andon-checkpoint", daemon=True
         )
@@ -91,7 +98,7 @@ class Checkpoints:
     def _write(self, made: Packed, sync: Callable[[], None]) -> None:
         try:
             sync()  # what it covers must not be younger than it
-            write(made)
+            write(made, disk=self._disk)
         except JournalError as error:
             self._failed = str(error)
 

@@ -12,7 +12,6 @@ what a newer one wrote is refused (`edge.storage.formats`).
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import numpy as np
 
 from edge.errors import JournalError
 from edge.state import EngineState
+from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
     CHECKPOINT_SUFFIX,
     HISTORY,
@@ -40,6 +40,8 @@ from edge.storage.journal import Position
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from edge.storage.disk import Disk
 
 ARRAY: Final = 1  # msgpack extension code of an array
 CRC_BYTES: Final = 4
@@ -136,6 +138,8 @@ def save(
     checkpoint: Checkpoint,
     packer: Packer | None = None,
     write_it: Callable[[Packed], None] | None = None,
+    *,
+    disk: Disk = DISK,
 ) -> Path:
     """Write a checkpoint atomically and drop all but the newest few. Raises JournalError.
 
@@ -143,20 +147,25 @@ def save(
     the bytes and writes them, in its own time; None: they are written when this returns.
     """
     made = (packer or Packer(directory)).packed(checkpoint)
-    (write_it or write)(made)
+    if write_it is None:
+        write(made, disk=disk)
+    else:
+        write_it(made)
     return made.path
 
 
-def write(made: Packed) -> None:
+def write(made: Packed, *, disk: Disk = DISK) -> None:
     """Bring a packed checkpoint to the disk. Raises JournalError."""
     path, directory = made.path, made.path.parent
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        disk.make_directory(directory)
         if made.part:
-            _put(directory / made.names[-1], HISTORY, made.part)
-        _put(path, STATE, made.body)
-        _sync_directory(directory)  # or a power cut could leave neither the new name nor the old
-        _drop_old(directory, made)
+            _put(disk, directory / made.names[-1], HISTORY, made.part)
+        _put(disk, path, STATE, made.body)
+        disk.sync_directory(
+            directory
+        )  # or a power cut could leave neither the new name nor the old
+        _drop_old(disk, directory, made)
     except OSError as error:
         raise JournalError(f"{path}: cannot write: {error.strerror}; free disk space") from error
 
@@ -166,13 +175,13 @@ def newest(
     *,
     fingerprint: str | Callable[[EngineState, int], str],
     before_ns: int | None = None,
-    aside: bool = False,
+    aside: Disk | None = None,
 ) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that reads back and belongs to these artifacts.
 
     And what was wrong with newer ones. fingerprint: of the artifacts that there are, or of those
     that a state names, as a state format has it; "" has none. before_ns: only one of an engine that
-    was not there yet. aside: move what cannot be used into a folder, for its owner alone.
+    was not there yet. aside: moves what cannot be used into a folder, for its owner alone.
     """
     troubles = []
     for path in sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True):
@@ -260,46 +269,45 @@ MIGRATIONS: Final = {
 }
 
 
-def _moved(path: Path, aside: bool) -> str:  # noqa: FBT001 - what `newest` was told
+def _moved(path: Path, disk: Disk | None) -> str:
     """Move a file into the folder of what cannot be used; says where to."""
-    if not aside:
+    if disk is None:
         return ""
     folder = path.parent / ASIDE
     try:
-        folder.mkdir(exist_ok=True)
-        path.replace(folder / path.name)
+        disk.make_directory(folder)
+        disk.replace(path, folder / path.name)
         for old in sorted(_files(folder), key=lambda one: one.stat().st_mtime)[:-ASIDE_MAX]:
-            old.unlink()
+            disk.unlink(old)
     except OSError as error:
         return f"; it could not be moved aside: {error.strerror}"
     return f"; moved to {folder}"
 
 
-def _put(path: Path, name: bytes, body: bytes) -> None:
+def _put(disk: Disk, path: Path, name: bytes, body: bytes) -> None:
     """Write a file whole, synced, under its name only then."""
     scratch = path.with_suffix(".tmp")
-    with scratch.open("wb") as file:
+    with disk.open(scratch, "wb") as file:
         crc = zlib.crc32(body).to_bytes(CRC_BYTES, "little")
-        file.write(magic(name, STATE_FORMAT) + crc)
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+        write_whole(disk, file, magic(name, STATE_FORMAT) + crc)
+        write_whole(disk, file, body)
+        disk.sync(file)
+    disk.replace(scratch, path)
 
 
-def _drop_old(directory: Path, made: Packed) -> None:
+def _drop_old(disk: Disk, directory: Path, made: Packed) -> None:
     kept = sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"))
     for old in kept[:-KEPT]:
-        old.unlink()
+        disk.unlink(old)
     needed = set(made.names)
     for path in kept[-KEPT:]:
         if path != made.path:
             needed |= _history_of(path)
     for path in directory.glob(f"*{HISTORY_SUFFIX}"):
         if path.name not in needed:
-            path.unlink()
+            disk.unlink(path)
     for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
-        left.unlink()
+        disk.unlink(left)
 
 
 def _history_of(path: Path) -> set[str]:
@@ -317,14 +325,6 @@ def _history_of(path: Path) -> set[str]:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.is_file())
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _encode_array(value: object) -> msgspec.msgpack.Ext:

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 import zlib
+from io import FileIO
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,6 +28,7 @@ import msgspec
 from edge.errors import JournalError
 from edge.records import Stimulus
 from edge.storage import journal_records
+from edge.storage.disk import CLOCK, DISK, write_whole
 from edge.storage.formats import JOURNAL_SUFFIX
 from edge.storage.journal_records import (
     DamagedJournalError,
@@ -44,9 +45,9 @@ from edge.storage.mending import mend as mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from io import FileIO
     from pathlib import Path
 
+    from edge.storage.disk import Clock, Disk
     from edge.storage.mending import Loss
 
 MAGIC: Final = journal_records.MAGIC
@@ -173,6 +174,8 @@ class JournalWriter:
         trusted: Position | None = None,
         mend: bool = False,
         compress: bool = False,
+        disk: Disk = DISK,
+        clock: Clock = CLOCK,
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
@@ -188,16 +191,17 @@ class JournalWriter:
         self._days_max = days_max
         self._sync_s = sync_s
         self._strict = strict
+        self._disk, self._clock = disk, clock
         self._failed = ""
         self._magic = journal_records.MAGIC_PACKED if compress else MAGIC
-        self._synced_s = time.monotonic()
+        self._synced_s = clock.monotonic_s()
         self._dirty = False
         self.torn_bytes_total = 0
         self.dropped_segments_total = 0
         self.damaged_segments_total = 0
         self.damaged_bytes_total = 0
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            disk.make_directory(directory)
             self._open_last(trusted or Position(), mend=mend)
         except OSError as error:
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
@@ -227,7 +231,7 @@ class JournalWriter:
             self._roll()
         self._write(group)
         self._dirty = True
-        if self._strict or time.monotonic() - self._synced_s >= self._sync_s:
+        if self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s:
             self.sync()
         return self.position
 
@@ -235,26 +239,26 @@ class JournalWriter:
         """Bring everything written to the disk. Raises JournalError."""
         if self._dirty:
             try:
-                os.fsync(self._file.fileno())
+                self._disk.sync(self._file)
             except OSError as error:
                 raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
             self._dirty = False
-        self._synced_s = time.monotonic()
+        self._synced_s = self._clock.monotonic_s()
 
     def sync_later(self) -> Callable[[], None]:
         """What brings all that is written by now to the disk, from any thread, at any time.
 
         It must be called, once. Raises JournalError when it is.
         """
-        handle = os.dup(self._file.fileno())
+        file = FileIO(os.dup(self._file.fileno()))
 
         def sync() -> None:
             try:
-                os.fsync(handle)
+                self._disk.sync(file)
             except OSError as error:
                 raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
             finally:
-                os.close(handle)
+                file.close()
 
         return sync
 
@@ -269,7 +273,7 @@ class JournalWriter:
         """Put a damaged segment in order, and say what that cost. Raises JournalError."""
         if damage.number == self._number:
             self._roll()
-        loss = mended(damage)
+        loss = mended(damage, disk=self._disk)
         self.damaged_segments_total += 1
         self.damaged_bytes_total += loss.lost_bytes
         return loss
@@ -279,10 +283,8 @@ class JournalWriter:
         return sum(path.stat().st_size for _, path in segments(self._directory))
 
     def _write(self, data: bytes) -> None:
-        left = memoryview(data)
         try:
-            while left:  # an unbuffered write may take only a part, as when the disk fills up
-                left = left[self._file.write(left) :]
+            write_whole(self._disk, self._file, data)
         except OSError as error:
             self._cut()
             raise JournalError(
@@ -293,7 +295,7 @@ class JournalWriter:
     def _cut(self) -> None:
         """Cut off what may be half there: the next record must not follow a torn one."""
         try:
-            self._file.truncate(self._offset)
+            self._disk.truncate(self._file, self._offset)
             self._file.seek(self._offset)
         except OSError as error:
             self._failed = f"cannot cut a torn record: {error.strerror}"
@@ -304,7 +306,7 @@ class JournalWriter:
             self._start(trusted.segment + 1)  # what a checkpoint covers was there
             return
         self._number, path = found[-1]
-        self._file = path.open("r+b", buffering=0)
+        self._file = self._disk.open(path, "r+b")
         try:
             self._lock(self._file)
             if segments(self._directory)[-1][0] != self._number:  # its writer began another one
@@ -317,9 +319,9 @@ class JournalWriter:
             raise
         if whole is not None and size > whole:
             self.torn_bytes_total += size - max(whole, min(size, len(MAGIC)))
-            self._file.truncate(whole)
+            self._disk.truncate(self._file, whole)
         if whole == 0:
-            self._file.write(self._magic)
+            write_whole(self._disk, self._file, self._magic)
         self._offset = self._file.seek(0, os.SEEK_END)
         if whole is None or not self._continues(path):
             full = self._file
@@ -334,22 +336,18 @@ class JournalWriter:
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"
         try:
-            file = path.open("xb", buffering=0)
+            file = self._disk.open(path, "xb")
         except FileExistsError as error:
             raise self._taken() from error
         try:
             self._lock(file)
-            file.write(self._magic)  # eight bytes of a new file: all or an error
+            write_whole(self._disk, file, self._magic)
         except OSError:
             file.close()
-            path.unlink()
+            self._disk.unlink(path)
             raise
         self._file, self._number, self._offset = file, number, len(MAGIC)
-        handle = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        self._disk.sync_directory(self._directory)
 
     def _lock(self, file: FileIO) -> None:
         """Keep other writers out until the file is closed, by us or by the end of the process."""
@@ -380,10 +378,10 @@ class JournalWriter:
         found = segments(self._directory)[:-1]
         sizes = {path: path.stat().st_size for _, path in found}
         total = sum(sizes.values()) + self._segment_bytes_max
-        oldest_s = time.time() - self._days_max * DAY_S
+        oldest_s = self._clock.wall_ns() / 1e9 - self._days_max * DAY_S
         for _, path in found:
             if total <= self._bytes_max and path.stat().st_mtime >= oldest_s:
                 break
             total -= sizes[path]
-            path.unlink()
+            self._disk.unlink(path)
             self.dropped_segments_total += 1

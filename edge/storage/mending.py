@@ -7,8 +7,6 @@ that are whole. What was lost is said, never skipped in silence. Tools never men
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -16,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import JournalError
+from edge.storage.disk import write_whole
 from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, salvaged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.storage.disk import Disk
     from edge.storage.journal_records import DamagedJournalError
 
 ASIDE: Final = "aside"  # folder of damaged segments
@@ -52,7 +52,7 @@ class Loss:
         return f"{self.segment}: {self.why}{size}: {span}{kept}{dropped}"
 
 
-def mend(damage: DamagedJournalError) -> Loss:
+def mend(damage: DamagedJournalError, *, disk: Disk) -> Loss:
     """Put a segment in order, before whose `offset` all is whole. Raises JournalError.
 
     Nobody may be writing to it. Killed at any time, it leaves the segment as it was or mended.
@@ -63,9 +63,9 @@ def mend(damage: DamagedJournalError) -> Loss:
         begun = data[: damage.offset] if data else b""
         stretches = list(salvaged(data, damage.offset or len(MAGIC)))
         rest = [data[begin:end] for begin, end in stretches]
-        kept, dropped = _keep(path) if path.exists() else ("", ())
+        kept, dropped = _keep(disk, path, data) if path.exists() else ("", ())
         whole = b"".join([begun or MAGIC, *rest])
-        _replace(path, whole)
+        _replace(disk, path, whole)
     except OSError as error:
         raise JournalError(f"{path}: cannot be mended: {error.strerror}") from error
     after_ns = _last_ns(begun)
@@ -92,36 +92,31 @@ def _bytes_of(path: Path) -> bytes:
         return b""
 
 
-def _keep(path: Path) -> tuple[str, tuple[str, ...]]:
+def _keep(disk: Disk, path: Path, data: bytes) -> tuple[str, tuple[str, ...]]:
     """Have the damaged segment under another name too; returns it, and what was deleted for it."""
     folder = path.parent / ASIDE
-    folder.mkdir(exist_ok=True)
+    disk.make_directory(folder)
     number = 1
     while (name := folder / f"{path.stem}.{number}{path.suffix}").exists():
         number += 1
-    try:
-        os.link(path, name)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, name)
+    if data:
+        _replace(disk, name, data)
+    else:  # empty, or the disk cannot read it: whatever is there stays there
+        disk.replace(path, name)
     old = sorted(folder.iterdir(), key=lambda one: (one.stat().st_mtime, one.name))
     dropped = [one for one in old if one != name][: max(0, len(old) - ASIDE_MAX)]
     for one in dropped:
-        one.unlink()
+        disk.unlink(one)
     return str(name), tuple(one.name for one in dropped)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(disk: Disk, path: Path, data: bytes) -> None:
     scratch = path.with_suffix(".mended")
-    with scratch.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with disk.open(scratch, "wb") as file:
+        write_whole(disk, file, data)
+        disk.sync(file)
+    disk.replace(scratch, path)
+    disk.sync_directory(path.parent)
 
 
 def _before(path: Path) -> bytes:

@@ -23,6 +23,7 @@ from edge.records import (
     Track,
 )
 from edge.storage.checkpoint import newest
+from edge.storage.disk import DISK
 from edge.storage.journal import read_journal, segments
 from edge.storage.journal_records import DamagedJournalError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from edge.engine import Engine
     from edge.gateway.assembly import Assembly
     from edge.records import Effect
+    from edge.storage.disk import Disk
     from edge.storage.journal import Entry, Position
     from edge.storage.mending import Loss
     from edge.wire.topics import Topics
@@ -86,6 +88,7 @@ def restore(
     keep: Callable[[Sequence[Publish]], None],
     audit: Callable[[Sequence[Audited]], object] = tuple,
     mend: Callable[[DamagedJournalError], Loss] | None = None,
+    disk: Disk = DISK,
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
@@ -95,7 +98,7 @@ def restore(
     Raises JournalError for a journal that cannot be read.
     """
     restored = Restored()
-    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of, aside=True)
+    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of, aside=disk)
     for trouble in troubles:
         _note(restored, "checkpoint_skipped", trouble)
     kept = segments(journal)

@@ -16,6 +16,7 @@ from edge.errors import JournalError
 from edge.records import MessageReceived
 from edge.storage import journal_records, mending
 from edge.storage.checkpoint import newest
+from edge.storage.disk import DISK
 from edge.storage.formats import refuse_newer
 from edge.storage.journal import MAGIC, JournalWriter, Position, read_journal, segments
 from edge.storage.journal_records import DamagedJournalError
@@ -335,7 +336,7 @@ def test_checkpoints_that_cannot_be_used_are_moved_aside_and_told_once(
         data[-1] ^= kind == "flipped"
         path.write_bytes(data)
     if kind == "foreign":
-        _, troubles = newest(folder / "checkpoints", fingerprint="another", aside=True)
+        _, troubles = newest(folder / "checkpoints", fingerprint="another", aside=DISK)
         assert "moved to" in troubles[0]
     else:
         done, _ = restored(folder, bundle)
