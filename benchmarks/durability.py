@@ -132,7 +132,7 @@ def _checkpoints(load: Load, folder: Path) -> dict[str, float]:
         write(made)
         costs.append(time.process_time() - begin_s)
         stalls.append(packed_s - begin_s)
-        sizes.append(len(made.body) + len(made.part))
+        sizes.append(made.path.stat().st_size + len(made.part))
         disks.append(_disk_bytes() - before)
     return {
         "stall_ms_first": 1000 * stalls[0],

@@ -37,7 +37,6 @@ from simulator.broker import embedded_broker
 LIMIT_S: Final = 2.0
 START_S_MAX: Final = 120.0
 WARM_S: Final = 14.0  # a checkpoint is there by then
-AGE_S_MAX: Final = 10.0
 CYCLE_BATCHES: Final = 12  # of messages that are sent over and over
 PHASES: Final = ("imported", "opened", "restored", "loop", "connected", "scored")
 WORDS: Final = {
@@ -56,6 +55,9 @@ port = {port}
 
 [model]
 bundle = "bundle"
+
+[journal]
+checkpoint_s = {checkpoint_s}
 """
 
 
@@ -75,7 +77,7 @@ def main() -> int:
     )
     try:
         with tempfile.TemporaryDirectory(prefix="andon-restart-") as scratch:
-            found = _measure(load, Path(scratch), options.restarts)
+            found = _measure(load, Path(scratch), options.restarts, options.checkpoint_s)
     except AndonError as error:
         sys.stderr.write(f"benchmarks.restart: {error}\n")
         return 2
@@ -92,6 +94,7 @@ def _options() -> Any:  # noqa: ANN401 - argparse's namespace
     parser.add_argument("--rate", type=float, default=100_000, help="values a second (100000)")
     parser.add_argument("--batch-rows", type=int, default=10, help="rows in a message (10)")
     parser.add_argument("--restarts", type=int, default=30)
+    parser.add_argument("--checkpoint-s", type=float, default=10.0, help="[journal] checkpoint_s")
     parser.add_argument("--publish", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -118,12 +121,16 @@ def _publish(load: Load, port: int) -> None:
         batch += 1
 
 
-def _measure(load: Load, folder: Path, restarts: int) -> list[dict[str, float]]:
+def _measure(
+    load: Load, folder: Path, restarts: int, checkpoint_s: float
+) -> list[dict[str, float]]:
     save(bundle_of(load), folder / "bundle")
     random_s = random.Random(1)  # noqa: S311 - when to kill
     found: list[dict[str, float]] = []
     with embedded_broker() as broker:
-        (folder / "gateway.toml").write_text(CONFIG.format(port=broker.port), encoding="utf-8")
+        (folder / "gateway.toml").write_text(
+            CONFIG.format(port=broker.port, checkpoint_s=checkpoint_s), encoding="utf-8"
+        )
         sending = [sys.executable, "-m", "benchmarks.restart", "--port", str(broker.port)]
         sending += ["--publish", msgspec.json.encode(load).decode()]
         gateway = _start(folder)
@@ -132,7 +139,7 @@ def _measure(load: Load, folder: Path, restarts: int) -> list[dict[str, float]]:
             _scored(gateway, folder)
             time.sleep(WARM_S)
             for i in range(restarts):
-                time.sleep(_until_age(folder, random_s.uniform(0.0, AGE_S_MAX)))
+                time.sleep(_until_age(folder, random_s.uniform(0.0, checkpoint_s), checkpoint_s))
                 gateway.send_signal(signal.SIGKILL)
                 gateway.wait()
                 age_s = time.time() - _newest_s(folder)
@@ -175,10 +182,10 @@ def _newest_s(folder: Path) -> float:
     return max(written, default=0.0)
 
 
-def _until_age(folder: Path, age_s: float) -> float:
+def _until_age(folder: Path, age_s: float, checkpoint_s: float) -> float:
     """How long to wait until the newest checkpoint, or the next one, is so old."""
     left_s = age_s - (time.time() - _newest_s(folder))
-    return max(0.0, left_s if left_s >= 0 else left_s + AGE_S_MAX)
+    return max(0.0, left_s if left_s >= 0 else left_s + checkpoint_s)
 
 
 def _journal_bytes(folder: Path) -> float:

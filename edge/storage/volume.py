@@ -19,9 +19,9 @@ FLASH_GB: Final = 32
 YEARS_TOLD_MAX: Final = 99
 PAGE_BYTES: Final = 4_096
 GROUPS_PER_S: Final = 50  # a group is written within 20 ms
-# Of an asset in a checkpoint once it has run for a while, beside its history; and of a channel.
-ASSET_BYTES: Final = 2_000
-CHANNEL_BYTES: Final = 1_200
+# Of an asset in a packed checkpoint, once it has run for a while, beside its history; of a channel.
+ASSET_BYTES: Final = 900
+CHANNEL_BYTES: Final = 550
 SAMPLE_BYTES: Final = 9  # in a history, beside four a channel
 
 
