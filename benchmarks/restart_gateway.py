@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import andon
 import edge.engine
-from edge.gateway import app
+from edge.gateway import app, durable
 from edge.gateway.link import Link
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main() -> None:
     noting(app.Gateway, "_restore", "restored")
     noting(app.Gateway, "_loop", "loop", before=True)
     noting(Link, "_subscribed", "connected")
-    restore, score = getattr(app, "restore"), getattr(edge.engine, "score_rows")  # noqa: B009 - imported there
+    restore, score = getattr(durable, "restore"), getattr(edge.engine, "score_rows")  # noqa: B009 - imported there
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         result = restore(*args, **more)
@@ -65,7 +65,7 @@ def main() -> None:
             Path(out).with_suffix(".tmp").replace(out)
         return result
 
-    setattr(app, "restore", restored)  # noqa: B010 - likewise
+    setattr(durable, "restore", restored)  # noqa: B010 - likewise
     setattr(edge.engine, "score_rows", scored)  # noqa: B010
     sys.argv = ["andon", "run", config]
     andon.main()

@@ -51,7 +51,8 @@ class Checkpoints:
     def take(self, assembly: Assembly, position: Position, *, save: Save) -> None:
         """Begin one of the engine as it stands behind `position`.
 
-        save: as `edge.storage.checkpoint.save`.
+        save: as `edge.storage.checkpoint.save`. Raises JournalError when the journal cannot be
+        synced; a checkpoint that cannot be written is only a `trouble`.
         """
         self.look()
         if self._thread is not None:
@@ -64,6 +65,8 @@ class Checkpoints:
             written_by=assembly.version,
         )
         self._covers = self._outbox.newest_row()
+        if not self._background:
+            self._journal.sync()  # what it covers must not be younger than it
         self._failed = ""
         try:
             save(self._directory, checkpoint, self._packer, self._hand_over)
@@ -86,7 +89,6 @@ class Checkpoints:
 
     def _hand_over(self, made: Packed) -> None:
         if not self._background:
-            self._journal.sync()
             write(made, disk=self._disk)
             return
         sync = self._journal.sync_later()

@@ -77,7 +77,8 @@ def _told(value: object) -> Told:
 def _as_first(value: object) -> Told:
     """The same with every field that there was in format 1, and no other."""
     if isinstance(value, msgspec.Struct):
-        names = FIELDS_OF_FIRST[type(value).__name__].split()
+        every = " ".join(value.__struct_fields__)  # of a kind that came since
+        names = FIELDS_OF_FIRST.get(type(value).__name__, every).split()
         return {name: _as_first(getattr(value, name)) for name in names}
     return _inside(value, _as_first)
 

@@ -61,7 +61,8 @@ def first_sha256(given: GatewaySettings) -> str:
 def first_fingerprint(assembly: Assembly) -> str:
     """What version 0.1.0 would have written of an engine."""
     shape = msgspec.structs.replace(assembly.settings, engine=EngineSettings())
-    parts = (VERSION_OF_FIRST, assembly.engine.state.bundle_sha256, first_sha256(shape))
+    settings_hash = settings_sha256(shape, first=True)  # proven below
+    parts = (VERSION_OF_FIRST, assembly.engine.state.bundle_sha256, settings_hash)
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -183,7 +184,7 @@ def test_a_journal_of_another_version_is_taken_again_under_its_own_name(
     for entry in read_journal(lived.folder / "journal"):
         stimulus = entry.stimulus
         if isinstance(stimulus, Started):
-            sha256 = first_sha256(lived.assembly.settings)
+            sha256 = settings_sha256(lived.assembly.settings, first=True)
             stimulus = msgspec.structs.replace(stimulus, version="0.0.9", settings_sha256=sha256)
         writer.append([(entry.now_ns, stimulus)])
     writer.close()

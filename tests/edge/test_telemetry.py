@@ -193,6 +193,9 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
         "outbox_given_up": 5,
         "journal_torn_bytes": 0,
         "journal_segments_retired": 0,
+        "journal_damaged_segments": 0,
+        "journal_damaged_bytes": 0,
+        "redelivered": 0,
     }
 
 
