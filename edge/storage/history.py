@@ -124,7 +124,7 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
     end = begin + n
 
     def cut(array: np.ndarray) -> np.ndarray:
-        """Those samples of an array of the ring, (R,) or (R, c), oldest first."""
+        """Those samples of an array of the ring, (r,) or (r, c), oldest first."""
         if end <= capacity:
             return array[begin:end]
         return np.concatenate([array[begin:], array[: end - capacity]])
