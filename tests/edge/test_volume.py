@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.storage.checkpoint import Checkpoint, Packer, write
-from edge.storage.journal import JournalWriter, Position
-from edge.storage.volume import DAY_S, Volume, bytes_per_day, state_bytes, volume
+from edge.storage.journal import DAY_S, JournalWriter, Position
+from edge.storage.volume import Volume, bytes_per_day, state_bytes, volume
 from tests.edge.rig import Rig
 
 if TYPE_CHECKING:
