@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.inbox import Incoming
-    from edge.gateway.link import LinkCounts
+    from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
     from edge.records import AlertStands, Effect, MessageReceived, Stimulus
     from edge.storage.restore import Restored
@@ -92,7 +92,7 @@ class Durable:
         self.checkpoints.look()
         return self.checkpoints.trouble
 
-    def fresh(self, messages: Sequence[Incoming], counts: LinkCounts) -> list[MessageReceived]:
+    def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
         """As stimuli, what of a group was not journaled yet; what was is counted."""
         return self._redelivery.fresh(messages, counts)
 

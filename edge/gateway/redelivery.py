@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.gateway.inbox import Incoming
-    from edge.gateway.link import LinkCounts
+    from edge.gateway.telemetry import Telemetry
 
 REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are
 
@@ -31,8 +31,8 @@ class Redelivery:
 
     def __init__(self) -> None:
         self._number = 0  # of the newest message
-        # id -> (number, hash of topic and payload); at most 65,535, as many as there are ids
-        self._taken: dict[int, tuple[int, int]] = {}
+        # number, and hash of topic and payload, by id; as many as there are ids, of each broker
+        self._taken: dict[tuple[int, bool], tuple[int, int]] = {}
 
     def remember(self, journal: Path) -> None:
         """Read what was journaled last. What cannot be read is not remembered."""
@@ -40,7 +40,7 @@ class Redelivery:
             if message.mid:  # older versions kept no ids
                 self._note(message.mid, message.topic, message.payload)
 
-    def fresh(self, messages: Sequence[Incoming], counts: LinkCounts) -> list[MessageReceived]:
+    def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
         """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
         found = []
         for m in messages:
@@ -62,7 +62,7 @@ class Redelivery:
         self._taken.clear()
 
     def _knows(self, m: Incoming) -> bool:
-        number, content = self._taken.get(m.mid, (-REMEMBERED_MAX, 0))
+        number, content = self._taken.get(_key(m.mid, m.topic), (-REMEMBERED_MAX, 0))
         return (
             self._number - number < REMEMBERED_MAX
             # Keyed anew in each process, so that nobody can make two contents that share it.
@@ -71,4 +71,9 @@ class Redelivery:
 
     def _note(self, mid: int, topic: str, payload: bytes) -> None:
         self._number += 1
-        self._taken[mid] = (self._number, hash((topic, payload)))
+        self._taken[_key(mid, topic)] = (self._number, hash((topic, payload)))
+
+
+def _key(mid: int, topic: str) -> tuple[int, bool]:
+    """Commands may come from a broker of their own, with ids of its own."""
+    return mid, "/cmd/" in topic
