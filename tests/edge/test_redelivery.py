@@ -246,6 +246,7 @@ def test_a_gateway_killed_before_it_acknowledged_takes_no_message_twice(
         assert world.broker.gateway is not None
         counted += world.broker.gateway._telemetry.redelivered
     assert world.live() == 0
+    assert world.broker.gateway is not None
     counted += world.broker.gateway._telemetry.redelivered
     journaled = [e.stimulus for e in read_journal(world.broker.state / "journal")]
     payloads = [s.payload for s in journaled if isinstance(s, MessageReceived)]
