@@ -33,7 +33,7 @@ from edge.records import (
     TickDue,
 )
 from edge.samples.align import Aligner, asset_layouts
-from edge.samples.arrivals import Arrivals
+from edge.samples.arrivals import Arrivals, gap_ns
 from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
@@ -147,7 +147,7 @@ class Engine:
             state=state,
             now=self._now,
         )
-        self._gaps_ns = {name: self._gap_ns(asset) for name, asset in self._assets.items()}
+        self._gaps_ns = {m.asset: gap_ns(settings, m) for m in self._bundle.assets}
 
     # --- the door ---
 
@@ -179,13 +179,7 @@ class Engine:
             self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
             case Started() | SnapshotSwapped():
-                self._count("starts", by=isinstance(stimulus, Started))
-                lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
-                for name, asset in self._assets.items():
-                    # the lists are retained, but a broker may forget
-                    told = asset.state.runs or asset.state.silences
-                    if told or any(p.listed(name, now_ns=t_ns) for p in lists):
-                        asset.proposals_changed(t_ns)
+                self._knows_anew(stimulus, t_ns=t_ns)
             case AlertStands(group=cause) if cause:
                 self._annunciator.say_again(stimulus, t_ns=t_ns)
             case AlertStands(asset=name) if name in self._assets:
@@ -197,6 +191,17 @@ class Engine:
             case ShellFault() | JournalHole() as fault:
                 assets, desk, state = self._assets, self._desk, self._state
                 durable.told(fault, assets=assets, desk=desk, state=state, t_ns=t_ns)
+
+    def _knows_anew(self, stimulus: Started | SnapshotSwapped, *, t_ns: int) -> None:
+        """A process began, or another snapshot counts; lists are retained, but a broker forgets."""
+        if isinstance(stimulus, Started):  # who takes what stands behind it
+            self._count("starts")
+            self._desk.lineage["version"] = stimulus.version
+        lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
+        for name, asset in self._assets.items():
+            told = asset.state.runs or asset.state.silences
+            if told or any(p.listed(name, now_ns=t_ns) for p in lists):
+                asset.proposals_changed(t_ns)
 
     @property
     def state(self) -> EngineState:
@@ -336,13 +341,6 @@ class Engine:
         if due:
             self._annunciator.look(now_ns=now_ns)
             self._state.score_published_ns = now_ns
-
-    def _gap_ns(self, asset: Asset) -> int:
-        """Silence that is a comms gap: beyond the source's declared interval, else the default."""
-        source = topics.source_of(asset.model.asset, self.settings.source)
-        declared_ns = source.interval_ms_max * MILLISECOND_NS if source is not None else 0
-        default_ns = max(self.settings.engine.comms_gap_s * SECOND_NS, 5 * asset.model.period_ns)
-        return declared_ns or default_ns
 
     # --- jobs ---
 

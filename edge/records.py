@@ -126,7 +126,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
 
 
 class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
-    """Bytes from MQTT, exactly as they came."""
+    """Bytes from MQTT, exactly as they came. mid: its id there; 0: QoS 0, or nobody kept it."""
 
     topic: str
     payload: bytes
@@ -134,6 +134,7 @@ class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
     qos: int = 0
     retain: bool = False
     dup: bool = False
+    mid: int = 0
 
 
 class TickDue(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):

@@ -76,6 +76,7 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bytes_max: int = 2 << 30
     days_max: int = 30
     checkpoint_s: float = 10.0
+    compress: bool = True
 
 
 class OutboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,12 +25,12 @@ from edge.gateway.lanes import Lanes
 from edge.gateway.link import Will
 from edge.gateway.links import links_of
 from edge.gateway.overload import Overload, aside_words
+from edge.gateway.standing import otherwise, stood
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (
     DeadLetter,
-    MessageReceived,
     Note,
     Publish,
     RetrievalDone,
@@ -87,7 +87,7 @@ class Gateway:
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
-        self._journal_gap = ""
+        self._found: dict[str, str] = {}  # by a restart, of the journal
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
         lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
@@ -121,6 +121,7 @@ class Gateway:
             reconnected=reconnected,
             note=self._note,
         )
+        self._voice.on_new_session = self._durable.new_session
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -133,9 +134,9 @@ class Gateway:
             asked_again = self._restore()
             # heard once there is a connection
             self._say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
-            gap = self._faults.judge("journal_gap", self._journal_gap)
+            found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
             begins = [*self._durable.begins(self._assembly), started(self._assembly)]
-            self._take([*begins, *gap, *self._upkeep.commissioning.look()])
+            self._take([*begins, *found, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -185,16 +186,10 @@ class Gateway:
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
         messages, begun_s = self._link.drain(self._overload.turn_max), self._now_s()
-        stimuli: list[Stimulus] = [
-            MessageReceived(
-                topic=m.topic, payload=m.payload, received_ns=m.received_ns,
-                qos=m.qos, retain=m.retain, dup=m.dup,
-            )
-            for m in messages
-        ]  # fmt: skip
+        stimuli: list[Stimulus] = [*self._durable.fresh(messages, self._telemetry)]
         while self._answers:
             stimuli.append(self._answers.popleft())
-        if stimuli:
+        if stimuli or messages:
             self._take(stimuli, messages)
             self._overload.turned(len(messages), self._now_s() - begun_s)
         return len(messages)
@@ -271,9 +266,9 @@ class Gateway:
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync)
+        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync, last=last)
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""
@@ -291,7 +286,7 @@ class Gateway:
         for note in restored.notes:
             logs.write(log, note)
         self._upkeep.notebook.write(restored.texts)
-        self._journal_gap = restored.gap
+        self._found = restored.faults
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
@@ -302,9 +297,9 @@ class Gateway:
         retained: what the broker holds; None: as our own outbox has it.
         """
         if retained is None:
-            stands = self._durable.otherwise(self._assembly, self._topics)
+            stands = otherwise(self._assembly.engine, self._durable.outbox, self._topics)
         else:
-            stands = self._durable.stood(self._assembly, self._topics, retained)
+            stands = stood(self._assembly.engine, self._durable.outbox, self._topics, retained)
         if stands:
             self._note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
@@ -328,7 +323,7 @@ class Gateway:
         self._take([TickDue()])
         self._voice.deliver()
         self._look_at_disk(at_once=True)
-        self._checkpoint()
+        self._checkpoint(last=True)
 
         def delivered() -> bool:
             self._voice.deliver()

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -18,13 +18,10 @@ from edge.configuration.config import effective, load
 from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
-from edge.gateway.assembly import Assembly
 from edge.gateway.check_brokers import broker_findings
+from edge.gateway.check_volume import volume_of
 from edge.gateway.rights import published_topics
 from edge.samples.align import asset_layouts
-from edge.samples.waveforms import block_bytes_per_day
-from edge.storage.checkpoint import KEPT, pack
-from edge.storage.journal import DAY_S, bytes_per_day
 from edge.trust import Signs
 from kb.errors import KnowledgeError
 from kb.snapshots.snapshot import Snapshot
@@ -42,15 +39,13 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from models.bundles.bundle import Bundle
 
-FLASH_WRITES: Final = 3000  # erase cycles of cheap flash
-FLASH_GB: Final = 32
-
 
 @dataclass(slots=True)
 class Findings:
     """What was looked at: (what, fine, detail)."""
 
     rows: list[tuple[str, bool, str]] = field(default_factory=list)
+    traded: Table | None = None  # what other settings of the journal would come to
 
     def add(self, what: str, *, fine: bool, detail: str) -> None:
         """Note one finding."""
@@ -263,45 +258,18 @@ def _check_state(config: GatewayConfig, findings: Findings) -> None:
 
 def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
     """What is written a day, what is kept, and what that means for a small flash."""
-    made = {name for a in config.asset for form in a.waveform for name in form.named.values()}
-    values_per_s = sum(
-        sum(channel.name not in made for channel in m.channels) * 1e9 / m.period_ns
-        for m in bundle.assets
-    )
-    journal = bytes_per_day(
-        values_per_s,
-        values_per_message=max(len(model.channels) for model in bundle.assets),
-        ticks_per_s=1000 / config.engine.tick_ms,
-    )
-    blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
-    journal += blocks
-    state = Assembly(config.settings, bundle=bundle, snapshot=None).engine.state
-    checkpoint = len(pack(state))
-    checkpoints = checkpoint * DAY_S / config.journal.checkpoint_s
-    kept = min(config.journal.bytes_max, journal * config.journal.days_max) + checkpoint * KEPT
-    years = FLASH_GB * 1e9 * FLASH_WRITES / max(journal + checkpoints, 1.0) / 365
-    detail = (
-        f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal {journal / 1e6:.0f} MB a day, "
-        "checkpoints "
-        f"{checkpoints / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB; a {FLASH_GB} GB flash of "
-        f"{FLASH_WRITES} cycles lasts about {min(years, 99):.0f} years"
-    )
-    findings.add("disk", fine=True, detail=detail)
+    found = volume_of(config, bundle)
+    findings.add("disk", fine=True, detail=found.detail)
+    findings.traded = found.traded
     path = config.path(config.journal.dir).resolve()
     there = next(place for place in (path, *path.parents) if place.exists())
     free = shutil.disk_usage(there).free
-    if free < kept:
-        hint = f"only {free / 1e6:.0f} MB free at {there}, the journal may need {kept / 1e6:.0f} MB"
+    if free < found.kept:
+        needs = f"the journal may need {found.kept / 1e6:.0f} MB"
+        hint = f"only {free / 1e6:.0f} MB free at {there}, {needs}"
         findings.add(
             "free space", fine=False, detail=f"{hint}; free some, or lower [journal] bytes_max"
         )
-
-
-def _of_blocks(bytes_per_day: float) -> str:
-    """What waveforms add, in words; "" without any."""
-    if not bytes_per_day:
-        return ""
-    return f" and waveforms of {bytes_per_day / 1e6:.0f} MB a day"
 
 
 def _show(
@@ -317,5 +285,8 @@ def _show(
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):
         grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
+    if findings.traded is not None:
+        console.print("bytes against what a power cut takes, [journal]:", markup=False)
+        console.print(findings.traded)
     console.print(grid)
     console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)

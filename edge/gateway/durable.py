@@ -18,31 +18,36 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from edge.audit.trail import must_stay, trail_of
 from edge.errors import JournalError
 from edge.gateway.lapse import Lapse, Part
-from edge.gateway.read_back import said
+from edge.gateway.redelivery import Redelivery
 from edge.records import ShellFault
-from edge.storage.checkpoint import Checkpoint, pack, write
-from edge.storage.journal import JournalWriter, Position
+from edge.storage.checkpoint import Checkpoint, Packer, newest_position, write
+from edge.storage.formats import refuse_newer
+from edge.storage.journal import Position
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.patience import SlowDiskError
-from edge.storage.restore import not_as_published, restore, started
+from edge.storage.restore import restore, started
 from edge.storage.standby import StandbyOutbox
 from edge.work.durable import NOT_DURABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
     from edge.audit.trail import AuditTrail
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
+    from edge.gateway.inbox import Incoming
+    from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
-    from edge.records import AlertStands, Audited, Effect, Stimulus
+    from edge.records import Audited, Effect, MessageReceived, Stimulus
+    from edge.storage.checkpoint import Packed
     from edge.storage.restore import Restored
-    from edge.wire.topics import Topics
 
 T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
+CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
 CHECKPOINTS: Final = "checkpoints"
 QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
@@ -70,6 +75,10 @@ class Durable:
         self.checkpoint_trouble = ""
         self._unaudited: list[Audited] = []
         self._restoring = False
+        journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
+        refuse_newer(journal=journal, checkpoints=checkpoints)
+        self._packer = Packer(checkpoints)
+        self._redelivery = Redelivery()
         self._saving: int | None = None  # newest row of the outbox as a checkpoint was begun
         self.journal = self._opened(Part.JOURNAL, self._open_journal)
         self.outbox = StandbyOutbox(self._open_outbox, patience=self.patience)
@@ -77,6 +86,7 @@ class Durable:
         self.audit = self._opened(Part.AUDIT, self._open_audit)
         # behind the last stimulus that the engine is given
         self._taken = self.journal.position if self.journal is not None else Position()
+        self._redelivery.remember(journal)
 
     # --- the loop ---
 
@@ -149,25 +159,47 @@ class Durable:
             if one.what in QUIETS and "revision" in one.facts
         }
 
-    def checkpoint(self, assembly: Assembly, *, texts: Callable[[], None]) -> None:
-        """Keep the engine as it is now, beside the loop. texts: what must be safe before that."""
+    def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
+        """As stimuli, what of a group was not journaled yet; what was is counted."""
+        return self._redelivery.fresh(messages, counts)
+
+    def new_session(self) -> None:
+        """The broker has forgotten what it sent: nothing of it comes again."""
+        self._redelivery.forget()
+
+    def checkpoint(
+        self, assembly: Assembly, *, texts: Callable[[], None], last: bool = False
+    ) -> None:
+        """Keep the engine as it is now, beside the loop. texts: what must be safe before that.
+
+        last: and return only when that is done, or takes too long.
+        """
+        if last:
+            self._settled()
         # In a lapse the journal has to decide again what memory alone has.
         if self.journal is None or self.lapse.parts or not self.patience.idle:
             return
-        at, body = self._taken, self._packed(assembly, self._taken)
-        syncing, folder, disk = self.journal.syncing(), self._state / CHECKPOINTS, self._world.disk
+        made = self._packed(assembly, self._taken)
+        syncing, disk = self.journal.syncing(), self._world.disk
 
         def save() -> str:
             syncing()
             try:
                 texts()
-                write(folder, at, body, disk=disk)
+                write(made, disk=disk)
             except JournalError as error:  # the journal alone restores everything, only slower
                 return str(error)
             return ""
 
         self._saving = self.outbox.newest_row
         self.patience.start(save)
+        self._poll()
+        if last:
+            self._settled()
+
+    def _settled(self) -> None:
+        """Wait for what is done beside the loop."""
+        self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
 
     def look(
@@ -219,9 +251,10 @@ class Durable:
         journal = self.journal or self.patience.run(self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
-        at, disk = journal.position, self._world.disk
-        body = self._packed(assembly, at)
-        self.patience.run(lambda: write(self._state / CHECKPOINTS, at, body, disk=disk))
+        disk = self._world.disk
+        self._packer.histories.forget()  # nobody knows what of them was written meanwhile
+        made = self._packed(assembly, journal.position)
+        self.patience.run(lambda: write(made, disk=disk))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         told: list[Stimulus] = [self.lapse.hole(), started(assembly), over]
         now_ns = self._world.clock.wall_ns()
@@ -242,6 +275,8 @@ class Durable:
             checkpoints=self._state / CHECKPOINTS,
             keep=self.keep,
             audit=self._settle,
+            mend=self.journal.mend if self.journal is not None else None,
+            disk=self._world.disk,
         )
         self._restoring = False
         return restored
@@ -259,40 +294,6 @@ class Durable:
             ShellFault(name=NOT_DURABLE, detail=why, leap=leap),
             ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=leap),
         ]
-
-    def otherwise(self, assembly: Assembly, topics: Topics) -> tuple[AlertStands, ...]:
-        """Where an alert's topic does not hold what the engine says. Raises JournalError."""
-        stands = not_as_published(
-            assembly.engine,
-            self.outbox.newest,
-            self.outbox.revision_of,
-            topics=topics,
-            contested=self.outbox.contested,
-        )
-        self.outbox.resolved()
-        return stands
-
-    def stood(
-        self, assembly: Assembly, topics: Topics, retained: Mapping[str, bytes]
-    ) -> tuple[AlertStands, ...]:
-        """Where the broker holds of an alert what stands in no outbox of ours.
-
-        retained: payloads by topic. What is in the outbox was said by us, or will be followed.
-        """
-        unknown = {
-            topic: one
-            for topic, payload in retained.items()
-            if (one := said(payload)) is not None and self.outbox.payload_of(topic, one) != payload
-        }
-
-        def revision_of(topic: str, alert_id: str) -> int:
-            there = unknown.get(topic, ("", 0))
-            own = self.outbox.revision_of(topic, alert_id)
-            return max(own, there[1] if there[0] == alert_id else 0)
-
-        return not_as_published(
-            assembly.engine, unknown.get, revision_of, topics=topics, contested=()
-        )
 
     def close(self, stack: ExitStack) -> None:
         """Have everything closed when `stack` is unwound, whatever of it fails."""
@@ -313,9 +314,14 @@ class Durable:
 
     # --- within ---
 
-    def _packed(self, assembly: Assembly, at: Position) -> bytes:
-        return pack(
-            Checkpoint(position=at, fingerprint=assembly.fingerprint, state=assembly.engine.state)
+    def _packed(self, assembly: Assembly, at: Position) -> Packed:
+        return self._packer.packed(
+            Checkpoint(
+                position=at,
+                fingerprint=assembly.fingerprint,
+                state=assembly.engine.state,
+                written_by=assembly.version,
+            )
         )
 
     def _poll(self) -> None:
@@ -324,6 +330,8 @@ class Durable:
         if done is None:
             return
         saving, self._saving = self._saving, None
+        if saving is not None and (done.error is not None or done.result):
+            self._packer.histories.forget()  # the next one brings everything
         if isinstance(done.error, JournalError):
             self._lapsed(Part.JOURNAL, done.error)
         elif done.error is not None:
@@ -357,6 +365,9 @@ class Durable:
         journal = self._config.journal
         return JournalWriter(
             self._state / "journal",
+            trusted=newest_position(self._state / CHECKPOINTS),
+            mend=True,
+            compress=journal.compress,
             bytes_max=journal.bytes_max,
             days_max=journal.days_max,
             sync_s=journal.sync_s,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge.samples.drift import Drifting
     from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
-    from edge.storage.journal import JournalWriter
+    from edge.storage.journal_writer import JournalWriter
     from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
     from edge.wire.topics import Topics
@@ -52,6 +52,7 @@ class Telemetry:
     clock: Clock = CLOCK
     started_s: float = field(init=False)
     messages: int = 0
+    redelivered: int = 0  # that were journaled before: acknowledged, not taken again
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
@@ -149,6 +150,9 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "journal_segments_retired": journal.dropped_segments_total if journal else 0,
             "not_journaled": lapse.stimuli_total,
             "not_audited": lapse.unaudited_lost_total,
+            "redelivered": telemetry.redelivered,
+            "journal_damaged_segments": journal.damaged_segments_total if journal else 0,
+            "journal_damaged_bytes": journal.damaged_bytes_total if journal else 0,
         },
         durable=int(not lapse.why),
         not_durable=lapse.why,

@@ -54,6 +54,7 @@ class Voice:
         self._back = ReadBack(link, [*own, *groups])
         self._told_back = False
         self.retained: dict[str, Publish] = {}
+        self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
 
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
@@ -81,6 +82,7 @@ class Voice:
             for message in self.retained.values():
                 self.publish(message)
             if not self._link.resumed:  # a broker without our session may have lost more than that
+                self.on_new_session()
                 self._delivery.say_again()
         if self._back.turn(self._clock.monotonic_s()):
             self._delivery.turn()

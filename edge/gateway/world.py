@@ -34,7 +34,11 @@ class World:
     """The machine that it runs on."""
 
     def __init__(
-        self, *, clock: Clock = CLOCK, disk: Disk = DISK, transport: Transport = mqtt
+        self,
+        *,
+        clock: Clock = CLOCK,
+        disk: Disk = DISK,
+        transport: Transport = mqtt,
     ) -> None:
         self.clock, self.disk, self.transport = clock, disk, transport
 

@@ -17,7 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from edge.gateway.mqtt import Collector
 from edge.records import MessageReceived
-from edge.storage.journal import RECORD_BYTES_MAX, JournalWriter, read_journal, segments
+from edge.storage.journal import read_journal, segments
+from edge.storage.journal_records import RECORD_BYTES_MAX
+from edge.storage.journal_writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -260,9 +260,10 @@ class Rerun:
             return ()
         then = stimulus.bundle_sha256
         known = self.assembly.store is not None and self.assembly.knows_bundle(then)
+        same = self.assembly.same_settings(stimulus.settings_sha256)
         said = {
             "bundle": ("" if known else then, self.assembly.bundle.sha256),
-            "configuration": (stimulus.settings_sha256, self.assembly.settings_sha256),
+            "configuration": ("" if same else stimulus.settings_sha256, "another"),
             "version of Andon": (stimulus.version, self.assembly.version),
         }
         for what, (then, now) in said.items():

@@ -94,6 +94,11 @@ class Patience:
         self._beside = None
         return job
 
+    def settle(self, seconds_max: float) -> None:
+        """Return when what was started beside the loop is done, or takes too long."""
+        if self._beside is not None:
+            self._beside.done.wait(seconds_max)
+
     def stop(self) -> None:
         """End the thread when it has done what it was asked to do; a disk that hangs is left."""
         if self._thread is not None:

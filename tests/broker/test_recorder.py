@@ -18,7 +18,8 @@ from edge.errors import ConfigError, JournalError
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.recordings.recorder import is_recorded, record
 from edge.records import MessageReceived
-from edge.storage.journal import MAGIC, RECORD_BYTES_MAX, read_journal
+from edge.storage.journal import MAGIC, read_journal
+from edge.storage.journal_records import RECORD_BYTES_MAX
 from simulator.replay import ReplayOptions, replay
 from tests.waiting import wait_until
 

@@ -16,7 +16,8 @@ from edge.records import BundleSwapped, Started
 from edge.replays.backtest import Backtest
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.checkpoint import save as save_checkpoint
-from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.journal import read_journal
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import restore, started
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot

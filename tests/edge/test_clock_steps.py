@@ -11,7 +11,8 @@ from edge.audit.chain import audit_files
 from edge.audit.trail import AuditTrail
 from edge.records import Audited, TickDue
 from edge.storage.disk import Clock
-from edge.storage.journal import JournalWriter, segments
+from edge.storage.journal import segments
+from edge.storage.journal_writer import JournalWriter
 from tests.edge.rig import Rig, S
 from tests.edge.test_rulings import at_work
 

@@ -17,7 +17,7 @@ from edge.errors import ConfigError, RecordingError
 from edge.gateway.mqtt import Collector, Endpoint, Publisher
 from edge.recordings.recorder import record
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.topics import CLOCK_TOPIC
 from models.bundles.store import load
 from models.fitting.budget import divisions_of, shares_of

@@ -23,7 +23,7 @@ from edge.gateway.mqtt import Endpoint
 from edge.gateway.telemetry import LAG_SAMPLES_MAX, TICKS_MAX, Telemetry, health, rss_mb
 from edge.records import MessageReceived, Publish
 from edge.storage.disk import CLOCK
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
@@ -203,6 +203,9 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
         "dead_letters": 0,
         "not_journaled": 0,
         "not_audited": 0,
+        "journal_damaged_segments": 0,
+        "journal_damaged_bytes": 0,
+        "redelivered": 0,
     }
 
 
