@@ -1,0 +1,11 @@
+"""The one table of all that is fuzzed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.fuzz import engine_targets, wire_targets
+
+TARGETS: Final = (*wire_targets.TARGETS, *engine_targets.TARGETS)
+
+assert len({target.name for target in TARGETS}) == len(TARGETS), "each name once"
