@@ -5,6 +5,12 @@ The world's mistakes, each saying where, what, what was expected, what to do.
 
 from __future__ import annotations
 
+from typing import Final
+
+# What decoders of JSON, msgpack and TOML raise for bytes that are none of ours: besides their own
+# errors, all of which are ValueErrors, for nesting that is too deep and for numbers too large.
+UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
+
 
 class AndonError(Exception):
     """Something outside the program is wrong; the message says what to do about it."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.state import EngineState
 from edge.storage.journal import Position
 
@@ -103,7 +103,7 @@ def newest(
     for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
         try:
             checkpoint = _read(path)
-        except (ValueError, TypeError, msgspec.MsgspecError, OSError) as error:
+        except (*UNREADABLE, TypeError, OSError) as error:
             troubles.append(f"{path}: unreadable checkpoint: {error}")
             continue
         ours = fingerprint if isinstance(fingerprint, str) else fingerprint(checkpoint.state)

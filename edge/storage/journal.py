@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.records import Stimulus
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterat
             raise JournalError(f"{path}: damaged record at byte {offset}; restore it from a copy")
         try:
             now_ns, stimulus = _DECODER.decode(body)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise JournalError(f"{path}: unreadable record at byte {offset}: {error}") from error
         offset += HEAD.size + len(body)
         yield Entry(now_ns=now_ns, stimulus=stimulus, position=Position(number, offset))

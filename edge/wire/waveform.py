@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from edge.caps import BLOCK_SAMPLES_MAX, PAYLOAD_BYTES_MAX
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.samples.waveform_settings import UNITS
 from edge.wire.readings import TIME_KEYS, read_time
 
@@ -127,7 +127,7 @@ def _parts(payload: bytes, form: Waveform, topic: str) -> tuple[dict[str, Any], 
         samples = payload[len(head) + 1 :]
     try:
         body = _DECODER.decode(head)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     if isinstance(body, list) and len(body) == 1:
         body = body[0]

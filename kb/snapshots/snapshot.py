@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 from kb.manifest import Manifest
 from kb.retrieval import lexical, search
 from kb.retrieval.embed import Embedder, embedder_of
@@ -91,7 +91,7 @@ class Snapshot:
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = store.open_file(path / DATABASE)
             return cls(path, manifest, connection, index, embedder)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{path}: {error}; build it again") from error
 
     @property
@@ -234,7 +234,7 @@ def read_manifest(path: Path) -> Manifest:
         raise KnowledgeError(
             f"{path} is no snapshot ({error.strerror}: {MANIFEST}): make one with `andon kb build`"
         ) from error
-    except ValueError as error:  # msgspec's errors are ValueErrors too
+    except UNREADABLE as error:
         raise KnowledgeError(f"{path / MANIFEST} is damaged ({error}): build it again") from error
 
 

@@ -32,7 +32,7 @@ from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
 from models.detector import detector_of
-from models.errors import ModelError
+from models.errors import UNREADABLE, ModelError
 from models.fitting.positions import OperatorPosition
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _manifest(path: Path) -> tuple[dict[str, _Entry], str]:
     raw = _read(path / MANIFEST)
     try:
         return msgspec.json.decode(raw, type=dict[str, _Entry]), _sha256(raw)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(f"{path / MANIFEST} is damaged: {error}; copy it again") from error
 
 
@@ -184,7 +184,7 @@ def _description(path: Path, entry: _Entry) -> _Description:
     content = _verified(where, entry)
     try:
         told = msgspec.json.decode(content, type=_Description, dec_hook=_to_array)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(f"{where} is not of this version: {error}") from error
     if told.format == FORMAT_OF_ONE_KIND and told.spec is not msgspec.UNSET:
         told = msgspec.structs.replace(told, format=FORMAT, specs=(told.spec,), spec=msgspec.UNSET)

@@ -1,10 +1,10 @@
 """`make fuzz`: readers given what nobody should send or store, in numbers.
 
-    make fuzz                                            every target at its full count
-    make fuzz TARGETS=readings,commands INPUTS=100000    some of them, so many inputs each
-    make fuzz TARGETS=readings SEED=1 ONLY=4711          one input again, with its traceback
-    make fuzz TARGETS=readings INPUT=build/fuzz/x.bin    the same from a file
-    make fuzz TARGETS=readings ENGINE=atheris            inputs guided by the code that they reach
+make fuzz                                            every target at its full count
+make fuzz TARGETS=readings,commands INPUTS=100000    some of them, so many inputs each
+make fuzz TARGETS=readings SEED=1 ONLY=4711          one input again, with its traceback
+make fuzz TARGETS=readings INPUT=build/fuzz/x.bin    the same from a file
+make fuzz TARGETS=readings ENGINE=atheris            inputs guided by the code that they reach
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +18,7 @@ from tests.fuzz.target import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.fuzz.target import Target
 
@@ -124,11 +124,17 @@ class Campaign:
                 kind="hang" if hangs else "crash",
                 place="" if hangs else f"exit {stretch.process.returncode}",
                 detail=said,
-                data=stretch.target.input_of(self.seed, tally.at) if self.engine == "plain" else b"",
+                data=stretch.target.input_of(self.seed, tally.at)
+                if self.engine == "plain"
+                else b"",
             )
         )
         self.crashes[name] += 1
-        if self.crashes[name] < CRASHES_MAX and tally.at + 1 < stretch.end and self.engine == "plain":
+        if (
+            self.crashes[name] < CRASHES_MAX
+            and tally.at + 1 < stretch.end
+            and self.engine == "plain"
+        ):
             home = stretch.home.with_name(f"{name}-{tally.at + 1}")
             self.waiting.insert(0, Stretch(stretch.target, tally.at + 1, stretch.end, home))
 
@@ -184,7 +190,9 @@ def _progress(work: Campaign) -> None:
 
 def _report(work: Campaign, targets: Sequence[Target]) -> None:
     rows = {target.name: work.tally(target.name) for target in targets}
-    out = [f"{'target':24} {'inputs':>10} {'taken':>10} {'refused':>10} {'failed':>7} {'worst ms':>9}"]
+    out = [
+        f"{'target':24} {'inputs':>10} {'taken':>10} {'refused':>10} {'failed':>7} {'worst ms':>9}"
+    ]
     out += [
         f"{name:24} {t.done:>10,} {t.accepted:>10,} {t.refused:>10,} {t.failures:>7,}"
         f" {t.worst_ns / 1e6:>9.1f}"
@@ -237,5 +245,3 @@ def _kept(found: Found, target: Target, work: Campaign) -> Path:
     except subprocess.TimeoutExpired:
         sys.stderr.write(f"not made smaller in time: {shlex.join(words)}\n")
     return path
-
-

@@ -1,4 +1,4 @@
-"""The engine's door: whatever comes over MQTT, no exception leaves it, and its state stays sound."""
+"""The engine's door: whatever comes over MQTT, nothing is raised and its state stays sound."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ WARM_S: Final = 700
 HEADS: Final = tuple(
     f"{topic} {retain} {late}".encode()
     for topic in (
-        "plant/r1", "plant/r11", "plant/nobody", "plant/_clock", "plant", "", "plant/r1/x", "more/any",
+        "plant/r1", "plant/r11", "plant/nobody", "plant/_clock", "plant", "", "plant/r1/x",
+        "more/any",
         "andon/s/cmd/ann/job", "andon/s/cmd/ann/text", "andon/s/cmd/a/b/c", "andon/s/status",
         "andon/s/alert/r1/process", "$SYS/x", "plant/\u202e",
     )
@@ -57,6 +58,12 @@ def _warm(clock: str) -> bytes:
     plant.command("job", action="check_in", asset="r1", kind="calibration", instrument="x")
     plant.run(40, {"c2": 12.0}, other={"c1": 12.0})
     return pack(plant.engine.state)
+
+
+def packed_state(clock: str) -> EngineState:
+    """The state of an engine at work, for what stores it."""
+    state: EngineState = unpack(_warm(clock), EngineState)
+    return state
 
 
 def _engine(clock: str) -> Engine:

@@ -78,7 +78,7 @@ def run_guided(target: Target, *, seed: int, first: int, end: int, home: Path) -
         if chance.random() < OURS:
             try:
                 return target.mutate(chance, data)[:size_max]
-            except Exception:  # noqa: BLE001 - ours need what is of its form; libFuzzer does not
+            except Exception:  # noqa: BLE001, S110 - ours need what is of its form
                 pass
         changed: bytes = atheris.Mutate(data, size_max)
         return changed

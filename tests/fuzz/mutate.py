@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
+    import random
+
     from tests.fuzz.target import Mutate
 
 INPUT_BYTES_MAX: Final = 1 << 16  # of a mutated input, unless it is meant to be long
@@ -27,17 +28,21 @@ FLOATS: Final = (
 )  # fmt: skip
 TEXTS: Final = (
     "", " ", "\0", "a\0b", "\ud800", "\udfff\ud800", "\u202e", "\u200b", "\U0001f600", "\ufeff",
-    "e\u0301", "..", "../../etc/passwd", "/dev/zero", "a/b", "+", "#", "$SYS", "_gateway", "{asset}",
-    "{", "%s", "%n", "${x}", "=1+1", "'", '"', "\\", "\n", "\r\n", "\t", "nan", "NaN", "-inf", "1e999",
+    "e\u0301", "..", "../../etc/passwd", "/dev/zero", "a/b", "+", "#", "$SYS", "_gateway",
+    "{asset}",
+    "{", "%s", "%n", "${x}", "=1+1", "'", '"', "\\", "\n", "\r\n", "\t", "nan", "NaN", "-inf",
+    "1e999",
     "0x10", "1_000", "true", "null", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
     "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "10000-01-01T00:00:00Z",
-    "2025-10-09T08:53:20.1234567Z", "Europe/Berlin", "No/Where", "x" * 65, "y" * 501, "\u0661\u0662",
+    "2025-10-09T08:53:20.1234567Z", "Europe/Berlin", "No/Where", "x" * 65, "y" * 501,
+    "\u0661\u0662",
 )  # fmt: skip
 # What JSON may hold and no library writes.
 RAW: Final = (
     "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e-999", "-0", "0.0e0", "1" * 400,
     "1" * 5000, "-" + "9" * 30, "[" * 40 + "]" * 40, "[" * 1200 + "]" * 1200, '{"a":' * 1100 + "1" +
-    "}" * 1100, '"\\ud800"', '"\\ud800\\u0041"', '"\\u0000"', "[1,]", "tru", '"', "{}", "[]", "[[]]",
+    "}" * 1100, '"\\ud800"', '"\\ud800\\u0041"', '"\\u0000"', "[1,]", "tru", '"', "{}", "[]",
+    "[[]]",
     "[null]", '[["a"]]', '{"":""}', "0." + "1" * 400, '"' + "z" * 5000 + '"',
 )  # fmt: skip
 DELIMITERS: Final = b",;|\t \"'\n\r=:[]{}()#<>/\\&%+-._0123456789\0\xff\x80"
@@ -240,8 +245,10 @@ def mutate_json(chance: random.Random, data: bytes) -> bytes:
 def long_json(chance: random.Random) -> bytes:
     """Long or deep in one place, within what a broker passes."""
     part, close = (
-        (b"[", b""), (b"[", b"]"), (b'{"a":', b""), (b"[[],", b""), (b"1", b""), (b"0.", b""), (b"1e", b""),
-        (b'"\\ud800', b""), (b'{"ts":1,"x":2},', b""), (b"[1,2],", b""), (b'"aaaaaa",', b""), (b" ", b""),
+        (b"[", b""), (b"[", b"]"), (b'{"a":', b""), (b"[[],", b""), (b"1", b""), (b"0.", b""),
+        (b"1e", b""),
+        (b'"\\ud800', b""), (b'{"ts":1,"x":2},', b""), (b"[1,2],", b""), (b'"aaaaaa",', b""),
+        (b" ", b""),
         (b"\\", b""), (b"-", b""), (b'{"tags":["a"],"v":', b"}"),
     )[int(chance.random() * 15)]  # fmt: skip
     times = LONG // (len(part) + len(close))
@@ -292,7 +299,9 @@ def mutate_text(chance: random.Random, data: bytes) -> bytes:
 
 
 def _changed_words(chance: random.Random, line: bytes) -> bytes:
-    mark = next((m for m in (b",", b"\t", b"|", b";", b" = ", b": ", b":", b" ") if m in line), b" ")
+    mark = next(
+        (m for m in (b",", b"\t", b"|", b";", b" = ", b": ", b":", b" ") if m in line), b" "
+    )
     words = line.split(mark)
     at = int(chance.random() * len(words))
     words[at] = _word(chance)

@@ -34,7 +34,12 @@ def own_readings() -> list[bytes]:
         {"ts": MS, "asset": "r1", "tag": "c0", "value": 3.14, "quality": "GOOD"},
         {"ts": ISO, "c0": 3.1, "c1": None, "run": 1, "cal": True, "mode": "auto"},
         {"t0": MS, "dt_ms": 1, "tags": ["c0", "c1"], "v": [[3.1, 2.9], [3.2, 2.8]]},
-        {"tags": ["c0", "c1"], "ts": [MS, MS + 1000], "v": [[1, True], ["x", None]], "units": {"c0": "A"}},
+        {
+            "tags": ["c0", "c1"],
+            "ts": [MS, MS + 1000],
+            "v": [[1, True], ["x", None]],
+            "units": {"c0": "A"},
+        },
         [{"ts": MS, "c0": 1}, {"ts": MS + 1, "c0": 2, "quality": False}],
         {"c0": 1.5},
         {"ts": 1_760_000_000.25, "tag": "c0", "value": "text", "unit": "bar"},
@@ -53,7 +58,8 @@ def foreign_readings() -> list[bytes]:
         [{"tagname": "c0", "timestamp": MS, "value": 1}],
         {"seq": 1, "vals": [{"id": "101", "qc": 3, "ts": ISO, "val": 3.14}]},
         {"seq": 1, "records": [{"ts": ISO, "rseq": 1, "vals": [{"id": "1", "val": "7", "qc": 3}]}]},
-        {"fields": {"field_1": 30}, "name": "docker", "tags": {"host": "raynor"}, "timestamp": MS // 1000},
+        {"fields": {"field_1": 30}, "name": "docker", "tags": {"host": "raynor"},
+        "timestamp": MS // 1000},
         {"metrics": [{"fields": {"f": 1.5}, "name": "n", "tags": {}, "timestamp": MS // 1000}]},
         {
             "MessageId": "18", "MessageType": "ua-data", "PublisherId": "p1",
@@ -61,9 +67,11 @@ def foreign_readings() -> list[bytes]:
         },
         {"temperature": {"SourceTimestamp": ISO, "Value": 4558}},
         [{"bn": "urn:dev:press07:", "bt": MS // 1000, "bu": "mm/s", "n": "vib", "v": 3.14}],
-        {"timestamp": MS, "node": "modbus", "group": "grp", "values": {"tag0": 123}, "errors": {"tag1": 1}},
+        {"timestamp": MS, "node": "modbus", "group": "grp", "values": {"tag0": 123},
+        "errors": {"tag1": 1}},
         {"d": 1.2, "dt": 5, "ts": "2021-06-17T22:46:07Z", "q": 192},
-        {"topic": {"namespace": "spBv1.0", "type": "DDATA"}, "payload": {"timestamp": MS, "metrics": [metric], "seq": 2}},
+        {"topic": {"namespace": "spBv1.0", "type": "DDATA"}, "payload": {"timestamp": MS,
+        "metrics": [metric], "seq": 2}},
     )  # fmt: skip
 
 
@@ -120,7 +128,8 @@ def command_bodies() -> dict[str, list[dict[str, Any]]]:
             {"ts": MS, "proposal_id": "wo-1", "instrument": "x", "valid_from": MS, "reason": "r"}
         ],
         "job": [
-            {"ts": MS, "action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x",
+            {"ts": MS, "action": "check_in", "asset": "r1", "kind": "calibration",
+            "instrument": "x",
              "valid_to": MS + 600_000},
             {"ts": MS, "action": "check_out", "job_id": "p-1"},
             {"ts": MS, "action": "extend", "job_id": "p-1", "minutes": 30},

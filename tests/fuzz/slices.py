@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +16,8 @@ import msgspec
 from tests.fuzz.trial import Trial, bound_process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.fuzz.target import Target
     from tests.fuzz.trial import Failure
 

@@ -107,7 +107,9 @@ def _failure(error: BaseException) -> Failure:
 def _place(trace: TracebackType | None) -> str:
     """The innermost line of ours that is no test, else the innermost of all."""
     frames = traceback.extract_tb(trace)
-    ours = [f for f in frames if Path(f.filename).is_relative_to(ROOT) and "/tests/" not in f.filename]
+    ours = [
+        f for f in frames if Path(f.filename).is_relative_to(ROOT) and "/tests/" not in f.filename
+    ]
     frame = (ours or frames)[-1]
     path = Path(frame.filename)
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name

@@ -54,7 +54,9 @@ def check_readings(readings: Readings) -> None:
     assert is_asset_id(readings.asset)
     assert len(set(readings.tags)) == k
     assert all(0 < len(tag) <= TAG_CHARS_MAX for tag in readings.tags)
-    assert all(tag in readings.tags and len(said) <= TAG_CHARS_MAX for tag, _, said in readings.texts)
+    assert all(
+        tag in readings.tags and len(said) <= TAG_CHARS_MAX for tag, _, said in readings.texts
+    )
     assert readings.units is None or all(isinstance(u, str) for u in readings.units.values())
     assert readings.bad_quality >= 0
 
