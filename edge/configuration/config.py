@@ -26,7 +26,7 @@ from edge.configuration.sections import (
     ModelConfig,
     MqttConfig,
 )
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.settings import (
     AssetSettings,
@@ -117,7 +117,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     overrides = _override(data, environment)
     if "base" in data:
@@ -198,7 +198,7 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
                 raise ConfigError(f"{name}: {section} is not a table, it cannot be set from here")
         try:
             table[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except UNREADABLE:
             table[key] = text
         taken[key] = name
     return taken

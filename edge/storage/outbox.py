@@ -29,6 +29,8 @@ KEPT_ROWS_MAX: Final = 100_000
 # Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
 # oldest are given up, counted, and said as a fault of our own once somebody hears us again.
 PENDING_ROWS_MAX: Final = 100_000
+# What a damaged file raises: a message of SQLite itself may hold bytes of it that are no text.
+FAULTS: Final = (sqlite3.Error, ValueError, OverflowError)
 DELIVERED: Final = 1
 GIVEN_UP: Final = 2
 
@@ -61,8 +63,10 @@ class OutboxRow:
 
     @classmethod
     def of(cls, stored: tuple[int, str, bytes, int, int]) -> OutboxRow:
-        """A row as the table has it."""
+        """A row as the table has it. Raises JournalError for one that we never wrote."""
         row, topic, payload, qos, retain = stored
+        if not isinstance(topic, str) or not isinstance(payload, bytes) or qos not in (0, 1, 2):
+            raise JournalError(f"outbox cannot be read: row {row} is damaged; move the file aside")
         return cls(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
 
 
@@ -89,7 +93,7 @@ class Outbox:
                 ((self.given_up_total,),) = self._db.execute(
                     "SELECT count(*) FROM outbox WHERE delivered = ?", (GIVEN_UP,)
                 )
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *FAULTS) as error:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
@@ -136,13 +140,13 @@ class Outbox:
         rows = self._read(
             "SELECT id, revision FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1", (topic,)
         )
-        return None if not rows else (rows[0][0], rows[0][1])
+        return None if not rows else (str(rows[0][0]), _whole(rows[0][1]))
 
     def revision_of(self, topic: str, alert_id: str) -> int:
         """The highest revision that was put for a topic and an id; 0: none."""
         query = "SELECT coalesce(max(revision), 0) FROM outbox WHERE topic = ? AND id = ?"
         ((revision,),) = self._read(query, (topic, alert_id))
-        return int(revision)
+        return _whole(revision)
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""
@@ -203,7 +207,7 @@ class Outbox:
             except BaseException:
                 self._roll_back()
                 raise
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
 
     def _roll_back(self) -> None:
@@ -215,7 +219,7 @@ class Outbox:
     def _read(self, query: str, values: tuple[int | str, ...] = ()) -> list[Any]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be read: {error}") from error
 
     def _bytes_of(self, message: Publish) -> bytes | None:
@@ -223,7 +227,11 @@ class Outbox:
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
             (message.topic, *_key(message)),
         ).fetchone()
-        return None if found is None else bytes(found[0])
+        if found is None:
+            return None
+        if not isinstance(found[0], bytes):
+            raise JournalError(f"outbox cannot be read: {message.topic} is damaged")
+        return found[0]
 
     def _give_up(self) -> int:
         """Mark the oldest waiting rows beyond the cap; returns how many."""
@@ -248,3 +256,10 @@ class Outbox:
 def _key(message: Publish) -> tuple[str, int]:
     assert message.key is not None, "only keyed messages belong into the outbox"
     return message.key
+
+
+def _whole(stored: object) -> int:
+    """A revision as it was written. Raises JournalError for what is none."""
+    if not isinstance(stored, int):
+        raise JournalError(f"outbox cannot be read: revision {stored!r}; move the file aside")
+    return stored

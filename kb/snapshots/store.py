@@ -11,6 +11,7 @@ import msgspec
 
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 from kb.retrieval import lexical
+from kb.snapshots import soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ TYPED: Final = {
 }
 _Typed = TypeVar("_Typed")
 
-_SCHEMA: Final = (
+SCHEMA: Final = (
     """CREATE TABLE document (
         number INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, revision TEXT NOT NULL,
         kind TEXT NOT NULL, title TEXT NOT NULL, path TEXT NOT NULL, assets TEXT,
@@ -83,7 +84,7 @@ def write(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> No
     hashes: chunk id -> hash of what was embedded.
     """
     with _editing(path) as connection:
-        for statement in _SCHEMA:
+        for statement in SCHEMA:
             connection.execute(statement)
         for number, stored in enumerate(_stored(extracts := list(extracts), hashes)):
             _insert(connection, number, stored)
@@ -112,9 +113,18 @@ def amend(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> bo
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; several threads may share it one at a time."""
+    """A connection that only reads; several threads may share it one at a time.
+
+    Raises sqlite3.Error or ValueError for what is no database of ours.
+    """
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    try:
+        soundness.check(connection, SCHEMA, tuple(TYPED))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def read_documents(connection: sqlite3.Connection) -> tuple[DocumentRow, ...]:

@@ -18,7 +18,6 @@ import io
 import os
 import shutil
 import tempfile
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +26,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at run time
 
+from models.bundles.arrays import plain_arrays
 from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part, part_files
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
@@ -237,6 +237,7 @@ def _check_scores(part: Part, path: Path) -> None:
     try:
         detector = detector_of(part.graph)
         test = part.selftest
+        _check_selftest(part)
         own = {name: value[test["rows"]] for name, value in part.parameters.items()}
         state = detector.initial_state(len(test["rows"]))
         score, _ = detector.score(test["x"], test["valid"], state, own)
@@ -248,6 +249,19 @@ def _check_scores(part: Part, path: Path) -> None:
     )
     if detector.spec != part.spec or score.shape != expected.shape or not same:
         raise ModelError(f"{path} does not score the self-test as it did when made")
+
+
+def _check_selftest(part: Part) -> None:
+    """Raise ModelError or KeyError for samples, rows and scores that do not belong together."""
+    test = part.selftest
+    x, valid, rows, score = test["x"], test["valid"], test["rows"], test["score"]
+    kinds = (x.dtype, valid.dtype, rows.dtype.kind, score.dtype)
+    if kinds != (np.float32, np.bool_, "i", np.float32) or x.ndim != 3 or rows.ndim != 1:
+        raise ModelError(f"samples are {x.dtype} {x.shape}, rows {rows.dtype} {rows.shape}")
+    if len(rows) != len(x) or valid.shape != x.shape or score.shape != x.shape[:2]:
+        raise ModelError(f"{len(rows)} rows, samples {x.shape}, scores {score.shape}")
+    if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < part.rows):
+        raise ModelError(f"rows {rows.tolist()}, expected 0 to {part.rows - 1}")
 
 
 def _verified(path: Path, entry: _Entry) -> bytes:
@@ -272,9 +286,8 @@ def _read(path: Path) -> bytes:
 
 def _arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        return plain_arrays(content)
+    except ValueError as error:
         raise ModelError(f"{path} does not hold plain arrays: {error}") from error
 
 

@@ -7,11 +7,20 @@ bounded size, and give the same every time. What it takes and gives is the quest
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, checker, inliner, load_from_string, version_converter
+from onnx import (
+    ModelProto,
+    TensorProto,
+    checker,
+    inliner,
+    load_from_string,
+    numpy_helper,
+    version_converter,
+)
 
 from models.errors import ModelError
 
@@ -33,6 +42,20 @@ CHANCE: Final = {
 }
 FLOATS: Final[dict[int, str]] = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
 KINDS_OF_VALUES: Final[dict[int, str]] = {**FLOATS, TensorProto.BOOL: "bool"}
+LOOPS_MAX: Final = 1_000_000  # steps of a loop whose number stands in the graph
+_WIDTHS: Final[dict[int, int]] = {  # bytes of a value
+    TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2,
+    TensorProto.BOOL: 1, TensorProto.INT8: 1, TensorProto.UINT8: 1, TensorProto.INT16: 2,
+    TensorProto.UINT16: 2, TensorProto.INT32: 4, TensorProto.UINT32: 4, TensorProto.INT64: 8,
+    TensorProto.UINT64: 8,
+}  # fmt: skip
+_FIELDS: Final[dict[int, str]] = {  # where values stand that are not raw; others: int32_data
+    TensorProto.FLOAT: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data",
+    TensorProto.UINT64: "uint64_data",
+}
 CONVERSION_ERRORS: Final = (RuntimeError, ValueError, checker.ValidationError)
 
 
@@ -87,6 +110,7 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
     except CONVERSION_ERRORS as error:
         raise ModelError(f"{file} is no valid ONNX model: {error}; export it again") from error
     _refuse_operators(model, file)
+    check_graph(model.SerializeToString())
     model = _modern(model, file)
     held = {one.name for one in model.graph.initializer}
     return Foreign(
@@ -110,6 +134,47 @@ def _refuse_external(model: ModelProto, file: str) -> None:
                 " all weights inside (onnx.save_model with save_as_external_data=False, or"
                 " torch.onnx.export with external_data=False)"
             )
+
+
+def check_graph(graph: bytes) -> None:
+    """Raise ModelError for a graph that may take the process down rather than fail.
+
+    onnxruntime believes what a file says of the sizes of its weights, and runs a loop as often as
+    it says. A graph that was made with ill will may still compute for ever; who made it, a
+    signature says.
+    """
+    try:
+        model = load_from_string(graph)
+    except (DecodeError, ValueError) as error:
+        raise ModelError(f"no ONNX model: {error}") from error
+    _refuse_external(model, "model.onnx")
+    used = {node.domain for node in _nodes(model.graph)}
+    if strange := sorted(used - set(DOMAINS)):
+        raise ModelError(f"model.onnx uses operators of {', '.join(strange)}")
+    if model.functions or model.graph.sparse_initializer:
+        raise ModelError("model.onnx holds functions or sparse weights, which ours do not")
+    sizes = {}
+    for tensor in _tensors(model.graph):
+        if any(size < 0 for size in tensor.dims) or _held(tensor) != math.prod(tensor.dims):
+            shape = tuple(tensor.dims)
+            raise ModelError(f"model.onnx: a weight {tensor.name!r} is not of its shape {shape}")
+        if tensor.data_type == TensorProto.INT64 and math.prod(tensor.dims) == 1:
+            sizes[tensor.name] = int(numpy_helper.to_array(tensor).reshape(()))
+    for node in _nodes(model.graph):
+        times = sizes.get(node.input[0], 0) if node.op_type == "Loop" and node.input else 0
+        if times > LOOPS_MAX:
+            raise ModelError(f"model.onnx has a loop of {times} steps, at most {LOOPS_MAX}")
+
+
+def _held(tensor: TensorProto) -> int:
+    """How many values a tensor holds; -1: of a kind that no model of ours or of others has."""
+    width = _WIDTHS.get(tensor.data_type)
+    if width is None:
+        return -1
+    if tensor.HasField("raw_data"):
+        whole, rest = divmod(len(tensor.raw_data), width)
+        return -1 if rest else whole
+    return len(getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data")))
 
 
 def _refuse_operators(model: ModelProto, file: str) -> None:

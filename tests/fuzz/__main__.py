@@ -58,6 +58,7 @@ def main() -> int:
         engine=options.engine,
         results=Path(options.results),
         first=options.first,
+        shrink_s=options.shrink_s,
     )
 
 
@@ -72,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=int, help="one input again, by its number")
     parser.add_argument("--input", default="", help="one input from a file")
     parser.add_argument("--results", default=RESULTS, help="where failures and tables are kept")
+    parser.add_argument("--shrink-s", type=float, default=60.0, help="to make a failure smaller")
     parser.add_argument("--list", action="store_true", help="name the targets")
     parser.add_argument("--slice", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -28,7 +28,6 @@ HANG_S: Final = 120.0  # without a step, by the clock on the wall: the machine m
 PROGRESS_S: Final = 30.0
 LOOK_S: Final = 0.2
 CRASHES_MAX: Final = 20  # of one target
-SHRINK_S: Final = 60.0
 ALONE: Final = ("crash", "hang", "slow", "memory")  # which are not tried again in small steps
 
 
@@ -52,6 +51,7 @@ class Campaign:
     seed: int
     engine: str
     results: Path
+    shrink_s: float
     waiting: list[Stretch] = field(default_factory=list)
     going: list[Stretch] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -139,7 +139,9 @@ class Campaign:
             self.waiting.insert(0, Stretch(stretch.target, tally.at + 1, stretch.end, home))
 
     def _take(self, found: Found) -> None:
-        self.found.setdefault((found.target, found.key), found)
+        if self.found.setdefault((found.target, found.key), found) is found:
+            sys.stderr.write(f"{found.target} {found.index}: {found.key}: {found.detail[:120]!r}\n")
+            (self.results / f"{found.target}-{found.index}.bin").write_bytes(found.data)
 
 
 def run(
@@ -151,10 +153,11 @@ def run(
     engine: str,
     results: Path,
     first: int = 0,
+    shrink_s: float = 60.0,
 ) -> int:
     """Try every target; 0: nothing failed."""
     results.mkdir(parents=True, exist_ok=True)
-    work = Campaign(seed=seed, engine=engine, results=results)
+    work = Campaign(seed=seed, engine=engine, results=results, shrink_s=shrink_s)
     for target in targets:
         end = first + (inputs or target.count)
         step = SLICE_BYTES if target.count == BYTES else SLICE_FILES
@@ -237,11 +240,11 @@ def _kept(found: Found, target: Target, work: Campaign) -> Path:
     word = "".join(c if c.isalnum() else "-" for c in f"{found.kind}-{found.place}")[:80]
     path = work.results / f"{found.target}-{word}.bin"
     path.write_bytes(found.data)
-    if found.kind in ALONE or target.span or len(found.data) < 2:
+    if not work.shrink_s or found.kind in ALONE or target.span or len(found.data) < 2:
         return path
     words = [sys.executable, "-m", "tests.fuzz.again", found.target, str(path), found.key]
     try:
-        subprocess.run(words, timeout=SHRINK_S, check=False, capture_output=True)
+        subprocess.run(words, timeout=work.shrink_s, check=False, capture_output=True)
     except subprocess.TimeoutExpired:
         sys.stderr.write(f"not made smaller in time: {shlex.join(words)}\n")
     return path

@@ -163,6 +163,28 @@ def _outbox_seed() -> bytes:
     return bytes(connection.serialize())
 
 
+def _is_sound(data: bytes) -> bool:
+    """Whether a database is one, and its largest row leaves room for another."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        if data:
+            connection.deserialize(data)
+            ((said,),) = connection.execute("PRAGMA integrity_check(1)")
+            ((views,),) = connection.execute(
+                "SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')"
+            )
+            ((beyond,),) = connection.execute(
+                "SELECT count(*) FROM outbox WHERE row > 100 OR revision > 6"
+            )
+            return said == "ok" and not views and not beyond
+    except (sqlite3.Error, ValueError, OverflowError):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
+
+
 def _begin_outbox(scratch: Path) -> Read:
     path = scratch / "outbox.sqlite"
 
@@ -170,6 +192,7 @@ def _begin_outbox(scratch: Path) -> Read:
         for beside in scratch.glob("outbox.sqlite*"):
             beside.unlink()
         path.write_bytes(data)
+        sound = _is_sound(data)
         outbox = Outbox(path)
         try:
             outbox.put([_message(7)])
@@ -180,8 +203,10 @@ def _begin_outbox(scratch: Path) -> Read:
                 assert type(row.payload) is bytes
                 assert row.qos in (0, 1)
             newest = outbox.newest("andon/s/alert/r1/process")
-            assert newest == ("r1-1", 7), "what was just put"
-            assert outbox.revision_of("andon/s/alert/r1/process", "r1-1") >= 7
+            revision = outbox.revision_of("andon/s/alert/r1/process", "r1-1")
+            if sound:  # else an index may tell another story than its table
+                assert newest == ("r1-1", 7), "what was just put"
+                assert revision >= 7
             outbox.delivered([row.row for row in rows])
             outbox.covered()
             outbox.covered()
@@ -363,7 +388,7 @@ def _pointer_seeds() -> list[bytes]:
     return [msgspec.json.encode(told)]
 
 
-def _mutate_lines(chance: random.Random, data: bytes) -> bytes:
+def mutate_lines(chance: random.Random, data: bytes) -> bytes:
     """JSON lines: one line as JSON, or all as text."""
     lines = data.splitlines(keepends=True)
     if not lines or chance.random() < 0.4:
@@ -398,10 +423,10 @@ TARGETS: Final = (
     ),
     _plain("checkpoint-sealed", _begin_sealed_checkpoint, lambda: [_checkpoint()], mutate_msgpack),
     _plain("outbox", _begin_outbox, lambda: [_outbox_seed(), b""], mutate_sqlite),
-    _plain("trail", _begin_trail, lambda: [_trail_seed()], _mutate_lines),
-    _plain("trail-sealed", _begin_sealed_trail, lambda: [_trail_seed()], _mutate_lines),
-    _plain("history", _begin_history, _history_seeds, _mutate_lines),
-    _plain("book", _begin_book, _book_seeds, _mutate_lines),
+    _plain("trail", _begin_trail, lambda: [_trail_seed()], mutate_lines),
+    _plain("trail-sealed", _begin_sealed_trail, lambda: [_trail_seed()], mutate_lines),
+    _plain("history", _begin_history, _history_seeds, mutate_lines),
+    _plain("book", _begin_book, _book_seeds, mutate_lines),
     _plain(
         "notebook", _begin_notebook, lambda: [b"# zone: UTC\n2025-10-09 08:00 r1 x\n"], mutate_text
     ),

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import engine_targets, storage_targets, wire_targets
+from tests.fuzz import (
+    artifact_targets,
+    document_targets,
+    engine_targets,
+    storage_targets,
+    table_targets,
+    wire_targets,
+)
 
-TARGETS: Final = (*wire_targets.TARGETS, *engine_targets.TARGETS, *storage_targets.TARGETS)
+TARGETS: Final = (
+    *wire_targets.TARGETS,
+    *engine_targets.TARGETS,
+    *storage_targets.TARGETS,
+    *table_targets.TARGETS,
+    *document_targets.TARGETS,
+    *artifact_targets.TARGETS,
+)
 
 assert len({target.name for target in TARGETS}) == len(TARGETS), "each name once"
