@@ -14,7 +14,6 @@ from models.bundles.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle
 from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 from models.detector_imported import ImportedDetector
 from models.errors import UNREADABLE, ModelError
-from models.foreign.foreign import check_graph
 from models.foreign.imported import ImportedSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 from models.heads.notes import NOTES, Head, notes_in
@@ -387,7 +386,6 @@ def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
 
 
 def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
-    check_graph(graph)
     try:
         session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor
+    from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor, SignedTable
     from kb.snapshots.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -133,6 +133,11 @@ class Snapshot:
                 return read(self._connection)
         except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{self.path}: {error}; build it again") from error
+
+    def signed_tables(self) -> tuple[SignedTable, ...]:
+        """Scope tables with the signatures beside them, valid or not."""
+        with self._lock:
+            return store.read_signed_tables(self._connection)
 
     def documents(self) -> tuple[DocumentRow, ...]:
         """Every document, without its text."""

@@ -34,6 +34,7 @@ from models.bundles.rows import parameter_names, shapes
 from models.detector import detector_of
 from models.errors import UNREADABLE, ModelError
 from models.fitting.positions import OperatorPosition
+from models.graphs.safety import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +201,8 @@ def _description(path: Path, entry: _Entry) -> _Description:
 
 def _part(spec: AnySpec, files_read: Sequence[tuple[Path, bytes]]) -> Part:
     """One part from its graph, its parameters and its self-test."""
-    (_, graph), (at, parameters), (test_at, selftest) = files_read
+    (graph_at, graph), (at, parameters), (test_at, selftest) = files_read
+    check_graph(graph, file=str(graph_at))
     arrays = _arrays(parameters, at)
     wanders = arrays.get("wanders", np.empty(0, np.bool_))
     part = Part(
@@ -255,8 +257,8 @@ def _check_selftest(part: Part) -> None:
     """Raise ModelError or KeyError for samples, rows and scores that do not belong together."""
     test = part.selftest
     x, valid, rows, score = test["x"], test["valid"], test["rows"], test["score"]
-    kinds = (x.dtype, valid.dtype, rows.dtype.kind, score.dtype)
-    if kinds != (np.float32, np.bool_, "i", np.float32) or x.ndim != 3 or rows.ndim != 1:
+    kinds = (x.dtype.name, valid.dtype.name, rows.dtype.kind, score.dtype.name)
+    if kinds != ("float32", "bool", "i", "float32") or x.ndim != 3 or rows.ndim != 1:
         raise ModelError(f"samples are {x.dtype} {x.shape}, rows {rows.dtype} {rows.shape}")
     if len(rows) != len(x) or valid.shape != x.shape or score.shape != x.shape[:2]:
         raise ModelError(f"{len(rows)} rows, samples {x.shape}, scores {score.shape}")

@@ -237,7 +237,7 @@ def _mutate_html(chance: random.Random, data: bytes) -> bytes:
 
 
 def _workbook() -> bytes:
-    rows: list[list[object]] = [line.split(",") for line in texts.ORDERS.splitlines()]
+    rows: list[list[object]] = [[*line.split(",")] for line in texts.ORDERS.splitlines()]
     return xlsx(orders=rows, notes=[["a", 1], ["b", None]])
 
 

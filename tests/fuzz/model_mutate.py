@@ -143,7 +143,7 @@ def _attribute(chance: random.Random, model: ModelProto) -> None:
         attribute.ints[int(chance.random() * len(attribute.ints))] = _whole(chance)
     else:
         attribute.i = _whole(chance)
-        attribute.type = int(chance.random() * 14)  # type: ignore[assignment]
+        attribute.type = int(chance.random() * 14)
 
 
 def _whole(chance: random.Random) -> int:
