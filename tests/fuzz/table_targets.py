@@ -23,6 +23,7 @@ from edge.labels.table import codes_of, table_labels
 from edge.recordings.mapping import LabelWindows, find_mapping, parse_mapping
 from edge.recordings.recording import accepted_rows, read_table
 from edge.records import Job, JobState, Witness
+from edge.trust import TrustedKey
 from kb.drafts.channel_tables import channel_table
 from kb.errors import KnowledgeError
 from kb.records import WorkKind
@@ -268,10 +269,16 @@ def _read_key(path: Path) -> bool:
     return True
 
 
+_TRUSTED: Final = tuple(
+    TrustedKey(name="k", public_key=key, signs=("scope",))
+    for key in ("AAAA" * 10 + "AAA=", "BBBB" * 10 + "BBA=")
+)
+
+
 def _read_signature(path: Path) -> bool:
     """It never raises: what cannot be read is not signed."""
     path.with_name("f.csv").write_bytes(b"content")
-    because = unsigned_because(path.with_name("f.csv"), ("AAAA", "\u0661", "x" * 44, ""))
+    because = unsigned_because(path.with_name("f.csv"), _TRUSTED, now_ns=START)
     assert because
     return False
 
