@@ -23,7 +23,7 @@ from edge.labels.table import codes_of, table_labels
 from edge.recordings.mapping import LabelWindows, find_mapping, parse_mapping
 from edge.recordings.recording import accepted_rows, read_table
 from edge.records import Job, JobState, Witness
-from edge.trust import TrustedKey
+from edge.trust import Signs, TrustedKey
 from kb.drafts.channel_tables import channel_table
 from kb.errors import KnowledgeError
 from kb.records import WorkKind
@@ -270,7 +270,7 @@ def _read_key(path: Path) -> bool:
 
 
 _TRUSTED: Final = tuple(
-    TrustedKey(name="k", public_key=key, signs=("scope",))
+    TrustedKey(name="k", public_key=key, signs=(Signs.SCOPE,))
     for key in ("AAAA" * 10 + "AAA=", "BBBB" * 10 + "BBA=")
 )
 
