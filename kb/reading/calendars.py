@@ -230,8 +230,8 @@ def _spans(text: str) -> dict[tuple[str, str], tuple[int, int]]:
 
 def _recurrence(event: Event) -> str:
     replaced = event.get("RECURRENCE-ID")
-    # of a broken one there is no time, and the library raises where there may be none
-    return str(getattr(replaced, "dt", "")) if replaced is not None else ""
+    broken = any(name == "RECURRENCE-ID" for name, _ in event.errors)  # to ask it would raise
+    return str(replaced.dt) if replaced is not None and not broken else ""
 
 
 def _cells(event: Event, zone: str, lasts: dt.timedelta | None) -> dict[str, str]:

@@ -116,7 +116,8 @@ def _read_foreign(data: bytes) -> bool:
 
 
 @cache
-def _snapshot_files() -> dict[str, bytes]:
+def snapshot_files() -> dict[str, bytes]:
+    """Every file of a sound snapshot."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "snapshot"
         build(texts.write_texts(Path(place) / "texts"), out, now_ns=texts.NOW_NS)
@@ -127,7 +128,7 @@ def _begin_snapshot(name: str) -> object:
     def begin(scratch: Path) -> Read:
         place = scratch / "snapshot"
         place.mkdir(exist_ok=True)
-        sound = _snapshot_files()
+        sound = snapshot_files()
         manifest = Manifest.decoded(sound[MANIFEST])
         for one, content in sound.items():
             (place / one).write_bytes(content)
@@ -192,7 +193,7 @@ TARGETS: Final = (
         _target(
             _named("snapshot", file),
             _begin_snapshot(file),
-            lambda file=file: [_snapshot_files()[file]],
+            lambda file=file: [snapshot_files()[file]],
             mutate,
             KnowledgeError,
         )
