@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,13 @@ class Campaign:
             if stretch.target.name == name:
                 total.add(_board(stretch))
         return total
+
+    def stop(self) -> None:
+        """End what goes on; what was counted until then counts."""
+        for stretch in self.going:
+            assert stretch.process is not None
+            stretch.process.kill()
+            stretch.process.wait()
 
     def _begin(self, stretch: Stretch) -> None:
         shutil.rmtree(stretch.home, ignore_errors=True)
@@ -168,11 +176,15 @@ def run(
             for at in range(first, end, step)
         ]
     told_s = time.monotonic()
-    while work.turn(processes):
-        time.sleep(LOOK_S)
-        if time.monotonic() - told_s > PROGRESS_S:
-            told_s = time.monotonic()
-            _progress(work)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while work.turn(processes):
+            time.sleep(LOOK_S)
+            if time.monotonic() - told_s > PROGRESS_S:
+                told_s = time.monotonic()
+                _progress(work)
+    except KeyboardInterrupt:  # what was tried until then is told
+        work.stop()
     _report(work, targets)
     return 1 if work.found else 0
 
