@@ -81,7 +81,8 @@ def decode_block(payload: bytes, form: Waveform, *, topic: str, received_ns: int
         message = f"{len(raw)} samples, expected blocks of {form.block}"
         raise WireError(message, reason="block_length", topic=topic)
     # float64 here: a large count times a small scale keeps its digits
-    values = raw.astype(np.float64) * form.scale
+    with np.errstate(over="ignore", invalid="ignore"):  # a sender's NaN may be a signalling one
+        values = raw.astype(np.float64) * form.scale
     limit = form.full_scale * (1.0 - RATE_SHARE) if form.full_scale else math.inf
     with np.errstate(invalid="ignore"):
         full = np.abs(values) >= limit
