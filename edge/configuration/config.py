@@ -134,6 +134,8 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     except msgspec.ValidationError as error:
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
+    except UNREADABLE as error:  # a variable may hold bytes that are no text
+        raise ConfigError(f"{path}: {error}; expected text in UTF-8") from error
     _check(config, path)
     config = with_positions(config, path)
     if config.kb.embedder:

@@ -31,7 +31,7 @@ from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part, part_files
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
-from models.detector import detector_of
+from models.detector import ORT_ERRORS, detector_of
 from models.errors import UNREADABLE, ModelError
 from models.fitting.positions import OperatorPosition
 from models.graphs.safety import check_graph
@@ -243,13 +243,19 @@ def _check_scores(part: Part, path: Path) -> None:
         own = {name: value[test["rows"]] for name, value in part.parameters.items()}
         state = detector.initial_state(len(test["rows"]))
         score, _ = detector.score(test["x"], test["valid"], state, own)
+        shares = detector.contribute(test["x"], test["valid"], state, own)
         expected = test["score"]
-    except (KeyError, IndexError, ModelError) as error:
+    except (*ORT_ERRORS, *UNREADABLE, KeyError, IndexError, TypeError, ModelError) as error:
         raise ModelError(f"{path}: the self-test could not run: {error}") from error
     same = np.allclose(
         score, expected, rtol=SELFTEST_TOLERANCE, atol=SELFTEST_TOLERANCE, equal_nan=True
     )
-    if detector.spec != part.spec or score.shape != expected.shape or not same:
+    if (
+        detector.spec != part.spec
+        or score.shape != expected.shape
+        or not same
+        or shares.shape != test["x"].shape
+    ):
         raise ModelError(f"{path} does not score the self-test as it did when made")
 
 
