@@ -43,6 +43,7 @@ def main() -> int:
         return 2
     if options.slice is not None:
         first, end, home = int(options.slice[0]), int(options.slice[1]), Path(options.slice[2])
+        bound_process()
         run = guided.run_guided if options.engine == "atheris" else run_slice
         run(chosen[0], seed=options.seed, first=first, end=end, home=home)
         return 0

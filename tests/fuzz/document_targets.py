@@ -5,6 +5,7 @@ Whatever a file holds, the folder is read: what cannot be believed is quarantine
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from functools import cache
@@ -153,7 +154,7 @@ def _begin(name: str, beside: dict[str, bytes]) -> object:
             path.write_bytes(data)
             prepared = Workshop().prepare(source, first_seen={}, now_ns=NOW_NS)
             _check(prepared)
-            return any(one.partition("#")[0] == name for one in prepared.paths)
+            return any(one.partition("#")[0] == name for one in prepared.paths) or bool(beside)
 
         return read
 
@@ -237,7 +238,7 @@ def _mutate_html(chance: random.Random, data: bytes) -> bytes:
 
 
 def _workbook() -> bytes:
-    rows: list[list[object]] = [[*line.split(",")] for line in texts.ORDERS.splitlines()]
+    rows: list[list[object]] = [[*row] for row in csv.reader(texts.ORDERS.splitlines())]
     return xlsx(orders=rows, notes=[["a", 1], ["b", None]])
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from tests.fuzz.slices import Board, Tally, _count, _found
 from tests.fuzz.target import corpus
-from tests.fuzz.trial import Trial, bound_process
+from tests.fuzz.trial import Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,6 @@ def instrument() -> None:
 def run_guided(target: Target, *, seed: int, first: int, end: int, home: Path) -> None:
     """So many inputs; as `run_slice`, but their numbers do not give them again: they are kept."""
     atheris = _atheris()
-    bound_process()
     board, tally = Board(home / "board"), Tally()
     scratch, stored = home / "scratch", home / "corpus"
     scratch.mkdir()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tests.fuzz.trial import Trial, bound_process
+from tests.fuzz.trial import Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,6 @@ def run_slice(target: Target, *, seed: int, first: int, end: int, home: Path) ->
 
     A reader that remembers is made anew every `span` inputs, counted from 0.
     """
-    bound_process()
     board, tally = Board(home / "board"), Tally()
     scratch = home / "scratch"
     scratch.mkdir(exist_ok=True)
