@@ -133,15 +133,11 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
     try:
         _guard(connection, path)
-        soundness.check(connection, tuple(TYPED.keys() & _tables(connection)))
+        soundness.check(connection, [name for _, name, _ in _objects(connection) if name in TYPED])
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _tables(connection: sqlite3.Connection) -> set[str]:
-    return {name for kind, name, _ in _objects(connection) if kind == "table"}
 
 
 def _guard(connection: sqlite3.Connection, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sqlite3
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,16 +15,16 @@ from edge.audit.trail import AuditTrail
 from edge.bundles.store import Act, BundleStore
 from edge.commissioning.book import CommissionBook, Word
 from edge.errors import ConfigError, JournalError
-from edge.records import Audited, MessageReceived, Publish, Started, TextTold, TickDue
+from edge.records import Audited, MessageReceived, Started, TextTold, TickDue
 from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.journal import HEAD, MAGIC, JournalWriter, Position, read_journal
 from edge.storage.notebook import Notebook
-from edge.storage.outbox import Outbox
 from edge.storage.sealed_chain import NOTHING_SHA256
 from tests.fuzz import engine_targets
 from tests.fuzz.files import file_target, mutate_sqlite
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_msgpack, mutate_text
+from tests.fuzz.outbox_reader import begin_outbox, outbox_seed
 from tests.fuzz.shapes import START, S
 from tests.fuzz.target import BYTES, Target
 
@@ -131,90 +130,6 @@ def _begin_checkpoint(scratch: Path) -> Read:
 def _begin_sealed_checkpoint(scratch: Path) -> Read:
     read = _begin_checkpoint(scratch)
     return lambda data: read(_sealed_checkpoint(data))
-
-
-# --- outbox ------------------------------------------------------------------------------------
-
-
-def _message(revision: int) -> Publish:
-    return Publish(
-        topic="andon/s/alert/r1/process",
-        payload=b'{"state":"ACTIVE_UNACK"}',
-        qos=1,
-        retain=True,
-        key=("r1-1", revision),
-    )
-
-
-@cache
-def _outbox_seed() -> bytes:
-    """A database as an outbox leaves it, in one file."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    from edge.storage.outbox import _SCHEMA  # noqa: PLC0415 - what production makes it with
-
-    connection.executescript(_SCHEMA)
-    for k in range(6):
-        one = _message(k)
-        connection.execute(
-            "INSERT INTO outbox (topic, id, revision, payload, qos, retain, delivered)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (one.topic, "r1-1", k, one.payload, 1, 1, k % 2),
-        )
-    return bytes(connection.serialize())
-
-
-def _is_sound(data: bytes) -> bool:
-    """Whether a database is one, and its largest row leaves room for another."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        if data:
-            connection.deserialize(data)
-            ((said,),) = connection.execute("PRAGMA integrity_check(1)")
-            ((views,),) = connection.execute(
-                "SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')"
-            )
-            ((beyond,),) = connection.execute(
-                "SELECT count(*) FROM outbox WHERE row > 100 OR revision > 6"
-            )
-            return said == "ok" and not views and not beyond
-    except (sqlite3.Error, ValueError, OverflowError):
-        return False
-    else:
-        return True
-    finally:
-        connection.close()
-
-
-def _begin_outbox(scratch: Path) -> Read:
-    path = scratch / "outbox.sqlite"
-
-    def read(data: bytes) -> bool:
-        for beside in scratch.glob("outbox.sqlite*"):
-            beside.unlink()
-        path.write_bytes(data)
-        sound = _is_sound(data)
-        outbox = Outbox(path)
-        try:
-            outbox.put([_message(7)])
-            rows = [*outbox.pending(limit=50), *outbox.standing()]
-            for row in rows:
-                assert type(row.row) is int
-                assert type(row.topic) is str
-                assert type(row.payload) is bytes
-                assert row.qos in (0, 1)
-            newest = outbox.newest("andon/s/alert/r1/process")
-            revision = outbox.revision_of("andon/s/alert/r1/process", "r1-1")
-            if sound:  # else an index may tell another story than its table
-                assert newest == ("r1-1", 7), "what was just put"
-                assert revision >= 7
-            outbox.delivered([row.row for row in rows])
-            outbox.covered()
-            outbox.covered()
-        finally:
-            outbox.close()
-        return True
-
-    return read
 
 
 # --- trail and chains --------------------------------------------------------------------------
@@ -422,7 +337,7 @@ TARGETS: Final = (
         "checkpoint", _begin_checkpoint, lambda: [_sealed_checkpoint(_checkpoint())], mutate_bytes
     ),
     _plain("checkpoint-sealed", _begin_sealed_checkpoint, lambda: [_checkpoint()], mutate_msgpack),
-    _plain("outbox", _begin_outbox, lambda: [_outbox_seed(), b""], mutate_sqlite),
+    _plain("outbox", begin_outbox, lambda: [outbox_seed(), b""], mutate_sqlite),
     _plain("trail", _begin_trail, lambda: [_trail_seed()], mutate_lines),
     _plain("trail-sealed", _begin_sealed_trail, lambda: [_trail_seed()], mutate_lines),
     _plain("history", _begin_history, _history_seeds, mutate_lines),
