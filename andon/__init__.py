@@ -16,6 +16,7 @@ from andon import (
     bench,
     brokers,
     commissioning,
+    dead_letters,
     detectors,
     explanations,
     importing,  # noqa: F401 - its command is of model_app
@@ -53,6 +54,7 @@ for command in (
     explanations.explain,
     explanations.why,
     answers.ask,
+    dead_letters.dead_letters,
     signing.sign,
     signing.verify,
     bench.bench,

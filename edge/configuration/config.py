@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edge.configuration.include import hint, include
+from edge.configuration.operator_settings import check_operators
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
     BrokerConfig,
@@ -38,7 +39,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.trust import AuditConfig, TrustedKey, TrustSettings
+from edge.trust import AuditConfig, OperatorRights, TrustedKey, TrustSettings
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.features.machine import Bearing, GearStage
@@ -69,6 +70,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     position: tuple[OperatorPosition, ...] = ()
+    operator: tuple[OperatorRights, ...] = ()
     base: str = "."  # directory of the file; set on loading
 
     @property
@@ -83,6 +85,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             asset=self.asset,
             position=self.position,
             trust=self.trust,
+            operator=self.operator,
             commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
             texts_zone=self.kb.timezone,
@@ -108,6 +111,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "source": Source,
     "asset": AssetSettings,
     "position": OperatorPosition,
+    "operator": OperatorRights,
     "context": ContextTag,
     "waveform": Waveform,
     "stages": GearStage,
@@ -140,6 +144,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         raise ConfigError(f"{path}: {error}; expected text in UTF-8") from error
     _check(config, path)
     config = with_positions(config, path)
+    check_operators(config, path)
     if config.kb.embedder:
         _make_known(config.path(config.kb.embedder), path)
     return config
@@ -223,6 +228,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[model] watch_s", config.model.watch_s, 0, 31 * 86_400),
         ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[mqtt] queue_ms_max", config.mqtt.queue_ms_max, 100, 3_600_000),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),

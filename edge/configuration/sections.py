@@ -44,6 +44,8 @@ class MqttConfig(BrokerConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     """The plant's broker; with `output` it is only read, and everything of ours goes there."""
 
     queue_messages_max: int = 100_000
+    queue_ms_max: int = 5_000  # what waits longer before it is taken is overload
+    watch_broker_drops: bool = False  # listen to the broker's own count of what it dropped
     output: BrokerConfig | None = None
 
 

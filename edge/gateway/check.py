@@ -15,6 +15,7 @@ from edge.audit.signatures import unsigned_because
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
+from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
 from edge.gateway.assembly import Assembly
@@ -31,7 +32,7 @@ from models.bundles.bundle import is_unfitted
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 from models.fitting.budget import budget_words, divisions_of
-from models.fitting.positions import divided
+from models.fitting.positions import divided, is_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,7 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
     _check_channels(config, bundle, findings)
     _check_context(config, bundle, findings, file)
     _check_positions(config, bundle, findings, file)
+    _check_operators(config, bundle, findings)
     return bundle
 
 
@@ -156,6 +158,16 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
                 f"fit again with --config {file}"
             )
             findings.add(f"asset {asset.id}", fine=False, detail=detail)
+
+
+def _check_operators(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    """Rights on an asset that is nowhere are a typing error: somebody lacks what was meant."""
+    there = {model.asset for model in bundle.assets} | {asset.id for asset in config.asset}
+    for operator in config.operator:
+        lost = [one for one in operator.assets if not is_pattern(one) and one not in there]
+        if lost:
+            detail = f"there is no asset {lost[0]!r}{hint(lost[0], sorted(there))}"
+            findings.add(f"operator {operator.name}", fine=False, detail=detail)
 
 
 def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:

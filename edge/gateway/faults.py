@@ -28,20 +28,21 @@ class Faults:
     def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock
         self._active: dict[str, str] = {}
-        self._dropped = 0  # count at the last look
+        self._broker_dropped = 0  # at the last look
 
     @property
     def active(self) -> tuple[str, ...]:
         """Their names, in the order in which they began."""
         return tuple(self._active)
 
-    def judge(self, name: str, detail: str) -> list[ShellFault]:
+    def judge(self, name: str, detail: str, *, anew: bool = False) -> list[ShellFault]:
         """What to tell the engine now that `detail` is wrong with `name`; "" is nothing wrong.
 
-        A fault that goes on is not told again, though its detail may change.
+        A fault that goes on is not told again, though its detail may change; only with `anew` is
+        another detail news.
         """
         if detail:
-            began = name not in self._active
+            began = name not in self._active or (anew and self._active[name] != detail)
             self._active[name] = detail
             return [ShellFault(name=name, detail=detail)] if began else []
         if name not in self._active:
@@ -53,16 +54,16 @@ class Faults:
     def look(self, link: Link | LinkPair, outbox: Outbox, *, checkpoint: str) -> list[ShellFault]:
         """What has begun or ended since the last look; `checkpoint` says why the last one failed.
 
-        Drops are over when none is added. A bug of ours stays until somebody restarts us, and so do
+        A bug of ours stays until somebody restarts us, and so do
         alerts that were given up: nobody can hear of them while the broker is away.
         """
-        dropped = link.counts.dropped_queue_full - self._dropped
+        dropped = link.counts.broker_dropped - self._broker_dropped
+        self._broker_dropped = link.counts.broker_dropped
         given_up = outbox.given_up_total
-        self._dropped = link.counts.dropped_queue_full
         findings = {
-            "messages_dropped": f"{dropped} messages found the queue full" if dropped else "",
             "alerts_given_up": f"{given_up} waited too long for the broker" if given_up else "",
             **_of_links(link.links, self._clock.wall_ns() / 1e9),
+            "broker_drops": f"the broker dropped {dropped} messages" if dropped else "",
             "checkpoint_failed": checkpoint,
             "outbox_conflict": f"two contents under {outbox.conflict}" if outbox.conflict else "",
         }

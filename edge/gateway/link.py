@@ -1,7 +1,8 @@
 """The gateway's connection: a bounded inbox of what came, acknowledgements and publications out.
 
-A message is acknowledged only when told that it is journaled (manual acknowledgement, persistent
-session, MQTT 3.1.1). Callbacks only queue, and never raise.
+A message is acknowledged only when told that it is journaled, or when it was shed because more came
+than could wait (manual acknowledgement, persistent session, MQTT 3.1.1). Callbacks only queue, and
+never raise.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
+from edge.gateway.rights import BROKER_DROPS
 from edge.gateway.rivals import WAIT_S, Rivals
 from edge.storage.disk import CLOCK
 
@@ -74,11 +76,11 @@ class LinkCounts:
     """What happened on the link; all of it is published."""
 
     received: int = 0
-    dropped_queue_full: int = 0
+    shed: int = 0  # acknowledged and never journaled: more came than could wait
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
     refused: int = 0  # connections and subscriptions that the broker refused
     not_sent: int = 0  # publications that found no connection or a full queue
-    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
@@ -107,19 +109,22 @@ class Link:
         wake: threading.Event,
         name: str = "",
         belongs: Callable[[str], bool] | None = None,
+        inbox: Inbox | None = None,
         transport: Transport = mqtt,
         clock: Clock = CLOCK,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
         `wake` is set when something came; `name` says which of two links this is, and `belongs`
-        which topics may come over it. Raises BrokerError for certificates that cannot be read.
+        which topics may come over it; inbox: where it waits, else one lane for all. Raises
+        BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
         self.name, self._belongs = name, belongs
         self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
-        self._inbox = Inbox(messages_max=queue_messages_max)
+        own = Inbox(messages_max=queue_messages_max)
+        self._inbox = own if inbox is None else inbox  # an empty one is false
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
@@ -129,7 +134,7 @@ class Link:
         self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
-        self._owed = False  # QoS 1 messages were dropped: the broker still has them
+        self._broker_count: int | None = None
         self._wake = wake
         self._on_connected = on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
@@ -201,18 +206,8 @@ class Link:
         return len(self._inbox)
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first.
-
-        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
-        Without this it would soon send nothing at all: unacknowledged messages fill its window.
-        """
-        taken = self._inbox.take(limit)
-        if self._owed and not taken and not self._inbox and self.connected:
-            self._owed = False
-            self.counts.asked_again += 1
-            self._mqtt.stop(self._client)
-            self.start()
-        return taken
+        """Take up to `limit` messages from the queue: commands first, then the oldest."""
+        return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -272,7 +267,6 @@ class Link:
             return
         self.counts.connects += 1
         self.resumed = bool(flags.session_present)
-        self._owed = False
         client.subscribe(self._filters)
 
     def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
@@ -322,6 +316,9 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        if message.topic == BROKER_DROPS:
+            self._broker_drops(message.payload)
+            return
         self.counts.received += 1
         if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
             self.counts.misplaced += 1
@@ -330,13 +327,23 @@ class Link:
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
         came = self._mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
-        if not self._inbox.put(came):
-            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
-            self.counts.dropped_queue_full += 1
-            self._owed = self._owed or message.qos > 0
-            return
+        shed = self._inbox.put(came)
+        if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
+            self.counts.shed += len(shed)
+            self.ack(shed)
         if not self._wake.is_set():
             self._wake.set()
+
+    def _broker_drops(self, payload: bytes) -> None:
+        """The broker's own count, of all its clients together; it begins anew with the broker."""
+        try:
+            count = int(payload[:20])
+        except ValueError:
+            return
+        before = self._broker_count
+        self._broker_count = count
+        if before is not None:
+            self.counts.broker_dropped += count - before if count >= before else count
 
     def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._confirmed.append(mid)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
-    from edge.gateway.inbox import Incoming
+    from edge.gateway.inbox import Inbox, Incoming
     from edge.gateway.link import Transport, Will
     from edge.storage.disk import Clock
 
@@ -131,11 +131,13 @@ def links_of(
     will: Will,
     on_connected: Callable[[], None],
     wake: threading.Event,
+    inbox: Inbox | None = None,
     transport: Transport = mqtt,
     clock: Clock = CLOCK,
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
+    inbox: where what machines send waits; commands that come over a link of their own wait apart.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
     queue = config.mqtt.queue_messages_max
@@ -148,6 +150,7 @@ def links_of(
             will=will,
             on_connected=on_connected,
             wake=wake,
+            inbox=inbox,
             transport=transport,
             clock=clock,
         )
@@ -159,6 +162,7 @@ def links_of(
         will=None,
         on_connected=lambda: None,
         wake=wake,
+        inbox=inbox,
         transport=transport,
         clock=clock,
         name=INPUT,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
 
+BROKER_DROPS: Final = "$SYS/broker/publish/messages/dropped"  # what the broker says of itself
+
 
 def sensor_filters(config: GatewayConfig) -> list[str]:
     """Topic filters of everything that comes from machines; on the input broker."""
-    clock = [CLOCK_TOPIC] if config.clock == "plant" else []
-    return [*map(subscription, config.source), *block_topics(config.asset), *clock]
+    filters = [*map(subscription, config.source), *block_topics(config.asset)]
+    if config.clock == "plant":
+        filters.append(CLOCK_TOPIC)
+    if config.mqtt.watch_broker_drops:
+        filters.append(BROKER_DROPS)
+    return filters
 
 
 def command_filters(config: GatewayConfig) -> list[str]:

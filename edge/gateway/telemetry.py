@@ -15,6 +15,7 @@ from edge.samples.drift import drift_payload, surest
 from edge.storage.disk import CLOCK
 from edge.wire import outgoing
 from edge.wire.linked import LinkPayload
+from edge.wire.overloading import OverloadPayload
 from edge.work.commission import Stage
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from edge.gateway.faults import Faults
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
+    from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal import JournalWriter
     from edge.storage.outbox import Outbox
@@ -101,7 +104,7 @@ class Telemetry:
         return rate, lag_ms, tick_ms
 
 
-def health(
+def health(  # noqa: PLR0913 - all that there is to tell
     telemetry: Telemetry,
     *,
     engine: Engine,
@@ -110,6 +113,8 @@ def health(
     outbox: Outbox,
     faults: Faults,
     queue_depth_max: int,
+    overload: Overload | None = None,
+    letters: DeadLetters | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
@@ -130,10 +135,12 @@ def health(
         outbox_pending=outbox.pending_count(),
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
-            "queue_full": total.dropped_queue_full,
+            "shed": total.shed,
+            "dead_letters": letters.dropped if letters is not None else 0,
+            "broker": total.broker_dropped,
             "callback_error": total.callback_errors,
-            "not_sent": total.not_sent,
             "misplaced": total.misplaced,
+            "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
             "journal_torn_bytes": journal.torn_bytes_total,
@@ -141,6 +148,7 @@ def health(
         },
         blind=engine.blind(),
         snapshot=snapshot,
+        overload=OverloadPayload() if overload is None else overload.payload(engine.state),
         **_load(engine.load()),
         **_drift(engine.drifts()),
         **_commissioning(engine.commissioning.report()),
