@@ -5,7 +5,13 @@ The world's mistakes, each saying where, what, what was expected, what to do.
 
 from __future__ import annotations
 
+from typing import Final
+
 from edge.caps import ERROR_CHARS_MAX, TAG_CHARS_MAX
+
+# What decoders of JSON, msgpack and TOML raise for bytes that are none of ours: besides their own
+# errors, all of which are ValueErrors, for nesting that is too deep and for numbers too large.
+UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
 
 
 class AndonError(Exception):

@@ -30,7 +30,7 @@ from edge.configuration.sections import (
     OutboxConfig,
 )
 from edge.configuration.trust_file import include_trust
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.settings import (
     AssetSettings,
@@ -128,7 +128,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     overrides = _override(data, environment)
     if "base" in data:
@@ -143,6 +143,8 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     except msgspec.ValidationError as error:
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
+    except UNREADABLE as error:  # a variable may hold bytes that are no text
+        raise ConfigError(f"{path}: {error}; expected text in UTF-8") from error
     _check(config, path)
     config = with_positions(config, path)
     check_operators(config, path)
@@ -217,7 +219,7 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
                 raise ConfigError(f"{name}: {section} is not a table, it cannot be set from here")
         try:
             table[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except UNREADABLE:
             table[key] = text
         taken[key] = name
     return taken

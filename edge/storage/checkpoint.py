@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.state import EngineState
 from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
@@ -190,7 +190,7 @@ def newest(
             ours = fingerprint
             if not isinstance(ours, str):
                 ours = ours(found.state, number)
-        except (ValueError, TypeError, msgspec.MsgspecError, OSError) as error:
+        except (*UNREADABLE, TypeError, OSError) as error:
             troubles.append(f"{path}: unreadable checkpoint: {error}{_moved(path, aside)}")
             continue
         if not ours or found.fingerprint != ours:

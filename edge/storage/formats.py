@@ -4,7 +4,7 @@ A file begins with eight bytes: a name, one digit and a line end. A larger digit
 version: it is refused, and nothing of it is touched.
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
-                        2: also groups of them, packed with zlib
+                        2: also groups of them, packed with zlib; stimuli `shed` and `hole`
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
                         2: head and state apart, histories of the assets in files of their own
 

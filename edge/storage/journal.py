@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.records import Stimulus
 from edge.storage import journal_records
 from edge.storage.formats import JOURNAL_SUFFIX
@@ -131,7 +131,7 @@ def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterat
             raise DamagedJournalError(path, number, offset, f"damaged record at byte {offset}")
         try:
             found = [_DECODER.decode(one) for one in bodies(body)]
-        except (ValueError, msgspec.MsgspecError) as error:
+        except UNREADABLE as error:
             raise JournalError(
                 f"{path}: record at byte {offset} is whole and of no kind that this version knows"
                 f" ({error}); start the newer version again that wrote it"

@@ -29,6 +29,7 @@ OWED_MAX: Final = 1_000  # texts that wait for a disk that takes them
 UPDATE_S_MIN: Final = 5.0  # between two updates: each makes a snapshot
 UPDATE_S_MAX: Final = 600.0
 CAUSE_CHARS_MAX: Final = 300
+ESCAPED: Final = "surrogateescape"  # bytes that are no UTF-8 survive being read and written
 
 
 class Notebook:
@@ -82,7 +83,8 @@ class Notebook:
         lines = self._lines.get(path)
         if lines is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stored = path.read_text(encoding="utf-8") if path.exists() else ""
+            # whoever else writes there may write other letters: they are kept as they are
+            stored = _text(path.read_bytes()) if path.exists() else ""
             stored = self._declared(path, stored)
             lines = set(stored.splitlines())
             if stored and not stored.endswith("\n"):  # torn by a power cut
@@ -109,8 +111,8 @@ class Notebook:
         text = f"{ZONE} {self._zone}\n{stored}"
         work = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with work.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with work.open("wb") as file:
+                file.write(text.encode("utf-8", ESCAPED))
                 file.flush()
                 os.fsync(file.fileno())
             work.replace(path)
@@ -171,3 +173,7 @@ class Notebook:
         cause = "it took too long" if late else said or f"it ended with {code}"
         self.trouble = f"the update of the knowledge base failed: {cause}" if code else ""
         self._due = self._due or bool(code)
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", ESCAPED)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.errors import JournalError
 from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
 from edge.storage.disk import CLOCK, DISK
-from edge.storage.outbox_table import DAY_S, OLDEST, SCHEMA, OutboxRow, key_of
+from edge.storage.outbox_table import DAY_S, OLDEST, SCHEMA, OutboxRow, key_of, whole_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +41,8 @@ SLACK: Final = 20  # a part of the cap is given up at once: looking for the olde
 FORGET_ROWS: Final = 5_000  # at one checkpoint
 WAL_BYTES_MAX: Final = 8 << 20
 VACUUM_PAGES: Final = 2_000  # given back at one checkpoint
+# What a damaged file raises: cells of other types, and messages of SQLite that are no text.
+FAULTS: Final = (sqlite3.Error, ValueError, TypeError, OverflowError)
 DELIVERED: Final = 1
 GIVEN_UP: Final = 2
 
@@ -81,7 +83,7 @@ class Outbox:
             # unless all was said since: then it was heard that some were given up
             if self._waiting:
                 self.given_up_total = told
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *FAULTS) as error:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
@@ -149,13 +151,13 @@ class Outbox:
         rows = self._read(
             "SELECT id, revision FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1", (topic,)
         )
-        return None if not rows else (rows[0][0], rows[0][1])
+        return None if not rows else (str(rows[0][0]), whole_revision(rows[0][1]))
 
     def revision_of(self, topic: str, alert_id: str) -> int:
         """The highest revision that was put for a topic and an id; 0: none."""
         query = "SELECT coalesce(max(revision), 0) FROM outbox WHERE topic = ? AND id = ?"
         ((revision,),) = self._read(query, (topic, alert_id))
-        return int(revision)
+        return whole_revision(revision)
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""
@@ -352,7 +354,7 @@ class Outbox:
             except BaseException:
                 self._roll_back()
                 raise
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
 
     def _roll_back(self) -> None:
@@ -364,7 +366,7 @@ class Outbox:
     def _read(self, query: str, values: tuple[int | str, ...] = ()) -> list[Any]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be read: {error}") from error
 
     def _bytes_of(self, message: Publish) -> bytes | None:
@@ -372,7 +374,11 @@ class Outbox:
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
             (message.topic, *key_of(message)),
         ).fetchone()
-        return None if found is None else bytes(found[0])
+        if found is None:
+            return None
+        if not isinstance(found[0], bytes):
+            raise JournalError(f"outbox cannot be read: {message.topic} is damaged")
+        return found[0]
 
     def row_of(self, topic: str, key: tuple[str, int]) -> int | None:
         """Where a key stands; None: nowhere. Raises JournalError."""

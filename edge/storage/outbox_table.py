@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import JournalError
+
 if TYPE_CHECKING:
     from edge.records import Publish
 
@@ -46,9 +48,11 @@ class OutboxRow:
     retain: bool
 
     @classmethod
-    def of(cls, stored: tuple[int, str, bytes, int, int]) -> OutboxRow:
-        """A row as the table has it."""
+    def of(cls, stored: tuple[int, object, object, int, int]) -> OutboxRow:
+        """A row as the table has it. Raises JournalError for one that we never wrote."""
         row, topic, payload, qos, retain = stored
+        if not isinstance(topic, str) or not isinstance(payload, bytes) or qos not in (0, 1, 2):
+            raise JournalError(f"outbox cannot be read: row {row} is damaged; move the file aside")
         return cls(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
 
     def at(self, row: int) -> OutboxRow:
@@ -60,3 +64,10 @@ def key_of(message: Publish) -> tuple[str, int]:
     """Alert id and revision of a message that belongs into the outbox."""
     assert message.key is not None, "only keyed messages belong into the outbox"
     return message.key
+
+
+def whole_revision(stored: object) -> int:
+    """A revision as it was written. Raises JournalError for what is none."""
+    if not isinstance(stored, int):
+        raise JournalError(f"outbox cannot be read: revision {stored!r}; move the file aside")
+    return stored

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from edge.caps import COMMAND_BYTES_MAX, TEXT_CHARS_MAX
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.wire.readings import T_NS_MAX
 from edge.wire.topics import is_asset_id
 from kb.records import WorkKind
@@ -187,7 +187,7 @@ def decode_command(
     try:
         content, signature = command_content(payload, topic=topic, name=name)
         body = msgspec.json.decode(content if signature else payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         cause = _cause(error, EXAMPLES[name], kind)
         raise WireError(cause, reason="command_invalid", topic=topic) from error
     age_ns = now_ns - body.ts * MILLISECOND_NS
@@ -216,7 +216,7 @@ def command_content(payload: bytes, *, topic: str, name: str = "ack") -> tuple[b
         fields = msgspec.json.decode(payload, type=dict[str, object])
         signature = fields.pop("signature", "")
         content = msgspec.json.encode(fields, order="sorted")
-    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+    except UNREADABLE as error:
         example = EXAMPLES.get(name, EXAMPLES["ack"])
         raise WireError(_cause(error, example), reason="command_invalid", topic=topic) from error
     if not isinstance(signature, str):

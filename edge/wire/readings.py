@@ -31,7 +31,7 @@ from edge.caps import (
     TAG_CHARS_MAX,
     VALUES_PER_MESSAGE_MAX,
 )
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.records import Readings
 from edge.wire.topics import is_asset_id
 
@@ -72,7 +72,7 @@ def decode_readings(
         )
     try:
         body = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     bodies = body if isinstance(body, list) else [body]
     if len(bodies) > OBJECTS_PER_MESSAGE_MAX:
@@ -88,7 +88,7 @@ def decode_clock(payload: bytes, *, topic: str) -> int:
         raise WireError(message, reason="oversize", topic=topic)
     try:
         body = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     if not isinstance(body, dict) or "ts" not in body:
         raise WireError('no clock tag: expected {"ts": ...}', reason="bad_time", topic=topic)
