@@ -74,13 +74,22 @@ class Subscriber:
         self._process.terminate()
         self._process.wait(10)
 
-    def _listening(self) -> bool:
+    def listen_again(self, *, seconds_max: float = 30.0) -> None:
+        """Wait until it is subscribed again, behind a broker that lost its session."""
+        before = len(self.of("probe"))
+        wait_until(
+            lambda: self._listening(before),
+            what="mosquitto_sub's return",
+            seconds_max=seconds_max,
+        )
+
+    def _listening(self, probes: int = 0) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "mosquitto_sub ended"
         with Publisher(Endpoint(port=self._port)) as publisher:
             publisher.publish("andon/probe/probe", b"probe")
             publisher.drain()
-        return bool(self.all())
+        return len(self.of("probe")) > probes
 
     def all(self) -> list[Heard]:
         """Everything heard so far, in order; a line that is still being written is left out."""
