@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edge.recordings.recording import TimedMessage
 
 START_S_MAX: Final = 60.0
+PROBE_S: Final = 0.3  # between two looks whether a subscriber hears
 Keyed = tuple[str, str, int, bytes]  # topic, id, revision, payload
 
 
@@ -77,11 +79,16 @@ class Subscriber:
     def listen_again(self, *, seconds_max: float = 30.0) -> None:
         """Wait until it is subscribed again, behind a broker that lost its session."""
         before = len(self.of("probe"))
-        wait_until(
-            lambda: self._listening(before),
-            what="mosquitto_sub's return",
-            seconds_max=seconds_max,
-        )
+        due_s = 0.0
+
+        def heard() -> bool:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + PROBE_S
+                return self._listening(before)
+            return len(self.of("probe")) > before
+
+        wait_until(heard, what="mosquitto_sub's return", seconds_max=seconds_max)
 
     def _listening(self, probes: int = 0) -> bool:
         assert self._process is not None

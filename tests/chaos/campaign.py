@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.chaos.plan import Cycle
+    from tests.chaos.plan import Cycle, Fault
     from tests.chaos.plant import Plant
 
 LOOK_S: Final = 0.02
 STOP_S_MAX: Final = 30.0  # how long a stop may take before it counts as hung
 DRAIN_S_MAX: Final = 600.0
 KILLED: Final = -signal.SIGKILL
-POINTLESS: Final = "AttributeError"  # the place of a kill is not there any more
+BIRTH_S_MAX: Final = 8.0  # longer it lives where everybody waits for it to come back
+RESTORED_S_MAX: Final = 60.0
 
 
 class CampaignError(Exception):
@@ -42,6 +43,7 @@ class Tally:
     stop_s_max: float = 0.0
     faults: int = 0
     swaps: int = 0
+    start_s: float = 1.0  # what a start took
     ends: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
 
@@ -51,8 +53,10 @@ def run(
     """Kill a gateway `kills` times, let it drain, and judge it. Raises CampaignError."""
     random, tally = Random(seed), Tally()
     with Rig(plant, folder) as rig:
+        begin_s = time.monotonic()
         rig.gateway.begin()
         online(rig.witness, rig.gateway)  # from here on the broker keeps what it has not taken
+        tally.start_s = time.monotonic() - begin_s
         rig.gateway.kill()
         tally.kills += 1
         while tally.kills < kills:
@@ -73,28 +77,32 @@ def run(
 
 
 def _live(rig: Rig, cycle: Cycle, tally: Tally) -> None:
-    """One life of the gateway."""
+    """One life of the gateway. Its time counts from its restoring, in mid-start from its begin."""
+    life = rig.gateway.begin(cycle.point)
     begin_s = time.monotonic()
-    rig.gateway.begin(cycle.point)
+    lived = begin_s if cycle.in_start else float("inf")
+    ends_s = cycle.ends_s * (tally.start_s if cycle.in_start else 1.0)
     faults = sorted(cycle.faults, key=lambda fault: fault.at_s, reverse=True)
-    swap_s = begin_s + cycle.ends_s / 2 if cycle.swap else float("inf")
+    swap = cycle.swap
     while rig.gateway.running:
         now_s = time.monotonic()
         _end_faults(tally, now_s)
         rig.look()
-        if faults and now_s - begin_s >= faults[-1].at_s:
-            fault = faults.pop()
-            if (end := rig.begin(fault)) is not None:
-                tally.faults += 1
-                tally.ends.append((now_s + fault.for_s, end))
-        if now_s >= swap_s:
-            swap_s = float("inf")
+        if lived > now_s and (
+            rig.gateway.said("restored") > life or now_s - begin_s > RESTORED_S_MAX
+        ):
+            lived = now_s
+        while faults and now_s - lived >= faults[-1].at_s:
+            _begin_fault(rig, faults.pop(), tally, now_s)
+        if swap and now_s - lived >= ends_s / 2:
             tally.swaps += 1
-            rig.swap(cycle.swap)
-        if now_s - begin_s >= cycle.ends_s - cycle.stop_s and cycle.stop_s:
-            _stop(rig, cycle, tally)
-            return
-        if now_s - begin_s >= cycle.ends_s:
+            rig.swap(swap)
+            swap = ""
+        patience_s = BIRTH_S_MAX if rig.waits_for_birth and not cycle.in_start else 0.0
+        if now_s - lived >= ends_s - cycle.stop_s + patience_s:
+            if cycle.stop_s:
+                _stop(rig, cycle, tally)
+                return
             rig.gateway.kill()
             tally.kills += 1
             return
@@ -103,6 +111,12 @@ def _live(rig: Rig, cycle: Cycle, tally: Tally) -> None:
         raise CampaignError(f"the gateway ended by itself with code {rig.gateway.code}")
     tally.kills += 1
     tally.at_points += 1
+
+
+def _begin_fault(rig: Rig, fault: Fault, tally: Tally, now_s: float) -> None:
+    if (end := rig.begin(fault)) is not None:
+        tally.faults += 1
+        tally.ends.append((now_s + fault.for_s, end))
 
 
 def _stop(rig: Rig, cycle: Cycle, tally: Tally) -> None:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 # Where a kill may strike, and the highest call of it that is drawn. The campaign ends with an
 # error when a place is not there any more.
 POINTS: Final = {
-    "edge.storage.journal:JournalWriter._write:half": 150,
-    "edge.storage.journal:JournalWriter._write:after": 150,
-    "edge.storage.journal:JournalWriter.sync:before": 3,
+    "edge.storage.disk:Disk.write:half": 150,
+    "edge.storage.disk:Disk.write:after": 150,
+    "edge.storage.disk:Disk.sync:before": 8,
+    "edge.storage.disk:Disk.sync:after": 8,
     "edge.gateway.link:Link.ack:before": 150,
     "edge.gateway.link:Link.ack:after": 150,
     "edge.engine:Engine.handle:before": 400,
@@ -25,7 +26,8 @@ POINTS: Final = {
     "edge.storage.outbox:Outbox.delivered:after": 4,
     "edge.storage.outbox:Outbox.covered:before": 2,
     "edge.storage.checkpoint:pack:after": 2,
-    "edge.storage.checkpoint:_sync_directory:before": 2,
+    "edge.storage.disk:Disk.replace:before": 2,
+    "edge.storage.disk:Disk.replace:after": 2,
     "edge.storage.restore:not_as_published:before": 1,
     "edge.gateway.delivery:Delivery._send:after": 6,
 }
@@ -36,7 +38,7 @@ SWAP_POINTS: Final = {
     "edge.gateway.upkeep:Upkeep.taken:after": 1,
     "edge.takeover:_warm:after": 1,
 }
-CYCLE_S_MAX: Final = 4.0
+CYCLE_S_MAX: Final = 3.0
 FAULTS: Final = (
     "broker restarted",
     "broker restarted without its store",
@@ -53,7 +55,7 @@ FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something besides the kill: at_s after the gateway's start, for_s long."""
+    """Something besides the kill: at_s after the gateway has restored, for_s long."""
 
     name: str
     at_s: float
@@ -64,13 +66,14 @@ class Fault:
 class Cycle:
     """One life of the gateway: how it ends, and what happens to it before.
 
-    point: where the kill strikes, "" at a time; ends_s: after its start, at the latest; stop_s:
-    asked to stop so long before the end, 0 not at all. whole_stop: it is asked and not killed.
-    swap: what takes over, "" nothing.
+    point: where the kill strikes, "" at a time; ends_s: at the latest, after it has restored;
+    in_start: in shares of what a start takes, from its begin. stop_s: asked to stop so long before
+    the end, 0 not at all. whole_stop: it is asked and not killed. swap: what takes over, "" nothing.
     """
 
     point: str
     ends_s: float
+    in_start: bool
     stop_s: float
     whole_stop: bool
     swap: str
@@ -89,12 +92,12 @@ def drawn(random: Random) -> Cycle:
         point = f"{place}:{random.randint(1, points[place])}"
         ends_s = CYCLE_S_MAX
     elif how < 0.60:  # in mid-start
-        ends_s = random.uniform(0.05, 1.2)
+        ends_s = random.uniform(0.02, 1.1)
     elif how < 0.75:  # while it stops
         stop_s, whole_stop = random.uniform(0.0, 0.8), random.random() < 0.3
-        ends_s = random.uniform(1.5, CYCLE_S_MAX) + stop_s
+        ends_s = random.uniform(0.5, CYCLE_S_MAX) + stop_s
     else:
-        ends_s = random.uniform(0.3, CYCLE_S_MAX)
+        ends_s = random.uniform(0.1, CYCLE_S_MAX)
     faults = []
     for name in random.sample(FAULTS, random.choices((0, 1, 2), (0.5, 0.35, 0.15))[0]):
         at_s = random.uniform(0.0, ends_s)
@@ -102,6 +105,7 @@ def drawn(random: Random) -> Cycle:
     return Cycle(
         point=point,
         ends_s=ends_s,
+        in_start=0.45 <= how < 0.60,
         stop_s=stop_s,
         whole_stop=whole_stop,
         swap=swap,

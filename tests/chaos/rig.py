@@ -40,11 +40,13 @@ Key = tuple[str, str, int]  # topic, id, revision
 class Victim(GatewayProcess):
     """A gateway that may be told where to die."""
 
-    def begin(self, point: str = "") -> None:
-        """Start it; at `point` it ends itself."""
+    def begin(self, point: str = "") -> int:
+        """Start it; at `point` it ends itself. Returns how often it had restored before."""
+        before = self.said("restored") if self.log.is_file() else 0
         paths = os.pathsep.join([str(POINTS_FOLDER), str(ROOT)])
         self._environment |= {"ANDON_CHAOS_POINT": point, "PYTHONPATH": paths}
         self.start()
+        return before
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it is there."""
@@ -126,6 +128,11 @@ class Rig:
         self.witness.__exit__(*error)
         self.proxy.__exit__(*error)
         self.broker.stop()
+
+    @property
+    def waits_for_birth(self) -> bool:
+        """Whether the plant waits until the gateway listens to a broker that forgot it."""
+        return self._birth_after_ms is not None
 
     @property
     def config(self) -> GatewayConfig:
