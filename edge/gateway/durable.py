@@ -81,14 +81,18 @@ class Durable:
         self.checkpoint_trouble = ""
         self.outbox.covered()
 
-    def restore(self, assembly: Assembly) -> Restored:
-        """Go on where the journal ends. Raises JournalError."""
+    def restore(self, assembly: Assembly, *, go_on: Callable[[], bool]) -> Restored:
+        """Go on where the journal ends, as long as `go_on` says so.
+
+        Raises JournalError, RestoreBrokenOffError.
+        """
         return restore(
             assembly,
             journal=self._state / "journal",
             checkpoints=self._state / "checkpoints",
             keep=self.keep,
             audit=self.audit.write,
+            go_on=go_on,
         )
 
     def otherwise(self, assembly: Assembly, topics: Topics) -> tuple[AlertStands, ...]:

@@ -7,9 +7,11 @@ is lost and nothing piles up; `Collector` is for recordings.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -21,11 +23,13 @@ from edge.errors import AndonError
 from edge.gateway.inbox import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0
+GOODBYE_S_MAX: Final = 0.7  # for what is still to be sent when we disconnect
+BREAK_S_MAX: Final = 0.3  # for a network thread to see that its connection is gone
 STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so long
 
 
@@ -60,9 +64,21 @@ def incoming(m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False) -> 
     return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
 
 
-def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> paho.Client:
+class Client(paho.Client):
+    """paho's, that tells of answered pings too: from a silent plant nothing else comes."""
+
+    on_pong: Callable[[], None] | None = None
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        done = super()._handle_pingresp()
+        if self.on_pong is not None:
+            self.on_pong()
+        return done
+
+
+def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Client:
     """Make a client that is not connected yet. Raises BrokerError for unreadable certificates."""
-    client = paho.Client(
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=endpoint.client_id,
         clean_session=not persistent,
@@ -90,9 +106,23 @@ def start(client: paho.Client, endpoint: Endpoint) -> None:
 
 
 def stop(client: paho.Client) -> None:
-    """Disconnect, end the network thread and close what it leaves open."""
+    """Disconnect, end the network thread and close what it leaves open.
+
+    Behind a broker that takes nothing any more the goodbye would wait for minutes, and paho with
+    it: then the connection is broken off. A thread that still tries to connect ends by itself.
+    """
     client.disconnect()
-    client.loop_stop()
+    thread = client._thread  # noqa: SLF001 - paho's own way waits without end
+    client._thread_terminate = True  # noqa: SLF001 - likewise
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(GOODBYE_S_MAX)
+        connection = client.socket()
+        if thread.is_alive() and isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        thread.join(BREAK_S_MAX)
+        if thread.is_alive():
+            return
     client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
 
 

@@ -46,6 +46,7 @@ class Telemetry:
     clock: Clock = CLOCK
     started_s: float = field(init=False)
     messages: int = 0
+    ticks: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
@@ -63,6 +64,7 @@ class Telemetry:
 
     def ticked(self, took_ms: float) -> None:
         """A tick took so long."""
+        self.ticks += 1
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
         self.ticks_ms.append(took_ms)
 

@@ -7,6 +7,7 @@ own. `World` is this machine's. A simulation has another, in which nothing happe
 from __future__ import annotations
 
 import gc
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from edge.bundles.watch import assembled
 from edge.gateway import mqtt
 from edge.gateway.retrieve import Retriever
 from edge.gateway.upkeep import Upkeep
+from edge.gateway.watchdog import Watchdog
 from edge.storage.disk import CLOCK, DISK
 
 if TYPE_CHECKING:
@@ -61,6 +63,15 @@ class World:
     ) -> Upkeep:
         """Who watches for other knowledge and detectors."""
         return Upkeep(config, assembly, retriever, telemetry)
+
+    def watchdog(self, config: GatewayConfig) -> Watchdog:
+        """The supervisor that started us, or none."""
+        return Watchdog.of(
+            os.environ,
+            keepalive_s=config.mqtt.keepalive_s,
+            tick_ms=config.engine.tick_ms,
+            clock=self.clock,
+        )
 
     def settled(self) -> None:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.group import GROUP
+from edge.errors import AndonError
 from edge.records import (
     AlertStands,
     Audited,
@@ -25,7 +26,7 @@ from edge.storage.checkpoint import newest
 from edge.storage.journal import read_journal, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edge.engine import Engine
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from edge.wire.topics import Topics
 
 GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+
+
+class RestoreBrokenOffError(AndonError):
+    """Somebody asked us to stop meanwhile."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,12 +75,14 @@ def restore(
     checkpoints: Path,
     keep: Callable[[Sequence[Publish]], None],
     audit: Callable[[Sequence[Audited]], object] = tuple,
+    go_on: Callable[[], bool] | None = None,
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
     `keep` gets what must be in the outbox, and before that `audit` what must be in its trail.
 
-    Raises JournalError for a journal that cannot be read.
+    Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
+    so: then the engine is somewhere in between.
     """
     restored = Restored()
     found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of)
@@ -94,14 +101,15 @@ def restore(
             " what came between was dropped by [journal] bytes_max or days_max"
         )
         _note(restored, "journal_gap", restored.gap)
-    foreign = _foreign_until(journal, after, assembly)
+    foreign = _foreign_until(_while(go_on, read_journal(journal, after=after)), after, assembly)
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
     if found is not None:
         assembly.restore(found.state)
         restored.from_checkpoint = True
-    _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    entries = _while(go_on, read_journal(journal, after=after))
+    _replay(assembly, entries, restored, keep, audit)
     for sha256 in sorted(assembly.missing):
         _note(restored, "snapshot_missing", missing_snapshot(sha256))
     for sha256 in sorted(assembly.missing_bundles):
@@ -226,7 +234,17 @@ def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
     return began.version, settings_sha256
 
 
-def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) -> Position | None:
+def _while(go_on: Callable[[], bool] | None, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries, until somebody does not want to go on. Raises RestoreBrokenOffError."""
+    for entry in entries:
+        if go_on is not None and not go_on():
+            raise RestoreBrokenOffError("asked to stop while restoring")
+        yield entry
+
+
+def _foreign_until(
+    entries: Iterable[Entry], after: Position | None, assembly: Assembly
+) -> Position | None:
     """Behind the last stimulus that was taken with other artifacts; None: there is none.
 
     Another bundle is one that nobody kept; one that was kept can be taken again.
@@ -234,7 +252,7 @@ def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) ->
     ours = _artifacts(started(assembly), after)
     # Who took what stands before the first start is known by a checkpoint alone.
     foreign, until = after is None, None
-    for entry in read_journal(journal, after=after):
+    for entry in entries:
         if isinstance(entry.stimulus, Started):
             same = _artifacts(entry.stimulus, after) == ours
             foreign = not (same and assembly.knows_bundle(entry.stimulus.bundle_sha256))

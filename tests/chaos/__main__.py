@@ -1,4 +1,4 @@
-"""`python -m tests.chaos` (`make chaos KILLS=200`): kill a gateway at random, and count what is lost.
+"""`python -m tests.chaos` (`make chaos KILLS=200`): kill a gateway at random, count what is lost.
 
 A weld cell's shift is sent while the gateway dies again and again, its broker restarts, forgets and
 hangs, and the connection between them is cut or stalls. Then everything heals, and what was heard

@@ -1,4 +1,4 @@
-"""What happens in a campaign, drawn from a seed: where each kill strikes, and what else goes wrong."""
+"""What happens in a campaign, drawn from a seed: where kills strike, and what else goes wrong."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Cycle:
 
     point: where the kill strikes, "" at a time; ends_s: at the latest, after it has restored;
     in_start: in shares of what a start takes, from its begin. stop_s: asked to stop so long before
-    the end, 0 not at all. whole_stop: it is asked and not killed. swap: what takes over, "" nothing.
+    the end, 0 not at all. whole_stop: it is asked and not killed. swap: what takes over, "" none.
     """
 
     point: str

@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from edge.bundles.training import fit_bundle
 from kb.snapshots.build import build
-from models.bundles.store import load as load_bundle
 from models.bundles.store import save as save_bundle
 from models.bundles.store import sealed
 from models.samples import TrainingSamples
@@ -24,6 +22,8 @@ from simulator.publish import SECOND_NS, with_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
     from edge.recordings.recording import TimedMessage
 

@@ -1,9 +1,10 @@
-"""A proxy on the loopback that cuts, delays and swallows what passes: half-open TCP without root."""
+"""A proxy on the loopback that cuts, delays and swallows: half-open TCP without root."""
 
 from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -35,7 +36,7 @@ class Proxy:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.setblocking(False)
+        self._listener.settimeout(0)
         self.port = int(self._listener.getsockname()[1])
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -44,6 +45,7 @@ class Proxy:
         self._delay_s = 0.0
         self._cut = self._stopping = False
         self.refusing = False  # close what comes at once
+        self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -81,6 +83,9 @@ class Proxy:
                     self._break()
                 for pipe in list(self._pipes.values()):
                     self._pass_on(pipe)
+        except BaseException as error:  # the campaign looks, and ends
+            self.error = error
+            raise
         finally:
             self._break()
             self._selector.close()
@@ -100,7 +105,7 @@ class Proxy:
             client.close()
             return
         for source, sink, direction in ((client, broker, UP), (broker, client, DOWN)):
-            source.setblocking(False)
+            source.settimeout(0)
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pipe = self._pipes[source] = _Pipe(source, sink, direction)
             self._selector.register(source, selectors.EVENT_READ, pipe)
@@ -145,11 +150,10 @@ class Proxy:
             self._close(pipe)
 
     def _break(self) -> None:
-        for pipe in list(self._pipes.values()):
-            # no last words: the other side learns of it by a reset
-            linger = socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
-            pipe.source.setsockopt(socket.SOL_SOCKET, *linger)
-            self._close(pipe)
+        for source in self._pipes:  # no last words: the other side learns of it by a reset
+            source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        while self._pipes:
+            self._close(next(iter(self._pipes.values())))
 
     def _close(self, pipe: _Pipe) -> None:
         for one in (pipe.source, pipe.sink):

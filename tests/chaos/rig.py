@@ -62,7 +62,7 @@ class Victim(GatewayProcess):
 
 @dataclass(slots=True)
 class Journaled:
-    """Which of the plant's messages stand in the journal, read on from where the last look ended."""
+    """Which of the plant's messages stand in the journal, read on from the last look."""
 
     directory: Path
     numbers: dict[tuple[str, bytes], int]
@@ -207,8 +207,8 @@ class Rig:
 
     def look(self) -> None:
         """Let the plant go on, and repeat what the broker forgot, once the gateway listens."""
-        if self.sender.error is not None:
-            raise RuntimeError("the plant's sender failed") from self.sender.error
+        if (error := self.sender.error or self.proxy.error) is not None:
+            raise RuntimeError("the rig itself failed") from error
         if self._birth_after_ms is None:
             return
         births = [m.body for m in self.witness.of("status")]

@@ -56,7 +56,9 @@ def judged(rig: Rig) -> Verdict:
         messages_sent_again=rig.sent_again,
     )
     again, rows, assembly = _taken_again(rig)
-    decided = [((topic, name, revision), body) for topic, name, revision, body in rig.gateway.outbox()]
+    decided = [
+        ((topic, name, revision), body) for topic, name, revision, body in rig.gateway.outbox()
+    ]
     heard = keyed(rig.witness.all())
     _samples(verdict, rig, rows, assembly)
     _contents(verdict, again, decided, heard)
@@ -101,9 +103,7 @@ def _samples(
     """Each sample once, by the journal and by the state that the live gateway kept."""
     verdict.samples_scored = sum(times == 1 for times in rows.values())
     verdict.samples_scored_twice = sum(times > 1 for times in rows.values())
-    found, troubles = newest(
-        rig.gateway.state / "checkpoints", fingerprint=assembly.fingerprint_of
-    )
+    found, troubles = newest(rig.gateway.state / "checkpoints", fingerprint=assembly.fingerprint_of)
     verdict.wrong += troubles
     if found is None:
         verdict.wrong.append("no checkpoint is there")
@@ -131,7 +131,8 @@ def uninterrupted(plant: Plant) -> dict[Episode, dict[str, Any]]:
     """The last word on every alert of a run over the same messages in which nothing happens."""
     assembly = assemble(load(plant.config, environment={}))
     backtest = Backtest(
-        assembly.engine, lookup=lambda asked, now_ns: look_up(assembly.snapshot, asked, now_ns=now_ns)
+        assembly.engine,
+        lookup=lambda asked, now_ns: look_up(assembly.snapshot, asked, now_ns=now_ns),
     )
     backtest.run(with_ticks(plant.messages))
     return last_words([_pair(message) for message in backtest.published])

@@ -13,7 +13,6 @@ import sys
 from functools import reduce
 from typing import Any
 
-
 NO_POINT = 99  # exit code
 
 
