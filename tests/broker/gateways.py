@@ -133,6 +133,7 @@ class GatewayProcess:
         self._config = config
         self._environment = os.environ | {
             "ANDON__MQTT__PORT": str(port),
+            "PYTHONFAULTHANDLER": "1",
             "ANDON__JOURNAL__DIR": str(state),
             "ANDON__ENGINE__HEALTH_PUBLISH_S": "1",
             **settings,
@@ -172,7 +173,12 @@ class GatewayProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
+        try:
+            return self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # its log says where it hangs
+            self._process.wait(10)
+            raise
 
     @property
     def running(self) -> bool:

@@ -67,7 +67,7 @@ class Plant:
         return self.folder / "snapshot"
 
 
-def make_plant(folder: Path, *, seed: int, kills: int) -> Plant:
+def make_plant(folder: Path, *, seed: int, kills: int, every_rows: int = EVERY_ROWS) -> Plant:
     """Simulate, fit and build; some 15 s of processor time."""
     hours = max(HOURS_MIN, kills * PLANT_S_PER_KILL / 3600)
     scenario = weld.simulate(seed=seed, robots=ROBOTS, hours=hours)
@@ -102,7 +102,10 @@ def make_plant(folder: Path, *, seed: int, kills: int) -> Plant:
         assets=tuple(scenario.assets),
         rows=scenario.rows,
         end_ns=scenario.truth.end_ns,
-        messages=[disturbed(message, tags, sigma, begin_ns=scenario.begin_ns) for message in sent],
+        messages=[
+            disturbed(message, tags, sigma, begin_ns=scenario.begin_ns, every_rows=every_rows)
+            for message in sent
+        ],
     )
 
 
@@ -116,7 +119,12 @@ def _build_twins(folder: Path, *, now_ns: int) -> None:
 
 
 def disturbed(
-    message: TimedMessage, tags: list[str], sigma: dict[str, np.ndarray], *, begin_ns: int
+    message: TimedMessage,
+    tags: list[str],
+    sigma: dict[str, np.ndarray],
+    *,
+    begin_ns: int,
+    every_rows: int = EVERY_ROWS,
 ) -> TimedMessage:
     """The message with a step on one channel where one is due; which one goes round.
 
@@ -126,11 +134,11 @@ def disturbed(
     if asset not in sigma:
         return message
     body = msgspec.json.decode(message.payload)
-    phase = sorted(sigma).index(asset) * EVERY_ROWS // len(sigma)
+    phase = sorted(sigma).index(asset) * every_rows // len(sigma)
     changed = False
     for t_ms, values in zip(body["ts"], body["v"], strict=True):
-        turn, at = divmod((t_ms * 1_000_000 - begin_ns) // SECOND_NS + phase, EVERY_ROWS)
-        if at < EVERY_ROWS - LAST_ROWS:
+        turn, at = divmod((t_ms * 1_000_000 - begin_ns) // SECOND_NS + phase, every_rows)
+        if at < every_rows - LAST_ROWS:
             continue
         channel = int(turn) % len(tags)
         column = body["tags"].index(tags[channel])

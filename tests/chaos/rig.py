@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from tests.chaos.plan import Fault
     from tests.chaos.plant import Plant
+    from tests.chaos.sender import Messages
 
 POINTS_FOLDER: Final = Path(__file__).resolve().parent / "points"
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -53,6 +54,12 @@ class Victim(GatewayProcess):
         if self.running:
             assert self._process is not None
             self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def code(self) -> int | None:
@@ -88,7 +95,16 @@ class Journaled:
 class Rig:
     """Everything of one campaign. A context manager that leaves no process behind."""
 
-    def __init__(self, plant: Plant, folder: Path) -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        folder: Path,
+        *,
+        messages: Messages | None = None,
+        hears: bool = True,
+    ) -> None:
+        """messages: to be sent, if not the plant's own; hears: keep a record of what is said."""
+        to_send = messages if messages is not None else plant.messages
         store = folder / "mosquitto"
         store.mkdir()
         self.plant, self.folder, self._store = plant, folder, store
@@ -100,10 +116,14 @@ class Rig:
             "ANDON__MQTT__KEEPALIVE_S": "3",
             "ANDON__MODEL__WATCH_S": "0",
         }
+        self._hears = hears
         self.gateway = Victim(
-            plant.config, port=self.proxy.port, state=folder / "state", **self.settings
+            plant.config,
+            port=self.proxy.port if hears else self.broker.port,
+            state=folder / "state",
+            **self.settings,
         )
-        self.sender = Sender(self.broker.port, plant.messages, name="plant")
+        self.sender = Sender(self.broker.port, to_send, name="plant")
         self.witness = Subscriber(self.broker.port, folder / "heard", "andon/#")
         numbers = {(m.topic, m.payload): i for i, m in enumerate(plant.messages)}
         self.journaled = Journaled(folder / "state" / "journal", numbers)
@@ -115,7 +135,8 @@ class Rig:
     def __enter__(self) -> Self:
         self.broker.start(more=AUTOSAVE)
         self.proxy.__enter__()
-        self.witness.__enter__()
+        if self._hears:
+            self.witness.__enter__()
         self.sender.__enter__()
         return self
 
@@ -125,7 +146,8 @@ class Rig:
             self.gateway.kill()
         self._wake_broker()
         self.sender.__exit__(*error)
-        self.witness.__exit__(*error)
+        if self._hears:
+            self.witness.__exit__(*error)
         self.proxy.__exit__(*error)
         self.broker.stop()
 

@@ -12,12 +12,7 @@ import struct
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edge.recordings.recording import TimedMessage
+from typing import Final, Protocol, Self
 
 IN_FLIGHT_MAX: Final = 100
 CONNECT_S: Final = 2.0
@@ -28,10 +23,34 @@ ACCEPTED: Final = b"\x20\x02\x00\x00"
 PUBACK: Final = 0x40
 
 
+class Message(Protocol):
+    """What is sent."""
+
+    @property
+    def topic(self) -> str:
+        """Where to."""
+
+    @property
+    def payload(self) -> bytes:
+        """What."""
+
+    @property
+    def retain(self) -> bool:
+        """Whether the broker keeps it."""
+
+
+class Messages(Protocol):
+    """Messages by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Message: ...
+
+
 class Sender:
     """Sends `messages` up to `released`, at a pace. A context manager; `confirmed` counts."""
 
-    def __init__(self, port: int, messages: Sequence[TimedMessage], *, name: str) -> None:
+    def __init__(self, port: int, messages: Messages, *, name: str) -> None:
         self._port, self._messages, self._name = port, messages, name.encode()
         self._next = 0  # number of the message to send next
         self._unconfirmed: deque[int] = deque()
