@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 FEEDINGS: Final = 4  # in each WatchdogSec: one that is late must not end the process
 LOOK_S_MAX: Final = 5.0  # how often it is judged at least, so that STATUS is not old
 TICKS_MISSED_MAX: Final = 10
-SILENT_TIMES: Final = 1.5  # so many times `keepalive_s` without a byte: MQTT's own patience
+SILENT_TIMES: Final = 1.5  # so many times `keepalive_s` without a byte: MQTT's own patience,
+SILENT_MORE_S: Final = 5.0  # and at least so much more: a ping leaves within a second or two
 
 
 class Lifeline(Protocol):
@@ -50,7 +50,7 @@ class Watchdog:
         """address: of the supervisor's socket, "" there is none; feed_s: its patience, 0 none."""
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._feed_s = feed_s
-        self._silent_s_max = SILENT_TIMES * keepalive_s
+        self._silent_s_max = max(SILENT_TIMES * keepalive_s, keepalive_s + SILENT_MORE_S)
         self._clock = clock
         self._socket: socket.socket | None = None
         self._due_s = 0.0
@@ -59,6 +59,7 @@ class Watchdog:
         self._ticks, self._ticked_s = -1, self._heard_s
         self._tick_s_max = max(TICKS_MISSED_MAX * tick_ms / 1000, LOOK_S_MAX)
         self._said = ""
+        self._owed = ""  # what must be heard and was not taken
         self.fed_total = 0
 
     @classmethod
@@ -78,7 +79,8 @@ class Watchdog:
 
     def ready(self) -> None:
         """The start is over."""
-        self._send("READY=1")
+        self._owed = "READY=1"
+        self._send(self._owed)
 
     def stopping(self, why: str) -> None:
         """From here on it is no fault that nothing is fed."""
@@ -96,12 +98,13 @@ class Watchdog:
         lacks = self.lacks(link, ticks=ticks, now_s=now_s)
         status = f"not fed: {lacks}" if lacks else "running"
         told = [f"STATUS={status}"] if status != self._said else []
-        self._said = status
+        if self._owed:
+            told.insert(0, self._owed)
         if not lacks:
             told.append("WATCHDOG=1")
             self.fed_total += 1
-        if told:
-            self._send("\n".join(told))
+        if told and self._send("\n".join(told)):
+            self._said = status
 
     def lacks(self, link: Lifeline, *, ticks: int, now_s: float) -> str:
         """What keeps it from being fed; "" nothing. Remembers what it saw."""
@@ -125,12 +128,16 @@ class Watchdog:
             self._socket.close()
             self._socket = None
 
-    def _send(self, message: str) -> None:
-        """Without waiting; a supervisor that does not listen is no reason to fail."""
+    def _send(self, message: str) -> bool:
+        """Without waiting; whether it was taken. One that does not listen is no reason to fail."""
         if not self._address:
-            return
-        with suppress(OSError):
+            return False
+        try:
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._socket.settimeout(0)
             self._socket.sendto(message.encode(), self._address)
+        except OSError:
+            return False
+        self._owed = ""
+        return True

@@ -59,6 +59,7 @@ class Mosquitto:
     def stop(self) -> None:
         """Stop it cleanly: it writes its store."""
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)  # a test may have left it hanging
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(20.0)
             self._process = None
