@@ -81,8 +81,8 @@ class Voice:
             self.say(online=True)
             for message in self.retained.values():
                 self.publish(message)
-            if not self._link.resumed:  # a broker without our session may have lost more than that
-                self._delivery.say_again()
+            # Every time: a broker that was killed may know our session and hold older last words.
+            self._delivery.say_again()
         self._delivery.turn()
 
     def alone(self, now_s: float) -> None:

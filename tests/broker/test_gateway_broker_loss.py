@@ -51,3 +51,30 @@ def test_a_broker_that_forgot_everything_is_told_again(
             online(heard, gateway)
             wait_until(lambda: retained(heard) == before, what="every last word", seconds_max=20)
             assert gateway.stop() == 0
+
+
+def test_a_broker_that_was_killed_is_told_the_last_words_it_lost(
+    cell: Cell, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """It still has our session and what it saved last: nothing tells us that it lost anything."""
+    with cell.gateway(mosquitto, tmp_path / "state") as gateway:
+        with listener(mosquitto, tmp_path / "before") as heard:
+            gateway.start()
+            online(heard, gateway)
+            mosquitto.stop()
+            mosquitto.start()  # what it saved: our session, and no alert
+            online(heard, gateway, times=2)
+            publish(mosquitto.port, cell.messages[: cell.opening + 2])
+            wait_until(lambda: heard.of("alert")[1:], what="the alert", seconds_max=60)
+            wait_until(lambda: not gateway.outbox(delivered=False), what="all of it")
+        mosquitto.kill()
+        mosquitto.start()
+        last = {topic: payload for topic, *_, payload in gateway.outbox() if "/alert/" in topic}
+        assert last
+        with listener(mosquitto, tmp_path / "after") as heard:
+            wait_until(
+                lambda: last.items() <= retained(heard).items(),
+                what="every last word",
+                seconds_max=60,
+            )
+            assert gateway.stop() == 0
