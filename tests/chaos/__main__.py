@@ -49,7 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         plant = make_plant(folder, seed=seed, kills=options.kills)
         say(f"{len(plant.messages)} messages, {plant.samples} samples")
-        verdict, tally = run(plant, folder, seed=seed, kills=options.kills, say=say)
+        verdict, tally = run(
+            plant,
+            folder,
+            seed=seed,
+            kills=options.kills,
+            say=say,
+            seconds_max=options.minutes * 60,
+        )
     except CampaignError as error:
         verdict.wrong.append(str(error))
     failed = bool(verdict.wrong) or verdict.samples_scored != verdict.samples_sent
@@ -94,6 +101,9 @@ def _options(arguments: list[str] | None) -> Any:  # noqa: ANN401 - argparse's n
     )
     parser.add_argument("--kills", type=int, default=200, help="how often (200)")
     parser.add_argument("--seed", type=int, default=None, help="of everything that is drawn")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="kill for so long at most"
+    )
     parser.add_argument("--directory", type=Path, default=None, help="where to work (temporary)")
     return parser.parse_args(arguments)
 

@@ -48,10 +48,20 @@ class Tally:
 
 
 def run(
-    plant: Plant, folder: Path, *, seed: int, kills: int, say: Callable[[str], object]
+    plant: Plant,
+    folder: Path,
+    *,
+    seed: int,
+    kills: int,
+    say: Callable[[str], object],
+    seconds_max: float = float("inf"),
 ) -> tuple[Verdict, Tally]:
-    """Kill a gateway `kills` times, let it drain, and judge it. Raises CampaignError."""
+    """Kill a gateway `kills` times, let it drain, and judge it; fewer times in `seconds_max`.
+
+    Raises CampaignError.
+    """
     random, tally = Random(seed), Tally()
+    until_s = time.monotonic() + seconds_max
     with Rig(plant, folder) as rig:
         begin_s = time.monotonic()
         rig.gateway.begin()
@@ -59,7 +69,7 @@ def run(
         tally.start_s = time.monotonic() - begin_s
         rig.gateway.kill()
         tally.kills += 1
-        while tally.kills < kills:
+        while tally.kills < kills and time.monotonic() < until_s:
             cycle = drawn(random)
             share = (tally.kills + 1) / kills
             rig.sender.release(int(len(plant.messages) * share), over_s=cycle.ends_s)

@@ -102,8 +102,12 @@ class Rig:
         *,
         messages: Messages | None = None,
         hears: bool = True,
+        settings: dict[str, str] | None = None,
     ) -> None:
-        """messages: to be sent, if not the plant's own; hears: keep a record of what is said."""
+        """messages: to be sent, if not the plant's own; hears: keep a record of what is said.
+
+        settings: of the gateway, over those of a campaign.
+        """
         to_send = messages if messages is not None else plant.messages
         store = folder / "mosquitto"
         store.mkdir()
@@ -115,7 +119,7 @@ class Rig:
             "ANDON__JOURNAL__CHECKPOINT_S": "1",
             "ANDON__MQTT__KEEPALIVE_S": "3",
             "ANDON__MODEL__WATCH_S": "0",
-        }
+        } | (settings or {})
         self._hears = hears
         self.gateway = Victim(
             plant.config,

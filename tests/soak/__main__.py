@@ -127,7 +127,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     folder = Path(tempfile.mkdtemp(prefix="andon-soak-", dir=options.directory))
     plant = make_plant(folder, seed=options.seed, kills=1, every_rows=EVERY_ROWS)
-    looks, done, code = _soak(Rig(plant, folder, messages=Endless(plant), hears=False), options)
+    settings = {
+        "ANDON__JOURNAL__BYTES_MAX": str(JOURNAL_BYTES),
+        "ANDON__JOURNAL__CHECKPOINT_S": "10",
+    }
+    rig = Rig(plant, folder, messages=Endless(plant), hears=False, settings=settings)
+    looks, done, code = _soak(rig, options)
     behind = warm(looks)
     slope = slope_of(behind)
     first, last = behind[:10], behind[-10:]
@@ -165,8 +170,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _soak(rig: Rig, options: Any) -> tuple[list[Usage], dict[str, int], int]:  # noqa: ANN401
     """What was seen, what was done, and with which code the gateway ended."""
-    rig.settings["ANDON__JOURNAL__BYTES_MAX"] = str(JOURNAL_BYTES)
-    rig.settings["ANDON__JOURNAL__CHECKPOINT_S"] = "10"
     looks: list[Usage] = []
     step_s = 1.0 if options.accelerated else 10.0
     with rig, Collector(Endpoint(port=rig.broker.port), ["andon/#"]) as collector:
