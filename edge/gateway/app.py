@@ -20,7 +20,8 @@ from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will, endpoint_of
+from edge.gateway.link import Will
+from edge.gateway.links import links_of
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
@@ -34,7 +35,6 @@ from edge.records import (
     TextTold,
     TickDue,
 )
-from edge.samples.waveforms import block_topics
 from edge.storage.restore import RestoreBrokenOffError, started
 from edge.wire import topics
 
@@ -82,21 +82,18 @@ class Gateway:
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
-        self._faults, self._watchdog = Faults(), world.watchdog(config)
+        self._faults, self._watchdog = Faults(world.clock), world.watchdog(config)
         self._journal_gap = ""
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
         gone = status(self._assembly, online=False, clock=world.clock)
-        self._link = Link(
-            endpoint_of(config),
-            filters=[*map(topics.subscription, config.source), *block_topics(config.asset)]
-            + [self._topics.command_filter]
-            + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
-            queue_messages_max=config.mqtt.queue_messages_max,
+        self._link = links_of(
+            config,
             will=Will(topic=self._topics.status, payload=gone),
             on_connected=reconnected.set,
             wake=self._wake,
             transport=world.transport,
+            clock=world.clock,
         )
         self._voice = Voice(
             self._link,
@@ -104,7 +101,6 @@ class Gateway:
             assembly=self._assembly,
             topics=self._topics,
             clock=world.clock,
-            broker=f"{config.mqtt.host}:{config.mqtt.port}",
             reconnected=reconnected,
             note=self._note,
         )
@@ -223,7 +219,6 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        self._voice.alone(now_s)
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)

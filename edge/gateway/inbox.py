@@ -24,6 +24,7 @@ class Incoming:
     mid: int
     received_ns: int
     connection: int = 0  # number of the connection it came over: ids start anew with each
+    link: str = ""  # which of two links it came over
 
 
 class Inbox:

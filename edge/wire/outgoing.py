@@ -12,6 +12,7 @@ import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
+from edge.wire.linked import LinkPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -356,6 +357,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     learning: int = 0  # assets that learn
     in_shadow: int = 0  # assets that ring for engineers alone
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
+    links: tuple[LinkPayload, ...] = ()
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
