@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz format lock clean
+.PHONY: help demo test lint bench fuzz chaos soak format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ fuzz: $(VENV)/dev.stamp ## readers given damaged inputs: TARGETS=readings,config
 	@$(BIN)/python -m tests.fuzz $(if $(TARGETS),--targets $(TARGETS)) $(if $(INPUTS),--inputs $(INPUTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 		$(if $(ENGINE),--engine $(ENGINE)) $(if $(ONLY),--only $(ONLY)) $(if $(INPUT),--input $(INPUT)) $(ARGS)
+
+# How often to kill, and the seed to repeat; how long to soak, and ACCELERATED=1 as fast as it goes.
+KILLS ?= 200
+HOURS ?= 1
+
+chaos: $(VENV)/dev.stamp ## kill a gateway at random, KILLS=200 [SEED=7], and count what is lost
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(VENV)/dev.stamp ## one gateway for HOURS=1 [ACCELERATED=1]: what it grows by
+	@$(BIN)/python -m tests.soak --hours $(HOURS) $(if $(ACCELERATED),--accelerated) $(ARGS)
 
 format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 	@$(BIN)/ruff check --fix .

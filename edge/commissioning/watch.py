@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from models.bundles.bundle import AssetFit, Bundle
 
 WAIT_S_MAX: Final = 900.0  # for a fit; a thousand assets take minutes
-STOP_S: Final = 5.0
+STOP_S: Final = 1.0  # it is killed; one that hangs in the kernel ends some day
 COMPLAINT_BYTES: Final = 500  # of what a fit that broke said last
 
 

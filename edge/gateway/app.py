@@ -40,7 +40,7 @@ from edge.records import (
     TickDue,
 )
 from edge.storage.dead_letters import DeadLetters
-from edge.storage.restore import started
+from edge.storage.restore import RestoreBrokenOffError, started
 from edge.wire import topics
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 # A message waits so long for others: one write and one turn for all. Short, because a broker as it
 # is installed sends 20 messages and then waits for their acknowledgement.
 GROUP_WAIT_S: Final = 0.002
-DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
-DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
+# Together with what threads, connection and disk may take, a stop is to be over in 5 s.
+DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
+DELIVER_S_MAX: Final = 1.5  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
 STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
@@ -87,6 +88,7 @@ class Gateway:
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
+        self._watchdog = world.watchdog(config)
         self._found: dict[str, str] = {}  # by a restart, of the journal
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
@@ -141,8 +143,11 @@ class Gateway:
             self._carry_out(asked_again)
             self._link.start()
             self._world.settled()
+            self._watchdog.ready()
             self._loop()
             self._finish()
+        except RestoreBrokenOffError:  # the journal has all of it
+            self._note("stopped", "info", doing="nothing yet: it was restoring")
         # the one supervising line: say it, keep what we have, let a supervisor restart us
         except Exception as error:
             if isinstance(error, AndonError):  # the world's fault: the message says it all
@@ -182,6 +187,7 @@ class Gateway:
             if (stood := self._voice.stood()) is not None:
                 self._say_otherwise(stood)
             self._housekeep(now_s)
+            self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
@@ -281,7 +287,7 @@ class Gateway:
 
     def _restore(self) -> tuple[Effect, ...]:
         """Go on where the journal ends; returns retrievals that have to be asked again."""
-        restored = self._durable.restore(self._assembly)
+        restored = self._durable.restore(self._assembly, go_on=lambda: not self._stopping)
         self._voice.retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
@@ -317,6 +323,7 @@ class Gateway:
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
+        self._watchdog.stopping("keeping the state, delivering what waits")
         deadline_s = self._now_s() + DRAIN_S_MAX
         while self._take_messages() and self._now_s() < deadline_s:
             pass
@@ -336,6 +343,7 @@ class Gateway:
         """Say goodbye and close everything, whatever of it has failed already."""
         self._voice.say(online=False)
         with ExitStack() as stack:
+            stack.callback(self._watchdog.close)
             self._durable.close(stack)
             stack.callback(self._retriever.stop)
             stack.callback(self._upkeep.stop)
@@ -380,7 +388,18 @@ class Gateway:
 def run(config: GatewayConfig, *, log_level: str = "info", log_json: bool = False) -> int:
     """Run a gateway until SIGTERM or SIGINT. Returns the exit code."""
     logs.configure(level=log_level, as_json=log_json)
-    gateway = Gateway(config)
+    gateway: Gateway | None = None
+    asked = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        if gateway is not None:
+            gateway.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: gateway.stop())
+        signal.signal(number, stop)
+    gateway = Gateway(config)
+    if asked:
+        gateway.stop()
     return gateway.run()

@@ -266,8 +266,11 @@ class Durable:
 
     # --- start and end ---
 
-    def restore(self, assembly: Assembly) -> Restored:
-        """Go on where the journal ends. Raises JournalError."""
+    def restore(self, assembly: Assembly, *, go_on: Callable[[], bool]) -> Restored:
+        """Go on where the journal ends, as long as `go_on` says so.
+
+        Raises JournalError, RestoreBrokenOffError.
+        """
         self._restoring = True
         restored = restore(
             assembly,
@@ -277,6 +280,7 @@ class Durable:
             audit=self._settle,
             mend=self.journal.mend if self.journal is not None else None,
             disk=self._world.disk,
+            go_on=go_on,
         )
         self._restoring = False
         return restored

@@ -131,6 +131,7 @@ class Link:
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
+        self.heard_total = 0  # how often the broker sent something, or went
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.cause = ""  # why the last connection ended or did not come about
         self._rivals, self._wait_s = Rivals(), 1
@@ -151,6 +152,7 @@ class Link:
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
         self._client.on_publish = self._guarded(self._published)
+        self._client.on_pong = self._guarded(lambda: None)
         self._client.on_unsubscribe = self._guarded(self._left)
         self._own_prefix = own
         self._own: deque[tuple[str, bytes]] = deque()  # what came back of our own topics
@@ -271,6 +273,7 @@ class Link:
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:  # noqa: ANN401
+            self.heard_total += 1
             try:
                 callback(*args)
             except Exception as error:  # noqa: BLE001 - see above; counted and published

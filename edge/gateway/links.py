@@ -83,6 +83,13 @@ class LinkPair:
         return self._saying.connected
 
     @property
+    def heard_total(self) -> int:
+        """How often brokers sent something, of the quieter one; 0 while the input is not there."""
+        if not self._reading.connected:
+            return 0
+        return min(link.heard_total for link in self.links)
+
+    @property
     def alive(self) -> bool:
         """Whether both network threads live."""
         return self._reading.alive and self._saying.alive

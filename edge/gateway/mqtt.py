@@ -9,9 +9,11 @@ paho says only that a connection failed; `Client` keeps why, for whoever has to 
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -25,7 +27,7 @@ from edge.gateway.inbox import Incoming
 from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from edge.gateway.failures import Failure
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0
+GOODBYE_S_MAX: Final = 0.7  # for what is still to be sent when we disconnect
+BREAK_S_MAX: Final = 0.3  # for a network thread to see that its connection is gone
 STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so long
 
 
@@ -74,7 +78,12 @@ def incoming(
 
 
 class Client(paho.Client):
-    """A client that reads its certificates at each connection; `reasons` knows why one failed."""
+    """A client that reads its certificates at each connection; `reasons` knows why one failed.
+
+    `on_pong` hears of answered pings: from a silent plant nothing else comes.
+    """
+
+    on_pong: Callable[[], None] | None = None
 
     def __init__(self, endpoint: Endpoint, **options: Any) -> None:  # noqa: ANN401 - of paho
         super().__init__(CallbackAPIVersion.VERSION2, client_id=endpoint.client_id, **options)
@@ -117,6 +126,12 @@ class Client(paho.Client):
             self.reasons.lost = error
             raise
 
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        done = super()._handle_pingresp()
+        if self.on_pong is not None:
+            self.on_pong()
+        return done
+
 
 def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Client:
     """Make a client that is not connected yet. Raises BrokerError for unreadable certificates."""
@@ -145,9 +160,23 @@ def start(client: paho.Client, endpoint: Endpoint) -> None:
 
 
 def stop(client: paho.Client) -> None:
-    """Disconnect, end the network thread and close what it leaves open."""
+    """Disconnect, end the network thread and close what it leaves open.
+
+    Behind a broker that takes nothing any more the goodbye would wait for minutes, and paho with
+    it: then the connection is broken off. A thread that still tries to connect ends by itself.
+    """
     client.disconnect()
-    client.loop_stop()
+    thread = client._thread  # noqa: SLF001 - paho's own way waits without end
+    client._thread_terminate = True  # noqa: SLF001 - likewise
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(GOODBYE_S_MAX)
+        connection = client.socket()
+        if thread.is_alive() and isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        thread.join(BREAK_S_MAX)
+        if thread.is_alive():
+            return
     client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
 
 

@@ -53,6 +53,7 @@ class Telemetry:
     started_s: float = field(init=False)
     messages: int = 0
     redelivered: int = 0  # that were journaled before: acknowledged, not taken again
+    ticks: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
@@ -70,6 +71,7 @@ class Telemetry:
 
     def ticked(self, took_ms: float) -> None:
         """A tick took so long."""
+        self.ticks += 1
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
         self.ticks_ms.append(took_ms)
 

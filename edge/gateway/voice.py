@@ -83,7 +83,8 @@ class Voice:
                 self.publish(message)
             if not self._link.resumed:  # a broker without our session may have lost more than that
                 self.on_new_session()
-                self._delivery.say_again()
+            # Every time: a broker that was killed may know our session and hold older last words.
+            self._delivery.say_again()
         if self._back.turn(self._clock.monotonic_s()):
             self._delivery.turn()
 

@@ -7,6 +7,7 @@ own. `World` is this machine's. A simulation has another, in which nothing happe
 from __future__ import annotations
 
 import gc
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from edge.gateway import mqtt
 from edge.gateway.lapse import drawn_leap
 from edge.gateway.retrieve import Retriever
 from edge.gateway.upkeep import Upkeep
+from edge.gateway.watchdog import Watchdog
 from edge.storage.disk import CLOCK, DISK
 from edge.storage.patience import Patience
 
@@ -75,6 +77,15 @@ class World:
     def leap(self) -> int:
         """By how much revisions leap in a lapse: a number that no other process draws."""
         return drawn_leap()
+
+    def watchdog(self, config: GatewayConfig) -> Watchdog:
+        """The supervisor that started us, or none."""
+        return Watchdog.of(
+            os.environ,
+            keepalive_s=config.mqtt.keepalive_s,
+            tick_ms=config.engine.tick_ms,
+            clock=self.clock,
+        )
 
     def settled(self) -> None:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.group import GROUP
+from edge.errors import AndonError
 from edge.records import (
     AlertStands,
     Audited,
@@ -28,7 +29,7 @@ from edge.storage.journal import read_journal, segments
 from edge.storage.journal_records import DamagedJournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edge.engine import Engine
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from edge.wire.topics import Topics
 
 GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+
+
+class RestoreBrokenOffError(AndonError):
+    """Somebody asked us to stop meanwhile."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,13 +94,15 @@ def restore(
     audit: Callable[[Sequence[Audited]], object] = tuple,
     mend: Callable[[DamagedJournalError], Loss] | None = None,
     disk: Disk = DISK,
+    go_on: Callable[[], bool] | None = None,
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
     `keep` gets what must be in the outbox, and before that `audit` what must be in its trail;
     `mend` puts a damaged segment in order, where what is behind the checkpoint needs it.
 
-    Raises JournalError for a journal that cannot be read.
+    Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
+    so: then the engine is somewhere in between.
     """
     restored = Restored()
     found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of, aside=disk)
@@ -114,7 +121,7 @@ def restore(
             " what came between was dropped by [journal] bytes_max or days_max"
         )
         _note(restored, "journal_gap", restored.gap)
-    foreign = _read_over(journal, after, assembly, restored, mend)
+    foreign = _read_over(journal, after, assembly, restored, mend, go_on)
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
@@ -123,7 +130,7 @@ def restore(
         restored.from_checkpoint = True
     gc.disable()  # every look at all that was just read finds that all of it is in use
     try:
-        _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+        _replay(assembly, _while(go_on, read_journal(journal, after=after)), restored, keep, audit)
     finally:
         gc.enable()
     for sha256 in sorted(assembly.missing):
@@ -246,6 +253,7 @@ def _read_over(
     assembly: Assembly,
     restored: Restored,
     mend: Callable[[DamagedJournalError], Loss] | None,
+    go_on: Callable[[], bool] | None,
 ) -> Position | None:
     """Read what is to be taken again, mend what cannot be read, and return what is foreign of it.
 
@@ -254,7 +262,8 @@ def _read_over(
     seen: set[int] = set()
     while True:
         try:
-            return _foreign_until(journal, after, assembly)
+            entries = _while(go_on, read_journal(journal, after=after))
+            return _foreign_until(entries, after, assembly)
         except DamagedJournalError as damage:
             if mend is None or damage.number in seen:
                 raise
@@ -275,14 +284,24 @@ def _same(began: Started, after: Position | None, assembly: Assembly) -> bool:
     return settled and assembly.knows_bundle(began.bundle_sha256)
 
 
-def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) -> Position | None:
+def _while(go_on: Callable[[], bool] | None, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries, until somebody does not want to go on. Raises RestoreBrokenOffError."""
+    for entry in entries:
+        if go_on is not None and not go_on():
+            raise RestoreBrokenOffError("asked to stop while restoring")
+        yield entry
+
+
+def _foreign_until(
+    entries: Iterable[Entry], after: Position | None, assembly: Assembly
+) -> Position | None:
     """Behind the last stimulus that was taken with other artifacts; None: there is none.
 
     Another bundle is one that nobody kept; one that was kept can be taken again.
     """
     # Who took what stands before the first start is known by a checkpoint alone.
     foreign, until = after is None, None
-    for entry in read_journal(journal, after=after):
+    for entry in entries:
         if isinstance(entry.stimulus, Started):
             foreign = not _same(entry.stimulus, after, assembly)
         elif isinstance(entry.stimulus, BundleSwapped):

@@ -71,14 +71,22 @@ class Mosquitto:
     def stop(self) -> None:
         """Stop it cleanly: it writes its store."""
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)  # a test may have left it hanging
             self._process.send_signal(signal.SIGTERM)
+            self._process.wait(20.0)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would: its store is what it saved last."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(20.0)
             self._process = None
 
     def forget(self) -> None:
         """Lose the store, sessions and retained messages with it; only while it is stopped."""
         assert self._process is None
-        (self._directory / "mosquitto.db").unlink()
+        (self._directory / "mosquitto.db").unlink(missing_ok=True)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, as SIGSTOP to make it hang."""
