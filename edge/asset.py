@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import BEATS_MAX, RING_SAMPLES
-from edge.records import Batch, Phase, Reading, Track
+from edge.records import Phase, Reading, Track
 from edge.samples.drift import DriftWatch
 from edge.samples.limits import Watchman
 from edge.samples.mode_rows import (
@@ -37,6 +37,7 @@ from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
+    from edge.batches import Batch
     from edge.desk import Desk
     from edge.records import AlertStands, RetrievalDone
     from edge.samples.quality import Findings

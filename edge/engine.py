@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from edge.alerts.alerts import AlertRecord
     from edge.alerts.group import Group
     from edge.alerts.load import LoadReport
+    from edge.batches import Batch
     from edge.desk import Rule
-    from edge.records import Batch, Effect, Job, Stimulus
+    from edge.records import Effect, Job, Stimulus
     from edge.samples.align import AssetLayout
     from edge.samples.drift import Drifting
     from edge.samples.scoring import Parameters, Score

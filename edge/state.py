@@ -29,7 +29,7 @@ from models.fitting.drift import DriftState
 from models.fitting.mode_track import ModeTrack
 
 if TYPE_CHECKING:
-    from edge.records import ContextChange
+    from edge.batches import ContextChange
     from models.bundles.bundle import Bundle
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
