@@ -113,8 +113,12 @@ class Link:
         self._filters = [(name, 1) for name in filters]
         self._inbox = Inbox(messages_max=queue_messages_max)
         self._granted = False
+        self._greeted = False
         self._started = False
-        self.resumed = False  # whether the broker still had our session when we came
+        # Connections at which the broker may have lost what we said: it had no session of ours, or
+        # one that may be younger than its loss, from a connection of which we had no answer.
+        self.forgotten = 0
+        self._answered = False  # the last connection was; before the first nobody knows
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
@@ -225,12 +229,14 @@ class Link:
             self._wake.set()
             return
         self.counts.connects += 1
-        self.resumed = bool(flags.session_present)
+        self.forgotten += not (flags.session_present and self._answered)
+        self._answered = self._greeted = True
         self._owed = False
         client.subscribe(self._filters)
 
     def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
         self._granted = False
+        self._answered, self._greeted = self._greeted, False
         self.counts.disconnects += 1
         self._wake.set()
 

@@ -51,6 +51,7 @@ class Voice:
         self._broker, self._reconnected, self._note = broker, reconnected, note
         self.retained: dict[str, Publish] = {}
         self._was_connected = False
+        self._forgotten = 0
         self._alone_due_s = clock.monotonic_s() + ALONE_S
 
     def say(self, *, online: bool) -> None:
@@ -81,7 +82,10 @@ class Voice:
             self.say(online=True)
             for message in self.retained.values():
                 self.publish(message)
-            if not self._link.resumed:  # a broker without our session may have lost more than that
+            # A broker without our session may have lost more than that. By now it may have come a
+            # second time, with the session of the first.
+            if self._link.forgotten != self._forgotten:
+                self._forgotten = self._link.forgotten
                 self._delivery.say_again()
         self._delivery.turn()
 

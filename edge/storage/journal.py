@@ -121,8 +121,8 @@ def _read_segment(path: Path, number: int, offset: int, *, last: bool) -> Iterat
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}; expected a journal") from error
     if not data.startswith(MAGIC):
-        if last and MAGIC.startswith(data):
-            return  # the process died before the header was whole: nothing was written
+        if last and MAGIC.startswith(data.rstrip(b"\0")):
+            return  # it ended before the header was whole, or safe: nothing was written
         raise JournalError(f"{path}: not a journal of this version (bad magic)")
     while offset < len(data):
         body = _body(data, offset)
@@ -287,13 +287,18 @@ class JournalWriter:
             self._file.close()
             raise
         size = path.stat().st_size
-        if size < len(MAGIC):
+        if not path.read_bytes().startswith(MAGIC):
+            self.torn_bytes_total += size
+            self._disk.truncate(self._file, 0)
             write_whole(self._disk, self._file, MAGIC)
         elif size > whole:
             self.torn_bytes_total += size - whole
             self._disk.truncate(self._file, whole)
         self._file.seek(0, os.SEEK_END)
         self._offset = whole
+        # What a killed process wrote and did not sync counts from here on: alerts follow from it.
+        self._disk.sync(self._file)
+        self._disk.sync_directory(self._directory)
 
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"

@@ -78,7 +78,7 @@ class Broker:
     counts: LinkCounts = field(default_factory=LinkCounts)
     connected: bool = False
     alive: bool = True
-    resumed: bool = True
+    forgotten: int = 0
     refusal: str = ""
     callback_error: str = ""
     queue_depth: int = 0
