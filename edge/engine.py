@@ -179,8 +179,8 @@ class Engine:
                 self._count("starts", by=isinstance(stimulus, Started))
                 lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
                 for name, asset in self._assets.items():
-                    # the lists are retained, but a broker may forget
-                    told = asset.state.runs or asset.state.silences
+                    # the lists are retained, but a broker may forget, or never have heard the last
+                    told = asset.state.listed or asset.state.runs or asset.state.silences
                     if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                         asset.proposals_changed(t_ns)
             case AlertStands(group=cause) if cause:

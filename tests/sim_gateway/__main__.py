@@ -46,7 +46,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _outcomes(wanted: range, processes: int) -> map[Outcome] | multiprocessing.pool.IMapIterator[Outcome]:
+def _outcomes(
+    wanted: range, processes: int
+) -> map[Outcome] | multiprocessing.pool.IMapIterator[Outcome]:
     if processes == 1 or len(wanted) < 4:
         return map(live, wanted)
     pool = multiprocessing.get_context("fork").Pool(processes)

@@ -168,7 +168,7 @@ class Client:
         self._lost(tell=self._greeted)
 
     def vanish(self) -> None:
-        """The process has ended: no callback runs any more, and the system resets the connection."""
+        """The process has ended: no callback runs any more, the system resets the connection."""
         self.started = False
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -380,7 +380,7 @@ class Broker:
             connection.client.broken(connection)
 
     def silence(self, seconds: float) -> None:
-        """Nothing arrives for a while; for longer than the keepalive, and the connection is lost."""
+        """Nothing arrives for a while; beyond the keepalive the connection is lost."""
         now_s = self.fate.time.now_s
         self.network.silent_until_s = now_s + seconds
         if seconds > KEEPALIVE_S:

@@ -1,5 +1,7 @@
-"""What must hold, judged from outside: bytes on the disk, messages at the broker, and the journal
-taken once more from its first record. Nothing here asks the gateway what it thinks of itself.
+"""What must hold, judged from outside.
+
+Bytes on the disk, messages at the broker, and the journal taken once more from its first record.
+Nothing here asks the gateway what it thinks of itself.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untim
 Key = tuple[str, str, int]
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """A promise that was not kept."""
 
 
@@ -65,7 +67,7 @@ class Witness:
         """The gateway acknowledges: it is in the journal's file, and safe where that was asked."""
         held = self.disk.safe(self.state / "journal") if self.strict else self._journal()
         if message.payload not in held:
-            raise Broken(f"message {message.number} was acknowledged and not journaled")
+            raise BrokenError(f"message {message.number} was acknowledged and not journaled")
         self.accepted[message.number] = message
 
     def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
@@ -79,7 +81,7 @@ class Witness:
             return
         key = (topic, str(body["id"]), int(body["revision"]))
         if self.said.setdefault(key, payload) != payload:
-            raise Broken(f"two contents under {key}: {self.said[key]!r} and {payload!r}")
+            raise BrokenError(f"two contents under {key}: {self.said[key]!r} and {payload!r}")
         self.count(f"heard {topic.split('/')[2]}")
         if body.get("suppressed"):
             self._suppressed(body)
@@ -88,31 +90,31 @@ class Witness:
         self.count("suppressed")
         clauses = body.get("clauses")
         if clauses is not None and not all(one["outcome"] is True for one in clauses):
-            raise Broken(f"{body['id']} is suppressed although {clauses}")
+            raise BrokenError(f"{body['id']} is suppressed although {clauses}")
         if clauses == []:
-            raise Broken(f"{body['id']} is suppressed without a clause")
+            raise BrokenError(f"{body['id']} is suppressed without a clause")
         safe = self.disk.safe(self.state / "audit")
         if not any(
             b'"what":"suppressed"' in line and str(body["id"]).encode() in line
             for line in safe.splitlines()
         ):
-            raise Broken(f"{body['id']} was published as suppressed and its audit is not safe")
+            raise BrokenError(f"{body['id']} was published as suppressed and its audit is not safe")
 
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
         bound = gateway._config.mqtt.queue_messages_max
         if gateway._link.queue_depth > bound:
-            raise Broken(f"{gateway._link.queue_depth} messages in a queue of {bound}")
+            raise BrokenError(f"{gateway._link.queue_depth} messages in a queue of {bound}")
         flying = gateway._voice._delivery._in_flight
         if len(flying) > IN_FLIGHT_MAX:
-            raise Broken(f"{len(flying)} publications in flight")
+            raise BrokenError(f"{len(flying)} publications in flight")
         topics = [topic for _, topic in flying.values()]
         if len(topics) != len(set(topics)):
-            raise Broken(f"a topic has two publications in flight: {sorted(topics)}")
+            raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:
-                raise Broken(f"{name} remembers {len(asset.t_ns)} samples")
+                raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
 
     def _journal(self) -> bytes:
         folder = self.state / "journal"
@@ -127,18 +129,14 @@ class Witness:
         before = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
         self.disk.power_cut()
         after = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
-        # the last write may have been the one at whose sync the power went
         ends = [when_s for _, _, when_s in self.disk.written]
-        cut_at = next((t for t in reversed(self.fate.trace) if "killed at" in t), "")
-        in_append = "sync " in cut_at or "write " in cut_at
-        ends = ends[:-1] if in_append else ends
         last_s = ends[-1] if ends else float("-inf")
         for name, end, when_s in self.disk.written:
             old, new = before.get(name, b""), after.get(name, b"")
             if end <= len(old) and old[:end] != new[:end]:
                 self.count("writes lost")
                 if when_s <= last_s - (0.0 if self.strict else self.sync_s):
-                    raise Broken(
+                    raise BrokenError(
                         f"a power cut took what was written at {when_s:.3f}, and the last group"
                         f" was written at {last_s:.3f} with sync_s {self.sync_s}"
                     )
@@ -147,11 +145,11 @@ class Witness:
             for name, end, when_s in self.disk.written
             if before.get(name, b"")[:end] == after.get(name, b"")[:end]
         ]
-        held = self._journal()
+        held = _whole(self._journal())
         for number, message in list(self.accepted.items()):
             if message.payload not in held:
                 if self.strict:
-                    raise Broken(f"message {number} was acknowledged, strict, and is lost")
+                    raise BrokenError(f"message {number} was acknowledged, strict, and is lost")
                 del self.accepted[number]
                 self.lost += 1
 
@@ -162,30 +160,28 @@ class Witness:
         journal = self._journal()
         for number, message in self.accepted.items():
             if message.payload not in journal:
-                raise Broken(f"message {number} was acknowledged and is not in the journal")
+                raise BrokenError(f"message {number} was acknowledged and is not in the journal")
         again = Again(settings, shop, journal)
         stands = _outbox(self.state)
         if stands.keys() != again.decided.keys():
             odd = sorted(stands.keys() ^ again.decided.keys())[:4]
-            raise Broken(f"the journal decides otherwise than what was kept: {odd}")
+            raise BrokenError(f"the journal decides otherwise than what was kept: {odd}")
         for key, payload in again.decided.items():
             if stands[key] != payload:
-                raise Broken(f"{key}: the journal gives {payload!r}, kept was {stands[key]!r}")
+                raise BrokenError(f"{key}: the journal gives {payload!r}, kept was {stands[key]!r}")
             if key not in self.said and "/alert/" in key[0]:
-                raise Broken(f"{key} was decided and never heard")
+                raise BrokenError(f"{key} was decided and never heard")
         for key in self.said:
             if key not in stands:
-                raise Broken(f"{key} was heard and is in no outbox")
+                raise BrokenError(f"{key} was heard and is in no outbox")
         self._last_words(again)
         self._scored(again)
 
     def _last_words(self, again: Again) -> None:
         for topic, payload in again.retained.items():
             held = self.broker.retained.get(topic)
-            if held is None and b'"jobs":[],"proposals":[],"silences":[]' in payload:
-                continue  # nobody was told of a job, and nobody has to be told of none
             if topic != SYSTEM and held != payload:
-                raise Broken(f"{topic} holds {held!r}, and the last word is {payload!r}")
+                raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
 
     def _scored(self, again: Again) -> None:
         """Each row of an accepted message was scored, or is counted by reason."""
@@ -203,7 +199,9 @@ class Witness:
         counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
         self.count("rows not scored", missing)
         if missing > counted:
-            raise Broken(f"{missing} accepted rows are not scored, and only {again.counts} counted")
+            raise BrokenError(
+                f"{missing} accepted rows are not scored, and only {again.counts} counted"
+            )
 
 
 class Again:
@@ -230,7 +228,7 @@ class Again:
                     if effect.key is not None:
                         key = (effect.topic, *effect.key)
                         if self.decided.setdefault(key, effect.payload) != effect.payload:
-                            raise Broken(f"the engine decided {key} twice, otherwise")
+                            raise BrokenError(f"the engine decided {key} twice, otherwise")
                 elif isinstance(effect, RowsScored):
                     self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
         self.counts = engine.counts()
@@ -247,10 +245,27 @@ def _entries(journal: bytes) -> list[tuple[int, Any]]:
         length, crc = HEAD.unpack_from(journal, at)
         body = journal[at + HEAD.size : at + HEAD.size + length]
         if len(body) != length or zlib.crc32(body) != crc:
-            raise Broken(f"the journal is damaged at byte {at} of {len(journal)}")
+            raise BrokenError(f"the journal is damaged at byte {at} of {len(journal)}")
         found.append(msgspec.msgpack.decode(body, type=tuple[int, Stimulus]))
         at += HEAD.size + length
     return found
+
+
+def _whole(journal: bytes) -> bytes:
+    """Up to where the first record is torn: the rest is not counted on."""
+    at = 0
+    while at < len(journal):
+        if journal.startswith(MAGIC, at):
+            at += len(MAGIC)
+            continue
+        if at + HEAD.size > len(journal):
+            break
+        length, crc = HEAD.unpack_from(journal, at)
+        body = journal[at + HEAD.size : at + HEAD.size + length]
+        if not length or len(body) != length or zlib.crc32(body) != crc:
+            break
+        at += HEAD.size + length
+    return journal[:at]
 
 
 def _outbox(state: Path) -> dict[Key, bytes]:
@@ -259,5 +274,5 @@ def _outbox(state: Path) -> dict[Key, bytes]:
         rows = db.execute("SELECT topic, id, revision, payload FROM outbox ORDER BY row").fetchall()
         ((waits,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
     if waits:
-        raise Broken(f"{waits} publications still wait")
+        raise BrokenError(f"{waits} publications still wait")
     return {(topic, alert_id, revision): payload for topic, alert_id, revision, payload in rows}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.storage.disk import Held
     from tests.sim_gateway.fate import Fate
 
+HEADER_BYTES: Final = 8  # of a segment of the journal; no group
 TROUBLES: Final = (errno.ENOSPC, errno.EIO, errno.EROFS)
 
 
@@ -31,6 +32,13 @@ class Connection(sqlite3.Connection):
     """A database whose statements may fail, or be the last act of the process."""
 
     before: Callable[[str], None]
+
+    @property
+    def waiting(self) -> int:
+        """Rows of an outbox that wait, looked at from outside."""
+        query = "SELECT count(*) FROM outbox WHERE delivered = 0"
+        ((count,),) = super().execute(query).fetchall()
+        return int(count)
 
     def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401
         """One statement."""
@@ -135,7 +143,7 @@ class ForgetfulDisk(Disk):
             raise
         short = self._fate.chance(0.01) and part
         count = super().write(file, data[:part] if short else data)
-        if path.suffix == ".journal" and not short:
+        if path.suffix == ".journal" and not short and file.tell() > HEADER_BYTES:
             self.written.append((path.name, file.tell(), self._fate.time.now_s))
         return count
 
@@ -147,7 +155,12 @@ class ForgetfulDisk(Disk):
     def sync(self, file: FileIO) -> None:
         """From here on it stays."""
         path = self._path(file)
-        self._before("sync", path)
+        try:
+            self._before("sync", path)
+        except (Killed, OSError):
+            if path.suffix == ".journal" and self.written:
+                self.written.pop()  # its group was not taken
+            raise
         self._safe[self._names[path.parent].now[path.name]] = path.read_bytes()
 
     def sync_directory(self, path: Path) -> None:

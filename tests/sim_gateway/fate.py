@@ -90,6 +90,7 @@ class Fate:
         self.effects = 0
         self.dead = False
         self.dies_at = 0  # number of the effect before which the process ends; 0: it does not
+        self._ambush, self._ambush_count, self._ambush_after = "", 0, 0
         self.kills = self.steps = 0
         self.trace: list[str] = []
         self._digest = hashlib.sha256()
@@ -112,10 +113,18 @@ class Fate:
         """Whether something happens that does so often."""
         return self.draw.random() < probability
 
-    def live(self, effects: int) -> None:
-        """A process begins that has so many effects before it ends; 0: as many as it likes."""
+    def live(self, effects: int, *, ambush: str = "", count: int = 1) -> None:
+        """A process begins that has so many effects before it ends; 0: as many as it likes.
+
+        ambush: it ends so many effects behind the `count`th one whose name begins so.
+        """
         self.dead = False
-        self.dies_at = self.effects + effects if effects else 0
+        self.dies_at = self.effects + effects if effects and not ambush else 0
+        self._ambush, self._ambush_count, self._ambush_after = ambush, count, effects
+
+    def spare(self) -> None:
+        """The process that lives now does not end before it wants to."""
+        self.dies_at, self._ambush = 0, ""
 
     def effect(self, what: str) -> bool:
         """The process does something that the world sees. Returns whether it is its last act.
@@ -126,6 +135,10 @@ class Fate:
         if self.dead:
             raise Killed
         self.effects += 1
+        if self._ambush and what.startswith(self._ambush):
+            self._ambush_count -= 1
+            if not self._ambush_count:
+                self._ambush, self.dies_at = "", self.effects + self._ambush_after
         if self.effects % 7 == 0 and not self._busy:
             self._interrupt()
         return self.effects == self.dies_at and self._dies(what)

@@ -16,10 +16,10 @@ from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
 from tests.sim_gateway.broker import Broker, Message, SimulatedMqtt
-from tests.sim_gateway.checks import STATUS, Broken, Witness
-from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
+from tests.sim_gateway.checks import STATUS, BrokenError, Witness
+from tests.sim_gateway.disk import TROUBLES, Connection, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
-from tests.sim_gateway.plant import Schedule, asset_settings, engine_settings
+from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
 from tests.sim_gateway.world import Shop, SimulatedWorld
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from tests.sim_gateway.broker import Connection
 
-CALM_S: Final = 30  # at the end of a schedule, in which nothing fails any more
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
+AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Life:
         self.fate = fate = Fate(seed)
         draw = fate.draw
         self.schedule = Schedule.drawn(
-            draw, assets=draw.choice((1, 2, 2, 3)), seconds=draw.randrange(70, 130)
+            draw, assets=draw.choice((1, 1, 2, 2, 3)), seconds=draw.randrange(40, 75)
         )
         self.calm_s = self.schedule.seconds - CALM_S
         self.rough = draw.random()  # how much of the chaos there is
@@ -69,7 +69,7 @@ class Life:
         self.broker.heard = self._heard
         self.broker.promised = self._promised
         self.gateway: Gateway | None = None
-        self.broken: Broken | None = None
+        self.broken: BrokenError | None = None
         self.done = False
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
@@ -132,7 +132,9 @@ class Life:
     def _cut_twice(self) -> None:
         """A broker that comes without what it knew, and breaks the connection at once."""
         self.broker.restart(with_store=False, down_s=0.0)
-        self.fate.time.at(self.fate.time.now_s + 1.0 + self.fate.draw.random() * 0.3, self.broker.cut)
+        self.fate.time.at(
+            self.fate.time.now_s + 1.0 + self.fate.draw.random() * 0.3, self.broker.cut
+        )
 
     def _spell(self, holder: object, name: str, *, value: bool) -> None:
         """Something is otherwise for a while."""
@@ -163,7 +165,7 @@ class Life:
     def _heal(self) -> None:
         """Nothing fails from here on."""
         broker = self.broker
-        self.fate.dies_at = 0
+        self.fate.spare()
         self.fate.time.steady()
         broker.network.delay_s, broker.network.jitter_s, broker.network.up = 0.001, 0.0, True
         broker.refuses, self.disk.trouble = False, 0
@@ -187,7 +189,7 @@ class Life:
     def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         try:
             self.witness.heard(topic, payload, dup)
-        except Broken as broken:
+        except BrokenError as broken:
             self._breaks(broken)
 
     def _promised(self, connection: Connection, mid: int) -> None:
@@ -195,10 +197,10 @@ class Life:
         if connection is self.broker.connection and session is not None and mid in session.unacked:
             try:
                 self.witness.promised(session.unacked[mid])
-            except Broken as broken:
+            except BrokenError as broken:
                 self._breaks(broken)
 
-    def _breaks(self, broken: Broken) -> None:
+    def _breaks(self, broken: BrokenError) -> None:
         self.broken = self.broken or broken
         self.fate.dead = True  # there is no use in going on
 
@@ -208,27 +210,26 @@ class Life:
             return
         try:
             self.witness.look(gateway)
-        except Broken as broken:
+        except BrokenError as broken:
             self._breaks(broken)
         now_s = self.fate.time.now_s
         if now_s > self.schedule.seconds + 3.0 and self._quiet(gateway):
             if not self.done and b'"online":true' not in self.broker.retained.get(STATUS, b""):
-                self._breaks(Broken("it runs, and the broker says that it does not"))
+                self._breaks(BrokenError("it runs, and the broker says that it does not"))
             self.done = True
             gateway.stop()
         if now_s > self.schedule.seconds + SETTLE_S_MAX:
-            self._breaks(Broken(f"it does not settle: {self._state(gateway)}"))
+            self._breaks(BrokenError(f"it does not settle: {self._state(gateway)}"))
 
     def _state(self, gateway: Gateway) -> dict[str, int]:
         outbox = gateway._durable.outbox
+        assert isinstance(outbox._db, Connection)
         return {
             "connected": int(gateway._link.connected),
             "queue": gateway._link.queue_depth,
             "at the broker": self.broker.waiting,
             "in flight": gateway._voice._delivery.in_flight,
-            "outbox": super(type(outbox._db), outbox._db)
-            .execute("SELECT count(*) FROM outbox WHERE delivered = 0")
-            .fetchone()[0],
+            "outbox": outbox._db.waiting,
             "unconfirmed": len(self.mqtt.client.out) if self.mqtt.client else 0,
         }
 
@@ -239,7 +240,7 @@ class Life:
     # --- lives ---
 
     def run(self) -> None:
-        """Until all is calm and heard. Raises Broken, or whatever the gateway did not catch."""
+        """Until all is calm and heard. Raises BrokenError, or what the gateway did not catch."""
         for _ in range(LIVES_MAX):
             self._live()
             if self.broken is not None:
@@ -247,14 +248,19 @@ class Life:
             if self.done:
                 break
         else:
-            raise Broken(f"after {LIVES_MAX} starts it does not go on")
+            raise BrokenError(f"after {LIVES_MAX} starts it does not go on")
         self.witness.settled(self.config.settings, Shop(self.schedule.assets))
 
     def _live(self) -> None:
         fate, draw = self.fate, self.fate.draw
         calm = fate.time.now_s >= self.calm_s
-        effects = int(10 ** (1 + 3.0 * draw.random()))
-        fate.live(0 if calm or not fate.chance(self.rough + 0.2) else effects)
+        if calm or not fate.chance(self.rough + 0.2):
+            fate.live(0)
+        elif fate.chance(0.5):  # anywhere
+            fate.live(int(10 ** (1 + 3.0 * draw.random())))
+        else:  # in the middle of something
+            count = draw.choice((1, 1, 2, 3, 8, 30))
+            fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
         self.witness.count("lives")
         code = -1
         try:
@@ -267,7 +273,7 @@ class Life:
             fate.note(f"not started: {error}".replace(str(self.config.base), ""))
             self.witness.count("refused to start")
             if calm:
-                raise Broken(f"it does not start: {error}") from error
+                raise BrokenError(f"it does not start: {error}") from error
         finally:
             self.gateway = None
         self._dies()
@@ -307,7 +313,7 @@ def live(seed: int) -> Outcome:
     problem = ""
     try:
         life.run()
-    except Broken as broken:
+    except BrokenError as broken:
         problem = str(broken)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed
         where = traceback.extract_tb(error.__traceback__)[-1]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ASSETS: Final = ("r1", "r11", "r2", "r3")
 OPERATORS: Final = ("ann", "bob")
+CALM_S: Final = 15  # at the end of a schedule, in which nothing fails any more
 PLANT_S: Final = 4_000  # of each asset's normal operation
 
 
@@ -54,10 +55,10 @@ def normal(number: int) -> NDArray[np.float64]:
 
 
 def known(version: int) -> Knowledge:
-    """What one of three snapshots says: a scope, orders with times and without; or nearly nothing."""
+    """What one of three snapshots says: scopes, orders with times and without, or nearly none."""
     real = order(
-        valid_from_ns=START_NS + 40 * SECOND_NS,
-        valid_to_ns=START_NS + (60 + 10 * version) * SECOND_NS,
+        valid_from_ns=START_NS + 25 * SECOND_NS,
+        valid_to_ns=START_NS + (40 + 10 * version) * SECOND_NS,
         recorded_at_ns=START_NS,
     )
     vague = msgspec.structs.replace(
@@ -83,7 +84,7 @@ def asset_settings(assets: int) -> tuple[AssetSettings, ...]:
 def engine_settings(draw: random.Random) -> EngineSettings:
     """Small times, so that everything happens within minutes."""
     return EngineSettings(
-        tick_ms=draw.choice((500, 1_000, 2_000)),
+        tick_ms=draw.choice((500, 1_000, 3_000)),
         late_ms_max=draw.choice((500, 2_000)),
         clear_samples=draw.choice((5, 20)),
         cooldown_s=draw.choice((0, 30)),
@@ -127,13 +128,15 @@ class Schedule:
 
     @classmethod
     def drawn(cls, draw: random.Random, *, assets: int, seconds: int) -> Schedule:
-        """A schedule of a seed; its last half minute is calm."""
+        """A schedule of a seed; its end is calm."""
         made = cls(assets, seconds)
-        made.stretches = list(_stretches(draw, assets, seconds - 30))
-        batch = draw.choice((2, 4, 5))
+        made.stretches = list(_stretches(draw, assets, seconds - CALM_S))
+        batch = draw.choice((3, 6, 10))
         for begin in range(0, seconds, batch):
-            made.sent += made._batch(draw, begin, min(begin + batch, seconds), calm=seconds - 30)
-        made.sent += _commands(draw, assets, seconds - 30)
+            made.sent += made._batch(
+                draw, begin, min(begin + batch, seconds), calm=seconds - CALM_S
+            )
+        made.sent += _commands(draw, assets, seconds - CALM_S)
         made.sent.sort(key=lambda sent: sent.at_s)
         for number, sent in enumerate(made.sent):
             sent.message.number = number
@@ -185,7 +188,7 @@ class Schedule:
 def _stretches(draw: random.Random, assets: int, until_s: int) -> list[Stretch]:
     found = []
     for i in range(assets):
-        at_s = draw.randrange(15, 35)
+        at_s = draw.randrange(12, 25)
         while at_s < until_s:
             kinds = ["fault", "fault", "calibrated", "stopped", "stuck", "silent", "gap", "none"]
             what = draw.choice(kinds if i >= 2 else [*kinds, "calibrated", "calibrated"])
@@ -207,7 +210,10 @@ def _commands(draw: random.Random, assets: int, until_s: int) -> list[Sent]:
         at_s = draw.randrange(15, max(until_s, 16))
         asset, operator = ASSETS[draw.randrange(assets)], draw.choice(OPERATORS)
         bodies: list[tuple[str, dict[str, object]]] = [
-            ("job", {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}),
+            (
+                "job",
+                {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"},
+            ),
             ("job", {"action": "check_out", "asset": "r1", "kind": "calibration"}),
             ("confirm", {"proposal_id": "wo-2"}),
             ("oos", {"asset": asset, "minutes": 1, "reason": "belt"}),

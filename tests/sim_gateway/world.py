@@ -102,7 +102,9 @@ class SimulatedRetriever:
             )
             hits = (found,)
         done = RetrievalDone(alert_id=effect.alert_id, hits=hits, reason=reason)
-        fate.time.at(fate.time.now_s + took_s, lambda: None if self._stopped else self._answer(done))
+        fate.time.at(
+            fate.time.now_s + took_s, lambda: None if self._stopped else self._answer(done)
+        )
 
     def swap(self, searcher: object, unused: Callable[[], None]) -> None:
         """Another snapshot."""
@@ -156,7 +158,7 @@ class SimulatedWorld(World):
     ) -> None:
         super().__init__(clock=fate.time, disk=disk, transport=transport)
         self._fate, self._shop = fate, shop
-        self.looked: Callable[[], None] = bool  # called between two turns of the loop
+        self.looked: Callable[[], object] = bool  # called between two turns of the loop
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
         """Time passes until something comes."""
