@@ -53,6 +53,7 @@ class Witness:
     strict: bool
     sync_s: float
     said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
+    order: list[Key] = field(default_factory=list)  # in which it heard them
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
@@ -82,6 +83,7 @@ class Witness:
         key = (topic, str(body["id"]), int(body["revision"]))
         if self.said.setdefault(key, payload) != payload:
             raise BrokenError(f"two contents under {key}: {self.said[key]!r} and {payload!r}")
+        self.order.append(key)
         self.count(f"heard {topic.split('/')[2]}")
         if body.get("suppressed"):
             self._suppressed(body)
@@ -174,8 +176,18 @@ class Witness:
         for key in self.said:
             if key not in stands:
                 raise BrokenError(f"{key} was heard and is in no outbox")
+        self._never_back(list(stands))
         self._last_words(again)
         self._scored(again)
+
+    def _never_back(self, decided: list[Key]) -> None:
+        """No topic shows an older revision behind a newer one, whatever was said twice."""
+        place = {key: number for number, key in enumerate(decided)}
+        newest: dict[str, int] = {}
+        for key in self.order:
+            if place[key] < newest.get(key[0], 0):
+                raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
+            newest[key[0]] = place[key]
 
     def _last_words(self, again: Again) -> None:
         for topic, payload in again.retained.items():

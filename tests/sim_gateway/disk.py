@@ -28,7 +28,7 @@ HEADER_BYTES: Final = 8  # of a segment of the journal; no group
 TROUBLES: Final = (errno.ENOSPC, errno.EIO, errno.EROFS)
 
 
-class Connection(sqlite3.Connection):
+class Database(sqlite3.Connection):
     """A database whose statements may fail, or be the last act of the process."""
 
     before: Callable[[str], None]
@@ -97,7 +97,7 @@ class ForgetfulDisk(Disk):
         self._safe: dict[int, bytes] = {}  # by file, what a power cut leaves of it at least
         self._gone: dict[int, bytes] = {}  # content of files without a name
         self._number = 0
-        self._open: list[FileIO | Held | Connection] = []
+        self._open: list[FileIO | Held | Database] = []
 
     def safe(self, directory: Path) -> bytes:
         """What a power cut leaves of the files of a directory at least."""
@@ -199,7 +199,7 @@ class ForgetfulDisk(Disk):
     def connect(self, path: Path) -> sqlite3.Connection:
         """A real database."""
         self._before("connect", path)
-        db = sqlite3.connect(path, isolation_level=None, factory=Connection)
+        db = sqlite3.connect(path, isolation_level=None, factory=Database)
         db.before = lambda what: self._before_statement(what, path)
         self._open.append(db)
         return db

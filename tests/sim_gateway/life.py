@@ -17,7 +17,7 @@ from edge.errors import AndonError
 from edge.gateway.app import Gateway
 from tests.sim_gateway.broker import Broker, Message, SimulatedMqtt
 from tests.sim_gateway.checks import STATUS, BrokenError, Witness
-from tests.sim_gateway.disk import TROUBLES, Connection, ForgetfulDisk
+from tests.sim_gateway.disk import TROUBLES, Database, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
 from tests.sim_gateway.world import Shop, SimulatedWorld
@@ -223,7 +223,7 @@ class Life:
 
     def _state(self, gateway: Gateway) -> dict[str, int]:
         outbox = gateway._durable.outbox
-        assert isinstance(outbox._db, Connection)
+        assert isinstance(outbox._db, Database)
         return {
             "connected": int(gateway._link.connected),
             "queue": gateway._link.queue_depth,
