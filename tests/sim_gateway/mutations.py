@@ -27,7 +27,7 @@ from edge.records import Decision, Publish, Verdict
 from edge.storage import restore
 from edge.storage.journal import JournalWriter, Position
 from edge.storage.outbox import Outbox, OutboxRow
-from edge.verdicts import decide as rule
+from edge.verdicts.decide import decide
 from tests.sim_gateway.life import live
 
 if TYPE_CHECKING:
@@ -163,14 +163,16 @@ def _older(real: Any) -> Any:  # noqa: ANN401
 def _none_holds(real: Any) -> Any:  # noqa: ANN401
     """A clause that could not be judged counts as if it held."""
 
-    def decide(*args: Any, **more: Any) -> Decision:  # noqa: ANN401
-        decision: Decision = real(*args, **more)
-        failed = [c for c in decision.clauses if c.outcome is False]
-        if decision.verdict is not Verdict.SUPPRESSED and decision.job_id and len(failed) < 2:
+    def decided(*args: Any, **more: Any) -> Decision:  # noqa: ANN401
+        decision: Decision = decide(*args, **more)
+        if decision.job_id and all(clause.outcome is not False for clause in decision.clauses):
             return msgspec.structs.replace(decision, verdict=Verdict.SUPPRESSED)
         return decision
 
-    return decide
+    def made(self: Engine, *args: Any, **more: Any) -> None:  # noqa: ANN401
+        real(self, *args, **(more | {"rule": decided}))
+
+    return made
 
 
 def _overtakes(_real: Any) -> Any:  # noqa: ANN401
@@ -273,7 +275,7 @@ MUTATIONS: Final = (
     Mutation("outbox without a check of keys", Outbox, "_bytes_of", _any_key),
     Mutation("nothing said again", Delivery, "say_again", _not_again),
     Mutation("an older word said again", Outbox, "standing", _older),
-    Mutation("a clause that is None holds", rule, "decide", _none_holds),
+    Mutation("a clause that is None holds", Engine, "__init__", _none_holds),
     Mutation("two revisions in flight", Delivery, "_send", _overtakes),
     Mutation("delivered when sent", Delivery, "_send", _delivered_when_sent),
     Mutation("ids of an earlier connection", Link, "ack", _old_ids),
