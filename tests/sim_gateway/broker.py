@@ -153,7 +153,9 @@ class Client:
             self._send(mid, message, dup=True)
 
     def start(self) -> None:
-        """The network thread begins."""
+        """The network thread begins, where it does not run already."""
+        if self.started and not self.thread_ended:
+            return
         self.started, self.thread_ended = True, False
         self._tries += 1
         self._retry_s = 1.0
@@ -309,7 +311,9 @@ class Broker:
     def connects(self, connection: Connection) -> None:
         """CONNECT; a session goes on where it was."""
         if self.connection is not None:
-            self.lost(self.connection)  # one client id, one connection
+            before = self.connection
+            self.lost(before)  # one client id, one connection
+            before.client.broken(before)
         self.connection = connection
         present = self.session is not None
         self.session = session = self.session or Session()
