@@ -160,12 +160,13 @@ def _older(real: Any) -> Any:  # noqa: ANN401
     return standing
 
 
-def _none_holds(real: Any) -> Any:  # noqa: ANN401
-    """A clause that could not be judged counts as if it held."""
+def _one_passed_over(real: Any) -> Any:  # noqa: ANN401
+    """One clause that could not be judged, or does not hold, is passed over."""
 
     def decided(*args: Any, **more: Any) -> Decision:  # noqa: ANN401
         decision: Decision = decide(*args, **more)
-        if decision.job_id and all(clause.outcome is not False for clause in decision.clauses):
+        missing = [clause for clause in decision.clauses if clause.outcome is not True]
+        if decision.job_id and len(missing) == 1:
             return msgspec.structs.replace(decision, verdict=Verdict.SUPPRESSED)
         return decision
 
@@ -199,17 +200,6 @@ def _delivered_when_sent(_real: Any) -> Any:  # noqa: ANN401
         return sent
 
     return send
-
-
-def _old_ids(_real: Any) -> Any:  # noqa: ANN401
-    """What came over an earlier connection is acknowledged over this one."""
-
-    def ack(self: Link, messages: Sequence[Any]) -> None:
-        for message in messages:
-            if message.qos:
-                self._client.ack(message.mid, message.qos)
-
-    return ack
 
 
 def _not_strict(real: Any) -> Any:  # noqa: ANN401
@@ -275,10 +265,9 @@ MUTATIONS: Final = (
     Mutation("outbox without a check of keys", Outbox, "_bytes_of", _any_key),
     Mutation("nothing said again", Delivery, "say_again", _not_again),
     Mutation("an older word said again", Outbox, "standing", _older),
-    Mutation("a clause that is None holds", Engine, "__init__", _none_holds),
+    Mutation("a clause is passed over", Engine, "__init__", _one_passed_over),
     Mutation("two revisions in flight", Delivery, "_send", _overtakes),
     Mutation("delivered when sent", Delivery, "_send", _delivered_when_sent),
-    Mutation("ids of an earlier connection", Link, "ack", _old_ids),
     Mutation("never synced by time", JournalWriter, "__init__", _not_strict),
     Mutation("a full queue never asks again", Link, "drain", _forgets_questions),
     Mutation("an engine that is not pure", Engine, "handle", _moody),

@@ -77,7 +77,7 @@ def test_a_planted_bug_is_noticed(name: str) -> None:
     assert problem
 
 
-@pytest.mark.parametrize("asked", ["5", "5:5", "7:3", "a:b", "-1:2", ""])
+@pytest.mark.parametrize("asked", ["5", "5:5", "7:3", "a:b", ""])
 def test_seeds_are_asked_for_as_a_range(asked: str) -> None:
     """Anything else is an error that says how."""
     found = subprocess.run(
