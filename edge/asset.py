@@ -32,6 +32,7 @@ from edge.verdicts.lookback import Lookback, step_score
 from edge.verdicts.rulings import Rulings
 from edge.verdicts.timeline import Timeline
 from edge.work.jobs import JobRun, Stage, level_add, settled_from_ns
+from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
@@ -385,7 +386,7 @@ class Asset:
             return
         track = self.state.tracks[Track.COMMS]
         was_active = track.active
-        quiet_ns = now_ns - self.state.last_t_ns
+        quiet_ns = now_ns - max(self.state.last_t_ns, self.state.shed_ns)  # it spoke, and we shed
         unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
         reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
@@ -394,6 +395,6 @@ class Asset:
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
-        if track.active:  # silence is doubt
+        if track.active or has_gap(self.state, begin_ns=now_ns, now_ns=now_ns):  # doubt
             for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
                 self._rulings.recheck(each, t_ns=now_ns)

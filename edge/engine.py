@@ -25,6 +25,7 @@ from edge.records import (
     JobTold,
     MessageReceived,
     RetrievalDone,
+    Shed,
     ShellFault,
     SnapshotSwapped,
     Started,
@@ -43,7 +44,8 @@ from edge.wire import topics
 from edge.work import commands, witness
 from edge.work.commission import Commissioning
 from edge.work.order_intake import take_orders
-from edge.work.refusals import refused
+from edge.work.set_aside import SetAside
+from edge.work.shed import shed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,6 +119,7 @@ class Engine:
             lineage=lineage,
             suspects=state.suspects,
         )
+        self._aside = SetAside(state, desk=self._desk, topics=self._topics)
         self._staff(layouts)
         self._learn(knowledge)
 
@@ -191,6 +194,8 @@ class Engine:
                 self.commissioning.told(stimulus, t_ns=t_ns)
             case JobTold():
                 self._job_told(stimulus.job)
+            case Shed():
+                shed(stimulus, state=self._state, t_ns=t_ns)
 
     @property
     def state(self) -> EngineState:
@@ -268,6 +273,8 @@ class Engine:
     # --- messages ---
 
     def _message(self, message: MessageReceived, *, now_ns: int) -> None:
+        if self._aside.skips(message):
+            return
         try:
             command = self._topics.parse_command(message.topic)
             if command is not None:
@@ -277,8 +284,9 @@ class Engine:
             else:
                 self._arrivals.take(message, now_ns=now_ns)
                 self._count("messages")
+                self._aside.was_good(message)
         except WireError as error:
-            refused(error, state=self._state, desk=self._desk)
+            self._aside.was_refused(message, error)
 
     # --- ticks ---
 
@@ -341,24 +349,18 @@ class Engine:
 
     def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
         commands.operator_command(
-            message,
-            operator=operator,
-            name=name,
-            assets=self._assets,
-            desk=self._desk,
-            now_ns=now_ns,
-        )
-        self._count("commands")
+            message, operator=operator, name=name,
+            assets=self._assets, desk=self._desk, state=self._state, now_ns=now_ns,
+        )  # fmt: skip
 
     def _job_told(self, job: Job) -> None:
-        asset = self._assets.get(job.asset)
-        if asset is None:
+        if job.asset in self._assets:
+            witness.add_job(self._assets[job.asset], job)
+        else:
             self._count("jobs_unknown_asset")
-            return
-        witness.add_job(asset, job)
 
     def _swap(self, sha256: str) -> Proposed:
-        """From here on the snapshot counts that a stimulus names; returns what it proposes."""
+        """From here on the named snapshot counts; returns what it proposes."""
         if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
             self._learn(self._knowledge_of(sha256))
         return self._desk.proposed
@@ -390,7 +392,5 @@ class Engine:
         self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
 
     def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
-        for asset in self._assets.values():
-            if asset.explained(done, t_ns=t_ns):
-                return
-        self._count("retrievals_stale")
+        ours = any(asset.explained(done, t_ns=t_ns) for asset in self._assets.values())
+        self._count("retrievals_stale", by=not ours)

@@ -5,6 +5,8 @@ The world's mistakes, each saying where, what, what was expected, what to do.
 
 from __future__ import annotations
 
+from edge.caps import ERROR_CHARS_MAX, TAG_CHARS_MAX
+
 
 class AndonError(Exception):
     """Something outside the program is wrong; the message says what to do about it."""
@@ -17,7 +19,7 @@ class WireError(AndonError):
     """
 
     def __init__(self, message: str, *, reason: str, topic: str) -> None:
-        super().__init__(f"{topic}: {message}")
+        super().__init__(f"{topic[:TAG_CHARS_MAX]}: {message[:ERROR_CHARS_MAX]}")
         self.reason = reason
         self.topic = topic
 

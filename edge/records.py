@@ -214,6 +214,16 @@ class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     active: bool = True
 
 
+class Shed(msgspec.Struct, frozen=True, kw_only=True, tag="shed"):
+    """Messages were given up before they were accepted: more came than the gateway could take.
+
+    messages: how many, by asset, since the last word of it; "" for those that named none, which may
+    have been of any.
+    """
+
+    messages: dict[str, int]
+
+
 Stimulus = (
     Started
     | MessageReceived
@@ -225,6 +235,7 @@ Stimulus = (
     | BundleSwapped
     | CommissionTold
     | ShellFault
+    | Shed
 )
 
 
@@ -266,14 +277,28 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
     out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
-    accepted, withdrawn.
-    facts: alert_id, revision, job_id, operator, detail, as far as they apply.
+    accepted, withdrawn, command_refused.
+    facts: alert_id, revision, job_id, operator, detail, as far as they apply; shared: 1 where
+    several people use the operator's name.
     """
 
     what: str
     asset: str
     t_ns: int  # plant time
     facts: dict[str, str | int]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be read, for whoever mends its sender. May be lost.
+
+    payload: its beginning; size_bytes: of all of it. t_ns: when it came.
+    """
+
+    topic: str
+    reason: str
+    payload: bytes
+    size_bytes: int
+    t_ns: int
 
 
 class TextTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,7 +330,7 @@ class RowsScored:
     classes: NDArray[np.str_]
 
 
-Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored
+Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored | DeadLetter
 
 
 # --- between wire and events ---------------------------------------------------------------------

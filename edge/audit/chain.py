@@ -48,6 +48,7 @@ KINDS: Final = (  # of records about the plant
     "withdrawn",
     "tuned",
     "tuned_although",
+    "command_refused",
 )
 PRUNED_UNTIL: Final = "pruned_until"
 PRUNED_SHA256: Final = "pruned_sha256"

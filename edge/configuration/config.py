@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edge.configuration.include import hint, include
+from edge.configuration.operator_settings import check_operators
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
+    BrokerConfig,
     IncludeConfig,
     JournalConfig,
     KbConfig,
@@ -37,7 +39,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.trust import AuditConfig, TrustedKey, TrustSettings
+from edge.trust import AuditConfig, OperatorRights, TrustedKey, TrustSettings
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.features.machine import Bearing, GearStage
@@ -68,6 +70,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     position: tuple[OperatorPosition, ...] = ()
+    operator: tuple[OperatorRights, ...] = ()
     base: str = "."  # directory of the file; set on loading
 
     @property
@@ -82,6 +85,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             asset=self.asset,
             position=self.position,
             trust=self.trust,
+            operator=self.operator,
             commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
             texts_zone=self.kb.timezone,
@@ -94,6 +98,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "mqtt": MqttConfig,
+    "output": BrokerConfig,
     "model": ModelConfig,
     "kb": KbConfig,
     "journal": JournalConfig,
@@ -106,6 +111,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "source": Source,
     "asset": AssetSettings,
     "position": OperatorPosition,
+    "operator": OperatorRights,
     "context": ContextTag,
     "waveform": Waveform,
     "stages": GearStage,
@@ -136,6 +142,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         raise ConfigError(f"{path}: {message}") from error
     _check(config, path)
     config = with_positions(config, path)
+    check_operators(config, path)
     if config.kb.embedder:
         _make_known(config.path(config.kb.embedder), path)
     return config
@@ -167,7 +174,13 @@ def effective(config: GatewayConfig) -> str:
     return msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
 
 
-def password(config: MqttConfig, base: Path) -> str | None:
+def brokers(config: GatewayConfig) -> list[tuple[str, BrokerConfig]]:
+    """The sections that name a broker, with them."""
+    output = config.mqtt.output
+    return [("[mqtt]", config.mqtt)] + ([] if output is None else [("[mqtt.output]", output)])
+
+
+def password(config: BrokerConfig, base: Path) -> str | None:
     """The broker password from its file. Raises ConfigError."""
     if not config.password_file:
         return None
@@ -209,12 +222,11 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
 
 def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds: list[tuple[str, float, float, float]] = [
-        ("[mqtt] port", config.mqtt.port, 1, 65_535),
         ("[model] approvals", config.model.approvals, 0, 10),
         ("[model] watch_s", config.model.watch_s, 0, 31 * 86_400),
         ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
-        ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[mqtt] queue_ms_max", config.mqtt.queue_ms_max, 100, 3_600_000),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
@@ -229,6 +241,9 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
     ]
+    for where, broker in brokers(config):
+        bounds.append((f"{where} port", broker.port, 1, 65_535))
+        bounds.append((f"{where} keepalive_s", broker.keepalive_s, 1, 65_535))
     if config.commissioning is not None:
         learning = config.commissioning
         bounds.append(("[commissioning] learn_minutes", learning.learn_minutes, 0.1, 44_640))
@@ -262,6 +277,18 @@ def _check_sources(config: GatewayConfig, path: Path) -> None:
             )
 
 
+def _check_brokers(config: GatewayConfig, path: Path) -> None:
+    for where, broker in brokers(config):
+        if not broker.client_id:
+            raise ConfigError(
+                f"{path}: {where} client_id is empty; a session that lasts needs a name"
+            )
+    if len({(broker.host, broker.port) for _, broker in brokers(config)}) != len(brokers(config)):
+        raise ConfigError(
+            f"{path}: [mqtt.output] is the broker of [mqtt]; leave it out, or name another one"
+        )
+
+
 def _check_zone(name: str, path: Path) -> None:
     try:
         if name:
@@ -283,8 +310,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
         )
     _check_numbers(config, path)
     _check_sources(config, path)
-    if not config.mqtt.client_id:
-        raise ConfigError(f"{path}: [mqtt] client_id is empty; a session that lasts needs a name")
+    _check_brokers(config, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     for text, key in ((config.site, "site"), (config.prefix, "prefix")):

@@ -20,11 +20,16 @@ from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will, endpoint_of
+from edge.gateway.inbox import Inbox
+from edge.gateway.lanes import Lanes
+from edge.gateway.link import Will
+from edge.gateway.links import links_of
+from edge.gateway.overload import Overload, aside_words
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (
+    DeadLetter,
     MessageReceived,
     Note,
     Publish,
@@ -34,7 +39,7 @@ from edge.records import (
     TextTold,
     TickDue,
 )
-from edge.samples.waveforms import block_topics
+from edge.storage.dead_letters import DeadLetters
 from edge.storage.restore import started
 from edge.wire import topics
 
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.gateway.inbox import Incoming
     from edge.gateway.world import World
-    from edge.records import Effect, Stimulus
+    from edge.records import Effect, Shed, Stimulus
 
 log = logging.getLogger("andon")
 
@@ -81,21 +86,30 @@ class Gateway:
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
-        self._faults = Faults()
+        self._faults = Faults(world.clock)
         self._journal_gap = ""
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
+        lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
+        inbox = Inbox(messages_max=config.mqtt.queue_messages_max, lane_of=lanes.of)
         gone = status(self._assembly, online=False, clock=world.clock)
-        self._link = Link(
-            endpoint_of(config),
-            filters=[*map(topics.subscription, config.source), *block_topics(config.asset)]
-            + [self._topics.command_filter]
-            + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
-            queue_messages_max=config.mqtt.queue_messages_max,
+        self._link = links_of(
+            config,
             will=Will(topic=self._topics.status, payload=gone),
             on_connected=reconnected.set,
             wake=self._wake,
             transport=world.transport,
+            clock=world.clock,
+            inbox=inbox,
+        )
+        self._overload = Overload(
+            inbox,
+            lanes,
+            queue_ms_max=config.mqtt.queue_ms_max,
+            wall=config.clock == "wall",
+        )
+        self._letters = DeadLetters(
+            config.path(config.journal.dir) / "dead_letters", disk=world.disk
         )
         self._voice = Voice(
             self._link,
@@ -103,7 +117,6 @@ class Gateway:
             assembly=self._assembly,
             topics=self._topics,
             clock=world.clock,
-            broker=f"{config.mqtt.host}:{config.mqtt.port}",
             reconnected=reconnected,
             note=self._note,
         )
@@ -149,7 +162,11 @@ class Gateway:
         tick_due_s = self._now_s()
         while not self._stopping:
             wait_s = max(0.0, min(tick_due_s - self._now_s(), IDLE_S))
-            if self._world.wait(self._wake, wait_s) and self._link.queue_depth < GROUP_MAX:
+            wait_s = 0.0 if self._link.queue_depth else wait_s  # a turn may have left some
+            begun_s = self._now_s()
+            woken = self._world.wait(self._wake, wait_s)
+            self._overload.waited(self._now_s() - begun_s)
+            if woken and self._link.queue_depth < GROUP_MAX:
                 self._world.sleep(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
@@ -163,7 +180,7 @@ class Gateway:
 
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
-        messages = self._link.drain(GROUP_MAX)
+        messages, begun_s = self._link.drain(self._overload.turn_max), self._now_s()
         stimuli: list[Stimulus] = [
             MessageReceived(
                 topic=m.topic, payload=m.payload, received_ns=m.received_ns,
@@ -175,6 +192,7 @@ class Gateway:
             stimuli.append(self._answers.popleft())
         if stimuli:
             self._take(stimuli, messages)
+            self._overload.turned(len(messages), self._now_s() - begun_s)
         return len(messages)
 
     def _take(self, stimuli: Sequence[Stimulus], messages: Sequence[Incoming] = ()) -> None:
@@ -203,6 +221,8 @@ class Gateway:
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
             elif isinstance(effect, TextTold):
                 self._upkeep.notebook.write([effect])
+            elif isinstance(effect, DeadLetter):
+                self._letters.put(effect)
             elif isinstance(effect, Note):
                 logs.write(log, effect)
 
@@ -212,13 +232,13 @@ class Gateway:
             found = self._faults.look(
                 self._link, self._durable.outbox, checkpoint=self._durable.checkpoint_trouble
             )
-            if told := [*found, *self._upkeep.judge(self._faults)]:
+            if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
+            self._letters.turn(now_s)
             for swapped in self._upkeep.look(now_s):
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        self._voice.alone(now_s)
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
@@ -226,6 +246,12 @@ class Gateway:
             if self._checkpoint_due_s:
                 self._checkpoint()
             self._checkpoint_due_s = now_s + self._config.journal.checkpoint_s
+
+    def _load(self, now_s: float) -> list[Shed | ShellFault]:
+        """What was given up, whether that begins or ends, and which topics are not read."""
+        state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+        told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
+        return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self) -> None:
         self._upkeep.notebook.sync()  # the journal may forget what a checkpoint covers
@@ -285,6 +311,7 @@ class Gateway:
             self._durable.close(stack)
             stack.callback(self._retriever.stop)
             stack.callback(self._upkeep.stop)
+            stack.callback(self._letters.stop)
             stack.callback(self._link.stop)
 
     def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
@@ -315,6 +342,8 @@ class Gateway:
             outbox=self._durable.outbox,
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
+            overload=self._overload,
+            letters=self._letters,
             snapshot=self._assembly.snapshot_sha256,
         )
 

@@ -11,29 +11,28 @@ from typing import TYPE_CHECKING, Final
 from rich.markup import escape
 from rich.table import Table
 
-from edge.alerts.annunciate import known_causes
-from edge.alerts.causes import topic_of
 from edge.audit.signatures import unsigned_because
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
-from edge.configuration.config import effective, load, password
+from edge.configuration.config import effective, load
+from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
 from edge.gateway.assembly import Assembly
-from edge.gateway.mqtt import Collector, Endpoint
+from edge.gateway.check_brokers import broker_findings
+from edge.gateway.rights import published_topics
 from edge.samples.align import asset_layouts
-from edge.samples.waveforms import block_bytes_per_day, block_topics
+from edge.samples.waveforms import block_bytes_per_day
 from edge.storage.checkpoint import KEPT, pack
 from edge.storage.journal import DAY_S, bytes_per_day
 from edge.trust import Signs
-from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.bundle import is_unfitted
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 from models.fitting.budget import budget_words, divisions_of
-from models.fitting.positions import divided
+from models.fitting.positions import divided, is_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +78,8 @@ def check_file(path: Path, *, console: Console) -> int:
     _check_configured(config, findings)
     _check_knowledge(config, findings)
     _check_signatures(config, findings)
-    _check_broker(config, findings)
+    for what, fine, detail in broker_findings(config):
+        findings.add(what, fine=fine, detail=detail)
     _check_state(config, findings)
     if bundle is not None:
         _check_volume(config, bundle, findings)
@@ -107,6 +107,7 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
     _check_channels(config, bundle, findings)
     _check_context(config, bundle, findings, file)
     _check_positions(config, bundle, findings, file)
+    _check_operators(config, bundle, findings)
     return bundle
 
 
@@ -157,6 +158,16 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
                 f"fit again with --config {file}"
             )
             findings.add(f"asset {asset.id}", fine=False, detail=detail)
+
+
+def _check_operators(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    """Rights on an asset that is nowhere are a typing error: somebody lacks what was meant."""
+    there = {model.asset for model in bundle.assets} | {asset.id for asset in config.asset}
+    for operator in config.operator:
+        lost = [one for one in operator.assets if not is_pattern(one) and one not in there]
+        if lost:
+            detail = f"there is no asset {lost[0]!r}{hint(lost[0], sorted(there))}"
+            findings.add(f"operator {operator.name}", fine=False, detail=detail)
 
 
 def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
@@ -239,29 +250,6 @@ def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
             findings.add("signature", fine=True, detail=str(path))
 
 
-def _check_broker(config: GatewayConfig, findings: Findings) -> None:
-    try:
-        secret = password(config.mqtt, config.path(""))
-        endpoint = Endpoint(
-            host=config.mqtt.host,
-            port=config.mqtt.port,
-            username=config.mqtt.username,
-            password=secret,
-            tls_ca_file=str(config.path(config.mqtt.tls_ca_file))
-            if config.mqtt.tls_ca_file
-            else "",
-        )
-        filters = [*map(subscription, config.source), *block_topics(config.asset)]
-        filters.append(Topics(config.prefix, config.site).command_filter)
-        if config.clock == "plant":
-            filters.append(CLOCK_TOPIC)
-        with Collector(endpoint, filters):
-            findings.add("broker", fine=True, detail=f"{endpoint} grants {', '.join(filters)}")
-    except AndonError as error:
-        hint = f"{error}; check [mqtt] host, port, username, and that the broker runs"
-        findings.add("broker", fine=False, detail=hint)
-
-
 def _check_state(config: GatewayConfig, findings: Findings) -> None:
     """Whether the state directory, or the nearest one above it, can be written."""
     state = config.path(config.journal.dir).resolve()
@@ -324,11 +312,7 @@ def _show(
     console.print(effective(config), markup=False, highlight=False)
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
-    causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
-    topics = Topics(config.prefix, config.site)
-    learning = config.commissioning
-    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
-    for topic in (*topics.published(assets, causes), *own):
+    for topic in published_topics(config, assets):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

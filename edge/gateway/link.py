@@ -1,7 +1,8 @@
 """The gateway's connection: a bounded inbox of what came, acknowledgements and publications out.
 
-A message is acknowledged only when told that it is journaled (manual acknowledgement, persistent
-session, MQTT 3.1.1). Callbacks only queue, and never raise.
+A message is acknowledged only when told that it is journaled, or when it was shed because more came
+than could wait (manual acknowledgement, persistent session, MQTT 3.1.1). Callbacks only queue, and
+never raise.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.configuration.config import password
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
-from edge.gateway.mqtt import Endpoint
+from edge.gateway.rights import BROKER_DROPS
+from edge.gateway.rivals import WAIT_S, Rivals
+from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
-    from edge.configuration.config import GatewayConfig
+    from edge.gateway.failures import Failure
     from edge.gateway.inbox import Incoming
+    from edge.gateway.mqtt import Endpoint
+    from edge.gateway.tls import Span
+    from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000
+INPUT: Final = "input"  # names of two links, where there are two
+OUTPUT: Final = "output"
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
 
@@ -31,7 +38,8 @@ UNSENT_MESSAGES_MAX: Final = 10_000
 class Transport(Protocol):
     """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
 
-    Clients are as paho has them: their callbacks run one after another, beside the loop.
+    Clients are as paho has them: their callbacks run one after another, beside the loop. Each has
+    `reasons`, a `edge.gateway.failures.Reasons`.
     """
 
     def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
@@ -49,7 +57,17 @@ class Transport(Protocol):
     def is_alive(self, client: Any) -> bool:  # noqa: ANN401
         """Whether a started client goes on working."""
 
-    def incoming(self, m: Any, connection: int = 0, *, cut: bool = False) -> Incoming:  # noqa: ANN401
+    def topic_of(self, m: Any) -> str:  # noqa: ANN401
+        """A message's topic."""
+
+    def incoming(
+        self,
+        m: Any,  # noqa: ANN401
+        connection: int = 0,
+        *,
+        cut: bool = False,
+        link: str = "",
+    ) -> Incoming:
         """A message as we keep it."""
 
 
@@ -58,14 +76,15 @@ class LinkCounts:
     """What happened on the link; all of it is published."""
 
     received: int = 0
-    dropped_queue_full: int = 0
+    shed: int = 0  # acknowledged and never journaled: more came than could wait
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
     refused: int = 0  # connections and subscriptions that the broker refused
     not_sent: int = 0  # publications that found no connection or a full queue
-    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
+    misplaced: int = 0  # messages that have no business on this broker; never taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,42 +95,36 @@ class Will:
     payload: bytes
 
 
-def endpoint_of(config: GatewayConfig) -> Endpoint:
-    """Where a configuration connects to. Raises ConfigError for a password that is not there."""
-    mqtt = config.mqtt
-    return Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.client_id,
-        username=mqtt.username,
-        password=password(mqtt, config.path("")),
-        keepalive_s=mqtt.keepalive_s,
-        tls_ca_file=str(config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
-    )
-
-
 class Link:
     """A connection that lasts, over any number of reconnections."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it does, and what of the world it does it with
         self,
         endpoint: Endpoint,
         *,
         filters: Sequence[str],
         queue_messages_max: int,
-        will: Will,
+        will: Will | None,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        name: str = "",
+        belongs: Callable[[str], bool] | None = None,
+        inbox: Inbox | None = None,
         transport: Transport = mqtt,
+        clock: Clock = CLOCK,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
-        `wake` is set when something came. Raises BrokerError for certificates that cannot be read.
+        `wake` is set when something came; `name` says which of two links this is, and `belongs`
+        which topics may come over it; inbox: where it waits, else one lane for all. Raises
+        BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
-        self._endpoint, self._mqtt = endpoint, transport
+        self.name, self._belongs = name, belongs
+        self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
-        self._inbox = Inbox(messages_max=queue_messages_max)
+        own = Inbox(messages_max=queue_messages_max)
+        self._inbox = own if inbox is None else inbox  # an empty one is false
         self._granted = False
         self._greeted = False
         self._started = False
@@ -120,17 +133,22 @@ class Link:
         self.forgotten = 0
         self._answered = False  # the last connection was; before the first nobody knows
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
+        self.cause = ""  # why the last connection ended or did not come about
+        self._rivals, self._wait_s = Rivals(), 1
+        self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
-        self._owed = False  # QoS 1 messages were dropped: the broker still has them
+        self._broker_count: int | None = None
         self._wake = wake
         self._on_connected = on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
-        self._client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, qos=1, retain=True)
         self._client.on_connect = self._guarded(self._connected)
         self._client.on_disconnect = self._guarded(self._disconnected)
+        self._client.on_connect_fail = self._guarded(self._not_reached)
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
         self._client.on_publish = self._guarded(self._published)
@@ -155,23 +173,45 @@ class Link:
         return not self._started or self._mqtt.is_alive(self._client)
 
     @property
+    def links(self) -> tuple[Link, ...]:
+        """All links there are: this one."""
+        return (self,)
+
+    @property
+    def broker(self) -> str:
+        """Where it leads."""
+        return str(self._endpoint)
+
+    @property
+    def away_s(self) -> float:
+        """How long the broker has been away; 0 while it is there."""
+        return 0.0 if self.connected else self._clock.monotonic_s() - self._away_since_s
+
+    @property
+    def rival(self) -> str:
+        """What is wrong when another client uses our client id; "" for nothing."""
+        if not self._rivals.fighting(self._clock.monotonic_s()):
+            return ""
+        return (
+            f"broker {self._endpoint}: another client uses client_id {self._endpoint.client_id!r},"
+            " most likely a second gateway, and each throws the other out: neither hears"
+            " everything; stop one, or give each its own client_id"
+        )
+
+    @property
+    def spans(self) -> list[Span]:
+        """Until when what TLS rests on holds."""
+        found: list[Span] = self._client.reasons.spans
+        return found
+
+    @property
     def queue_depth(self) -> int:
         """Messages that wait to be journaled."""
         return len(self._inbox)
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first.
-
-        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
-        Without this it would soon send nothing at all: unacknowledged messages fill its window.
-        """
-        taken = self._inbox.take(limit)
-        if self._owed and not taken and not self._inbox and self.connected:
-            self._owed = False
-            self.counts.asked_again += 1
-            self._mqtt.stop(self._client)
-            self.start()
-        return taken
+        """Take up to `limit` messages from the queue: commands first, then the oldest."""
+        return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -180,7 +220,8 @@ class Link:
         id may stand for another message by now.
         """
         for message in messages:
-            if message.qos and message.connection == self.counts.connects:
+            ours = message.link == self.name and message.connection == self.counts.connects
+            if message.qos and ours:
                 self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
@@ -223,43 +264,92 @@ class Link:
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
         self._granted = False
-        if reason.is_failure:
+        if why := self._client.reasons.answered(reason):
             self.counts.refused += 1
-            self.refusal = f"connection refused: {reason}"
+            self.refusal = self.cause = why
             self._wake.set()
             return
         self.counts.connects += 1
         self.forgotten += not (flags.session_present and self._answered)
         self._answered = self._greeted = True
-        self._owed = False
         client.subscribe(self._filters)
 
-    def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
-        self._granted = False
+    def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        self._lost()
         self._answered, self._greeted = self._greeted, False
         self.counts.disconnects += 1
+        failure = self._client.reasons.ended(reason)
+        if failure is not None:
+            self._note(failure)
+            if self._client.reasons.closed_by_broker:
+                self._rivals.closed(self._clock.monotonic_s())
+            self._back_off()
+
+    def _not_reached(self, *_args: Any) -> None:  # noqa: ANN401
+        self._lost()
+        failure = self._client.reasons.failure
+        if failure is not None:
+            self._note(failure)
+        self._rivals.away()
+
+    def _lost(self) -> None:
+        if self._granted:
+            self._away_since_s = self._clock.monotonic_s()
+        self._granted = False
         self._wake.set()
+
+    def _note(self, failure: Failure) -> None:
+        """A broker that is away refuses nothing; what it said before may not count any more."""
+        self.cause = failure.cause
+        self.refusal = failure.cause if failure.refused else ""
+
+    def _back_off(self) -> None:
+        """Come back later while another client has our client id, and soon otherwise."""
+        fighting = self._rivals.fighting(self._clock.monotonic_s())
+        wait_s = int(WAIT_S) if fighting else 1
+        if wait_s != self._wait_s:
+            self._wait_s = wait_s
+            self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
         self.refusal = f"subscription to {', '.join(refused)} refused" if refused else ""
+        self.cause = ""
         self._granted = True  # whatever it was: the gateway is there and has to say what is wrong
         self._on_connected()
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        if message.topic == BROKER_DROPS:
+            self._broker_drops(message.payload)
+            return
         self.counts.received += 1
+        if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
+            self.counts.misplaced += 1
+            self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
+            return
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
         self.counts.oversize += oversize
-        if not self._inbox.put(self._mqtt.incoming(message, self.counts.connects, cut=oversize)):
-            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
-            self.counts.dropped_queue_full += 1
-            self._owed = self._owed or message.qos > 0
-            return
+        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
+        shed = self._inbox.put(came)
+        if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
+            self.counts.shed += len(shed)
+            self.ack(shed)
         if not self._wake.is_set():
             self._wake.set()
+
+    def _broker_drops(self, payload: bytes) -> None:
+        """The broker's own count, of all its clients together; it begins anew with the broker."""
+        try:
+            count = int(payload[:20])
+        except ValueError:
+            return
+        before = self._broker_count
+        self._broker_count = count
+        if before is not None:
+            self.counts.broker_dropped += count - before if count >= before else count
 
     def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._confirmed.append(mid)

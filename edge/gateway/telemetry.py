@@ -14,6 +14,8 @@ from edge.records import Publish
 from edge.samples.drift import drift_payload, surest
 from edge.storage.disk import CLOCK
 from edge.wire import outgoing
+from edge.wire.linked import LinkPayload
+from edge.wire.overloading import OverloadPayload
 from edge.work.commission import Stage
 
 if TYPE_CHECKING:
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
     from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
+    from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal import JournalWriter
     from edge.storage.outbox import Outbox
@@ -99,20 +104,23 @@ class Telemetry:
         return rate, lag_ms, tick_ms
 
 
-def health(
+def health(  # noqa: PLR0913 - all that there is to tell
     telemetry: Telemetry,
     *,
     engine: Engine,
-    link: Link,
+    link: Link | LinkPair,
     journal: JournalWriter,
     outbox: Outbox,
     faults: Faults,
     queue_depth_max: int,
+    overload: Overload | None = None,
+    letters: DeadLetters | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
     rate, lag_ms, tick_ms = telemetry.report()
-    linked = {f"link_{name}": count for name, count in asdict(link.counts).items()}
+    total = link.counts
+    linked = {f"link_{name}": count for name, count in asdict(total).items()}
     payload = outgoing.HealthPayload(
         ts_ms=telemetry.clock.wall_ns() // 1_000_000,
         plant_ms=engine.now_ns // 1_000_000,
@@ -127,9 +135,12 @@ def health(
         outbox_pending=outbox.pending_count(),
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
-            "queue_full": link.counts.dropped_queue_full,
-            "callback_error": link.counts.callback_errors,
-            "not_sent": link.counts.not_sent,
+            "shed": total.shed,
+            "dead_letters": letters.dropped if letters is not None else 0,
+            "broker": total.broker_dropped,
+            "callback_error": total.callback_errors,
+            "misplaced": total.misplaced,
+            "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
             "journal_torn_bytes": journal.torn_bytes_total,
@@ -137,11 +148,30 @@ def health(
         },
         blind=engine.blind(),
         snapshot=snapshot,
+        overload=OverloadPayload() if overload is None else overload.payload(engine.state),
         **_load(engine.load()),
         **_drift(engine.drifts()),
         **_commissioning(engine.commissioning.report()),
+        links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
     )
     return outgoing.encode(payload)
+
+
+def _link(link: Link, now_s: float) -> LinkPayload:
+    days = [span.days_left(now_s) for span in link.spans]
+    return LinkPayload(
+        broker=link.name or "broker",
+        to=link.broker,
+        connected=int(link.connected),
+        received=link.counts.received,
+        connects=link.counts.connects,
+        disconnects=link.counts.disconnects,
+        refused=link.counts.refused,
+        not_sent=link.counts.not_sent,
+        misplaced=link.counts.misplaced,
+        certificate_days=round(min(days), 2) if days else None,
+        cause="" if link.connected else link.cause,
+    )
 
 
 def _load(found: LoadReport) -> dict[str, Any]:

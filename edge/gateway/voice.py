@@ -6,10 +6,11 @@ with the next one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
+from edge.gateway.presence import Presence
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
     from edge.gateway.assembly import Assembly
     from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
     from edge.records import Publish
     from edge.storage.disk import Clock
     from edge.storage.outbox import Outbox
     from edge.wire.topics import Topics
-
-ALONE_S: Final = 3.0  # without a broker, until we say so
-ALONE_AGAIN_S: Final = 300.0
 
 
 class Voice:
@@ -32,27 +31,24 @@ class Voice:
 
     def __init__(
         self,
-        link: Link,
+        link: Link | LinkPair,
         outbox: Outbox,
         *,
         assembly: Assembly,
         topics: Topics,
         clock: Clock,
-        broker: str,
         reconnected: threading.Event,
         note: Callable[..., None],
     ) -> None:
-        """broker: its name in the log; reconnected: set by whoever sees a new connection.
+        """reconnected: set by whoever sees a new connection.
 
         note: writes to the log, as name, level and fields.
         """
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
-        self._broker, self._reconnected, self._note = broker, reconnected, note
+        self._reconnected, self._note, self._presence = reconnected, note, Presence()
         self.retained: dict[str, Publish] = {}
-        self._was_connected = False
         self._forgotten = 0
-        self._alone_due_s = clock.monotonic_s() + ALONE_S
 
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
@@ -72,11 +68,8 @@ class Voice:
         """
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
-        if self._link.connected != self._was_connected:
-            self._was_connected = not self._was_connected
-            said = ("connected", "info") if self._was_connected else ("disconnected", "warning")
-            self._note(*said, to=self._broker)
-            self._alone_due_s = self._clock.monotonic_s() + ALONE_S
+        for said in self._presence.look(self._link, self._clock.monotonic_s()):
+            self._note(said.name, said.level, **said.fields)
         if self._reconnected.is_set():
             self._reconnected.clear()
             self.say(online=True)
@@ -88,9 +81,3 @@ class Voice:
                 self._forgotten = self._link.forgotten
                 self._delivery.say_again()
         self._delivery.turn()
-
-    def alone(self, now_s: float) -> None:
-        """Say now and then that there is no broker."""
-        if not self._was_connected and now_s >= self._alone_due_s:
-            self._alone_due_s = now_s + ALONE_AGAIN_S
-            self._note("no_broker", "warning", to=self._broker, doing="trying again and again")

@@ -55,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     severity_max: int = 1_000
     suppressions_left: int = 0
     source_alive: bool | None = True
+    gave_up: bool = False  # the gateway gave up messages of the asset: it was overloaded
     heartbeat_alive: bool | None = True
     clock_agrees: bool | None = True
     knowledge_verified: bool | None = True
@@ -263,8 +264,11 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
         ),
         Clause(
             name="source",
-            outcome=facts.source_alive,
-            detail="the asset's source spoke within its declared interval",
+            outcome=None if facts.gave_up else facts.source_alive,
+            detail="the gateway was overloaded and gave up messages of this asset, nobody can say"
+            " what they would have shown"
+            if facts.gave_up
+            else "the asset's source spoke within its declared interval",
         ),
         Clause(
             name="heartbeat",

@@ -12,6 +12,8 @@ import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
+from edge.wire.linked import LinkPayload
+from edge.wire.overloading import OverloadPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -306,6 +308,8 @@ class ResultPayload(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
     detail: str
     ts_ms: int
+    rule: str = ""  # by which it was refused, as counted; not_done: it could not be done
+    shared: int = 0  # 1: several people use this operator's name
 
 
 class LoadPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -356,6 +360,8 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     learning: int = 0  # assets that learn
     in_shadow: int = 0  # assets that ring for engineers alone
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
+    links: tuple[LinkPayload, ...] = ()
+    overload: OverloadPayload = OverloadPayload()
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from edge.gateway.mqtt import Endpoint, Publisher
+from tests.broker.overheard import gateway_starts
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Heard:
 
     @property
     def kind(self) -> str:
-        """What it is about: the third level of the topic."""
-        return self.topic.split("/")[2]
+        """What it is about: the third level of the topic, "" without one."""
+        return "/".join(self.topic.split("/")[2:3])
 
     @property
     def body(self) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -132,6 +133,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         """Start it; it is not ready yet."""
+        gateway_starts(self._config, self._environment)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "andon", "run", str(self._config)],

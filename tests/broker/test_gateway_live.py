@@ -120,7 +120,7 @@ def test_kills_lose_nothing_and_change_nothing(
         publish(mosquitto.port, cell.messages[cell.opening + 2 : cell.opening + 400])
         mosquitto.stop()
         gateway.start()  # restores without a broker
-        wait_until(lambda: gateway.said("restored") == 2, what="the restoring", seconds_max=30)
+        wait_until(lambda: gateway.said("restored") == 2, what="the restoring", seconds_max=120)
         gateway.kill()
         mosquitto.start()
         gateway.start()

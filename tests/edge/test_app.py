@@ -79,8 +79,7 @@ class Broker:
     connected: bool = False
     alive: bool = True
     forgotten: int = 0
-    refusal: str = ""
-    callback_error: str = ""
+    links: tuple[()] = ()  # nothing is ever wrong with it
     queue_depth: int = 0
     _sent: set[int] = field(default_factory=set)
     _mids: list[int] = field(default_factory=list)
@@ -216,7 +215,7 @@ class World:
         with self._patch.context() as patch:
             for name in ("GROUP_WAIT_S", "IDLE_S", "JUDGE_S", "FAULT_CONNECT_S_MAX"):
                 patch.setattr(app, name, 0.0)
-            patch.setattr(app, "Link", self.broker.link)
+            patch.setattr(app, "links_of", self.broker.link)
             for name in ("collect", "freeze"):  # slow beside all that a test run holds
                 patch.setattr(gc, name, int)
             gateway = self.broker.gateway = Gateway(self._config)

@@ -128,18 +128,6 @@ def test_a_shell_without_faults_tells_nothing(shell: Shell) -> None:
     assert shell.faults.active == ()
 
 
-def test_drops_are_told_while_they_go_on_and_are_over_when_none_is_added(shell: Shell) -> None:
-    """Their number is that since the last look, not since the start."""
-    shell.arrive(4)
-    assert shell.detail("messages_dropped").startswith("3 ")
-    shell.arrive(2)
-    assert shell.look() == []
-    assert shell.faults.active == ("messages_dropped",)
-    assert shell.look() == [("messages_dropped", False)]
-    shell.arrive(5)
-    assert shell.detail("messages_dropped").startswith("5 ")
-
-
 def test_alerts_given_up_are_told_until_somebody_restarts_us(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,15 +180,9 @@ def test_a_failed_checkpoint_is_told_until_one_works(shell: Shell) -> None:
 
 def test_when_one_of_many_ends_the_others_are_said_again(shell: Shell) -> None:
     """Whichever ends first, the last word of its look is about one that goes on."""
-    shell.arrive(2)
     shell.checkpoint = "disk"
     shell.answer_subscription(128, 1)
-    assert len(shell.look()) == 3
-    assert shell.look() == [  # the drops are over
-        ("messages_dropped", False),
-        ("broker_refuses", True),
-        ("checkpoint_failed", True),
-    ]
+    assert len(shell.look()) == 2
     shell.answer_subscription(1, 1)
     assert shell.look() == [("broker_refuses", False), ("checkpoint_failed", True)]
     shell.checkpoint = ""

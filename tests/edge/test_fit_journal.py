@@ -242,10 +242,8 @@ def test_what_andon_record_keeps_beside_a_gateway_can_be_fitted(tmp_path: Path) 
         out = tmp_path / "shift"
         recorder = threading.Thread(
             target=record,
-            args=(out,),
+            args=(out, Endpoint(port=broker.port)),
             kwargs={
-                "host": "127.0.0.1",
-                "port": broker.port,
                 "filters": ("#",),
                 "prefix": "andon",
                 "seconds": 60.0,

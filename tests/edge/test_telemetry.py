@@ -187,12 +187,15 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
     drops = shell.report().drops
     assert drops == {
         "callback_error": 1,
-        "queue_full": 2,
+        "shed": 2,
         "outbox_conflict": 3,
         "not_sent": 4,
+        "misplaced": 0,
         "outbox_given_up": 5,
         "journal_torn_bytes": 0,
         "journal_segments_retired": 0,
+        "broker": 0,
+        "dead_letters": 0,
     }
 
 
