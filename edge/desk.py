@@ -69,6 +69,7 @@ class Desk:
     proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
     suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
     effects: list[Effect] = field(default_factory=list)
+    not_durable: str = ""  # why nothing can be audited now; "" it can
     tells_rows: bool = False  # whether what became of every sample is an effect too
     annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets
     _limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from edge.records import (
     BundleSwapped,
     CommissionTold,
     JobTold,
+    JournalHole,
     MessageReceived,
     RetrievalDone,
     Shed,
@@ -33,7 +34,7 @@ from edge.records import (
 )
 from edge.samples.align import Aligner, asset_layouts
 from edge.samples.arrivals import Arrivals
-from edge.samples.clock import PlantClock
+from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
@@ -41,7 +42,7 @@ from edge.takeover import take_over
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.wire import topics
-from edge.work import commands, witness
+from edge.work import commands, durable, witness
 from edge.work.commission import Commissioning
 from edge.work.order_intake import take_orders
 from edge.work.set_aside import SetAside
@@ -67,8 +68,7 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-# a wall clock that was wrong and is set right; smaller steps are waited out
-STEP_BACK_NS: Final = 60 * SECOND_NS
+STEP_BACK_NS: Final = 60 * SECOND_NS  # a wall clock set right; smaller steps are waited out
 
 
 class Engine:
@@ -118,6 +118,7 @@ class Engine:
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
             suspects=state.suspects,
+            not_durable=state.not_durable,
         )
         self._aside = SetAside(state, desk=self._desk, topics=self._topics)
         self._staff(layouts)
@@ -164,9 +165,8 @@ class Engine:
                 self._message(stimulus, now_ns=now_ns)
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
-            case ShellFault():
-                self._count(f"fault_{stimulus.name}")
-                self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
+            case Shed():
+                shed(stimulus, state=self._state, t_ns=self._now(now_ns))
             case _:
                 self._told(stimulus, t_ns=self._now(now_ns))
         effects = tuple(self._desk.effects)
@@ -194,8 +194,9 @@ class Engine:
                 self.commissioning.told(stimulus, t_ns=t_ns)
             case JobTold():
                 self._job_told(stimulus.job)
-            case Shed():
-                shed(stimulus, state=self._state, t_ns=t_ns)
+            case ShellFault() | JournalHole() as fault:
+                assets, desk, state = self._assets, self._desk, self._state
+                durable.told(fault, assets=assets, desk=desk, state=state, t_ns=t_ns)
 
     @property
     def state(self) -> EngineState:
@@ -264,6 +265,9 @@ class Engine:
                 asset.clock_stepped_back(self._state.now_ns)
             self._annunciator.clock_stepped_back()
             self._state.now_ns = self._state.score_published_ns = now_ns
+        if self.settings.clock == "wall" and now_ns - self._state.now_ns > STEP_FORWARD_NS:
+            self._count("clock_steps_forward", by=self._state.now_ns > 0)
+            self._state.stepped_ns = now_ns
         self._state.now_ns = max(self._state.now_ns, now_ns)
         return self._state.now_ns
 
@@ -324,7 +328,7 @@ class Engine:
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
-            limit_ns = self._gaps_ns[asset.model.asset]
+            limit_ns = allowed_ns(asset.state, self._gaps_ns[asset.model.asset], self._state)
             asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)

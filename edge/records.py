@@ -207,11 +207,28 @@ class CommissionTold(msgspec.Struct, frozen=True, kw_only=True, tag="commission"
 
 
 class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Trouble of the shell that operators must hear of. `active` False: it is over."""
+    """Trouble of the shell that operators must hear of. `active` False: it is over.
+
+    leap: of `not_durable`, by how much revisions leap (`edge.work.durable`).
+    """
 
     name: str
     detail: str
     active: bool = True
+    leap: int = 0
+
+
+class JournalHole(msgspec.Struct, frozen=True, kw_only=True, tag="hole"):
+    """The journal did not take `stimuli` between two times of the wall clock.
+
+    The engine had them all the same. leap: as `not_durable` told it when that began.
+    """
+
+    from_ns: int
+    to_ns: int
+    stimuli: int
+    because: str
+    leap: int
 
 
 class Shed(msgspec.Struct, frozen=True, kw_only=True, tag="shed"):
@@ -236,6 +253,7 @@ Stimulus = (
     | CommissionTold
     | ShellFault
     | Shed
+    | JournalHole
 )
 
 

@@ -97,12 +97,15 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_of: str = ""  # snapshot of which orders were taken
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
+    stepped_ns: int = 0  # when the wall clock last leapt forward, or nobody was there to look
     score_published_ns: int = 0
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
     commands: CommandBook = msgspec.field(default_factory=CommandBook)
     topic_errors: dict[str, TopicErrors] = {}  # of topics with messages that could not be read
+    not_durable: str = ""  # why the disk does not take what must survive; "" it does
+    leap: int = 0  # by which revisions leapt as that began
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:

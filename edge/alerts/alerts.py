@@ -186,6 +186,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     track: Track
     alert_id: str = ""
     revision: int = 0
+    first_revision: int = 0  # of a new id lies behind it: not 0 while nothing is durable
     klass: str = ""
     state: AlertState = AlertState.NORMAL
     suppressed: bool = False
@@ -307,7 +308,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
-                self.revision, self.count, self.history, self.label = 0, 0, (), ""
+                self.revision, self.count = self.first_revision, 0
+                self.history, self.label = (), ""
             self.heard, self.heard_lost = (), False
             self.group_id = ""
             self.state = AlertState.NORMAL

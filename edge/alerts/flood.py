@@ -45,6 +45,7 @@ class FloodState(msgspec.Struct, kw_only=True):
     folded_ns: int = 0
     due_ns: int = 0
     forgotten: int = 0
+    first_revision: int = 0  # as that of an alert
 
 
 class Flood:
@@ -247,7 +248,7 @@ class Flood:
         if group.state is not AlertState.CLEARED_UNACK:
             taken, group.group_id = group.group_id, alert_id(GROUP, topic_of(group.cause), end_ns)
             if group.group_id != taken:
-                group.revision = group.count = 0
+                group.revision, group.count = self._state.first_revision, 0
         group.count, group.began = group.count + 1, True
         group.members, group.spans, group.ended_ns, group.lost = [], [], 0, 0
         group.state = AlertState.ACTIVE_UNACK

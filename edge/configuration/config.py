@@ -27,6 +27,7 @@ from edge.configuration.sections import (
     KbConfig,
     ModelConfig,
     MqttConfig,
+    OutboxConfig,
 )
 from edge.configuration.trust_file import include_trust
 from edge.errors import ConfigError
@@ -62,6 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: ModelConfig = ModelConfig()
     kb: KbConfig = KbConfig()
     journal: JournalConfig = JournalConfig()
+    outbox: OutboxConfig = OutboxConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
@@ -102,6 +104,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "model": ModelConfig,
     "kb": KbConfig,
     "journal": JournalConfig,
+    "outbox": OutboxConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
@@ -231,6 +234,8 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
         ("[journal] days_max", config.journal.days_max, 1, 36_500),
+        ("[outbox] bytes_max", config.outbox.bytes_max, 1 << 20, 1 << 40),
+        ("[outbox] days_max", config.outbox.days_max, 0.01, 36_500),
         ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
         ("[engine] shift_s", config.engine.shift_s, 60, 604_800),

@@ -78,6 +78,16 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     checkpoint_s: float = 10.0
 
 
+class OutboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may wait for a broker that stays away; beyond it the oldest alerts are given up.
+
+    days_max: of running, so that no clock that jumps makes anything old.
+    """
+
+    bytes_max: int = 256 << 20
+    days_max: float = 30.0
+
+
 class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """CSV tables: assets (columns as [[asset]] keys) and tags (asset, tag, channel, unit)."""
 

@@ -44,7 +44,7 @@ from edge.storage.restore import started
 from edge.wire import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
@@ -81,12 +81,12 @@ class Gateway:
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
         # holds the lock of one, and would wait for itself.
         self._stopping = False
-        self._durable = Durable(config, world, conflict=self._conflict)
+        self._faults = Faults()
+        self._durable = Durable(config, world, faults=self._faults, conflict=self._conflict)
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
-        self._faults = Faults(world.clock)
         self._journal_gap = ""
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
@@ -98,6 +98,7 @@ class Gateway:
             will=Will(topic=self._topics.status, payload=gone),
             on_connected=reconnected.set,
             wake=self._wake,
+            own=self._topics.alerts,
             transport=world.transport,
             clock=world.clock,
             inbox=inbox,
@@ -133,7 +134,8 @@ class Gateway:
             # heard once there is a connection
             self._say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
             gap = self._faults.judge("journal_gap", self._journal_gap)
-            self._take([started(self._assembly), *gap, *self._upkeep.commissioning.look()])
+            begins = [*self._durable.begins(self._assembly), started(self._assembly)]
+            self._take([*begins, *gap, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -176,6 +178,8 @@ class Gateway:
                 self._telemetry.ticked((self._now_s() - now_s) * 1000)
                 tick_due_s = max(tick_due_s + tick_s, now_s)
             self._voice.deliver()
+            if (stood := self._voice.stood()) is not None:
+                self._say_otherwise(stood)
             self._housekeep(now_s)
 
     def _take_messages(self) -> int:
@@ -196,12 +200,25 @@ class Gateway:
         return len(messages)
 
     def _take(self, stimuli: Sequence[Stimulus], messages: Sequence[Incoming] = ()) -> None:
-        """Journal a group, acknowledge it, then let the engine have it."""
+        """Journal a group, acknowledge it, then let the engine have it.
+
+        While the journal does not take it, the engine has it first: a process that is killed
+        between the two gets it again.
+        """
         now_ns = self._world.clock.wall_ns()
-        self._durable.take(stimuli, now_ns=now_ns)
-        self._link.ack(messages)
+        group = self._durable.take(stimuli, now_ns=now_ns)
+        written = not self._durable.lapse.why
+        if written:
+            self._link.ack(messages)
         for message in messages:
             self._telemetry.took((now_ns - message.received_ns) / 1e6)
+        self._give(group, now_ns=now_ns)
+        if not written:
+            self._link.ack(messages)
+        if self._durable.lapse.has_news:
+            self._take([])
+
+    def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
         effects: list[Effect] = []
         for stimulus in stimuli:
             try:
@@ -235,6 +252,7 @@ class Gateway:
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
+            self._look_at_disk()
             for swapped in self._upkeep.look(now_s):
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
@@ -254,8 +272,15 @@ class Gateway:
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self) -> None:
-        self._upkeep.notebook.sync()  # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly)
+        # the journal may forget what a checkpoint covers
+        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync)
+
+    def _look_at_disk(self, *, at_once: bool = False) -> None:
+        """Whether one that failed works again; what it has missed goes there then."""
+        told = self._durable.look(self._assembly, moved=self._voice.moved, at_once=at_once)
+        self._give(told, now_ns=self._world.clock.wall_ns())
+        if self._durable.lapse.has_news:
+            self._take([])
 
     # --- start and end ---
 
@@ -271,9 +296,15 @@ class Gateway:
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
 
-    def _say_otherwise(self) -> None:
-        """Where an alert's topic does not hold what we say, it gets a later revision."""
-        stands = self._durable.otherwise(self._assembly, self._topics)
+    def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
+        """Where an alert's topic does not hold what we say, it gets a later revision.
+
+        retained: what the broker holds; None: as our own outbox has it.
+        """
+        if retained is None:
+            stands = self._durable.otherwise(self._assembly, self._topics)
+        else:
+            stands = self._durable.stood(self._assembly, self._topics, retained)
         if stands:
             self._note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
@@ -296,6 +327,7 @@ class Gateway:
             pass
         self._take([TickDue()])
         self._voice.deliver()
+        self._look_at_disk(at_once=True)
         self._checkpoint()
 
         def delivered() -> bool:
@@ -303,6 +335,7 @@ class Gateway:
             return not (self._durable.outbox.pending_count() and self._link.connected)
 
         self._wait(delivered, DELIVER_S_MAX)
+        self._look_at_disk(at_once=True)
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""
@@ -340,6 +373,7 @@ class Gateway:
             link=self._link,
             journal=self._durable.journal,
             outbox=self._durable.outbox,
+            lapse=self._durable.lapse,
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
             overload=self._overload,

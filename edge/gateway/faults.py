@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
     from edge.storage.disk import Clock
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
 
 LOST_S: Final = 10.0  # without the input broker; a restart of it takes less
 
@@ -51,7 +51,9 @@ class Faults:
         over = [ShellFault(name=name, detail="it is over", active=False)]
         return over + [ShellFault(name=other, detail=why) for other, why in self._active.items()]
 
-    def look(self, link: Link | LinkPair, outbox: Outbox, *, checkpoint: str) -> list[ShellFault]:
+    def look(
+        self, link: Link | LinkPair, outbox: StandbyOutbox, *, checkpoint: str
+    ) -> list[ShellFault]:
         """What has begun or ended since the last look; `checkpoint` says why the last one failed.
 
         A bug of ours stays until somebody restarts us, and so do
@@ -61,7 +63,11 @@ class Faults:
         self._broker_dropped = link.counts.broker_dropped
         given_up = outbox.given_up_total
         findings = {
-            "alerts_given_up": f"{given_up} waited too long for the broker" if given_up else "",
+            "alerts_given_up": f"{given_up} waited too long for the broker, the oldest, but never"
+            f" the last word of a topic; {outbox.pending_count()} wait,"
+            f" {outbox.waiting_bytes / 1e6:.1f} MB; see [outbox]"
+            if given_up
+            else "",
             **_of_links(link.links, self._clock.wall_ns() / 1e9),
             "broker_drops": f"the broker dropped {dropped} messages" if dropped else "",
             "checkpoint_failed": checkpoint,

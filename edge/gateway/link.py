@@ -110,10 +110,13 @@ class Link:
         name: str = "",
         belongs: Callable[[str], bool] | None = None,
         inbox: Inbox | None = None,
+        own: str = "",
         transport: Transport = mqtt,
         clock: Clock = CLOCK,
     ) -> None:
-        """`on_connected` runs on the network thread once a connection's subscription is answered.
+        """own: how topics of ours begin that may be asked back.
+
+        `on_connected` runs on the network thread once a connection's subscription is answered.
 
         `wake` is set when something came; `name` says which of two links this is, and `belongs`
         which topics may come over it; inbox: where it waits, else one lane for all. Raises
@@ -123,8 +126,8 @@ class Link:
         self.name, self._belongs = name, belongs
         self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
-        own = Inbox(messages_max=queue_messages_max)
-        self._inbox = own if inbox is None else inbox  # an empty one is false
+        # an empty one is false
+        self._inbox = Inbox(messages_max=queue_messages_max) if inbox is None else inbox
         self._granted = False
         self._greeted = False
         self._started = False
@@ -152,6 +155,11 @@ class Link:
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
         self._client.on_publish = self._guarded(self._published)
+        self._client.on_unsubscribe = self._guarded(self._left)
+        self._own_prefix = own
+        self._own: deque[tuple[str, bytes]] = deque()  # what came back of our own topics
+        self._asking = False
+        self.asked = ""  # what of it the broker has answered
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
@@ -244,6 +252,20 @@ class Link:
             taken.append(self._confirmed.popleft())
         return taken
 
+    def ask(self, filters: Sequence[str]) -> None:
+        """Have what the broker retains on topics of ours; `asked` says when it has answered."""
+        self._asking, self.asked = True, ""
+        self._client.subscribe([(name, 0) for name in filters])
+
+    def leave(self, filters: Sequence[str]) -> None:
+        """Hear no more of them; `asked` says when what was on its way has come."""
+        self.asked = ""
+        self._client.unsubscribe(list(filters))
+
+    def own(self) -> list[tuple[str, bytes]]:
+        """Topics of ours with what is retained there, as they came since the last call."""
+        return [self._own.popleft() for _ in range(len(self._own))]
+
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
         self._started = False
@@ -263,7 +285,7 @@ class Link:
 
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
-        self._granted = False
+        self._granted = self._asking = False
         if why := self._client.reasons.answered(reason):
             self.counts.refused += 1
             self.refusal = self.cause = why
@@ -311,7 +333,15 @@ class Link:
             self._wait_s = wait_s
             self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
 
+    def _left(self, *_args: Any) -> None:  # noqa: ANN401
+        self._asking, self.asked = False, "left"
+        self._wake.set()
+
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        if self._asking and self._granted:  # whatever it says: who may not ask learns nothing
+            self.asked = "asked"
+            self._wake.set()
+            return
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
@@ -324,6 +354,12 @@ class Link:
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
         if message.topic == BROKER_DROPS:
             self._broker_drops(message.payload)
+            return
+        if self._asking and message.topic.startswith(self._own_prefix):
+            if message.retain:
+                self._own.append((message.topic, bytes(message.payload)))
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
             return
         self.counts.received += 1
         if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):

@@ -120,6 +120,28 @@ class LinkPair:
         """Send over the output; as `Link.publish`."""
         return self._saying.publish(topic, payload, qos=qos, retain=retain)
 
+    @property
+    def broker(self) -> str:
+        """Where what we say goes."""
+        return self._saying.broker
+
+    @property
+    def asked(self) -> str:
+        """As `Link.asked`, of the output."""
+        return self._saying.asked
+
+    def ask(self, filters: Sequence[str]) -> None:
+        """As `Link.ask`: what of ours the output broker retains."""
+        self._saying.ask(filters)
+
+    def leave(self, filters: Sequence[str]) -> None:
+        """As `Link.leave`."""
+        self._saying.leave(filters)
+
+    def own(self) -> list[tuple[str, bytes]]:
+        """As `Link.own`."""
+        return self._saying.own()
+
     def confirmed(self) -> list[int]:
         """Ids of publications that the output broker has confirmed."""
         return self._saying.confirmed()
@@ -132,12 +154,14 @@ def links_of(
     on_connected: Callable[[], None],
     wake: threading.Event,
     inbox: Inbox | None = None,
+    own: str = "",
     transport: Transport = mqtt,
     clock: Clock = CLOCK,
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
     inbox: where what machines send waits; commands that come over a link of their own wait apart.
+    own: how topics of ours begin that may be asked back.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
     queue = config.mqtt.queue_messages_max
@@ -151,6 +175,7 @@ def links_of(
             on_connected=on_connected,
             wake=wake,
             inbox=inbox,
+            own=own,
             transport=transport,
             clock=clock,
         )
@@ -175,6 +200,7 @@ def links_of(
         will=will,
         on_connected=on_connected,
         wake=wake,
+        own=own,
         transport=transport,
         clock=clock,
         name=OUTPUT,

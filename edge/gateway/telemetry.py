@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge.engine import Engine
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
+    from edge.gateway.lapse import Lapse
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
     from edge.gateway.overload import Overload
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal import JournalWriter
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
     from edge.wire.topics import Topics
 
@@ -109,8 +110,9 @@ def health(  # noqa: PLR0913 - all that there is to tell
     *,
     engine: Engine,
     link: Link | LinkPair,
-    journal: JournalWriter,
-    outbox: Outbox,
+    journal: JournalWriter | None,
+    outbox: StandbyOutbox,
+    lapse: Lapse,
     faults: Faults,
     queue_depth_max: int,
     overload: Overload | None = None,
@@ -131,7 +133,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
         lag_ms=lag_ms,
         tick_ms_max=round(tick_ms, 2),
         rss_mb=round(rss_mb(), 1),
-        journal_mb=round(journal.bytes_kept() / 1e6, 1),
+        journal_mb=round(journal.bytes_kept() / 1e6, 1) if journal is not None else 0.0,
         outbox_pending=outbox.pending_count(),
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
@@ -143,9 +145,16 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
-            "journal_torn_bytes": journal.torn_bytes_total,
-            "journal_segments_retired": journal.dropped_segments_total,
+            "journal_torn_bytes": journal.torn_bytes_total if journal else 0,
+            "journal_segments_retired": journal.dropped_segments_total if journal else 0,
+            "not_journaled": lapse.stimuli_total,
+            "not_audited": lapse.unaudited_lost_total,
         },
+        durable=int(not lapse.why),
+        not_durable=lapse.why,
+        not_durable_s=round(lapse.lasts_s, 1),
+        outbox_mb=round(outbox.waiting_bytes / 1e6, 1),
+        outbox_in_memory=outbox.in_memory,
         blind=engine.blind(),
         snapshot=snapshot,
         overload=OverloadPayload() if overload is None else overload.payload(engine.state),

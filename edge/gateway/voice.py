@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.alerts.group import GROUP
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
 from edge.gateway.presence import Presence
+from edge.gateway.read_back import ReadBack
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from edge.gateway.links import LinkPair
     from edge.records import Publish
     from edge.storage.disk import Clock
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics
 
 
@@ -32,7 +34,7 @@ class Voice:
     def __init__(
         self,
         link: Link | LinkPair,
-        outbox: Outbox,
+        outbox: StandbyOutbox,
         *,
         assembly: Assembly,
         topics: Topics,
@@ -47,6 +49,10 @@ class Voice:
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._reconnected, self._note, self._presence = reconnected, note, Presence()
+        groups = [f"{topics.alerts}{GROUP}/+"] if assembly.engine.groups() else []
+        own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
+        self._back = ReadBack(link, [*own, *groups])
+        self._told_back = False
         self.retained: dict[str, Publish] = {}
         self._forgotten = 0
 
@@ -80,4 +86,18 @@ class Voice:
             if self._link.forgotten != self._forgotten:
                 self._forgotten = self._link.forgotten
                 self._delivery.say_again()
-        self._delivery.turn()
+        if self._back.turn(self._clock.monotonic_s()):
+            self._delivery.turn()
+
+    def stood(self) -> dict[str, bytes] | None:
+        """What the broker held of our alerts before we said anything, told once."""
+        if self._back.stood is None or self._told_back:
+            return None
+        self._told_back = True
+        if self._back.late:
+            self._note("alerts_not_read_back", "warning", of=self._link.broker)
+        return self._back.stood
+
+    def moved(self, offset: int, *, anew: bool) -> None:
+        """The outbox has given its rows other numbers."""
+        self._delivery.moved(offset, anew=anew)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from edge.bundles.watch import assembled
 from edge.gateway import mqtt
+from edge.gateway.lapse import drawn_leap
 from edge.gateway.retrieve import Retriever
 from edge.gateway.upkeep import Upkeep
 from edge.storage.disk import CLOCK, DISK
+from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
     import threading
@@ -61,6 +63,14 @@ class World:
     ) -> Upkeep:
         """Who watches for other knowledge and detectors."""
         return Upkeep(config, assembly, retriever, telemetry)
+
+    def patience(self) -> Patience:
+        """Who does what may block on the disk, and for how long the loop waits for it."""
+        return Patience()
+
+    def leap(self) -> int:
+        """By how much revisions leap in a lapse: a number that no other process draws."""
+        return drawn_leap()
 
     def settled(self) -> None:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""

@@ -69,8 +69,11 @@ def unpack(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `
 
 def save(directory: Path, checkpoint: Checkpoint, *, disk: Disk = DISK) -> Path:
     """Write a checkpoint atomically and drop all but the newest few. Raises JournalError."""
-    body = pack(checkpoint)
-    at = checkpoint.position
+    return write(directory, checkpoint.position, pack(checkpoint), disk=disk)
+
+
+def write(directory: Path, at: Position, body: bytes, *, disk: Disk = DISK) -> Path:
+    """The same of one that is packed already, as for a thread: the engine goes on meanwhile."""
     path = directory / f"{at.segment:08d}-{at.offset:012d}{SUFFIX}"
     scratch = path.with_suffix(".tmp")
     try:

@@ -27,7 +27,7 @@ from edge.records import Stimulus
 from edge.storage.disk import CLOCK, DISK, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
     from pathlib import Path
 
@@ -41,8 +41,9 @@ RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answe
 DAY_S: Final = 86_400
 TICK_BYTES: Final = 36  # of a record that holds a tick
 SEGMENT_BYTES_MAX: Final = 64 << 20
-# Dropping a segment must not drop most of what is kept, nor what the newest checkpoint needs.
+# dropping one must not drop most of what is kept, nor what the newest checkpoint needs
 SEGMENTS_KEPT_MIN: Final = 8
+AGED_MAX: Final = 2  # that go for their age with each new one: a clock that jumps empties nothing
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
@@ -168,7 +169,7 @@ def _is_torn(data: bytes, offset: int) -> bool:
 class JournalWriter:
     """Appends groups of stimuli. One writer a directory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every bound is a name of its own
         self,
         directory: Path,
         *,
@@ -177,13 +178,13 @@ class JournalWriter:
         days_max: int = 30,
         sync_s: float = 5.0,
         strict: bool = False,
+        syncs: bool = True,
         disk: Disk = DISK,
         clock: Clock = CLOCK,
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
-        Otherwise `sync_s` bounds what a power cut
-        can take. `bytes_max` and `days_max` bound what is kept. Raises JournalError.
+        Else `sync_s` bounds what a power cut can take, and the others what is kept. JournalError.
         """
         self._directory = directory
         self._segment_bytes_max = min(segment_bytes_max, bytes_max // SEGMENTS_KEPT_MIN)
@@ -192,6 +193,8 @@ class JournalWriter:
         self._sync_s = sync_s
         self._strict = strict
         self._disk, self._clock = disk, clock
+        self._syncs = syncs  # else whoever writes asks for it, by `sync_due` and `syncing`
+        self._full: list[FileIO] = []  # segments that are full and not synced
         self._failed = ""
         self._synced_s = clock.monotonic_s()
         self._dirty = False
@@ -201,6 +204,8 @@ class JournalWriter:
             disk.make_directory(directory)
             self._open_last()
         except OSError as error:
+            if "_file" in self.__dict__:  # whoever tries again must not meet itself
+                self._file.close()
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
 
     @property
@@ -226,26 +231,60 @@ class JournalWriter:
             self._roll()
         self._write(group)
         self._dirty = True
-        if self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s:
+        if self._syncs and self.sync_due:
             self.sync()
         return self.position
 
+    @property
+    def sync_due(self) -> bool:
+        """Whether what is written has waited for `sync_s`, or must not wait."""
+        return self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s
+
     def sync(self) -> None:
         """Bring everything written to the disk. Raises JournalError."""
-        if self._dirty:
-            try:
-                self._disk.sync(self._file)
-            except OSError as error:
-                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
-            self._dirty = False
+        self.syncing()()
+
+    def syncing(self) -> Callable[[], None]:
+        """What brings everything written so far to the disk; a thread beside the writer may do it.
+
+        It raises JournalError. The writer may write on meanwhile, and begin another segment.
+        """
         self._synced_s = self._clock.monotonic_s()
+        full, newest = self._full, self._file if self._dirty else None
+        self._full, self._dirty = [], False
+
+        def sync() -> None:
+            try:
+                for file in full:
+                    self._disk.sync(file)
+                    file.close()
+                if newest is not None:
+                    self._disk.sync(newest)
+            except OSError as error:
+                self._dirty = True
+                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
+
+        return sync
+
+    def resume(self) -> None:
+        """Go on behind a failure, in a new segment: what follows is whole, whatever came before.
+
+        Raises JournalError while the disk still fails.
+        """
+        self._failed = ""
+        self._cut()
+        if self._failed:
+            raise JournalError(f"{self._directory}: {self._failed}; free disk space")
+        if self._offset > len(MAGIC):
+            self._roll()
 
     def close(self) -> None:
         """Sync and close. Raises JournalError when it could not be synced; closed it is."""
         try:
             self.sync()
         finally:
-            self._file.close()
+            for file in (*self._full, self._file):
+                file.close()
 
     def bytes_kept(self) -> int:
         """Bytes of all segments."""
@@ -327,7 +366,8 @@ class JournalWriter:
         return JournalError(f"{self._directory}: another process writes here; stop it first")
 
     def _roll(self) -> None:
-        self.sync()
+        if self._syncs:
+            self.sync()
         full = self._file
         try:
             self._start(self._number + 1)
@@ -338,16 +378,17 @@ class JournalWriter:
             ) from error
         finally:
             if self._file is not full:
-                full.close()
+                self._full.append(full)  # closed with the next sync, which may take its time
 
     def _retain(self) -> None:
-        """Drop the oldest segments beyond the caps; never the one being written."""
+        """Drop the oldest beyond the caps, few for their age; never the one being written."""
         found = segments(self._directory)[:-1]
         sizes = {path: path.stat().st_size for _, path in found}
         total = sum(sizes.values()) + self._segment_bytes_max
         oldest_s = self._clock.wall_ns() / 1e9 - self._days_max * DAY_S
-        for _, path in found:
-            if total <= self._bytes_max and path.stat().st_mtime >= oldest_s:
+        for i, (_, path) in enumerate(found):
+            aged = i < AGED_MAX and path.stat().st_mtime < oldest_s
+            if total <= self._bytes_max and not aged:
                 break
             total -= sizes[path]
             self._disk.unlink(path)
@@ -357,10 +398,7 @@ class JournalWriter:
 def bytes_per_day(
     values_per_s: float, *, values_per_message: float, ticks_per_s: float = 0.0
 ) -> float:
-    """Roughly what a plant's messages and the engine's ticks take on disk a day.
-
-    Numbers as JSON text, names once a message.
-    """
+    """Roughly a day of messages (JSON, names once a message) and ticks on disk."""
     bytes_per_message = 90 + 11 * values_per_message
     messages_per_s = values_per_s / max(values_per_message, 1.0)
     return (messages_per_s * bytes_per_message + ticks_per_s * TICK_BYTES) * DAY_S

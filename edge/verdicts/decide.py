@@ -60,6 +60,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     clock_agrees: bool | None = True
     knowledge_verified: bool | None = True
     unsigned: str = ""  # what lacks a signature that is required, "" for nothing
+    not_durable: str = ""  # why nothing can be audited now, "" it can
     proposal: str = ""  # id of a proposal near the event, "" for none
 
 
@@ -289,5 +290,12 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
             name="signed",
             outcome=not facts.unsigned,
             detail=facts.unsigned or "every signature that is required is there and valid",
+        ),
+        Clause(
+            name="durable",
+            outcome=not facts.not_durable,
+            detail=f"this gateway is not durable: {facts.not_durable}"
+            if facts.not_durable
+            else "what keeps it quiet can be audited",
         ),
     )

@@ -131,6 +131,7 @@ class FactFinder:
             knowledge_verified=knowledge is not None and knowledge.verified,
             severity=self._settings.severity,
             severity_max=self._desk.settings.engine.suppress_severity_max,
+            not_durable=self._desk.not_durable,
         )
 
     def rest_quiet(self, track: Track, run: JobRun, parts: tuple[Contribution, ...]) -> bool | None:

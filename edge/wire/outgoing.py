@@ -362,6 +362,11 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
     links: tuple[LinkPayload, ...] = ()
     overload: OverloadPayload = OverloadPayload()
+    durable: int = 1  # 0: the disk does not take what must survive
+    not_durable: str = ""  # why
+    not_durable_s: float = 0.0  # for how long
+    outbox_mb: float = 0.0  # of messages that wait
+    outbox_in_memory: int = 0  # of these, messages that are in no file
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

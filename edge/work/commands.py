@@ -18,6 +18,7 @@ from edge.wire.commands import (
     decode_command,
 )
 from edge.work.command_book import Refusal, may_silence
+from edge.work.durable import refuse_undurable
 from edge.work.job_commands import added, audit_job, job_command, until_ns
 from edge.work.jobs import Told, make_job
 from edge.work.rights import check_rights
@@ -72,6 +73,7 @@ def operator_command(
             said = "delivered again by the broker; it was taken the first time"
             desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
             return
+        refuse_undurable(command, desk)
         done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
     except WireError as error:
         if may_silence(name, command):

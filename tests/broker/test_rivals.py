@@ -14,6 +14,8 @@ from edge.gateway.link import Link
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.rivals import OVER_S, TAKEN_MIN, WITHIN_S, Rivals
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def test_two_gateways_with_one_client_id_are_told_and_back_off(
 ) -> None:
     """Both say it, with the id; a broker that is restarted meanwhile is not mistaken for it."""
     one, other = link_to(mosquitto), link_to(mosquitto)
-    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=NoPatience())
     try:
         wait_until(lambda: one.rival or other.rival, seconds_max=60, what="the quarrel")
         loser = one if one.rival else other

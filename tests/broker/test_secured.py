@@ -22,6 +22,8 @@ from edge.gateway.mqtt import Collector, Endpoint
 from edge.gateway.tls import DAY_S, WARN_DAYS, WARN_SHARE, Span, TlsFiles
 from edge.storage.disk import Clock
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 from tests.broker.certificates import Authority
 from tests.broker.gateways import GatewayProcess, Subscriber, newest_health, online
 from tests.broker.plants import ASSETS, invoke, refused, settings
@@ -155,7 +157,7 @@ def test_a_fault_begins_before_each_certificate_ends_and_goes_when_it_is_renewed
     client = plant.own.issue("gateway", end_days=100)
     spied = link_to(plant.at(plant.with_pair(client, crl=crl)))
     assert spied.connected.wait(20)
-    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=NoPatience())
 
     def said(days: float) -> str:
         found = Faults(Later(days)).look(spied.link, outbox, checkpoint="")

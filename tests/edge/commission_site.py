@@ -21,7 +21,7 @@ from edge.storage.journal import JournalWriter
 from edge.storage.restore import restore, started
 from edge.wire.readings import encode_rows
 from edge.work.commission import Stage
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.models.plants import plant
 
 if TYPE_CHECKING:

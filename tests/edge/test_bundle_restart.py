@@ -21,8 +21,9 @@ from edge.storage.restore import restore, started
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.store import save
+from tests.edge.app_broker import BEGIN_NS, decided
 from tests.edge.rig import bundle
-from tests.edge.test_app import BEGIN_NS, SYSTEM, World, decided
+from tests.edge.test_app import SYSTEM, World
 from tests.edge.test_bundle_watch import S, Site, first, second
 from tests.edge.test_signatures import Keys
 from tests.edge.test_takeover import successor

@@ -21,6 +21,8 @@ from edge.gateway.link import Link, Will
 from edge.gateway.mqtt import Endpoint
 from edge.records import Publish, ShellFault
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, Killed, Steps, World
@@ -74,7 +76,7 @@ class Shell:
             on_connected=lambda: None,
             wake=threading.Event(),
         )
-        self.outbox = Outbox(folder / "outbox.sqlite")
+        self.outbox = StandbyOutbox(lambda: Outbox(folder / "outbox.sqlite"), patience=NoPatience())
         self.checkpoint = ""
         self.faults = Faults()
 
@@ -205,7 +207,7 @@ def test_a_fault_of_a_process_that_was_killed_does_not_stay_on_the_topic(
 
     world.broker.__dict__["publish"] = publish
     with pytest.raises(Killed):
-        world.live(Steps(1, error=JournalError), "save")
+        world.live(Steps(1, error=JournalError), "write")
     assert world.broker.last(SYSTEM)["active"] == 1
     world.unwatch()
     assert world.live() == 0

@@ -14,7 +14,7 @@ from edge.replays.why_command import answered
 from edge.storage.checkpoint import Checkpoint, save
 from edge.storage.journal import JournalWriter
 from edge.storage.restore import started
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, second
 from tests.edge.test_shadow import GATEWAY
 

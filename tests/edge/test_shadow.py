@@ -22,7 +22,7 @@ from edge.samples.ring import AssetRing
 from edge.storage.checkpoint import Checkpoint, save
 from edge.storage.journal import JournalWriter, read_journal
 from edge.storage.restore import started
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, jumpy, second
 
 if TYPE_CHECKING:

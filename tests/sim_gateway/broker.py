@@ -98,6 +98,17 @@ class Client:
         self._mid, self._retry_s, self._tries = 0, 1.0, 0
         self.will: Message | None = None
         self.in_flight_max = 0
+        # of why a connection failed there is little to say
+        self.reasons: Any = SimpleNamespace(
+            answered=lambda reason: "refused" if reason.is_failure else "",
+            ended=lambda _reason: None,
+            failure=None,
+            closed_by_broker=False,
+            spans=[],
+        )
+        self.on_connect_fail: Any = None
+        self.on_unsubscribe: Any = None
+        self._greeting = False
         self.on_connect: Any = None
         self.on_disconnect: Any = None
         self.on_subscribe: Any = None
@@ -114,6 +125,9 @@ class Client:
     def will_set(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """What the broker says when the connection breaks."""
         self.will = Message(topic, payload, qos, retain)
+
+    def reconnect_delay_set(self, least: int, most: int) -> None:
+        """It has delays of its own."""
 
     def is_connected(self) -> bool:
         """Whether it thinks so."""
@@ -146,11 +160,23 @@ class Client:
     def subscribe(self, filters: list[tuple[str, int]]) -> None:
         """From a callback: the broker answers."""
         connection = self.connection
-        assert connection is not None
+        if connection is None:
+            return
         names = [name for name, _ in filters]
+        if not self._greeting:  # the loop asks for what is retained
+            self.fate.end("subscribe")
+            connection.send(lambda: self.broker.asked(connection, names), up=True)
+            return
         connection.send(lambda: self.broker.subscribes(connection, names), up=True)
         for mid, message in self.out.items():  # paho repeats what was in flight, right behind
             self._send(mid, message, dup=True)
+
+    def unsubscribe(self, names: list[str]) -> None:
+        """The loop has heard what is retained."""
+        self.fate.end("unsubscribe")
+        connection = self.connection
+        if connection is not None:
+            connection.send(lambda: self.broker.left(connection), up=True)
 
     def start(self) -> None:
         """The network thread begins, where it does not run already."""
@@ -211,7 +237,9 @@ class Client:
         """CONNACK."""
         self._greeted, self._retry_s = True, 1.0
         flags = SimpleNamespace(session_present=session_present)
+        self._greeting = True
         self.on_connect(self, None, flags, OK, None)
+        self._greeting = False
 
     def broken(self, connection: Connection) -> None:
         """The connection has ended."""
@@ -338,6 +366,27 @@ class Broker:
                 self.session.queue.append(message)
         self._pump()
 
+    def asked(self, connection: Connection, names: list[str]) -> None:
+        """SUBSCRIBE to what the gateway itself has said."""
+        client = connection.client
+        if connection is not self.connection:
+            return
+        for topic, payload in list(self.retained.items()):
+            if _matches(names, topic):
+                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
+        connection.send(
+            lambda: client.on_subscribe and client.on_subscribe(client, None, 2, [OK], None),
+            up=False,
+        )
+
+    def left(self, connection: Connection) -> None:
+        """UNSUBSCRIBE."""
+        client = connection.client
+        connection.send(
+            lambda: client.on_unsubscribe and client.on_unsubscribe(client, None, 3, [], None),
+            up=False,
+        )
+
     def acked(self, connection: Connection, mid: int) -> None:
         """PUBACK of a message of the plant."""
         if connection is self.connection and self.session is not None:
@@ -432,11 +481,17 @@ class SimulatedMqtt:
         """Whether its thread lives."""
         return client.started and not client.thread_ended
 
-    def incoming(self, m: Any, connection: int = 0, *, cut: bool = False) -> Incoming:  # noqa: ANN401
+    def topic_of(self, m: Any) -> str:  # noqa: ANN401
+        """A message's topic."""
+        return str(m.topic)
+
+    def incoming(
+        self, m: Any, connection: int = 0, *, cut: bool = False, link: str = ""
+    ) -> Incoming:  # noqa: ANN401
         """A message as the inbox has it."""
         payload = m.payload[: PAYLOAD_BYTES_MAX + 1] if cut else m.payload
         now_ns = self._fate.time.wall_ns()
-        return Incoming(m.topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
+        return Incoming(m.topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection, link)
 
 
 def _matches(filters: list[str], topic: str) -> bool:

@@ -110,7 +110,7 @@ class Witness:
         flying = gateway._voice._delivery._in_flight
         if len(flying) > IN_FLIGHT_MAX:
             raise BrokenError(f"{len(flying)} publications in flight")
-        topics = [topic for _, topic in flying.values()]
+        topics = [row.topic for row in flying.values()]
         if len(topics) != len(set(topics)):
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         state = gateway._assembly.engine._state
@@ -278,6 +278,13 @@ def _whole(journal: bytes) -> bytes:
             break
         at += HEAD.size + length
     return journal[:at]
+
+
+def waiting(state: Path) -> int:
+    """Messages of the outbox's file that nobody has confirmed."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
+        ((count,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
+    return int(count)
 
 
 def _outbox(state: Path) -> dict[Key, bytes]:

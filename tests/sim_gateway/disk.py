@@ -33,13 +33,6 @@ class Database(sqlite3.Connection):
 
     before: Callable[[str], None]
 
-    @property
-    def waiting(self) -> int:
-        """Rows of an outbox that wait, looked at from outside."""
-        query = "SELECT count(*) FROM outbox WHERE delivered = 0"
-        ((count,),) = super().execute(query).fetchall()
-        return int(count)
-
     def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401
         """One statement."""
         self.before(sql.split(None, 1)[0])

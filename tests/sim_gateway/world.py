@@ -10,6 +10,7 @@ from edge.gateway.assembly import Assembly
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.storage.notebook import Notebook
+from edge.storage.patience import NoPatience
 from kb.records import Hit
 from tests.edge.rig import QUOTE
 from tests.sim_gateway.plant import fitted, known
@@ -185,6 +186,14 @@ class SimulatedWorld(World):
         assert retriever is not None
         assert telemetry is not None
         return SimulatedUpkeep(assembly)
+
+    def patience(self) -> NoPatience:
+        """The disk answers at once, or fails."""
+        return NoPatience()
+
+    def leap(self) -> int:
+        """Drawn, like everything."""
+        return 1 + self._fate.draw.randrange(1 << 20)
 
     def settled(self) -> None:
         """There are many of us in one process: the heap is nobody's own."""
