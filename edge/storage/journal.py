@@ -366,8 +366,8 @@ class JournalWriter:
         return JournalError(f"{self._directory}: another process writes here; stop it first")
 
     def _roll(self) -> None:
-        if self._syncs:
-            self.sync()
+        # Also where others sync: behind a newer segment a torn end reads as damage.
+        self.sync()
         full = self._file
         try:
             self._start(self._number + 1)

@@ -173,7 +173,7 @@ class Client:
 
     def unsubscribe(self, names: list[str]) -> None:
         """The loop has heard what is retained."""
-        self.fate.end("unsubscribe")
+        self.fate.end(f"unsubscribe {len(names)}")
         connection = self.connection
         if connection is not None:
             connection.send(lambda: self.broker.left(connection), up=True)
@@ -486,8 +486,13 @@ class SimulatedMqtt:
         return str(m.topic)
 
     def incoming(
-        self, m: Any, connection: int = 0, *, cut: bool = False, link: str = ""
-    ) -> Incoming:  # noqa: ANN401
+        self,
+        m: Any,  # noqa: ANN401
+        connection: int = 0,
+        *,
+        cut: bool = False,
+        link: str = "",
+    ) -> Incoming:
         """A message as the inbox has it."""
         payload = m.payload[: PAYLOAD_BYTES_MAX + 1] if cut else m.payload
         now_ns = self._fate.time.wall_ns()

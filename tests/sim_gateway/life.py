@@ -152,7 +152,7 @@ class Life:
     def _disk_fails(self) -> None:
         draw = self.fate.draw
         self.disk.trouble = draw.choice(TROUBLES)
-        self.disk.troubled = "checkpoints"  # of other parts the gateway goes on without: what it says then is another matter
+        self.disk.troubled = "checkpoints"  # without other parts it goes on, and says so
         over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0))
         self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
 

@@ -25,7 +25,6 @@ QUICK: Final = (
     "replay from the beginning",
     "nothing said again",
     "an older word said again",
-    "two revisions in flight",
     "delivered when sent",
 )
 
