@@ -327,7 +327,7 @@ class JournalWriter:
             raise
         size = path.stat().st_size
         if not path.read_bytes().startswith(MAGIC):
-            self.torn_bytes_total += size
+            self.torn_bytes_total += max(0, size - len(MAGIC))
             self._disk.truncate(self._file, 0)
             write_whole(self._disk, self._file, MAGIC)
         elif size > whole:
