@@ -200,7 +200,7 @@ class Engine:
             self._desk.lineage["version"] = stimulus.version
         lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
         for name, asset in self._assets.items():
-            told = asset.state.runs or asset.state.silences
+            told = asset.state.listed or asset.state.runs or asset.state.silences
             if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                 asset.proposals_changed(t_ns)
 
