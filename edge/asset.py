@@ -18,14 +18,7 @@ from edge.caps import BEATS_MAX, RING_SAMPLES
 from edge.records import Phase, Reading, Track
 from edge.samples.drift import DriftWatch
 from edge.samples.limits import Watchman
-from edge.samples.mode_rows import (
-    baselines,
-    given,
-    of_baseline,
-    rows_at,
-    say_unseen,
-    with_mode,
-)
+from edge.samples.mode_rows import baselines, given, of_baseline, rows_at, say_unseen, with_mode
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Request, contributions
 from edge.samples.sensor_faults import SensorWatch, unsound

@@ -25,7 +25,6 @@ from edge.gateway.durable import Durable
 from edge.gateway.link import Link
 from edge.records import Audited, Decision, Publish, Verdict
 from edge.storage import restore
-from edge.storage.journal import Position
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.outbox_table import OutboxRow
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
-    from edge.storage.journal import Entry
+    from edge.storage.journal import Entry, Position
 
 SEEDS_MAX: Final = 200
 FIRST: Final = 100_000  # apart from the seeds that must pass
