@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.annunciate import Annunciator
+from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
@@ -172,6 +173,8 @@ class Engine:
 
     def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
         """What is rare: restarts, other knowledge or detectors, jobs from elsewhere."""
+        if isinstance(stimulus, Started):
+            raise_floors(self._state, stimulus.generation)
         if isinstance(stimulus, Started | BundleSwapped):
             self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:

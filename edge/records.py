@@ -123,6 +123,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     bundle_sha256: str
     snapshot_sha256: str  # "" without a knowledge base
     settings_sha256: str
+    generation: int = 1  # of the box: a replacement counts one more than what it replaces
 
 
 class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):

@@ -186,6 +186,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     track: Track
     alert_id: str = ""
     revision: int = 0
+    revision_floor: int = 0  # behind it this box counts; see edge.alerts.numbering
     klass: str = ""
     state: AlertState = AlertState.NORMAL
     suppressed: bool = False
@@ -265,7 +266,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
-        self.revision += 1
+        self.revision = max(self.revision, self.revision_floor) + 1
         self.changed_ns = t_ns
         verdict = self.decision.verdict if self.decision else None
         step = Turn(

@@ -45,6 +45,7 @@ class FloodState(msgspec.Struct, kw_only=True):
     folded_ns: int = 0
     due_ns: int = 0
     forgotten: int = 0
+    revision_floor: int = 0  # of groups to come; see edge.alerts.numbering
 
 
 class Flood:
@@ -230,6 +231,7 @@ class Flood:
         """All that rang in the window of this cause are one group; one that goes on takes them."""
         topic = topic_of(cause)
         group = self._state.groups.setdefault(topic, Group(kind=cause[0], name=cause[1]))
+        group.revision_floor = self._state.revision_floor
         loose = self._loose(timed=cause != TIME)
         of_cause = [m for m in loose if cause in (TIME, *self._causes.get(m.ring.asset, ()))]
         if not group.active:
