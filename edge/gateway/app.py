@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import threading
 import time
 from collections import deque
@@ -18,6 +17,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from edge.audit.trail import must_stay, trail_of
+from edge.boxes.fencing import Fence
+from edge.boxes.identity import FENCED_EXIT, Fenced, box_of
 from edge.bundles.watch import assembled
 from edge.errors import AndonError, JournalError
 from edge.gateway import logs
@@ -42,7 +43,7 @@ from edge.samples.waveforms import block_topics
 from edge.storage.checkpoint import Checkpoint, save
 from edge.storage.journal import JournalWriter
 from edge.storage.outbox import Outbox
-from edge.storage.restore import not_as_published, restore, started
+from edge.storage.restore import otherwise, restore, started
 from edge.wire import topics
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Gateway:
         # holds the lock of one, and would wait for itself.
         self._stopping = False
         state = config.path(config.journal.dir)
+        self._fence = Fence(self._topics, box_of(state), state)
         self._journal = JournalWriter(
             state / "journal",
             bytes_max=config.journal.bytes_max,
@@ -115,6 +117,7 @@ class Gateway:
             will=Will(topic=self._topics.status, payload=status(self._assembly, online=False)),
             on_connected=self._reconnected.set,
             wake=self._wake,
+            guard=self._fence,
         )
         self._delivery = Delivery(self._outbox, self._link)
 
@@ -130,7 +133,8 @@ class Gateway:
             runs = ShellFault(name=FAULT, detail="it runs", active=False)
             self._publish(system_fault(runs, self._topics))  # heard once there is a connection
             gap = self._faults.judge("journal_gap", self._journal_gap)
-            self._take([started(self._assembly), *gap, *self._upkeep.commissioning.look()])
+            began = started(self._assembly, generation=self._fence.box.generation)
+            self._take([began, *gap, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -138,6 +142,9 @@ class Gateway:
             gc.freeze()  # what is alive now stays; a full collection must not scan it in mid-tick
             self._loop()
             self._finish()
+        except Fenced as error:
+            self._note("fenced", "error", cause=str(error))
+            code = FENCED_EXIT
         # the one supervising line: say it, keep what we have, let a supervisor restart us
         except Exception as error:
             if isinstance(error, AndonError):  # the world's fault: the message says it all
@@ -241,17 +248,20 @@ class Gateway:
         """Send what waits; after a connection, what is retained comes first."""
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
+        if self._fence.turn(self._link, self._outbox.path):
+            self._say_otherwise()
         if self._link.connected != self._was_connected:
             self._was_connected = not self._was_connected
             said = ("connected", "info") if self._was_connected else ("disconnected", "warning")
             self._note(*said, to=self._broker)
             self._alone_due_s = time.monotonic() + ALONE_S
-        if self._reconnected.is_set():
+        if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self._say(online=True)
             for message in self._retained.values():
                 self._publish(message)
-            if not self._link.resumed:  # a broker without our session may have lost more than that
+            # a broker without our session, or without our claim, may have lost more than that
+            if not self._link.resumed or self._fence.disturbed:
                 self._delivery.say_again()
         self._delivery.turn()
 
@@ -314,15 +324,7 @@ class Gateway:
 
     def _say_otherwise(self) -> None:
         """Where an alert's topic does not hold what we say, it gets a later revision."""
-        stands = not_as_published(
-            self._assembly.engine,
-            self._outbox.newest,
-            self._outbox.revision_of,
-            topics=self._topics,
-            contested=self._outbox.contested,
-        )
-        self._outbox.resolved()
-        if stands:
+        if stands := otherwise(self._assembly.engine, self._outbox, self._topics):
             self._note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
 
@@ -331,7 +333,7 @@ class Gateway:
         fault = ShellFault(name=FAULT, detail=f"{type(error).__name__}: {error}"[:300])
         if not self._link.connected:
             self._link.start()  # it was the start that failed
-            self._wait(lambda: self._link.connected, FAULT_CONNECT_S_MAX)
+            self._wait(lambda: self._fence.admits(self._link), FAULT_CONNECT_S_MAX)
         self._publish(system_fault(fault, self._topics))
 
     def _finish(self) -> None:
@@ -387,12 +389,3 @@ class Gateway:
             queue_depth_max=self._config.mqtt.queue_messages_max,
             snapshot=self._assembly.snapshot_sha256,
         )
-
-
-def run(config: GatewayConfig, *, log_level: str = "info", log_json: bool = False) -> int:
-    """Run a gateway until SIGTERM or SIGINT. Returns the exit code."""
-    logs.configure(level=log_level, as_json=log_json)
-    gateway = Gateway(config)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: gateway.stop())
-    return gateway.run()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from edge.boxes.fencing import Fence
     from edge.configuration.config import GatewayConfig
     from edge.gateway.inbox import Incoming
 
@@ -77,10 +78,12 @@ class Link:
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        guard: Fence | None = None,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
 
-        `wake` is set when something came. Raises BrokerError for certificates that cannot be read.
+        `wake` is set when something came. `guard` opens each connection before anything is said
+        over it, or taken from it. Raises BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
         self._endpoint = endpoint
@@ -95,6 +98,7 @@ class Link:
         self._owed = False  # QoS 1 messages were dropped: the broker still has them
         self._wake = wake
         self._on_connected = on_connected
+        self._guard = guard
         self._client = mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
@@ -117,6 +121,8 @@ class Link:
         Before that paho may still be repeating what was in flight when the last connection broke,
         and what we say now would overtake it.
         """
+        if self._guard is not None and not self._guard.open:
+            return False
         return self._granted and self._client.is_connected() and self.alive
 
     @property
@@ -135,6 +141,8 @@ class Link:
         When it was full and is empty again, connect anew: the broker then repeats what was dropped.
         Without this it would soon send nothing at all: unacknowledged messages fill its window.
         """
+        if self._guard is not None and not self._guard.open:
+            return []  # whoever replaced us must get it: it is not ours to acknowledge
         taken = self._inbox.take(limit)
         if self._owed and not taken and not self._inbox and self.connected:
             self._owed = False
@@ -158,12 +166,21 @@ class Link:
 
         None when it was not taken, as without a connection.
         """
-        if self.connected:
+        claims = self._guard is not None and topic == self._guard.topic
+        if self.connected or (claims and self._granted):
             info = self._client.publish(topic, payload, qos, retain)
             if mqtt.was_taken(info, qos=qos):
                 return info.mid
         self.counts.not_sent += 1
         return None
+
+    def listen(self, filters: Sequence[str]) -> None:
+        """Subscribe to more, with QoS 0, over this connection."""
+        self._client.subscribe([(name, 0) for name in filters])
+
+    def unlisten(self, filters: Sequence[str]) -> None:
+        """Take that back."""
+        self._client.unsubscribe(list(filters))
 
     def confirmed(self) -> list[int]:
         """Ids of publications that the broker has confirmed since the last call."""
@@ -200,14 +217,27 @@ class Link:
         self.counts.connects += 1
         self.resumed = bool(flags.session_present)
         self._owed = False
-        client.subscribe(self._filters)
+        if self._guard is None:
+            client.subscribe(self._filters)
+            return
+        self._guard.opened()
+        client.subscribe([*self._filters, (self._guard.topic, 0)])
+        self.listen([self._guard.topic])  # what is retained there comes before this is answered
 
     def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
         self._granted = False
+        if self._guard is not None:
+            self._guard.closed()
         self.counts.disconnects += 1
         self._wake.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
+        again = self._granted  # a further subscription of the guard
+        if self._guard is not None:
+            self._guard.answered()
+        if again:
+            self._wake.set()
+            return
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
@@ -216,11 +246,18 @@ class Link:
         self._on_connected()
         self._wake.set()
 
-    def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        self.counts.received += 1
+    def _message(self, client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
+        came = mqtt.incoming(message, self.counts.connects, cut=oversize)
+        if self._guard is not None and self._guard.take(
+            came.topic, came.payload, retain=came.retain
+        ):
+            client.ack(came.mid, came.qos)
+            self._wake.set()
+            return
+        self.counts.received += 1
         self.counts.oversize += oversize
-        if not self._inbox.put(mqtt.incoming(message, self.counts.connects, cut=oversize)):
+        if not self._inbox.put(came):
             # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
             self.counts.dropped_queue_full += 1
             self._owed = self._owed or message.qos > 0

@@ -71,6 +71,7 @@ class Outbox:
 
     def __init__(self, path: Path) -> None:
         """Raises JournalError when the file cannot be opened."""
+        self.path = path
         self.conflicts_total = 0
         self.conflict = ""  # topic and key of the newest one
         self.contested: set[str] = set()  # alert ids of conflicts

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.records import Effect
     from edge.storage.journal import Entry, Position
+    from edge.storage.outbox import Outbox
     from edge.wire.topics import Topics
 
 GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
@@ -53,13 +54,14 @@ class Restored:
     texts: list[TextTold] = field(default_factory=list)  # which may not have been noted
 
 
-def started(assembly: Assembly) -> Started:
-    """The stimulus with which a process of these artifacts begins."""
+def started(assembly: Assembly, *, generation: int = 1) -> Started:
+    """The stimulus with which a process of these artifacts begins, on a box of a generation."""
     return Started(
         version=assembly.version,
         bundle_sha256=assembly.bundle.sha256,
         snapshot_sha256=assembly.snapshot_sha256,
         settings_sha256=assembly.settings_sha256,
+        generation=generation,
     )
 
 
@@ -124,6 +126,15 @@ def missing_bundle(sha256: str) -> str:
         f"the journal names the bundle {sha256[:12]}, which is not kept any more, damaged, or does"
         " not fit the configuration: where it counted, the one before scored on"
     )
+
+
+def otherwise(engine: Engine, outbox: Outbox, topics: Topics) -> tuple[AlertStands, ...]:
+    """Alert topics where the outbox has not what the engine says; it is to be told of these."""
+    stands = not_as_published(
+        engine, outbox.newest, outbox.revision_of, topics=topics, contested=outbox.contested
+    )
+    outbox.resolved()
+    return stands
 
 
 def not_as_published(

@@ -12,6 +12,7 @@ import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
+from edge.wire.fence import FencePayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -360,6 +361,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "status": StatusPayload,
+    "fence": FencePayload,
     "alert": AlertPayload,
     "alert_group": GroupAlertPayload,
     "group": GroupPayload,
