@@ -14,6 +14,7 @@ from andon import (
     answers,
     audit,
     bench,
+    boxes,
     commissioning,
     detectors,
     explanations,
@@ -55,6 +56,9 @@ for command in (
     prove.prove,
     labelling.label,
     tune_bundle.tune,
+    boxes.backup,
+    boxes.restore,
+    boxes.fence,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

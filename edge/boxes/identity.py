@@ -41,7 +41,7 @@ class Rank(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This box. since_ms: wall clock when it began.
+    """A box, and what it knows of others. since_ms: wall clock when it began.
 
     takes_over: it was restored, and has not heard yet what stands at the broker. outbox_row: the
     newest row of the outbox that came from the box before. claimed: it has said on `fence` that it
@@ -87,10 +87,8 @@ def read_box(state: Path) -> Box | None:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     try:
-        if len(stored) > BYTES_MAX:
-            raise ValueError(f"over {BYTES_MAX} B")
         box = msgspec.json.decode(stored, type=Box)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except msgspec.MsgspecError as error:  # also of one that was cut at the cap
         raise ConfigError(
             f"{path}: {error}; expected the id of this box. Restore it from a backup. Removed, this"
             " box begins as a new one of generation 1, and gives way to any that replaced it"

@@ -32,7 +32,9 @@ class _Key(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Learned:
-    """newer: topics that hold what the backup does not know. delivered: messages of the backup that
+    """What was found.
+
+    newer: topics that hold what the backup does not know. delivered: messages of the backup that
     need not be said. other_bytes: keys under which the broker holds other bytes than we had.
     """
 
