@@ -59,6 +59,7 @@ for command in (
     boxes.backup,
     boxes.restore,
     boxes.fence,
+    boxes.retire,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

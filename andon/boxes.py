@@ -191,3 +191,41 @@ def fence(
     box = box_of(state)
     typer.echo(f"box {box.box}, generation {box.generation}")
     typer.echo(fenced_words(box) or "no other box has taken over, as far as it knows")
+
+
+def retire(
+    asset: Annotated[str, typer.Argument(help="Id of the asset that is gone.")],
+    config: ConfigOption,
+    by: By = "",
+    because: Annotated[str, typer.Option(help="Why; it stands in the audit trail.")] = "",
+    leave: Annotated[
+        bool,
+        typer.Option("--leave", help="Leave the last state, NORMAL, retained; do not clear it."),
+    ] = False,
+    although: Annotated[
+        bool,
+        typer.Option("--although-configured", help="Also where it is still configured or scored."),
+    ] = False,
+) -> None:
+    """End what is retained of an asset that is gone, and clear its topics at the broker.
+
+    A running gateway does so within seconds, else the next one that starts. First take the asset
+    out of gateway.toml, its tables and the bundle. Unbind dashboards before: some choke on the
+    empty payload that clears a topic.
+
+    Example: `andon retire press7 --config gateway.toml --because "scrapped in March"`
+    """
+    from edge.boxes.retirement import known_as, newest_row, retire
+    from edge.configuration.config import load
+    from edge.errors import ConfigError
+
+    settings = load(config)
+    known = known_as(settings, asset)
+    if known and not although:
+        raise ConfigError(
+            f"{asset} is still {known}; take it out first, or add --although-configured: then what"
+            " it says from now on stands there again"
+        )
+    row = newest_row(settings.path(settings.journal.dir))
+    word = retire(settings, asset, by=by, because=because, until_row=row, clear=not leave)
+    typer.echo(f"{asset} is retired by {word.by}; the gateway says so within seconds of its run")

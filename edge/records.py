@@ -267,7 +267,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
     out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
-    accepted, withdrawn.
+    accepted, withdrawn, retired.
     facts: alert_id, revision, job_id, operator, detail, as far as they apply.
     """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.boxes.identity import GENERATION_MAX, Box, box_of, write_box
+from edge.boxes.retirement import newest_row
 from edge.errors import ConfigError
 from edge.storage.append import append_whole
 from edge.storage.journal import segments
@@ -44,6 +45,7 @@ def reclaim(state: Path, *, because: str) -> Box:
         generation=above + 1,
         since_ms=now_ms,
         takes_over=True,
+        outbox_row=newest_row(state),
         claimed=False,
         fenced_by=None,
     )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from edge.audit.trail import must_stay, trail_of
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import FENCED_EXIT, Fenced, box_of
+from edge.boxes.retirement import Retirement, still_said
 from edge.bundles.watch import assembled
 from edge.errors import AndonError, JournalError
 from edge.gateway import logs
@@ -94,6 +95,7 @@ class Gateway:
             strict=config.journal.strict,
         )
         self._outbox, self._audit = Outbox(state / "outbox.sqlite"), trail_of(config)
+        self._retirement = Retirement(state, self._topics, self._outbox)
         self._checkpoints = state / "checkpoints"
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = Retriever(self._assembly.snapshot, self._answered)
@@ -258,7 +260,7 @@ class Gateway:
         if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self._say(online=True)
-            for message in self._retained.values():
+            for message in still_said(self._retained.values(), self._topics, self._assembly.bundle):
                 self._publish(message)
             # a broker without our session, or without our claim, may have lost more than that
             if not self._link.resumed or self._fence.disturbed:
@@ -268,7 +270,9 @@ class Gateway:
     def _housekeep(self, now_s: float) -> None:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
+            self._keep(self._retirement.look())
             found = self._faults.look(self._link, self._outbox, checkpoint=self._checkpoint_trouble)
+            found += self._faults.judge("retired_unread", self._retirement.trouble)
             if told := [*found, *self._upkeep.judge(self._faults)]:
                 self._take(told)
             for swapped in self._upkeep.look(now_s):

@@ -13,6 +13,7 @@ from rich.table import Table
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.audit.signatures import unsigned_because
+from edge.boxes.retirement import retired_topics
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load, password
@@ -323,7 +324,8 @@ def _show(
     topics = Topics(config.prefix, config.site)
     learning = config.commissioning
     own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
-    for topic in (*topics.published(assets, causes), *own):
+    own += retired_topics(config.path(config.journal.dir), topics)
+    for topic in dict.fromkeys((*topics.published(assets, causes), *own)):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

@@ -150,9 +150,17 @@ class Outbox:
         rows = self._read(
             "SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN"
             " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic) AND delivered > 0"
-            " ORDER BY row"
+            " AND length(payload) > 0 ORDER BY row"  # what was cleared stays forgotten
         )
         return [OutboxRow.of(row) for row in rows]
+
+    def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
+        """The last message of each of these topics, delivered or not."""
+        query = (
+            "SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ?"
+            " ORDER BY row DESC LIMIT 1"
+        )
+        return [OutboxRow.of(row) for topic in topics for row in self._read(query, (topic,))]
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
