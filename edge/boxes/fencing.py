@@ -185,8 +185,10 @@ class Fence:
             sender.listen(self._standing_filters())
             sender.listen([self._topics.fence])
             return False
+        # also what a box before us, with this session, may have left when it was fenced
+        sender.unlisten(self._standing_filters())
         self.open = True
-        learned = self._learned(sender, outbox)
+        learned = self._learned(outbox)
         self._claim(sender)
         return learned
 
@@ -201,11 +203,10 @@ class Fence:
     def _standing_filters(self) -> list[str]:
         return [self._topics.alert("+", "+"), self._topics.group("+")]
 
-    def _learned(self, sender: Sender, outbox: Path) -> bool:
+    def _learned(self, outbox: Path) -> bool:
         """What a restored box has heard of the time since its backup is in its outbox."""
         if not self.box.takes_over:
             return False
-        sender.unlisten(self._standing_filters())
         with self._lock:
             standing, self._heard.standing = self._heard.standing, {}
         found = learn(outbox, standing, until_row=self.box.outbox_row)
