@@ -142,9 +142,8 @@ _ZIP_ERRORS: Final = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
     OverflowError,
-    RuntimeError,
+    RuntimeError,  # also of methods of packing that this Python does not know
     ValueError,
     KeyError,
 )

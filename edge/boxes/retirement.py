@@ -13,7 +13,7 @@ from __future__ import annotations
 import getpass
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -165,8 +165,10 @@ def still_said(retained: Iterable[Publish], topics: Topics, bundle: Bundle) -> I
 
 
 def retired_topics(state: Path, topics: Topics) -> list[str]:
-    """Where a gateway may have to say that an asset was retired. Raises ConfigError."""
-    words = _book(state).read().lines
+    """Where a gateway may have to say that an asset was retired; none where none can be read."""
+    words: list[Word] = []
+    with suppress(ConfigError):
+        words = _book(state).read().lines
     return [
         topic
         for word in words

@@ -232,12 +232,11 @@ class Link:
         self._wake.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
-        again = self._granted  # a further subscription of the guard
         if self._guard is not None:
             self._guard.answered()
-        if again:
-            self._wake.set()
-            return
+            if self._granted:  # a further subscription, of the guard
+                self._wake.set()
+                return
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
