@@ -22,6 +22,7 @@ from andon import (
     labelling,
     proposing,  # noqa: F401 - its commands are of kb_app
     prove,
+    signing,
     streams,
     tune_bundle,
     tuning,  # noqa: F401 - likewise
@@ -51,7 +52,8 @@ for command in (
     explanations.explain,
     explanations.why,
     answers.ask,
-    audit.sign,
+    signing.sign,
+    signing.verify,
     bench.bench,
     prove.prove,
     labelling.label,
@@ -65,7 +67,7 @@ for command in (
 app.add_typer(kb_app, name="kb")
 app.add_typer(model_app, name="model")
 app.add_typer(audit.audit_app, name="audit")
-app.add_typer(audit.keys_app, name="keys")
+app.add_typer(signing.keys_app, name="keys")
 app.add_typer(eval_app, name="eval")
 
 

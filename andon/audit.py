@@ -1,4 +1,4 @@
-"""Commands about trust: the audit trail, keys and signatures."""
+"""Commands about the audit trail."""
 
 from __future__ import annotations
 
@@ -15,13 +15,6 @@ audit_app = typer.Typer(
 
     Example: `andon audit verify --config gateway.toml`""",
 )
-keys_app = typer.Typer(
-    no_args_is_help=True,
-    help="""Keys that sign what may suppress.
-
-    Example: `andon keys new ~/keys --name ann`""",
-)
-
 Trail = Annotated[
     Path | None, typer.Argument(help="Directory of the trail; else that of --config.")
 ]
@@ -95,45 +88,3 @@ def audit_show(
     from edge.audit.table import table
 
     console().print(table(found))
-
-
-@keys_app.command("new")
-def keys_new(
-    directory: Annotated[Path, typer.Argument(help="Where the two files go.")],
-    name: Annotated[str, typer.Option(help="Whose key: an operator's name, or a role.")] = "andon",
-) -> None:
-    """Make a key pair: NAME.key stays secret, NAME.pub goes into gateway.toml.
-
-    Example: `andon keys new ~/keys --name ann`
-    """
-    from edge.audit.signatures import new_key
-
-    private, public = new_key(directory, name)
-    typer.echo(f"{private}: keep it off the gateway; whoever has it can sign")
-    typer.echo("In gateway.toml, for bundles, snapshots and files of jobs:")
-    typer.echo(f'  [trust]\n  public_keys = ["{public}"]')
-    typer.echo("or for the commands of an operator of this name:")
-    typer.echo(f'  [trust.operators]\n  "{name}" = "{public}"')
-
-
-def sign(
-    path: Annotated[
-        Path, typer.Argument(help="Bundle, snapshot, file of jobs, or command.", exists=True)
-    ],
-    key: Annotated[Path, typer.Option(help="Private key, as `andon keys new` made it.")],
-    topic: Annotated[
-        str, typer.Option(help="PATH is a command for this topic: print it with its signature.")
-    ] = "",
-) -> None:
-    """Sign a bundle, a snapshot or a file: the signature goes beside it and changes nothing in it.
-
-    Example: `andon sign kb/current --key ~/keys/engineer.key`
-    """
-    from edge.audit.signatures import read_key, sign_command, sign_path
-
-    private = read_key(key)
-    if topic:
-        typer.echo(sign_command(topic, path.read_bytes(), private))
-        return
-    beside, public = sign_path(path, private)
-    typer.echo(f"{beside}: signed by {public}")

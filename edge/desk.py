@@ -11,6 +11,7 @@ from edge.alerts import announce
 from edge.alerts.query import query_of
 from edge.errors import WireError
 from edge.records import Audited, Note, Retrieve, ShellFault
+from edge.trust import TrustedKey, none_counts
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.work.jobs import resolve_scope
@@ -46,6 +47,8 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[Sensor, ...] = ()
     verified: bool = True
     unsigned: str = "nobody has looked for its signature"  # "" of a valid one; else what is wrong
+    signers: tuple[tuple[TrustedKey, ...], ...] = ()  # of bundle, of snapshot
+    scope_signers: dict[str, tuple[TrustedKey, ...]] = {}  # of a row's table, by scope_id
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,18 +161,25 @@ class Desk:
         self.effects.append(announce.system(fault, site=self.settings, t_ns=t_ns))
         self.note("suppression_budget", level="warning", asset=asset, detail=detail)
 
-    def unsigned(self, job: Job) -> str:
-        """What keeps a job from counting as signed; "" when nothing does, or none has to be."""
+    def unsigned(self, job: Job, *, t_ns: int) -> str:
+        """What keeps a job from counting as signed at a time; "" nothing, or none has to be."""
         if not self.settings.trust.require_signed:
             return ""
         if not job.signed:
             return f"{job.job_id} was told without a valid signature"
-        return self.knowledge.unsigned if self.knowledge is not None else "there is no snapshot"
+        known = self.knowledge
+        if known is None or known.unsigned:
+            return known.unsigned if known is not None else "there is no snapshot"
+        why = [none_counts(keys, t_ns) for keys in known.signers]
+        if job.scope_id:
+            lacks = none_counts(known.scope_signers.get(job.scope_id, ()), t_ns)
+            why.append(lacks and f"the scope table with {job.scope_id}: {lacks}")
+        return next((one for one in why if one), "")
 
     def check_signature(self, command: Command) -> None:
         """Raise WireError for a command that may keep something quiet and lacks a signature."""
         if command.keeps_quiet and self.lacks_signature(command):
-            known = command.operator in self.settings.trust.operators
+            known = self.settings.trust.of_operator(command.operator)
             why = "did not sign this" if known else "has no known key"
             message = f"signatures are required, and {command.operator} {why}"
             raise WireError(message, reason="command_unsigned", topic=command.topic)
@@ -177,11 +187,10 @@ class Desk:
     def lacks_signature(self, command: Command) -> bool:
         """Whether signatures are required, and this has none of its operator's that is valid."""
         trust = self.settings.trust
-        key = trust.operators.get(command.operator)
-        valid = (
-            key is not None
-            and self.verify is not None
-            and self.verify(key, command.signed_bytes, command.signature)
+        valid = self.verify is not None and any(
+            self.verify(key.public_key, command.signed_bytes, command.signature)
+            for key in trust.of_operator(command.operator)
+            if not key.lacks(command.body.ts * 1_000_000)
         )
         return trust.require_signed and not valid
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KEY_BYTES: Final = 32  # of an Ed25519 public key
 # Points of small order, without the bit of the sign: whoever has no key at all can sign for them.
@@ -24,28 +29,125 @@ SMALL_ORDER: Final = frozenset(
 )
 
 
+class Signs(StrEnum):
+    """What a key may sign."""
+
+    BUNDLE = "bundle"
+    SNAPSHOT = "snapshot"
+    SCOPE = "scope"  # tables of what work may disturb
+    JOBS = "jobs"  # files of jobs for a backtest
+    COMMANDS = "commands"  # of the operator whose name the key has
+
+
+ARTIFACTS: Final = (Signs.BUNDLE, Signs.SNAPSHOT, Signs.SCOPE, Signs.JOBS)
+
+
+class TrustedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key, whose it is, what it may sign, and when that counts.
+
+    public_key: base64 of 32 bytes   valid_from, valid_to: with a time zone; None: open
+    withdrawn: why it counts for nothing any more; "" it does
+    """
+
+    name: str
+    public_key: str
+    signs: tuple[Signs, ...]
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    withdrawn: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a key that is none, signs nothing, or is never valid."""
+        if not self.name.strip():
+            raise ValueError("a trusted key has no name; say whose it is")
+        check_key(self.public_key, f"key {self.name}")
+        if not self.signs:
+            expected = f"expected some of {', '.join(Signs)}"
+            raise ValueError(f"key {self.name}: signs is empty; {expected}")
+        for key, time in (("valid_from", self.valid_from), ("valid_to", self.valid_to)):
+            if time is not None and time.tzinfo is None:
+                given = f"{key} has no time zone; write 2026-01-31T00:00:00Z"
+                raise ValueError(f"key {self.name}: {given}")
+        if self.valid_from and self.valid_to and self.valid_from >= self.valid_to:
+            raise ValueError(f"key {self.name}: valid_to is not after valid_from")
+
+    def lacks(self, t_ns: int) -> str:
+        """Why it does not count at a time; "" it does."""
+        if self.withdrawn:
+            return f"key {self.name} is withdrawn: {self.withdrawn}"
+        if self.valid_from is not None and t_ns < _ns(self.valid_from):
+            return f"key {self.name} counts from {self.valid_from.isoformat()} on"
+        if self.valid_to is not None and t_ns >= _ns(self.valid_to):
+            return f"key {self.name} counted until {self.valid_to.isoformat()}"
+        return ""
+
+
 class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Keys as base64 of their 32 bytes, as `andon keys new` prints them.
 
     require_signed: what carries no valid signature suppresses nothing. public_keys: of who may sign
-    bundles, snapshots and files of jobs. operators: key of each operator who may open jobs.
+    bundles, snapshots, scope tables and files of jobs, for ever. operators: key of each operator
+    who may open jobs. key: keys that sign some things, for some time. file: another file that holds
+    these, "" none; its content is here once a configuration was loaded.
     """
 
     require_signed: bool = False
     public_keys: tuple[str, ...] = ()
     operators: dict[str, str] = {}
+    key: tuple[TrustedKey, ...] = ()
+    file: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a key that is none, and for a demand that nobody could meet."""
         for key in self.public_keys:
-            _check_key(key, "public_keys")
+            check_key(key, "public_keys")
         for operator, key in self.operators.items():
-            _check_key(key, f"operators, {operator}")
-        if self.require_signed and not self.public_keys:
+            check_key(key, f"operators, {operator}")
+        told = [(one.name, one.public_key) for one in self.key]
+        if len(set(told)) < len(told):
+            raise ValueError("a trusted key comes twice; list all that it signs in one place")
+        missing = [what for what in ARTIFACTS[:2] if not self.may_sign(what)]
+        if self.require_signed and missing:
             raise ValueError(
-                "require_signed without public_keys: nothing could ever be suppressed; make a key"
-                " with `andon keys new DIR` and list its public half"
+                f"require_signed without public_keys, or a key that signs a {missing[0]}: nothing"
+                " could ever be suppressed; make a key with `andon keys new DIR` and list its"
+                " public half"
             )
+
+    def may_sign(self, what: Signs) -> tuple[TrustedKey, ...]:
+        """Every key that may sign bundles, snapshots, scope tables or files of jobs."""
+        named = tuple(one for one in self.key if what in one.signs)
+        return named + tuple(
+            TrustedKey(name=f"public_keys {at}", public_key=key, signs=ARTIFACTS)
+            for at, key in enumerate(self.public_keys, 1)
+        )
+
+    def every(self) -> tuple[TrustedKey, ...]:
+        """All keys, each once for everything that it may sign."""
+        listed = {key.public_key for key in self.key}
+        others = [*self.may_sign(Signs.SNAPSHOT), *map(self._command_key, self.operators)]
+        return self.key + tuple(one for one in others if one.public_key not in listed)
+
+    def of_operator(self, operator: str) -> tuple[TrustedKey, ...]:
+        """Every key with which an operator may sign commands."""
+        named = [one for one in self.key if one.name == operator and Signs.COMMANDS in one.signs]
+        if operator in self.operators:
+            named.append(self._command_key(operator))
+        return tuple(named)
+
+    def _command_key(self, operator: str) -> TrustedKey:
+        key = self.operators[operator]
+        return TrustedKey(name=operator, public_key=key, signs=(Signs.COMMANDS,))
+
+
+def none_counts(keys: Iterable[TrustedKey], t_ns: int) -> str:
+    """Why none of the keys that have signed something counts at a time; "" where one does."""
+    why = "no key has signed it"
+    for key in keys:
+        why = key.lacks(t_ns)
+        if not why:
+            return ""
+    return why
 
 
 class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +166,8 @@ class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"days_max is {self.days_max}, expected 1 to 36500")
 
 
-def _check_key(key: str, where: str) -> None:
+def check_key(key: str, where: str) -> None:
+    """Raise ValueError for what is no Ed25519 public key."""
     try:
         raw = base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
@@ -74,3 +177,7 @@ def _check_key(key: str, where: str) -> None:
             f"{where}: {key[:60]!r} is no public key; expected 44 characters of base64, the line of"
             " the .pub file that `andon keys new` wrote"
         )
+
+
+def _ns(time: datetime) -> int:
+    return round(time.timestamp() * 1_000_000) * 1_000

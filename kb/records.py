@@ -97,6 +97,17 @@ class ScopeRow(msgspec.Struct, frozen=True, kw_only=True):
     citation: Citation
 
 
+class SignedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of scope rows as it stands in the folder, with the signatures that lie beside it.
+
+    Whether they are valid is for whoever knows keys to say. signatures: lines of base64
+    """
+
+    path: str
+    content: bytes
+    signatures: str
+
+
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """What one channel does in a failure mode: `high`, `low`, `stuck`, `missing`, or `any`."""
 

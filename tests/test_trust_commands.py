@@ -15,6 +15,7 @@ from edge.audit.trail import AuditTrail
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.records import Audited
+from edge.trust import Signs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,7 @@ def test_a_key_signs_what_a_gateway_with_its_public_half_believes(tmp_path: Path
     jobs.write_bytes(b"{}\n")
     key = str(tmp_path / "keys" / "ann.key")
     assert called("sign", str(jobs), "--key", key).exit_code == 0
-    assert unsigned_because(jobs, settings.trust.public_keys) == ""
+    assert unsigned_because(jobs, settings.trust.may_sign(Signs.JOBS), now_ns=0) == ""
     command = tmp_path / "command.json"
     command.write_text('{"ts": 1, "proposal_id": "WO-1"}', encoding="utf-8")
     topic = "andon/s/cmd/ann/confirm"

@@ -1,8 +1,8 @@
 """Ed25519 signatures of bundles, snapshots, files and commands; the one place that knows of keys.
 
 A directory with a manifest is signed by its manifest, which names the hash of every other file:
-`manifest.sig` beside `manifest.json`. Any other file has `NAME.sig` beside it. A signature is one
-line of base64 and never changes what it is about.
+`manifest.sig` beside `manifest.json`. Any other file has `NAME.sig` beside it: a line of base64 for
+each key that signed. Signatures never change what they are about.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,15 +19,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge.errors import ConfigError
+from edge.trust import none_counts
 from edge.wire.commands import command_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edge.trust import TrustedKey
+
 MANIFEST: Final = "manifest.json"
 SUFFIX: Final = ".sig"
-SIGNATURE_BYTES_MAX: Final = 1_024  # of a .sig file
+SIGNATURES_MAX: Final = 8  # beside one file: more hands than a plant has, fewer than an attack
+SIGNATURE_BYTES_MAX: Final = 1_024  # of a .sig file, that many lines
 FILE_BYTES_MAX: Final = 64 << 20  # of a file that is signed by itself
 
 
@@ -84,16 +89,21 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def sign_path(path: Path, key: Ed25519PrivateKey) -> tuple[Path, str]:
+def sign_path(path: Path, key: Ed25519PrivateKey, *, add: bool = False) -> tuple[Path, str]:
     """Sign a bundle or snapshot directory, or a file; returns the .sig file and the public key.
 
-    Raises ConfigError for what cannot be signed.
+    add: the signatures that are there stay, as while one key takes over from another. Raises
+    ConfigError for what cannot be signed.
     """
     content, beside = _signed_content(path)
     signature = base64.b64encode(key.sign(content)).decode()
+    lines = _lines(beside) if add and beside.exists() else []
+    lines = [line for line in lines if line != signature] + [signature]
+    if len(lines) > SIGNATURES_MAX:
+        raise ConfigError(f"{beside} has {SIGNATURES_MAX} signatures; sign it without --add")
     work = beside.with_name(f".{beside.name}.{os.getpid()}")
     try:
-        work.write_text(f"{signature}\n", encoding="ascii")
+        work.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
         work.replace(beside)
     except OSError as error:
         raise ConfigError(f"{beside}: {error.strerror}; nothing was signed") from error
@@ -110,10 +120,18 @@ def sign_command(topic: str, payload: bytes, key: Ed25519PrivateKey) -> bytes:
     return msgspec.json.encode(fields | {"signature": signature})
 
 
-def unsigned_because(
-    path: Path, public_keys: Sequence[str], *, same: Callable[[bytes], bool] | None = None
-) -> str:
-    """Why a directory or file counts as unsigned; "" when one of the keys has signed it.
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Which of some keys have signed something, whether they count now or not; why if none has."""
+
+    keys: tuple[TrustedKey, ...] = ()
+    because: str = ""
+
+
+def signed_by(
+    path: Path, keys: Sequence[TrustedKey], *, same: Callable[[bytes], bool] | None = None
+) -> Signed:
+    """Which of the keys have signed a directory or file.
 
     same: whether some bytes are what was read of it before and is in use. Never raises: what cannot
     be read is not signed.
@@ -121,17 +139,49 @@ def unsigned_because(
     try:
         found, beside = _signed_content(path)
         if same is not None and not same(found):
-            return f"{path} changed while it was read"
-        if beside.stat().st_size > SIGNATURE_BYTES_MAX:
-            return f"{beside} is no signature"
-        signature = beside.read_text(encoding="ascii").strip()
+            return Signed(because=f"{path} changed while it was read")
+        lines = _lines(beside)
     except FileNotFoundError:
-        return f"{path} is not signed"
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        return f"{path}: its signature cannot be read ({error})"
-    if any(verify(key, found, signature) for key in public_keys):
-        return ""
-    return f"{path}: its signature is of no known key, or of another content"
+        return Signed(because=f"{path} is not signed")
+    except (OSError, ConfigError) as error:
+        return Signed(because=f"{path}: its signature cannot be read ({error})")
+    return signers(found, lines, keys, what=str(path))
+
+
+def signers(
+    content: bytes, signatures: Sequence[str], keys: Sequence[TrustedKey], *, what: str
+) -> Signed:
+    """Which of the keys have made one of the signatures of some bytes. what: their name."""
+    some = signatures[:SIGNATURES_MAX]
+    known = [key for key in keys if any(verify(key.public_key, content, one) for one in some)]
+    if not known:
+        return Signed(because=f"{what}: its signature is of no known key, or of another content")
+    return Signed(keys=tuple(known))
+
+
+def unsigned_because(
+    path: Path,
+    keys: Sequence[TrustedKey],
+    *,
+    now_ns: int,
+    same: Callable[[bytes], bool] | None = None,
+) -> str:
+    """Why something counts as unsigned at a time; "" when a key that counts then has signed it."""
+    signed = signed_by(path, keys, same=same)
+    if signed.because:
+        return signed.because
+    why = none_counts(signed.keys, now_ns)
+    return f"{path}: {why}" if why else ""
+
+
+def _lines(beside: Path) -> list[str]:
+    """The signatures of a file of them. Raises OSError, ConfigError."""
+    if beside.stat().st_size > SIGNATURE_BYTES_MAX:
+        raise ConfigError(f"{beside} is no signature")
+    try:
+        return beside.read_text(encoding="ascii").split()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{beside} is no signature: {error}") from error
 
 
 def _signed_content(path: Path) -> tuple[bytes, Path]:

@@ -7,10 +7,7 @@ written twice.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -35,17 +32,21 @@ from edge.audit.syslog import Syslog
 from edge.errors import JournalError
 from edge.gateway import logs
 from edge.records import Audited, Note, Publish
+from edge.storage.disk import CLOCK, DISK, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from io import FileIO
     from pathlib import Path
 
     from edge.configuration.config import GatewayConfig
     from edge.records import Effect
+    from edge.storage.disk import Clock, Disk, Held
 
 log = logging.getLogger("andon")
 
 DAY_NS: Final = 86_400 * 10**9
+PERMISSIONS: Final = 0o640  # of its files
 FILES_KEPT: Final = 8  # dropping a file must not drop most of what is kept
 KEYS_MAX: Final = 100_000  # of newest entries, known again after a restart; 12 MB
 
@@ -56,7 +57,7 @@ def must_stay(effects: Sequence[Effect]) -> tuple[list[Publish], list[Audited]]:
     return durable, [e for e in effects if isinstance(e, Audited)]
 
 
-def trail_of(config: GatewayConfig) -> AuditTrail:
+def trail_of(config: GatewayConfig, *, disk: Disk = DISK, clock: Clock = CLOCK) -> AuditTrail:
     """The trail that a configuration names. Raises JournalError or ConfigError."""
     audit = config.audit
     return AuditTrail(
@@ -64,6 +65,8 @@ def trail_of(config: GatewayConfig) -> AuditTrail:
         bytes_max=audit.bytes_max,
         days_max=audit.days_max,
         syslog=Syslog(audit.syslog) if audit.syslog else None,
+        clock_ns=clock.wall_ns,
+        disk=disk,
     )
 
 
@@ -77,7 +80,8 @@ class AuditTrail:
         bytes_max: int,
         days_max: int,
         syslog: Syslog | None = None,
-        clock_ns: Callable[[], int] = time.time_ns,
+        clock_ns: Callable[[], int] = CLOCK.wall_ns,
+        disk: Disk = DISK,
     ) -> None:
         """Open or begin a trail; a torn last line is cut and that is recorded.
 
@@ -88,17 +92,17 @@ class AuditTrail:
         self._bytes_max = bytes_max
         self._age_ns_max = days_max * DAY_NS
         self._syslog = syslog
-        self._clock_ns = clock_ns
+        self._clock_ns, self._disk = clock_ns, disk
         self._keys: set[bytes] = set()
         self._order: deque[bytes] = deque()
         self._sequence, self._sha256 = 0, NOTHING_SHA256
-        self._file = self._lock = -1
+        self._file: FileIO | None = None
+        self._lock: Held | None = None
         self._size = self._began_ns = 0
         self._failures_told = False
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(directory, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            disk.make_directory(directory)
+            self._lock = disk.lock(directory)
             self._resume()
         except BlockingIOError as error:
             raise JournalError(f"{directory}: another gateway writes this audit trail") from error
@@ -145,10 +149,10 @@ class AuditTrail:
         if self._syslog is not None:
             self._syslog.close()
             self._tell_failures()
-        for handle in (self._file, self._lock):
-            if handle >= 0:
-                os.close(handle)
-        self._file = self._lock = -1
+        for held in (self._file, self._lock):
+            if held is not None:
+                held.close()
+        self._file = self._lock = None
 
     # --- beginning ---
 
@@ -165,11 +169,11 @@ class AuditTrail:
         torn = sound < len(lines) and not any(found[sound:])
         cut = b"".join(lines[sound:]) if torn else b""
         kept = b"".join(lines[:sound]) if torn else b"".join(lines)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = self._disk.open(path, "ab", permissions=PERMISSIONS)
         self._size = len(kept)
         if torn:
-            os.ftruncate(self._file, self._size)
-            os.fsync(self._file)
+            self._disk.truncate(self._file, self._size)
+            self._disk.sync(self._file)
         last = next((record for record in reversed(found) if record is not None), None)
         first = found[0] if found else None
         if last is None:  # the process died before the first line was whole
@@ -233,8 +237,9 @@ class AuditTrail:
         pruned = (last.sequence, last.sha256) if last is not None else (0, "")
         self._begin_file(files[-1][0] + 1, pruned=pruned)
         for _, path in gone:
-            path.unlink(missing_ok=True)
-        _sync_directory(self._directory)
+            with suppress(FileNotFoundError):
+                self._disk.unlink(path)
+        self._disk.sync_directory(self._directory)
 
     def _outlived(self, files: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
         """The oldest files, beyond the bounds in bytes or days; the newest always stays."""
@@ -253,12 +258,12 @@ class AuditTrail:
 
     def _begin_file(self, number: int, *, pruned: tuple[int, str]) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._size, self._began_ns = handle, os.fstat(handle).st_size, self._clock_ns()
+        file = self._disk.open(path, "ab", permissions=PERMISSIONS)
+        if self._file is not None:
+            self._file.close()
+        self._file, self._size, self._began_ns = file, path.stat().st_size, self._clock_ns()
         self._append([self._own(FILE_BEGINS, self._past(number, pruned))])
-        _sync_directory(self._directory)
+        self._disk.sync_directory(self._directory)
 
     def _past(self, number: int, pruned: tuple[int, str]) -> dict[str, str | int]:
         """What the first line of a file says: which file it is, and what was dropped before."""
@@ -275,6 +280,7 @@ class AuditTrail:
         self, entries: Sequence[tuple[str, str, int, dict[str, str | int]]]
     ) -> list[AuditRecord]:
         """One write, one sync. Raises OSError; then the file is as it was."""
+        assert self._file is not None, "written before it was opened, or after it was closed"
         made: list[AuditRecord] = []
         sequence, sha256 = self._sequence, self._sha256
         now_ns = self._clock_ns()
@@ -293,13 +299,11 @@ class AuditTrail:
             sha256 = record.sha256
         data = b"".join(record.line() for record in made)
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-            os.fsync(self._file)
+            write_whole(self._disk, self._file, data)
+            self._disk.sync(self._file)
         except OSError:
             with suppress(OSError):
-                os.ftruncate(self._file, self._size)
+                self._disk.truncate(self._file, self._size)
             raise
         self._size += len(data)
         self._sequence, self._sha256 = sequence, sha256
@@ -328,11 +332,3 @@ def _unwritten(directory: Path, error: OSError) -> JournalError:
         f"{directory}: audit trail cannot be written: {error.strerror or error}; mend the disk:"
         " nothing is suppressed that cannot be audited"
     )
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -67,6 +67,9 @@ def unapproved_because(
 def _counts(config: GatewayConfig, act: Act) -> bool:
     if not config.trust.require_signed:
         return True
-    key = config.trust.operators.get(act.by)
     content = approval_content(config.site, act.bundle_sha256, act.by)
-    return key is not None and verify(key, content, act.signature)
+    return any(
+        verify(key.public_key, content, act.signature)
+        for key in config.trust.of_operator(act.by)
+        if not key.lacks(act.at_ns)
+    )

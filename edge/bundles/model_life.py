@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from edge.bundles.store import PROMOTIONS, loaded, store_of
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError
 from edge.samples.align import asset_layouts
+from edge.trust import Signs
 from models.bundles.bundle import StreamSpec, is_unfitted, kind_of
 from models.bundles.card import model_card
 from models.bundles.tabled_kinds import EnsembleSpec, PcaSpec
@@ -229,16 +231,16 @@ class Life:
         self.store.point(sha256, by=by, because=because, what=what, watch_s=watch_s)
 
     def _need_signature(self, path: Path) -> None:
-        if self.config.trust.require_signed:
-            lacks = unsigned_because(path, self.config.trust.public_keys)
-            if lacks:
-                raise ConfigError(f"{lacks}; first andon sign {path} --key KEY")
+        if self.config.trust.require_signed and (lacks := self._unsigned(path)):
+            raise ConfigError(f"{lacks}; first andon sign {path} --key KEY")
+
+    def _unsigned(self, path: Path) -> str:
+        keys = self.config.trust.may_sign(Signs.BUNDLE)
+        return unsigned_because(path, keys, now_ns=time.time_ns())
 
     def _signed(self, path: Path) -> str:
-        lacks = unsigned_because(path, self.config.trust.public_keys)
-        if not lacks:
-            return "yes"
-        return "unknown key" if "no known key" in lacks else "no"
+        lacks = self._unsigned(path)
+        return "unknown key" if "no known key" in lacks else "no" if lacks else "yes"
 
     def _state(self, sha256: str, history: list[Act]) -> str:
         if self.store.current()[0] == sha256:

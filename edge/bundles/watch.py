@@ -23,6 +23,7 @@ from edge.errors import ConfigError
 from edge.gateway.assembly import Assembly, assemble, ready
 from edge.records import BundleSwapped
 from edge.samples.align import asset_layouts
+from edge.trust import Signs
 from edge.verdicts.second_look import SecondLook
 from models.errors import ModelError
 from models.fitting.budget import budget_of
@@ -254,7 +255,10 @@ def _verified(config: GatewayConfig, store: BundleStore, sha256: str, path: Path
     trust = config.trust
     if trust.require_signed:
         lacks = unsigned_because(
-            path, trust.public_keys, same=lambda raw: hashlib.sha256(raw).hexdigest() == sha256
+            path,
+            trust.may_sign(Signs.BUNDLE),
+            now_ns=time.time_ns(),
+            same=lambda raw: hashlib.sha256(raw).hexdigest() == sha256,
         )
         if lacks:
             raise ConfigError(lacks)

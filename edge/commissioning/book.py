@@ -133,5 +133,8 @@ def _counted_before(config: GatewayConfig, word: Word) -> bool:
 def _signed(config: GatewayConfig, word: Word, content: bytes) -> bool:
     if not config.trust.require_signed:
         return True
-    key = config.trust.operators.get(word.by)
-    return key is not None and verify(key, content, word.signature)
+    return any(
+        verify(key.public_key, content, word.signature)
+        for key in config.trust.of_operator(word.by)
+        if not key.lacks(word.at_ns)
+    )

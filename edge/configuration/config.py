@@ -26,6 +26,7 @@ from edge.configuration.sections import (
     ModelConfig,
     MqttConfig,
 )
+from edge.configuration.trust_file import include_trust
 from edge.errors import ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.settings import (
@@ -36,7 +37,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.trust import AuditConfig, TrustSettings
+from edge.trust import AuditConfig, TrustedKey, TrustSettings
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.features.machine import Bearing, GearStage
@@ -99,6 +100,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
+    "key": TrustedKey,
     "include": IncludeConfig,
     "engine": EngineSettings,
     "source": Source,
@@ -124,6 +126,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
     include(data, path)
+    include_trust(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
     except ModelError as error:  # a bearing that cannot be

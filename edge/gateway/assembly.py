@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.audit.signatures import unsigned_because, verify
+from edge.audit.signatures import signed_by, verify
 from edge.bundles.store import loaded, store_of
 from edge.desk import Knowledge
 from edge.engine import Engine
 from edge.errors import ConfigError
 from edge.gateway.kept_snapshots import find
+from edge.gateway.known import knowledge_of
 from edge.samples.align import asset_layouts
 from edge.settings import EngineSettings
 from edge.takeover import Fitted
+from edge.trust import Signs
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.rows import without
 from models.bundles.store import load
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from edge.samples.scoring import Parameters
     from edge.settings import GatewaySettings
     from edge.state import EngineState
-    from edge.trust import TrustSettings
     from models.bundles.bundle import Bundle
 
 
@@ -183,20 +184,22 @@ class Assembly:
 
         Also what of bundle and snapshot lacks a valid signature.
         """
-        known, trust = knowledge_of(snapshot, self.settings.trust), self.settings.trust
+        trust = self.settings.trust
+        known = knowledge_of(snapshot, trust)
         assert known is not None
         if known.unsigned or not trust.require_signed:
             return known
         sha256, path = self._scores
         if path is None:
             lacks = "the bundle was not read from a place that could hold its signature"
-        else:
-            lacks = unsigned_because(
-                path,
-                trust.public_keys,
-                same=lambda stored: hashlib.sha256(stored).hexdigest() == sha256,
-            )
-        return msgspec.structs.replace(known, unsigned=lacks)
+            return msgspec.structs.replace(known, unsigned=lacks)
+        signed = signed_by(
+            path,
+            trust.may_sign(Signs.BUNDLE),
+            same=lambda stored: hashlib.sha256(stored).hexdigest() == sha256,
+        )
+        signers = (*known.signers, signed.keys)
+        return msgspec.structs.replace(known, unsigned=signed.because, signers=signers)
 
     def engine_of(
         self,
@@ -234,27 +237,6 @@ def ready(bundle: Bundle) -> Fitted:
         return without(bundle, row, keep)
 
     return Fitted(bundle=bundle, detectors=detectors_of(bundle), derive=derive)
-
-
-def knowledge_of(snapshot: Snapshot | None, trust: TrustSettings | None = None) -> Knowledge | None:
-    """The typed rows of a snapshot; opening it has verified its hashes.
-
-    trust: whose signatures count; without it none does.
-    """
-    if snapshot is None:
-        return None
-    keys = trust.public_keys if trust is not None else ()
-    unsigned = unsigned_because(snapshot.path, keys, same=snapshot.manifest.encoded().__eq__)
-    return Knowledge(
-        sha256=snapshot.sha256,
-        proposals=snapshot.proposals(),
-        scope_rows=snapshot.scope_rows(),
-        failure_modes=snapshot.failure_modes(),
-        limits=snapshot.limits(),
-        sensors=snapshot.sensors(),
-        verified=True,
-        unsigned=unsigned,
-    )
 
 
 def assemble(config: GatewayConfig) -> Assembly:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ from edge.samples.align import asset_layouts
 from edge.samples.waveforms import block_bytes_per_day, block_topics
 from edge.storage.checkpoint import KEPT, pack
 from edge.storage.journal import DAY_S, bytes_per_day
+from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshots.snapshot import Snapshot
@@ -222,10 +224,13 @@ def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
         bundle = store_of(config).current()[1]
     except AndonError:
         bundle = config.path(config.model.bundle)
-    for path in (bundle, *([config.path(config.kb.snapshot)] if config.kb.snapshot else [])):
+    needed = [(bundle, Signs.BUNDLE)]
+    if config.kb.snapshot:
+        needed.append((config.path(config.kb.snapshot), Signs.SNAPSHOT))
+    for path, what in needed:
         if not path.exists():  # it was told already that it is not there
             continue
-        lacks = unsigned_because(path, config.trust.public_keys)
+        lacks = unsigned_because(path, config.trust.may_sign(what), now_ns=time.time_ns())
         if lacks:
             hint = (
                 f"{lacks}: nothing will be suppressed; sign it with `andon sign {path} --key KEY`"

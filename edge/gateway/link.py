@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.configuration.config import password
@@ -27,6 +27,31 @@ if TYPE_CHECKING:
 IN_FLIGHT_MAX: Final = 1_000
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
+
+
+class Transport(Protocol):
+    """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
+
+    Clients are as paho has them: their callbacks run one after another, beside the loop.
+    """
+
+    def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
+        """A client that is not connected yet. Raises BrokerError."""
+
+    def start(self, client: Any, endpoint: Endpoint) -> None:  # noqa: ANN401
+        """Connect in the background, again and again until it works."""
+
+    def stop(self, client: Any) -> None:  # noqa: ANN401
+        """Disconnect; returns when no callback runs any more."""
+
+    def was_taken(self, info: Any, *, qos: int) -> bool:  # noqa: ANN401
+        """Whether a publication will reach the broker as far as the client can help it."""
+
+    def is_alive(self, client: Any) -> bool:  # noqa: ANN401
+        """Whether a started client goes on working."""
+
+    def incoming(self, m: Any, connection: int = 0, *, cut: bool = False) -> Incoming:  # noqa: ANN401
+        """A message as we keep it."""
 
 
 @dataclass(slots=True)
@@ -78,6 +103,7 @@ class Link:
         will: Will,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        transport: Transport = mqtt,
         guard: Fence | None = None,
     ) -> None:
         """`on_connected` runs on the network thread once a connection's subscription is answered.
@@ -86,7 +112,7 @@ class Link:
         over it, or taken from it. Raises BrokerError for certificates that cannot be read.
         """
         self.counts = LinkCounts()
-        self._endpoint = endpoint
+        self._endpoint, self._mqtt = endpoint, transport
         self._filters = [(name, 1) for name in filters]
         self._inbox = Inbox(messages_max=queue_messages_max)
         self._granted = False
@@ -98,8 +124,8 @@ class Link:
         self._owed = False  # QoS 1 messages were dropped: the broker still has them
         self._wake = wake
         self._on_connected = on_connected
+        self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._guard = guard
-        self._client = mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
         self._client.will_set(will.topic, will.payload, qos=1, retain=True)
@@ -111,7 +137,7 @@ class Link:
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
-        mqtt.start(self._client, self._endpoint)
+        self._mqtt.start(self._client, self._endpoint)
         self._started = True
 
     @property
@@ -128,7 +154,7 @@ class Link:
     @property
     def alive(self) -> bool:
         """Whether the network thread lives, if it was started."""
-        return not self._started or mqtt.is_alive(self._client)
+        return not self._started or self._mqtt.is_alive(self._client)
 
     @property
     def queue_depth(self) -> int:
@@ -147,7 +173,7 @@ class Link:
         if self._owed and not taken and not self._inbox and self.connected:
             self._owed = False
             self.counts.asked_again += 1
-            mqtt.stop(self._client)
+            self._mqtt.stop(self._client)
             self.start()
         return taken
 
@@ -169,8 +195,9 @@ class Link:
         claims = self._guard is not None and topic == self._guard.topic
         if self.connected or (claims and self._granted):
             info = self._client.publish(topic, payload, qos, retain)
-            if mqtt.was_taken(info, qos=qos):
-                return info.mid
+            if self._mqtt.was_taken(info, qos=qos):
+                mid: int = info.mid
+                return mid
         self.counts.not_sent += 1
         return None
 
@@ -192,7 +219,7 @@ class Link:
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
         self._started = False
-        mqtt.stop(self._client)
+        self._mqtt.stop(self._client)
 
     # On paho's thread: an exception would end it and leave is_connected() true for ever.
 
@@ -247,7 +274,7 @@ class Link:
 
     def _message(self, client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
         oversize = len(message.payload) > PAYLOAD_BYTES_MAX
-        came = mqtt.incoming(message, self.counts.connects, cut=oversize)
+        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize)
         if self._guard is not None and self._guard.take(
             came.topic, came.payload, retain=came.retain
         ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import statistics
-import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.caps import COMMISSIONS_MAX, DRIFTS_MAX
 from edge.records import Publish
 from edge.samples.drift import drift_payload, surest
+from edge.storage.disk import CLOCK
 from edge.wire import outgoing
 from edge.work.commission import Stage
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.gateway.link import Link
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.storage.disk import Clock
     from edge.storage.journal import JournalWriter
     from edge.storage.outbox import Outbox
     from edge.wire.commissioning import CommissioningPayload
@@ -42,14 +43,18 @@ IN_TIME_SHARE: Final = 0.8  # of tick_ms, below which late ticks are over: not e
 class Telemetry:
     """Rates and lag since the last report."""
 
-    started_s: float = field(default_factory=time.monotonic)
+    clock: Clock = CLOCK
+    started_s: float = field(init=False)
     messages: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
-    _reported_s: float = field(default_factory=time.monotonic)
+    _reported_s: float = field(init=False)
     _messages_reported: int = 0
     _late: str = ""
+
+    def __post_init__(self) -> None:
+        self.started_s = self._reported_s = self.clock.monotonic_s()
 
     def took(self, lag_ms: float) -> None:
         """A message left the queue after `lag_ms`."""
@@ -84,7 +89,7 @@ class Telemetry:
 
     def report(self) -> tuple[float, float | None, float]:
         """Messages a second, median lag and longest tick in ms since the last report."""
-        now_s = time.monotonic()
+        now_s = self.clock.monotonic_s()
         rate = (self.messages - self._messages_reported) / max(now_s - self._reported_s, 1e-3)
         lags = sorted(self.lags_ms)
         lag_ms = lags[len(lags) // 2] if lags else None
@@ -109,9 +114,9 @@ def health(
     rate, lag_ms, tick_ms = telemetry.report()
     linked = {f"link_{name}": count for name, count in asdict(link.counts).items()}
     payload = outgoing.HealthPayload(
-        ts_ms=time.time_ns() // 1_000_000,
+        ts_ms=telemetry.clock.wall_ns() // 1_000_000,
         plant_ms=engine.now_ns // 1_000_000,
-        uptime_s=round(time.monotonic() - telemetry.started_s, 1),
+        uptime_s=round(telemetry.clock.monotonic_s() - telemetry.started_s, 1),
         messages_per_s=round(rate, 1),
         queue_depth=link.queue_depth,
         queue_depth_max=queue_depth_max,
@@ -199,25 +204,25 @@ def rss_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def status(assembly: Assembly, *, online: bool) -> bytes:
+def status(assembly: Assembly, *, online: bool, clock: Clock = CLOCK) -> bytes:
     """The payload of the status topic: birth, goodbye and last will."""
     payload = outgoing.StatusPayload(
         online=online,
         version=assembly.version,
         bundle=assembly.bundle.sha256,
         snapshot=assembly.snapshot_sha256,
-        ts_ms=time.time_ns() // 1_000_000,
+        ts_ms=clock.wall_ns() // 1_000_000,
     )
     return outgoing.encode(payload)
 
 
-def system_fault(fault: ShellFault, topics: Topics) -> Publish:
+def system_fault(fault: ShellFault, topics: Topics, *, clock: Clock = CLOCK) -> Publish:
     """A fault said past the engine: it may be the engine that failed."""
     payload = outgoing.SystemPayload(
         active=int(fault.active),
         name=fault.name,
         message=fault.detail,
-        ts_ms=time.time_ns() // 1_000_000,
+        ts_ms=clock.wall_ns() // 1_000_000,
     )
     topic = topics.alert("_gateway", "system")
     return Publish(topic=topic, payload=outgoing.encode(payload), qos=1, retain=True)

@@ -40,6 +40,7 @@ from edge.replays.feed import journal_feed, table_feed
 from edge.replays.row_table import RowTable
 from edge.settings import AssetSettings, GatewaySettings, Source
 from edge.storage.restore import missing_snapshot, started
+from edge.trust import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -145,7 +146,8 @@ def _jobs(request: BacktestRequest, settings: GatewaySettings) -> list[Job]:
     """The jobs of a file; signed where a key of the configuration says so."""
     if request.jobs is None:
         return []
-    lacks = unsigned_because(request.jobs, settings.trust.public_keys)
+    keys = settings.trust.may_sign(Signs.JOBS)
+    lacks = unsigned_because(request.jobs, keys, now_ns=time.time_ns())
     return read_jobs(request.jobs, signed=not lacks)
 
 

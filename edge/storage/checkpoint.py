@@ -10,7 +10,6 @@ the newest that reads back is used, an unreadable one is reported and left behin
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, Final
@@ -20,11 +19,14 @@ import numpy as np
 
 from edge.errors import JournalError
 from edge.state import EngineState
+from edge.storage.disk import DISK, write_whole
 from edge.storage.journal import Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edge.storage.disk import Disk
 
 MAGIC: Final = b"ANDONC1\n"
 ARRAY: Final = 1  # msgpack extension code of an array
@@ -65,24 +67,25 @@ def unpack(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `
     return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_array, ext_hook=_read_array)
 
 
-def save(directory: Path, checkpoint: Checkpoint) -> Path:
+def save(directory: Path, checkpoint: Checkpoint, *, disk: Disk = DISK) -> Path:
     """Write a checkpoint atomically and drop all but the newest few. Raises JournalError."""
     body = pack(checkpoint)
     at = checkpoint.position
     path = directory / f"{at.segment:08d}-{at.offset:012d}{SUFFIX}"
     scratch = path.with_suffix(".tmp")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
-            file.write(MAGIC + _CRC.pack(zlib.crc32(body)) + body)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        _sync_directory(directory)  # or a power cut could leave neither the new name nor the old
+        disk.make_directory(directory)
+        with disk.open(scratch, "wb") as file:
+            write_whole(disk, file, MAGIC + _CRC.pack(zlib.crc32(body)) + body)
+            disk.sync(file)
+        disk.replace(scratch, path)
+        disk.sync_directory(
+            directory
+        )  # or a power cut could leave neither the new name nor the old
         for old in sorted(directory.glob(f"*{SUFFIX}"))[:-KEPT]:
-            old.unlink()
+            disk.unlink(old)
         for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
-            left.unlink()
+            disk.unlink(left)
     except OSError as error:
         raise JournalError(f"{path}: cannot write: {error.strerror}; free disk space") from error
     return path
@@ -114,14 +117,6 @@ def newest(
             continue
         return checkpoint, troubles
     return None, troubles
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> Checkpoint:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import time
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -25,11 +24,14 @@ import msgspec
 
 from edge.errors import JournalError
 from edge.records import Stimulus
+from edge.storage.disk import CLOCK, DISK, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from io import FileIO
     from pathlib import Path
+
+    from edge.storage.disk import Clock, Disk
 
 MAGIC: Final = b"ANDONJ1\n"
 HEAD: Final = struct.Struct("<II")
@@ -175,6 +177,8 @@ class JournalWriter:
         days_max: int = 30,
         sync_s: float = 5.0,
         strict: bool = False,
+        disk: Disk = DISK,
+        clock: Clock = CLOCK,
     ) -> None:
         """Args: `strict` syncs every group before it counts as written.
 
@@ -187,13 +191,14 @@ class JournalWriter:
         self._days_max = days_max
         self._sync_s = sync_s
         self._strict = strict
+        self._disk, self._clock = disk, clock
         self._failed = ""
-        self._synced_s = time.monotonic()
+        self._synced_s = clock.monotonic_s()
         self._dirty = False
         self.torn_bytes_total = 0
         self.dropped_segments_total = 0
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            disk.make_directory(directory)
             self._open_last()
         except OSError as error:
             raise JournalError(f"{directory}: {error.strerror}; is it writable?") from error
@@ -221,7 +226,7 @@ class JournalWriter:
             self._roll()
         self._write(group)
         self._dirty = True
-        if self._strict or time.monotonic() - self._synced_s >= self._sync_s:
+        if self._strict or self._clock.monotonic_s() - self._synced_s >= self._sync_s:
             self.sync()
         return self.position
 
@@ -229,11 +234,11 @@ class JournalWriter:
         """Bring everything written to the disk. Raises JournalError."""
         if self._dirty:
             try:
-                os.fsync(self._file.fileno())
+                self._disk.sync(self._file)
             except OSError as error:
                 raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
             self._dirty = False
-        self._synced_s = time.monotonic()
+        self._synced_s = self._clock.monotonic_s()
 
     def close(self) -> None:
         """Sync and close. Raises JournalError when it could not be synced; closed it is."""
@@ -247,10 +252,8 @@ class JournalWriter:
         return sum(path.stat().st_size for _, path in segments(self._directory))
 
     def _write(self, data: bytes) -> None:
-        left = memoryview(data)
         try:
-            while left:  # an unbuffered write may take only a part, as when the disk fills up
-                left = left[self._file.write(left) :]
+            write_whole(self._disk, self._file, data)
         except OSError as error:
             self._cut()
             raise JournalError(
@@ -261,7 +264,7 @@ class JournalWriter:
     def _cut(self) -> None:
         """Cut off what may be half there: the next record must not follow a torn one."""
         try:
-            self._file.truncate(self._offset)
+            self._disk.truncate(self._file, self._offset)
             self._file.seek(self._offset)
         except OSError as error:
             self._failed = f"cannot cut a torn record: {error.strerror}"
@@ -272,7 +275,7 @@ class JournalWriter:
             self._start(1)
             return
         self._number, path = found[-1]
-        self._file = path.open("r+b", buffering=0)
+        self._file = self._disk.open(path, "r+b")
         try:
             self._lock(self._file)
             if segments(self._directory)[-1][0] != self._number:  # its writer began another one
@@ -285,32 +288,28 @@ class JournalWriter:
             raise
         size = path.stat().st_size
         if size < len(MAGIC):
-            self._file.write(MAGIC)
+            write_whole(self._disk, self._file, MAGIC)
         elif size > whole:
             self.torn_bytes_total += size - whole
-            self._file.truncate(whole)
+            self._disk.truncate(self._file, whole)
         self._file.seek(0, os.SEEK_END)
         self._offset = whole
 
     def _start(self, number: int) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"
         try:
-            file = path.open("xb", buffering=0)
+            file = self._disk.open(path, "xb")
         except FileExistsError as error:
             raise self._taken() from error
         try:
             self._lock(file)
-            file.write(MAGIC)  # eight bytes of a new file: all or an error
+            write_whole(self._disk, file, MAGIC)
         except OSError:
             file.close()
-            path.unlink()
+            self._disk.unlink(path)
             raise
         self._file, self._number, self._offset = file, number, len(MAGIC)
-        handle = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        self._disk.sync_directory(self._directory)
 
     def _lock(self, file: FileIO) -> None:
         """Keep other writers out until the file is closed, by us or by the end of the process."""
@@ -341,12 +340,12 @@ class JournalWriter:
         found = segments(self._directory)[:-1]
         sizes = {path: path.stat().st_size for _, path in found}
         total = sum(sizes.values()) + self._segment_bytes_max
-        oldest_s = time.time() - self._days_max * DAY_S
+        oldest_s = self._clock.wall_ns() / 1e9 - self._days_max * DAY_S
         for _, path in found:
             if total <= self._bytes_max and path.stat().st_mtime >= oldest_s:
                 break
             total -= sizes[path]
-            path.unlink()
+            self._disk.unlink(path)
             self.dropped_segments_total += 1
 
 

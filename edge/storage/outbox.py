@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import JournalError
 from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
+from edge.storage.disk import DISK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
+    from edge.storage.disk import Disk
 
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
@@ -69,7 +71,7 @@ class OutboxRow:
 class Outbox:
     """Messages by key. Used by one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, disk: Disk = DISK) -> None:
         """Raises JournalError when the file cannot be opened."""
         self.path = path
         self.conflicts_total = 0
@@ -79,8 +81,8 @@ class Outbox:
         # newest row at the time of each checkpoint that is still there; restarts begin behind one
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None)
+            disk.make_directory(path.parent)
+            self._db = disk.connect(path)
             self._db.execute("PRAGMA journal_mode = WAL")
             # a checkpoint says "decided" of what was put before it: that must not be younger
             self._db.execute("PRAGMA synchronous = FULL")

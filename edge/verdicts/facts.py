@@ -100,7 +100,7 @@ class FactFinder:
             rest_calm=self._rest_calm(track, run),
             partners_usual=partners,
             limits_kept=limits,
-            unsigned=self._desk.unsigned(run.job),
+            unsigned=self._desk.unsigned(run.job, t_ns=common.now_ns),
         )
 
     def scope_stands(self, run: JobRun, *, t_ns: int) -> bool:

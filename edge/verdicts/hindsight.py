@@ -184,7 +184,7 @@ class Hindsight:
             rest_quiet=rest.quiet,
             partners_usual=rest.partners,
             limits_kept=rest.limits,
-            unsigned=self._desk.unsigned(run.job),
+            unsigned=self._desk.unsigned(run.job, t_ns=t_ns),
         )
         inside = all(self._inside(heard, run) for heard in record.heard)
         return LateFacts(

@@ -26,11 +26,13 @@ from kb.reading.languages import language_of
 from kb.reading.meta_files import is_meta, meta_of
 from kb.reading.order_mapping import is_mapping, mapping_of
 from kb.reading.pages import first_heading, html_page, pdf_page
+from kb.reading.signatures import is_signature, signed_table
 from kb.reading.stored import stored_bytes, stored_text
 from kb.reading.typed_tables import FAILURE_MODE_COLUMNS, LIMIT_COLUMNS, SENSOR_COLUMNS
 from kb.reading.word_pages import docx_page
 from kb.reading.workbooks import MARK as SHEET_MARK
 from kb.reading.workbooks import WORKBOOKS, hidden_rows, sheet_text, sheets_of
+from kb.records import SignedTable
 from kb.wording.negation import calls_off
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     columns: frozenset[str] = frozenset()  # of a table, as it came
     language: str = ""  # ISO 639-1; "" where nothing tells
     notes: tuple[str, ...] = ()  # what was left out, or how it was read
+    signed: SignedTable | None = None  # a scope table that has signatures beside it
 
 
 FileReader: TypeAlias = Callable[["Path", str], tuple[Document, list[SourceError]]]
@@ -174,7 +177,9 @@ def _files(source: Path) -> Iterator[Path]:
     seen = 0
     for path in sorted(source.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        if hidden or is_mapping(path) or is_meta(path) or not (path.is_file() or path.is_symlink()):
+        if hidden or is_mapping(path) or is_meta(path) or is_signature(path):
+            continue
+        if not (path.is_file() or path.is_symlink()):
             continue
         seen += 1
         if seen > FILES_MAX:
@@ -213,7 +218,15 @@ def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceE
         return document, bad + _hidden(stored, sheet, name, mapping_of(path))
     said, notes = stored_text(stored)
     document, bad = _of_plain(clean(said), path, name, now_ns=now_ns)
-    return msgspec.structs.replace(document, notes=notes), bad
+    signed = signed_table(path, name, stored) if document.form is Form.SCOPE else None
+    return msgspec.structs.replace(document, notes=notes, signed=signed), bad
+
+
+def scope_table(table: SignedTable) -> Document:
+    """The document that the bytes of a scope table make by themselves. Raises SourceError."""
+    text = clean(stored_text(table.content)[0])
+    read = rows.jsonl_rows if table.path.lower().endswith(".jsonl") else rows.csv_rows
+    return _table(text, table.path, read, None)[0]
 
 
 def _of_plain(

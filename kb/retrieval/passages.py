@@ -22,7 +22,7 @@ from kb.reading.front_matter import SourceError, is_asset_id
 from kb.reading.glimpse import Unread
 from kb.reading.scope import scope_row
 from kb.reading.typed_tables import failure_mode, limit, sensor, words_of
-from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
+from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor, SignedTable
 from kb.retrieval import chunk
 from kb.retrieval.cite import chunk_id_of, cite, cite_words
 from kb.times import iso_ns
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kb.reading.rows import Row
+    from kb.records import Citation
 
 DESCRIPTION: Final = ("description", "instrument", "kind", "asset")
 MODE_WORDS: Final = ("name", "mode", "channels", "cause", "action")
@@ -65,6 +66,7 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
     failure_modes: tuple[FailureMode, ...] = ()
     limits: tuple[Limit, ...] = ()
     sensors: tuple[Sensor, ...] = ()
+    signed: tuple[SignedTable, ...] = ()  # the document itself, where it is a signed scope table
     quarantined: tuple[Quarantined, ...] = ()
     unread: tuple[Unread, ...] = ()  # rows of orders and scopes: they may say anything
 
@@ -207,9 +209,16 @@ def _of_rows(document: Document, site: Site, known_ns: Callable[[int], int]) -> 
         passages=tuple(passages),
         proposals=tuple(proposed),
         scope_rows=tuple(scoped),
+        signed=(document.signed,) if document.signed is not None else (),
         quarantined=tuple(bad),
         unread=tuple(unread),
     )
+
+
+def _cited(document: Document, row: Row, chunk_id: int) -> Citation:
+    doc_id, revision = document.doc_id, document.revision
+    place = document.text, row.start, row.end
+    return cite(*place, doc_id=doc_id, revision=revision, chunk_id=chunk_id)
 
 
 def _of_typed(document: Document) -> Extract:
@@ -222,14 +231,7 @@ def _of_typed(document: Document) -> Extract:
     bad: list[Quarantined] = []
     for row in document.rows:
         chunk_id = ids.next("", row.start, row.end)
-        citation = cite(
-            document.text,
-            row.start,
-            row.end,
-            doc_id=document.doc_id,
-            revision=document.revision,
-            chunk_id=chunk_id,
-        )
+        citation = _cited(document, row, chunk_id)
         body, asset, known_from_ns = "", row.cells["asset"], 0
         try:
             if document.form is Form.LIMIT:
@@ -322,14 +324,7 @@ def _of_row(
     document: Document, row: Row, chunk_id: int, site: Site, known_ns: Callable[[int], int]
 ) -> tuple[Passage, Sequence[Proposal], Sequence[ScopeRow]]:
     """One row as a passage, with what it proposes and approves. Raises SourceError."""
-    citation = cite(
-        document.text,
-        row.start,
-        row.end,
-        doc_id=document.doc_id,
-        revision=document.revision,
-        chunk_id=chunk_id,
-    )
+    citation = _cited(document, row, chunk_id)
     found: list[Proposal] = []
     scopes: list[ScopeRow] = []
     match document.form:

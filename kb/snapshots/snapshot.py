@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor
+    from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor, SignedTable
     from kb.snapshots.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -127,6 +127,11 @@ class Snapshot:
         """Every row of the sensor schemas."""
         with self._lock:
             return store.read_sensors(self._connection)
+
+    def signed_tables(self) -> tuple[SignedTable, ...]:
+        """Scope tables with the signatures beside them, valid or not."""
+        with self._lock:
+            return store.read_signed_tables(self._connection)
 
     def documents(self) -> tuple[DocumentRow, ...]:
         """Every document, without its text."""

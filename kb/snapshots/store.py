@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
+from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor, SignedTable
 from kb.retrieval import lexical
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
     from kb.retrieval.passages import Extract
 
+VALUE_BYTES_MAX: Final = 128 << 20  # of one text or record: a manual of 100 MB is cut before it
+_DEFENSIVE: Final = (
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+    "query_only = ON",
+)
 FOREVER_NS: Final = 2**63 - 1
 
 # table -> the field of an extract whose records it holds, in order, as JSON
@@ -27,9 +35,13 @@ TYPED: Final = {
     "failure_mode": "failure_modes",
     "engineering_limit": "limits",
     "sensor": "sensors",
+    "signed_table": "signed",
 }
 _Typed = TypeVar("_Typed")
 
+_OF_RECORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS {} (number INTEGER PRIMARY KEY, body TEXT NOT NULL)"
+)
 _SCHEMA: Final = (
     """CREATE TABLE document (
         number INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, revision TEXT NOT NULL,
@@ -44,7 +56,6 @@ _SCHEMA: Final = (
         section TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, assets TEXT,
         known_from_ns INTEGER NOT NULL, known_to_ns INTEGER NOT NULL,
         embedded_sha256 TEXT NOT NULL, heading TEXT NOT NULL, body TEXT NOT NULL)""",
-    *(f"CREATE TABLE {table} (number INTEGER PRIMARY KEY, body TEXT NOT NULL)" for table in TYPED),
     lexical.CREATE,
 )  # fmt: skip
 
@@ -112,9 +123,45 @@ def amend(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> bo
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; several threads may share it one at a time."""
+    """A connection that only reads; several threads may share it one at a time.
+
+    The file may be anybody's: nothing that it brings along is run. Raises sqlite3.DatabaseError for
+    what is no database, and for one with views, triggers or tables that are not ours.
+    """
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    try:
+        _guard(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _guard(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in _DEFENSIVE:  # https://sqlite.org/security.html, section 1.2
+        connection.execute(f"PRAGMA {pragma}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
+    if strange := _objects(connection) - _our_objects():
+        names = ", ".join(sorted(name for _, name, _ in strange)[:3])
+        raise sqlite3.DatabaseError(f"{path} holds {names}, which no snapshot of ours has")
+
+
+_Object: TypeAlias = tuple[str, str, str | None]  # kind, name, and the statement that made it
+
+
+def _objects(connection: sqlite3.Connection) -> set[_Object]:
+    """Everything that a file defines."""
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+@functools.cache
+def _our_objects() -> set[_Object]:
+    """Everything that a snapshot may define."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in (*_SCHEMA, *map(_OF_RECORDS.format, TYPED)):
+            connection.execute(statement)
+        return _objects(connection)
 
 
 def read_documents(connection: sqlite3.Connection) -> tuple[DocumentRow, ...]:
@@ -189,6 +236,14 @@ def read_limits(connection: sqlite3.Connection) -> tuple[Limit, ...]:
 def read_sensors(connection: sqlite3.Connection) -> tuple[Sensor, ...]:
     """Every row of the sensor schemas."""
     return tuple(read_records(connection, "sensor", Sensor))
+
+
+def read_signed_tables(connection: sqlite3.Connection) -> tuple[SignedTable, ...]:
+    """Scope tables with their signatures; older files hold none."""
+    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'signed_table'"
+    if connection.execute(there).fetchone() is None:
+        return ()
+    return tuple(read_records(connection, "signed_table", SignedTable))
 
 
 def read_records(connection: sqlite3.Connection, table: str, kind: type[_Typed]) -> list[_Typed]:
@@ -293,6 +348,7 @@ def _write_typed(connection: sqlite3.Connection, extracts: list[Extract]) -> boo
     """Make the tables of records hold theirs; returns whether any did not."""
     differed = False
     for table, field in TYPED.items():
+        connection.execute(_OF_RECORDS.format(table))  # an older file lacks some
         bodies = [
             msgspec.json.encode(item).decode()
             for extract in extracts

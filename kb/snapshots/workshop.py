@@ -27,6 +27,7 @@ from kb.reading.documents import ROW_FORMS, Document, read_folder
 from kb.reading.front_matter import SourceError
 from kb.reading.glimpse import FILE_BYTES_MAX
 from kb.reading.scope import undeclared_channels
+from kb.reading.signatures import signature_bytes
 from kb.retrieval.passages import Extract, extract, site_of
 
 if TYPE_CHECKING:
@@ -221,7 +222,9 @@ def _key(path: Path, context: str) -> str:
     try:
         if path.is_symlink() or path.stat().st_size > FILE_BYTES_MAX:
             return ""
-        return hashlib.sha256(context.encode() + path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(context.encode() + path.read_bytes())
+        digest.update(signature_bytes(path))
+        return digest.hexdigest()
     except OSError:
         return ""
 

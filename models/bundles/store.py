@@ -34,6 +34,7 @@ from models.bundles.rows import parameter_names, shapes
 from models.detector import detector_of
 from models.errors import ModelError
 from models.fitting.positions import OperatorPosition
+from models.graphs.safety import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +201,8 @@ def _description(path: Path, entry: _Entry) -> _Description:
 
 def _part(spec: AnySpec, files_read: Sequence[tuple[Path, bytes]]) -> Part:
     """One part from its graph, its parameters and its self-test."""
-    (_, graph), (at, parameters), (test_at, selftest) = files_read
+    (graph_at, graph), (at, parameters), (test_at, selftest) = files_read
+    check_graph(graph, file=str(graph_at))
     arrays = _arrays(parameters, at)
     wanders = arrays.get("wanders", np.empty(0, np.bool_))
     part = Part(

@@ -10,27 +10,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, checker, inliner, load_from_string, version_converter
+from onnx import ModelProto, TensorProto, checker, inliner, version_converter
 
 from models.errors import ModelError
+from models.graphs.safety import DOMAINS, parsed, refuse_external, refuse_operators
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from onnx import GraphProto, NodeProto, ValueInfoProto
+    from onnx import ValueInfoProto
 
 MODEL_BYTES_MAX: Final = 64 * 2**20  # a gateway keeps twenty bundles, and takes one over in a tick
-DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")  # what onnxruntime runs by itself
 OPSET_MIN: Final = 18  # of the graph that it becomes part of
-CHANCE: Final = {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
 FLOATS: Final[dict[int, str]] = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
 KINDS_OF_VALUES: Final[dict[int, str]] = {**FLOATS, TensorProto.BOOL: "bool"}
 CONVERSION_ERRORS: Final = (RuntimeError, ValueError, checker.ValidationError)
@@ -70,23 +59,17 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
             f"{file}: {len(content)} bytes, at most {MODEL_BYTES_MAX} can be part of a bundle;"
             " export a smaller model, or a quantised one"
         )
-    try:
-        model = load_from_string(content)
-    except (DecodeError, ValueError) as error:
-        raise ModelError(f"{file} is no ONNX model: {error}; export it again") from error
-    if not model.graph.node:
-        raise ModelError(f"{file} is no ONNX model, or one without a graph; export it again")
-    _refuse_external(model, file)
+    model = parsed(content, file=file)
     producer = " ".join(one for one in (model.producer_name, model.producer_version) if one)
     opsets = tuple(sorted(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import))
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
-            _refuse_external(model, file)
+            refuse_external(model, file)
         checker.check_model(model)
     except CONVERSION_ERRORS as error:
         raise ModelError(f"{file} is no valid ONNX model: {error}; export it again") from error
-    _refuse_operators(model, file)
+    refuse_operators(model, file)
     model = _modern(model, file)
     held = {one.name for one in model.graph.initializer}
     return Foreign(
@@ -101,34 +84,6 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
     )
 
 
-def _refuse_external(model: ModelProto, file: str) -> None:
-    """Weights in other files would not be part of what is hashed and signed."""
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise ModelError(
-                f"{file}: {tensor.name or 'a weight'} is kept in another file; save the model with"
-                " all weights inside (onnx.save_model with save_as_external_data=False, or"
-                " torch.onnx.export with external_data=False)"
-            )
-
-
-def _refuse_operators(model: ModelProto, file: str) -> None:
-    """Operators of other domains need libraries of others; random ones score nothing twice."""
-    used = {node.domain for node in _nodes(model.graph)}
-    if strange := sorted(used - set(DOMAINS)):
-        raise ModelError(
-            f"{file} uses operators of {', '.join(strange)}; only those of ai.onnx and ai.onnx.ml"
-            " can be taken: export it without custom operators"
-        )
-    if random := sorted({node.op_type for node in _nodes(model.graph)} & CHANCE):
-        raise ModelError(
-            f"{file} draws chance ({', '.join(random)}), so it scores nothing the same twice;"
-            " export it in evaluation mode"
-        )
-    if model.graph.sparse_initializer:
-        raise ModelError(f"{file} holds sparse weights, which cannot be taken; export dense ones")
-
-
 def _modern(model: ModelProto, file: str) -> ModelProto:
     """The model at the oldest set of operators that our graph can be made with, or newer."""
     version = next((one.version for one in model.opset_import if one.domain in DOMAINS[:2]), 0)
@@ -141,27 +96,6 @@ def _modern(model: ModelProto, file: str) -> ModelProto:
             f"{file} is of opset {version}, which could not be converted to {OPSET_MIN} ({error});"
             f" export it with opset {OPSET_MIN} or newer"
         ) from error
-
-
-def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """All nodes, those of branches and loops included."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
-                yield from _nodes(inner)
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """All weights and constants."""
-    yield from graph.initializer
-    for node in _nodes(graph):
-        for attribute in node.attribute:
-            yield from attribute.tensors
-            if attribute.HasField("t"):
-                yield attribute.t
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
-                yield from inner.initializer
 
 
 def _value(info: ValueInfoProto) -> Value:

@@ -19,7 +19,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.gateway import app
+from edge.gateway import app, durable
 from edge.gateway.app import FAULT_EXIT, Gateway
 from edge.gateway.inbox import Incoming
 from edge.gateway.link import LinkCounts
@@ -121,7 +121,7 @@ class Broker:
             self._sent.add(left[0])
             payload = self.payloads[left[0]]
             return [Incoming("plant/r1", payload, 1, False, False, left[0], 1)]  # noqa: FBT003 - as paho tells
-        if not self.connected or not self.gateway._outbox.pending_count():
+        if not self.connected or not self.gateway._durable.outbox.pending_count():
             self.gateway.stop()
         return []
 
@@ -222,35 +222,36 @@ class World:
             gateway = self.broker.gateway = Gateway(self._config)
             self._promise(gateway)
             if steps is not None:
-                patch.setattr(app, "save", checkpoint.save)  # so that it is put back afterwards
+                patch.setattr(durable, "save", checkpoint.save)  # so that it is put back afterwards
                 self._watch(gateway, steps, names)
             try:
                 return gateway.run()
             finally:
-                gateway._journal._file.close()  # what the system does for a process that is killed
-                with closing(gateway._outbox), closing(gateway._audit):
+                # what the system does for a process that is killed
+                gateway._durable.journal._file.close()
+                with closing(gateway._durable.outbox), closing(gateway._durable.audit):
                     gateway._retriever.stop()
 
     @staticmethod
     def _promise(gateway: Gateway) -> None:
         """What an alert follows from is on the disk before the alert is."""
-        real = gateway._outbox.put
+        real = gateway._durable.outbox.put
 
         def put(messages: Sequence[Publish]) -> list[str]:
-            assert not gateway._journal._dirty
+            assert not gateway._durable.journal._dirty
             return real(messages)
 
-        gateway._outbox.__dict__["put"] = put
+        gateway._durable.outbox.__dict__["put"] = put
 
     def _watch(self, gateway: Gateway, steps: Steps, names: Sequence[str]) -> None:
         holders: dict[str, object] = {
-            "append": gateway._journal,
-            "sync": gateway._journal,
-            "put": gateway._outbox,
-            "delivered": gateway._outbox,
+            "append": gateway._durable.journal,
+            "sync": gateway._durable.journal,
+            "put": gateway._durable.outbox,
+            "delivered": gateway._durable.outbox,
             "ack": self.broker,
             "publish": self.broker,
-            "save": app,
+            "save": durable,
         }
         for name in names:
             steps.watch(holders[name], name)

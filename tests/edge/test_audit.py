@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +15,12 @@ from edge.audit.syslog import Syslog, frame, server_of
 from edge.audit.trail import AuditTrail, must_stay
 from edge.errors import ConfigError, JournalError
 from edge.records import Audited, Note, Publish
+from edge.storage.disk import Disk
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
     from pathlib import Path
 
 DAY_NS: Final = 86_400 * 10**9
@@ -251,18 +252,18 @@ def test_a_write_or_sync_that_fails_leaves_the_trail_as_it_was(
     trail = trails.open()
     trail.write([entry(0)])
 
-    def half(handle: int, data: bytes) -> int:
-        os.pwrite(handle, data[: len(data) // 2], os.fstat(handle).st_size)
+    def half(_disk: Disk, file: FileIO, data: bytes) -> int:
+        file.write(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    def unsynced(handle: int) -> None:
-        raise OSError(5, f"Input/output error on {handle}")
+    def unsynced(_disk: Disk, file: FileIO) -> None:
+        raise OSError(5, f"Input/output error on {file}")
 
-    broken: list[tuple[str, Callable[..., Any]]] = [("write", half), ("fsync", unsynced)]
+    broken: list[tuple[str, Callable[..., Any]]] = [("write", half), ("sync", unsynced)]
     for name, failing in broken:
         head = trail.head
         with monkeypatch.context() as patch:
-            patch.setattr(os, name, failing)
+            patch.setattr(Disk, name, failing)
             with pytest.raises(JournalError, match="cannot be written"):
                 trail.write([entry(1)])
         assert trail.head == head

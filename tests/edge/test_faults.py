@@ -93,12 +93,12 @@ class Shell:
         """Let messages come as paho hands them over; the queue holds one."""
         for mid in range(count):
             message = MQTTMessage(mid, b"plant/r1")
-            self.link._client.on_message(self.link._client, None, message)  # type: ignore[misc]
+            self.link._client.on_message(self.link._client, None, message)
 
     def answer_subscription(self, *codes: int) -> None:
         """The broker's answer, a code a filter."""
         reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
-        self.link._client.on_subscribe(self.link._client, None, 1, reasons, None)  # type: ignore[misc,call-arg,arg-type]
+        self.link._client.on_subscribe(self.link._client, None, 1, reasons, None)
 
     def decide(self, first: int, last: int, payload: bytes = b"x") -> None:
         """Put alerts [first, last) into the outbox."""
@@ -163,7 +163,7 @@ def test_a_refused_subscription_is_told_with_its_topic_until_it_is_granted(shell
 
 def test_a_failed_callback_stays_until_somebody_restarts_us(shell: Shell) -> None:
     """It is a bug of ours; a later message that goes well does not undo what it has lost."""
-    shell.link._client.on_message(shell.link._client, None, None)  # type: ignore[misc,arg-type]
+    shell.link._client.on_message(shell.link._client, None, None)
     assert "AttributeError" in shell.detail("link_callback_failed")
     shell.arrive(1)
     assert shell.look() == []

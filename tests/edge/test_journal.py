@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge.errors import JournalError
 from edge.records import MessageReceived, RetrievalDone, ShellFault, Started, TickDue
+from edge.storage.disk import Disk
 from edge.storage.journal import (
     MAGIC,
     RECORD_BYTES_MAX,
@@ -308,7 +309,7 @@ def test_a_full_disk_when_a_segment_begins_loses_nothing(
         def full(*_: object, **_more: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr(type(tmp_path), "open", full)
+        patch.setattr(Disk, "open", full)
         with pytest.raises(JournalError, match="free disk space"):
             writer.append([(1, message(1, 100))])
     assert numbers(tmp_path) == [0]

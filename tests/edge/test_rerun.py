@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from edge.errors import RecordingError
-from edge.gateway.assembly import knowledge_of
+from edge.gateway.known import knowledge_of
 from edge.gateway.retrieve import look_up
 from edge.records import Retrieve, Started, Stimulus
 from edge.replays import why

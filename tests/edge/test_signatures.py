@@ -22,7 +22,7 @@ from edge.audit.signatures import (
 from edge.errors import ConfigError, WireError
 from edge.gateway.assembly import Assembly, assemble_from
 from edge.records import JobTold, Verdict
-from edge.trust import TrustSettings
+from edge.trust import Signs, TrustSettings
 from edge.verdicts.decide import Facts, decide
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot
@@ -31,6 +31,7 @@ from tests.edge.rig import Rig, S, bundle, knowledge, order, settings
 from tests.edge.test_decide import EXPECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.desk import Knowledge
@@ -88,25 +89,31 @@ def test_a_key_is_secret_and_never_overwritten(keys: Keys, tmp_path: Path) -> No
         read_key(tmp_path / "no.key")
 
 
+def unsigned(path: Path, *keys: str, same: Callable[[bytes], bool] | None = None) -> str:
+    """Why a path counts as unsigned where these keys may sign anything, for ever."""
+    trusted = TrustSettings(public_keys=keys).may_sign(Signs.JOBS)
+    return unsigned_because(path, trusted, now_ns=0, same=same)
+
+
 def test_a_signature_fits_one_key_and_one_content(keys: Keys, tmp_path: Path) -> None:
     """Any other key, a changed byte, a damaged or missing signature: unsigned, with the reason."""
     path = tmp_path / "jobs.jsonl"
     path.write_bytes(b"{}\n")
-    assert "is not signed" in unsigned_because(path, [keys.engineer])
+    assert "is not signed" in unsigned(path, keys.engineer)
     beside, public = sign_path(path, read_key(keys.engineer_path))
     assert (beside.name, public) == ("jobs.jsonl.sig", keys.engineer)
-    assert unsigned_because(path, [keys.stranger, keys.engineer]) == ""
-    assert "no known key" in unsigned_because(path, [keys.stranger])
-    assert "no known key" in unsigned_because(path, [])
-    assert "changed" in unsigned_because(path, [keys.engineer], same=b"[]\n".__eq__)
+    assert unsigned(path, keys.stranger, keys.engineer) == ""
+    assert "no known key" in unsigned(path, keys.stranger)
+    assert "no known key" in unsigned(path)
+    assert "changed" in unsigned(path, keys.engineer, same=b"[]\n".__eq__)
     path.write_bytes(b"{ }\n")
-    assert "another content" in unsigned_because(path, [keys.engineer])
+    assert "another content" in unsigned(path, keys.engineer)
     path.write_bytes(b"{}\n")
     good = beside.read_bytes()
     other = b"B" if good.startswith(b"A") else b"A"
     for damaged in (b"", b"x" * 5_000, b"\xff\xfe", good[:-6], other + good[1:]):
         beside.write_bytes(damaged)
-        assert unsigned_because(path, [keys.engineer])
+        assert unsigned(path, keys.engineer)
     with pytest.raises(ConfigError, match="is a signature"):
         sign_path(beside, read_key(keys.engineer_path))
     with pytest.raises(ConfigError, match="neither a bundle nor a snapshot"):
@@ -183,10 +190,11 @@ class Signed(Rig):
 
     def __init__(self, keys: Keys, *, required: bool = True) -> None:
         self._keys = keys
+        known, conf = knowledge(proposals=[order(approved=False)]), keys.settings()
+        engineer = conf.trust.may_sign(Signs.SCOPE)
+        rows = {row.scope_id: engineer for row in known.scope_rows}
         super().__init__(
-            known=msgspec.structs.replace(
-                knowledge(proposals=[order(approved=False)]), unsigned=""
-            ),
+            known=msgspec.structs.replace(known, unsigned="", scope_signers=rows),
             conf=keys.settings(required=required),
         )
         self.engine._desk.verify = verify

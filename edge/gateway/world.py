@@ -1,0 +1,84 @@
+"""The gateway's world: everything outside the loop that is not in its configuration.
+
+Clocks and waiting, the disk, MQTT, and what works beside the loop in threads and processes of its
+own. `World` is this machine's. A simulation has another, in which nothing happens by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import TYPE_CHECKING
+
+from edge.boxes.fencing import Fence
+from edge.boxes.identity import box_of
+from edge.bundles.watch import assembled
+from edge.gateway import mqtt
+from edge.gateway.retrieve import Retriever
+from edge.gateway.upkeep import Upkeep
+from edge.storage.disk import CLOCK, DISK
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from edge.configuration.config import GatewayConfig
+    from edge.gateway.assembly import Assembly
+    from edge.gateway.link import Transport
+    from edge.gateway.telemetry import Telemetry
+    from edge.records import RetrievalDone
+    from edge.storage.disk import Clock, Disk
+    from edge.wire.topics import Topics
+
+
+class World:
+    """The machine that it runs on."""
+
+    def __init__(
+        self, *, clock: Clock = CLOCK, disk: Disk = DISK, transport: Transport = mqtt
+    ) -> None:
+        self.clock, self.disk, self.transport = clock, disk, transport
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        """Until somebody sets `wake`, at most so long; returns whether it is set."""
+        return wake.wait(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """So long, whatever happens."""
+        time.sleep(seconds)
+
+    def assembled(self, config: GatewayConfig) -> Assembly:
+        """What a configuration names, opened. Raises ModelError, KnowledgeError or ConfigError."""
+        return assembled(config)
+
+    def fence(self, config: GatewayConfig, topics: Topics) -> Fence | None:
+        """Who of several boxes speaks; on a disk that is not this machine's there is one alone.
+
+        Raises Fenced or ConfigError.
+        """
+        if self.disk is not DISK:
+            return None
+        state = config.path(config.journal.dir)
+        return Fence(topics, box_of(state), state)
+
+    def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
+        """Who searches in the snapshot, and calls `answer` from a thread of its own."""
+        return Retriever(assembly.snapshot, answer)
+
+    def upkeep(
+        self,
+        config: GatewayConfig,
+        assembly: Assembly,
+        retriever: Retriever,
+        telemetry: Telemetry,
+    ) -> Upkeep:
+        """Who watches for other knowledge and detectors."""
+        return Upkeep(config, assembly, retriever, telemetry)
+
+    def settled(self) -> None:
+        """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""
+        gc.collect()
+        gc.freeze()
+
+
+REAL: World = World()

@@ -1,0 +1,107 @@
+"""What a graph may be made of before onnxruntime sees it, whoever made it and whoever signed it.
+
+A graph is a program. It may compute with what it was given and holds, and nothing else: no weights
+in other files, no operators that need libraries of others, none that draw chance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto, defs, load_from_string
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from onnx import GraphProto, NodeProto
+
+DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")  # what every runtime has; onnxruntime knows more
+CHANCE: Final = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
+
+
+def check_graph(content: bytes, *, file: str) -> None:
+    """Refuse the graph of a bundle that is more than a detector. Raises ModelError."""
+    model = parsed(content, file=file)
+    refuse_operators(model, file)
+    if model.functions:
+        raise ModelError(f"{file} brings functions of its own, which no detector of ours does")
+    newest = defs.onnx_opset_version()
+    for one in model.opset_import:
+        if one.domain in ("", "ai.onnx") and one.version > newest:
+            raise ModelError(
+                f"{file} is of opset {one.version}, this version knows {newest}; install a newer"
+            )
+
+
+def parsed(content: bytes, *, file: str) -> ModelProto:
+    """A model with all its weights inside, from the bytes of its file. Raises ModelError."""
+    try:
+        model = load_from_string(content)
+    except (DecodeError, ValueError) as error:
+        raise ModelError(f"{file} is no ONNX model: {error}; export it again") from error
+    if not model.graph.node:
+        raise ModelError(f"{file} is no ONNX model, or one without a graph; export it again")
+    refuse_external(model, file)
+    return model
+
+
+def refuse_external(model: ModelProto, file: str) -> None:
+    """Weights in other files would not be part of what is hashed and signed. Raises ModelError."""
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise ModelError(
+                f"{file}: {tensor.name or 'a weight'} is kept in another file; save the model with"
+                " all weights inside (onnx.save_model with save_as_external_data=False, or"
+                " torch.onnx.export with external_data=False)"
+            )
+
+
+def refuse_operators(model: ModelProto, file: str) -> None:
+    """Operators of other domains need libraries of others; random ones score nothing twice.
+
+    Raises ModelError.
+    """
+    used = {node.domain for node in _nodes(model.graph)}
+    if strange := sorted(used - set(DOMAINS)):
+        raise ModelError(
+            f"{file} uses operators of {', '.join(strange)}; only those of ai.onnx and ai.onnx.ml"
+            " can be taken: export it without custom operators"
+        )
+    if random := sorted({node.op_type for node in _nodes(model.graph)} & CHANCE):
+        raise ModelError(
+            f"{file} draws chance ({', '.join(random)}), so it scores nothing the same twice;"
+            " export it in evaluation mode"
+        )
+    if model.graph.sparse_initializer:
+        raise ModelError(f"{file} holds sparse weights, which cannot be taken; export dense ones")
+
+
+def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """All nodes, those of branches and loops included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from _nodes(inner)
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """All weights and constants."""
+    yield from graph.initializer
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            yield from attribute.tensors
+            if attribute.HasField("t"):
+                yield attribute.t
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from inner.initializer

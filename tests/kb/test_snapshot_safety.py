@@ -1,0 +1,82 @@
+"""A snapshot's database is data: what it would run is refused, whoever made the manifest agree."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from kb.errors import KnowledgeError
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import DATABASE, MANIFEST, Snapshot, read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """A small one."""
+    source = tmp_path / "texts"
+    source.mkdir()
+    (source / "pump.md").write_text("# Pump\n\nClose the inlet valve first.\n", encoding="utf-8")
+    build(source, tmp_path / "kb", now_ns=1)
+    return tmp_path / "kb"
+
+
+def rewritten(path: Path, *statements: str) -> None:
+    """Run statements on the database and make the manifest agree."""
+    with closing(sqlite3.connect(path / DATABASE)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    manifest = read_manifest(path)
+    files = {**manifest.files, DATABASE: hashlib.sha256((path / DATABASE).read_bytes()).hexdigest()}
+    changed = msgspec.structs.replace(manifest, files=files).sealed()
+    (path / MANIFEST).write_bytes(changed.encoded())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW spy AS SELECT load_extension('x')",
+        "CREATE TRIGGER spy AFTER INSERT ON chunk BEGIN DELETE FROM document; END",
+        "CREATE TABLE spy (x)",
+        "CREATE VIRTUAL TABLE spy USING fts5(x)",
+        "CREATE INDEX spy ON chunk (heading)",
+    ],
+)
+def test_what_is_not_ours_in_the_database_is_refused(snapshot: Path, statement: str) -> None:
+    """By name, before anything of it is read."""
+    Snapshot.open(snapshot).close()
+    rewritten(snapshot, statement)
+    with pytest.raises(KnowledgeError, match=r"spy.*no snapshot of ours has"):
+        Snapshot.open(snapshot)
+
+
+def test_a_table_made_otherwise_is_refused(snapshot: Path) -> None:
+    """A view in the place of a table, as SQLite's own notes on hostile files warn of."""
+    rewritten(
+        snapshot,
+        "ALTER TABLE sensor RENAME TO kept",
+        "CREATE VIEW sensor AS SELECT number, body FROM kept",
+    )
+    with pytest.raises(KnowledgeError, match="no snapshot of ours has"):
+        Snapshot.open(snapshot)
+
+
+def test_an_opened_snapshot_cannot_be_written(snapshot: Path) -> None:
+    """Not even through its own connection, and extensions stay out."""
+    with Snapshot.open(snapshot) as opened:
+        for statement in ("DELETE FROM document", "CREATE TABLE spy (x)"):
+            with pytest.raises(sqlite3.OperationalError):
+                opened._connection.execute(statement)
+        told = [opened._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in (
+            "trusted_schema", "cell_size_check", "query_only")]  # fmt: skip
+        assert told == [0, 1, 1]
+        with pytest.raises(sqlite3.OperationalError, match="not authorized"):
+            opened._connection.execute("SELECT load_extension('x')")
