@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 TRAINED_ROWS: Final = 2_000
 PERIOD_MS: Final = 1_000
-WAIT_S_MAX: Final = 240.0
+WAIT_S_MAX: Final = 150.0
 WARM_S: Final = 15.0  # behind the first score: checkpoints are written every five seconds
 LIMIT_S: Final = 600.0  # live in ten minutes
 CONFIG: Final = """\

@@ -108,7 +108,10 @@ class Fence:
     def opened(self) -> None:
         """A connection begins: nothing is known of it."""
         with self._lock:
-            self._heard = _Heard(moved_s=self._clock_s())
+            # but that another box is ahead of us: it may have sent us away before we looked
+            before = self._heard.highest
+            ahead = before is not None and _strength(before) > _strength(self._word())
+            self._heard = _Heard(moved_s=self._clock_s(), highest=before if ahead else None)
             self.open = self._listening = False
 
     def closed(self) -> None:

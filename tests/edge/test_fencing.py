@@ -200,6 +200,17 @@ def test_a_box_whose_claim_the_broker_forgot_waits_for_the_one_that_replaced_it(
     assert {box for box, _, _ in broker.said} == {new.fence.box.box}
 
 
+def test_a_claim_that_was_heard_before_we_were_sent_away_counts(tmp_path: Path) -> None:
+    """A busy box may not look before it is connected again, and again."""
+    broker = Broker()
+    old = client(broker, tmp_path, new_box())
+    old.connect()
+    old.fence.take(TOPICS.fence, claim_of(new_box(generation=2)), retain=True)
+    old.connect()
+    with pytest.raises(Fenced):
+        old.turn()
+
+
 def test_copies_of_one_disk_do_not_fight_for_ever(tmp_path: Path) -> None:
     """Two processes with one id: the later gives way, once both have spoken."""
     broker = Broker()
