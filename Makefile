@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint bench fuzz chaos soak format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,21 @@ lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
 
 bench: $(VENV)/runtime.stamp ## values per second from the broker to alerts, on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## readers given damaged inputs: TARGETS=readings,config INPUTS=10000 SEED=1 PROCESSES=2
+	@$(BIN)/python -m tests.fuzz $(if $(TARGETS),--targets $(TARGETS)) $(if $(INPUTS),--inputs $(INPUTS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(PROCESSES),--processes $(PROCESSES)) \
+		$(if $(ENGINE),--engine $(ENGINE)) $(if $(ONLY),--only $(ONLY)) $(if $(INPUT),--input $(INPUT)) $(ARGS)
+
+# How often to kill, and the seed to repeat; how long to soak, and ACCELERATED=1 as fast as it goes.
+KILLS ?= 200
+HOURS ?= 1
+
+chaos: $(VENV)/dev.stamp ## kill a gateway at random, KILLS=200 [SEED=7], and count what is lost
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(VENV)/dev.stamp ## one gateway for HOURS=1 [ACCELERATED=1]: what it grows by
+	@$(BIN)/python -m tests.soak --hours $(HOURS) $(if $(ACCELERATED),--accelerated) $(ARGS)
 
 format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 	@$(BIN)/ruff check --fix .

@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edge.gateway.mqtt import Endpoint
+
 
 def ordered_rows(rows: str) -> str:
     """Refuse a range of rows that ends before it begins; what is no range is refused later."""
@@ -55,6 +57,63 @@ EmbedderDirectory = Annotated[
         "--embedder", help="Directory of another text model; else the shipped one.", exists=True
     ),
 ]
+
+
+UserName = Annotated[str, typer.Option(help="Broker user.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="File with its password.")]
+TlsCaFile = Annotated[
+    Path | None, typer.Option(help="The broker's authority (PEM); turns TLS on.", exists=True)
+]
+TlsCertFile = Annotated[Path | None, typer.Option(help="Our certificate (PEM).", exists=True)]
+TlsKeyFile = Annotated[Path | None, typer.Option(help="Its private key (PEM).", exists=True)]
+TlsKeyPasswordFile = Annotated[
+    Path | None, typer.Option(help="File with the key's password.", exists=True)
+]
+TlsCrlFile = Annotated[Path | None, typer.Option(help="Revocation lists (PEM).", exists=True)]
+TlsServerName = Annotated[
+    str, typer.Option(help="Who the broker's certificate must name; else --host.")
+]
+
+
+def endpoint(
+    host: str,
+    port: int,
+    *,
+    username: str = "",
+    password_file: Path | None = None,
+    tls_ca_file: Path | None = None,
+    tls_cert_file: Path | None = None,
+    tls_key_file: Path | None = None,
+    tls_key_password_file: Path | None = None,
+    tls_crl_file: Path | None = None,
+    tls_server_name: str = "",
+) -> Endpoint:
+    """Where a command connects to, from its options. Raises ConfigError."""
+    from edge.configuration.config import GatewayConfig
+    from edge.configuration.sections import MqttConfig
+    from edge.errors import ConfigError
+    from edge.gateway.links import endpoint_of
+
+    def text(path: Path | None) -> str:
+        return "" if path is None else str(path.absolute())
+
+    try:
+        broker = MqttConfig(
+            host=host,
+            port=port,
+            client_id="",
+            username=username,
+            password_file=text(password_file),
+            tls_ca_file=text(tls_ca_file),
+            tls_cert_file=text(tls_cert_file),
+            tls_key_file=text(tls_key_file),
+            tls_key_password_file=text(tls_key_password_file),
+            tls_crl_file=text(tls_crl_file),
+            tls_server_name=tls_server_name,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return endpoint_of(GatewayConfig(site="s", mqtt=broker))
 
 
 def console() -> Console:

@@ -8,7 +8,25 @@ from typing import Annotated
 
 import typer
 
-from andon.options import Host, Hours, MappingFile, Port, Recording, Robots, Rows, console
+from andon.options import (
+    Host,
+    Hours,
+    MappingFile,
+    PasswordFile,
+    Port,
+    Recording,
+    Robots,
+    Rows,
+    TlsCaFile,
+    TlsCertFile,
+    TlsCrlFile,
+    TlsKeyFile,
+    TlsKeyPasswordFile,
+    TlsServerName,
+    UserName,
+    console,
+    endpoint,
+)
 
 NEXT = """\
 Wrote {out}: recording/, training/, kb/, truth.json, gateway.toml. Next:
@@ -80,15 +98,20 @@ def replay(
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     topic: Annotated[str, typer.Option(help="Topic (tables).")] = "plant/{asset}",
     now: Annotated[bool, typer.Option("--now", help="Begin now, not at the table's time.")] = False,
-    username: Annotated[str, typer.Option(help="Broker user.")] = "",
-    password_file: Annotated[Path | None, typer.Option(help="File with its password.")] = None,
+    username: UserName = "",
+    password_file: PasswordFile = None,
+    tls_ca_file: TlsCaFile = None,
+    tls_cert_file: TlsCertFile = None,
+    tls_key_file: TlsKeyFile = None,
+    tls_key_password_file: TlsKeyPasswordFile = None,
+    tls_crl_file: TlsCrlFile = None,
+    tls_server_name: TlsServerName = "",
 ) -> None:
     """Publish a recording over MQTT (QoS 1).
 
     Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`
     """
-    from edge.configuration.config import read_secret
-    from edge.gateway.mqtt import Endpoint, Publisher
+    from edge.gateway.mqtt import Publisher
     from edge.recordings.mapping import load_mapping
     from edge.recordings.recording import parse_rows
     from simulator.replay import ReplayOptions
@@ -105,11 +128,21 @@ def replay(
         topic=topic,
         now=now,
     )
-    secret = read_secret(password_file) if password_file else None
-    endpoint = Endpoint(host=host, port=port, username=username, password=secret)
+    broker = endpoint(
+        host,
+        port,
+        username=username,
+        password_file=password_file,
+        tls_ca_file=tls_ca_file,
+        tls_cert_file=tls_cert_file,
+        tls_key_file=tls_key_file,
+        tls_key_password_file=tls_key_password_file,
+        tls_crl_file=tls_crl_file,
+        tls_server_name=tls_server_name,
+    )
     out = console()
     recording, played = replay_recording(
-        path, options, connect=lambda: Publisher(endpoint), console=out
+        path, options, connect=lambda: Publisher(broker), console=out
     )
     took = f"{played.payload_bytes} B in {played.elapsed_s:.1f} s"
     out.print(f"{recording.name}: {played.messages} messages, {took}")
@@ -124,26 +157,42 @@ def record(
     prefix: Annotated[str, typer.Option(help="Andon's outputs below it stay out.")] = "andon",
     seconds: Annotated[float, typer.Option(help="Stop after this long; 0: until Ctrl-C.")] = 0.0,
     messages: Annotated[int, typer.Option(help="Stop after this many; 0: no limit.")] = 0,
-    username: Annotated[str, typer.Option(help="Broker user.")] = "",
-    password_file: Annotated[Path | None, typer.Option(help="File with its password.")] = None,
+    username: UserName = "",
+    password_file: PasswordFile = None,
+    tls_ca_file: TlsCaFile = None,
+    tls_cert_file: TlsCertFile = None,
+    tls_key_file: TlsKeyFile = None,
+    tls_key_password_file: TlsKeyPasswordFile = None,
+    tls_crl_file: TlsCrlFile = None,
+    tls_server_name: TlsServerName = "",
 ) -> None:
     """Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 
-    Example: `andon record shift1 --topic 'plant/#' --seconds 3600`
+    Examples: `andon record shift1 --topic 'plant/#' --seconds 3600`,
+    `andon record shift1 --host broker.plant --port 8883 --tls-ca-file ca.crt`
     """
     from edge.recordings.recorder import record as record_messages
 
+    broker = endpoint(
+        host,
+        port,
+        username=username,
+        password_file=password_file,
+        tls_ca_file=tls_ca_file,
+        tls_cert_file=tls_cert_file,
+        tls_key_file=tls_key_file,
+        tls_key_password_file=tls_key_password_file,
+        tls_crl_file=tls_crl_file,
+        tls_server_name=tls_server_name,
+    )
     code = record_messages(
         out,
-        host=host,
-        port=port,
+        broker,
         filters=tuple(topics),
         prefix=prefix,
         seconds=seconds,
         messages_max=messages,
         console=console(),
-        username=username,
-        password_file=password_file,
     )
     raise typer.Exit(code)
 

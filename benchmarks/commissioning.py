@@ -32,7 +32,7 @@ from edge.gateway.assembly import Assembly
 from edge.gateway.telemetry import Telemetry
 from edge.records import CommissionTold, Publish, TickDue
 from edge.replays.backtest import Backtest, episodes_of, with_ticks
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from models.samples import TrainingSamples
 from simulator.cells import TYPES, simulate
 from simulator.cells.simulation import Wish, normal_cell

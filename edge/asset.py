@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,6 +33,7 @@ from edge.verdicts.lookback import Lookback, step_score
 from edge.verdicts.rulings import Rulings
 from edge.verdicts.timeline import Timeline
 from edge.work.jobs import JobRun, Stage, level_add, settled_from_ns
+from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
@@ -143,8 +145,7 @@ class Asset:
     def requests(self, segment: Batch) -> list[Request]:
         """The rows to score over a segment, one for each baseline.
 
-        The bundle's own, and for every job that is not judged yet
-        the masked ones, and while it settles the fresh ones.
+        The bundle's own, for every unjudged job the masked ones, while it settles the fresh ones.
         """
         self._requests, self._lines = [], []
         self._rows = at = rows_at(self.model, segment.running, segment.mode)
@@ -311,10 +312,7 @@ class Asset:
         track = self.state.tracks[Track.PROCESS]
         was_active, rang_before = track.active, self.state.alerts[Track.PROCESS].active
         self._step(track, strangest, t_ns)
-
-        def rest_shares(run: JobRun) -> np.ndarray | None:
-            return self._rest_shares(run, i)
-
+        rest_shares = partial(self._rest_shares, i=i)
         if track.active and not was_active:
             shares = self._shares(i)
             self._rulings.opened(Track.PROCESS, t_ns=t_ns, shares=shares, rest_shares=rest_shares)
@@ -385,7 +383,7 @@ class Asset:
             return
         track = self.state.tracks[Track.COMMS]
         was_active = track.active
-        quiet_ns = now_ns - self.state.last_t_ns
+        quiet_ns = now_ns - max(self.state.last_t_ns, self.state.shed_ns)  # it spoke, and we shed
         unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
         reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
@@ -394,6 +392,10 @@ class Asset:
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
-        if track.active:  # silence is doubt
-            for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
-                self._rulings.recheck(each, t_ns=now_ns)
+        if track.active or has_gap(self.state, begin_ns=now_ns, now_ns=now_ns):
+            self.doubt(now_ns)
+
+    def doubt(self, t_ns: int) -> None:
+        """Judge again whatever is kept quiet."""
+        for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
+            self._rulings.recheck(each, t_ns=t_ns)

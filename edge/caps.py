@@ -13,6 +13,14 @@ PAYLOAD_BYTES_MAX: Final = (
 COMMAND_BYTES_MAX: Final = 4096  # a command is a few fields; a longer one is a mistake or an attack
 VALUES_PER_MESSAGE_MAX: Final = 200_000  # 1.6 MB once decoded
 OBJECTS_PER_MESSAGE_MAX: Final = 10_000  # JSON objects in one list; a gateway needs 10 us for each
+# Values and times of one message that are read one by one, 3 us each: texts among columns, times as
+# text or with fractions. All others are read at once, 0.1 us each.
+SLOW_VALUES_MAX: Final = 20_000
+CLOCK_BYTES_MAX: Final = 1024  # a clock tag is one number
+TAG_SETS_TAGS_MAX: Final = 1 << 18  # tags of all ways to name tags together that are remembered
+EDGES_MAX: Final = 12  # rising edges of one witness tag within EDGES_S: each opens a job
+EDGES_S: Final = 60  # of plant time
+ERROR_CHARS_MAX: Final = 500  # of what is told about a payload that cannot be used
 ASSET_CHARS_MAX: Final = 64
 TAG_CHARS_MAX: Final = 200  # OPC UA browse names
 TEXT_CHARS_MAX: Final = 500  # a reason or note of an operator
@@ -30,6 +38,7 @@ MODES_UNSEEN_MAX: Final = 64  # values of a mode tag that are told once each
 BEATS_MAX: Final = 1024  # changes of a heartbeat that are kept until the samples beside them come
 RING_SAMPLES: Final = 1024  # history of an asset: 17 minutes at 1 Hz, 33 kB with 8 channels
 DRIFTS_MAX: Final = 32  # drifting assets that health lists; 1 KiB each
+SHED_LISTED_MAX: Final = 32  # assets and topics that health lists of an overload
 COMMISSIONS_MAX: Final = 32  # assets not in service that health lists; 600 bytes each
 DRIFT_CHANNELS_MAX: Final = 3  # of each, the surest
 

@@ -14,7 +14,9 @@ from edge.records import Audited, Note, Retrieve, ShellFault
 from edge.trust import TrustedKey, none_counts
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
+from edge.wire.outgoing import ResultPayload
 from edge.work.jobs import resolve_scope
+from edge.work.rights import is_shared
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Desk:
     proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
     suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
     effects: list[Effect] = field(default_factory=list)
+    not_durable: str = ""  # why nothing can be audited now; "" it can
     tells_rows: bool = False  # whether what became of every sample is an effect too
     annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets
     _limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
@@ -114,7 +117,9 @@ class Desk:
         self.effects.append(Note(name=name, level=level, fields=dict(fields)))
 
     def audited(self, what: str, *, asset: str, t_ns: int, **facts: str | int) -> None:
-        """One line of the audit trail; see `Audited`."""
+        """One line of the audit trail; see `Audited`. An account of several people is named so."""
+        if is_shared(str(facts.get("operator", "")), self.settings):
+            facts["shared"] = 1
         self.effects.append(Audited(what=what, asset=asset, t_ns=t_ns, facts=dict(facts)))
 
     def audited_alert(self, what: str, record: AlertRecord, *, t_ns: int, **facts: str) -> None:
@@ -198,12 +203,24 @@ class Desk:
         """Publish a decimated score for trends."""
         self.effects.append(announce.score(model, score, site=self.settings, t_ns=t_ns))
 
-    def answer(self, operator: str, command: str, *, done: bool, detail: str, t_ns: int) -> None:
-        """Tell an operator what became of a command."""
+    def answer(
+        self, operator: str, command: str, *, done: bool, detail: str, t_ns: int, rule: str = ""
+    ) -> None:
+        """Tell an operator what became of a command. rule: by which it was refused, "" by none."""
         site = self.settings
-        self.effects.append(
-            announce.result(operator, command, done=done, detail=detail, site=site, t_ns=t_ns)
+        said = announce.result(
+            operator,
+            ResultPayload(
+                command=command,
+                done=done,
+                detail=detail,
+                ts_ms=t_ns // 1_000_000,
+                rule=rule,
+                shared=int(is_shared(operator, site)),
+            ),
+            site=site,
         )
+        self.effects.append(said)
 
     def shell_fault(self, fault: ShellFault, *, t_ns: int) -> None:
         """Our own trouble is an alert of its own topic."""

@@ -24,16 +24,18 @@ from edge.records import (
     BundleSwapped,
     CommissionTold,
     JobTold,
+    JournalHole,
     MessageReceived,
     RetrievalDone,
+    Shed,
     ShellFault,
     SnapshotSwapped,
     Started,
     TickDue,
 )
 from edge.samples.align import Aligner, asset_layouts
-from edge.samples.arrivals import Arrivals
-from edge.samples.clock import PlantClock
+from edge.samples.arrivals import Arrivals, gap_ns
+from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
@@ -41,10 +43,11 @@ from edge.takeover import take_over
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.wire import topics
-from edge.work import commands, witness
+from edge.work import commands, durable, witness
 from edge.work.commission import Commissioning
 from edge.work.order_intake import take_orders
-from edge.work.refusals import refused
+from edge.work.set_aside import SetAside
+from edge.work.shed import shed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,8 +69,7 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-# a wall clock that was wrong and is set right; smaller steps are waited out
-STEP_BACK_NS: Final = 60 * SECOND_NS
+STEP_BACK_NS: Final = 60 * SECOND_NS  # a wall clock set right; smaller steps are waited out
 
 
 class Engine:
@@ -117,7 +119,9 @@ class Engine:
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
             suspects=state.suspects,
+            not_durable=state.not_durable,
         )
+        self._aside = SetAside(state, desk=self._desk, topics=self._topics)
         self._staff(layouts)
         self._learn(knowledge)
 
@@ -144,7 +148,7 @@ class Engine:
             state=state,
             now=self._now,
         )
-        self._gaps_ns = {name: self._gap_ns(asset) for name, asset in self._assets.items()}
+        self._gaps_ns = {m.asset: gap_ns(settings, m) for m in self._bundle.assets}
 
     # --- the door ---
 
@@ -162,9 +166,8 @@ class Engine:
                 self._message(stimulus, now_ns=now_ns)
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
-            case ShellFault():
-                self._count(f"fault_{stimulus.name}")
-                self._desk.shell_fault(stimulus, t_ns=self._now(now_ns))
+            case Shed():
+                shed(stimulus, state=self._state, t_ns=self._now(now_ns))
             case _:
                 self._told(stimulus, t_ns=self._now(now_ns))
         effects = tuple(self._desk.effects)
@@ -179,13 +182,7 @@ class Engine:
             self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
             case Started() | SnapshotSwapped():
-                self._count("starts", by=isinstance(stimulus, Started))
-                lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
-                for name, asset in self._assets.items():
-                    # the lists are retained, but a broker may forget
-                    told = asset.state.runs or asset.state.silences
-                    if told or any(p.listed(name, now_ns=t_ns) for p in lists):
-                        asset.proposals_changed(t_ns)
+                self._knows_anew(stimulus, t_ns=t_ns)
             case AlertStands(group=cause) if cause:
                 self._annunciator.say_again(stimulus, t_ns=t_ns)
             case AlertStands(asset=name) if name in self._assets:
@@ -194,6 +191,20 @@ class Engine:
                 self.commissioning.told(stimulus, t_ns=t_ns)
             case JobTold():
                 self._job_told(stimulus.job)
+            case ShellFault() | JournalHole() as fault:
+                assets, desk, state = self._assets, self._desk, self._state
+                durable.told(fault, assets=assets, desk=desk, state=state, t_ns=t_ns)
+
+    def _knows_anew(self, stimulus: Started | SnapshotSwapped, *, t_ns: int) -> None:
+        """A process began, or another snapshot counts; lists are retained, but a broker forgets."""
+        if isinstance(stimulus, Started):  # who takes what stands behind it
+            self._count("starts")
+            self._desk.lineage["version"] = stimulus.version
+        lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
+        for name, asset in self._assets.items():
+            told = asset.state.runs or asset.state.silences
+            if told or any(p.listed(name, now_ns=t_ns) for p in lists):
+                asset.proposals_changed(t_ns)
 
     @property
     def state(self) -> EngineState:
@@ -262,6 +273,9 @@ class Engine:
                 asset.clock_stepped_back(self._state.now_ns)
             self._annunciator.clock_stepped_back()
             self._state.now_ns = self._state.score_published_ns = now_ns
+        if self.settings.clock == "wall" and now_ns - self._state.now_ns > STEP_FORWARD_NS:
+            self._count("clock_steps_forward", by=self._state.now_ns > 0)
+            self._state.stepped_ns = now_ns
         self._state.now_ns = max(self._state.now_ns, now_ns)
         return self._state.now_ns
 
@@ -271,6 +285,8 @@ class Engine:
     # --- messages ---
 
     def _message(self, message: MessageReceived, *, now_ns: int) -> None:
+        if self._aside.skips(message):
+            return
         try:
             command = self._topics.parse_command(message.topic)
             if command is not None:
@@ -280,8 +296,9 @@ class Engine:
             else:
                 self._arrivals.take(message, now_ns=now_ns)
                 self._count("messages")
+                self._aside.was_good(message)
         except WireError as error:
-            refused(error, state=self._state, desk=self._desk)
+            self._aside.was_refused(message, error)
 
     # --- ticks ---
 
@@ -319,7 +336,7 @@ class Engine:
         for asset in self._assets.values():
             # samples before a boundary may still be on their way for this long
             asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
-            limit_ns = self._gaps_ns[asset.model.asset]
+            limit_ns = allowed_ns(asset.state, self._gaps_ns[asset.model.asset], self._state)
             asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
@@ -327,13 +344,6 @@ class Engine:
         if due:
             self._annunciator.look(now_ns=now_ns)
             self._state.score_published_ns = now_ns
-
-    def _gap_ns(self, asset: Asset) -> int:
-        """Silence that is a comms gap: beyond the source's declared interval, else the default."""
-        source = topics.source_of(asset.model.asset, self.settings.source)
-        declared_ns = source.interval_ms_max * MILLISECOND_NS if source is not None else 0
-        default_ns = max(self.settings.engine.comms_gap_s * SECOND_NS, 5 * asset.model.period_ns)
-        return declared_ns or default_ns
 
     # --- jobs ---
 
@@ -344,24 +354,18 @@ class Engine:
 
     def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
         commands.operator_command(
-            message,
-            operator=operator,
-            name=name,
-            assets=self._assets,
-            desk=self._desk,
-            now_ns=now_ns,
-        )
-        self._count("commands")
+            message, operator=operator, name=name,
+            assets=self._assets, desk=self._desk, state=self._state, now_ns=now_ns,
+        )  # fmt: skip
 
     def _job_told(self, job: Job) -> None:
-        asset = self._assets.get(job.asset)
-        if asset is None:
+        if job.asset in self._assets:
+            witness.add_job(self._assets[job.asset], job)
+        else:
             self._count("jobs_unknown_asset")
-            return
-        witness.add_job(asset, job)
 
     def _swap(self, sha256: str) -> Proposed:
-        """From here on the snapshot counts that a stimulus names; returns what it proposes."""
+        """From here on the named snapshot counts; returns what it proposes."""
         if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
             self._learn(self._knowledge_of(sha256))
         return self._desk.proposed
@@ -393,7 +397,5 @@ class Engine:
         self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
 
     def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
-        for asset in self._assets.values():
-            if asset.explained(done, t_ns=t_ns):
-                return
-        self._count("retrievals_stale")
+        ours = any(asset.explained(done, t_ns=t_ns) for asset in self._assets.values())
+        self._count("retrievals_stale", by=not ours)

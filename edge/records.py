@@ -127,7 +127,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
 
 
 class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
-    """Bytes from MQTT, exactly as they came."""
+    """Bytes from MQTT, exactly as they came. mid: its id there; 0: QoS 0, or nobody kept it."""
 
     topic: str
     payload: bytes
@@ -135,6 +135,7 @@ class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
     qos: int = 0
     retain: bool = False
     dup: bool = False
+    mid: int = 0
 
 
 class TickDue(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):
@@ -208,11 +209,38 @@ class CommissionTold(msgspec.Struct, frozen=True, kw_only=True, tag="commission"
 
 
 class ShellFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Trouble of the shell that operators must hear of. `active` False: it is over."""
+    """Trouble of the shell that operators must hear of. `active` False: it is over.
+
+    leap: of `not_durable`, by how much revisions leap (`edge.work.durable`).
+    """
 
     name: str
     detail: str
     active: bool = True
+    leap: int = 0
+
+
+class JournalHole(msgspec.Struct, frozen=True, kw_only=True, tag="hole"):
+    """The journal did not take `stimuli` between two times of the wall clock.
+
+    The engine had them all the same. leap: as `not_durable` told it when that began.
+    """
+
+    from_ns: int
+    to_ns: int
+    stimuli: int
+    because: str
+    leap: int
+
+
+class Shed(msgspec.Struct, frozen=True, kw_only=True, tag="shed"):
+    """Messages were given up before they were accepted: more came than the gateway could take.
+
+    messages: how many, by asset, since the last word of it; "" for those that named none, which may
+    have been of any.
+    """
+
+    messages: dict[str, int]
 
 
 Stimulus = (
@@ -226,6 +254,8 @@ Stimulus = (
     | BundleSwapped
     | CommissionTold
     | ShellFault
+    | Shed
+    | JournalHole
 )
 
 
@@ -267,14 +297,28 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
     out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
-    accepted, withdrawn, retired.
-    facts: alert_id, revision, job_id, operator, detail, as far as they apply.
+    accepted, withdrawn, retired, command_refused.
+    facts: alert_id, revision, job_id, operator, detail, as far as they apply; shared: 1 where
+    several people use the operator's name.
     """
 
     what: str
     asset: str
     t_ns: int  # plant time
     facts: dict[str, str | int]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be read, for whoever mends its sender. May be lost.
+
+    payload: its beginning; size_bytes: of all of it. t_ns: when it came.
+    """
+
+    topic: str
+    reason: str
+    payload: bytes
+    size_bytes: int
+    t_ns: int
 
 
 class TextTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,7 +350,7 @@ class RowsScored:
     classes: NDArray[np.str_]
 
 
-Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored
+Effect = Publish | Retrieve | Note | Audited | TextTold | RowsScored | DeadLetter
 
 
 # --- between wire and events ---------------------------------------------------------------------

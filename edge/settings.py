@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from edge.samples.waveform_settings import Waveform
-from edge.trust import TrustSettings
+from edge.trust import OperatorRights, TrustSettings
 from kb.records import WorkKind
 from models.fitting.positions import OperatorPosition, position_of
 
@@ -156,6 +156,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     asset: tuple[AssetSettings, ...] = ()
     position: tuple[OperatorPosition, ...] = ()  # whose alert budget whose assets share
     trust: TrustSettings = TrustSettings()
+    operator: tuple[OperatorRights, ...] = ()  # who may do what
     commissioning: CommissioningSettings | None = None  # None: every asset is in service
     texts: bool = False  # whether texts of operators are taken: there is a folder for them
     texts_zone: str = ""  # of the times in them; "": they are not read

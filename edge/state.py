@@ -20,8 +20,10 @@ from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
+from edge.work.command_book import CommandBook
 from edge.work.commission import Commission
 from edge.work.jobs import JobRun
+from edge.work.set_aside import TopicErrors
 from edge.work.silencing import Silence
 from models.fitting.drift import DriftState
 from models.fitting.mode_track import ModeTrack
@@ -66,6 +68,8 @@ class AssetState(msgspec.Struct, kw_only=True):
     suppressions_spent: int = 0  # in that shift
     budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
+    shed_ns: int = 0  # newest time at which the gateway gave up messages of it, 0: never
+    edges_ns: dict[str, list[int]] = {}  # newest rising edges of each witness tag
     modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
     guess: ModeTrack = msgspec.field(default_factory=ModeTrack)  # of a mode that no tag tells
     silences: list[Silence] = []
@@ -92,10 +96,15 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_of: str = ""  # snapshot of which orders were taken
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
+    stepped_ns: int = 0  # when the wall clock last leapt forward, or nobody was there to look
     score_published_ns: int = 0
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
+    commands: CommandBook = msgspec.field(default_factory=CommandBook)
+    topic_errors: dict[str, TopicErrors] = {}  # of topics with messages that could not be read
+    not_durable: str = ""  # why the disk does not take what must survive; "" it does
+    leap: int = 0  # by which revisions leapt as that began
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:

@@ -6,13 +6,23 @@ import base64
 import binascii
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+CommandName = Literal["ack", "feedback", "confirm", "job", "shelve", "oos", "text"]
+COMMANDS: Final[tuple[CommandName, ...]] = (
+    "ack",
+    "feedback",
+    "confirm",
+    "job",
+    "shelve",
+    "oos",
+    "text",
+)
 KEY_BYTES: Final = 32  # of an Ed25519 public key
 # Points of small order, without the bit of the sign: whoever has no key at all can sign for them.
 SMALL_ORDER: Final = frozenset(
@@ -89,6 +99,8 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bundles, snapshots, scope tables and files of jobs, for ever. operators: key of each operator
     who may open jobs. key: keys that sign some things, for some time. file: another file that holds
     these, "" none; its content is here once a configuration was loaded.
+    unknown_may: what operators may do whom no [[operator]] names. reason_for: commands that need a
+    reason where they may keep something quiet.
     """
 
     require_signed: bool = False
@@ -96,6 +108,8 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     operators: dict[str, str] = {}
     key: tuple[TrustedKey, ...] = ()
     file: str = ""
+    unknown_may: tuple[CommandName, ...] = COMMANDS
+    reason_for: tuple[CommandName, ...] = ("confirm", "job", "shelve", "oos")
 
     def __post_init__(self) -> None:
         """Raise ValueError for a key that is none, and for a demand that nobody could meet."""
@@ -148,6 +162,19 @@ def none_counts(keys: Iterable[TrustedKey], t_ns: int) -> str:
         if not why:
             return ""
     return why
+
+
+class OperatorRights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one operator may do. assets: ids or patterns with * and ?; positions: and all of these.
+
+    Neither: every asset. shared: several people use this name.
+    """
+
+    name: str
+    may: tuple[CommandName, ...] = COMMANDS
+    assets: tuple[str, ...] = ()
+    positions: tuple[str, ...] = ()
+    shared: bool = False
 
 
 class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

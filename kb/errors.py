@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+# What decoders of JSON, msgpack and TOML raise for bytes that are none of ours: besides their own
+# errors, all of which are ValueErrors, for nesting that is too deep and for numbers too large.
+UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
+
 
 class KnowledgeError(Exception):
     """A folder of texts, a snapshot, a query or the text model cannot be used."""

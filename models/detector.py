@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from models.bundles.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle, Spec, StreamSpec
 from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
 from models.detector_imported import ImportedDetector
-from models.errors import ModelError
+from models.errors import UNREADABLE, ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 from models.heads.notes import NOTES, Head, notes_in
@@ -390,7 +390,7 @@ def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
         session = opened(graph)
         text = session.get_modelmeta().custom_metadata_map["andon_spec"]
         spec = msgspec.json.decode(text, type=AnySpec)
-    except (*ORT_ERRORS, KeyError, msgspec.MsgspecError) as error:
+    except (*ORT_ERRORS, KeyError, *UNREADABLE) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
     return session, spec
 

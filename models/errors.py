@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+# What decoders of JSON, msgpack and TOML raise for bytes that are none of ours: besides their own
+# errors, all of which are ValueErrors, for nesting that is too deep and for numbers too large.
+UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
+
 
 class ModelError(Exception):
     """Training data, a bundle or the input of a detector cannot be used."""

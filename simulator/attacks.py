@@ -181,7 +181,9 @@ class Draft:
         age_s: int = 0,
         **body: Any,  # noqa: ANN401 - fields of a command
     ) -> Told:
-        """A command of an operator."""
+        """A command of an operator, with a reason where it needs one."""
+        if name in ("confirm", "job", "shelve", "oos"):
+            body.setdefault("reason", "as planned")
         return Told(t_s=t_s, name=name, body=body, retain=retain, age_s=age_s)
 
     def check_in(self, t_s: int = BEGIN_S, **changes: Any) -> Told:  # noqa: ANN401

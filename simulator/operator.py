@@ -176,7 +176,7 @@ class Operator:
         if job is not None and self._listed(job):
             return
         self.taps[tap.proposal_id] = job.job_id if job is not None else ""
-        said: dict[str, Any] = {"proposal_id": tap.proposal_id}
+        said: dict[str, Any] = {"proposal_id": tap.proposal_id, "reason": "it is listed"}
         if job is not None:  # he knows what they work on, and since when, once they do
             said["instrument"] = job.instrument
             if job.begin_ns <= t_ns:

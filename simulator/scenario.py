@@ -20,7 +20,7 @@ import numpy as np
 from edge.errors import JournalError
 from edge.recordings.recording import TimedMessage
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.readings import encode_rows
 
 if TYPE_CHECKING:

@@ -186,7 +186,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     track: Track
     alert_id: str = ""
     revision: int = 0
-    revision_floor: int = 0  # behind it this box counts; see edge.alerts.numbering
+    revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
     klass: str = ""
     state: AlertState = AlertState.NORMAL
     suppressed: bool = False
@@ -308,7 +308,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
-                self.revision, self.count, self.history, self.label = 0, 0, (), ""
+                self.revision, self.count = 0, 0
+                self.history, self.label = (), ""
             self.heard, self.heard_lost = (), False
             self.group_id = ""
             self.state = AlertState.NORMAL

@@ -270,13 +270,8 @@ def score(model: AssetModel, value: float, *, site: GatewaySettings, t_ns: int) 
     return Publish(topic=topic, payload=out.encode(payload), qos=0, retain=False)
 
 
-def result(
-    operator: str, command: str, *, done: bool, detail: str, site: GatewaySettings, t_ns: int
-) -> Publish:
+def result(operator: str, payload: out.ResultPayload, *, site: GatewaySettings) -> Publish:
     """The answer to an operator."""
-    payload = out.ResultPayload(
-        command=command, done=done, detail=detail, ts_ms=t_ns // MILLISECOND_NS
-    )
     topic = Topics(site.prefix, site.site).command_result(operator)
     return Publish(topic=topic, payload=out.encode(payload), qos=1, retain=False)
 

@@ -125,6 +125,8 @@ class Annunciator:
         """Whether it rings by itself, whatever its group."""
         if record.escalated or any(name in settings.safety for name in record.beyond):
             return True
+        if self._desk.not_durable:  # the trail cannot say that it was kept quiet
+            return True
         limits = newest_limits(self._desk.limits_of(record.asset), now_ns=record.changed_ns)
         return any(
             level_name(limits.get(part.channel, ()), part.value) is not None

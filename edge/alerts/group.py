@@ -82,7 +82,7 @@ class Group(msgspec.Struct, kw_only=True):
     name: str
     group_id: str = ""
     revision: int = 0
-    revision_floor: int = 0  # behind it this box counts; see edge.alerts.numbering
+    revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
     count: int = 0
     state: AlertState = AlertState.NORMAL
     members: list[Member] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import ConfigError, JournalError
+from edge.errors import UNREADABLE, ConfigError, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +49,7 @@ KINDS: Final = (  # of records about the plant
     "retired",
     "tuned",
     "tuned_although",
+    "command_refused",
 )
 PRUNED_UNTIL: Final = "pruned_until"
 PRUNED_SHA256: Final = "pruned_sha256"
@@ -125,7 +126,7 @@ def decoded(line: bytes) -> AuditRecord | None:
     """A record that fits its own hash and is written the one way; None: this line is none."""
     try:
         record = msgspec.json.decode(line, type=AuditRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return record if record.line() == line and record.sealed() == record else None
 
@@ -291,7 +292,7 @@ def _damage(line: bytes) -> tuple[str, str]:
         return "a whole line", f"{len(line)} bytes without an end (torn)"
     try:
         record = msgspec.json.decode(line, type=AuditRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return "a record", f"a line that is none: {error}"
     own = record.sealed().sha256
     if own != record.sha256:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 SUFFIX: Final = ".sig"
+LIST_END: Final = b"-----END X509 CRL-----"
 SIGNATURES_MAX: Final = 8  # beside one file: more hands than a plant has, fewer than an attack
 SIGNATURE_BYTES_MAX: Final = 1_024  # of a .sig file, that many lines
 FILE_BYTES_MAX: Final = 64 << 20  # of a file that is signed by itself
@@ -200,6 +202,38 @@ def _signed_content(path: Path) -> tuple[bytes, Path]:
         raise ConfigError(f"{file}: {error.strerror}") from error
     beside = path / f"manifest{SUFFIX}" if directory else path.with_name(path.name + SUFFIX)
     return content, beside
+
+
+def certificate_span(content: bytes) -> tuple[float, float] | None:
+    """From when until when the first certificate of a PEM file holds, s since 1970; None: none."""
+    try:
+        first = x509.load_pem_x509_certificates(content)[0]
+    except (ValueError, IndexError):
+        return None
+    return first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp()
+
+
+def certificate_name(content: bytes) -> str:
+    """The common name of the first certificate of a PEM file; "" without one."""
+    try:
+        subject = x509.load_pem_x509_certificates(content)[0].subject
+    except (ValueError, IndexError):
+        return ""
+    names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def list_span(content: bytes) -> tuple[float, float] | None:
+    """When the first of the revocation lists of a PEM file ends, with its begin; None: never."""
+    ends = []
+    for part in content.split(LIST_END)[:-1]:
+        try:
+            one = x509.load_pem_x509_crl(part + LIST_END + b"\n")
+        except ValueError:
+            continue
+        if one.next_update_utc is not None:
+            ends.append((one.next_update_utc.timestamp(), one.last_update_utc.timestamp()))
+    return min(ends)[::-1] if ends else None
 
 
 def _public(key: Ed25519PrivateKey) -> str:

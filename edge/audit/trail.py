@@ -107,6 +107,9 @@ class AuditTrail:
         except BlockingIOError as error:
             raise JournalError(f"{directory}: another gateway writes this audit trail") from error
         except OSError as error:
+            for held in (self._file, self._lock):  # whoever tries again must not meet itself
+                if held is not None:
+                    held.close()
             raise _unwritten(directory, error) from error
 
     @property
@@ -246,10 +249,11 @@ class AuditTrail:
         kept = sum(path.stat().st_size for _, path in files)
         room = self._bytes_max - self._file_bytes_max
         oldest_ns = self._clock_ns() - self._age_ns_max
-        gone = []
+        gone: list[tuple[int, Path]] = []
         for number, path in files[:-1]:
             last = self._last_before([(number, path)])
-            aged = last is not None and last.written_ns < oldest_ns
+            # one with each new file: a clock that jumps forward makes all of them old at once
+            aged = not gone and last is not None and last.written_ns < oldest_ns
             if kept <= room and not aged:
                 break
             kept -= path.stat().st_size

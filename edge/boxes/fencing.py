@@ -2,11 +2,12 @@
 
     connect, subscribe to `fence` twice: what is retained there comes before the second answer
         a higher claim       -> fenced: nothing was said, nothing acknowledged, we end for good
-        a lesser one, or none -> claim, hear what stands (a restored box), then speak
+        a lesser one, or none -> claim, then speak; alerts when they were read back (`read_back`)
 
 Until then nothing else leaves and nothing that came is acknowledged, so a box that returns takes no
 message away from the one that replaced it. Where our own claim is gone, because the broker forgot,
-a box that replaced us gets some seconds to say its own.
+a box that replaced us gets some seconds to say its own. With two brokers all of it is on the one
+that we speak over; from the other nothing is taken before it was heard there once.
 
 The network thread calls `opened`, `closed`, `answered` and `take`; the loop calls `turn`.
 """
@@ -18,22 +19,24 @@ import secrets
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from edge.boxes.identity import GENERATION_MAX, Box, Fenced, Rank, fenced_words, write_box
-from edge.boxes.standing import learn
+from edge.boxes.inherit import learn
+from edge.errors import ConfigError, JournalError
 from edge.gateway import logs
 from edge.records import Note
 from edge.wire.fence import FENCE_SCHEMA, FencePayload, decode_claim
 from edge.wire.outgoing import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge.boxes.inherit import Rows
     from edge.wire.topics import Topics
 
 log = logging.getLogger("andon")
@@ -41,10 +44,10 @@ log = logging.getLogger("andon")
 ANSWERS: Final = 2  # of two subscriptions, behind which all that is retained has come
 QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little too early
 # For a box that replaced us to come back and claim, where our own claim is gone. Clients try again
-# after a second, and each time that it comes we are sent away and begin to wait anew.
+# after a second, for as long as they have not heard the fence (`Link._back_off`), and each time that
+# it comes we are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
-STANDING_MAX: Final = 1_000_000  # retained topics that a restored box remembers
 
 
 class Sender(Protocol):
@@ -52,12 +55,6 @@ class Sender(Protocol):
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Send; None when it was not taken."""
-
-    def listen(self, filters: Sequence[str]) -> None:
-        """Subscribe to more, with QoS 0."""
-
-    def unlisten(self, filters: Sequence[str]) -> None:
-        """Take that back."""
 
 
 @dataclass(slots=True)
@@ -69,7 +66,6 @@ class _Heard:
     claims: int = 0  # of anybody, ever
     highest: FencePayload | None = None  # of other boxes
     others: int = 0  # of lesser ones, or a clearing, not looked at yet
-    standing: dict[str, bytes] = field(default_factory=dict)
 
 
 class Fence:
@@ -88,14 +84,14 @@ class Fence:
             raise Fenced(why)
         self.box = box
         self.open = False  # whether we may speak over this connection
-        self.disturbed = False  # what stood there as it opened was not our own word
+        self.heard = False  # whether we might over any, in this process
         self.refused_total = 0  # claims that no box can have made
         self._topics, self._state, self._clock_s = topics, state, clock_s
         self._run, self._run_ms = secrets.token_hex(4), time.time_ns() // 1_000_000
         self._said_run = False  # in this process
         self._lock = threading.Lock()
         self._heard = _Heard()
-        self._listening = False  # for what stands
+        self._unkept = False  # what is known of this box is in memory alone
         self._claimed_s = -CLAIM_AGAIN_S
 
     # --- the network thread ---
@@ -112,7 +108,7 @@ class Fence:
             before = self._heard.highest
             ahead = before is not None and _strength(before) > _strength(self._word())
             self._heard = _Heard(moved_s=self._clock_s(), highest=before if ahead else None)
-            self.open = self._listening = False
+            self.open = False
 
     def closed(self) -> None:
         """The connection has ended."""
@@ -124,20 +120,11 @@ class Fence:
             self._heard.answers += 1
             self._heard.moved_s = self._clock_s()
 
-    def take(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+    def take(self, topic: str, payload: bytes) -> bool:
         """Whether a message is for the fence, and not for the engine."""
-        if topic == self._topics.fence:
-            self._note(payload)
-            return True
-        if not (retain and self._listening):
+        if topic != self._topics.fence:
             return False
-        kind, _, rest = topic.removeprefix(f"{self._topics.root}/").partition("/")
-        if kind not in ("alert", "group") or not rest:
-            return False
-        with self._lock:
-            self._heard.moved_s = self._clock_s()
-            if len(self._heard.standing) < STANDING_MAX:
-                self._heard.standing[topic] = payload
+        self._note(payload)
         return True
 
     def _note(self, payload: bytes) -> None:
@@ -158,72 +145,60 @@ class Fence:
 
     # --- the loop ---
 
-    def turn(self, sender: Sender, outbox: Path) -> bool:
-        """Look at what came, at each turn and before anything is said.
-
-        True: what stands at the broker was learned just now, and what the engine says may differ.
-        outbox: its file. Raises Fenced, JournalError or ConfigError.
-        """
+    def turn(self, sender: Sender) -> None:
+        """Look at what came, at each turn and before anything is said. Raises Fenced."""
         with self._lock:
             heard = self._heard
             highest, others, heard.others = heard.highest, heard.others, 0
-            complete = heard.answers >= ANSWERS * (1 + self._listening)
+            complete = heard.answers >= ANSWERS
             still = self._clock_s() - heard.moved_s
             known = heard.claims
         if highest is not None and _strength(highest) > _strength(self._word()):
             self._yield_to(highest)
         if self.open:
             if others and self._clock_s() - self._claimed_s >= CLAIM_AGAIN_S:
-                self.disturbed = True
                 self._claim(sender)
-            return False
-        grace = self.box.claimed and not known and not self._listening
-        if not complete or still < (GRACE_S if grace else QUIET_S):
-            return False
-        if not self._listening:
-            self.disturbed = not known or highest is not None
-        if self.box.takes_over and not self._listening:
+            return
+        grace = self.box.claimed and not known
+        if complete and still >= (GRACE_S if grace else QUIET_S):
+            self.open = self.heard = True
             self._claim(sender)
-            self._listening = True
-            sender.listen(self._standing_filters())
-            sender.listen([self._topics.fence])
-            return False
-        # also what a box before us, with this session, may have left when it was fenced
-        sender.unlisten(self._standing_filters())
-        self.open = True
-        learned = self._learned(outbox)
-        self._claim(sender)
-        return learned
 
     def admits(self, sender: Sender) -> bool:
         """Whether a gateway that could not start may say that: a box that takes over may not."""
         if self.box.takes_over:
             return False
         with suppress(Fenced):
-            self.turn(sender, self._state)
+            self.turn(sender)
         return self.open
 
-    def _standing_filters(self) -> list[str]:
-        return [self._topics.alert("+", "+"), self._topics.group("+")]
+    def inherit(self, outbox: Rows, standing: Mapping[str, bytes], *, whole: bool) -> None:
+        """What the box before has said since the backup is put into the outbox, and not said again.
 
-    def _learned(self, outbox: Path) -> bool:
-        """What a restored box has heard of the time since its backup is in its outbox."""
+        standing: what was read back of the broker; whole: all of it, so that no process after this
+        one has to ask. Nothing for a box that was not restored.
+        """
         if not self.box.takes_over:
-            return False
-        with self._lock:
-            standing, self._heard.standing = self._heard.standing, {}
-        found = learn(outbox, standing, until_row=self.box.outbox_row)
-        self._keep(msgspec.structs.replace(self.box, takes_over=False))
+            return
         fields: dict[str, str | int | float] = {
             "box": self.box.box,
             "generation": self.box.generation,
             "topics": len(standing),
+        }
+        try:
+            found = learn(outbox, standing, until_row=self.box.outbox_row)
+        except JournalError as error:  # what we say has other numbers all the same
+            fields["cause"] = str(error)
+            logs.write(log, Note(name="not_inherited", level="warning", fields=fields))
+            return
+        if whole:
+            self._keep(msgspec.structs.replace(self.box, takes_over=False))
+        fields |= {
             "newer_than_backup": found.newer,
             "delivered_by_the_old_box": found.delivered,
             "other_bytes": found.other_bytes,
         }
         logs.write(log, Note(name="took_over", level="warning", fields=fields))
-        return True
 
     def _word(self) -> FencePayload:
         return FencePayload(
@@ -241,12 +216,12 @@ class Fence:
         self._claimed_s = self._clock_s()
         sender.publish(self._topics.fence, encode(self._word()), qos=1, retain=True)
         self._said_run = True
-        if not self.box.claimed:
+        if not self.box.claimed or self._unkept:
             self._keep(msgspec.structs.replace(self.box, claimed=True))
 
     def _yield_to(self, claim: FencePayload) -> None:
         """Give way to whoever is ahead of us, for good. Raises Fenced."""
-        self.open = False
+        self.open = self.heard = False
         if claim.box == self.box.box:
             raise Fenced(
                 f"another process speaks as this box ({claim.box}, since {claim.run_ms}, we since"
@@ -257,7 +232,11 @@ class Fence:
         raise Fenced(fenced_words(self.box))
 
     def _keep(self, box: Box) -> None:
-        self.box = write_box(self._state, box)
+        """On the disk, or in memory while that fails; which is said elsewhere."""
+        self.box, self._unkept = box, True
+        with suppress(ConfigError):
+            write_box(self._state, box)
+            self._unkept = False
 
 
 def _strength(claim: FencePayload) -> tuple[int, int, str, int, str]:

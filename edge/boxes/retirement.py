@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.configuration.config import GatewayConfig
-    from edge.storage.outbox import Outbox, OutboxRow
+    from edge.storage.outbox_table import OutboxRow
+    from edge.storage.standby import StandbyOutbox
     from models.bundles.bundle import Bundle
 
 FILE: Final = "retired.jsonl"
@@ -103,7 +104,7 @@ def newest_row(state: Path) -> int:
 class Retirement:
     """Follows the book, for one loop."""
 
-    def __init__(self, state: Path, topics: Topics, outbox: Outbox) -> None:
+    def __init__(self, state: Path, topics: Topics, outbox: StandbyOutbox) -> None:
         self.trouble = ""
         self._book = _book(state)
         self._topics, self._outbox = topics, outbox
@@ -141,7 +142,7 @@ class Retirement:
         return [Audited(what="retired", asset=word.asset, t_ns=word.at_ns, facts=facts), *said]
 
 
-def last_words(word: Word, topics: Topics, outbox: Outbox) -> list[Publish]:
+def last_words(word: Word, topics: Topics, outbox: StandbyOutbox) -> list[Publish]:
     """What is still to be said on the topics of a retired asset, in order."""
     said: list[Publish] = []
     for row in outbox.last_words([topics.alert(word.asset, track) for track in TRACKS]):
@@ -179,7 +180,7 @@ def retired_topics(state: Path, topics: Topics) -> list[str]:
     ]
 
 
-def _ended_alert(row: OutboxRow, word: Word, outbox: Outbox) -> list[Publish]:
+def _ended_alert(row: OutboxRow, word: Word, outbox: StandbyOutbox) -> list[Publish]:
     key = outbox.newest(row.topic)
     assert key is not None, "it stands"
     alert_id, revision = key

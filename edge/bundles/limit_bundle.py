@@ -70,9 +70,9 @@ def read_limits(table: Path) -> tuple[Limit, ...]:
         raise ConfigError(f"{table}: {error.strerror}; expected a table of limits") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{table}: no UTF-8; store it as UTF-8") from error
-    rows, bad = reader(text)
     found: list[Limit] = []
     try:
+        rows, bad = reader(text)
         for problem in bad:
             raise problem
         for row in rows:

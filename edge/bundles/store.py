@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.audit.chain import iso
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.storage.sealed_chain import Sealed, SealedChain
 from models.bundles.store import file_names
 from models.bundles.store import load as load_bundle
@@ -144,7 +144,7 @@ class BundleStore:
             pointer = msgspec.json.decode(path.read_bytes(), type=Pointer)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise ConfigError(
                 f"{path}: {error}; remove it to run with the configured bundle"
             ) from error

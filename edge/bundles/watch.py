@@ -97,7 +97,7 @@ class BundleWatch:
     def stop(self) -> None:
         """Wait for what is being opened."""
         if self._opening is not None:
-            self._opening.join(timeout=1.0)
+            self._opening.join(timeout=0.5)
 
     # --- a promotion ---
 

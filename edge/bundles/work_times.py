@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.errors import RecordingError, WireError
+from edge.errors import UNREADABLE, RecordingError, WireError
 from edge.records import Job, JobState, JobTold, MessageReceived
 from edge.storage.journal import read_journal
 from edge.wire.commands import MILLISECOND_NS, Confirm, JobCommand, decode_command
@@ -140,7 +140,7 @@ class WorkTimes:
                 named = topics.parse_command(stimulus.topic)
                 if named is not None:
                     self._take_command(stimulus, *named)
-            except (WireError, msgspec.MsgspecError, UnicodeDecodeError):
+            except (WireError, *UNREADABLE):
                 continue  # the gateway refused it too
 
     def _take_series(
@@ -296,7 +296,7 @@ def read_jobs(path: Path, *, signed: bool = False) -> list[Job]:
 def _read_job(line: bytes, where: str) -> Job:
     try:
         return msgspec.json.decode(line, type=Job)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise RecordingError(f"{where}: not a job: {error}") from error
 
 

@@ -24,7 +24,7 @@ import edge
 from edge.bundles.store import LEARNED, hash_of, loaded, store_of
 from edge.commissioning.book import ACCEPTED, book_of, counting
 from edge.commissioning.fit import Learned, LearnRequest, as_before
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.records import CommissionTold
 from edge.work.commission import GATEWAY
 from models.bundles.assemble import make_bundle
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from models.bundles.bundle import AssetFit, Bundle
 
 WAIT_S_MAX: Final = 900.0  # for a fit; a thousand assets take minutes
-STOP_S: Final = 5.0
+STOP_S: Final = 1.0  # it is killed; one that hangs in the kernel ends some day
 COMPLAINT_BYTES: Final = 500  # of what a fit that broke said last
 
 
@@ -281,7 +281,7 @@ class Fitting:
             complaint = " ".join(err.read().decode(errors="replace").split())
         try:
             return msgspec.json.decode(said, type=Learned)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             ended = f"the fit ended with code {self._process.returncode}"
             return self._failed(f"{ended}: {complaint}" if complaint else ended)
 

@@ -18,16 +18,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edge.configuration.include import hint, include
+from edge.configuration.operator_settings import check_operators
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
+    BrokerConfig,
     IncludeConfig,
     JournalConfig,
     KbConfig,
     ModelConfig,
     MqttConfig,
+    OutboxConfig,
 )
 from edge.configuration.trust_file import include_trust
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.settings import (
     AssetSettings,
@@ -37,7 +40,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.trust import AuditConfig, TrustedKey, TrustSettings
+from edge.trust import AuditConfig, OperatorRights, TrustedKey, TrustSettings
 from edge.wire.topics import is_asset_id
 from models.errors import ModelError
 from models.features.machine import Bearing, GearStage
@@ -60,6 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: ModelConfig = ModelConfig()
     kb: KbConfig = KbConfig()
     journal: JournalConfig = JournalConfig()
+    outbox: OutboxConfig = OutboxConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
@@ -68,6 +72,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     source: tuple[Source, ...] = (Source(),)
     asset: tuple[AssetSettings, ...] = ()
     position: tuple[OperatorPosition, ...] = ()
+    operator: tuple[OperatorRights, ...] = ()
     base: str = "."  # directory of the file; set on loading
 
     @property
@@ -82,6 +87,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             asset=self.asset,
             position=self.position,
             trust=self.trust,
+            operator=self.operator,
             commissioning=self.commissioning,
             texts=bool(self.kb.source and self.kb.snapshot),
             texts_zone=self.kb.timezone,
@@ -94,9 +100,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "mqtt": MqttConfig,
+    "output": BrokerConfig,
     "model": ModelConfig,
     "kb": KbConfig,
     "journal": JournalConfig,
+    "outbox": OutboxConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
@@ -106,6 +114,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "source": Source,
     "asset": AssetSettings,
     "position": OperatorPosition,
+    "operator": OperatorRights,
     "context": ContextTag,
     "waveform": Waveform,
     "stages": GearStage,
@@ -119,7 +128,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     overrides = _override(data, environment)
     if "base" in data:
@@ -134,8 +143,11 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     except msgspec.ValidationError as error:
         message = _explain(str(error), overrides)
         raise ConfigError(f"{path}: {message}") from error
+    except UNREADABLE as error:  # a variable may hold bytes that are no text
+        raise ConfigError(f"{path}: {error}; expected text in UTF-8") from error
     _check(config, path)
     config = with_positions(config, path)
+    check_operators(config, path)
     if config.kb.embedder:
         _make_known(config.path(config.kb.embedder), path)
     return config
@@ -167,7 +179,13 @@ def effective(config: GatewayConfig) -> str:
     return msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
 
 
-def password(config: MqttConfig, base: Path) -> str | None:
+def brokers(config: GatewayConfig) -> list[tuple[str, BrokerConfig]]:
+    """The sections that name a broker, with them."""
+    output = config.mqtt.output
+    return [("[mqtt]", config.mqtt)] + ([] if output is None else [("[mqtt.output]", output)])
+
+
+def password(config: BrokerConfig, base: Path) -> str | None:
     """The broker password from its file. Raises ConfigError."""
     if not config.password_file:
         return None
@@ -201,7 +219,7 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
                 raise ConfigError(f"{name}: {section} is not a table, it cannot be set from here")
         try:
             table[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except UNREADABLE:
             table[key] = text
         taken[key] = name
     return taken
@@ -209,16 +227,17 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
 
 def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds: list[tuple[str, float, float, float]] = [
-        ("[mqtt] port", config.mqtt.port, 1, 65_535),
         ("[model] approvals", config.model.approvals, 0, 10),
         ("[model] watch_s", config.model.watch_s, 0, 31 * 86_400),
         ("[model] watch_alert_times", config.model.watch_alert_times, 1, 10**6),
-        ("[mqtt] keepalive_s", config.mqtt.keepalive_s, 1, 65_535),
         ("[mqtt] queue_messages_max", config.mqtt.queue_messages_max, 1, 10**7),
+        ("[mqtt] queue_ms_max", config.mqtt.queue_ms_max, 100, 3_600_000),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
         ("[journal] days_max", config.journal.days_max, 1, 36_500),
+        ("[outbox] bytes_max", config.outbox.bytes_max, 1 << 20, 1 << 40),
+        ("[outbox] days_max", config.outbox.days_max, 0.01, 36_500),
         ("[engine] tick_ms", config.engine.tick_ms, 1, 60_000),
         ("[engine] fuse_s", config.engine.fuse_s, 1, config.engine.fuse_s_max),
         ("[engine] shift_s", config.engine.shift_s, 60, 604_800),
@@ -229,6 +248,9 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
     ]
+    for where, broker in brokers(config):
+        bounds.append((f"{where} port", broker.port, 1, 65_535))
+        bounds.append((f"{where} keepalive_s", broker.keepalive_s, 1, 65_535))
     if config.commissioning is not None:
         learning = config.commissioning
         bounds.append(("[commissioning] learn_minutes", learning.learn_minutes, 0.1, 44_640))
@@ -262,6 +284,18 @@ def _check_sources(config: GatewayConfig, path: Path) -> None:
             )
 
 
+def _check_brokers(config: GatewayConfig, path: Path) -> None:
+    for where, broker in brokers(config):
+        if not broker.client_id:
+            raise ConfigError(
+                f"{path}: {where} client_id is empty; a session that lasts needs a name"
+            )
+    if len({(broker.host, broker.port) for _, broker in brokers(config)}) != len(brokers(config)):
+        raise ConfigError(
+            f"{path}: [mqtt.output] is the broker of [mqtt]; leave it out, or name another one"
+        )
+
+
 def _check_zone(name: str, path: Path) -> None:
     try:
         if name:
@@ -283,8 +317,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
         )
     _check_numbers(config, path)
     _check_sources(config, path)
-    if not config.mqtt.client_id:
-        raise ConfigError(f"{path}: [mqtt] client_id is empty; a session that lasts needs a name")
+    _check_brokers(config, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     for text, key in ((config.site, "site"), (config.prefix, "prefix")):

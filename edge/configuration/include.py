@@ -80,7 +80,7 @@ def _rows(
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or []
             rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:  # a path may hold what no path can
         raise ConfigError(f"{table}: cannot be read: {error}; [include] names it") from error
     for column in columns:
         if column not in known:

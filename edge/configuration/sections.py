@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 
-class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The plant's broker."""
+class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a broker is, who we are there, and what proves who it is."""
 
     host: str = "127.0.0.1"
     port: int = 1883
@@ -14,8 +14,39 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     username: str = ""
     password_file: str = ""
     keepalive_s: int = 30
+    tls_ca_file: str = ""  # turns TLS on
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_key_password_file: str = ""
+    tls_crl_file: str = ""
+    tls_server_name: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for keys of TLS that would do nothing without another one."""
+        rest = (self.tls_cert_file, self.tls_crl_file, self.tls_server_name)
+        if any((*rest, self.tls_key_file, self.tls_key_password_file)) and not self.tls_ca_file:
+            raise ValueError(
+                "keys of TLS without tls_ca_file: name the authority of the broker's certificate,"
+                " else the connection would be plain text"
+            )
+        if (self.tls_key_file or self.tls_key_password_file) and not self.tls_cert_file:
+            raise ValueError("tls_key_file without tls_cert_file: name the certificate it is of")
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Files that nobody else may read."""
+        key = self.tls_key_file or self.tls_cert_file  # a certificate may hold its key
+        named = (self.password_file, key, self.tls_key_password_file)
+        return tuple(name for name in named if name)
+
+
+class MqttConfig(BrokerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plant's broker; with `output` it is only read, and everything of ours goes there."""
+
     queue_messages_max: int = 100_000
-    tls_ca_file: str = ""
+    queue_ms_max: int = 5_000  # what waits longer before it is taken is overload
+    watch_broker_drops: bool = False  # listen to the broker's own count of what it dropped
+    output: BrokerConfig | None = None
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +76,17 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bytes_max: int = 2 << 30
     days_max: int = 30
     checkpoint_s: float = 10.0
+    compress: bool = True
+
+
+class OutboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may wait for a broker that stays away; beyond it the oldest alerts are given up.
+
+    days_max: of running, so that no clock that jumps makes anything old.
+    """
+
+    bytes_max: int = 256 << 20
+    days_max: float = 30.0
 
 
 class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.errors import RecordingError
+from edge.errors import UNREADABLE, RecordingError
 from edge.samples.timestamps import looks_like_stamp
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def _read_parquet(path: Path, content: bytes, sha256: str) -> RawTable:
     try:
         table = pq.read_table(io.BytesIO(content))
         cells = tuple(_parquet_cells(pa, column) for column in table.columns)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, *UNREADABLE, MemoryError) as error:
         message = f"{path}: not readable as Parquet: {error}"
         raise RecordingError(message) from error
     return RawTable(

@@ -6,7 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.configuration.include import hint
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def include_trust(data: dict[str, Any], path: Path) -> None:
         held = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; [trust] file names it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{file}: not TOML: {error}; [trust] file names it") from error
     for name, value in held.items():
         if name not in _KEYS:

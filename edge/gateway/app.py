@@ -21,12 +21,17 @@ from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will, endpoint_of
+from edge.gateway.inbox import Inbox
+from edge.gateway.lanes import Lanes
+from edge.gateway.link import Will
+from edge.gateway.links import links_of
+from edge.gateway.overload import Overload, aside_words
+from edge.gateway.standing import otherwise, stood
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (
-    MessageReceived,
+    DeadLetter,
     Note,
     Publish,
     RetrievalDone,
@@ -35,18 +40,18 @@ from edge.records import (
     TextTold,
     TickDue,
 )
-from edge.samples.waveforms import block_topics
-from edge.storage.restore import started
+from edge.storage.dead_letters import DeadLetters
+from edge.storage.restore import RestoreBrokenOffError, started
 from edge.wire import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.inbox import Incoming
     from edge.gateway.world import World
-    from edge.records import Effect, Stimulus
+    from edge.records import Effect, Shed, Stimulus
 
 log = logging.getLogger("andon")
 
@@ -55,8 +60,9 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 # A message waits so long for others: one write and one turn for all. Short, because a broker as it
 # is installed sends 20 messages and then waits for their acknowledgement.
 GROUP_WAIT_S: Final = 0.002
-DRAIN_S_MAX: Final = 1.0  # for what has come when we are asked to stop
-DELIVER_S_MAX: Final = 2.0  # for what has been decided by then
+# Together with what threads, connection and disk may take, a stop is to be over in 5 s.
+DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
+DELIVER_S_MAX: Final = 1.5  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
 STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
@@ -77,43 +83,49 @@ class Gateway:
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
         # holds the lock of one, and would wait for itself.
         self._stopping = False
+        self._faults = Faults()
         self._fence = world.fence(config, self._topics)
-        self._durable = Durable(config, world, conflict=self._conflict)
+        self._generation = self._fence.box.generation if self._fence is not None else 1
+        told, box = self._conflict, self._generation
+        self._durable = Durable(config, world, faults=self._faults, conflict=told, generation=box)
         state = config.path(config.journal.dir)
         self._retirement = Retirement(state, self._topics, self._durable.outbox)
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
-        self._faults = Faults()
-        self._journal_gap = ""
+        self._watchdog = world.watchdog(config)
+        self._found: dict[str, str] = {}  # by a restart, of the journal
         self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
+        lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
+        inbox = Inbox(messages_max=config.mqtt.queue_messages_max, lane_of=lanes.of)
         gone = status(self._assembly, online=False, clock=world.clock)
-        self._link = Link(
-            endpoint_of(config),
-            filters=[*map(topics.subscription, config.source), *block_topics(config.asset)]
-            + [self._topics.command_filter]
-            + ([topics.CLOCK_TOPIC] if config.clock == "plant" else []),
-            queue_messages_max=config.mqtt.queue_messages_max,
+        self._link = links_of(
+            config,
             will=Will(topic=self._topics.status, payload=gone),
             on_connected=reconnected.set,
             wake=self._wake,
+            own=(self._topics.alerts, self._topics.group("")),
             transport=world.transport,
+            clock=world.clock,
+            inbox=inbox,
             guard=self._fence,
         )
+        by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
+        self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
+        self._letters = DeadLetters(state / "dead_letters", disk=world.disk)
         self._voice = Voice(
             self._link,
             self._durable.outbox,
             assembly=self._assembly,
             topics=self._topics,
             clock=world.clock,
-            broker=f"{config.mqtt.host}:{config.mqtt.port}",
             reconnected=reconnected,
             note=self._note,
             fence=self._fence,
-            learned=self._say_otherwise,
         )
+        self._voice.on_new_session = self._durable.new_session
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -126,19 +138,22 @@ class Gateway:
             asked_again = self._restore()
             # heard once there is a connection
             self._say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
-            gap = self._faults.judge("journal_gap", self._journal_gap)
-            generation = self._fence.box.generation if self._fence is not None else 1
-            began = started(self._assembly, generation=generation)
-            self._take([began, *gap, *self._upkeep.commissioning.look()])
+            found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
+            began = started(self._assembly, generation=self._generation)
+            begins = [*self._durable.begins(self._assembly), began]
+            self._take([*begins, *found, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
             self._world.settled()
+            self._watchdog.ready()
             self._loop()
             self._finish()
         except Fenced as error:
             self._note("fenced", "error", cause=str(error))
             code = FENCED_EXIT
+        except RestoreBrokenOffError:  # the journal has all of it
+            self._note("stopped", "info", doing="nothing yet: it was restoring")
         # the one supervising line: say it, keep what we have, let a supervisor restart us
         except Exception as error:
             if isinstance(error, AndonError):  # the world's fault: the message says it all
@@ -161,7 +176,11 @@ class Gateway:
         tick_due_s = self._now_s()
         while not self._stopping:
             wait_s = max(0.0, min(tick_due_s - self._now_s(), IDLE_S))
-            if self._world.wait(self._wake, wait_s) and self._link.queue_depth < GROUP_MAX:
+            wait_s = 0.0 if self._link.queue_depth else wait_s  # a turn may have left some
+            begun_s = self._now_s()
+            woken = self._world.wait(self._wake, wait_s)
+            self._overload.waited(self._now_s() - begun_s)
+            if woken and self._link.queue_depth < GROUP_MAX:
                 self._world.sleep(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
@@ -171,31 +190,43 @@ class Gateway:
                 self._telemetry.ticked((self._now_s() - now_s) * 1000)
                 tick_due_s = max(tick_due_s + tick_s, now_s)
             self._voice.deliver()
+            if (stood := self._voice.stood()) is not None:
+                self._say_otherwise()  # what we inherited
+                self._say_otherwise(stood)
             self._housekeep(now_s)
+            self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
     def _take_messages(self) -> int:
         """Take a group of what has come, and answers; returns how many messages."""
-        messages = self._link.drain(GROUP_MAX)
-        stimuli: list[Stimulus] = [
-            MessageReceived(
-                topic=m.topic, payload=m.payload, received_ns=m.received_ns,
-                qos=m.qos, retain=m.retain, dup=m.dup,
-            )
-            for m in messages
-        ]  # fmt: skip
+        messages, begun_s = self._link.drain(self._overload.turn_max), self._now_s()
+        stimuli: list[Stimulus] = [*self._durable.fresh(messages, self._telemetry)]
         while self._answers:
             stimuli.append(self._answers.popleft())
-        if stimuli:
+        if stimuli or messages:
             self._take(stimuli, messages)
+            self._overload.turned(len(messages), self._now_s() - begun_s)
         return len(messages)
 
     def _take(self, stimuli: Sequence[Stimulus], messages: Sequence[Incoming] = ()) -> None:
-        """Journal a group, acknowledge it, then let the engine have it."""
+        """Journal a group, acknowledge it, then let the engine have it.
+
+        While the journal does not take it, the engine has it first: a process that is killed
+        between the two gets it again.
+        """
         now_ns = self._world.clock.wall_ns()
-        self._durable.take(stimuli, now_ns=now_ns)
-        self._link.ack(messages)
+        group = self._durable.take(stimuli, now_ns=now_ns)
+        written = not self._durable.lapse.why
+        if written:
+            self._link.ack(messages)
         for message in messages:
             self._telemetry.took((now_ns - message.received_ns) / 1e6)
+        self._give(group, now_ns=now_ns)
+        if not written:
+            self._link.ack(messages)
+        if self._durable.lapse.has_news:
+            self._take([])
+
+    def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
         effects: list[Effect] = []
         for stimulus in stimuli:
             try:
@@ -215,6 +246,8 @@ class Gateway:
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
             elif isinstance(effect, TextTold):
                 self._upkeep.notebook.write([effect])
+            elif isinstance(effect, DeadLetter):
+                self._letters.put(effect)
             elif isinstance(effect, Note):
                 logs.write(log, effect)
 
@@ -226,13 +259,14 @@ class Gateway:
             )
             self._durable.keep(self._retirement.look())
             found += self._faults.judge("retired_unread", self._retirement.trouble)
-            if told := [*found, *self._upkeep.judge(self._faults)]:
+            if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
+            self._letters.turn(now_s)
+            self._look_at_disk()
             for swapped in self._upkeep.look(now_s):
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        self._voice.alone(now_s)
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
@@ -241,27 +275,46 @@ class Gateway:
                 self._checkpoint()
             self._checkpoint_due_s = now_s + self._config.journal.checkpoint_s
 
-    def _checkpoint(self) -> None:
-        self._upkeep.notebook.sync()  # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly)
+    def _load(self, now_s: float) -> list[Shed | ShellFault]:
+        """What was given up, whether that begins or ends, and which topics are not read."""
+        state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+        told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
+        return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
+
+    def _checkpoint(self, *, last: bool = False) -> None:
+        # the journal may forget what a checkpoint covers
+        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync, last=last)
+
+    def _look_at_disk(self, *, at_once: bool = False) -> None:
+        """Whether one that failed works again; what it has missed goes there then."""
+        told = self._durable.look(self._assembly, moved=self._voice.moved, at_once=at_once)
+        self._give(told, now_ns=self._world.clock.wall_ns())
+        if self._durable.lapse.has_news:
+            self._take([])
 
     # --- start and end ---
 
     def _restore(self) -> tuple[Effect, ...]:
         """Go on where the journal ends; returns retrievals that have to be asked again."""
-        restored = self._durable.restore(self._assembly)
+        restored = self._durable.restore(self._assembly, go_on=lambda: not self._stopping)
         self._voice.retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
         self._upkeep.notebook.write(restored.texts)
-        self._journal_gap = restored.gap
+        self._found = restored.faults
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
 
-    def _say_otherwise(self) -> None:
-        """Where an alert's topic does not hold what we say, it gets a later revision."""
-        stands = self._durable.otherwise(self._assembly, self._topics)
+    def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
+        """Where an alert's topic does not hold what we say, it gets a later revision.
+
+        retained: what the broker holds; None: as our own outbox has it.
+        """
+        if retained is None:
+            stands = otherwise(self._assembly.engine, self._durable.outbox, self._topics)
+        else:
+            stands = stood(self._assembly.engine, self._durable.outbox, self._topics, retained)
         if stands:
             self._note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
@@ -279,26 +332,31 @@ class Gateway:
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
+        self._watchdog.stopping("keeping the state, delivering what waits")
         deadline_s = self._now_s() + DRAIN_S_MAX
         while self._take_messages() and self._now_s() < deadline_s:
             pass
         self._take([TickDue()])
         self._voice.deliver()
-        self._checkpoint()
+        self._look_at_disk(at_once=True)
+        self._checkpoint(last=True)
 
         def delivered() -> bool:
             self._voice.deliver()
             return not (self._durable.outbox.pending_count() and self._link.connected)
 
         self._wait(delivered, DELIVER_S_MAX)
+        self._look_at_disk(at_once=True)
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""
         self._voice.say(online=False)
         with ExitStack() as stack:
+            stack.callback(self._watchdog.close)
             self._durable.close(stack)
             stack.callback(self._retriever.stop)
             stack.callback(self._upkeep.stop)
+            stack.callback(self._letters.stop)
             stack.callback(self._link.stop)
 
     def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
@@ -327,7 +385,10 @@ class Gateway:
             link=self._link,
             journal=self._durable.journal,
             outbox=self._durable.outbox,
+            lapse=self._durable.lapse,
             faults=self._faults,
             queue_depth_max=self._config.mqtt.queue_messages_max,
+            overload=self._overload,
+            letters=self._letters,
             snapshot=self._assembly.snapshot_sha256,
         )

@@ -16,10 +16,11 @@ from edge.bundles.store import loaded, store_of
 from edge.desk import Knowledge
 from edge.engine import Engine
 from edge.errors import ConfigError
+from edge.gateway.identity import fingerprint, settings_sha256
 from edge.gateway.kept_snapshots import find
 from edge.gateway.known import knowledge_of
 from edge.samples.align import asset_layouts
-from edge.settings import EngineSettings
+from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted
 from edge.trust import Signs
 from kb.snapshots.snapshot import Snapshot
@@ -82,28 +83,27 @@ class Assembly:
     @property
     def settings_sha256(self) -> str:
         """Hash of the settings that the core reads."""
-        return hashlib.sha256(msgspec.json.encode(self.settings)).hexdigest()
+        return settings_sha256(self.settings)
+
+    def same_settings(self, sha256: str) -> bool:
+        """Whether a journal's hash is of these settings, also where an older version made it."""
+        return sha256 in (self.settings_sha256, settings_sha256(self.settings, first=True))
 
     @property
     def fingerprint(self) -> str:
         """What a checkpoint of the engine as it is now must be read back with."""
-        return self._fingerprint(self.engine.state.bundle_sha256)
+        return self.fingerprint_of(self.engine.state)
 
-    def fingerprint_of(self, state: EngineState) -> str:
+    def fingerprint_of(self, state: EngineState, state_format: int = STATE_FORMAT) -> str:
         """The same of a state that was read back; "" where its bundle is not here any more."""
         sha256 = state.bundle_sha256 or self.bundle.sha256
-        return self._fingerprint(sha256) if self.knows_bundle(sha256) else ""
+        if not self.knows_bundle(sha256):
+            return ""
+        return fingerprint(self.settings, sha256, state_format=state_format)
 
-    def _fingerprint(self, bundle_sha256: str) -> str:
-        # how the core behaves may change over a restart; what its state is made of may not
-        shape = msgspec.structs.replace(self.settings, engine=EngineSettings())
-        shape_sha256 = hashlib.sha256(msgspec.json.encode(shape)).hexdigest()
-        parts = (self.version, bundle_sha256, shape_sha256)
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
-
-    def restore(self, state: EngineState) -> None:
-        """Go on from a checkpoint."""
-        self.engine = self.engine_of(state, self.knowledge(state.orders_of))
+    def restore(self, state: EngineState, *, version: str = "") -> None:
+        """Go on from a checkpoint; what stands behind it was taken by a version, "": by ours."""
+        self.engine = self.engine_of(state, self.knowledge(state.orders_of), version=version)
 
     def knows_bundle(self, sha256: str) -> bool:
         """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""
@@ -207,6 +207,7 @@ class Assembly:
         knowledge: Knowledge | None,
         *,
         knowledge_of: Callable[[str], Knowledge | None] | None = None,
+        version: str = "",
     ) -> Engine:
         """An engine, from nothing or from a state with the bundle that it names."""
         fitted = self.bundle_of(state.bundle_sha256) if state and state.bundle_sha256 else None
@@ -224,7 +225,7 @@ class Assembly:
             knowledge_of=knowledge_of or self.knowledge,
             bundle_of=self.bundle_of if self.store is not None else None,
             verify=verify,
-            version=self.version,
+            version=version or self.version,
             state=state,
         )
 

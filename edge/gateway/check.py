@@ -6,35 +6,30 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from edge.alerts.annunciate import known_causes
-from edge.alerts.causes import topic_of
 from edge.audit.signatures import unsigned_because
-from edge.boxes.retirement import retired_topics
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
-from edge.configuration.config import effective, load, password
+from edge.configuration.config import effective, load
+from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
-from edge.gateway.assembly import Assembly
-from edge.gateway.mqtt import Collector, Endpoint
+from edge.gateway.check_brokers import broker_findings
+from edge.gateway.check_volume import volume_of
+from edge.gateway.rights import published_topics
 from edge.samples.align import asset_layouts
-from edge.samples.waveforms import block_bytes_per_day, block_topics
-from edge.storage.checkpoint import KEPT, pack
-from edge.storage.journal import DAY_S, bytes_per_day
 from edge.trust import Signs
-from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 from kb.errors import KnowledgeError
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.bundle import is_unfitted
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 from models.fitting.budget import budget_words, divisions_of
-from models.fitting.positions import divided
+from models.fitting.positions import divided, is_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +39,13 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from models.bundles.bundle import Bundle
 
-FLASH_WRITES: Final = 3000  # erase cycles of cheap flash
-FLASH_GB: Final = 32
-
 
 @dataclass(slots=True)
 class Findings:
     """What was looked at: (what, fine, detail)."""
 
     rows: list[tuple[str, bool, str]] = field(default_factory=list)
+    traded: Table | None = None  # what other settings of the journal would come to
 
     def add(self, what: str, *, fine: bool, detail: str) -> None:
         """Note one finding."""
@@ -80,7 +73,8 @@ def check_file(path: Path, *, console: Console) -> int:
     _check_configured(config, findings)
     _check_knowledge(config, findings)
     _check_signatures(config, findings)
-    _check_broker(config, findings)
+    for what, fine, detail in broker_findings(config):
+        findings.add(what, fine=fine, detail=detail)
     _check_state(config, findings)
     if bundle is not None:
         _check_volume(config, bundle, findings)
@@ -108,6 +102,7 @@ def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bund
     _check_channels(config, bundle, findings)
     _check_context(config, bundle, findings, file)
     _check_positions(config, bundle, findings, file)
+    _check_operators(config, bundle, findings)
     return bundle
 
 
@@ -158,6 +153,16 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
                 f"fit again with --config {file}"
             )
             findings.add(f"asset {asset.id}", fine=False, detail=detail)
+
+
+def _check_operators(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
+    """Rights on an asset that is nowhere are a typing error: somebody lacks what was meant."""
+    there = {model.asset for model in bundle.assets} | {asset.id for asset in config.asset}
+    for operator in config.operator:
+        lost = [one for one in operator.assets if not is_pattern(one) and one not in there]
+        if lost:
+            detail = f"there is no asset {lost[0]!r}{hint(lost[0], sorted(there))}"
+            findings.add(f"operator {operator.name}", fine=False, detail=detail)
 
 
 def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, file: Path) -> None:
@@ -240,29 +245,6 @@ def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
             findings.add("signature", fine=True, detail=str(path))
 
 
-def _check_broker(config: GatewayConfig, findings: Findings) -> None:
-    try:
-        secret = password(config.mqtt, config.path(""))
-        endpoint = Endpoint(
-            host=config.mqtt.host,
-            port=config.mqtt.port,
-            username=config.mqtt.username,
-            password=secret,
-            tls_ca_file=str(config.path(config.mqtt.tls_ca_file))
-            if config.mqtt.tls_ca_file
-            else "",
-        )
-        filters = [*map(subscription, config.source), *block_topics(config.asset)]
-        filters.append(Topics(config.prefix, config.site).command_filter)
-        if config.clock == "plant":
-            filters.append(CLOCK_TOPIC)
-        with Collector(endpoint, filters):
-            findings.add("broker", fine=True, detail=f"{endpoint} grants {', '.join(filters)}")
-    except AndonError as error:
-        hint = f"{error}; check [mqtt] host, port, username, and that the broker runs"
-        findings.add("broker", fine=False, detail=hint)
-
-
 def _check_state(config: GatewayConfig, findings: Findings) -> None:
     """Whether the state directory, or the nearest one above it, can be written."""
     state = config.path(config.journal.dir).resolve()
@@ -276,45 +258,18 @@ def _check_state(config: GatewayConfig, findings: Findings) -> None:
 
 def _check_volume(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
     """What is written a day, what is kept, and what that means for a small flash."""
-    made = {name for a in config.asset for form in a.waveform for name in form.named.values()}
-    values_per_s = sum(
-        sum(channel.name not in made for channel in m.channels) * 1e9 / m.period_ns
-        for m in bundle.assets
-    )
-    journal = bytes_per_day(
-        values_per_s,
-        values_per_message=max(len(model.channels) for model in bundle.assets),
-        ticks_per_s=1000 / config.engine.tick_ms,
-    )
-    blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
-    journal += blocks
-    state = Assembly(config.settings, bundle=bundle, snapshot=None).engine.state
-    checkpoint = len(pack(state))
-    checkpoints = checkpoint * DAY_S / config.journal.checkpoint_s
-    kept = min(config.journal.bytes_max, journal * config.journal.days_max) + checkpoint * KEPT
-    years = FLASH_GB * 1e9 * FLASH_WRITES / max(journal + checkpoints, 1.0) / 365
-    detail = (
-        f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal {journal / 1e6:.0f} MB a day, "
-        "checkpoints "
-        f"{checkpoints / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB; a {FLASH_GB} GB flash of "
-        f"{FLASH_WRITES} cycles lasts about {min(years, 99):.0f} years"
-    )
-    findings.add("disk", fine=True, detail=detail)
+    found = volume_of(config, bundle)
+    findings.add("disk", fine=True, detail=found.detail)
+    findings.traded = found.traded
     path = config.path(config.journal.dir).resolve()
     there = next(place for place in (path, *path.parents) if place.exists())
     free = shutil.disk_usage(there).free
-    if free < kept:
-        hint = f"only {free / 1e6:.0f} MB free at {there}, the journal may need {kept / 1e6:.0f} MB"
+    if free < found.kept:
+        needs = f"the journal may need {found.kept / 1e6:.0f} MB"
+        hint = f"only {free / 1e6:.0f} MB free at {there}, {needs}"
         findings.add(
             "free space", fine=False, detail=f"{hint}; free some, or lower [journal] bytes_max"
         )
-
-
-def _of_blocks(bytes_per_day: float) -> str:
-    """What waveforms add, in words; "" without any."""
-    if not bytes_per_day:
-        return ""
-    return f" and waveforms of {bytes_per_day / 1e6:.0f} MB a day"
 
 
 def _show(
@@ -325,15 +280,13 @@ def _show(
     console.print(effective(config), markup=False, highlight=False)
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
-    causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
-    topics = Topics(config.prefix, config.site)
-    learning = config.commissioning
-    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
-    own += retired_topics(config.path(config.journal.dir), topics)
-    for topic in dict.fromkeys((*topics.published(assets, causes), *own)):
+    for topic in published_topics(config, assets):
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):
         grid.add_row("[green]ok[/]" if fine else "[red]FAULT[/]", what, escape(detail))
+    if findings.traded is not None:
+        console.print("bytes against what a power cut takes, [journal]:", markup=False)
+        console.print(findings.traded)
     console.print(grid)
     console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)

@@ -1,19 +1,39 @@
-"""Delivery: from the outbox to the broker, so that no topic ever steps back.
+"""Delivery: from the outbox to the broker, so that no asset ever steps back.
 
-Messages leave in the order in which they were decided, and a topic has at most one unconfirmed: the
-client repeats what was in flight when a connection broke, and a repeated old revision behind a
-newer one would stay on a retained topic as if it were the last word.
+The messages of an asset leave in the order in which they were decided, over all its topics, and one
+follows when the one before is confirmed: the client repeats what was in flight when a connection
+broke, a restart repeats what was not confirmed, and a repeated old revision behind a newer one
+would stay on a retained topic as if it were the last word. Assets do not wait for each other.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from edge.wire.topics import whose
+
 if TYPE_CHECKING:
-    from edge.storage.outbox import Outbox, OutboxRow
+    from collections.abc import Sequence
+
+    from edge.storage.outbox_table import OutboxRow
 
 IN_FLIGHT_MAX: Final = 200  # more unconfirmed alerts than this only move the queue into the client
-READ_MAX: Final = 64  # rows read a turn; a turn rarely sends more before a topic comes again
+READ_MAX: Final = 64  # rows read a turn
+HELD_MAX: Final = 1_024  # rows read that wait for their asset's turn; 10 MB
+
+
+class Source(Protocol):
+    """What delivery needs of an outbox."""
+
+    def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
+        """Undelivered messages in their order, behind a row."""
+
+    def standing(self) -> list[OutboxRow]:
+        """The last message of each retained topic for which nothing waits."""
+
+    def delivered(self, rows: Sequence[int]) -> None:
+        """These were confirmed."""
 
 
 class Sender(Protocol):
@@ -37,13 +57,13 @@ class Delivery:
     connections; after a restart the outbox still holds it.
     """
 
-    def __init__(self, outbox: Outbox, sender: Sender) -> None:
+    def __init__(self, outbox: Source, sender: Sender) -> None:
         self._outbox = outbox
         self._sender = sender
-        self._in_flight: dict[int, tuple[int, str]] = {}  # publication id -> outbox row, topic
+        self._in_flight: dict[int, OutboxRow] = {}  # by publication id
         self._confirmed: list[int] = []  # rows confirmed and not yet noted
-        self._sent_row = 0
-        self._again: list[OutboxRow] = []  # to be said again before anything new
+        self._read_row = 0
+        self._held: dict[str, deque[OutboxRow]] = {}  # read and not yet sent, of each asset
 
     @property
     def in_flight(self) -> int:
@@ -55,41 +75,61 @@ class Delivery:
 
         A topic for which something waits or is on its way gets its newer word by itself.
         """
-        busy = {topic for _, topic in self._in_flight.values()}
-        self._again = [row for row in self._outbox.standing() if row.topic not in busy]
+        busy = {row.topic for row in self._in_flight.values()}
+        for row in reversed(self._outbox.standing()):
+            if row.topic not in busy:
+                self._held.setdefault(whose(row.topic), deque()).appendleft(row)
+
+    def moved(self, offset: int, *, anew: bool) -> None:
+        """The outbox has given its rows other numbers; anew: older ones may wait in it."""
+        if offset:
+            shifted = {mid: row.at(row.row + offset) for mid, row in self._in_flight.items()}
+            self._in_flight = shifted
+            self._confirmed = [row + offset for row in self._confirmed]
+        if offset or anew:  # what is held is read again, under its new number
+            self._read_row = 0
+            self._held.clear()
 
     def turn(self) -> None:
         """Note confirmations, then send what may be sent. Raises JournalError."""
         self._note()
         if not self._sender.connected:
             return
-        busy = {topic for _, topic in self._in_flight.values()}
-        while self._again:
-            if not self._send(self._again[0], busy):
+        self._read()
+        busy = {whose(row.topic) for row in self._in_flight.values()}
+        ready = [asset for asset in self._held if asset not in busy]
+        for asset in sorted(ready, key=lambda asset: self._held[asset][0].row):
+            if not self._send(self._held[asset][0]):
                 return
-            del self._again[0]
-        for row in self._outbox.pending(after=self._sent_row, limit=READ_MAX):
-            if not self._send(row, busy):
-                return
-            self._sent_row = row.row
+            self._held[asset].popleft()
+            if not self._held[asset]:
+                del self._held[asset]
 
-    def _send(self, row: OutboxRow, busy: set[str]) -> bool:
+    def _read(self) -> None:
+        """Look a little further, so that an asset whose turn it is does not wait for another."""
+        if sum(map(len, self._held.values())) >= HELD_MAX:
+            return
+        flying = {row.row for row in self._in_flight.values()}
+        for row in self._outbox.pending(after=self._read_row, limit=READ_MAX):
+            if row.row not in flying:
+                self._held.setdefault(whose(row.topic), deque()).append(row)
+            self._read_row = row.row
+
+    def _send(self, row: OutboxRow) -> bool:
         """False: not now."""
-        if row.topic in busy or len(self._in_flight) >= IN_FLIGHT_MAX:
+        if len(self._in_flight) >= IN_FLIGHT_MAX:
             return False
         mid = self._sender.publish(row.topic, row.payload, qos=row.qos, retain=row.retain)
         if mid is None:
             return False
-        self._in_flight[mid] = (row.row, row.topic)
-        busy.add(row.topic)
+        self._in_flight[mid] = row
         return True
 
     def _note(self) -> None:
         """Keep what was confirmed until the outbox has it: an id is told once."""
         for mid in self._sender.confirmed():
             if mid in self._in_flight:
-                row, _ = self._in_flight.pop(mid)
-                self._confirmed.append(row)
+                self._confirmed.append(self._in_flight.pop(mid).row)
         if self._confirmed:
             self._outbox.delivered(self._confirmed)
             self._confirmed.clear()

@@ -2,101 +2,395 @@
 
 A stimulus is written before its effects leave. What an alert follows from is synced before the
 alert is in the outbox, and what keeps an alert quiet is in the trail before that.
+
+Where the disk does not take it, the gateway goes on without and says so (`lapse`): the engine is
+told before anything else, stimuli are counted, alerts and lines of the trail wait in memory, and
+as soon as the disk works again they are moved there, the journal goes on in a new segment that
+begins with the hole, and a checkpoint carries the state over it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge.audit.trail import must_stay, trail_of
 from edge.errors import JournalError
-from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter
+from edge.gateway.lapse import Lapse, Part
+from edge.gateway.redelivery import Redelivery
+from edge.records import ShellFault
+from edge.storage.checkpoint import Checkpoint, Packer, newest_position, write
+from edge.storage.formats import refuse_newer
+from edge.storage.journal import Position
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
-from edge.storage.restore import otherwise, restore
+from edge.storage.patience import SlowDiskError
+from edge.storage.restore import restore, started
+from edge.storage.standby import StandbyOutbox
+from edge.work.durable import NOT_DURABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
+    from edge.audit.trail import AuditTrail
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
+    from edge.gateway.faults import Faults
+    from edge.gateway.inbox import Incoming
+    from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
-    from edge.records import AlertStands, Effect, Stimulus
+    from edge.records import Audited, Effect, MessageReceived, Stimulus
+    from edge.storage.checkpoint import Packed
     from edge.storage.restore import Restored
-    from edge.wire.topics import Topics
+
+T = TypeVar("T")
+UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
+CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
+CHECKPOINTS: Final = "checkpoints"
+QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
 
 class Durable:
     """For one loop. `checkpoint_trouble` says why the last checkpoint failed, "" it did not."""
 
     def __init__(
-        self, config: GatewayConfig, world: World, *, conflict: Callable[[str], None]
+        self,
+        config: GatewayConfig,
+        world: World,
+        *,
+        faults: Faults,
+        conflict: Callable[[str], None],
+        generation: int = 1,
     ) -> None:
-        """Open everything. conflict: told each key that was decided with two contents.
+        """Open everything, as far as the disk lets it.
 
-        Raises JournalError or ConfigError.
+        conflict: told each key that was decided with two contents; generation: of the box. Raises JournalError or
+        ConfigError for what is no trouble of the disk: damage, or another process that writes here.
         """
-        self._state = config.path(config.journal.dir)
-        self._disk = world.disk
-        self._conflict = conflict
+        self._config, self._state = config, config.path(config.journal.dir)
+        self._world, self._conflict, self._generation = world, conflict, generation
+        self.patience = world.patience()
+        self.lapse = Lapse(faults, clock=world.clock, leap=world.leap)
         self.checkpoint_trouble = ""
-        self.journal = JournalWriter(
-            self._state / "journal",
-            bytes_max=config.journal.bytes_max,
-            days_max=config.journal.days_max,
-            sync_s=config.journal.sync_s,
-            strict=config.journal.strict,
-            disk=world.disk,
-            clock=world.clock,
-        )
-        self.outbox = Outbox(self._state / "outbox.sqlite", disk=world.disk)
-        self.audit = trail_of(config, disk=world.disk, clock=world.clock)
-        self._taken = self.journal.position  # behind the last stimulus that the engine is given
+        self._unaudited: list[Audited] = []
+        self._restoring = False
+        journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
+        refuse_newer(journal=journal, checkpoints=checkpoints)
+        self._packer = Packer(checkpoints)
+        self._redelivery = Redelivery()
+        self._saving: int | None = None  # newest row of the outbox as a checkpoint was begun
+        self.journal = self._opened(Part.JOURNAL, self._open_journal)
+        self.outbox = StandbyOutbox(self._open_outbox, patience=self.patience)
+        self._look_at_outbox()
+        self.audit = self._opened(Part.AUDIT, self._open_audit)
+        # behind the last stimulus that the engine is given
+        self._taken = self.journal.position if self.journal is not None else Position()
+        self._redelivery.remember(journal)
 
-    def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
-        """Write a group that the engine is given next. Raises JournalError."""
-        self._taken = self.journal.append([(now_ns, stimulus) for stimulus in stimuli])
+    # --- the loop ---
+
+    def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> Sequence[Stimulus]:
+        """Write a group; returns what the engine is given next, with the news of a lapse first."""
+        group = [*self.lapse.told(), *stimuli]
+        if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
+            try:
+                self._write(self.journal, group, now_ns=now_ns)
+            except JournalError as error:
+                self._lapsed(Part.JOURNAL, error)
+        if Part.JOURNAL in self.lapse.parts:
+            self.lapse.skipped(len(group))
+        return [*self.lapse.told(), *group]
+
+    def _write(self, journal: JournalWriter, group: Sequence[Stimulus], *, now_ns: int) -> None:
+        self._poll()
+        if why := self.patience.busy:
+            raise SlowDiskError(why)
+        self._taken = journal.append([(now_ns, one) for one in group])
+        if self._config.journal.strict:
+            self.patience.run(journal.syncing())
+        elif journal.sync_due and self.patience.idle:
+            self.patience.start(journal.syncing())
 
     def keep(self, effects: Sequence[Effect]) -> None:
-        """Have on the disk what must be there before anything leaves. Raises JournalError."""
+        """Have on the disk what must be there before anything leaves, or in memory while it fails.
+
+        In restoring without an outbox, what was decided before is not put: nobody could compare it
+        with what was published. The broker tells that (`stood`).
+        """
         durable, audited = must_stay(effects)
-        if durable or audited:
-            self.journal.sync()  # what an alert follows from must not be younger than the alert
-            self.audit.write(audited)
-            for key in self.outbox.put(durable):
-                self._conflict(key)
-
-    def checkpoint(self, assembly: Assembly) -> None:
-        """Keep the engine as it is now. Raises JournalError when the journal cannot be synced."""
-        self.journal.sync()
-        checkpoint = Checkpoint(
-            position=self._taken, fingerprint=assembly.fingerprint, state=assembly.engine.state
-        )
-        try:
-            save(self._state / "checkpoints", checkpoint, disk=self._disk)
-        except JournalError as error:  # the journal alone still restores everything, only slower
-            self.checkpoint_trouble = str(error)
+        if not durable and not audited:
             return
-        self.checkpoint_trouble = ""
-        self.outbox.covered()
+        withheld = self._settle(audited)
+        if self._restoring and not self.outbox.has_file:
+            return
+        for key in self.outbox.put(durable):
+            self._conflict(key)
+        if withheld:  # it stands, but is not said: the engine rings it as the next revision
+            self.outbox.withhold([one for one in durable if one.key in withheld])
+        self._look_at_outbox()
 
-    def restore(self, assembly: Assembly) -> Restored:
-        """Go on where the journal ends. Raises JournalError."""
-        return restore(
+    def _settle(self, audited: Sequence[Audited]) -> set[tuple[str, int]]:
+        """What an alert follows from must not be younger than the alert; then the trail.
+
+        Returns the keys of what would be quiet without standing in the trail.
+        """
+        if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
+            try:
+                self.patience.run(self.journal.syncing())
+            except JournalError as error:
+                self._lapsed(Part.JOURNAL, error)
+        if not audited:
+            return set()
+        trail = self.audit
+        if trail is not None and Part.AUDIT not in self.lapse.parts:
+            try:
+                self.patience.run(lambda: trail.write(audited))
+            except JournalError as error:
+                self._lapsed(Part.AUDIT, error)
+            else:
+                return set()
+        self._unaudited += audited
+        self.lapse.unaudited_lost_total += max(0, len(self._unaudited) - UNAUDITED_MAX)
+        del self._unaudited[:-UNAUDITED_MAX]
+        return {
+            (str(one.facts["alert_id"]), int(one.facts["revision"]))
+            for one in audited
+            if one.what in QUIETS and "revision" in one.facts
+        }
+
+    def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
+        """As stimuli, what of a group was not journaled yet; what was is counted."""
+        return self._redelivery.fresh(messages, counts)
+
+    def new_session(self) -> None:
+        """The broker has forgotten what it sent: nothing of it comes again."""
+        self._redelivery.forget()
+
+    def checkpoint(
+        self, assembly: Assembly, *, texts: Callable[[], None], last: bool = False
+    ) -> None:
+        """Keep the engine as it is now, beside the loop. texts: what must be safe before that.
+
+        last: and return only when that is done, or takes too long.
+        """
+        if last:
+            self._settled()
+        # In a lapse the journal has to decide again what memory alone has.
+        if self.journal is None or self.lapse.parts or not self.patience.idle:
+            return
+        made = self._packed(assembly, self._taken)
+        syncing, disk = self.journal.syncing(), self._world.disk
+
+        def save() -> str:
+            syncing()
+            try:
+                texts()
+                write(made, disk=disk)
+            except JournalError as error:  # the journal alone restores everything, only slower
+                return str(error)
+            return ""
+
+        self._saving = self.outbox.newest_row
+        self.patience.start(save)
+        self._poll()
+        if last:
+            self._settled()
+
+    def _settled(self) -> None:
+        """Wait for what is done beside the loop."""
+        self.patience.settle(CHECKPOINT_S_MAX)
+        self._poll()
+
+    def look(
+        self, assembly: Assembly, *, moved: Callable[..., None], at_once: bool = False
+    ) -> list[Stimulus]:
+        """See whether a disk that failed works again.
+
+        Returns what the engine is to be given, and what stands in the journal already. moved: told
+        that rows of the outbox have other numbers.
+        """
+        self._poll()
+        if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
+            return []
+        try:
+            self._recover_trail()
+            self._recover_outbox(moved)
+            return self._recover_journal(assembly)
+        except JournalError:
+            return []
+
+    # --- a lapse ends ---
+
+    def _recover_trail(self) -> None:
+        if Part.AUDIT not in self.lapse.parts:
+            return
+        trail = self.audit or self.patience.run(self._open_audit)
+        self.audit = trail
+        waiting = tuple(self._unaudited)
+        self.patience.run(lambda: trail.write(waiting))
+        self._unaudited.clear()
+        del self.lapse.parts[Part.AUDIT]
+
+    def _recover_outbox(self, moved: Callable[..., None]) -> None:
+        if Part.OUTBOX not in self.lapse.parts:
+            return
+        offset, anew = self.outbox.recover()
+        moved(offset, anew=anew)
+        del self.lapse.parts[Part.OUTBOX]
+
+    def _recover_journal(self, assembly: Assembly) -> list[Stimulus]:
+        """Go on in a new segment that begins with the hole.
+
+        The checkpoint before it carries over what was lived through; it says that nothing was
+        durable, until the journal behind it says otherwise.
+        """
+        if Part.JOURNAL not in self.lapse.parts:
+            self.lapse.end()
+            return []
+        journal = self.journal or self.patience.run(self._open_journal)
+        self.journal = journal
+        self.patience.run(journal.resume)
+        disk = self._world.disk
+        self._packer.histories.forget()  # nobody knows what of them was written meanwhile
+        made = self._packed(assembly, journal.position)
+        self.patience.run(lambda: write(made, disk=disk))
+        over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
+        began = started(assembly, generation=self._generation)
+        told: list[Stimulus] = [self.lapse.hole(), began, over]
+        now_ns = self._world.clock.wall_ns()
+        taken = journal.append([(now_ns, one) for one in told])
+        self.patience.run(journal.syncing())
+        self._taken = taken
+        self.lapse.end(told=True)
+        return told
+
+    # --- start and end ---
+
+    def restore(self, assembly: Assembly, *, go_on: Callable[[], bool]) -> Restored:
+        """Go on where the journal ends, as long as `go_on` says so.
+
+        Raises JournalError, RestoreBrokenOffError.
+        """
+        self._restoring = True
+        restored = restore(
             assembly,
             journal=self._state / "journal",
-            checkpoints=self._state / "checkpoints",
+            checkpoints=self._state / CHECKPOINTS,
             keep=self.keep,
-            audit=self.audit.write,
+            audit=self._settle,
+            mend=self.journal.mend if self.journal is not None else None,
+            disk=self._world.disk,
+            go_on=go_on,
         )
+        self._restoring = False
+        return restored
 
-    def otherwise(self, assembly: Assembly, topics: Topics) -> tuple[AlertStands, ...]:
-        """Where an alert's topic does not hold what the engine says. Raises JournalError."""
-        return otherwise(assembly.engine, self.outbox, topics)
+    def begins(self, assembly: Assembly) -> list[Stimulus]:
+        """What the engine has to be told of the process before, if that ended in a lapse.
+
+        What it said behind the checkpoint stands nowhere: revisions leap once more.
+        """
+        if not assembly.engine.state.not_durable or self.lapse.parts:
+            return []
+        why = "the process before ended while it was not durable"
+        leap = self._world.leap()
+        return [
+            ShellFault(name=NOT_DURABLE, detail=why, leap=leap),
+            ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=leap),
+        ]
 
     def close(self, stack: ExitStack) -> None:
         """Have everything closed when `stack` is unwound, whatever of it fails."""
-        stack.callback(self.audit.close)
+        stack.callback(self.patience.stop)
+        if self.audit is not None:
+            stack.callback(self.audit.close)
         stack.callback(self.outbox.close)
-        stack.callback(self.journal.close)
+        stack.callback(self._close_journal)
+
+    def _close_journal(self) -> None:
+        if self.journal is None or self.patience.busy:
+            return
+        if Part.JOURNAL not in self.lapse.parts:
+            self.journal.close()
+            return
+        with suppress(JournalError):  # it was said that it does not work
+            self.journal.close()
+
+    # --- within ---
+
+    def _packed(self, assembly: Assembly, at: Position) -> Packed:
+        return self._packer.packed(
+            Checkpoint(
+                position=at,
+                fingerprint=assembly.fingerprint,
+                state=assembly.engine.state,
+                written_by=assembly.version,
+            )
+        )
+
+    def _poll(self) -> None:
+        """What became of what was done beside the loop."""
+        done = self.patience.finished()
+        if done is None:
+            return
+        saving, self._saving = self._saving, None
+        if saving is not None and (done.error is not None or done.result):
+            self._packer.histories.forget()  # the next one brings everything
+        if isinstance(done.error, JournalError):
+            self._lapsed(Part.JOURNAL, done.error)
+        elif done.error is not None:
+            raise done.error
+        elif saving is not None:
+            self.checkpoint_trouble = str(done.result)
+            if not self.checkpoint_trouble:
+                self.outbox.covered(saving)
+                self._look_at_outbox()
+
+    def _look_at_outbox(self) -> None:
+        if self.outbox.trouble and Part.OUTBOX not in self.lapse.parts:
+            self.lapse.begin(Part.OUTBOX, self.outbox.trouble)
+
+    def _lapsed(self, part: Part, error: JournalError) -> None:
+        if isinstance(error.__cause__, BlockingIOError | FileExistsError):
+            raise error  # another process writes here
+        self.lapse.begin(part, str(error))
+
+    def _opened(self, part: Part, opened: Callable[[], T]) -> T | None:
+        """What was opened; None where the disk fails. Raises JournalError for damage."""
+        try:
+            return opened()
+        except JournalError as error:
+            if not isinstance(error.__cause__, OSError | sqlite3.Error):
+                raise
+            self._lapsed(part, error)
+            return None
+
+    def _open_journal(self) -> JournalWriter:
+        journal = self._config.journal
+        return JournalWriter(
+            self._state / "journal",
+            trusted=newest_position(self._state / CHECKPOINTS),
+            mend=True,
+            compress=journal.compress,
+            bytes_max=journal.bytes_max,
+            days_max=journal.days_max,
+            sync_s=journal.sync_s,
+            strict=journal.strict,
+            syncs=False,
+            disk=self._world.disk,
+            clock=self._world.clock,
+        )
+
+    def _open_outbox(self) -> Outbox:
+        return Outbox(
+            self._state / "outbox.sqlite",
+            bytes_max=self._config.outbox.bytes_max,
+            days_max=self._config.outbox.days_max,
+            disk=self._world.disk,
+            clock=self._world.clock,
+        )
+
+    def _open_audit(self) -> AuditTrail:
+        return trail_of(self._config, disk=self._world.disk, clock=self._world.clock)

@@ -62,7 +62,7 @@ class Shelf:
     def stop(self) -> None:
         """Close what arrived and was not taken over."""
         if self._opening is not None:
-            self._opening.join(timeout=1.0)
+            self._opening.join(timeout=0.5)
         if self._arrived is not None:
             self._arrived[0].close()
 

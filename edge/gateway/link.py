@@ -1,57 +1,40 @@
 """The gateway's connection: a bounded inbox of what came, acknowledgements and publications out.
 
-A message is acknowledged only when told that it is journaled (manual acknowledgement, persistent
-session, MQTT 3.1.1). Callbacks only queue, and never raise.
+A message is acknowledged only when told that it is journaled, or when it was shed because more came
+than could wait (manual acknowledgement, persistent session, MQTT 3.1.1). Callbacks only queue, and
+never raise.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.configuration.config import password
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
-from edge.gateway.mqtt import Endpoint
+from edge.gateway.rights import BROKER_DROPS
+from edge.gateway.rivals import WAIT_S, Rivals, shared_words
+from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
     from edge.boxes.fencing import Fence
-    from edge.configuration.config import GatewayConfig
+    from edge.gateway.failures import Failure
     from edge.gateway.inbox import Incoming
+    from edge.gateway.mqtt import Endpoint
+    from edge.gateway.tls import Span
+    from edge.gateway.transport import Transport
+    from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000
+INPUT: Final = "input"  # names of two links, where there are two
+OUTPUT: Final = "output"
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
-
-
-class Transport(Protocol):
-    """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
-
-    Clients are as paho has them: their callbacks run one after another, beside the loop.
-    """
-
-    def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
-        """A client that is not connected yet. Raises BrokerError."""
-
-    def start(self, client: Any, endpoint: Endpoint) -> None:  # noqa: ANN401
-        """Connect in the background, again and again until it works."""
-
-    def stop(self, client: Any) -> None:  # noqa: ANN401
-        """Disconnect; returns when no callback runs any more."""
-
-    def was_taken(self, info: Any, *, qos: int) -> bool:  # noqa: ANN401
-        """Whether a publication will reach the broker as far as the client can help it."""
-
-    def is_alive(self, client: Any) -> bool:  # noqa: ANN401
-        """Whether a started client goes on working."""
-
-    def incoming(self, m: Any, connection: int = 0, *, cut: bool = False) -> Incoming:  # noqa: ANN401
-        """A message as we keep it."""
 
 
 @dataclass(slots=True)
@@ -59,14 +42,15 @@ class LinkCounts:
     """What happened on the link; all of it is published."""
 
     received: int = 0
-    dropped_queue_full: int = 0
+    shed: int = 0  # acknowledged and never journaled: more came than could wait
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
+    broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
     refused: int = 0  # connections and subscriptions that the broker refused
     not_sent: int = 0  # publications that found no connection or a full queue
-    asked_again: int = 0  # reconnections of our own, to get back what did not fit into the queue
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
+    misplaced: int = 0  # messages that have no business on this broker; never taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,63 +61,77 @@ class Will:
     payload: bytes
 
 
-def endpoint_of(config: GatewayConfig) -> Endpoint:
-    """Where a configuration connects to. Raises ConfigError for a password that is not there."""
-    mqtt = config.mqtt
-    return Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.client_id,
-        username=mqtt.username,
-        password=password(mqtt, config.path("")),
-        keepalive_s=mqtt.keepalive_s,
-        tls_ca_file=str(config.path(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
-    )
-
-
 class Link:
     """A connection that lasts, over any number of reconnections."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it does, and what of the world it does it with
         self,
         endpoint: Endpoint,
         *,
         filters: Sequence[str],
         queue_messages_max: int,
-        will: Will,
+        will: Will | None,
         on_connected: Callable[[], None],
         wake: threading.Event,
+        name: str = "",
+        belongs: Callable[[str], bool] | None = None,
+        inbox: Inbox | None = None,
+        own: str | tuple[str, ...] = "",
         transport: Transport = mqtt,
+        clock: Clock = CLOCK,
         guard: Fence | None = None,
+        behind: Fence | None = None,
     ) -> None:
-        """`on_connected` runs on the network thread once a connection's subscription is answered.
+        """own: how topics of ours begin that may be asked back.
 
-        `wake` is set when something came. `guard` opens each connection before anything is said
-        over it, or taken from it. Raises BrokerError for certificates that cannot be read.
+        `on_connected` runs on the network thread once a connection's subscription is answered.
+
+        `wake` is set when something came; `name` says which of two links this is, and `belongs`
+        which topics may come over it; inbox: where it waits, else one lane for all. `guard` opens
+        each connection before anything is said over it, or taken from it; behind: one of another
+        link, which has to have been open once before anything is taken. Raises BrokerError for
+        certificates that cannot be read.
         """
         self.counts = LinkCounts()
-        self._endpoint, self._mqtt = endpoint, transport
+        self._guard, self._behind = guard, behind
+        self._shed_early: deque[Incoming] = deque()  # before we knew that they are ours to take
+        self.name, self._belongs = name, belongs
+        self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
-        self._inbox = Inbox(messages_max=queue_messages_max)
+        if guard is not None:  # first: what is retained there comes before all other
+            self._filters.insert(0, (guard.topic, 0))
+        # an empty one is false
+        self._inbox = Inbox(messages_max=queue_messages_max) if inbox is None else inbox
         self._granted = False
         self._started = False
         self.resumed = False  # whether the broker still had our session when we came
+        self.heard_total = 0  # how often the broker sent something, or went
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
+        self.cause = ""  # why the last connection ended or did not come about
+        self._rivals, self._wait_s = Rivals(), 1
+        self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
-        self._owed = False  # QoS 1 messages were dropped: the broker still has them
+        self._broker_count: int | None = None
         self._wake = wake
         self._on_connected = on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
-        self._guard = guard
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
-        self._client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, qos=1, retain=True)
         self._client.on_connect = self._guarded(self._connected)
         self._client.on_disconnect = self._guarded(self._disconnected)
+        self._client.on_connect_fail = self._guarded(self._not_reached)
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
         self._client.on_publish = self._guarded(self._published)
+        self._client.on_pong = self._guarded(lambda: None)
+        self._client.on_unsubscribe = self._guarded(self._left)
+        self._own_prefix = own
+        self._own: deque[tuple[str, bytes]] = deque()  # what came back of our own topics
+        self._asking = False
+        self.asked = ""  # what of it the broker has answered
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
@@ -152,30 +150,60 @@ class Link:
         return self._granted and self._client.is_connected() and self.alive
 
     @property
+    def admitted(self) -> bool:
+        """Whether we are known to be who speaks, so that what comes is ours to take."""
+        if self._guard is not None:
+            return self._guard.open
+        return self._behind is None or self._behind.heard
+
+    @property
     def alive(self) -> bool:
         """Whether the network thread lives, if it was started."""
         return not self._started or self._mqtt.is_alive(self._client)
 
     @property
+    def links(self) -> tuple[Link, ...]:
+        """All links there are: this one."""
+        return (self,)
+
+    @property
+    def broker(self) -> str:
+        """Where it leads."""
+        return str(self._endpoint)
+
+    @property
+    def away_s(self) -> float:
+        """How long the broker has been away; 0 while it is there."""
+        return 0.0 if self.connected else self._clock.monotonic_s() - self._away_since_s
+
+    @property
+    def rival(self) -> str:
+        """What is wrong when another client uses our client id; "" for nothing."""
+        if not self._rivals.fighting(self._clock.monotonic_s()):
+            return ""
+        return shared_words(self.broker, self._endpoint.client_id)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Until when what TLS rests on holds."""
+        found: list[Span] = self._client.reasons.spans
+        return found
+
+    @property
     def queue_depth(self) -> int:
-        """Messages that wait to be journaled."""
-        return len(self._inbox)
+        """Messages that wait to be journaled, and may be."""
+        return len(self._inbox) if self.admitted else 0
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue, oldest first.
+        """Take up to `limit` messages from the queue: commands first, then the oldest.
 
-        When it was full and is empty again, connect anew: the broker then repeats what was dropped.
-        Without this it would soon send nothing at all: unacknowledged messages fill its window.
+        None before it is known that we are who speaks: whoever replaced us must get them.
         """
-        if self._guard is not None and not self._guard.open:
-            return []  # whoever replaced us must get it: it is not ours to acknowledge
-        taken = self._inbox.take(limit)
-        if self._owed and not taken and not self._inbox and self.connected:
-            self._owed = False
-            self.counts.asked_again += 1
-            self._mqtt.stop(self._client)
-            self.start()
-        return taken
+        if not self.admitted:
+            return []
+        while self._shed_early:
+            self.ack([self._shed_early.popleft()])
+        return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
@@ -184,7 +212,8 @@ class Link:
         id may stand for another message by now.
         """
         for message in messages:
-            if message.qos and message.connection == self.counts.connects:
+            ours = message.link == self.name and message.connection == self.counts.connects
+            if message.qos and ours:
                 self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
@@ -201,20 +230,26 @@ class Link:
         self.counts.not_sent += 1
         return None
 
-    def listen(self, filters: Sequence[str]) -> None:
-        """Subscribe to more, with QoS 0, over this connection."""
-        self._client.subscribe([(name, 0) for name in filters])
-
-    def unlisten(self, filters: Sequence[str]) -> None:
-        """Take that back."""
-        self._client.unsubscribe(list(filters))
-
     def confirmed(self) -> list[int]:
         """Ids of publications that the broker has confirmed since the last call."""
         taken = []
         while self._confirmed:
             taken.append(self._confirmed.popleft())
         return taken
+
+    def ask(self, filters: Sequence[str]) -> None:
+        """Have what the broker retains on topics of ours; `asked` says when it has answered."""
+        self._asking, self.asked = True, ""
+        self._client.subscribe([(name, 0) for name in filters])
+
+    def leave(self, filters: Sequence[str]) -> None:
+        """Hear no more of them; `asked` says when what was on its way has come."""
+        self.asked = ""
+        self._client.unsubscribe(list(filters))
+
+    def own(self) -> list[tuple[str, bytes]]:
+        """Topics of ours with what is retained there, as they came since the last call."""
+        return [self._own.popleft() for _ in range(len(self._own))]
 
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
@@ -225,6 +260,7 @@ class Link:
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:  # noqa: ANN401
+            self.heard_total += 1
             try:
                 callback(*args)
             except Exception as error:  # noqa: BLE001 - see above; counted and published
@@ -235,61 +271,127 @@ class Link:
 
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
-        self._granted = False
-        if reason.is_failure:
+        self._granted = self._asking = False
+        if why := self._client.reasons.answered(reason):
             self.counts.refused += 1
-            self.refusal = f"connection refused: {reason}"
+            self.refusal = self.cause = why
             self._wake.set()
             return
         self.counts.connects += 1
         self.resumed = bool(flags.session_present)
-        self._owed = False
         if self._guard is None:
             client.subscribe(self._filters)
             return
         self._guard.opened()
-        client.subscribe([*self._filters, (self._guard.topic, 0)])
-        self.listen([self._guard.topic])  # what is retained there comes before this is answered
+        client.subscribe(self._filters)
+        # once more: what is retained there comes before this is answered
+        client.subscribe([(self._guard.topic, 0)])
 
-    def _disconnected(self, *_args: Any) -> None:  # noqa: ANN401
+    def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        heard = self.admitted
+        self._lost()
+        self.counts.disconnects += 1
+        failure = self._client.reasons.ended(reason)
+        if failure is not None:
+            self._note(failure)
+            if self._client.reasons.closed_by_broker:
+                self._rivals.closed(self._clock.monotonic_s())
+            self._back_off(heard=heard)
+
+    def _not_reached(self, *_args: Any) -> None:  # noqa: ANN401
+        self._lost()
+        failure = self._client.reasons.failure
+        if failure is not None:
+            self._note(failure)
+        self._rivals.away()
+
+    def _lost(self) -> None:
+        if self._granted:
+            self._away_since_s = self._clock.monotonic_s()
         self._granted = False
         if self._guard is not None:
             self._guard.closed()
-        self.counts.disconnects += 1
+        self._wake.set()
+
+    def _note(self, failure: Failure) -> None:
+        """A broker that is away refuses nothing; what it said before may not count any more."""
+        self.cause = failure.cause
+        self.refusal = failure.cause if failure.refused else ""
+
+    def _back_off(self, *, heard: bool) -> None:
+        """Come back later while another client has our client id, and soon otherwise.
+
+        Soon as well until we have heard whether it is a box that replaced us, or that we replaced.
+        """
+        fighting = heard and self._rivals.fighting(self._clock.monotonic_s())
+        wait_s = int(WAIT_S) if fighting else 1
+        if wait_s != self._wait_s:
+            self._wait_s = wait_s
+            self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
+
+    def _left(self, *_args: Any) -> None:  # noqa: ANN401
+        self._asking, self.asked = False, "left"
         self._wake.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         if self._guard is not None:
             self._guard.answered()
-            if self._granted:  # a further subscription, of the guard
-                self._wake.set()
-                return
+        if self._granted:  # a further one: the guard's, or what of ours is retained
+            # whatever it says: who may not ask learns nothing
+            self.asked = "asked" if self._asking else self.asked
+            self._wake.set()
+            return
         names = [name for name, _ in self._filters]
         refused = [n for n, reason in zip(names, reasons, strict=False) if reason.is_failure]
         self.counts.refused += len(refused)
         self.refusal = f"subscription to {', '.join(refused)} refused" if refused else ""
+        self.cause = ""
         self._granted = True  # whatever it was: the gateway is there and has to say what is wrong
         self._on_connected()
         self._wake.set()
 
-    def _message(self, client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        oversize = len(message.payload) > PAYLOAD_BYTES_MAX
-        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize)
-        if self._guard is not None and self._guard.take(
-            came.topic, came.payload, retain=came.retain
-        ):
-            client.ack(came.mid, came.qos)
+    def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        if message.topic == BROKER_DROPS:
+            self._broker_drops(message.payload)
+            return
+        if self._guard is not None and self._guard.take(message.topic, bytes(message.payload)):
+            self._client.ack(message.mid, message.qos)
             self._wake.set()
+            return
+        if self._asking and message.topic.startswith(self._own_prefix):
+            if message.retain:
+                self._own.append((message.topic, bytes(message.payload)))
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
             return
         self.counts.received += 1
-        self.counts.oversize += oversize
-        if not self._inbox.put(came):
-            # Not acknowledged: the broker keeps QoS 1 and sends it again on the next connection.
-            self.counts.dropped_queue_full += 1
-            self._owed = self._owed or message.qos > 0
+        if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
+            self.counts.misplaced += 1
+            self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
             return
+        oversize = len(message.payload) > PAYLOAD_BYTES_MAX
+        self.counts.oversize += oversize
+        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
+        shed = self._inbox.put(came)
+        if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
+            self.counts.shed += len(shed)
+            if self.admitted:
+                self.ack(shed)
+            else:
+                self._shed_early += [replace(one, payload=b"") for one in shed]
         if not self._wake.is_set():
             self._wake.set()
+
+    def _broker_drops(self, payload: bytes) -> None:
+        """The broker's own count, of all its clients together; it begins anew with the broker."""
+        try:
+            count = int(payload[:20])
+        except ValueError:
+            return
+        before = self._broker_count
+        self._broker_count = count
+        if before is not None:
+            self.counts.broker_dropped += count - before if count >= before else count
 
     def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._confirmed.append(mid)

@@ -3,13 +3,17 @@
 Callbacks only queue; nothing here decodes, decides or waits for the engine. The gateway's own
 connection is `edge.gateway.link`; `Publisher` is for replays: QoS 1 with a window, so that nothing
 is lost and nothing piles up; `Collector` is for recordings.
+
+paho says only that a connection failed; `Client` keeps why, for whoever has to mend it.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,15 +21,22 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.errors import AndonError
+from edge.errors import AndonError, ConfigError
+from edge.gateway.failures import Reasons, speaks_tls
 from edge.gateway.inbox import Incoming
+from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+
+    from edge.gateway.failures import Failure
+    from edge.gateway.tls import Span, TlsFiles
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0
+GOODBYE_S_MAX: Final = 0.7  # for what is still to be sent when we disconnect
+BREAK_S_MAX: Final = 0.3  # for a network thread to see that its connection is gone
 STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so long
 
 
@@ -43,28 +54,89 @@ class Endpoint:
     username: str = ""
     password: str | None = field(default=None, repr=False)
     keepalive_s: int = 30
-    tls_ca_file: str = ""
+    tls: TlsFiles | None = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
-def incoming(m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False) -> Incoming:
-    """A message as we keep it; `cut` leaves just enough of an oversize payload to refuse it."""
+def topic_of(m: paho.MQTTMessage) -> str:
+    """A message's topic."""
     try:
-        topic = m.topic
+        return m.topic
     except UnicodeDecodeError:
-        topic = "(not UTF-8)"
+        return "(not UTF-8)"
+
+
+def incoming(
+    m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False, link: str = ""
+) -> Incoming:
+    """A message as we keep it; `cut` leaves just enough of an oversize payload to refuse it."""
     payload, now_ns = bytes(m.payload), time.time_ns()
     payload = payload[: PAYLOAD_BYTES_MAX + 1] if cut else payload
-    return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection)
+    return Incoming(topic_of(m), payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection, link)
 
 
-def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> paho.Client:
+class Client(paho.Client):
+    """A client that reads its certificates at each connection; `reasons` knows why one failed.
+
+    `on_pong` hears of answered pings: from a silent plant nothing else comes.
+    """
+
+    on_pong: Callable[[], None] | None = None
+
+    def __init__(self, endpoint: Endpoint, **options: Any) -> None:  # noqa: ANN401 - of paho
+        super().__init__(CallbackAPIVersion.VERSION2, client_id=endpoint.client_id, **options)
+        self._endpoint = endpoint
+        self.reasons = Reasons(endpoint, probe=speaks_tls)
+
+    # What follows overrides paho's own: nothing else of it sees the errors.
+
+    def _create_socket(self) -> Any:  # noqa: ANN401 - paho's
+        self.reasons.opening()
+        try:
+            return self._opened()
+        except (OSError, ConfigError, UnicodeError) as error:
+            self.reasons.not_opened(error)
+            if isinstance(error, OSError):
+                raise
+            raise OSError(str(error)) from error  # any other would end paho's thread
+
+    def _opened(self) -> Any:  # noqa: ANN401 - paho's
+        files = self._endpoint.tls
+        if files is None:
+            return super()._create_socket()
+        context = context_of(files)  # anew each time: what was renewed on disk counts from now on
+        plain = super()._create_socket_connection()
+        try:
+            name = files.server_name or self._endpoint.host
+            made = context.wrap_socket(plain, server_hostname=name)  # its time-out is paho's
+        except BaseException:
+            plain.close()
+            raise
+        self.reasons.peer = span_of_peer(made.getpeercert())
+        return made
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.reasons.lost = error
+            raise
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        done = super()._handle_pingresp()
+        if self.on_pong is not None:
+            self.on_pong()
+        return done
+
+
+def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Client:
     """Make a client that is not connected yet. Raises BrokerError for unreadable certificates."""
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=endpoint.client_id,
+    client = Client(
+        endpoint,
         clean_session=not persistent,
         protocol=paho.MQTTv311,
         manual_ack=manual_ack,
@@ -72,13 +144,11 @@ def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False
     )
     if endpoint.username:
         client.username_pw_set(endpoint.username, endpoint.password)
-    if endpoint.tls_ca_file:
+    if endpoint.tls is not None:
         try:
-            client.tls_set(ca_certs=endpoint.tls_ca_file)
-        except OSError as error:  # of ssl too
-            raise BrokerError(
-                f"{endpoint.tls_ca_file}: {error.strerror}; expected certificates (PEM)"
-            ) from error
+            context_of(endpoint.tls)  # what is wrong now is told now, not in the background
+        except ConfigError as error:
+            raise BrokerError(str(error)) from error
     client.reconnect_delay_set(1, RECONNECT_S_MAX)
     return client
 
@@ -90,9 +160,23 @@ def start(client: paho.Client, endpoint: Endpoint) -> None:
 
 
 def stop(client: paho.Client) -> None:
-    """Disconnect, end the network thread and close what it leaves open."""
+    """Disconnect, end the network thread and close what it leaves open.
+
+    Behind a broker that takes nothing any more the goodbye would wait for minutes, and paho with
+    it: then the connection is broken off. A thread that still tries to connect ends by itself.
+    """
     client.disconnect()
-    client.loop_stop()
+    thread = client._thread  # noqa: SLF001 - paho's own way waits without end
+    client._thread_terminate = True  # noqa: SLF001 - likewise
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(GOODBYE_S_MAX)
+        connection = client.socket()
+        if thread.is_alive() and isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        thread.join(BREAK_S_MAX)
+        if thread.is_alive():
+            return
     client._reset_sockets()  # noqa: SLF001 - else a pair of sockets stays until the collector finds it
 
 
@@ -111,6 +195,12 @@ def is_alive(client: paho.Client) -> bool:
     return thread is not None and thread.is_alive()
 
 
+def _why(client: Client) -> str:
+    """Why a client that did not get through has none."""
+    failure = client.reasons.failure
+    return failure.cause if failure is not None else "no answer; is a broker running there?"
+
+
 class Publisher:
     """Publishes with QoS 1 and at most `in_flight_max` unconfirmed messages. A context manager."""
 
@@ -124,6 +214,8 @@ class Publisher:
         self._client.max_inflight_messages_set(in_flight_max)
         self._client.on_publish = self._published
         self._client.on_connect = self._connected
+        self._client.on_disconnect = self._ended
+        self._client.on_connect_fail = self._failed
         self.reconnects = -1
 
     def __enter__(self) -> Self:
@@ -138,8 +230,7 @@ class Publisher:
                 self._changed.wait(min(left_s, 0.1))
         if not self._client.is_connected():
             stop(self._client)
-            why = self._failure or "no answer; is a broker running there?"
-            raise BrokerError(f"broker {self._endpoint}: {why}")
+            raise BrokerError(f"broker {self._endpoint}: {self._failure or _why(self._client)}")
         return self
 
     def __exit__(
@@ -163,6 +254,7 @@ class Publisher:
                 if self._in_flight >= before and time.monotonic() > deadline_s:
                     raise BrokerError(
                         f"broker {self._endpoint}: nothing confirmed for {STALL_S_MAX:.0f} s"
+                        + (f" ({self._failure})" if self._failure else "")
                     )
             self._in_flight += 1
         self._client.publish(topic, payload, qos, retain)
@@ -185,9 +277,20 @@ class Publisher:
 
     def _connected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         with self._changed:
-            if reason.is_failure:
-                self._failure = f"refused: {reason}"
+            self._failure = self._client.reasons.answered(reason)
             self.reconnects += 1
+            self._changed.notify_all()
+
+    def _ended(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        self._note(self._client.reasons.ended(reason))
+
+    def _failed(self, *_args: Any) -> None:  # noqa: ANN401
+        self._note(self._client.reasons.failure)
+
+    def _note(self, failure: Failure | None) -> None:
+        with self._changed:
+            if failure is not None and failure.refused:
+                self._failure = failure.cause
             self._changed.notify_all()
 
 
@@ -201,7 +304,7 @@ class Collector:
     queue_max: int = 1_000_000
     dropped: int = 0
     arrived: threading.Event = field(default_factory=threading.Event)
-    _client: paho.Client | None = None
+    _client: Client | None = None
     _granted: threading.Event = field(default_factory=threading.Event)
     _failure: str = ""
 
@@ -211,12 +314,13 @@ class Collector:
         self._client = client
         client.on_message = self._message
         client.on_connect = self._connected
+        client.on_disconnect = self._ended
+        client.on_connect_fail = self._failed
         client.on_subscribe = self._subscribed
         start(client, self.endpoint)
         if not self._granted.wait(CONNECT_S_MAX) or self._failure:
             stop(client)
-            why = self._failure or "no answer; is a broker running there?"
-            raise BrokerError(f"broker {self.endpoint}: {why}")
+            raise BrokerError(f"broker {self.endpoint}: {self._failure or _why(client)}")
         return self
 
     def __exit__(
@@ -228,12 +332,29 @@ class Collector:
         assert self._client is not None
         stop(self._client)
 
-    def _connected(self, client: paho.Client, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
-        if reason.is_failure:
-            self._failure = f"refused: {reason}"
+    @property
+    def spans(self) -> list[Span]:
+        """Until when what TLS rests on holds."""
+        return [] if self._client is None else self._client.reasons.spans
+
+    def _connected(self, client: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        self._failure = client.reasons.answered(reason)
+        if self._failure:
             self._granted.set()
             return
         client.subscribe([(name, 1) for name in self.filters])
+
+    def _ended(self, client: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        self._note(client.reasons.ended(reason))
+
+    def _failed(self, client: Any, _d: Any) -> None:  # noqa: ANN401
+        self._note(client.reasons.failure)
+
+    def _note(self, failure: Failure | None) -> None:
+        """What refuses us while we come in is told at once; later it is tried again and again."""
+        if failure is not None and failure.refused and not self._granted.is_set():
+            self._failure = failure.cause
+            self._granted.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         refused = [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge.records import Retrieve
     from kb.records import Hit, Query
 
-STOP_S_MAX: Final = 1.0
+STOP_S_MAX: Final = 0.5
 QUEUE_MAX: Final = 64  # more questions than this at once is a flood; the rest is told so
 
 
@@ -89,8 +89,9 @@ class Retriever:
         with suppress(queue.Full):  # the thread looks at `_stopping` before each question
             self._queue.put_nowait(None)
         self._search.put(None)
-        self._thread.join(timeout=STOP_S_MAX)
-        self._searching.join(timeout=STOP_S_MAX)
+        until_s = time.monotonic() + STOP_S_MAX
+        for thread in (self._thread, self._searching):
+            thread.join(timeout=max(0.0, until_s - time.monotonic()))
 
     def _work(self) -> None:
         running: _Slot | None = None  # a search that was given up and still goes on

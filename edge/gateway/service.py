@@ -21,12 +21,23 @@ def run(config: GatewayConfig, *, log_level: str = "info", log_json: bool = Fals
     Raises AndonError, ModelError or KnowledgeError where it cannot begin.
     """
     logs.configure(level=log_level, as_json=log_json)
+    gateway: Gateway | None = None
+    asked = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        if gateway is not None:
+            gateway.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         gateway = Gateway(config)
     except Fenced as error:
         note = Note(name="fenced", level="error", fields={"cause": str(error)})
         logs.write(logging.getLogger("andon"), note)
         return FENCED_EXIT
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: gateway.stop())
+    if asked:
+        gateway.stop()
     return gateway.run()

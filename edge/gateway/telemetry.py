@@ -14,6 +14,8 @@ from edge.records import Publish
 from edge.samples.drift import drift_payload, surest
 from edge.storage.disk import CLOCK
 from edge.wire import outgoing
+from edge.wire.linked import LinkPayload
+from edge.wire.overloading import OverloadPayload
 from edge.work.commission import Stage
 
 if TYPE_CHECKING:
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
     from edge.engine import Engine
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
+    from edge.gateway.lapse import Lapse
     from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
+    from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
-    from edge.storage.journal import JournalWriter
-    from edge.storage.outbox import Outbox
+    from edge.storage.journal_writer import JournalWriter
+    from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
     from edge.wire.topics import Topics
 
@@ -46,6 +52,8 @@ class Telemetry:
     clock: Clock = CLOCK
     started_s: float = field(init=False)
     messages: int = 0
+    redelivered: int = 0  # that were journaled before: acknowledged, not taken again
+    ticks: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
     ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
@@ -63,6 +71,7 @@ class Telemetry:
 
     def ticked(self, took_ms: float) -> None:
         """A tick took so long."""
+        self.ticks += 1
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
         self.ticks_ms.append(took_ms)
 
@@ -99,20 +108,24 @@ class Telemetry:
         return rate, lag_ms, tick_ms
 
 
-def health(
+def health(  # noqa: PLR0913 - all that there is to tell
     telemetry: Telemetry,
     *,
     engine: Engine,
-    link: Link,
-    journal: JournalWriter,
-    outbox: Outbox,
+    link: Link | LinkPair,
+    journal: JournalWriter | None,
+    outbox: StandbyOutbox,
+    lapse: Lapse,
     faults: Faults,
     queue_depth_max: int,
+    overload: Overload | None = None,
+    letters: DeadLetters | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
     rate, lag_ms, tick_ms = telemetry.report()
-    linked = {f"link_{name}": count for name, count in asdict(link.counts).items()}
+    total = link.counts
+    linked = {f"link_{name}": count for name, count in asdict(total).items()}
     payload = outgoing.HealthPayload(
         ts_ms=telemetry.clock.wall_ns() // 1_000_000,
         plant_ms=engine.now_ns // 1_000_000,
@@ -123,25 +136,57 @@ def health(
         lag_ms=lag_ms,
         tick_ms_max=round(tick_ms, 2),
         rss_mb=round(rss_mb(), 1),
-        journal_mb=round(journal.bytes_kept() / 1e6, 1),
+        journal_mb=round(journal.bytes_kept() / 1e6, 1) if journal is not None else 0.0,
         outbox_pending=outbox.pending_count(),
         counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
         drops={
-            "queue_full": link.counts.dropped_queue_full,
-            "callback_error": link.counts.callback_errors,
-            "not_sent": link.counts.not_sent,
+            "shed": total.shed,
+            "dead_letters": letters.dropped if letters is not None else 0,
+            "broker": total.broker_dropped,
+            "callback_error": total.callback_errors,
+            "misplaced": total.misplaced,
+            "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,
-            "journal_torn_bytes": journal.torn_bytes_total,
-            "journal_segments_retired": journal.dropped_segments_total,
+            "journal_torn_bytes": journal.torn_bytes_total if journal else 0,
+            "journal_segments_retired": journal.dropped_segments_total if journal else 0,
+            "not_journaled": lapse.stimuli_total,
+            "not_audited": lapse.unaudited_lost_total,
+            "redelivered": telemetry.redelivered,
+            "journal_damaged_segments": journal.damaged_segments_total if journal else 0,
+            "journal_damaged_bytes": journal.damaged_bytes_total if journal else 0,
         },
+        durable=int(not lapse.why),
+        not_durable=lapse.why,
+        not_durable_s=round(lapse.lasts_s, 1),
+        outbox_mb=round(outbox.waiting_bytes / 1e6, 1),
+        outbox_in_memory=outbox.in_memory,
         blind=engine.blind(),
         snapshot=snapshot,
+        overload=OverloadPayload() if overload is None else overload.payload(engine.state),
         **_load(engine.load()),
         **_drift(engine.drifts()),
         **_commissioning(engine.commissioning.report()),
+        links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
     )
     return outgoing.encode(payload)
+
+
+def _link(link: Link, now_s: float) -> LinkPayload:
+    days = [span.days_left(now_s) for span in link.spans]
+    return LinkPayload(
+        broker=link.name or "broker",
+        to=link.broker,
+        connected=int(link.connected),
+        received=link.counts.received,
+        connects=link.counts.connects,
+        disconnects=link.counts.disconnects,
+        refused=link.counts.refused,
+        not_sent=link.counts.not_sent,
+        misplaced=link.counts.misplaced,
+        certificate_days=round(min(days), 2) if days else None,
+        cause="" if link.connected else link.cause,
+    )
 
 
 def _load(found: LoadReport) -> dict[str, Any]:

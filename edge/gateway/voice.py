@@ -6,11 +6,14 @@ with the next one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from edge.alerts.group import GROUP
 from edge.boxes.retirement import still_said
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
+from edge.gateway.presence import Presence
+from edge.gateway.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
@@ -20,13 +23,11 @@ if TYPE_CHECKING:
     from edge.boxes.fencing import Fence
     from edge.gateway.assembly import Assembly
     from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
     from edge.records import Publish
     from edge.storage.disk import Clock
-    from edge.storage.outbox import Outbox
+    from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics
-
-ALONE_S: Final = 3.0  # without a broker, until we say so
-ALONE_AGAIN_S: Final = 300.0
 
 
 class Voice:
@@ -34,30 +35,35 @@ class Voice:
 
     def __init__(  # noqa: PLR0913 - one voice, and all that it is made of
         self,
-        link: Link,
-        outbox: Outbox,
+        link: Link | LinkPair,
+        outbox: StandbyOutbox,
         *,
         assembly: Assembly,
         topics: Topics,
         clock: Clock,
-        broker: str,
         reconnected: threading.Event,
         note: Callable[..., None],
         fence: Fence | None = None,
-        learned: Callable[[], None] = lambda: None,
     ) -> None:
-        """broker: its name in the log; reconnected: set by whoever sees a new connection.
+        """reconnected: set by whoever sees a new connection.
 
-        note: writes to the log, as name, level and fields. fence: says whether it is us who speak;
-        learned: called when another box has said something that the outbox has now.
+        note: writes to the log, as name, level and fields. fence: says whether it is us who
+        speak.
         """
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
-        self._broker, self._reconnected, self._note = broker, reconnected, note
-        self._fence, self._learned, self._outbox = fence, learned, outbox.path
+        self._reconnected, self._note, self._presence = reconnected, note, Presence()
+        self._fence, self._outbox = fence, outbox
+        takes_over = fence is not None and fence.box.takes_over
+        own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
+        if assembly.engine.groups() or takes_over:
+            own += [f"{topics.alerts}{GROUP}/+"]
+        if takes_over:  # it may not repeat an old list of members
+            own += [topics.group("+")]
+        self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
+        self._again = self._told_back = False
         self.retained: dict[str, Publish] = {}
-        self._was_connected = False
-        self._alone_due_s = clock.monotonic_s() + ALONE_S
+        self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
 
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
@@ -78,21 +84,26 @@ class Voice:
         """
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
-        if self._fence is not None and self._fence.turn(self._link, self._outbox):
-            self._learned()
-        if self._link.connected != self._was_connected:
-            self._was_connected = not self._was_connected
-            said = ("connected", "info") if self._was_connected else ("disconnected", "warning")
-            self._note(*said, to=self._broker)
-            self._alone_due_s = self._clock.monotonic_s() + ALONE_S
+        if self._fence is not None:
+            self._fence.turn(self._link)
+        for said in self._presence.look(self._link, self._clock.monotonic_s()):
+            self._note(said.name, said.level, **said.fields)
         if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self.say(online=True)
             for message in still_said(self.retained.values(), self._topics, self._assembly.bundle):
                 self.publish(message)
-            # a broker without our session, or without our claim, may have lost more than that
-            if not self._link.resumed or (self._fence is not None and self._fence.disturbed):
-                self._delivery.say_again()
+            if not self._link.resumed:  # a broker without our session may have lost more than that
+                self.on_new_session()
+            # Every time: a broker that was killed may know our session and hold older last words.
+            self._again = True
+        if not self._back.turn(self._clock.monotonic_s()):
+            return
+        if self._fence is not None and not self._told_back:
+            self._fence.inherit(self._outbox, self._back.stood or {}, whole=not self._back.late)
+        if self._again:
+            self._again = False
+            self._delivery.say_again()
         self._delivery.turn()
 
     def admitted(self) -> bool:
@@ -101,8 +112,15 @@ class Voice:
             self._fence.admits(self._link)
         return self._link.connected
 
-    def alone(self, now_s: float) -> None:
-        """Say now and then that there is no broker."""
-        if not self._was_connected and now_s >= self._alone_due_s:
-            self._alone_due_s = now_s + ALONE_AGAIN_S
-            self._note("no_broker", "warning", to=self._broker, doing="trying again and again")
+    def stood(self) -> dict[str, bytes] | None:
+        """What the broker held of our alerts before we said anything, told once."""
+        if self._back.stood is None or self._told_back:
+            return None
+        self._told_back = True
+        if self._back.late:
+            self._note("alerts_not_read_back", "warning", of=self._link.broker)
+        return self._back.stood
+
+    def moved(self, offset: int, *, anew: bool) -> None:
+        """The outbox has given its rows other numbers."""
+        self._delivery.moved(offset, anew=anew)

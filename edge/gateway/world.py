@@ -7,16 +7,20 @@ own. `World` is this machine's. A simulation has another, in which nothing happe
 from __future__ import annotations
 
 import gc
+import os
 import time
 from typing import TYPE_CHECKING
 
 from edge.boxes.fencing import Fence
-from edge.boxes.identity import box_of
+from edge.boxes.identity import box_here
 from edge.bundles.watch import assembled
 from edge.gateway import mqtt
+from edge.gateway.lapse import drawn_leap
 from edge.gateway.retrieve import Retriever
 from edge.gateway.upkeep import Upkeep
+from edge.gateway.watchdog import Watchdog
 from edge.storage.disk import CLOCK, DISK
+from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
     import threading
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
-    from edge.gateway.link import Transport
+    from edge.gateway.transport import Transport
     from edge.gateway.telemetry import Telemetry
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
@@ -35,7 +39,11 @@ class World:
     """The machine that it runs on."""
 
     def __init__(
-        self, *, clock: Clock = CLOCK, disk: Disk = DISK, transport: Transport = mqtt
+        self,
+        *,
+        clock: Clock = CLOCK,
+        disk: Disk = DISK,
+        transport: Transport = mqtt,
     ) -> None:
         self.clock, self.disk, self.transport = clock, disk, transport
 
@@ -59,7 +67,7 @@ class World:
         if self.disk is not DISK:
             return None
         state = config.path(config.journal.dir)
-        return Fence(topics, box_of(state), state)
+        return Fence(topics, box_here(state), state)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""
@@ -74,6 +82,23 @@ class World:
     ) -> Upkeep:
         """Who watches for other knowledge and detectors."""
         return Upkeep(config, assembly, retriever, telemetry)
+
+    def patience(self) -> Patience:
+        """Who does what may block on the disk, and for how long the loop waits for it."""
+        return Patience()
+
+    def leap(self) -> int:
+        """By how much revisions leap in a lapse: a number that no other process draws."""
+        return drawn_leap()
+
+    def watchdog(self, config: GatewayConfig) -> Watchdog:
+        """The supervisor that started us, or none."""
+        return Watchdog.of(
+            os.environ,
+            keepalive_s=config.mqtt.keepalive_s,
+            tick_ms=config.engine.tick_ms,
+            clock=self.clock,
+        )
 
     def settled(self) -> None:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.assessment.label_words import Label
-from edge.errors import RecordingError
+from edge.errors import UNREADABLE, RecordingError
 from edge.storage.append import append_whole
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _decoded(stored: bytes, path: Path) -> list[Label]:
             if not line.endswith(b"\n"):
                 raise msgspec.ValidationError("the line was not written to its end")
             labels.append(msgspec.json.decode(line, type=Label))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             message = f"{path}:{number}: no label: {error}; mend the line, or take it out"
             raise RecordingError(message) from error
     return labels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.assessment.truth import Fault, Truth
-from edge.errors import RecordingError
+from edge.errors import UNREADABLE, RecordingError
 from edge.samples.timestamps import parse_times
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read_windows(
         if stretches is None:
             return None
         stamps = [str(stamp) for first, last in stretches for stamp in (first, last)]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, *UNREADABLE, AttributeError, TypeError) as error:
         message = f"label windows {path}: expected {{key: [[first, last], ...]}}: {error}"
         raise RecordingError(message) from error
     bounds, ok = parse_times(stamps, time_format="iso", zone=zone)

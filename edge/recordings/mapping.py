@@ -38,7 +38,7 @@ import msgspec
 
 from edge.caps import ASSET_CHARS_MAX
 from edge.configuration.tables import read_raw
-from edge.errors import RecordingError
+from edge.errors import UNREADABLE, RecordingError
 from edge.recordings.mapping_draft import RESERVED_TAGS, draft_mapping, long_format
 from edge.samples.timestamps import EPOCH_SCALES_NS, zone_of
 from edge.settings import AssetSettings, ContextTag
@@ -184,7 +184,7 @@ def parse_mapping(text: str, *, where: str, name: str = "") -> Mapping:
         mapping = msgspec.toml.decode(text, type=Mapping)
     except msgspec.ValidationError as error:
         raise RecordingError(f"{where}: {error}{_nearest_key(str(error))}; {EXAMPLE}") from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RecordingError(f"{where} is no TOML: {error}; {EXAMPLE}") from error
     if not mapping.name:
         mapping = msgspec.structs.replace(mapping, name=name)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from edge.configuration.config import read_secret
-from edge.gateway.mqtt import Collector, Endpoint
+from edge.gateway.mqtt import Collector
 from edge.records import MessageReceived
-from edge.storage.journal import RECORD_BYTES_MAX, JournalWriter, read_journal, segments
+from edge.storage.journal import read_journal, segments
+from edge.storage.journal_records import RECORD_BYTES_MAX
+from edge.storage.journal_writer import JournalWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edge.gateway.inbox import Incoming
+    from edge.gateway.mqtt import Endpoint
 
 WAIT_S: Final = 0.1  # a message is written at most this long after it came
 GROUP_MAX: Final = 5_000
@@ -36,30 +38,25 @@ KEPT_BYTES_MAX: Final = 1 << 50  # a recording is kept on purpose: nothing of it
 KEPT_DAYS_MAX: Final = 36_500
 
 
-def record(  # noqa: PLR0913 - one argument for each option of the command
+def record(
     out: Path,
+    endpoint: Endpoint,
     *,
-    host: str,
-    port: int,
     filters: tuple[str, ...],
     prefix: str,
     seconds: float,
     messages_max: int,
     console: Console,
-    username: str = "",
-    password_file: Path | None = None,
 ) -> int:
     """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM.
 
     Messages that are there already stay. `seconds` and `messages_max` of 0 are no limits. Returns
-    0, or 1 when nothing was recorded. Raises BrokerError, JournalError, ConfigError.
+    0, or 1 when nothing was recorded. Raises BrokerError, JournalError.
     """
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    secret = None if password_file is None else read_secret(password_file)
-    endpoint = Endpoint(host=host, port=port, username=username, password=secret)
     there = _messages_there(out)
     collector = Collector(endpoint, filters)
     with _stop_on_signals() as stop, collector, _display(console) as progress:

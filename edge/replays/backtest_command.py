@@ -29,7 +29,7 @@ from edge.audit.signatures import unsigned_because
 from edge.bundles.training import refuse_journal_options, refuse_table_options, settings_beside
 from edge.bundles.work_times import read_jobs
 from edge.configuration.config import need_bundle
-from edge.errors import RecordingError
+from edge.errors import UNREADABLE, RecordingError
 from edge.gateway.assembly import Assembly, assemble_from
 from edge.gateway.retrieve import look_up
 from edge.recordings.mapping import load_mapping
@@ -241,7 +241,7 @@ def _read_truth(path: Path | None) -> Truth | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Truth)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise RecordingError(f"{path}: no truth file: {error}") from error
 
 

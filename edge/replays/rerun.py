@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from edge.alerts.explain import clock_text
 from edge.bundles.store import store_of
 from edge.bundles.training import settings_beside
 from edge.configuration.config import load as load_config
@@ -21,7 +22,14 @@ from edge.errors import RecordingError
 from edge.gateway.assembly import Assembly
 from edge.gateway.retrieve import look_up
 from edge.recordings.recording import journal_messages
-from edge.records import BundleSwapped, Retrieve, SnapshotSwapped, Started, TickDue
+from edge.records import (
+    BundleSwapped,
+    JournalHole,
+    Retrieve,
+    SnapshotSwapped,
+    Started,
+    TickDue,
+)
 from edge.replays.backtest import with_ticks
 from edge.storage.checkpoint import newest
 from edge.storage.journal import read_journal, segments
@@ -235,6 +243,12 @@ class Rerun:
 
     def _beginning(self, stimulus: Stimulus) -> tuple[Stimulus, ...]:
         """What a process that began then had in its hands, where that was something else."""
+        if isinstance(stimulus, JournalHole):
+            begin, end = clock_text(stimulus.from_ns), clock_text(stimulus.to_ns)
+            self._note(
+                f"the journal lacks {stimulus.stimuli} stimuli from {begin} to {end} of the wall"
+                f" clock ({stimulus.because}): alerts of then, and after it, may differ"
+            )
         if isinstance(stimulus, SnapshotSwapped):
             self._snapshot_sha256 = stimulus.snapshot_sha256
             return ()
@@ -246,9 +260,10 @@ class Rerun:
             return ()
         then = stimulus.bundle_sha256
         known = self.assembly.store is not None and self.assembly.knows_bundle(then)
+        same = self.assembly.same_settings(stimulus.settings_sha256)
         said = {
             "bundle": ("" if known else then, self.assembly.bundle.sha256),
-            "configuration": (stimulus.settings_sha256, self.assembly.settings_sha256),
+            "configuration": ("" if same else stimulus.settings_sha256, "another"),
             "version of Andon": (stimulus.version, self.assembly.version),
         }
         for what, (then, now) in said.items():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 import numpy as np
 
-from edge.caps import PENDING_ROWS_MAX
+from edge.caps import PENDING_ROWS_MAX, TAG_SETS_TAGS_MAX
 from edge.errors import ConfigError
 from edge.records import Batch
 from edge.samples.closing import fill, hold, mode_of, take_rows, told_changes, was_running
@@ -123,6 +123,7 @@ class Aligner:
         self._hold_ns = settings.hold_ms_max * MILLISECOND_NS
         self._gap_ns = settings.comms_gap_s * SECOND_NS
         self._tag_sets: dict[tuple[str, tuple[str, ...]], _TagSet] = {}
+        self._tag_sets_tags = 0  # of all of them: names without end must not fill the memory
         for layout in layouts:
             state.assets.setdefault(layout.asset, AssetAlign.empty(layout.width))
 
@@ -164,8 +165,7 @@ class Aligner:
                 tuple(layout.columns[readings.tags[i]] for i in known),
                 tuple(i for i in range(len(readings.tags)) if i not in set(known)),
             )
-            if len(self._tag_sets) < TAG_SETS_MAX:
-                self._tag_sets[key] = found
+            self._remember(key, found)
         if found.others:
             count(self.state.counts, "unknown_tag", _given(readings.values[:, found.others]))
         if not readings.units:
@@ -182,6 +182,16 @@ class Aligner:
         count(self.state.counts, "wrong_unit", _given(readings.values[:, wrong]))
         right = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
         return _TagSet(tuple(i for i, _ in right), tuple(column for _, column in right), ())
+
+    def _remember(self, key: tuple[str, tuple[str, ...]], found: _TagSet) -> None:
+        """Look up the same tags only once; where there is no room, begin anew."""
+        count = len(key[1]) + 1
+        if count > TAG_SETS_TAGS_MAX // 16:
+            return
+        self._tag_sets_tags += count
+        if self._tag_sets_tags > TAG_SETS_TAGS_MAX or len(self._tag_sets) >= TAG_SETS_MAX:
+            self._tag_sets, self._tag_sets_tags = {}, count
+        self._tag_sets[key] = found
 
     def _push_one(
         self,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge.samples.clock import PlantClock
     from edge.settings import GatewaySettings
     from edge.state import EngineState
+    from models.bundles.bundle import AssetModel
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -128,3 +129,10 @@ class Arrivals:
             suspects.append(asset)
         elif not wrong and asset in suspects:
             suspects.remove(asset)
+
+
+def gap_ns(settings: GatewaySettings, model: AssetModel) -> int:
+    """Silence that is a comms gap: beyond the source's declared interval, else the default, ns."""
+    source = topics.source_of(model.asset, settings.source)
+    declared_ns = source.interval_ms_max * 1_000_000 if source is not None else 0
+    return declared_ns or max(settings.engine.comms_gap_s * 1_000_000_000, 5 * model.period_ns)

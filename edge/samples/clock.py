@@ -5,14 +5,30 @@ One bad clock moves nobody but itself.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.records import Track
 from edge.wire.readings import decode_clock
 
+if TYPE_CHECKING:
+    from edge.state import AssetState, EngineState
+
 MILLISECOND_NS: Final = 1_000_000
+# Ticks are at most a minute apart: the wall clock has leapt, or the process was not there.
+STEP_FORWARD_NS: Final = 90_000_000_000
 QUIET_OBSERVATIONS_MAX: Final = 256  # a source that says nothing for so long has no say
+
+
+def allowed_ns(asset: AssetState, limit_ns: int, engine: EngineState) -> int:
+    """How long an asset may have been silent: `limit_ns`, counted from our clock's last leap on.
+
+    It has not been silent for as long as the clock leapt. What was silent before stays so.
+    """
+    if asset.tracks[Track.COMMS].active:
+        return limit_ns
+    return limit_ns + max(0, engine.stepped_ns - asset.last_t_ns)
 
 
 class SourceTime(msgspec.Struct, kw_only=True):

@@ -2,48 +2,82 @@
 
 So that a restart replays seconds, not days.
 
-    magic | u32 crc32 | msgpack {version, position, wall_ns, state}
+    magic | u32 crc32 of the rest | u32 bytes of the head | msgpack head | msgpack state, packed
 
-Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and renamed;
-the newest that reads back is used, an unreadable one is reported and left behind.
+The histories of the assets stand in files of their own (`edge.storage.history`), which the head
+names. Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and
+renamed; the newest that reads back is used. What an older version wrote is migrated as it is read,
+what a newer one wrote is refused (`edge.storage.formats`).
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.state import EngineState
 from edge.storage.disk import DISK, write_whole
+from edge.storage.formats import (
+    CHECKPOINT_SUFFIX,
+    HISTORY,
+    HISTORY_SUFFIX,
+    MAGIC_BYTES,
+    STATE,
+    STATE_FORMAT,
+    format_of,
+    magic,
+    newer,
+)
+from edge.storage.history import Histories, HistoryPart, bare, filled
 from edge.storage.journal import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge.storage.disk import Disk
 
-MAGIC: Final = b"ANDONC1\n"
 ARRAY: Final = 1  # msgpack extension code of an array
+CRC_BYTES: Final = 4
 KEPT: Final = 2
-SUFFIX: Final = ".checkpoint"
-_CRC: Final = struct.Struct("<I")
+VERSION_OF_FIRST: Final = "0.1.0"  # wrote format 1
+ASIDE: Final = "aside"  # folder of what could not be used
+LEVEL: Final = 1  # of zlib
+STATE_BYTES_MAX: Final = 1 << 30  # of a state without histories: ten thousand assets and more
+ASIDE_MAX: Final = 4  # files in it; the oldest go
+_HEAD: Final = struct.Struct("<II")
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """State of the engine after everything before `position`.
 
-    `fingerprint` of the artifacts it belongs to.
+    `fingerprint` of the artifacts it belongs to. written_by: version of Andon that took what stands
+    behind it in the journal, "": not known.
     """
 
     position: Position
     fingerprint: str
     state: EngineState
+    written_by: str = ""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands before a state. history: names of the parts that it needs, in order.
+
+    packed: with zlib, which makes it less than half as large.
+    """
+
+    position: Position
+    fingerprint: str
+    written_by: str = ""
+    history: tuple[str, ...] = ()
+    packed: bool = False
 
 
 class _ArrayBody(msgspec.Struct, frozen=True, array_like=True):
@@ -59,76 +93,244 @@ def pack(value: object) -> bytes:
     return msgspec.msgpack.encode(value, enc_hook=_encode_array)
 
 
-def unpack(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `kind` is
+def unpack(data: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `kind` is
     """A tree of `kind` from its bytes.
 
-    Raises msgspec.MsgspecError or ValueError for anything else.
+    Raises msgspec.MsgspecError, TypeError or ValueError for anything else.
     """
     return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_array, ext_hook=_read_array)
 
 
-def save(directory: Path, checkpoint: Checkpoint, *, disk: Disk = DISK) -> Path:
-    """Write a checkpoint atomically and drop all but the newest few. Raises JournalError."""
-    body = pack(checkpoint)
-    at = checkpoint.position
-    path = directory / f"{at.segment:08d}-{at.offset:012d}{SUFFIX}"
-    scratch = path.with_suffix(".tmp")
+@dataclass(slots=True)
+class Packed:
+    """A checkpoint as bytes, still to be written. `part`: of the histories."""
+
+    path: Path
+    head: bytes
+    state: bytes
+    part: bytes
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Packer:
+    """Makes checkpoints into bytes, one after another, each with what the last one lacks."""
+
+    directory: Path
+    histories: Histories = field(default_factory=Histories)
+
+    def packed(self, checkpoint: Checkpoint) -> Packed:
+        """The bytes of a checkpoint: all that needs the engine to stand still."""
+        at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
+        name = f"{at.segment:08d}-{at.offset:012d}"
+        part = b""
+        if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
+            part = pack(self.histories.next_part(state.ring))
+            parts.append(f"{name}{HISTORY_SUFFIX}")
+        head = pack(
+            Head(
+                position=at,
+                fingerprint=checkpoint.fingerprint,
+                written_by=checkpoint.written_by,
+                history=tuple(parts),
+                packed=True,
+            )
+        )
+        body = pack(msgspec.structs.replace(state, ring=bare(state.ring)))
+        path = self.directory / f"{name}{CHECKPOINT_SUFFIX}"
+        return Packed(path, head, body, part, tuple(parts))
+
+
+def save(
+    directory: Path, checkpoint: Checkpoint, packer: Packer | None = None, *, disk: Disk = DISK
+) -> Path:
+    """Write a checkpoint atomically and drop all but the newest few. Raises JournalError.
+
+    packer: of the process, so that only what is new of the histories is written.
+    """
+    made = (packer or Packer(directory)).packed(checkpoint)
+    write(made, disk=disk)
+    return made.path
+
+
+def write(made: Packed, *, disk: Disk = DISK) -> None:
+    """Bring a packed checkpoint to the disk. Raises JournalError."""
+    path, directory = made.path, made.path.parent
     try:
         disk.make_directory(directory)
-        with disk.open(scratch, "wb") as file:
-            write_whole(disk, file, MAGIC + _CRC.pack(zlib.crc32(body)) + body)
-            disk.sync(file)
-        disk.replace(scratch, path)
+        if made.part:
+            _put(disk, directory / made.names[-1], HISTORY, made.part)
+        size = len(made.head).to_bytes(4, "little")
+        _put(disk, path, STATE, size + made.head + zlib.compress(made.state, LEVEL))
         disk.sync_directory(
             directory
         )  # or a power cut could leave neither the new name nor the old
-        for old in sorted(directory.glob(f"*{SUFFIX}"))[:-KEPT]:
-            disk.unlink(old)
-        for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
-            disk.unlink(left)
+        _drop_old(disk, directory, made)
     except OSError as error:
         raise JournalError(f"{path}: cannot write: {error.strerror}; free disk space") from error
-    return path
 
 
 def newest(
     directory: Path,
     *,
-    fingerprint: str | Callable[[EngineState], str],
+    fingerprint: str | Callable[[EngineState, int], str],
     before_ns: int | None = None,
+    aside: Disk | None = None,
 ) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that reads back and belongs to these artifacts.
 
     And what was wrong with newer ones. fingerprint: of the artifacts that there are, or of those
-    that a state names; "" has none. before_ns: only one of an engine that was not there yet.
+    that a state names, as a state format has it; "" has none. before_ns: only one of an engine that
+    was not there yet. aside: moves what cannot be used into a folder, for its owner alone.
     """
     troubles = []
-    for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
+    for path in sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True):
         try:
-            checkpoint = _read(path)
-        except (ValueError, TypeError, msgspec.MsgspecError, OSError) as error:
-            troubles.append(f"{path}: unreadable checkpoint: {error}")
+            found, number = _read(path)
+            ours = fingerprint
+            if not isinstance(ours, str):
+                ours = ours(found.state, number)
+        except (*UNREADABLE, TypeError, OSError) as error:
+            troubles.append(f"{path}: unreadable checkpoint: {error}{_moved(path, aside)}")
             continue
-        ours = fingerprint if isinstance(fingerprint, str) else fingerprint(checkpoint.state)
-        if not ours or checkpoint.fingerprint != ours:
-            troubles.append(f"{path}: belongs to another bundle or configuration")
+        if not ours or found.fingerprint != ours:
+            moved = _moved(path, aside)
+            troubles.append(f"{path}: belongs to another bundle or configuration{moved}")
             continue
-        if before_ns is not None and checkpoint.state.now_ns >= before_ns:
+        if before_ns is not None and found.state.now_ns >= before_ns:
             continue
-        return checkpoint, troubles
+        return found, troubles
     return None, troubles
 
 
-def _read(path: Path) -> Checkpoint:
+def newest_position(directory: Path) -> Position | None:
+    """Where the newest checkpoint says that it stands; None: there is none.
+
+    The journal was synced up to there before its name was written, whether it can be used or not.
+    """
+    for path in sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True):
+        segment, _, offset = path.stem.partition("-")
+        if segment.isdigit() and offset.isdigit():
+            return Position(int(segment), int(offset))
+    return None
+
+
+def _read(path: Path) -> tuple[Checkpoint, int]:
+    """A checkpoint as today's, and the format of its file."""
+    found, body = _opened(path, STATE)
+    return MIGRATIONS[found](body, path.parent), found
+
+
+def _opened(path: Path, name: bytes) -> tuple[int, memoryview]:
+    """Format number and body of a file. Raises ValueError or OSError for a damaged one."""
     data = path.read_bytes()
-    begin = len(MAGIC) + _CRC.size
-    if not data.startswith(MAGIC) or len(data) < begin:
+    found = format_of(data[:MAGIC_BYTES], name)
+    if found > STATE_FORMAT:
+        raise ValueError(newer(path, "state", found=found, known=STATE_FORMAT))
+    begin = MAGIC_BYTES + CRC_BYTES
+    if not found or len(data) < begin:
         raise ValueError("bad magic")
-    body = data[begin:]
-    if _CRC.unpack_from(data, len(MAGIC))[0] != zlib.crc32(body):
+    body = memoryview(data)[begin:]
+    if zlib.crc32(body) != int.from_bytes(data[MAGIC_BYTES:begin], "little"):
         raise ValueError("checksum does not match")
+    return found, body
+
+
+def _from_first(body: memoryview, _folder: Path) -> Checkpoint:
+    """Format 1: all in one, histories in full. The version stood in the fingerprint."""
     checkpoint: Checkpoint = unpack(body, Checkpoint)
-    return checkpoint
+    return msgspec.structs.replace(checkpoint, written_by=VERSION_OF_FIRST)
+
+
+def _from_second(body: memoryview, folder: Path) -> Checkpoint:
+    """Format 2, the present one."""
+    head_end = 4 + int.from_bytes(body[:4], "little")
+    head: Head = unpack(body[4:head_end], Head)
+    data: bytes | memoryview = body[head_end:]
+    if head.packed:
+        try:
+            data = zlib.decompressobj().decompress(data, STATE_BYTES_MAX)
+        except zlib.error as error:
+            raise ValueError(f"it does not unpack: {error}") from error
+    state: EngineState = unpack(data, EngineState)
+    parts = (unpack(_opened(folder / one, HISTORY)[1], _PARTS) for one in head.history)
+    state.ring = filled(state.ring, parts)
+    return Checkpoint(
+        position=head.position,
+        fingerprint=head.fingerprint,
+        state=state,
+        written_by=head.written_by,
+    )
+
+
+_PARTS: Final = dict[str, HistoryPart]
+
+# Format -> how its body is read. An upgrade goes on with open events, jobs and silences: a format
+# never leaves this table while somebody may have it. Fingerprints stay as the old version made
+# them; `edge.gateway.identity` knows how. Raises ValueError, TypeError, OSError or
+# msgspec.MsgspecError for what is damaged.
+MIGRATIONS: Final = {
+    1: _from_first,
+    2: _from_second,
+}
+
+
+def _moved(path: Path, disk: Disk | None) -> str:
+    """Move a file into the folder of what cannot be used; says where to."""
+    if disk is None:
+        return ""
+    folder = path.parent / ASIDE
+    try:
+        disk.make_directory(folder)
+        disk.replace(path, folder / path.name)
+        for old in sorted(_files(folder), key=lambda one: one.stat().st_mtime)[:-ASIDE_MAX]:
+            disk.unlink(old)
+    except OSError as error:
+        return f"; it could not be moved aside: {error.strerror}"
+    return f"; moved to {folder}"
+
+
+def _put(disk: Disk, path: Path, name: bytes, body: bytes) -> None:
+    """Write a file whole, synced, under its name only then."""
+    scratch = path.with_suffix(".tmp")
+    with disk.open(scratch, "wb") as file:
+        crc = zlib.crc32(body).to_bytes(CRC_BYTES, "little")
+        write_whole(disk, file, magic(name, STATE_FORMAT) + crc)
+        write_whole(disk, file, body)
+        disk.sync(file)
+    disk.replace(scratch, path)
+
+
+def _drop_old(disk: Disk, directory: Path, made: Packed) -> None:
+    kept = sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"))
+    for old in kept[:-KEPT]:
+        disk.unlink(old)
+    needed = set(made.names)
+    for path in kept[-KEPT:]:
+        if path != made.path:
+            needed |= _history_of(path)
+    for path in directory.glob(f"*{HISTORY_SUFFIX}"):
+        if path.name not in needed:
+            disk.unlink(path)
+    for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
+        disk.unlink(left)
+
+
+def _history_of(path: Path) -> set[str]:
+    """Parts that a checkpoint names; none of one that cannot be read, or is of an older format."""
+    try:
+        with path.open("rb") as file:
+            if format_of(file.read(MAGIC_BYTES), STATE) != STATE_FORMAT:
+                return set()
+            _, size = _HEAD.unpack(file.read(_HEAD.size))
+            head: Head = unpack(file.read(size), Head)
+    except (ValueError, TypeError, msgspec.MsgspecError, struct.error, OSError):
+        return set()
+    return set(head.history)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_file())
 
 
 def _encode_array(value: object) -> msgspec.msgpack.Ext:

@@ -98,8 +98,11 @@ class Disk:
         return Held(path)
 
     def connect(self, path: Path) -> sqlite3.Connection:
-        """Open a database, each statement its own transaction unless one was begun."""
-        return sqlite3.connect(path, isolation_level=None)
+        """Open a database, each statement its own transaction unless one was begun.
+
+        More than one thread may use it, one at a time: one of its own writes where disks are slow.
+        """
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def write_whole(disk: Disk, file: FileIO, data: bytes) -> None:

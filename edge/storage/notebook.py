@@ -25,9 +25,11 @@ INBOX: Final = "inbox"
 ZONE: Final = "# zone:"  # at the head of a log: its times in words are of this zone
 UNSIGNED: Final = " (unsigned)"  # behind a line that was told without the signature it should have
 LINES_A_DAY_MAX: Final = 5_000
+OWED_MAX: Final = 1_000  # texts that wait for a disk that takes them
 UPDATE_S_MIN: Final = 5.0  # between two updates: each makes a snapshot
 UPDATE_S_MAX: Final = 600.0
 CAUSE_CHARS_MAX: Final = 300
+ESCAPED: Final = "surrogateescape"  # bytes that are no UTF-8 survive being read and written
 
 
 class Notebook:
@@ -40,6 +42,8 @@ class Notebook:
         self._zone = zone
         self._lines: dict[Path, set[str]] = {}  # of the newest files written to
         self._unsynced: set[Path] = set()
+        self._owed: list[TextTold] = []  # which the disk did not take
+        self._refused = ""  # and why
         # whoever wrote there last may have been killed before the update
         self._due = source is not None and (source / INBOX).is_dir()
         self._begun_s = -UPDATE_S_MIN
@@ -47,26 +51,40 @@ class Notebook:
         self._said: IO[bytes] | None = None
 
     def write(self, texts: Iterable[TextTold]) -> None:
-        """Note what is not noted yet. Raises JournalError when the disk does not take it."""
-        for told in texts:
-            if self._source is None:  # it was configured when the text was taken
-                self.trouble = "texts were taken, and [kb] source is not configured any more"
-                continue
-            at = datetime.fromtimestamp(told.t_ns / 1e9, UTC)
-            path = self._source / INBOX / f"{at:%Y-%m-%d}.log"
-            mark = UNSIGNED if told.unsigned else ""
-            line = f"{at:%Y-%m-%d %H:%M:%S}Z {told.asset} {told.text}, {told.operator}{mark}"
-            try:
-                self._append(path, line)
-            except OSError as error:
-                cause = f"{path}: {error.strerror}; make room, or let the gateway write there"
-                raise JournalError(cause) from error
+        """Note what is not noted yet; what the disk does not take waits, and `trouble` says why."""
+        self._owed += texts
+        while self._owed and self._note(self._owed[0]):
+            del self._owed[0]
+        if self._refused and not self._owed:
+            self.trouble = self._refused = ""
+        if len(self._owed) > OWED_MAX:
+            del self._owed[OWED_MAX:]
+            self.trouble = f"{self._refused}; {OWED_MAX} texts wait, later ones are lost"
+
+    def _note(self, told: TextTold) -> bool:
+        """False: the disk does not take it."""
+        if self._source is None:  # it was configured when the text was taken
+            self.trouble = "texts were taken, and [kb] source is not configured any more"
+            return True
+        at = datetime.fromtimestamp(told.t_ns / 1e9, UTC)
+        path = self._source / INBOX / f"{at:%Y-%m-%d}.log"
+        mark = UNSIGNED if told.unsigned else ""
+        line = f"{at:%Y-%m-%d %H:%M:%S}Z {told.asset} {told.text}, {told.operator}{mark}"
+        try:
+            self._append(path, line)
+        except OSError as error:
+            self._lines = {}  # a part of the line may be there
+            cause = f"{path}: {error.strerror}; make room, or let the gateway write there"
+            self.trouble = self._refused = cause
+            return False
+        return True
 
     def _append(self, path: Path, line: str) -> None:
         lines = self._lines.get(path)
         if lines is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stored = path.read_text(encoding="utf-8") if path.exists() else ""
+            # whoever else writes there may write other letters: they are kept as they are
+            stored = _text(path.read_bytes()) if path.exists() else ""
             stored = self._declared(path, stored)
             lines = set(stored.splitlines())
             if stored and not stored.endswith("\n"):  # torn by a power cut
@@ -93,8 +111,8 @@ class Notebook:
         text = f"{ZONE} {self._zone}\n{stored}"
         work = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with work.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with work.open("wb") as file:
+                file.write(text.encode("utf-8", ESCAPED))
                 file.flush()
                 os.fsync(file.fileno())
             work.replace(path)
@@ -104,16 +122,21 @@ class Notebook:
 
     def sync(self) -> None:
         """Make sure of the disk: from here on the journal may forget. Raises JournalError."""
-        for path in self._unsynced:
+        if self._owed:
+            raise JournalError(self.trouble)
+        paths, self._unsynced = self._unsynced, set()  # a thread may do this, while more is written
+        for path in paths:
             try:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             except OSError as error:
+                self._unsynced |= paths
                 raise JournalError(f"{path}: {error.strerror}; the texts may be lost") from error
-        self._unsynced.clear()
 
     def turn(self, now_s: float) -> None:
         """Begin an update when one is due, and see how the last one ended."""
+        if self._owed:
+            self.write(())
         if self._updating is not None:
             late = now_s - self._begun_s > UPDATE_S_MAX
             if late:
@@ -150,3 +173,7 @@ class Notebook:
         cause = "it took too long" if late else said or f"it ended with {code}"
         self.trouble = f"the update of the knowledge base failed: {cause}" if code else ""
         self._due = self._due or bool(code)
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", ESCAPED)

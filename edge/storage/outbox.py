@@ -5,6 +5,10 @@ one (topic, id, revision) with its bytes; it stays after delivery, so that a rep
 finds that it stands and never publishes a second content under the same key. It goes only when
 every checkpoint that a restart may begin from lies behind it, and then only beyond a memory of
 many.
+
+What waits is bounded in rows, bytes and days of running; beyond that the oldest are given up, never
+the last word of a retained topic. Ages count the time that a gateway has run: no clock that jumps
+makes anything old.
 """
 
 from __future__ import annotations
@@ -12,68 +16,65 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge.errors import JournalError
 from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
-from edge.storage.disk import DISK
+from edge.storage.disk import CLOCK, DISK
+from edge.storage.outbox_table import (
+    DAY_S,
+    FORGETTABLE,
+    LAST_WORD,
+    SCHEMA,
+    STANDING,
+    OutboxRow,
+    brought_up_to_date,
+    key_of,
+    oldest_beyond,
+    whole_revision,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
-    from edge.storage.disk import Disk
+    from edge.storage.disk import Clock, Disk
 
+T = TypeVar("T")
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
 # Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
 # oldest are given up, counted, and said as a fault of our own once somebody hears us again.
 PENDING_ROWS_MAX: Final = 100_000
+BYTES_MAX: Final = 256 << 20  # that may wait, and of what is kept for the memory of its keys
+DAYS_MAX: Final = 30.0
+SLACK: Final = 20  # a part of the cap is given up at once: looking for the oldest is not free
+FORGET_ROWS: Final = 5_000  # at one checkpoint
+WAL_BYTES_MAX: Final = 8 << 20
+VACUUM_PAGES: Final = 2_000  # given back at one checkpoint
+# What a damaged file raises: cells of other types, and messages of SQLite that are no text.
+FAULTS: Final = (sqlite3.Error, ValueError, TypeError, OverflowError)
 DELIVERED: Final = 1
 GIVEN_UP: Final = 2
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS outbox (
-    row INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL,
-    id TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    payload BLOB NOT NULL,
-    qos INTEGER NOT NULL,
-    retain INTEGER NOT NULL,
-    delivered INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (topic, id, revision)
-);
-CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (row) WHERE delivered = 0;
-CREATE INDEX IF NOT EXISTS outbox_retained ON outbox (topic, row) WHERE retain = 1;
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxRow:
-    """A message that waits for the broker."""
-
-    row: int
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-
-    @classmethod
-    def of(cls, stored: tuple[int, str, bytes, int, int]) -> OutboxRow:
-        """A row as the table has it."""
-        row, topic, payload, qos, retain = stored
-        return cls(row=row, topic=topic, payload=payload, qos=qos, retain=bool(retain))
-
 
 class Outbox:
-    """Messages by key. Used by one thread."""
+    """Messages by key. Used by one thread at a time."""
 
-    def __init__(self, path: Path, *, disk: Disk = DISK) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bytes_max: int = BYTES_MAX,
+        days_max: float = DAYS_MAX,
+        disk: Disk = DISK,
+        clock: Clock = CLOCK,
+    ) -> None:
         """Raises JournalError when the file cannot be opened."""
-        self.path = path
+        self._running_s = 0.0
+        self._path, self._bytes_max, self._age_s_max = path, bytes_max, days_max * DAY_S
+        self._clock_s = clock.monotonic_s  # runs on, whatever the wall clock does
         self.conflicts_total = 0
         self.conflict = ""  # topic and key of the newest one
         self.contested: set[str] = set()  # alert ids of conflicts
@@ -83,16 +84,19 @@ class Outbox:
         try:
             disk.make_directory(path.parent)
             self._db = disk.connect(path)
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
             # a checkpoint says "decided" of what was put before it: that must not be younger
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
+            self._running_s, told = brought_up_to_date(self._db)
+            self._opened_s = self._clock_s()
+            self._recount()
             # unless all was said since: then it was heard that some were given up
-            if self.pending_count():
-                ((self.given_up_total,),) = self._db.execute(
-                    "SELECT count(*) FROM outbox WHERE delivered = ?", (GIVEN_UP,)
-                )
-        except (OSError, sqlite3.Error) as error:
+            if self._waiting:
+                self.given_up_total = told
+        except (OSError, *FAULTS) as error:
             raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
@@ -105,19 +109,26 @@ class Outbox:
         """
         conflicts: list[str] = []
         contested: set[str] = set()
+        added = [0, 0]
         with self._transaction():
             for message in messages:
                 stands = self._bytes_of(message)
                 if stands is None:
                     self._insert(message)
+                    added[0] += 1
+                    added[1] += len(message.payload)
                 elif stands != message.payload:
                     conflicts.append(f"{message.topic} {message.key}")
-                    contested.add(_key(message)[0])
-            given_up = self._give_up()
+                    contested.add(key_of(message)[0])
+            given_up = self._give_up(self._waiting + added[0], self._waiting_bytes + added[1])
+            self._note_running(self.given_up_total + len(given_up))
+        self._waiting += added[0]
+        self.newest_row += added[0]
+        self._waiting_bytes += added[1]
+        self._let_go(given_up)
         self.contested |= contested
         self.conflicts_total += len(conflicts)
         self.conflict = conflicts[-1] if conflicts else self.conflict
-        self.given_up_total += given_up
         return conflicts
 
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
@@ -131,38 +142,43 @@ class Outbox:
 
     def pending_count(self) -> int:
         """How many messages wait."""
-        ((count,),) = self._read("SELECT count(*) FROM outbox WHERE delivered = 0")
-        return int(count)
+        return self._waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the payloads that wait."""
+        return self._waiting_bytes
+
+    @property
+    def running_s(self) -> float:
+        """How long gateways have run with this file, seconds."""
+        return self._running_s + self._clock_s() - self._opened_s
+
+    def payload_of(self, topic: str, key: tuple[str, int]) -> bytes | None:
+        """What was put under a key; None: nothing, or it is forgotten. Raises JournalError."""
+        at = self.row_of(topic, key)
+        return None if at is None else self._payload(at)
 
     def newest(self, topic: str) -> tuple[str, int] | None:
         """(id, revision) of the last message that was put for a topic; None: there was none."""
         rows = self._read(
             "SELECT id, revision FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1", (topic,)
         )
-        return None if not rows else (rows[0][0], rows[0][1])
+        return None if not rows else (str(rows[0][0]), whole_revision(rows[0][1]))
 
     def revision_of(self, topic: str, alert_id: str) -> int:
         """The highest revision that was put for a topic and an id; 0: none."""
         query = "SELECT coalesce(max(revision), 0) FROM outbox WHERE topic = ? AND id = ?"
         ((revision,),) = self._read(query, (topic, alert_id))
-        return int(revision)
+        return whole_revision(revision)
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""
-        rows = self._read(
-            "SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN"
-            " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic) AND delivered > 0"
-            " AND length(payload) > 0 ORDER BY row"  # what was cleared stays forgotten
-        )
-        return [OutboxRow.of(row) for row in rows]
+        return [OutboxRow.of(row) for row in self._read(STANDING)]
 
     def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
         """The last message of each of these topics, delivered or not."""
-        query = (
-            "SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ?"
-            " ORDER BY row DESC LIMIT 1"
-        )
-        return [OutboxRow.of(row) for topic in topics for row in self._read(query, (topic,))]
+        return [OutboxRow.of(row) for topic in topics for row in self._read(LAST_WORD, (topic,))]
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
@@ -176,31 +192,152 @@ class Outbox:
         """
         if not rows:
             return
+        marks = ", ".join("?" * len(rows))
         with self._transaction():
+            ((count, size),) = self._db.execute(
+                "SELECT count(*), coalesce(sum(length(payload)), 0) FROM outbox"  # noqa: S608
+                f" WHERE delivered = 0 AND row IN ({marks})",
+                tuple(rows),
+            )
             self._db.executemany(
                 "UPDATE outbox SET delivered = ? WHERE row = ?", [(DELIVERED, row) for row in rows]
             )
+        self._waiting -= count
+        self._waiting_bytes -= size
+        self._kept_bytes += size
 
-    def covered(self) -> None:
-        """A checkpoint covers everything that was put so far: forget what nobody can ask for.
+    def covered(self, until_row: int | None = None) -> None:
+        """A checkpoint covers everything up to a row, or all: forget what nobody can ask for.
 
         Raises JournalError; then it is forgotten at a later one.
         """
         ((newest,),) = self._read("SELECT coalesce(max(row), 0) FROM outbox")
-        self._covered.append(newest)
+        self._covered.append(newest if until_row is None else until_row)
+        self._expire()
+        if len(self._covered) < CHECKPOINTS_KEPT:
+            return
         until = min(self._covered[0], newest - KEPT_ROWS_MAX)
-        if len(self._covered) < CHECKPOINTS_KEPT or until <= 0:
+        over_bytes = self._kept_bytes - self._bytes_max
+        if until <= 0 and over_bytes <= 0:
+            return
+        freed = 0
+        gone: list[tuple[int]] = []
+        for row, size in self._read(FORGETTABLE, (self._covered[0], FORGET_ROWS)):
+            if row > until and freed >= over_bytes:
+                break
+            gone.append((row,))
+            freed += size
+        if not gone:
             return
         with self._transaction():
-            self._db.execute(
-                "DELETE FROM outbox WHERE delivered > 0 AND row <= ? AND row NOT IN"
-                " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)",  # said again
-                (until,),
-            )
+            self._db.executemany("DELETE FROM outbox WHERE row = ?", gone)
+        self._kept_bytes -= freed
+        self._give_back()
+
+    def change(self, what: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something to the rows, all or nothing. Raises JournalError."""
+        with self._transaction():
+            changed = what(self._db)
+            self._recount()
+        return changed
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], bool]]) -> int:
+        """Take rows that were kept in memory, each with its key and whether it was delivered.
+
+        They keep their numbers where these are free, else all move by the returned offset. What
+        stands here already with the same bytes stays. Raises JournalError; then none is taken.
+        """
+        if not rows:
+            return 0
+        own = {self.row_of(row.topic, key) for row, key, _ in rows}
+        beyond = rows[0][0].row > self.newest_row or rows[0][0].row in own
+        offset = 0 if beyond else self.newest_row + 1 - rows[0][0].row
+        conflicts: list[str] = []
+        with self._transaction():
+            for row, key, delivered in rows:
+                at = self.row_of(row.topic, key)
+                if at is None:
+                    self._db.execute(
+                        "INSERT INTO outbox (row, topic, id, revision, payload, qos, retain,"
+                        " delivered, put_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (row.row + offset, row.topic, *key, row.payload, row.qos,
+                         int(row.retain), int(delivered), self.running_s),
+                    )  # fmt: skip
+                elif delivered:
+                    self._db.execute("UPDATE outbox SET delivered = 1 WHERE row = ?", (at,))
+                if at is not None and self._payload(at) != row.payload:
+                    conflicts.append(f"{row.topic} {key}")
+        self._recount()
+        self.conflicts_total += len(conflicts)
+        self.conflict = conflicts[-1] if conflicts else self.conflict
+        return offset
+
+    def superseded(self, topics: Sequence[str], *, before: int) -> None:
+        """Newer words of retained topics have been said: what waits before them is not sent."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE outbox SET delivered = ? WHERE topic = ? AND row < ? AND delivered = 0",
+                [(DELIVERED, topic, before) for topic in topics],
+            )
+        self._recount()
+
+    # --- bounds ---
+
+    def _recount(self) -> None:
+        """What waits and what is kept besides. Raises sqlite3.Error."""
+        counted = {0: (0, 0)}
+        for waits, count, size in self._db.execute(
+            "SELECT delivered = 0, count(*), coalesce(sum(length(payload)), 0) FROM outbox"
+            " GROUP BY delivered = 0"
+        ).fetchall():
+            counted[int(waits)] = (int(count), int(size))
+        self._waiting, self._waiting_bytes = counted.get(1, (0, 0))
+        self._kept_bytes = counted[0][1]
+        newest = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
+        self.newest_row = sum(row[0] for row in self._db.execute(newest).fetchall())
+
+    def _give_up(self, rows: int, size: int, *, older_than_s: float = 0.0) -> list[int]:
+        """Mark the oldest beyond the caps; returns their bytes. In a transaction."""
+        over_rows, over_bytes = rows - PENDING_ROWS_MAX, size - self._bytes_max
+        if over_rows <= 0 and over_bytes <= 0 and older_than_s <= 0.0:
+            return []
+        over_rows += PENDING_ROWS_MAX // SLACK if over_rows > 0 else 0
+        over_bytes += self._bytes_max // SLACK if over_bytes > 0 else 0
+        gone = oldest_beyond(self._db, over_rows, over_bytes, older_than_s=older_than_s)
+        marks = [(GIVEN_UP, row) for row, _ in gone]
+        self._db.executemany("UPDATE outbox SET delivered = ? WHERE row = ?", marks)
+        return [length for _, length in gone]
+
+    def _note_running(self, given_up: int) -> None:
+        self._db.execute("UPDATE running SET seconds = ?, given_up = ?", (self.running_s, given_up))
+
+    def _let_go(self, given_up: Sequence[int]) -> None:
+        self.given_up_total += len(given_up)
+        self._waiting -= len(given_up)
+        self._waiting_bytes -= sum(given_up)
+        self._kept_bytes += sum(given_up)
+
+    def _expire(self) -> None:
+        """Give up what has waited for too long."""
+        since_s = self.running_s - self._age_s_max
+        if since_s <= 0 or not self._waiting:
+            return
+        with self._transaction():
+            given_up = self._give_up(0, 0, older_than_s=since_s)
+            if given_up:
+                self._note_running(self.given_up_total + len(given_up))
+        self._let_go(given_up)
+
+    def _give_back(self) -> None:
+        """Bytes of what was forgotten to the disk, a part at a time."""
+        self._read(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        if wal.exists() and wal.stat().st_size > WAL_BYTES_MAX // 2:
+            self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -214,7 +351,7 @@ class Outbox:
             except BaseException:
                 self._roll_back()
                 raise
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be written: {error}; free disk space") from error
 
     def _roll_back(self) -> None:
@@ -226,36 +363,35 @@ class Outbox:
     def _read(self, query: str, values: tuple[int | str, ...] = ()) -> list[Any]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise JournalError(f"outbox cannot be read: {error}") from error
 
     def _bytes_of(self, message: Publish) -> bytes | None:
         found = self._db.execute(
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
-            (message.topic, *_key(message)),
+            (message.topic, *key_of(message)),
         ).fetchone()
-        return None if found is None else bytes(found[0])
+        if found is None:
+            return None
+        if not isinstance(found[0], bytes):
+            raise JournalError(f"outbox cannot be read: {message.topic} is damaged")
+        return found[0]
 
-    def _give_up(self) -> int:
-        """Mark the oldest waiting rows beyond the cap; returns how many."""
-        (count,) = self._db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchone()
-        beyond = max(0, int(count) - PENDING_ROWS_MAX)
-        if beyond:
-            self._db.execute(
-                "UPDATE outbox SET delivered = ? WHERE row IN"
-                " (SELECT row FROM outbox WHERE delivered = 0 ORDER BY row LIMIT ?)",
-                (GIVEN_UP, beyond),
-            )
-        return beyond
+    def row_of(self, topic: str, key: tuple[str, int]) -> int | None:
+        """Where a key stands; None: nowhere. Raises JournalError."""
+        rows = self._read(
+            "SELECT row FROM outbox WHERE topic = ? AND id = ? AND revision = ?", (topic, *key)
+        )
+        return int(rows[0][0]) if rows else None
+
+    def _payload(self, row: int) -> bytes:
+        ((payload,),) = self._read("SELECT payload FROM outbox WHERE row = ?", (row,))
+        return bytes(payload)
 
     def _insert(self, message: Publish) -> None:
         self._db.execute(
-            "INSERT INTO outbox (topic, id, revision, payload, qos, retain)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (message.topic, *_key(message), message.payload, message.qos, int(message.retain)),
-        )
-
-
-def _key(message: Publish) -> tuple[str, int]:
-    assert message.key is not None, "only keyed messages belong into the outbox"
-    return message.key
+            "INSERT INTO outbox (topic, id, revision, payload, qos, retain, put_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (message.topic, *key_of(message), message.payload, message.qos, int(message.retain),
+             self.running_s),
+        )  # fmt: skip

@@ -7,10 +7,12 @@ knows nothing of it, and another snapshot or other settings may decide the same 
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.group import GROUP
+from edge.errors import AndonError
 from edge.records import (
     AlertStands,
     Audited,
@@ -22,20 +24,27 @@ from edge.records import (
     Track,
 )
 from edge.storage.checkpoint import newest
+from edge.storage.disk import DISK
 from edge.storage.journal import read_journal, segments
+from edge.storage.journal_records import DamagedJournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edge.engine import Engine
     from edge.gateway.assembly import Assembly
     from edge.records import Effect
+    from edge.storage.disk import Disk
     from edge.storage.journal import Entry, Position
-    from edge.storage.outbox import Outbox
+    from edge.storage.mending import Loss
     from edge.wire.topics import Topics
 
 GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+
+
+class RestoreBrokenOffError(AndonError):
+    """Somebody asked us to stop meanwhile."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +60,19 @@ class Restored:
     asked_again: tuple[Effect, ...] = ()
     retained: dict[str, Publish] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)  # segments that had to be mended
     texts: list[TextTold] = field(default_factory=list)  # which may not have been noted
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What operators must hear of, by name; "" of what is well."""
+        damage = "; ".join(map(str, self.losses))
+        if len(damage) > FAULT_CHARS_MAX:
+            damage = f"{damage[:FAULT_CHARS_MAX]} ... ({len(self.losses)} segments)"
+        return {"journal_gap": self.gap, "journal_damaged": damage}
+
+
+FAULT_CHARS_MAX: Final = 500  # of a fault's detail; the log has all of it
 
 
 def started(assembly: Assembly, *, generation: int = 1) -> Started:
@@ -72,15 +93,20 @@ def restore(
     checkpoints: Path,
     keep: Callable[[Sequence[Publish]], None],
     audit: Callable[[Sequence[Audited]], object] = tuple,
+    mend: Callable[[DamagedJournalError], Loss] | None = None,
+    disk: Disk = DISK,
+    go_on: Callable[[], bool] | None = None,
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
-    `keep` gets what must be in the outbox, and before that `audit` what must be in its trail.
+    `keep` gets what must be in the outbox, and before that `audit` what must be in its trail;
+    `mend` puts a damaged segment in order, where what is behind the checkpoint needs it.
 
-    Raises JournalError for a journal that cannot be read.
+    Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
+    so: then the engine is somewhere in between.
     """
     restored = Restored()
-    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of)
+    found, troubles = newest(checkpoints, fingerprint=assembly.fingerprint_of, aside=disk)
     for trouble in troubles:
         _note(restored, "checkpoint_skipped", trouble)
     kept = segments(journal)
@@ -96,14 +122,18 @@ def restore(
             " what came between was dropped by [journal] bytes_max or days_max"
         )
         _note(restored, "journal_gap", restored.gap)
-    foreign = _foreign_until(journal, after, assembly)
+    foreign = _read_over(journal, after, assembly, restored, mend, go_on)
     if foreign is not None:
         found, after = None, foreign
         _note(restored, "journal_skipped", "taken with another bundle or configuration, or unknown")
     if found is not None:
-        assembly.restore(found.state)
+        assembly.restore(found.state, version=found.written_by)
         restored.from_checkpoint = True
-    _replay(assembly, read_journal(journal, after=after), restored, keep, audit)
+    gc.disable()  # every look at all that was just read finds that all of it is in use
+    try:
+        _replay(assembly, _while(go_on, read_journal(journal, after=after)), restored, keep, audit)
+    finally:
+        gc.enable()
     for sha256 in sorted(assembly.missing):
         _note(restored, "snapshot_missing", missing_snapshot(sha256))
     for sha256 in sorted(assembly.missing_bundles):
@@ -126,15 +156,6 @@ def missing_bundle(sha256: str) -> str:
         f"the journal names the bundle {sha256[:12]}, which is not kept any more, damaged, or does"
         " not fit the configuration: where it counted, the one before scored on"
     )
-
-
-def otherwise(engine: Engine, outbox: Outbox, topics: Topics) -> tuple[AlertStands, ...]:
-    """Alert topics where the outbox has not what the engine says; it is to be told of these."""
-    stands = not_as_published(
-        engine, outbox.newest, outbox.revision_of, topics=topics, contested=outbox.contested
-    )
-    outbox.resolved()
-    return stands
 
 
 def not_as_published(
@@ -227,28 +248,63 @@ def _replay(
         keep(durable)
 
 
-def _artifacts(began: Started, after: Position | None) -> tuple[str, ...]:
-    """What a stimulus must have been taken with, besides a bundle that is known.
+def _read_over(
+    journal: Path,
+    after: Position | None,
+    assembly: Assembly,
+    restored: Restored,
+    mend: Callable[[DamagedJournalError], Loss] | None,
+    go_on: Callable[[], bool] | None,
+) -> Position | None:
+    """Read what is to be taken again, mend what cannot be read, and return what is foreign of it.
 
-    Another snapshot changes what is known, not what the state means; nor do other settings of the
-    engine behind a checkpoint that fits.
+    Nothing has been taken by then, so that all that is whole is taken, and in its order.
     """
-    settings_sha256 = began.settings_sha256 if after is None else ""
-    return began.version, settings_sha256
+    seen: set[int] = set()
+    while True:
+        try:
+            entries = _while(go_on, read_journal(journal, after=after))
+            return _foreign_until(entries, after, assembly)
+        except DamagedJournalError as damage:
+            if mend is None or damage.number in seen:
+                raise
+            seen.add(damage.number)
+            loss = mend(damage)
+            restored.losses.append(loss)
+            _note(restored, "journal_damaged", str(loss))
 
 
-def _foreign_until(journal: Path, after: Position | None, assembly: Assembly) -> Position | None:
+def _same(began: Started, after: Position | None, assembly: Assembly) -> bool:
+    """Whether a process took what stands behind its start with what there is now.
+
+    Another version does: where it decides otherwise, that is said as a later revision. Another
+    snapshot changes what is known, not what the state means; nor do other settings of the engine
+    behind a checkpoint that fits.
+    """
+    settled = after is not None or assembly.same_settings(began.settings_sha256)
+    return settled and assembly.knows_bundle(began.bundle_sha256)
+
+
+def _while(go_on: Callable[[], bool] | None, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries, until somebody does not want to go on. Raises RestoreBrokenOffError."""
+    for entry in entries:
+        if go_on is not None and not go_on():
+            raise RestoreBrokenOffError("asked to stop while restoring")
+        yield entry
+
+
+def _foreign_until(
+    entries: Iterable[Entry], after: Position | None, assembly: Assembly
+) -> Position | None:
     """Behind the last stimulus that was taken with other artifacts; None: there is none.
 
     Another bundle is one that nobody kept; one that was kept can be taken again.
     """
-    ours = _artifacts(started(assembly), after)
     # Who took what stands before the first start is known by a checkpoint alone.
     foreign, until = after is None, None
-    for entry in read_journal(journal, after=after):
+    for entry in entries:
         if isinstance(entry.stimulus, Started):
-            same = _artifacts(entry.stimulus, after) == ours
-            foreign = not (same and assembly.knows_bundle(entry.stimulus.bundle_sha256))
+            foreign = not _same(entry.stimulus, after, assembly)
         elif isinstance(entry.stimulus, BundleSwapped):
             foreign = foreign or not assembly.knows_bundle(entry.stimulus.bundle_sha256)
         if foreign:

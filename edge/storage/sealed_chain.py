@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 import msgspec
 
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.storage.append import append_whole
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class SealedChain(Generic[Line]):
             where = f"{self.path}, line {number}"
             try:
                 line = msgspec.json.decode(raw, type=self._kind)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 return Read(lines=lines, broken=f"{where}: {error}; it was changed")
             if line.previous != previous or line.sealed() != line or line.sequence != number:
                 broken = f"{where} does not follow from the one before it"

@@ -55,10 +55,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     severity_max: int = 1_000
     suppressions_left: int = 0
     source_alive: bool | None = True
+    gave_up: bool = False  # the gateway gave up messages of the asset: it was overloaded
     heartbeat_alive: bool | None = True
     clock_agrees: bool | None = True
     knowledge_verified: bool | None = True
     unsigned: str = ""  # what lacks a signature that is required, "" for nothing
+    not_durable: str = ""  # why nothing can be audited now, "" it can
     proposal: str = ""  # id of a proposal near the event, "" for none
 
 
@@ -263,8 +265,11 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
         ),
         Clause(
             name="source",
-            outcome=facts.source_alive,
-            detail="the asset's source spoke within its declared interval",
+            outcome=None if facts.gave_up else facts.source_alive,
+            detail="the gateway was overloaded and gave up messages of this asset, nobody can say"
+            " what they would have shown"
+            if facts.gave_up
+            else "the asset's source spoke within its declared interval",
         ),
         Clause(
             name="heartbeat",
@@ -285,5 +290,12 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
             name="signed",
             outcome=not facts.unsigned,
             detail=facts.unsigned or "every signature that is required is there and valid",
+        ),
+        Clause(
+            name="durable",
+            outcome=not facts.not_durable,
+            detail=f"this gateway is not durable: {facts.not_durable}"
+            if facts.not_durable
+            else "what keeps it quiet can be audited",
         ),
     )

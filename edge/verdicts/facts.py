@@ -20,6 +20,7 @@ from edge.verdicts.bystanders import (
     partners_usual,
 )
 from edge.verdicts.decide import ANNOTATE_MINUTES_MAX, Facts
+from edge.work.shed import has_gap
 from kb.records import WorkKind
 from models.bundles.bundle import cannot_mask
 
@@ -123,12 +124,14 @@ class FactFinder:
             now_ns=t_ns,
             unmaskable=_unmaskable(self._model),
             suppressions_left=self._left(t_ns, track),
+            gave_up=has_gap(self._state, begin_ns=begin_ns, now_ns=t_ns),
             source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
             heartbeat_alive=self._heartbeat_alive(track, t_ns),
             clock_agrees=self._desk.clock_agrees(self._model.asset),
             knowledge_verified=knowledge is not None and knowledge.verified,
             severity=self._settings.severity,
             severity_max=self._desk.settings.engine.suppress_severity_max,
+            not_durable=self._desk.not_durable,
         )
 
     def rest_quiet(self, track: Track, run: JobRun, parts: tuple[Contribution, ...]) -> bool | None:

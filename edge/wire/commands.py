@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from edge.caps import COMMAND_BYTES_MAX, TEXT_CHARS_MAX
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.wire.readings import T_NS_MAX
 from edge.wire.topics import is_asset_id
 from kb.records import WorkKind
@@ -129,9 +129,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def line(self) -> str:
         """The text on one line, without what nobody sees."""
-        seen = (" " if c.isspace() else c for c in self.text)
-        kept = (c for c in seen if unicodedata.category(c) not in _UNSEEN)
-        return " ".join("".join(kept).split())
+        return seen_text(self.text)
 
 
 Body = Ack | Feedback | Confirm | JobCommand | Shelve | OutOfService | Text
@@ -189,15 +187,17 @@ def decode_command(
     try:
         content, signature = command_content(payload, topic=topic, name=name)
         body = msgspec.json.decode(content if signature else payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         cause = _cause(error, EXAMPLES[name], kind)
         raise WireError(cause, reason="command_invalid", topic=topic) from error
-    if abs(now_ns - body.ts * MILLISECOND_NS) > STALE_NS:
+    age_ns = now_ns - body.ts * MILLISECOND_NS
+    if abs(age_ns) > STALE_NS:
+        word, reason = ("old", "command_stale") if age_ns > 0 else ("early", "command_future")
         message = (
-            f"ts {body.ts} is more than {STALE_NS // 10**9} s away from now, which is"
+            f"ts {body.ts} is more than {STALE_NS // 10**9} s too {word}: now is"
             f" {now_ns // MILLISECOND_NS} (ms)"
         )
-        raise WireError(message, reason="command_stale", topic=topic)
+        raise WireError(message, reason=reason, topic=topic)
     _check_fields(body, topic)
     command = Command(topic=topic, operator=operator, name=name, body=body)
     if not signature:
@@ -216,12 +216,19 @@ def command_content(payload: bytes, *, topic: str, name: str = "ack") -> tuple[b
         fields = msgspec.json.decode(payload, type=dict[str, object])
         signature = fields.pop("signature", "")
         content = msgspec.json.encode(fields, order="sorted")
-    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+    except UNREADABLE as error:
         example = EXAMPLES.get(name, EXAMPLES["ack"])
         raise WireError(_cause(error, example), reason="command_invalid", topic=topic) from error
     if not isinstance(signature, str):
         raise WireError("signature is no text", reason="command_invalid", topic=topic)
     return content, signature
+
+
+def seen_text(text: str) -> str:
+    """A text on one line, without what nobody sees."""
+    seen = (" " if c.isspace() else c for c in text)
+    kept = (c for c in seen if unicodedata.category(c) not in _UNSEEN)
+    return " ".join("".join(kept).split())
 
 
 def _cause(error: Exception, example: str, kind: type[Body] | None = None) -> str:

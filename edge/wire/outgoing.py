@@ -13,6 +13,8 @@ import msgspec
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
 from edge.wire.fence import FencePayload
+from edge.wire.linked import LinkPayload
+from edge.wire.overloading import OverloadPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -307,6 +309,8 @@ class ResultPayload(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
     detail: str
     ts_ms: int
+    rule: str = ""  # by which it was refused, as counted; not_done: it could not be done
+    shared: int = 0  # 1: several people use this operator's name
 
 
 class LoadPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -357,6 +361,13 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     learning: int = 0  # assets that learn
     in_shadow: int = 0  # assets that ring for engineers alone
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
+    links: tuple[LinkPayload, ...] = ()
+    overload: OverloadPayload = OverloadPayload()
+    durable: int = 1  # 0: the disk does not take what must survive
+    not_durable: str = ""  # why
+    not_durable_s: float = 0.0  # for how long
+    outbox_mb: float = 0.0  # of messages that wait
+    outbox_in_memory: int = 0  # of these, messages that are in no file
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -24,12 +24,14 @@ import msgspec
 import numpy as np
 
 from edge.caps import (
+    CLOCK_BYTES_MAX,
     OBJECTS_PER_MESSAGE_MAX,
     PAYLOAD_BYTES_MAX,
+    SLOW_VALUES_MAX,
     TAG_CHARS_MAX,
     VALUES_PER_MESSAGE_MAX,
 )
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.records import Readings
 from edge.wire.topics import is_asset_id
 
@@ -70,7 +72,7 @@ def decode_readings(
         )
     try:
         body = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     bodies = body if isinstance(body, list) else [body]
     if len(bodies) > OBJECTS_PER_MESSAGE_MAX:
@@ -81,9 +83,12 @@ def decode_readings(
 
 def decode_clock(payload: bytes, *, topic: str) -> int:
     """Plant time, ns, of a clock tag: an object with a time. Raises WireError."""
+    if len(payload) > CLOCK_BYTES_MAX:
+        message = f"{len(payload)} B, more than {CLOCK_BYTES_MAX} B"
+        raise WireError(message, reason="oversize", topic=topic)
     try:
         body = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     if not isinstance(body, dict) or "ts" not in body:
         raise WireError('no clock tag: expected {"ts": ...}', reason="bad_time", topic=topic)
@@ -191,6 +196,7 @@ class _Message:
             numbers = msgspec.convert(rows, list[list[float | bool | None]])
             return np.array(numbers, np.float64)  # None becomes NaN, bool 0 or 1
         except (msgspec.ValidationError, OverflowError):
+            self._check_slow(len(rows) * len(tags), "values, and not all of them numbers")
             values = [
                 [self._number(value, tag, t, texts) for tag, value in zip(tags, row, strict=True)]
                 for t, row in zip(t_ns.tolist(), rows, strict=True)
@@ -238,7 +244,13 @@ class _Message:
             unit_ns = _unit_ns(low)
             if low >= T_NS_MIN and high * unit_ns <= T_NS_MAX and unit_ns == _unit_ns(high):
                 return np.array(stamps, np.int64) * unit_ns
+        self._check_slow(len(stamps), "times that are no whole numbers of one unit")
         return np.array([self.t_ns(stamp) for stamp in stamps], np.int64)
+
+    def _check_slow(self, count: int, what: str) -> None:
+        """Raise WireError for more than may be read one by one: all others would wait for it."""
+        if count > SLOW_VALUES_MAX:
+            raise self._error(f"{count} {what}; expected at most {SLOW_VALUES_MAX}", "oversize")
 
     def t_ns(self, stamp: object) -> int:
         """A time as int ns. Whole numbers keep every digit.

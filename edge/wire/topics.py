@@ -48,6 +48,11 @@ class Topics:
         """What the gateway subscribes to for commands."""
         return f"{self.root}/cmd/+/+"
 
+    @property
+    def alerts(self) -> str:
+        """How every alert topic begins."""
+        return f"{self.root}/alert/"
+
     def alert(self, asset: str, track: str) -> str:
         """Retained last state and revision."""
         return f"{self.root}/alert/{asset}/{track}"
@@ -103,6 +108,20 @@ class Topics:
         for cause in causes:
             own += [self.alert("_group", cause), self.group(cause)]
         return (*own, self.command_result("+"))
+
+
+def whose(topic: str) -> str:
+    """What a topic of ours is about: its asset, or its group. The whole where it is about none.
+
+    A group is the same on its flat topic and on that of its members.
+    """
+    levels = topic.split("/")
+    if len(levels) < 4:  # prefix, site, kind
+        return topic
+    kind, name = levels[2], levels[3]
+    if kind == "group":
+        return f"_group/{name}"
+    return "/".join(levels[3:]) if name.startswith("_") else name
 
 
 def is_asset_id(text: str) -> bool:

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from edge.caps import BLOCK_SAMPLES_MAX, PAYLOAD_BYTES_MAX
-from edge.errors import WireError
+from edge.errors import UNREADABLE, WireError
 from edge.samples.waveform_settings import UNITS
 from edge.wire.readings import TIME_KEYS, read_time
 
@@ -81,7 +81,8 @@ def decode_block(payload: bytes, form: Waveform, *, topic: str, received_ns: int
         message = f"{len(raw)} samples, expected blocks of {form.block}"
         raise WireError(message, reason="block_length", topic=topic)
     # float64 here: a large count times a small scale keeps its digits
-    values = raw.astype(np.float64) * form.scale
+    with np.errstate(over="ignore", invalid="ignore"):  # a sender's NaN may be a signalling one
+        values = raw.astype(np.float64) * form.scale
     limit = form.full_scale * (1.0 - RATE_SHARE) if form.full_scale else math.inf
     with np.errstate(invalid="ignore"):
         full = np.abs(values) >= limit
@@ -127,7 +128,7 @@ def _parts(payload: bytes, form: Waveform, topic: str) -> tuple[dict[str, Any], 
         samples = payload[len(head) + 1 :]
     try:
         body = _DECODER.decode(head)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"not JSON: {error}", reason="not_json", topic=topic) from error
     if isinstance(body, list) and len(body) == 1:
         body = body[0]

@@ -17,8 +17,11 @@ from edge.wire.commands import (
     Text,
     decode_command,
 )
+from edge.work.command_book import Refusal, may_silence
+from edge.work.durable import refuse_undurable
 from edge.work.job_commands import added, audit_job, job_command, until_ns
 from edge.work.jobs import Told, make_job
+from edge.work.rights import check_rights
 from edge.work.silencing import Silence, SilenceKind, end, put
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.desk import Desk
     from edge.records import MessageReceived
+    from edge.state import EngineState
     from edge.wire.commands import Command
 
 
@@ -42,13 +46,16 @@ def operator_command(
     name: str,
     assets: Mapping[str, Asset],
     desk: Desk,
+    state: EngineState,
     now_ns: int,
 ) -> None:
     """Carry out a command and answer it. Raises WireError for what a sender can do wrong.
 
     What is refused is answered too, so that nobody waits; only what a broker repeats at every
-    connection is not: it was answered when it was sent.
+    connection is not: it was answered when it was sent. Refused or not done, what was to keep
+    something quiet stands in the audit trail.
     """
+    command: Command | None = None
     try:
         command = decode_command(
             message.payload,
@@ -59,12 +66,40 @@ def operator_command(
             now_ns=now_ns,
         )
         desk.check_signature(command)
+        check_rights(command, assets=assets, desk=desk, now_ns=now_ns)
+        before = state.commands.before(command, now_ns=now_ns, dup=message.dup)
+        if before is not None:
+            _count(state, "commands_redelivered")
+            said = "delivered again by the broker; it was taken the first time"
+            desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
+            return
+        refuse_undurable(command, desk)
         done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
     except WireError as error:
+        if may_silence(name, command):
+            about = getattr(command.body, "asset", "") if command is not None else ""
+            refusal = Refusal(rule=error.reason, detail=str(error), asset=about, t_ns=now_ns)
+            state.commands.refused(message, operator, name, refusal, desk=desk)
         if not message.retain:
-            desk.answer(operator, name, done=False, detail=f"refused: {error}", t_ns=now_ns)
+            said = f"refused: {error}"
+            desk.answer(operator, name, done=False, detail=said, rule=error.reason, t_ns=now_ns)
         raise
-    desk.answer(operator, name, done=done, detail=detail, t_ns=now_ns)
+    state.commands.note(
+        command, done=done, listed=frozenset(one.name for one in desk.settings.operator)
+    )
+    _count(state, "commands")
+    if not done:
+        _count(state, "commands_not_done")
+        if command.keeps_quiet:
+            about = getattr(command.body, "asset", "")
+            refusal = Refusal(rule="not_done", detail=detail, asset=about, t_ns=now_ns)
+            state.commands.refused(message, operator, name, refusal, desk=desk)
+    rule = "" if done else "not_done"
+    desk.answer(operator, name, done=done, detail=detail, rule=rule, t_ns=now_ns)
+
+
+def _count(state: EngineState, name: str) -> None:
+    state.counts[name] = state.counts.get(name, 0) + 1
 
 
 def _carry_out(
@@ -81,9 +116,9 @@ def _carry_out(
         case JobCommand() as body:
             answer = job_command(body, operator, assets=assets, desk=desk, now_ns=now_ns)
         case Shelve() as body:
-            answer = _shelve(body, operator, assets=assets, desk=desk, now_ns=now_ns)
+            answer = _shelve(command, body, assets=assets, desk=desk, now_ns=now_ns)
         case OutOfService() as body:
-            answer = _service(body, operator, assets=assets, desk=desk, now_ns=now_ns)
+            answer = _service(command, body, assets=assets, desk=desk, now_ns=now_ns)
         case Text() as body:
             unsigned = desk.lacks_signature(command)
             answer = _text(body, operator, unsigned=unsigned, assets=assets, desk=desk)
@@ -187,9 +222,10 @@ def _confirm(
 
 
 def _shelve(
-    body: Shelve, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+    command: Command, body: Shelve, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
 ) -> tuple[bool, str]:
     """Silence the track of an alert, a track, or all of an asset, for a bounded time."""
+    operator = command.operator
     name, track = body.asset, Track(body.track) if body.track else None
     if body.alert_id:
         meant = [
@@ -219,13 +255,15 @@ def _shelve(
             end_ns=until_ns(body.until, body.minutes, now_ns) or 0,
         ),
         longest_s=desk.settings.engine.shelve_s_max,
+        topic=command.topic,
     )
 
 
 def _service(
-    body: OutOfService, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
+    command: Command, body: OutOfService, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
 ) -> tuple[bool, str]:
     """Take an asset out of service, with owner and end, or back in."""
+    operator = command.operator
     asset = assets.get(body.asset)
     if asset is None:
         return False, f"no asset {body.asset}; there are {', '.join(sorted(assets))}"
@@ -245,15 +283,19 @@ def _service(
             end_ns=until_ns(body.until, body.minutes, now_ns) or 0,
         ),
         longest_s=desk.settings.engine.out_of_service_s_max,
+        topic=command.topic,
     )
 
 
-def _silence(asset: Asset, silence: Silence, *, longest_s: int) -> tuple[bool, str]:
+def _silence(asset: Asset, silence: Silence, *, longest_s: int, topic: str) -> tuple[bool, str]:
+    """Begin a silence. Raises WireError where it lacks a reason, or an end in time."""
     lasts_ns = silence.end_ns - silence.begin_ns
     if not silence.reason:
-        return False, "it needs a reason"
+        raise WireError("it needs a reason", reason="command_unreasoned", topic=topic)
     if not 0 < lasts_ns <= longest_s * SECOND_NS:
-        return False, f"it needs an end, until or minutes, at most {longest_s / 3600:g} h from now"
+        message = f"it needs an end, until or minutes, at most {longest_s / 3600:g} h from now"
+        reason = "command_too_long" if lasts_ns > 0 else "command_invalid"
+        raise WireError(message, reason=reason, topic=topic)
     put(asset.state.silences, silence)
     word = silence.kind.replace("_", " ")
     what = f"{asset.model.asset} {silence.track}" if silence.track else asset.model.asset

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.caps import TAG_CHARS_MAX
+
 if TYPE_CHECKING:
     from edge.desk import Desk
     from edge.errors import WireError
@@ -16,13 +18,14 @@ def refused(error: WireError, *, state: EngineState, desk: Desk) -> None:
     """Count an unusable payload; the first of each kind is logged with topic and cause."""
     name = f"invalid_{error.reason}"
     state.counts[name] = state.counts.get(name, 0) + 1
-    kind = f"{error.reason} {error.topic}"
+    topic = error.topic[:TAG_CHARS_MAX]
+    kind = f"{error.reason} {topic}"
     if kind not in state.noted and len(state.noted) < FIRST_NOTES_MAX:
         state.noted.append(kind)
         desk.note(
             "payload_refused",
             level="warning",
-            topic=error.topic,
+            topic=topic,
             reason=error.reason,
             cause=str(error),
         )

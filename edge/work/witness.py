@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from edge.caps import EDGES_MAX, EDGES_S
 from edge.records import JobState, Witness
 from edge.state import Pending
 from edge.work.jobs import Ending, Stage, Told, end_run, job_id_of, make_job, new_run
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from edge.settings import ContextTag
     from edge.work.jobs import JobRun
     from kb.records import Proposal
+
+
+SECOND_NS: Final = 1_000_000_000
 
 
 def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
@@ -32,13 +36,29 @@ def plant_edge(asset: Asset, change: ContextChange, *, desk: Desk) -> None:
     up = change.value != 0.0 and change.previous == 0.0
     down = change.value == 0.0 and not math.isnan(change.previous)
     if up and change.live:
-        if not _open_by_edge(asset, tag, change, desk=desk):
+        usual = not _flickers(asset, change, desk=desk)
+        if usual and not _open_by_edge(asset, tag, change, desk=desk):
             name = asset.model.asset
             desk.note("job_refused", level="warning", asset=name, tag=tag.tag, t_ns=change.t_ns)
     elif down:
         for run in asset.state.runs:
             if run.job.source == tag.tag:
                 end_job(asset, run.job.job_id, action="close", t_ns=change.t_ns)
+
+
+def _flickers(asset: Asset, change: ContextChange, *, desk: Desk) -> bool:
+    """Whether a tag has risen more often of late than work begins; then it opens nothing.
+
+    Told once, with the first edge too many.
+    """
+    edges = asset.state.edges_ns.setdefault(change.tag, [])
+    edges[:] = [t for t in edges if change.t_ns - EDGES_S * SECOND_NS < t <= change.t_ns]
+    if len(edges) == EDGES_MAX:
+        name = asset.model.asset
+        desk.note("witness_flickers", level="warning", asset=name, tag=change.tag, t_ns=change.t_ns)
+    if len(edges) <= EDGES_MAX:
+        edges.append(change.t_ns)
+    return len(edges) > EDGES_MAX
 
 
 def _open_by_edge(asset: Asset, tag: ContextTag, change: ContextChange, *, desk: Desk) -> bool:

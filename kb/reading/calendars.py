@@ -41,23 +41,30 @@ def calendar_rows(text: str, *, now_ns: int, zone: str = "") -> tuple[list[Row],
     it. A series of which any part cannot be read is left out whole, and told. zone: of times that
     state none, where the calendar does not say either.
     """
+    try:
+        return _calendar_rows(text, now_ns=now_ns, zone=zone)
+    except SourceError:
+        raise
+    except Exception as error:  # the readers break in many ways on what is no calendar
+        said = " ".join(str(error).split())
+        cause = f"cannot be read as iCalendar: {type(error).__name__}: {said}"
+        raise SourceError(1, cause) from error
+
+
+def _calendar_rows(text: str, *, now_ns: int, zone: str) -> tuple[list[Row], list[SourceError]]:
+    """As `calendar_rows`; the libraries raise what they like."""
     import recurring_ical_events  # noqa: PLC0415 - only where there are calendars
     from icalendar import Calendar  # noqa: PLC0415
 
     now = dt.datetime.fromtimestamp(now_ns / 1e9, dt.UTC)
     spans = _spans(text)
     bad: list[SourceError] = []
-    try:
-        calendar = Calendar.from_ical(text)
-        begin = _without_broken(calendar, text, spans, bad)
-        most = sum(_times_at_most(event, now + AHEAD) for event in calendar.walk("VEVENT"))
-        since = begin if begin is not None and most <= OCCURRENCES_MAX else now - BEFORE
-        query = recurring_ical_events.of(calendar)
-        found = sorted(query.between(min(since, now), now + AHEAD), key=_order)
-    except Exception as error:  # the readers break in many ways on what is no calendar
-        said = " ".join(str(error).split())
-        cause = f"cannot be read as iCalendar: {type(error).__name__}: {said}"
-        raise SourceError(1, cause) from error
+    calendar = Calendar.from_ical(text)
+    begin = _without_broken(calendar, text, spans, bad)
+    most = sum(_times_at_most(event, now + AHEAD) for event in calendar.walk("VEVENT"))
+    since = begin if begin is not None and most <= OCCURRENCES_MAX else now - BEFORE
+    query = recurring_ical_events.of(calendar)
+    found = sorted(query.between(min(since, now), now + AHEAD), key=_order)
     if len(found) > OCCURRENCES_MAX:
         raise SourceError(1, f"over {OCCURRENCES_MAX} occurrences; split it")
     of_file = _ZONED.search(text)
@@ -68,6 +75,12 @@ def calendar_rows(text: str, *, now_ns: int, zone: str = "") -> tuple[list[Row],
         uid = str(event.get("UID", ""))
         start, end = spans.get((uid, _recurrence(event))) or spans.get((uid, "")) or (0, 0)
         line = text.count("\n", 0, start) + 1
+        if start == end:  # nothing could be quoted
+            said = str(event.get("SUMMARY", ""))
+            bad.append(
+                SourceError(line, "an event that does not stand on lines of its own", said=said)
+            )
+            continue
         try:
             lasts = lengths.get((uid, _recurrence(event)), lengths.get((uid, "")))
             cells = _cells(event, declared, lasts)
@@ -217,7 +230,8 @@ def _spans(text: str) -> dict[tuple[str, str], tuple[int, int]]:
 
 def _recurrence(event: Event) -> str:
     replaced = event.get("RECURRENCE-ID")
-    return str(replaced.dt) if replaced is not None else ""
+    broken = any(name == "RECURRENCE-ID" for name, _ in event.errors)  # to ask it would raise
+    return str(replaced.dt) if replaced is not None and not broken else ""
 
 
 def _cells(event: Event, zone: str, lasts: dt.timedelta | None) -> dict[str, str]:

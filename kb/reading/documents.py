@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 FILES_MAX: Final = 20_000
 TEXTS: Final = (".md", ".rst", ".txt", ".log")
 PAGES: Final = {".html": html_page, ".htm": html_page, ".pdf": pdf_page, ".docx": docx_page}
+PICTURED: Final = (".pdf", ".docx", *WORKBOOKS)  # whose size says little of their text
 READ: Final = (*TEXTS, *TABLES, *PAGES, *WORKBOOKS, *CALENDARS)
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -207,7 +208,7 @@ def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceE
     if suffix not in READ:
         known = ", ".join(READ)
         raise SourceError(0, f"files with {suffix or 'no suffix'} are not read; {known} are")
-    stored = stored_bytes(path, paged=suffix in (*PAGES, *WORKBOOKS))
+    stored = stored_bytes(path, paged=suffix in PICTURED)
     if suffix in PAGES:
         page = PAGES[suffix](stored)
         return _of_page(page, name, meta_of(path)), _unseen(page)

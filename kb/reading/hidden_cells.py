@@ -11,6 +11,7 @@ import zipfile
 from typing import Final, TypeAlias
 
 from kb.reading.front_matter import SourceError
+from kb.reading.pages import refuse_bomb
 
 Hidden: TypeAlias = tuple[frozenset[int], frozenset[int]]  # rows and columns, from 1
 HIDDEN_NONE: Final[Hidden] = (frozenset(), frozenset())
@@ -23,6 +24,7 @@ def hidden_parts(stored: bytes) -> dict[str, Hidden]:
     """What is hidden on each sheet, by its title. Raises SourceError."""
     from defusedxml.ElementTree import fromstring  # noqa: PLC0415 - only where there are workbooks
 
+    refuse_bomb(stored)
     try:
         with zipfile.ZipFile(io.BytesIO(stored)) as packed:
             targets = {
@@ -58,7 +60,7 @@ def _of_sheet(stored: bytes) -> Hidden:
             by_default = _true(part.get("zeroHeight"))
         elif name == "col" and (_true(part.get("hidden")) or _slight(part.get("width"))):
             last = min(int(part.get("max", "0")), COLUMNS_MAX)
-            columns.update(range(int(part.get("min", "1")), last + 1))
+            columns.update(range(max(int(part.get("min", "1")), 1), last + 1))
         elif name == "row":
             number = int(part.get("r", number + 1))
             shown = part.get("hidden")

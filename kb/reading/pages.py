@@ -31,6 +31,9 @@ FURNITURE_SHARE_MIN: Final = 0.6
 FURNITURE_LINES: Final = 2  # at the top and bottom of a page
 SCAN_CHARS_MAX: Final = 20  # of a whole PDF: pictures of pages
 
+HTML_DEPTH_MAX: Final = 120  # pages that programs write have some forty levels
+
+_HOLDS: Final = "\0holds"  # no attribute of a page: no parser lets it through
 _UNSEEN: Final = ("script", "style", "template", "noscript", "head", "svg", "nav", "iframe")
 _HIDDEN: Final = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?![.\d])",
@@ -65,6 +68,7 @@ def html_page(stored: bytes) -> Page:
     from bs4 import BeautifulSoup, Comment  # noqa: PLC0415 - only where there is HTML
 
     soup = BeautifulSoup(stored, "lxml")
+    _refuse_deep(soup)
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     root = soup.find("html")
     language = str(root.get("lang") or "") if root is not None else ""
@@ -78,6 +82,7 @@ def html_page(stored: bytes) -> Page:
     deleted = soup.find_all("del")
     for element in deleted:
         element.extract()
+    _mark_holders(soup)
     lines: list[str] = []
     _walk(soup, lines)
     said = f"{len(deleted)} deletions (del) are left out"
@@ -114,7 +119,7 @@ def _walk(element: Tag, lines: list[str]) -> None:
             if write is not None:
                 flush()
                 write(child, lines)
-            elif child.name in _BLOCKS or child.find(_is_block) is not None:
+            elif child.name in _BLOCKS or child.has_attr(_HOLDS):
                 flush()
                 _walk(child, lines)
             else:
@@ -122,6 +127,25 @@ def _walk(element: Tag, lines: list[str]) -> None:
         elif type(child) is NavigableString:
             loose.append(str(child))
     flush()
+
+
+def _refuse_deep(soup: Tag) -> None:
+    """Refuse pages that are nested as nobody writes them: each level is walked through again."""
+    depths = {id(soup): 0}
+    for element in soup.descendants:
+        depth = depths[id(element.parent)] + 1
+        if depth > HTML_DEPTH_MAX:
+            raise SourceError(0, f"elements are nested over {HTML_DEPTH_MAX} deep")
+        depths[id(element)] = depth
+
+
+def _mark_holders(soup: Tag) -> None:
+    """Mark what has a block anywhere within it, once, so that nobody looks at each level."""
+    for block in soup.find_all(_is_block):
+        for parent in block.parents:
+            if parent.has_attr(_HOLDS):
+                break
+            parent[_HOLDS] = ""
 
 
 def _is_block(element: Tag) -> bool:

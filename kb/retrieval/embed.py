@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 import tokenizers
 
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,7 +188,7 @@ def _read_manifest(place: Path) -> _Files:
         listed = msgspec.json.decode(file.read_bytes(), type=_Files)
     except OSError as error:
         raise KnowledgeError(f"{file}: cannot read the text model: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise KnowledgeError(f"{file}: not a manifest of a text model: {error}") from error
     if listed.format != 1 or not 0 < listed.dimension <= DIMENSION_MAX:
         raise KnowledgeError(f"{file}: expected format 1, dimension 1 to {DIMENSION_MAX}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 import faiss
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 faiss.omp_set_num_threads(1)  # the gateway has other work for its cores
 
 ID_MAX: Final = 2**63 - 1
+# How faiss writes a flat index with ids. It believes what a file says of its own sizes, so that a
+# damaged one may take gigabytes or the process: its few fields are read here, and each must fit.
+_HEAD: Final = struct.Struct("<4siqqq?i")  # kind, width, vectors, twice nothing, trained, metric
+_SIZE: Final = struct.Struct("<Q")
+_KINDS: Final = (b"IxM2", b"IxFI")  # with ids; flat, inner product
 
 
 class VectorIndex:
@@ -46,13 +52,7 @@ class VectorIndex:
     @classmethod
     def from_bytes(cls, stored: bytes, *, width: int) -> VectorIndex:
         """Index from the bytes of a file. Raises KnowledgeError when they are not one of ours."""
-        try:
-            index = faiss.deserialize_index(np.frombuffer(stored, dtype=np.uint8))
-        except RuntimeError as error:
-            raise KnowledgeError(f"not a vector index: {error}") from error
-        if not isinstance(index, faiss.IndexIDMap2) or index.d != width:
-            raise KnowledgeError(f"not a flat index of vectors {width} wide")
-        return cls(index)
+        return cls.of(*_stored_vectors(stored, width))
 
     def save(self, path: Path) -> None:
         """Write to `path`; the caller syncs and publishes."""
@@ -109,3 +109,27 @@ class VectorIndex:
         ids = self._ids[places[0][found]]
         pairs = zip(ids.tolist(), products[0][found].tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _stored_vectors(stored: bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Ids (n,) and vectors (n, width) of a file as faiss writes it. Raises KnowledgeError."""
+    at = 2 * _HEAD.size
+    if len(stored) < at + _SIZE.size:
+        raise KnowledgeError("not a vector index: it is cut off")
+    heads = [_HEAD.unpack_from(stored, k * _HEAD.size) for k in range(2)]
+    kinds, sizes = tuple(head[0] for head in heads), {head[1:3] for head in heads}
+    count = heads[0][2]
+    if kinds != _KINDS or sizes != {(width, count)} or any(head[6] for head in heads):
+        raise KnowledgeError(f"not a flat index of vectors {width} wide")
+    begin = at + _SIZE.size
+    end = begin + 4 * count * width
+    if count < 0 or len(stored) != end + _SIZE.size + 8 * count:
+        raise KnowledgeError(f"not a vector index: {count} vectors in {len(stored)} bytes")
+    told = _SIZE.unpack_from(stored, at)[0], _SIZE.unpack_from(stored, end)[0]
+    if told != (count * width, count):
+        raise KnowledgeError("not a vector index: its sizes do not fit each other")
+    vectors = np.frombuffer(stored, "<f4", count * width, begin).reshape(count, width)
+    ids = np.frombuffer(stored, "<i8", count, end + _SIZE.size)
+    if not np.isfinite(vectors).all() or (ids < 0).any():
+        raise KnowledgeError("not a vector index: a number in it is none, or an id below 0")
+    return ids, vectors

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 from kb.records import Citation, FailureMode, Limit, Proposal, ScopeRow, Sensor
 from kb.snapshots import store
 from kb.snapshots.history import kept, kept_name
@@ -128,7 +128,7 @@ def _records(path: Path) -> dict[tuple[str, str], list[Record]]:
             for kind, of in _TYPES.items():
                 for record in store.read_records(connection, kind, of):
                     found[kind, _name(record)].append(record)
-    except (sqlite3.Error, msgspec.DecodeError) as error:
+    except (sqlite3.Error, *UNREADABLE) as error:
         raise KnowledgeError(f"{path}: {error}; build it again") from error
     return dict(found)
 

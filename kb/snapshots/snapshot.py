@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
 
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 from kb.manifest import Manifest
 from kb.retrieval import lexical, search
 from kb.retrieval.embed import Embedder, embedder_of
@@ -17,6 +18,7 @@ from kb.retrieval.index import VectorIndex
 from kb.snapshots import store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "kb.sqlite"
 VECTORS: Final = "vectors.faiss"
 MANIFEST: Final = "manifest.json"
+_Records = TypeVar("_Records")
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +94,7 @@ class Snapshot:
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = store.open_file(path / DATABASE)
             return cls(path, manifest, connection, index, embedder)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{path}: {error}; build it again") from error
 
     @property
@@ -105,28 +108,31 @@ class Snapshot:
         An order that changed is there once for each record, under one `proposal_id`: of those known
         by now the last one counts.
         """
-        with self._lock:
-            return store.read_proposals(self._connection)
+        return self._told(store.read_proposals)
 
     def scope_rows(self) -> tuple[ScopeRow, ...]:
         """Every approved scope row; the caller keeps `recorded_at_ns <= now`."""
-        with self._lock:
-            return store.read_scope_rows(self._connection)
+        return self._told(store.read_scope_rows)
 
     def failure_modes(self) -> tuple[FailureMode, ...]:
         """Every failure mode of the tables; the caller keeps `recorded_at_ns <= now`."""
-        with self._lock:
-            return store.read_failure_modes(self._connection)
+        return self._told(store.read_failure_modes)
 
     def limits(self) -> tuple[Limit, ...]:
         """Every approved engineering limit; the caller keeps `recorded_at_ns <= now`."""
-        with self._lock:
-            return store.read_limits(self._connection)
+        return self._told(store.read_limits)
 
     def sensors(self) -> tuple[Sensor, ...]:
         """Every row of the sensor schemas."""
-        with self._lock:
-            return store.read_sensors(self._connection)
+        return self._told(store.read_sensors)
+
+    def _told(self, read: Callable[[sqlite3.Connection], _Records]) -> _Records:
+        """Records of a table. Raises KnowledgeError for what cannot be read."""
+        try:
+            with self._lock:
+                return read(self._connection)
+        except (sqlite3.Error, *UNREADABLE) as error:
+            raise KnowledgeError(f"{self.path}: {error}; build it again") from error
 
     def signed_tables(self) -> tuple[SignedTable, ...]:
         """Scope tables with the signatures beside them, valid or not."""
@@ -141,8 +147,7 @@ class Snapshot:
         """The stored text of a document, which citations point into. Raises KnowledgeError."""
         for document in self._documents:
             if (document.doc_id, document.revision) == (doc_id, revision):
-                with self._lock:
-                    return store.read_text(self._connection, document.number)
+                return self._told(partial(store.read_text, document=document.number))
         raise KnowledgeError(f"no document {doc_id}, revision {revision!r}, in {self.path}")
 
     def chunk(self, chunk_id: int) -> Chunk:
@@ -184,7 +189,7 @@ class Snapshot:
                     lexicon=self._lexicon,
                     connection=self._connection,
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{self.path}: {error}") from error
 
     def ranked_by_words(self, text: str, *, count: int) -> list[int]:
@@ -239,7 +244,7 @@ def read_manifest(path: Path) -> Manifest:
         raise KnowledgeError(
             f"{path} is no snapshot ({error.strerror}: {MANIFEST}): make one with `andon kb build`"
         ) from error
-    except ValueError as error:  # msgspec's errors are ValueErrors too
+    except UNREADABLE as error:
         raise KnowledgeError(f"{path / MANIFEST} is damaged ({error}): build it again") from error
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor, SignedTable
 from kb.retrieval import lexical
+from kb.snapshots import soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -132,6 +133,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
     try:
         _guard(connection, path)
+        soundness.check(connection, [name for _, name, _ in _objects(connection) if name in TYPED])
     except BaseException:
         connection.close()
         raise

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import kb
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 from kb.proposals.callings import Saying, sayings
 from kb.proposals.orders import judged
 from kb.proposals.standing import standing
@@ -191,7 +191,7 @@ class Workshop:
             body = stored[len(MAGIC) + hashlib.sha256().digest_size :]
             if stored == MAGIC + hashlib.sha256(body).digest() + body:
                 workshop._kept = msgspec.msgpack.decode(body, type=_Kept)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             pass  # it only saves time
         return workshop
 

@@ -18,7 +18,6 @@ import io
 import os
 import shutil
 import tempfile
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,12 +26,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at run time
 
+from models.bundles.arrays import plain_arrays
 from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part, part_files
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
-from models.detector import detector_of
-from models.errors import ModelError
+from models.detector import ORT_ERRORS, detector_of
+from models.errors import UNREADABLE, ModelError
 from models.fitting.positions import OperatorPosition
 from models.graphs.safety import check_graph
 
@@ -175,7 +175,7 @@ def _manifest(path: Path) -> tuple[dict[str, _Entry], str]:
     raw = _read(path / MANIFEST)
     try:
         return msgspec.json.decode(raw, type=dict[str, _Entry]), _sha256(raw)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(f"{path / MANIFEST} is damaged: {error}; copy it again") from error
 
 
@@ -185,7 +185,7 @@ def _description(path: Path, entry: _Entry) -> _Description:
     content = _verified(where, entry)
     try:
         told = msgspec.json.decode(content, type=_Description, dec_hook=_to_array)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(f"{where} is not of this version: {error}") from error
     if told.format == FORMAT_OF_ONE_KIND and told.spec is not msgspec.UNSET:
         told = msgspec.structs.replace(told, format=FORMAT, specs=(told.spec,), spec=msgspec.UNSET)
@@ -239,17 +239,37 @@ def _check_scores(part: Part, path: Path) -> None:
     try:
         detector = detector_of(part.graph)
         test = part.selftest
+        _check_selftest(part)
         own = {name: value[test["rows"]] for name, value in part.parameters.items()}
         state = detector.initial_state(len(test["rows"]))
         score, _ = detector.score(test["x"], test["valid"], state, own)
+        shares = detector.contribute(test["x"], test["valid"], state, own)
         expected = test["score"]
-    except (KeyError, IndexError, ModelError) as error:
+    except (*ORT_ERRORS, *UNREADABLE, KeyError, IndexError, TypeError, ModelError) as error:
         raise ModelError(f"{path}: the self-test could not run: {error}") from error
     same = np.allclose(
         score, expected, rtol=SELFTEST_TOLERANCE, atol=SELFTEST_TOLERANCE, equal_nan=True
     )
-    if detector.spec != part.spec or score.shape != expected.shape or not same:
+    if (
+        detector.spec != part.spec
+        or score.shape != expected.shape
+        or not same
+        or shares.shape != test["x"].shape
+    ):
         raise ModelError(f"{path} does not score the self-test as it did when made")
+
+
+def _check_selftest(part: Part) -> None:
+    """Raise ModelError or KeyError for samples, rows and scores that do not belong together."""
+    test = part.selftest
+    x, valid, rows, score = test["x"], test["valid"], test["rows"], test["score"]
+    kinds = (x.dtype.name, valid.dtype.name, rows.dtype.kind, score.dtype.name)
+    if kinds != ("float32", "bool", "i", "float32") or x.ndim != 3 or rows.ndim != 1:
+        raise ModelError(f"samples are {x.dtype} {x.shape}, rows {rows.dtype} {rows.shape}")
+    if len(rows) != len(x) or valid.shape != x.shape or score.shape != x.shape[:2]:
+        raise ModelError(f"{len(rows)} rows, samples {x.shape}, scores {score.shape}")
+    if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < part.rows):
+        raise ModelError(f"rows {rows.tolist()}, expected 0 to {part.rows - 1}")
 
 
 def _verified(path: Path, entry: _Entry) -> bytes:
@@ -274,9 +294,8 @@ def _read(path: Path) -> bytes:
 
 def _arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        return plain_arrays(content)
+    except ValueError as error:
         raise ModelError(f"{path} does not hold plain arrays: {error}") from error
 
 

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from scipy import stats
+from scipy import special
 
 from models.fitting.extremes import rate_at, usual_excess
 from models.fitting.positions import divided
@@ -76,12 +76,12 @@ def alerts_a_day(*replays: Replay) -> tuple[float, float, float]:
     spread = sum(weight**2 * count for weight, count in counted)
     largest = max(weights)
     low = (
-        spread / (2.0 * rate) * float(stats.chi2.ppf(beyond, 2.0 * rate**2 / spread))
+        spread / (2.0 * rate) * 2.0 * float(special.gammaincinv(rate**2 / spread, beyond))
         if rate
         else 0.0
     )
     more, wider = rate + largest, spread + largest**2
-    high = wider / (2.0 * more) * float(stats.chi2.isf(beyond, 2.0 * more**2 / wider))
+    high = wider / (2.0 * more) * float(special.chdtri(2.0 * more**2 / wider, beyond))
     return rate, low, high
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,7 +175,7 @@ def _rate_max(tail: AlarmTail) -> float:
     """Upper confidence bound of a Poisson rate, episodes a day (Garwood 1936)."""
     if tail.days <= 0.0:  # of a bundle from before peaks were counted
         return tail.episodes_per_day
-    return float(stats.chi2.ppf(CONFIDENCE, 2 * tail.peaks + 2)) / 2.0 / tail.days
+    return float(special.gammaincinv(tail.peaks + 1, CONFIDENCE)) / tail.days
 
 
 def _beyond(tail: AlarmTail, usual: float) -> tuple[float, float]:

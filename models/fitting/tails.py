@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import signal, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ def worst_scale(channels: int) -> F64:
     show is seen here, where the sum over all would drown it.
     """
     count = np.arange(1, channels + 1)
-    at = [stats.norm.isf(-np.expm1(np.log1p(-p) / count) / 2.0) for p in WORST_LEVELS]
-    deviate = [float(stats.norm.isf(p)) for p in WORST_LEVELS]
+    at = [-special.ndtri(-np.expm1(np.log1p(-p) / count) / 2.0) for p in WORST_LEVELS]
+    deviate = [-float(special.ndtri(p)) for p in WORST_LEVELS]
     scale = (deviate[1] - deviate[0]) / (at[1] - at[0])
     table = np.stack([at[0] - deviate[0] / scale, scale], axis=1)
     return np.vstack([table[:1], table])
@@ -66,6 +66,8 @@ def deviates(
     or less where its tail is wider than a normal one. A channel that is held and jumps (a slow
     analyser, report by exception) would else be the worst at every jump.
     """
+    from scipy import signal  # noqa: PLC0415 - it loads slowly, and only a fit needs it
+
     weight = scored.astype(np.float64)
     b = 2.0 / (9.0 * width)
     offset, scale = worst_scale(width)[width]
@@ -88,12 +90,14 @@ def _evenness(own: F64, rate: float) -> F64:
     level = max(EVEN_LEVEL, BEYOND_MIN / max(independent, BEYOND_MIN))
     if level > EVEN_LEVEL_MAX:  # too few to say
         return np.ones(own.shape[1])
-    normal = float(stats.norm.isf(level / 2.0))
+    normal = -float(special.ndtri(level / 2.0))
     return np.asarray(normal / np.maximum(np.quantile(own, 1.0 - level, axis=0), normal))
 
 
 def _averaged(residuals: F64, scored: Mask, rate: float) -> F64:
     """EWMA (m, c) of the scored residuals (n, c); what is not scored adds nothing."""
+    from scipy import signal  # noqa: PLC0415 - it loads slowly, and only a fit needs it
+
     taken = np.where(scored[:, None], residuals, 0.0)
     averaged: F64 = np.asarray(signal.lfilter([rate], [1.0, rate - 1.0], taken, axis=0))[scored]
     return averaged
@@ -181,5 +185,5 @@ def _excess(z: F64, level: float) -> float:
 
 
 def _normal_excess(level: float) -> float:
-    begin = float(stats.norm.isf(level))
-    return float(stats.norm.pdf(begin)) / level - begin
+    begin = -float(special.ndtri(level))
+    return math.exp(-(begin**2) / 2.0) / math.sqrt(2.0 * math.pi) / level - begin

@@ -32,6 +32,7 @@ VALID: Final = "valid"  # name of the input that takes which values are there
 WINDOW_SAMPLES_MAX: Final = 256  # a job's rows settle on as many of the past
 LAYOUTS: Final[tuple[Layout, ...]] = ("rows", "columns", "flat_rows", "flat_columns")
 CALL_WINDOWS: Final = 1024  # of any number that the model takes at once
+BATCH_MAX: Final = 4_096  # windows that a model takes at once, filled up where there are fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,11 @@ def what_it_takes(
             f" {WINDOW_SAMPLES_MAX}: longer ones would not be warm again in time after a job"
         )
     batch = value.shape[0] or 0
+    if batch > BATCH_MAX:
+        raise ModelError(
+            f"{foreign.file} takes {batch} windows at once, at most {BATCH_MAX} can be given;"
+            " export it with a batch of any size"
+        )
     told = f"{channels} channels" if samples == 1 else f"windows of {samples} x {channels}"
     order = f", as {chosen}" if samples > 1 and channels > 1 else ""
     tell(f"input {value.name}: {told}{order}{f', {batch} at once' if batch else ''}")

@@ -6,10 +6,11 @@ in other files, no operators that need libraries of others, none that draw chanc
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, defs, load_from_string
+from onnx import ModelProto, TensorProto, defs, load_from_string, numpy_helper
 
 from models.errors import ModelError
 
@@ -26,6 +27,20 @@ CHANCE: Final = {
     "RandomNormalLike",
     "RandomUniform",
     "RandomUniformLike",
+}
+LOOPS_MAX: Final = 1_000_000  # steps of a loop whose number stands in the graph
+_WIDTHS: Final[dict[int, int]] = {  # bytes of a value
+    TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2,
+    TensorProto.BOOL: 1, TensorProto.INT8: 1, TensorProto.UINT8: 1, TensorProto.INT16: 2,
+    TensorProto.UINT16: 2, TensorProto.INT32: 4, TensorProto.UINT32: 4, TensorProto.INT64: 8,
+    TensorProto.UINT64: 8, TensorProto.STRING: 1,
+}  # fmt: skip
+_FIELDS: Final[dict[int, str]] = {  # where values stand that are not raw; others: int32_data
+    TensorProto.FLOAT: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data",
+    TensorProto.UINT64: "uint64_data",
 }
 
 
@@ -52,6 +67,7 @@ def parsed(content: bytes, *, file: str) -> ModelProto:
     if not model.graph.node:
         raise ModelError(f"{file} is no ONNX model, or one without a graph; export it again")
     refuse_external(model, file)
+    refuse_sizes(model, file)
     return model
 
 
@@ -64,6 +80,39 @@ def refuse_external(model: ModelProto, file: str) -> None:
                 " all weights inside (onnx.save_model with save_as_external_data=False, or"
                 " torch.onnx.export with external_data=False)"
             )
+
+
+def refuse_sizes(model: ModelProto, file: str) -> None:
+    """A weight is as large as its shape says, and no loop runs longer than anybody waits.
+
+    onnxruntime believes a file: a weight of 2**62 values ends the process, and a loop of as many
+    steps never ends. One whose steps are computed may still do so: who made it, a signature says.
+    Raises ModelError.
+    """
+    steps: dict[str, int] = {}
+    for tensor in _tensors(model.graph):
+        shape = tuple(tensor.dims)
+        if any(size < 0 for size in shape) or _held(tensor) != math.prod(shape):
+            raise ModelError(f"{file}: a weight {tensor.name!r} is not of its shape {shape}")
+        if tensor.data_type == TensorProto.INT64 and math.prod(shape) == 1:
+            steps[tensor.name] = int(numpy_helper.to_array(tensor).reshape(()))
+    for node in _nodes(model.graph):
+        times = steps.get(node.input[0], 0) if node.op_type == "Loop" and node.input else 0
+        if times > LOOPS_MAX:
+            raise ModelError(f"{file} has a loop of {times} steps, at most {LOOPS_MAX} can be run")
+
+
+def _held(tensor: TensorProto) -> int:
+    """How many values a tensor holds; -1: of a kind that no detector has."""
+    width = _WIDTHS.get(tensor.data_type)
+    if width is None:
+        return -1
+    if tensor.HasField("raw_data"):
+        whole, rest = divmod(len(tensor.raw_data), width)
+        return -1 if rest else whole
+    if tensor.data_type == TensorProto.STRING:
+        return len(tensor.string_data)
+    return len(getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data")))
 
 
 def refuse_operators(model: ModelProto, file: str) -> None:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 if TYPE_CHECKING:
@@ -257,6 +256,8 @@ def calibrated(
     All of examples that were held back, square (m, 1 + k). share: (k,), as of `given_up`. With no
     examples: what is safe.
     """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - a gateway never fits a head
+
     classes = square.shape[1] - 1
     if not len(label):
         return Calibration(

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from models.errors import ModelError
+from models.errors import UNREADABLE, ModelError
 
 NORMAL: Final = "normal"  # the label of a window in which nothing is wrong
 NOTES: Final = "andon_heads"  # in the metadata: a HeadNote for each head
@@ -34,7 +34,7 @@ def notes_in(text: str) -> tuple[HeadNote, ...]:
     """The notes in a graph's metadata, () of none. Raises ModelError where they are damaged."""
     try:
         return msgspec.json.decode(text, type=tuple[HeadNote, ...]) if text else ()
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(
             f"model.onnx names heads that are none of this version: {error}"
         ) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.broker.cells import Cell, make_cell
+from tests.broker.overheard import LOG, Overheard
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ max_queued_messages 100000
 persistence true
 persistence_location {store}/
 {user}
+{log}
 {more}
 """
 # Started by root it would become a user who may not write to the directories of a test.
@@ -40,33 +42,51 @@ class Mosquitto:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
+        self.overheard = Overheard(self.port, directory)
 
-    def start(self, *, more: str = "") -> None:
+    def start(self, *, more: str = "", **environment: str) -> None:
         """Start it, with further lines of configuration; returns when it answers."""
-        assert MOSQUITTO is not None
         config = self._directory / "mosquitto.conf"
-        text = CONFIG.format(port=self.port, store=self._directory, user=USER, more=more)
+        log = LOG.format(log=self.overheard.log)
+        text = CONFIG.format(port=self.port, store=self._directory, user=USER, log=log, more=more)
         config.write_text(text, encoding="utf-8")
-        command = [MOSQUITTO, "-c", str(config)]
+        self.serve(config, **environment)
+        if "allow_anonymous false" not in more:
+            self.overheard.listen()
+
+    def serve(self, config: Path, **environment: str) -> None:
+        """Start it with a configuration of somebody else's making, for its own port."""
+        assert MOSQUITTO is not None
+        if USER and USER not in (text := config.read_text(encoding="utf-8")):
+            config.write_text(f"{USER}\n{text}", encoding="utf-8")
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [MOSQUITTO, "-c", str(config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | environment,
         )
         wait_until(self._answers, what=f"mosquitto on port {self.port}")
 
     def stop(self) -> None:
         """Stop it cleanly: it writes its store."""
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)  # a test may have left it hanging
             self._process.send_signal(signal.SIGTERM)
+            self._process.wait(20.0)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would: its store is what it saved last."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(20.0)
             self._process = None
 
     def forget(self) -> None:
         """Lose the store, sessions and retained messages with it; only while it is stopped."""
         assert self._process is None
-        (self._directory / "mosquitto.db").unlink()
+        (self._directory / "mosquitto.db").unlink(missing_ok=True)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, as SIGSTOP to make it hang."""
@@ -80,18 +100,34 @@ class Mosquitto:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-@pytest.fixture
-def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    """Run mosquitto for one test."""
+def free_port() -> int:
+    """A port of the loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def mosquitto_of() -> type[Mosquitto]:
+    """Brokers to be made by a test, each in a directory of its own."""
     if MOSQUITTO is None:
         pytest.skip("needs mosquitto, which is not installed")
-    directory = tmp_path_factory.mktemp("mosquitto")
-    broker = Mosquitto(directory)
+    return Mosquitto
+
+
+@pytest.fixture
+def mosquitto(
+    mosquitto_of: type[Mosquitto], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mosquitto]:
+    """Run mosquitto for one test, and listen to all of it."""
+    broker = mosquitto_of(tmp_path_factory.mktemp("mosquitto"))
     broker.start()
     try:
         yield broker
     finally:
+        broker.overheard.stop()
         broker.stop()
+    broker.overheard.check()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from edge.gateway.mqtt import Endpoint, Publisher
+from tests.broker.overheard import gateway_starts
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from edge.recordings.recording import TimedMessage
 
 START_S_MAX: Final = 60.0
+PROBE_S: Final = 0.3  # between two looks whether a subscriber hears
 Keyed = tuple[str, str, int, bytes]  # topic, id, revision, payload
 
 
@@ -37,8 +40,8 @@ class Heard:
 
     @property
     def kind(self) -> str:
-        """What it is about: the third level of the topic."""
-        return self.topic.split("/")[2]
+        """What it is about: the third level of the topic, "" without one."""
+        return "/".join(self.topic.split("/")[2:3])
 
     @property
     def body(self) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -74,13 +77,27 @@ class Subscriber:
         self._process.terminate()
         self._process.wait(10)
 
-    def _listening(self) -> bool:
+    def listen_again(self, *, seconds_max: float = 30.0) -> None:
+        """Wait until it is subscribed again, behind a broker that lost its session."""
+        before = len(self.of("probe"))
+        due_s = 0.0
+
+        def heard() -> bool:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + PROBE_S
+                return self._listening(before)
+            return len(self.of("probe")) > before
+
+        wait_until(heard, what="mosquitto_sub's return", seconds_max=seconds_max)
+
+    def _listening(self, probes: int = 0) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "mosquitto_sub ended"
         with Publisher(Endpoint(port=self._port)) as publisher:
             publisher.publish("andon/probe/probe", b"probe")
             publisher.drain()
-        return bool(self.all())
+        return len(self.of("probe")) > probes
 
     def all(self) -> list[Heard]:
         """Everything heard so far, in order; a line that is still being written is left out."""
@@ -117,6 +134,7 @@ class GatewayProcess:
         self._config = config
         self._environment = os.environ | {
             "ANDON__MQTT__PORT": str(port),
+            "PYTHONFAULTHANDLER": "1",
             "ANDON__JOURNAL__DIR": str(state),
             "ANDON__ENGINE__HEALTH_PUBLISH_S": "1",
             **settings,
@@ -132,6 +150,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         """Start it; it is not ready yet."""
+        gateway_starts(self._config, self._environment)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "andon", "run", str(self._config)],
@@ -156,7 +175,12 @@ class GatewayProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
+        try:
+            return self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # its log says where it hangs
+            self._process.wait(10)
+            raise
 
     @property
     def running(self) -> bool:

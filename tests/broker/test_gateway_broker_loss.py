@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
-    from tests.broker.gateways import Subscriber
+    from tests.broker.gateways import GatewayProcess, Subscriber
 
 
 def retained(heard: Subscriber) -> dict[str, bytes]:
@@ -25,6 +25,11 @@ def retained(heard: Subscriber) -> dict[str, bytes]:
 def all_heard(heard: Subscriber) -> list[tuple[str, bytes]]:
     """Topics and payloads in order."""
     return [(message.topic, message.payload) for message in heard.all()]
+
+
+def last_words(gateway: GatewayProcess) -> dict[str, bytes]:
+    """What must stand on each topic of an alert."""
+    return {topic: payload for topic, *_, payload in gateway.outbox() if "/alert/" in topic}
 
 
 def test_a_broker_that_forgot_everything_is_told_again(
@@ -49,5 +54,30 @@ def test_a_broker_that_forgot_everything_is_told_again(
         mosquitto.start()
         with listener(mosquitto, tmp_path / "after") as heard:
             online(heard, gateway)
-            wait_until(lambda: retained(heard) == before, what="every last word", seconds_max=20)
+            wait_until(lambda: retained(heard) == before, what="every last word", seconds_max=60)
+            assert gateway.stop() == 0
+
+
+def test_a_broker_that_was_killed_is_told_the_last_words_it_lost(
+    cell: Cell, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """It still has our session and what it saved last: nothing tells us that it lost anything."""
+    with cell.gateway(mosquitto, tmp_path / "state") as gateway:
+        with listener(mosquitto, tmp_path / "before") as heard:
+            gateway.start()
+            online(heard, gateway)
+            mosquitto.stop()
+            mosquitto.start()  # what it saved: our session, and no alert
+            online(heard, gateway, times=2)
+            publish(mosquitto.port, cell.messages[: cell.opening + 2])
+            wait_until(lambda: last_words(gateway), what="the alert", seconds_max=60)
+            wait_until(lambda: not gateway.outbox(delivered=False), what="all of it")
+        mosquitto.kill()
+        mosquitto.start()
+        with listener(mosquitto, tmp_path / "after") as heard:
+            wait_until(
+                lambda: last_words(gateway).items() <= retained(heard).items(),
+                what="every last word",
+                seconds_max=60,
+            )
             assert gateway.stop() == 0

@@ -19,7 +19,8 @@ from edge.records import (
 )
 from edge.settings import EngineSettings, GatewaySettings
 from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter, segments
+from edge.storage.journal import segments
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import Restored, not_as_published, restore, started
 from edge.wire.readings import encode_rows
 from edge.wire.topics import Topics

@@ -97,20 +97,30 @@ def subscribed(broker: Mosquitto, witness: Collector) -> bool:
     return bool(witness.queue)
 
 
-def test_a_full_queue_is_counted_and_what_did_not_fit_comes_later(mosquitto: Mosquitto) -> None:
-    """Dropped is not acknowledged, so the broker repeats it, although no connection broke."""
+def test_what_does_not_fit_is_shed_and_the_broker_goes_on(mosquitto: Mosquitto) -> None:
+    """Shed is acknowledged: kept back, it would fill the broker's window, and nothing would come.
+
+    What waits is the newest, and every message is either taken or counted.
+    """
     link = link_to(mosquitto, queue_messages_max=10)
     ready(link)
     payloads = [b"%d" % i for i in range(200)]
     send(mosquitto, payloads)
-    wait_until(lambda: link.counts.dropped_queue_full > 0, what="a full queue")
-    assert link.queue_depth == 10
-    assert link.connected
-    seen: set[bytes] = set()
-    take(link, len(payloads), lambda m: seen.add(m.payload))
-    assert seen == set(payloads)
-    assert link.counts.asked_again >= 1
+    wait_until(lambda: link.counts.received == len(payloads), what="all of them")
+    assert link.counts.shed == len(payloads) - 10
+    seen: list[bytes] = []
+    take(link, 10, lambda m: seen.append(m.payload))
+    assert seen == payloads[-10:]
+    send(mosquitto, [b"later"] * 5)
+    take(link, 1, lambda m: seen.append(m.payload))
     link.stop()
+    again = link_to(mosquitto)
+    ready(again)
+    send(mosquitto, [b"last"])
+    take(again, 1, lambda m: seen.append(m.payload))
+    assert seen[-1] == b"last"
+    assert not set(seen[10:]) & set(payloads), "nothing that was shed comes again"
+    again.stop()
 
 
 def test_nothing_is_lost_over_a_restart_of_the_broker(mosquitto: Mosquitto) -> None:

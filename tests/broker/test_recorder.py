@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from andon.options import endpoint
 from edge.errors import ConfigError, JournalError
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.recordings.recorder import is_recorded, record
 from edge.records import MessageReceived
-from edge.storage.journal import MAGIC, RECORD_BYTES_MAX, read_journal
+from edge.storage.journal import MAGIC, read_journal
+from edge.storage.journal_records import RECORD_BYTES_MAX
 from simulator.replay import ReplayOptions, replay
 from tests.waiting import wait_until
 
@@ -165,8 +167,7 @@ def briefly(out: Path, broker: Mosquitto, topic: str) -> tuple[int, str]:
     printed = io.StringIO()
     code = record(
         out,
-        host="127.0.0.1",
-        port=broker.port,
+        Endpoint(port=broker.port),
         filters=(topic,),
         prefix="andon",
         seconds=0.2,
@@ -226,28 +227,25 @@ def test_what_is_too_large_for_a_journal_is_counted(mosquitto: Mosquitto, tmp_pa
 def test_errors_pass_through(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """No broker, no directory, no password file: each says so, and leaves nothing behind."""
 
-    def attempt(out: Path, *, port: int, password_file: Path | None = None) -> None:
+    def attempt(out: Path, *, password_file: Path | None = None) -> None:
         record(
             out,
-            host="127.0.0.1",
-            port=port,
+            endpoint("127.0.0.1", mosquitto.port, username="u", password_file=password_file),
             filters=("#",),
             prefix="andon",
             seconds=1.0,
             messages_max=0,
             console=quiet(),
-            username="u",
-            password_file=password_file,
         )
 
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     with pytest.raises(JournalError, match="file"):
-        attempt(blocked, port=mosquitto.port)
+        attempt(blocked)
     with pytest.raises(ConfigError, match="none"):
-        attempt(tmp_path / "out", port=mosquitto.port, password_file=tmp_path / "none")
+        attempt(tmp_path / "out", password_file=tmp_path / "none")
     mosquitto.stop()
     mosquitto.start(more="allow_anonymous false")
     with pytest.raises(BrokerError, match="refused"):
-        attempt(tmp_path / "out", port=mosquitto.port)
+        attempt(tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -17,11 +17,11 @@ from edge.gateway.app import JUDGE_S
 from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived, Publish, TickDue
 from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import restore, started
 from edge.wire.readings import encode_rows
 from edge.work.commission import Stage
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.models.plants import plant
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from edge.audit.chain import OWN, records, verify
 from edge.audit.trail import AuditTrail
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.gateway.app import FAULT_EXIT
 from edge.records import Audited, Publish
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
-from tests.edge.test_app import Broker, Killed, Steps, World, decided
+from tests.edge.app_broker import Broker, decided
+from tests.edge.test_app import SYSTEM, Killed, Steps, World
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def whole(state: Path) -> None:
     assert verify(state / "audit").broken is None
 
 
-@pytest.mark.parametrize("name", ["sync", "put"])
+@pytest.mark.parametrize("name", ["syncing", "put"])
 def test_killed_anywhere_around_a_commit_every_entry_stands_once(
     name: str, patched: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path
 ) -> None:
@@ -94,7 +94,7 @@ def test_killed_anywhere_around_a_commit_every_entry_stands_once(
 def test_what_cannot_be_audited_does_not_leave(
     patched: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path
 ) -> None:
-    """The process ends with its reason, nothing was said, and the next one says it all."""
+    """It is not durable, nothing quiet was said, and the next one has it in its trail."""
     world = World(tmp_path, bundle_path, patched)
     real = AuditTrail.write
 
@@ -105,8 +105,14 @@ def test_what_cannot_be_audited_does_not_leave(
 
     with patched.context() as patch:
         patch.setattr(AuditTrail, "write", full)
-        assert world.live() == FAULT_EXIT
+        assert world.live() == 0
     assert not [topic for topic, _ in world.broker.heard if topic == ALERT]
-    assert decided(world.broker.state) == []
+    assert world.broker.last(SYSTEM)["name"] == "not_durable"
+    assert world.broker.last(SYSTEM)["active"] == 1
     assert world.live() == 0
-    whole(world.broker.state)
+    # and says once more what it had not said: revisions leap over what the lapse may have said
+    keys = [(row[1], row[2]) for row in decided(world.broker.state) if row[0] == ALERT]
+    assert len(keys) == 3
+    assert audited(world.broker.state) == keys
+    assert verify(world.broker.state / "audit").broken is None
+    assert world.broker.last(ALERT)["revision"] == keys[-1][1]

@@ -21,7 +21,7 @@ from edge.replays.backtest_command import (
     _show,
     backtest_command,
 )
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from kb.snapshots.build import build
 from tests.models.plants import plant
 

@@ -16,13 +16,15 @@ from edge.records import BundleSwapped, Started
 from edge.replays.backtest import Backtest
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.checkpoint import save as save_checkpoint
-from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.journal import read_journal
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import restore, started
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.store import save
+from tests.edge.app_broker import BEGIN_NS, decided
 from tests.edge.rig import bundle
-from tests.edge.test_app import BEGIN_NS, SYSTEM, World, decided
+from tests.edge.test_app import SYSTEM, World
 from tests.edge.test_bundle_watch import S, Site, first, second
 from tests.edge.test_signatures import Keys
 from tests.edge.test_takeover import successor

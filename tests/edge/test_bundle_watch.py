@@ -31,7 +31,7 @@ from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save, sealed
 from models.errors import ModelError
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.models.plants import fitted, plant
 
 if TYPE_CHECKING:

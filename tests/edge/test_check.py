@@ -296,6 +296,15 @@ def test_a_disk_too_small_for_what_is_kept_is_a_fault(site: Site) -> None:
     assert site.faults() == {}, "the cap in bytes is what is kept"
 
 
+def test_what_a_power_cut_takes_is_told_with_what_else_could_be_set(site: Site) -> None:
+    """The present settings first, then what each other one would come to."""
+    site.more = "[journal]\nsync_s = 3.0\n"
+    _, text = site.check()
+    assert "a power cut may take 3 s" in text
+    assert "3 (now)" in text
+    assert "strict" in text
+
+
 def test_budgets_of_positions_are_told_and_what_they_lack(site: Site) -> None:
     """A name with a mistake is a fault; a bundle that is divided otherwise is not, but is told."""
     site.more = '[[position]]\nname = "east"\nalerts_per_day = 2.0\nassets = ["r1", "q*"]\n'

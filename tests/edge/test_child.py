@@ -18,7 +18,7 @@ from edge.bundles.training import FitRequest, fit_recording
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError, RecordingError
 from edge.records import Job, JobState, MessageReceived, Witness
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from kb.records import WorkKind
 from kb.snapshots.build import build
 from models.bundles.bundle import CONTAMINATED

@@ -146,9 +146,12 @@ def test_a_stale_command_is_refused_counted_and_answered(late_s: int) -> None:
     rig.run(10)
     answer = rig.command("job", **CHECK_IN, ts=rig.now_ns // 10**6 + late_s * 1000)
     assert not answer["done"]
-    assert "300 s away from now" in answer["detail"]
+    word, rule = ("old", "command_stale") if late_s < 0 else ("early", "command_future")
+    assert f"more than 300 s too {word}: now is" in answer["detail"]
+    assert answer["rule"] == rule
     assert rig.runs == []
-    assert rig.engine.counts()["invalid_command_stale"] == 1
+    assert rig.engine.counts()[f"invalid_{rule}"] == 1
+    assert rig.audited() == ["command_refused"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from edge.commissioning.watch import joined, prepare
 from edge.configuration.config import load
 from edge.errors import JournalError
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter, segments
+from edge.storage.journal import segments
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import encode_block
 from models.bundles.assemble import make_bundle

@@ -23,7 +23,8 @@ from edge.commissioning.watch import bare, prepare
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.records import Audited, Started
-from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.journal import read_journal
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import restore
 from edge.work.commission import Stage
 from models.bundles.assemble import make_bundle

@@ -84,6 +84,7 @@ FLIPS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("knowledge", {"knowledge_verified": False}),
     ("knowledge", {"knowledge_verified": None}),
     ("signed", {"unsigned": "nobody signed it"}),
+    ("durable", {"not_durable": "the disk is full"}),
 ]
 LATE: Final = LateFacts(facts=EXPECTED, inside=True, over_in_time=True, level_kept=True)
 LATE_FLIPS: Final[list[tuple[str, dict[str, Any]]]] = [

@@ -147,7 +147,7 @@ def test_a_wall_clock_that_was_wrong_for_a_moment_is_forgiven() -> None:
     assert rig.engine.now_ns == rig.now_ns
     answer = rig.command("job", action="check_in", asset="r1", kind="calibration", instrument="x")
     assert answer["done"]
-    assert rig.said(track="comms")[-1] != "ALERT"
+    assert rig.said(track="comms") == [], "nobody was silent for as long as a clock leapt"
 
 
 def test_a_silent_source_ends_a_suppression() -> None:

@@ -71,7 +71,7 @@ def test_what_is_no_extension_is_refused(body: dict[str, Any]) -> None:
     body = {"job_id": rig.runs[0].job.job_id, **body}
     assert not rig.command("job", action="extend", **body)["done"]
     assert rig.runs[0].fuse_end_ns == fuse_ns
-    assert rig.audited() == []
+    assert rig.audited() == ["command_refused"], "somebody has tried"
 
 
 @pytest.mark.parametrize("ended", ["scheduled", "settling", "done", "fuse due"])

@@ -21,6 +21,8 @@ from edge.gateway.link import Link, Will
 from edge.gateway.mqtt import Endpoint
 from edge.records import Publish, ShellFault
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, Killed, Steps, World
@@ -74,7 +76,7 @@ class Shell:
             on_connected=lambda: None,
             wake=threading.Event(),
         )
-        self.outbox = Outbox(folder / "outbox.sqlite")
+        self.outbox = StandbyOutbox(lambda: Outbox(folder / "outbox.sqlite"), patience=NoPatience())
         self.checkpoint = ""
         self.faults = Faults()
 
@@ -126,18 +128,6 @@ def test_a_shell_without_faults_tells_nothing(shell: Shell) -> None:
     shell.answer_subscription(1, 1)
     assert [shell.look() for _ in range(3)] == [[], [], []]
     assert shell.faults.active == ()
-
-
-def test_drops_are_told_while_they_go_on_and_are_over_when_none_is_added(shell: Shell) -> None:
-    """Their number is that since the last look, not since the start."""
-    shell.arrive(4)
-    assert shell.detail("messages_dropped").startswith("3 ")
-    shell.arrive(2)
-    assert shell.look() == []
-    assert shell.faults.active == ("messages_dropped",)
-    assert shell.look() == [("messages_dropped", False)]
-    shell.arrive(5)
-    assert shell.detail("messages_dropped").startswith("5 ")
 
 
 def test_alerts_given_up_are_told_until_somebody_restarts_us(
@@ -192,15 +182,9 @@ def test_a_failed_checkpoint_is_told_until_one_works(shell: Shell) -> None:
 
 def test_when_one_of_many_ends_the_others_are_said_again(shell: Shell) -> None:
     """Whichever ends first, the last word of its look is about one that goes on."""
-    shell.arrive(2)
     shell.checkpoint = "disk"
     shell.answer_subscription(128, 1)
-    assert len(shell.look()) == 3
-    assert shell.look() == [  # the drops are over
-        ("messages_dropped", False),
-        ("broker_refuses", True),
-        ("checkpoint_failed", True),
-    ]
+    assert len(shell.look()) == 2
     shell.answer_subscription(1, 1)
     assert shell.look() == [("broker_refuses", False), ("checkpoint_failed", True)]
     shell.checkpoint = ""
@@ -223,7 +207,7 @@ def test_a_fault_of_a_process_that_was_killed_does_not_stay_on_the_topic(
 
     world.broker.__dict__["publish"] = publish
     with pytest.raises(Killed):
-        world.live(Steps(1, error=JournalError), "save")
+        world.live(Steps(1, error=JournalError), "write")
     assert world.broker.last(SYSTEM)["active"] == 1
     world.unwatch()
     assert world.live() == 0

@@ -17,7 +17,7 @@ from edge.errors import ConfigError, RecordingError
 from edge.gateway.mqtt import Collector, Endpoint, Publisher
 from edge.recordings.recorder import record
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.topics import CLOCK_TOPIC
 from models.bundles.store import load
 from models.fitting.budget import divisions_of, shares_of
@@ -242,10 +242,8 @@ def test_what_andon_record_keeps_beside_a_gateway_can_be_fitted(tmp_path: Path) 
         out = tmp_path / "shift"
         recorder = threading.Thread(
             target=record,
-            args=(out,),
+            args=(out, Endpoint(port=broker.port)),
             kwargs={
-                "host": "127.0.0.1",
-                "port": broker.port,
                 "filters": ("#",),
                 "prefix": "andon",
                 "seconds": 60.0,

@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from edge.errors import JournalError
 from edge.records import MessageReceived, RetrievalDone, ShellFault, Started, TickDue
 from edge.storage.disk import Disk
-from edge.storage.journal import (
-    MAGIC,
-    RECORD_BYTES_MAX,
-    Entry,
-    JournalWriter,
-    Position,
-    bytes_per_day,
-    read_journal,
-    segments,
-)
+from edge.storage.journal import MAGIC, Entry, Position, read_journal, segments
+from edge.storage.journal_records import RECORD_BYTES_MAX
+from edge.storage.journal_writer import JournalWriter
+from edge.storage.volume import bytes_per_day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, Self
 import pytest
 
 from edge.errors import JournalError
-from edge.gateway.app import FAULT_EXIT
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter, Position, read_journal, segments
+from edge.storage.journal import MAGIC, Position, read_journal, segments
+from edge.storage.journal_writer import JournalWriter
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
 from tests.edge.test_app import SYSTEM, World
@@ -275,10 +275,10 @@ def test_a_second_gateway_on_the_same_state_is_refused_and_disturbs_nothing(
     assert second.broker.heard == []
 
 
-def test_a_gateway_does_not_start_over_a_gap_and_says_on_its_topic_what_to_do(
+def test_a_gateway_starts_over_a_gap_and_says_on_its_topic_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where and what is on the topic; nothing is written behind the gap, and nothing skipped."""
+    """A segment that is gone keeps nobody from watching; all that is there stays as it is."""
     world = world_of(tmp_path, monkeypatch)
     assert world.live() == 0
     journal = world.broker.state / "journal"
@@ -286,8 +286,10 @@ def test_a_gateway_does_not_start_over_a_gap_and_says_on_its_topic_what_to_do(
     shutil.copy(first, journal / "00000003.journal")
     shutil.rmtree(world.broker.state / "checkpoints")
     before = contents(journal)
-    assert world.live() == FAULT_EXIT
+    assert world.live() == 0
     told = world.broker.last(SYSTEM)
-    assert (told["active"], told["name"]) == (1, "gateway_failed")
-    assert f"{journal}: segment 00000002.journal is missing; restore it" in told["message"]
-    assert contents(journal) == before
+    assert (told["active"], told["name"]) == (1, "journal_damaged")
+    assert "00000002.journal: segment 00000002.journal is missing: what was" in told["message"]
+    after = contents(journal)
+    assert after["00000002.journal"] == MAGIC
+    assert all(after[name].startswith(data) for name, data in before.items())

@@ -13,8 +13,8 @@ from edge.errors import RecordingError
 from edge.recordings.recording import accepted_rows, journal_messages, read_table, table_messages
 from edge.records import MessageReceived, TickDue
 from edge.settings import AssetSettings, ContextTag, Source
-from edge.storage.journal import JournalWriter
 from edge.storage.journal_table import journal_table, readings_by_asset, sends_numbers
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.topics import CLOCK_TOPIC
 from models.bundles.bundle import Channel
 

@@ -18,7 +18,7 @@ from edge.samples.align import asset_layouts
 from edge.samples.scoring import Parts, Request, pad, pad_valid, score_rows
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Channel, kind_of

@@ -162,7 +162,7 @@ def test_any_failing_call_of_delivered_loses_nothing(n: int, outbox: Outbox) -> 
 
 def test_a_failing_read_is_an_error_of_the_outbox(outbox: Outbox) -> None:
     """No foreign exception leaves the adapter."""
-    for read in (outbox.pending, outbox.pending_count):
+    for read in (outbox.pending, outbox.standing):
         real = outbox._db
         failing: Any = FailingDatabase(real, 1)
         outbox._db = failing

@@ -18,7 +18,7 @@ from edge.replays import why
 from edge.replays.explain_command import begin_of, explain_command, nearest_ids
 from edge.replays.rerun import Kept, Rerun, kept_of
 from edge.replays.why_command import answered, page_of, plot, why_command
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot
 from models.bundles.store import save

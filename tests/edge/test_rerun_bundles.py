@@ -12,9 +12,9 @@ from edge.records import Publish
 from edge.replays.rerun import Kept, Rerun, kept_of
 from edge.replays.why_command import answered
 from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import started
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, second
 from tests.edge.test_shadow import GATEWAY
 

@@ -120,6 +120,7 @@ def test_what_was_signed_is_signed_in_a_rerun(tmp_path: Path) -> None:
     run.rig.run(320)
     topic = "andon/s/cmd/ann/job"
     body = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}
+    body["reason"] = "as planned"
     sent = msgspec.json.encode({"ts": run.rig.now_ns // 1_000_000, **body})
     run.rig.send(topic, sign_command(topic, sent, read_key(ann_path)))
     run.rig.run(60, {"c1": 8})

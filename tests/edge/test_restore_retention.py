@@ -12,7 +12,8 @@ from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, Publish, TickDue
 from edge.settings import GatewaySettings
 from edge.storage.checkpoint import Checkpoint, pack, save
-from edge.storage.journal import JournalWriter, read_journal, segments
+from edge.storage.journal import read_journal, segments
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import Restored, restore, started
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
@@ -125,7 +126,7 @@ def test_segments_that_the_checkpoint_covers_are_not_missed(
     lived: Lived, bundle: Bundle, tmp_path: Path
 ) -> None:
     """Whichever of them are gone: the same alerts, byte for byte, the same state, not a word."""
-    (checkpoint,) = (lived.folder / "checkpoints").iterdir()
+    (checkpoint,) = (lived.folder / "checkpoints").glob("*.checkpoint")
     covered = int(checkpoint.name.partition("-")[0]) - 1
     assert covered > 5
     for dropped in (0, 1, covered // 2, covered):
@@ -160,7 +161,7 @@ def test_a_gap_before_the_journal_is_told_with_both_ends_and_its_cause(
     beyond: int, *, kept: bool, lived: Lived, bundle: Bundle, tmp_path: Path
 ) -> None:
     """Nothing that is not known any more may pass in silence, with a checkpoint or without one."""
-    (checkpoint,) = (lived.folder / "checkpoints").iterdir()
+    (checkpoint,) = (lived.folder / "checkpoints").glob("*.checkpoint")
     covered = int(checkpoint.name.partition("-")[0])
     folder = lived.without_first(covered + beyond, tmp_path)
     if not kept:

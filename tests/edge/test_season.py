@@ -25,7 +25,7 @@ from edge.settings import (
     GatewaySettings,
     Source,
 )
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.readings import encode_rows
 from kb.records import WorkKind
 from models.bundles.assemble import make_bundle

@@ -15,7 +15,7 @@ from edge.verdicts.second_look import Comparison, SecondLook
 from edge.wire.readings import encode_rows
 from models.bundles.store import sealed
 from tests.edge import test_season as season
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, incident, jumpy
 from tests.models.hours import follows
 from tests.models.plants import plant, two_assets

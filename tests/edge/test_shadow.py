@@ -20,9 +20,10 @@ from edge.errors import ConfigError
 from edge.records import BundleSwapped, Publish
 from edge.samples.ring import AssetRing
 from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter, read_journal
+from edge.storage.journal import read_journal
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import started
-from tests.edge.test_app import BEGIN_NS
+from tests.edge.app_broker import BEGIN_NS
 from tests.edge.test_bundle_watch import S, Site, first, jumpy, second
 
 if TYPE_CHECKING:

@@ -211,11 +211,18 @@ class Signed(Rig):
         return msgspec.json.decode(answer.payload)
 
 
-CHECK_IN: Final = {"action": "check_in", "asset": "r1", "kind": "calibration", "instrument": "x"}
+CHECK_IN: Final = {
+    "action": "check_in",
+    "asset": "r1",
+    "kind": "calibration",
+    "instrument": "x",
+    "reason": "as planned",
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), [("job", CHECK_IN), ("confirm", {"proposal_id": "wo-1"})]
+    ("name", "body"),
+    [("job", CHECK_IN), ("confirm", {"proposal_id": "wo-1", "reason": "as planned"})],
 )
 def test_a_persons_word_opens_only_what_that_person_signed(
     keys: Keys, name: str, body: dict[str, Any]

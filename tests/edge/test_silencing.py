@@ -134,7 +134,7 @@ def test_a_silence_needs_a_reason_an_end_and_something_to_silence(
     assert answer["detail"]
     rig.run(10, {"c1": 8})
     assert flags(rig)[0] == 1
-    assert rig.audited() == []
+    assert rig.audited() == ["command_refused"], "somebody has tried"
 
 
 def test_a_new_end_replaces_the_old_one() -> None:

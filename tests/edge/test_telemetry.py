@@ -17,12 +17,16 @@ from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 
 from edge.gateway.faults import Faults
+from edge.gateway.lapse import Lapse
 from edge.gateway.link import Link, LinkCounts, Will
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.telemetry import LAG_SAMPLES_MAX, TICKS_MAX, Telemetry, health, rss_mb
 from edge.records import MessageReceived, Publish
-from edge.storage.journal import JournalWriter
+from edge.storage.disk import CLOCK
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 from edge.wire.outgoing import HealthPayload
 from tests.edge.rig import Rig
 
@@ -118,7 +122,7 @@ class Shell:
         self.rig = Rig()
         self.telemetry = Telemetry()
         self.faults = Faults()
-        self.outbox = Outbox(folder / "outbox.sqlite")
+        self.outbox = StandbyOutbox(lambda: Outbox(folder / "outbox.sqlite"), patience=NoPatience())
         self.journal = JournalWriter(folder / "journal", segment_bytes_max=200, bytes_max=1_000)
         self.link = Link(
             Endpoint(client_id="andon"),
@@ -137,6 +141,7 @@ class Shell:
             link=self.link,
             journal=self.journal,
             outbox=self.outbox,
+            lapse=Lapse(self.faults, clock=CLOCK, leap=lambda: 1 << 20),
             faults=self.faults,
             queue_depth_max=3,
         )
@@ -187,12 +192,20 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
     drops = shell.report().drops
     assert drops == {
         "callback_error": 1,
-        "queue_full": 2,
+        "shed": 2,
         "outbox_conflict": 3,
         "not_sent": 4,
+        "misplaced": 0,
         "outbox_given_up": 5,
         "journal_torn_bytes": 0,
         "journal_segments_retired": 0,
+        "broker": 0,
+        "dead_letters": 0,
+        "not_journaled": 0,
+        "not_audited": 0,
+        "journal_damaged_segments": 0,
+        "journal_damaged_bytes": 0,
+        "redelivered": 0,
     }
 
 

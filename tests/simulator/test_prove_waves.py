@@ -22,7 +22,7 @@ from edge.records import MessageReceived
 from edge.replays.backtest import Backtest
 from edge.samples.waveform_settings import Waveform
 from edge.settings import AssetSettings
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.readings import encode_rows
 from edge.wire.waveform import Sent, encode_block
 from models.bundles.store import load as load_bundle

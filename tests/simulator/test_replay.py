@@ -14,7 +14,7 @@ from rich.console import Console
 from edge.errors import RecordingError
 from edge.recordings.mapping import Mapping, parse_mapping
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from simulator.progress import ReplayProgress
 from simulator.replay import Recording, ReplayOptions, open_recording, play, rounds
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.records import MessageReceived
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from simulator.replay import Played, ReplayOptions, replay
 
 if TYPE_CHECKING:

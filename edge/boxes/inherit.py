@@ -1,4 +1,4 @@
-"""What the box before has said since the backup: learned from what is retained at the broker.
+"""What the box before has said since the backup: learned from what was read back of the broker.
 
 Its last word on each topic goes into our outbox as delivered, with its bytes. What the backup had
 waiting and the old box has delivered since is not said again: it would stand there as if it were
@@ -7,20 +7,23 @@ the last word.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from edge.errors import JournalError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    import sqlite3
+    from collections.abc import Callable, Mapping
 
-BUSY_S: Final = 10.0
+T = TypeVar("T")
+
+
+class Rows(Protocol):
+    """What it needs of an outbox."""
+
+    def change(self, what: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something to the rows, all or nothing. Raises JournalError."""
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -43,29 +46,25 @@ class Learned:
     other_bytes: int = 0
 
 
-def learn(outbox: Path, standing: Mapping[str, bytes], *, until_row: int) -> Learned:
+def learn(outbox: Rows, standing: Mapping[str, bytes], *, until_row: int) -> Learned:
     """Take over what stands on retained topics. until_row: the newest row of the backup.
 
     Messages leave in the order of their rows. So everything up to the newest row that the broker
     knows has been sent; and everything of the backup, where it knows what came later. Raises
     JournalError; then nothing has changed.
     """
-    found = Learned()
-    try:
-        with closing(sqlite3.connect(outbox, timeout=BUSY_S, isolation_level=None)) as database:
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN IMMEDIATE")
-            sent_row = 0
-            for topic, payload in standing.items():
-                sent_row = max(sent_row, _stand(database, topic, payload, until_row, found))
-            found.delivered = database.execute(
-                "UPDATE outbox SET delivered = 1 WHERE delivered = 0 AND row <= ?",
-                (min(sent_row, until_row),),
-            ).rowcount
-            database.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise JournalError(f"{outbox}: cannot note what stands at the broker: {error}") from error
-    return found
+
+    def note(database: sqlite3.Connection) -> Learned:
+        found, sent_row = Learned(), 0
+        for topic, payload in standing.items():
+            sent_row = max(sent_row, _stand(database, topic, payload, until_row, found))
+        found.delivered = database.execute(
+            "UPDATE outbox SET delivered = 1 WHERE delivered = 0 AND row <= ?",
+            (min(sent_row, until_row),),
+        ).rowcount
+        return found
+
+    return outbox.change(note)
 
 
 def _stand(

@@ -1,0 +1,159 @@
+"""Who may do what on a broker: accounts and their topics, from the configuration alone.
+
+An operator's rights are a pattern with the user's name, so a new operator needs a password only.
+Patterns hold for every user: whoever is no operator is denied the commands of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import ConfigError
+from edge.gateway.rights import command_filters, published_topics, sensor_filters
+from edge.trust import Signs
+from edge.wire.topics import CLOCK_TOPIC, Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edge.configuration.config import GatewayConfig
+
+# A broker looks at every line of the sender's list for each message. Beyond this many assets a
+# list names them by `+`: the kinds of topics stay exact.
+LISTED_ASSETS_MAX: Final = 100
+SENSORS: Final = "sensors"  # whoever publishes where a topic names no asset
+REPLAY: Final = "replay"  # with the clock of a replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One user of a broker; shared: several people or devices are this user."""
+
+    name: str
+    role: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    shared: bool = False
+    commands: bool = False  # an operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Everything about the users of one broker. `patterns`: (read or write, topic with %u)."""
+
+    accounts: tuple[Account, ...]
+    patterns: tuple[tuple[str, str], ...] = ()
+    denied: str = ""  # below it stand the commands of each user
+
+
+def access_of(
+    config: GatewayConfig,
+    assets: Sequence[str],
+    *,
+    users: Sequence[str],
+    operators: Sequence[str],
+    dashboards: Sequence[str],
+) -> list[Access]:
+    """The users of the one broker, or of the input and of the output broker.
+
+    users: what the gateway is called on each. Raises ConfigError for a name with two roles.
+    """
+    topics = Topics(config.prefix, config.site)
+    heard, said = tuple(sensor_filters(config)), tuple(_written(config, assets))
+    commands = tuple(command_filters(config))
+    people = [
+        *_operators(config, topics, said, operators),
+        *(_dashboard(name, topics, said) for name in dashboards),
+    ]
+    senders = list(_senders(config, assets))
+    patterns = (
+        ("write", f"{topics.root}/cmd/%u/#"),
+        ("read", topics.command_result("%u")),
+    )
+    denied = f"{topics.root}/cmd"
+    if config.mqtt.output is None:
+        ours = Account(name=users[0], role="gateway", reads=heard + commands, writes=said)
+        return [_access([ours, *senders, *people], patterns, denied)]
+    reading = Account(name=users[0], role="gateway", reads=heard)
+    saying = Account(name=users[1], role="gateway", reads=commands, writes=said)
+    return [_access([reading, *senders], (), ""), _access([saying, *people], patterns, denied)]
+
+
+def _access(
+    accounts: Sequence[Account], patterns: tuple[tuple[str, str], ...], denied: str
+) -> Access:
+    names = [account.name for account in accounts]
+    for account in accounts:
+        if names.count(account.name) > 1:
+            roles = " and ".join(one.role for one in accounts if one.name == account.name)
+            raise ConfigError(
+                f"account {account.name!r} would be {roles} at once, with the rights of both; "
+                "give one of them another name"
+            )
+        words = (account.name, *account.reads, *account.writes)
+        if ":" in account.name or not all(word.isprintable() for word in words):
+            raise ConfigError(f"account {account.name!r}: a list cannot hold its name or topics")
+    return Access(accounts=tuple(accounts), patterns=patterns, denied=denied)
+
+
+def _written(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
+    if len(assets) <= LISTED_ASSETS_MAX:
+        return published_topics(config, assets)
+    known, root = set(assets), f"{config.prefix}/{config.site}/"
+    found = []
+    for topic in published_topics(config, assets):
+        head, _, rest = topic.removeprefix(root).partition("/")
+        asset, slash, track = rest.partition("/")
+        found.append(f"{root}{head}/+{slash}{track}" if asset in known else topic)
+    return list(dict.fromkeys(found))
+
+
+def _told(topics: Topics, said: Iterable[str]) -> tuple[str, ...]:
+    """What people may see: every kind of ours but the answers to others' commands."""
+    kinds = dict.fromkeys(topic.split("/")[2] for topic in said)
+    return tuple(
+        f"{topics.root}/{kind}" + ("" if kind in ("status", "health") else "/#")
+        for kind in kinds
+        if kind != "cmd_result"
+    )
+
+
+def _operators(
+    config: GatewayConfig, topics: Topics, said: Iterable[str], named: Sequence[str]
+) -> list[Account]:
+    trust = config.trust
+    keyed = [one.name for one in trust.key if Signs.COMMANDS in one.signs and not one.withdrawn]
+    names = dict.fromkeys([*trust.operators, *keyed, *named])
+    told = _told(topics, said)
+    return [Account(name=name, role="operator", reads=told, commands=True) for name in names]
+
+
+def _dashboard(name: str, topics: Topics, said: Iterable[str]) -> Account:
+    return Account(name=name, role="dashboard", reads=_told(topics, said), shared=True)
+
+
+def _senders(config: GatewayConfig, assets: Sequence[str]) -> list[Account]:
+    """Whoever publishes values: a user an asset where the topic names it, else one for all."""
+    written: dict[str, list[str]] = {}
+    for source in config.source:
+        if "{asset}" in source.topic.split("/"):
+            for asset in assets:
+                written.setdefault(asset, []).append(source.topic.replace("{asset}", asset))
+        else:
+            written.setdefault(source.asset or SENSORS, []).append(source.topic)
+    for one in config.asset:
+        for form in one.waveform:
+            written.setdefault(one.id, []).append(form.topic_of(one.id))
+    if config.clock == "plant":
+        written[REPLAY] = [*sensor_filters(config)]
+        assert CLOCK_TOPIC in written[REPLAY]
+    return [
+        Account(
+            name=name,
+            role="sensor",
+            writes=tuple(dict.fromkeys(topics)),
+            shared=name in (SENSORS, REPLAY),
+        )
+        for name, topics in written.items()
+    ]

@@ -1,0 +1,121 @@
+"""What `andon check` says of the disk: bytes a day, flash, and what other settings come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.table import Table
+
+from edge.samples.waveforms import block_bytes_per_day
+from edge.storage.volume import (
+    FLASH_GB,
+    FLASH_WRITES,
+    SAMPLE_BYTES,
+    Volume,
+    bytes_per_day,
+    state_bytes,
+    volume,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.configuration.config import GatewayConfig
+    from models.bundles.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVolume:
+    """One line, a table of other settings, and the bytes that are kept."""
+
+    detail: str
+    traded: Table
+    kept: float
+
+
+def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
+    """What is written a day, what is kept, and what that means for a small flash."""
+    made = {name for a in config.asset for form in a.waveform for name in form.named.values()}
+    values_per_s = sum(
+        sum(channel.name not in made for channel in m.channels) * 1e9 / m.period_ns
+        for m in bundle.assets
+    )
+    history = sum((SAMPLE_BYTES + 4 * len(m.channels)) * 1e9 / m.period_ns for m in bundle.assets)
+    blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
+
+    def under(**change: float | bool) -> Volume:
+        """What other settings of the journal would come to."""
+        kept = msgspec.structs.replace(config.journal, **change)
+        written = bytes_per_day(
+            values_per_s,
+            values_per_message=max(len(model.channels) for model in bundle.assets),
+            ticks_per_s=1000 / config.engine.tick_ms,
+            compress=kept.compress,
+        )
+        return volume(
+            journal_bytes_per_day=written + blocks,
+            of_state=state_bytes(len(model.channels) for model in bundle.assets),
+            history_bytes_per_s=history,
+            bytes_max=kept.bytes_max,
+            days_max=kept.days_max,
+            checkpoint_s=kept.checkpoint_s,
+            lost_s=0.0 if kept.strict else kept.sync_s,
+        )
+
+    now = under()
+    kept = now.kept_bytes
+    detail = (
+        f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal"
+        f" {now.journal_bytes_per_day / 1e6:.0f} MB a day, checkpoints"
+        f" {now.checkpoint_bytes_per_day / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB, of the"
+        f" journal {now.days_kept:.1f} days; a {FLASH_GB} GB flash of {FLASH_WRITES} cycles lasts"
+        f" about {_years(now)}; a power cut may take {_lost(now)}"
+    )
+    return FoundVolume(detail, _trade(config, under), kept)
+
+
+def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
+    """What other settings of the journal would come to, the present one first."""
+    table = Table(
+        "sync_s", "checkpoint_s", "compress", "MB a day", "flash", "power cut takes", "taken again"
+    )
+    now = config.journal
+    others: list[dict[str, float | bool]] = [
+        {},
+        {"strict": True},
+        {"strict": False, "sync_s": 1.0},
+        {"strict": False, "sync_s": 60.0},
+        {"checkpoint_s": 2.0},
+        {"checkpoint_s": 60.0},
+        {"compress": not now.compress},
+    ]
+    for change in others:
+        one, made = msgspec.structs.replace(now, **change), under(**change)
+        written = made.journal_bytes_per_day + made.checkpoint_bytes_per_day
+        table.add_row(
+            ("strict" if one.strict else f"{one.sync_s:g}") + ("" if change else " (now)"),
+            f"{one.checkpoint_s:g}",
+            "yes" if one.compress else "no",
+            f"{written / 1e6:.0f}",
+            _years(made),
+            _lost(made),
+            f"{made.replay_s:g} s",
+        )
+    return table
+
+
+def _years(one: Volume) -> str:
+    return f"{one.years:.0f} years" if one.years >= 2 else f"{12 * one.years:.0f} months"
+
+
+def _lost(one: Volume) -> str:
+    return f"{one.lost_s:g} s" if one.lost_s else "nothing that was acknowledged"
+
+
+def _of_blocks(bytes_per_day: float) -> str:
+    """What waveforms add, in words; "" without any."""
+    if not bytes_per_day:
+        return ""
+    return f" and waveforms of {bytes_per_day / 1e6:.0f} MB a day"

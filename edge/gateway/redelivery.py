@@ -1,0 +1,79 @@
+"""Redelivery: what a broker sends again because it never heard that we have it.
+
+A message that was journaled and not acknowledged - we were killed, the connection broke - comes
+again with DUP set, under the id that it had. It is dropped, and acknowledged, when a message of
+that id with the same topic and payload is among the newest that were journaled. A message without
+DUP never is, whatever it equals: a sensor may repeat a value and send no time.
+
+MQTT 3.1.1 lets a broker use an id again once it heard our acknowledgement. Brokers count their ids
+up, so half of them is as far back as the same id means the same message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.records import MessageReceived
+from edge.storage.journal_tail import tail_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.gateway.inbox import Incoming
+    from edge.gateway.telemetry import Telemetry
+
+REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are
+
+
+class Redelivery:
+    """What was journaled of late, by message id."""
+
+    def __init__(self) -> None:
+        self._number = 0  # of the newest message
+        # number, and hash of topic and payload, by id; as many as there are ids, of each broker
+        self._taken: dict[tuple[int, bool], tuple[int, int]] = {}
+
+    def remember(self, journal: Path) -> None:
+        """Read what was journaled last. What cannot be read is not remembered."""
+        for message in tail_messages(journal, messages_max=REMEMBERED_MAX):
+            if message.mid:  # older versions kept no ids
+                self._note(message.mid, message.topic, message.payload)
+
+    def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
+        """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
+        found = []
+        for m in messages:
+            if m.qos:
+                if m.dup and self._knows(m):
+                    counts.redelivered += 1
+                    continue
+                self._note(m.mid, m.topic, m.payload)
+            found.append(
+                MessageReceived(
+                    topic=m.topic, payload=m.payload, received_ns=m.received_ns,
+                    qos=m.qos, retain=m.retain, dup=m.dup, mid=m.mid if m.qos else 0,
+                )
+            )  # fmt: skip
+        return found
+
+    def forget(self) -> None:
+        """The broker has begun a new session: what it sends now it has never sent before."""
+        self._taken.clear()
+
+    def _knows(self, m: Incoming) -> bool:
+        number, content = self._taken.get(_key(m.mid, m.topic), (-REMEMBERED_MAX, 0))
+        return (
+            self._number - number < REMEMBERED_MAX
+            # Keyed anew in each process, so that nobody can make two contents that share it.
+            and content == hash((m.topic, m.payload))
+        )
+
+    def _note(self, mid: int, topic: str, payload: bytes) -> None:
+        self._number += 1
+        self._taken[_key(mid, topic)] = (self._number, hash((topic, payload)))
+
+
+def _key(mid: int, topic: str) -> tuple[int, bool]:
+    """Commands may come from a broker of their own, with ids of its own."""
+    return mid, "/cmd/" in topic

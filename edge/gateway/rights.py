@@ -1,0 +1,49 @@
+"""What a gateway reads and writes on its brokers: the one list that all who ask for it use.
+
+`andon check` prints it, `andon broker` makes access lists of it, tests hold the gateway to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.alerts.annunciate import known_causes
+from edge.alerts.causes import topic_of
+from edge.boxes.retirement import retired_topics
+from edge.samples.waveforms import block_topics
+from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.configuration.config import GatewayConfig
+
+BROKER_DROPS: Final = "$SYS/broker/publish/messages/dropped"  # what the broker says of itself
+
+
+def sensor_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of everything that comes from machines; on the input broker."""
+    filters = [*map(subscription, config.source), *block_topics(config.asset)]
+    if config.clock == "plant":
+        filters.append(CLOCK_TOPIC)
+    if config.mqtt.watch_broker_drops:
+        filters.append(BROKER_DROPS)
+    return filters
+
+
+def command_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of what people say; on the output broker."""
+    return [Topics(config.prefix, config.site).command_filter]
+
+
+def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
+    """Every topic that a gateway with these assets publishes, and of those that were retired.
+
+    An operator's level is `+`.
+    """
+    topics = Topics(config.prefix, config.site)
+    causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
+    learning = config.commissioning
+    own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
+    own += retired_topics(config.path(config.journal.dir), topics)
+    return list(dict.fromkeys([*topics.published(assets, causes), *own]))

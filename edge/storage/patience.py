@@ -1,0 +1,130 @@
+"""Patience with a disk: what may block is done by a thread, and who waits for it does so briefly.
+
+A card or a network drive may take seconds for one sync. The loop that scores must not stand still
+for that: it waits at most `WAIT_S_MAX`, and goes on without the disk from then on, until the thread
+has come back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from edge.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+WAIT_S_MAX: Final = 5.0  # the longest that the loop stands still for one call
+
+
+class SlowDiskError(JournalError):
+    """The disk has not answered in time; what it was asked goes on."""
+
+
+class Job:
+    """Something to do, and what came of it: a result, or an error."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self.done = threading.Event()
+        self.begun_s = time.monotonic()
+        self.result: object = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it."""
+        try:
+            self.result = self._work()
+        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+            self.error = error
+        self.done.set()
+
+
+class Patience:
+    """One thread that does one thing after another, for one loop."""
+
+    def __init__(self, *, wait_s_max: float = WAIT_S_MAX) -> None:
+        self._wait_s_max = wait_s_max
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._late: Job | None = None  # asked for, and not waited for to its end
+        self._beside: Job | None = None  # asked for without waiting
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> str:
+        """Why nothing can be asked of it now; "" it can."""
+        for job in (self._late, self._beside):
+            if job is not None and not job.done.is_set():
+                waited_s = time.monotonic() - job.begun_s
+                if job is self._late or waited_s > self._wait_s_max:
+                    return f"the disk has not answered for {waited_s:.0f} s"
+        return ""
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do something and wait for it. Raises what it raises, and SlowDiskError."""
+        if why := self.busy:
+            raise SlowDiskError(why)
+        job = self._ask(work)
+        if not job.done.wait(self._wait_s_max):
+            self._late = job
+            raise SlowDiskError(f"the disk has not answered for {self._wait_s_max:g} s")
+        if job.error is not None:
+            raise job.error
+        return cast("T", job.result)
+
+    @property
+    def idle(self) -> bool:
+        """Whether something may be started beside the loop."""
+        return self._beside is None and not self.busy
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Do something beside the loop, which has to be idle; `finished` tells what came of it."""
+        assert self.idle, "one thing at a time"
+        self._beside = self._ask(work)
+
+    def finished(self) -> Job | None:
+        """What was done beside the loop, told once; None: nothing, or it goes on."""
+        job = self._beside
+        if job is None or not job.done.is_set():
+            return None
+        self._beside = None
+        return job
+
+    def settle(self, seconds_max: float) -> None:
+        """Return when what was started beside the loop is done, or takes too long."""
+        if self._beside is not None:
+            self._beside.done.wait(seconds_max)
+
+    def stop(self) -> None:
+        """End the thread when it has done what it was asked to do; a disk that hangs is left."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(timeout=self._wait_s_max)
+
+    def _ask(self, work: Callable[[], object]) -> Job:
+        if self._thread is None:  # with the first thing that there is to do
+            self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
+            self._thread.start()
+        job = Job(work)
+        self._jobs.put(job)
+        return job
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+
+
+class NoPatience(Patience):
+    """Everything is done at once by whoever asks for it, as in a simulation."""
+
+    def _ask(self, work: Callable[[], object]) -> Job:
+        job = Job(work)
+        job.run()
+        return job
+
+    def stop(self) -> None:
+        """Nothing to end."""

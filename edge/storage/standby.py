@@ -1,0 +1,314 @@
+"""The outbox where its file cannot be written: memory stands by, and is moved into it later.
+
+The same order, the same bytes, at least once. What is in memory alone is gone with the process,
+and that is said while it lasts. Bounded: beyond it the oldest go, those first that were delivered,
+never the last word of a retained topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from edge.errors import JournalError
+from edge.storage.outbox_table import OutboxRow, key_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from edge.records import Publish
+    from edge.storage.outbox import Outbox
+    from edge.storage.patience import Patience
+
+MEMORY_ROWS_MAX: Final = 20_000
+MEMORY_BYTES_MAX: Final = 64 << 20
+Key = tuple[str, str, int]  # topic, id, revision
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A message in memory."""
+
+    row: OutboxRow
+    key: tuple[str, int]
+    delivered: bool = False
+
+
+class StandbyOutbox:
+    """An outbox that takes all that it is given; `trouble`: why not into its file, "" it does."""
+
+    def __init__(self, opened: Callable[[], Outbox], *, patience: Patience) -> None:
+        """opened: opens the file, and raises JournalError where that fails."""
+        self.trouble = ""
+        self._opened, self._patience = opened, patience
+        self._file: Outbox | None = None
+        self._rows: dict[int, _Kept] = {}
+        self._by_key: dict[Key, int] = {}
+        self._last: dict[str, int] = {}  # newest row of each topic
+        self._bytes = 0
+        self._next_row = 1
+        self._owed: list[int] = []  # rows of the file that were delivered, and are not marked so
+        self._conflicts, self._conflict, self._given_up = 0, "", 0
+        self.contested: set[str] = set()
+        try:
+            self._file = opened()
+            self.contested = self._file.contested
+        except JournalError as error:
+            self.trouble = str(error)
+
+    # --- what it has ---
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a file that tells what was said before."""
+        return self._file is not None
+
+    @property
+    def in_memory(self) -> int:
+        """Messages that wait in memory."""
+        return sum(not kept.delivered for kept in self._rows.values())
+
+    @property
+    def conflicts_total(self) -> int:
+        """Messages whose key had other bytes already."""
+        return self._conflicts + (self._file.conflicts_total if self._file is not None else 0)
+
+    @property
+    def conflict(self) -> str:
+        """Topic and key of the newest one, "" none."""
+        return self._conflict or (self._file.conflict if self._file is not None else "")
+
+    @property
+    def given_up_total(self) -> int:
+        """Messages that waited too long."""
+        return self._given_up + (self._file.given_up_total if self._file is not None else 0)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of what waits."""
+        of_file = self._file.waiting_bytes if self._file is not None else 0
+        waiting = (len(kept.row.payload) for kept in self._rows.values() if not kept.delivered)
+        return of_file + sum(waiting)
+
+    def pending_count(self) -> int:
+        """How many messages wait."""
+        of_file = self._file.pending_count() - len(self._owed) if self._file is not None else 0
+        return max(of_file, 0) + self.in_memory
+
+    def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
+        """Undelivered messages in the order in which they were decided, behind row `after`."""
+        owed = set(self._owed)
+        nothing: list[OutboxRow] = []
+        of_file = self._of_file(
+            lambda file: file.pending(after=after, limit=limit + len(owed)), nothing
+        )
+        rows = [row for row in of_file if row.row not in owed and row.row not in self._rows]
+        rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
+        return rows[:limit]
+
+    def newest(self, topic: str) -> tuple[str, int] | None:
+        """(id, revision) of the last message that was put for a topic; None: there was none."""
+        if topic in self._last:
+            return self._rows[self._last[topic]].key
+        return self._of_file(lambda file: file.newest(topic), None)
+
+    def revision_of(self, topic: str, alert_id: str) -> int:
+        """The highest revision that was put for a topic and an id; 0: none."""
+        own = [rev for name, known, rev in self._by_key if (name, known) == (topic, alert_id)]
+        return max([self._of_file(lambda file: file.revision_of(topic, alert_id), 0), *own])
+
+    def payload_of(self, topic: str, key: tuple[str, int]) -> bytes | None:
+        """What was put under a key; None: nothing, as far as it is known."""
+        at = self._by_key.get((topic, *key))
+        if at is not None:
+            return self._rows[at].row.payload
+        return self._of_file(lambda file: file.payload_of(topic, key), None)
+
+    def standing(self) -> list[OutboxRow]:
+        """The last message of each retained topic for which nothing waits."""
+        nothing: list[OutboxRow] = []
+        of_file = self._of_file(lambda file: file.standing(), nothing)
+        rows = [row for row in of_file if row.topic not in self._last]
+        return rows + [
+            kept.row
+            for kept in map(self._rows.__getitem__, self._last.values())
+            if kept.delivered and kept.row.retain
+        ]
+
+    def resolved(self) -> None:
+        """What was contested has been said as a later revision."""
+        self._conflict = ""
+        self.contested.clear()
+        if self._file is not None:
+            self._file.resolved()
+
+    def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
+        """The last message of each of these topics, delivered or not."""
+        nothing: list[OutboxRow] = []
+        elsewhere = [topic for topic in topics if topic not in self._last]
+        return [
+            *(self._rows[self._last[topic]].row for topic in topics if topic in self._last),
+            *self._of_file(lambda file: file.last_words(elsewhere), nothing),
+        ]
+
+    # --- what is done ---
+
+    def change(self, what: Callable[[sqlite3.Connection], V]) -> V:
+        """Do something to the rows of the file. Raises JournalError where it cannot be written."""
+        file = self._file
+        if file is None or self.trouble:
+            raise JournalError(f"outbox cannot be written: {self.trouble}")
+        return self._patience.run(lambda: file.change(what))
+
+    def put(self, messages: Sequence[Publish]) -> list[str]:
+        """Keep messages, in the file or in memory.
+
+        Returns what could not be kept because its key has other bytes already.
+        """
+        file = self._file
+        if file is not None and not self.trouble:
+            try:
+                return self._patience.run(lambda: file.put(messages))
+            except JournalError as error:
+                self._fail(error)
+        conflicts = []
+        for message in messages:
+            stands = self.payload_of(message.topic, key_of(message))
+            if stands is None:
+                self._keep(message)
+            elif stands != message.payload:
+                conflicts.append(f"{message.topic} {message.key}")
+                self.contested.add(key_of(message)[0])
+        self._conflicts += len(conflicts)
+        self._conflict = conflicts[-1] if conflicts else self._conflict
+        self._bound()
+        return conflicts
+
+    def delivered(self, rows: Sequence[int]) -> None:
+        """The broker has confirmed these rows."""
+        for row in rows:
+            if row in self._rows:
+                self._rows[row].delivered = True
+        of_file = [row for row in rows if row not in self._rows]
+        file = self._file
+        if of_file and file is not None and not self.trouble:
+            try:
+                self._patience.run(lambda: file.delivered(of_file))
+            except JournalError as error:
+                self._fail(error)
+            else:
+                return
+        self._owed += of_file if file is not None else ()
+
+    @property
+    def newest_row(self) -> int:
+        """Number of the newest row of the file."""
+        return self._file.newest_row if self._file is not None else 0
+
+    def withhold(self, messages: Sequence[Publish]) -> None:
+        """What has just been put is not to be said; it stands all the same."""
+        rows = []
+        for message in messages:
+            at = self._by_key.get((message.topic, *key_of(message)))
+            if at is None:
+                at = self._row_in_file(message.topic, key_of(message))
+            rows += [] if at is None else [at]
+        self.delivered(rows)
+
+    def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
+        return self._of_file(lambda file: file.row_of(topic, key), None)
+
+    def covered(self, until: int) -> None:
+        """A checkpoint covers everything up to a row."""
+        file = self._file
+        if file is None or self.trouble:
+            return
+        try:
+            self._patience.run(lambda: file.covered(until))
+        except JournalError as error:
+            self._fail(error)
+
+    def recover(self) -> tuple[int, bool]:
+        """Move everything into the file, which can be written again.
+
+        Returns by how much the numbers of rows have moved, and whether the file was opened only
+        now: then older rows may wait in it. Raises JournalError; then all is as it was.
+        """
+        opened = self._file is None
+        if self._file is None:
+            self._file = self._patience.run(self._opened)
+        file = self._file
+        kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
+        said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
+
+        def move() -> int:
+            offset = file.adopt(kept)
+            if opened and kept:
+                file.superseded(said, before=kept[0][0].row + offset)
+            file.delivered(self._owed)
+            return offset
+
+        try:
+            offset = self._patience.run(move)
+        except JournalError:
+            self._file = None if opened else self._file
+            raise
+        self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
+        self._owed, self.trouble = [], ""
+        return offset, opened
+
+    def close(self) -> None:
+        """Close the file, where nothing is being done to it."""
+        if self._file is not None and not self._patience.busy:
+            self._file.close()
+
+    # --- memory ---
+
+    def _fail(self, error: JournalError) -> None:
+        self.trouble = str(error)
+        assert self._file is not None
+        # A put that was too slow may still come to its end: its rows have these very numbers.
+        self._next_row = max(self._next_row, self._file.newest_row + 1)
+
+    def _of_file(self, read: Callable[[Outbox], V], nothing: V) -> V:
+        """What the file says; nothing where it cannot be asked."""
+        if self._file is None or self._patience.busy:
+            return nothing
+        try:
+            return read(self._file)
+        except JournalError as error:
+            self._fail(error)
+            return nothing
+
+    def _keep(self, message: Publish) -> None:
+        row = OutboxRow(
+            row=self._next_row,
+            topic=message.topic,
+            payload=message.payload,
+            qos=message.qos,
+            retain=message.retain,
+        )
+        self._next_row += 1
+        self._rows[row.row] = _Kept(row, key_of(message))
+        self._by_key[message.topic, *key_of(message)] = row.row
+        self._last[message.topic] = row.row
+        self._bytes += len(message.payload)
+
+    def _bound(self) -> None:
+        if len(self._rows) <= MEMORY_ROWS_MAX and self._bytes <= MEMORY_BYTES_MAX:
+            return
+        last = {n for n in self._last.values() if self._rows[n].row.retain}
+        order = sorted(self._rows, key=lambda n: (not self._rows[n].delivered, n))
+        for n in order:
+            if len(self._rows) <= 0.95 * MEMORY_ROWS_MAX and self._bytes <= 0.95 * MEMORY_BYTES_MAX:
+                return
+            if n in last:
+                continue
+            kept = self._rows.pop(n)
+            del self._by_key[kept.row.topic, *kept.key]
+            if self._last.get(kept.row.topic) == n:
+                del self._last[kept.row.topic]
+            self._bytes -= len(kept.row.payload)
+            self._given_up += not kept.delivered

@@ -1,0 +1,94 @@
+"""How much is written, how long it is kept, and how long a flash lasts under it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from edge.storage.checkpoint import KEPT
+from edge.storage.journal_writer import DAY_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TICK_BYTES: Final = 36  # of a record that holds a tick
+PACKED: Final = 3.5  # times as small are packed groups of a plant's JSON, at 20 messages a group
+FLASH_WRITES: Final = 3_000  # erase cycles of cheap flash
+FLASH_GB: Final = 32
+YEARS_TOLD_MAX: Final = 99
+PAGE_BYTES: Final = 4_096
+GROUPS_PER_S: Final = 50  # a group is written within 20 ms
+# Of an asset in a packed checkpoint, once it has run for a while, beside its history; of a channel.
+ASSET_BYTES: Final = 900
+CHANNEL_BYTES: Final = 550
+SAMPLE_BYTES: Final = 9  # in a history, beside four a channel
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes a day, what is kept of them, and what a power cut may take, under some settings.
+
+    days_kept: of the journal. years: until the flash has been written FLASH_WRITES times. lost_s:
+    of what a power cut may take; replay_s: of plant time that a restart takes again, at most.
+    """
+
+    journal_bytes_per_day: float
+    checkpoint_bytes_per_day: float
+    kept_bytes: float
+    days_kept: float
+    years: float
+    lost_s: float
+    replay_s: float
+
+
+def bytes_per_day(
+    values_per_s: float,
+    *,
+    values_per_message: float,
+    ticks_per_s: float = 0.0,
+    compress: bool = False,
+) -> float:
+    """Roughly what a plant's messages and the engine's ticks take on disk a day.
+
+    Numbers as JSON text, names once a message.
+    """
+    bytes_per_message = 95 + 11 * values_per_message
+    messages_per_s = values_per_s / max(values_per_message, 1.0)
+    messages = messages_per_s * bytes_per_message / (PACKED if compress else 1.0)
+    return (messages + ticks_per_s * TICK_BYTES) * DAY_S
+
+
+def state_bytes(channels: Iterable[int]) -> float:
+    """Roughly what a checkpoint has without histories, of assets with so many channels each."""
+    return float(sum(ASSET_BYTES + CHANNEL_BYTES * count for count in channels))
+
+
+def volume(
+    *,
+    journal_bytes_per_day: float,
+    of_state: float,
+    history_bytes_per_s: float,
+    bytes_max: float,
+    days_max: float,
+    checkpoint_s: float,
+    lost_s: float,
+) -> Volume:
+    """What some settings come to.
+
+    of_state: bytes of a checkpoint without histories. history_bytes_per_s: of these, each written
+    twice, once as it comes and once with the whole. lost_s: 0 syncs each group.
+    """
+    checkpoints = DAY_S * (of_state / max(checkpoint_s, 0.1) + 2 * history_bytes_per_s)
+    kept = min(bytes_max, journal_bytes_per_day * days_max)
+    syncs_per_s = 1.0 / max(lost_s, 1.0 / GROUPS_PER_S)
+    pages = syncs_per_s * PAGE_BYTES * DAY_S  # the last page of the journal, once more each time
+    per_day = journal_bytes_per_day + checkpoints + pages
+    return Volume(
+        journal_bytes_per_day=journal_bytes_per_day,
+        checkpoint_bytes_per_day=checkpoints,
+        kept_bytes=kept + KEPT * of_state,
+        days_kept=min(days_max, bytes_max / max(journal_bytes_per_day, 1.0)),
+        years=min(YEARS_TOLD_MAX, FLASH_GB * 1e9 * FLASH_WRITES / max(per_day, 1.0) / 365),
+        lost_s=lost_s,
+        replay_s=checkpoint_s,
+    )

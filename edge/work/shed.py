@@ -1,0 +1,31 @@
+"""Shed: messages that the gateway gave up, and what follows from a gap that is its own fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from edge.records import Shed
+    from edge.state import AssetState, EngineState
+
+SECOND_NS: Final = 1_000_000_000
+# After the newest message that was given up, so long what an asset does is in doubt: samples of the
+# gap are missing in its lags and levels.
+DOUBT_NS: Final = 60 * SECOND_NS
+
+
+def shed(told: Shed, *, state: EngineState, t_ns: int) -> None:
+    """Mark the assets of which messages were given up, all of them where none was named."""
+    unnamed = "" in told.messages
+    for name, asset in state.assets.items():
+        if unnamed or name in told.messages:
+            asset.shed_ns = max(asset.shed_ns, t_ns)
+    state.counts["shed"] = state.counts.get("shed", 0) + sum(told.messages.values())
+
+
+def has_gap(state: AssetState, *, begin_ns: int, now_ns: int) -> bool:
+    """Whether messages of an asset were given up shortly before an event, or since it began.
+
+    Then nobody can say what they would have shown.
+    """
+    return state.shed_ns > 0 and state.shed_ns >= min(begin_ns, now_ns) - DOUBT_NS

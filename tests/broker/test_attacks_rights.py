@@ -1,0 +1,212 @@
+"""Attacks of somebody with an account of the broker, against the files that `andon broker` writes.
+
+Mosquitto confirms a publication that its list forbids: only what a subscriber hears is proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from edge.configuration.config import load
+from edge.errors import ConfigError
+from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.gateway.rights import published_topics
+from tests.broker.plants import (
+    ASSETS,
+    OPERATORS,
+    ROOT,
+    as_user,
+    invoke,
+    passwords,
+    refused,
+    settings,
+)
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.broker.conftest import Mosquitto
+
+GATEWAY: Final = "andon"
+WITNESS: Final = "witness"  # of these tests: hears everything, and nobody else does
+EVERYBODY: Final = (GATEWAY, *ASSETS, *OPERATORS, "cy", "dashboard", WITNESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A broker with the generated lists, and the settings that they were made of."""
+
+    broker: Mosquitto
+    config: Path
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.broker.port
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    mosquitto_of: type[Mosquitto], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    """Run mosquitto with exactly what `andon broker` wrote, and one more reader."""
+    folder = tmp_path_factory.mktemp("guarded")
+    broker = mosquitto_of(folder)
+    mqtt = {"port": broker.port, "username": GATEWAY, "password_file": "secret"}
+    config = settings(folder, mqtt=mqtt)
+    invoke("broker", config, "-o", folder, "--operator", "ann", "--operator", "bea")
+    with (folder / "acl").open("a", encoding="utf-8") as acl:
+        acl.write(f"\nuser {WITNESS}\ntopic read #\n")
+    passwords(folder, *EVERYBODY)
+    broker.serve(folder / "mosquitto.conf")
+    try:
+        yield Guarded(broker, config)
+    finally:
+        broker.stop()
+
+
+def heard(guarded: Guarded, user: str, topic: str) -> bool:
+    """Whether anybody hears what a user publishes there; the marker behind it is heard always."""
+    with Collector(as_user(guarded.port, WITNESS), ["#"]) as witness:
+        with Publisher(as_user(guarded.port, user)) as publisher:
+            publisher.publish(topic, b"attack")
+            publisher.drain()
+        with Publisher(as_user(guarded.port, "r1")) as publisher:
+            publisher.publish("plant/r1", b"marker")
+            publisher.drain()
+        wait_until(lambda: any(m.payload == b"marker" for m in witness.queue), what="the marker")
+        return any(m.payload == b"attack" and m.topic == topic for m in witness.queue)
+
+
+# Attack -> (who, what they publish)
+FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
+    "operator_commands_as_another": ("ann", f"{ROOT}/cmd/bea/ack"),
+    "operator_answers_for_the_gateway": ("ann", f"{ROOT}/cmd_result/ann"),
+    "operator_forges_a_value": ("ann", "plant/r1"),
+    "operator_forges_an_alert": ("ann", f"{ROOT}/alert/r1/process"),
+    "operator_not_listed_commands_as_another": ("cy", f"{ROOT}/cmd/ann/job"),
+    "gateway_forges_a_value": (GATEWAY, "plant/r1"),
+    "gateway_writes_a_control_topic": (GATEWAY, "line/r1/setpoint"),
+    "gateway_commands_as_an_operator": (GATEWAY, f"{ROOT}/cmd/ann/ack"),
+    "gateway_commands_under_its_own_name": (GATEWAY, f"{ROOT}/cmd/{GATEWAY}/ack"),
+    "gateway_alerts_for_an_asset_not_its_own": (GATEWAY, f"{ROOT}/alert/r9/process"),
+    "gateway_speaks_for_another_site": (GATEWAY, "andon/t/status"),
+    "sensor_forges_another_ones_value": ("r1", "plant/r2"),
+    "sensor_commands_under_its_own_name": ("r1", f"{ROOT}/cmd/r1/job"),
+    "sensor_commands_as_an_operator": ("r1", f"{ROOT}/cmd/ann/ack"),
+    "sensor_clears_an_alert": ("r1", f"{ROOT}/alert/r1/process"),
+    "sensor_says_the_gateway_is_fine": ("r1", f"{ROOT}/status"),
+    "dashboard_commands_under_its_own_name": ("dashboard", f"{ROOT}/cmd/dashboard/shelve"),
+    "dashboard_clears_an_alert": ("dashboard", f"{ROOT}/alert/r1/process"),
+    "dashboard_forges_a_value": ("dashboard", "plant/r1"),
+}
+
+
+@pytest.mark.parametrize("attack", FORBIDDEN)
+def test_what_an_account_may_not_publish_is_heard_by_nobody(guarded: Guarded, attack: str) -> None:
+    """The broker drops it, whatever it confirms."""
+    user, topic = FORBIDDEN[attack]
+    assert not heard(guarded, user, topic)
+
+
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [
+        ("ann", f"{ROOT}/cmd/ann/ack"),
+        ("cy", f"{ROOT}/cmd/cy/ack"),
+        ("r1", "plant/r1"),
+        ("r2", "plant/r2"),
+        (GATEWAY, f"{ROOT}/cmd_result/ann"),
+    ],
+)
+def test_what_an_account_is_for_works(guarded: Guarded, user: str, topic: str) -> None:
+    """Else the refusals above would prove nothing."""
+    assert heard(guarded, user, topic)
+
+
+def test_the_gateway_may_publish_exactly_what_check_lists(guarded: Guarded) -> None:
+    """Every line of the list arrives, and the list is that of `andon check`."""
+    listed = published_topics(load(guarded.config, environment={}), ASSETS)
+    topics = {topic.replace("/+", "/ann") for topic in listed}
+    with Collector(as_user(guarded.port, WITNESS), ["#"]) as witness:
+        with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+            for topic in topics:
+                publisher.publish(topic, b"1")
+            publisher.drain()
+        wait_until(lambda: {m.topic for m in witness.queue} >= topics, what="every topic")
+    written = [
+        line.removeprefix("topic write ")
+        for line in (guarded.config.parent / "acl")
+        .read_text(encoding="utf-8")
+        .split("\n\n")[1]
+        .split("\n")
+        if line.startswith("topic write ")
+    ]
+    assert written == listed
+
+
+# Attack -> (who, what they subscribe to, who publishes it)
+UNHEARD: Final[dict[str, tuple[str, str, str]]] = {
+    "sensor_listens_to_alerts": ("r1", f"{ROOT}/alert/r1/process", GATEWAY),
+    "sensor_listens_to_commands": ("r1", f"{ROOT}/cmd/ann/ack", "ann"),
+    "operator_reads_anothers_answers": ("bea", f"{ROOT}/cmd_result/ann", GATEWAY),
+    "dashboard_reads_commands": ("dashboard", f"{ROOT}/cmd/ann/ack", "ann"),
+    "operator_not_listed_reads_alerts": ("cy", f"{ROOT}/alert/r1/process", GATEWAY),
+}
+
+
+@pytest.mark.parametrize("attack", UNHEARD)
+def test_what_an_account_may_not_read_does_not_reach_it(guarded: Guarded, attack: str) -> None:
+    """Mosquitto grants the subscription, and delivers nothing."""
+    user, topic, author = UNHEARD[attack]
+    with (
+        Collector(as_user(guarded.port, user), ["#"]) as spy,
+        Collector(as_user(guarded.port, WITNESS), ["#"]) as witness,
+    ):
+        with Publisher(as_user(guarded.port, author)) as publisher:
+            publisher.publish(topic, b"secret")
+            publisher.drain()
+        wait_until(lambda: witness.queue, what="what the witness hears")
+        with pytest.raises(BrokerError), Publisher(as_user(guarded.port, "nobody")):
+            pass  # a round trip later
+        assert not spy.queue
+
+
+@pytest.mark.parametrize(
+    ("attack", "who", "says"),
+    [
+        ("anonymous", Endpoint(), "Not authorized: it wants a user; set username"),
+        ("wrong_password", as_user(0, "ann", "guess"), "user 'ann' or the password is not known"),
+        ("unknown_user", as_user(0, "eve"), "user 'eve' or the password is not known"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_who_proves_nothing_is_not_let_in(
+    guarded: Guarded, attack: str, who: Endpoint, says: str
+) -> None:
+    """Neither to publish nor to listen, and the message says what to look at."""
+    del attack
+    endpoint = replace(who, port=guarded.port)
+    with pytest.raises(BrokerError, match=says), Publisher(endpoint):
+        pass
+    with pytest.raises(BrokerError, match=says), Collector(endpoint, ["#"]):
+        pass
+
+
+def test_one_name_does_not_get_two_roles(tmp_path: Path) -> None:
+    """An operator named as a machine would have the rights of both; so would a dashboard."""
+    config = settings(tmp_path, mqtt={"username": GATEWAY, "password_file": "secret"})
+    for option in ("--operator", "--dashboard"):
+        with pytest.raises(ConfigError, match="account 'r1' would be sensor and"):
+            refused("broker", config, "-o", tmp_path / "out", option, "r1")
+
+
+def test_a_gateway_without_a_name_gets_no_rights(tmp_path: Path) -> None:
+    """Nobody is let in without a name, so there is nothing to write."""
+    with pytest.raises(ConfigError, match="neither username nor tls_cert_file"):
+        refused("broker", settings(tmp_path), "-o", tmp_path / "out")

@@ -1,0 +1,1 @@
+"""What a gateway under chaos finds on its path; see `sitecustomize`."""

@@ -1,0 +1,59 @@
+"""Bytes a day, flash and what a power cut takes: the figures are about what is really written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.storage.checkpoint import Checkpoint, Packer, write
+from edge.storage.journal import Position
+from edge.storage.journal_writer import DAY_S, JournalWriter
+from edge.storage.volume import Volume, bytes_per_day, state_bytes, volume
+from tests.edge.rig import Rig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_packed_journal_takes_about_what_is_said(tmp_path: Path) -> None:
+    """The samples of a rig, in groups of twenty messages; within a factor of two."""
+    rig = Rig()
+    rig.run(600, step=1)
+    writer = JournalWriter(tmp_path, compress=True)
+    for first in range(0, len(rig.sent), 20):
+        writer.append(rig.sent[first : first + 20])
+    writer.close()
+    a_day = writer.bytes_kept() / 600 * DAY_S
+    said = bytes_per_day(2 * 5, values_per_message=5, ticks_per_s=1, compress=True)
+    assert 0.5 < said / a_day < 2
+    assert said < bytes_per_day(2 * 5, values_per_message=5, ticks_per_s=1)
+
+
+def test_a_checkpoint_takes_about_what_is_said(tmp_path: Path) -> None:
+    """Of an engine that has seen enough of everything to remember; within a factor of two."""
+    rig = Rig()
+    rig.run(1_500, step=50)
+    kept = Checkpoint(position=Position(1, 8), fingerprint="f", state=rig.engine.state)
+    made = Packer(tmp_path).packed(kept)
+    write(made)
+    assert 0.5 < state_bytes([4, 4]) / made.path.stat().st_size < 2
+
+
+def test_more_syncs_and_checkpoints_cost_flash_and_save_time() -> None:
+    """Every setting of the trade moves what it is said to move, and nothing else."""
+
+    def under(*, days_bytes: float = 2e9, every_s: float = 10.0, lost_s: float = 5.0) -> Volume:
+        return volume(
+            journal_bytes_per_day=1e9,
+            of_state=1e6,
+            history_bytes_per_s=1e3,
+            bytes_max=days_bytes,
+            days_max=30.0,
+            checkpoint_s=every_s,
+            lost_s=lost_s,
+        )
+
+    now, strict, often = under(), under(lost_s=0.0), under(every_s=2.0)
+    assert strict.years < now.years
+    assert often.years < now.years
+    assert (often.replay_s, strict.lost_s, now.lost_s) == (2.0, 0.0, 5.0)
+    assert (under(days_bytes=1e9).days_kept, now.days_kept) == (1.0, 2.0)

@@ -1,0 +1,1 @@
+"""Readers of what others send or store, given what nobody should send or store."""

@@ -1,0 +1,25 @@
+"""The one table of all that is fuzzed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.fuzz import (
+    artifact_targets,
+    document_targets,
+    engine_targets,
+    storage_targets,
+    table_targets,
+    wire_targets,
+)
+
+TARGETS: Final = (
+    *wire_targets.TARGETS,
+    *engine_targets.TARGETS,
+    *storage_targets.TARGETS,
+    *table_targets.TARGETS,
+    *document_targets.TARGETS,
+    *artifact_targets.TARGETS,
+)
+
+assert len({target.name for target in TARGETS}) == len(TARGETS), "each name once"

@@ -1,0 +1,66 @@
+"""What is shipped for systemd can be read by it, and locks the gateway in."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from edge.configuration.sections import MqttConfig
+from edge.gateway.app import DELIVER_S_MAX, DRAIN_S_MAX
+from edge.gateway.mqtt import BREAK_S_MAX, GOODBYE_S_MAX
+from edge.gateway.retrieve import STOP_S_MAX
+
+UNIT: Final = Path(__file__).resolve().parent.parent / "deploy" / "andon.service"
+EXPOSURE_MAX: Final = 2.0  # of 10
+
+
+def unit() -> configparser.ConfigParser:
+    """The unit as systemd reads it; of keys that come several times the last."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(UNIT.read_text(encoding="utf-8"))
+    return parser
+
+
+def seconds(said: str) -> float:
+    """A time of systemd in seconds."""
+    found = re.fullmatch(r"(\d+)(s|min)", said)
+    assert found is not None, said
+    return float(found[1]) * (60 if found[2] == "min" else 1)
+
+
+def test_it_has_the_sections_and_is_fed_by_the_gateway() -> None:
+    """Notified, watched, restarted; the watchdog is patient enough for an answered ping."""
+    service = unit()["Service"]
+    assert set(unit().sections()) == {"Unit", "Service", "Install"}
+    assert service["Type"] == "notify"
+    assert service["Restart"] == "always"
+    assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
+    assert seconds(service["WatchdogSec"]) > 2 * MqttConfig().keepalive_s
+    stop_s = DRAIN_S_MAX + DELIVER_S_MAX + GOODBYE_S_MAX + BREAK_S_MAX + STOP_S_MAX
+    assert stop_s < 5.0 < seconds(service["TimeoutStopSec"])
+    assert service["MemoryDenyWriteExecute"] == service["NoNewPrivileges"] == "yes"
+    assert service["IPAddressDeny"] == "any"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_finds_little_exposed() -> None:
+    """`systemd-analyze security`, without root and without installing it."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "offline" in done.stderr:
+        pytest.skip("needs a systemd-analyze that knows --offline")
+    assert "Unknown" not in done.stderr, done.stderr
+    found = re.search(r"Overall exposure level for andon.service: ([\d.]+)", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    assert float(found[1]) <= EXPOSURE_MAX
