@@ -34,7 +34,6 @@ from edge.boxes.journal_copy import Cut, copy_checkpoints, copy_journal, settled
 from edge.boxes.placing import Placed, placed, rewritten
 from edge.bundles.store import store_of
 from edge.configuration.config import ENVIRONMENT, load
-from edge.storage.checkpoint import SUFFIX as CHECKPOINT_SUFFIX
 from kb.errors import KnowledgeError
 from kb.snapshots.history import kept
 from kb.snapshots.snapshot import read_manifest
@@ -244,7 +243,7 @@ def _copy_state(job: _Job, state: Placed) -> tuple[Cut, int]:
     """See the module. Returns where the journal was cut, and the newest row of the outbox."""
     journal, checkpoints = state.path / "journal", state.path / "checkpoints"
     job.tell("state")
-    copy_checkpoints(job.writer, checkpoints, f"{state.name}/checkpoints", CHECKPOINT_SUFFIX)
+    copy_checkpoints(job.writer, checkpoints, f"{state.name}/checkpoints")
     cut = settled(journal, checkpoints, tell=job.tell)
     newest_row = 0
     for path in sorted(state.path.glob(f"*{SQLITE}")):

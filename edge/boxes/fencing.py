@@ -43,9 +43,9 @@ log = logging.getLogger("andon")
 
 ANSWERS: Final = 2  # of two subscriptions, behind which all that is retained has come
 QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little too early
-# For a box that replaced us to come back and claim, where our own claim is gone. Clients try again
-# after a second, for as long as they have not heard the fence (`Link._back_off`), and each time that
-# it comes we are sent away and begin to wait anew.
+# For a box that replaced us to come back and claim, where our own claim is gone. A client that has
+# not heard the fence tries again after a second (`Link._back_off`), and each time that it comes we
+# are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
 

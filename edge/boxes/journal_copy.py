@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.boxes.archive import BackupError
-from edge.storage.journal import DAY_S, segments
+from edge.storage.formats import CHECKPOINT_SUFFIX, HISTORY_SUFFIX
+from edge.storage.journal import segments
+from edge.storage.journal_writer import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.02
 GROUPS: Final = 2  # that a gateway takes behind a place: then all up to it is in its outbox
 GROUP_S_MAX: Final = 20.0  # it ticks several times a second; a slow one takes a second or two
-TRIES: Final = 5
+TRIES: Final = 20
 
 
 class Cut(NamedTuple):
@@ -61,26 +63,37 @@ def settled(journal: Path, checkpoints: Path, *, tell: Callable[[str], object]) 
 def checkpoint_place(checkpoints: Path) -> tuple[int, int] | None:
     """Segment and byte of the newest checkpoint, by its name; None: there is none."""
     found = []
-    for path in checkpoints.glob("*-*.checkpoint"):
+    for path in checkpoints.glob(f"*-*{CHECKPOINT_SUFFIX}"):
         with suppress(ValueError):
             segment, _, offset = path.stem.partition("-")
             found.append((int(segment), int(offset)))
     return max(found, default=None)
 
 
-def copy_checkpoints(writer: ArchiveWriter, checkpoints: Path, name: str, suffix: str) -> None:
-    """All checkpoints; the gateway may replace the older one meanwhile. Raises BackupError."""
+def copy_checkpoints(writer: ArchiveWriter, checkpoints: Path, name: str) -> None:
+    """All checkpoints with the parts of the histories that they name. Raises BackupError.
+
+    The gateway drops the older ones, and parts, only behind a newer one: what was read while there
+    came none belongs together.
+    """
     for _ in range(TRIES):
-        found = sorted(checkpoints.glob(f"*{suffix}"), reverse=True)
+        found = sorted(checkpoints.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True)
+        parts = sorted(checkpoints.glob(f"*{HISTORY_SUFFIX}"))
         try:
-            with_bytes = [(path.name, path.read_bytes()) for path in found]
+            with_bytes = [(path.name, path.read_bytes()) for path in (*found, *parts)]
         except FileNotFoundError:
             continue
         except OSError as error:
             raise BackupError(f"{checkpoints}: {error.strerror}") from error
+        if sorted(checkpoints.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True) != found:
+            continue
         for file, content in with_bytes:
             writer.add_bytes(f"{name}/{file}", content)
         return
+    raise BackupError(
+        f"{checkpoints}: another checkpoint was written each time that they were read; raise"
+        " [journal] checkpoint_s, or stop the gateway, then back up again"
+    )
 
 
 def copy_journal(

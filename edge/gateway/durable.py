@@ -66,8 +66,9 @@ class Durable:
     ) -> None:
         """Open everything, as far as the disk lets it.
 
-        conflict: told each key that was decided with two contents; generation: of the box. Raises JournalError or
-        ConfigError for what is no trouble of the disk: damage, or another process that writes here.
+        conflict: told each key that was decided with two contents; generation: of the box. Raises
+        JournalError or ConfigError for what is no trouble of the disk: damage, or another process
+        that writes here.
         """
         self._config, self._state = config, config.path(config.journal.dir)
         self._world, self._conflict, self._generation = world, conflict, generation
@@ -107,6 +108,8 @@ class Durable:
         self._poll()
         if why := self.patience.busy:
             raise SlowDiskError(why)
+        if journal.is_full:
+            self.patience.run(journal.roll)
         self._taken = journal.append([(now_ns, one) for one in group])
         if self._config.journal.strict:
             self.patience.run(journal.syncing())

@@ -2,7 +2,8 @@
 
 A process that died while it was not durable has said what stands in none of its files, and a box
 that was restored from a backup does not know what the old one has said since. The broker has kept
-the last word of each topic; from that we learn of it, and say our own word as a later revision. Asked in portions: a broker drops what does not fit into its queue.
+the last word of each topic; from that we learn of it, and say our own word as a later revision.
+Asked in portions: a broker drops what does not fit into its queue.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Voice:
     """For one loop. `retained`: the newest lists of jobs and the like, for the next connection."""
 
-    def __init__(  # noqa: PLR0913 - one voice, and all that it is made of
+    def __init__(
         self,
         link: Link | LinkPair,
         outbox: StandbyOutbox,
@@ -64,6 +64,7 @@ class Voice:
         self._again = self._told_back = False
         self.retained: dict[str, Publish] = {}
         self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
+        self._forgotten = 0
 
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
@@ -93,7 +94,9 @@ class Voice:
             self.say(online=True)
             for message in still_said(self.retained.values(), self._topics, self._assembly.bundle):
                 self.publish(message)
-            if not self._link.resumed:  # a broker without our session may have lost more than that
+            # By now it may have come a second time, with the session of the first.
+            if self._link.forgotten != self._forgotten:
+                self._forgotten = self._link.forgotten
                 self.on_new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
             self._again = True

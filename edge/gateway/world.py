@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
-    from edge.gateway.transport import Transport
     from edge.gateway.telemetry import Telemetry
+    from edge.gateway.transport import Transport
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics

@@ -37,13 +37,16 @@ SELECT row, length(payload), put_s FROM outbox WHERE delivered = 0 AND NOT (reta
     (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic))
 ORDER BY row
 """
-_ROWS: Final = "SELECT row, topic, payload, qos, retain FROM outbox"
-LAST_WORD: Final = f"{_ROWS} WHERE topic = ? ORDER BY row DESC LIMIT 1"
+LAST_WORD: Final = """
+SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
+"""
 # the last word of each retained topic; what was cleared stays forgotten
-STANDING: Final = (
-    f"{_ROWS} WHERE row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)"
-    " AND delivered > 0 AND length(payload) > 0 ORDER BY row"
-)
+STANDING: Final = """
+SELECT row, topic, payload, qos, retain FROM outbox
+WHERE row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+    AND delivered > 0 AND length(payload) > 0
+ORDER BY row
+"""
 FORGETTABLE: Final = """
 SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?
     AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)

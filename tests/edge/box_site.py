@@ -10,7 +10,7 @@ from edge.configuration.config import load
 from edge.gateway.assembly import assemble
 from edge.records import Publish, TickDue
 from edge.storage.checkpoint import Checkpoint, save
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save as save_bundle

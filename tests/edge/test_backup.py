@@ -25,7 +25,8 @@ from edge.boxes.replacement import Request as RestoreRequest
 from edge.boxes.replacement import examine, restore_box
 from edge.configuration.config import load
 from edge.records import Publish, TickDue
-from edge.storage.journal import JournalWriter, read_journal, segments
+from edge.storage.journal import read_journal, segments
+from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from tests.edge.box_site import backed_up, make_box
 

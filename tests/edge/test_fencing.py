@@ -24,8 +24,7 @@ from edge.boxes.identity import (
 )
 from edge.boxes.reclaim import reclaim
 from edge.errors import ConfigError
-from edge.storage.journal import JournalWriter
-from edge.storage.outbox import Outbox
+from edge.storage.journal_writer import JournalWriter
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.outgoing import encode
 from edge.wire.topics import Topics
@@ -58,7 +57,6 @@ class Client:
 
     broker: Broker
     state: Path
-    outbox: Path
     fence: Fence = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,12 +75,9 @@ class Client:
     def listen(self, filters: Sequence[str]) -> None:
         """What is retained comes, then the answer."""
         for topic, payload in self.broker.retained.items():
-            if topic in filters or len(filters) > 1:
-                self.fence.take(topic, payload, retain=True)
+            if topic in filters:
+                self.fence.take(topic, payload)
         self.fence.answered()
-
-    def unlisten(self, filters: Sequence[str]) -> None:
-        """Nothing more of these."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Say it, while we are there."""
@@ -93,12 +88,12 @@ class Client:
         if retain:
             self.broker.retained[topic] = payload
         if topic == TOPICS.fence:
-            self.fence.take(topic, payload, retain=False)
+            self.fence.take(topic, payload)
         return 1
 
-    def turn(self) -> bool:
+    def turn(self) -> None:
         """One look of the loop."""
-        return self.fence.turn(self, self.outbox)
+        self.fence.turn(self)
 
     def settle(self) -> None:
         """The loop goes on for as long as nothing has to be waited for."""
@@ -112,8 +107,7 @@ def client(broker: Broker, tmp_path: Path, box: Box) -> Client:
     state = tmp_path / box.box
     if read_box(state) is None:
         write_box(state, box)
-        Outbox(state / "outbox.sqlite").close()
-    return Client(broker, state, state / "outbox.sqlite")
+    return Client(broker, state)
 
 
 def claim_of(box: Box, *, run: str = "r", run_ms: int = 0) -> bytes:
@@ -139,10 +133,10 @@ def test_nothing_is_said_before_what_is_retained_was_heard(tmp_path: Path) -> No
     one.fence.opened()
     for _ in range(ANSWERS):
         broker.now_s += 10.0
-        assert not one.turn()
+        one.turn()
         assert not broker.said
         one.fence.answered()
-    assert not one.turn()
+    one.turn()
     assert not broker.said, "some brokers answer before they send what is retained"
     broker.now_s += QUIET_S + 0.01
     one.turn()
@@ -186,7 +180,7 @@ def test_a_box_whose_claim_the_broker_forgot_waits_for_the_one_that_replaced_it(
     new.settle()
     broker.retained.clear()
     broker.said.clear()
-    old = Client(broker, old.state, old.outbox)
+    old = Client(broker, old.state)
     old.connect()
     broker.now_s += GRACE_S - 0.1
     old.turn()
@@ -205,7 +199,7 @@ def test_a_claim_that_was_heard_before_we_were_sent_away_counts(tmp_path: Path) 
     broker = Broker()
     old = client(broker, tmp_path, new_box())
     old.connect()
-    old.fence.take(TOPICS.fence, claim_of(new_box(generation=2)), retain=True)
+    old.fence.take(TOPICS.fence, claim_of(new_box(generation=2)))
     old.connect()
     with pytest.raises(Fenced):
         old.turn()
@@ -216,7 +210,7 @@ def test_copies_of_one_disk_do_not_fight_for_ever(tmp_path: Path) -> None:
     broker = Broker()
     box = new_box()
     first = client(broker, tmp_path, box)
-    second = Client(broker, first.state, first.outbox)
+    second = Client(broker, first.state)
     second.fence._run_ms = first.fence._run_ms + 5
     ended: list[Client] = []
     for one in itertools.islice(itertools.cycle([first, second]), 8):
@@ -240,11 +234,10 @@ def test_a_restart_of_one_box_is_no_copy(tmp_path: Path) -> None:
     one = client(broker, tmp_path, new_box())
     one.connect()
     one.settle()
-    again = Client(broker, one.state, one.outbox)
+    again = Client(broker, one.state)
     again.connect()
     again.settle()
     assert again.fence.open
-    assert not again.fence.disturbed
 
 
 @pytest.mark.parametrize(
@@ -260,7 +253,7 @@ def test_what_is_no_claim_fences_nobody_and_is_overwritten(tmp_path: Path, paylo
     for _ in range(50):
         broker.now_s += CLAIM_AGAIN_S / 25
         broker.retained[TOPICS.fence] = payload
-        one.fence.take(TOPICS.fence, payload, retain=False)
+        one.fence.take(TOPICS.fence, payload)
         one.turn()
     assert 1 <= len(broker.said) <= 3
     assert one.fence.open
@@ -274,7 +267,7 @@ def test_a_generation_that_no_box_has_fences_nobody(tmp_path: Path) -> None:
     one.connect()
     one.settle()
     forged = new_box(generation=GENERATION_MAX + 1)
-    one.fence.take(TOPICS.fence, claim_of(forged), retain=False)
+    one.fence.take(TOPICS.fence, claim_of(forged))
     one.turn()
     assert one.fence.open
     assert one.fence.refused_total == 1

@@ -23,6 +23,8 @@ from edge.configuration.config import GatewayConfig, load
 from edge.errors import ConfigError
 from edge.records import Audited, Publish
 from edge.storage.outbox import Outbox
+from edge.storage.patience import Patience
+from edge.storage.standby import StandbyOutbox
 from edge.wire import outgoing
 from edge.wire.topics import Topics
 from models.bundles.assemble import make_bundle
@@ -54,7 +56,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.config = GatewayConfig(site="s", base=str(folder))
         self.state = folder / "state"
-        self.outbox = Outbox(self.state / "outbox.sqlite")
+        self.outbox = StandbyOutbox(
+            lambda: Outbox(self.state / "outbox.sqlite"), patience=Patience()
+        )
         self.audited: list[Audited] = []
 
     def restart(self) -> Retirement:
