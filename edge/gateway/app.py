@@ -23,11 +23,11 @@ from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
 from edge.gateway.inbox import Inbox
 from edge.gateway.lanes import Lanes
-from edge.gateway.link import Will
 from edge.gateway.links import links_of
 from edge.gateway.overload import Overload, aside_words
 from edge.gateway.standing import otherwise, stood
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
+from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge.gateway.inbox import Incoming
     from edge.gateway.mqtt import Endpoint
     from edge.gateway.tls import Span
-    from edge.gateway.transport import Transport
+    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000
@@ -51,14 +51,6 @@ class LinkCounts:
     disconnects: int = 0
     callback_errors: int = 0
     misplaced: int = 0  # messages that have no business on this broker; never taken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Will:
-    """What the broker says for us when we are gone."""
-
-    topic: str
-    payload: bytes
 
 
 class Link:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
     from edge.gateway.inbox import Inbox, Incoming
-    from edge.gateway.link import Will
-    from edge.gateway.transport import Transport
+    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 

@@ -393,10 +393,7 @@ def encode(payload: msgspec.Struct) -> bytes:
 
 
 def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic.
-
-    With their shared definitions under "$defs".
-    """
+    """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
     kinds = list(PAYLOADS)
     found, definitions = msgspec.json.schema_components(PAYLOADS.values())
     return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}

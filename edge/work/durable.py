@@ -29,10 +29,10 @@ NOT_DURABLE: Final = "not_durable"  # the fault's name
 
 def told(
     stimulus: ShellFault | JournalHole,
-    *,
     assets: Mapping[str, Asset],
     desk: Desk,
     state: EngineState,
+    *,
     t_ns: int,
 ) -> None:
     """A fault of the shell has begun or ended, or the journal has a hole behind it."""
