@@ -6,7 +6,7 @@
 
 Until then nothing else leaves and nothing that came is acknowledged, so a box that returns takes no
 message away from the one that replaced it. Where our own claim is gone, because the broker forgot,
-a box that replaced us gets some seconds to say its own. With two brokers all of it is on the one
+we claim at once, and a box that replaced us gets some seconds to say its own. With two brokers all of it is on the one
 that we speak over; from the other nothing is taken before it was heard there once.
 
 The network thread calls `opened`, `closed`, `answered` and `take`; the loop calls `turn`.
@@ -63,9 +63,10 @@ class _Heard:
 
     answers: int = 0
     moved_s: float = 0.0  # when an answer, or something retained, came last
-    claims: int = 0  # of anybody, ever
+    claims: int = 0  # that stood there, or came
     highest: FencePayload | None = None  # of other boxes
     others: int = 0  # of lesser ones, or a clearing, not looked at yet
+    claimed: bool = False  # by us, while we wait; the loop's
 
 
 class Fence:
@@ -136,7 +137,8 @@ class Fence:
                 heard.others += 1  # cleared, or overwritten: our own word stands there no more
                 self.refused_total += bool(payload)
                 return
-            heard.claims += 1
+            # what we said while we waited tells nobody that we may speak
+            heard.claims += claim.run != self._run or self.heard
             if claim.box == self.box.box and (claim.run == self._run or not self._said_run):
                 return  # our own word, or that of a process of this box before us
             heard.others += 1
@@ -159,9 +161,14 @@ class Fence:
             if others and self._clock_s() - self._claimed_s >= CLAIM_AGAIN_S:
                 self._claim(sender)
             return
+        if not complete or still < QUIET_S:
+            return
         grace = self.box.claimed and not known
-        if complete and still >= (GRACE_S if grace else QUIET_S):
+        if not grace or still >= GRACE_S:
             self.open = self.heard = True
+            self._claim(sender)
+        elif not heard.claimed:  # so that of two that wait in turn, each sent away by the other,
+            heard.claimed = True  # one learns that it may speak, and the other that it may not
             self._claim(sender)
 
     def admits(self, sender: Sender) -> bool:

@@ -334,7 +334,7 @@ class Link:
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         if self._guard is not None:
             self._guard.answered()
-        if self._granted:  # a further one: the guard's, or what of ours is retained
+        if self._granted and (self._asking or self._guard is not None):  # a further one
             # whatever it says: who may not ask learns nothing
             self.asked = "asked" if self._asking else self.asked
             self._wake.set()

@@ -184,14 +184,42 @@ def test_a_box_whose_claim_the_broker_forgot_waits_for_the_one_that_replaced_it(
     old.connect()
     broker.now_s += GRACE_S - 0.1
     old.turn()
-    assert not broker.said
+    assert not old.fence.open
+    assert {topic for _, topic, _ in broker.said} == {TOPICS.fence}, "a claim, and nothing else"
     new.connect()
-    broker.now_s += GRACE_S + 0.1  # it waits as well: it was forgotten too
-    new.turn()
+    new.settle()
+    assert new.fence.open, "it was forgotten too, but need not wait: it hears a lesser claim"
     old.connect()
     with pytest.raises(Fenced):
         old.settle()
-    assert {box for box, _, _ in broker.said} == {new.fence.box.box}
+
+
+@pytest.mark.parametrize("newer_first", [False, True])
+def test_two_that_wait_and_send_each_other_away_do_not_do_so_for_ever(
+    tmp_path: Path, *, newer_first: bool
+) -> None:
+    """Neither is left in peace for as long as it would wait: a second each, in turn."""
+    broker = Broker()
+    old, new = (client(broker, tmp_path, new_box(generation=g)) for g in (1, 2))
+    for one in (old, new):
+        one.connect()
+        with suppress(Fenced):
+            one.settle()
+    broker.retained.clear()
+    old, new = Client(broker, old.state), Client(broker, new.state)
+    for turn in range(4):
+        one = new if newer_first == (turn % 2 == 0) else old
+        one.connect()
+        broker.now_s += 0.5
+        try:
+            one.turn()
+        except Fenced:
+            assert one is old
+            break
+        assert one is new or not old.fence.open
+        broker.now_s += 0.5
+    else:
+        pytest.fail("they go on")
 
 
 def test_a_claim_that_was_heard_before_we_were_sent_away_counts(tmp_path: Path) -> None:
