@@ -6,8 +6,9 @@
 
 Until then nothing else leaves and nothing that came is acknowledged, so a box that returns takes no
 message away from the one that replaced it. Where our own claim is gone, because the broker forgot,
-we claim at once, and a box that replaced us gets some seconds to say its own. With two brokers all of it is on the one
-that we speak over; from the other nothing is taken before it was heard there once.
+we claim at once and say nothing else for some seconds: a box that replaced us answers by then. With
+two brokers all of it is on the one that we speak over; from the other nothing is taken before it
+was heard there once.
 
 The network thread calls `opened`, `closed`, `answered` and `take`; the loop calls `turn`.
 """
