@@ -185,10 +185,10 @@ def _look_over(restored: Restored) -> None:
     ours = metadata.version("andon")
     if manifest.andon != ours:
         hint = (
-            f"made by andon {manifest.andon}, this is {ours}: what the engine had in mind is not"
-            " taken over, rows warm up anew; outbox, audit and books are"
+            f"made by andon {manifest.andon}, this is {ours}: older formats are migrated at the"
+            f" start, newer ones refused; then install {manifest.andon} here"
         )
-        say(("version", False, f"{hint}; install {manifest.andon} here for all of it"))
+        say(("version", False, hint))
     try:
         config = load(restored.config, environment={})
     except AndonError as error:
