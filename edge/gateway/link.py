@@ -94,9 +94,7 @@ class Link:
             self._filters.insert(0, (guard.topic, 0))
         # an empty one is false
         self._inbox = Inbox(messages_max=queue_messages_max) if inbox is None else inbox
-        self._granted = False
-        self._greeted = False
-        self._started = False
+        self._granted = self._greeted = self._started = False
         # Connections at which the broker may have begun anew: it had no session of ours, or one
         # that may be younger than we know, from a connection of which we had no answer.
         self.forgotten = 0

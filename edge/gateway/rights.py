@@ -36,6 +36,12 @@ def command_filters(config: GatewayConfig) -> list[str]:
     return [Topics(config.prefix, config.site).command_filter]
 
 
+def own_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of what we hear of our own: who speaks, and which alerts stand; output."""
+    topics = Topics(config.prefix, config.site)
+    return [topics.fence, f"{topics.alerts}#", topics.group("#")]
+
+
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     """Every topic that a gateway with these assets publishes, and of those that were retired.
 
