@@ -12,9 +12,11 @@ what a newer one wrote is refused (`edge.storage.formats`).
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,6 +51,7 @@ KEPT: Final = 2
 VERSION_OF_FIRST: Final = "0.1.0"  # wrote format 1
 ASIDE: Final = "aside"  # folder of what could not be used
 LEVEL: Final = 1  # of zlib
+ARRAY_HEADS_MAX: Final = 4_096  # kinds of arrays, by type and shape, of which the head is kept
 STATE_BYTES_MAX: Final = 1 << 30  # of a state without histories: ten thousand assets and more
 ASIDE_MAX: Final = 4  # files in it; the oldest go
 _HEAD: Final = struct.Struct("<II")
@@ -336,8 +339,15 @@ def _files(folder: Path) -> Iterator[Path]:
 def _encode_array(value: object) -> msgspec.msgpack.Ext:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{type(value).__name__} does not belong into a checkpoint")
-    body = _ArrayBody(value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
-    return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode(body))
+    return msgspec.msgpack.Ext(ARRAY, _array_head(value.dtype, value.shape) + value.tobytes())
+
+
+@lru_cache(maxsize=ARRAY_HEADS_MAX)
+def _array_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What stands before the bytes of an array: a checkpoint has tens of thousands of few kinds."""
+    nothing = bytes(dtype.itemsize * math.prod(shape))
+    whole = msgspec.msgpack.encode(_ArrayBody(dtype.str, shape, nothing))
+    return whole[: len(whole) - len(nothing)]
 
 
 def _read_array(code: int, data: memoryview) -> np.ndarray:
