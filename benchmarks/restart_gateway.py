@@ -51,8 +51,7 @@ def main() -> None:
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         result = restore(*args, **more)
-        counts = args[0].engine.counts()
-        told["stimuli"], told["messages"] = result.stimuli, counts.get("messages", 0)
+        told["stimuli"] = result.stimuli
         told["from_checkpoint"] = float(result.from_checkpoint)
         return result
 

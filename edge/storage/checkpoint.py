@@ -61,13 +61,14 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """State of the engine after everything before `position`.
 
     `fingerprint` of the artifacts it belongs to. written_by: version of Andon that took what stands
-    behind it in the journal, "": not known.
+    behind it in the journal, "": not known. history: parts that it was read with, in order.
     """
 
     position: Position
     fingerprint: str
     state: EngineState
     written_by: str = ""
+    history: tuple[str, ...] = ()
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,6 +264,7 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         fingerprint=head.fingerprint,
         state=state,
         written_by=head.written_by,
+        history=head.history,
     )
 
 

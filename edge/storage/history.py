@@ -16,7 +16,7 @@ import numpy as np
 from edge.samples.ring import AssetRing, RingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 PARTS_MAX: Final = 64  # of one checkpoint: a restart opens each of them
 
@@ -73,6 +73,15 @@ class Histories:
             self._samples += len(found[asset].t_ns) if self.parts else 0
             self._kept[asset] = _Kept(one.written, arrays)
         return found
+
+    def go_on(self, parts: Sequence[str], ring: RingState) -> None:
+        """Add to the parts of a process before; ring: as they have it, before more is written."""
+        self.forget()
+        self.parts += parts
+        if parts:
+            self._kept = {
+                asset: _Kept(one.written, _arrays(one)) for asset, one in ring.assets.items()
+            }
 
     def forget(self) -> None:
         """The next part is a whole one, as after one that was not written."""

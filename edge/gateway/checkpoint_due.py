@@ -1,0 +1,60 @@
+"""When the next checkpoint is due: by time, and by what a restart would have to do again.
+
+A restart takes the journal behind the checkpoint again, which costs what it cost the first time. So
+a busy plant is kept more often than a small one, which saves its flash; and a process that was
+killed soon after its start leaves no more behind than it found.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edge.configuration.sections import JournalConfig
+    from edge.storage.disk import Clock
+
+EVERY_S_MIN: Final = 2.0  # however busy: each one is written whole, and costs the disk its bytes
+
+
+class CheckpointDue:
+    """What was done since the newest checkpoint; `with` it, what is done counts."""
+
+    def __init__(self, journal: JournalConfig, *, clock: Clock) -> None:
+        self._every_s = journal.checkpoint_s
+        self._replay_s = journal.replay_s or math.inf
+        self._busy_s = clock.busy_s
+        self._spent_s = 0.0  # of processor time, that a restart would spend again
+        self._begun_s = 0.0
+        self._asked_s = -math.inf  # on the loop's clock
+        self._first_s = math.inf  # when the loop first asked
+
+    def __enter__(self) -> None:
+        self._begun_s = self._busy_s()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._spent_s += self._busy_s() - self._begun_s
+
+    def now(self, now_s: float) -> bool:
+        """Whether to begin one; what cannot be begun is asked for again."""
+        if self._first_s == math.inf:  # let it first do what it was started for
+            self._first_s = now_s
+            return False
+        since_s = now_s - max(self._asked_s, self._first_s)
+        costly = self._spent_s >= self._replay_s
+        costly = costly and now_s - self._asked_s >= min(EVERY_S_MIN, self._every_s)
+        if not costly and since_s < self._every_s:
+            return False
+        self._asked_s = now_s
+        return True
+
+    def begun(self) -> None:
+        """What was done so far is in a checkpoint."""
+        self._spent_s = 0.0
