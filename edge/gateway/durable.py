@@ -257,7 +257,7 @@ class Durable:
         self.journal = journal
         self.patience.run(journal.resume)
         disk = self._world.disk
-        self._packer.histories.forget()  # nobody knows what of them was written meanwhile
+        self._packer.forget()  # nobody knows what of them was written meanwhile
         made = self._packed(assembly, journal.position)
         self.patience.run(lambda: write(made, disk=disk))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
@@ -339,7 +339,7 @@ class Durable:
             return
         saving, self._saving = self._saving, None
         if saving is not None and (done.error is not None or done.result):
-            self._packer.histories.forget()  # the next one brings everything
+            self._packer.forget()  # the next one brings everything
         if isinstance(done.error, JournalError):
             self._lapsed(Part.JOURNAL, done.error)
         elif done.error is not None:

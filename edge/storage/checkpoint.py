@@ -4,10 +4,11 @@ So that a restart replays seconds, not days.
 
     magic | u32 crc32 of the rest | u32 bytes of the head | msgpack head | msgpack state, packed
 
-The histories of the assets stand in files of their own (`edge.storage.history`), which the head
-names. Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and
-renamed; the newest that reads back is used. What an older version wrote is migrated as it is read,
-what a newer one wrote is refused (`edge.storage.formats`).
+The histories of the assets stand in files of their own (`edge.storage.history`), and so do their
+states (`edge.storage.asset_states`); the head names them. Arrays are msgpack extensions (dtype,
+shape, bytes); nothing is pickled. Written beside and renamed; the newest that reads back is used.
+What an older version wrote is migrated as it is read, what a newer one wrote is refused
+(`edge.storage.formats`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ import msgspec
 import numpy as np
 
 from edge.errors import UNREADABLE, JournalError
-from edge.state import EngineState
+from edge.state import AssetState, EngineState
+from edge.storage.asset_states import Chain, joined
 from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
     CHECKPOINT_SUFFIX,
     HISTORY,
     HISTORY_SUFFIX,
+    LINK,
+    LINK_SUFFIX,
     MAGIC_BYTES,
     STATE,
     STATE_FORMAT,
@@ -74,7 +78,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a state. history: names of the parts that it needs, in order.
 
-    packed: with zlib, which makes it less than half as large.
+    packed: with zlib, which makes it less than half as large. links: with the states of the assets,
+    in order; () they stand in the state itself.
     """
 
     position: Position
@@ -82,6 +87,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     written_by: str = ""
     history: tuple[str, ...] = ()
     packed: bool = False
+    links: tuple[str, ...] = ()
 
 
 class _ArrayBody(msgspec.Struct, frozen=True, array_like=True):
@@ -107,13 +113,18 @@ def unpack(data: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - 
 
 @dataclass(slots=True)
 class Packed:
-    """A checkpoint as bytes, still to be written. `part`: of the histories."""
+    """A checkpoint as bytes, still to be written.
+
+    part: of the histories; link: makes that of the states. names, links: of all that it needs.
+    """
 
     path: Path
     head: bytes
     state: bytes
     part: bytes
     names: tuple[str, ...]
+    link: Callable[[], bytes]
+    links: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -122,6 +133,12 @@ class Packer:
 
     directory: Path
     histories: Histories = field(default_factory=Histories)
+    chain: Chain = field(default_factory=Chain)
+
+    def forget(self) -> None:
+        """The next checkpoint brings everything, as after one that was not written."""
+        self.histories.forget()
+        self.chain.forget()
 
     def packed(self, checkpoint: Checkpoint) -> Packed:
         """The bytes of a checkpoint: all that needs the engine to stand still."""
@@ -131,6 +148,8 @@ class Packer:
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
             part = pack(self.histories.next_part(state.ring))
             parts.append(f"{name}{HISTORY_SUFFIX}")
+        assets = {asset: pack(one) for asset, one in state.assets.items()}
+        link = self.chain.add(f"{name}{LINK_SUFFIX}", assets)
         head = pack(
             Head(
                 position=at,
@@ -138,11 +157,12 @@ class Packer:
                 written_by=checkpoint.written_by,
                 history=tuple(parts),
                 packed=True,
+                links=tuple(self.chain.names),
             )
         )
-        body = pack(msgspec.structs.replace(state, ring=bare(state.ring)))
+        body = pack(msgspec.structs.replace(state, ring=bare(state.ring), assets={}))
         path = self.directory / f"{name}{CHECKPOINT_SUFFIX}"
-        return Packed(path, head, body, part, tuple(parts))
+        return Packed(path, head, body, part, tuple(parts), link, tuple(self.chain.names))
 
 
 def save(
@@ -164,6 +184,7 @@ def write(made: Packed, *, disk: Disk = DISK) -> None:
         disk.make_directory(directory)
         if made.part:
             _put(disk, directory / made.names[-1], HISTORY, made.part)
+        _put(disk, directory / made.links[-1], LINK, made.link())
         size = len(made.head).to_bytes(4, "little")
         _put(disk, path, STATE, size + made.head + zlib.compress(made.state, LEVEL))
         disk.sync_directory(
@@ -257,6 +278,9 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         except zlib.error as error:
             raise ValueError(f"it does not unpack: {error}") from error
     state: EngineState = unpack(data, EngineState)
+    if head.links:
+        states = joined(_opened(folder / one, LINK)[1] for one in head.links)
+        state.assets = {asset: unpack(one, AssetState) for asset, one in states.items()}
     parts = (unpack(_opened(folder / one, HISTORY)[1], _PARTS) for one in head.history)
     state.ring = filled(state.ring, parts)
     return Checkpoint(
@@ -310,19 +334,20 @@ def _drop_old(disk: Disk, directory: Path, made: Packed) -> None:
     kept = sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"))
     for old in kept[:-KEPT]:
         disk.unlink(old)
-    needed = set(made.names)
+    needed = {*made.names, *made.links}
     for path in kept[-KEPT:]:
         if path != made.path:
-            needed |= _history_of(path)
-    for path in directory.glob(f"*{HISTORY_SUFFIX}"):
-        if path.name not in needed:
-            disk.unlink(path)
+            needed |= _named_by(path)
+    for suffix in (HISTORY_SUFFIX, LINK_SUFFIX):
+        for path in directory.glob(f"*{suffix}"):
+            if path.name not in needed:
+                disk.unlink(path)
     for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
         disk.unlink(left)
 
 
-def _history_of(path: Path) -> set[str]:
-    """Parts that a checkpoint names; none of one that cannot be read, or is of an older format."""
+def _named_by(path: Path) -> set[str]:
+    """Parts and links that a checkpoint names; none of a damaged or older one."""
     try:
         with path.open("rb") as file:
             if format_of(file.read(MAGIC_BYTES), STATE) != STATE_FORMAT:
@@ -331,7 +356,7 @@ def _history_of(path: Path) -> set[str]:
             head: Head = unpack(file.read(size), Head)
     except (ValueError, TypeError, msgspec.MsgspecError, struct.error, OSError):
         return set()
-    return set(head.history)
+    return {*head.history, *head.links}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -55,10 +55,10 @@ def test_what_is_behind_a_checkpoint_is_bounded(
 ) -> None:
     """By time, and by work beyond the least time; never sooner than that."""
     newest_s: float | None = None
+    first_s = looks[0][0] if looks else 0.0
     for k, (now_s, behind_s, due) in enumerate(asked(every_s, replay_s, looks)):
         if k == 0:
             assert not due
-            first_s = now_s
             continue
         since_s = now_s - (first_s if newest_s is None else newest_s)
         rested = newest_s is None or since_s >= min(EVERY_S_MIN, every_s)
@@ -136,7 +136,7 @@ def test_histories_go_on_over_restarts(steps: list[tuple[list[int], str]]) -> No
     """Each checkpoint reads back as the rings were, whichever process wrote the parts of it."""
     kept: dict[str, bytes] = {}
     state = RingState(assets={"a": ring(2), "b": ring(3)})
-    histories, names, expected = Histories(), (), b""
+    histories = Histories()
     for k, (more, step) in enumerate(steps):
         for one, n in zip(state.assets.values(), more, strict=True):
             write(one, n)
