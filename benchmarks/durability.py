@@ -136,7 +136,8 @@ def _checkpoints(load: Load, folder: Path) -> dict[str, float]:
         costs.append(time.process_time() - begin_s)
         stalls.append(packed_s - begin_s)
         link = made.path.parent / made.links[-1]
-        sizes.append(made.path.stat().st_size + len(made.part) + link.stat().st_size)
+        history = made.path.parent / made.names[-1]
+        sizes.append(sum(path.stat().st_size for path in (made.path, history, link)))
         disks.append(_disk_bytes() - before)
     return {
         "stall_ms_first": 1000 * stalls[0],

@@ -17,7 +17,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -115,13 +115,14 @@ def unpack(data: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - 
 class Packed:
     """A checkpoint as bytes, still to be written.
 
-    part: of the histories; link: makes that of the states. names, links: of all that it needs.
+    part: makes that of the histories, None: there is none; link: makes that of the states. names,
+    links: of all that it needs.
     """
 
     path: Path
     head: bytes
     state: bytes
-    part: bytes
+    part: Callable[[], bytes] | None
     names: tuple[str, ...]
     link: Callable[[], bytes]
     links: tuple[str, ...]
@@ -144,9 +145,9 @@ class Packer:
         """The bytes of a checkpoint: all that needs the engine to stand still."""
         at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
         name = f"{at.segment:08d}-{at.offset:012d}"
-        part = b""
+        part: Callable[[], bytes] | None = None
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
-            part = pack(self.histories.next_part(state.ring))
+            part = partial(pack, self.histories.next_part(state.ring))
             parts.append(f"{name}{HISTORY_SUFFIX}")
         assets = {asset: pack(one) for asset, one in state.assets.items()}
         link = self.chain.add(f"{name}{LINK_SUFFIX}", assets)
@@ -182,8 +183,8 @@ def write(made: Packed, *, disk: Disk = DISK) -> None:
     path, directory = made.path, made.path.parent
     try:
         disk.make_directory(directory)
-        if made.part:
-            _put(disk, directory / made.names[-1], HISTORY, made.part)
+        if made.part is not None:
+            _put(disk, directory / made.names[-1], HISTORY, made.part())
         _put(disk, directory / made.links[-1], LINK, made.link())
         size = len(made.head).to_bytes(4, "little")
         _put(disk, path, STATE, size + made.head + zlib.compress(made.state, LEVEL))
@@ -366,15 +367,21 @@ def _files(folder: Path) -> Iterator[Path]:
 def _encode_array(value: object) -> msgspec.msgpack.Ext:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{type(value).__name__} does not belong into a checkpoint")
-    return msgspec.msgpack.Ext(ARRAY, _array_head(value.dtype, value.shape) + value.tobytes())
+    head = _HEADS.get((value.dtype, value.shape)) or _array_head(value.dtype, value.shape)
+    return msgspec.msgpack.Ext(ARRAY, head + value.tobytes())
 
 
-@lru_cache(maxsize=ARRAY_HEADS_MAX)
+# What stands before the bytes of an array: a checkpoint has tens of thousands of few kinds.
+_HEADS: Final[dict[tuple[np.dtype[Any], tuple[int, ...]], bytes]] = {}
+
+
 def _array_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """What stands before the bytes of an array: a checkpoint has tens of thousands of few kinds."""
     nothing = bytes(dtype.itemsize * math.prod(shape))
     whole = msgspec.msgpack.encode(_ArrayBody(dtype.str, shape, nothing))
-    return whole[: len(whole) - len(nothing)]
+    head = whole[: len(whole) - len(nothing)]
+    if len(_HEADS) < ARRAY_HEADS_MAX:
+        _HEADS[dtype, shape] = head
+    return head
 
 
 def _read_array(code: int, data: memoryview) -> np.ndarray:

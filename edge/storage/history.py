@@ -55,7 +55,10 @@ class Histories:
     _samples: int = 0  # in the parts behind the whole one
 
     def next_part(self, ring: RingState) -> dict[str, HistoryPart]:
-        """What the next part holds, by asset; before a whole one `parts` is emptied."""
+        """What the next part holds, by asset; before a whole one `parts` is emptied.
+
+        It shares nothing with the ring, which goes on.
+        """
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()
@@ -133,9 +136,9 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
     end = begin + n
 
     def cut(array: np.ndarray) -> np.ndarray:
-        """Those samples of an array of the ring, (r,) or (r, c), oldest first."""
+        """A copy of those samples of an array of the ring, (r,) or (r, c), oldest first."""
         if end <= capacity:
-            return array[begin:end]
+            return array[begin:end].copy()
         return np.concatenate([array[begin:], array[: end - capacity]])
 
     return HistoryPart(
