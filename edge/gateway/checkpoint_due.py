@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 EVERY_S_MIN: Final = 2.0  # however busy: each one is written whole, and costs the disk its bytes
 
 
+# Processor time that the engine needs, on a small core, for a message of a row and for a look at an
+# asset at a tick.
+MESSAGE_S: Final = 160e-6
+LOOK_S: Final = 6e-6
+
+
+def every_s(
+    journal: JournalConfig, *, messages_per_s: float, assets: int, ticks_per_s: float
+) -> float:
+    """How often a plant's checkpoints come, about."""
+    share = messages_per_s * MESSAGE_S + assets * ticks_per_s * LOOK_S
+    if not journal.replay_s or share * journal.checkpoint_s <= journal.replay_s:
+        return journal.checkpoint_s
+    return min(max(journal.replay_s / share, EVERY_S_MIN), journal.checkpoint_s)
+
+
 class CheckpointDue:
     """What was done since the newest checkpoint; `with` it, what is done counts."""
 
