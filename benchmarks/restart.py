@@ -201,10 +201,7 @@ def _journal_bytes(folder: Path) -> float:
 
 
 def _told(load: Load, found: list[dict[str, float]]) -> dict[str, Any]:
-    steps = {}
-    for before, phase in zip(("", *PHASES), PHASES, strict=False):
-        took = [one[phase] - (one[before] if before else 0.0) for one in found]
-        steps[phase] = round(float(np.median(took)), 3)
+    steps = _steps(found, "")
     seconds = [one["scored"] for one in found]
     return {
         "assets": load.assets,
@@ -219,13 +216,24 @@ def _told(load: Load, found: list[dict[str, float]]) -> dict[str, Any]:
         "processor_s_p50": round(float(np.percentile([o["processor_s"] for o in found], 50)), 3),
         "processor_s_p99": round(float(np.percentile([o["processor_s"] for o in found], 99)), 3),
         "steps_s": steps,
+        "steps_processor_s": _steps(found, "processor_"),
     }
 
 
+def _steps(found: list[dict[str, float]], prefix: str) -> dict[str, float]:
+    """What each step of a start took in the median; prefix: of which clock."""
+    steps = {}
+    for before, phase in zip(("", *PHASES), PHASES, strict=False):
+        took = [one[prefix + phase] - (one[prefix + before] if before else 0.0) for one in found]
+        steps[phase] = round(float(np.median(took)), 3)
+    return steps
+
+
 def _show(told: dict[str, Any], console: Console) -> None:
-    table = Table("from the start of the process to", "median s more")
+    table = Table("from the start of the process to", "median s more", "of processor time")
     for phase in PHASES:
-        table.add_row(WORDS[phase], f"{told['steps_s'][phase]:.3f}")
+        steps = told["steps_s"][phase], told["steps_processor_s"][phase]
+        table.add_row(WORDS[phase], *(f"{one:.3f}" for one in steps))
     console.print(table)
     console.print(
         f"{told['restarts']} kills, {told['assets']} assets, {told['values_per_s_sent']:.0f}"

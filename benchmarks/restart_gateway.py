@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run, and write the timeline with the first new score."""
     config, out, begin = sys.argv[1:]
-    told: dict[str, float] = {"imported": time.time() - float(begin)}
+    told: dict[str, float] = {}
 
     def note(name: str) -> None:
         told.setdefault(name, time.time() - float(begin))
+        told.setdefault(f"processor_{name}", time.process_time())
+
+    note("imported")
 
     def noting(holder: Any, method: str, name: str, *, before: bool = False) -> None:  # noqa: ANN401
         real: Callable[..., Any] = getattr(holder, method)

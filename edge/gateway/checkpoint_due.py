@@ -44,8 +44,7 @@ class CheckpointDue:
         self._busy_s = clock.busy_s
         self._spent_s = 0.0  # of processor time, that a restart would spend again
         self._begun_s = 0.0
-        self._asked_s = -math.inf  # on the loop's clock
-        self._first_s = math.inf  # when the loop first asked
+        self._asked_s = math.inf  # on the loop's clock
 
     def __enter__(self) -> None:
         self._begun_s = self._busy_s()
@@ -60,13 +59,11 @@ class CheckpointDue:
 
     def now(self, now_s: float) -> bool:
         """Whether to begin one; what cannot be begun is asked for again."""
-        if self._first_s == math.inf:  # let it first do what it was started for
-            self._first_s = now_s
+        if self._asked_s == math.inf:  # let it first do what it was started for
+            self._asked_s = now_s
             return False
-        since_s = now_s - max(self._asked_s, self._first_s)
         costly = self._spent_s >= self._replay_s
-        costly = costly and now_s - self._asked_s >= min(EVERY_S_MIN, self._every_s)
-        if not costly and since_s < self._every_s:
+        if now_s - self._asked_s < (min(EVERY_S_MIN, self._every_s) if costly else self._every_s):
             return False
         self._asked_s = now_s
         return True

@@ -54,23 +54,21 @@ def test_what_is_behind_a_checkpoint_is_bounded(
     every_s: float, replay_s: float, looks: list[tuple[float, float]]
 ) -> None:
     """By time, and by work beyond the least time; never sooner than that."""
-    newest_s: float | None = None
-    first_s = looks[0][0] if looks else 0.0
+    newest_s = looks[0][0] if looks else 0.0
     for k, (now_s, behind_s, due) in enumerate(asked(every_s, replay_s, looks)):
         if k == 0:
             assert not due
             continue
-        since_s = now_s - (first_s if newest_s is None else newest_s)
-        rested = newest_s is None or since_s >= min(EVERY_S_MIN, every_s)
+        since_s = now_s - newest_s
+        rested = since_s >= min(EVERY_S_MIN, every_s)
         assert due == (since_s >= every_s or (behind_s >= replay_s and rested))
         newest_s = now_s if due else newest_s
 
 
 def test_what_a_restart_took_again_counts_at_once() -> None:
     """Killed again and again soon after its start, a process leaves no more than it found."""
-    assert [due for *_, due in asked(10.0, 0.6, [(0.1, 0.0)] * 4, before_s=1.0)] == [
-        False, True, False, False,
-    ]  # fmt: skip
+    looks = [(0.5, 0.0)] * 9
+    assert [now for now, _, due in asked(10.0, 0.6, looks, before_s=1.0) if due] == [2.5]
 
 
 def test_without_a_bound_time_alone_counts() -> None:
@@ -85,9 +83,10 @@ def test_one_that_could_not_begin_is_asked_for_again() -> None:
     due = CheckpointDue(JournalConfig(checkpoint_s=10.0, replay_s=0.5), clock=clock)
     with due:
         clock.spent_s += 1.0
-    assert [due.now(t_s) for t_s in (0.0, 0.1, 1.0, 2.2)] == [False, True, False, True]
+    assert [due.now(t_s) for t_s in (0.0, 2.1, 3.0, 4.2)] == [False, True, False, True]
     due.begun()
     assert not due.now(9.0)
+    assert due.now(14.2)
 
 
 def test_an_error_within_counts_what_was_done() -> None:
@@ -102,7 +101,7 @@ def test_an_error_within_counts_what_was_done() -> None:
 
     with pytest.raises(KeyError):
         fails()
-    assert [due.now(t_s) for t_s in (0.0, 0.1)] == [False, True]
+    assert [due.now(t_s) for t_s in (0.0, 2.0)] == [False, True]
 
 
 def ring(channels: int) -> AssetRing:
