@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge.configuration.sections import JournalConfig
     from edge.storage.disk import Clock
 
+FIRST_S_MIN: Final = 0.5  # after a start, which is to score first
 EVERY_S_MIN: Final = 2.0  # however busy: each one is written whole, and costs the disk its bytes
 
 
@@ -45,6 +46,7 @@ class CheckpointDue:
         self._spent_s = 0.0  # of processor time, that a restart would spend again
         self._begun_s = 0.0
         self._asked_s = math.inf  # on the loop's clock
+        self._rest_s = min(FIRST_S_MIN, self._every_s)
 
     def __enter__(self) -> None:
         self._begun_s = self._busy_s()
@@ -63,9 +65,9 @@ class CheckpointDue:
             self._asked_s = now_s
             return False
         costly = self._spent_s >= self._replay_s
-        if now_s - self._asked_s < (min(EVERY_S_MIN, self._every_s) if costly else self._every_s):
+        if now_s - self._asked_s < (self._rest_s if costly else self._every_s):
             return False
-        self._asked_s = now_s
+        self._asked_s, self._rest_s = now_s, min(EVERY_S_MIN, self._every_s)
         return True
 
     def begun(self) -> None:
