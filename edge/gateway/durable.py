@@ -260,9 +260,11 @@ class Durable:
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         told: list[Stimulus] = [self.lapse.hole(), started(assembly), over]
         now_ns = self._world.clock.wall_ns()
-        taken = journal.append([(now_ns, one) for one in told])
+        journal.append([(now_ns, told[0])])
+        self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
-        self._taken = taken
+        # Only now: who reads that it is over speaks in the revisions of the checkpoint.
+        self._taken = journal.append([(now_ns, one) for one in told[1:]])
         self.lapse.end(told=True)
         return told
 
