@@ -1,4 +1,4 @@
-"""What a broker retains on our alert topics may be of anybody: it ends nothing and moves nothing."""
+"""What a broker retains on our alert topics may be of anybody: it ends and moves nothing."""
 
 from __future__ import annotations
 
@@ -78,11 +78,7 @@ def test_who_is_not_answered_in_time_does_not_go_on_hearing_itself(answers: int)
     """The session lasts: what stays subscribed would come back as if the plant had sent it."""
     link = Silent(answers=answers)
     back = ReadBack(link, [f"p/s/alert/a{i}/+" for i in range(2 * PORTION)])
-    now_s = 100.0
-    for _ in range(20):
-        if done := back.turn(now_s):
-            break
-        now_s += WAIT_S_MAX / 10
-    assert done
+    turns = (back.turn(100.0 + i * WAIT_S_MAX / 10) for i in range(20))
+    assert any(turns), "it does not wait for ever"
     assert back.late == (answers < 2)
     assert not link.subscribed

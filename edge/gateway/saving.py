@@ -1,0 +1,93 @@
+"""Saving: checkpoints are written beside the loop, by a thread of their own.
+
+A whole one of a large plant takes a card many seconds. What an alert needs of the disk must not
+wait behind it, and a disk that is slow with it is not one that fails.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import JournalError
+from edge.storage.checkpoint import write
+from edge.storage.patience import SlowDiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.storage.checkpoint import Packed, Packer
+    from edge.storage.disk import Disk
+    from edge.storage.patience import Job, Patience
+
+LATE_S: Final = 60.0  # before a checkpoint that is still being written is told as a fault
+
+
+class Saving:
+    """For one loop, one checkpoint at a time. `trouble` says why the last failed, "" it did not."""
+
+    def __init__(self, packer: Packer, *, patience: Patience, disk: Disk) -> None:
+        """patience: of its own; packer: of what is written here."""
+        self._packer, self._patience, self._disk = packer, patience, disk
+        self._row = 0
+        self.trouble = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether one may be begun."""
+        return self._patience.idle
+
+    def begin(
+        self, made: Packed, *, synced: Job, texts: Callable[[], None], outbox_row: int
+    ) -> None:
+        """Write one, when the journal is `synced` up to it and then the `texts` are.
+
+        outbox_row: the newest as it was made.
+        """
+
+        def save() -> str | None:
+            synced.done.wait()
+            if synced.error is not None:  # whoever asked for that tells it
+                return None
+            try:
+                texts()
+                write(made, disk=self._disk)
+            except JournalError as error:  # the journal alone restores everything, only slower
+                return str(error)
+            return ""
+
+        self._row = outbox_row
+        self._patience.start(save)
+
+    def finished(self) -> int | None:
+        """The row of the outbox that a checkpoint covers since the last call; None: none does."""
+        done = self._patience.finished()
+        if done is None:
+            if self._patience.beside_s > LATE_S:
+                self.trouble = f"the disk has not taken a checkpoint for {LATE_S:.0f} s or more"
+            return None
+        if done.error is not None:
+            raise done.error
+        if done.result == "":
+            self.trouble = ""
+            return self._row
+        self._packer.histories.forget()  # the next one brings everything
+        self.trouble = self.trouble if done.result is None else str(done.result)
+        return None
+
+    def at_once(self, made: Packed) -> None:
+        """Write one that holds everything, and return when it is done or takes too long.
+
+        Raises JournalError; not for one that takes too long, which may come yet.
+        """
+        try:
+            self._patience.run(lambda: write(made, disk=self._disk))
+        except SlowDiskError:
+            self._packer.histories.forget()
+
+    def settle(self, seconds_max: float) -> None:
+        """Return when one that was begun is done, or takes too long."""
+        self._patience.settle(seconds_max)
+
+    def stop(self) -> None:
+        """One that goes on is left: it gets its name as a whole or not at all."""
+        self._patience.stop()
