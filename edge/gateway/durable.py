@@ -183,8 +183,8 @@ class Durable:
         if self.journal is None or self.lapse.parts or not idle:
             return
         made = self._packed(assembly, self._taken)
-        synced, row = self.patience.start(self.journal.syncing()), self.outbox.newest_row
-        self._saving.begin(made, synced=synced, texts=texts, outbox_row=row)
+        self._saving.prepare(made, texts=texts, outbox_row=self.outbox.newest_row)
+        self.patience.start(self.journal.syncing())
         self._poll()
         if last:
             self._settled()
@@ -197,6 +197,7 @@ class Durable:
     def _settled(self) -> None:
         """Wait for what is done beside the loop."""
         self.patience.settle(CHECKPOINT_S_MAX)
+        self._poll()
         self._saving.settle(CHECKPOINT_S_MAX)
         self._poll()
 
@@ -330,10 +331,12 @@ class Durable:
     def _poll(self) -> None:
         """What became of what was done beside the loop."""
         done = self.patience.finished()
-        if done is not None and isinstance(done.error, JournalError):
-            self._lapsed(Part.JOURNAL, done.error)
-        elif done is not None and done.error is not None:
-            raise done.error
+        if done is not None:
+            self._saving.begin(synced=done.error is None)
+            if isinstance(done.error, JournalError):
+                self._lapsed(Part.JOURNAL, done.error)
+            elif done.error is not None:
+                raise done.error
         if (row := self._saving.finished()) is not None:
             self.outbox.covered(row)
             self._look_at_outbox()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edge.storage.checkpoint import Packed, Packer
     from edge.storage.disk import Disk
-    from edge.storage.patience import Job, Patience
+    from edge.storage.patience import Patience
 
 LATE_S: Final = 60.0  # before a checkpoint that is still being written is told as a fault
 
@@ -28,26 +28,33 @@ class Saving:
     def __init__(self, packer: Packer, *, patience: Patience, disk: Disk) -> None:
         """patience: of its own; packer: of what is written here."""
         self._packer, self._patience, self._disk = packer, patience, disk
+        self._waits: tuple[Packed, Callable[[], None]] | None = None
         self._row = 0
         self.trouble = ""
 
     @property
     def idle(self) -> bool:
-        """Whether one may be begun."""
-        return self._patience.idle
+        """Whether one may be prepared."""
+        return self._waits is None and self._patience.idle
 
-    def begin(
-        self, made: Packed, *, synced: Job, texts: Callable[[], None], outbox_row: int
-    ) -> None:
-        """Write one, when the journal is `synced` up to it and then the `texts` are.
+    def prepare(self, made: Packed, *, texts: Callable[[], None], outbox_row: int) -> None:
+        """Have one ready until the journal is synced up to it; texts: what must be safe as well.
 
         outbox_row: the newest as it was made.
         """
+        self._waits, self._row = (made, texts), outbox_row
 
-        def save() -> str | None:
-            synced.done.wait()
-            if synced.error is not None:  # whoever asked for that tells it
-                return None
+    def begin(self, *, synced: bool) -> None:
+        """The journal is synced, or could not be: write what waits for that, if anything does."""
+        if self._waits is None:
+            return
+        made, texts = self._waits
+        self._waits = None
+        if not synced:
+            self._packer.histories.forget()  # the next one brings everything
+            return
+
+        def save() -> str:
             try:
                 texts()
                 write(made, disk=self._disk)
@@ -55,7 +62,6 @@ class Saving:
                 return str(error)
             return ""
 
-        self._row = outbox_row
         self._patience.start(save)
 
     def finished(self) -> int | None:
@@ -67,11 +73,10 @@ class Saving:
             return None
         if done.error is not None:
             raise done.error
-        if done.result == "":
-            self.trouble = ""
+        self.trouble = str(done.result)
+        if not self.trouble:
             return self._row
-        self._packer.histories.forget()  # the next one brings everything
-        self.trouble = self.trouble if done.result is None else str(done.result)
+        self._packer.histories.forget()
         return None
 
     def at_once(self, made: Packed) -> None:
@@ -79,6 +84,7 @@ class Saving:
 
         Raises JournalError; not for one that takes too long, which may come yet.
         """
+        self._waits = None  # older than this one
         try:
             self._patience.run(lambda: write(made, disk=self._disk))
         except SlowDiskError:

@@ -88,11 +88,10 @@ class Patience:
         job = self._beside
         return 0.0 if job is None or job.done.is_set() else time.monotonic() - job.begun_s
 
-    def start(self, work: Callable[[], object]) -> Job:
+    def start(self, work: Callable[[], object]) -> None:
         """Do something beside the loop, which has to be idle; `finished` tells what came of it."""
         assert self.idle, "one thing at a time"
         self._beside = self._ask(work)
-        return self._beside
 
     def finished(self) -> Job | None:
         """What was done beside the loop, told once; None: nothing, or it goes on."""
