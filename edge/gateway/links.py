@@ -167,7 +167,7 @@ def links_of(
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
-    inbox: where what machines send waits; commands that come over a link of their own wait apart.
+    inbox: where what comes waits; commands over a link of their own wait in one beside it.
     own: how topics of ours begin that may be asked back.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
@@ -207,6 +207,7 @@ def links_of(
         will=will,
         on_connected=on_connected,
         wake=wake,
+        inbox=None if inbox is None else inbox.beside(),
         own=own,
         transport=transport,
         clock=clock,
