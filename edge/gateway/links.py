@@ -66,6 +66,7 @@ class LinkPair:
         """Take two links with names of their own."""
         self.links = (reading, saying)
         self._reading, self._saying = reading, saying
+        self._heard, self._rounds = (0, 0), 0
 
     def start(self) -> None:
         """Connect both in the background."""
@@ -84,10 +85,15 @@ class LinkPair:
 
     @property
     def heard_total(self) -> int:
-        """How often brokers sent something, of the quieter one; 0 while the input is not there."""
-        if not self._reading.connected:
-            return 0
-        return min(link.heard_total for link in self.links)
+        """How often both brokers had sent something again: it stands still while either is silent.
+
+        Or while the input is not there.
+        """
+        heard = self._reading.heard_total, self._saying.heard_total
+        again = all(now != then for now, then in zip(heard, self._heard, strict=True))
+        if again and self._reading.connected:
+            self._heard, self._rounds = heard, self._rounds + 1
+        return self._rounds
 
     @property
     def alive(self) -> bool:

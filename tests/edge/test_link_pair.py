@@ -58,3 +58,24 @@ def test_an_operator_is_heard_through_the_flood_of_another_and_so_are_values() -
     assert taken[0].topic == ANNA
     assert len(taken) == COMMANDS_TAKEN_MAX + 1
     assert taken[-1].topic == "plant/r1"
+
+
+def test_a_broker_that_is_silent_is_noticed_beside_one_that_talks() -> None:
+    """Whichever of the two it is, and however much it said before."""
+    for silent in (0, 1):
+        both = pair()
+        reading, saying = both.links
+        reading._granted = True
+        reading._client.is_connected = lambda: True  # type: ignore[method-assign]
+        reading.heard_total, saying.heard_total = 1_000_000 * (1 - silent), 1_000_000 * silent
+        for link in both.links:
+            link.heard_total += 1
+        before = both.heard_total
+        for _ in range(5):
+            both.links[1 - silent].heard_total += 1
+            assert both.heard_total == before
+        for _ in range(5):
+            for link in both.links:
+                link.heard_total += 1
+            assert both.heard_total > before
+            before = both.heard_total
