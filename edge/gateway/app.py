@@ -124,6 +124,7 @@ class Gateway:
             note=self._note,
         )
         self._voice.on_new_session = self._durable.new_session
+        self._voice.on_stood = self._say_otherwise
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -184,8 +185,6 @@ class Gateway:
                 self._telemetry.ticked((self._now_s() - now_s) * 1000)
                 tick_due_s = max(tick_due_s + tick_s, now_s)
             self._voice.deliver()
-            if (stood := self._voice.stood()) is not None:
-                self._say_otherwise(stood)
             self._housekeep(now_s)
             self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 

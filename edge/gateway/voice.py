@@ -52,7 +52,9 @@ class Voice:
         groups = [f"{topics.alerts}{GROUP}/+"] if assembly.engine.groups() else []
         own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
         self._back = ReadBack(link, [*own, *groups])
-        self._told_back = False
+        self._told_back = self._owes_last_words = False
+        # told once what the broker held of our alerts before we said anything, by topic
+        self.on_stood: Callable[[dict[str, bytes]], object] = lambda _stood: None
         self.retained: dict[str, Publish] = {}
         self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
         self._forgotten = 0
@@ -87,18 +89,22 @@ class Voice:
                 self._forgotten = self._link.forgotten
                 self.on_new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
+            self._owes_last_words = True
+        if not self._back.turn(self._clock.monotonic_s()):
+            return
+        # First what follows from it: our last words may be older than what the broker holds.
+        if not self._told_back and self._back.stood is not None:
+            self._tell_back(self._back.stood)
+        if self._owes_last_words:
+            self._owes_last_words = False
             self._delivery.say_again()
-        if self._back.turn(self._clock.monotonic_s()):
-            self._delivery.turn()
+        self._delivery.turn()
 
-    def stood(self) -> dict[str, bytes] | None:
-        """What the broker held of our alerts before we said anything, told once."""
-        if self._back.stood is None or self._told_back:
-            return None
+    def _tell_back(self, stood: dict[str, bytes]) -> None:
         self._told_back = True
         if self._back.late:
             self._note("alerts_not_read_back", "warning", of=self._link.broker)
-        return self._back.stood
+        self.on_stood(stood)
 
     def moved(self, offset: int, *, anew: bool) -> None:
         """The outbox has given its rows other numbers."""

@@ -66,7 +66,7 @@ def test_a_broker_that_is_silent_is_noticed_beside_one_that_talks() -> None:
         both = pair()
         reading, saying = both.links
         reading._granted = True
-        reading._client.is_connected = lambda: True  # type: ignore[method-assign]
+        reading._client.is_connected = lambda: True
         reading.heard_total, saying.heard_total = 1_000_000 * (1 - silent), 1_000_000 * silent
         for link in both.links:
             link.heard_total += 1
