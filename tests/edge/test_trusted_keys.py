@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -17,9 +20,10 @@ from edge.gateway.assembly import assemble_from
 from edge.trust import Signs, TrustedKey, TrustSettings
 from kb.snapshots.build import build
 from kb.snapshots.signed_tables import rows_of
-from kb.snapshots.snapshot import Snapshot
+from kb.snapshots.snapshot import DATABASE, Snapshot
 from models.bundles.store import save
 from tests.edge.rig import START, Rig, bundle, settings
+from tests.kb.test_snapshot_safety import resealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +131,35 @@ def test_a_signed_table_speaks_for_its_own_rows_only(plant: Plant) -> None:
     (own,) = rows_of(table)
     assert len(rows) == 2
     assert rows[own.scope_id] == own, "read alone, a row has the id that it has in the snapshot"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"channels": ["c1", "c2"]}, {"duration_s_max": 14_400}, {"expected_effect": 10.0}],
+    ids=lambda value: "".join(value),
+)
+@pytest.mark.parametrize("older_ns", [0, 1], ids=["as_old", "older"])
+def test_a_row_does_not_count_by_the_id_of_a_signed_one(
+    plant: Plant, forged: dict[str, Any], older_ns: int
+) -> None:
+    """A build host writes any row into its database, under the id of one that somebody signed."""
+    plant.sign(plant.table, "engineer")
+    out = plant.publish()
+    host, engineer = plant.key("host", *HOST), plant.key("engineer", Signs.SCOPE)
+    assert plant.rings(host, engineer)[0] == ["suppressed"]
+    with closing(sqlite3.connect(out / DATABASE)) as database:
+        ((body,),) = database.execute("SELECT body FROM scope").fetchall()
+        row = msgspec.json.decode(body)
+        more = {"recorded_at_ns": row["recorded_at_ns"] - older_ns}
+        database.execute(
+            "INSERT INTO scope VALUES (0, ?)", (msgspec.json.encode(row | forged | more).decode(),)
+        )
+        database.commit()
+    resealed(out)
+    plant.sign(out, "host")
+    said, why = plant.rings(host, engineer)
+    assert said == ["ALERT"]
+    assert "scope table" in why
 
 
 def test_a_signature_comes_and_goes_with_the_folder(plant: Plant) -> None:
