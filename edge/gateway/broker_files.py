@@ -155,6 +155,7 @@ def _access_list(access: Access, title: str) -> str:
         if access.denied and not account.commands:
             # The pattern below holds for every user, and this one is no operator.
             lines.append(f"topic deny {access.denied}/{account.name}/#")
+        lines += [f"topic deny {topic}" for topic in account.denied]
         lines += [f"topic read {topic}" for topic in account.reads]
         lines += [f"topic write {topic}" for topic in account.writes]
     if access.patterns:

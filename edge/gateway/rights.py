@@ -35,6 +35,11 @@ def command_filters(config: GatewayConfig) -> list[str]:
     return [Topics(config.prefix, config.site).command_filter]
 
 
+def read_back_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of what a start asks back: the last word on each alert topic; likewise."""
+    return [f"{Topics(config.prefix, config.site).alerts}+/+"]
+
+
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     """Every topic that a gateway with these assets publishes; an operator's level is `+`."""
     topics = Topics(config.prefix, config.site)
