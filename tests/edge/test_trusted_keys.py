@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,19 +15,24 @@ import pytest
 from typer.testing import CliRunner
 
 from andon import app
-from edge.audit.signatures import new_key, read_key, sign_path
+from edge.audit.signatures import new_key, read_key, sign_path, signed_by
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.gateway.assembly import assemble_from
 from edge.trust import Signs, TrustedKey, TrustSettings
+from kb.errors import KnowledgeError
+from kb.reading.signatures import signature_bytes
 from kb.snapshots.build import build
 from kb.snapshots.signed_tables import rows_of
 from kb.snapshots.snapshot import DATABASE, Snapshot
+from models.bundles.store import load as load_bundle
 from models.bundles.store import save
+from models.errors import ModelError
 from tests.edge.rig import START, Rig, bundle, settings
 from tests.kb.test_snapshot_safety import resealed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 COLUMNS: Final = (
@@ -263,6 +270,47 @@ def test_a_mistake_in_trust_is_named(plant: Plant, trust: str, file: str | None,
     config = _config(plant, trust.replace("KEY", plant.keys["host"][1]), file)
     with pytest.raises(ConfigError, match=said):
         load(config)
+
+
+@pytest.mark.parametrize("instead", ["pipe", "device", "directory"])
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(plant: Plant, instead: str) -> None:
+    """Whoever may replace a file would stop whoever reads it: a pipe says nothing, without end."""
+    out = plant.publish()
+    plant.sign(plant.table, "engineer")
+    signature = plant.table.with_name("scope.csv.sig")
+    refusals: list[tuple[Path, Callable[[], object], type[Exception]]] = [
+        *((plant.bundle / name, partial(load_bundle, plant.bundle), ModelError)
+          for name in ("manifest.json", "model.onnx")),
+        *((out / name, partial(Snapshot.open, out), KnowledgeError)
+          for name in ("kb.sqlite", "vectors.faiss", "manifest.json")),
+    ]  # fmt: skip
+    beside: list[tuple[Path, Callable[[], bool]]] = [
+        (signature, lambda: signature_bytes(plant.table) == b""),
+        (signature, lambda: bool(signed_by(plant.table, ()).because)),
+        (plant.table, lambda: bool(signed_by(plant.table, ()).because)),
+    ]
+    for path, read, error in refusals:
+        with _replaced(path, instead), pytest.raises(error, match=path.name):
+            read()
+    for path, holds in beside:
+        with _replaced(path, instead):
+            assert holds()
+
+
+@contextmanager
+def _replaced(path: Path, instead: str) -> Iterator[None]:
+    kept = path.rename(path.with_name("kept"))
+    if instead == "device":
+        path.symlink_to("/dev/zero")
+    elif instead == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    try:
+        yield
+    finally:
+        path.rmdir() if instead == "directory" else path.unlink()
+        kept.rename(path)
 
 
 def test_verify_says_who_signed_and_whether_that_counts(plant: Plant) -> None:
