@@ -40,6 +40,7 @@ COLUMNS: Final = (
     "approved_at"
 )
 KEY: Final = '[[trust.key]]\nname = "e"\npublic_key = "KEY"\n'
+AGAIN: Final = KEY.replace('"e"', '"f"')
 ROW: Final = "calibration,r1,x,c1,0.3,10,60,qa,2025-01-01T00:00:00Z"
 BEGIN: Final = datetime.fromtimestamp(START / 1e9, UTC)
 MINUTE: Final = timedelta(minutes=1)
@@ -263,6 +264,21 @@ def test_trust_has_a_file_of_its_own(plant: Plant) -> None:
         (f"{KEY}signs = []\n", None, "some of bundle, snapshot, scope, jobs, commands"),
         (f'{KEY}signs = ["scope"]\nvalid_to = 2030-01-01T00:00:00\n', None, "no time zone"),
         (f'require_signed = true\n{KEY}signs = ["snapshot"]\n', None, "a key that signs a bundle"),
+        (
+            f'public_keys = ["KEY"]\n{KEY}signs = ["scope"]\nvalid_to = 2020-01-01T00:00:00Z\n',
+            None,
+            "key e stands in public_keys too",
+        ),
+        (
+            f'{KEY}signs = ["commands"]\nwithdrawn = "lost"\n[trust.operators]\ne = "KEY"\n',
+            None,
+            "key e is withdrawn, and stands under operators, e too",
+        ),
+        (
+            f'{KEY}signs = ["scope"]\nwithdrawn = "lost"\n{AGAIN}signs = ["scope"]\n',
+            None,
+            "key e is withdrawn, and stands under f too",
+        ),
     ],
 )
 def test_a_mistake_in_trust_is_named(plant: Plant, trust: str, file: str | None, said: str) -> None:
@@ -341,6 +357,17 @@ def test_verify_says_who_signed_and_whether_that_counts(plant: Plant) -> None:
     damaged = runner.invoke(app, ["verify", str(plant.bundle), "--key", public])
     assert damaged.exit_code == 1
     assert "manifest names" in str(damaged.exception)
+
+
+def test_a_withdrawn_key_has_no_other_spelling(plant: Plant) -> None:
+    """The last character of base64 has bits that say nothing: the same key in other letters."""
+    key = plant.key("host", *HOST, withdrawn="stolen")
+    at = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = at[at.index(key.public_key[42]) ^ 1]
+    other = f"{key.public_key[:42]}{last}="
+    assert base64.b64decode(other, validate=True) == base64.b64decode(key.public_key)
+    with pytest.raises(ValueError, match="key host stands in public_keys too"):
+        TrustSettings(key=(key,), public_keys=(other,))
 
 
 def test_a_key_that_is_none_is_refused_by_name() -> None:
