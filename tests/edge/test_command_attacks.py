@@ -229,6 +229,29 @@ def test_without_a_reason(name: str, body: dict[str, Any], reason: str | None) -
                    rule="command_unreasoned", says="needs a reason")  # fmt: skip
 
 
+@pytest.mark.parametrize("field", ["job_id", "instrument"])
+@pytest.mark.parametrize("more", ["\n", "\x1b[2J", "\x9b2J", "\u202e", "\u200b"])
+def test_an_id_with_what_nobody_sees(field: str, more: str) -> None:
+    """It would be another one than it looks, and write on whatever screen it is shown."""
+    site = Site()
+    says = f"{field} has characters that nobody sees"
+    body = site.body(**{**CHECK_IN, field: f"J-1{more}"})
+    assert refused(site, "ann", "job", body, rule="command_invalid", says=says)
+
+
+@pytest.mark.parametrize(("name", "body"), [("job", CHECK_IN), ("shelve", SHELVE), ("oos", OUT)])
+def test_of_a_reason_only_what_is_seen_is_kept(name: str, body: dict[str, Any]) -> None:
+    """On one line, in the trail and wherever it is published."""
+    site = Site()
+    reason = "as\x1b[2J planned\n\u202eby\x9b2J bea"
+    answer = site.say("ann", name, site.body(**{**body, "reason": reason}))
+    assert answer is not None
+    assert answer["done"]
+    site.run(10)
+    (line,) = [line for line in site.trail() if line.what != "opened"]
+    assert "as[2J planned by2J bea" in [line.facts.get("detail"), line.facts.get("reason")]
+
+
 def test_what_ends_a_silence_needs_no_reason() -> None:
     """What only makes louder never does; nor does an acknowledgement."""
     site = Site()

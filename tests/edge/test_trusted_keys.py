@@ -144,7 +144,7 @@ def test_a_signed_table_speaks_for_its_own_rows_only(plant: Plant) -> None:
 @pytest.mark.parametrize(
     "forged",
     [{"channels": ["c1", "c2"]}, {"duration_s_max": 14_400}, {"expected_effect": 10.0}],
-    ids=lambda value: "".join(value),
+    ids="".join,
 )
 @pytest.mark.parametrize("older_ns", [0, 1], ids=["as_old", "older"])
 def test_a_row_does_not_count_by_the_id_of_a_signed_one(
