@@ -78,7 +78,7 @@ def access_of(
         ("write", f"{topics.root}/cmd/%u/+"),
         ("read", topics.command_result("%u")),
     )
-    denied = f"{topics.root}/cmd"
+    denied = f"{config.prefix}/+/cmd"  # whatever other sites share the broker, with their patterns
     if config.mqtt.output is None:
         ours = Account(name=users[0], role="gateway", reads=heard + commands, writes=said)
         return [_access([ours, *senders, *people], patterns, denied)]

@@ -67,6 +67,7 @@ def guarded(
     invoke("broker", config, "-o", folder, "--operator", "ann", "--operator", "bea")
     with (folder / "acl").open("a", encoding="utf-8") as acl:
         acl.write(f"\nuser {WITNESS}\ntopic read #\n")
+        acl.write("\npattern write andon/t/cmd/%u/+\n")  # as the list of another site has it
     passwords(folder, *EVERYBODY)
     broker.serve(folder / "mosquitto.conf")
     try:
@@ -106,6 +107,7 @@ FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "sensor_forges_another_ones_value": ("r1", "plant/r2"),
     "sensor_commands_under_its_own_name": ("r1", f"{ROOT}/cmd/r1/job"),
     "sensor_commands_as_an_operator": ("r1", f"{ROOT}/cmd/ann/ack"),
+    "sensor_commands_at_another_site": ("r1", "andon/t/cmd/r1/job"),
     "sensor_of_every_topic_commands_as_an_operator": ("sensors", f"{ROOT}/cmd/ann/job"),
     "sensor_of_every_topic_clears_an_alert": ("sensors", f"{ROOT}/alert/r1/process"),
     "sensor_of_every_topic_says_the_gateway_is_fine": ("sensors", f"{ROOT}/status"),
@@ -132,6 +134,7 @@ def test_what_an_account_may_not_publish_is_heard_by_nobody(guarded: Guarded, at
         ("r1", "plant/r1"),
         ("r2", "plant/r2"),
         ("zoe", f"{ROOT}/cmd/zoe/ack"),
+        ("ann", "andon/t/cmd/ann/ack"),
         ("sensors", "other/line"),
         (GATEWAY, f"{ROOT}/cmd_result/ann"),
     ],
