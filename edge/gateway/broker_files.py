@@ -200,14 +200,20 @@ def _certificates(broker: BrokerConfig, access: Access, at: Path) -> list[str]:
     """Commands of openssl 3 that make an authority, the broker's certificate and the clients'."""
     host = broker.tls_server_name or broker.host
     kind = "IP" if host.replace(".", "").isdecimal() or ":" in host else "DNS"
-    named = f"/CN={host} -addext subjectAltName={kind}:{host}"
+    named = f"{quote(f'/CN={host}')} -addext {quote(f'subjectAltName={kind}:{host}')}"
+    authority = quote(f"/CN=authority of {host}")
     commands = [
-        f"{FRESH} -x509 -days {CA_DAYS} -subj '/CN=authority of {host}' {_files(at, 'ca', 'crt')}",
+        f"{FRESH} -x509 -days {CA_DAYS} -subj {authority} {_files(at, 'ca', 'crt')}",
         f"{FRESH} -subj {named} {_files(at, 'server', 'csr')}",
         _signed(at, "server", "-copy_extensions copy "),
     ]
     if broker.tls_cert_file:
         for account in access.accounts:
+            if account.name in ("ca", "server"):
+                raise ConfigError(
+                    f"account {account.name!r}: its certificate would take the place of the"
+                    " authority's or the broker's own; give it another name"
+                )
             name = quote(f"/CN={account.name}")
             commands.append(f"{FRESH} -subj {name} {_files(at, account.name, 'csr')}")
             commands.append(_signed(at, account.name, ""))

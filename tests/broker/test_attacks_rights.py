@@ -15,6 +15,7 @@ from edge.errors import ConfigError
 from edge.gateway.accounts import access_of
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.gateway.rights import published_topics
+from tests.broker.certificates import Authority
 from tests.broker.plants import (
     ASSETS,
     OPERATORS,
@@ -243,6 +244,17 @@ def test_a_name_that_is_no_level_of_a_topic_gets_no_rights(tmp_path: Path, name:
         with pytest.raises(ConfigError, match="account"):
             refused("broker", config, "-o", tmp_path / "out", option, name)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["ca", "server"])
+def test_no_certificate_takes_the_place_of_the_authoritys(tmp_path: Path, name: str) -> None:
+    """The commands that are told would write it over the key that all others rest on."""
+    Authority(tmp_path / "own").issue(GATEWAY)
+    own = {"tls_ca_file": "own/ca.crt", "tls_cert_file": f"own/{GATEWAY}.crt"}
+    own["tls_key_file"] = f"own/{GATEWAY}.key"
+    config = settings(tmp_path, mqtt=own)
+    with pytest.raises(ConfigError, match=f"account '{name}': its certificate"):
+        refused("broker", config, "-o", tmp_path / "out", "--operator", name)
 
 
 def test_an_asset_named_as_the_shared_account_does_not_get_its_rights(tmp_path: Path) -> None:
