@@ -7,6 +7,7 @@ without which it is slow or loses messages.
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,13 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 DAYS: Final = 800  # of certificates made as told; `andon check` says three weeks before they end
 CA_DAYS: Final = 3650
 FRESH: Final = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc"
+
+DEFAULT_ID: Final = "andon"
+GUESSED: Final = """\
+The gateway's client_id {id!r} is easy to guess. Whoever has any account and connects under it
+throws the gateway out, or takes what waits for it while it is away. In gateway.toml, beside host:
+  client_id = "{id}-{other}"
+"""
 
 CONFIGURATION: Final = """\
 # {title}
@@ -174,6 +182,8 @@ def _next(broker: BrokerConfig, access: Access, at: Path, title: str) -> str:
     lines += [f"  {account.name:20} {_described(account)}" for account in access.accounts]
     if access.patterns:
         lines.append("  any other name       operator without alerts: commands and their answers")
+    if broker.client_id == DEFAULT_ID:
+        lines += ["", *GUESSED.format(id=broker.client_id, other=token_hex(8)).splitlines()]
     if broker.tls_ca_file:
         lines += ["", "Certificates, with an authority of your own (keep ca.key elsewhere):"]
         lines += [f"  {command}" for command in _certificates(broker, access, at)]

@@ -5,6 +5,7 @@ Mosquitto confirms a publication that its list forbids: only what a subscriber h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -255,6 +256,19 @@ def test_no_certificate_takes_the_place_of_the_authoritys(tmp_path: Path, name: 
     config = settings(tmp_path, mqtt=own)
     with pytest.raises(ConfigError, match=f"account '{name}': its certificate"):
         refused("broker", config, "-o", tmp_path / "out", "--operator", name)
+
+
+def test_a_client_id_that_anybody_guesses_is_told(tmp_path: Path) -> None:
+    """Mosquitto gives a session to whoever names it: another account takes what waits in it."""
+    mqtt = {"username": GATEWAY, "password_file": "secret"}
+    told = []
+    for at, more in enumerate([{}, {"client_id": "andon-5f0c"}]):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        told.append(invoke("broker", settings(folder, mqtt=mqtt | more), "-o", folder / "out"))
+    assert "'andon' is easy to guess" in told[0]
+    assert re.search(r'\n  client_id = "andon-[0-9a-f]{16}"\n', told[0])
+    assert "easy to guess" not in told[1]
 
 
 def test_an_asset_named_as_the_shared_account_does_not_get_its_rights(tmp_path: Path) -> None:
