@@ -12,6 +12,9 @@ import msgspec
 import pytest
 
 from edge.audit.signatures import new_key, read_key, sign_command, verify
+from edge.errors import WireError
+from edge.wire.commands import decode_command
+from edge.work.rights import check_rights
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site, refused
 
 if TYPE_CHECKING:
@@ -286,6 +289,21 @@ def test_wildcard_and_unknown_asset(asset: str, rule: str, name: str, body: dict
     site = Site()
     says = "no asset" if rule == "command_unknown_asset" else "asset is not an id"
     assert refused(site, "ann", name, site.body(**{**body, "asset": asset}), rule=rule, says=says)
+
+
+def test_an_answer_is_no_list_of_the_plant() -> None:
+    """Whoever has rights on some assets hears of those, and of few."""
+    site = Site()
+    body = {**SHELVE, "asset": "r9"}
+    refused(site, "joe", "shelve", site.body(**body), rule="command_beyond_rights", says="on r9")
+    refused(site, "ann", "shelve", site.body(**body), rule="command_unknown_asset",
+            says="no asset r9; there are r1, r11")  # fmt: skip
+    many = dict.fromkeys([f"m{i}" for i in range(1_000)], site.engine._assets["r1"])
+    command = decode_command(site.body(**body), topic="andon/s/cmd/pat/shelve", operator="ann",
+                             name="shelve", retain=False, now_ns=site.now_ns)  # fmt: skip
+    with pytest.raises(WireError, match=r"there are m0, m1, m10, m100, m101, \.\.\.$") as answer:
+        check_rights(command, assets=many, desk=site.engine._desk, now_ns=site.now_ns)
+    assert len(str(answer.value)) < 200
 
 
 def test_stranger_where_only_known_operators_may() -> None:
