@@ -11,12 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import ConfigError
-from edge.gateway.rights import (
-    command_filters,
-    published_topics,
-    read_back_filters,
-    sensor_filters,
-)
+from edge.gateway.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id
 
@@ -68,7 +63,7 @@ def access_of(
     """
     topics = Topics(config.prefix, config.site)
     heard, said = tuple(sensor_filters(config)), tuple(_written(config, assets))
-    commands = (*command_filters(config), *read_back_filters(config))
+    commands = (*command_filters(config), *own_filters(config))
     people = [
         *_operators(config, topics, said, operators),
         *(_dashboard(name, topics, said) for name in dashboards),

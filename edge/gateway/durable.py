@@ -62,14 +62,16 @@ class Durable:
         *,
         faults: Faults,
         conflict: Callable[[str], None],
+        generation: int = 1,
     ) -> None:
         """Open everything, as far as the disk lets it.
 
-        conflict: told each key that was decided with two contents. Raises JournalError or
-        ConfigError for what is no trouble of the disk: damage, or another process that writes here.
+        conflict: told each key that was decided with two contents; generation: of the box. Raises
+        JournalError or ConfigError for what is no trouble of the disk: damage, or another process
+        that writes here.
         """
         self._config, self._state = config, config.path(config.journal.dir)
-        self._world, self._conflict = world, conflict
+        self._world, self._conflict, self._generation = world, conflict, generation
         self.patience = world.patience()
         self.lapse = Lapse(faults, clock=world.clock, leap=world.leap)
         self.checkpoint_trouble = ""
@@ -258,7 +260,8 @@ class Durable:
         made = self._packed(assembly, journal.position)
         self.patience.run(lambda: write(made, disk=disk))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
-        told: list[Stimulus] = [self.lapse.hole(), started(assembly), over]
+        began = started(assembly, generation=self._generation)
+        told: list[Stimulus] = [self.lapse.hole(), began, over]
         now_ns = self._world.clock.wall_ns()
         taken = journal.append([(now_ns, one) for one in told])
         self.patience.run(journal.syncing())

@@ -75,13 +75,14 @@ class Restored:
 FAULT_CHARS_MAX: Final = 500  # of a fault's detail; the log has all of it
 
 
-def started(assembly: Assembly) -> Started:
-    """The stimulus with which a process of these artifacts begins."""
+def started(assembly: Assembly, *, generation: int = 1) -> Started:
+    """The stimulus with which a process of these artifacts begins, on a box of a generation."""
     return Started(
         version=assembly.version,
         bundle_sha256=assembly.bundle.sha256,
         snapshot_sha256=assembly.snapshot_sha256,
         settings_sha256=assembly.settings_sha256,
+        generation=generation,
     )
 
 
