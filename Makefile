@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos soak format lock clean
+.PHONY: help demo test lint bench fuzz sim chaos soak format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
 
 bench: $(VENV)/runtime.stamp ## values per second from the broker to alerts, on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+SEEDS ?= 0:500
+sim: $(VENV)/dev.stamp ## the gateway in a simulated world, one run a seed: make sim SEEDS=0:10000
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.sim_gateway $(SEEDS) $(ARGS)
 
 fuzz: $(VENV)/dev.stamp ## readers given damaged inputs: TARGETS=readings,config INPUTS=10000 SEED=1 PROCESSES=2
 	@$(BIN)/python -m tests.fuzz $(if $(TARGETS),--targets $(TARGETS)) $(if $(INPUTS),--inputs $(INPUTS)) \

@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.caps import BEATS_MAX, RING_SAMPLES
-from edge.records import Batch, Phase, Reading, Track
+from edge.records import Phase, Reading, Track
 from edge.samples.drift import DriftWatch
 from edge.samples.limits import Watchman
-from edge.samples.mode_rows import (
-    baselines,
-    given,
-    of_baseline,
-    rows_at,
-    say_unseen,
-    with_mode,
-)
+from edge.samples.mode_rows import baselines, given, of_baseline, rows_at, say_unseen, with_mode
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Request, contributions
 from edge.samples.sensor_faults import SensorWatch, unsound
@@ -37,6 +30,7 @@ from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
+    from edge.batches import Batch
     from edge.desk import Desk
     from edge.records import AlertStands, RetrievalDone
     from edge.samples.quality import Findings

@@ -89,6 +89,7 @@ class Desk:
 
     def jobs_changed(self, state: AssetState, proposals: Sequence[Proposal], *, t_ns: int) -> None:
         """Publish the full list of an asset's jobs, proposals and silences."""
+        state.listed = True
         self.effects.append(announce.jobs(state, proposals, site=self.settings, t_ns=t_ns))
 
     def ask(self, record: AlertRecord) -> None:

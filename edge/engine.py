@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from edge.alerts.alerts import AlertRecord
     from edge.alerts.group import Group
     from edge.alerts.load import LoadReport
+    from edge.batches import Batch
     from edge.desk import Rule
-    from edge.records import Batch, Effect, Job, Stimulus
+    from edge.records import Effect, Job, Stimulus
     from edge.samples.align import AssetLayout
     from edge.samples.drift import Drifting
     from edge.samples.scoring import Parameters, Score
@@ -199,7 +200,7 @@ class Engine:
             self._desk.lineage["version"] = stimulus.version
         lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
         for name, asset in self._assets.items():
-            told = asset.state.runs or asset.state.silences
+            told = asset.state.listed or asset.state.runs or asset.state.silences
             if told or any(p.listed(name, now_ns=t_ns) for p in lists):
                 asset.proposals_changed(t_ns)
 

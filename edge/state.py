@@ -29,7 +29,7 @@ from models.fitting.drift import DriftState
 from models.fitting.mode_track import ModeTrack
 
 if TYPE_CHECKING:
-    from edge.records import ContextChange
+    from edge.batches import ContextChange
     from models.bundles.bundle import Bundle
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
@@ -73,6 +73,7 @@ class AssetState(msgspec.Struct, kw_only=True):
     modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
     guess: ModeTrack = msgspec.field(default_factory=ModeTrack)  # of a mode that no tag tells
     silences: list[Silence] = []
+    listed: bool = False  # whether its list of jobs and proposals was ever published
     starts: Starts = msgspec.field(default_factory=Starts)
     past: list[PastEvent] = []  # events that rang and are over, newest last
     joins: list[Join] = []  # what becomes of its alerts in a group, at a time to come

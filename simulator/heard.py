@@ -17,8 +17,8 @@ from edge.wire.topics import CLOCK_TOPIC, Topics, match_source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from edge.batches import Readings
     from edge.recordings.recording import TimedMessage
-    from edge.records import Readings
     from edge.settings import GatewaySettings
     from models.bundles.bundle import AssetModel
     from simulator.wave_stretch import Heard

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from edge.records import Batch
+from edge.batches import Batch
 from edge.samples.quality import HealthState
 from edge.samples.sensor_faults import DIRECTIONS, SENSOR_CLASSES, SensorWatch
 from edge.settings import AssetSettings

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.batches import Readings
     from edge.recordings.recording import TimedMessage
-    from edge.records import Readings, Stimulus
+    from edge.records import Stimulus
     from edge.settings import AssetSettings, GatewaySettings
     from models.bundles.bundle import AssetModel, Bundle
     from simulator.injections import Injection

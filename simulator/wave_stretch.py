@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.batches import Readings
     from edge.recordings.recording import TimedMessage
-    from edge.records import Readings
     from edge.samples.waveform_settings import Waveform
     from edge.samples.waveforms import Told
     from edge.settings import AssetSettings

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from edge.alerts.causes import Cause
     from edge.alerts.group import Join
     from edge.alerts.load import LoadReport
+    from edge.batches import Batch
     from edge.desk import Desk
-    from edge.records import AlertStands, Batch
+    from edge.records import AlertStands
     from edge.settings import AssetSettings
     from edge.state import AssetState, EngineState
 

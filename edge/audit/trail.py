@@ -176,7 +176,9 @@ class AuditTrail:
         self._size = len(kept)
         if torn:
             self._disk.truncate(self._file, self._size)
-            self._disk.sync(self._file)
+        # what a killed process wrote and did not sync is not written again: it stands here
+        self._disk.sync(self._file)
+        self._disk.sync_directory(self._directory)
         last = next((record for record in reversed(found) if record is not None), None)
         first = found[0] if found else None
         if last is None:  # the process died before the first line was whole

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.batches import Readings
     from edge.recordings.recording import Table
-    from edge.records import Readings
     from edge.settings import AssetSettings, GatewaySettings
     from edge.storage.journal import Position
     from edge.wire.commands import Command

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from edge.batches import Readings
     from edge.recordings.recording import TimedMessage
-    from edge.records import Readings
     from edge.settings import GatewaySettings
     from models.bundles.bundle import AssetFit, AssetModel, Bundle
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.records import Readings
+    from edge.batches import Readings
     from edge.settings import ContextTag
 
 STOOD = -1

@@ -58,8 +58,12 @@ class Assembly:
         snapshot: Snapshot | None,
         bundle_path: Path | None = None,
         store: BundleStore | None = None,
+        fitted: Fitted | None = None,
     ) -> None:
-        """`bundle` is to score, `store` holds those that a journal may name besides."""
+        """`bundle` is to score, `store` holds those that a journal may name besides.
+
+        fitted: the bundle, where it is ready to score already.
+        """
         self.settings = settings
         self.bundle = bundle
         self.bundle_path = bundle_path  # where its signature may stand
@@ -71,7 +75,7 @@ class Assembly:
         self.fell_back = ""  # why the bundle that was promoted last does not count; "" it does
         self._known: dict[str, Knowledge | None] = {}
         self.version = metadata.version("andon")
-        self._fitted = {bundle.sha256: ready(bundle)}
+        self._fitted = {bundle.sha256: fitted or ready(bundle)}
         self._scores: tuple[str, Path | None] = (bundle.sha256, bundle_path)
         self.engine = self.engine_of(None, self.knowledge(self.snapshot_sha256))
 

@@ -106,6 +106,8 @@ class Durable:
         self._poll()
         if why := self.patience.busy:
             raise SlowDiskError(why)
+        if journal.is_full:
+            self.patience.run(journal.roll)
         self._taken = journal.append([(now_ns, one) for one in group])
         if self._config.journal.strict:
             self.patience.run(journal.syncing())

@@ -129,8 +129,12 @@ class Link:
         # an empty one is false
         self._inbox = Inbox(messages_max=queue_messages_max) if inbox is None else inbox
         self._granted = False
+        self._greeted = False
         self._started = False
-        self.resumed = False  # whether the broker still had our session when we came
+        # Connections at which the broker may have begun anew: it had no session of ours, or one
+        # that may be younger than we know, from a connection of which we had no answer.
+        self.forgotten = 0
+        self._answered = False  # the last connection was; before the first nobody knows
         self.heard_total = 0  # how often the broker sent something, or went
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.cause = ""  # why the last connection ended or did not come about
@@ -291,11 +295,13 @@ class Link:
             self._wake.set()
             return
         self.counts.connects += 1
-        self.resumed = bool(flags.session_present)
+        self.forgotten += not (flags.session_present and self._answered)
+        self._answered = self._greeted = True
         client.subscribe(self._filters)
 
     def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._lost()
+        self._answered, self._greeted = self._greeted, False
         self.counts.disconnects += 1
         failure = self._client.reasons.ended(reason)
         if failure is not None:

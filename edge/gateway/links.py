@@ -95,9 +95,9 @@ class LinkPair:
         return self._reading.alive and self._saying.alive
 
     @property
-    def resumed(self) -> bool:
-        """Whether the output broker still had our session."""
-        return self._saying.resumed
+    def forgotten(self) -> int:
+        """Connections at which one of the brokers may have begun anew."""
+        return self._reading.forgotten + self._saying.forgotten
 
     @property
     def queue_depth(self) -> int:

@@ -55,6 +55,7 @@ class Voice:
         self._told_back = False
         self.retained: dict[str, Publish] = {}
         self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
+        self._forgotten = 0
 
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
@@ -81,7 +82,9 @@ class Voice:
             self.say(online=True)
             for message in self.retained.values():
                 self.publish(message)
-            if not self._link.resumed:  # a broker without our session may have lost more than that
+            # By now it may have come a second time, with the session of the first.
+            if self._link.forgotten != self._forgotten:
+                self._forgotten = self._link.forgotten
                 self.on_new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
             self._delivery.say_again()

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 import numpy as np
 
+from edge.batches import Batch
 from edge.caps import PENDING_ROWS_MAX, TAG_SETS_TAGS_MAX
 from edge.errors import ConfigError
-from edge.records import Batch
 from edge.samples.closing import fill, hold, mode_of, take_rows, told_changes, was_running
 from edge.samples.pending import (
     F64,
@@ -40,7 +40,7 @@ from edge.samples.pending import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.records import Readings
+    from edge.batches import Readings
     from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
     from models.bundles.bundle import AssetModel, Bundle
 

@@ -17,7 +17,8 @@ from edge.wire.readings import decode_readings, only_tags
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from edge.records import MessageReceived, Readings
+    from edge.batches import Readings
+    from edge.records import MessageReceived
     from edge.samples.align import Aligner
     from edge.samples.clock import PlantClock
     from edge.settings import GatewaySettings

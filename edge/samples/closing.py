@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.batches import ContextChange
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
-from edge.records import ContextChange
 from edge.samples.pending import NEVER, Aside
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from models.fitting.drift import LEVELS, DriftState, count_samples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge.batches import Batch
     from edge.desk import Desk
-    from edge.records import Batch
     from edge.samples.scoring import F32, Mask
     from edge.state import AssetState
     from models.bundles.bundle import AssetModel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.records import Readings
+from edge.batches import Readings
 
 if TYPE_CHECKING:
     from typing import Protocol

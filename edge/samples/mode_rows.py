@@ -23,8 +23,8 @@ from models.fitting.season import off_season
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.batches import Batch
     from edge.desk import Desk
-    from edge.records import Batch
     from edge.samples.ring import Ring
     from edge.samples.scoring import F32, Mask, Parts
     from edge.state import AssetState

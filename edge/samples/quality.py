@@ -34,7 +34,7 @@ from edge.samples.looks import (
 from models.fitting.health import carried, run_lengths
 
 if TYPE_CHECKING:
-    from edge.records import Batch
+    from edge.batches import Batch
     from edge.samples.looks import F32, F64, I64, Bounds, Codes, Flags
 
 # A value that is reported by exception and does not change is not sent: its silence is no sign, and

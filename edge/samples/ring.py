@@ -19,7 +19,7 @@ from edge.caps import RING_SAMPLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.records import Batch
+    from edge.batches import Batch
 
 History = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]
 

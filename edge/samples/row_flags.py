@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.records import Batch
+    from edge.batches import Batch
     from edge.samples.quality import Findings
     from edge.samples.scoring import F32
     from models.bundles.bundle import AssetModel

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.alerts.alerts import Contribution
-    from edge.records import Batch
+    from edge.batches import Batch
     from edge.samples.looks import Measured
     from edge.samples.quality import Findings, HealthState
     from edge.samples.ring import History

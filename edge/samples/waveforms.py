@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from edge.batches import Readings
 from edge.caps import BLOCKS_WAITING_SAMPLES_MAX, SPEEDS_MAX
-from edge.records import Readings
 from edge.samples.pending import count
 from edge.wire.waveform import decode_block
 from models.features.features import LEAST, as_levels, at_speed, condition_features, feature_names

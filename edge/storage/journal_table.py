@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.batches import Batch, Readings
     from edge.recordings.recording import TimedMessage
-    from edge.records import Batch, Readings
     from edge.settings import AssetSettings
 
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak

@@ -112,8 +112,9 @@ class JournalWriter:
         group = b"".join(parts)
         if self._magic != MAGIC:
             group = journal_records.packed(group)
-        if self._offset > len(MAGIC) and self._offset + len(group) > self._segment_bytes_max:
-            self._roll()
+        over = self._offset + len(group) > self._segment_bytes_max
+        if self._syncs and over and self._offset > len(MAGIC):
+            self.roll()
         self._write(group)
         self._dirty = True
         if self._syncs and self.sync_due:
@@ -161,7 +162,7 @@ class JournalWriter:
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space")
         if self._offset > len(MAGIC):
-            self._roll()
+            self.roll()
 
     def close(self) -> None:
         """Sync and close. Raises JournalError when it could not be synced; closed it is."""
@@ -174,7 +175,7 @@ class JournalWriter:
     def mend(self, damage: DamagedJournalError) -> Loss:
         """Put a damaged segment in order, and say what that cost. Raises JournalError."""
         if damage.number == self._number:
-            self._roll()
+            self.roll()
         loss = mended(damage, disk=self._disk)
         self.damaged_segments_total += 1
         self.damaged_bytes_total += loss.lost_bytes
@@ -225,6 +226,9 @@ class JournalWriter:
         if whole == 0:
             write_whole(self._disk, self._file, self._magic)
         self._offset = self._file.seek(0, os.SEEK_END)
+        # What a killed process wrote and did not sync counts from here on: alerts follow from it.
+        self._disk.sync(self._file)
+        self._disk.sync_directory(self._directory)
         if whole is None or not self._continues(path):
             full = self._file
             self._start(self._number + 1)
@@ -261,9 +265,17 @@ class JournalWriter:
     def _taken(self) -> JournalError:
         return JournalError(f"{self._directory}: another process writes here; stop it first")
 
-    def _roll(self) -> None:
-        if self._syncs:
-            self.sync()
+    @property
+    def is_full(self) -> bool:
+        """Whether a new segment is to be begun, by whoever syncs as well."""
+        return not self._syncs and self._offset >= self._segment_bytes_max
+
+    def roll(self) -> None:
+        """Begin a new segment, behind one that is safe: else its torn end would read as damage.
+
+        Raises JournalError.
+        """
+        self.sync()
         full = self._file
         try:
             self._start(self._number + 1)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.records import Batch, Reading
+from edge.batches import Batch
+from edge.records import Reading
 from edge.samples.limits import Starts, Watchman
 from edge.samples.mode_rows import given, of_baseline, rows_at
 from edge.samples.quality import HealthState

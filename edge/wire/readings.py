@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from edge.batches import Readings
 from edge.caps import (
     CLOCK_BYTES_MAX,
     OBJECTS_PER_MESSAGE_MAX,
@@ -32,7 +33,6 @@ from edge.caps import (
     VALUES_PER_MESSAGE_MAX,
 )
 from edge.errors import UNREADABLE, WireError
-from edge.records import Readings
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:

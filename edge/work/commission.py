@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from edge.alerts.alerts import AlertRecord
+    from edge.batches import Batch
     from edge.desk import Desk
-    from edge.records import Batch, CommissionTold
+    from edge.records import CommissionTold
     from edge.settings import CommissioningSettings
     from edge.state import AssetState
     from models.bundles.bundle import AssetModel, Bundle

@@ -12,8 +12,9 @@ from edge.work.jobs import Ending, Stage, Told, end_run, job_id_of, make_job, ne
 
 if TYPE_CHECKING:
     from edge.asset import Asset
+    from edge.batches import ContextChange
     from edge.desk import Desk
-    from edge.records import ContextChange, Job
+    from edge.records import Job
     from edge.settings import ContextTag
     from edge.work.jobs import JobRun
     from kb.records import Proposal

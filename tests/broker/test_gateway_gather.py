@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.records import Readings
+from edge.batches import Readings
 from edge.samples.align import Aligner, AlignState, AssetLayout
 from edge.samples.gather import Gather
 from edge.settings import AssetSettings, ContextTag, EngineSettings
@@ -16,7 +16,7 @@ from models.bundles.assemble import make_bundle
 from tests.models.plants import SECOND_NS, fitted
 
 if TYPE_CHECKING:
-    from edge.records import Batch
+    from edge.batches import Batch
 
 MODEL = make_bundle([fitted(rows=400)]).assets[0]
 LAYOUT = AssetLayout.of(

@@ -58,7 +58,7 @@ class Broker:
     counts: LinkCounts = field(default_factory=LinkCounts)
     connected: bool = False
     alive: bool = True
-    resumed: bool = True
+    forgotten: int = 0
     broker: str = "here"
     links: tuple[()] = ()  # nothing is ever wrong with it
     queue_depth: int = 0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.batches import Readings
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
-from edge.records import Readings
 from edge.samples.align import Aligner, AlignState, AssetLayout
 from edge.settings import ContextTag, EngineSettings
 from tests.oracles_stream import Change, Sample, Value
@@ -20,7 +20,7 @@ from tests.oracles_stream import Change, Sample, Value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.records import Batch
+    from edge.batches import Batch
 
 S: Final = 10**9
 FOREVER: Final = 2**62

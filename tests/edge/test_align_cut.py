@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.records import Readings
+from edge.batches import Readings
 from edge.samples.align import Aligner, AlignState
 from edge.storage.checkpoint import pack, unpack
 from tests.edge.test_align import (
@@ -31,7 +31,7 @@ from tests.oracles_stream import Value, align
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.records import Batch
+    from edge.batches import Batch
 
 ALIVE_NS: Final = 5 * S  # five periods, longer than the gap of SETTINGS
 

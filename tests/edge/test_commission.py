@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
+from edge.batches import Batch
 from edge.bundles.probation import Probation
 from edge.gateway.telemetry import Telemetry
-from edge.records import Batch, BundleSwapped, CommissionTold
+from edge.records import BundleSwapped, CommissionTold
 from edge.settings import CommissioningSettings
 from edge.work.blind import blind_channels
 from edge.work.commission import Commission, Stage, stage_text, took

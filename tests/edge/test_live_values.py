@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.batches import Readings
 from edge.commissioning.live_values import LiveCount, live_from_ns
-from edge.records import Readings
 from edge.settings import ContextTag
 
 CONTEXT = (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.records import Batch
+from edge.batches import Batch
 from edge.samples.looks import (
     ABSENT_SAMPLES_MAX,
     DISAGREES,

@@ -23,7 +23,7 @@ from edge.wire.readings import (
 )
 
 if TYPE_CHECKING:
-    from edge.records import Readings
+    from edge.batches import Readings
 
 NOW: Final = 1_760_000_000 * 10**9
 JSON = st.recursive(

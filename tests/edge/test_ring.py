@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.records import Batch
+from edge.batches import Batch
 from edge.samples.ring import Ring, RingState
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from edge.batches import Batch
 from edge.errors import RecordingError
-from edge.records import Batch, RowsScored
+from edge.records import RowsScored
 from edge.replays.backtest_command import BacktestRequest, backtest_command
 from edge.replays.row_table import RowTable
 from edge.samples.looks import STUCK

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
+from edge.batches import Readings
 from edge.caps import SPEEDS_MAX
 from edge.configuration.config import load
 from edge.engine import Engine
 from edge.errors import ConfigError
-from edge.records import MessageReceived, Readings, TickDue
+from edge.records import MessageReceived, TickDue
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.samples.waveforms import Waveforms, WaveState, block_bytes_per_day, block_topics
 from edge.settings import AssetSettings, GatewaySettings

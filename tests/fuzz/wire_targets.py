@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from edge.records import Readings
+    from edge.batches import Readings
     from edge.wire.waveform import Sent
     from tests.fuzz.target import Read
 

@@ -1,0 +1,297 @@
+"""What must hold, judged from outside.
+
+Bytes on the disk, messages at the broker, and the journal taken once more from its first record.
+Nothing here asks the gateway what it thinks of itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import zlib
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from edge.caps import RING_SAMPLES
+from edge.gateway.delivery import IN_FLIGHT_MAX
+from edge.records import Publish, RowsScored, Started, Stimulus, TickDue
+from tests.sim_gateway.world import SimulatedAssembly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.gateway.app import Gateway
+    from edge.settings import GatewaySettings
+    from tests.sim_gateway.broker import Broker, Message
+    from tests.sim_gateway.disk import ForgetfulDisk
+    from tests.sim_gateway.fate import Fate
+    from tests.sim_gateway.world import Shop
+
+MAGIC: Final = b"ANDONJ1\n"
+HEAD: Final = struct.Struct("<II")
+SYSTEM: Final = "andon/s/alert/_gateway/system"
+STATUS: Final = "andon/s/status"
+NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
+Key = tuple[str, str, int]
+
+
+class BrokenError(AssertionError):
+    """A promise that was not kept."""
+
+
+@dataclass
+class Witness:
+    """Sees what a broker, a plant and a disk see."""
+
+    fate: Fate
+    broker: Broker
+    disk: ForgetfulDisk
+    state: Path
+    strict: bool
+    sync_s: float
+    said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
+    order: list[Key] = field(default_factory=list)  # in which it heard them
+    accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
+    lost: int = 0  # acknowledged messages that a power cut took
+    seen: dict[str, int] = field(default_factory=dict)  # how often things happened
+
+    def count(self, what: str, by: int = 1) -> None:
+        """For the summary of a run: what the seeds reach."""
+        self.seen[what] = self.seen.get(what, 0) + by
+
+    # --- step by step ---
+
+    def promised(self, message: Message) -> None:
+        """The gateway acknowledges: it is in the journal's file, and safe where that was asked."""
+        held = self.disk.safe(self.state / "journal") if self.strict else self._journal()
+        if message.payload not in held:
+            raise BrokenError(f"message {message.number} was acknowledged and not journaled")
+        self.accepted[message.number] = message
+
+    def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
+        """A publication arrived at the broker."""
+        own = topic.endswith("/health")
+        self.fate.note(f"heard {topic}{' again' if dup else ''}", b"" if own else payload)
+        if "/alert/" not in topic and "/event/" not in topic and "/suppressed/" not in topic:
+            return
+        body = msgspec.json.decode(payload)
+        if "revision" not in body:
+            return
+        key = (topic, str(body["id"]), int(body["revision"]))
+        if self.said.setdefault(key, payload) != payload:
+            raise BrokenError(f"two contents under {key}: {self.said[key]!r} and {payload!r}")
+        self.order.append(key)
+        self.count(f"heard {topic.split('/')[2]}")
+        if body.get("suppressed"):
+            self._suppressed(body)
+
+    def _suppressed(self, body: dict[str, Any]) -> None:
+        self.count("suppressed")
+        clauses = body.get("clauses")
+        if clauses is not None and not all(one["outcome"] is True for one in clauses):
+            raise BrokenError(f"{body['id']} is suppressed although {clauses}")
+        if clauses == []:
+            raise BrokenError(f"{body['id']} is suppressed without a clause")
+        safe = self.disk.safe(self.state / "audit")
+        if not any(
+            b'"what":"suppressed"' in line and str(body["id"]).encode() in line
+            for line in safe.splitlines()
+        ):
+            raise BrokenError(f"{body['id']} was published as suppressed and its audit is not safe")
+
+    def look(self, gateway: Gateway) -> None:
+        """Between two turns of the loop: every bound is kept."""
+        bound = gateway._config.mqtt.queue_messages_max
+        if gateway._link.queue_depth > bound:
+            raise BrokenError(f"{gateway._link.queue_depth} messages in a queue of {bound}")
+        flying = gateway._voice._delivery._in_flight
+        if len(flying) > IN_FLIGHT_MAX:
+            raise BrokenError(f"{len(flying)} publications in flight")
+        topics = [row.topic for row in flying.values()]
+        if len(topics) != len(set(topics)):
+            raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
+        state = gateway._assembly.engine._state
+        for name, asset in state.ring.assets.items():
+            if len(asset.t_ns) > RING_SAMPLES:
+                raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
+
+    def _journal(self) -> bytes:
+        folder = self.state / "journal"
+        found = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
+        return b"".join(content for _, content in sorted((self.disk.retired | found).items()))
+
+    # --- at a power cut ---
+
+    def power_cut(self) -> None:
+        """Cut, and compare what was lost with what may be."""
+        folder = self.state / "journal"
+        before = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
+        self.disk.power_cut()
+        after = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
+        ends = [when_s for _, _, when_s in self.disk.written]
+        last_s = ends[-1] if ends else float("-inf")
+        for name, end, when_s in self.disk.written:
+            old, new = before.get(name, b""), after.get(name, b"")
+            if end <= len(old) and old[:end] != new[:end]:
+                self.count("writes lost")
+                if when_s <= last_s - (0.0 if self.strict else self.sync_s):
+                    raise BrokenError(
+                        f"a power cut took what was written at {when_s:.3f}, and the last group"
+                        f" was written at {last_s:.3f} with sync_s {self.sync_s}"
+                    )
+        self.disk.written = [
+            (name, end, when_s)
+            for name, end, when_s in self.disk.written
+            if before.get(name, b"")[:end] == after.get(name, b"")[:end]
+        ]
+        held = _whole(self._journal())
+        for number, message in list(self.accepted.items()):
+            if message.payload not in held:
+                if self.strict:
+                    raise BrokenError(f"message {number} was acknowledged, strict, and is lost")
+                del self.accepted[number]
+                self.lost += 1
+
+    # --- at the end ---
+
+    def settled(self, settings: GatewaySettings, shop: Shop) -> None:
+        """All that was accepted has been scored, and all that was decided has been heard."""
+        journal = self._journal()
+        for number, message in self.accepted.items():
+            if message.payload not in journal:
+                raise BrokenError(f"message {number} was acknowledged and is not in the journal")
+        again = Again(settings, shop, journal)
+        stands = _outbox(self.state)
+        if stands.keys() != again.decided.keys():
+            odd = sorted(stands.keys() ^ again.decided.keys())[:4]
+            raise BrokenError(f"the journal decides otherwise than what was kept: {odd}")
+        for key, payload in again.decided.items():
+            if stands[key] != payload:
+                raise BrokenError(f"{key}: the journal gives {payload!r}, kept was {stands[key]!r}")
+            if key not in self.said and "/alert/" in key[0]:
+                raise BrokenError(f"{key} was decided and never heard")
+        for key in self.said:
+            if key not in stands:
+                raise BrokenError(f"{key} was heard and is in no outbox")
+        self._never_back(list(stands))
+        self._last_words(again)
+        self._scored(again)
+
+    def _never_back(self, decided: list[Key]) -> None:
+        """No topic shows an older revision behind a newer one, whatever was said twice."""
+        place = {key: number for number, key in enumerate(decided)}
+        newest: dict[str, int] = {}
+        for key in self.order:
+            if place[key] < newest.get(key[0], 0):
+                raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
+            newest[key[0]] = place[key]
+
+    def _last_words(self, again: Again) -> None:
+        for topic, payload in again.retained.items():
+            held = self.broker.retained.get(topic)
+            if topic != SYSTEM and held != payload:
+                raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
+
+    def _scored(self, again: Again) -> None:
+        """Each row of an accepted message was scored, or is counted by reason."""
+        missing = 0
+        for message in self.accepted.values():
+            _, _, asset = message.topic.rpartition("/")
+            try:
+                body = msgspec.json.decode(message.payload)
+            except msgspec.DecodeError:
+                continue
+            if not message.topic.startswith("plant/") or not isinstance(body, dict):
+                continue
+            rows = again.rows.get(asset, set())
+            missing += sum(int(ts) * 1_000_000 not in rows for ts in body["ts"])
+        counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
+        self.count("rows not scored", missing)
+        if missing > counted:
+            raise BrokenError(
+                f"{missing} accepted rows are not scored, and only {again.counts} counted"
+            )
+
+
+class Again:
+    """A journal, taken once more from its first record by an engine that never stopped."""
+
+    def __init__(self, settings: GatewaySettings, shop: Shop, journal: bytes) -> None:
+        self.decided: dict[Key, bytes] = {}
+        self.retained: dict[str, bytes] = {}
+        self.rows: dict[str, set[int]] = {}
+        entries = _entries(journal)
+        first = next((one for _, one in entries if isinstance(one, Started)), None)
+        if first is not None:
+            shop.bundle = list(shop.fitted).index(first.bundle_sha256)
+            shop.snapshot = int(first.snapshot_sha256.removeprefix("kb"))
+        engine = SimulatedAssembly(settings, shop).engine
+        engine.tell_rows()
+        # on plant time nothing is later than the newest sample, which therefore waits
+        last = [(entries[-1][0], TickDue(final=True))] if entries else []
+        for number, (now_ns, stimulus) in enumerate([*entries, *last]):
+            for effect in engine.handle(stimulus, now_ns=now_ns):
+                if isinstance(effect, Publish) and number < len(entries):
+                    if effect.retain:
+                        self.retained[effect.topic] = effect.payload
+                    if effect.key is not None:
+                        key = (effect.topic, *effect.key)
+                        if self.decided.setdefault(key, effect.payload) != effect.payload:
+                            raise BrokenError(f"the engine decided {key} twice, otherwise")
+                elif isinstance(effect, RowsScored):
+                    self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
+        self.counts = engine.counts()
+
+
+def _entries(journal: bytes) -> list[tuple[int, Any]]:
+    """Records of segments that were put behind each other, as the format has them."""
+    found: list[tuple[int, Any]] = []
+    at = 0
+    while at < len(journal):
+        if journal.startswith(MAGIC, at):
+            at += len(MAGIC)
+            continue
+        length, crc = HEAD.unpack_from(journal, at)
+        body = journal[at + HEAD.size : at + HEAD.size + length]
+        if len(body) != length or zlib.crc32(body) != crc:
+            raise BrokenError(f"the journal is damaged at byte {at} of {len(journal)}")
+        found.append(msgspec.msgpack.decode(body, type=tuple[int, Stimulus]))
+        at += HEAD.size + length
+    return found
+
+
+def _whole(journal: bytes) -> bytes:
+    """Up to where the first record is torn: the rest is not counted on."""
+    at = 0
+    while at < len(journal):
+        if journal.startswith(MAGIC, at):
+            at += len(MAGIC)
+            continue
+        if at + HEAD.size > len(journal):
+            break
+        length, crc = HEAD.unpack_from(journal, at)
+        body = journal[at + HEAD.size : at + HEAD.size + length]
+        if not length or len(body) != length or zlib.crc32(body) != crc:
+            break
+        at += HEAD.size + length
+    return journal[:at]
+
+
+def waiting(state: Path) -> int:
+    """Messages of the outbox's file that nobody has confirmed."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
+        ((count,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
+    return int(count)
+
+
+def _outbox(state: Path) -> dict[Key, bytes]:
+    """What stands in the outbox's file."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
+        rows = db.execute("SELECT topic, id, revision, payload FROM outbox ORDER BY row").fetchall()
+        ((waits,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
+    if waits:
+        raise BrokenError(f"{waits} publications still wait")
+    return {(topic, alert_id, revision): payload for topic, alert_id, revision, payload in rows}

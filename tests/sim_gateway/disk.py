@@ -1,0 +1,260 @@
+"""A disk that forgets: files of a directory in memory, and what a power cut leaves of them.
+
+A killed process leaves everything that it wrote. A power cut takes, file by file, any part of what
+was written since the file was synced, and any change of names since the directory was. Databases
+keep every transaction that was committed, because theirs are synced by SQLite.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.storage.disk import Disk
+from tests.sim_gateway.fate import Killed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+
+    from edge.storage.disk import Held
+    from tests.sim_gateway.fate import Fate
+
+HEADER_BYTES: Final = 8  # of a segment of the journal; no group
+TROUBLES: Final = (errno.ENOSPC, errno.EIO, errno.EROFS)
+
+
+class Database(sqlite3.Connection):
+    """A database whose statements may fail, or be the last act of the process."""
+
+    before: Callable[[str], None]
+
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401
+        """One statement."""
+        self.before(sql.split(None, 1)[0])
+        return super().execute(sql, values)
+
+    def executemany(self, sql: str, values: Any, /) -> sqlite3.Cursor:  # noqa: ANN401
+        """One statement, for many rows."""
+        self.before(sql.split(None, 1)[0])
+        return super().executemany(sql, values)
+
+
+@dataclass(slots=True)
+class Names:
+    """A directory: what a power cut leaves at least, and what was changed since, in its order.
+
+    Changes of names keep their order, as in the journal of any file system that has one.
+    """
+
+    safe: dict[str, int] = field(default_factory=dict)  # name: file
+    now: dict[str, int] = field(default_factory=dict)
+    changes: list[tuple[str, str, int]] = field(default_factory=list)  # what, name, file
+
+    def change(self, what: str, name: str, file: int) -> None:
+        """A name comes or goes."""
+        self.changes.append((what, name, file))
+        _apply(self.now, what, name, file)
+
+    def left(self, count: int) -> dict[str, int]:
+        """The names after so many of the changes."""
+        names = dict(self.safe)
+        for change in self.changes[:count]:
+            _apply(names, *change)
+        return names
+
+
+def _apply(names: dict[str, int], what: str, name: str, file: int) -> None:
+    if what == "comes":  # under one name only
+        for other in [one for one, number in names.items() if number == file]:
+            del names[other]
+        names[name] = file
+    else:
+        names.pop(name, None)
+
+
+class ForgetfulDisk(Disk):
+    """The disk of one simulated machine."""
+
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
+        self.trouble = 0  # errno of every change while the disk fails; 0: it works
+        self.troubled = ""  # part of a path that it fails for; "": any
+        self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
+        self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
+        self._names: dict[Path, Names] = {}
+        self._safe: dict[int, bytes] = {}  # by file, what a power cut leaves of it at least
+        self._gone: dict[int, bytes] = {}  # content of files without a name
+        self._number = 0
+        self._open: list[FileIO | Held | Database] = []
+
+    def safe(self, directory: Path) -> bytes:
+        """What a power cut leaves of the files of a directory at least."""
+        names = self._names.get(directory, Names())
+        return b"".join(self._safe[file] for _, file in sorted(names.safe.items()))
+
+    # --- what storage calls ---
+
+    def make_directory(self, path: Path) -> None:
+        """As on a real disk; a new directory is safe at once, which is kinder than a real one."""
+        if not path.is_dir():
+            self._before("mkdir", path)
+            super().make_directory(path)
+        self._names.setdefault(path, Names())
+
+    def open(self, path: Path, mode: str, *, permissions: int = 0o666) -> FileIO:
+        """A file that ends with the process."""
+        begins = not path.exists()
+        if begins or mode.startswith("w"):
+            self._before("create", path)
+        file = super().open(path, mode, permissions=permissions)
+        if begins:
+            self._number += 1
+            self._safe[self._number] = b""
+            self._names[path.parent].change("comes", path.name, self._number)
+        self._open.append(file)
+        return file
+
+    def write(self, file: FileIO, data: bytes | memoryview) -> int:
+        """All of it or a part, and a part where it is the last act."""
+        if self._fate.dead:
+            raise Killed
+        path = self._path(file)
+        part = self._fate.draw.randrange(len(data) + 1)
+        try:
+            self._before("write", path)
+        except Killed:
+            super().write(file, data[:part])
+            raise
+        except OSError:
+            if self.trouble == errno.ENOSPC:  # what fits is there
+                super().write(file, data[: min(part, len(data) - 1)])
+            raise
+        short = self._fate.chance(0.01) and part
+        count = super().write(file, data[:part] if short else data)
+        if path.suffix == ".journal" and not short and file.tell() > HEADER_BYTES:
+            self.written.append((path.name, file.tell(), self._fate.time.now_s))
+        return count
+
+    def truncate(self, file: FileIO, size: int) -> None:
+        """Cut; a power cut may bring back what was cut off."""
+        self._before("truncate", self._path(file))
+        super().truncate(file, size)
+
+    def sync(self, file: FileIO) -> None:
+        """From here on it stays."""
+        path = self._path(file)
+        try:
+            self._before("sync", path)
+        except (Killed, OSError):
+            if path.suffix == ".journal" and self.written:
+                self.written.pop()  # its group was not taken
+            raise
+        self._safe[self._names[path.parent].now[path.name]] = path.read_bytes()
+
+    def sync_directory(self, path: Path) -> None:
+        """From here on its names stay."""
+        self._before("sync_directory", path)
+        names = self._names[path]
+        names.safe = dict(names.now)
+        names.changes.clear()
+
+    def replace(self, source: Path, target: Path) -> None:
+        """One step for whoever reads."""
+        self._before("replace", target)
+        names = self._names[target.parent]
+        if target.exists():
+            self._gone[names.now[target.name]] = target.read_bytes()
+        names.change("comes", target.name, names.now[source.name])
+        super().replace(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """The name goes; a power cut may bring it back."""
+        self._before("unlink", path)
+        names = self._names[path.parent]
+        if path.name in names.now:
+            content = self._gone[names.now[path.name]] = path.read_bytes()
+            names.change("goes", path.name, 0)
+            if path.suffix == ".journal":
+                self.retired[path.name] = content
+        super().unlink(path)
+
+    def lock(self, path: Path) -> Held:
+        """Held until the process ends."""
+        held = super().lock(path)
+        self._open.append(held)
+        return held
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        """A real database."""
+        self._before("connect", path)
+        db = sqlite3.connect(path, isolation_level=None, factory=Database)
+        db.before = lambda what: self._before_statement(what, path)
+        self._open.append(db)
+        return db
+
+    # --- what befalls it ---
+
+    def killed(self) -> None:
+        """The process has ended; the system closes its files."""
+        for held in self._open:
+            held.close()
+        self._open.clear()
+
+    def power_cut(self) -> None:
+        """Every file and name is as a power cut may leave it. The process has ended."""
+        for directory, names in self._names.items():
+            left = names.left(self._fate.draw.randrange(len(names.changes) + 1))
+            contents = {name: self._torn(directory, file) for name, file in sorted(left.items())}
+            for name in names.now.keys() - left.keys():
+                (directory / name).unlink(missing_ok=True)
+            for name, content in contents.items():
+                (directory / name).write_bytes(content)
+                self._safe[left[name]] = content
+            said = ", ".join(f"{name} {len(content)}" for name, content in contents.items())
+            self._fate.note(f"power cut leaves {directory.name}: {said}")
+            self._names[directory] = Names(safe=left, now=dict(left))
+        self._gone.clear()
+
+    def _torn(self, directory: Path, file: int) -> bytes:
+        """What is left of a file: what is safe, and any part of what was written behind it."""
+        safe, fate = self._safe[file], self._fate
+        now = [name for name, number in self._names[directory].now.items() if number == file]
+        content = (directory / now[0]).read_bytes() if now else self._gone[file]
+        if content == safe:
+            return content
+        if not content.startswith(safe):
+            return content if fate.chance(0.5) else safe
+        kept = len(safe) + fate.draw.randrange(len(content) - len(safe) + 1)
+        way = fate.draw.randrange(4)
+        if way == 0:
+            return content
+        if way == 1:
+            return safe
+        zeros = len(content) - kept if way == 2 else 0  # its length was safe, its content was not
+        return content[:kept] + b"\0" * zeros
+
+    def _before(self, what: str, path: Path) -> None:
+        """Raises Killed or OSError."""
+        self._fate.end(f"{what} {path.name}")
+        if self.trouble and self.troubled in str(path):
+            self._fate.note(f"fails {what} {path.name}")
+            raise OSError(self.trouble, os.strerror(self.trouble), str(path))
+
+    def _before_statement(self, what: str, path: Path) -> None:
+        """Raises Killed or sqlite3.OperationalError."""
+        self._fate.end(f"{what} {path.name}")
+        if self.trouble and self.troubled in str(path) and what not in {"SELECT", "PRAGMA"}:
+            self._fate.note(f"fails {what}")
+            full = self.trouble == errno.ENOSPC
+            raise sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+
+    @staticmethod
+    def _path(file: FileIO) -> Path:
+        name: Any = file.name
+        assert isinstance(name, Path)
+        return name

@@ -1,0 +1,199 @@
+"""A gateway's world, simulated: its artifacts, retrieval and upkeep, none with a thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.gateway.assembly import Assembly
+from edge.gateway.world import World
+from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
+from edge.storage.notebook import Notebook
+from edge.storage.patience import NoPatience
+from kb.records import Hit
+from tests.edge.rig import QUOTE
+from tests.sim_gateway.plant import fitted, known
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from edge.configuration.config import GatewayConfig
+    from edge.desk import Knowledge
+    from edge.gateway.faults import Faults
+    from edge.records import Retrieve
+    from edge.settings import GatewaySettings
+    from edge.takeover import Fitted
+    from tests.sim_gateway.broker import SimulatedMqtt
+    from tests.sim_gateway.disk import ForgetfulDisk
+    from tests.sim_gateway.fate import Fate
+
+
+NOWHERE: Final = Path("nowhere")  # nothing is signed
+
+
+class Shop:
+    """What others put beside the gateway: detectors and snapshots, and which of them count now."""
+
+    def __init__(self, assets: int) -> None:
+        self.assets = assets
+        self.bundle = self.snapshot = 0
+        self.fitted: dict[str, Fitted] = {}
+        self.known: dict[str, Knowledge] = {}
+        for version in range(2):
+            one = fitted(assets, version)
+            self.fitted[one.bundle.sha256] = one
+        for version in range(3):
+            self.known[f"kb{version}"] = known(version)
+
+    def detector(self) -> Fitted:
+        """The one that counts."""
+        return list(self.fitted.values())[self.bundle]
+
+    def shown(self) -> Any:  # noqa: ANN401 - what an assembly reads of a snapshot
+        """The snapshot that counts."""
+        return SimpleNamespace(sha256=f"kb{self.snapshot}", path=None)
+
+
+class SimulatedAssembly(Assembly):
+    """A real one, of artifacts that are loaded already."""
+
+    def __init__(self, settings: GatewaySettings, shop: Shop) -> None:
+        self.shop = shop
+        store: Any = SimpleNamespace(find=lambda _sha256: None)
+        detector = shop.detector()
+        super().__init__(
+            settings, bundle=detector.bundle, snapshot=shop.shown(), store=store, fitted=detector
+        )
+
+    def opened(self, sha256: str) -> Fitted | None:
+        """What is in the shop."""
+        return self.shop.fitted.get(sha256)
+
+    def _read(self, sha256: str) -> Knowledge | None:
+        return self.shop.known[sha256]
+
+
+class SimulatedRetriever:
+    """Answers soon, late, with nothing, with an error, or never."""
+
+    def __init__(self, fate: Fate, answer: Callable[[RetrievalDone], None]) -> None:
+        self._fate, self._answer = fate, answer
+        self._stopped = False
+
+    def ask(self, effect: Retrieve, *, now_ns: int) -> None:
+        """A question; `now_ns` only decides what was known."""
+        assert now_ns > 0
+        fate = self._fate
+        fate.end("ask")
+        way = fate.draw.randrange(6)
+        took_s = fate.draw.random() * effect.deadline_ms / 1000
+        hits: tuple[Hit, ...] | None = ()
+        reason = ""
+        if way == 0:
+            return  # and never answers
+        if way == 1:
+            took_s, hits, reason = effect.deadline_ms / 1000, None, "the deadline had passed"
+        elif way == 2:
+            hits, reason = None, "OSError: broken"
+        elif way < 5:
+            found = Hit(
+                citation=QUOTE, title="t", section="s", kind="manual", score=1.0, similarity=0.5
+            )
+            hits = (found,)
+        done = RetrievalDone(alert_id=effect.alert_id, hits=hits, reason=reason)
+        fate.time.at(
+            fate.time.now_s + took_s, lambda: None if self._stopped else self._answer(done)
+        )
+
+    def swap(self, searcher: object, unused: Callable[[], None]) -> None:
+        """Another snapshot."""
+        assert searcher is not None
+        unused()
+
+    def stop(self) -> None:
+        """No answer any more."""
+        self._stopped = True
+
+
+class SimulatedUpkeep:
+    """Takes over what the shop shows, in the steps in which the real one does."""
+
+    def __init__(self, assembly: SimulatedAssembly) -> None:
+        self._assembly, self._shop = assembly, assembly.shop
+        self.notebook = Notebook(None, None)
+        self.commissioning = SimpleNamespace(look=list)
+
+    def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
+        """What has come."""
+        assert now_s >= 0.0
+        assembly, shop = self._assembly, self._shop
+        detector = shop.detector()
+        if detector.bundle.sha256 != assembly.bundle.sha256:
+            assembly.adopt(detector, NOWHERE)
+            return [BundleSwapped(bundle_sha256=detector.bundle.sha256, because="promoted")]
+        if (snapshot := shop.shown()).sha256 != assembly.snapshot_sha256:
+            assembly.swap(snapshot, shop.known[snapshot.sha256])
+            return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
+        return []
+
+    def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
+        """The engine has learnt it."""
+        return Note(name="taken", level="info", fields={"what": type(swapped).__name__})
+
+    def judge(self, faults: Faults) -> list[Any]:
+        """Nothing is wrong with it."""
+        assert faults is not None
+        return []
+
+    def stop(self) -> None:
+        """Nothing goes on."""
+
+
+class SimulatedWorld(World):
+    """One machine of one seed."""
+
+    def __init__(
+        self, fate: Fate, *, disk: ForgetfulDisk, transport: SimulatedMqtt, shop: Shop
+    ) -> None:
+        super().__init__(clock=fate.time, disk=disk, transport=transport)
+        self._fate, self._shop = fate, shop
+        self.looked: Callable[[], object] = bool  # called between two turns of the loop
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        """Time passes until something comes."""
+        self.looked()
+        self._fate.wait(seconds, enough=wake.is_set)
+        return wake.is_set()
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes."""
+        self._fate.wait(seconds)
+
+    def assembled(self, config: GatewayConfig) -> Assembly:
+        """What the shop shows."""
+        return SimulatedAssembly(config.settings, self._shop)
+
+    def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
+        """One without a thread."""
+        assert assembly is not None
+        return SimulatedRetriever(self._fate, answer)
+
+    def upkeep(self, config: Any, assembly: Any, retriever: Any, telemetry: Any) -> Any:  # noqa: ANN401
+        """One that looks into the shop."""
+        assert config is not None
+        assert retriever is not None
+        assert telemetry is not None
+        return SimulatedUpkeep(assembly)
+
+    def patience(self) -> NoPatience:
+        """The disk answers at once, or fails."""
+        return NoPatience()
+
+    def leap(self) -> int:
+        """Drawn, like everything."""
+        return 1 + self._fate.draw.randrange(1 << 20)
+
+    def settled(self) -> None:
+        """There are many of us in one process: the heap is nobody's own."""
