@@ -16,7 +16,7 @@ from edge.bundles.child import adoption_doubts
 from edge.bundles.shadow import ShadowReport
 from edge.bundles.store import PROMOTIONS, loaded, store_of
 from edge.configuration.config import load as load_config
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.samples.align import asset_layouts
 from edge.trust import Signs
 from models.bundles.bundle import StreamSpec, is_unfitted, kind_of
@@ -259,7 +259,10 @@ class Life:
         raw = self.store.report(sha256)
         if raw is None:
             return [f"it was never in the shadow: andon model shadow {sha256[:12]}"]
-        report = msgspec.json.decode(raw, type=ShadowReport)
+        try:
+            report = msgspec.json.decode(raw, type=ShadowReport)
+        except UNREADABLE:
+            return ["the report of its shadow run is damaged; run it again"]
         if report.current.bundle_sha256 != counts:
             return [f"its shadow ran beside {report.current.bundle_sha256[:12]}, not what counts"]
         return report.worse_because()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from edge.errors import UNREADABLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -88,6 +90,6 @@ def said(payload: bytes) -> tuple[str, int] | None:
     """Id and revision of an alert as it was published; None: it is none."""
     try:
         one = msgspec.json.decode(payload, type=_Said)
-    except msgspec.MsgspecError:
+    except UNREADABLE:  # whoever may write there can have put anything there
         return None
     return (one.id, one.revision) if one.id and one.revision > 0 else None

@@ -324,7 +324,7 @@ def _history_of(path: Path) -> set[str]:
                 return set()
             _, size = _HEAD.unpack(file.read(_HEAD.size))
             head: Head = unpack(file.read(size), Head)
-    except (ValueError, TypeError, msgspec.MsgspecError, struct.error, OSError):
+    except (*UNREADABLE, TypeError, struct.error, OSError):
         return set()
     return set(head.history)
 
