@@ -60,6 +60,12 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
         CALENDAR.replace(b"BEGIN:VEVENT\nUID:1", b"BEGIN:VEVENT\x0b\nUID:1"),
         True,
     ),
+    "a pointer to a name with NUL": (
+        "pointer",
+        b'{"bundle_sha256":"a\\u0000b","configured_sha256":"","before_sha256":"",'
+        b'"watch_until_ns":0}',
+        False,
+    ),
     "a last word of ours that is no text": ("read-back", b'{"id":"\xff","revision":1}', False),
     "a deep last word of ours": ("read-back", b'{"id":"a","x":' + DEEP + b',"revision":1}', False),
     "a deep dead letter": ("dead-letters", b'{"x":' + DEEP + b"}\n", False),
