@@ -62,8 +62,10 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
     ),
     "a pointer to a name with NUL": (
         "pointer",
-        b'{"bundle_sha256":"a\\u0000b","configured_sha256":"","before_sha256":"",'
-        b'"watch_until_ns":0}',
+        (
+            b'{"bundle_sha256":"a\\u0000b","configured_sha256":"","before_sha256":"",'
+            b'"watch_until_ns":0}'
+        ),
         False,
     ),
     "a last word of ours that is no text": ("read-back", b'{"id":"\xff","revision":1}', False),
