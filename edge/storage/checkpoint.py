@@ -344,7 +344,11 @@ def _read_array(code: int, data: memoryview) -> np.ndarray:
     if code != ARRAY:
         raise ValueError(f"unknown extension {code}")
     body = msgspec.msgpack.decode(data, type=_ArrayBody)
-    return np.frombuffer(body.data, np.dtype(body.dtype)).reshape(body.shape).copy()
+    try:
+        kind = np.dtype(body.dtype)
+    except SyntaxError as error:  # numpy parses what it does not know
+        raise ValueError(f"an array of no known kind: {error}") from error
+    return np.frombuffer(body.data, kind).reshape(body.shape).copy()
 
 
 def _decode_array(kind: type[Any], value: object) -> object:

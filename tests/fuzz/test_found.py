@@ -135,6 +135,16 @@ def test_a_history_of_other_arrays_is_no_checkpoint(wrong: dict[str, Any], tmp_p
     assert trial.accepted
 
 
+def test_an_array_of_a_kind_that_numpy_parses_is_no_checkpoint(tmp_path: Path) -> None:
+    """What numpy does not know by name it reads as Python, and raises as Python does."""
+    target = BY_NAME["checkpoint-history"]
+    stored = target.seeds()[0]
+    trial = Trial(target, tmp_path)
+    assert b"\xa3<i8" in stored
+    assert trial.run(stored.replace(b"\xa3<i8", b"\xa3(2,")) is None
+    assert not trial.accepted
+
+
 @pytest.mark.parametrize(
     ("at", "put"),
     [
