@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from edge.boxes.fencing import Fence
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
     from edge.gateway.inbox import Inbox, Incoming
-    from edge.gateway.link import Transport, Will
+    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 
@@ -66,6 +67,7 @@ class LinkPair:
         """Take two links with names of their own."""
         self.links = (reading, saying)
         self._reading, self._saying = reading, saying
+        self._heard, self._rounds = (0, 0), 0
 
     def start(self) -> None:
         """Connect both in the background."""
@@ -84,10 +86,15 @@ class LinkPair:
 
     @property
     def heard_total(self) -> int:
-        """How often brokers sent something, of the quieter one; 0 while the input is not there."""
-        if not self._reading.connected:
-            return 0
-        return min(link.heard_total for link in self.links)
+        """How often both brokers had sent something again: it stands still while either is silent.
+
+        Or while the input is not there.
+        """
+        heard = self._reading.heard_total, self._saying.heard_total
+        again = all(now != then for now, then in zip(heard, self._heard, strict=True))
+        if again and self._reading.connected:
+            self._heard, self._rounds = heard, self._rounds + 1
+        return self._rounds
 
     @property
     def alive(self) -> bool:
@@ -154,21 +161,22 @@ class LinkPair:
         return self._saying.confirmed()
 
 
-def links_of(
+def links_of(  # noqa: PLR0913 - as Link
     config: GatewayConfig,
     *,
     will: Will,
     on_connected: Callable[[], None],
     wake: threading.Event,
     inbox: Inbox | None = None,
-    own: str = "",
+    own: str | tuple[str, ...] = "",
+    guard: Fence | None = None,
     transport: Transport = mqtt,
     clock: Clock = CLOCK,
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
-    inbox: where what machines send waits; commands that come over a link of their own wait apart.
-    own: how topics of ours begin that may be asked back.
+    inbox: where what comes waits; commands over a link of their own wait in one beside it.
+    own: how topics of ours begin that may be asked back. guard: of the link that we speak over.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
     queue = config.mqtt.queue_messages_max
@@ -185,6 +193,7 @@ def links_of(
             own=own,
             transport=transport,
             clock=clock,
+            guard=guard,
         )
     head = f"{Topics(config.prefix, config.site).root}/cmd/"
     reading = Link(
@@ -198,6 +207,7 @@ def links_of(
         transport=transport,
         clock=clock,
         name=INPUT,
+        behind=guard,
         belongs=lambda topic: not topic.startswith(head),
     )
     saying = Link(
@@ -207,10 +217,12 @@ def links_of(
         will=will,
         on_connected=on_connected,
         wake=wake,
+        inbox=None if inbox is None else inbox.beside(),
         own=own,
         transport=transport,
         clock=clock,
         name=OUTPUT,
+        guard=guard,
         belongs=lambda topic: topic.startswith(head),
     )
     return LinkPair(reading, saying)

@@ -1,8 +1,9 @@
 """Read back: what the broker retains on our own alert topics, asked once, before we say anything.
 
-A process that died while it was not durable has said what stands in none of its files. The broker
-has kept the last word of each topic; from that the next process learns of it, and says its own word
-as a later revision. Asked in portions: a broker drops what does not fit into its queue.
+A process that died while it was not durable has said what stands in none of its files, and a box
+that was restored from a backup does not know what the old one has said since. The broker has kept
+the last word of each topic; from that we learn of it, and say our own word as a later revision.
+Asked in portions: a broker drops what does not fit into its queue.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from edge.caps import ALERT_ID_CHARS_MAX
 from edge.errors import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PORTION: Final = 64  # assets asked for at once, three topics each
+REVISION_MAX: Final = 1 << 53  # none of ours gets there; beyond it, it is no alert of ours
 WAIT_S_MAX: Final = 5.0  # then what has come counts: alerts must not wait for longer
+INHERIT_S_MAX: Final = 60.0  # of a restored box, which would say old alerts again
 
 
 class Asker(Protocol):
@@ -51,8 +55,9 @@ class _Said(msgspec.Struct, frozen=True):
 class ReadBack:
     """For one process. `stood`: payload by topic, None while it is not known."""
 
-    def __init__(self, link: Asker, filters: Sequence[str]) -> None:
-        self._link = link
+    def __init__(self, link: Asker, filters: Sequence[str], *, wait_s: float = WAIT_S_MAX) -> None:
+        """wait_s: then what has come counts."""
+        self._link, self._wait_s = link, wait_s
         self._portions = [filters[i : i + PORTION] for i in range(0, len(filters), PORTION)]
         self._at, self._state = 0, ""
         self._until_s = 0.0
@@ -67,10 +72,12 @@ class ReadBack:
         if not self._link.connected:
             self._state = ""  # with the next connection from this portion on
             return False
-        self._until_s = self._until_s or now_s + WAIT_S_MAX
+        self._until_s = self._until_s or now_s + self._wait_s
         self._found |= dict(self._link.own())
         self.late = now_s >= self._until_s
         if self._at >= len(self._portions) or self.late:
+            if self._at < len(self._portions):  # else it would send us our own words for ever
+                self._link.leave(self._portions[self._at])
             self.stood = self._found
             return True
         portion = self._portions[self._at]
@@ -87,9 +94,13 @@ class ReadBack:
 
 
 def said(payload: bytes) -> tuple[str, int] | None:
-    """Id and revision of an alert as it was published; None: it is none."""
+    """Id and revision of an alert as it was published; None: it is none of ours.
+
+    Whoever may write there decides what this reads: it must neither end us nor leave our numbers.
+    """
     try:
         one = msgspec.json.decode(payload, type=_Said)
-    except UNREADABLE:  # whoever may write there can have put anything there
+    except UNREADABLE:
         return None
-    return (one.id, one.revision) if one.id and one.revision > 0 else None
+    ours = 0 < len(one.id) <= ALERT_ID_CHARS_MAX and 0 < one.revision <= REVISION_MAX
+    return (one.id, one.revision) if ours else None
