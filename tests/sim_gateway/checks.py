@@ -7,8 +7,6 @@ Nothing here asks the gateway what it thinks of itself.
 from __future__ import annotations
 
 import sqlite3
-import struct
-import zlib
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,10 +15,12 @@ import msgspec
 
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
-from edge.records import Publish, RowsScored, Started, Stimulus, TickDue
+from edge.records import Publish, RowsScored, Started, TickDue
+from tests.sim_gateway.journals import Journals
 from tests.sim_gateway.world import SimulatedAssembly
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from tests.sim_gateway.broker import Broker, Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
+    from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
-MAGIC: Final = b"ANDONJ1\n"
-HEAD: Final = struct.Struct("<II")
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
@@ -57,6 +56,8 @@ class Witness:
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
+    journals: Journals = field(default_factory=Journals)
+    safe_journals: Journals = field(default_factory=Journals)
 
     def count(self, what: str, by: int = 1) -> None:
         """For the summary of a run: what the seeds reach."""
@@ -66,8 +67,12 @@ class Witness:
 
     def promised(self, message: Message) -> None:
         """The gateway acknowledges: it is in the journal's file, and safe where that was asked."""
-        held = self.disk.safe(self.state / "journal") if self.strict else self._journal()
-        if message.payload not in held:
+        folder = self.state / "journal"
+        if self.strict:
+            there = self.safe_journals.holds(message.payload, self.disk.safe_files(folder))
+        else:
+            there = self.journals.holds(message.payload, self._journal())
+        if not there:
             raise BrokenError(f"message {message.number} was acknowledged and not journaled")
         self.accepted[message.number] = message
 
@@ -118,10 +123,11 @@ class Witness:
             if len(asset.t_ns) > RING_SAMPLES:
                 raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
 
-    def _journal(self) -> bytes:
+    def _journal(self) -> dict[str, bytes]:
+        """Segments by name, those as well that were dropped."""
         folder = self.state / "journal"
         found = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
-        return b"".join(content for _, content in sorted((self.disk.retired | found).items()))
+        return self.disk.retired | found
 
     # --- at a power cut ---
 
@@ -147,9 +153,9 @@ class Witness:
             for name, end, when_s in self.disk.written
             if before.get(name, b"")[:end] == after.get(name, b"")[:end]
         ]
-        held = _whole(self._journal())
+        held = self._journal()
         for number, message in list(self.accepted.items()):
-            if message.payload not in held:
+            if not self.journals.holds(message.payload, held):
                 if self.strict:
                     raise BrokenError(f"message {number} was acknowledged, strict, and is lost")
                 del self.accepted[number]
@@ -161,9 +167,12 @@ class Witness:
         """All that was accepted has been scored, and all that was decided has been heard."""
         journal = self._journal()
         for number, message in self.accepted.items():
-            if message.payload not in journal:
+            if not self.journals.holds(message.payload, journal):
                 raise BrokenError(f"message {number} was acknowledged and is not in the journal")
-        again = Again(settings, shop, journal)
+        entries, torn = self.journals.entries(journal)
+        if torn:
+            raise BrokenError(f"the journal is damaged: {torn}")
+        again = Again(settings, shop, entries)
         stands = _outbox(self.state)
         if stands.keys() != again.decided.keys():
             odd = sorted(stands.keys() ^ again.decided.keys())[:4]
@@ -219,11 +228,10 @@ class Witness:
 class Again:
     """A journal, taken once more from its first record by an engine that never stopped."""
 
-    def __init__(self, settings: GatewaySettings, shop: Shop, journal: bytes) -> None:
+    def __init__(self, settings: GatewaySettings, shop: Shop, entries: Sequence[Entry]) -> None:
         self.decided: dict[Key, bytes] = {}
         self.retained: dict[str, bytes] = {}
         self.rows: dict[str, set[int]] = {}
-        entries = _entries(journal)
         first = next((one for _, one in entries if isinstance(one, Started)), None)
         if first is not None:
             shop.bundle = list(shop.fitted).index(first.bundle_sha256)
@@ -244,40 +252,6 @@ class Again:
                 elif isinstance(effect, RowsScored):
                     self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
         self.counts = engine.counts()
-
-
-def _entries(journal: bytes) -> list[tuple[int, Any]]:
-    """Records of segments that were put behind each other, as the format has them."""
-    found: list[tuple[int, Any]] = []
-    at = 0
-    while at < len(journal):
-        if journal.startswith(MAGIC, at):
-            at += len(MAGIC)
-            continue
-        length, crc = HEAD.unpack_from(journal, at)
-        body = journal[at + HEAD.size : at + HEAD.size + length]
-        if len(body) != length or zlib.crc32(body) != crc:
-            raise BrokenError(f"the journal is damaged at byte {at} of {len(journal)}")
-        found.append(msgspec.msgpack.decode(body, type=tuple[int, Stimulus]))
-        at += HEAD.size + length
-    return found
-
-
-def _whole(journal: bytes) -> bytes:
-    """Up to where the first record is torn: the rest is not counted on."""
-    at = 0
-    while at < len(journal):
-        if journal.startswith(MAGIC, at):
-            at += len(MAGIC)
-            continue
-        if at + HEAD.size > len(journal):
-            break
-        length, crc = HEAD.unpack_from(journal, at)
-        body = journal[at + HEAD.size : at + HEAD.size + length]
-        if not length or len(body) != length or zlib.crc32(body) != crc:
-            break
-        at += HEAD.size + length
-    return journal[:at]
 
 
 def waiting(state: Path) -> int:

@@ -89,13 +89,18 @@ class ForgetfulDisk(Disk):
         self._names: dict[Path, Names] = {}
         self._safe: dict[int, bytes] = {}  # by file, what a power cut leaves of it at least
         self._gone: dict[int, bytes] = {}  # content of files without a name
+        self._moves: list[tuple[Path, Path, str, int]] = []  # between directories, not safe yet
         self._number = 0
         self._open: list[FileIO | Held | Database] = []
 
     def safe(self, directory: Path) -> bytes:
         """What a power cut leaves of the files of a directory at least."""
+        return b"".join(content for _, content in sorted(self.safe_files(directory).items()))
+
+    def safe_files(self, directory: Path) -> dict[str, bytes]:
+        """The same by name."""
         names = self._names.get(directory, Names())
-        return b"".join(self._safe[file] for _, file in sorted(names.safe.items()))
+        return {name: self._safe[file] for name, file in names.safe.items()}
 
     # --- what storage calls ---
 
@@ -159,9 +164,13 @@ class ForgetfulDisk(Disk):
     def sync_directory(self, path: Path) -> None:
         """From here on its names stay."""
         self._before("sync_directory", path)
-        names = self._names[path]
-        names.safe = dict(names.now)
-        names.changes.clear()
+        together = {path}  # a file that changed directories did so in both of them at once
+        together |= {one for pair in self._moves if path in pair[:2] for one in pair[:2]}
+        self._moves = [one for one in self._moves if path not in one[:2]]
+        for directory in together:
+            names = self._names[directory]
+            names.safe = dict(names.now)
+            names.changes.clear()
 
     def replace(self, source: Path, target: Path) -> None:
         """One step for whoever reads."""
@@ -169,7 +178,12 @@ class ForgetfulDisk(Disk):
         names = self._names[target.parent]
         if target.exists():
             self._gone[names.now[target.name]] = target.read_bytes()
-        names.change("comes", target.name, names.now[source.name])
+        before = self._names[source.parent]
+        file = before.now[source.name]
+        names.change("comes", target.name, file)
+        if before is not names:
+            before.change("goes", source.name, file)
+            self._moves.append((source.parent, target.parent, source.name, file))
         super().replace(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -207,9 +221,22 @@ class ForgetfulDisk(Disk):
 
     def power_cut(self) -> None:
         """Every file and name is as a power cut may leave it. The process has ended."""
+        lefts = {
+            directory: names.left(self._fate.draw.randrange(len(names.changes) + 1))
+            for directory, names in self._names.items()
+        }
+        for source, target, name, file in self._moves:  # undone in both, or in none
+            if file not in lefts[target].values() and file in self._names[target].now.values():
+                _apply(lefts[source], "comes", name, file)
+            else:
+                lefts[source].pop(name, None)
+        self._moves.clear()
+        there = dict(self._gone)
         for directory, names in self._names.items():
-            left = names.left(self._fate.draw.randrange(len(names.changes) + 1))
-            contents = {name: self._torn(directory, file) for name, file in sorted(left.items())}
+            there |= {file: (directory / name).read_bytes() for name, file in names.now.items()}
+        for directory, names in self._names.items():
+            left = lefts[directory]
+            contents = {name: self._torn(file, there[file]) for name, file in sorted(left.items())}
             for name in names.now.keys() - left.keys():
                 (directory / name).unlink(missing_ok=True)
             for name, content in contents.items():
@@ -220,11 +247,9 @@ class ForgetfulDisk(Disk):
             self._names[directory] = Names(safe=left, now=dict(left))
         self._gone.clear()
 
-    def _torn(self, directory: Path, file: int) -> bytes:
+    def _torn(self, file: int, content: bytes) -> bytes:
         """What is left of a file: what is safe, and any part of what was written behind it."""
         safe, fate = self._safe[file], self._fate
-        now = [name for name, number in self._names[directory].now.items() if number == file]
-        content = (directory / now[0]).read_bytes() if now else self._gone[file]
         if content == safe:
             return content
         if not content.startswith(safe):
