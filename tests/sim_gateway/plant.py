@@ -54,6 +54,7 @@ def normal(number: int) -> NDArray[np.float64]:
     return var(PLANT_S, seed=500 + number)
 
 
+@functools.cache
 def known(version: int) -> Knowledge:
     """What one of three snapshots says: scopes, orders with times and without, or nearly none."""
     real = order(
