@@ -287,6 +287,7 @@ class Broker:
         self.retained_in: dict[str, Message] = {}  # of the plant
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
+        self.forgot: Callable[[], object] = bool  # told when it loses its store
         self.dropped = self._number = 0
 
     def next_number(self) -> int:
@@ -443,7 +444,9 @@ class Broker:
         """It ends, and comes again after a while, with what it knew or without."""
         self.cut()
         self.down = True
+        self.fate.note(f"broker restarts {'with' if with_store else 'without'} its store")
         if not with_store:
+            self.forgot()
             self.session = None
             self.retained.clear()
             self.retained_in.clear()

@@ -15,7 +15,7 @@ import msgspec
 
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
-from edge.records import Publish, RowsScored, Started, TickDue
+from edge.records import Publish, RowsScored, Started, TextTold, TickDue
 from tests.sim_gateway.journals import Journals
 from tests.sim_gateway.world import SimulatedAssembly
 
@@ -35,6 +35,7 @@ SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
 Key = tuple[str, str, int]
+ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 
 class BrokenError(AssertionError):
@@ -54,6 +55,9 @@ class Witness:
     said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
     order: list[Key] = field(default_factory=list)  # in which it heard them
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
+    unsure: str = ""  # why the journal cannot decide again all that was decided
+    lapses: bool = False  # there were some
+    shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
     journals: Journals = field(default_factory=Journals)
@@ -65,16 +69,26 @@ class Witness:
 
     # --- step by step ---
 
-    def promised(self, message: Message) -> None:
-        """The gateway acknowledges: it is in the journal's file, and safe where that was asked."""
+    def promised(self, message: Message, gateway: Gateway | None) -> None:
+        """The gateway acknowledges: it is in the journal's file, and safe where that was asked.
+
+        Or it was shed, and is counted as that; or nothing is durable, and the gateway says so.
+        """
         folder = self.state / "journal"
         if self.strict:
             there = self.safe_journals.holds(message.payload, self.disk.safe_files(folder))
         else:
             there = self.journals.holds(message.payload, self._journal())
-        if not there:
+        if there:
+            self.accepted[message.number] = message
+        elif gateway is not None and gateway._link.counts.shed > self.shed:
+            self.shed += 1
+            self.count("shed")
+        elif gateway is not None and gateway._durable.lapse.parts:
+            self.unsure = "what was taken in a lapse stands in no journal"
+            self.count("taken in a lapse")
+        else:
             raise BrokenError(f"message {message.number} was acknowledged and not journaled")
-        self.accepted[message.number] = message
 
     def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         """A publication arrived at the broker."""
@@ -110,8 +124,10 @@ class Witness:
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
         bound = gateway._config.mqtt.queue_messages_max
-        if gateway._link.queue_depth > bound:
-            raise BrokenError(f"{gateway._link.queue_depth} messages in a queue of {bound}")
+        depth = gateway._link._inbox._plant.depth  # commands wait apart
+        if depth > bound:
+            raise BrokenError(f"{depth} messages in a queue of {bound}")
+        self._adds_up(gateway)
         flying = gateway._voice._delivery._in_flight
         if len(flying) > IN_FLIGHT_MAX:
             raise BrokenError(f"{len(flying)} publications in flight")
@@ -122,6 +138,54 @@ class Witness:
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:
                 raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
+
+    def _adds_up(self, gateway: Gateway) -> None:
+        """What came was taken, waits, or was shed."""
+        counts, taken = gateway._link.counts, gateway._telemetry.messages
+        known = taken + gateway._link.queue_depth + counts.shed + counts.misplaced
+        if counts.received != known:
+            raise BrokenError(f"{counts} and {taken} taken, {gateway._link.queue_depth} wait")
+
+    def ended(self, gateway: Gateway) -> None:
+        """A process has ended; what it said of lapses has a cause."""
+        lapse = gateway._durable.lapse
+        if lapse.lapses_total and not self.disk.failures:
+            raise BrokenError(f"it was not durable for nothing: {lapse.why}")
+        self.lapses |= bool(lapse.lapses_total)
+        self.count("lapses", lapse.lapses_total)
+        if lapse.stimuli_total:
+            self.unsure = "stimuli stand in no journal"
+        self.disk.failures = self.shed = 0
+        self.order.append(ANEW)
+
+    def rests(self, gateway: Gateway) -> None:
+        """All is calm: each alert topic holds what the engine says."""
+        lapsed = self.lapses or gateway._durable.lapse.lapses_total
+        for record in gateway._assembly.engine.alerts():
+            topic = gateway._topics.alert(record.asset, record.track)
+            payload = self.broker.retained.get(topic)
+            body = msgspec.json.decode(payload) if payload else {"id": "", "revision": 0}
+            stands = body["id"], body["revision"]
+            said = record.alert_id, record.revision if record.alert_id else 0
+            # a leap of revisions is heard with the next word
+            leapt = lapsed and stands[0] == said[0] and 0 < stands[1] < said[1]
+            if stands != said and not leapt:
+                raise BrokenError(f"{topic} holds {stands}, and the engine says {said}")
+
+    def rots(self, path: Path, at: int, bit: int) -> None:
+        """A bit of a file is another one: of a journal, what stood in that record is lost."""
+        self.count(f"{path.parent.name} damaged")
+        if path.suffix == ".journal":
+            self.unsure = "a record of the journal was damaged"
+            before = self._journal()
+            kept = {n for n, m in self.accepted.items() if self.journals.holds(m.payload, before)}
+            self.disk.damage(path, at, bit)
+            after = self._journal()
+            for number in kept:
+                if not self.journals.holds(self.accepted[number].payload, after):
+                    del self.accepted[number]
+            return
+        self.disk.damage(path, at, bit)
 
     def _journal(self) -> dict[str, bytes]:
         """Segments by name, those as well that were dropped."""
@@ -170,33 +234,68 @@ class Witness:
             if not self.journals.holds(message.payload, journal):
                 raise BrokenError(f"message {number} was acknowledged and is not in the journal")
         entries, torn = self.journals.entries(journal)
-        if torn:
+        if torn and not self.seen.get("journal damaged"):
             raise BrokenError(f"the journal is damaged: {torn}")
         again = Again(settings, shop, entries)
         stands = _outbox(self.state)
+        self._texts(again)
+        self._scored(again)
+        if self.unsure:
+            self.count("seeds of which the journal has holes")
+            self._in_order()
+            return
         if stands.keys() != again.decided.keys():
             odd = sorted(stands.keys() ^ again.decided.keys())[:4]
             raise BrokenError(f"the journal decides otherwise than what was kept: {odd}")
         for key, payload in again.decided.items():
             if stands[key] != payload:
                 raise BrokenError(f"{key}: the journal gives {payload!r}, kept was {stands[key]!r}")
-            if key not in self.said and "/alert/" in key[0]:
+            # what could not be audited was withheld
+            quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
+            if key not in self.said and not quiet:
                 raise BrokenError(f"{key} was decided and never heard")
         for key in self.said:
             if key not in stands:
                 raise BrokenError(f"{key} was heard and is in no outbox")
         self._never_back(list(stands))
         self._last_words(again)
-        self._scored(again)
+
+    def _texts(self, again: Again) -> None:
+        """Each text of an operator stands once in the folder of documents."""
+        lines = [
+            line
+            for path in sorted((self.state.parent / "docs" / "inbox").glob("*.log"))
+            for line in path.read_text().splitlines()
+        ]
+        if len(lines) != len(set(lines)):
+            raise BrokenError(f"a text is noted twice: {sorted(lines)}")
+        for asset, text in again.texts:
+            if not any(f"{asset} {text}," in line for line in lines):
+                raise BrokenError(f"{text!r} was taken, and is not noted: {lines}")
+        self.count("texts", len(again.texts))
+
+    def _in_order(self) -> None:
+        """No topic shows an older revision behind a newer one, within the life of a process."""
+        newest: dict[str, Key] = {}
+        seen: set[Key] = set()
+        for key in self.order:
+            if key == ANEW:
+                newest, seen = {}, set()
+                continue
+            last = newest.get(key[0], key)
+            if key != last and (key in seen or (key[1] == last[1] and key[2] < last[2])):
+                raise BrokenError(f"{key} was said after {last}")
+            newest[key[0]] = key
+            seen.add(key)
 
     def _never_back(self, decided: list[Key]) -> None:
         """No topic shows an older revision behind a newer one, whatever was said twice."""
         place = {key: number for number, key in enumerate(decided)}
         newest: dict[str, int] = {}
         for key in self.order:
-            if place[key] < newest.get(key[0], 0):
+            if key != ANEW and place[key] < newest.get(key[0], 0):
                 raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
-            newest[key[0]] = place[key]
+            newest[key[0]] = place.get(key, 0)
 
     def _last_words(self, again: Again) -> None:
         for topic, payload in again.retained.items():
@@ -232,6 +331,7 @@ class Again:
         self.decided: dict[Key, bytes] = {}
         self.retained: dict[str, bytes] = {}
         self.rows: dict[str, set[int]] = {}
+        self.texts: list[tuple[str, str]] = []
         first = next((one for _, one in entries if isinstance(one, Started)), None)
         if first is not None:
             shop.bundle = list(shop.fitted).index(first.bundle_sha256)
@@ -249,6 +349,8 @@ class Again:
                         key = (effect.topic, *effect.key)
                         if self.decided.setdefault(key, effect.payload) != effect.payload:
                             raise BrokenError(f"the engine decided {key} twice, otherwise")
+                elif isinstance(effect, TextTold):
+                    self.texts.append((effect.asset, effect.text))
                 elif isinstance(effect, RowsScored):
                     self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
         self.counts = engine.counts()

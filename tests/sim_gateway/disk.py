@@ -84,6 +84,9 @@ class ForgetfulDisk(Disk):
         self._fate = fate
         self.trouble = 0  # errno of every change while the disk fails; 0: it works
         self.troubled = ""  # part of a path that it fails for; "": any
+        self.failures_max = 0  # calls that fail before it works again; 0: no such bound
+        self.slow = False  # what is done beside the loop takes its time
+        self.failures = 0  # calls that failed, and that took too long
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
         self._names: dict[Path, Names] = {}
@@ -136,7 +139,7 @@ class ForgetfulDisk(Disk):
             super().write(file, data[:part])
             raise
         except OSError:
-            if self.trouble == errno.ENOSPC:  # what fits is there
+            if self._fate.chance(0.5):  # what fits is there
                 super().write(file, data[: min(part, len(data) - 1)])
             raise
         short = self._fate.chance(0.01) and part
@@ -193,7 +196,7 @@ class ForgetfulDisk(Disk):
         if path.name in names.now:
             content = self._gone[names.now[path.name]] = path.read_bytes()
             names.change("goes", path.name, 0)
-            if path.suffix == ".journal":
+            if path.suffix == ".journal" and len(content) > HEADER_BYTES:
                 self.retired[path.name] = content
         super().unlink(path)
 
@@ -263,20 +266,51 @@ class ForgetfulDisk(Disk):
         zeros = len(content) - kept if way == 2 else 0  # its length was safe, its content was not
         return content[:kept] + b"\0" * zeros
 
+    def damage(self, path: Path, at: int, bit: int) -> None:
+        """A bit of a file is another one, whatever was synced."""
+        data = bytearray(path.read_bytes())
+        data[at] ^= 1 << bit
+        path.write_bytes(data)
+        file = self._names[path.parent].now[path.name]
+        safe = bytearray(self._safe[file])
+        if at < len(safe):
+            safe[at] ^= 1 << bit
+            self._safe[file] = bytes(safe)
+        self.written = [one for one in self.written if one[0] != path.name]
+
     def _before(self, what: str, path: Path) -> None:
         """Raises Killed or OSError."""
         self._fate.end(f"{what} {path.name}")
         if self.trouble and self.troubled in str(path):
             self._fate.note(f"fails {what} {path.name}")
-            raise OSError(self.trouble, os.strerror(self.trouble), str(path))
+            trouble = self._failed()
+            raise OSError(trouble, os.strerror(trouble), str(path))
 
     def _before_statement(self, what: str, path: Path) -> None:
         """Raises Killed or sqlite3.OperationalError."""
         self._fate.end(f"{what} {path.name}")
         if self.trouble and self.troubled in str(path) and what not in {"SELECT", "PRAGMA"}:
             self._fate.note(f"fails {what}")
-            full = self.trouble == errno.ENOSPC
+            full = self._failed() == errno.ENOSPC
             raise sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+
+    def _failed(self) -> int:
+        """Why a call fails."""
+        trouble = self.trouble
+        self.failures += 1
+        self.written.clear()  # what is not durable is said not to be
+        self.failures_max -= 1
+        if self.failures_max == 0:
+            self.trouble = 0
+        return trouble
+
+    def took_s(self) -> float:
+        """How long something takes that is done beside the loop."""
+        if not self.slow:
+            return 0.0
+        self.failures += 1
+        self.written.clear()
+        return self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
 
     @staticmethod
     def _path(file: FileIO) -> Path:

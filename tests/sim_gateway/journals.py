@@ -45,18 +45,32 @@ def bodies(data: bytes, at: int) -> tuple[list[bytes], int]:
     return found, at
 
 
+def behind(data: bytes, at: int) -> list[bytes]:
+    """Bodies of whole records behind a damaged one, whose own length may be wrong."""
+    while at + HEAD.size < len(data):
+        length, crc = HEAD.unpack_from(data, at)
+        body = data[at + HEAD.size : at + HEAD.size + length]
+        if length and len(body) == length and zlib.crc32(body) == crc:
+            found, at = bodies(data, at)
+            return found + behind(data, at)
+        at += 1
+    return []
+
+
 @dataclass(slots=True)
 class _Read:
-    """One segment as far as it was read. torn: a byte of it is in no whole record."""
+    """One segment as far as it was read. rest: what is whole behind a damaged record."""
 
     data: bytes = b""
     end: int = 0
     entries: list[Entry] = field(default_factory=list)
     payloads: set[bytes] = field(default_factory=set)
+    rest: list[Entry] = field(default_factory=list)
+    rest_payloads: set[bytes] = field(default_factory=set)
 
     def read(self, data: bytes) -> None:
         """Go on where it was left, or from the beginning where it was changed."""
-        if len(data) < len(self.data) or not data.startswith(self.data):
+        if not data.startswith(self.data[: self.end]):
             self.end = 0
             self.entries, self.payloads = [], set()
         if not self.end:
@@ -65,9 +79,14 @@ class _Read:
             found, self.end = bodies(data, self.end)
             entries = [_DECODER.decode(body) for body in found]
             self.entries += entries
-            told = (one for _, one in entries)
-            self.payloads |= {one.payload for one in told if isinstance(one, MessageReceived)}
-        self.data = data[: self.end]
+            self.payloads |= _payloads(entries)
+        self.rest = [_DECODER.decode(body) for body in behind(data, self.end)]
+        self.rest_payloads = _payloads(self.rest)
+        self.data = data
+
+
+def _payloads(entries: list[Entry]) -> set[bytes]:
+    return {one.payload for _, one in entries if isinstance(one, MessageReceived)}
 
 
 class Journals:
@@ -82,7 +101,7 @@ class Journals:
         torn = ""
         for name, data in sorted(segments.items()):
             one = self._of(name, data)
-            found += one.entries
+            found += one.entries + one.rest
             if one.end < len(data) and not torn:
                 torn = f"{name}, byte {one.end} of {len(data)}"
         return found, torn
@@ -90,10 +109,14 @@ class Journals:
     def holds(self, payload: bytes, segments: Mapping[str, bytes]) -> bool:
         """Whether a message with this payload stands in one of them."""
         newest_first = sorted(segments.items(), reverse=True)
-        return any(payload in self._of(name, data).payloads for name, data in newest_first)
+        for name, data in newest_first:
+            one = self._of(name, data)
+            if payload in one.payloads or payload in one.rest_payloads:
+                return True
+        return False
 
     def _of(self, name: str, data: bytes) -> _Read:
         one = self._read.setdefault(name, _Read())
-        if len(data) != len(one.data) or data != one.data:
+        if data != one.data:
             one.read(data)
         return one

@@ -207,7 +207,7 @@ def _stretches(draw: random.Random, assets: int, until_s: int) -> list[Stretch]:
 
 def _commands(draw: random.Random, assets: int, until_s: int) -> list[Sent]:
     found = []
-    for _ in range(draw.randrange(8)):
+    for _ in range(draw.randrange(10)):
         at_s = draw.randrange(15, max(until_s, 16))
         asset, operator = ASSETS[draw.randrange(assets)], draw.choice(OPERATORS)
         bodies: list[tuple[str, dict[str, object]]] = [
@@ -224,6 +224,7 @@ def _commands(draw: random.Random, assets: int, until_s: int) -> list[Sent]:
             ("feedback", {"alert_id": "?" + asset, "label": "nuisance"}),
             ("ack", {"alert_id": "nonsense"}),
             ("nothing", {}),
+            ("text", {"asset": asset, "text": f"oiled at {at_s} s"}),
         ]
         name, body = draw.choice(bodies)
         stale_s = draw.choice((0, 0, 0, 1_000))
