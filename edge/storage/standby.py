@@ -229,8 +229,8 @@ class StandbyOutbox:
     def recover(self) -> tuple[int, bool]:
         """Move everything into the file, which can be written again.
 
-        Returns by how much the numbers of rows have moved, and whether the file was opened only
-        now: then older rows may wait in it. Raises JournalError; then all is as it was.
+        Returns by how much the numbers of rows have moved, and whether older rows may wait in it,
+        because it was opened or could be read only now. Raises JournalError; then all is as it was.
         """
         opened = self._file is None
         if self._file is None:
@@ -238,11 +238,14 @@ class StandbyOutbox:
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
         said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
+        overtook = dict(self._ahead)
 
         def move() -> int:
             offset = file.adopt(kept)
             if opened and kept:
                 file.superseded(said, before=kept[0][0].row + offset)
+            for topic, row in overtook.items():
+                file.superseded([topic], before=row + offset)
             file.delivered(self._owed)
             return offset
 
@@ -253,7 +256,7 @@ class StandbyOutbox:
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
         self._owed, self._ahead, self.trouble = [], {}, ""
-        return offset, opened
+        return offset, opened or bool(overtook)
 
     def close(self) -> None:
         """Close the file, where nothing is being done to it."""
