@@ -1,4 +1,4 @@
-"""A disk that answers too late: what it was asked comes all the same, and nobody is contradicted."""
+"""A disk that answers too late: what it was asked comes, and nobody is contradicted."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ TOPIC = "andon/s/alert/r1/process"
 
 
 def revision(number: int) -> Publish:
+    """One of the revisions of an alert."""
     return Publish(
         topic=TOPIC, payload=b"revision %d" % number, qos=1, retain=True, key=("r1-1", number)
     )
