@@ -30,7 +30,7 @@ WRITER: Final = """
 import sys
 from pathlib import Path
 from edge.errors import JournalError
-from edge.storage.journal import JournalWriter
+from edge.storage.journal_writer import JournalWriter
 try:
     writer = JournalWriter(Path(sys.argv[1]))
 except JournalError as error:
