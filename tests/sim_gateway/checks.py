@@ -133,7 +133,8 @@ class Witness:
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
         bound = gateway._config.mqtt.queue_messages_max
-        depth = gateway._link._inbox._plant.depth  # commands wait apart
+        (link,) = gateway._link.links
+        depth = link._inbox._plant.depth  # commands wait apart
         if depth > bound:
             raise BrokenError(f"{depth} messages in a queue of {bound}")
         self._adds_up(gateway)
@@ -173,8 +174,9 @@ class Witness:
         for record in gateway._assembly.engine.alerts():
             topic = gateway._topics.alert(record.asset, record.track)
             payload = self.broker.retained.get(topic)
-            body = msgspec.json.decode(payload) if payload else {"id": "", "revision": 0}
-            stands = body["id"], body["revision"]
+            body: dict[str, Any] = {"id": "", "revision": 0}
+            body = msgspec.json.decode(payload) if payload else body
+            stands = str(body["id"]), int(body["revision"])
             said = record.alert_id, record.revision if record.alert_id else 0
             # a leap of revisions is heard with the next word
             leapt = lapsed and stands[0] == said[0] and 0 < stands[1] < said[1]
