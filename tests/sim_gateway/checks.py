@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from edge.gateway.app import Gateway
     from edge.settings import GatewaySettings
-    from tests.sim_gateway.broker import Broker, Message
+    from tests.sim_gateway.broker import Broker
+    from tests.sim_gateway.client import Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
     from tests.sim_gateway.journals import Entry

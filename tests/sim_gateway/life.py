@@ -15,7 +15,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
-from tests.sim_gateway.broker import Broker, Message, SimulatedMqtt
+from tests.sim_gateway.broker import Broker, SimulatedMqtt
 from tests.sim_gateway.checks import ANEW, STATUS, BrokenError, Witness, waiting
 from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
@@ -25,7 +25,7 @@ from tests.sim_gateway.world import Shop, SimulatedWorld
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sim_gateway.broker import Connection
+    from tests.sim_gateway.client import Connection, Message
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60

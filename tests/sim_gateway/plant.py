@@ -21,7 +21,7 @@ from models.bundles.assemble import make_bundle
 from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.rig import CHANNELS, QUOTE, fitted_of, knowledge, order, scope, var
 from tests.models.plants import samples
-from tests.sim_gateway.broker import Message
+from tests.sim_gateway.client import Message
 from tests.sim_gateway.fate import SECOND_NS, START_NS
 
 if TYPE_CHECKING:
