@@ -108,8 +108,7 @@ class Overload:
         # while it rests, what was shed fell to a limit that is too low by now
         rests = idle_share > IDLE_SHARE_MAX
         waits = self._wall and age_s > self._queue_s and not self._catches_up()
-        lost = any(rank is not Rank.CLOCK for _, rank in new)  # of a clock the newest says it all
-        sign = waits or behind or (lost and not (self.active and rests))
+        sign = waits or behind or (bool(new) and not (self.active and rests))
         if sign:
             self._sign_s = now_s
             if not self.active:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.alerts.group import GROUP
+from edge.boxes.retirement import still_said
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
 from edge.gateway.presence import Presence
-from edge.gateway.read_back import ReadBack
+from edge.gateway.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from edge.boxes.fencing import Fence
     from edge.gateway.assembly import Assembly
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
@@ -41,18 +43,25 @@ class Voice:
         clock: Clock,
         reconnected: threading.Event,
         note: Callable[..., None],
+        fence: Fence | None = None,
     ) -> None:
         """reconnected: set by whoever sees a new connection.
 
-        note: writes to the log, as name, level and fields.
+        note: writes to the log, as name, level and fields. fence: says whether it is us who
+        speak.
         """
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._reconnected, self._note, self._presence = reconnected, note, Presence()
-        groups = [f"{topics.alerts}{GROUP}/+"] if assembly.engine.groups() else []
+        self._fence, self._outbox = fence, outbox
+        takes_over = fence is not None and fence.box.takes_over
         own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
-        self._back = ReadBack(link, [*own, *groups])
-        self._told_back = False
+        if assembly.engine.groups() or takes_over:
+            own += [f"{topics.alerts}{GROUP}/+"]
+        if takes_over:  # it may not repeat an old list of members
+            own += [topics.group("+")]
+        self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
+        self._again = self._told_back = False
         self.retained: dict[str, Publish] = {}
         self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
         self._forgotten = 0
@@ -71,25 +80,40 @@ class Voice:
     def deliver(self) -> None:
         """Send what waits; after a connection, what is retained comes first.
 
-        Raises BrokerError when nothing would be heard, JournalError for the outbox.
+        Raises BrokerError when nothing would be heard, JournalError for the outbox, Fenced when
+        another box has taken over.
         """
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
+        if self._fence is not None:
+            self._fence.turn(self._link)
         for said in self._presence.look(self._link, self._clock.monotonic_s()):
             self._note(said.name, said.level, **said.fields)
-        if self._reconnected.is_set():
+        if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self.say(online=True)
-            for message in self.retained.values():
+            for message in still_said(self.retained.values(), self._topics, self._assembly.bundle):
                 self.publish(message)
             # By now it may have come a second time, with the session of the first.
             if self._link.forgotten != self._forgotten:
                 self._forgotten = self._link.forgotten
                 self.on_new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
+            self._again = True
+        if not self._back.turn(self._clock.monotonic_s()):
+            return
+        if self._fence is not None and not self._told_back:
+            self._fence.inherit(self._outbox, self._back.stood or {}, whole=not self._back.late)
+        if self._again:
+            self._again = False
             self._delivery.say_again()
-        if self._back.turn(self._clock.monotonic_s()):
-            self._delivery.turn()
+        self._delivery.turn()
+
+    def admitted(self) -> bool:
+        """Whether somebody hears us now, for a word that does not go through the loop."""
+        if self._fence is not None:
+            self._fence.admits(self._link)
+        return self._link.connected
 
     def stood(self) -> dict[str, bytes] | None:
         """What the broker held of our alerts before we said anything, told once."""

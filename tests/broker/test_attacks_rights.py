@@ -83,6 +83,16 @@ def heard(guarded: Guarded, user: str, topic: str) -> bool:
         return any(m.payload == b"attack" and m.topic == topic for m in witness.queue)
 
 
+@pytest.mark.parametrize("topic", [f"{ROOT}/fence", f"{ROOT}/alert/r1/process"])
+def test_the_gateway_hears_what_stands_of_its_own(guarded: Guarded, topic: str) -> None:
+    """Else it would neither learn that it was replaced, nor what was said before it."""
+    with Collector(as_user(guarded.port, GATEWAY), [topic]) as gateway:
+        with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+            publisher.publish(topic, b"x")
+            publisher.drain()
+        wait_until(lambda: gateway.queue, what="its own word")
+
+
 # Attack -> (who, what they publish)
 FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "operator_commands_as_another": ("ann", f"{ROOT}/cmd/bea/ack"),
@@ -101,6 +111,9 @@ FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "sensor_commands_as_an_operator": ("r1", f"{ROOT}/cmd/ann/ack"),
     "sensor_clears_an_alert": ("r1", f"{ROOT}/alert/r1/process"),
     "sensor_says_the_gateway_is_fine": ("r1", f"{ROOT}/status"),
+    "operator_claims_to_be_the_newer_box": ("ann", f"{ROOT}/fence"),
+    "sensor_claims_to_be_the_newer_box": ("r1", f"{ROOT}/fence"),
+    "dashboard_claims_to_be_the_newer_box": ("dashboard", f"{ROOT}/fence"),
     "dashboard_commands_under_its_own_name": ("dashboard", f"{ROOT}/cmd/dashboard/shelve"),
     "dashboard_clears_an_alert": ("dashboard", f"{ROOT}/alert/r1/process"),
     "dashboard_forges_a_value": ("dashboard", "plant/r1"),

@@ -17,8 +17,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import JournalError
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will
+from edge.gateway.link import Link
 from edge.gateway.mqtt import Endpoint
+from edge.gateway.transport import Will
 from edge.records import Publish, ShellFault
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience

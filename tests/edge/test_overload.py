@@ -120,14 +120,15 @@ def test_what_waits_too_long_is_overload_and_less_may_wait_then() -> None:
     assert "most of low" in over[1]
 
 
-def test_of_a_clock_the_newest_says_it_all() -> None:
-    """That older tags of it are passed over, as behind a fast replay, is no overload."""
+def test_a_fast_replay_keeps_each_tick_of_its_clock() -> None:
+    """Samples close by them; only a flood of nothing else goes."""
     gate = Gate(wall=False)
-    for _ in range(5):
-        gate.come(500, CLOCK_TOPIC)
-        gate.second(take=100)
+    gate.come(5_000, CLOCK_TOPIC)
+    gate.second(take=100)
     assert gate.told == []
-    assert gate.lanes.shed() != {}
+    assert gate.lanes.shed() == {}
+    gate.come(10_000, CLOCK_TOPIC)
+    assert gate.lanes.shed() == {("", Rank.CLOCK): 4_900}
 
 
 @pytest.mark.parametrize("wall", [True, False])
