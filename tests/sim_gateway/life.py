@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
+TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
 PARTS: Final = ("", "journal/", "outbox", "audit/", "checkpoints", "dead_letters")  # of the disk
 AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
@@ -215,6 +216,9 @@ class Life:
         if gateway is None:
             return
         self._judged(lambda: self.witness.look(gateway))
+        lasts_s = gateway._durable.lapse.lasts_s
+        if lasts_s > TOLD_S_MAX and not gateway._assembly.engine._state.not_durable:
+            self._breaks(BrokenError(f"not durable for {lasts_s} s, and the engine is not told"))
         now_s = self.fate.time.now_s
         if now_s > self.schedule.seconds + 3.0 and self._quiet(gateway):
             if not self.done and b'"online":true' not in self.broker.retained.get(STATUS, b""):

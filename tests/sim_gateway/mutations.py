@@ -217,17 +217,6 @@ def _unknown_holds(real: Any) -> Any:  # noqa: ANN401
     return made
 
 
-def _old_ids(_real: Any) -> Any:  # noqa: ANN401
-    """What came over an earlier connection is acknowledged with the id that it had there."""
-
-    def ack(self: Link, messages: Sequence[Incoming]) -> None:
-        for message in messages:
-            if message.qos:
-                self._client.ack(message.mid, message.qos)
-
-    return ack
-
-
 def _two_at_once(_real: Any) -> Any:  # noqa: ANN401
     """The next revision of a topic leaves before the one before is confirmed."""
     number = itertools.count()
@@ -323,7 +312,6 @@ MUTATIONS: Final = (
     Mutation("delivered when sent", Delivery, "_send", _delivered_when_sent),
     Mutation("never synced by time", JournalWriter, "__init__", _not_strict),
     Mutation("an unknown clause holds", Engine, "__init__", _unknown_holds),
-    Mutation("acknowledged with an older id", Link, "ack", _old_ids),
     Mutation("two revisions in flight", delivery, "whose", _two_at_once),
     Mutation("shed and not acknowledged", Link, "_message", _kept_unacknowledged),
     Mutation("shed and not counted", Inbox, "put", _shed_untold),
