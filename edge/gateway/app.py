@@ -82,7 +82,7 @@ class Gateway:
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
         # holds the lock of one, and would wait for itself.
         self._stopping = False
-        self._faults = Faults()
+        self._faults = Faults(world.clock)
         self._durable = Durable(config, world, faults=self._faults, conflict=self._conflict)
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
