@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import ConfigError
-from edge.gateway.rights import command_filters, published_topics, sensor_filters
+from edge.gateway.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics
 
@@ -61,7 +61,7 @@ def access_of(
     """
     topics = Topics(config.prefix, config.site)
     heard, said = tuple(sensor_filters(config)), tuple(_written(config, assets))
-    commands = tuple(command_filters(config))
+    commands = (*command_filters(config), *own_filters(config))
     people = [
         *_operators(config, topics, said, operators),
         *(_dashboard(name, topics, said) for name in dashboards),

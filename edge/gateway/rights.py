@@ -35,6 +35,11 @@ def command_filters(config: GatewayConfig) -> list[str]:
     return [Topics(config.prefix, config.site).command_filter]
 
 
+def own_filters(config: GatewayConfig) -> list[str]:
+    """What of ours is read back at the first connection: what the broker retains of alerts."""
+    return [f"{Topics(config.prefix, config.site).alerts}#"]
+
+
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     """Every topic that a gateway with these assets publishes; an operator's level is `+`."""
     topics = Topics(config.prefix, config.site)
