@@ -19,10 +19,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz sim chaos soak format lock clean
+.PHONY: help demo test lint bench fuzz sim chaos soak format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options for demo, test and bench go into ARGS, as in: make demo ARGS="--seed 7"'
 
 demo: $(VENV)/runtime.stamp ## one shift of a weld cell, live in this terminal
@@ -65,16 +65,31 @@ format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 
 lock: $(VENV)/dev.stamp ## solve the locked requirements again, with the newest releases
 	@$(INSTALL) pip-tools
-	@rm -f requirements/runtime.txt requirements/dev.txt
+	@rm -f requirements/runtime.txt requirements/dev.txt requirements/tools.txt
 	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile $(LOCK) -o requirements/runtime.txt pyproject.toml
 	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile $(LOCK) --extra dev \
 		-c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
 
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile $(filter-out --build-deps-for editable,$(LOCK)) \
+		-o requirements/tools.txt requirements/tools.in
+
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# Tools that look at what is installed live in an environment of their own: none of it is shipped.
+TOOLS := .venv-tools
+
+sbom: $(VENV)/runtime.stamp $(TOOLS)/tools.stamp ## bill of materials (CycloneDX) in build/sbom.cdx.json
+	@$(TOOLS)/bin/python -m supply.sbom --environment $(VENV) $(ARGS)
+
+licences: $(VENV)/runtime.stamp ## licence of every package, against the list that is allowed
+	@$(BIN)/python -m supply.licences --environment $(VENV) $(ARGS)
+
+vulnerabilities: $(TOOLS)/tools.stamp ## known vulnerabilities; exit code 3 where nobody can be asked
+	@$(TOOLS)/bin/python -m supply.vulnerabilities $(ARGS)
+
 clean: ## remove the environment, caches and reports
-	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+	@rm -rf $(VENV) $(TOOLS) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -97,3 +112,9 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@$(SELF)
 	@touch $@ $(VENV)/runtime.stamp
+
+$(TOOLS)/tools.stamp: requirements/tools.txt | $(BIN)/python
+	@echo 'Installing locked tools into $(TOOLS); this takes a minute, once.'
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@

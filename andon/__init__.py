@@ -14,6 +14,7 @@ from andon import (
     answers,
     audit,
     bench,
+    boxes,
     brokers,
     commissioning,
     dead_letters,
@@ -61,6 +62,10 @@ for command in (
     prove.prove,
     labelling.label,
     tune_bundle.tune,
+    boxes.backup,
+    boxes.restore,
+    boxes.fence,
+    boxes.retire,
 ):
     app.command()(command)
 app.add_typer(kb_app, name="kb")

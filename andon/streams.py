@@ -208,7 +208,7 @@ def run(
     """
     from edge.bundles.store import store_of
     from edge.configuration.config import load, need_bundle
-    from edge.gateway.app import run as run_gateway
+    from edge.gateway.service import run as run_gateway
 
     settings = load(config)
     if settings.model.bundle:  # else it begins with nothing, and learns

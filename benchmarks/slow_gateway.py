@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.configuration.config import load
 from edge.engine import Engine
-from edge.gateway.app import run
+from edge.gateway.service import run
 from edge.records import MessageReceived
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.annunciate import Annunciator
+from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
@@ -156,8 +157,7 @@ class Engine:
         """Take one stimulus; returns what is to be done about it, in order.
 
         `now_ns` is the wall clock when the stimulus was taken; with `clock = "plant"` only its
-        order matters. Any exception out of here is a bug of ours: the world's mistakes are counted,
-        not raised.
+        order matters. Any exception out of here is a bug of ours: the world's are only counted.
         """
         match stimulus:
             case TickDue():
@@ -176,6 +176,8 @@ class Engine:
 
     def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
         """What is rare: restarts, other knowledge or detectors, jobs from elsewhere."""
+        if isinstance(stimulus, Started):
+            raise_floors(self._state, stimulus.generation)
         if isinstance(stimulus, Started | BundleSwapped):
             self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
@@ -190,8 +192,7 @@ class Engine:
             case JobTold():
                 self._job_told(stimulus.job)
             case ShellFault() | JournalHole() as fault:
-                assets, desk, state = self._assets, self._desk, self._state
-                durable.told(fault, assets=assets, desk=desk, state=state, t_ns=t_ns)
+                durable.told(fault, self._assets, self._desk, self._state, t_ns=t_ns)
 
     def _knows_anew(self, stimulus: Started | SnapshotSwapped, *, t_ns: int) -> None:
         """A process began, or another snapshot counts; lists are retained, but a broker forgets."""

@@ -123,6 +123,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     bundle_sha256: str
     snapshot_sha256: str  # "" without a knowledge base
     settings_sha256: str
+    generation: int = 1  # of the box: a replacement counts one more than what it replaces
 
 
 class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
@@ -296,7 +297,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     what: suppressed, handed_over, suppression_over, rang_again, reclassified, shelved, unshelved,
     out_of_service, in_service, grouped, confirmed, checked_in, extended, cancelled, acknowledged,
-    accepted, withdrawn, command_refused.
+    accepted, withdrawn, retired, command_refused.
     facts: alert_id, revision, job_id, operator, detail, as far as they apply; shared: 1 where
     several people use the operator's name.
     """

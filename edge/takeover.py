@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from edge.alerts import explain
+from edge.alerts.numbering import raise_floors
 from edge.records import Track
 from edge.samples.mode_rows import given, guess_again, rows_at
 from edge.samples.pending import NEVER, AssetAlign, count
@@ -156,6 +157,7 @@ def _refit(kin: Kinship, before: Bundle, after: Bundle, state: EngineState, desk
         name = model.asset
         if name in kin.come:
             state.assets[name] = new_state(name, len(model.channels))
+            raise_floors(state)
         elif name in kin.changed:
             safety = desk.settings.of_asset(name).safety
             state.assets[name] = _begun_anew(state.assets[name], model, safety)

@@ -186,7 +186,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     track: Track
     alert_id: str = ""
     revision: int = 0
-    first_revision: int = 0  # of a new id lies behind it: not 0 while nothing is durable
+    revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
     klass: str = ""
     state: AlertState = AlertState.NORMAL
     suppressed: bool = False
@@ -266,7 +266,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
-        self.revision += 1
+        self.revision = max(self.revision, self.revision_floor) + 1
         self.changed_ns = t_ns
         verdict = self.decision.verdict if self.decision else None
         step = Turn(
@@ -308,7 +308,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
-                self.revision, self.count = self.first_revision, 0
+                self.revision, self.count = 0, 0
                 self.history, self.label = (), ""
             self.heard, self.heard_lost = (), False
             self.group_id = ""

@@ -265,6 +265,7 @@ class Annunciator:
         group = self._state.groups.get(stands.group) or Group(
             kind=kind, name=name, group_id=stands.alert_id, state=AlertState.CLEARED_ACK
         )
+        group.revision_floor = self._state.revision_floor
         self._state.groups[stands.group] = group
         if group.group_id == stands.alert_id:
             group.revision = max(group.revision, stands.revision)

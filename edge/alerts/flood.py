@@ -45,7 +45,7 @@ class FloodState(msgspec.Struct, kw_only=True):
     folded_ns: int = 0
     due_ns: int = 0
     forgotten: int = 0
-    first_revision: int = 0  # as that of an alert
+    revision_floor: int = 0  # of groups to come; see edge.alerts.numbering
 
 
 class Flood:
@@ -231,6 +231,7 @@ class Flood:
         """All that rang in the window of this cause are one group; one that goes on takes them."""
         topic = topic_of(cause)
         group = self._state.groups.setdefault(topic, Group(kind=cause[0], name=cause[1]))
+        group.revision_floor = self._state.revision_floor
         loose = self._loose(timed=cause != TIME)
         of_cause = [m for m in loose if cause in (TIME, *self._causes.get(m.ring.asset, ()))]
         if not group.active:
@@ -248,7 +249,7 @@ class Flood:
         if group.state is not AlertState.CLEARED_UNACK:
             taken, group.group_id = group.group_id, alert_id(GROUP, topic_of(group.cause), end_ns)
             if group.group_id != taken:
-                group.revision, group.count = self._state.first_revision, 0
+                group.revision, group.count = 0, 0
         group.count, group.began = group.count + 1, True
         group.members, group.spans, group.ended_ns, group.lost = [], [], 0, 0
         group.state = AlertState.ACTIVE_UNACK

@@ -82,6 +82,7 @@ class Group(msgspec.Struct, kw_only=True):
     name: str
     group_id: str = ""
     revision: int = 0
+    revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
     count: int = 0
     state: AlertState = AlertState.NORMAL
     members: list[Member] = []
@@ -174,7 +175,7 @@ class Group(msgspec.Struct, kw_only=True):
 
     def turn(self, *, t_ns: int, reason: str) -> None:
         """Close a change as the next revision."""
-        self.revision += 1
+        self.revision = max(self.revision, self.revision_floor) + 1
         self.changed_ns, self.reason = t_ns, reason
 
 

@@ -46,6 +46,7 @@ KINDS: Final = (  # of records about the plant
     "acknowledged",
     "accepted",
     "withdrawn",
+    "retired",
     "tuned",
     "tuned_although",
     "command_refused",

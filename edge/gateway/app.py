@@ -10,23 +10,24 @@ only answers. What is kept is in `durable`, how it is heard in `voice`, all that
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from edge.boxes.identity import FENCED_EXIT, Fenced
+from edge.boxes.retirement import Retirement
 from edge.errors import AndonError
 from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
 from edge.gateway.inbox import Inbox
 from edge.gateway.lanes import Lanes
-from edge.gateway.link import Will
 from edge.gateway.links import links_of
 from edge.gateway.overload import Overload, aside_words
 from edge.gateway.standing import otherwise, stood
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
+from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (
@@ -64,7 +65,7 @@ DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 1.5  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
-STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
+CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
 FAULT: Final = "gateway_failed"
 FAULT_EXIT: Final = 70  # EX_SOFTWARE: a supervisor should restart us
 
@@ -75,6 +76,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, world: World = REAL) -> None:
         """Open everything. Raises AndonError, ModelError or KnowledgeError naming what to mend."""
         self._config, self._world = config, world
+        world.starts()
         self._now_s = world.clock.monotonic_s
         self._assembly: Assembly = world.assembled(config)
         self._topics = topics.Topics(config.prefix, config.site)
@@ -83,14 +85,19 @@ class Gateway:
         # holds the lock of one, and would wait for itself.
         self._stopping = False
         self._faults = Faults(world.clock)
-        self._durable = Durable(config, world, faults=self._faults, conflict=self._conflict)
+        self._fence = world.fence(config, self._topics)
+        self._generation = self._fence.box.generation if self._fence is not None else 1
+        told, box = self._conflict, self._generation
+        self._durable = Durable(config, world, faults=self._faults, conflict=told, generation=box)
+        state = config.path(config.journal.dir)
+        self._retirement = Retirement(state, self._topics, self._durable.outbox)
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._watchdog = world.watchdog(config)
         self._found: dict[str, str] = {}  # by a restart, of the journal
-        self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
+        self._health_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
         lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
         inbox = Inbox(messages_max=config.mqtt.queue_messages_max, lane_of=lanes.of)
@@ -100,20 +107,15 @@ class Gateway:
             will=Will(topic=self._topics.status, payload=gone),
             on_connected=reconnected.set,
             wake=self._wake,
-            own=self._topics.alerts,
+            own=(self._topics.alerts, self._topics.group("")),
             transport=world.transport,
             clock=world.clock,
             inbox=inbox,
+            guard=self._fence,
         )
-        self._overload = Overload(
-            inbox,
-            lanes,
-            queue_ms_max=config.mqtt.queue_ms_max,
-            wall=config.clock == "wall",
-        )
-        self._letters = DeadLetters(
-            config.path(config.journal.dir) / "dead_letters", disk=world.disk
-        )
+        by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
+        self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
+        self._letters = DeadLetters(state / "dead_letters", disk=world.disk)
         self._voice = Voice(
             self._link,
             self._durable.outbox,
@@ -122,9 +124,10 @@ class Gateway:
             clock=world.clock,
             reconnected=reconnected,
             note=self._note,
+            fence=self._fence,
         )
         self._voice.on_new_session = self._durable.new_session
-        self._voice.on_stood = self._say_otherwise
+        self._voice.on_stood = self._stood
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -138,7 +141,8 @@ class Gateway:
             # heard once there is a connection
             self._say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
             found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
-            begins = [*self._durable.begins(self._assembly), started(self._assembly)]
+            began = started(self._assembly, generation=self._generation)
+            begins = [*self._durable.begins(self._assembly), began]
             self._take([*begins, *found, *self._upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
@@ -147,6 +151,9 @@ class Gateway:
             self._watchdog.ready()
             self._loop()
             self._finish()
+        except Fenced as error:
+            self._note("fenced", "error", cause=str(error))
+            code = FENCED_EXIT
         except RestoreBrokenOffError:  # the journal has all of it
             self._note("stopped", "info", doing="nothing yet: it was restoring")
         # the one supervising line: say it, keep what we have, let a supervisor restart us
@@ -220,12 +227,13 @@ class Gateway:
 
     def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
         effects: list[Effect] = []
-        for stimulus in stimuli:
-            try:
-                effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
-            except Exception:
-                self._note("engine_failed", "error", stimulus=repr(stimulus)[:STIMULUS_CHARS_MAX])
-                raise
+        with self._durable.due:
+            for stimulus in stimuli:
+                try:
+                    effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
+                except Exception:
+                    self._note("engine_failed", "error", stimulus=repr(stimulus)[:CHARS_MAX])
+                    raise
         self._carry_out(effects)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -249,6 +257,8 @@ class Gateway:
             found = self._faults.look(
                 self._link, self._durable.outbox, checkpoint=self._durable.checkpoint_trouble
             )
+            self._durable.keep(self._retirement.look())
+            found += self._faults.judge("retired_unread", self._retirement.trouble)
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
@@ -260,10 +270,8 @@ class Gateway:
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
-        if now_s >= self._checkpoint_due_s:
-            if self._checkpoint_due_s:
-                self._checkpoint()
-            self._checkpoint_due_s = now_s + self._config.journal.checkpoint_s
+        if self._durable.due.now(now_s):
+            self._checkpoint()
 
     def _load(self, now_s: float) -> list[Shed | ShellFault]:
         """What was given up, whether that begins or ends, and which topics are not read."""
@@ -296,6 +304,10 @@ class Gateway:
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
 
+    def _stood(self, retained: Mapping[str, bytes]) -> None:
+        self._say_otherwise()  # what we inherited
+        self._say_otherwise(retained)
+
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
         """Where an alert's topic does not hold what we say, it gets a later revision.
 
@@ -314,7 +326,7 @@ class Gateway:
         fault = ShellFault(name=FAULT, detail=f"{type(error).__name__}: {error}"[:300])
         if not self._link.connected:
             self._link.start()  # it was the start that failed
-            self._wait(lambda: self._link.connected, FAULT_CONNECT_S_MAX)
+            self._wait(self._voice.admitted, FAULT_CONNECT_S_MAX)
         self._say_of_us(fault)
 
     def _say_of_us(self, fault: ShellFault) -> None:
@@ -382,23 +394,3 @@ class Gateway:
             letters=self._letters,
             snapshot=self._assembly.snapshot_sha256,
         )
-
-
-def run(config: GatewayConfig, *, log_level: str = "info", log_json: bool = False) -> int:
-    """Run a gateway until SIGTERM or SIGINT. Returns the exit code."""
-    logs.configure(level=log_level, as_json=log_json)
-    gateway: Gateway | None = None
-    asked = False
-
-    def stop(*_: object) -> None:
-        nonlocal asked
-        asked = True
-        if gateway is not None:
-            gateway.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    gateway = Gateway(config)
-    if asked:
-        gateway.stop()
-    return gateway.run()

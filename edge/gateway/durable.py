@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge.audit.trail import must_stay, trail_of
 from edge.errors import JournalError
+from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.saving import Saving
@@ -63,16 +64,19 @@ class Durable:
         *,
         faults: Faults,
         conflict: Callable[[str], None],
+        generation: int = 1,
     ) -> None:
         """Open everything, as far as the disk lets it.
 
-        conflict: told each key that was decided with two contents. Raises JournalError or
-        ConfigError for what is no trouble of the disk: damage, or another process that writes here.
+        conflict: told each key that was decided with two contents; generation: of the box. Raises
+        JournalError or ConfigError for what is no trouble of the disk: damage, or another process
+        that writes here.
         """
         self._config, self._state = config, config.path(config.journal.dir)
-        self._world, self._conflict = world, conflict
+        self._world, self._conflict, self._generation = world, conflict, generation
         self.patience = world.patience()
         self.lapse = Lapse(faults, clock=world.clock, leap=world.leap)
+        self.due = CheckpointDue(config.journal, clock=world.clock)
         self._unaudited: list[Audited] = []
         self._restoring = False
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
@@ -184,6 +188,7 @@ class Durable:
             return
         made = self._packed(assembly, self._taken)
         self._saving.prepare(made, texts=texts, outbox_row=self.outbox.newest_row)
+        self.due.begun()
         self.patience.start(self.journal.syncing())
         self._poll()
         if last:
@@ -250,10 +255,11 @@ class Durable:
         journal = self.journal or self.patience.run(self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
-        self._packer.histories.forget()  # nobody knows what of them was written meanwhile
+        self._packer.forget()  # nobody knows what of them was written meanwhile
         self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
-        told: list[Stimulus] = [self.lapse.hole(), started(assembly), over]
+        began = started(assembly, generation=self._generation)
+        told: list[Stimulus] = [self.lapse.hole(), began, over]
         now_ns = self._world.clock.wall_ns()
         journal.append([(now_ns, told[0])])
         self.lapse.stimuli = 0  # stand in it
@@ -266,21 +272,20 @@ class Durable:
     # --- start and end ---
 
     def restore(self, assembly: Assembly, *, go_on: Callable[[], bool]) -> Restored:
-        """Go on where the journal ends, as long as `go_on` says so.
-
-        Raises JournalError, RestoreBrokenOffError.
-        """
+        """Go on where the journal ends; RestoreBrokenOffError by `go_on`, else JournalError."""
         self._restoring = True
-        restored = restore(
-            assembly,
-            journal=self._state / "journal",
-            checkpoints=self._state / CHECKPOINTS,
-            keep=self.keep,
-            audit=self._settle,
-            mend=self.journal.mend if self.journal is not None else None,
-            disk=self._world.disk,
-            go_on=go_on,
-        )
+        with self.due:  # what it takes now, the next one would take again
+            restored = restore(
+                assembly,
+                journal=self._state / "journal",
+                checkpoints=self._state / CHECKPOINTS,
+                keep=self.keep,
+                audit=self._settle,
+                mend=self.journal.mend if self.journal is not None else None,
+                disk=self._world.disk,
+                go_on=go_on,
+                histories=self._packer.histories,
+            )
         self._restoring = False
         return restored
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 TOPICS_MAX: Final = 16_384  # remembered; a plant with more looks some up again
 TOPIC_CHARS_MAX: Final = 256  # of one that is remembered
 OPERATORS_MAX: Final = 256  # with a lane of their own; the others share one
-CLOCKS_MAX: Final = 100  # clock tags that wait: a newer one says all
+# Clock tags that wait. A flood of them takes no more than a tenth of the queue; a fast replay, of
+# which the broker's window lets a thousand messages through, keeps each: samples close by them.
+CLOCKS_MAX: Final = 10_000
 CONTEXT_BYTES_MAX: Final = 512  # of a message that may tell a context tag alone
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROBE_S_MIN: Final = 2.0  # between two looks whether the disk works again
 PROBE_S_MAX: Final = 60.0
 LEAP_MIN: Final = 1 << 16  # more revisions than an alert gets in a hole
-LEAP_MAX: Final = 1 << 24  # some dozen holes before one alert's revisions leave 31 bits
+LEAP_MAX: Final = 1 << 24  # 128 holes, each twice, fit into the range of one box
 
 
 class Part(StrEnum):

@@ -8,24 +8,26 @@ never raise.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
 from edge.gateway.rights import BROKER_DROPS
-from edge.gateway.rivals import WAIT_S, Rivals
+from edge.gateway.rivals import WAIT_S, Rivals, shared_words
 from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from edge.boxes.fencing import Fence
     from edge.gateway.failures import Failure
     from edge.gateway.inbox import Incoming
     from edge.gateway.mqtt import Endpoint
     from edge.gateway.tls import Span
+    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000
@@ -33,42 +35,6 @@ INPUT: Final = "input"  # names of two links, where there are two
 OUTPUT: Final = "output"
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
-
-
-class Transport(Protocol):
-    """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
-
-    Clients are as paho has them: their callbacks run one after another, beside the loop. Each has
-    `reasons`, a `edge.gateway.failures.Reasons`.
-    """
-
-    def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
-        """A client that is not connected yet. Raises BrokerError."""
-
-    def start(self, client: Any, endpoint: Endpoint) -> None:  # noqa: ANN401
-        """Connect in the background, again and again until it works."""
-
-    def stop(self, client: Any) -> None:  # noqa: ANN401
-        """Disconnect; returns when no callback runs any more."""
-
-    def was_taken(self, info: Any, *, qos: int) -> bool:  # noqa: ANN401
-        """Whether a publication will reach the broker as far as the client can help it."""
-
-    def is_alive(self, client: Any) -> bool:  # noqa: ANN401
-        """Whether a started client goes on working."""
-
-    def topic_of(self, m: Any) -> str:  # noqa: ANN401
-        """A message's topic."""
-
-    def incoming(
-        self,
-        m: Any,  # noqa: ANN401
-        connection: int = 0,
-        *,
-        cut: bool = False,
-        link: str = "",
-    ) -> Incoming:
-        """A message as we keep it."""
 
 
 @dataclass(slots=True)
@@ -87,14 +53,6 @@ class LinkCounts:
     misplaced: int = 0  # messages that have no business on this broker; never taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Will:
-    """What the broker says for us when we are gone."""
-
-    topic: str
-    payload: bytes
-
-
 class Link:
     """A connection that lasts, over any number of reconnections."""
 
@@ -110,27 +68,33 @@ class Link:
         name: str = "",
         belongs: Callable[[str], bool] | None = None,
         inbox: Inbox | None = None,
-        own: str = "",
+        own: str | tuple[str, ...] = "",
         transport: Transport = mqtt,
         clock: Clock = CLOCK,
+        guard: Fence | None = None,
+        behind: Fence | None = None,
     ) -> None:
         """own: how topics of ours begin that may be asked back.
 
         `on_connected` runs on the network thread once a connection's subscription is answered.
 
         `wake` is set when something came; `name` says which of two links this is, and `belongs`
-        which topics may come over it; inbox: where it waits, else one lane for all. Raises
-        BrokerError for certificates that cannot be read.
+        which topics may come over it; inbox: where it waits, else one lane for all. `guard` opens
+        each connection before anything is said over it, or taken from it; behind: one of another
+        link, which has to have been open once before anything is taken. Raises BrokerError for
+        certificates that cannot be read.
         """
         self.counts = LinkCounts()
+        self._guard, self._behind = guard, behind
+        self._shed_early: deque[Incoming] = deque()  # before we knew that they are ours to take
         self.name, self._belongs = name, belongs
         self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
+        if guard is not None:  # first: what is retained there comes before all other
+            self._filters.insert(0, (guard.topic, 0))
         # an empty one is false
         self._inbox = Inbox(messages_max=queue_messages_max) if inbox is None else inbox
-        self._granted = False
-        self._greeted = False
-        self._started = False
+        self._granted = self._greeted = self._started = False
         # Connections at which the broker may have begun anew: it had no session of ours, or one
         # that may be younger than we know, from a connection of which we had no answer.
         self.forgotten = 0
@@ -175,7 +139,16 @@ class Link:
         Before that paho may still be repeating what was in flight when the last connection broke,
         and what we say now would overtake it.
         """
+        if self._guard is not None and not self._guard.open:
+            return False
         return self._granted and self._client.is_connected() and self.alive
+
+    @property
+    def admitted(self) -> bool:
+        """Whether we are known to be who speaks, so that what comes is ours to take."""
+        if self._guard is not None:
+            return self._guard.open
+        return self._behind is None or self._behind.heard
 
     @property
     def alive(self) -> bool:
@@ -202,11 +175,7 @@ class Link:
         """What is wrong when another client uses our client id; "" for nothing."""
         if not self._rivals.fighting(self._clock.monotonic_s()):
             return ""
-        return (
-            f"broker {self._endpoint}: another client uses client_id {self._endpoint.client_id!r},"
-            " most likely a second gateway, and each throws the other out: neither hears"
-            " everything; stop one, or give each its own client_id"
-        )
+        return shared_words(self.broker, self._endpoint.client_id)
 
     @property
     def spans(self) -> list[Span]:
@@ -216,11 +185,18 @@ class Link:
 
     @property
     def queue_depth(self) -> int:
-        """Messages that wait to be journaled."""
-        return len(self._inbox)
+        """Messages that wait to be journaled, and may be."""
+        return len(self._inbox) if self.admitted else 0
 
     def drain(self, limit: int) -> list[Incoming]:
-        """Take up to `limit` messages from the queue: commands first, then the oldest."""
+        """Take up to `limit` messages from the queue: commands first, then the oldest.
+
+        None before it is known that we are who speaks: whoever replaced us must get them.
+        """
+        if not self.admitted:
+            return []
+        while self._shed_early:
+            self.ack([self._shed_early.popleft()])
         return self._inbox.take(limit)
 
     def ack(self, messages: Sequence[Incoming]) -> None:
@@ -239,7 +215,8 @@ class Link:
 
         None when it was not taken, as without a connection.
         """
-        if self.connected:
+        claims = self._guard is not None and topic == self._guard.topic
+        if self.connected or (claims and self._granted):
             info = self._client.publish(topic, payload, qos, retain)
             if self._mqtt.was_taken(info, qos=qos):
                 mid: int = info.mid
@@ -297,9 +274,16 @@ class Link:
         self.counts.connects += 1
         self.forgotten += not (flags.session_present and self._answered)
         self._answered = self._greeted = True
+        if self._guard is None:
+            client.subscribe(self._filters)
+            return
+        self._guard.opened()
         client.subscribe(self._filters)
+        # once more: what is retained there comes before this is answered
+        client.subscribe([(self._guard.topic, 0)])
 
     def _disconnected(self, _c: Any, _d: Any, _flags: Any, reason: Any, _p: Any) -> None:  # noqa: ANN401
+        heard = self.admitted
         self._lost()
         self._answered, self._greeted = self._greeted, False
         self.counts.disconnects += 1
@@ -308,7 +292,7 @@ class Link:
             self._note(failure)
             if self._client.reasons.closed_by_broker:
                 self._rivals.closed(self._clock.monotonic_s())
-            self._back_off()
+            self._back_off(heard=heard)
 
     def _not_reached(self, *_args: Any) -> None:  # noqa: ANN401
         self._lost()
@@ -321,6 +305,8 @@ class Link:
         if self._granted:
             self._away_since_s = self._clock.monotonic_s()
         self._granted = False
+        if self._guard is not None:
+            self._guard.closed()
         self._wake.set()
 
     def _note(self, failure: Failure) -> None:
@@ -328,9 +314,12 @@ class Link:
         self.cause = failure.cause
         self.refusal = failure.cause if failure.refused else ""
 
-    def _back_off(self) -> None:
-        """Come back later while another client has our client id, and soon otherwise."""
-        fighting = self._rivals.fighting(self._clock.monotonic_s())
+    def _back_off(self, *, heard: bool) -> None:
+        """Come back later while another client has our client id, and soon otherwise.
+
+        Soon as well until we have heard whether it is a box that replaced us, or that we replaced.
+        """
+        fighting = heard and self._rivals.fighting(self._clock.monotonic_s())
         wait_s = int(WAIT_S) if fighting else 1
         if wait_s != self._wait_s:
             self._wait_s = wait_s
@@ -341,8 +330,11 @@ class Link:
         self._wake.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
-        if self._asking and self._granted:  # whatever it says: who may not ask learns nothing
-            self.asked = "asked"
+        if self._guard is not None:
+            self._guard.answered()
+        if self._granted and (self._asking or self._guard is not None):  # a further one
+            # whatever it says: who may not ask learns nothing
+            self.asked = "asked" if self._asking else self.asked
             self._wake.set()
             return
         names = [name for name, _ in self._filters]
@@ -355,18 +347,23 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        if message.topic == BROKER_DROPS:
+        topic = self._mqtt.topic_of(message)  # paho's own raises for one that is no text
+        if topic == BROKER_DROPS:
             self._broker_drops(message.payload)
             return
-        if self._asking and message.topic.startswith(self._own_prefix):
+        if self._guard is not None and self._guard.take(topic, bytes(message.payload)):
+            self._client.ack(message.mid, message.qos)
+            self._wake.set()
+            return
+        if self._asking and topic.startswith(self._own_prefix):
             sound = message.retain and len(message.payload) <= PAYLOAD_BYTES_MAX
             if sound and len(self._own) < OWN_TOPICS_MAX:
-                self._own.append((message.topic, bytes(message.payload)))
+                self._own.append((topic, bytes(message.payload)))
             if message.qos:
                 self._client.ack(message.mid, message.qos)
             return
         self.counts.received += 1
-        if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
+        if self._belongs is not None and not self._belongs(topic):
             self.counts.misplaced += 1
             self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
             return
@@ -376,7 +373,10 @@ class Link:
         shed = self._inbox.put(came)
         if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
             self.counts.shed += len(shed)
-            self.ack(shed)
+            if self.admitted:
+                self.ack(shed)
+            else:
+                self._shed_early += [replace(one, payload=b"") for one in shed]
         if not self._wake.is_set():
             self._wake.set()
 

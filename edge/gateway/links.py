@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from edge.boxes.fencing import Fence
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
     from edge.gateway.inbox import Inbox, Incoming
-    from edge.gateway.link import Transport, Will
+    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 
@@ -160,21 +161,22 @@ class LinkPair:
         return self._saying.confirmed()
 
 
-def links_of(
+def links_of(  # noqa: PLR0913 - as Link
     config: GatewayConfig,
     *,
     will: Will,
     on_connected: Callable[[], None],
     wake: threading.Event,
     inbox: Inbox | None = None,
-    own: str = "",
+    own: str | tuple[str, ...] = "",
+    guard: Fence | None = None,
     transport: Transport = mqtt,
     clock: Clock = CLOCK,
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
     inbox: where what comes waits; commands over a link of their own wait in one beside it.
-    own: how topics of ours begin that may be asked back.
+    own: how topics of ours begin that may be asked back. guard: of the link that we speak over.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
     queue = config.mqtt.queue_messages_max
@@ -191,6 +193,7 @@ def links_of(
             own=own,
             transport=transport,
             clock=clock,
+            guard=guard,
         )
     head = f"{Topics(config.prefix, config.site).root}/cmd/"
     reading = Link(
@@ -204,6 +207,7 @@ def links_of(
         transport=transport,
         clock=clock,
         name=INPUT,
+        behind=guard,
         belongs=lambda topic: not topic.startswith(head),
     )
     saying = Link(
@@ -218,6 +222,7 @@ def links_of(
         transport=transport,
         clock=clock,
         name=OUTPUT,
+        guard=guard,
         belongs=lambda topic: topic.startswith(head),
     )
     return LinkPair(reading, saying)

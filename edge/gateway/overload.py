@@ -3,7 +3,8 @@
 Three signs, each of which is enough:
 
     shed     the queue was full, in messages or bytes, and something had to go
-    waiting  what comes waits longer than `queue_ms_max` before it is taken
+    waiting  what comes waits longer than `queue_ms_max` before it is taken, and the plant's newest
+             times do not come nearer: a backlog that shrinks, as after a restart, is taken whole
     behind   the plant's newest times fall behind while the loop never rests: the broker keeps what
              the gateway's window does not let through, and would drop it in the end, unasked
 
@@ -106,7 +107,8 @@ class Overload:
         age_s = (wall_ns - oldest_ns) / 1e9 if oldest_ns is not None else 0.0
         # while it rests, what was shed fell to a limit that is too low by now
         rests = idle_share > IDLE_SHARE_MAX
-        sign = age_s > self._queue_s or behind or (bool(new) and not (self.active and rests))
+        waits = self._wall and age_s > self._queue_s and not self._catches_up()
+        sign = waits or behind or (bool(new) and not (self.active and rests))
         if sign:
             self._sign_s = now_s
             if not self.active:
@@ -181,6 +183,10 @@ class Overload:
         return self._lags_s[-1] - min(self._lags_s) >= BEHIND_S and (
             self._lags_s[-1] >= self._lags_s[LOOKS // 2] >= self._lags_s[0]
         )
+
+    def _catches_up(self) -> bool:
+        """Whether the plant's newest times come nearer to our clock."""
+        return len(self._lags_s) > 1 and self._lags_s[-1] < self._lags_s[0]
 
     def payload(self, state: EngineState) -> OverloadPayload:
         """For health: what was given up since the start, and which topics are not read."""

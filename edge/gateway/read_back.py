@@ -1,8 +1,9 @@
 """Read back: what the broker retains on our own alert topics, asked once, before we say anything.
 
-A process that died while it was not durable has said what stands in none of its files. The broker
-has kept the last word of each topic; from that the next process learns of it, and says its own word
-as a later revision. Asked in portions: a broker drops what does not fit into its queue.
+A process that died while it was not durable has said what stands in none of its files, and a box
+that was restored from a backup does not know what the old one has said since. The broker has kept
+the last word of each topic; from that we learn of it, and say our own word as a later revision.
+Asked in portions: a broker drops what does not fit into its queue.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PORTION: Final = 64  # assets asked for at once, three topics each
 REVISION_MAX: Final = 1 << 53  # none of ours gets there; beyond it, it is no alert of ours
 WAIT_S_MAX: Final = 5.0  # then what has come counts: alerts must not wait for longer
+INHERIT_S_MAX: Final = 60.0  # of a restored box, which would say old alerts again
 
 
 class Asker(Protocol):
@@ -53,8 +55,9 @@ class _Said(msgspec.Struct, frozen=True):
 class ReadBack:
     """For one process. `stood`: payload by topic, None while it is not known."""
 
-    def __init__(self, link: Asker, filters: Sequence[str]) -> None:
-        self._link = link
+    def __init__(self, link: Asker, filters: Sequence[str], *, wait_s: float = WAIT_S_MAX) -> None:
+        """wait_s: then what has come counts."""
+        self._link, self._wait_s = link, wait_s
         self._portions = [filters[i : i + PORTION] for i in range(0, len(filters), PORTION)]
         self._at, self._state = 0, ""
         self._until_s = 0.0
@@ -69,7 +72,7 @@ class ReadBack:
         if not self._link.connected:
             self._state = ""  # with the next connection from this portion on
             return False
-        self._until_s = self._until_s or now_s + WAIT_S_MAX
+        self._until_s = self._until_s or now_s + self._wait_s
         self._found |= dict(self._link.own())
         self.late = now_s >= self._until_s
         if self._at >= len(self._portions) or self.late:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
+from edge.boxes.retirement import retired_topics
 from edge.samples.waveforms import block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
 
@@ -36,14 +37,19 @@ def command_filters(config: GatewayConfig) -> list[str]:
 
 
 def own_filters(config: GatewayConfig) -> list[str]:
-    """What of ours is read back at the first connection: what the broker retains of alerts."""
-    return [f"{Topics(config.prefix, config.site).alerts}#"]
+    """Topic filters of what we hear of our own: who speaks, and which alerts stand; output."""
+    topics = Topics(config.prefix, config.site)
+    return [topics.fence, f"{topics.alerts}#", topics.group("#")]
 
 
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
-    """Every topic that a gateway with these assets publishes; an operator's level is `+`."""
+    """Every topic that a gateway with these assets publishes, and of those that were retired.
+
+    An operator's level is `+`.
+    """
     topics = Topics(config.prefix, config.site)
     causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
     learning = config.commissioning
     own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
-    return [*topics.published(assets, causes), *own]
+    own += retired_topics(config.path(config.journal.dir), topics)
+    return list(dict.fromkeys([*topics.published(assets, causes), *own]))

@@ -38,3 +38,12 @@ class Rivals:
     def fighting(self, now_s: float) -> bool:
         """Whether somebody else uses our client id."""
         return self._seen_s is not None and now_s - self._seen_s < OVER_S
+
+
+def shared_words(broker: str, client_id: str) -> str:
+    """What is wrong then, for people."""
+    return (
+        f"broker {broker}: another client uses client_id {client_id!r}, most likely a second"
+        " gateway, and each throws the other out: neither hears everything; stop one, or give"
+        " each its own client_id"
+    )

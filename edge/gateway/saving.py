@@ -51,7 +51,7 @@ class Saving:
         made, texts = self._waits
         self._waits = None
         if not synced:
-            self._packer.histories.forget()  # the next one brings everything
+            self._packer.forget()  # the next one brings everything
             return
 
         def save() -> str:
@@ -76,7 +76,7 @@ class Saving:
         self.trouble = str(done.result)
         if not self.trouble:
             return self._row
-        self._packer.histories.forget()
+        self._packer.forget()
         return None
 
     def at_once(self, made: Packed) -> None:
@@ -88,7 +88,7 @@ class Saving:
         try:
             self._patience.run(lambda: write(made, disk=self._disk))
         except SlowDiskError:
-            self._packer.histories.forget()
+            self._packer.forget()
 
     def settle(self, seconds_max: float) -> None:
         """Return when one that was begun is done, or takes too long."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.alerts.group import GROUP
+from edge.boxes.retirement import still_said
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
 from edge.gateway.presence import Presence
-from edge.gateway.read_back import ReadBack
+from edge.gateway.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from edge.boxes.fencing import Fence
     from edge.gateway.assembly import Assembly
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
@@ -41,17 +43,24 @@ class Voice:
         clock: Clock,
         reconnected: threading.Event,
         note: Callable[..., None],
+        fence: Fence | None = None,
     ) -> None:
         """reconnected: set by whoever sees a new connection.
 
-        note: writes to the log, as name, level and fields.
+        note: writes to the log, as name, level and fields. fence: says whether it is us who
+        speak.
         """
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._reconnected, self._note, self._presence = reconnected, note, Presence()
-        groups = [f"{topics.alerts}{GROUP}/+"] if assembly.engine.groups() else []
+        self._fence, self._outbox = fence, outbox
+        takes_over = fence is not None and fence.box.takes_over
         own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
-        self._back = ReadBack(link, [*own, *groups])
+        if assembly.engine.groups() or takes_over:
+            own += [f"{topics.alerts}{GROUP}/+"]
+        if takes_over:  # it may not repeat an old list of members
+            own += [topics.group("+")]
+        self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
         self._told_back = self._owes_last_words = False
         # told once what the broker held of our alerts before we said anything, by topic
         self.on_stood: Callable[[dict[str, bytes]], object] = lambda _stood: None
@@ -73,16 +82,19 @@ class Voice:
     def deliver(self) -> None:
         """Send what waits; after a connection, what is retained comes first.
 
-        Raises BrokerError when nothing would be heard, JournalError for the outbox.
+        Raises BrokerError when nothing would be heard, JournalError for the outbox, Fenced when
+        another box has taken over.
         """
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
+        if self._fence is not None:
+            self._fence.turn(self._link)
         for said in self._presence.look(self._link, self._clock.monotonic_s()):
             self._note(said.name, said.level, **said.fields)
-        if self._reconnected.is_set():
+        if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self.say(online=True)
-            for message in self.retained.values():
+            for message in still_said(self.retained.values(), self._topics, self._assembly.bundle):
                 self.publish(message)
             # By now it may have come a second time, with the session of the first.
             if self._link.forgotten != self._forgotten:
@@ -93,15 +105,23 @@ class Voice:
         if not self._back.turn(self._clock.monotonic_s()):
             return
         # First what follows from it: our last words may be older than what the broker holds.
-        if not self._told_back and self._back.stood is not None:
-            self._tell_back(self._back.stood)
+        if not self._told_back:
+            self._tell_back(self._back.stood or {})
         if self._owes_last_words:
             self._owes_last_words = False
             self._delivery.say_again()
         self._delivery.turn()
 
+    def admitted(self) -> bool:
+        """Whether somebody hears us now, for a word that does not go through the loop."""
+        if self._fence is not None:
+            self._fence.admits(self._link)
+        return self._link.connected
+
     def _tell_back(self, stood: dict[str, bytes]) -> None:
         self._told_back = True
+        if self._fence is not None:
+            self._fence.inherit(self._outbox, stood, whole=not self._back.late)
         if self._back.late:
             self._note("alerts_not_read_back", "warning", of=self._link.broker)
         self.on_stood(stood)

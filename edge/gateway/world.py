@@ -11,6 +11,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from edge.boxes.fencing import Fence
+from edge.boxes.identity import box_here
 from edge.bundles.watch import assembled
 from edge.gateway import mqtt
 from edge.gateway.lapse import drawn_leap
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
-    from edge.gateway.link import Transport
     from edge.gateway.telemetry import Telemetry
+    from edge.gateway.transport import Transport
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
+    from edge.wire.topics import Topics
 
 
 class World:
@@ -55,6 +58,16 @@ class World:
     def assembled(self, config: GatewayConfig) -> Assembly:
         """What a configuration names, opened. Raises ModelError, KnowledgeError or ConfigError."""
         return assembled(config)
+
+    def fence(self, config: GatewayConfig, topics: Topics) -> Fence | None:
+        """Who of several boxes speaks; on a disk that is not this machine's there is one alone.
+
+        Raises Fenced or ConfigError.
+        """
+        if self.disk is not DISK:
+            return None
+        state = config.path(config.journal.dir)
+        return Fence(topics, box_here(state), state)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""
@@ -87,10 +100,14 @@ class World:
             clock=self.clock,
         )
 
+    def starts(self) -> None:
+        """A start makes much and drops little: no collection looks at it until it is over."""
+        gc.disable()
+
     def settled(self) -> None:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # without a collection: it would find that nearly all is in use
+        gc.enable()
 
 
 REAL: World = World()

@@ -16,7 +16,7 @@ import numpy as np
 from edge.samples.ring import AssetRing, RingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 PARTS_MAX: Final = 64  # of one checkpoint: a restart opens each of them
 
@@ -55,7 +55,10 @@ class Histories:
     _samples: int = 0  # in the parts behind the whole one
 
     def next_part(self, ring: RingState) -> dict[str, HistoryPart]:
-        """What the next part holds, by asset; before a whole one `parts` is emptied."""
+        """What the next part holds, by asset; before a whole one `parts` is emptied.
+
+        It shares nothing with the ring, which goes on.
+        """
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()
@@ -73,6 +76,15 @@ class Histories:
             self._samples += len(found[asset].t_ns) if self.parts else 0
             self._kept[asset] = _Kept(one.written, arrays)
         return found
+
+    def go_on(self, parts: Sequence[str], ring: RingState) -> None:
+        """Add to the parts of a process before; ring: as they have it, before more is written."""
+        self.forget()
+        self.parts += parts
+        if parts:
+            self._kept = {
+                asset: _Kept(one.written, _arrays(one)) for asset, one in ring.assets.items()
+            }
 
     def forget(self) -> None:
         """The next part is a whole one, as after one that was not written."""
@@ -124,9 +136,9 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
     end = begin + n
 
     def cut(array: np.ndarray) -> np.ndarray:
-        """Those samples of an array of the ring, (r,) or (r, c), oldest first."""
+        """A copy of those samples of an array of the ring, (r,) or (r, c), oldest first."""
         if end <= capacity:
-            return array[begin:end]
+            return array[begin:end].copy()
         return np.concatenate([array[begin:], array[: end - capacity]])
 
     return HistoryPart(

@@ -16,20 +16,32 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge.errors import JournalError
 from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
 from edge.storage.disk import CLOCK, DISK
-from edge.storage.outbox_table import DAY_S, OLDEST, SCHEMA, OutboxRow, key_of, whole_revision
+from edge.storage.outbox_table import (
+    DAY_S,
+    FORGETTABLE,
+    LAST_WORD,
+    SCHEMA,
+    STANDING,
+    OutboxRow,
+    brought_up_to_date,
+    key_of,
+    oldest_beyond,
+    whole_revision,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
     from edge.storage.disk import Clock, Disk
 
+T = TypeVar("T")
 # delivered rows kept for the memory of their keys; some months of alerts
 KEPT_ROWS_MAX: Final = 100_000
 # Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
@@ -78,7 +90,8 @@ class Outbox:
             # a checkpoint says "decided" of what was put before it: that must not be younger
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(SCHEMA)
-            told = self._bring_up_to_date()
+            self._running_s, told = brought_up_to_date(self._db)
+            self._opened_s = self._clock_s()
             self._recount()
             # unless all was said since: then it was heard that some were given up
             if self._waiting:
@@ -161,12 +174,11 @@ class Outbox:
 
     def standing(self) -> list[OutboxRow]:
         """The last message of each retained topic for which nothing waits."""
-        rows = self._read(
-            "SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN"
-            " (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic) AND delivered > 0"
-            " ORDER BY row"
-        )
-        return [OutboxRow.of(row) for row in rows]
+        return [OutboxRow.of(row) for row in self._read(STANDING)]
+
+    def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
+        """The last message of each of these topics, delivered or not."""
+        return [OutboxRow.of(row) for topic in topics for row in self._read(LAST_WORD, (topic,))]
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
@@ -210,12 +222,7 @@ class Outbox:
             return
         freed = 0
         gone: list[tuple[int]] = []
-        for row, size in self._read(
-            "SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?"
-            " AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)"
-            " ORDER BY row LIMIT ?",  # the last words of topics are said again
-            (self._covered[0], FORGET_ROWS),
-        ):
+        for row, size in self._read(FORGETTABLE, (self._covered[0], FORGET_ROWS)):
             if row > until and freed >= over_bytes:
                 break
             gone.append((row,))
@@ -226,6 +233,13 @@ class Outbox:
             self._db.executemany("DELETE FROM outbox WHERE row = ?", gone)
         self._kept_bytes -= freed
         self._give_back()
+
+    def change(self, what: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something to the rows, all or nothing. Raises JournalError."""
+        with self._transaction():
+            changed = what(self._db)
+            self._recount()
+        return changed
 
     def close(self) -> None:
         """Close the file."""
@@ -286,16 +300,6 @@ class Outbox:
         newest = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
         self.newest_row = sum(row[0] for row in self._db.execute(newest).fetchall())
 
-    def _bring_up_to_date(self) -> int:
-        """A file of an older version; returns how many were given up. Raises sqlite3.Error."""
-        known = {row[1] for row in self._db.execute("PRAGMA table_info(outbox)").fetchall()}
-        if "put_s" not in known:
-            self._db.execute("ALTER TABLE outbox ADD COLUMN put_s REAL NOT NULL DEFAULT 0")
-        query = "SELECT seconds, given_up FROM running LIMIT 1"
-        ((seconds, given_up),) = self._db.execute(query).fetchall()
-        self._running_s, self._opened_s = float(seconds), self._clock_s()
-        return int(given_up)
-
     def _give_up(self, rows: int, size: int, *, older_than_s: float = 0.0) -> list[int]:
         """Mark the oldest beyond the caps; returns their bytes. In a transaction."""
         over_rows, over_bytes = rows - PENDING_ROWS_MAX, size - self._bytes_max
@@ -303,17 +307,10 @@ class Outbox:
             return []
         over_rows += PENDING_ROWS_MAX // SLACK if over_rows > 0 else 0
         over_bytes += self._bytes_max // SLACK if over_bytes > 0 else 0
-        given_up: list[int] = []
-        freed = 0
-        gone: list[tuple[int, int]] = []
-        for row, length, put_s in self._db.execute(OLDEST):
-            if len(gone) >= over_rows and freed >= over_bytes and put_s >= older_than_s:
-                break
-            gone.append((GIVEN_UP, row))
-            given_up.append(length)
-            freed += length
-        self._db.executemany("UPDATE outbox SET delivered = ? WHERE row = ?", gone)
-        return given_up
+        gone = oldest_beyond(self._db, over_rows, over_bytes, older_than_s=older_than_s)
+        marks = [(GIVEN_UP, row) for row, _ in gone]
+        self._db.executemany("UPDATE outbox SET delivered = ? WHERE row = ?", marks)
+        return [length for _, length in gone]
 
     def _note_running(self, given_up: int) -> None:
         self._db.execute("UPDATE running SET seconds = ?, given_up = ?", (self.running_s, given_up))

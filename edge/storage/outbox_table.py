@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from edge.errors import JournalError
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from edge.records import Publish
 
 DAY_S: Final = 86_400
@@ -34,6 +36,21 @@ OLDEST: Final = """
 SELECT row, length(payload), put_s FROM outbox WHERE delivered = 0 AND NOT (retain = 1 AND row =
     (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic))
 ORDER BY row
+"""
+LAST_WORD: Final = """
+SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
+"""
+# the last word of each retained topic; what was cleared stays forgotten
+STANDING: Final = """
+SELECT row, topic, payload, qos, retain FROM outbox
+WHERE row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+    AND delivered > 0 AND length(payload) > 0
+ORDER BY row
+"""
+FORGETTABLE: Final = """
+SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?
+    AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+ORDER BY row LIMIT ?
 """
 
 
@@ -71,3 +88,30 @@ def whole_revision(stored: object) -> int:
     if not isinstance(stored, int):
         raise JournalError(f"outbox cannot be read: revision {stored!r}; move the file aside")
     return stored
+
+
+def brought_up_to_date(database: sqlite3.Connection) -> tuple[float, int]:
+    """A file of an older version; returns how long gateways ran with it, and what they gave up.
+
+    Seconds, messages. Raises sqlite3.Error.
+    """
+    known = {row[1] for row in database.execute("PRAGMA table_info(outbox)").fetchall()}
+    if "put_s" not in known:
+        database.execute("ALTER TABLE outbox ADD COLUMN put_s REAL NOT NULL DEFAULT 0")
+    query = "SELECT seconds, given_up FROM running LIMIT 1"
+    ((seconds, given_up),) = database.execute(query).fetchall()
+    return float(seconds), int(given_up)
+
+
+def oldest_beyond(
+    database: sqlite3.Connection, rows: int, size: int, *, older_than_s: float
+) -> list[tuple[int, int]]:
+    """The oldest that may be given up, with their bytes: so many rows, so many bytes, so old."""
+    gone: list[tuple[int, int]] = []
+    freed = 0
+    for row, length, put_s in database.execute(OLDEST):
+        if len(gone) >= rows and freed >= size and put_s >= older_than_s:
+            break
+        gone.append((row, length))
+        freed += length
+    return gone

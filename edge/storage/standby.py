@@ -14,6 +14,7 @@ from edge.errors import JournalError
 from edge.storage.outbox_table import OutboxRow, key_of
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
 
     from edge.records import Publish
@@ -143,7 +144,23 @@ class StandbyOutbox:
         if self._file is not None:
             self._file.resolved()
 
+    def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
+        """The last message of each of these topics, delivered or not."""
+        nothing: list[OutboxRow] = []
+        elsewhere = [topic for topic in topics if topic not in self._last]
+        return [
+            *(self._rows[self._last[topic]].row for topic in topics if topic in self._last),
+            *self._of_file(lambda file: file.last_words(elsewhere), nothing),
+        ]
+
     # --- what is done ---
+
+    def change(self, what: Callable[[sqlite3.Connection], V]) -> V:
+        """Do something to the rows of the file. Raises JournalError where it cannot be written."""
+        file = self._file
+        if file is None or self.trouble:
+            raise JournalError(f"outbox cannot be written: {self.trouble}")
+        return self._patience.run(lambda: file.change(what))
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
         """Keep messages, in the file or in memory.

@@ -12,6 +12,7 @@ import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
+from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
 
@@ -371,6 +372,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "status": StatusPayload,
+    "fence": FencePayload,
     "alert": AlertPayload,
     "alert_group": GroupAlertPayload,
     "group": GroupPayload,
@@ -391,10 +393,7 @@ def encode(payload: msgspec.Struct) -> bytes:
 
 
 def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic.
-
-    With their shared definitions under "$defs".
-    """
+    """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
     kinds = list(PAYLOADS)
     found, definitions = msgspec.json.schema_components(PAYLOADS.values())
     return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}

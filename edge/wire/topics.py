@@ -34,6 +34,11 @@ class Topics:
         return f"{self.root}/status"
 
     @property
+    def fence(self) -> str:
+        """Retained; which box speaks for the site."""
+        return f"{self.root}/fence"
+
+    @property
     def health(self) -> str:
         """Rates, lag, drops by reason."""
         return f"{self.root}/health"
@@ -96,7 +101,7 @@ class Topics:
 
     def published(self, assets: Sequence[str], causes: Sequence[str] = ()) -> tuple[str, ...]:
         """Every topic that a gateway with these assets, and causes of groups, may publish."""
-        own = [self.status, self.health, self.alert("_gateway", "system")]
+        own = [self.status, self.fence, self.health, self.alert("_gateway", "system")]
         for asset in assets:
             own += [self.alert(asset, track) for track in ("process", "sensor", "comms")]
             own += [self.event(asset), self.suppressed(asset), self.job(asset), self.score(asset)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.alerts.numbering import land, leap
 from edge.errors import WireError
 from edge.records import JournalHole, ShellFault
 from edge.wire.commands import Text
@@ -28,10 +29,10 @@ NOT_DURABLE: Final = "not_durable"  # the fault's name
 
 def told(
     stimulus: ShellFault | JournalHole,
-    *,
     assets: Mapping[str, Asset],
     desk: Desk,
     state: EngineState,
+    *,
     t_ns: int,
 ) -> None:
     """A fault of the shell has begun or ended, or the journal has a hole behind it."""
@@ -42,7 +43,7 @@ def told(
     if stimulus.name == NOT_DURABLE and stimulus.active:
         _begin(stimulus.detail, stimulus.leap, assets=assets, desk=desk, state=state, t_ns=t_ns)
     elif stimulus.name == NOT_DURABLE:
-        _end(assets=assets, desk=desk, state=state)
+        _end(desk=desk, state=state)
     desk.shell_fault(stimulus, t_ns=t_ns)
 
 
@@ -61,29 +62,26 @@ def refuse_undurable(command: Command, desk: Desk) -> None:
 
 def _begin(
     why: str,
-    leap: int,
+    by: int,
     *,
     assets: Mapping[str, Asset],
     desk: Desk,
     state: EngineState,
     t_ns: int,
 ) -> None:
-    if desk.not_durable and state.leap == leap:  # told again, as when another fault ends
+    if desk.not_durable and state.leap == by:  # told again, as when another fault ends
         return
     desk.not_durable = state.not_durable = why or "the disk fails"
-    state.leap = leap
-    _leap(leap, assets=assets, state=state)
+    state.leap = by
+    leap(state, by)
     for asset in assets.values():
         asset.doubt(t_ns)
 
 
-def _end(*, assets: Mapping[str, Asset], desk: Desk, state: EngineState) -> None:
+def _end(*, desk: Desk, state: EngineState) -> None:
     desk.not_durable = state.not_durable = ""
     state.leap = 0
-    for asset in assets.values():
-        for record in asset.state.alerts.values():
-            record.first_revision = 0
-    state.flood.first_revision = 0
+    land(state)
 
 
 def _cross(
@@ -111,17 +109,6 @@ def _cross(
         stimuli=hole.stimuli,
         because=hole.because,
     )
-
-
-def _leap(leap: int, *, assets: Mapping[str, Asset], state: EngineState) -> None:
-    """From here on every revision is of a range that nobody else speaks in."""
-    for asset in assets.values():
-        for record in asset.state.alerts.values():
-            record.first_revision = leap
-            record.revision += leap if record.alert_id else 0
-    state.flood.first_revision = leap
-    for group in state.flood.groups.values():
-        group.revision += leap
 
 
 def _count(state: EngineState, name: str, by: int = 1) -> None:

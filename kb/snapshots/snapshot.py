@@ -14,7 +14,6 @@ from kb.errors import UNREADABLE, KnowledgeError
 from kb.manifest import Manifest
 from kb.retrieval import lexical, search
 from kb.retrieval.embed import Embedder, embedder_of
-from kb.retrieval.index import VectorIndex
 from kb.snapshots import store
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor, SignedTable
+    from kb.retrieval.index import VectorIndex
     from kb.snapshots.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -90,6 +90,8 @@ class Snapshot:
             )
         _check(path, DATABASE, manifest)
         try:
+            from kb.retrieval.index import VectorIndex  # noqa: PLC0415 - faiss loads slowly
+
             stored = _checked(path, VECTORS, manifest)
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = store.open_file(path / DATABASE)
@@ -238,6 +240,7 @@ class Snapshot:
 
 def read_manifest(path: Path) -> Manifest:
     """The checked manifest of a snapshot. Raises KnowledgeError."""
+    _plain(path, MANIFEST)
     try:
         return Manifest.decoded((path / MANIFEST).read_bytes())
     except OSError as error:
@@ -258,6 +261,7 @@ def verified(path: Path) -> Manifest:
 
 def _check(path: Path, name: str, manifest: Manifest) -> None:
     """Compare a file's hash without holding the file in memory."""
+    _plain(path, name)
     try:
         with (path / name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -266,7 +270,14 @@ def _check(path: Path, name: str, manifest: Manifest) -> None:
     _compare(sha256, path, name, manifest)
 
 
+def _plain(path: Path, name: str) -> None:
+    """Refuse what is there and no plain file: a pipe would be waited for, a device has no end."""
+    if (path / name).exists() and not (path / name).is_file():
+        raise KnowledgeError(f"{path / name} is no plain file; build it again")
+
+
 def _checked(path: Path, name: str, manifest: Manifest) -> bytes:
+    _plain(path, name)
     try:
         stored = (path / name).read_bytes()
     except OSError as error:

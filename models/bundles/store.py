@@ -17,6 +17,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -285,7 +286,10 @@ def _verified(path: Path, entry: _Entry) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device has no end
+            raise ModelError(f"{path} is no plain file; copy the bundle again")
+        if status.st_size > FILE_BYTES_MAX:
             raise ModelError(f"{path} is over {FILE_BYTES_MAX} bytes")
         return path.read_bytes()
     except OSError as error:

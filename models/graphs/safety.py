@@ -131,8 +131,17 @@ def refuse_operators(model: ModelProto, file: str) -> None:
             f"{file} draws chance ({', '.join(random)}), so it scores nothing the same twice;"
             " export it in evaluation mode"
         )
-    if model.graph.sparse_initializer:
+    if _is_sparse(model.graph):
         raise ModelError(f"{file} holds sparse weights, which cannot be taken; export dense ones")
+
+
+def _is_sparse(graph: GraphProto) -> bool:
+    """Whether weights are sparse anywhere: of these nobody checks sizes or where they are kept."""
+    given = [attribute for node in _nodes(graph) for attribute in node.attribute]
+    branches = [inner for one in given for inner in (*one.graphs, one.g)]
+    return any(one.sparse_initializer for one in (graph, *branches)) or any(
+        one.sparse_tensors or one.HasField("sparse_tensor") for one in given
+    )
 
 
 def _nodes(graph: GraphProto) -> Iterator[NodeProto]:

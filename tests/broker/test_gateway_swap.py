@@ -141,7 +141,7 @@ def test_a_text_becomes_a_proposal_once(cell: Cell, mosquitto: Mosquitto, tmp_pa
         now_ms = cell.messages[19].t_ns // 1_000_000
         told = {"ts": now_ms, "asset": "r1", "text": "gas flow\u200b cal\n done, JT"}
         assert _ask(heard, mosquitto, **told)["done"]
-        assert _ask(heard, mosquitto, **told)["done"], "redelivered"
+        assert not _ask(heard, mosquitto, **told)["done"], "said again by whoever overheard it"
         assert not _ask(heard, mosquitto, **{**told, "asset": "r99"})["done"]
         assert not _ask(heard, mosquitto, **{**told, "text": "\u200b \n"})["done"]
         assert not _ask(heard, mosquitto, **{**told, "kind": "order"})["done"]

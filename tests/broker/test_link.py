@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.gateway.link import Link, Will
+from edge.gateway.link import Link
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.gateway.transport import Will
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import JournalError
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link, Will
+from edge.gateway.link import Link
 from edge.gateway.mqtt import Endpoint
+from edge.gateway.transport import Will
 from edge.records import Publish, ShellFault
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
@@ -158,6 +159,13 @@ def test_a_failed_callback_stays_until_somebody_restarts_us(shell: Shell) -> Non
     shell.arrive(1)
     assert shell.look() == []
     assert shell.faults.active == ("link_callback_failed",)
+
+
+def test_a_topic_that_is_no_text_is_taken_like_any_other(shell: Shell) -> None:
+    """Not every broker refuses one; kept back it would fill the broker's window, for ever."""
+    shell.link._client.on_message(shell.link._client, None, MQTTMessage(1, b"plant/\xff"))
+    assert shell.look() == []
+    assert [message.topic for message in shell.link.drain(9)] == ["(not UTF-8)"]
 
 
 def test_two_contents_under_one_key_are_told_by_topic_and_key(shell: Shell) -> None:

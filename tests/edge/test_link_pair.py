@@ -11,8 +11,8 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import BrokerConfig, ModelConfig, MqttConfig
 from edge.gateway.inbox import COMMANDS_MAX, COMMANDS_TAKEN_MAX, Inbox
 from edge.gateway.lanes import Lanes
-from edge.gateway.link import Will
 from edge.gateway.links import LinkPair, links_of
+from edge.gateway.transport import Will
 
 if TYPE_CHECKING:
     from edge.gateway.link import Link

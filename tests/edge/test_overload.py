@@ -14,6 +14,7 @@ from edge.gateway.overload import OVER_S, TURN_S, Overload, aside_words
 from edge.records import Publish, Shed, ShellFault, TickDue
 from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source
 from edge.verdicts.decide import decide
+from edge.wire.topics import CLOCK_TOPIC
 from tests.edge.rig import START, Rig, S, settings
 from tests.edge.test_decide import EXPECTED
 
@@ -117,6 +118,28 @@ def test_what_waits_too_long_is_overload_and_less_may_wait_then() -> None:
     assert over[0] == 0
     assert f"{lost} messages given up by their importance (LOW {lost}) of 1 assets" in over[1]
     assert "most of low" in over[1]
+
+
+def test_a_fast_replay_keeps_each_tick_of_its_clock() -> None:
+    """Samples close by them; only a flood of nothing else goes."""
+    gate = Gate(wall=False)
+    gate.come(5_000, CLOCK_TOPIC)
+    gate.second(take=100)
+    assert gate.told == []
+    assert gate.lanes.shed() == {}
+    gate.come(10_000, CLOCK_TOPIC)
+    assert gate.lanes.shed() == {("", Rank.CLOCK): 4_900}
+
+
+@pytest.mark.parametrize("wall", [True, False])
+def test_a_backlog_is_taken_whole_however_long_it_waits(wall: bool) -> None:  # noqa: FBT001
+    """After a restart the broker brings what it kept; a replay comes as fast as it can."""
+    gate = Gate(wall=wall)
+    gate.come(6_000)
+    for i in range(12):
+        gate.second(take=500, lag_s=600.0 - (50.0 * i if wall else 0.0))
+    assert gate.told == []
+    assert len(gate.inbox) == 0
 
 
 def test_a_long_overload_is_told_again_each_minute() -> None:

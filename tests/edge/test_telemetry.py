@@ -18,9 +18,10 @@ from paho.mqtt.client import MQTTMessage
 
 from edge.gateway.faults import Faults
 from edge.gateway.lapse import Lapse
-from edge.gateway.link import Link, LinkCounts, Will
+from edge.gateway.link import Link, LinkCounts
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.telemetry import LAG_SAMPLES_MAX, TICKS_MAX, Telemetry, health, rss_mb
+from edge.gateway.transport import Will
 from edge.records import MessageReceived, Publish
 from edge.storage.disk import CLOCK
 from edge.storage.journal_writer import JournalWriter

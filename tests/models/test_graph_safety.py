@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, load_from_string, numpy_helper
+from onnx import ModelProto, SparseTensorProto, TensorProto, helper, load_from_string, numpy_helper
 
 from models.bundles.assemble import make_bundle
 from models.bundles.store import load, save
@@ -35,6 +35,26 @@ def _hidden_in_a_branch(model: ModelProto) -> None:
     inner.attribute[0].t.external_data.add(key="location", value="secret.bin")
     out = helper.make_tensor_value_info("c", TensorProto.DOUBLE, [2])
     branch = helper.make_graph([inner], "branch", [], [out])
+    node = helper.make_node("If", ["complete"], ["never"], then_branch=branch, else_branch=branch)
+    model.graph.node.append(node)
+
+
+def _sparse() -> SparseTensorProto:
+    """One value, said to be one of a million millions, and kept elsewhere."""
+    values, at = numpy_helper.from_array(np.ones(1, np.float32), "s"), np.zeros(1, np.int64)
+    values.data_location = TensorProto.EXTERNAL
+    values.external_data.add(key="location", value="secret.bin")
+    return helper.make_sparse_tensor(values, numpy_helper.from_array(at, "at"), [10**12])
+
+
+def _sparse_constant(model: ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], sparse_value=_sparse()))
+
+
+def _sparse_in_a_branch(model: ModelProto) -> None:
+    out = helper.make_tensor_value_info("c", TensorProto.FLOAT, [10**12])
+    inner = helper.make_node("Identity", ["s"], ["c"])
+    branch = helper.make_graph([inner], "branch", [], [out], sparse_initializer=[_sparse()])
     node = helper.make_node("If", ["complete"], ["never"], then_branch=branch, else_branch=branch)
     model.graph.node.append(node)
 
@@ -69,6 +89,8 @@ def _with_functions(model: ModelProto) -> None:
     [
         (_weights_elsewhere, "kept in another file"),
         (_hidden_in_a_branch, "kept in another file"),
+        (_sparse_constant, "sparse weights"),
+        (_sparse_in_a_branch, "sparse weights"),
         (_of_a_library, "operators of com.example"),
         (_of_the_runtime, "operators of com.microsoft"),
         (_of_chance, "draws chance"),

@@ -1,0 +1,1 @@
+"""One gateway after another: backups, replacement boxes, and who of them may speak."""

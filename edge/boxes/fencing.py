@@ -1,0 +1,252 @@
+"""Fencing: of two boxes with one site only the newer speaks, whichever was there first.
+
+    connect, subscribe to `fence` twice: what is retained there comes before the second answer
+        a higher claim       -> fenced: nothing was said, nothing acknowledged, we end for good
+        a lesser one, or none -> claim, then speak; alerts when they were read back (`read_back`)
+
+Until then nothing else leaves and nothing that came is acknowledged, so a box that returns takes no
+message away from the one that replaced it. Where our own claim is gone, because the broker forgot,
+we claim at once and say nothing else for some seconds: a box that replaced us answers by then. With
+two brokers all of it is on the one that we speak over; from the other nothing is taken before it
+was heard there once.
+
+The network thread calls `opened`, `closed`, `answered` and `take`; the loop calls `turn`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from edge.boxes.identity import GENERATION_MAX, Box, Fenced, Rank, fenced_words, write_box
+from edge.boxes.inherit import learn
+from edge.errors import ConfigError, JournalError
+from edge.gateway import logs
+from edge.records import Note
+from edge.wire.fence import FENCE_SCHEMA, FencePayload, decode_claim
+from edge.wire.outgoing import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from edge.boxes.inherit import Rows
+    from edge.wire.topics import Topics
+
+log = logging.getLogger("andon")
+
+ANSWERS: Final = 2  # of two subscriptions, behind which all that is retained has come
+QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little too early
+# For a box that replaced us to come back and claim, where our own claim is gone. A client that has
+# not heard the fence tries again after a second (`Link._back_off`), and each time that it comes we
+# are sent away and begin to wait anew.
+GRACE_S: Final = 5.0
+CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
+
+
+class Sender(Protocol):
+    """What a fence needs of a connection; `edge.gateway.link.Link` is one."""
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Send; None when it was not taken."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What came over one connection. Written by the network thread, under the lock."""
+
+    answers: int = 0
+    moved_s: float = 0.0  # when an answer, or something retained, came last
+    claims: int = 0  # that stood there, or came
+    highest: FencePayload | None = None  # of other boxes
+    others: int = 0  # of lesser ones, or a clearing, not looked at yet
+    claimed: bool = False  # by us, while we wait; the loop's
+
+
+class Fence:
+    """Who speaks for the site: the guard of one process's connection. See the module."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        box: Box,
+        state: Path,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`box` is this one, `state` where that is written. Raises Fenced for one that may not."""
+        if why := fenced_words(box):
+            raise Fenced(why)
+        self.box = box
+        self.open = False  # whether we may speak over this connection
+        self.heard = False  # whether we might over any, in this process
+        self.refused_total = 0  # claims that no box can have made
+        self._topics, self._state, self._clock_s = topics, state, clock_s
+        self._run, self._run_ms = secrets.token_hex(4), time.time_ns() // 1_000_000
+        self._said_run = False  # in this process
+        self._lock = threading.Lock()
+        self._heard = _Heard()
+        self._unkept = False  # what is known of this box is in memory alone
+        self._claimed_s = -CLAIM_AGAIN_S
+
+    # --- the network thread ---
+
+    @property
+    def topic(self) -> str:
+        """Where boxes claim."""
+        return self._topics.fence
+
+    def opened(self) -> None:
+        """A connection begins: nothing is known of it."""
+        with self._lock:
+            # but that another box is ahead of us: it may have sent us away before we looked
+            before = self._heard.highest
+            ahead = before is not None and _strength(before) > _strength(self._word())
+            self._heard = _Heard(moved_s=self._clock_s(), highest=before if ahead else None)
+            self.open = False
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        self.open = False
+
+    def answered(self) -> None:
+        """A subscription was answered."""
+        with self._lock:
+            self._heard.answers += 1
+            self._heard.moved_s = self._clock_s()
+
+    def take(self, topic: str, payload: bytes) -> bool:
+        """Whether a message is for the fence, and not for the engine."""
+        if topic != self._topics.fence:
+            return False
+        self._note(payload)
+        return True
+
+    def _note(self, payload: bytes) -> None:
+        claim = decode_claim(payload)
+        with self._lock:
+            heard = self._heard
+            heard.moved_s = self._clock_s()
+            if claim is None or not 1 <= claim.generation <= GENERATION_MAX:
+                heard.others += 1  # cleared, or overwritten: our own word stands there no more
+                self.refused_total += bool(payload)
+                return
+            # what we said while we waited tells nobody that we may speak
+            heard.claims += claim.run != self._run or self.heard
+            if claim.box == self.box.box and (claim.run == self._run or not self._said_run):
+                return  # our own word, or that of a process of this box before us
+            heard.others += 1
+            if heard.highest is None or _strength(claim) > _strength(heard.highest):
+                heard.highest = claim
+
+    # --- the loop ---
+
+    def turn(self, sender: Sender) -> None:
+        """Look at what came, at each turn and before anything is said. Raises Fenced."""
+        with self._lock:
+            heard = self._heard
+            highest, others, heard.others = heard.highest, heard.others, 0
+            complete = heard.answers >= ANSWERS
+            still = self._clock_s() - heard.moved_s
+            known = heard.claims
+        if highest is not None and _strength(highest) > _strength(self._word()):
+            self._yield_to(highest)
+        if self.open:
+            if others and self._clock_s() - self._claimed_s >= CLAIM_AGAIN_S:
+                self._claim(sender)
+            return
+        if not complete or still < QUIET_S:
+            return
+        grace = self.box.claimed and not known
+        if not grace or still >= GRACE_S:
+            self.open = self.heard = True
+            self._claim(sender)
+        elif not heard.claimed:  # so that of two that wait in turn, each sent away by the other,
+            heard.claimed = True  # one learns that it may speak, and the other that it may not
+            self._claim(sender)
+
+    def admits(self, sender: Sender) -> bool:
+        """Whether a gateway that could not start may say that: a box that takes over may not."""
+        if self.box.takes_over:
+            return False
+        with suppress(Fenced):
+            self.turn(sender)
+        return self.open
+
+    def inherit(self, outbox: Rows, standing: Mapping[str, bytes], *, whole: bool) -> None:
+        """What the box before has said since the backup is put into the outbox, and not said again.
+
+        standing: what was read back of the broker; whole: all of it, so that no process after this
+        one has to ask. Nothing for a box that was not restored.
+        """
+        if not self.box.takes_over:
+            return
+        fields: dict[str, str | int | float] = {
+            "box": self.box.box,
+            "generation": self.box.generation,
+            "topics": len(standing),
+        }
+        try:
+            found = learn(outbox, standing, until_row=self.box.outbox_row)
+        except JournalError as error:  # what we say has other numbers all the same
+            fields["cause"] = str(error)
+            logs.write(log, Note(name="not_inherited", level="warning", fields=fields))
+            return
+        if whole:
+            self._keep(msgspec.structs.replace(self.box, takes_over=False))
+        fields |= {
+            "newer_than_backup": found.newer,
+            "delivered_by_the_old_box": found.delivered,
+            "other_bytes": found.other_bytes,
+        }
+        logs.write(log, Note(name="took_over", level="warning", fields=fields))
+
+    def _word(self) -> FencePayload:
+        return FencePayload(
+            schema=FENCE_SCHEMA,
+            box=self.box.box,
+            generation=self.box.generation,
+            since_ms=self.box.since_ms,
+            run=self._run,
+            run_ms=self._run_ms,
+            ts_ms=time.time_ns() // 1_000_000,
+        )
+
+    def _claim(self, sender: Sender) -> None:
+        """Say that it is us. Said or not: from here on another process of this box is a copy."""
+        self._claimed_s = self._clock_s()
+        sender.publish(self._topics.fence, encode(self._word()), qos=1, retain=True)
+        self._said_run = True
+        if not self.box.claimed or self._unkept:
+            self._keep(msgspec.structs.replace(self.box, claimed=True))
+
+    def _yield_to(self, claim: FencePayload) -> None:
+        """Give way to whoever is ahead of us, for good. Raises Fenced."""
+        self.open = self.heard = False
+        if claim.box == self.box.box:
+            raise Fenced(
+                f"another process speaks as this box ({claim.box}, since {claim.run_ms}, we since"
+                f" {self._run_ms}): its disk was copied. Restore a backup instead of copying"
+            )
+        rank = Rank(generation=claim.generation, since_ms=claim.since_ms, box=claim.box)
+        self._keep(msgspec.structs.replace(self.box, fenced_by=rank))
+        raise Fenced(fenced_words(self.box))
+
+    def _keep(self, box: Box) -> None:
+        """On the disk, or in memory while that fails; which is said elsewhere."""
+        self.box, self._unkept = box, True
+        with suppress(ConfigError):
+            write_box(self._state, box)
+            self._unkept = False
+
+
+def _strength(claim: FencePayload) -> tuple[int, int, str, int, str]:
+    """Of two claims the higher counts: of two processes of one box, the one that was first."""
+    return (claim.generation, claim.since_ms, claim.box, -claim.run_ms, claim.run)
