@@ -14,8 +14,8 @@ import pytest
 
 from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.link import Link
 from edge.gateway.accounts import access_of
+from edge.gateway.link import Link
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.gateway.read_back import ReadBack
 from edge.gateway.rights import published_topics
