@@ -84,7 +84,7 @@ class Gateway:
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
         # holds the lock of one, and would wait for itself.
         self._stopping = False
-        self._faults = Faults()
+        self._faults = Faults(world.clock)
         self._fence = world.fence(config, self._topics)
         self._generation = self._fence.box.generation if self._fence is not None else 1
         told, box = self._conflict, self._generation

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Final
 
@@ -42,6 +43,7 @@ class Notebook:
         self._zone = zone
         self._lines: dict[Path, set[str]] = {}  # of the newest files written to
         self._unsynced: set[Path] = set()
+        self._lock = threading.Lock()  # of that: a thread syncs while the loop writes on
         self._owed: list[TextTold] = []  # which the disk did not take
         self._refused = ""  # and why
         # whoever wrote there last may have been killed before the update
@@ -98,7 +100,8 @@ class Notebook:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
         lines.add(line.lstrip())
-        self._unsynced.add(path)
+        with self._lock:
+            self._unsynced.add(path)
         self._due = True
 
     def _declared(self, path: Path, stored: str) -> str:
@@ -124,13 +127,15 @@ class Notebook:
         """Make sure of the disk: from here on the journal may forget. Raises JournalError."""
         if self._owed:
             raise JournalError(self.trouble)
-        paths, self._unsynced = self._unsynced, set()  # a thread may do this, while more is written
+        with self._lock:
+            paths, self._unsynced = self._unsynced, set()
         for path in paths:
             try:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             except OSError as error:
-                self._unsynced |= paths
+                with self._lock:
+                    self._unsynced |= paths
                 raise JournalError(f"{path}: {error.strerror}; the texts may be lost") from error
 
     def turn(self, now_s: float) -> None:

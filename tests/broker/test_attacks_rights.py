@@ -6,6 +6,7 @@ Mosquitto confirms a publication that its list forbids: only what a subscriber h
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,9 @@ import pytest
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.gateway.accounts import access_of
+from edge.gateway.link import Link
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.gateway.read_back import ReadBack
 from edge.gateway.rights import published_topics
 from tests.broker.certificates import Authority
 from tests.broker.plants import (
@@ -302,3 +305,33 @@ def test_a_gateway_without_a_name_gets_no_rights(tmp_path: Path) -> None:
     """Nobody is let in without a name, so there is nothing to write."""
     with pytest.raises(ConfigError, match="neither username nor tls_cert_file"):
         refused("broker", settings(tmp_path), "-o", tmp_path / "out")
+
+
+def test_the_gateway_may_read_back_what_it_said_before(guarded: Guarded) -> None:
+    """Else a process that follows one without a disk would never learn what that said."""
+    topics = {f"{ROOT}/alert/{asset}/process": b'{"id":"x","revision":7}' for asset in ASSETS}
+    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+        for topic, payload in topics.items():
+            publisher.publish(topic, payload, retain=True)
+        publisher.drain()
+    link = Link(
+        replace(as_user(guarded.port, GATEWAY), client_id="reads-back"),
+        filters=[f"{ROOT}/cmd/#"],
+        queue_messages_max=10,
+        will=None,
+        on_connected=lambda: None,
+        wake=threading.Event(),
+        own=f"{ROOT}/alert/",
+    )
+    back = ReadBack(link, [f"{ROOT}/alert/{asset}/+" for asset in ASSETS])
+    link.start()
+    try:
+        wait_until(lambda: back.turn(0.0), what="what the broker retains")
+    finally:
+        link.stop()
+        with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+            for topic in topics:
+                publisher.publish(topic, b"", retain=True)
+            publisher.drain()
+    assert back.stood == topics
+    assert link.queue_depth == 0, "it is no input"
