@@ -98,7 +98,9 @@ class Link:
         # Connections at which the broker may have begun anew: it had no session of ours, or one
         # that may be younger than we know, from a connection of which we had no answer.
         self.forgotten = 0
-        self._answered = False  # the last connection was; before the first nobody knows
+        # Whether the last connection was. Of the first, the session that is there is taken for that
+        # of the process before: what that one journaled and could not acknowledge comes again now.
+        self._answered = True
         self.heard_total = 0  # how often the broker sent something, or went
         self.refusal = ""  # why the broker does not let us in or hear; "" while it does
         self.cause = ""  # why the last connection ended or did not come about
