@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run, and write the timeline with the first new score."""
     config, out, begin = sys.argv[1:]
-    told: dict[str, float] = {"imported": time.time() - float(begin)}
+    told: dict[str, float] = {}
 
     def note(name: str) -> None:
         told.setdefault(name, time.time() - float(begin))
+        told.setdefault(f"processor_{name}", time.process_time())
+
+    note("imported")
 
     def noting(holder: Any, method: str, name: str, *, before: bool = False) -> None:  # noqa: ANN401
         real: Callable[..., Any] = getattr(holder, method)
@@ -51,8 +54,7 @@ def main() -> None:
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         result = restore(*args, **more)
-        counts = args[0].engine.counts()
-        told["stimuli"], told["messages"] = result.stimuli, counts.get("messages", 0)
+        told["stimuli"] = result.stimuli
         told["from_checkpoint"] = float(result.from_checkpoint)
         return result
 

@@ -373,12 +373,15 @@ class Asset:
 
         Samples further ahead of us than `ahead_ns`: our clock was set back, and what comes is late.
         """
-        if self.state.last_t_ns == 0 or limit_ns <= 0:
+        state = self.state
+        if state.last_t_ns == 0 or limit_ns <= 0:
             return
-        track = self.state.tracks[Track.COMMS]
-        was_active = track.active
-        quiet_ns = now_ns - max(self.state.last_t_ns, self.state.shed_ns)  # it spoke, and we shed
+        track = state.tracks[Track.COMMS]
+        quiet_ns = now_ns - max(state.last_t_ns, state.shed_ns)  # it spoke, and we shed
         unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
+        if not (unseen or state.shed_ns) and track.at_rest:  # as nearly always
+            return
+        was_active = track.active
         reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
         if track.active and not was_active:
@@ -386,7 +389,7 @@ class Asset:
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
-        if track.active or has_gap(self.state, begin_ns=now_ns, now_ns=now_ns):
+        if track.active or has_gap(state, begin_ns=now_ns, now_ns=now_ns):
             self.doubt(now_ns)
 
     def doubt(self, t_ns: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.samples.limits import newest_limits, strictest
-from kb.reading.documents import clean
+from kb.reading.cleaning import clean
 from kb.reading.front_matter import SourceError
 from kb.reading.rows import csv_rows, jsonl_rows
 from kb.reading.typed_tables import LIMIT_COLUMNS, limit

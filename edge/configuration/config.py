@@ -234,6 +234,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         ("[mqtt] queue_ms_max", config.mqtt.queue_ms_max, 100, 3_600_000),
         ("[journal] sync_s", config.journal.sync_s, 0, 3_600),
         ("[journal] checkpoint_s", config.journal.checkpoint_s, 0.1, 3_600),
+        ("[journal] replay_s", config.journal.replay_s, 0, 3_600),
         ("[journal] bytes_max", config.journal.bytes_max, 64 << 20, 1 << 50),
         ("[journal] days_max", config.journal.days_max, 1, 36_500),
         ("[outbox] bytes_max", config.outbox.bytes_max, 1 << 20, 1 << 40),

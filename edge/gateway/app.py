@@ -65,7 +65,7 @@ DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 1.5  # for what has been decided by then
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
-STIMULUS_CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
+CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
 FAULT: Final = "gateway_failed"
 FAULT_EXIT: Final = 70  # EX_SOFTWARE: a supervisor should restart us
 
@@ -76,6 +76,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, world: World = REAL) -> None:
         """Open everything. Raises AndonError, ModelError or KnowledgeError naming what to mend."""
         self._config, self._world = config, world
+        world.starts()
         self._now_s = world.clock.monotonic_s
         self._assembly: Assembly = world.assembled(config)
         self._topics = topics.Topics(config.prefix, config.site)
@@ -96,7 +97,7 @@ class Gateway:
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._watchdog = world.watchdog(config)
         self._found: dict[str, str] = {}  # by a restart, of the journal
-        self._health_due_s = self._checkpoint_due_s = self._judge_due_s = 0.0
+        self._health_due_s = self._judge_due_s = 0.0
         reconnected = threading.Event()
         lanes = Lanes(config.settings, known=(m.asset for m in self._assembly.bundle.assets))
         inbox = Inbox(messages_max=config.mqtt.queue_messages_max, lane_of=lanes.of)
@@ -126,6 +127,7 @@ class Gateway:
             fence=self._fence,
         )
         self._voice.on_new_session = self._durable.new_session
+        self._voice.on_stood = self._stood
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -190,9 +192,6 @@ class Gateway:
                 self._telemetry.ticked((self._now_s() - now_s) * 1000)
                 tick_due_s = max(tick_due_s + tick_s, now_s)
             self._voice.deliver()
-            if (stood := self._voice.stood()) is not None:
-                self._say_otherwise()  # what we inherited
-                self._say_otherwise(stood)
             self._housekeep(now_s)
             self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
@@ -228,12 +227,13 @@ class Gateway:
 
     def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
         effects: list[Effect] = []
-        for stimulus in stimuli:
-            try:
-                effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
-            except Exception:
-                self._note("engine_failed", "error", stimulus=repr(stimulus)[:STIMULUS_CHARS_MAX])
-                raise
+        with self._durable.due:
+            for stimulus in stimuli:
+                try:
+                    effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
+                except Exception:
+                    self._note("engine_failed", "error", stimulus=repr(stimulus)[:CHARS_MAX])
+                    raise
         self._carry_out(effects)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -270,10 +270,8 @@ class Gateway:
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
             self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
-        if now_s >= self._checkpoint_due_s:
-            if self._checkpoint_due_s:
-                self._checkpoint()
-            self._checkpoint_due_s = now_s + self._config.journal.checkpoint_s
+        if self._durable.due.now(now_s):
+            self._checkpoint()
 
     def _load(self, now_s: float) -> list[Shed | ShellFault]:
         """What was given up, whether that begins or ends, and which topics are not read."""
@@ -305,6 +303,10 @@ class Gateway:
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
+
+    def _stood(self, retained: Mapping[str, bytes]) -> None:
+        self._say_otherwise()  # what we inherited
+        self._say_otherwise(retained)
 
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
         """Where an alert's topic does not hold what we say, it gets a later revision.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.table import Table
 
+from edge.gateway.checkpoint_due import every_s
 from edge.samples.waveforms import block_bytes_per_day
 from edge.storage.volume import (
     FLASH_GB,
@@ -15,6 +16,7 @@ from edge.storage.volume import (
     SAMPLE_BYTES,
     Volume,
     bytes_per_day,
+    of_states,
     state_bytes,
     volume,
 )
@@ -48,6 +50,14 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
     def under(**change: float | bool) -> Volume:
         """What other settings of the journal would come to."""
         kept = msgspec.structs.replace(config.journal, **change)
+        apart_s = every_s(
+            kept,
+            messages_per_s=sum(1e9 / m.period_ns for m in bundle.assets),
+            assets=len(bundle.assets),
+            ticks_per_s=1000 / config.engine.tick_ms,
+        )
+        fastest_s = min(m.period_ns for m in bundle.assets) / 1e9
+        whole = state_bytes(len(model.channels) for model in bundle.assets)
         written = bytes_per_day(
             values_per_s,
             values_per_message=max(len(model.channels) for model in bundle.assets),
@@ -56,11 +66,11 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
         )
         return volume(
             journal_bytes_per_day=written + blocks,
-            of_state=state_bytes(len(model.channels) for model in bundle.assets),
+            of_state=of_states(whole, samples=apart_s / fastest_s),
             history_bytes_per_s=history,
             bytes_max=kept.bytes_max,
             days_max=kept.days_max,
-            checkpoint_s=kept.checkpoint_s,
+            checkpoint_s=apart_s,
             lost_s=0.0 if kept.strict else kept.sync_s,
         )
 
@@ -69,7 +79,8 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
     detail = (
         f"{values_per_s:.0f} values/s{_of_blocks(blocks)}: journal"
         f" {now.journal_bytes_per_day / 1e6:.0f} MB a day, checkpoints"
-        f" {now.checkpoint_bytes_per_day / 1e6:.0f} MB a day; keeps {kept / 1e6:.0f} MB, of the"
+        f" {now.checkpoint_bytes_per_day / 1e6:.0f} MB a day, one about every"
+        f" {now.replay_s:.3g} s; keeps {kept / 1e6:.0f} MB, of the"
         f" journal {now.days_kept:.1f} days; a {FLASH_GB} GB flash of {FLASH_WRITES} cycles lasts"
         f" about {_years(now)}; a power cut may take {_lost(now)}"
     )
@@ -79,8 +90,9 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
 def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
     """What other settings of the journal would come to, the present one first."""
     table = Table(
-        "sync_s", "checkpoint_s", "compress", "MB a day", "flash", "power cut takes", "taken again"
-    )
+        "sync_s", "checkpoint_s", "replay_s", "compress", "MB a day", "flash", "power cut takes",
+        "taken again",
+    )  # fmt: skip
     now = config.journal
     others: list[dict[str, float | bool]] = [
         {},
@@ -89,6 +101,7 @@ def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
         {"strict": False, "sync_s": 60.0},
         {"checkpoint_s": 2.0},
         {"checkpoint_s": 60.0},
+        {"replay_s": 0.0 if now.replay_s else 0.6},
         {"compress": not now.compress},
     ]
     for change in others:
@@ -97,11 +110,12 @@ def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
         table.add_row(
             ("strict" if one.strict else f"{one.sync_s:g}") + ("" if change else " (now)"),
             f"{one.checkpoint_s:g}",
+            f"{one.replay_s:g}" if one.replay_s else "no",
             "yes" if one.compress else "no",
             f"{written / 1e6:.0f}",
             _years(made),
             _lost(made),
-            f"{made.replay_s:g} s",
+            f"{made.replay_s:.3g} s",
         )
     return table
 

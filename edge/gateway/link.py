@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.caps import PAYLOAD_BYTES_MAX
+from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
 from edge.gateway.rights import BROKER_DROPS
@@ -356,7 +356,8 @@ class Link:
             self._wake.set()
             return
         if self._asking and topic.startswith(self._own_prefix):
-            if message.retain:
+            sound = message.retain and len(message.payload) <= PAYLOAD_BYTES_MAX
+            if sound and len(self._own) < OWN_TOPICS_MAX:
                 self._own.append((topic, bytes(message.payload)))
             if message.qos:
                 self._client.ack(message.mid, message.qos)

@@ -4,29 +4,35 @@ So that a restart replays seconds, not days.
 
     magic | u32 crc32 of the rest | u32 bytes of the head | msgpack head | msgpack state, packed
 
-The histories of the assets stand in files of their own (`edge.storage.history`), which the head
-names. Arrays are msgpack extensions (dtype, shape, bytes); nothing is pickled. Written beside and
-renamed; the newest that reads back is used. What an older version wrote is migrated as it is read,
-what a newer one wrote is refused (`edge.storage.formats`).
+The histories of the assets stand in files of their own (`edge.storage.history`), and so do their
+states (`edge.storage.asset_states`); the head names them. Arrays are msgpack extensions (dtype,
+shape, bytes); nothing is pickled. Written beside and renamed; the newest that reads back is used.
+What an older version wrote is migrated as it is read, what a newer one wrote is refused
+(`edge.storage.formats`).
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
 from edge.errors import UNREADABLE, JournalError
-from edge.state import EngineState
+from edge.state import AssetState, EngineState
+from edge.storage.asset_states import Chain, joined
 from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
     CHECKPOINT_SUFFIX,
     HISTORY,
     HISTORY_SUFFIX,
+    LINK,
+    LINK_SUFFIX,
     MAGIC_BYTES,
     STATE,
     STATE_FORMAT,
@@ -49,6 +55,7 @@ KEPT: Final = 2
 VERSION_OF_FIRST: Final = "0.1.0"  # wrote format 1
 ASIDE: Final = "aside"  # folder of what could not be used
 LEVEL: Final = 1  # of zlib
+ARRAY_HEADS_MAX: Final = 4_096  # kinds of arrays, by type and shape, of which the head is kept
 STATE_BYTES_MAX: Final = 1 << 30  # of a state without histories: ten thousand assets and more
 ASIDE_MAX: Final = 4  # files in it; the oldest go
 _HEAD: Final = struct.Struct("<II")
@@ -58,19 +65,21 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """State of the engine after everything before `position`.
 
     `fingerprint` of the artifacts it belongs to. written_by: version of Andon that took what stands
-    behind it in the journal, "": not known.
+    behind it in the journal, "": not known. history: parts that it was read with, in order.
     """
 
     position: Position
     fingerprint: str
     state: EngineState
     written_by: str = ""
+    history: tuple[str, ...] = ()
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a state. history: names of the parts that it needs, in order.
 
-    packed: with zlib, which makes it less than half as large.
+    packed: with zlib, which makes it less than half as large. links: with the states of the assets,
+    in order; () they stand in the state itself.
     """
 
     position: Position
@@ -78,6 +87,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     written_by: str = ""
     history: tuple[str, ...] = ()
     packed: bool = False
+    links: tuple[str, ...] = ()
 
 
 class _ArrayBody(msgspec.Struct, frozen=True, array_like=True):
@@ -103,13 +113,19 @@ def unpack(data: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - 
 
 @dataclass(slots=True)
 class Packed:
-    """A checkpoint as bytes, still to be written. `part`: of the histories."""
+    """A checkpoint as bytes, still to be written.
+
+    part: makes that of the histories, None: there is none; link: makes that of the states. names,
+    links: of all that it needs.
+    """
 
     path: Path
     head: bytes
     state: bytes
-    part: bytes
+    part: Callable[[], bytes] | None
     names: tuple[str, ...]
+    link: Callable[[], bytes]
+    links: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -118,15 +134,23 @@ class Packer:
 
     directory: Path
     histories: Histories = field(default_factory=Histories)
+    chain: Chain = field(default_factory=Chain)
+
+    def forget(self) -> None:
+        """The next checkpoint brings everything, as after one that was not written."""
+        self.histories.forget()
+        self.chain.forget()
 
     def packed(self, checkpoint: Checkpoint) -> Packed:
         """The bytes of a checkpoint: all that needs the engine to stand still."""
         at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
         name = f"{at.segment:08d}-{at.offset:012d}"
-        part = b""
+        part: Callable[[], bytes] | None = None
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
-            part = pack(self.histories.next_part(state.ring))
+            part = partial(pack, self.histories.next_part(state.ring))
             parts.append(f"{name}{HISTORY_SUFFIX}")
+        assets = {asset: pack(one) for asset, one in state.assets.items()}
+        link = self.chain.add(f"{name}{LINK_SUFFIX}", assets)
         head = pack(
             Head(
                 position=at,
@@ -134,11 +158,12 @@ class Packer:
                 written_by=checkpoint.written_by,
                 history=tuple(parts),
                 packed=True,
+                links=tuple(self.chain.names),
             )
         )
-        body = pack(msgspec.structs.replace(state, ring=bare(state.ring)))
+        body = pack(msgspec.structs.replace(state, ring=bare(state.ring), assets={}))
         path = self.directory / f"{name}{CHECKPOINT_SUFFIX}"
-        return Packed(path, head, body, part, tuple(parts))
+        return Packed(path, head, body, part, tuple(parts), link, tuple(self.chain.names))
 
 
 def save(
@@ -158,8 +183,9 @@ def write(made: Packed, *, disk: Disk = DISK) -> None:
     path, directory = made.path, made.path.parent
     try:
         disk.make_directory(directory)
-        if made.part:
-            _put(disk, directory / made.names[-1], HISTORY, made.part)
+        if made.part is not None:
+            _put(disk, directory / made.names[-1], HISTORY, made.part())
+        _put(disk, directory / made.links[-1], LINK, made.link())
         size = len(made.head).to_bytes(4, "little")
         _put(disk, path, STATE, size + made.head + zlib.compress(made.state, LEVEL))
         disk.sync_directory(
@@ -253,6 +279,9 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         except zlib.error as error:
             raise ValueError(f"it does not unpack: {error}") from error
     state: EngineState = unpack(data, EngineState)
+    if head.links:
+        states = joined(_opened(folder / one, LINK)[1] for one in head.links)
+        state.assets = {asset: unpack(one, AssetState) for asset, one in states.items()}
     parts = (unpack(_opened(folder / one, HISTORY)[1], _PARTS) for one in head.history)
     state.ring = filled(state.ring, parts)
     return Checkpoint(
@@ -260,6 +289,7 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         fingerprint=head.fingerprint,
         state=state,
         written_by=head.written_by,
+        history=head.history,
     )
 
 
@@ -305,28 +335,29 @@ def _drop_old(disk: Disk, directory: Path, made: Packed) -> None:
     kept = sorted(directory.glob(f"*{CHECKPOINT_SUFFIX}"))
     for old in kept[:-KEPT]:
         disk.unlink(old)
-    needed = set(made.names)
+    needed = {*made.names, *made.links}
     for path in kept[-KEPT:]:
         if path != made.path:
-            needed |= _history_of(path)
-    for path in directory.glob(f"*{HISTORY_SUFFIX}"):
-        if path.name not in needed:
-            disk.unlink(path)
+            needed |= _named_by(path)
+    for suffix in (HISTORY_SUFFIX, LINK_SUFFIX):
+        for path in directory.glob(f"*{suffix}"):
+            if path.name not in needed:
+                disk.unlink(path)
     for left in directory.glob("*.tmp"):  # of a process that was killed while it wrote
         disk.unlink(left)
 
 
-def _history_of(path: Path) -> set[str]:
-    """Parts that a checkpoint names; none of one that cannot be read, or is of an older format."""
+def _named_by(path: Path) -> set[str]:
+    """Parts and links that a checkpoint names; none of a damaged or older one."""
     try:
         with path.open("rb") as file:
             if format_of(file.read(MAGIC_BYTES), STATE) != STATE_FORMAT:
                 return set()
             _, size = _HEAD.unpack(file.read(_HEAD.size))
             head: Head = unpack(file.read(size), Head)
-    except (ValueError, TypeError, msgspec.MsgspecError, struct.error, OSError):
+    except (*UNREADABLE, TypeError, struct.error, OSError):
         return set()
-    return set(head.history)
+    return {*head.history, *head.links}
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -336,15 +367,32 @@ def _files(folder: Path) -> Iterator[Path]:
 def _encode_array(value: object) -> msgspec.msgpack.Ext:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{type(value).__name__} does not belong into a checkpoint")
-    body = _ArrayBody(value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
-    return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode(body))
+    head = _HEADS.get((value.dtype, value.shape)) or _array_head(value.dtype, value.shape)
+    return msgspec.msgpack.Ext(ARRAY, head + value.tobytes())
+
+
+# What stands before the bytes of an array: a checkpoint has tens of thousands of few kinds.
+_HEADS: Final[dict[tuple[np.dtype[Any], tuple[int, ...]], bytes]] = {}
+
+
+def _array_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    nothing = bytes(dtype.itemsize * math.prod(shape))
+    whole = msgspec.msgpack.encode(_ArrayBody(dtype.str, shape, nothing))
+    head = whole[: len(whole) - len(nothing)]
+    if len(_HEADS) < ARRAY_HEADS_MAX:
+        _HEADS[dtype, shape] = head
+    return head
 
 
 def _read_array(code: int, data: memoryview) -> np.ndarray:
     if code != ARRAY:
         raise ValueError(f"unknown extension {code}")
     body = msgspec.msgpack.decode(data, type=_ArrayBody)
-    return np.frombuffer(body.data, np.dtype(body.dtype)).reshape(body.shape).copy()
+    try:
+        kind = np.dtype(body.dtype)
+    except SyntaxError as error:  # numpy parses what it does not know
+        raise ValueError(f"an array of no known kind: {error}") from error
+    return np.frombuffer(body.data, kind).reshape(body.shape).copy()
 
 
 def _decode_array(kind: type[Any], value: object) -> object:

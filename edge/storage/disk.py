@@ -31,6 +31,10 @@ class Clock:
         """Seconds since some time; never backwards."""
         return time.monotonic()
 
+    def busy_s(self) -> float:
+        """Processor seconds of the calling thread."""
+        return time.thread_time()
+
 
 class Held:
     """A directory that nobody else may change, until `close` or the end of the process."""

@@ -6,7 +6,8 @@ version: it is refused, and nothing of it is touched.
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
-                        2: head and state apart, histories of the assets in files of their own
+                        2: head and state apart, histories of the assets in files of their own; so
+                           are their states, where the head names them
 
 A new stimulus, or another meaning of one, is a new format of the journal: an older version could
 not take it again. A state that an older one would read wrongly is a new format of the state; a new
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 JOURNAL: Final = b"ANDONJ"
 STATE: Final = b"ANDONC"
 HISTORY: Final = b"ANDONH"
+LINK: Final = b"ANDONL"
 JOURNAL_FORMAT: Final = 2
 STATE_FORMAT: Final = 2
 MAGIC_BYTES: Final = 8
 JOURNAL_SUFFIX: Final = ".journal"
 CHECKPOINT_SUFFIX: Final = ".checkpoint"
 HISTORY_SUFFIX: Final = ".history"
+LINK_SUFFIX: Final = ".assets"
 
 
 def magic(name: bytes, number: int) -> bytes:

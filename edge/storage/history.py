@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.caps import RING_SAMPLES
 from edge.samples.ring import AssetRing, RingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 PARTS_MAX: Final = 64  # of one checkpoint: a restart opens each of them
+CAPACITY_MAX: Final = 64 * RING_SAMPLES  # of a ring, of whichever version
 
 
 class HistoryPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -55,7 +57,10 @@ class Histories:
     _samples: int = 0  # in the parts behind the whole one
 
     def next_part(self, ring: RingState) -> dict[str, HistoryPart]:
-        """What the next part holds, by asset; before a whole one `parts` is emptied."""
+        """What the next part holds, by asset; before a whole one `parts` is emptied.
+
+        It shares nothing with the ring, which goes on.
+        """
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()
@@ -73,6 +78,15 @@ class Histories:
             self._samples += len(found[asset].t_ns) if self.parts else 0
             self._kept[asset] = _Kept(one.written, arrays)
         return found
+
+    def go_on(self, parts: Sequence[str], ring: RingState) -> None:
+        """Add to the parts of a process before; ring: as they have it, before more is written."""
+        self.forget()
+        self.parts += parts
+        if parts:
+            self._kept = {
+                asset: _Kept(one.written, _arrays(one)) for asset, one in ring.assets.items()
+            }
 
     def forget(self) -> None:
         """The next part is a whole one, as after one that was not written."""
@@ -100,6 +114,7 @@ def filled(ring: RingState, parts: Iterable[Mapping[str, HistoryPart]]) -> RingS
     begun: dict[str, AssetRing] = {}
     for told in parts:
         for asset, part in told.items():
+            _check(asset, part)
             if not part.whole and asset not in begun:
                 raise ValueError(f"a part of the history of {asset} is missing")
             begun[asset] = _begun(part) if part.whole else begun[asset]
@@ -124,9 +139,9 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
     end = begin + n
 
     def cut(array: np.ndarray) -> np.ndarray:
-        """Those samples of an array of the ring, (r,) or (r, c), oldest first."""
+        """A copy of those samples of an array of the ring, (r,) or (r, c), oldest first."""
         if end <= capacity:
-            return array[begin:end]
+            return array[begin:end].copy()
         return np.concatenate([array[begin:], array[: end - capacity]])
 
     return HistoryPart(
@@ -139,6 +154,19 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
         mode=None if ring.mode is None else cut(ring.mode),
         unsound=None if ring.unsound is None else cut(ring.unsound),
     )
+
+
+def _check(asset: str, part: HistoryPart) -> None:
+    """Raise ValueError for arrays that are no stretch of a ring."""
+    n, shape = len(part.t_ns), part.values.shape
+    flat = [one for one in (part.t_ns, part.running, part.mode) if one is not None]
+    wide = [one for one in (part.values, part.unsound) if one is not None]
+    fits = all(one.shape == (n,) for one in flat) and all(one.shape == shape for one in wide)
+    numbers = all(one.dtype.kind in "iufb" for one in (*flat, *wide))
+    if not (fits and numbers and len(shape) == 2 and shape[0] == n):
+        raise ValueError(f"the history of {asset} is of other arrays than a ring")
+    if not n <= part.capacity <= CAPACITY_MAX:
+        raise ValueError(f"the history of {asset} says a ring of {part.capacity}, for {n} samples")
 
 
 def _begun(part: HistoryPart) -> AssetRing:

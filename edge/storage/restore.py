@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.records import Effect
     from edge.storage.disk import Disk
+    from edge.storage.history import Histories
     from edge.storage.journal import Entry, Position
     from edge.storage.mending import Loss
     from edge.wire.topics import Topics
@@ -86,7 +87,7 @@ def started(assembly: Assembly, *, generation: int = 1) -> Started:
     )
 
 
-def restore(
+def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
     assembly: Assembly,
     *,
     journal: Path,
@@ -96,11 +97,13 @@ def restore(
     mend: Callable[[DamagedJournalError], Loss] | None = None,
     disk: Disk = DISK,
     go_on: Callable[[], bool] | None = None,
+    histories: Histories | None = None,
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
     `keep` gets what must be in the outbox, and before that `audit` what must be in its trail;
-    `mend` puts a damaged segment in order, where what is behind the checkpoint needs it.
+    `mend` puts a damaged segment in order, where what is behind the checkpoint needs it;
+    `histories` go on where those of the checkpoint ended.
 
     Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
     so: then the engine is somewhere in between.
@@ -129,11 +132,15 @@ def restore(
     if found is not None:
         assembly.restore(found.state, version=found.written_by)
         restored.from_checkpoint = True
+        if histories is not None:
+            histories.go_on(found.history, found.state.ring)
+    collects = gc.isenabled()
     gc.disable()  # every look at all that was just read finds that all of it is in use
     try:
         _replay(assembly, _while(go_on, read_journal(journal, after=after)), restored, keep, audit)
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
     for sha256 in sorted(assembly.missing):
         _note(restored, "snapshot_missing", missing_snapshot(sha256))
     for sha256 in sorted(assembly.missing_bundles):

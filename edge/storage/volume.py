@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.storage.asset_states import LINKS_MAX
 from edge.storage.checkpoint import KEPT
 from edge.storage.journal_writer import DAY_S
 
@@ -23,6 +24,9 @@ GROUPS_PER_S: Final = 50  # a group is written within 20 ms
 ASSET_BYTES: Final = 900
 CHANNEL_BYTES: Final = 550
 SAMPLE_BYTES: Final = 9  # in a history, beside four a channel
+# Of a state that follows one shortly before: what changes with every checkpoint, and its samples.
+CHANGED: Final = 0.06
+WINDOW_SAMPLES: Final = 128
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +67,15 @@ def state_bytes(channels: Iterable[int]) -> float:
     return float(sum(ASSET_BYTES + CHANNEL_BYTES * count for count in channels))
 
 
+def of_states(of_state: float, *, samples: float) -> float:
+    """Bytes of the states of a checkpoint in the mean, whole ones and those that follow them.
+
+    of_state: of a whole one; samples: of an asset from one checkpoint to the next.
+    """
+    followed = min(1.0, CHANGED + samples / WINDOW_SAMPLES)
+    return of_state * (1 + (LINKS_MAX - 1) * followed) / LINKS_MAX
+
+
 def volume(
     *,
     journal_bytes_per_day: float,
@@ -75,8 +88,8 @@ def volume(
 ) -> Volume:
     """What some settings come to.
 
-    of_state: bytes of a checkpoint without histories. history_bytes_per_s: of these, each written
-    twice, once as it comes and once with the whole. lost_s: 0 syncs each group.
+    of_state: bytes of a checkpoint without histories, in the mean. history_bytes_per_s: of these,
+    each written twice, once as it comes and once with the whole. lost_s: 0 syncs each group.
     """
     checkpoints = DAY_S * (of_state / max(checkpoint_s, 0.1) + 2 * history_bytes_per_s)
     kept = min(bytes_max, journal_bytes_per_day * days_max)

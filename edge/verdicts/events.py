@@ -56,6 +56,11 @@ class TrackState(msgspec.Struct, kw_only=True):
         """Whether an event is open, falling included."""
         return self.phase in ACTIVE
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether one more UNDER reading changes nothing."""
+        return self.phase is Phase.QUIET and not (self.count or self.begin_ns or self.over)
+
     def step(
         self,
         reading: Reading,

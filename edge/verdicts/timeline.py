@@ -78,14 +78,19 @@ class Timeline:
         Or at which an operator's silence begins or ends, a spent budget's shift is over, an
         alert has waited too long for an answer, or joins a group.
         """
-        times = [pending.t_ns for pending in self._state.pending]
-        times += [t for run in self._state.runs if (t := run.boundary_ns()) is not None]
-        times += [silence.boundary_ns for silence in self._state.silences]
-        if self._state.budget_spent_until_ns:
-            times.append(self._state.budget_spent_until_ns)
-        times += self._rulings.escalation.due()
-        times += [join.t_ns for join in self._state.joins]
-        return min(times, default=None)
+        # Asked of every asset at every tick, and mostly there is nothing of any kind.
+        state, times = self._state, self._rulings.escalation.due()
+        if state.pending:
+            times += [pending.t_ns for pending in state.pending]
+        if state.runs:
+            times += [t for run in state.runs if (t := run.boundary_ns()) is not None]
+        if state.silences:
+            times += [silence.boundary_ns for silence in state.silences]
+        if state.budget_spent_until_ns:
+            times.append(state.budget_spent_until_ns)
+        if state.joins:
+            times += [join.t_ns for join in state.joins]
+        return min(times) if times else None
 
     def advance(self, until_ns: int) -> None:
         """Take everything that happens to jobs up to and at `until_ns`, in time order."""
@@ -95,7 +100,8 @@ class Timeline:
             self._boundary(t_ns)
             if told or self._as_listed() != before:
                 self._rulings.jobs_changed(t_ns)
-        self._forget()
+        if self._state.runs:
+            self._forget()
 
     def _as_listed(self) -> list[tuple[object, ...]]:
         """What the published list shows; a job that only waits on has not changed it."""

@@ -5,8 +5,6 @@ What cannot be read is quarantined with file, line and cause. A file or a row is
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -19,6 +17,7 @@ from kb.errors import KnowledgeError
 from kb.manifest import Quarantined
 from kb.reading import rows
 from kb.reading.calendars import CALENDARS, calendar_rows
+from kb.reading.cleaning import clean
 from kb.reading.columns import order_cells
 from kb.reading.front_matter import FrontMatter, SourceError, read_front_matter
 from kb.reading.glimpse import TABLES, Unread, glimpsed, is_tabular
@@ -47,9 +46,6 @@ TEXTS: Final = (".md", ".rst", ".txt", ".log")
 PAGES: Final = {".html": html_page, ".htm": html_page, ".pdf": pdf_page, ".docx": docx_page}
 PICTURED: Final = (".pdf", ".docx", *WORKBOOKS)  # whose size says little of their text
 READ: Final = (*TEXTS, *TABLES, *PAGES, *WORKBOOKS, *CALENDARS)
-
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_UNSEEN: Final = ("Cf", "Cs", "Co")  # zero-width and direction marks, surrogates, private use
 
 
 class Form(StrEnum):
@@ -160,18 +156,6 @@ def read_folder(source: Path, *, now_ns: int, through: Through | None = None) ->
         quarantined=tuple(quarantined),
         unread=tuple(unread),
     )
-
-
-def clean(text: str) -> str:
-    """Text without control, zero-width and direction characters; lines end with a line feed.
-
-    What remains is what a reader sees: nothing hides in a quote. Line numbers do not change.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROL.sub("", text)
-    if text.isascii():
-        return text
-    return "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
-from kb.reading.documents import clean
+from kb.reading.cleaning import clean
 from kb.records import Citation
 
 if TYPE_CHECKING:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kb.reading.documents import Form, scope_table
-from kb.reading.front_matter import SourceError
-from kb.retrieval.passages import extract, site_of
-
 if TYPE_CHECKING:
     from kb.records import ScopeRow, SignedTable
 
@@ -18,6 +14,11 @@ def rows_of(table: SignedTable) -> tuple[ScopeRow, ...]:
     Nothing of the folder takes part: a row whose asset is written in other words than its id, which
     a table of names explains, is not among them.
     """
+    # The readers load slowly, and most snapshots have no signed tables.
+    from kb.reading.documents import Form, scope_table  # noqa: PLC0415
+    from kb.reading.front_matter import SourceError  # noqa: PLC0415
+    from kb.retrieval.passages import extract, site_of  # noqa: PLC0415
+
     try:
         document = scope_table(table)
     except SourceError:

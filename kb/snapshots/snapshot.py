@@ -14,7 +14,6 @@ from kb.errors import UNREADABLE, KnowledgeError
 from kb.manifest import Manifest
 from kb.retrieval import lexical, search
 from kb.retrieval.embed import Embedder, embedder_of
-from kb.retrieval.index import VectorIndex
 from kb.snapshots import store
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor, SignedTable
+    from kb.retrieval.index import VectorIndex
     from kb.snapshots.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -90,6 +90,8 @@ class Snapshot:
             )
         _check(path, DATABASE, manifest)
         try:
+            from kb.retrieval.index import VectorIndex  # noqa: PLC0415 - faiss loads slowly
+
             stored = _checked(path, VECTORS, manifest)
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = store.open_file(path / DATABASE)

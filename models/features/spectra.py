@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +32,8 @@ class Spectra:
 
 def transformed(blocks: F64) -> C128:
     """One-sided spectra (b, k) of blocks (b, n) without their means; all else is taken of these."""
+    from scipy import fft  # noqa: PLC0415 - it loads slowly, and few assets have waveforms
+
     spectrum: C128 = fft.rfft(blocks - blocks.mean(axis=-1, keepdims=True), axis=-1)
     return spectrum
 
@@ -136,6 +137,8 @@ def squared_envelopes(
     lower rate with the same magnitude, so nothing is lost by taking few samples. Squared, as
     Randall and Antoni (2011, section 3.3) recommend: no new lines by folding at the sampling rate.
     """
+    from scipy import fft  # noqa: PLC0415 - it loads slowly, and few assets have waveforms
+
     low, high = (int(np.ceil(edge * n / rate_hz)) for edge in band_hz)
     length = fft.next_fast_len(2 * (high - low))  # the square is twice as wide: nothing folds
     analytic = fft.ifft(spectrum[:, low:high], n=length, axis=-1) * (2.0 * length / n)

@@ -14,7 +14,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from scipy import special
 
 from models.fitting.extremes import rate_at, usual_excess
 from models.fitting.positions import divided
@@ -67,6 +66,8 @@ def alerts_a_day(*replays: Replay) -> tuple[float, float, float]:
 
     NaN where one is of no length, or there are none: nothing is known then.
     """
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and a start must be quick
+
     if not replays or any(replay.days <= 0.0 for replay in replays):
         return math.nan, math.nan, math.nan
     beyond = (1.0 - INTERVAL) / 2.0

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -311,6 +310,8 @@ def _close(state: DriftState, reference: DriftReference) -> None:
 
 def _look(state: DriftState, reference: DriftReference) -> None:
     """Compare the newest blocks with the record, and move on what is said to drift."""
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and the first look is far off
+
     mean, live, count = _long_run(state.blocks)
     # the live side is never taken for much calmer than the record
     of_live = np.fmax(live, (live + reference.long_run) / 2.0) / np.maximum(count, 1.0)

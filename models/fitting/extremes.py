@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,6 +172,8 @@ def _further(scale: float, shape: float, shown: float) -> float:
 
 def _rate_max(tail: AlarmTail) -> float:
     """Upper confidence bound of a Poisson rate, episodes a day (Garwood 1936)."""
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and a start must be quick
+
     if tail.days <= 0.0:  # of a bundle from before peaks were counted
         return tail.episodes_per_day
     return float(special.gammaincinv(tail.peaks + 1, CONFIDENCE)) / tail.days

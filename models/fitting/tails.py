@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +43,8 @@ def worst_scale(channels: int) -> F64:
     normal deviate at its median and at one in a thousand, and nearly so between. What few channels
     show is seen here, where the sum over all would drown it.
     """
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and only a fit needs it
+
     count = np.arange(1, channels + 1)
     at = [-special.ndtri(-np.expm1(np.log1p(-p) / count) / 2.0) for p in WORST_LEVELS]
     deviate = [-float(special.ndtri(p)) for p in WORST_LEVELS]
@@ -86,6 +87,8 @@ def deviates(
 
 def _evenness(own: F64, rate: float) -> F64:
     """What makes the tails of |EWMA| (m, c) of unit variance as narrow as normal ones (c,)."""
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and only a fit needs it
+
     independent = len(own) * rate / (2.0 - rate)
     level = max(EVEN_LEVEL, BEYOND_MIN / max(independent, BEYOND_MIN))
     if level > EVEN_LEVEL_MAX:  # too few to say
@@ -185,5 +188,7 @@ def _excess(z: F64, level: float) -> float:
 
 
 def _normal_excess(level: float) -> float:
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and only a fit needs it
+
     begin = -float(special.ndtri(level))
     return math.exp(-(begin**2) / 2.0) / math.sqrt(2.0 * math.pi) / level - begin

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import logsumexp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,6 +190,8 @@ def strangeness(square: F64, freedom: F64) -> F64:
 
 def posterior(square: F64, logdet: F64, temperature: float) -> F64:
     """Probabilities (m, k) of equally likely known classes; square, logdet: as of `distances`."""
+    from scipy.special import logsumexp  # noqa: PLC0415 - a gateway never fits a head
+
     logits = -0.5 * (square + logdet)[:, 1:] / temperature
     result: F64 = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     return result

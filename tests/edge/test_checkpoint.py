@@ -192,7 +192,7 @@ def test_the_newest_few_are_kept(bundle: Bundle, tmp_path: Path) -> None:
     for offset in (8, 900, 100_000):
         save(tmp_path, checkpoint_of(bundle, offset))
     assert len(list(tmp_path.glob("*.checkpoint"))) == KEPT
-    assert len(list(tmp_path.iterdir())) == 2 * KEPT, "each with its history"
+    assert len(list(tmp_path.iterdir())) == 3 * KEPT, "each with history and states"
     found, troubles = newest(tmp_path, fingerprint="f")
     assert found is not None
     assert found.position == Position(1, 100_000)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from edge.configuration.sections import JournalConfig
+from edge.gateway.checkpoint_due import every_s
 from edge.storage.checkpoint import Checkpoint, Packer, write
 from edge.storage.journal import Position
 from edge.storage.journal_writer import DAY_S, JournalWriter
-from edge.storage.volume import Volume, bytes_per_day, state_bytes, volume
+from edge.storage.volume import Volume, bytes_per_day, of_states, state_bytes, volume
 from tests.edge.rig import Rig
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ def test_a_checkpoint_takes_about_what_is_said(tmp_path: Path) -> None:
     kept = Checkpoint(position=Position(1, 8), fingerprint="f", state=rig.engine.state)
     made = Packer(tmp_path).packed(kept)
     write(made)
-    assert 0.5 < state_bytes([4, 4]) / made.path.stat().st_size < 2
+    assert 0.5 < state_bytes([4, 4]) / (made.path.stat().st_size + len(made.link())) < 2
 
 
 def test_more_syncs_and_checkpoints_cost_flash_and_save_time() -> None:
@@ -57,3 +61,23 @@ def test_more_syncs_and_checkpoints_cost_flash_and_save_time() -> None:
     assert often.years < now.years
     assert (often.replay_s, strict.lost_s, now.lost_s) == (2.0, 0.0, 5.0)
     assert (under(days_bytes=1e9).days_kept, now.days_kept) == (1.0, 2.0)
+
+
+def test_a_busy_plant_has_checkpoints_more_often() -> None:
+    """Within its bounds; a small one, and one without a bound of replays, as it is told."""
+
+    def apart_s(assets: int, **change: float) -> float:
+        journal = msgspec.structs.replace(JournalConfig(), **change)
+        return every_s(journal, messages_per_s=assets, assets=assets, ticks_per_s=10.0)
+
+    assert apart_s(20) == apart_s(10_000, replay_s=0.0) == 10.0
+    assert 2.0 < apart_s(1_000) < 10.0
+    assert apart_s(10_000) == 2.0
+    assert apart_s(10_000, checkpoint_s=1.0) == 1.0
+    assert apart_s(1_000, replay_s=1.0) > apart_s(1_000)
+
+
+def test_states_that_follow_each_other_closely_are_small() -> None:
+    """And never more than whole ones."""
+    assert of_states(1e6, samples=2) < of_states(1e6, samples=20) < 0.5e6
+    assert of_states(1e6, samples=1e6) == 1e6

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from kb import commands
 from kb.errors import KnowledgeError
-from kb.reading.documents import clean, read_folder
+from kb.reading.cleaning import clean
+from kb.reading.documents import read_folder
 from kb.records import Query
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb.reading.documents import clean
+from kb.reading.cleaning import clean
 from kb.retrieval.chunk import TOKENS_MAX, markdown, plain, restructured, tokens_of
 
 LINES = st.one_of(

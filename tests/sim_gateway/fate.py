@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECOND_NS: Final = 1_000_000_000
 START_NS: Final = 1_760_000_000 * SECOND_NS
 HURRY_S: Final = 0.25  # how far an idle wait may jump: a loop on a busy machine wakes late, too
+LOOK_S: Final = 0.01  # of processor time between two looks at it
 TRACED: Final = 400  # newest lines of what happened, for whoever looks into a failure
 
 
@@ -30,7 +31,7 @@ class Time(Clock):
     """Virtual clocks: one that only advances, and a wall clock that steps and drifts beside it."""
 
     def __init__(self) -> None:
-        self.now_s = 0.0
+        self.now_s = self._busy_s = 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self._offset_s, self._since_s, self._drift = 0.0, 0.0, 0.0
@@ -38,6 +39,11 @@ class Time(Clock):
     def monotonic_s(self) -> float:
         """Seconds since the simulation began."""
         return self.now_s
+
+    def busy_s(self) -> float:
+        """Processor seconds: with each look it has done some more."""
+        self._busy_s += LOOK_S
+        return self._busy_s
 
     def wall_ns(self) -> int:
         """The machine's idea of the time."""

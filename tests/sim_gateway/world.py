@@ -195,5 +195,8 @@ class SimulatedWorld(World):
         """Drawn, like everything."""
         return 1 + self._fate.draw.randrange(1 << 20)
 
+    def starts(self) -> None:
+        """Likewise."""
+
     def settled(self) -> None:
         """There are many of us in one process: the heap is nobody's own."""

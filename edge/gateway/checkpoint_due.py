@@ -1,0 +1,75 @@
+"""When the next checkpoint is due: by time, and by what a restart would have to do again.
+
+A restart takes the journal behind the checkpoint again, which costs what it cost the first time. So
+a busy plant is kept more often than a small one, which saves its flash; and a process that was
+killed soon after its start leaves no more behind than it found.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edge.configuration.sections import JournalConfig
+    from edge.storage.disk import Clock
+
+FIRST_S_MIN: Final = 0.5  # after a start, which is to score first
+EVERY_S_MIN: Final = 2.0  # however busy: each one is written whole, and costs the disk its bytes
+
+
+# Processor time that the engine needs, on a small core, for a message of a row and for a look at an
+# asset at a tick.
+MESSAGE_S: Final = 160e-6
+LOOK_S: Final = 6e-6
+
+
+def every_s(
+    journal: JournalConfig, *, messages_per_s: float, assets: int, ticks_per_s: float
+) -> float:
+    """How often a plant's checkpoints come, about."""
+    share = messages_per_s * MESSAGE_S + assets * ticks_per_s * LOOK_S
+    if not journal.replay_s or share * journal.checkpoint_s <= journal.replay_s:
+        return journal.checkpoint_s
+    return min(max(journal.replay_s / share, EVERY_S_MIN), journal.checkpoint_s)
+
+
+class CheckpointDue:
+    """What was done since the newest checkpoint; `with` it, what is done counts."""
+
+    def __init__(self, journal: JournalConfig, *, clock: Clock) -> None:
+        self._every_s = journal.checkpoint_s
+        self._replay_s = journal.replay_s or math.inf
+        self._busy_s = clock.busy_s
+        self._spent_s = 0.0  # of processor time, that a restart would spend again
+        self._begun_s = 0.0
+        self._asked_s = math.inf  # on the loop's clock
+        self._rest_s = min(FIRST_S_MIN, self._every_s)
+
+    def __enter__(self) -> None:
+        self._begun_s = self._busy_s()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._spent_s += self._busy_s() - self._begun_s
+
+    def now(self, now_s: float) -> bool:
+        """Whether to begin one; what cannot be begun is asked for again."""
+        if self._asked_s == math.inf:  # let it first do what it was started for
+            self._asked_s = now_s
+            return False
+        costly = self._spent_s >= self._replay_s
+        if now_s - self._asked_s < (self._rest_s if costly else self._every_s):
+            return False
+        self._asked_s, self._rest_s = now_s, min(EVERY_S_MIN, self._every_s)
+        return True
+
+    def begun(self) -> None:
+        """What was done so far is in a checkpoint."""
+        self._spent_s = 0.0

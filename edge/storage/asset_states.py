@@ -1,0 +1,92 @@
+"""States of the assets, kept beside the checkpoints in links of a chain.
+
+A state of an asset is much like it was at the checkpoint before: windows have moved on by a few
+samples. So each is packed with the one before as the dictionary, which makes it ten times as small
+and takes a third of the time. A chain begins with a link that needs none, and is begun anew after
+some links, because a restart reads all of them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+LINKS_MAX: Final = 8
+LEVEL: Final = 1  # of zlib
+ASSET_BYTES_MAX: Final = 1 << 28  # of one state: thousands of channels
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """States by asset, packed. `whole`: without the states of the link before."""
+
+    whole: bool
+    states: dict[str, bytes]
+
+
+@dataclass(slots=True)
+class Chain:
+    """Which links there are, by name, and the states that the last one holds."""
+
+    names: list[str] = field(default_factory=list)
+    _before: Mapping[str, bytes] = field(default_factory=dict)
+
+    def add(self, name: str, states: Mapping[str, bytes]) -> Callable[[], bytes]:
+        """Begin another link; returns what makes its bytes, which may be done beside the loop."""
+        if name in self.names or len(self.names) >= LINKS_MAX:
+            self.forget()
+        before, self._before = self._before, states
+        self.names.append(name)
+        return partial(link_of, states, before)
+
+    def forget(self) -> None:
+        """The next link is a whole one, as after one that was not written."""
+        self.names.clear()
+        self._before = {}
+
+
+def link_of(states: Mapping[str, bytes], before: Mapping[str, bytes]) -> bytes:
+    """The bytes of a link. before: states of the link before; {} there is none."""
+    packed = {asset: _packed(one, before.get(asset, b"")) for asset, one in states.items()}
+    return msgspec.msgpack.encode(Link(whole=not before, states=packed))
+
+
+def joined(links: Iterable[bytes | memoryview]) -> dict[str, bytes]:
+    """The states of the last of some links, in its order. Raises ValueError for damage."""
+    chain: list[Link] = []
+    for one in links:
+        link = msgspec.msgpack.decode(one, type=Link)
+        if link.whole:
+            chain.clear()
+        chain.append(link)
+    if not chain or not chain[0].whole:
+        raise ValueError("the first link of the states is missing")
+    states: dict[str, bytes] = {}
+    for link in chain:
+        before = states
+        states = {
+            asset: _unpacked(one, before.get(asset, b"")) for asset, one in link.states.items()
+        }
+    return states
+
+
+def _packed(state: bytes, before: bytes) -> bytes:
+    maker = zlib.compressobj(LEVEL, zdict=before) if before else zlib.compressobj(LEVEL)
+    return maker.compress(state) + maker.flush()
+
+
+def _unpacked(data: bytes, before: bytes) -> bytes:
+    reader = zlib.decompressobj(zdict=before)
+    try:
+        state = reader.decompress(data, ASSET_BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(f"a state does not unpack: {error}") from error
+    if not reader.eof:
+        raise ValueError("a state is not whole")
+    return state
