@@ -5,6 +5,7 @@ The same for a gateway and a backtest.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -47,6 +48,12 @@ if TYPE_CHECKING:
 OPEN_BUNDLES: Final = 2  # besides the one that is to score and the one that does
 
 
+@functools.cache
+def _version() -> str:
+    """Of Andon; what is installed is searched for it."""
+    return metadata.version("andon")
+
+
 class Assembly:
     """An engine with everything it was made of."""
 
@@ -74,7 +81,7 @@ class Assembly:
         self.missing_bundles: set[str] = set()  # likewise
         self.fell_back = ""  # why the bundle that was promoted last does not count; "" it does
         self._known: dict[str, Knowledge | None] = {}
-        self.version = metadata.version("andon")
+        self.version = _version()
         self._fitted = {bundle.sha256: fitted or ready(bundle)}
         self._scores: tuple[str, Path | None] = (bundle.sha256, bundle_path)
         self.engine = self.engine_of(None, self.knowledge(self.snapshot_sha256))

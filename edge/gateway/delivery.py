@@ -29,8 +29,8 @@ class Source(Protocol):
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in their order, behind a row."""
 
-    def standing(self) -> list[OutboxRow]:
-        """The last message of each retained topic for which nothing waits."""
+    def standing(self) -> list[OutboxRow] | None:
+        """The last message of each retained topic for which nothing waits; None: not known now."""
 
     def delivered(self, rows: Sequence[int]) -> None:
         """These were confirmed."""
@@ -64,6 +64,7 @@ class Delivery:
         self._confirmed: list[int] = []  # rows confirmed and not yet noted
         self._read_row = 0
         self._held: dict[str, deque[OutboxRow]] = {}  # read and not yet sent, of each asset
+        self._says_again = False
 
     @property
     def in_flight(self) -> int:
@@ -73,12 +74,20 @@ class Delivery:
     def say_again(self) -> None:
         """Send the last word of every retained topic again, the same bytes: a broker forgot them.
 
-        A topic for which something waits or is on its way gets its newer word by itself.
+        With the next turn at which the outbox can tell them. A topic for which something waits or
+        is on its way gets its newer word by itself.
         """
+        self._says_again = True
+
+    def _say_again(self) -> None:
+        standing = self._outbox.standing()
+        if standing is None:
+            return
+        self._says_again = False
         busy = {row.topic for row in self._in_flight.values()}
         # Of the connection before, which was shorter than it takes to say them all.
         waits = {row.row for rows in self._held.values() for row in rows}
-        for row in reversed(self._outbox.standing()):
+        for row in reversed(standing):
             if row.topic not in busy and row.row not in waits:
                 self._held.setdefault(whose(row.topic), deque()).appendleft(row)
 
@@ -91,12 +100,15 @@ class Delivery:
         if offset or anew:  # what is held is read again, under its new number
             self._read_row = 0
             self._held.clear()
+            self._says_again = True  # what was held of it is not waiting anywhere
 
     def turn(self) -> None:
         """Note confirmations, then send what may be sent. Raises JournalError."""
         self._note()
         if not self._sender.connected:
             return
+        if self._says_again:
+            self._say_again()
         self._read()
         busy = {whose(row.topic) for row in self._in_flight.values()}
         ready = [asset for asset in self._held if asset not in busy]

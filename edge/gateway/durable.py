@@ -229,7 +229,7 @@ class Durable:
     def _recover_trail(self) -> None:
         if Part.AUDIT not in self.lapse.parts:
             return
-        trail = self.audit or self.patience.run(self._open_audit)
+        trail = self.audit or self.patience.opened(Part.AUDIT, self._open_audit)
         self.audit = trail
         waiting = tuple(self._unaudited)
         self.patience.run(lambda: trail.write(waiting))
@@ -252,7 +252,7 @@ class Durable:
         if Part.JOURNAL not in self.lapse.parts:
             self.lapse.end()
             return []
-        journal = self.journal or self.patience.run(self._open_journal)
+        journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
         self._packer.forget()  # nobody knows what of them was written meanwhile

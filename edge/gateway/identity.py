@@ -7,6 +7,7 @@ by the fields of then.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -67,7 +68,7 @@ def _told(value: object) -> Told:
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: _told(given)
-            for field in msgspec.structs.fields(value)
+            for field in _fields(type(value))
             for given in (getattr(value, field.name),)
             if given != _default(field)
         }
@@ -91,6 +92,12 @@ def _inside(value: object, inner: object) -> Told:
         return [inner(one) for one in value]
     plain: Told = msgspec.to_builtins(value)
     return plain
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Annotations are evaluated for it, which every checkpoint would do again."""
+    return msgspec.structs.fields(kind)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:

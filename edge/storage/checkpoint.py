@@ -297,8 +297,7 @@ _PARTS: Final = dict[str, HistoryPart]
 
 # Format -> how its body is read. An upgrade goes on with open events, jobs and silences: a format
 # never leaves this table while somebody may have it. Fingerprints stay as the old version made
-# them; `edge.gateway.identity` knows how. Raises ValueError, TypeError, OSError or
-# msgspec.MsgspecError for what is damaged.
+# them; `edge.gateway.identity` knows how. Raises UNREADABLE, TypeError or OSError for damage.
 MIGRATIONS: Final = {
     1: _from_first,
     2: _from_second,
@@ -391,7 +390,7 @@ def _read_array(code: int, data: memoryview) -> np.ndarray:
     try:
         kind = np.dtype(body.dtype)
     except SyntaxError as error:  # numpy parses what it does not know
-        raise ValueError(f"an array of no known kind: {error}") from error
+        raise ValueError(f"unknown kind of array: {error}") from error
     return np.frombuffer(body.data, kind).reshape(body.shape).copy()
 
 

@@ -8,14 +8,16 @@ has come back.
 from __future__ import annotations
 
 import threading
-import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from edge.errors import JournalError
+from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edge.storage.disk import Clock
 
 T = TypeVar("T")
 WAIT_S_MAX: Final = 5.0  # the longest that the loop stands still for one call
@@ -29,10 +31,9 @@ class SlowDiskError(JournalError):
 class Job:
     """Something to do, and what came of it: a result, or an error."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], object], *, begun_s: float) -> None:
+        self._work, self.begun_s = work, begun_s
         self.done = threading.Event()
-        self.begun_s = time.monotonic()
         self.result: object = None
         self.error: BaseException | None = None
 
@@ -48,19 +49,20 @@ class Job:
 class Patience:
     """One thread that does one thing after another, for one loop."""
 
-    def __init__(self, *, wait_s_max: float = WAIT_S_MAX) -> None:
-        self._wait_s_max = wait_s_max
+    def __init__(self, *, wait_s_max: float = WAIT_S_MAX, clock: Clock = CLOCK) -> None:
+        self._wait_s_max, self._clock_s = wait_s_max, clock.monotonic_s
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._late: Job | None = None  # asked for, and not waited for to its end
         self._beside: Job | None = None  # asked for without waiting
         self._thread: threading.Thread | None = None
+        self._came: dict[str, object] = {}  # what was opened, too late for who asked
 
     @property
     def busy(self) -> str:
         """Why nothing can be asked of it now; "" it can."""
         for job in (self._late, self._beside):
             if job is not None and not job.done.is_set():
-                waited_s = time.monotonic() - job.begun_s
+                waited_s = self._clock_s() - job.begun_s
                 if job is self._late or waited_s > self._wait_s_max:
                     return f"the disk has not answered for {waited_s:.0f} s"
         return ""
@@ -70,12 +72,25 @@ class Patience:
         if why := self.busy:
             raise SlowDiskError(why)
         job = self._ask(work)
-        if not job.done.wait(self._wait_s_max):
+        if not self._wait(job, self._wait_s_max):
             self._late = job
             raise SlowDiskError(f"the disk has not answered for {self._wait_s_max:g} s")
         if job.error is not None:
             raise job.error
         return cast("T", job.result)
+
+    def opened(self, name: str, work: Callable[[], T]) -> T:
+        """Open something as `run` does; what comes too late is had by whoever asks again.
+
+        Opened a second time it would find itself: a lock that somebody holds, and that is us.
+        """
+
+        def keep() -> None:
+            self._came[name] = work()
+
+        if name not in self._came:
+            self.run(keep)
+        return cast("T", self._came.pop(name))
 
     @property
     def idle(self) -> bool:
@@ -86,7 +101,7 @@ class Patience:
     def beside_s(self) -> float:
         """How long what was started beside the loop has taken so far, 0: nothing was."""
         job = self._beside
-        return 0.0 if job is None or job.done.is_set() else time.monotonic() - job.begun_s
+        return 0.0 if job is None or job.done.is_set() else self._clock_s() - job.begun_s
 
     def start(self, work: Callable[[], object]) -> None:
         """Do something beside the loop, which has to be idle; `finished` tells what came of it."""
@@ -104,7 +119,7 @@ class Patience:
     def settle(self, seconds_max: float) -> None:
         """Return when what was started beside the loop is done, or takes too long."""
         if self._beside is not None:
-            self._beside.done.wait(seconds_max)
+            self._wait(self._beside, seconds_max)
 
     def stop(self) -> None:
         """End the thread when it has done what it was asked to do; a disk that hangs is left."""
@@ -116,9 +131,13 @@ class Patience:
         if self._thread is None:  # with the first thing that there is to do
             self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
             self._thread.start()
-        job = Job(work)
+        job = Job(work, begun_s=self._clock_s())
         self._jobs.put(job)
         return job
+
+    def _wait(self, job: Job, seconds_max: float) -> bool:
+        """Until it is done, at most so long; returns whether it is."""
+        return job.done.wait(seconds_max)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -129,7 +148,7 @@ class NoPatience(Patience):
     """Everything is done at once by whoever asks for it, as in a simulation."""
 
     def _ask(self, work: Callable[[], object]) -> Job:
-        job = Job(work)
+        job = Job(work, begun_s=self._clock_s())
         job.run()
         return job
 

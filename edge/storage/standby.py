@@ -49,6 +49,7 @@ class StandbyOutbox:
         self._last: dict[str, int] = {}  # newest row of each topic
         self._bytes = 0
         self._next_row = 1
+        self._ahead: dict[str, int] = {}  # rows handed out while the file could not be read
         self._owed: list[int] = []  # rows of the file that were delivered, and are not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
@@ -100,13 +101,21 @@ class StandbyOutbox:
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in the order in which they were decided, behind row `after`."""
         owed = set(self._owed)
-        nothing: list[OutboxRow] = []
         of_file = self._of_file(
-            lambda file: file.pending(after=after, limit=limit + len(owed)), nothing
+            lambda file: file.pending(after=after, limit=limit + len(owed)), None
         )
-        rows = [row for row in of_file if row.row not in owed and row.row not in self._rows]
+        rows = [row for row in of_file or () if row.row not in owed and row.row not in self._rows]
+        rows = self._not_behind(rows)
         rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
+        if of_file is None:
+            self._ahead |= {row.topic: row.row for row in rows[:limit] if row.retain}
         return rows[:limit]
+
+    def _not_behind(self, rows: list[OutboxRow]) -> list[OutboxRow]:
+        """Without what waited while the file could not be read, and has been overtaken."""
+        late = [row.row for row in rows if row.row < self._ahead.get(row.topic, 0)]
+        self._owed += late
+        return [row for row in rows if row.row not in late]
 
     def newest(self, topic: str) -> tuple[str, int] | None:
         """(id, revision) of the last message that was put for a topic; None: there was none."""
@@ -126,11 +135,15 @@ class StandbyOutbox:
             return self._rows[at].row.payload
         return self._of_file(lambda file: file.payload_of(topic, key), None)
 
-    def standing(self) -> list[OutboxRow]:
-        """The last message of each retained topic for which nothing waits."""
-        nothing: list[OutboxRow] = []
-        of_file = self._of_file(lambda file: file.standing(), nothing)
-        rows = [row for row in of_file if row.topic not in self._last]
+    def standing(self) -> list[OutboxRow] | None:
+        """The last message of each retained topic for which nothing waits.
+
+        None while the file cannot be asked.
+        """
+        of_file = self._of_file(lambda file: file.standing(), None)
+        if of_file is None and self._file is not None:
+            return None
+        rows = [row for row in of_file or () if row.topic not in self._last]
         return rows + [
             kept.row
             for kept in map(self._rows.__getitem__, self._last.values())
@@ -233,20 +246,23 @@ class StandbyOutbox:
     def recover(self) -> tuple[int, bool]:
         """Move everything into the file, which can be written again.
 
-        Returns by how much the numbers of rows have moved, and whether the file was opened only
-        now: then older rows may wait in it. Raises JournalError; then all is as it was.
+        Returns by how much the numbers of rows have moved, and whether older rows may wait in it,
+        because it was opened or could be read only now. Raises JournalError; then all is as it was.
         """
         opened = self._file is None
         if self._file is None:
-            self._file = self._patience.run(self._opened)
+            self._file = self._patience.opened("outbox", self._opened)
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
         said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
+        overtook = dict(self._ahead)
 
         def move() -> int:
             offset = file.adopt(kept)
             if opened and kept:
                 file.superseded(said, before=kept[0][0].row + offset)
+            for topic, row in overtook.items():
+                file.superseded([topic], before=row + offset)
             file.delivered(self._owed)
             return offset
 
@@ -256,8 +272,8 @@ class StandbyOutbox:
             self._file = None if opened else self._file
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
-        self._owed, self.trouble = [], ""
-        return offset, opened
+        self._owed, self._ahead, self.trouble = [], {}, ""
+        return offset, opened or bool(overtook)
 
     def close(self) -> None:
         """Close the file, where nothing is being done to it."""

@@ -18,7 +18,7 @@ from edge.errors import JournalError
 from edge.records import MessageReceived
 from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
-from edge.storage.formats import HISTORY, STATE, magic
+from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, magic
 from edge.storage.journal import Position, read_journal
 from edge.storage.journal_records import MAGIC_PACKED, PACKED, packed, record
 from edge.storage.journal_tail import tail_messages
@@ -122,12 +122,14 @@ def _mutate_records(chance: random.Random, data: bytes) -> bytes:
 
 @cache
 def _parts() -> dict[str, bytes]:
-    """Head, state and history of a checkpoint as they are before they are packed and sealed."""
+    """Head, state, history and states of assets, before they are packed and sealed."""
     state = engine_targets.packed_state("wall")
     today = Checkpoint(position=Position(1, 8), fingerprint=FINGERPRINT, state=state)
     with tempfile.TemporaryDirectory() as scratch:
         made = checkpoints.Packer(Path(scratch)).packed(today)
-    return {"head": made.head, "state": made.state, "history": made.part}
+    assert made.part is not None, "the first one holds all histories"
+    told = {"head": made.head, "state": made.state, "history": made.part()}
+    return told | {"link": made.link()}
 
 
 def _sealed(name: bytes, body: bytes) -> bytes:
@@ -135,7 +137,7 @@ def _sealed(name: bytes, body: bytes) -> bytes:
 
 
 def _checkpoint_target(which: str, mutate: Mutate) -> Target:
-    """One of the three changed, with sizes, packing and checksums that fit."""
+    """One of the four changed, with sizes, packing and checksums that fit."""
 
     def begin(scratch: Path) -> Read:
         def read(data: bytes) -> bool:
@@ -144,6 +146,7 @@ def _checkpoint_target(which: str, mutate: Mutate) -> Target:
             body = size + held["head"] + zlib.compress(held["state"], 1)
             (scratch / f"{STEM}.checkpoint").write_bytes(_sealed(STATE, body))
             (scratch / f"{STEM}.history").write_bytes(_sealed(HISTORY, held["history"]))
+            (scratch / f"{STEM}{LINK_SUFFIX}").write_bytes(_sealed(LINK, held["link"]))
             found, troubles = checkpoints.newest(scratch, fingerprint=FINGERPRINT)
             assert (found is None) == bool(troubles), "what is not taken is told"
             if found is not None:
@@ -181,4 +184,5 @@ TARGETS: Final = (
     _checkpoint_target("head", mixed(mutate_msgpack, mutate_bytes)),
     _checkpoint_target("state", mixed(mutate_msgpack, mutate_msgpack, mutate_bytes)),
     _checkpoint_target("history", mixed(mutate_msgpack, mutate_msgpack, mutate_bytes)),
+    _checkpoint_target("link", mixed(mutate_msgpack, mutate_msgpack, mutate_bytes)),
 )

@@ -7,8 +7,6 @@ Nothing here asks the gateway what it thinks of itself.
 from __future__ import annotations
 
 import sqlite3
-import struct
-import zlib
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,25 +15,29 @@ import msgspec
 
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
-from edge.records import Publish, RowsScored, Started, Stimulus, TickDue
+from edge.gateway.lapse import Part
+from edge.records import Publish, RowsScored, Started, TextTold, TickDue
+from tests.sim_gateway.journals import Journals
 from tests.sim_gateway.world import SimulatedAssembly
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
     from edge.settings import GatewaySettings
-    from tests.sim_gateway.broker import Broker, Message
+    from tests.sim_gateway.broker import Broker
+    from tests.sim_gateway.client import Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
+    from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
-MAGIC: Final = b"ANDONJ1\n"
-HEAD: Final = struct.Struct("<II")
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
 Key = tuple[str, str, int]
+ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 
 class BrokenError(AssertionError):
@@ -55,8 +57,13 @@ class Witness:
     said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
     order: list[Key] = field(default_factory=list)  # in which it heard them
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
+    unsure: str = ""  # why the journal cannot decide again all that was decided
+    lapses: bool = False  # there were some
+    shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
+    journals: Journals = field(default_factory=Journals)
+    safe_journals: Journals = field(default_factory=Journals)
 
     def count(self, what: str, by: int = 1) -> None:
         """For the summary of a run: what the seeds reach."""
@@ -64,12 +71,36 @@ class Witness:
 
     # --- step by step ---
 
-    def promised(self, message: Message) -> None:
-        """The gateway acknowledges: it is in the journal's file, and safe where that was asked."""
-        held = self.disk.safe(self.state / "journal") if self.strict else self._journal()
-        if message.payload not in held:
+    def promised(self, message: Message, gateway: Gateway | None) -> None:
+        """The gateway acknowledges: it is in the journal's file, and safe where that was asked.
+
+        Or it was shed, and is counted as that; or nothing is durable, and the gateway says so.
+        """
+        folder = self.state / "journal"
+        if self.strict:
+            there = self.safe_journals.holds(message.payload, self.disk.safe_files(folder))
+        else:
+            there = self.journals.holds(message.payload, self._journal())
+        lapsed = gateway is not None and Part.JOURNAL in gateway._durable.lapse.parts
+        if there and not lapsed:  # else a part of a group may be there, and is cut off again
+            self.accepted[message.number] = message
+        elif gateway is not None and gateway._link.counts.shed > self.shed:
+            self.shed += 1
+            self.count("shed")
+        elif gateway is not None and self._undurable(gateway):
+            self.unsure = "what was taken in a lapse stands in no journal"
+            self.count("taken in a lapse")
+        else:
             raise BrokenError(f"message {message.number} was acknowledged and not journaled")
-        self.accepted[message.number] = message
+
+    @staticmethod
+    def _undurable(gateway: Gateway) -> bool:
+        """Whether a message may be acknowledged that the engine has, and the journal has not.
+
+        While nothing is durable, and behind that where it comes once more.
+        """
+        lapse = gateway._durable.lapse
+        return bool(lapse.parts or (lapse.stimuli_total and gateway._telemetry.redelivered))
 
     def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         """A publication arrived at the broker."""
@@ -105,8 +136,11 @@ class Witness:
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
         bound = gateway._config.mqtt.queue_messages_max
-        if gateway._link.queue_depth > bound:
-            raise BrokenError(f"{gateway._link.queue_depth} messages in a queue of {bound}")
+        (link,) = gateway._link.links
+        depth = link._inbox._plant.depth  # commands wait apart
+        if depth > bound:
+            raise BrokenError(f"{depth} messages in a queue of {bound}")
+        self._adds_up(gateway)
         flying = gateway._voice._delivery._in_flight
         if len(flying) > IN_FLIGHT_MAX:
             raise BrokenError(f"{len(flying)} publications in flight")
@@ -118,10 +152,60 @@ class Witness:
             if len(asset.t_ns) > RING_SAMPLES:
                 raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
 
-    def _journal(self) -> bytes:
+    def _adds_up(self, gateway: Gateway) -> None:
+        """What came was taken, waits, or was shed."""
+        counts, taken = gateway._link.counts, gateway._telemetry.messages
+        known = taken + gateway._link.queue_depth + counts.shed + counts.misplaced
+        if counts.received != known:
+            raise BrokenError(f"{counts} and {taken} taken, {gateway._link.queue_depth} wait")
+
+    def ended(self, gateway: Gateway) -> None:
+        """A process has ended; what it said of lapses has a cause."""
+        lapse = gateway._durable.lapse
+        if lapse.lapses_total and not self.disk.failures:
+            raise BrokenError(f"it was not durable for nothing: {lapse.why}")
+        self.lapses |= bool(lapse.lapses_total)
+        self.count("lapses", lapse.lapses_total)
+        if lapse.stimuli_total:
+            self.unsure = "stimuli stand in no journal"
+        self.disk.failures = self.shed = 0
+        self.order.append(ANEW)
+
+    def rests(self, gateway: Gateway) -> None:
+        """All is calm: each alert topic holds what the engine says."""
+        lapsed = self.lapses or gateway._durable.lapse.lapses_total
+        for record in gateway._assembly.engine.alerts():
+            topic = gateway._topics.alert(record.asset, record.track)
+            payload = self.broker.retained.get(topic)
+            body: dict[str, Any] = {"id": "", "revision": 0}
+            body = msgspec.json.decode(payload) if payload else body
+            stands = str(body["id"]), int(body["revision"])
+            said = record.alert_id, record.revision if record.alert_id else 0
+            # a leap of revisions is heard with the next word
+            leapt = lapsed and stands[0] == said[0] and 0 < stands[1] < said[1]
+            if stands != said and not leapt:
+                raise BrokenError(f"{topic} holds {stands}, and the engine says {said}")
+
+    def rots(self, path: Path, at: int, bit: int) -> None:
+        """A bit of a file is another one: of a journal, what stood in that record is lost."""
+        self.count(f"{path.parent.name} damaged")
+        if path.suffix == ".journal":
+            self.unsure = "a record of the journal was damaged"
+            before = self._journal()
+            kept = {n for n, m in self.accepted.items() if self.journals.holds(m.payload, before)}
+            self.disk.damage(path, at, bit)
+            after = self._journal()
+            for number in kept:
+                if not self.journals.holds(self.accepted[number].payload, after):
+                    del self.accepted[number]
+            return
+        self.disk.damage(path, at, bit)
+
+    def _journal(self) -> dict[str, bytes]:
+        """Segments by name, those as well that were dropped."""
         folder = self.state / "journal"
         found = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
-        return b"".join(content for _, content in sorted((self.disk.retired | found).items()))
+        return self.disk.retired | found
 
     # --- at a power cut ---
 
@@ -147,9 +231,9 @@ class Witness:
             for name, end, when_s in self.disk.written
             if before.get(name, b"")[:end] == after.get(name, b"")[:end]
         ]
-        held = _whole(self._journal())
+        held = self._journal()
         for number, message in list(self.accepted.items()):
-            if message.payload not in held:
+            if not self.journals.holds(message.payload, held):
                 if self.strict:
                     raise BrokenError(f"message {number} was acknowledged, strict, and is lost")
                 del self.accepted[number]
@@ -161,33 +245,83 @@ class Witness:
         """All that was accepted has been scored, and all that was decided has been heard."""
         journal = self._journal()
         for number, message in self.accepted.items():
-            if message.payload not in journal:
+            if not self.journals.holds(message.payload, journal):
                 raise BrokenError(f"message {number} was acknowledged and is not in the journal")
-        again = Again(settings, shop, journal)
+        entries, torn = self.journals.entries(journal)
+        if torn and not self.seen.get("journal damaged"):
+            raise BrokenError(f"the journal is damaged: {torn}")
+        again = Again(settings, shop, entries)
         stands = _outbox(self.state)
-        if stands.keys() != again.decided.keys():
-            odd = sorted(stands.keys() ^ again.decided.keys())[:4]
-            raise BrokenError(f"the journal decides otherwise than what was kept: {odd}")
-        for key, payload in again.decided.items():
-            if stands[key] != payload:
-                raise BrokenError(f"{key}: the journal gives {payload!r}, kept was {stands[key]!r}")
-            if key not in self.said and "/alert/" in key[0]:
+        self._texts(again)
+        self._scored(again)
+        if self.unsure:
+            self.count("seeds of which the journal has holes")
+            self._in_order()
+            return
+        self._decided_alike(again, stands)
+        if self.lapses:
+            self._in_order()
+        else:
+            self._never_back(list(stands))
+        self._last_words(again)
+
+    def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
+        """The outbox holds what the journal decides, and all of it was heard."""
+        odd = stands.keys() ^ again.decided.keys()
+        if self.lapses:  # what was decided without an outbox may stand in none
+            odd -= again.decided.keys()
+        if odd:
+            raise BrokenError(f"journal and outbox differ: {sorted(odd)[:4]}")
+        for key, payload in stands.items():
+            given = again.decided[key]
+            if given != payload:
+                raise BrokenError(f"{key}: the journal gives {given!r}, kept was {payload!r}")
+            # what could not be audited was withheld
+            quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
+            if key not in self.said and "/alert/" in key[0] and not quiet:
                 raise BrokenError(f"{key} was decided and never heard")
         for key in self.said:
-            if key not in stands:
+            if key not in stands and not self.lapses:
                 raise BrokenError(f"{key} was heard and is in no outbox")
-        self._never_back(list(stands))
-        self._last_words(again)
-        self._scored(again)
+
+    def _texts(self, again: Again) -> None:
+        """Each text of an operator stands once in the folder of documents."""
+        lines = [
+            line
+            for path in sorted((self.state.parent / "docs" / "inbox").glob("*.log"))
+            for line in path.read_text().splitlines()
+        ]
+        if len(lines) != len(set(lines)):
+            raise BrokenError(f"a text is noted twice: {sorted(lines)}")
+        for asset, text in again.texts:
+            if not any(f"{asset} {text}," in line for line in lines):
+                raise BrokenError(f"{text!r} was taken, and is not noted: {lines}")
+        self.count("texts", len(again.texts))
+
+    def _in_order(self) -> None:
+        """No alert steps back, within the life of a process; events may come late."""
+        newest: dict[str, Key] = {}
+        seen: set[Key] = set()
+        for key in self.order:
+            if key == ANEW:
+                newest, seen = {}, set()
+                continue
+            if "/alert/" not in key[0]:
+                continue
+            last = newest.get(key[0], key)
+            if key != last and (key in seen or (key[1] == last[1] and key[2] < last[2])):
+                raise BrokenError(f"{key} was said after {last}")
+            newest[key[0]] = key
+            seen.add(key)
 
     def _never_back(self, decided: list[Key]) -> None:
         """No topic shows an older revision behind a newer one, whatever was said twice."""
         place = {key: number for number, key in enumerate(decided)}
         newest: dict[str, int] = {}
         for key in self.order:
-            if place[key] < newest.get(key[0], 0):
+            if key in place and place[key] < newest.get(key[0], 0):
                 raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
-            newest[key[0]] = place[key]
+            newest[key[0]] = place.get(key, newest.get(key[0], 0))
 
     def _last_words(self, again: Again) -> None:
         for topic, payload in again.retained.items():
@@ -219,11 +353,11 @@ class Witness:
 class Again:
     """A journal, taken once more from its first record by an engine that never stopped."""
 
-    def __init__(self, settings: GatewaySettings, shop: Shop, journal: bytes) -> None:
+    def __init__(self, settings: GatewaySettings, shop: Shop, entries: Sequence[Entry]) -> None:
         self.decided: dict[Key, bytes] = {}
         self.retained: dict[str, bytes] = {}
         self.rows: dict[str, set[int]] = {}
-        entries = _entries(journal)
+        self.texts: list[tuple[str, str]] = []
         first = next((one for _, one in entries if isinstance(one, Started)), None)
         if first is not None:
             shop.bundle = list(shop.fitted).index(first.bundle_sha256)
@@ -241,43 +375,11 @@ class Again:
                         key = (effect.topic, *effect.key)
                         if self.decided.setdefault(key, effect.payload) != effect.payload:
                             raise BrokenError(f"the engine decided {key} twice, otherwise")
+                elif isinstance(effect, TextTold):
+                    self.texts.append((effect.asset, effect.text))
                 elif isinstance(effect, RowsScored):
                     self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
         self.counts = engine.counts()
-
-
-def _entries(journal: bytes) -> list[tuple[int, Any]]:
-    """Records of segments that were put behind each other, as the format has them."""
-    found: list[tuple[int, Any]] = []
-    at = 0
-    while at < len(journal):
-        if journal.startswith(MAGIC, at):
-            at += len(MAGIC)
-            continue
-        length, crc = HEAD.unpack_from(journal, at)
-        body = journal[at + HEAD.size : at + HEAD.size + length]
-        if len(body) != length or zlib.crc32(body) != crc:
-            raise BrokenError(f"the journal is damaged at byte {at} of {len(journal)}")
-        found.append(msgspec.msgpack.decode(body, type=tuple[int, Stimulus]))
-        at += HEAD.size + length
-    return found
-
-
-def _whole(journal: bytes) -> bytes:
-    """Up to where the first record is torn: the rest is not counted on."""
-    at = 0
-    while at < len(journal):
-        if journal.startswith(MAGIC, at):
-            at += len(MAGIC)
-            continue
-        if at + HEAD.size > len(journal):
-            break
-        length, crc = HEAD.unpack_from(journal, at)
-        body = journal[at + HEAD.size : at + HEAD.size + length]
-        if not length or len(body) != length or zlib.crc32(body) != crc:
-            break
-        at += HEAD.size + length
-    return journal[:at]
 
 
 def waiting(state: Path) -> int:

@@ -84,18 +84,26 @@ class ForgetfulDisk(Disk):
         self._fate = fate
         self.trouble = 0  # errno of every change while the disk fails; 0: it works
         self.troubled = ""  # part of a path that it fails for; "": any
+        self.failures_max = 0  # calls that fail before it works again; 0: no such bound
+        self.slow = False  # what is done beside the loop takes its time
+        self.failures = 0  # calls that failed, and that took too long
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
         self._names: dict[Path, Names] = {}
         self._safe: dict[int, bytes] = {}  # by file, what a power cut leaves of it at least
         self._gone: dict[int, bytes] = {}  # content of files without a name
+        self._moves: list[tuple[Path, Path, str, int]] = []  # between directories, not safe yet
         self._number = 0
         self._open: list[FileIO | Held | Database] = []
 
     def safe(self, directory: Path) -> bytes:
         """What a power cut leaves of the files of a directory at least."""
+        return b"".join(content for _, content in sorted(self.safe_files(directory).items()))
+
+    def safe_files(self, directory: Path) -> dict[str, bytes]:
+        """The same by name."""
         names = self._names.get(directory, Names())
-        return b"".join(self._safe[file] for _, file in sorted(names.safe.items()))
+        return {name: self._safe[file] for name, file in names.safe.items()}
 
     # --- what storage calls ---
 
@@ -131,7 +139,7 @@ class ForgetfulDisk(Disk):
             super().write(file, data[:part])
             raise
         except OSError:
-            if self.trouble == errno.ENOSPC:  # what fits is there
+            if self._fate.chance(0.5):  # what fits is there
                 super().write(file, data[: min(part, len(data) - 1)])
             raise
         short = self._fate.chance(0.01) and part
@@ -159,9 +167,13 @@ class ForgetfulDisk(Disk):
     def sync_directory(self, path: Path) -> None:
         """From here on its names stay."""
         self._before("sync_directory", path)
-        names = self._names[path]
-        names.safe = dict(names.now)
-        names.changes.clear()
+        together = {path}  # a file that changed directories did so in both of them at once
+        together |= {one for pair in self._moves if path in pair[:2] for one in pair[:2]}
+        self._moves = [one for one in self._moves if path not in one[:2]]
+        for directory in together:
+            names = self._names[directory]
+            names.safe = dict(names.now)
+            names.changes.clear()
 
     def replace(self, source: Path, target: Path) -> None:
         """One step for whoever reads."""
@@ -169,7 +181,12 @@ class ForgetfulDisk(Disk):
         names = self._names[target.parent]
         if target.exists():
             self._gone[names.now[target.name]] = target.read_bytes()
-        names.change("comes", target.name, names.now[source.name])
+        before = self._names[source.parent]
+        file = before.now[source.name]
+        names.change("comes", target.name, file)
+        if before is not names:
+            before.change("goes", source.name, file)
+            self._moves.append((source.parent, target.parent, source.name, file))
         super().replace(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -179,7 +196,7 @@ class ForgetfulDisk(Disk):
         if path.name in names.now:
             content = self._gone[names.now[path.name]] = path.read_bytes()
             names.change("goes", path.name, 0)
-            if path.suffix == ".journal":
+            if path.suffix == ".journal" and len(content) > HEADER_BYTES:
                 self.retired[path.name] = content
         super().unlink(path)
 
@@ -207,9 +224,22 @@ class ForgetfulDisk(Disk):
 
     def power_cut(self) -> None:
         """Every file and name is as a power cut may leave it. The process has ended."""
+        lefts = {
+            directory: names.left(self._fate.draw.randrange(len(names.changes) + 1))
+            for directory, names in self._names.items()
+        }
+        for source, target, name, file in self._moves:  # undone in both, or in none
+            if file not in lefts[target].values() and file in self._names[target].now.values():
+                _apply(lefts[source], "comes", name, file)
+            else:
+                lefts[source].pop(name, None)
+        self._moves.clear()
+        there = dict(self._gone)
         for directory, names in self._names.items():
-            left = names.left(self._fate.draw.randrange(len(names.changes) + 1))
-            contents = {name: self._torn(directory, file) for name, file in sorted(left.items())}
+            there |= {file: (directory / name).read_bytes() for name, file in names.now.items()}
+        for directory, names in self._names.items():
+            left = lefts[directory]
+            contents = {name: self._torn(file, there[file]) for name, file in sorted(left.items())}
             for name in names.now.keys() - left.keys():
                 (directory / name).unlink(missing_ok=True)
             for name, content in contents.items():
@@ -220,11 +250,9 @@ class ForgetfulDisk(Disk):
             self._names[directory] = Names(safe=left, now=dict(left))
         self._gone.clear()
 
-    def _torn(self, directory: Path, file: int) -> bytes:
+    def _torn(self, file: int, content: bytes) -> bytes:
         """What is left of a file: what is safe, and any part of what was written behind it."""
         safe, fate = self._safe[file], self._fate
-        now = [name for name, number in self._names[directory].now.items() if number == file]
-        content = (directory / now[0]).read_bytes() if now else self._gone[file]
         if content == safe:
             return content
         if not content.startswith(safe):
@@ -238,20 +266,51 @@ class ForgetfulDisk(Disk):
         zeros = len(content) - kept if way == 2 else 0  # its length was safe, its content was not
         return content[:kept] + b"\0" * zeros
 
+    def damage(self, path: Path, at: int, bit: int) -> None:
+        """A bit of a file is another one, whatever was synced."""
+        data = bytearray(path.read_bytes())
+        data[at] ^= 1 << bit
+        path.write_bytes(data)
+        file = self._names[path.parent].now[path.name]
+        safe = bytearray(self._safe[file])
+        if at < len(safe):
+            safe[at] ^= 1 << bit
+            self._safe[file] = bytes(safe)
+        self.written = [one for one in self.written if one[0] != path.name]
+
     def _before(self, what: str, path: Path) -> None:
         """Raises Killed or OSError."""
         self._fate.end(f"{what} {path.name}")
         if self.trouble and self.troubled in str(path):
             self._fate.note(f"fails {what} {path.name}")
-            raise OSError(self.trouble, os.strerror(self.trouble), str(path))
+            trouble = self._failed()
+            raise OSError(trouble, os.strerror(trouble), str(path))
 
     def _before_statement(self, what: str, path: Path) -> None:
         """Raises Killed or sqlite3.OperationalError."""
         self._fate.end(f"{what} {path.name}")
         if self.trouble and self.troubled in str(path) and what not in {"SELECT", "PRAGMA"}:
             self._fate.note(f"fails {what}")
-            full = self.trouble == errno.ENOSPC
+            full = self._failed() == errno.ENOSPC
             raise sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+
+    def _failed(self) -> int:
+        """Why a call fails."""
+        trouble = self.trouble
+        self.failures += 1
+        self.written.clear()  # what is not durable is said not to be
+        self.failures_max -= 1
+        if self.failures_max == 0:
+            self.trouble = 0
+        return trouble
+
+    def took_s(self) -> float:
+        """How long something takes that is done beside the loop."""
+        if not self.slow:
+            return 0.0
+        self.failures += 1
+        self.written.clear()
+        return self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
 
     @staticmethod
     def _path(file: FileIO) -> Path:

@@ -97,7 +97,7 @@ class Fate:
         self.dead = False
         self.dies_at = 0  # number of the effect before which the process ends; 0: it does not
         self._ambush, self._ambush_count, self._ambush_after = "", 0, 0
-        self.kills = self.steps = 0
+        self.kills = self.steps = self.lives = 0
         self.trace: list[str] = []
         self._digest = hashlib.sha256()
         self._busy = False
@@ -125,6 +125,7 @@ class Fate:
         ambush: it ends so many effects behind the `count`th one whose name begins so.
         """
         self.dead = False
+        self.lives += 1
         self.dies_at = self.effects + effects if effects and not ambush else 0
         self._ambush, self._ambush_count, self._ambush_after = ambush, count, effects
 

@@ -10,15 +10,13 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from unittest import mock
 
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
-from edge.storage.dead_letters import DeadLetters
-from tests.sim_gateway.broker import Broker, Message, SimulatedMqtt
-from tests.sim_gateway.checks import STATUS, BrokenError, Witness, waiting
+from tests.sim_gateway.broker import Broker, SimulatedMqtt
+from tests.sim_gateway.checks import ANEW, STATUS, BrokenError, Witness, waiting
 from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
@@ -27,10 +25,12 @@ from tests.sim_gateway.world import Shop, SimulatedWorld
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sim_gateway.broker import Connection
+    from tests.sim_gateway.client import Connection, Message
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
+TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
+PARTS: Final = ("", "journal/", "outbox", "audit/", "checkpoints", "dead_letters")  # of the disk
 AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
 
@@ -70,6 +70,7 @@ class Life:
         )  # fmt: skip
         self.broker.heard = self._heard
         self.broker.promised = self._promised
+        self.broker.forgot = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
         self.done = False
@@ -83,12 +84,13 @@ class Life:
         return GatewayConfig(
             site="s",
             clock=draw.choice(("plant", "wall", "wall")),
-            mqtt=MqttConfig(client_id="andon", queue_messages_max=1_000),
-            kb=KbConfig(snapshot="kb"),
+            mqtt=MqttConfig(client_id="andon", queue_messages_max=draw.choice((4, 1_000, 1_000))),
+            kb=KbConfig(snapshot="kb", source="docs"),
             journal=JournalConfig(
                 dir="state",
                 sync_s=draw.choice((0.0, 1.0, 5.0)),
                 strict=draw.random() < 0.25,
+                compress=draw.random() < 0.5,
                 bytes_max=draw.choice((1 << 30, 300_000, 60_000)),
                 checkpoint_s=draw.choice((3.0, 10.0, 40.0)),
             ),
@@ -113,6 +115,8 @@ class Life:
             lambda: self._spell(broker, "refuses_filters", value=True),
             lambda: self._spell(broker.network, "up", value=False),
             self._disk_fails,
+            self._disk_fails,
+            lambda: self._spell(self.disk, "slow", value=True),
             lambda: self.fate.time.step(
                 draw.choice((-3600.0, -2.0, 1.5, 60.0)), drift=draw.choice((0.0, 1e-4, -0.01))
             ),
@@ -150,10 +154,11 @@ class Life:
             self.broker.cut()  # an operator mends the rights, and lets it in anew
 
     def _disk_fails(self) -> None:
+        """All of it or one part, for a few calls or for a while."""
         draw = self.fate.draw
-        self.disk.trouble = draw.choice(TROUBLES)
-        self.disk.troubled = "checkpoints"  # without other parts it goes on, and says so
-        over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0))
+        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), draw.choice(PARTS)
+        self.disk.failures_max = draw.choice((0, 0, 1, 2, 5))
+        over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0, 25.0))
         self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
 
     def _thread_ends(self) -> None:
@@ -170,7 +175,7 @@ class Life:
         self.fate.spare()
         self.fate.time.steady()
         broker.network.delay_s, broker.network.jitter_s, broker.network.up = 0.001, 0.0, True
-        broker.refuses, self.disk.trouble = False, 0
+        broker.refuses, self.disk.trouble, self.disk.slow = False, 0, False
         if broker.refuses_filters:
             broker.refuses_filters = False
             broker.cut()
@@ -188,19 +193,19 @@ class Life:
 
         return now
 
-    def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
+    def _judged(self, judge: Callable[[], object]) -> None:
         try:
-            self.witness.heard(topic, payload, dup)
+            judge()
         except BrokenError as broken:
             self._breaks(broken)
+
+    def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
+        self._judged(lambda: self.witness.heard(topic, payload, dup))
 
     def _promised(self, connection: Connection, mid: int) -> None:
         session = self.broker.session
         if connection is self.broker.connection and session is not None and mid in session.unacked:
-            try:
-                self.witness.promised(session.unacked[mid])
-            except BrokenError as broken:
-                self._breaks(broken)
+            self._judged(lambda: self.witness.promised(session.unacked[mid], self.gateway))
 
     def _breaks(self, broken: BrokenError) -> None:
         self.broken = self.broken or broken
@@ -210,14 +215,16 @@ class Life:
         gateway = self.gateway
         if gateway is None:
             return
-        try:
-            self.witness.look(gateway)
-        except BrokenError as broken:
-            self._breaks(broken)
+        self._judged(lambda: self.witness.look(gateway))
+        lasts_s = gateway._durable.lapse.lasts_s
+        if lasts_s > TOLD_S_MAX and not gateway._assembly.engine._state.not_durable:
+            self._breaks(BrokenError(f"not durable for {lasts_s} s, and the engine is not told"))
         now_s = self.fate.time.now_s
         if now_s > self.schedule.seconds + 3.0 and self._quiet(gateway):
             if not self.done and b'"online":true' not in self.broker.retained.get(STATUS, b""):
                 self._breaks(BrokenError("it runs, and the broker says that it does not"))
+            if not self.done:
+                self._judged(lambda: self.witness.rests(gateway))
             self.done = True
             gateway.stop()
         if now_s > self.schedule.seconds + SETTLE_S_MAX:
@@ -229,7 +236,8 @@ class Life:
             "queue": gateway._link.queue_depth,
             "at the broker": self.broker.waiting,
             "in flight": gateway._voice._delivery.in_flight,
-            "outbox": waiting(self.witness.state),
+            "outbox": waiting(self.witness.state) + gateway._durable.outbox.in_memory,
+            "lapses": len(gateway._durable.lapse.parts),
             "unconfirmed": len(self.mqtt.client.out) if self.mqtt.client else 0,
         }
 
@@ -275,6 +283,8 @@ class Life:
             if calm:
                 raise BrokenError(f"it does not start: {error}") from error
         finally:
+            if self.gateway is not None:
+                self.witness.ended(self.gateway)
             self.gateway = None
         self._dies()
         if code > 0:
@@ -294,15 +304,15 @@ class Life:
             self._rot()
 
     def _rot(self) -> None:
-        """A checkpoint may be damaged while nobody looks."""
-        found = sorted((Path(self.config.base) / "state" / "checkpoints").glob("*.checkpoint"))
-        if found and self.fate.chance(0.2):
+        """A bit of a checkpoint or of the journal is another one while nobody looks."""
+        state = Path(self.config.base) / "state"
+        for folder, pattern in (("checkpoints", "*.checkpoint"), ("journal", "*.journal")):
+            found = sorted((state / folder).glob(pattern))
+            if not found or not self.fate.chance(0.15):
+                continue
             path = self.fate.draw.choice(found)
-            data = bytearray(path.read_bytes())
-            if data:
-                data[self.fate.draw.randrange(len(data))] ^= 1 << self.fate.draw.randrange(8)
-            path.write_bytes(data)
-            self.witness.count("checkpoints damaged")
+            if size := path.stat().st_size:
+                self.witness.rots(path, self.fate.draw.randrange(size), self.fate.draw.randrange(8))
 
 
 def live(seed: int) -> Outcome:
@@ -312,8 +322,7 @@ def live(seed: int) -> Outcome:
     life = Life(seed, folder)
     problem = ""
     try:
-        with mock.patch.object(DeadLetters, "turn"):  # it has a thread of its own
-            life.run()
+        life.run()
     except BrokenError as broken:
         problem = str(broken)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed

@@ -8,6 +8,7 @@ Each is a mistake that somebody could make in a change of one line or two.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from contextlib import contextmanager
@@ -19,16 +20,21 @@ import msgspec
 
 from edge.audit.trail import AuditTrail
 from edge.engine import Engine
+from edge.gateway import delivery
 from edge.gateway.app import Gateway
 from edge.gateway.delivery import Delivery
 from edge.gateway.durable import Durable
+from edge.gateway.inbox import Inbox
+from edge.gateway.lapse import Lapse
 from edge.gateway.link import Link
 from edge.records import Audited, Decision, Publish, Verdict
-from edge.storage import restore
+from edge.storage import mending, restore
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.outbox import Outbox
 from edge.storage.outbox_table import OutboxRow
+from edge.storage.patience import Patience
 from edge.verdicts.decide import decide
+from edge.work import durable
 from tests.sim_gateway.life import live
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from edge.gateway.inbox import Incoming
     from edge.records import Effect, Stimulus
     from edge.storage.journal import Entry, Position
 
@@ -64,6 +71,9 @@ def _unsynced(real: Any) -> Any:  # noqa: ANN401
     """An alert is in the outbox before what it follows from is safe."""
 
     def keep(self: Durable, effects: Sequence[Effect]) -> None:
+        if self.journal is None:
+            real(self, effects)
+            return
         with mock.patch.object(self.journal, "syncing", return_value=tuple):
             real(self, effects)
 
@@ -92,9 +102,11 @@ def _audit_unsynced(real: Any) -> Any:  # noqa: ANN401
 def _ahead(real: Any) -> Any:  # noqa: ANN401
     """A checkpoint is kept before what it covers of the journal is safe."""
 
-    def checkpoint(self: Durable, assembly: Any) -> None:  # noqa: ANN401
-        with mock.patch.object(self.journal, "sync"):
-            real(self, assembly)
+    def checkpoint(self: Durable, *args: Any, **more: Any) -> None:  # noqa: ANN401
+        if self.journal is None:
+            return
+        with mock.patch.object(self.journal, "syncing", return_value=tuple):
+            real(self, *args, **more)
 
     return checkpoint
 
@@ -190,13 +202,65 @@ def _not_strict(real: Any) -> Any:  # noqa: ANN401
     return made
 
 
-def _forgets_questions(_real: Any) -> Any:  # noqa: ANN401
-    """A refusal by a full queue is forgotten: nobody asks the broker for the rest."""
+def _unknown_holds(real: Any) -> Any:  # noqa: ANN401
+    """A clause that nobody could judge counts as one that holds."""
 
-    def drain(self: Link, limit: int) -> list[Any]:
-        return list(self._inbox.take(limit))
+    def decided(*args: Any, **more: Any) -> Decision:  # noqa: ANN401
+        decision: Decision = decide(*args, **more)
+        if decision.job_id and not any(one.outcome is False for one in decision.clauses):
+            return msgspec.structs.replace(decision, verdict=Verdict.SUPPRESSED)
+        return decision
 
-    return drain
+    def made(self: Engine, *args: Any, **more: Any) -> None:  # noqa: ANN401
+        real(self, *args, **(more | {"rule": decided}))
+
+    return made
+
+
+def _two_at_once(_real: Any) -> Any:  # noqa: ANN401
+    """The next revision of a topic leaves before the one before is confirmed."""
+    number = itertools.count()
+    return lambda topic: f"{topic} {next(number)}"
+
+
+def _kept_unacknowledged(real: Any) -> Any:  # noqa: ANN401
+    """What was shed is not acknowledged: the broker keeps its place for ever."""
+
+    def message(self: Link, *args: Any) -> None:  # noqa: ANN401
+        with mock.patch.object(self, "ack"):
+            real(self, *args)
+
+    return message
+
+
+def _shed_untold(real: Any) -> Any:  # noqa: ANN401
+    """What is shed is not counted."""
+
+    def put(self: Inbox, message: Incoming) -> list[Incoming]:
+        real(self, message)
+        return []
+
+    return put
+
+
+def _untold(_real: Any) -> Any:  # noqa: ANN401
+    """The engine is not told that nothing is durable."""
+    return lambda _self: []
+
+
+def _no_leap(_real: Any) -> Any:  # noqa: ANN401
+    """Revisions of a lapse count on where they were: another process says them again, otherwise."""
+    return lambda *_args, **_more: None
+
+
+def _locked_out(_real: Any) -> Any:  # noqa: ANN401
+    """What was opened too late is opened again, and finds itself."""
+    return lambda self, _name, work: self.run(work)
+
+
+def _skips_damage(_real: Any) -> Any:  # noqa: ANN401
+    """Of a damaged segment only what stands before the damage is kept."""
+    return lambda _data, _offset: iter(())
 
 
 def _moody(real: Any) -> Any:  # noqa: ANN401
@@ -205,7 +269,7 @@ def _moody(real: Any) -> Any:  # noqa: ANN401
 
     def handle(self: Engine, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
         calls[0] += 1
-        told: tuple[Effect, ...] = real(self, stimulus, now_ns=now_ns + calls[0] % 2)
+        told: tuple[Effect, ...] = real(self, stimulus, now_ns=now_ns + calls[0] % 2 * 1_000_000)
         return told
 
     return handle
@@ -247,7 +311,14 @@ MUTATIONS: Final = (
     Mutation("a clause is passed over", Engine, "__init__", _one_passed_over),
     Mutation("delivered when sent", Delivery, "_send", _delivered_when_sent),
     Mutation("never synced by time", JournalWriter, "__init__", _not_strict),
-    Mutation("a full queue never asks again", Link, "drain", _forgets_questions),
+    Mutation("an unknown clause holds", Engine, "__init__", _unknown_holds),
+    Mutation("two revisions in flight", delivery, "whose", _two_at_once),
+    Mutation("shed and not acknowledged", Link, "_message", _kept_unacknowledged),
+    Mutation("shed and not counted", Inbox, "put", _shed_untold),
+    Mutation("a lapse that the engine is not told", Lapse, "told", _untold),
+    Mutation("revisions do not leap", durable, "_leap", _no_leap),
+    Mutation("locked out by itself", Patience, "opened", _locked_out),
+    Mutation("whole records behind damage are lost", mending, "salvaged", _skips_damage),
     Mutation("an engine that is not pure", Engine, "handle", _moody),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)

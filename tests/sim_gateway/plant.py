@@ -21,7 +21,7 @@ from models.bundles.assemble import make_bundle
 from models.fitting.fit import FitOptions, fit_asset
 from tests.edge.rig import CHANNELS, QUOTE, fitted_of, knowledge, order, scope, var
 from tests.models.plants import samples
-from tests.sim_gateway.broker import Message
+from tests.sim_gateway.client import Message
 from tests.sim_gateway.fate import SECOND_NS, START_NS
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def normal(number: int) -> NDArray[np.float64]:
     return var(PLANT_S, seed=500 + number)
 
 
+@functools.cache
 def known(version: int) -> Knowledge:
     """What one of three snapshots says: scopes, orders with times and without, or nearly none."""
     real = order(
@@ -206,7 +207,7 @@ def _stretches(draw: random.Random, assets: int, until_s: int) -> list[Stretch]:
 
 def _commands(draw: random.Random, assets: int, until_s: int) -> list[Sent]:
     found = []
-    for _ in range(draw.randrange(8)):
+    for _ in range(draw.randrange(10)):
         at_s = draw.randrange(15, max(until_s, 16))
         asset, operator = ASSETS[draw.randrange(assets)], draw.choice(OPERATORS)
         bodies: list[tuple[str, dict[str, object]]] = [
@@ -223,6 +224,7 @@ def _commands(draw: random.Random, assets: int, until_s: int) -> list[Sent]:
             ("feedback", {"alert_id": "?" + asset, "label": "nuisance"}),
             ("ack", {"alert_id": "nonsense"}),
             ("nothing", {}),
+            ("text", {"asset": asset, "text": f"oiled at {at_s} s"}),
         ]
         name, body = draw.choice(bodies)
         stale_s = draw.choice((0, 0, 0, 1_000))

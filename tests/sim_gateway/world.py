@@ -10,9 +10,9 @@ from edge.gateway.assembly import Assembly
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.storage.notebook import Notebook
-from edge.storage.patience import NoPatience
 from kb.records import Hit
 from tests.edge.rig import QUOTE
+from tests.sim_gateway.patience import SlowPatience
 from tests.sim_gateway.plant import fitted, known
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ class SimulatedRetriever:
 class SimulatedUpkeep:
     """Takes over what the shop shows, in the steps in which the real one does."""
 
-    def __init__(self, assembly: SimulatedAssembly) -> None:
+    def __init__(self, assembly: SimulatedAssembly, source: Path) -> None:
         self._assembly, self._shop = assembly, assembly.shop
-        self.notebook = Notebook(None, None)
+        self.notebook = Notebook(source, None)
         self.commissioning = SimpleNamespace(look=list)
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
@@ -143,9 +143,8 @@ class SimulatedUpkeep:
         return Note(name="taken", level="info", fields={"what": type(swapped).__name__})
 
     def judge(self, faults: Faults) -> list[Any]:
-        """Nothing is wrong with it."""
-        assert faults is not None
-        return []
+        """Whether texts are noted."""
+        return [*faults.judge("texts_not_searched", self.notebook.trouble)]
 
     def stop(self) -> None:
         """Nothing goes on."""
@@ -158,7 +157,7 @@ class SimulatedWorld(World):
         self, fate: Fate, *, disk: ForgetfulDisk, transport: SimulatedMqtt, shop: Shop
     ) -> None:
         super().__init__(clock=fate.time, disk=disk, transport=transport)
-        self._fate, self._shop = fate, shop
+        self._fate, self._shop, self._slow_disk = fate, shop, disk
         self.looked: Callable[[], object] = bool  # called between two turns of the loop
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
@@ -185,11 +184,11 @@ class SimulatedWorld(World):
         assert config is not None
         assert retriever is not None
         assert telemetry is not None
-        return SimulatedUpkeep(assembly)
+        return SimulatedUpkeep(assembly, config.path(config.kb.source))
 
-    def patience(self) -> NoPatience:
-        """The disk answers at once, or fails."""
-        return NoPatience()
+    def patience(self) -> SlowPatience:
+        """The disk answers at once, fails, or takes its time."""
+        return SlowPatience(self._fate, self._slow_disk)
 
     def leap(self) -> int:
         """Drawn, like everything."""
