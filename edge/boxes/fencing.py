@@ -25,7 +25,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from edge.boxes.identity import GENERATION_MAX, Box, Fenced, Rank, fenced_words, write_box
+from edge.boxes.identity import (
+    AHEAD_MAX,
+    GENERATION_MAX,
+    Box,
+    Fenced,
+    Rank,
+    fenced_words,
+    write_box,
+)
 from edge.boxes.inherit import learn
 from edge.errors import ConfigError, JournalError
 from edge.gateway import logs
@@ -134,7 +142,8 @@ class Fence:
         with self._lock:
             heard = self._heard
             heard.moved_s = self._clock_s()
-            if claim is None or not 1 <= claim.generation <= GENERATION_MAX:
+            most = min(GENERATION_MAX, self.box.generation + AHEAD_MAX)
+            if claim is None or not 1 <= claim.generation <= most:
                 heard.others += 1  # cleared, or overwritten: our own word stands there no more
                 self.refused_total += bool(payload)
                 return

@@ -25,6 +25,9 @@ FILE: Final = "box.json"
 BYTES_MAX: Final = 65_536
 ID_BYTES: Final = 8
 GENERATION_MAX: Final = 100_000  # a number beyond it is a mistake or an attack
+# A box believes no other that is further ahead: else one forged claim of the highest generation
+# would leave none above it, and nobody could let the true box speak again.
+AHEAD_MAX: Final = 1_000
 FENCED_EXIT: Final = 77  # EX_NOPERM: a supervisor should not start us again
 
 

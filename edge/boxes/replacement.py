@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from edge.audit.chain import audit_directory, audit_files, verify
 from edge.boxes.archive import BackupError, Manifest
 from edge.boxes.archive_reading import BYTES_MAX, ArchiveReader
-from edge.boxes.identity import GENERATION_MAX, Box, new_box, write_box
+from edge.boxes.identity import AHEAD_MAX, GENERATION_MAX, Box, new_box, write_box
 from edge.configuration.config import load
 from edge.errors import AndonError
 from edge.gateway.assembly import assemble
@@ -125,10 +125,11 @@ def restore_box(request: Request, *, on_bytes: Callable[[int], object] = int) ->
 def _box(manifest: Manifest, request: Request) -> Box:
     before = manifest.box
     generation = request.generation or before.generation + 1
-    if not before.generation < generation <= GENERATION_MAX:
+    most = min(GENERATION_MAX, before.generation + AHEAD_MAX)  # beyond, the old box hears no claim
+    if not before.generation < generation <= most:
         raise BackupError(
             f"generation {generation} is none for a replacement of generation {before.generation};"
-            f" expected {before.generation + 1} to {GENERATION_MAX}"
+            f" expected {before.generation + 1} to {most}"
         )
     return new_box(generation=generation, takes_over=True, outbox_row=manifest.outbox_row)
 

@@ -122,6 +122,8 @@ FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "sensor_forges_another_ones_value": ("r1", "plant/r2"),
     "sensor_commands_under_its_own_name": ("r1", f"{ROOT}/cmd/r1/job"),
     "sensor_commands_as_an_operator": ("r1", f"{ROOT}/cmd/ann/ack"),
+    "sensor_of_every_topic_fences_the_gateway": ("sensors", f"{ROOT}/fence"),
+    "operator_fences_the_gateway": ("ann", f"{ROOT}/fence"),
     "sensor_commands_at_another_site": ("r1", "andon/t/cmd/r1/job"),
     "sensor_of_every_topic_commands_as_an_operator": ("sensors", f"{ROOT}/cmd/ann/job"),
     "sensor_of_every_topic_clears_an_alert": ("sensors", f"{ROOT}/alert/r1/process"),

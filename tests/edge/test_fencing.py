@@ -13,6 +13,7 @@ import pytest
 
 from edge.boxes.fencing import ANSWERS, CLAIM_AGAIN_S, GRACE_S, QUIET_S, Fence
 from edge.boxes.identity import (
+    AHEAD_MAX,
     FILE,
     GENERATION_MAX,
     Box,
@@ -299,6 +300,22 @@ def test_a_generation_that_no_box_has_fences_nobody(tmp_path: Path) -> None:
     one.turn()
     assert one.fence.open
     assert one.fence.refused_total == 1
+
+
+def test_no_forged_claim_leaves_the_true_box_without_a_generation(tmp_path: Path) -> None:
+    """The highest that is heard fences it, and a person lets it speak above that."""
+    broker = Broker()
+    one = client(broker, tmp_path, new_box())
+    one.connect()
+    one.settle()
+    for generation in (GENERATION_MAX, one.fence.box.generation + AHEAD_MAX + 1):
+        one.fence.take(TOPICS.fence, claim_of(new_box(generation=generation)))
+        one.turn()
+        assert one.fence.open
+    one.fence.take(TOPICS.fence, claim_of(new_box(generation=1 + AHEAD_MAX)))
+    with pytest.raises(Fenced):
+        one.turn()
+    assert reclaim(one.fence._state, because="forged").generation == AHEAD_MAX + 2
 
 
 def meet(alive: dict[str, Client], one: Client, waits_s: Sequence[float]) -> None:
