@@ -22,6 +22,8 @@ EDGES_MAX: Final = 12  # rising edges of one witness tag within EDGES_S: each op
 EDGES_S: Final = 60  # of plant time
 ERROR_CHARS_MAX: Final = 500  # of what is told about a payload that cannot be used
 ASSET_CHARS_MAX: Final = 64
+ALERT_ID_CHARS_MAX: Final = 256  # asset or cause, track and time; a longer one is none of ours
+OWN_TOPICS_MAX: Final = 4_096  # that are read back and wait; a portion of assets has 192
 TAG_CHARS_MAX: Final = 200  # OPC UA browse names
 TEXT_CHARS_MAX: Final = 500  # a reason or note of an operator
 

@@ -120,6 +120,7 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         told = [(one.name, one.public_key) for one in self.key]
         if len(set(told)) < len(told):
             raise ValueError("a trusted key comes twice; list all that it signs in one place")
+        self._check_listed_once()
         missing = [what for what in ARTIFACTS[:2] if not self.may_sign(what)]
         if self.require_signed and missing:
             raise ValueError(
@@ -127,6 +128,24 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 " could ever be suppressed; make a key with `andon keys new DIR` and list its"
                 " public half"
             )
+
+    def _check_listed_once(self) -> None:
+        """Raise ValueError for a key whose bounds count for nothing, as it stands elsewhere too."""
+        for_ever = {raw_key(key) for key in self.public_keys}
+        others = {raw_key(key): f"operators, {name}" for name, key in self.operators.items()}
+        others |= {raw_key(one.public_key): one.name for one in self.key if not one.withdrawn}
+        for one in self.key:
+            raw = raw_key(one.public_key)
+            if raw in for_ever:
+                raise ValueError(
+                    f"key {one.name} stands in public_keys too, where it counts for everything and"
+                    " for ever; take it out there"
+                )
+            if one.withdrawn and raw in others:
+                raise ValueError(
+                    f"key {one.name} is withdrawn, and stands under {others[raw]} too, where it"
+                    " would still count; take it out there"
+                )
 
     def may_sign(self, what: Signs) -> tuple[TrustedKey, ...]:
         """Every key that may sign bundles, snapshots, scope tables or files of jobs."""
@@ -137,10 +156,9 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
 
     def every(self) -> tuple[TrustedKey, ...]:
-        """All keys, each once for everything that it may sign."""
-        listed = {key.public_key for key in self.key}
+        """All that is said of keys, wherever it stands: what one may sign is all of its lines."""
         others = [*self.may_sign(Signs.SNAPSHOT), *map(self._command_key, self.operators)]
-        return self.key + tuple(one for one in others if one.public_key not in listed)
+        return self.key + tuple(one for one in others if one not in self.key)
 
     def of_operator(self, operator: str) -> tuple[TrustedKey, ...]:
         """Every key with which an operator may sign commands."""
@@ -204,6 +222,11 @@ def check_key(key: str, where: str) -> None:
             f"{where}: {key[:60]!r} is no public key; expected 44 characters of base64, the line of"
             " the .pub file that `andon keys new` wrote"
         )
+
+
+def raw_key(key: str) -> bytes:
+    """The 32 bytes of a checked public key: one key has several spellings in base64."""
+    return base64.b64decode(key)
 
 
 def _ns(time: datetime) -> int:

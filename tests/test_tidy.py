@@ -37,6 +37,7 @@ IMPORTERS: Final = {
         "models/graphs/head.py",
         "models/graphs/imported.py",
         "models/foreign/foreign.py",
+        "models/graphs/own.py",
         "models/graphs/safety.py",
         "kb/retrieval/export_embedder.py",
     },

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -178,7 +179,8 @@ def unsigned_because(
 
 def _lines(beside: Path) -> list[str]:
     """The signatures of a file of them. Raises OSError, ConfigError."""
-    if beside.stat().st_size > SIGNATURE_BYTES_MAX:
+    status = beside.stat()
+    if status.st_size > SIGNATURE_BYTES_MAX or not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"{beside} is no signature")
     try:
         return beside.read_text(encoding="ascii").split()
@@ -195,7 +197,10 @@ def _signed_content(path: Path) -> tuple[bytes, Path]:
     if path.suffix == SUFFIX:
         raise ConfigError(f"{path} is a signature; name what it is about")
     try:
-        if file.stat().st_size > FILE_BYTES_MAX:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            raise ConfigError(f"{file} is no plain file")
+        if status.st_size > FILE_BYTES_MAX:
             raise ConfigError(f"{file} is over {FILE_BYTES_MAX} bytes")
         content = file.read_bytes()
     except OSError as error:

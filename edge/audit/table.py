@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.audit.chain import OWN, iso
+from edge.gateway.logs import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 def table(records: Iterable[AuditRecord]) -> Table:
     """Records as a table; times are plant time, of the trail's own records our clock."""
-    shown = Table("no.", "time", "what", "asset", "facts")
+    made = Table("no.", "time", "what", "asset", "facts")
     for record in records:
         facts = ", ".join(f"{name} {value}" for name, value in record.facts.items())
         style = "dim" if record.what in OWN else None
-        shown.add_row(
+        made.add_row(
             str(record.sequence),
             iso(record.t_ns),
             record.what,
-            escape(record.asset),
-            escape(facts),
+            escape(shown(record.asset)),
+            escape(shown(facts)),
             style=style,
         )
-    return shown
+    return made

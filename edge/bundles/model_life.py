@@ -13,7 +13,7 @@ from edge.audit.chain import iso
 from edge.audit.signatures import read_key, unsigned_because
 from edge.bundles.approvals import approval_content, approvers, unapproved_because
 from edge.bundles.child import adoption_doubts
-from edge.bundles.shadow import ShadowReport
+from edge.bundles.shadow import read_report
 from edge.bundles.store import PROMOTIONS, loaded, store_of
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError
@@ -129,7 +129,7 @@ class Life:
                 for act in history
                 if act.bundle_sha256 == sha256
             ],
-            "shadow": msgspec.json.decode(report) if report is not None else None,
+            "shadow": msgspec.json.decode(report) if report and read_report(report) else None,
             "card": model_card(bundle),
         }
 
@@ -256,10 +256,10 @@ class Life:
         return "retired" if left else "candidate"
 
     def _not_better(self, sha256: str, counts: str) -> list[str]:
-        raw = self.store.report(sha256)
-        if raw is None:
-            return [f"it was never in the shadow: andon model shadow {sha256[:12]}"]
-        report = msgspec.json.decode(raw, type=ShadowReport)
+        report = read_report(self.store.report(sha256) or b"")
+        if report is None:
+            why = "it was never in the shadow, or its report is damaged"
+            return [f"{why}: andon model shadow {sha256[:12]}"]
         if report.current.bundle_sha256 != counts:
             return [f"its shadow ran beside {report.current.bundle_sha256[:12]}, not what counts"]
         return report.worse_because()

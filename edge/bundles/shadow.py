@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.bundles.probation import scorable
 from edge.bundles.store import loaded
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.gateway.assembly import Assembly
 from edge.records import BundleSwapped, Started, TickDue
 from edge.replays.backtest import Backtest
@@ -120,6 +120,21 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
         return [why for wrong, why in findings if wrong]
+
+
+def read_report(content: bytes) -> ShadowReport | None:
+    """A report as JSON has it, with null for NaN; None: it is damaged."""
+    try:
+        told = msgspec.json.decode(content, type=dict[str, object])
+        return msgspec.convert(_with_nan(told), ShadowReport)
+    except UNREADABLE:
+        return None
+
+
+def _with_nan(told: object) -> object:
+    if isinstance(told, dict):
+        return {key: _with_nan(value) for key, value in told.items()}
+    return math.nan if told is None else told
 
 
 class _Runner:

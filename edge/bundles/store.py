@@ -332,7 +332,7 @@ def hash_of(path: Path) -> str:
     """The hash that names the bundle at a path; "" where there is none. Nothing is verified."""
     try:
         return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return ""
 
 

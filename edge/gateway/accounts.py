@@ -1,18 +1,19 @@
 """Who may do what on a broker: accounts and their topics, from the configuration alone.
 
 An operator's rights are a pattern with the user's name, so a new operator needs a password only.
-Patterns hold for every user: whoever is no operator is denied the commands of that name.
+Patterns hold for every user: whoever is no operator is denied the commands of that name. A pattern
+ends in `+`: with `#` the user `ann/job` would write the command `job` of `ann`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import ConfigError
 from edge.gateway.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.trust import Signs
-from edge.wire.topics import CLOCK_TOPIC, Topics
+from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ class Account:
     role: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()  # though what it writes would match
     shared: bool = False
     commands: bool = False  # an operator
 
@@ -66,12 +68,12 @@ def access_of(
         *_operators(config, topics, said, operators),
         *(_dashboard(name, topics, said) for name in dashboards),
     ]
-    senders = list(_senders(config, assets))
+    senders = [_apart(sender, topics, said) for sender in _senders(config, assets)]
     patterns = (
-        ("write", f"{topics.root}/cmd/%u/#"),
+        ("write", f"{topics.root}/cmd/%u/+"),
         ("read", topics.command_result("%u")),
     )
-    denied = f"{topics.root}/cmd"
+    denied = f"{config.prefix}/+/cmd"  # whatever other sites share the broker, with their patterns
     if config.mqtt.output is None:
         ours = Account(name=users[0], role="gateway", reads=heard + commands, writes=said)
         return [_access([ours, *senders, *people], patterns, denied)]
@@ -94,6 +96,11 @@ def _access(
         words = (account.name, *account.reads, *account.writes)
         if ":" in account.name or not all(word.isprintable() for word in words):
             raise ConfigError(f"account {account.name!r}: a list cannot hold its name or topics")
+        if not is_asset_id(account.name):
+            raise ConfigError(
+                f"account {account.name!r}: expected a name without / + #, a level of topics; with"
+                " them a user could be taken for another"
+            )
     return Access(accounts=tuple(accounts), patterns=patterns, denied=denied)
 
 
@@ -124,9 +131,18 @@ def _operators(
 ) -> list[Account]:
     trust = config.trust
     keyed = [one.name for one in trust.key if Signs.COMMANDS in one.signs and not one.withdrawn]
-    names = dict.fromkeys([*trust.operators, *keyed, *named])
+    listed = {one.name: one.shared for one in config.operator}
     told = _told(topics, said)
-    return [Account(name=name, role="operator", reads=told, commands=True) for name in names]
+    return [
+        Account(
+            name=name,
+            role="operator",
+            reads=told,
+            commands=True,
+            shared=listed.get(name, False),
+        )
+        for name in dict.fromkeys([*listed, *trust.operators, *keyed, *named])
+    ]
 
 
 def _dashboard(name: str, topics: Topics, said: Iterable[str]) -> Account:
@@ -136,24 +152,41 @@ def _dashboard(name: str, topics: Topics, said: Iterable[str]) -> Account:
 def _senders(config: GatewayConfig, assets: Sequence[str]) -> list[Account]:
     """Whoever publishes values: a user an asset where the topic names it, else one for all."""
     written: dict[str, list[str]] = {}
+    together: dict[str, list[str]] = {}  # apart: an asset may have the name of one of these
     for source in config.source:
         if "{asset}" in source.topic.split("/"):
             for asset in assets:
                 written.setdefault(asset, []).append(source.topic.replace("{asset}", asset))
+        elif source.asset:
+            written.setdefault(source.asset, []).append(source.topic)
         else:
-            written.setdefault(source.asset or SENSORS, []).append(source.topic)
+            together.setdefault(SENSORS, []).append(source.topic)
     for one in config.asset:
         for form in one.waveform:
             written.setdefault(one.id, []).append(form.topic_of(one.id))
     if config.clock == "plant":
-        written[REPLAY] = [*sensor_filters(config)]
-        assert CLOCK_TOPIC in written[REPLAY]
+        together[REPLAY] = [topic for topic in sensor_filters(config) if not topic.startswith("$")]
+        assert CLOCK_TOPIC in together[REPLAY]
     return [
-        Account(
-            name=name,
-            role="sensor",
-            writes=tuple(dict.fromkeys(topics)),
-            shared=name in (SENSORS, REPLAY),
-        )
-        for name, topics in written.items()
+        Account(name=name, role="sensor", writes=tuple(dict.fromkeys(topics)), shared=shared)
+        for those, shared in ((written, False), (together, True))
+        for name, topics in those.items()
     ]
+
+
+def _apart(sender: Account, topics: Topics, said: Iterable[str]) -> Account:
+    """A sender whose topics reach ours, as `#` does, may not publish there all the same."""
+    if not any(_reaches(topic, topics.root) for topic in sender.writes):
+        return sender
+    kinds = dict.fromkeys(["cmd", *(topic.split("/")[2] for topic in said)])
+    return replace(sender, denied=tuple(f"{topics.root}/{kind}/#" for kind in kinds))
+
+
+def _reaches(topic: str, root: str) -> bool:
+    """Whether a filter may match something below a root."""
+    for given, ours in zip(topic.split("/"), root.split("/"), strict=False):
+        if given == "#":
+            return True
+        if given not in ("+", ours):
+            return False
+    return True

@@ -127,6 +127,7 @@ class Gateway:
             fence=self._fence,
         )
         self._voice.on_new_session = self._durable.new_session
+        self._voice.on_stood = self._stood
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -191,9 +192,6 @@ class Gateway:
                 self._telemetry.ticked((self._now_s() - now_s) * 1000)
                 tick_due_s = max(tick_due_s + tick_s, now_s)
             self._voice.deliver()
-            if (stood := self._voice.stood()) is not None:
-                self._say_otherwise()  # what we inherited
-                self._say_otherwise(stood)
             self._housekeep(now_s)
             self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
@@ -305,6 +303,10 @@ class Gateway:
         from_checkpoint = int(restored.from_checkpoint)
         self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
+
+    def _stood(self, retained: Mapping[str, bytes]) -> None:
+        self._say_otherwise()  # what we inherited
+        self._say_otherwise(retained)
 
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
         """Where an alert's topic does not hold what we say, it gets a later revision.

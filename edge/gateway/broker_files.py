@@ -7,6 +7,7 @@ without which it is slow or loses messages.
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,13 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 DAYS: Final = 800  # of certificates made as told; `andon check` says three weeks before they end
 CA_DAYS: Final = 3650
 FRESH: Final = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc"
+
+DEFAULT_ID: Final = "andon"
+GUESSED: Final = """\
+The gateway's client_id {id!r} is easy to guess. Whoever has any account and connects under it
+throws the gateway out, or takes what waits for it while it is away. In gateway.toml, beside host:
+  client_id = "{id}-{other}"
+"""
 
 CONFIGURATION: Final = """\
 # {title}
@@ -155,6 +163,7 @@ def _access_list(access: Access, title: str) -> str:
         if access.denied and not account.commands:
             # The pattern below holds for every user, and this one is no operator.
             lines.append(f"topic deny {access.denied}/{account.name}/#")
+        lines += [f"topic deny {topic}" for topic in account.denied]
         lines += [f"topic read {topic}" for topic in account.reads]
         lines += [f"topic write {topic}" for topic in account.writes]
     if access.patterns:
@@ -173,6 +182,8 @@ def _next(broker: BrokerConfig, access: Access, at: Path, title: str) -> str:
     lines += [f"  {account.name:20} {_described(account)}" for account in access.accounts]
     if access.patterns:
         lines.append("  any other name       operator without alerts: commands and their answers")
+    if broker.client_id == DEFAULT_ID:
+        lines += ["", *GUESSED.format(id=broker.client_id, other=token_hex(8)).splitlines()]
     if broker.tls_ca_file:
         lines += ["", "Certificates, with an authority of your own (keep ca.key elsewhere):"]
         lines += [f"  {command}" for command in _certificates(broker, access, at)]
@@ -199,14 +210,20 @@ def _certificates(broker: BrokerConfig, access: Access, at: Path) -> list[str]:
     """Commands of openssl 3 that make an authority, the broker's certificate and the clients'."""
     host = broker.tls_server_name or broker.host
     kind = "IP" if host.replace(".", "").isdecimal() or ":" in host else "DNS"
-    named = f"/CN={host} -addext subjectAltName={kind}:{host}"
+    named = f"{quote(f'/CN={host}')} -addext {quote(f'subjectAltName={kind}:{host}')}"
+    authority = quote(f"/CN=authority of {host}")
     commands = [
-        f"{FRESH} -x509 -days {CA_DAYS} -subj '/CN=authority of {host}' {_files(at, 'ca', 'crt')}",
+        f"{FRESH} -x509 -days {CA_DAYS} -subj {authority} {_files(at, 'ca', 'crt')}",
         f"{FRESH} -subj {named} {_files(at, 'server', 'csr')}",
         _signed(at, "server", "-copy_extensions copy "),
     ]
     if broker.tls_cert_file:
         for account in access.accounts:
+            if account.name in ("ca", "server"):
+                raise ConfigError(
+                    f"account {account.name!r}: its certificate would take the place of the"
+                    " authority's or the broker's own; give it another name"
+                )
             name = quote(f"/CN={account.name}")
             commands.append(f"{FRESH} -subj {name} {_files(at, account.name, 'csr')}")
             commands.append(_signed(at, account.name, ""))

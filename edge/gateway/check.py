@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -223,6 +224,10 @@ def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
 
 def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
     """Where signatures are required, what is there without one keeps everything loud."""
+    held = config.path(config.trust.file) if config.trust.file else None
+    if held is not None and held.stat().st_mode & stat.S_IWOTH:
+        hint = f"{held} can be changed by everybody here, and says whom to believe"
+        findings.add("trust", fine=False, detail=f"{hint}; chmod o-w {held}")
     if not config.trust.require_signed:
         return
     try:

@@ -85,8 +85,10 @@ class Delivery:
             return
         self._says_again = False
         busy = {row.topic for row in self._in_flight.values()}
+        # Of the connection before, which was shorter than it takes to say them all.
+        waits = {row.row for rows in self._held.values() for row in rows}
         for row in reversed(standing):
-            if row.topic not in busy:
+            if row.topic not in busy and row.row not in waits:
                 self._held.setdefault(whose(row.topic), deque()).appendleft(row)
 
     def moved(self, offset: int, *, anew: bool) -> None:

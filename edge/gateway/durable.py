@@ -20,8 +20,9 @@ from edge.errors import JournalError
 from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
+from edge.gateway.saving import Saving
 from edge.records import ShellFault
-from edge.storage.checkpoint import Checkpoint, Packer, newest_position, write
+from edge.storage.checkpoint import Checkpoint, Packer, newest_position
 from edge.storage.formats import refuse_newer
 from edge.storage.journal import Position
 from edge.storage.journal_writer import JournalWriter
@@ -54,7 +55,7 @@ QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail t
 
 
 class Durable:
-    """For one loop. `checkpoint_trouble` says why the last checkpoint failed, "" it did not."""
+    """For one loop."""
 
     def __init__(
         self,
@@ -75,15 +76,14 @@ class Durable:
         self._world, self._conflict, self._generation = world, conflict, generation
         self.patience = world.patience()
         self.lapse = Lapse(faults, clock=world.clock, leap=world.leap)
-        self.checkpoint_trouble = ""
         self.due = CheckpointDue(config.journal, clock=world.clock)
         self._unaudited: list[Audited] = []
         self._restoring = False
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
         refuse_newer(journal=journal, checkpoints=checkpoints)
         self._packer = Packer(checkpoints)
+        self._saving = Saving(self._packer, patience=world.patience(), disk=world.disk)
         self._redelivery = Redelivery()
-        self._saving: int | None = None  # newest row of the outbox as a checkpoint was begun
         self.journal = self._opened(Part.JOURNAL, self._open_journal)
         self.outbox = StandbyOutbox(self._open_outbox, patience=self.patience)
         self._look_at_outbox()
@@ -183,30 +183,27 @@ class Durable:
         if last:
             self._settled()
         # In a lapse the journal has to decide again what memory alone has.
-        if self.journal is None or self.lapse.parts or not self.patience.idle:
+        idle = self.patience.idle and self._saving.idle
+        if self.journal is None or self.lapse.parts or not idle:
             return
         made = self._packed(assembly, self._taken)
-        syncing, disk = self.journal.syncing(), self._world.disk
-
-        def save() -> str:
-            syncing()
-            try:
-                texts()
-                write(made, disk=disk)
-            except JournalError as error:  # the journal alone restores everything, only slower
-                return str(error)
-            return ""
-
-        self._saving = self.outbox.newest_row
+        self._saving.prepare(made, texts=texts, outbox_row=self.outbox.newest_row)
         self.due.begun()
-        self.patience.start(save)
+        self.patience.start(self.journal.syncing())
         self._poll()
         if last:
             self._settled()
 
+    @property
+    def checkpoint_trouble(self) -> str:
+        """Why the last checkpoint failed, "" it did not."""
+        return self._saving.trouble
+
     def _settled(self) -> None:
         """Wait for what is done beside the loop."""
         self.patience.settle(CHECKPOINT_S_MAX)
+        self._poll()
+        self._saving.settle(CHECKPOINT_S_MAX)
         self._poll()
 
     def look(
@@ -258,17 +255,17 @@ class Durable:
         journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
-        disk = self._world.disk
         self._packer.forget()  # nobody knows what of them was written meanwhile
-        made = self._packed(assembly, journal.position)
-        self.patience.run(lambda: write(made, disk=disk))
+        self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         began = started(assembly, generation=self._generation)
         told: list[Stimulus] = [self.lapse.hole(), began, over]
         now_ns = self._world.clock.wall_ns()
-        taken = journal.append([(now_ns, one) for one in told])
+        journal.append([(now_ns, told[0])])
+        self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
-        self._taken = taken
+        # Only now: who reads that it is over speaks in the revisions of the checkpoint.
+        self._taken = journal.append([(now_ns, one) for one in told[1:]])
         self.lapse.end(told=True)
         return told
 
@@ -309,6 +306,7 @@ class Durable:
     def close(self, stack: ExitStack) -> None:
         """Have everything closed when `stack` is unwound, whatever of it fails."""
         stack.callback(self.patience.stop)
+        stack.callback(self._saving.stop)
         if self.audit is not None:
             stack.callback(self.audit.close)
         stack.callback(self.outbox.close)
@@ -338,20 +336,15 @@ class Durable:
     def _poll(self) -> None:
         """What became of what was done beside the loop."""
         done = self.patience.finished()
-        if done is None:
-            return
-        saving, self._saving = self._saving, None
-        if saving is not None and (done.error is not None or done.result):
-            self._packer.forget()  # the next one brings everything
-        if isinstance(done.error, JournalError):
-            self._lapsed(Part.JOURNAL, done.error)
-        elif done.error is not None:
-            raise done.error
-        elif saving is not None:
-            self.checkpoint_trouble = str(done.result)
-            if not self.checkpoint_trouble:
-                self.outbox.covered(saving)
-                self._look_at_outbox()
+        if done is not None:
+            self._saving.begin(synced=done.error is None)
+            if isinstance(done.error, JournalError):
+                self._lapsed(Part.JOURNAL, done.error)
+            elif done.error is not None:
+                raise done.error
+        if (row := self._saving.finished()) is not None:
+            self.outbox.covered(row)
+            self._look_at_outbox()
 
     def _look_at_outbox(self) -> None:
         if self.outbox.trouble and Part.OUTBOX not in self.lapse.parts:

@@ -208,6 +208,10 @@ class Inbox:
         self.messages_max = messages_max
         self.depth_max = 0  # most that waited since it was last set to 0
 
+    def beside(self) -> Inbox:
+        """One with the same lanes and bounds of its own, for what comes over another connection."""
+        return Inbox(messages_max=self.messages_max, lane_of=self._lane_of)
+
     def __len__(self) -> int:
         return self._plant.depth + self._commands.depth
 

@@ -11,6 +11,7 @@ from kb.snapshots.signed_tables import rows_of
 
 if TYPE_CHECKING:
     from edge.trust import TrustedKey
+    from kb.records import ScopeRow
     from kb.snapshots.snapshot import Snapshot
 
 
@@ -45,17 +46,20 @@ def _scope_signers(
 
     Whoever signed the snapshot and may sign scope tables stands by all that it holds. Else the
     table's own bytes are read again: a row counts only as they say it, whoever built the snapshot.
+    Of another row under the same id nobody could say whose word it is, so then none counts.
     """
     if not trust.require_signed:
         return {}
     whole = tuple(key for key in of_snapshot if Signs.SCOPE in key.signs)
     found = {row.scope_id: whole for row in snapshot.scope_rows()}
-    stored = {row.scope_id: row for row in snapshot.scope_rows()}
+    stored: dict[str, list[ScopeRow]] = {}
+    for row in snapshot.scope_rows():
+        stored.setdefault(row.scope_id, []).append(row)
     for table in snapshot.signed_tables():
         signed = signers(
             table.content, table.signatures.split(), trust.may_sign(Signs.SCOPE), what=table.path
         )
         for row in rows_of(table) if signed.keys else ():
-            if stored.get(row.scope_id) == row:
+            if stored.get(row.scope_id) == [row]:
                 found[row.scope_id] += signed.keys
     return found

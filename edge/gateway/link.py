@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.caps import PAYLOAD_BYTES_MAX
+from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
 from edge.gateway import mqtt
 from edge.gateway.inbox import Inbox
 from edge.gateway.rights import BROKER_DROPS
@@ -347,21 +347,23 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        if message.topic == BROKER_DROPS:
+        topic = self._mqtt.topic_of(message)  # paho's own raises for one that is no text
+        if topic == BROKER_DROPS:
             self._broker_drops(message.payload)
             return
-        if self._guard is not None and self._guard.take(message.topic, bytes(message.payload)):
+        if self._guard is not None and self._guard.take(topic, bytes(message.payload)):
             self._client.ack(message.mid, message.qos)
             self._wake.set()
             return
-        if self._asking and message.topic.startswith(self._own_prefix):
-            if message.retain:
-                self._own.append((message.topic, bytes(message.payload)))
+        if self._asking and topic.startswith(self._own_prefix):
+            sound = message.retain and len(message.payload) <= PAYLOAD_BYTES_MAX
+            if sound and len(self._own) < OWN_TOPICS_MAX:
+                self._own.append((topic, bytes(message.payload)))
             if message.qos:
                 self._client.ack(message.mid, message.qos)
             return
         self.counts.received += 1
-        if self._belongs is not None and not self._belongs(self._mqtt.topic_of(message)):
+        if self._belongs is not None and not self._belongs(topic):
             self.counts.misplaced += 1
             self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
             return

@@ -67,6 +67,7 @@ class LinkPair:
         """Take two links with names of their own."""
         self.links = (reading, saying)
         self._reading, self._saying = reading, saying
+        self._heard, self._rounds = (0, 0), 0
 
     def start(self) -> None:
         """Connect both in the background."""
@@ -85,10 +86,15 @@ class LinkPair:
 
     @property
     def heard_total(self) -> int:
-        """How often brokers sent something, of the quieter one; 0 while the input is not there."""
-        if not self._reading.connected:
-            return 0
-        return min(link.heard_total for link in self.links)
+        """How often both brokers had sent something again: it stands still while either is silent.
+
+        Or while the input is not there.
+        """
+        heard = self._reading.heard_total, self._saying.heard_total
+        again = all(now != then for now, then in zip(heard, self._heard, strict=True))
+        if again and self._reading.connected:
+            self._heard, self._rounds = heard, self._rounds + 1
+        return self._rounds
 
     @property
     def alive(self) -> bool:
@@ -169,7 +175,7 @@ def links_of(  # noqa: PLR0913 - as Link
 ) -> Link | LinkPair:
     """The link or the two that a configuration asks for; nothing is connected yet.
 
-    inbox: where what machines send waits; commands that come over a link of their own wait apart.
+    inbox: where what comes waits; commands over a link of their own wait in one beside it.
     own: how topics of ours begin that may be asked back. guard: of the link that we speak over.
     Raises BrokerError for certificates, ConfigError for passwords that cannot be read.
     """
@@ -211,6 +217,7 @@ def links_of(  # noqa: PLR0913 - as Link
         will=will,
         on_connected=on_connected,
         wake=wake,
+        inbox=None if inbox is None else inbox.beside(),
         own=own,
         transport=transport,
         clock=clock,

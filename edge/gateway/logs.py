@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from edge.records import Note
 
 
+def shown(text: str) -> str:
+    """A text for a terminal: what comes from elsewhere makes no lines and commands no screen."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class _JsonLines(logging.Formatter):
     """One JSON object a line."""
 
@@ -32,7 +39,8 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items())
+        given = getattr(record, "fields", {}).items()
+        fields = " ".join(f"{name}={shown(str(value))}" for name, value in given)
         stamp = time.strftime("%H:%M:%S", time.gmtime(record.created))
         text = f"{stamp}Z {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from edge.caps import ALERT_ID_CHARS_MAX
+from edge.errors import UNREADABLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PORTION: Final = 64  # assets asked for at once, three topics each
+REVISION_MAX: Final = 1 << 53  # none of ours gets there; beyond it, it is no alert of ours
 WAIT_S_MAX: Final = 5.0  # then what has come counts: alerts must not wait for longer
 INHERIT_S_MAX: Final = 60.0  # of a restored box, which would say old alerts again
 
@@ -72,6 +76,8 @@ class ReadBack:
         self._found |= dict(self._link.own())
         self.late = now_s >= self._until_s
         if self._at >= len(self._portions) or self.late:
+            if self._at < len(self._portions):  # else it would send us our own words for ever
+                self._link.leave(self._portions[self._at])
             self.stood = self._found
             return True
         portion = self._portions[self._at]
@@ -88,9 +94,13 @@ class ReadBack:
 
 
 def said(payload: bytes) -> tuple[str, int] | None:
-    """Id and revision of an alert as it was published; None: it is none."""
+    """Id and revision of an alert as it was published; None: it is none of ours.
+
+    Whoever may write there decides what this reads: it must neither end us nor leave our numbers.
+    """
     try:
         one = msgspec.json.decode(payload, type=_Said)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
-    return (one.id, one.revision) if one.id and one.revision > 0 else None
+    ours = 0 < len(one.id) <= ALERT_ID_CHARS_MAX and 0 < one.revision <= REVISION_MAX
+    return (one.id, one.revision) if ours else None

@@ -32,15 +32,18 @@ def stood(
 
     retained: payloads by topic. What is in the outbox was said by us, or will be followed.
     """
-    unknown = {
-        topic: one
-        for topic, payload in retained.items()
-        if (one := said(payload)) is not None and outbox.payload_of(topic, one) != payload
-    }
+    unknown, contested = {}, set()
+    for topic, payload in retained.items():
+        one = said(payload)
+        ours = outbox.payload_of(topic, one) if one is not None else None
+        if one is not None and ours != payload:
+            unknown[topic] = one
+            if ours is not None:  # who lost its files and ours said the same, with other bytes
+                contested.add(one[0])
 
     def revision_of(topic: str, alert_id: str) -> int:
         there = unknown.get(topic, ("", 0))
         own = outbox.revision_of(topic, alert_id)
         return max(own, there[1] if there[0] == alert_id else 0)
 
-    return not_as_published(engine, unknown.get, revision_of, topics=topics, contested=())
+    return not_as_published(engine, unknown.get, revision_of, topics=topics, contested=contested)

@@ -61,7 +61,9 @@ class Voice:
         if takes_over:  # it may not repeat an old list of members
             own += [topics.group("+")]
         self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
-        self._again = self._told_back = False
+        self._told_back = self._owes_last_words = False
+        # told once what the broker held of our alerts before we said anything, by topic
+        self.on_stood: Callable[[dict[str, bytes]], object] = lambda _stood: None
         self.retained: dict[str, Publish] = {}
         self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
         self._forgotten = 0
@@ -99,13 +101,14 @@ class Voice:
                 self._forgotten = self._link.forgotten
                 self.on_new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
-            self._again = True
+            self._owes_last_words = True
         if not self._back.turn(self._clock.monotonic_s()):
             return
-        if self._fence is not None and not self._told_back:
-            self._fence.inherit(self._outbox, self._back.stood or {}, whole=not self._back.late)
-        if self._again:
-            self._again = False
+        # First what follows from it: our last words may be older than what the broker holds.
+        if not self._told_back:
+            self._tell_back(self._back.stood or {})
+        if self._owes_last_words:
+            self._owes_last_words = False
             self._delivery.say_again()
         self._delivery.turn()
 
@@ -115,14 +118,13 @@ class Voice:
             self._fence.admits(self._link)
         return self._link.connected
 
-    def stood(self) -> dict[str, bytes] | None:
-        """What the broker held of our alerts before we said anything, told once."""
-        if self._back.stood is None or self._told_back:
-            return None
+    def _tell_back(self, stood: dict[str, bytes]) -> None:
         self._told_back = True
+        if self._fence is not None:
+            self._fence.inherit(self._outbox, stood, whole=not self._back.late)
         if self._back.late:
             self._note("alerts_not_read_back", "warning", of=self._link.broker)
-        return self._back.stood
+        self.on_stood(stood)
 
     def moved(self, offset: int, *, anew: bool) -> None:
         """The outbox has given its rows other numbers."""

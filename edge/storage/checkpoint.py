@@ -355,7 +355,7 @@ def _named_by(path: Path) -> set[str]:
                 return set()
             _, size = _HEAD.unpack(file.read(_HEAD.size))
             head: Head = unpack(file.read(size), Head)
-    except (ValueError, TypeError, msgspec.MsgspecError, struct.error, OSError):
+    except (*UNREADABLE, TypeError, struct.error, OSError):
         return set()
     return {*head.history, *head.links}
 
@@ -388,7 +388,11 @@ def _read_array(code: int, data: memoryview) -> np.ndarray:
     if code != ARRAY:
         raise ValueError(f"unknown extension {code}")
     body = msgspec.msgpack.decode(data, type=_ArrayBody)
-    return np.frombuffer(body.data, np.dtype(body.dtype)).reshape(body.shape).copy()
+    try:
+        kind = np.dtype(body.dtype)
+    except SyntaxError as error:  # numpy parses what it does not know
+        raise ValueError(f"an array of no known kind: {error}") from error
+    return np.frombuffer(body.data, kind).reshape(body.shape).copy()
 
 
 def _decode_array(kind: type[Any], value: object) -> object:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.storage.disk import DISK, write_whole
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def read_letters(
                     try:
                         found = decode(line)
                         base64.b64decode(found.payload, validate=True)
-                    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+                    except UNREADABLE:
                         continue
                     if (
                         found.t_ns >= since_ns

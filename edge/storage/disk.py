@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODE: Final = 0o666  # less what the umask takes, as of any other file
+DIRECTORY_MODE: Final = 0o750  # likewise: what plants send and people say is nobody else's
 
 
 class Clock:
@@ -63,7 +64,7 @@ class Disk:
 
     def make_directory(self, path: Path) -> None:
         """Make a directory and those above it, where they are not there."""
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
 
     def open(self, path: Path, mode: str, *, permissions: int = MODE) -> FileIO:
         """Open a file for writing, unbuffered; mode: as `open` has it, binary."""

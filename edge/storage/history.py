@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.caps import RING_SAMPLES
 from edge.samples.ring import AssetRing, RingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PARTS_MAX: Final = 64  # of one checkpoint: a restart opens each of them
+CAPACITY_MAX: Final = 64 * RING_SAMPLES  # of a ring, of whichever version
 
 
 class HistoryPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -112,6 +114,7 @@ def filled(ring: RingState, parts: Iterable[Mapping[str, HistoryPart]]) -> RingS
     begun: dict[str, AssetRing] = {}
     for told in parts:
         for asset, part in told.items():
+            _check(asset, part)
             if not part.whole and asset not in begun:
                 raise ValueError(f"a part of the history of {asset} is missing")
             begun[asset] = _begun(part) if part.whole else begun[asset]
@@ -151,6 +154,19 @@ def _part(ring: AssetRing, *, since: int) -> HistoryPart:
         mode=None if ring.mode is None else cut(ring.mode),
         unsound=None if ring.unsound is None else cut(ring.unsound),
     )
+
+
+def _check(asset: str, part: HistoryPart) -> None:
+    """Raise ValueError for arrays that are no stretch of a ring."""
+    n, shape = len(part.t_ns), part.values.shape
+    flat = [one for one in (part.t_ns, part.running, part.mode) if one is not None]
+    wide = [one for one in (part.values, part.unsound) if one is not None]
+    fits = all(one.shape == (n,) for one in flat) and all(one.shape == shape for one in wide)
+    numbers = all(one.dtype.kind in "iufb" for one in (*flat, *wide))
+    if not (fits and numbers and len(shape) == 2 and shape[0] == n):
+        raise ValueError(f"the history of {asset} is of other arrays than a ring")
+    if not n <= part.capacity <= CAPACITY_MAX:
+        raise ValueError(f"the history of {asset} says a ring of {part.capacity}, for {n} samples")
 
 
 def _begun(part: HistoryPart) -> AssetRing:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.errors import UNREADABLE
 from edge.records import MessageReceived, Stimulus
 from edge.storage.journal import segments
 from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, next_whole
@@ -57,7 +58,7 @@ def _messages(data: bytes, offset: int) -> list[MessageReceived]:
         offset += HEAD.size + len(body)
         try:
             stimuli = [_DECODER.decode(one)[1] for one in bodies(body)]
-        except (ValueError, msgspec.MsgspecError):  # whoever takes it will say so
+        except UNREADABLE:  # whoever takes it will say so
             break
         found += [one for one in stimuli if isinstance(one, MessageReceived) and one.qos]
     return found

@@ -143,12 +143,14 @@ class JournalWriter:
             try:
                 for file in full:
                     self._disk.sync(file)
-                    file.close()
                 if newest is not None:
                     self._disk.sync(newest)
             except OSError as error:
                 self._dirty = True
                 raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
+            finally:
+                for file in full:  # safe since `roll`, whatever becomes of this
+                    file.close()
 
         return sync
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import JournalError
+from edge.errors import UNREADABLE, JournalError
 from edge.storage.disk import write_whole
 from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, salvaged
 
@@ -144,7 +144,7 @@ def _time_ns(body: bytes, which: int) -> int | None:
     """Time of the first or the last stimulus in a record."""
     try:
         return _TIMES.decode(bodies(body)[which])[0]
-    except (ValueError, msgspec.MsgspecError):
+    except UNREADABLE:
         return None
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WAIT_S_MAX: Final = 5.0  # the longest that the loop stands still for one call
+STOP_S_MAX: Final = 0.5  # at a stop, which is to be over soon whatever hangs
 
 
 class SlowDiskError(JournalError):
@@ -96,6 +97,12 @@ class Patience:
         """Whether something may be started beside the loop."""
         return self._beside is None and not self.busy
 
+    @property
+    def beside_s(self) -> float:
+        """How long what was started beside the loop has taken so far, 0: nothing was."""
+        job = self._beside
+        return 0.0 if job is None or job.done.is_set() else self._clock_s() - job.begun_s
+
     def start(self, work: Callable[[], object]) -> None:
         """Do something beside the loop, which has to be idle; `finished` tells what came of it."""
         assert self.idle, "one thing at a time"
@@ -118,7 +125,7 @@ class Patience:
         """End the thread when it has done what it was asked to do; a disk that hangs is left."""
         if self._thread is not None:
             self._jobs.put(None)
-            self._thread.join(timeout=self._wait_s_max)
+            self._thread.join(timeout=min(STOP_S_MAX, self._wait_s_max))
 
     def _ask(self, work: Callable[[], object]) -> Job:
         if self._thread is None:  # with the first thing that there is to do

@@ -266,6 +266,10 @@ def _check_fields(body: Body, topic: str) -> None:
         if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
             message = f"{field} is longer than {TEXT_CHARS_MAX} characters"
             raise WireError(message, reason="command_invalid", topic=topic)
+    for field in ("alert_id", "job_id", "proposal_id", "instrument"):
+        if not getattr(body, field, "").isprintable():
+            message = f"{field} has characters that nobody sees"
+            raise WireError(message, reason="command_invalid", topic=topic)
     for field in ("valid_from", "valid_to", "until"):
         at_ms = getattr(body, field, None)
         if at_ms is not None and not 0 <= at_ms <= T_NS_MAX // MILLISECOND_NS:

@@ -16,6 +16,7 @@ from edge.wire.commands import (
     Shelve,
     Text,
     decode_command,
+    seen_text,
 )
 from edge.work.command_book import Refusal, may_silence
 from edge.work.durable import refuse_undurable
@@ -149,7 +150,12 @@ def _feedback(
     body: Feedback, operator: str, *, assets: Mapping[str, Asset], desk: Desk
 ) -> tuple[bool, str]:
     alert_id = body.alert_id
-    said = {"operator": operator, "alert": alert_id, "label": body.label, "note": body.note}
+    said = {
+        "operator": operator,
+        "alert": alert_id,
+        "label": body.label,
+        "note": seen_text(body.note),
+    }
     desk.note("feedback", **said)
     known = [labelled(asset.state, alert_id, body.label) for asset in assets.values()]
     return True, "noted" if any(known) else f"noted; {alert_id} is no current alert"
@@ -250,7 +256,7 @@ def _shelve(
             track=track,
             operator=operator,
             owner=operator,
-            reason=body.reason.strip(),
+            reason=seen_text(body.reason),
             begin_ns=now_ns,
             end_ns=until_ns(body.until, body.minutes, now_ns) or 0,
         ),
@@ -277,8 +283,8 @@ def _service(
             kind=SilenceKind.OUT_OF_SERVICE,
             track=None,
             operator=operator,
-            owner=body.owner.strip() or operator,
-            reason=body.reason.strip(),
+            owner=seen_text(body.owner) or operator,
+            reason=seen_text(body.reason),
             begin_ns=now_ns,
             end_ns=until_ns(body.until, body.minutes, now_ns) or 0,
         ),

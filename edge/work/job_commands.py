@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.alerts.explain import clock_text
 from edge.records import Witness
+from edge.wire.commands import seen_text
 from edge.wire.readings import T_NS_MAX
 from edge.work.jobs import (
     EXTENSIONS_MAX,
@@ -160,7 +161,8 @@ def _extend(
         refused = f"it was extended {EXTENSIONS_MAX} times"
     if refused:
         return False, f"{run.job.job_id} is not extended: {refused}"
-    extension = Extension(operator=operator, t_ns=now_ns, until_ns=end_ns, reason=body.reason)
+    reason = seen_text(body.reason)
+    extension = Extension(operator=operator, t_ns=now_ns, until_ns=end_ns, reason=reason)
     extend_run(run, extension)
     asset.extended(run, by=operator, t_ns=now_ns)
     audit_job(desk, "extended", run.job, operator, t_ns=now_ns, reason=body.reason)
@@ -196,8 +198,9 @@ def added(asset: Asset, job: Job, *, word: str) -> tuple[bool, str]:
 
 def audit_job(desk: Desk, what: str, job: Job, operator: str, *, t_ns: int, reason: str) -> None:
     """Note in the audit trail what a person did with a job."""
+    seen = seen_text(reason)
     desk.audited(
-        what, asset=job.asset, t_ns=t_ns, job_id=job.job_id, operator=operator, detail=reason
+        what, asset=job.asset, t_ns=t_ns, job_id=job.job_id, operator=operator, detail=seen
     )
 
 

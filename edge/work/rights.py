@@ -14,14 +14,14 @@ from edge.trust import OperatorRights
 from edge.wire.commands import Confirm, JobCommand, OutOfService, seen_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge.asset import Asset
     from edge.desk import Desk
     from edge.settings import GatewaySettings
     from edge.wire.commands import Command
 
-NAMED_MAX: Final = 5  # assets that a refusal names
+NAMED_MAX: Final = 5  # of assets that a refusal names
 
 
 def rights_of(operator: str, settings: GatewaySettings) -> OperatorRights:
@@ -62,12 +62,12 @@ def check_rights(command: Command, *, assets: Mapping[str, Asset], desk: Desk, n
     about = concerned(command, assets=assets, desk=desk, now_ns=now_ns)
     beyond = sorted(asset for asset in about if not _covers(rights, asset, site))
     if beyond:
-        named = ", ".join(beyond[:NAMED_MAX]) + ", ..." * (len(beyond) > NAMED_MAX)
-        message = f"{who} has no rights on {named}"
+        message = f"{who} has no rights on {_named(beyond)}"
         raise _refusal(command, message, "command_beyond_rights")
     asset = getattr(command.body, "asset", "")
     if asset and asset not in assets:
-        message = f"no asset {asset}; there are {', '.join(sorted(assets))}"
+        theirs = sorted(one for one in assets if _covers(rights, one, site))
+        message = f"no asset {asset}; there are {_named(theirs)}"
         raise _refusal(command, message, "command_unknown_asset")
     needs_reason = command.keeps_quiet and name in site.trust.reason_for
     if needs_reason and not seen_text(getattr(command.body, "reason", "")):
@@ -112,6 +112,11 @@ def _covers(rights: OperatorRights, asset: str, site: GatewaySettings) -> bool:
     if rights.positions and site.of_asset(asset).position in rights.positions:
         return True
     return any(fnmatchcase(asset, entry.replace("[", "[[]")) for entry in rights.assets)
+
+
+def _named(assets: Sequence[str]) -> str:
+    """Some of them: an answer is no list of the plant, and not a hundred times its question."""
+    return ", ".join(assets[:NAMED_MAX]) + ", ..." * (len(assets) > NAMED_MAX)
 
 
 def _refusal(command: Command, message: str, rule: str) -> WireError:

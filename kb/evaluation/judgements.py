@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from kb.errors import KnowledgeError
+from kb.errors import UNREADABLE, KnowledgeError
 from kb.retrieval import lexical
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def read_judgements(
             continue
         try:
             judged.append(_judged(msgspec.json.decode(line), known))
-        except (ValueError, TypeError) as error:
+        except (*UNREADABLE, TypeError) as error:
             raise KnowledgeError(f"{path}, line {number}: {error}") from error
     if not judged:
         raise KnowledgeError(f"{path}: no queries; expected one JSON object a line")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kb.reading.front_matter import KINDS, FrontMatter, SourceError, is_asset_id
+from kb.reading.stored import beside_bytes
 from kb.times import date_or_iso_ns
 
 if TYPE_CHECKING:
@@ -54,14 +55,13 @@ def meta_of(path: Path) -> FrontMatter:
 
 
 def _read(place: Path) -> dict[str, object]:
+    stored = beside_bytes(place)
+    if stored is None:
+        return {}
     try:
-        stated = tomllib.loads(place.read_bytes().decode())
+        stated = tomllib.loads(stored.decode())
         found = {k: str(v) if isinstance(v, date) else v for k, v in stated.items()}
         msgspec.convert(found, _Meta)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise SourceError(0, f"{place.name}: {error.strerror}") from error
     except ValueError as error:  # what TOML, its encoding and msgspec say
         raise SourceError(0, f"{place.name}: {error}") from error
     return found

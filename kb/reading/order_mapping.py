@@ -27,6 +27,7 @@ import msgspec
 
 from kb.reading.columns import STATUSES, key_of, named
 from kb.reading.front_matter import SourceError
+from kb.reading.stored import beside_bytes
 from kb.records import WorkKind
 from kb.times import local_ns
 
@@ -148,13 +149,9 @@ def is_mapping(path: Path) -> bool:
 def mapping_of(path: Path) -> OrderMapping | None:
     """The mapping beside a table, else the one of its folder, else None. Raises SourceError."""
     for place in (path.with_name(f"{path.stem}{SUFFIX}"), path.with_name(OF_FOLDER)):
-        try:
-            stored = place.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise SourceError(0, f"{place.name}: {error.strerror}") from error
-        return _decoded(stored, place.name)
+        stored = beside_bytes(place)
+        if stored is not None:
+            return _decoded(stored, place.name)
     return None
 
 

@@ -23,7 +23,8 @@ def signature_bytes(path: Path) -> bytes:
     """What lies beside a file as its signatures; b"" nothing that could be any."""
     beside = path.with_name(path.name + SUFFIX)
     with suppress(OSError):
-        if not beside.is_symlink() and beside.stat().st_size <= SIGNATURES_BYTES_MAX:
+        plain = beside.is_file() and not beside.is_symlink()  # a pipe would be waited for
+        if plain and beside.stat().st_size <= SIGNATURES_BYTES_MAX:
             return beside.read_bytes()
     return b""
 

@@ -240,6 +240,7 @@ class Snapshot:
 
 def read_manifest(path: Path) -> Manifest:
     """The checked manifest of a snapshot. Raises KnowledgeError."""
+    _plain(path, MANIFEST)
     try:
         return Manifest.decoded((path / MANIFEST).read_bytes())
     except OSError as error:
@@ -260,6 +261,7 @@ def verified(path: Path) -> Manifest:
 
 def _check(path: Path, name: str, manifest: Manifest) -> None:
     """Compare a file's hash without holding the file in memory."""
+    _plain(path, name)
     try:
         with (path / name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -268,7 +270,14 @@ def _check(path: Path, name: str, manifest: Manifest) -> None:
     _compare(sha256, path, name, manifest)
 
 
+def _plain(path: Path, name: str) -> None:
+    """Refuse what is there and no plain file: a pipe would be waited for, a device has no end."""
+    if (path / name).exists() and not (path / name).is_file():
+        raise KnowledgeError(f"{path / name} is no plain file; build it again")
+
+
 def _checked(path: Path, name: str, manifest: Manifest) -> bytes:
+    _plain(path, name)
     try:
         stored = (path / name).read_bytes()
     except OSError as error:

@@ -17,6 +17,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +32,11 @@ from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part, part_files
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
+from models.bundles.trial import survive
 from models.detector import ORT_ERRORS, detector_of
 from models.errors import UNREADABLE, ModelError
 from models.fitting.positions import OperatorPosition
+from models.graphs.own import is_own
 from models.graphs.safety import check_graph
 
 if TYPE_CHECKING:
@@ -140,8 +143,24 @@ def save(bundle: Bundle, path: Path) -> Path:
 
 
 def load(path: Path) -> Bundle:
-    """Read a bundle. Raises ModelError, naming the file, where it is not as it was written."""
+    """Read a bundle. Raises ModelError, naming the file, where it is not as it was written.
+
+    One with a graph that this version does not make again is first loaded in a child process.
+    """
     path = Path(path)
+    bundle = _as_written(path)
+    if not all(is_own(part.spec, part.graph) for part in bundle.parts):
+        survive(path.resolve(), bundle.sha256)
+    return _tested(bundle, path)
+
+
+def load_here(path: Path) -> Bundle:
+    """As `load`, whoever made the graph: for a process that may fall."""
+    return _tested(_as_written(path), path)
+
+
+def _as_written(path: Path) -> Bundle:
+    """A bundle as its files have it, before any graph is run. Raises ModelError."""
     manifest, sha256 = _manifest(path)
     if DESCRIPTION not in manifest:
         raise ModelError(f"{path / MANIFEST} lists {sorted(manifest)}, expected {DESCRIPTION} too")
@@ -165,6 +184,10 @@ def load(path: Path) -> Bundle:
     )
     _check_assets(bundle, path)
     check_values(bundle, path)
+    return bundle
+
+
+def _tested(bundle: Bundle, path: Path) -> Bundle:
     for at, part in enumerate(bundle.parts):
         _check_scores(part, path / part_files(at)[0])
     return bundle
@@ -285,7 +308,10 @@ def _verified(path: Path, entry: _Entry) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device has no end
+            raise ModelError(f"{path} is no plain file; copy the bundle again")
+        if status.st_size > FILE_BYTES_MAX:
             raise ModelError(f"{path} is over {FILE_BYTES_MAX} bytes")
         return path.read_bytes()
     except OSError as error:

@@ -92,9 +92,13 @@ class Nodes:
     def constant(self, array: NDArray[Any]) -> str:
         """A constant array of any shape; equal ones are kept once."""
         name = f"{self.kept}_{len(self.constants)}"
+        kind, stored = helper.np_dtype_to_tensor_dtype(array.dtype), array.tobytes()
         for known in self.constants:
-            same = numpy_helper.to_array(known)
-            if same.dtype == array.dtype and same.shape == array.shape and (same == array).all():
+            if known.data_type != kind or tuple(known.dims) != array.shape:
+                continue
+            floats = array.dtype.kind == "f"  # 0.0 and -0.0 are one, each NaN is another
+            same = numpy_helper.to_array(known) == array if floats else known.raw_data == stored
+            if np.all(same):
                 return str(known.name)
         self.constants.append(numpy_helper.from_array(array, name))
         return name

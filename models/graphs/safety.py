@@ -17,7 +17,7 @@ from models.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto, NodeProto, ValueInfoProto
 
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")  # what every runtime has; onnxruntime knows more
 CHANCE: Final = {
@@ -29,6 +29,7 @@ CHANCE: Final = {
     "RandomUniformLike",
 }
 LOOPS_MAX: Final = 1_000_000  # steps of a loop whose number stands in the graph
+SIZE_MAX: Final = 1 << 24  # of a dimension that a graph says; 2**31 ends onnxruntime
 _WIDTHS: Final[dict[int, int]] = {  # bytes of a value
     TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2,
     TensorProto.BOOL: 1, TensorProto.INT8: 1, TensorProto.UINT8: 1, TensorProto.INT16: 2,
@@ -85,10 +86,14 @@ def refuse_external(model: ModelProto, file: str) -> None:
 def refuse_sizes(model: ModelProto, file: str) -> None:
     """A weight is as large as its shape says, and no loop runs longer than anybody waits.
 
-    onnxruntime believes a file: a weight of 2**62 values ends the process, and a loop of as many
-    steps never ends. One whose steps are computed may still do so: who made it, a signature says.
-    Raises ModelError.
+    onnxruntime believes a file: a weight of 2**62 values ends the process, so does an input that
+    says 2**31, and a loop of as many steps never ends. What is computed may still be as bad: of a
+    bundle's graph that is none of ours `models.bundles.trial` finds that out. Raises ModelError.
     """
+    for value in _declared(model.graph):
+        sizes = [one.dim_value for one in value.type.tensor_type.shape.dim]
+        if any(size > SIZE_MAX for size in sizes):
+            raise ModelError(f"{file}: {value.name!r} is of shape {sizes}, at most {SIZE_MAX} each")
     steps: dict[str, int] = {}
     for tensor in _tensors(model.graph):
         shape = tuple(tensor.dims)
@@ -131,8 +136,26 @@ def refuse_operators(model: ModelProto, file: str) -> None:
             f"{file} draws chance ({', '.join(random)}), so it scores nothing the same twice;"
             " export it in evaluation mode"
         )
-    if model.graph.sparse_initializer:
+    if _is_sparse(model.graph):
         raise ModelError(f"{file} holds sparse weights, which cannot be taken; export dense ones")
+
+
+def _is_sparse(graph: GraphProto) -> bool:
+    """Whether weights are sparse anywhere: of these nobody checks sizes or where they are kept."""
+    given = [attribute for node in _nodes(graph) for attribute in node.attribute]
+    branches = [inner for one in given for inner in (*one.graphs, one.g)]
+    return any(one.sparse_initializer for one in (graph, *branches)) or any(
+        one.sparse_tensors or one.HasField("sparse_tensor") for one in given
+    )
+
+
+def _declared(graph: GraphProto) -> Iterator[ValueInfoProto]:
+    """All inputs, outputs and values between them whose shapes a graph says."""
+    yield from (*graph.input, *graph.output, *graph.value_info)
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from (*inner.input, *inner.output, *inner.value_info)
 
 
 def _nodes(graph: GraphProto) -> Iterator[NodeProto]:

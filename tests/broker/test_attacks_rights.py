@@ -5,6 +5,7 @@ Mosquitto confirms a publication that its list forbids: only what a subscriber h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,10 @@ import pytest
 
 from edge.configuration.config import load
 from edge.errors import ConfigError
+from edge.gateway.accounts import access_of
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.gateway.rights import published_topics
+from tests.broker.certificates import Authority
 from tests.broker.plants import (
     ASSETS,
     OPERATORS,
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
 
 GATEWAY: Final = "andon"
 WITNESS: Final = "witness"  # of these tests: hears everything, and nobody else does
-EVERYBODY: Final = (GATEWAY, *ASSETS, *OPERATORS, "cy", "dashboard", WITNESS)
+POSING: Final = "ann/job"  # a name that is a level of topics too long
+EVERYBODY: Final = (
+    GATEWAY, *ASSETS, *OPERATORS, "cy", "zoe", "sensors", "dashboard", POSING, WITNESS
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,12 @@ def guarded(
     folder = tmp_path_factory.mktemp("guarded")
     broker = mosquitto_of(folder)
     mqtt = {"port": broker.port, "username": GATEWAY, "password_file": "secret"}
-    config = settings(folder, mqtt=mqtt)
+    wide = [{"topic": "plant/{asset}"}, {"topic": "#"}]  # whoever set this up was lazy
+    config = settings(folder, mqtt=mqtt, source=wide, operator=[{"name": "zoe"}])
     invoke("broker", config, "-o", folder, "--operator", "ann", "--operator", "bea")
     with (folder / "acl").open("a", encoding="utf-8") as acl:
         acl.write(f"\nuser {WITNESS}\ntopic read #\n")
+        acl.write("\npattern write andon/t/cmd/%u/+\n")  # as the list of another site has it
     passwords(folder, *EVERYBODY)
     broker.serve(folder / "mosquitto.conf")
     try:
@@ -100,6 +108,8 @@ FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "operator_forges_a_value": ("ann", "plant/r1"),
     "operator_forges_an_alert": ("ann", f"{ROOT}/alert/r1/process"),
     "operator_not_listed_commands_as_another": ("cy", f"{ROOT}/cmd/ann/job"),
+    "operator_named_as_anothers_command": (POSING, f"{ROOT}/cmd/ann/job"),
+    "operator_named_as_a_wildcard": ("zoe", f"{ROOT}/cmd/zoe"),
     "gateway_forges_a_value": (GATEWAY, "plant/r1"),
     "gateway_writes_a_control_topic": (GATEWAY, "line/r1/setpoint"),
     "gateway_commands_as_an_operator": (GATEWAY, f"{ROOT}/cmd/ann/ack"),
@@ -109,6 +119,10 @@ FORBIDDEN: Final[dict[str, tuple[str, str]]] = {
     "sensor_forges_another_ones_value": ("r1", "plant/r2"),
     "sensor_commands_under_its_own_name": ("r1", f"{ROOT}/cmd/r1/job"),
     "sensor_commands_as_an_operator": ("r1", f"{ROOT}/cmd/ann/ack"),
+    "sensor_commands_at_another_site": ("r1", "andon/t/cmd/r1/job"),
+    "sensor_of_every_topic_commands_as_an_operator": ("sensors", f"{ROOT}/cmd/ann/job"),
+    "sensor_of_every_topic_clears_an_alert": ("sensors", f"{ROOT}/alert/r1/process"),
+    "sensor_of_every_topic_says_the_gateway_is_fine": ("sensors", f"{ROOT}/status"),
     "sensor_clears_an_alert": ("r1", f"{ROOT}/alert/r1/process"),
     "sensor_says_the_gateway_is_fine": ("r1", f"{ROOT}/status"),
     "operator_claims_to_be_the_newer_box": ("ann", f"{ROOT}/fence"),
@@ -134,6 +148,9 @@ def test_what_an_account_may_not_publish_is_heard_by_nobody(guarded: Guarded, at
         ("cy", f"{ROOT}/cmd/cy/ack"),
         ("r1", "plant/r1"),
         ("r2", "plant/r2"),
+        ("zoe", f"{ROOT}/cmd/zoe/ack"),
+        ("ann", "andon/t/cmd/ann/ack"),
+        ("sensors", "other/line"),
         (GATEWAY, f"{ROOT}/cmd_result/ann"),
     ],
 )
@@ -161,6 +178,20 @@ def test_the_gateway_may_publish_exactly_what_check_lists(guarded: Guarded) -> N
         if line.startswith("topic write ")
     ]
     assert written == listed
+
+
+@pytest.mark.parametrize("user", [GATEWAY, "ann", "zoe", "dashboard"])
+def test_who_needs_the_alerts_that_stand_hears_them(guarded: Guarded, user: str) -> None:
+    """Operators of the configuration too; and a gateway, which asks its own words back."""
+    topic = f"{ROOT}/alert/r1/process"
+    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+        publisher.publish(topic, b"stands", retain=True)
+        publisher.drain()
+    with Collector(as_user(guarded.port, user), [f"{ROOT}/alert/r1/+"]) as reader:
+        wait_until(lambda: [m.payload for m in reader.queue] == [b"stands"], what="the alert")
+    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+        publisher.publish(topic, b"", retain=True)
+        publisher.drain()
 
 
 # Attack -> (who, what they subscribe to, who publishes it)
@@ -217,6 +248,54 @@ def test_one_name_does_not_get_two_roles(tmp_path: Path) -> None:
     for option in ("--operator", "--dashboard"):
         with pytest.raises(ConfigError, match="account 'r1' would be sensor and"):
             refused("broker", config, "-o", tmp_path / "out", option, "r1")
+
+
+@pytest.mark.parametrize("name", ["ann/job", "+", "a#", "a ", "", "a\nuser b", "a:b"])
+def test_a_name_that_is_no_level_of_a_topic_gets_no_rights(tmp_path: Path, name: str) -> None:
+    """Mosquitto would take it for another's, or refuse it everything without a word."""
+    config = settings(tmp_path, mqtt={"username": GATEWAY, "password_file": "secret"})
+    for option in ("--operator", "--dashboard"):
+        with pytest.raises(ConfigError, match="account"):
+            refused("broker", config, "-o", tmp_path / "out", option, name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["ca", "server"])
+def test_no_certificate_takes_the_place_of_the_authoritys(tmp_path: Path, name: str) -> None:
+    """The commands that are told would write it over the key that all others rest on."""
+    Authority(tmp_path / "own").issue(GATEWAY)
+    own = {"tls_ca_file": "own/ca.crt", "tls_cert_file": f"own/{GATEWAY}.crt"}
+    own["tls_key_file"] = f"own/{GATEWAY}.key"
+    config = settings(tmp_path, mqtt=own)
+    with pytest.raises(ConfigError, match=f"account '{name}': its certificate"):
+        refused("broker", config, "-o", tmp_path / "out", "--operator", name)
+
+
+def test_a_client_id_that_anybody_guesses_is_told(tmp_path: Path) -> None:
+    """Mosquitto gives a session to whoever names it: another account takes what waits in it."""
+    mqtt = {"username": GATEWAY, "password_file": "secret"}
+    told = []
+    for at, more in enumerate([{}, {"client_id": "andon-5f0c"}]):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        told.append(invoke("broker", settings(folder, mqtt=mqtt | more), "-o", folder / "out"))
+    assert "'andon' is easy to guess" in told[0]
+    assert re.search(r'\n  client_id = "andon-[0-9a-f]{16}"\n', told[0])
+    assert "easy to guess" not in told[1]
+
+
+def test_an_asset_named_as_the_shared_account_does_not_get_its_rights(tmp_path: Path) -> None:
+    """Its device would publish for all the others."""
+    config = load(
+        settings(
+            tmp_path,
+            mqtt={"username": GATEWAY},
+            source=[{"topic": "plant/{asset}"}, {"topic": "line/+"}],
+        ),
+        environment={},
+    )
+    with pytest.raises(ConfigError, match="account 'sensors' would be sensor and sensor"):
+        access_of(config, ["r1", "sensors"], users=[GATEWAY], operators=[], dashboards=[])
 
 
 def test_a_gateway_without_a_name_gets_no_rights(tmp_path: Path) -> None:

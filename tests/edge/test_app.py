@@ -15,7 +15,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.gateway import app, durable
+from edge.gateway import app, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
 from edge.gateway.world import World as RealWorld
 from edge.records import Effect, MessageReceived, Publish, Stimulus
@@ -103,7 +103,7 @@ class World:
             gateway = self.broker.gateway = Gateway(self._config, self.machine)
             self._promise(gateway)
             if steps is not None:
-                patch.setattr(durable, "write", checkpoint.write)  # put back afterwards
+                patch.setattr(saving, "write", checkpoint.write)  # put back afterwards
                 self._watch(gateway, steps, names)
             try:
                 return gateway.run()
@@ -137,7 +137,7 @@ class World:
             "delivered": gateway._durable.outbox,
             "ack": self.broker,
             "publish": self.broker,
-            "write": durable,
+            "write": saving,
         }
         for name in names:
             steps.watch(holders[name], name)

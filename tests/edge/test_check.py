@@ -168,6 +168,17 @@ def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site)
     assert site.faults() == {}
 
 
+def test_keys_that_everybody_may_change_are_a_fault(site: Site) -> None:
+    """Whoever may write there would be believed."""
+    trust = site.folder / "trust.toml"
+    trust.write_text("public_keys = []\n", encoding="utf-8")
+    trust.chmod(0o644)
+    site.more = '[trust]\nfile = "trust.toml"\n'
+    assert site.faults() == {}
+    trust.chmod(0o666)
+    assert f"chmod o-w {trust}" in site.faults()["trust"]
+
+
 def test_what_the_snapshot_could_not_read_is_named(site: Site) -> None:
     """A limit with a letter in it does not count, and nothing else would say so."""
     documents = site.folder / "documents"

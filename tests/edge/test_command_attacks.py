@@ -12,6 +12,9 @@ import msgspec
 import pytest
 
 from edge.audit.signatures import new_key, read_key, sign_command, verify
+from edge.errors import WireError
+from edge.wire.commands import decode_command
+from edge.work.rights import check_rights
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site, refused
 
 if TYPE_CHECKING:
@@ -229,6 +232,29 @@ def test_without_a_reason(name: str, body: dict[str, Any], reason: str | None) -
                    rule="command_unreasoned", says="needs a reason")  # fmt: skip
 
 
+@pytest.mark.parametrize("field", ["job_id", "instrument"])
+@pytest.mark.parametrize("more", ["\n", "\x1b[2J", "\x9b2J", "\u202e", "\u200b"])
+def test_an_id_with_what_nobody_sees(field: str, more: str) -> None:
+    """It would be another one than it looks, and write on whatever screen it is shown."""
+    site = Site()
+    says = f"{field} has characters that nobody sees"
+    body = site.body(**{**CHECK_IN, field: f"J-1{more}"})
+    assert refused(site, "ann", "job", body, rule="command_invalid", says=says)
+
+
+@pytest.mark.parametrize(("name", "body"), [("job", CHECK_IN), ("shelve", SHELVE), ("oos", OUT)])
+def test_of_a_reason_only_what_is_seen_is_kept(name: str, body: dict[str, Any]) -> None:
+    """On one line, in the trail and wherever it is published."""
+    site = Site()
+    reason = "as\x1b[2J planned\n\u202eby\x9b2J bea"
+    answer = site.say("ann", name, site.body(**{**body, "reason": reason}))
+    assert answer is not None
+    assert answer["done"]
+    site.run(10)
+    (line,) = [line for line in site.trail() if line.what != "opened"]
+    assert "as[2J planned by2J bea" in [line.facts.get("detail"), line.facts.get("reason")]
+
+
 def test_what_ends_a_silence_needs_no_reason() -> None:
     """What only makes louder never does; nor does an acknowledgement."""
     site = Site()
@@ -263,6 +289,21 @@ def test_wildcard_and_unknown_asset(asset: str, rule: str, name: str, body: dict
     site = Site()
     says = "no asset" if rule == "command_unknown_asset" else "asset is not an id"
     assert refused(site, "ann", name, site.body(**{**body, "asset": asset}), rule=rule, says=says)
+
+
+def test_an_answer_is_no_list_of_the_plant() -> None:
+    """Whoever has rights on some assets hears of those, and of few."""
+    site = Site()
+    body = {**SHELVE, "asset": "r9"}
+    refused(site, "joe", "shelve", site.body(**body), rule="command_beyond_rights", says="on r9")
+    refused(site, "ann", "shelve", site.body(**body), rule="command_unknown_asset",
+            says="no asset r9; there are r1, r11")  # fmt: skip
+    many = dict.fromkeys([f"m{i}" for i in range(1_000)], site.engine._assets["r1"])
+    command = decode_command(site.body(**body), topic="andon/s/cmd/pat/shelve", operator="ann",
+                             name="shelve", retain=False, now_ns=site.now_ns)  # fmt: skip
+    with pytest.raises(WireError, match=r"there are m0, m1, m10, m100, m101, \.\.\.$") as answer:
+        check_rights(command, assets=many, desk=site.engine._desk, now_ns=site.now_ns)
+    assert len(str(answer.value)) < 200
 
 
 def test_stranger_where_only_known_operators_may() -> None:

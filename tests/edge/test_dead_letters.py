@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +23,7 @@ from edge.storage.dead_letters import (
     read_letters,
 )
 from edge.storage.disk import Disk
+from edge.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -78,6 +81,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [one.t_ns for one in found] == [T0 + i * S for i in range(5)]
     assert found[0].beginning == b"\xff" * 10
     assert (found[0].size_bytes, found[0].time) == (100, "2025-10-09T08:53:20.000+00:00")
+
+
+def test_what_a_gateway_keeps_is_nobody_elses(tmp_path: Path) -> None:
+    """Letters, journal and outbox hold what plants send and people say: no way in for others."""
+    before = os.umask(0o022)
+    try:
+        letters, outbox = DeadLetters(tmp_path / "state" / "dead_letters"), tmp_path / "out" / "x"
+        Outbox(outbox).close()
+        letters.put(letter(1))
+        letters.stop()
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "state" / "dead_letters", outbox.parent):
+        assert not folder.stat().st_mode & stat.S_IRWXO
 
 
 def test_more_than_can_be_written_is_dropped_and_counted(tmp_path: Path) -> None:

@@ -376,3 +376,21 @@ def test_without_a_connection_confirmations_are_noted_and_nothing_is_sent(tmp_pa
     payloads = [payload for _, payload, *_ in process.heard]
     assert [payloads.count(m.payload) for m in process.put_so_far] == [1, 1, 1, 1]
     process.outbox.close()
+
+
+def test_last_words_do_not_pile_up_over_connections_that_break_at_once(tmp_path: Path) -> None:
+    """However often the broker comes and goes before it takes them, each is said once."""
+    process = Process(tmp_path / "outbox.sqlite")
+    process.outbox.put([message(TOPICS[0], 0), message(TOPICS[1], 2)])
+    process.finish()
+    del process.heard[:]
+    for _ in range(50):
+        process.client.refuse_at = process.client.calls + 1
+        process.delivery.say_again()
+        process.delivery.turn()
+    process.finish()
+    assert sorted(payload for _, payload, *_ in process.heard) == [
+        message(TOPICS[0], 0).payload,
+        message(TOPICS[1], 2).payload,
+    ]
+    process.outbox.close()

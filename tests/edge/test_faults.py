@@ -161,6 +161,13 @@ def test_a_failed_callback_stays_until_somebody_restarts_us(shell: Shell) -> Non
     assert shell.faults.active == ("link_callback_failed",)
 
 
+def test_a_topic_that_is_no_text_is_taken_like_any_other(shell: Shell) -> None:
+    """Not every broker refuses one; kept back it would fill the broker's window, for ever."""
+    shell.link._client.on_message(shell.link._client, None, MQTTMessage(1, b"plant/\xff"))
+    assert shell.look() == []
+    assert [message.topic for message in shell.link.drain(9)] == ["(not UTF-8)"]
+
+
 def test_two_contents_under_one_key_are_told_by_topic_and_key(shell: Shell) -> None:
     """What was published and what was decided differ: that stays until somebody restarts us."""
     shell.decide(0, 1, b"first")

@@ -315,7 +315,12 @@ def test_the_rule_of_better_names_each_thing_that_is_worse(
         child().sha256, msgspec.json.encode(report(current=side(bundle_sha256="f" * 64)))
     )
     assert site.run("promote", child().sha256, "--if-better").exit_code == 1
-    store.write_report(child().sha256, msgspec.json.encode(report()))
+    for damaged in (b"\xff", b"[]", b'{"both":' + b"[" * 1_200 + b"]" * 1_200 + b"}"):
+        store.write_report(child().sha256, damaged)
+        refused = site.run("promote", child().sha256, "--if-better")
+        assert (refused.exit_code, "its report is damaged" in refused.stdout) == (1, True)
+    nothing_rang = report(agreement=float("nan"), delay_s_median=float("nan"))
+    store.write_report(child().sha256, msgspec.json.encode(nothing_rang))
     assert site.run("promote", child().sha256, "--if-better").exit_code == 0
 
 

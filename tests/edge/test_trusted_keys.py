@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import base64
+import os
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from andon import app
-from edge.audit.signatures import new_key, read_key, sign_path
+from edge.audit.signatures import new_key, read_key, sign_path, signed_by
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.gateway.assembly import assemble_from
 from edge.trust import Signs, TrustedKey, TrustSettings
+from kb.errors import KnowledgeError
+from kb.reading.signatures import signature_bytes
 from kb.snapshots.build import build
 from kb.snapshots.signed_tables import rows_of
-from kb.snapshots.snapshot import Snapshot
+from kb.snapshots.snapshot import DATABASE, Snapshot
+from models.bundles.store import load as load_bundle
 from models.bundles.store import save
+from models.errors import ModelError
 from tests.edge.rig import START, Rig, bundle, settings
+from tests.kb.test_snapshot_safety import resealed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 COLUMNS: Final = (
@@ -29,6 +40,7 @@ COLUMNS: Final = (
     "approved_at"
 )
 KEY: Final = '[[trust.key]]\nname = "e"\npublic_key = "KEY"\n'
+AGAIN: Final = KEY.replace('"e"', '"f"')
 ROW: Final = "calibration,r1,x,c1,0.3,10,60,qa,2025-01-01T00:00:00Z"
 BEGIN: Final = datetime.fromtimestamp(START / 1e9, UTC)
 MINUTE: Final = timedelta(minutes=1)
@@ -129,6 +141,35 @@ def test_a_signed_table_speaks_for_its_own_rows_only(plant: Plant) -> None:
     assert rows[own.scope_id] == own, "read alone, a row has the id that it has in the snapshot"
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [{"channels": ["c1", "c2"]}, {"duration_s_max": 14_400}, {"expected_effect": 10.0}],
+    ids="".join,
+)
+@pytest.mark.parametrize("older_ns", [0, 1], ids=["as_old", "older"])
+def test_a_row_does_not_count_by_the_id_of_a_signed_one(
+    plant: Plant, forged: dict[str, Any], older_ns: int
+) -> None:
+    """A build host writes any row into its database, under the id of one that somebody signed."""
+    plant.sign(plant.table, "engineer")
+    out = plant.publish()
+    host, engineer = plant.key("host", *HOST), plant.key("engineer", Signs.SCOPE)
+    assert plant.rings(host, engineer)[0] == ["suppressed"]
+    with closing(sqlite3.connect(out / DATABASE)) as database:
+        ((body,),) = database.execute("SELECT body FROM scope").fetchall()
+        row = msgspec.json.decode(body)
+        more = {"recorded_at_ns": row["recorded_at_ns"] - older_ns}
+        database.execute(
+            "INSERT INTO scope VALUES (0, ?)", (msgspec.json.encode(row | forged | more).decode(),)
+        )
+        database.commit()
+    resealed(out)
+    plant.sign(out, "host")
+    said, why = plant.rings(host, engineer)
+    assert said == ["ALERT"]
+    assert "scope table" in why
+
+
 def test_a_signature_comes_and_goes_with_the_folder(plant: Plant) -> None:
     """The text of the table does not change; what is known of it does, and the document stays."""
     out = plant.publish()
@@ -223,6 +264,21 @@ def test_trust_has_a_file_of_its_own(plant: Plant) -> None:
         (f"{KEY}signs = []\n", None, "some of bundle, snapshot, scope, jobs, commands"),
         (f'{KEY}signs = ["scope"]\nvalid_to = 2030-01-01T00:00:00\n', None, "no time zone"),
         (f'require_signed = true\n{KEY}signs = ["snapshot"]\n', None, "a key that signs a bundle"),
+        (
+            f'public_keys = ["KEY"]\n{KEY}signs = ["scope"]\nvalid_to = 2020-01-01T00:00:00Z\n',
+            None,
+            "key e stands in public_keys too",
+        ),
+        (
+            f'{KEY}signs = ["commands"]\nwithdrawn = "lost"\n[trust.operators]\ne = "KEY"\n',
+            None,
+            "key e is withdrawn, and stands under operators, e too",
+        ),
+        (
+            f'{KEY}signs = ["scope"]\nwithdrawn = "lost"\n{AGAIN}signs = ["scope"]\n',
+            None,
+            "key e is withdrawn, and stands under f too",
+        ),
     ],
 )
 def test_a_mistake_in_trust_is_named(plant: Plant, trust: str, file: str | None, said: str) -> None:
@@ -230,6 +286,47 @@ def test_a_mistake_in_trust_is_named(plant: Plant, trust: str, file: str | None,
     config = _config(plant, trust.replace("KEY", plant.keys["host"][1]), file)
     with pytest.raises(ConfigError, match=said):
         load(config)
+
+
+@pytest.mark.parametrize("instead", ["pipe", "device", "directory"])
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(plant: Plant, instead: str) -> None:
+    """Whoever may replace a file would stop whoever reads it: a pipe says nothing, without end."""
+    out = plant.publish()
+    plant.sign(plant.table, "engineer")
+    signature = plant.table.with_name("scope.csv.sig")
+    refusals: list[tuple[Path, Callable[[], object], type[Exception]]] = [
+        *((plant.bundle / name, partial(load_bundle, plant.bundle), ModelError)
+          for name in ("manifest.json", "model.onnx")),
+        *((out / name, partial(Snapshot.open, out), KnowledgeError)
+          for name in ("kb.sqlite", "vectors.faiss", "manifest.json")),
+    ]  # fmt: skip
+    beside: list[tuple[Path, Callable[[], bool]]] = [
+        (signature, lambda: signature_bytes(plant.table) == b""),
+        (signature, lambda: bool(signed_by(plant.table, ()).because)),
+        (plant.table, lambda: bool(signed_by(plant.table, ()).because)),
+    ]
+    for path, read, error in refusals:
+        with _replaced(path, instead), pytest.raises(error, match=path.name):
+            read()
+    for path, holds in beside:
+        with _replaced(path, instead):
+            assert holds()
+
+
+@contextmanager
+def _replaced(path: Path, instead: str) -> Iterator[None]:
+    kept = path.rename(path.with_name("kept"))
+    if instead == "device":
+        path.symlink_to("/dev/zero")
+    elif instead == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    try:
+        yield
+    finally:
+        path.rmdir() if instead == "directory" else path.unlink()
+        kept.rename(path)
 
 
 def test_verify_says_who_signed_and_whether_that_counts(plant: Plant) -> None:
@@ -260,6 +357,17 @@ def test_verify_says_who_signed_and_whether_that_counts(plant: Plant) -> None:
     damaged = runner.invoke(app, ["verify", str(plant.bundle), "--key", public])
     assert damaged.exit_code == 1
     assert "manifest names" in str(damaged.exception)
+
+
+def test_a_withdrawn_key_has_no_other_spelling(plant: Plant) -> None:
+    """The last character of base64 has bits that say nothing: the same key in other letters."""
+    key = plant.key("host", *HOST, withdrawn="stolen")
+    at = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = at[at.index(key.public_key[42]) ^ 1]
+    other = f"{key.public_key[:42]}{last}="
+    assert base64.b64decode(other, validate=True) == base64.b64decode(key.public_key)
+    with pytest.raises(ValueError, match="key host stands in public_keys too"):
+        TrustSettings(key=(key,), public_keys=(other,))
 
 
 def test_a_key_that_is_none_is_refused_by_name() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import resource
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -17,8 +19,10 @@ from kb.records import Query
 from kb.retrieval.embed import shipped_embedder
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import DATABASE, MANIFEST, VECTORS, Snapshot
+from models.bundles import store
 from models.bundles.rows import without
-from models.bundles.store import files, load
+from models.bundles.store import files, load, load_here
+from models.bundles.trial import PROCESSOR_S_MAX
 from models.detector import detectors_of
 from models.errors import ModelError
 from models.foreign.foreign import read_foreign
@@ -48,6 +52,8 @@ SNAPSHOT_FILES: Final[dict[str, Mutate]] = {
     MANIFEST: mutate_json,
 }
 WINDOWS: Final = 16
+PIPE_BYTES: Final = 4_096
+REFUSED, FELL = 1, 2
 
 
 @cache
@@ -55,8 +61,37 @@ def _bundle_files() -> dict[str, bytes]:
     return files(rig.bundle())
 
 
+def _survive(path: Path, _sha256: str) -> None:
+    """What `models.bundles.trial` does, in a fork of this process: not a second for each input.
+
+    A new interpreter is tried in `tests/models/test_graph_safety.py`.
+    """
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = FELL
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S_MAX, PROCESSOR_S_MAX))
+            load_here(path)
+            code = 0
+        except ModelError as error:
+            os.write(tell, str(error).encode(errors="replace")[:PIPE_BYTES])
+            code = REFUSED
+        finally:
+            os._exit(code)
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) == FELL:
+        raise AssertionError(f"another error than ModelError in the child: {path}")
+    if status:
+        raise ModelError(said.decode() or f"the process that tried it fell: {status}")
+
+
 def _begin_bundle(name: str) -> object:
     def begin(scratch: Path) -> Read:
+        store.survive = _survive  # type: ignore[assignment, attr-defined] # it remembers nothing
         place = scratch / "bundle"
         place.mkdir(exist_ok=True)
         sound = _bundle_files()

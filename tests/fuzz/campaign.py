@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.fuzz import guided
 from tests.fuzz.slices import Board, Found, Tally
 from tests.fuzz.target import BYTES
 
@@ -128,13 +129,11 @@ class Campaign:
             Found(
                 target=name,
                 seed=self.seed,
-                index=tally.at,
+                index=tally.at if self.engine == "plain" else -1,
                 kind="hang" if hangs else "crash",
                 place="" if hangs else f"exit {stretch.process.returncode}",
                 detail=said,
-                data=stretch.target.input_of(self.seed, tally.at)
-                if self.engine == "plain"
-                else b"",
+                data=self._data_of(stretch, tally.at),
             )
         )
         self.crashes[name] += 1
@@ -145,6 +144,13 @@ class Campaign:
         ):
             home = stretch.home.with_name(f"{name}-{tally.at + 1}")
             self.waiting.insert(0, Stretch(stretch.target, tally.at + 1, stretch.end, home))
+
+    def _data_of(self, stretch: Stretch, at: int) -> bytes:
+        """The input that took a process down, b"" where nobody kept it."""
+        if self.engine == "plain":
+            return stretch.target.input_of(self.seed, at)
+        kept = sorted(stretch.home.glob(f"{guided.CRASHED}*"))
+        return kept[0].read_bytes() if kept else b""
 
     def _take(self, found: Found) -> None:
         if self.found.setdefault((found.target, found.key), found) is found:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.fuzz.target import Target
 
+CRASHED: Final = "taken-down-"
 BYTES_MAX: Final = 1 << 16
 OURS: Final = 0.4  # share of inputs that are changed by our own mutations
 INSTRUMENTED: Final = ("edge", "kb", "models", "tomllib", "icalendar", "openpyxl", "docx", "pypdf")
@@ -84,5 +85,6 @@ def run_guided(target: Target, *, seed: int, first: int, end: int, home: Path) -
 
     words = ["fuzz", str(stored), f"-runs={end - first}", f"-max_len={BYTES_MAX}", f"-seed={seed}"]
     words += ["-timeout=60", "-rss_limit_mb=6000", "-print_final_stats=0", "-verbosity=0"]
+    words.append(f"-artifact_prefix={home}/{CRASHED}")  # what took the process down is kept there
     atheris.Setup(words, one_input, custom_mutator=mutated)
     atheris.Fuzz()

@@ -207,17 +207,26 @@ def _forever(chance: random.Random, model: ModelProto) -> None:
     if node is None or not node.output:
         return
     scalar = helper.make_tensor("many", TensorProto.INT64, [], [2**62])
+    held, after = (
+        helper.make_tensor_value_info(name, TensorProto.INT64, []) for name in ("held", "after")
+    )
     body = helper.make_graph(
-        [helper.make_node("Identity", ["on"], ["still"])],
+        [
+            helper.make_node("Identity", ["on"], ["still"]),
+            helper.make_node("Add", ["held", "i"], ["after"]),
+        ],
         "body",
         [
             helper.make_tensor_value_info("i", TensorProto.INT64, []),
             helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            held,
         ],
-        [helper.make_tensor_value_info("still", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("still", TensorProto.BOOL, []), after],
     )
     model.graph.initializer.append(scalar)
-    model.graph.node.insert(0, helper.make_node("Loop", ["many", ""], [], body=body))
+    loop = helper.make_node("Loop", ["many", "", "many"], ["late"], body=body)
+    model.graph.node.insert(0, loop)
+    model.graph.output.append(helper.make_tensor_value_info("late", TensorProto.INT64, []))
 
 
 _MODEL_WAYS: Final = (_node, _node, _attribute, _weight, _weight, _shape, _words, _forever)

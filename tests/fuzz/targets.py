@@ -8,8 +8,10 @@ from tests.fuzz import (
     artifact_targets,
     document_targets,
     engine_targets,
+    format_targets,
     storage_targets,
     table_targets,
+    trust_targets,
     wire_targets,
 )
 
@@ -17,7 +19,9 @@ TARGETS: Final = (
     *wire_targets.TARGETS,
     *engine_targets.TARGETS,
     *storage_targets.TARGETS,
+    *format_targets.TARGETS,
     *table_targets.TARGETS,
+    *trust_targets.TARGETS,
     *document_targets.TARGETS,
     *artifact_targets.TARGETS,
 )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+import numpy as np
 import pytest
 
+from edge.storage.checkpoint import pack, unpack
+from edge.storage.history import HistoryPart
 from models.bundles.arrays import plain_arrays
 from tests.fuzz.artifact_targets import snapshot_files
 from tests.fuzz.document_targets import CALENDAR
@@ -56,6 +60,17 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
         CALENDAR.replace(b"BEGIN:VEVENT\nUID:1", b"BEGIN:VEVENT\x0b\nUID:1"),
         True,
     ),
+    "a pointer to a name with NUL": (
+        "pointer",
+        (
+            b'{"bundle_sha256":"a\\u0000b","configured_sha256":"","before_sha256":"",'
+            b'"watch_until_ns":0}'
+        ),
+        False,
+    ),
+    "a last word of ours that is no text": ("read-back", b'{"id":"\xff","revision":1}', False),
+    "a deep last word of ours": ("read-back", b'{"id":"a","x":' + DEEP + b',"revision":1}', False),
+    "a deep dead letter": ("dead-letters", b'{"x":' + DEEP + b"}\n", False),
     "a page nested without end": ("document-html", b"<html>" + b"<div>x" * 3_000, False),
 }
 
@@ -95,6 +110,39 @@ def test_arrays_are_plain_and_as_large_as_they_stand(
     """No shape that is not there, no objects, no text that is parsed, nothing packed."""
     with pytest.raises(ValueError, match=r".+"):
         plain_arrays(_archive(header, body, packed=packed))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"values": np.zeros(1024, np.float32)},
+        {"t_ns": np.zeros((1024, 1), np.int64)},
+        {"unsound": np.zeros((3, 3), np.bool_)},
+        {"running": np.zeros(1024, "M8[s]")},
+        {"capacity": 2**40},
+        {"capacity": 1},
+    ],
+)
+def test_a_history_of_other_arrays_is_no_checkpoint(wrong: dict[str, Any], tmp_path: Path) -> None:
+    """An index beyond an array, or memory for 2**40 samples, would stop every start."""
+    target = BY_NAME["checkpoint-history"]
+    held = unpack(target.seeds()[0], dict[str, HistoryPart])
+    trial = Trial(target, tmp_path)
+    damaged = {asset: msgspec.structs.replace(part, **wrong) for asset, part in held.items()}
+    assert trial.run(pack(damaged)) is None
+    assert not trial.accepted
+    assert trial.run(pack(held)) is None
+    assert trial.accepted
+
+
+def test_an_array_of_a_kind_that_numpy_parses_is_no_checkpoint(tmp_path: Path) -> None:
+    """What numpy does not know by name it reads as Python, and raises as Python does."""
+    target = BY_NAME["checkpoint-history"]
+    stored = target.seeds()[0]
+    trial = Trial(target, tmp_path)
+    assert b"\xa3<i8" in stored
+    assert trial.run(stored.replace(b"\xa3<i8", b"\xa3(2,")) is None
+    assert not trial.accepted
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 
+from tests.fuzz import campaign
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.shrink import smallest
 from tests.fuzz.slices import Board, run_slice
@@ -23,14 +25,18 @@ SEED: Final = 7
 MANY: Final = 1_500
 FEW: Final = 60
 SLOW: Final = ("document", "bundle", "snapshot", "foreign", "waveforms", "outbox", "trail")
+NATIVE: Final = ("bundle", "foreign", "snapshot")  # whose inputs onnxruntime and faiss get to see
 # Not ours, never told, or of a bundle that is not there.
 NEVER_TAKEN: Final = ("readings-other", "signature", "pointer", "recording-any")
 BY_NAME: Final = {target.name: target for target in TARGETS}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [name for name in BY_NAME if not name.startswith(NATIVE)])
 def test_only_documented_errors_come_out_and_promises_hold(name: str, tmp_path: Path) -> None:
-    """The same inputs in every run; whichever fails is repeated by the line that it prints."""
+    """The same inputs in every run; whichever fails is repeated by the line that it prints.
+
+    What takes more than its two seconds of processor time is left to `make fuzz`.
+    """
     target = BY_NAME[name]
     trial = Trial(target, tmp_path)
     count = FEW if name.startswith(SLOW) else MANY if target.count == BYTES else FEW * 4
@@ -38,6 +44,26 @@ def test_only_documented_errors_come_out_and_promises_hold(name: str, tmp_path: 
         failure = trial.run(target.input_of(SEED, index))
         again = f"make fuzz TARGETS={name} SEED={SEED} ONLY={index}"
         assert failure is None or failure.kind == "slow", f"{failure}; {again}"
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith(NATIVE)])
+def test_what_libraries_run_can_only_take_a_child_down(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each in a process of its own: an abort of onnxruntime is told with its input, too."""
+    campaign.run(
+        [BY_NAME[name]],
+        seed=SEED,
+        inputs=FEW,
+        processes=1,
+        engine="plain",
+        results=tmp_path,
+        shrink_s=0.0,
+    )
+    told = capsys.readouterr().out.splitlines()
+    assert msgspec.json.decode(told[-1])["inputs"] == FEW
+    failed = [line for line in told if line.startswith("FAILED")]
+    assert not [line for line in failed if not line.startswith(f"FAILED {name}: slow")]
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME.keys() - set(NEVER_TAKEN)))

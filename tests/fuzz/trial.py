@@ -98,7 +98,7 @@ def _failure(error: BaseException) -> Failure:
     trace = error.__traceback__
     slow = isinstance(error, TooSlowError)
     return Failure(
-        kind="slow" if slow else type(error).__name__,
+        kind="hang" if slow else type(error).__name__,
         place="" if slow else _place(trace),
         detail=f"{_place(trace)} " * slow + " ".join(str(error).split())[:DETAIL_CHARS_MAX],
     )

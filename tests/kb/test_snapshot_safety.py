@@ -34,6 +34,11 @@ def rewritten(path: Path, *statements: str) -> None:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
+    resealed(path)
+
+
+def resealed(path: Path) -> None:
+    """Make the manifest agree with the database."""
     manifest = read_manifest(path)
     files = {**manifest.files, DATABASE: hashlib.sha256((path / DATABASE).read_bytes()).hexdigest()}
     changed = msgspec.structs.replace(manifest, files=files).sealed()
