@@ -49,7 +49,8 @@ class StandbyOutbox:
         self._last: dict[str, int] = {}  # newest row of each topic
         self._bytes = 0
         self._next_row = 1
-        self._ahead: dict[str, int] = {}  # rows handed out while the file could not be read
+        self._overtook = False  # rows were handed out while the file could not be read,
+        self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
         self._owed: list[int] = []  # rows of the file that were delivered, and are not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
@@ -107,7 +108,8 @@ class StandbyOutbox:
         rows = [row for row in of_file or () if row.row not in owed and row.row not in self._rows]
         rows = self._not_behind(rows)
         rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
-        if of_file is None:
+        self._overtook |= of_file is None and bool(rows)
+        if self._overtook:  # whoever reads on from there leaves out what waited in the file
             self._ahead |= {row.topic: row.row for row in rows[:limit] if row.retain}
         return rows[:limit]
 
@@ -255,13 +257,13 @@ class StandbyOutbox:
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
         said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
-        overtook = dict(self._ahead)
+        ahead, overtook = dict(self._ahead), self._overtook
 
         def move() -> int:
             offset = file.adopt(kept)
             if opened and kept:
                 file.superseded(said, before=kept[0][0].row + offset)
-            for topic, row in overtook.items():
+            for topic, row in ahead.items():
                 file.superseded([topic], before=row + offset)
             file.delivered(self._owed)
             return offset
@@ -272,8 +274,9 @@ class StandbyOutbox:
             self._file = None if opened else self._file
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
-        self._owed, self._ahead, self.trouble = [], {}, ""
-        return offset, opened or bool(overtook)
+        self._owed, self.trouble = [], ""
+        self._ahead, self._overtook = {}, False
+        return offset, opened or overtook
 
     def close(self) -> None:
         """Close the file, where nothing is being done to it."""
