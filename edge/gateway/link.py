@@ -109,8 +109,7 @@ class Link:
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
         self._broker_count: int | None = None
-        self._wake = wake
-        self._on_connected = on_connected
+        self._wake, self._on_connected = wake, on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
