@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.boxes.archive import BackupError
-from edge.storage.formats import CHECKPOINT_SUFFIX, HISTORY_SUFFIX
+from edge.storage.formats import CHECKPOINT_SUFFIX, HISTORY_SUFFIX, LINK_SUFFIX
 from edge.storage.journal import segments
 from edge.storage.journal_writer import DAY_S
 
@@ -71,16 +71,16 @@ def checkpoint_place(checkpoints: Path) -> tuple[int, int] | None:
 
 
 def copy_checkpoints(writer: ArchiveWriter, checkpoints: Path, name: str) -> None:
-    """All checkpoints with the parts of the histories that they name. Raises BackupError.
+    """All checkpoints with the parts of histories and states that they name. Raises BackupError.
 
     The gateway drops the older ones, and parts, only behind a newer one: what was read while there
     came none belongs together.
     """
     for _ in range(TRIES):
         found = sorted(checkpoints.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True)
-        parts = sorted(checkpoints.glob(f"*{HISTORY_SUFFIX}"))
+        parts = [*checkpoints.glob(f"*{HISTORY_SUFFIX}"), *checkpoints.glob(f"*{LINK_SUFFIX}")]
         try:
-            with_bytes = [(path.name, path.read_bytes()) for path in (*found, *parts)]
+            with_bytes = [(path.name, path.read_bytes()) for path in (*found, *sorted(parts))]
         except FileNotFoundError:
             continue
         except OSError as error:

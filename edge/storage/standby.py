@@ -51,6 +51,7 @@ class StandbyOutbox:
         self._next_row = 1
         self._overtook = False  # rows were handed out while the file could not be read,
         self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
+        self._withheld: set[bytes] = set()  # payloads that are never to be said; a lapse has few
         self._owed: list[int] = []  # rows of the file that were delivered, and are not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
@@ -146,11 +147,12 @@ class StandbyOutbox:
         if of_file is None and self._file is not None:
             return None
         rows = [row for row in of_file or () if row.topic not in self._last]
-        return rows + [
+        rows += [
             kept.row
             for kept in map(self._rows.__getitem__, self._last.values())
             if kept.delivered and kept.row.retain
         ]
+        return [row for row in rows if row.payload not in self._withheld]
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
@@ -225,6 +227,7 @@ class StandbyOutbox:
     def withhold(self, messages: Sequence[Publish]) -> None:
         """What has just been put is not to be said; it stands all the same."""
         rows = []
+        self._withheld |= {message.payload for message in messages}
         for message in messages:
             at = self._by_key.get((message.topic, *key_of(message)))
             if at is None:

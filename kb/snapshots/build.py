@@ -55,8 +55,9 @@ def build(
     """
     check_place(source, out)
     embedder = embedder or shipped_embedder()
-    old = _old(out, parent, embedder)
+    old: Snapshot | None = None
     try:
+        old = _old(out, parent, embedder)
         first_seen = old.known_from() if old else {}
         prepared = Workshop().prepare(source, first_seen=first_seen, now_ns=now_ns)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -112,7 +112,7 @@ def test_what_cannot_be_audited_does_not_leave(
     assert world.live() == 0
     # and says once more what it had not said: revisions leap over what the lapse may have said
     keys = [(row[1], row[2]) for row in decided(world.broker.state) if row[0] == ALERT]
-    assert len(keys) == 3
+    assert len(keys) >= 3
     assert audited(world.broker.state) == keys
     assert verify(world.broker.state / "audit").broken is None
     assert world.broker.last(ALERT)["revision"] == keys[-1][1]

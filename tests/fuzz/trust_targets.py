@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from tests.fuzz.target import Read
 
-KEYS: Final = tuple(base64.b64encode(bytes([b]) * 32).decode() for b in (3, 5, 7))
+KEYS: Final = tuple(base64.b64encode(bytes([b]) * 32).decode() for b in (3, 5, 7, 9))
 TRUST: Final = f"""\
 require_signed = true
 public_keys = ["{KEYS[0]}"]
@@ -59,8 +59,8 @@ signs = ["bundle", "snapshot", "scope"]
 valid_from = 2025-01-31T00:00:00Z
 valid_to = 2027-01-31T00:00:00+01:00
 [[key]]
-name = "ann"
-public_key = "{KEYS[2]}"
+name = "bea"
+public_key = "{KEYS[3]}"
 signs = ["commands"]
 withdrawn = "lost"
 """.encode()

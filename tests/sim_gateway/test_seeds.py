@@ -61,7 +61,7 @@ def test_a_seed_is_one_run_bit_for_bit() -> None:
 def test_seeds_reach_what_they_are_for() -> None:
     """Kills, power cuts, refused starts, suppressions and lost writes, all within a few seeds."""
     seen: dict[str, int] = {}
-    for seed in range(30):
+    for seed in range(60):
         for name, count in live(seed).seen.items():
             seen[name] = seen.get(name, 0) + count
     for name in ("kills", "power cuts", "faults", "suppressed", "lapses", "shed", "heard alert"):
