@@ -153,6 +153,7 @@ class Rig:
         if self._hears:
             self.witness.__exit__(*error)
         self.proxy.__exit__(*error)
+        self.broker.overheard.stop()
         self.broker.stop()
 
     @property
