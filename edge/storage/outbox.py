@@ -23,7 +23,9 @@ from edge.storage.checkpoint import KEPT as CHECKPOINTS_KEPT
 from edge.storage.disk import CLOCK, DISK
 from edge.storage.outbox_table import (
     DAY_S,
+    DELIVERED,
     FORGETTABLE,
+    GIVEN_UP,
     LAST_WORD,
     SCHEMA,
     STANDING,
@@ -55,8 +57,6 @@ WAL_BYTES_MAX: Final = 8 << 20
 VACUUM_PAGES: Final = 2_000  # given back at one checkpoint
 # What a damaged file raises: cells of other types, and messages of SQLite that are no text.
 FAULTS: Final = (sqlite3.Error, ValueError, TypeError, OverflowError)
-DELIVERED: Final = 1
-GIVEN_UP: Final = 2
 
 
 class Outbox:
@@ -185,8 +185,8 @@ class Outbox:
         self.contested.clear()
         self.conflict = ""
 
-    def delivered(self, rows: Sequence[int]) -> None:
-        """The broker has confirmed these rows.
+    def delivered(self, rows: Sequence[int], *, mark: int = DELIVERED) -> None:
+        """The broker has confirmed these rows; mark: or they are done with for another reason.
 
         Raises JournalError; then they are sent again, the same bytes.
         """
@@ -200,7 +200,7 @@ class Outbox:
                 tuple(rows),
             )
             self._db.executemany(
-                "UPDATE outbox SET delivered = ? WHERE row = ?", [(DELIVERED, row) for row in rows]
+                "UPDATE outbox SET delivered = ? WHERE row = ?", [(mark, row) for row in rows]
             )
         self._waiting -= count
         self._waiting_bytes -= size
@@ -245,8 +245,8 @@ class Outbox:
         """Close the file."""
         self._db.close()
 
-    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], bool]]) -> int:
-        """Take rows that were kept in memory, each with its key and whether it was delivered.
+    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], int]]) -> int:
+        """Take rows that were kept in memory, each with its key and what became of it.
 
         They keep their numbers where these are free, else all move by the returned offset. What
         stands here already with the same bytes stays. Raises JournalError; then none is taken.
@@ -265,10 +265,12 @@ class Outbox:
                         "INSERT INTO outbox (row, topic, id, revision, payload, qos, retain,"
                         " delivered, put_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         (row.row + offset, row.topic, *key, row.payload, row.qos,
-                         int(row.retain), int(delivered), self.running_s),
+                         int(row.retain), delivered, self.running_s),
                     )  # fmt: skip
                 elif delivered:
-                    self._db.execute("UPDATE outbox SET delivered = 1 WHERE row = ?", (at,))
+                    self._db.execute(
+                        "UPDATE outbox SET delivered = ? WHERE row = ?", (delivered, at)
+                    )
                 if at is not None and self._payload(at) != row.payload:
                     conflicts.append(f"{row.topic} {key}")
         self._recount()

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from edge.records import Publish
 
+DELIVERED: Final = 1
+GIVEN_UP: Final = 2
+WITHHELD: Final = 3  # decided, and never to be said: it would be quiet without an audit
 DAY_S: Final = 86_400
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -41,9 +44,9 @@ LAST_WORD: Final = """
 SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
 """
 # the last word of each retained topic; what was cleared stays forgotten
-STANDING: Final = """
-SELECT row, topic, payload, qos, retain FROM outbox
-WHERE row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+STANDING: Final = f"""
+SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN
+    (SELECT max(row) FROM outbox WHERE retain = 1 AND delivered != {WITHHELD} GROUP BY topic)
     AND delivered > 0 AND length(payload) > 0
 ORDER BY row
 """

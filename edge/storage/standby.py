@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge.errors import JournalError
-from edge.storage.outbox_table import OutboxRow, key_of
+from edge.storage.outbox_table import DELIVERED, GIVEN_UP, WITHHELD, OutboxRow, key_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +33,7 @@ class _Kept:
 
     row: OutboxRow
     key: tuple[str, int]
-    delivered: bool = False
+    delivered: int = 0  # as in the file
 
 
 class StandbyOutbox:
@@ -51,8 +51,7 @@ class StandbyOutbox:
         self._next_row = 1
         self._overtook = False  # rows were handed out while the file could not be read,
         self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
-        self._withheld: set[bytes] = set()  # payloads that are never to be said; a lapse has few
-        self._owed: list[int] = []  # rows of the file that were delivered, and are not marked so
+        self._owed: dict[int, int] = {}  # rows of the file that are done with, and not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
         try:
@@ -117,7 +116,7 @@ class StandbyOutbox:
     def _not_behind(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         """Without what waited while the file could not be read, and has been overtaken."""
         late = [row.row for row in rows if row.row < self._ahead.get(row.topic, 0)]
-        self._owed += late
+        self._owed |= dict.fromkeys(late, DELIVERED)
         return [row for row in rows if row.row not in late]
 
     def newest(self, topic: str) -> tuple[str, int] | None:
@@ -150,9 +149,9 @@ class StandbyOutbox:
         rows += [
             kept.row
             for kept in map(self._rows.__getitem__, self._last.values())
-            if kept.delivered and kept.row.retain
+            if kept.delivered in (DELIVERED, GIVEN_UP) and kept.row.retain
         ]
-        return [row for row in rows if row.payload not in self._withheld]
+        return rows
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
@@ -203,21 +202,21 @@ class StandbyOutbox:
         self._bound()
         return conflicts
 
-    def delivered(self, rows: Sequence[int]) -> None:
-        """The broker has confirmed these rows."""
+    def delivered(self, rows: Sequence[int], *, mark: int = DELIVERED) -> None:
+        """The broker has confirmed these rows; mark: or they are done with for another reason."""
         for row in rows:
             if row in self._rows:
-                self._rows[row].delivered = True
+                self._rows[row].delivered = mark
         of_file = [row for row in rows if row not in self._rows]
         file = self._file
         if of_file and file is not None and not self.trouble:
             try:
-                self._patience.run(lambda: file.delivered(of_file))
+                self._patience.run(lambda: file.delivered(of_file, mark=mark))
             except JournalError as error:
                 self._fail(error)
             else:
                 return
-        self._owed += of_file if file is not None else ()
+        self._owed |= dict.fromkeys(of_file if file is not None else (), mark)
 
     @property
     def newest_row(self) -> int:
@@ -227,13 +226,12 @@ class StandbyOutbox:
     def withhold(self, messages: Sequence[Publish]) -> None:
         """What has just been put is not to be said; it stands all the same."""
         rows = []
-        self._withheld |= {message.payload for message in messages}
         for message in messages:
             at = self._by_key.get((message.topic, *key_of(message)))
             if at is None:
                 at = self._row_in_file(message.topic, key_of(message))
             rows += [] if at is None else [at]
-        self.delivered(rows)
+        self.delivered(rows, mark=WITHHELD)
 
     def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
         return self._of_file(lambda file: file.row_of(topic, key), None)
@@ -268,7 +266,8 @@ class StandbyOutbox:
                 file.superseded(said, before=kept[0][0].row + offset)
             for topic, row in ahead.items():
                 file.superseded([topic], before=row + offset)
-            file.delivered(self._owed)
+            for mark in set(self._owed.values()):
+                file.delivered([row for row, of in self._owed.items() if of == mark], mark=mark)
             return offset
 
         try:
@@ -277,7 +276,7 @@ class StandbyOutbox:
             self._file = None if opened else self._file
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
-        self._owed, self.trouble = [], ""
+        self._owed, self.trouble = {}, ""
         self._ahead, self._overtook = {}, False
         return offset, opened or overtook
 

@@ -12,6 +12,8 @@ from edge.errors import JournalError
 from edge.records import Publish
 from edge.storage.checkpoint import KEPT
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
+from edge.storage.standby import StandbyOutbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,3 +264,20 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 5000)
     with pytest.raises(JournalError, match=r"outbox\.sqlite"):
         Outbox(path)
+
+
+def test_what_was_withheld_is_the_last_word_of_no_process(tmp_path: Path) -> None:
+    """It stands, so that its key has no other bytes; the word before it is what is said again."""
+    path = tmp_path / "outbox.sqlite"
+    loud, quiet = alert(1, 1, b"loud"), alert(1, 2, b"quiet")
+    outbox = StandbyOutbox(lambda: Outbox(path), patience=NoPatience())
+    outbox.put([loud])
+    outbox.delivered([row.row for row in outbox.pending()])
+    outbox.put([quiet])
+    outbox.withhold([quiet])
+    for again in (outbox, None):  # and of the next process
+        one = again or StandbyOutbox(lambda: Outbox(path), patience=NoPatience())
+        assert [row.payload for row in one.standing() or ()] == [loud.payload]
+        assert one.pending() == []
+        assert one.newest(quiet.topic) == quiet.key
+        one.close()
