@@ -268,9 +268,8 @@ class Outbox:
                          int(row.retain), delivered, self.running_s),
                     )  # fmt: skip
                 elif delivered:
-                    self._db.execute(
-                        "UPDATE outbox SET delivered = ? WHERE row = ?", (delivered, at)
-                    )
+                    marked = "UPDATE outbox SET delivered = ? WHERE row = ?"
+                    self._db.execute(marked, (delivered, at))
                 if at is not None and self._payload(at) != row.payload:
                     conflicts.append(f"{row.topic} {key}")
         self._recount()

@@ -43,10 +43,10 @@ ORDER BY row
 LAST_WORD: Final = """
 SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
 """
-# the last word of each retained topic; what was cleared stays forgotten
-STANDING: Final = f"""
+# the last word of each retained topic but what is withheld (3); what was cleared stays forgotten
+STANDING: Final = """
 SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN
-    (SELECT max(row) FROM outbox WHERE retain = 1 AND delivered != {WITHHELD} GROUP BY topic)
+    (SELECT max(row) FROM outbox WHERE retain = 1 AND delivered != 3 GROUP BY topic)
     AND delivered > 0 AND length(payload) > 0
 ORDER BY row
 """
