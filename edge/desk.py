@@ -10,7 +10,8 @@ import msgspec
 from edge.alerts import announce
 from edge.alerts.query import query_of
 from edge.errors import WireError
-from edge.records import Audited, Note, Retrieve, ShellFault
+from edge.records import Audited, Note, Retrieve, ShellFault, Witness
+from edge.samples.own_clock import OwnClockState
 from edge.trust import TrustedKey, none_counts
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
@@ -68,6 +69,7 @@ class Desk:
     rule: Rule = decide
     proposed: Proposed = field(default_factory=lambda: Proposed(()))  # of the knowledge
     suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
+    own_clock: OwnClockState = field(default_factory=OwnClockState)
     effects: list[Effect] = field(default_factory=list)
     not_durable: str = ""  # why nothing can be audited now; "" it can
     tells_rows: bool = False  # whether what became of every sample is an effect too
@@ -112,6 +114,14 @@ class Desk:
     def clock_agrees(self, asset: str) -> bool:
         """Whether the asset's clock is not alone ahead of the others, or behind."""
         return asset not in self.suspects
+
+    def time_is_known(self, job: Job) -> bool:
+        """Whether a job's times can be compared with now.
+
+        An order's are another clock's than the plant's, and ours is doubted.
+        """
+        own = self.own_clock
+        return not (own.unknown or (own.doubted and job.witness is Witness.ORDER))
 
     def note(self, name: str, *, level: str = "info", **fields: str | float) -> None:
         """One log line, as data."""

@@ -36,6 +36,7 @@ from edge.records import (
 from edge.samples.align import Aligner, asset_layouts
 from edge.samples.arrivals import Arrivals, gap_ns
 from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
+from edge.samples.own_clock import STEP_BACK_NS, OwnClock
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
 from edge.state import first_state, seen_change
@@ -70,7 +71,6 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-STEP_BACK_NS: Final = 60 * SECOND_NS  # a wall clock set right; smaller steps are waited out
 
 
 class Engine:
@@ -108,6 +108,7 @@ class Engine:
         self._state = state
         self._knowledge_of = knowledge_of
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
+        self._own = OwnClock(settings.engine, state=state.own_clock)
         self._topics = topics.Topics(settings.prefix, settings.site)
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
         self._desk = Desk(
@@ -120,6 +121,7 @@ class Engine:
             ring=Ring({m.asset: len(m.channels) for m in bundle.assets}, state=state.ring),
             lineage=lineage,
             suspects=state.suspects,
+            own_clock=state.own_clock,
             not_durable=state.not_durable,
         )
         self._aside = SetAside(state, desk=self._desk, topics=self._topics)
@@ -146,6 +148,7 @@ class Engine:
             assets=self._assets,
             aligner=self._aligner,
             clock=self._clock,
+            own=self._own,
             state=state,
             now=self._now,
         )
@@ -169,6 +172,8 @@ class Engine:
             case Shed():
                 shed(stimulus, state=self._state, t_ns=self._now(now_ns))
             case _:
+                if isinstance(stimulus, Started) and self.settings.clock == "wall":
+                    self._own.begins(now_ns, known_ns=self._state.now_ns)
                 self._told(stimulus, t_ns=self._now(now_ns))
         effects = tuple(self._desk.effects)
         self._desk.effects.clear()
@@ -265,18 +270,19 @@ class Engine:
         return self._state.now_ns
 
     def _now(self, wall_ns: int) -> int:
-        now_ns = self._clock.now_ns if self.settings.clock == "plant" else wall_ns
-        if self.settings.clock == "wall" and self._state.now_ns - now_ns > STEP_BACK_NS:
+        state, plant = self._state, self.settings.clock == "plant"
+        now_ns = self._clock.now_ns if plant else self._own.shows(wall_ns)
+        if not plant and state.now_ns - now_ns > STEP_BACK_NS:
             self._count("clock_steps_back")
             for asset in self._assets.values():
-                asset.clock_stepped_back(self._state.now_ns)
+                asset.clock_stepped_back(state.now_ns)
             self._annunciator.clock_stepped_back()
-            self._state.now_ns = self._state.score_published_ns = now_ns
-        if self.settings.clock == "wall" and now_ns - self._state.now_ns > STEP_FORWARD_NS:
-            self._count("clock_steps_forward", by=self._state.now_ns > 0)
-            self._state.stepped_ns = now_ns
-        self._state.now_ns = max(self._state.now_ns, now_ns)
-        return self._state.now_ns
+            state.now_ns = state.score_published_ns = now_ns
+        if not plant and now_ns - state.now_ns > STEP_FORWARD_NS:
+            self._count("clock_steps_forward", by=state.now_ns > 0)
+            state.stepped_ns = now_ns
+        state.now_ns = max(state.now_ns, now_ns)
+        return state.now_ns
 
     def _count(self, name: str, by: int = 1) -> None:
         self._state.counts[name] = self._state.counts.get(name, 0) + by
@@ -302,7 +308,8 @@ class Engine:
     # --- ticks ---
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
-        take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
+        if not self._state.own_clock.doubted:  # else they open once it is known what time it is
+            take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
         batches = self._aligner.close(now_ns=now_ns, final=final)

@@ -16,6 +16,7 @@ from edge.records import Track
 from edge.samples.align import AlignState
 from edge.samples.clock import PlantClockState
 from edge.samples.limits import Starts
+from edge.samples.own_clock import OwnClockState
 from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.waveforms import WaveState
@@ -106,6 +107,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     topic_errors: dict[str, TopicErrors] = {}  # of topics with messages that could not be read
     not_durable: str = ""  # why the disk does not take what must survive; "" it does
     leap: int = 0  # by which revisions leapt as that began
+    own_clock: OwnClockState = msgspec.field(default_factory=OwnClockState)
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:

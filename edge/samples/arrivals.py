@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge.records import MessageReceived
     from edge.samples.align import Aligner
     from edge.samples.clock import PlantClock
+    from edge.samples.own_clock import OwnClock
     from edge.settings import GatewaySettings
     from edge.state import EngineState
     from models.bundles.bundle import AssetModel
@@ -40,6 +41,7 @@ class Arrivals:
         assets: Container[str],
         aligner: Aligner,
         clock: PlantClock,
+        own: OwnClock,
         state: EngineState,
         now: Callable[[int], int],
     ) -> None:
@@ -48,12 +50,13 @@ class Arrivals:
         self._push = aligner.push
         self._gather = Gather(aligner.push)
         self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
-        self._clock = clock
+        self._clock, self._own = clock, own
         self._state = state
         self._now = now
         # On plant time a source may be ahead by the length of its batches, or behind; it is alone
         # in that, not wrong.
-        engine, plant = settings.engine, settings.clock == "plant"
+        engine = settings.engine
+        self._by_plant = plant = settings.clock == "plant"
         self.ahead_ns = BATCH_NS_MAX if plant else engine.future_ms_max * MILLISECOND_NS
         self._late_ns = engine.late_ms_max * MILLISECOND_NS
         self._behind_ns = engine.behind_ms_max * MILLISECOND_NS + (BATCH_NS_MAX if plant else 0)
@@ -79,16 +82,18 @@ class Arrivals:
                 "no source in the configuration matches", reason="no_source", topic=message.topic
             )
         _, asset = source
+        received_ns = self._received_ns(message, now_ns=now_ns)
         for readings in decode_readings(
-            message.payload, topic=message.topic, asset=asset, received_ns=message.received_ns
+            message.payload, topic=message.topic, asset=asset, received_ns=received_ns
         ):
             known = readings.asset in self._assets  # whoever else speaks has no say on time
             newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
-            if self._settings.clock == "plant" and known and newest_ns is not None:
-                self._clock.observe(readings.asset, newest_ns)
+            if known and newest_ns is not None and not (message.retain and not self._by_plant):
+                timed = newest_ns != received_ns
+                self._observe(readings.asset, newest_ns, timed=timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
             taken = readings
-            if message.retain and (readings.t_ns == message.received_ns).all():
+            if message.retain and (readings.t_ns == received_ns).all():
                 taken = self._of_unknown_age(readings)
             self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
             self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
@@ -101,18 +106,32 @@ class Arrivals:
         for told in self._waves.read(
             message.payload,
             topic=message.topic,
-            received_ns=message.received_ns,
+            received_ns=self._received_ns(message, now_ns=now_ns),
             retain=message.retain,
         ):
             speaks = told.asset in self._assets and not message.retain
             end_ns = told.sent.end_ns
-            if self._settings.clock == "plant" and speaks:
-                self._clock.observe(told.asset, end_ns)
+            if speaks:
+                self._observe(told.asset, end_ns, timed=told.sent.timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
             self._waves.put(told, future_ns=at_ns + self.ahead_ns)
             if speaks:
                 behind = end_ns < at_ns - self._behind_ns
                 self._suspect(told.asset, wrong=behind or end_ns > at_ns + self.ahead_ns)
+
+    def _received_ns(self, message: MessageReceived, *, now_ns: int) -> int:
+        """When a message came, by what our clock should have shown."""
+        if self._by_plant:
+            return message.received_ns
+        self._now(now_ns)  # our clock may have been set meanwhile
+        return message.received_ns + self._own.state.offset_ns
+
+    def _observe(self, asset: str, t_ns: int, *, timed: bool, wall_ns: int) -> None:
+        """An asset shows a time; timed: of its own, else it is our clock's."""
+        if self._by_plant:
+            self._clock.observe(asset, t_ns)
+        elif timed:
+            self._own.heard(asset, t_ns, wall_ns=wall_ns)
 
     def _of_unknown_age(self, readings: Readings) -> Readings:
         """Retained, without a time of its own: it may be of last year. Context is held anyway."""

@@ -279,7 +279,9 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
         Clause(
             name="clock",
             outcome=facts.clock_agrees,
-            detail="the asset's clock is neither ahead nor behind",
+            detail="the asset's clock is neither ahead nor behind"
+            if facts.clock_agrees is not None
+            else "this box's own clock is wrong, nobody can say whether the work's times are now",
         ),
         Clause(
             name="knowledge",

@@ -102,6 +102,7 @@ class FactFinder:
             partners_usual=partners,
             limits_kept=limits,
             unsigned=self._desk.unsigned(run.job, t_ns=common.now_ns),
+            clock_agrees=common.clock_agrees if self._desk.time_is_known(run.job) else None,
         )
 
     def scope_stands(self, run: JobRun, *, t_ns: int) -> bool:

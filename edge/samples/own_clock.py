@@ -1,0 +1,176 @@
+"""Our own clock, judged by what the plant shows: a box may start in 1970.
+
+    wall      ...|----|----|                         |----|----
+    offset       + 56 years, as sources agree        0, it was set
+
+No value can come from the future. So where more sources show a time ahead of our clock, and agree
+among each other, than there are clocks that agree with ours, ours is the wrong one: what they agree
+on is added to it until it agrees again. Values from the past prove nothing: they may have waited.
+
+It depends on nothing but stimuli and their times, so a journal replays it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edge.samples.clock import STEP_FORWARD_NS
+
+if TYPE_CHECKING:
+    from edge.settings import EngineSettings
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
+STEP_BACK_NS: Final = MINUTE_NS  # a wall clock set right; smaller steps are waited out
+LIVE_NS: Final = 600 * SECOND_NS  # who says nothing for so long has no say
+ALIKE_MIN: Final = 3  # messages in a row before a source has a say: one may be nonsense
+JUDGED_NS: Final = 10 * SECOND_NS  # in between only what is new is looked at
+PLAUSIBLE_NS: Final = 1_735_689_600 * SECOND_NS  # 2025: no box with this program lives before
+ZONE_NS_MIN, ZONE_NS_MAX = 1_800 * SECOND_NS, 50_400 * SECOND_NS  # half an hour to fourteen
+ODD_ZONES_MIN: Final = (345, 525, 765)  # Nepal, Eucla, Chatham; all others are on half hours
+
+
+class Shown(msgspec.Struct, kw_only=True):
+    """How far the newest time of a source was ahead of our clock, and what that showed then, ns.
+
+    alike: so many messages in a row were ahead by much the same.
+    """
+
+    ahead_ns: int
+    at_ns: int
+    alike: int = 1
+
+
+class OwnClockState(msgspec.Struct, kw_only=True):
+    """What is remembered of our clock.
+
+    wall_ns: what it showed last, 0: nothing. offset_ns: what is added to it, never negative; 0: it
+    is believed. agree, of: so many sources of so many agreed on that; 0: nobody has spoken since a
+    process began behind the time that was known before.
+    """
+
+    wall_ns: int = 0
+    offset_ns: int = 0
+    agree: int = 0
+    of: int = 0
+    judged_ns: int = 0
+    sources: dict[str, Shown] = {}
+
+    @property
+    def doubted(self) -> bool:
+        """Whether our clock is not believed."""
+        return self.offset_ns > 0
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody knows what time it is."""
+        return self.offset_ns > 0 and not self.agree
+
+
+class OwnClock:
+    """Our clock, with what has to be added to it."""
+
+    def __init__(self, settings: EngineSettings, *, state: OwnClockState) -> None:
+        self._ahead_ns = settings.future_ms_max * MILLISECOND_NS
+        self._behind_ns = settings.behind_ms_max * MILLISECOND_NS
+        self.state = state
+
+    def shows(self, wall_ns: int) -> int:
+        """Return what time it is when our clock shows `wall_ns`, ns.
+
+        While ours is believed, a step of it is one of time. Else time goes on as before, and what
+        was stepped over is no longer missing.
+        """
+        state = self.state
+        moved_ns = wall_ns - state.wall_ns
+        if state.wall_ns and not -STEP_BACK_NS <= moved_ns <= STEP_FORWARD_NS:
+            state.sources.clear()
+            state.judged_ns = 0
+            if state.offset_ns:
+                self._add(state.offset_ns - moved_ns, agree=state.agree, of=state.of)
+        state.wall_ns = wall_ns
+        return wall_ns + state.offset_ns
+
+    def begins(self, wall_ns: int, *, known_ns: int) -> None:
+        """A process begins. Time has not gone back behind `known_ns` while there was none."""
+        state = self.state
+        state.sources.clear()
+        state.wall_ns, state.judged_ns = wall_ns, 0
+        ahead_ns = known_ns - wall_ns
+        self._add(ahead_ns if ahead_ns > STEP_BACK_NS else 0, agree=0, of=0)
+
+    def heard(self, source: str, t_ns: int, *, wall_ns: int) -> None:
+        """A source shows a time of its own, its newest, live, while our clock shows `wall_ns`."""
+        state = self.state
+        ahead_ns = t_ns - wall_ns
+        shown = state.sources.get(source)
+        if shown is None:
+            shown = state.sources[source] = Shown(ahead_ns=ahead_ns, at_ns=wall_ns)
+        else:
+            alike = abs(ahead_ns - shown.ahead_ns) <= self._behind_ns
+            shown.alike = min(shown.alike + 1, ALIKE_MIN + 1) if alike else 1
+            shown.ahead_ns, shown.at_ns = ahead_ns, wall_ns
+        odd = not -self._behind_ns <= ahead_ns - state.offset_ns <= self._ahead_ns
+        if not odd and not state.offset_ns:
+            return  # the usual message: it agrees with our clock
+        if (odd and shown.alike == ALIKE_MIN) or abs(wall_ns - state.judged_ns) >= JUDGED_NS:
+            self._judge(wall_ns)
+
+    def _judge(self, wall_ns: int) -> None:
+        """Count who agrees with whom."""
+        state = self.state
+        state.judged_ns = wall_ns
+        live = [s for s in state.sources.values() if s.at_ns >= wall_ns - LIVE_NS]
+        ahead = np.sort(np.array([s.ahead_ns for s in live if s.alike >= ALIKE_MIN], np.int64))
+        ours = int(((ahead >= -self._behind_ns) & (ahead <= self._ahead_ns)).sum())
+        ahead = ahead[ahead > self._ahead_ns]  # (n,)
+        # Ours has a word of its own, but where it is known to be wrong.
+        own = int(not state.offset_ns and wall_ns >= PLAUSIBLE_NS)
+        end = np.searchsorted(ahead, ahead + self._ahead_ns, side="right")
+        near = end - np.searchsorted(ahead, ahead - self._ahead_ns)  # (n,) say the same
+        agree = end - np.searchsorted(ahead, ahead - self._behind_ns)  # (n,) or waited a little
+        wins = (agree > ours + own) & (2 * agree > len(live))
+        if not wins.any():
+            # ours counts again where sources went over to it, not where they went silent
+            if state.offset_ns and ours > len(ahead) and wall_ns >= PLAUSIBLE_NS:
+                self._add(0, agree=0, of=0)
+            return
+        best = np.flatnonzero(wins & (near > 1) if (wins & (near > 1)).any() else wins)[-1]
+        self._take(int(ahead[best]), agree=int(agree[best]), of=len(live))
+
+    def _take(self, ahead_ns: int, *, agree: int, of: int) -> None:
+        """Sources agree that it is so much later: at once; that it is less, not where all wait."""
+        state = self.state
+        less_ns = state.offset_ns - ahead_ns
+        usual = 0 <= less_ns <= self._behind_ns // 2  # it has waited, or will be less again
+        slewed = not usual and 0 < less_ns <= STEP_BACK_NS
+        if usual:
+            state.agree, state.of = max(agree, state.agree), of
+        elif less_ns < 0 or slewed or agree > state.agree:
+            self._add(ahead_ns, agree=agree, of=of)
+
+    def _add(self, offset_ns: int, *, agree: int, of: int) -> None:
+        """From here on so much is added to our clock: nothing where it is (nearly) right."""
+        state = self.state
+        state.offset_ns, state.agree, state.of = offset_ns, agree, of
+        if offset_ns <= self._ahead_ns // 2:
+            state.offset_ns = state.agree = state.of = 0
+            state.judged_ns = 0
+
+
+def zone_like(offset_ns: int) -> str:
+    """Return the zone of which the local time is so far from UTC, such as "+02:00"; "" none is.
+
+    A minute less counts too, since what is shown has been under way.
+    """
+    minutes = round(abs(offset_ns) / MINUTE_NS)
+    half = 30 * round(minutes / 30)
+    near = min((half, *ODD_ZONES_MIN), key=lambda zone: abs(abs(offset_ns) - zone * MINUTE_NS))
+    off_ns = abs(abs(offset_ns) - near * MINUTE_NS)
+    if not ZONE_NS_MIN <= near * MINUTE_NS <= ZONE_NS_MAX or off_ns > MINUTE_NS:
+        return ""
+    return f"{'-' if offset_ns < 0 else '+'}{near // 60:02d}:{near % 60:02d}"
