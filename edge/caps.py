@@ -52,3 +52,6 @@ NOTICES_MAX: Final = 16_384  # rings and ends that wait for their time; more are
 GROUP_MEMBERS_MAX: Final = 2_000  # of one group alert; what comes then rings by itself
 MEMBERS_LISTED_MAX: Final = 500  # in a payload, 200 bytes each; their number is told
 SPANS_MAX: Final = 16  # floods of one cause in one group; the oldest are long over
+
+# 2025-01-01: no box that runs this program lives before; a clock that says so was never set.
+PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000

@@ -118,10 +118,12 @@ class Desk:
     def time_is_known(self, job: Job) -> bool:
         """Whether a job's times can be compared with now.
 
-        An order's are another clock's than the plant's, and ours is doubted.
+        An order's are another clock's than the plant's, and ours is doubted. While nobody has said
+        what time it is, only work that the plant itself shows is known to go on.
         """
-        own = self.own_clock
-        return not (own.unknown or (own.doubted and job.witness is Witness.ORDER))
+        if self.own_clock.unknown:
+            return job.witness is Witness.PLANT
+        return not (self.own_clock.doubted and job.witness is Witness.ORDER)
 
     def note(self, name: str, *, level: str = "info", **fields: str | float) -> None:
         """One log line, as data."""

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from edge.alerts.load import LoadReport
     from edge.batches import Batch
     from edge.desk import Rule
-    from edge.records import Effect, Job, Stimulus
+    from edge.records import Effect, Stimulus
     from edge.samples.align import AssetLayout
     from edge.samples.drift import Drifting
     from edge.samples.scoring import Parameters, Score
@@ -108,7 +108,7 @@ class Engine:
         self._state = state
         self._knowledge_of = knowledge_of
         self._clock = PlantClock(settings.engine.future_ms_max, state=state.clock)
-        self._own = OwnClock(settings.engine, state=state.own_clock)
+        self._own = OwnClock(settings, state=state.own_clock)
         self._topics = topics.Topics(settings.prefix, settings.site)
         lineage = {"bundle_sha256": bundle.sha256, "snapshot_sha256": "", "version": version}
         self._desk = Desk(
@@ -172,17 +172,17 @@ class Engine:
             case Shed():
                 shed(stimulus, state=self._state, t_ns=self._now(now_ns))
             case _:
-                if isinstance(stimulus, Started) and self.settings.clock == "wall":
-                    self._own.begins(now_ns, known_ns=self._state.now_ns)
-                self._told(stimulus, t_ns=self._now(now_ns))
+                self._told(stimulus, now_ns=now_ns)
         effects = tuple(self._desk.effects)
         self._desk.effects.clear()
         return effects
 
-    def _told(self, stimulus: Stimulus, *, t_ns: int) -> None:
+    def _told(self, stimulus: Stimulus, *, now_ns: int) -> None:
         """What is rare: restarts, other knowledge or detectors, jobs from elsewhere."""
         if isinstance(stimulus, Started):
+            self._own.begins(now_ns, known_ns=self._state.now_ns)
             raise_floors(self._state, stimulus.generation)
+        t_ns = self._now(now_ns)
         if isinstance(stimulus, Started | BundleSwapped):
             self._take_bundle(stimulus, t_ns=t_ns)
         match stimulus:
@@ -194,8 +194,10 @@ class Engine:
                 self._assets[name].say_again(stimulus, t_ns=t_ns)
             case CommissionTold():
                 self.commissioning.told(stimulus, t_ns=t_ns)
+            case JobTold(job=job) if job.asset in self._assets:
+                witness.add_job(self._assets[job.asset], job)
             case JobTold():
-                self._job_told(stimulus.job)
+                self._count("jobs_unknown_asset")
             case ShellFault() | JournalHole() as fault:
                 durable.told(fault, self._assets, self._desk, self._state, t_ns=t_ns)
 
@@ -313,8 +315,9 @@ class Engine:
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
         batches = self._aligner.close(now_ns=now_ns, final=final)
-        for batch in batches:
-            self._context(batch)
+        for change in (change for batch in batches for change in batch.changes):
+            seen_change(self._assets[change.asset].state, change)
+            witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
         for step in self._annunciator.in_step(batches):
             self._take(step)
         self._settle_time(now_ns)
@@ -353,22 +356,11 @@ class Engine:
 
     # --- jobs ---
 
-    def _context(self, batch: Batch) -> None:
-        for change in batch.changes:
-            seen_change(self._assets[change.asset].state, change)
-            witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
-
     def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
         commands.operator_command(
             message, operator=operator, name=name,
             assets=self._assets, desk=self._desk, state=self._state, now_ns=now_ns,
         )  # fmt: skip
-
-    def _job_told(self, job: Job) -> None:
-        if job.asset in self._assets:
-            witness.add_job(self._assets[job.asset], job)
-        else:
-            self._count("jobs_unknown_asset")
 
     def _swap(self, sha256: str) -> Proposed:
         """From here on the named snapshot counts; returns what it proposes."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from edge.caps import PLAUSIBLE_NS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -86,7 +88,8 @@ class TrustedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.withdrawn:
             return f"key {self.name} is withdrawn: {self.withdrawn}"
         if self.valid_from is not None and t_ns < _ns(self.valid_from):
-            return f"key {self.name} counts from {self.valid_from.isoformat()} on"
+            why = f"key {self.name} counts from {self.valid_from.isoformat()} on"
+            return why + ", and the clock of this box was never set" * (t_ns < PLAUSIBLE_NS)
         if self.valid_to is not None and t_ns >= _ns(self.valid_to):
             return f"key {self.name} counted until {self.valid_to.isoformat()}"
         return ""

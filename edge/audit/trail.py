@@ -29,6 +29,7 @@ from edge.audit.chain import (
     read_lines,
 )
 from edge.audit.syslog import Syslog
+from edge.caps import PLAUSIBLE_NS
 from edge.errors import JournalError
 from edge.gateway import logs
 from edge.records import Audited, Note, Publish
@@ -252,15 +253,22 @@ class AuditTrail:
         room = self._bytes_max - self._file_bytes_max
         oldest_ns = self._clock_ns() - self._age_ns_max
         gone: list[tuple[int, Path]] = []
-        for number, path in files[:-1]:
-            last = self._last_before([(number, path)])
+        for i, (number, path) in enumerate(files[:-1]):
             # one with each new file: a clock that jumps forward makes all of them old at once
-            aged = not gone and last is not None and last.written_ns < oldest_ns
+            aged = not gone and self._written_ns(files[i:-1]) < oldest_ns
             if kept <= room and not aged:
                 break
             kept -= path.stat().st_size
             gone.append((number, path))
         return gone
+
+    def _written_ns(self, files: list[tuple[int, Path]]) -> int:
+        """When the first of these files was last written; now: nobody knows.
+
+        What was written while the clock was not set is at least as old as what follows.
+        """
+        times = (last.written_ns for one in files if (last := self._last_before([one])) is not None)
+        return next((one for one in times if one >= PLAUSIBLE_NS), self._clock_ns())
 
     def _begin_file(self, number: int, *, pruned: tuple[int, str]) -> None:
         path = self._directory / f"{number:08d}{SUFFIX}"

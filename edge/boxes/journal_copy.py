@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.boxes.archive import BackupError
 from edge.storage.formats import CHECKPOINT_SUFFIX, HISTORY_SUFFIX, LINK_SUFFIX
-from edge.storage.journal import segments
+from edge.storage.journal import segments, written_s
 from edge.storage.journal_writer import DAY_S
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def copy_journal(
     needed = place[0] if place is not None else 0
     oldest_s = time.time() - days * DAY_S if days is not None else None
     left, first = 0, 0
-    for number, path in segments(journal):
+    found = segments(journal)
+    for (number, path), last_s in zip(found, written_s(found), strict=True):
         if number > cut.segment:
             break
         try:
@@ -122,7 +123,7 @@ def copy_journal(
         except FileNotFoundError:
             continue
         with file:
-            old = oldest_s is not None and path.stat().st_mtime < oldest_s
+            old = oldest_s is not None and last_s < oldest_s
             if old and not first and number < needed:
                 left += 1
                 continue

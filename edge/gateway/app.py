@@ -27,6 +27,7 @@ from edge.gateway.links import links_of
 from edge.gateway.overload import Overload, aside_words
 from edge.gateway.standing import otherwise, stood
 from edge.gateway.telemetry import Telemetry, health, status, system_fault
+from edge.gateway.timekeeping import ClockWatch
 from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
@@ -116,6 +117,7 @@ class Gateway:
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
         self._letters = DeadLetters(state / "dead_letters", disk=world.disk)
+        self._clocks = ClockWatch()
         self._voice = Voice(
             self._link,
             self._durable.outbox,
@@ -277,6 +279,7 @@ class Gateway:
         """What was given up, whether that begins or ends, and which topics are not read."""
         state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
+        told += self._clocks.look(now_s, state=state, faults=self._faults)
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self, *, last: bool = False) -> None:

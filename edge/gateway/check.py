@@ -14,6 +14,7 @@ from rich.table import Table
 
 from edge.audit.signatures import unsigned_because
 from edge.bundles.store import store_of
+from edge.caps import PLAUSIBLE_NS
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
 from edge.configuration.include import hint
@@ -22,6 +23,7 @@ from edge.errors import AndonError, ConfigError
 from edge.gateway.check_brokers import broker_findings
 from edge.gateway.check_volume import volume_of
 from edge.gateway.rights import published_topics
+from edge.gateway.timekeeping import synchronised
 from edge.samples.align import asset_layouts
 from edge.trust import Signs
 from kb.errors import KnowledgeError
@@ -76,6 +78,7 @@ def check_file(path: Path, *, console: Console) -> int:
     _check_signatures(config, findings)
     for what, fine, detail in broker_findings(config):
         findings.add(what, fine=fine, detail=detail)
+    _check_clock(config, findings)
     _check_state(config, findings)
     if bundle is not None:
         _check_volume(config, bundle, findings)
@@ -190,6 +193,22 @@ def _check_positions(config: GatewayConfig, bundle: Bundle, findings: Findings, 
             f" fit --into {store_of(config).current()[1]} --config {file} -o DIR"
         )
     findings.add("positions", fine=True, detail=detail)
+
+
+def _check_clock(config: GatewayConfig, findings: Findings) -> None:
+    """Whether somebody keeps our clock: not knowing is no trouble, one that was never set is."""
+    shows = f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}"
+    if time.time_ns() < PLAUSIBLE_NS:
+        detail = f"it shows {shows} and was never set: start a time service, or set it"
+        findings.add("clock", fine=config.clock == "plant", detail=detail)
+        return
+    kept = {
+        True: "a time service keeps it",
+        False: "no time service keeps it: once sources agree on another time, orders suppress"
+        " nothing; health tells, under clock",
+        None: "whether a time service keeps it cannot be told here",
+    }[synchronised()]
+    findings.add("clock", fine=True, detail=f"it shows {shows}; {kept}")
 
 
 def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.caps import PLAUSIBLE_NS
 from edge.errors import ConfigError
 from edge.gateway.tls import reason_of, spans_of_files
 
@@ -54,6 +55,11 @@ _VERIFIED: Final[dict[int, str]] = {
     " must say what the certificate names",
 }
 _CLOCKED: Final = (9, 10, 11, 12)
+_NOT_YET: Final = (9, 11)
+_NEVER_SET: Final = (
+    "the clock of this box was never set, so no certificate is valid yet: the broker's may be"
+    " right; start a time service that needs no TLS, or set the clock"
+)
 
 # What the broker's alerts say of us (RFC 8446, 6.2), by parts of OpenSSL's reasons.
 _ALERTED: Final[tuple[tuple[str, str], ...]] = (
@@ -181,7 +187,10 @@ def _of_handshake(error: ssl.SSLError, files: TlsFiles, host: str) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return _alert(error, files, host)
     words = _VERIFIED.get(error.verify_code, f"TLS: {error.verify_message}")
-    clock = f" (it says {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())})"
+    now_s = time.time()
+    if error.verify_code in _NOT_YET and now_s * 1e9 < PLAUSIBLE_NS:
+        words = _NEVER_SET
+    clock = f" (it says {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(now_s))})"
     return _filled(words, files, host) + clock * (error.verify_code in _CLOCKED)
 
 

@@ -40,6 +40,7 @@ SECOND_NS: Final = 1_000_000_000
 OVER_S: Final = 10.0  # without a sign
 AGAIN_S: Final = 60.0  # while it goes on it is told again, with what was given up by then
 LOOKS: Final = 10  # over which what falls behind is judged, one a second
+LEAP_S: Final = 2.0  # of our clock within one look; a loop that stands still leaps by no clock
 BEHIND_S: Final = 2.0  # that the plant must have fallen behind in them
 IDLE_SHARE_MAX: Final = 0.1  # of the time: a loop that rests more is not what holds it up
 LIMIT_MIN: Final = 20  # messages that may always wait,
@@ -67,6 +68,7 @@ class Overload:
         self._rate = 0.0  # messages a second, the most since it began
         self._window: int | None = None
         self._looked_s: float | None = None
+        self._wall_ns, self._leapt_s = 0, float("-inf")
         self._told: dict[tuple[str, Rank], int] = {}  # shed at the last look
         self._begun: dict[tuple[str, Rank], int] = {}  # and when it began
         self._begun_s = self._sign_s = self._said_s = 0.0
@@ -102,9 +104,8 @@ class Overload:
         new = {key: n for key, n in new.items() if n}
         self._told = shed
         idle_share = self._idle_s / passed_s if passed_s else 1.0
+        age_s = self._age_s(self._inbox.oldest_ns(), now_s, passed_s, wall_ns=wall_ns)
         behind = self._is_behind(passed_s, idle_share, wall_ns=wall_ns, state=state)
-        oldest_ns = self._inbox.oldest_ns()
-        age_s = (wall_ns - oldest_ns) / 1e9 if oldest_ns is not None else 0.0
         # while it rests, what was shed fell to a limit that is too low by now
         rests = idle_share > IDLE_SHARE_MAX
         waits = self._wall and age_s > self._queue_s and not self._catches_up()
@@ -120,6 +121,22 @@ class Overload:
         self._limit(behind=behind, rests=rests)
         self._taken, self._idle_s, self._inbox.depth_max = 0, 0.0, 0
         return told
+
+    def _age_s(
+        self, oldest_ns: int | None, now_s: float, passed_s: float, *, wall_ns: int
+    ) -> float:
+        """How long what is next has waited: our clock may have leapt meanwhile, and says nothing.
+
+        What came before such a leap has waited since then at least.
+        """
+        leapt_s = (wall_ns - self._wall_ns) / 1e9 - passed_s if self._wall_ns else 0.0
+        self._wall_ns = wall_ns
+        if abs(leapt_s) > LEAP_S:
+            self._leapt_s = now_s
+            self._lags_s.clear()
+        if oldest_ns is None:
+            return 0.0
+        return min((wall_ns - oldest_ns) / 1e9, now_s - self._leapt_s)
 
     def _limit(self, *, behind: bool, rests: bool) -> None:
         """How much may wait until the next look."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.caps import COMMISSIONS_MAX, DRIFTS_MAX
+from edge.gateway.timekeeping import clock_payload
 from edge.records import Publish
 from edge.samples.drift import drift_payload, surest
 from edge.storage.disk import CLOCK
@@ -167,6 +168,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
         **_load(engine.load()),
         **_drift(engine.drifts()),
         **_commissioning(engine.commissioning.report()),
+        clock=clock_payload(engine.state),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
     )
     return outgoing.encode(payload)

@@ -51,6 +51,13 @@ class Span:
     def trouble(self, now_s: float) -> str:
         """What is wrong with it now or soon, and what to do; "" for nothing."""
         day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.end_s))
+        if now_s < self.begin_s - DAY_S:  # of a clock that is not set
+            first, says = (
+                time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(s)) for s in (self.begin_s, now_s)
+            )
+            return (
+                f"{self.what} holds from {first} on, and the clock of this box says {says}: set it"
+            )
         if now_s >= self.end_s:
             return f"{self.what} ended on {day}: {self.todo}"
         warn_s = min(WARN_DAYS * DAY_S, WARN_SHARE * (self.end_s - self.begin_s))

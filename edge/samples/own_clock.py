@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.caps import PLAUSIBLE_NS
 from edge.samples.clock import STEP_FORWARD_NS
 
 if TYPE_CHECKING:
-    from edge.settings import EngineSettings
+    from edge.settings import GatewaySettings
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -29,7 +30,6 @@ STEP_BACK_NS: Final = MINUTE_NS  # a wall clock set right; smaller steps are wai
 LIVE_NS: Final = 600 * SECOND_NS  # who says nothing for so long has no say
 ALIKE_MIN: Final = 3  # messages in a row before a source has a say: one may be nonsense
 JUDGED_NS: Final = 10 * SECOND_NS  # in between only what is new is looked at
-PLAUSIBLE_NS: Final = 1_735_689_600 * SECOND_NS  # 2025: no box with this program lives before
 ZONE_NS_MIN, ZONE_NS_MAX = 1_800 * SECOND_NS, 50_400 * SECOND_NS  # half an hour to fourteen
 ODD_ZONES_MIN: Final = (345, 525, 765)  # Nepal, Eucla, Chatham; all others are on half hours
 
@@ -74,9 +74,10 @@ class OwnClockState(msgspec.Struct, kw_only=True):
 class OwnClock:
     """Our clock, with what has to be added to it."""
 
-    def __init__(self, settings: EngineSettings, *, state: OwnClockState) -> None:
-        self._ahead_ns = settings.future_ms_max * MILLISECOND_NS
-        self._behind_ns = settings.behind_ms_max * MILLISECOND_NS
+    def __init__(self, settings: GatewaySettings, *, state: OwnClockState) -> None:
+        self._counts = settings.clock == "wall"  # else nobody asks it
+        self._ahead_ns = settings.engine.future_ms_max * MILLISECOND_NS
+        self._behind_ns = settings.engine.behind_ms_max * MILLISECOND_NS
         self.state = state
 
     def shows(self, wall_ns: int) -> int:
@@ -100,7 +101,7 @@ class OwnClock:
         state = self.state
         state.sources.clear()
         state.wall_ns, state.judged_ns = wall_ns, 0
-        ahead_ns = known_ns - wall_ns
+        ahead_ns = known_ns - wall_ns if self._counts else 0
         self._add(ahead_ns if ahead_ns > STEP_BACK_NS else 0, agree=0, of=0)
 
     def heard(self, source: str, t_ns: int, *, wall_ns: int) -> None:
@@ -125,9 +126,9 @@ class OwnClock:
         state = self.state
         state.judged_ns = wall_ns
         live = [s for s in state.sources.values() if s.at_ns >= wall_ns - LIVE_NS]
-        ahead = np.sort(np.array([s.ahead_ns for s in live if s.alike >= ALIKE_MIN], np.int64))
-        ours = int(((ahead >= -self._behind_ns) & (ahead <= self._ahead_ns)).sum())
-        ahead = ahead[ahead > self._ahead_ns]  # (n,)
+        ours = sum(-self._behind_ns <= s.ahead_ns <= self._ahead_ns for s in live)
+        sure = [s.ahead_ns for s in live if s.alike >= ALIKE_MIN and s.ahead_ns > self._ahead_ns]
+        ahead = np.sort(np.array(sure, np.int64))  # (n,)
         # Ours has a word of its own, but where it is known to be wrong.
         own = int(not state.offset_ns and wall_ns >= PLAUSIBLE_NS)
         end = np.searchsorted(ahead, ahead + self._ahead_ns, side="right")

@@ -17,10 +17,12 @@ is the same thing, kept on purpose.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.caps import PLAUSIBLE_NS
 from edge.errors import UNREADABLE, JournalError
 from edge.records import Stimulus
 from edge.storage import journal_records
@@ -68,6 +70,24 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
     """The segments of a journal by number."""
     paths = directory.glob(f"*{SUFFIX}")
     return sorted((int(path.stem), path) for path in paths if path.stem.isdigit())
+
+
+def written_s(found: Sequence[tuple[int, Path]]) -> list[float]:
+    """When each of these segments was last written, s since 1970; inf: nobody knows.
+
+    One that was written while the clock was not set is at least as old as the next one that was
+    not. Raises OSError.
+    """
+    times: list[float] = []
+    known_s = math.inf
+    for _, path in reversed(found):
+        try:
+            at_s = path.stat().st_mtime
+        except FileNotFoundError:  # dropped meanwhile
+            at_s = 0.0
+        known_s = at_s if at_s * 1e9 >= PLAUSIBLE_NS else known_s
+        times.append(known_s)
+    return times[::-1]
 
 
 def read_journal(path: Path, *, after: Position | None = None) -> Iterator[Entry]:

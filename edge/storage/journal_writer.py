@@ -15,7 +15,7 @@ import msgspec
 from edge.errors import JournalError
 from edge.storage import journal_records
 from edge.storage.disk import CLOCK, DISK, write_whole
-from edge.storage.journal import MAGIC, SUFFIX, Position, segments
+from edge.storage.journal import MAGIC, SUFFIX, Position, segments, written_s
 from edge.storage.journal_records import RECORD_BYTES_MAX, whole_end
 from edge.storage.mending import mend as mended
 
@@ -296,8 +296,8 @@ class JournalWriter:
         sizes = {path: path.stat().st_size for _, path in found}
         total = sum(sizes.values()) + self._segment_bytes_max
         oldest_s = self._clock.wall_ns() / 1e9 - self._days_max * DAY_S
-        for i, (_, path) in enumerate(found):
-            aged = i < AGED_MAX and path.stat().st_mtime < oldest_s
+        for i, ((_, path), last_s) in enumerate(zip(found, written_s(found), strict=True)):
+            aged = i < AGED_MAX and last_s < oldest_s
             if total <= self._bytes_max and not aged:
                 break
             total -= sizes[path]

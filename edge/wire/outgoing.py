@@ -15,6 +15,7 @@ from edge.wire.drifting import DriftPayload
 from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.timekeeping import ClockPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -368,6 +369,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     not_durable_s: float = 0.0  # for how long
     outbox_mb: float = 0.0  # of messages that wait
     outbox_in_memory: int = 0  # of these, messages that are in no file
+    clock: ClockPayload = ClockPayload()
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -1,0 +1,232 @@
+"""A box whose own clock is wrong: what the sources agree on counts, until it is set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.records import MessageReceived, Started, TickDue
+from edge.samples.own_clock import ALIKE_MIN, OwnClock, OwnClockState, zone_like
+from tests.edge.rig import START, Rig, S, knowledge, order, settings
+from tests.edge.test_rulings import at_work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.records import Stimulus
+
+BOOT: Final = 40 * S  # of 1970
+YEARS: Final = START - BOOT
+
+
+class Box(Rig):
+    """A rig whose own clock may be off by `off_ns` from the plant's."""
+
+    off_ns = 0
+
+    def give(self, stimulus: Stimulus, *, now_ns: int | None = None) -> None:
+        """Hand the engine one stimulus, at what its own clock shows."""
+        now_ns = (self.now_ns if now_ns is None else now_ns) + self.off_ns
+        if isinstance(stimulus, MessageReceived):
+            stimulus = msgspec.structs.replace(stimulus, received_ns=now_ns - 10_000_000)
+        super().give(stimulus, now_ns=now_ns)
+
+    def starts(self) -> None:
+        """A process begins."""
+        self.restart()
+        self.give(STARTED)
+
+
+STARTED: Final = Started(version="1", bundle_sha256="", snapshot_sha256="kb", settings_sha256="")
+
+
+def box(off_ns: int, **more: object) -> Box:
+    """One that has run for two minutes with a clock that is off."""
+    made = Box(**more)  # type: ignore[arg-type]
+    made.off_ns = off_ns
+    made.give(STARTED)
+    made.run(120, step=1)
+    return made
+
+
+def unknown(rig: Rig) -> bool:
+    """Whether nobody has said what time it is."""
+    return rig.engine.state.own_clock.unknown
+
+
+def test_a_box_that_starts_in_1970_scores_by_the_plant() -> None:
+    """But for the first messages, in which nobody had a say yet."""
+    rig = box(-YEARS)
+    assert rig.engine.now_ns == rig.now_ns
+    own = rig.engine.state.own_clock
+    assert (own.doubted, own.agree, own.of) == (True, 2, 2)
+    assert rig.engine.state.suspects == []
+    assert rig.engine.counts()["future"] <= 2 * ALIKE_MIN * 6
+    assert rig.engine.state.assets["r1"].last_t_ns >= rig.now_ns - 2 * S
+    rig.run(20, {"c2": 9}, step=1)
+    assert rig.said() == ["ALERT"]
+
+
+def test_its_clock_is_set_by_56_years_and_nothing_happens() -> None:
+    """No flood, no job or silence that ends, no silence of the plant, no step of time."""
+    rig = box(-YEARS)
+    at_work(rig)
+    rig.run(10, {"c1": 6}, step=1)
+    assert rig.said() == ["suppressed"], "a witness of the plant speaks in the plant's time"
+    done = rig.command("oos", asset="r11", minutes=10, reason="belt")["done"]
+    assert done
+    said, now_ns = len(rig.published), rig.engine.now_ns
+    counts = {n: c for n, c in rig.engine.counts().items() if "clock" in n}
+    rig.off_ns = 0
+    rig.give(TickDue())
+    assert rig.engine.now_ns - now_ns < S
+    rig.run(10, {"c1": 6}, step=1)
+    assert not rig.engine.state.own_clock.doubted
+    assert rig.said() == ["suppressed"]
+    assert any(run.live for run in rig.runs)
+    assert rig.engine.state.assets["r11"].silences[-1].ended_by == ""
+    assert rig.said(track="comms") == rig.said("r11", track="comms") == []
+    assert {n: c for n, c in rig.engine.counts().items() if "clock" in n} == counts
+    assert len([p for p in rig.published[said:] if "/alert/" in p.topic]) == 0
+
+
+def test_it_starts_again_in_1970_with_what_it_remembers() -> None:
+    """Time does not go back behind what was known: jobs and silences go on."""
+    rig = box(0)
+    at_work(rig)
+    rig.run(10, {"c1": 6}, step=1)
+    assert rig.said() == ["suppressed"]
+    rig.off_ns = -YEARS
+    rig.starts()
+    assert unknown(rig)
+    assert rig.engine.now_ns >= rig.now_ns - S
+    rig.run(20, {"c1": 6}, step=1)
+    assert not unknown(rig)
+    assert rig.said() == ["suppressed"]
+    assert any(run.live for run in rig.runs)
+
+
+def test_an_order_suppresses_nothing_while_our_clock_is_doubted() -> None:
+    """Its times are another clock's; it counts as soon as ours is believed."""
+    for off_ns, said in ((0, "suppressed"), (-YEARS, "ANNOTATED")):
+        rig = box(off_ns, known=knowledge(proposals=[order()]))
+        rig.run(190, step=5)
+        assert [run.live for run in rig.runs] == [True] * (off_ns == 0)
+        rig.run(30, {"c1": 6}, step=1)
+        assert rig.said()[0] == said
+    rig.off_ns = 0
+    rig.run(2, {"c1": 6}, step=1)
+    assert [run.live for run in rig.runs] == [True]
+
+
+def test_an_order_that_suppresses_does_not_while_our_clock_falls_into_doubt() -> None:
+    """It is judged anew, and rings."""
+    rig = box(0, known=knowledge(proposals=[order()]))
+    rig.run(190, step=5)
+    rig.run(20, {"c1": 6}, step=1)
+    assert rig.said() == ["suppressed"]
+    rig.off_ns = -YEARS
+    rig.starts()
+    rig.run(20, {"c1": 6}, step=1)
+    assert rig.said()[-1] == "ALERT"
+    (clock,) = (one for one in rig.events()[-1]["clauses"] if one["name"] == "clock")
+    assert clock["outcome"] is None
+
+
+def test_values_without_a_time_come_at_the_agreed_time() -> None:
+    """What our clock stamps is put right as well."""
+    rig = box(-YEARS)
+    rig.at += 1
+    rig.send("plant/r1", b'{"c0": 1.0}')
+    rig.at += 1
+    rig.give(TickDue())
+    assert rig.engine.state.suspects == []
+    assert rig.engine.state.assets["r1"].last_t_ns > START
+
+
+@pytest.mark.parametrize("hours", [-14, -3.5, -1, 1, 2, 5.5, 5.75, 14])
+def test_one_device_in_a_wrong_zone_is_suspect_alone(hours: float) -> None:
+    """It moves nobody, and the other asset is scored as ever."""
+    rig = box(0)
+    newest_ns = rig.engine.state.assets["r11"].last_t_ns
+    for _ in range(30):
+        t_ns = rig.now_ns + round(hours * 3_600) * S
+        rig.run(1, silent=["r1"])
+        rig.send("plant/r1", b'{"ts": %d, "c0": 1.0}' % (t_ns // 1_000_000))
+    assert rig.engine.state.suspects == ["r1"]
+    assert not rig.engine.state.own_clock.doubted
+    assert rig.engine.now_ns == rig.now_ns
+    assert rig.engine.state.assets["r11"].last_t_ns >= newest_ns + 29 * S
+    assert zone_like(rig.engine.state.own_clock.sources["r1"].ahead_ns)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "zone"),
+    [
+        (120, "+02:00"), (119.5, "+02:00"), (-330, "-05:30"), (345, "+05:45"), (765, "+12:45"),
+        (840, "+14:00"), (0, ""), (15, ""), (130, ""), (75, ""), (900, ""), (525_600, ""),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_zone(minutes: float, zone: str) -> None:
+    """Within a minute of one that there is."""
+    assert zone_like(round(minutes * 60 * S)) == zone
+
+
+# --- properties ---
+
+AHEAD_S: Final = st.sampled_from([0, 0, 0, -5, 1, 3, 3_600, 3_601, 7_200, 86_400 * 365])
+
+
+def told(ahead_s: Sequence[int], *, wall_ns: int = START, rounds: int = 5) -> OwnClock:
+    """A clock to which sources that are so far ahead spoke, second by second."""
+    made = OwnClock(settings(), state=OwnClockState())
+    for second in range(rounds):
+        made.shows(wall_ns + second * S)
+        for i, ahead in enumerate(ahead_s):
+            at_ns = wall_ns + second * S
+            made.heard(str(i), at_ns + ahead * S, wall_ns=at_ns)
+    return made
+
+
+@given(st.lists(AHEAD_S, max_size=9))
+def test_only_a_majority_that_agrees_outvotes_our_clock(ahead_s: list[int]) -> None:
+    """More than half of the sources, more than agree with ours, and ours has a word of its own."""
+    own = told(ahead_s).state
+    ours = sum(-60 <= one <= 2 for one in ahead_s)
+    groups = {one: sum(one - 60 <= o <= one + 2 and o > 2 for o in ahead_s) for one in ahead_s}
+    wins = {n for one, n in groups.items() if one > 2 and n > ours + 1 and 2 * n > len(ahead_s)}
+    assert own.doubted == bool(wins)
+    if own.doubted:
+        assert own.offset_ns // S in ahead_s
+        assert own.agree <= max(wins)
+
+
+@given(st.lists(AHEAD_S, max_size=9), st.integers(-(10**6), 10**9))
+def test_while_it_is_doubted_a_step_of_it_is_none_of_time(ahead_s: list[int], by_s: int) -> None:
+    """Time goes on where it was, or is what the clock shows once that is not behind it."""
+    made = told(ahead_s)
+    doubted, before = made.state.doubted, made.shows(START + 5 * S)
+    after = made.shows(START + (5 + by_s) * S)
+    if doubted and abs(by_s) > 90:
+        assert after == max(before, START + (5 + by_s) * S) or abs(after - before) <= S
+    else:
+        assert after - before == by_s * S or abs(by_s) <= 90
+    assert made.state.offset_ns >= 0
+
+
+@given(st.lists(AHEAD_S, min_size=1, max_size=9))
+def test_late_values_of_everybody_move_nothing(ahead_s: list[int]) -> None:
+    """A backlog after an outage: nothing comes from the past by its clock alone."""
+    made = told(ahead_s)
+    offset_ns, at_ns = made.state.offset_ns, START + 5 * S
+    for second in range(60):
+        made.shows(at_ns + second * S)
+        for i, ahead in enumerate(ahead_s):
+            shown_ns = at_ns + (ahead - 7_200 + second) * S
+            made.heard(str(i), shown_ns, wall_ns=at_ns + second * S)
+    if made.state.doubted:
+        assert made.state.offset_ns == offset_ns
