@@ -36,7 +36,7 @@ from edge.recordings.mapping import load_mapping
 from edge.recordings.recording import is_journal, parse_rows, read_table
 from edge.records import Job, JobTold, RetrievalDone
 from edge.replays.backtest import Backtest
-from edge.replays.feed import journal_feed, table_feed
+from edge.replays.feed import Hole, journal_feed, table_feed
 from edge.replays.row_table import RowTable
 from edge.settings import AssetSettings, GatewaySettings, Source
 from edge.storage.restore import missing_snapshot, started
@@ -67,6 +67,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     suppressions: tuple[Episode, ...]
     load: LoadReport = LoadReport()  # by operator position, in ten minutes
     groups: tuple[dict[str, Any], ...] = ()  # group alerts as they were said last
+    holes: tuple[Hole, ...] = ()  # of the journal: the result says nothing of what lay in them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ def backtest_command(request: BacktestRequest, *, console: Console) -> None:
         suppressions=tuple(e for e in episodes if e.suppressed),
         load=backtest.load(),
         groups=tuple({(one["id"], one["count"]): one for one in backtest.groups()}.values()),
+        holes=feed.holes,
     )
     figures = assess(episodes, truth) if truth is not None else None
     _show(report, figures, console)
@@ -261,10 +263,23 @@ def _show(report: Report, figures: Figures | None, console: Console) -> None:
         cells = (last.asset, last.track, ", ".join(decisions), str(len(episodes)), last.message)
         grid.add_row(_utc(episodes[0].begin_ns), *map(escape, cells))
     console.print(grid)
+    for line in _hole_sentences(report):
+        console.print(line, highlight=False, markup=False)
     for line in _load_sentences(report):
         console.print(f"  {line}", highlight=False, markup=False)
     for line in _sentences(figures) if figures is not None else ():
         console.print(f"  {line}", highlight=False, markup=False)
+
+
+def _hole_sentences(report: Report) -> list[str]:
+    """What the result does not cover."""
+    lines = [f"The journal lacks {hole}." for hole in report.holes[:SHOWN_MAX]]
+    more = len(report.holes) - len(lines)
+    if more:
+        lines.append(f"{more} more holes are in the report (--report FILE).")
+    if lines:
+        lines.append("What happened then is not in this result, and alerts after it may differ.")
+    return lines
 
 
 def _by_alert(report: Report) -> list[list[Episode]]:

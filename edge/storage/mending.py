@@ -7,6 +7,7 @@ that are whole. What was lost is said, never skipped in silence. Tools never men
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 ASIDE: Final = "aside"  # folder of damaged segments
 ASIDE_MAX: Final = 8  # of them are kept, half a gigabyte; the oldest go, and that is said
 SECOND_NS: Final = 1_000_000_000
+_SAID: Final = re.compile(  # as Loss says it
+    r"(?P<segment>\d+\.journal): (?P<why>[^;]*?)(?:, (?P<bytes>\d+) B)?: what was taken between"
+    r" (?P<after>\(not known\)|\S+) and (?P<before>\(not known\)|\S+) is lost"
+)
+_UNKNOWN: Final = "(not known)"
 _TIMES: Final = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
 
 
@@ -50,6 +56,21 @@ class Loss:
         kept = f"; it is kept as {self.kept}" if self.kept else ""
         dropped = f"; deleted for it: {', '.join(self.dropped)}" if self.dropped else ""
         return f"{self.segment}: {self.why}{size}: {span}{kept}{dropped}"
+
+
+def losses_told(detail: str) -> list[Loss]:
+    """What an alert of damage says was lost, in its own words; times are to the second."""
+    return [
+        Loss(
+            segment=said["segment"],
+            why=said["why"],
+            lost_bytes=int(said["bytes"] or 0),
+            after_ns=_read(said["after"]),
+            before_ns=_read(said["before"]),
+            kept="",
+        )
+        for said in _SAID.finditer(detail)
+    ]
 
 
 def mend(damage: DamagedJournalError, *, disk: Disk) -> Loss:
@@ -150,5 +171,9 @@ def _time_ns(body: bytes, which: int) -> int | None:
 
 def _told(t_ns: int | None) -> str:
     if t_ns is None:
-        return "(not known)"
+        return _UNKNOWN
     return datetime.fromtimestamp(t_ns / SECOND_NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read(said: str) -> int | None:
+    return None if said == _UNKNOWN else int(datetime.fromisoformat(said).timestamp()) * SECOND_NS

@@ -13,7 +13,7 @@ from rich.console import Console
 from edge.assessment.assess import Episode, FaultOutcome, Figures
 from edge.bundles.training import FitRequest, fit_recording
 from edge.errors import ConfigError, RecordingError
-from edge.records import MessageReceived, Started, TickDue
+from edge.records import JournalHole, MessageReceived, ShellFault, Started, TickDue
 from edge.replays.backtest_command import (
     SHOWN_MAX,
     BacktestRequest,
@@ -22,6 +22,7 @@ from edge.replays.backtest_command import (
     backtest_command,
 )
 from edge.storage.journal_writer import JournalWriter
+from edge.storage.mending import Loss
 from kb.snapshots.build import build
 from tests.models.plants import plant
 
@@ -138,6 +139,52 @@ def test_a_journal_of_another_bundle_says_that_alerts_may_differ(folder: Path) -
     assert isinstance(console.file, io.StringIO)
     assert "another bundle" in console.file.getvalue()
     assert "another snapshot" not in console.file.getvalue()
+
+
+def test_a_journal_with_holes_says_where_they_are(folder: Path) -> None:
+    """A result that covers a hole must not pass for a whole one: from, to, how much."""
+    writer = JournalWriter(folder / "journal")
+    at_ns, s = 1_760_000_000 * 10**9, 10**9
+    ran = Started(version="0", bundle_sha256="", snapshot_sha256="", settings_sha256="")
+    full = JournalHole(
+        from_ns=at_ns, to_ns=at_ns + 60 * s, stimuli=77, because="no space left", leap=1 << 20
+    )
+    loss = Loss(
+        segment="00000007.journal", why="damaged record at byte 812", lost_bytes=4_711,
+        after_ns=at_ns + 100 * s, before_ns=None, kept="journal/aside/00000007.1.journal",
+    )  # fmt: skip
+    told = [
+        ran,
+        full,
+        ShellFault(name="not_durable", detail="it is over", active=False),
+        ShellFault(name="journal_damaged", detail=f"{loss}; {loss} ... (3 segments)"),
+        ShellFault(name="journal_damaged", detail="it is over", active=False),
+        ShellFault(name="journal_gap", detail="what came between was dropped"),
+        TickDue(),
+    ]
+    writer.append([(at_ns + 200 * s, one) for one in told])
+    writer.close()
+    console = Console(file=io.StringIO(), width=300)
+    report = folder / "report.json"
+    request = BacktestRequest(recording=folder / "journal", bundle=folder / "bundle", report=report)
+    backtest_command(request, console=console)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "lacks 77 stimuli between 2025-10-09 08:53:20Z and 2025-10-09 08:54:20Z" in said
+    assert "lacks 4711 B between 2025-10-09 08:55:00Z and a time not known" in said
+    assert "What happened then is not in this result" in said
+    holes = msgspec.json.decode(report.read_bytes())["holes"]
+    assert [(one["from_ns"], one["to_ns"]) for one in holes] == [
+        (at_ns, at_ns + 60 * s),
+        (at_ns + 100 * s, None),
+        (None, at_ns + 200 * s),
+        (None, at_ns + 200 * s),
+    ]
+    assert [(one["stimuli"], one["lost_bytes"]) for one in holes[:2]] == [(77, None), (None, 4711)]
+    assert [one["because"] for one in holes[2:]] == [
+        "1 more damaged segments",
+        "what came between was dropped",
+    ]
 
 
 def test_what_is_no_bundle_is_said_with_how_to_make_one(folder: Path) -> None:

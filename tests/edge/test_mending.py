@@ -212,7 +212,9 @@ def test_the_times_around_a_loss_are_those_of_the_records_around_it(tmp_path: Pa
     _, (loss,) = mended(tmp_path)
     assert (loss.after_ns, loss.before_ns) == (None, inside[-1] + 2)
     assert loss.lost_bytes > 0
-    assert second[1].name in str(loss)
+    (read,) = mending.losses_told(f"{loss}; and so on")
+    assert (read.segment, read.why, read.lost_bytes) == (second[1].name, loss.why, loss.lost_bytes)
+    assert (read.after_ns, read.before_ns) == (None, 0), "to the second"
 
 
 def test_only_so_many_damaged_segments_are_kept_and_the_rest_is_named(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Gate:
         self.inbox = Inbox(messages_max=messages_max, lane_of=self.lanes.of)
         self.faults = Faults()
         self.overload = Overload(self.inbox, self.lanes, queue_ms_max=1_000, wall=wall)
-        self.at = 0
+        self.at, self.leap_s = 0, 0.0
         self.told: list[Shed | ShellFault] = []
         self.second()
 
@@ -60,7 +60,8 @@ class Gate:
     def come(self, count: int, topic: str = "plant/low", *, age_s: float = 0.0) -> None:
         """So many messages, that came a while ago."""
         for _ in range(count):
-            self.inbox.put(sent(topic, at_ns=START + round((self.at - age_s) * S)))
+            at_s = self.at + self.leap_s - age_s
+            self.inbox.put(sent(topic, at_ns=START + round(at_s * S)))
 
     def second(self, *, take: int = 0, idle_s: float = 0.0, lag_s: float | None = None) -> None:
         """Take messages, rest, and look; lag_s: how old the plant's newest sample is."""
@@ -73,7 +74,10 @@ class Gate:
             for asset in self.engine.state.assets.values():
                 asset.last_t_ns = START + round((self.at - lag_s) * S)
         self.told += self.overload.look(
-            float(self.at), wall_ns=START + self.at * S, state=self.engine.state, faults=self.faults
+            float(self.at),
+            wall_ns=START + round((self.at + self.leap_s) * S),
+            state=self.engine.state,
+            faults=self.faults,
         )
 
     def faults_told(self) -> list[tuple[int, str]]:
@@ -212,6 +216,26 @@ def test_bursts_after_an_overload_do_not_keep_it_alive() -> None:
         gate.second(take=400, idle_s=0.2)
     assert not gate.overload.active
     assert gate.lanes.shed()["low", Rank.LOW] == lost
+
+
+def test_our_clock_that_is_set_by_years_makes_nothing_wait() -> None:
+    """What came before it was set has waited a moment, not 50 years; what really waits is told."""
+    gate = Gate()
+    for _ in range(12):
+        gate.come(10)
+        gate.second(take=10, lag_s=0.1)
+    gate.come(10)
+    gate.leap_s = 1.6e9
+    gate.second()
+    gate.second(take=10)
+    for _ in range(12):
+        gate.come(10)
+        gate.second(take=10, lag_s=0.1)
+    assert gate.faults_told() == []
+    gate.come(10)
+    gate.second()
+    gate.second()
+    assert gate.faults_told() != []
 
 
 def test_a_turn_takes_as_many_as_it_can_in_its_time() -> None:
