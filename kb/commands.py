@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kb.records import Proposal
     from kb.retrieval.rerank import Reranker
 
+PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000  # 2025-01-01: no box with this lives before
 QUARANTINED_SHOWN: Final = 20
 
 
@@ -42,7 +43,7 @@ def build_command(
         manifest = build(
             source,
             out,
-            now_ns=time.time_ns(),
+            now_ns=clock_ns(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             embedder=Embedder(embedder) if embedder else None,
         )
@@ -165,6 +166,18 @@ def _print_proposal(proposal: Proposal, console: Console) -> None:
     )
     for name, said in rows:
         console.print(escape(f"  {name:10} {said}"))
+
+
+def clock_ns() -> int:
+    """What our clock shows, for what is recorded. Raises KnowledgeError where it was never set.
+
+    What was recorded in 1970 would count as known ever since.
+    """
+    now_ns = time.time_ns()
+    if now_ns < PLAUSIBLE_NS:
+        shows = shown_time(now_ns)
+        raise KnowledgeError(f"the clock of this box was never set, it shows {shows}: set it first")
+    return now_ns
 
 
 def at_ns(at: str) -> int:

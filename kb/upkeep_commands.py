@@ -12,7 +12,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from kb.commands import at_ns, shown_time
+from kb.commands import at_ns, clock_ns, shown_time
 from kb.errors import KnowledgeError
 from kb.snapshots.difference import difference, found_kept, parent_of
 from kb.snapshots.folder import changing
@@ -79,7 +79,7 @@ def _changed(
     console: Console,
 ) -> None:
     """Change the folder and publish, or neither."""
-    begun_s, now_ns = time.monotonic(), time.time_ns()
+    begun_s, now_ns = time.monotonic(), clock_ns()
     with closing(Updater(snapshot, source=source)) as updater:
         try:
             with changing(updater.source, now_ns=now_ns) as change:
@@ -101,15 +101,19 @@ def watch_command(*, snapshot: Path, source: Path | None, once: bool, console: C
     with closing(Updater(snapshot, source=source)) as updater:
         watcher = Watcher(updater)
         console.print(escape(f"watching {updater.source} for {snapshot}"))
+        said = ""
         while True:
             begun_s = time.monotonic()
             try:
-                update = watcher.look(now_s=begun_s, now_ns=time.time_ns())
+                update = watcher.look(now_s=begun_s, now_ns=clock_ns())
             except KnowledgeError as error:
                 if once:
                     raise
-                sys.stderr.write(f"{error}\n")
+                if str(error) != said:
+                    sys.stderr.write(f"{error}\n")
+                said = str(error)
             else:
+                said = ""
                 if update is not None:
                     _tell(update, snapshot, time.monotonic() - begun_s, console)
                 if once and watcher.settled:

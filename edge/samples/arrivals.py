@@ -123,7 +123,8 @@ class Arrivals:
         """When a message came, by what our clock should have shown."""
         if self._by_plant:
             return message.received_ns
-        self._now(now_ns)  # our clock may have been set meanwhile
+        if now_ns != self._own.state.wall_ns:
+            self._now(now_ns)  # our clock may have been set meanwhile
         return message.received_ns + self._own.state.offset_ns
 
     def _observe(self, asset: str, t_ns: int, *, timed: bool, wall_ns: int) -> None:

@@ -28,6 +28,7 @@ SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
 STEP_BACK_NS: Final = MINUTE_NS  # a wall clock set right; smaller steps are waited out
 LIVE_NS: Final = 600 * SECOND_NS  # who says nothing for so long has no say
+APART_NS: Final = SECOND_NS  # what is said in between is the same word
 ALIKE_MIN: Final = 3  # messages in a row before a source has a say: one may be nonsense
 JUDGED_NS: Final = 10 * SECOND_NS  # in between only what is new is looked at
 ZONE_NS_MIN, ZONE_NS_MAX = 1_800 * SECOND_NS, 50_400 * SECOND_NS  # half an hour to fourteen
@@ -109,6 +110,12 @@ class OwnClock:
         state = self.state
         ahead_ns = t_ns - wall_ns
         shown = state.sources.get(source)
+        if (
+            shown is not None
+            and 0 <= wall_ns - shown.at_ns < APART_NS
+            and abs(ahead_ns - shown.ahead_ns) <= self._ahead_ns
+        ):
+            return  # a moment ago it said the same
         if shown is None:
             shown = state.sources[source] = Shown(ahead_ns=ahead_ns, at_ns=wall_ns)
         else:
@@ -118,15 +125,18 @@ class OwnClock:
         odd = not -self._behind_ns <= ahead_ns - state.offset_ns <= self._ahead_ns
         if not odd and not state.offset_ns:
             return  # the usual message: it agrees with our clock
-        if (odd and shown.alike == ALIKE_MIN) or abs(wall_ns - state.judged_ns) >= JUDGED_NS:
+        news = shown.alike == ALIKE_MIN and (odd or state.unknown)
+        if news or abs(wall_ns - state.judged_ns) >= JUDGED_NS:
             self._judge(wall_ns)
 
     def _judge(self, wall_ns: int) -> None:
         """Count who agrees with whom."""
         state = self.state
         state.judged_ns = wall_ns
-        live = [s for s in state.sources.values() if s.at_ns >= wall_ns - LIVE_NS]
-        ours = sum(-self._behind_ns <= s.ahead_ns <= self._ahead_ns for s in live)
+        oldest_ns = wall_ns - LIVE_NS
+        state.sources = {name: s for name, s in state.sources.items() if s.at_ns >= oldest_ns}
+        live = state.sources.values()
+        ours = sum(s.ahead_ns <= self._ahead_ns for s in live)  # or what they send has waited
         sure = [s.ahead_ns for s in live if s.alike >= ALIKE_MIN and s.ahead_ns > self._ahead_ns]
         ahead = np.sort(np.array(sure, np.int64))  # (n,)
         # Ours has a word of its own, but where it is known to be wrong.
@@ -137,7 +147,8 @@ class OwnClock:
         wins = (agree > ours + own) & (2 * agree > len(live))
         if not wins.any():
             # ours counts again where sources went over to it, not where they went silent
-            if state.offset_ns and ours > len(ahead) and wall_ns >= PLAUSIBLE_NS:
+            same = sum(abs(s.ahead_ns) <= self._ahead_ns and s.alike >= ALIKE_MIN for s in live)
+            if state.offset_ns and 2 * same > len(live) and wall_ns >= PLAUSIBLE_NS:
                 self._add(0, agree=0, of=0)
             return
         best = np.flatnonzero(wins & (near > 1) if (wins & (near > 1)).any() else wins)[-1]
@@ -151,7 +162,7 @@ class OwnClock:
         slewed = not usual and 0 < less_ns <= STEP_BACK_NS
         if usual:
             state.agree, state.of = max(agree, state.agree), of
-        elif less_ns < 0 or slewed or agree > state.agree:
+        elif less_ns < 0 or slewed or agree > state.of:  # more than there were to ask
             self._add(ahead_ns, agree=agree, of=of)
 
     def _add(self, offset_ns: int, *, agree: int, of: int) -> None:

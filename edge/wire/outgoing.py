@@ -33,10 +33,7 @@ class StatusPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The flat facts that an alert and its event share.
-
-    Times are plant time; ms since 1970, UTC.
-    """
+    """The flat facts that an alert and its event share. Times: plant time, ms since 1970, UTC."""
 
     schema: str
     id: str

@@ -205,7 +205,7 @@ def test_old_segments_go_by_age(tmp_path: Path) -> None:
     write(tmp_path, 20, segment_bytes_max=200)
     old = segments(tmp_path)
     for _, path in old[:2]:
-        os.utime(path, (0, 0))
+        os.utime(path, (1_740_000_000, 1_740_000_000))
     writer = JournalWriter(tmp_path, segment_bytes_max=200, days_max=1)
     for entry in entries(20):
         writer.append([entry])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECOND_NS: Final = 1_000_000_000
 START_NS: Final = 1_760_000_000 * SECOND_NS
+BOOT_S: Final = 20.0  # of 1970
 HURRY_S: Final = 0.25  # how far an idle wait may jump: a loop on a busy machine wakes late, too
 LOOK_S: Final = 0.01  # of processor time between two looks at it
 TRACED: Final = 400  # newest lines of what happened, for whoever looks into a failure
@@ -65,6 +66,11 @@ class Time(Clock):
     def steady(self) -> None:
         """Let the wall clock be right from here on."""
         self._offset_s, self._since_s, self._drift = 0.0, self.now_s, 0.0
+
+    def forget(self) -> None:
+        """Let the wall clock show what a box without a battery shows after it was switched on."""
+        self._offset_s = BOOT_S - START_NS / SECOND_NS - self.now_s
+        self._since_s, self._drift = self.now_s, 0.0
 
     def at(self, when_s: float, happens: Callable[[], None]) -> None:
         """Have something happen; what is due at one time happens in the order in which it came."""

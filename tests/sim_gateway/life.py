@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import random
 import shutil
 import tempfile
 import traceback
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.sim_gateway.client import Connection, Message
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
+NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
 LIVES_MAX: Final = 60
 TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
 PARTS: Final = ("", "journal/", "outbox", "audit/", "checkpoints", "dead_letters")  # of the disk
@@ -77,6 +79,7 @@ class Life:
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
         self._draw_chaos()
+        self._draw_battery(seed)
         fate.time.at(self.calm_s, self._heal)
 
     def _drawn_config(self, folder: Path) -> GatewayConfig:
@@ -127,6 +130,20 @@ class Life:
         ]
         for _ in range(int(draw.randrange(9) * 2 * self.rough)):
             self.fate.time.at(draw.random() * self.calm_s, self._told(draw.choice(kinds)))
+
+    def _draw_battery(self, seed: int) -> None:
+        """Some boxes have none: 1970 whenever the power comes, until a service sets the clock.
+
+        Drawn apart, so that a seed is otherwise what it was.
+        """
+        apart = random.Random(f"battery {seed}")
+        self.battery = apart.random() >= NO_BATTERY or self.config.clock != "wall"
+        if self.battery:
+            return
+        self.witness.count("boxes without a battery")
+        self.fate.time.forget()
+        for _ in range(apart.randrange(4)):
+            self.fate.time.at(apart.random() * self.calm_s, self._told(self.fate.time.steady))
 
     def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
         def now() -> None:
@@ -301,6 +318,8 @@ class Life:
         if fate.time.now_s < self.calm_s and fate.dead and self.broken is None and fate.chance(0.4):
             self.witness.count("power cuts")
             self.witness.power_cut()
+            if not self.battery:
+                fate.time.forget()
             self._rot()
 
     def _rot(self) -> None:
