@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from edge.records import Stimulus
+
 MAPPING: Final = """\
 asset = "r1"
 time = { rate_hz = 1 }
@@ -153,7 +155,7 @@ def test_a_journal_with_holes_says_where_they_are(folder: Path) -> None:
         segment="00000007.journal", why="damaged record at byte 812", lost_bytes=4_711,
         after_ns=at_ns + 100 * s, before_ns=None, kept="journal/aside/00000007.1.journal",
     )  # fmt: skip
-    told = [
+    told: list[Stimulus] = [
         ran,
         full,
         ShellFault(name="not_durable", detail="it is over", active=False),

@@ -112,12 +112,13 @@ def test_it_starts_again_in_1970_with_what_it_remembers() -> None:
 
 def test_an_order_suppresses_nothing_while_our_clock_is_doubted() -> None:
     """Its times are another clock's; it counts as soon as ours is believed."""
-    for off_ns, said in ((0, "suppressed"), (-YEARS, "ANNOTATED")):
-        rig = box(off_ns, known=knowledge(proposals=[order()]))
-        rig.run(190, step=5)
-        assert [run.live for run in rig.runs] == [True] * (off_ns == 0)
-        rig.run(30, {"c1": 6}, step=1)
-        assert rig.said()[0] == said
+    known = knowledge(proposals=[order()])
+    right, rig = box(0, known=known), box(-YEARS, known=known)
+    for one, said in ((right, "suppressed"), (rig, "ANNOTATED")):
+        one.run(190, step=5)
+        assert [run.live for run in one.runs] == [True] * (one is right)
+        one.run(30, {"c1": 6}, step=1)
+        assert one.said()[0] == said
     rig.off_ns = 0
     rig.run(2, {"c1": 6}, step=1)
     assert [run.live for run in rig.runs] == [True]
@@ -133,6 +134,21 @@ def test_an_order_that_suppresses_does_not_while_our_clock_falls_into_doubt() ->
     rig.starts()
     rig.run(20, {"c1": 6}, step=1)
     assert rig.said()[-1] == "ALERT"
+    (clock,) = (one for one in rig.events()[-1]["clauses"] if one["name"] == "clock")
+    assert clock["outcome"] is None
+
+
+def test_what_begins_while_our_clock_is_doubted_is_not_suppressed_by_an_order() -> None:
+    """Also where its job was open before, and sources have said what time it is."""
+    rig = box(0, known=knowledge(proposals=[order()]))
+    rig.run(190, step=5)
+    rig.off_ns = -YEARS
+    rig.starts()
+    rig.run(20, step=1)
+    assert not unknown(rig)
+    assert any(run.live for run in rig.runs)
+    rig.run(20, {"c1": 6}, step=1)
+    assert rig.said() == ["ALERT"]
     (clock,) = (one for one in rig.events()[-1]["clauses"] if one["name"] == "clock")
     assert clock["outcome"] is None
 

@@ -200,3 +200,14 @@ def test_commands_say_what_happened(texts: Path, tmp_path: Path) -> None:
         commands.show_command("12345", snapshot=out, console=console)
     with pytest.raises(KnowledgeError, match="--at"):
         commands.search_command("x", snapshot=out, asset="", at="noon", limit=3, console=console)
+
+
+def test_a_clock_that_was_never_set_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded in 1970 would count as known ever since."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(commands.time, "time_ns", lambda: 60_000_000_000)
+    with pytest.raises(KnowledgeError, match="never set, it shows 1970-01-01 00:01"):
+        commands.build_command(tmp_path / "docs", tmp_path / "kb", console=Console())
+    assert not (tmp_path / "kb").exists()
