@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,7 +208,7 @@ def test_a_clock_that_was_never_set_records_nothing(
 ) -> None:
     """What was recorded in 1970 would count as known ever since."""
     (tmp_path / "docs").mkdir()
-    monkeypatch.setattr(commands.time, "time_ns", lambda: 60_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 60_000_000_000)
     with pytest.raises(KnowledgeError, match="never set, it shows 1970-01-01 00:01"):
         commands.build_command(tmp_path / "docs", tmp_path / "kb", console=Console())
     assert not (tmp_path / "kb").exists()
