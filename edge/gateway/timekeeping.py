@@ -139,4 +139,7 @@ def _span(ns: int) -> str:
 
 
 def _moment(t_ns: int) -> str:
-    return f"{datetime.fromtimestamp(t_ns // SECOND_NS, UTC):%Y-%m-%d %H:%M} UTC"
+    try:
+        return f"{datetime.fromtimestamp(t_ns // SECOND_NS, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):  # no year that a calendar has
+        return f"{t_ns // SECOND_NS} s since 1970"

@@ -137,8 +137,9 @@ class OwnClock:
         state.sources = {name: s for name, s in state.sources.items() if s.at_ns >= oldest_ns}
         live = state.sources.values()
         ours = sum(s.ahead_ns <= self._ahead_ns for s in live)  # or what they send has waited
-        sure = [s.ahead_ns for s in live if s.alike >= ALIKE_MIN and s.ahead_ns > self._ahead_ns]
-        ahead = np.sort(np.array(sure, np.int64))  # (n,)
+        said = (s.ahead_ns for s in live if s.alike >= ALIKE_MIN)
+        sure = sorted(one for one in said if one > self._ahead_ns)
+        ahead = np.array(sure, np.float64)  # (n,) floats: no clock is so wrong that they overflow
         # Ours has a word of its own, but where it is known to be wrong.
         own = int(not state.offset_ns and wall_ns >= PLAUSIBLE_NS)
         end = np.searchsorted(ahead, ahead + self._ahead_ns, side="right")
@@ -152,7 +153,7 @@ class OwnClock:
                 self._add(0, agree=0, of=0)
             return
         best = np.flatnonzero(wins & (near > 1) if (wins & (near > 1)).any() else wins)[-1]
-        self._take(int(ahead[best]), agree=int(agree[best]), of=len(live))
+        self._take(sure[best], agree=int(agree[best]), of=len(live))
 
     def _take(self, ahead_ns: int, *, agree: int, of: int) -> None:
         """Sources agree that it is so much later: at once; that it is less, not where all wait."""

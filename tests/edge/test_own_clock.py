@@ -221,6 +221,26 @@ def test_only_a_majority_that_agrees_outvotes_our_clock(ahead_s: list[int]) -> N
         assert own.agree <= max(wins)
 
 
+@pytest.mark.parametrize("wall_s", [-9_000_000_000, 0, 1_760_000_000])
+def test_no_clock_is_so_wrong_that_it_cannot_be_judged(wall_s: int) -> None:
+    """Also where the difference is more than 64 bits hold, and it comes back all the same."""
+    newest_s = 9_000_000_000
+    made = told([newest_s - wall_s] * 2, wall_ns=wall_s * S)
+    assert made.shows(wall_s * S + 5 * S) == (newest_s + 5) * S
+
+
+def test_sources_that_are_honest_again_are_believed_as_our_clock_is() -> None:
+    """What they agreed on before does not stay for ever."""
+    made = told([86_400, 86_400, 86_400])
+    assert made.state.doubted
+    for second in range(5, 30):
+        at_ns = START + second * S
+        made.shows(at_ns)
+        for name in "012":
+            made.heard(name, at_ns - S // 10, wall_ns=at_ns)
+    assert not made.state.doubted
+
+
 @given(st.lists(AHEAD_S, max_size=9), st.integers(-(10**6), 10**9))
 def test_while_it_is_doubted_a_step_of_it_is_none_of_time(ahead_s: list[int], by_s: int) -> None:
     """Time goes on where it was, or is what the clock shows once that is not behind it."""
