@@ -14,6 +14,7 @@ from edge.wire.commands import (
     JobCommand,
     OutOfService,
     Shelve,
+    EarlyCommandError,
     Text,
     decode_command,
     seen_text,
@@ -57,26 +58,24 @@ def operator_command(
     something quiet stands in the audit trail.
     """
     command: Command | None = None
+    listed = frozenset(one.name for one in desk.settings.operator)
     try:
-        command = decode_command(
-            message.payload,
-            topic=message.topic,
-            operator=operator,
-            name=name,
-            retain=message.retain,
-            now_ns=now_ns,
+        command = _read(
+            message, operator, name, desk=desk, now_ns=now_ns, listed=listed, state=state
         )
-        desk.check_signature(command)
         check_rights(command, assets=assets, desk=desk, now_ns=now_ns)
         before = state.commands.before(command, now_ns=now_ns, dup=message.dup)
         if before is not None:
             _count(state, "commands_redelivered")
-            said = "delivered again by the broker; it was taken the first time"
+            first = "taken" if before.done else "answered"
+            said = f"delivered again by the broker; it was {first} the first time"
             desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
             return
         refuse_undurable(command, desk)
         done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
     except WireError as error:
+        if command is not None and error.reason != "command_too_many":
+            state.commands.note(command, done=False, listed=listed)
         if may_silence(name, command):
             about = getattr(command.body, "asset", "") if command is not None else ""
             refusal = Refusal(rule=error.reason, detail=str(error), asset=about, t_ns=now_ns)
@@ -85,9 +84,7 @@ def operator_command(
             said = f"refused: {error}"
             desk.answer(operator, name, done=False, detail=said, rule=error.reason, t_ns=now_ns)
         raise
-    state.commands.note(
-        command, done=done, listed=frozenset(one.name for one in desk.settings.operator)
-    )
+    state.commands.note(command, done=done, listed=listed)
     _count(state, "commands")
     if not done:
         _count(state, "commands_not_done")
@@ -97,6 +94,38 @@ def operator_command(
             state.commands.refused(message, operator, name, refusal, desk=desk)
     rule = "" if done else "not_done"
     desk.answer(operator, name, done=done, detail=detail, rule=rule, t_ns=now_ns)
+
+
+def _read(
+    message: MessageReceived,
+    operator: str,
+    name: str,
+    *,
+    desk: Desk,
+    state: EngineState,
+    listed: frozenset[str],
+    now_ns: int,
+) -> Command:
+    """A command whose signature, where it needs one, is its operator's. Raises WireError.
+
+    One that comes before its time is refused, and remembered: whoever heard it must not bring it
+    again once that has come.
+    """
+    try:
+        command = decode_command(
+            message.payload,
+            topic=message.topic,
+            operator=operator,
+            name=name,
+            retain=message.retain,
+            now_ns=now_ns,
+        )
+    except EarlyCommandError as error:
+        desk.check_signature(error.command)
+        state.commands.note(error.command, done=False, listed=listed, early=True)
+        raise
+    desk.check_signature(command)
+    return command
 
 
 def _count(state: EngineState, name: str) -> None:

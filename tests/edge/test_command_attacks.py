@@ -232,6 +232,33 @@ def test_without_a_reason(name: str, body: dict[str, Any], reason: str | None) -
                    rule="command_unreasoned", says="needs a reason")  # fmt: skip
 
 
+def test_refused_for_being_early_and_sent_again_when_its_time_has_come() -> None:
+    """A tablet whose clock is ahead; who listened keeps it, over a restart and in other bytes."""
+    site = Site()
+    heard = site.aged(-400_000, **SHELVE)
+    refused(site, "ann", "shelve", heard, rule="command_future", says="too early: now is")
+    site.run(200)
+    site.restart()
+    for again in (heard, msgspec.json.format(heard, indent=3)):
+        refused(site, "ann", "shelve", again, rule="command_replayed", says="was refused already")
+    site.run(310)
+    answer = site.say("ann", "shelve", heard, dup=True)
+    assert answer is not None
+    assert not answer["done"], "nor is it when the broker repeats it"
+    site.run(200)
+    refused(site, "ann", "shelve", heard, rule="command_stale", says="too old: now is")
+
+
+def test_refused_as_too_long_and_sent_again_when_it_is_no_more() -> None:
+    """Its end stands still while time goes on: what was refused once stays refused."""
+    site = Site()
+    end_ms = site.now_ns // 10**6 + (8 * 3600 + 60) * 1000
+    heard = site.body(asset="r1", until=end_ms, reason="r")
+    refused(site, "ann", "shelve", heard, rule="command_too_long", says="at most 8 h")
+    site.run(120)
+    refused(site, "ann", "shelve", heard, rule="command_replayed", says="answered already")
+
+
 @pytest.mark.parametrize("field", ["job_id", "instrument"])
 @pytest.mark.parametrize("more", ["\n", "\x1b[2J", "\x9b2J", "\u202e", "\u200b"])
 def test_an_id_with_what_nobody_sees(field: str, more: str) -> None:
