@@ -259,6 +259,7 @@ class Gateway:
             )
             self._durable.keep(self._retirement.look())
             found += self._faults.judge("retired_unread", self._retirement.trouble)
+            found += self._faults.judge("fence_forged", self._fence.forged if self._fence else "")
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
@@ -392,5 +393,6 @@ class Gateway:
             queue_depth_max=self._config.mqtt.queue_messages_max,
             overload=self._overload,
             letters=self._letters,
+            fence=self._fence,
             snapshot=self._assembly.snapshot_sha256,
         )

@@ -10,11 +10,11 @@ from edge.records import TextTold, Track, Witness
 from edge.wire.commands import (
     Ack,
     Confirm,
+    EarlyCommandError,
     Feedback,
     JobCommand,
     OutOfService,
     Shelve,
-    EarlyCommandError,
     Text,
     decode_command,
     seen_text,

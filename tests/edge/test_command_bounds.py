@@ -15,7 +15,7 @@ from edge.errors import ConfigError
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
 from edge.trust import COMMANDS, OperatorRights, TrustSettings
-from edge.wire.commands import Ack, Command, Shelve
+from edge.wire.commands import Ack, Body, Command, Shelve
 from edge.work.command_book import (
     EARLY_OF_ONE_MAX,
     OF_ONE_MAX,
@@ -107,7 +107,7 @@ def test_early_commands_without_end_are_bounded_and_what_silences_is_forgotten_l
     """They are remembered for longer than minutes; they take no place of commands of today."""
     book, ann = CommandBook(), frozenset({"ann"})
 
-    def command(i: int, name: str, body: Ack | Shelve) -> Command:
+    def command(i: int, name: str, body: Body) -> Command:
         body = msgspec.structs.replace(body, ts=START // 10**6 + 10**6 + i)
         return Command(topic="t", operator="ann", name=name, body=body)
 
