@@ -85,3 +85,47 @@ def test_an_opened_snapshot_cannot_be_written(snapshot: Path) -> None:
         assert told == [0, 1, 1]
         with pytest.raises(sqlite3.OperationalError, match="not authorized"):
             opened._connection.execute("SELECT load_extension('x')")
+
+
+def test_what_was_hashed_is_what_is_read(snapshot: Path) -> None:
+    """Whoever changes or replaces the file behind its check changes nothing of what is open."""
+    with Snapshot.open(snapshot) as opened:
+        (document,) = opened.documents()
+        said = opened.text(document.doc_id, document.revision)
+        rewritten(snapshot, "UPDATE document SET text = 'Open it.' || text")
+        assert opened.text(document.doc_id, document.revision) == said
+        (snapshot / DATABASE).write_bytes(b"")
+        assert opened.text(document.doc_id, document.revision) == said
+
+
+def test_a_file_that_changes_between_two_looks_is_read_once(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it becomes another one: either its hash is wrong, or nothing of it is read."""
+    good = (snapshot / DATABASE).read_bytes()
+    found = hashlib.sha256(good).hexdigest()
+    with closing(sqlite3.connect(snapshot / DATABASE)) as connection:
+        connection.execute("UPDATE document SET text = 'Open it.' || text")
+        connection.commit()
+    changed = (snapshot / DATABASE).read_bytes()
+    (snapshot / DATABASE).write_bytes(good)
+    sha256 = hashlib.sha256
+
+    def slow(stored: bytes = b"") -> object:
+        if sha256(stored).hexdigest() == found:  # at the worst moment: just as it is found right
+            (snapshot / DATABASE).write_bytes(changed)
+        return sha256(stored)
+
+    monkeypatch.setattr("kb.snapshots.snapshot.hashlib.sha256", slow)
+    with Snapshot.open(snapshot) as opened:
+        (document,) = opened.documents()
+        assert opened.text(document.doc_id, document.revision).startswith("# Pump")
+
+
+def test_a_database_without_end_is_refused_before_it_fills_the_memory(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held in memory, so there is a bound, which the message says."""
+    monkeypatch.setattr("kb.snapshots.snapshot.FILE_BYTES_MAX", 1 << 12)
+    with pytest.raises(KnowledgeError, match=r"kb.sqlite is over 0 MB, and is held in memory"):
+        Snapshot.open(snapshot)
