@@ -278,6 +278,7 @@ class Gateway:
         """What was given up, whether that begins or ends, and which topics are not read."""
         state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
+        told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self, *, last: bool = False) -> None:

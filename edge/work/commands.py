@@ -72,6 +72,7 @@ def operator_command(
             desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
             return
         refuse_undurable(command, desk)
+        state.audit_budget.check(command, listed=listed, now_ns=now_ns)
         done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
     except WireError as error:
         if command is not None and error.reason != "command_too_many":
@@ -86,7 +87,9 @@ def operator_command(
         raise
     state.commands.note(command, done=done, listed=listed)
     _count(state, "commands")
-    if not done:
+    if done:
+        state.audit_budget.charge(command, listed=listed, now_ns=now_ns)
+    else:
         _count(state, "commands_not_done")
         if command.keeps_quiet:
             about = getattr(command.body, "asset", "")
