@@ -25,6 +25,7 @@ from edge.errors import AndonError
 from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
 from edge.storage.journal import Position, read_journal, segments
+from edge.storage.outbox_table import guarded
 from kb.errors import KnowledgeError
 from models.errors import ModelError
 
@@ -245,7 +246,7 @@ def _look_at_outbox(config: GatewayConfig, restored: Restored) -> None:
         restored.findings.append(("outbox", True, "none: nothing was said yet"))
         return
     try:
-        with closing(sqlite3.connect(path)) as database:
+        with closing(guarded(sqlite3.connect(path))) as database:
             ((said,),) = database.execute("PRAGMA quick_check(1)").fetchall()
             ((rows, waiting),) = database.execute(
                 "SELECT count(*), coalesce(sum(delivered = 0), 0) FROM outbox"
