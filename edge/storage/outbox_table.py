@@ -101,11 +101,13 @@ def guarded(database: sqlite3.Connection) -> sqlite3.Connection:
         database.execute("PRAGMA trusted_schema = OFF")  # https://sqlite.org/security.html, 1.2
         database.execute("PRAGMA cell_size_check = ON")
         query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
-        for kind, name in database.execute(query).fetchmany(1):
-            raise sqlite3.DatabaseError(f"it holds the {kind} {name}, which no outbox of ours has")
+        strange = database.execute(query).fetchmany(1)
     except BaseException:
         database.close()
         raise
+    for kind, name in strange:
+        database.close()
+        raise sqlite3.DatabaseError(f"it holds the {kind} {name}, which no outbox of ours has")
     return database
 
 

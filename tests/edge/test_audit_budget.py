@@ -13,6 +13,7 @@ from edge.trust import AuditConfig
 from edge.work.audit_budget import DAY_NS, OF_ALL_BYTES, OF_ONE_BYTES, Spent
 from edge.work.command_book import REFUSALS_AUDITED_MAX
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from edge.records import Audited
@@ -56,9 +57,10 @@ def test_accepted_commands_without_end_are_refused_before_a_line_is_dropped() ->
     assert (
         "the commands of ann have filled what they may of the audit trail" in refused[0]["detail"]
     )
-    told = site.engine.state.audit_budget
-    assert "of ann have filled" in told.words(site.now_ns)
-    assert not told.words(site.now_ns + DAY_NS)
+    refused_with(f"{refused[0]['rule']}: {refused[0]['detail']}")
+    budget = site.engine.state.audit_budget
+    assert "of ann have filled" in budget.words(site.now_ns)
+    assert not budget.words(site.now_ns + DAY_NS)
     other = site.say("pat", "shelve", site.body(**SHELVE))
     assert other is not None
     assert other["done"], "who floods closes the trail to himself"

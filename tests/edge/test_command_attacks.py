@@ -16,6 +16,7 @@ from edge.errors import WireError
 from edge.wire.commands import decode_command
 from edge.work.rights import check_rights
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site, refused
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,14 @@ def test_retained(name: str, body: dict[str, Any]) -> None:
     line = refused(site, "ann", name, sent, retain=True, rule="command_retained", says=says)
     assert line is not None
     assert line.facts["retained"] == 1
+
+
+def test_without_a_time() -> None:
+    """It would be fresh for ever."""
+    site = Site()
+    sent = msgspec.json.encode(SHELVE)
+    assert refused(site, "ann", "shelve", sent, rule="command_invalid",
+                   says="missing required field `ts`; expected fields ts,")  # fmt: skip
 
 
 def test_stale() -> None:
@@ -66,6 +75,7 @@ def test_json_bomb(bomb: bytes) -> None:
     assert answer is not None
     assert answer["rule"] in ("command_invalid", "command_future")
     assert len(answer["detail"]) < 1_000
+    refused_with(f"{answer['rule']}: {answer['detail']}")
     assert [line.what for line in site.trail()] == ["command_refused"]
     assert site.is_untouched()
 
@@ -170,6 +180,7 @@ def test_job_of_an_asset_beyond_rights() -> None:
         answer = site.say("eve", "job", body)
         assert answer is not None
         assert answer["rule"] == "command_beyond_rights"
+        refused_with(answer["detail"])
     assert not site.runs[0].extensions
 
 

@@ -13,6 +13,7 @@ from edge.boxes.fencing import CLAIM_AGAIN_S, FORGED_TOLD_S
 from edge.boxes.identity import Fenced, new_box, write_box
 from edge.errors import ConfigError
 from tests.edge.test_fencing import TOPICS, Broker, Client, claim_of, client
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,7 @@ def test_a_claim_without_the_key_of_the_boxes_fences_nobody(
     assert one.fence.refused_total >= 1
     assert "andon/s/fence that no box of this site has made" in one.fence.forged
     assert broker.retained[TOPICS.fence] != payload
+    refused_with(one.fence.forged)
     broker.now_s += FORGED_TOLD_S + 1
     assert not one.fence.forged
 

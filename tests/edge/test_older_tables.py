@@ -13,6 +13,7 @@ from edge.gateway.scope_book import FILE, ScopeBook, older_words, read_book, wri
 from edge.trust import Signs, TrustSettings
 from tests.edge.rig import Rig, settings
 from tests.edge.test_trusted_keys import COLUMNS, HOST, ROW, Plant
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,7 @@ def test_a_table_that_was_replaced_hides_nothing_by_its_old_signature(
     said, why = gateway.hides(made)
     assert said == ["ALERT"]
     assert "its table was replaced by another signed one" in why
+    refused_with(why)
     assert "approved anew" in older_words(made.scopes.judged[made.snapshot_sha256])
     assert gateway.hides(gateway.start())[0] == ["ALERT"], "nor after a restart"
 
@@ -103,6 +105,7 @@ def test_an_older_row_that_was_never_seen_here_does_not_count(gateway: Gateway) 
     said, why = gateway.hides(gateway.start())
     assert said == ["ALERT"]
     assert "a signed row for this work, approved 2025-02-01T00:00:00+00:00, was in use" in why
+    refused_with(why)
 
 
 def test_the_way_back_is_to_approve_it_anew(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from edge.storage.checkpoint import KEPT
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -298,5 +299,8 @@ def test_what_a_file_would_run_is_refused(tmp_path: Path, statement: str) -> Non
     database.execute(statement)
     database.commit()
     database.close()
-    with pytest.raises(JournalError, match=r"(trigger|view) spy, which no outbox of ours has"):
+    with pytest.raises(
+        JournalError, match=r"(trigger|view) spy, which no outbox of ours has"
+    ) as caught:
         Outbox(path)
+    refused_with(caught.value)

@@ -14,6 +14,7 @@ from kb.errors import KnowledgeError
 from kb.snapshots import snapshot as snapshots
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import DATABASE, MANIFEST, Snapshot, read_manifest
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +63,9 @@ def test_what_is_not_ours_in_the_database_is_refused(snapshot: Path, statement: 
     """By name, before anything of it is read."""
     Snapshot.open(snapshot).close()
     rewritten(snapshot, statement)
-    with pytest.raises(KnowledgeError, match=r"spy.*no snapshot of ours has"):
+    with pytest.raises(KnowledgeError, match=r"spy.*no snapshot of ours has") as refused:
         Snapshot.open(snapshot)
+    refused_with(refused.value)
 
 
 def test_a_table_made_otherwise_is_refused(snapshot: Path) -> None:
