@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from edge.audit.chain import audit_directory, audit_files, verify
 from edge.boxes.archive import BackupError, Manifest
 from edge.boxes.archive_reading import BYTES_MAX, ArchiveReader
+from edge.boxes.fence_key import FILE as KEY_FILE
 from edge.boxes.identity import AHEAD_MAX, GENERATION_MAX, Box, new_box, write_box
 from edge.configuration.config import load
 from edge.errors import AndonError
@@ -197,11 +198,23 @@ def _look_over(restored: Restored) -> None:
         say(("configuration", False, str(error)))
         return
     say(("configuration", True, str(restored.config)))
+    _look_at_key(restored)
     _look_at_state(config, restored)
     _look_at_outbox(config, restored)
     _look_at_audit(config, restored)
     for one in manifest.missed:
         say(("not in the backup", False, f"{one.name}: {one.what}"))
+
+
+def _look_at_key(restored: Restored) -> None:
+    """A backup of a version without the key: the two boxes know no claim of each other."""
+    manifest = restored.manifest
+    if manifest.box.claimed and f"{manifest.state}/{KEY_FILE}" not in manifest.files:
+        hint = (
+            f"no {KEY_FILE} in it: the old box, once upgraded, does not give way to this one."
+            " Switch it off for good, then make a new backup here"
+        )
+        restored.findings.append(("fence key", False, hint))
 
 
 def _look_at_state(config: GatewayConfig, restored: Restored) -> None:
