@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.assembly import Assembly, assemble_from
+from edge.gateway.assembly import Assembly, assemble, assemble_from
+from edge.gateway.faults import Faults
+from edge.gateway.retrieve import Retriever
 from edge.gateway.scope_book import FILE, ScopeBook, older_words, read_book, write_book
+from edge.gateway.telemetry import Telemetry
+from edge.gateway.upkeep import Upkeep
+from edge.records import ShellFault
 from edge.trust import Signs, TrustSettings
 from tests.edge.rig import Rig, settings
 from tests.edge.test_trusted_keys import COLUMNS, HOST, ROW, Plant
 from tests.told import refused_with
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.configuration.config import GatewayConfig
 
 WIDE: Final = ROW
 NARROW: Final = ROW.replace("10,60", "1,60").replace("2025-01-01", "2025-02-01")
@@ -48,6 +58,21 @@ class Gateway(Plant):
         )
         write_book(self.state, made.learn_scopes())
         return made
+
+    def config(self) -> GatewayConfig:
+        """Its configuration, with these keys."""
+        file = self.folder / "gateway.toml"
+        keys = "".join(
+            f'[[trust.key]]\nname = "{name}"\nsigns = {signs}\n'
+            f'public_key = "{self.keys[name][1]}"\n'
+            for name, signs in (("host", '["bundle", "snapshot"]'), ("engineer", '["scope"]'))
+        )
+        file.write_text(
+            'site = "s"\n[model]\nbundle = "bundle"\n[kb]\nsnapshot = "kb"\n[journal]\n'
+            f'dir = "state"\n[trust]\nrequire_signed = true\n{keys}',
+            encoding="utf-8",
+        )
+        return load(file, environment={})
 
     def hides(self, made: Assembly) -> tuple[list[str], str]:
         """What a witnessed calibration comes to, and what the clause of signatures said."""
@@ -138,6 +163,40 @@ def test_what_was_judged_when_it_was_taken_over_is_judged_so_again(gateway: Gate
     assert made.scopes.judged[first] == {}
     assert made.scopes.gone
     assert made.scopes.refused(first, {}, anew=False) == {}
+
+
+def test_a_running_gateway_takes_an_older_table_over_as_one_that_hides_nothing(
+    gateway: Gateway,
+) -> None:
+    """It is told while it lasts, and remembered for the next start."""
+    config = gateway.config()
+    assembly = assemble(config)
+    retriever = Retriever(assembly.snapshot, lambda _done: None)
+    upkeep = Upkeep(config, assembly, retriever, Telemetry())
+    faults = Faults()
+    try:
+        assert not [told for told in upkeep.judge(faults) if "scope" in str(told)]
+        gateway.say(WIDE)
+        gateway.publish()
+        wait_until(lambda: upkeep.look(time.monotonic()), what="the snapshot")
+        known = assembly.knowledge(assembly.snapshot_sha256)
+        assert known is not None
+        assert list(known.scope_older) == [row.scope_id for row in known.scope_rows]
+        (told,) = [one for one in upkeep.judge(faults) if "scope" in str(one)]
+        assert isinstance(told, ShellFault)
+        assert (told.name, told.active) == ("scope_rows_older", True)
+        assert "of the scope tables hide nothing: its table was replaced" in told.detail
+        assert read_book(gateway.state).in_use == assembly.snapshot_sha256
+        gateway.say(WIDE.replace("2025-01-01", "2025-03-01"))
+        gateway.publish()
+        wait_until(lambda: upkeep.look(time.monotonic()), what="the next snapshot")
+        assert [told.active for told in upkeep.judge(faults) if isinstance(told, ShellFault)] == [
+            False
+        ]
+    finally:
+        upkeep.stop()
+        retriever.stop()
+    assert not assemble(config).scopes.judged[assembly.snapshot_sha256]
 
 
 def test_a_book_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
