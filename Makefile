@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz sim chaos soak format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint bench fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ chaos: $(VENV)/dev.stamp ## kill a gateway at random, KILLS=200 [SEED=7], and co
 
 soak: $(VENV)/dev.stamp ## one gateway for HOURS=1 [ACCELERATED=1]: what it grows by
 	@$(BIN)/python -m tests.soak --hours $(HOURS) $(if $(ACCELERATED),--accelerated) $(ARGS)
+
+attacks: $(VENV)/dev.stamp ## every attack case by name, and the message that refuses it
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.attacks $(ARGS)
 
 format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 	@$(BIN)/ruff check --fix .

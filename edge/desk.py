@@ -52,6 +52,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: str = "nobody has looked for its signature"  # "" of a valid one; else what is wrong
     signers: tuple[tuple[TrustedKey, ...], ...] = ()  # of bundle, of snapshot
     scope_signers: dict[str, tuple[TrustedKey, ...]] = {}  # of a row's table, by scope_id
+    scope_older: dict[str, str] = {}  # why a row counts no more though its table is signed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,7 +192,8 @@ class Desk:
         why = [none_counts(keys, t_ns) for keys in known.signers]
         if job.scope_id:
             lacks = none_counts(known.scope_signers.get(job.scope_id, ()), t_ns)
-            why.append(lacks and f"the scope table with {job.scope_id}: {lacks}")
+            older = known.scope_older.get(job.scope_id, lacks)
+            why.append(lacks and f"the scope table with {job.scope_id}: {older}")
         return next((one for one in why if one), "")
 
     def check_signature(self, command: Command) -> None:

@@ -21,6 +21,7 @@ from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
+from edge.work.audit_budget import AuditBudget
 from edge.work.command_book import CommandBook
 from edge.work.commission import Commission
 from edge.work.jobs import JobRun
@@ -104,6 +105,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     load: LoadState = msgspec.field(default_factory=LoadState)
     suspects: list[str] = []  # assets whose newest message was ahead of everybody
     commands: CommandBook = msgspec.field(default_factory=CommandBook)
+    audit_budget: AuditBudget = msgspec.field(default_factory=AuditBudget)
     topic_errors: dict[str, TopicErrors] = {}  # of topics with messages that could not be read
     not_durable: str = ""  # why the disk does not take what must survive; "" it does
     leap: int = 0  # by which revisions leapt as that began

@@ -28,12 +28,14 @@ from typing import IO, TYPE_CHECKING, Final
 import msgspec
 
 from edge.boxes.archive import FORMAT, ArchiveWriter, BackupError, LeftOut, Manifest
+from edge.boxes.fence_key import fence_key_of
 from edge.boxes.identity import FILE as BOX_FILE
 from edge.boxes.identity import new_box, read_box
 from edge.boxes.journal_copy import Cut, copy_checkpoints, copy_journal, settled
 from edge.boxes.placing import Placed, placed, rewritten
 from edge.bundles.store import store_of
 from edge.configuration.config import ENVIRONMENT, load
+from edge.errors import ConfigError
 from kb.errors import KnowledgeError
 from kb.snapshots.history import kept
 from kb.snapshots.snapshot import read_manifest
@@ -113,6 +115,9 @@ def back_up(
         job = _Job(config=config, request=request, writer=writer, tell=tell)
         state = next(one for one in places if one.key == "journal.dir")
         box = read_box(state.path) or new_box()
+        if state.path.is_dir():
+            with suppress(ConfigError):  # a replacement must have it, also of a box of before
+                fence_key_of(state.path)
         writer.add_bytes(CONFIG, text.encode())
         _copy_named(job, [one for one in places if one.key not in _OWN_WAY])
         _copy_also(job)

@@ -10,6 +10,11 @@ we claim at once and say nothing else for some seconds: a box that replaced us a
 two brokers all of it is on the one that we speak over; from the other nothing is taken before it
 was heard there once.
 
+A claim counts only with the proof of somebody who has the key of the site's boxes (`fence_key`).
+One that is said again by somebody who listened fences nobody: of another box it says what is true
+for ever, that this one came after it or not, and of our own box it must answer the process that it
+is to end, which only a process can that lives now.
+
 The network thread calls `opened`, `closed`, `answered` and `take`; the loop calls `turn`.
 """
 
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge.boxes.fence_key import FenceKey
     from edge.boxes.inherit import Rows
     from edge.wire.topics import Topics
 
@@ -57,6 +63,7 @@ QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little 
 # are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
+FORGED_TOLD_S: Final = 300.0  # behind the last claim that no box of ours has made
 
 
 class Sender(Protocol):
@@ -86,23 +93,41 @@ class Fence:
         topics: Topics,
         box: Box,
         state: Path,
+        key: FenceKey,
         *,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`box` is this one, `state` where that is written. Raises Fenced for one that may not."""
+        """`box` is this one, `state` where that is written; `key` proves claims.
+
+        Raises Fenced for a box that may not speak.
+        """
         if why := fenced_words(box):
             raise Fenced(why)
         self.box = box
         self.open = False  # whether we may speak over this connection
         self.heard = False  # whether we might over any, in this process
-        self.refused_total = 0  # claims that no box can have made
+        self.refused_total = 0  # claims that no box of ours can have made
         self._topics, self._state, self._clock_s = topics, state, clock_s
-        self._run, self._run_ms = secrets.token_hex(4), time.time_ns() // 1_000_000
-        self._said_run = False  # in this process
+        self._key = key
+        self._run, self._run_ms = secrets.token_hex(8), time.time_ns() // 1_000_000
+        self._answers = ""  # the newest other process of this box that was heard
+        self._refused_s: float | None = None  # when the last claim was refused
         self._lock = threading.Lock()
         self._heard = _Heard()
         self._unkept = False  # what is known of this box is in memory alone
         self._claimed_s = -CLAIM_AGAIN_S
+
+    @property
+    def forged(self) -> str:
+        """What is wrong while somebody claims who has no right to; "" nothing."""
+        at_s = self._refused_s
+        if at_s is None or self._clock_s() - at_s > FORGED_TOLD_S:
+            return ""
+        return (
+            f"{self.refused_total} claims on {self.topic} that no box of this site has made,"
+            " refused; somebody else may write there: see to the broker's access list"
+            " (andon broker)"
+        )
 
     # --- the network thread ---
 
@@ -142,18 +167,39 @@ class Fence:
         with self._lock:
             heard = self._heard
             heard.moved_s = self._clock_s()
-            most = min(GENERATION_MAX, self.box.generation + AHEAD_MAX)
-            if claim is None or not 1 <= claim.generation <= most:
+            if claim is None or not self._genuine(claim):
                 heard.others += 1  # cleared, or overwritten: our own word stands there no more
-                self.refused_total += bool(payload)
+                if payload and not self._of_older_version(claim):
+                    self.refused_total += 1
+                    self._refused_s = heard.moved_s
                 return
             # what we said while we waited tells nobody that we may speak
             heard.claims += claim.run != self._run or self.heard
-            if claim.box == self.box.box and (claim.run == self._run or not self._said_run):
-                return  # our own word, or that of a process of this box before us
+            if claim.box == self.box.box:
+                if claim.run == self._run:
+                    return
+                self._answers = claim.run
+                if claim.to != self._run and _rank(claim) <= self.box.rank:
+                    heard.others += 1
+                    return  # of a process of this box before us, or said again by who listened
             heard.others += 1
             if heard.highest is None or _strength(claim) > _strength(heard.highest):
                 heard.highest = claim
+
+    def _genuine(self, claim: FencePayload) -> bool:
+        """Whether a box of the site has made it, as far as we can know."""
+        most = min(GENERATION_MAX, self.box.generation + AHEAD_MAX)
+        if not 1 <= claim.generation <= most:
+            return False
+        # A key that was made at this start is known to no other box: what stood there before we
+        # spoke for the first time with it counts as it always did.
+        before = self._key.fresh and not self.heard
+        return before or self._key.made(self._topics.fence, claim)
+
+    def _of_older_version(self, claim: FencePayload | None) -> bool:
+        """Whether it may be what this very box said before it had a key; that ends nobody."""
+        ours = claim is not None and claim.box == self.box.box and not claim.mac
+        return ours and not self.heard
 
     # --- the loop ---
 
@@ -218,7 +264,7 @@ class Fence:
         logs.write(log, Note(name="took_over", level="warning", fields=fields))
 
     def _word(self) -> FencePayload:
-        return FencePayload(
+        claim = FencePayload(
             schema=FENCE_SCHEMA,
             box=self.box.box,
             generation=self.box.generation,
@@ -226,13 +272,14 @@ class Fence:
             run=self._run,
             run_ms=self._run_ms,
             ts_ms=time.time_ns() // 1_000_000,
+            to=self._answers,
         )
+        return self._key.sealed(self._topics.fence, claim)
 
     def _claim(self, sender: Sender) -> None:
-        """Say that it is us. Said or not: from here on another process of this box is a copy."""
+        """Say that it is us."""
         self._claimed_s = self._clock_s()
         sender.publish(self._topics.fence, encode(self._word()), qos=1, retain=True)
-        self._said_run = True
         if not self.box.claimed or self._unkept:
             self._keep(msgspec.structs.replace(self.box, claimed=True))
 
@@ -244,8 +291,7 @@ class Fence:
                 f"another process speaks as this box ({claim.box}, since {claim.run_ms}, we since"
                 f" {self._run_ms}): its disk was copied. Restore a backup instead of copying"
             )
-        rank = Rank(generation=claim.generation, since_ms=claim.since_ms, box=claim.box)
-        self._keep(msgspec.structs.replace(self.box, fenced_by=rank))
+        self._keep(msgspec.structs.replace(self.box, fenced_by=_rank(claim)))
         raise Fenced(fenced_words(self.box))
 
     def _keep(self, box: Box) -> None:
@@ -254,6 +300,10 @@ class Fence:
         with suppress(ConfigError):
             write_box(self._state, box)
             self._unkept = False
+
+
+def _rank(claim: FencePayload) -> Rank:
+    return Rank(generation=claim.generation, since_ms=claim.since_ms, box=claim.box)
 
 
 def _strength(claim: FencePayload) -> tuple[int, int, str, int, str]:

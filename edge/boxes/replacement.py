@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Final
 from edge.audit.chain import audit_directory, audit_files, verify
 from edge.boxes.archive import BackupError, Manifest
 from edge.boxes.archive_reading import BYTES_MAX, ArchiveReader
+from edge.boxes.fence_key import FILE as KEY_FILE
 from edge.boxes.identity import AHEAD_MAX, GENERATION_MAX, Box, new_box, write_box
 from edge.configuration.config import load
 from edge.errors import AndonError
 from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
 from edge.storage.journal import Position, read_journal, segments
+from edge.storage.outbox_table import guarded
 from kb.errors import KnowledgeError
 from models.errors import ModelError
 
@@ -196,11 +198,23 @@ def _look_over(restored: Restored) -> None:
         say(("configuration", False, str(error)))
         return
     say(("configuration", True, str(restored.config)))
+    _look_at_key(restored)
     _look_at_state(config, restored)
     _look_at_outbox(config, restored)
     _look_at_audit(config, restored)
     for one in manifest.missed:
         say(("not in the backup", False, f"{one.name}: {one.what}"))
+
+
+def _look_at_key(restored: Restored) -> None:
+    """A backup of a version without the key: the two boxes know no claim of each other."""
+    manifest = restored.manifest
+    if manifest.box.claimed and f"{manifest.state}/{KEY_FILE}" not in manifest.files:
+        hint = (
+            f"no {KEY_FILE} in it: the old box, once upgraded, does not give way to this one."
+            " Switch it off for good, then make a new backup here"
+        )
+        restored.findings.append(("fence key", False, hint))
 
 
 def _look_at_state(config: GatewayConfig, restored: Restored) -> None:
@@ -245,7 +259,7 @@ def _look_at_outbox(config: GatewayConfig, restored: Restored) -> None:
         restored.findings.append(("outbox", True, "none: nothing was said yet"))
         return
     try:
-        with closing(sqlite3.connect(path)) as database:
+        with closing(guarded(sqlite3.connect(path))) as database:
             ((said,),) = database.execute("PRAGMA quick_check(1)").fetchall()
             ((rows, waiting),) = database.execute(
                 "SELECT count(*), coalesce(sum(delivered = 0), 0) FROM outbox"

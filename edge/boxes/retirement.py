@@ -21,6 +21,7 @@ import msgspec
 from edge.bundles.store import store_of
 from edge.errors import ConfigError
 from edge.records import Audited, Publish
+from edge.storage.outbox_table import guarded
 from edge.storage.sealed_chain import Sealed, SealedChain
 from edge.wire import outgoing
 from edge.wire.topics import Topics, is_asset_id
@@ -94,7 +95,7 @@ def newest_row(state: Path) -> int:
     if not outbox.exists():
         return 0
     try:
-        with closing(sqlite3.connect(outbox)) as database:
+        with closing(guarded(sqlite3.connect(outbox))) as database:
             ((row,),) = database.execute("SELECT coalesce(max(row), 0) FROM outbox").fetchall()
     except sqlite3.Error as error:
         raise ConfigError(f"{outbox}: {error}") from error

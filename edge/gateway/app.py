@@ -261,6 +261,7 @@ class Gateway:
             )
             self._durable.keep(self._retirement.look())
             found += self._faults.judge("retired_unread", self._retirement.trouble)
+            found += self._faults.judge("fence_forged", self._fence.forged if self._fence else "")
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
@@ -280,6 +281,7 @@ class Gateway:
         state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
         told += self._clocks.look(now_s, state=state, faults=self._faults)
+        told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self, *, last: bool = False) -> None:
@@ -395,5 +397,6 @@ class Gateway:
             queue_depth_max=self._config.mqtt.queue_messages_max,
             overload=self._overload,
             letters=self._letters,
+            fence=self._fence,
             snapshot=self._assembly.snapshot_sha256,
         )

@@ -19,7 +19,8 @@ from edge.engine import Engine
 from edge.errors import ConfigError
 from edge.gateway.identity import fingerprint, settings_sha256
 from edge.gateway.kept_snapshots import find
-from edge.gateway.known import knowledge_of
+from edge.gateway.known import knowledge_of, scope_tables
+from edge.gateway.scope_book import ScopeBook, read_book
 from edge.samples.align import asset_layouts
 from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted
@@ -66,10 +67,12 @@ class Assembly:
         bundle_path: Path | None = None,
         store: BundleStore | None = None,
         fitted: Fitted | None = None,
+        scopes: ScopeBook | None = None,
     ) -> None:
         """`bundle` is to score, `store` holds those that a journal may name besides.
 
-        fitted: the bundle, where it is ready to score already.
+        fitted: the bundle, where it is ready to score already. scopes: which signed scope tables
+        were in use before.
         """
         self.settings = settings
         self.bundle = bundle
@@ -80,6 +83,7 @@ class Assembly:
         self.missing: set[str] = set()  # snapshots that a journal names and nobody kept
         self.missing_bundles: set[str] = set()  # likewise
         self.fell_back = ""  # why the bundle that was promoted last does not count; "" it does
+        self.scopes = scopes or ScopeBook()
         self._known: dict[str, Knowledge | None] = {}
         self.version = _version()
         self._fitted = {bundle.sha256: fitted or ready(bundle)}
@@ -182,7 +186,7 @@ class Assembly:
 
     def _read(self, sha256: str) -> Knowledge | None:
         if self.snapshot is not None and self.snapshot.sha256 == sha256:
-            return self.known_of(self.snapshot)
+            return self.known_of(self.snapshot, anew=sha256 != self.scopes.in_use)
         kept = find(self.snapshot.path, sha256) if self.snapshot is not None else None
         if kept is None:
             self.missing.add(sha256)
@@ -190,13 +194,21 @@ class Assembly:
         with kept:
             return self.known_of(kept)
 
-    def known_of(self, snapshot: Snapshot) -> Knowledge:
+    def learn_scopes(self) -> ScopeBook:
+        """The snapshot is in use from now on: older scope tables than its own count no more."""
+        if self.snapshot is not None and self.settings.trust.require_signed:
+            tables = scope_tables(self.snapshot, self.settings.trust)
+            self.scopes = self.scopes.learnt(self.snapshot.sha256, tables)
+        return self.scopes
+
+    def known_of(self, snapshot: Snapshot, *, anew: bool = False) -> Knowledge:
         """What the engine is to know of an opened snapshot; safe from another thread.
 
-        Also what of bundle and snapshot lacks a valid signature.
+        Also what of bundle and snapshot lacks a valid signature. anew: its scope tables are judged
+        by what was in use until now, as when it is to be taken over.
         """
         trust = self.settings.trust
-        known = knowledge_of(snapshot, trust)
+        known = knowledge_of(snapshot, trust, scopes=self.scopes, anew=anew)
         assert known is not None
         if known.unsigned or not trust.require_signed:
             return known
@@ -262,6 +274,7 @@ def assemble(config: GatewayConfig) -> Assembly:
         bundle_path=store.current()[1],
         snapshot_path=config.path(config.kb.snapshot) if config.kb.snapshot else None,
         store=store,
+        scopes=read_book(config.path(config.journal.dir)),
     )
 
 
@@ -271,10 +284,16 @@ def assemble_from(
     bundle_path: Path,
     snapshot_path: Path | None,
     store: BundleStore | None = None,
+    scopes: ScopeBook | None = None,
 ) -> Assembly:
-    """Open a bundle and a snapshot, or none, for some settings."""
+    """Open a bundle and a snapshot, or none, for some settings; scopes: as of `Assembly`."""
     bundle = load(bundle_path)
     snapshot = Snapshot.open(snapshot_path) if snapshot_path is not None else None
     return Assembly(
-        settings, bundle=bundle, snapshot=snapshot, bundle_path=bundle_path, store=store
+        settings,
+        bundle=bundle,
+        snapshot=snapshot,
+        bundle_path=bundle_path,
+        store=store,
+        scopes=scopes,
     )

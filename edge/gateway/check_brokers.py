@@ -11,7 +11,7 @@ from edge.configuration.config import brokers
 from edge.errors import AndonError
 from edge.gateway.links import endpoint_of
 from edge.gateway.mqtt import Collector
-from edge.gateway.rights import command_filters, sensor_filters
+from edge.gateway.rights import command_filters, own_filters, sensor_filters
 from edge.gateway.tls import spans_of_files
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ def _secrets(config: GatewayConfig, broker: BrokerConfig, where: str) -> Iterato
 def _connection(
     config: GatewayConfig, broker: BrokerConfig, name: str, where: str, *, alone: bool
 ) -> Iterator[Finding]:
-    sensors, commands = sensor_filters(config), command_filters(config)
-    filters = commands if "output" in where else sensors + commands * alone
+    sensors = sensor_filters(config)
+    # with those on which all waits: a gateway that may not hear `fence` never speaks
+    people = command_filters(config) + own_filters(config)
+    filters = people if "output" in where else sensors + people * alone
     spans: list[Span] = []
     try:
         given = endpoint_of(config, broker)

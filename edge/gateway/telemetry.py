@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.alerts.load import LoadReport
+    from edge.boxes.fencing import Fence
     from edge.engine import Engine
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
@@ -121,6 +122,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
     queue_depth_max: int,
     overload: Overload | None = None,
     letters: DeadLetters | None = None,
+    fence: Fence | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
@@ -146,6 +148,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "broker": total.broker_dropped,
             "callback_error": total.callback_errors,
             "misplaced": total.misplaced,
+            "fence_refused": fence.refused_total if fence is not None else 0,
             "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.bundles.store import store_of
 from edge.bundles.watch import BundleWatch
 from edge.commissioning.watch import CommissionWatch
 from edge.gateway.kept_snapshots import Shelf
+from edge.gateway.scope_book import older_words, write_book
 from edge.records import BundleSwapped, Note, SnapshotSwapped
 from edge.storage.heap import give_back
 from edge.storage.notebook import Notebook
@@ -36,11 +38,15 @@ class Upkeep:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
         self.notebook = Notebook(source, path, zone=config.kb.timezone)
-        self._shelf = Shelf(path, assembly.snapshot_sha256, read=assembly.known_of)
+        read = partial(assembly.known_of, anew=True)
+        self._shelf = Shelf(path, assembly.snapshot_sha256, read=read)
+        self._state = config.path(config.journal.dir)
+        self._scopes_unkept = ""
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None
         self._bundles = BundleWatch(config, assembly, telemetry, store_of(config))
         self.commissioning = CommissionWatch(config, assembly, store_of(config))
+        self._learn_scopes()
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
         """What has come, as what the engine is to be told of it; mostly none."""
@@ -52,7 +58,19 @@ class Upkeep:
             return []
         snapshot, knowledge = come
         self._before = self._assembly.swap(snapshot, knowledge)
+        self._learn_scopes()
         return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
+
+    def _learn_scopes(self) -> None:
+        """From now on scope tables older than those in use count no more, also after a restart."""
+        before = self._assembly.scopes
+        book = self._assembly.learn_scopes()
+        try:
+            if book != before or self._scopes_unkept:
+                write_book(self._state, book)
+            self._scopes_unkept = ""
+        except OSError as error:
+            self._scopes_unkept = f"{error.filename or self._state}: {error.strerror or error}"
 
     def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
         """The engine has learnt it; returns what the log is to say.
@@ -72,8 +90,12 @@ class Upkeep:
 
     def judge(self, faults: Faults) -> list[ShellFault | CommissionTold]:
         """What has begun or ended to be wrong with it, and how its commissioning goes on."""
+        scopes = self._assembly.scopes
+        older = scopes.judged.get(scopes.in_use, {})
         return [
             *faults.judge("snapshot_refused", self._shelf.refused),
+            *faults.judge("scope_rows_older", older_words(older), anew=True),
+            *faults.judge("scope_tables_unkept", self._scopes_unkept),
             *faults.judge("texts_not_searched", self.notebook.trouble),
             *self._bundles.judge(faults),
             *self.commissioning.judge(faults),

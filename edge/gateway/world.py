@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import box_here
 from edge.bundles.watch import assembled
@@ -67,7 +68,7 @@ class World:
         if self.disk is not DISK:
             return None
         state = config.path(config.journal.dir)
-        return Fence(topics, box_here(state), state)
+        return Fence(topics, box_here(state), state, fence_key_of(state))
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""

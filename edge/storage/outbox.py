@@ -31,6 +31,7 @@ from edge.storage.outbox_table import (
     STANDING,
     OutboxRow,
     brought_up_to_date,
+    guarded,
     key_of,
     oldest_beyond,
     whole_revision,
@@ -83,7 +84,7 @@ class Outbox:
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
             disk.make_directory(path.parent)
-            self._db = disk.connect(path)
+            self._db = guarded(disk.connect(path))
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from edge.records import Publish
 
 DELIVERED: Final = 1
@@ -91,6 +90,25 @@ def whole_revision(stored: object) -> int:
     if not isinstance(stored, int):
         raise JournalError(f"outbox cannot be read: revision {stored!r}; move the file aside")
     return stored
+
+
+def guarded(database: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection, with what a file brings along not trusted: it may come from a backup.
+
+    Raises sqlite3.DatabaseError, and closes it, for a file with triggers or views: they would run.
+    """
+    try:
+        database.execute("PRAGMA trusted_schema = OFF")  # https://sqlite.org/security.html, 1.2
+        database.execute("PRAGMA cell_size_check = ON")
+        query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+        strange = database.execute(query).fetchmany(1)
+    except BaseException:
+        database.close()
+        raise
+    for kind, name in strange:
+        database.close()
+        raise sqlite3.DatabaseError(f"it holds the {kind} {name}, which no outbox of ours has")
+    return database
 
 
 def brought_up_to_date(database: sqlite3.Connection) -> tuple[float, int]:

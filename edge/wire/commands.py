@@ -157,6 +157,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return self.topic.encode() + b"\n" + self.content
 
 
+class EarlyCommandError(WireError):
+    """A command whose time lies too far ahead: refused now, and it must not count later either."""
+
+    def __init__(self, message: str, *, command: Command) -> None:
+        """`command` is what it says, checked as every other."""
+        super().__init__(message, reason="command_future", topic=command.topic)
+        self.command = command
+
+
 _BODIES: Final[dict[str, type[Body]]] = {
     "ack": Ack,
     "feedback": Feedback,
@@ -173,7 +182,8 @@ def decode_command(
 ) -> Command:
     """Read one command that came on `topic`. now_ns: plant time, against which it may be stale.
 
-    Raises WireError with a reason for everything that makes it unfit to be carried out.
+    Raises WireError with a reason for everything that makes it unfit to be carried out;
+    EarlyCommandError where that is its time alone, which will come.
     """
     if retain:  # FUXA publishes retained: it would come again with every connection
         raise WireError("retained commands are refused", reason="command_retained", topic=topic)
@@ -191,18 +201,22 @@ def decode_command(
         cause = _cause(error, EXAMPLES[name], kind)
         raise WireError(cause, reason="command_invalid", topic=topic) from error
     age_ns = now_ns - body.ts * MILLISECOND_NS
-    if abs(age_ns) > STALE_NS:
-        word, reason = ("old", "command_stale") if age_ns > 0 else ("early", "command_future")
-        message = (
-            f"ts {body.ts} is more than {STALE_NS // 10**9} s too {word}: now is"
-            f" {now_ns // MILLISECOND_NS} (ms)"
-        )
-        raise WireError(message, reason=reason, topic=topic)
+    word = "old" if age_ns > 0 else "early"
+    mistimed = (
+        f"ts {body.ts} is more than {STALE_NS // 10**9} s too {word}: now is"
+        f" {now_ns // MILLISECOND_NS} (ms)"
+    )
+    if age_ns > STALE_NS:
+        raise WireError(mistimed, reason="command_stale", topic=topic)
+    if body.ts > T_NS_MAX // MILLISECOND_NS:  # a time that never comes, and that nobody remembers
+        raise WireError(mistimed, reason="command_future", topic=topic)
     _check_fields(body, topic)
     command = Command(topic=topic, operator=operator, name=name, body=body)
-    if not signature:
-        return command
-    return msgspec.structs.replace(command, signature=signature, content=content)
+    if signature:
+        command = msgspec.structs.replace(command, signature=signature, content=content)
+    if age_ns < -STALE_NS:
+        raise EarlyCommandError(mistimed, command=command)
+    return command
 
 
 def command_content(payload: bytes, *, topic: str, name: str = "ack") -> tuple[bytes, str]:

@@ -14,6 +14,7 @@ class FencePayload(msgspec.Struct, frozen=True, kw_only=True):
     """fence: retained, the box that speaks for the site. Of two the higher generation counts.
 
     run, run_ms: the process of that box and when it began: two of one box are a copied disk.
+    to: the newest other process of this box that it has heard; "" none. mac: proves who made it.
     """
 
     schema: str
@@ -23,6 +24,8 @@ class FencePayload(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     run_ms: int
     ts_ms: int
+    to: str = ""
+    mac: str = ""
 
 
 def decode_claim(payload: bytes) -> FencePayload | None:

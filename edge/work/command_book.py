@@ -1,8 +1,10 @@
-"""The book of commands: which were carried out while they may come again, and which were refused.
+"""The book of commands: which were taken or refused while they may come again.
 
 A command says when it was sent and is stale minutes later; until then the same one may come again,
 sent by somebody who listened. So it is remembered by what it says, not by its bytes: blanks, the
-order of keys and another encoding of a signature make no other command of it.
+order of keys and another encoding of a signature make no other command of it. What was refused is
+remembered as well: its sender was told no, so it must not be carried out when its time has come, or
+when the disk works again.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 OF_ONE_MAX: Final = 512  # commands of one operator that are remembered: in ten minutes one a second
 REMEMBERED_MAX: Final = 8_192  # of all operators
+# Of one operator that came before their time, and so are remembered for longer than minutes. Beyond
+# it those go first that keep nothing quiet, then the furthest away. Where signatures are required
+# only who can sign in this name can fill it.
+EARLY_OF_ONE_MAX: Final = 64
 HOUR_NS: Final = 3_600 * 1_000_000_000
 # Refusals in the audit trail in an hour; the others are counted. Otherwise whoever may send a
 # command could push everything older out of it.
@@ -30,11 +36,16 @@ MILLISECOND_NS: Final = 1_000_000
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was taken. until_ns: plant time from which on it would be stale."""
+    """A command that was taken, or refused. until_ns: plant time from which on it would be stale.
+
+    early: it came before its time. quiet: it may keep something quiet.
+    """
 
     digest: bytes
     until_ns: int
     done: bool
+    early: bool = False
+    quiet: bool = False
 
 
 class CommandBook(msgspec.Struct, kw_only=True):
@@ -60,24 +71,38 @@ class CommandBook(msgspec.Struct, kw_only=True):
         digest = digest_of(command)
         before = next((one for one in mine if one.digest == digest), None)
         if before is not None and not dup:
-            what = "carried out" if before.done else "answered"
+            what = "carried out" if before.done else "refused" if before.early else "answered"
             message = f"this very command was {what} already; send one with a ts of its own"
             raise WireError(message, reason="command_replayed", topic=command.topic)
-        if len(mine) >= OF_ONE_MAX:
+        if sum(not one.early for one in mine) >= OF_ONE_MAX:
             minutes = 2 * STALE_NS // (60 * 1_000_000_000)
             message = f"{OF_ONE_MAX} commands of {command.operator} within {minutes} min; wait"
             raise WireError(message, reason="command_too_many", topic=command.topic)
         return before
 
-    def note(self, command: Command, *, done: bool, listed: frozenset[str]) -> None:
-        """Remember a command that was taken. listed: operators that the configuration names.
+    def note(
+        self, command: Command, *, done: bool, listed: frozenset[str], early: bool = False
+    ) -> None:
+        """Remember a command that was taken or refused; one that is known already stays as it is.
 
-        Where all places are taken, the operator with most gives its oldest, strangers first: who
-        floods makes only its own commands repeatable.
+        listed: operators that the configuration names. Where all places are taken, the operator
+        with most gives its oldest, strangers first: who floods makes only its own commands
+        repeatable.
         """
         mine = self.taken.setdefault(command.operator, [])
-        until_ns = command.body.ts * MILLISECOND_NS + STALE_NS
-        mine.append(Taken(digest=digest_of(command), until_ns=until_ns, done=done))
+        one = Taken(
+            digest=digest_of(command),
+            until_ns=command.body.ts * MILLISECOND_NS + STALE_NS,
+            done=done,
+            early=early,
+            quiet=command.keeps_quiet,
+        )
+        if any(other.digest == one.digest for other in mine):
+            return
+        mine.append(one)
+        ahead = [other for other in mine if other.early]
+        if len(ahead) > EARLY_OF_ONE_MAX:
+            mine.remove(max(ahead, key=lambda other: (not other.quiet, other.until_ns)))
         if sum(map(len, self.taken.values())) > REMEMBERED_MAX:
             others = self.taken.items()
             most = max(others, key=lambda item: (item[0] not in listed, len(item[1])))[0]

@@ -10,6 +10,7 @@ from edge.records import TextTold, Track, Witness
 from edge.wire.commands import (
     Ack,
     Confirm,
+    EarlyCommandError,
     Feedback,
     JobCommand,
     OutOfService,
@@ -57,6 +58,62 @@ def operator_command(
     something quiet stands in the audit trail.
     """
     command: Command | None = None
+    listed = frozenset(one.name for one in desk.settings.operator)
+    try:
+        command = _read(
+            message, operator, name, desk=desk, now_ns=now_ns, listed=listed, state=state
+        )
+        check_rights(command, assets=assets, desk=desk, now_ns=now_ns)
+        before = state.commands.before(command, now_ns=now_ns, dup=message.dup)
+        if before is not None:
+            _count(state, "commands_redelivered")
+            first = "taken" if before.done else "answered"
+            said = f"delivered again by the broker; it was {first} the first time"
+            desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
+            return
+        refuse_undurable(command, desk)
+        state.audit_budget.check(command, listed=listed, now_ns=now_ns)
+        done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
+    except WireError as error:
+        if command is not None and error.reason != "command_too_many":
+            state.commands.note(command, done=False, listed=listed)
+        if may_silence(name, command):
+            about = getattr(command.body, "asset", "") if command is not None else ""
+            refusal = Refusal(rule=error.reason, detail=str(error), asset=about, t_ns=now_ns)
+            state.commands.refused(message, operator, name, refusal, desk=desk)
+        if not message.retain:
+            said = f"refused: {error}"
+            desk.answer(operator, name, done=False, detail=said, rule=error.reason, t_ns=now_ns)
+        raise
+    state.commands.note(command, done=done, listed=listed)
+    _count(state, "commands")
+    if done:
+        state.audit_budget.charge(command, listed=listed, now_ns=now_ns)
+    else:
+        _count(state, "commands_not_done")
+        if command.keeps_quiet:
+            about = getattr(command.body, "asset", "")
+            refusal = Refusal(rule="not_done", detail=detail, asset=about, t_ns=now_ns)
+            state.commands.refused(message, operator, name, refusal, desk=desk)
+    rule = "" if done else "not_done"
+    desk.answer(operator, name, done=done, detail=detail, rule=rule, t_ns=now_ns)
+
+
+def _read(
+    message: MessageReceived,
+    operator: str,
+    name: str,
+    *,
+    desk: Desk,
+    state: EngineState,
+    listed: frozenset[str],
+    now_ns: int,
+) -> Command:
+    """A command whose signature, where it needs one, is its operator's. Raises WireError.
+
+    One that comes before its time is refused, and remembered: whoever heard it must not bring it
+    again once that has come.
+    """
     try:
         command = decode_command(
             message.payload,
@@ -66,37 +123,12 @@ def operator_command(
             retain=message.retain,
             now_ns=now_ns,
         )
-        desk.check_signature(command)
-        check_rights(command, assets=assets, desk=desk, now_ns=now_ns)
-        before = state.commands.before(command, now_ns=now_ns, dup=message.dup)
-        if before is not None:
-            _count(state, "commands_redelivered")
-            said = "delivered again by the broker; it was taken the first time"
-            desk.answer(operator, name, done=before.done, detail=said, t_ns=now_ns)
-            return
-        refuse_undurable(command, desk)
-        done, detail = _carry_out(command, assets=assets, desk=desk, now_ns=now_ns)
-    except WireError as error:
-        if may_silence(name, command):
-            about = getattr(command.body, "asset", "") if command is not None else ""
-            refusal = Refusal(rule=error.reason, detail=str(error), asset=about, t_ns=now_ns)
-            state.commands.refused(message, operator, name, refusal, desk=desk)
-        if not message.retain:
-            said = f"refused: {error}"
-            desk.answer(operator, name, done=False, detail=said, rule=error.reason, t_ns=now_ns)
+    except EarlyCommandError as error:
+        desk.check_signature(error.command)
+        state.commands.note(error.command, done=False, listed=listed, early=True)
         raise
-    state.commands.note(
-        command, done=done, listed=frozenset(one.name for one in desk.settings.operator)
-    )
-    _count(state, "commands")
-    if not done:
-        _count(state, "commands_not_done")
-        if command.keeps_quiet:
-            about = getattr(command.body, "asset", "")
-            refusal = Refusal(rule="not_done", detail=detail, asset=about, t_ns=now_ns)
-            state.commands.refused(message, operator, name, refusal, desk=desk)
-    rule = "" if done else "not_done"
-    desk.answer(operator, name, done=done, detail=detail, rule=rule, t_ns=now_ns)
+    desk.check_signature(command)
+    return command
 
 
 def _count(state: EngineState, name: str) -> None:

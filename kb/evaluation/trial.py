@@ -98,8 +98,9 @@ class Trial:
         ids = np.array([passage.chunk_id for _, passage in passages], dtype=np.int64)
         index = VectorIndex.of(ids, vectors)
         store.write(scratch / DATABASE, extracts, {int(i): "x" for i in ids})
+        stored = (scratch / DATABASE).read_bytes()
         snapshot = Snapshot(
-            scratch, _manifest(model), store.open_file(scratch / DATABASE), index, model
+            scratch, _manifest(model), store.open_bytes(stored, scratch), index, model
         )
         place_of = {
             p.chunk_id: Place(document.doc_id, p.path, p.chunk_id) for document, p in passages

@@ -102,8 +102,8 @@ def publish(
 ) -> Published | None:
     """Store what was prepared and put it in its place at `out`, whole or not at all.
 
-    `base` is the database of `old`, to be amended rather than written anew; None comes back when
-    there is nothing to amend. Raises KnowledgeError or OSError.
+    `base` is the database of `old`, to be amended rather than written anew where it still has its
+    hash; None comes back when there is nothing to amend. Raises KnowledgeError or OSError.
     """
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -187,7 +187,7 @@ def _write(made: Path, prepared: Prepared, told: _Told) -> Manifest | None:
         raise KnowledgeError("two passages have the same id; change a word in one of them")
     hashes = {i: hashlib.sha256(text.encode()).hexdigest() for i, text in texts.items()}
     quarantined = tuple(prepared.quarantined)
-    if not _stored(made / DATABASE, extracts, hashes, told.base):
+    if not _stored(made / DATABASE, extracts, hashes, told):
         assert old is not None
         same = (old.manifest.quarantined, old.manifest.source)
         if same == (quarantined, str(told.source.resolve())):
@@ -216,15 +216,16 @@ def _write(made: Path, prepared: Prepared, told: _Told) -> Manifest | None:
     return manifest
 
 
-def _stored(
-    path: Path, extracts: Sequence[Extract], hashes: dict[int, str], base: Path | None
-) -> bool:
+def _stored(path: Path, extracts: Sequence[Extract], hashes: dict[int, str], told: _Told) -> bool:
     """Write the database; False: it is the same as `base`."""
-    if base is None:
-        store.write(path, extracts, hashes)
-        return True
-    shutil.copyfile(base, path)
-    return store.amend(path, extracts, hashes)
+    if told.base is not None and told.old is not None:
+        shutil.copyfile(told.base, path)
+        # of the copy, which nobody else changes meanwhile
+        if _synced_hash(path) == told.old.manifest.files[DATABASE]:
+            return store.amend(path, extracts, hashes)
+        path.unlink()
+    store.write(path, extracts, hashes)
+    return True
 
 
 def _vectors(

@@ -14,7 +14,7 @@ from kb.errors import UNREADABLE, KnowledgeError
 from kb.records import Citation, FailureMode, Limit, Proposal, ScopeRow, Sensor
 from kb.snapshots import store
 from kb.snapshots.history import kept, kept_name
-from kb.snapshots.snapshot import DATABASE, MANIFEST, read_manifest
+from kb.snapshots.snapshot import MANIFEST, database, read_manifest
 
 Record: TypeAlias = Proposal | ScopeRow | FailureMode | Limit | Sensor
 
@@ -110,7 +110,7 @@ def _change(before: object, now: object) -> str:
 def _documents(path: Path) -> dict[str, list[str]]:
     """Hashes of what each file gave."""
     try:
-        with closing(store.open_file(path / DATABASE)) as connection:
+        with closing(database(path, read_manifest(path))) as connection:
             rows = connection.execute("SELECT path, rows_sha256 FROM document ORDER BY number")
             found: defaultdict[str, list[str]] = defaultdict(list)
             for name, sha256 in rows:
@@ -124,7 +124,7 @@ def _records(path: Path) -> dict[tuple[str, str], list[Record]]:
     """Records by kind and by what they are about."""
     found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     try:
-        with closing(store.open_file(path / DATABASE)) as connection:
+        with closing(database(path, read_manifest(path))) as connection:
             for kind, of in _TYPES.items():
                 for record in store.read_records(connection, kind, of):
                     found[kind, _name(record)].append(record)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "kb.sqlite"
 VECTORS: Final = "vectors.faiss"
 MANIFEST: Final = "manifest.json"
+FILE_BYTES_MAX: Final = 1 << 30  # of a file that is held in memory; SQLite takes no 2 GiB at once
 _Records = TypeVar("_Records")
 
 
@@ -88,14 +89,17 @@ class Snapshot:
                 f" ({manifest.embedder_sha256[:12]}, here {embedder.sha256[:12]}):"
                 " name that with --embedder, or [kb] embedder of a gateway, or build it again"
             )
-        _check(path, DATABASE, manifest)
         try:
             from kb.retrieval.index import VectorIndex  # noqa: PLC0415 - faiss loads slowly
 
             stored = _checked(path, VECTORS, manifest)
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
-            connection = store.open_file(path / DATABASE)
-            return cls(path, manifest, connection, index, embedder)
+            connection = database(path, manifest)
+            try:
+                return cls(path, manifest, connection, index, embedder)
+            except BaseException:
+                connection.close()  # it holds all of it in memory
+                raise
         except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{path}: {error}; build it again") from error
 
@@ -251,6 +255,15 @@ def read_manifest(path: Path) -> Manifest:
         raise KnowledgeError(f"{path / MANIFEST} is damaged ({error}): build it again") from error
 
 
+def database(path: Path, manifest: Manifest) -> sqlite3.Connection:
+    """The checked database of a snapshot, opened from the bytes that have the manifest's hash.
+
+    Read lazily, the file could become another one after its hash was found right. Raises
+    KnowledgeError, or sqlite3.Error for what is no database of ours.
+    """
+    return store.open_bytes(_checked(path, DATABASE, manifest), path / DATABASE)
+
+
 def verified(path: Path) -> Manifest:
     """The manifest of a snapshot of which every file has its hash. Raises KnowledgeError."""
     manifest = read_manifest(path)
@@ -279,9 +292,15 @@ def _plain(path: Path, name: str) -> None:
 def _checked(path: Path, name: str, manifest: Manifest) -> bytes:
     _plain(path, name)
     try:
-        stored = (path / name).read_bytes()
+        with (path / name).open("rb") as file:
+            stored = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise KnowledgeError(f"{path / name}: {error.strerror}; build it again") from error
+    if len(stored) > FILE_BYTES_MAX:
+        raise KnowledgeError(
+            f"{path / name} is over {FILE_BYTES_MAX >> 20} MB, and is held in memory: leave out old"
+            " logs, or what nobody asks for, and build it again"
+        )
     _compare(hashlib.sha256(stored).hexdigest(), path, name, manifest)
     return stored
 

@@ -123,15 +123,17 @@ def amend(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> bo
         return bool(gone) or typed or len(kept) < len(stored)
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; several threads may share it one at a time.
+def open_bytes(stored: bytes, path: Path) -> sqlite3.Connection:
+    """A connection that only reads these bytes; several threads may share it one at a time.
 
-    The file may be anybody's: nothing that it brings along is run. Raises sqlite3.DatabaseError for
-    what is no database, and for one with views, triggers or tables that are not ours.
+    They are held in memory, once: what was hashed is what is read, whatever becomes of the file.
+    path: where they came from, for messages. They may be anybody's: nothing that they bring along
+    is run. Raises sqlite3.DatabaseError for what is no database, and for one with views, triggers
+    or tables that are not ours.
     """
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     try:
+        connection.deserialize(stored)
         _guard(connection, path)
         soundness.check(connection, [name for _, name, _ in _objects(connection) if name in TYPED])
     except BaseException:

@@ -6,7 +6,6 @@ hits. Only what changed is read, embedded and written.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,14 +83,13 @@ class Updater:
                 causes = [q.cause for q in prepared.quarantined if q.path == name]
                 said = "; ".join(causes) or "it is hidden, or no file"
                 raise KnowledgeError(f"{name} cannot be read: {said}. Nothing was changed")
-        database = self.out / DATABASE
         published = publish(
             prepared,
             self.source,
             self.out,
             now_ns=now_ns,
             old=old,
-            base=database if _hash(database) == old.manifest.files[DATABASE] else None,
+            base=self.out / DATABASE,
             progress=progress,
         )
         if published is None:
@@ -131,11 +129,6 @@ def source_of(out: Path, source: Path | None = None) -> Path:
             f"{found}, the folder of documents of {out}, is not there; name it with --source"
         )
     return found.resolve()
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unseen(done: int, total: int) -> None:

@@ -30,6 +30,7 @@ from tests.broker.plants import (
     refused,
     settings,
 )
+from tests.told import refused_with
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def test_what_an_account_may_not_publish_is_heard_by_nobody(guarded: Guarded, at
     """The broker drops it, whatever it confirms."""
     user, topic = FORBIDDEN[attack]
     assert not heard(guarded, user, topic)
+    refused_with(f"the broker delivers what {user} publishes on {topic} to nobody")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,7 @@ def test_what_an_account_may_not_read_does_not_reach_it(guarded: Guarded, attack
         with pytest.raises(BrokerError), Publisher(as_user(guarded.port, "nobody")):
             pass  # a round trip later
         assert not spy.queue
+        refused_with(f"the broker delivers nothing of {topic} to {user}")
 
 
 @pytest.mark.parametrize(
@@ -241,8 +244,9 @@ def test_who_proves_nothing_is_not_let_in(
     """Neither to publish nor to listen, and the message says what to look at."""
     del attack
     endpoint = replace(who, port=guarded.port)
-    with pytest.raises(BrokerError, match=says), Publisher(endpoint):
+    with pytest.raises(BrokerError, match=says) as caught, Publisher(endpoint):
         pass
+    refused_with(caught.value)
     with pytest.raises(BrokerError, match=says), Collector(endpoint, ["#"]):
         pass
 

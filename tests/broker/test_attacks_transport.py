@@ -20,6 +20,7 @@ from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.gateway.tls import TlsFiles
 from tests.broker.certificates import Authority, Pair
 from tests.broker.conftest import free_port
+from tests.told import refused_with
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def test_who_cannot_be_verified_is_not_talked_to(plant: Plant, attack: str) -> N
         assert all(message.startswith(f"broker localhost:{endpoint.port}: ") for message in told)
         assert not spied.connected.is_set()
         assert not spied.link.counts.connects
+        refused_with(spied.link.refusal)
     finally:
         spied.link.stop()
 

@@ -69,6 +69,19 @@ def generations(messages: Sequence[Heard]) -> list[int]:
     return [message.body["generation"] for message in messages if message.kind == "fence"]
 
 
+def forge_a_claim(mosquitto: Mosquitto, heard: Subscriber) -> None:
+    """Somebody who never had the disk or a backup says that a third box has taken over."""
+    stands = heard.of("fence")[-1]
+    forged = {**stands.body, "box": "f" * 16, "generation": 3}
+    publish(mosquitto.port, [(stands.topic, msgspec.json.encode(forged))])
+    wait_until(lambda: "fence_forged" in faults(heard), what="it is told")
+
+
+def faults(heard: Subscriber) -> list[str]:
+    """What the gateways said of themselves, by name."""
+    return [m.body["name"] for m in heard.of("alert") if m.topic.endswith("/_gateway/system")]
+
+
 def unlisted(cell: Cell, heard: Subscriber) -> set[str]:
     """Topics of ours that `andon check` does not name."""
     config = load(cell.config, environment={})
@@ -106,6 +119,7 @@ def test_a_replacement_goes_on_and_the_old_box_is_fenced(
                 what="the new box's health",
             )
             finished(heard, cell.end_ns)
+            forge_a_claim(mosquitto, heard)
             before = keyed(heard.all()[:said])
             ours = [one for one in keyed(heard.all()[said:]) if one not in before]
             assert ours, "the new box decides as well"

@@ -12,6 +12,7 @@ from edge.storage.checkpoint import pack, unpack
 from edge.trust import OperatorRights, TrustSettings
 from models.fitting.positions import OperatorPosition
 from tests.edge.rig import Rig, knowledge, order, settings
+from tests.told import refused_with
 
 CHECK_IN: Final = {
     "action": "check_in",
@@ -102,6 +103,8 @@ def refused(
     assert site.count(rule) == before + 1
     assert site.is_untouched()
     new = site.trail()[lines:]
+    said = answer["detail"] if answer is not None else "not answered, and in the trail"
+    refused_with(f"{rule}: {said}")
     if not new:
         return None
     (line,) = new

@@ -14,12 +14,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import pytest
 
 from edge.boxes import journal_copy
 from edge.boxes.archive import BackupError
 from edge.boxes.backup import Request, back_up
-from edge.boxes.identity import read_box
+from edge.boxes.fence_key import FILE, fence_key_of
+from edge.boxes.identity import new_box, read_box, write_box
 from edge.boxes.placing import is_path, placed, rewritten
 from edge.boxes.replacement import Request as RestoreRequest
 from edge.boxes.replacement import examine, restore_box
@@ -286,3 +288,26 @@ def test_the_hash_that_was_noted_is_compared(box: Path, tmp_path: Path) -> None:
         RestoreRequest(file=tmp_path / "b.zip", out=out, expect=sha256[:20], generation=7)
     )
     assert made.box.generation == 7
+
+
+def test_the_key_of_the_boxes_comes_along_and_one_without_is_told(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the two boxes know no claim of each other, as of a version before it."""
+    write_box(box / "state", msgspec.structs.replace(new_box(), claimed=True))
+    restored = restore_box(
+        RestoreRequest(file=backed_up(box, tmp_path / "a.zip"), out=tmp_path / "a")
+    )
+    assert not [what for what, _, _ in restored.findings if what == "fence key"]
+    key = fence_key_of(box / "state")
+    assert not key.fresh
+    assert fence_key_of(tmp_path / "a" / "state") == key
+    assert (tmp_path / "a" / "state" / FILE).stat().st_mode & 0o777 == 0o600
+    (box / "state" / FILE).unlink()
+    monkeypatch.setattr("edge.boxes.backup.fence_key_of", lambda _state: None)
+    restored = restore_box(
+        RestoreRequest(file=backed_up(box, tmp_path / "b.zip"), out=tmp_path / "b")
+    )
+    (said,) = [detail for what, fine, detail in restored.findings if what == "fence key"]
+    assert "does not give way to this one" in said
+    assert restored.bad

@@ -18,6 +18,7 @@ from edge.boxes.archive import FORMAT, MANIFEST, ArchiveWriter, BackupError, Man
 from edge.boxes.identity import new_box
 from edge.boxes.replacement import Request, examine, restore_box
 from tests.edge.box_site import backed_up, make_box
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +104,9 @@ def test_what_is_no_safe_backup_is_refused_and_leaves_nothing(
     """Before anything of it has a name."""
     change, message = ATTACKS[attack]
     file = altered(whole, tmp_path / "bad.zip", change)
-    with pytest.raises(BackupError, match=message):
+    with pytest.raises(BackupError, match=message) as caught:
         restore_box(Request(file=file, out=tmp_path / "new" / "box"))
+    refused_with(caught.value)
     assert not (tmp_path / "new").exists() or not any((tmp_path / "new").iterdir())
 
 

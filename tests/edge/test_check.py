@@ -115,7 +115,7 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
             assert f"  andon/s/{topic.format(asset)}\n" in text
-    assert "grants plant/+, andon/s/cmd/+/+" in text
+    assert "grants plant/+, andon/s/cmd/+/+, andon/s/fence, andon/s/alert/#" in text
     assert "nothing is suppressed" in text
 
 

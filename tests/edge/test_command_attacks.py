@@ -16,6 +16,7 @@ from edge.errors import WireError
 from edge.wire.commands import decode_command
 from edge.work.rights import check_rights
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site, refused
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,14 @@ def test_retained(name: str, body: dict[str, Any]) -> None:
     line = refused(site, "ann", name, sent, retain=True, rule="command_retained", says=says)
     assert line is not None
     assert line.facts["retained"] == 1
+
+
+def test_without_a_time() -> None:
+    """It would be fresh for ever."""
+    site = Site()
+    sent = msgspec.json.encode(SHELVE)
+    assert refused(site, "ann", "shelve", sent, rule="command_invalid",
+                   says="missing required field `ts`; expected fields ts,")  # fmt: skip
 
 
 def test_stale() -> None:
@@ -66,6 +75,7 @@ def test_json_bomb(bomb: bytes) -> None:
     assert answer is not None
     assert answer["rule"] in ("command_invalid", "command_future")
     assert len(answer["detail"]) < 1_000
+    refused_with(f"{answer['rule']}: {answer['detail']}")
     assert [line.what for line in site.trail()] == ["command_refused"]
     assert site.is_untouched()
 
@@ -170,6 +180,7 @@ def test_job_of_an_asset_beyond_rights() -> None:
         answer = site.say("eve", "job", body)
         assert answer is not None
         assert answer["rule"] == "command_beyond_rights"
+        refused_with(answer["detail"])
     assert not site.runs[0].extensions
 
 
@@ -230,6 +241,33 @@ def test_without_a_reason(name: str, body: dict[str, Any], reason: str | None) -
     body |= {} if reason is None else {"reason": reason}
     assert refused(site, "ann", name, site.body(**body),
                    rule="command_unreasoned", says="needs a reason")  # fmt: skip
+
+
+def test_refused_for_being_early_and_sent_again_when_its_time_has_come() -> None:
+    """A tablet whose clock is ahead; who listened keeps it, over a restart and in other bytes."""
+    site = Site()
+    heard = site.aged(-400_000, **SHELVE)
+    refused(site, "ann", "shelve", heard, rule="command_future", says="too early: now is")
+    site.run(200)
+    site.restart()
+    for again in (heard, msgspec.json.format(heard, indent=3)):
+        refused(site, "ann", "shelve", again, rule="command_replayed", says="was refused already")
+    site.run(310)
+    answer = site.say("ann", "shelve", heard, dup=True)
+    assert answer is not None
+    assert not answer["done"], "nor is it when the broker repeats it"
+    site.run(200)
+    refused(site, "ann", "shelve", heard, rule="command_stale", says="too old: now is")
+
+
+def test_refused_as_too_long_and_sent_again_when_it_is_no_more() -> None:
+    """Its end stands still while time goes on: what was refused once stays refused."""
+    site = Site()
+    end_ms = site.now_ns // 10**6 + (8 * 3600 + 60) * 1000
+    heard = site.body(asset="r1", until=end_ms, reason="r")
+    refused(site, "ann", "shelve", heard, rule="command_too_long", says="at most 8 h")
+    site.run(120)
+    refused(site, "ann", "shelve", heard, rule="command_replayed", says="answered already")
 
 
 @pytest.mark.parametrize("field", ["job_id", "instrument"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -14,8 +15,15 @@ from edge.errors import ConfigError
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
 from edge.trust import COMMANDS, OperatorRights, TrustSettings
-from edge.wire.commands import Ack, Command
-from edge.work.command_book import OF_ONE_MAX, REFUSALS_AUDITED_MAX, REMEMBERED_MAX, CommandBook
+from edge.wire.commands import Ack, Body, Command, Shelve
+from edge.work.command_book import (
+    EARLY_OF_ONE_MAX,
+    OF_ONE_MAX,
+    REFUSALS_AUDITED_MAX,
+    REMEMBERED_MAX,
+    CommandBook,
+    digest_of,
+)
 from tests.edge.command_site import SHELVE, Site
 from tests.edge.rig import START, S
 
@@ -93,6 +101,22 @@ def test_names_without_end_push_no_known_operator_out_of_memory() -> None:
         book.note(command(f"x{i}", i), done=True, listed=listed)
     assert sum(map(len, book.taken.values())) == REMEMBERED_MAX
     assert book.taken["ann"]
+
+
+def test_early_commands_without_end_are_bounded_and_what_silences_is_forgotten_last() -> None:
+    """They are remembered for longer than minutes; they take no place of commands of today."""
+    book, ann = CommandBook(), frozenset({"ann"})
+
+    def command(i: int, name: str, body: Body) -> Command:
+        body = msgspec.structs.replace(body, ts=START // 10**6 + 10**6 + i)
+        return Command(topic="t", operator="ann", name=name, body=body)
+
+    silences = [command(i, "shelve", Shelve(ts=0, asset="r1")) for i in range(EARLY_OF_ONE_MAX)]
+    acks = [command(i, "ack", Ack(ts=0, alert_id="a")) for i in range(OF_ONE_MAX)]
+    for one in (*silences[:40], *acks, *silences[40:], *acks):
+        book.note(one, done=False, listed=ann, early=True)
+    assert {one.digest for one in book.taken["ann"]} == {digest_of(one) for one in silences}
+    assert book.before(command(-(10**6), "ack", acks[0].body), now_ns=START, dup=False) is None
 
 
 WORDS: Final = st.sampled_from(["again", "dup", "new", "wait", "restart"])

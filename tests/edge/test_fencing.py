@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import ANSWERS, CLAIM_AGAIN_S, GRACE_S, QUIET_S, Fence
 from edge.boxes.identity import (
     AHEAD_MAX,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOPICS: Final = Topics("andon", "s")
+KEY: Final = FenceKey(secret=bytes(KEY_BYTES))  # of one site: by the backup
 ALERT: Final = TOPICS.alert("r1", "process")
 
 
@@ -58,11 +60,13 @@ class Client:
 
     broker: Broker
     state: Path
+    key: FenceKey = KEY
     fence: Fence = field(init=False)
 
     def __post_init__(self) -> None:
         """A process begins."""
-        self.fence = Fence(TOPICS, box_of(self.state), self.state, clock_s=self.broker.clock_s)
+        clock_s = self.broker.clock_s
+        self.fence = Fence(TOPICS, box_of(self.state), self.state, self.key, clock_s=clock_s)
 
     def connect(self) -> None:
         """As the broker takes us: whoever was there is gone."""
@@ -111,19 +115,18 @@ def client(broker: Broker, tmp_path: Path, box: Box) -> Client:
     return Client(broker, state)
 
 
-def claim_of(box: Box, *, run: str = "r", run_ms: int = 0) -> bytes:
-    """What such a box would say."""
-    return encode(
-        FencePayload(
-            schema=FENCE_SCHEMA,
-            box=box.box,
-            generation=box.generation,
-            since_ms=box.since_ms,
-            run=run,
-            run_ms=run_ms,
-            ts_ms=0,
-        )
+def claim_of(box: Box, *, key: FenceKey | None = KEY, topic: str = TOPICS.fence) -> bytes:
+    """What such a box would say; key None: without a proof, as somebody who has no key."""
+    claim = FencePayload(
+        schema=FENCE_SCHEMA,
+        box=box.box,
+        generation=box.generation,
+        since_ms=box.since_ms,
+        run="r",
+        run_ms=0,
+        ts_ms=0,
     )
+    return encode(key.sealed(topic, claim) if key is not None else claim)
 
 
 def test_nothing_is_said_before_what_is_retained_was_heard(tmp_path: Path) -> None:
@@ -242,11 +245,11 @@ def test_copies_of_one_disk_do_not_fight_for_ever(tmp_path: Path) -> None:
     second = Client(broker, first.state)
     second.fence._run_ms = first.fence._run_ms + 5
     ended: list[Client] = []
-    for one in itertools.islice(itertools.cycle([first, second]), 8):
+    for turn, one in enumerate(itertools.islice(itertools.cycle([first, second]), 8)):
         if one in ended:
             continue
         one.connect()
-        if one is second and first.fence._said_run and second.fence._said_run:
+        if turn == 3:  # both have spoken, and the first has answered
             with pytest.raises(Fenced, match="copied"):
                 one.settle()
             ended.append(one)
@@ -302,8 +305,8 @@ def test_a_generation_that_no_box_has_fences_nobody(tmp_path: Path) -> None:
     assert one.fence.refused_total == 1
 
 
-def test_no_forged_claim_leaves_the_true_box_without_a_generation(tmp_path: Path) -> None:
-    """The highest that is heard fences it, and a person lets it speak above that."""
+def test_no_claim_leaves_the_true_box_without_a_generation(tmp_path: Path) -> None:
+    """Somebody with a backup: the highest fences it, and a person lets it speak above that."""
     broker = Broker()
     one = client(broker, tmp_path, new_box())
     one.connect()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from paho.mqtt.client import MQTTMessage
 
+from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import QUIET_S, Fence
 from edge.boxes.identity import new_box
 from edge.gateway.inbox import Incoming
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOPICS = Topics("andon", "s")
+KEY = FenceKey(secret=bytes(KEY_BYTES))
 
 
 class Client:
@@ -70,7 +72,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.now_s = 100.0
-        self.fence = Fence(TOPICS, new_box(), folder, clock_s=lambda: self.now_s)
+        self.fence = Fence(TOPICS, new_box(), folder, KEY, clock_s=lambda: self.now_s)
         self.saying = self._link(OUTPUT, guard=self.fence)
         self.reading = self._link(INPUT, behind=self.fence)
 

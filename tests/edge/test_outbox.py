@@ -14,6 +14,7 @@ from edge.storage.checkpoint import KEPT
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,3 +282,25 @@ def test_what_was_withheld_is_the_last_word_of_no_process(tmp_path: Path) -> Non
         assert one.pending() == []
         assert one.newest(quiet.topic) == quiet.key
         one.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER spy AFTER INSERT ON outbox BEGIN DELETE FROM outbox; END",
+        "CREATE VIEW spy AS SELECT load_extension('x')",
+    ],
+)
+def test_what_a_file_would_run_is_refused(tmp_path: Path, statement: str) -> None:
+    """It may come from somebody's backup: by name, before a statement of ours meets it."""
+    path = tmp_path / "outbox.sqlite"
+    Outbox(path).close()
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+    with pytest.raises(
+        JournalError, match=r"(trigger|view) spy, which no outbox of ours has"
+    ) as caught:
+        Outbox(path)
+    refused_with(caught.value)

@@ -197,6 +197,7 @@ def test_each_drop_has_its_own_counter(shell: Shell, monkeypatch: pytest.MonkeyP
         "outbox_conflict": 3,
         "not_sent": 4,
         "misplaced": 0,
+        "fence_refused": 0,
         "outbox_given_up": 5,
         "journal_torn_bytes": 0,
         "journal_segments_retired": 0,

@@ -11,11 +11,15 @@ import msgspec
 import pytest
 
 from kb.errors import KnowledgeError
+from kb.snapshots import snapshot as snapshots
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import DATABASE, MANIFEST, Snapshot, read_manifest
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kb.manifest import Manifest
 
 
 @pytest.fixture
@@ -59,8 +63,9 @@ def test_what_is_not_ours_in_the_database_is_refused(snapshot: Path, statement: 
     """By name, before anything of it is read."""
     Snapshot.open(snapshot).close()
     rewritten(snapshot, statement)
-    with pytest.raises(KnowledgeError, match=r"spy.*no snapshot of ours has"):
+    with pytest.raises(KnowledgeError, match=r"spy.*no snapshot of ours has") as refused:
         Snapshot.open(snapshot)
+    refused_with(refused.value)
 
 
 def test_a_table_made_otherwise_is_refused(snapshot: Path) -> None:
@@ -85,3 +90,43 @@ def test_an_opened_snapshot_cannot_be_written(snapshot: Path) -> None:
         assert told == [0, 1, 1]
         with pytest.raises(sqlite3.OperationalError, match="not authorized"):
             opened._connection.execute("SELECT load_extension('x')")
+
+
+def test_what_was_hashed_is_what_is_read(snapshot: Path) -> None:
+    """Whoever changes or empties the file while it is open changes nothing of what is read."""
+    rewritten(snapshot, "UPDATE document SET text = text || hex(zeroblob(4000000))")  # in no cache
+    with Snapshot.open(snapshot) as opened:
+        (document,) = opened.documents()
+        rewritten(snapshot, "UPDATE document SET text = 'Open it.' || text")
+        assert opened.text(document.doc_id, document.revision).startswith("# Pump")
+        (snapshot / DATABASE).write_bytes(b"")
+        assert opened.text(document.doc_id, document.revision).startswith("# Pump")
+
+
+def test_a_file_that_changes_just_after_its_hash_was_right_is_not_read(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the worst moment: what is opened is what was hashed."""
+    compare = snapshots._compare
+
+    def then_changed(sha256: str, path: Path, name: str, manifest: Manifest) -> None:
+        compare(sha256, path, name, manifest)
+        if name != DATABASE:
+            return
+        with closing(sqlite3.connect(path / DATABASE)) as connection:
+            connection.execute("UPDATE document SET text = 'Open it.' || text")
+            connection.commit()
+
+    monkeypatch.setattr(snapshots, "_compare", then_changed)
+    with Snapshot.open(snapshot) as opened:
+        (document,) = opened.documents()
+        assert opened.text(document.doc_id, document.revision).startswith("# Pump")
+
+
+def test_a_database_without_end_is_refused_before_it_fills_the_memory(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held in memory, so there is a bound, which the message says."""
+    monkeypatch.setattr("kb.snapshots.snapshot.FILE_BYTES_MAX", 1 << 12)
+    with pytest.raises(KnowledgeError, match=r"kb.sqlite is over 0 MB, and is held in memory"):
+        Snapshot.open(snapshot)

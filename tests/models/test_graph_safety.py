@@ -21,6 +21,7 @@ from models.errors import ModelError
 from models.graphs.own import is_own
 from models.heads.heads import NORMAL, LabelledWindow, train_head, with_heads
 from tests.models.plants import fitted, plant, two_assets
+from tests.told import refused_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +120,7 @@ def test_a_graph_that_is_more_than_a_detector_is_refused(
     with pytest.raises(ModelError, match=said) as refused:
         load(path)
     assert "model.onnx" in str(refused.value)
+    refused_with(refused.value)
 
 
 def _changed(tmp_path: Path, change: Callable[[ModelProto], None]) -> Path:
