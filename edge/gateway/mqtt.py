@@ -28,7 +28,6 @@ from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from edge.gateway.failures import Failure
     from edge.gateway.tls import Span, TlsFiles
@@ -233,12 +232,7 @@ class Publisher:
             raise BrokerError(f"broker {self._endpoint}: {self._failure or _why(self._client)}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         stop(self._client)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -323,12 +317,7 @@ class Collector:
             raise BrokerError(f"broker {self.endpoint}: {self._failure or _why(client)}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._client is not None
         stop(self._client)
 
