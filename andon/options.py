@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from edge.gateway.mqtt import Endpoint
@@ -26,8 +31,6 @@ Recording = Annotated[
     Path, typer.Argument(help="A table (CSV, Parquet) or a journal.", exists=True)
 ]
 Snapshots = Annotated[Path, typer.Option(help="Snapshot directory.", exists=True)]
-Host = Annotated[str, typer.Option(help="Broker host.")]
-Port = Annotated[int, typer.Option(help="Broker port.")]
 MappingFile = Annotated[
     Path | None,
     typer.Option(help="Mapping of a table's columns; else the shipped one that fits.", exists=True),
@@ -59,61 +62,66 @@ EmbedderDirectory = Annotated[
 ]
 
 
-UserName = Annotated[str, typer.Option(help="Broker user.")]
-PasswordFile = Annotated[Path | None, typer.Option(help="File with its password.")]
-TlsCaFile = Annotated[
-    Path | None, typer.Option(help="The broker's authority (PEM); turns TLS on.", exists=True)
-]
-TlsCertFile = Annotated[Path | None, typer.Option(help="Our certificate (PEM).", exists=True)]
-TlsKeyFile = Annotated[Path | None, typer.Option(help="Its private key (PEM).", exists=True)]
-TlsKeyPasswordFile = Annotated[
-    Path | None, typer.Option(help="File with the key's password.", exists=True)
-]
-TlsCrlFile = Annotated[Path | None, typer.Option(help="Revocation lists (PEM).", exists=True)]
-TlsServerName = Annotated[
-    str, typer.Option(help="Who the broker's certificate must name; else --host.")
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Options of every command that connects to a broker, each of them an option by its name."""
+
+    host: Annotated[str, typer.Option(help="Broker host.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(help="Broker port.")] = 1883
+    username: Annotated[str, typer.Option(help="Broker user.")] = ""
+    password_file: Annotated[Path | None, typer.Option(help="File with its password.")] = None
+    tls_ca_file: Annotated[
+        Path | None, typer.Option(help="The broker's authority (PEM); turns TLS on.", exists=True)
+    ] = None
+    tls_cert_file: Annotated[
+        Path | None, typer.Option(help="Our certificate (PEM).", exists=True)
+    ] = None
+    tls_key_file: Annotated[
+        Path | None, typer.Option(help="Its private key (PEM).", exists=True)
+    ] = None
+    tls_key_password_file: Annotated[
+        Path | None, typer.Option(help="File with the key's password.", exists=True)
+    ] = None
+    tls_crl_file: Annotated[
+        Path | None, typer.Option(help="Revocation lists (PEM).", exists=True)
+    ] = None
+    tls_server_name: Annotated[
+        str, typer.Option(help="Who the broker's certificate must name; else --host.")
+    ] = ""
+
+    def endpoint(self) -> Endpoint:
+        """Where to connect to. Raises ConfigError."""
+        from edge.configuration.config import GatewayConfig
+        from edge.configuration.sections import MqttConfig
+        from edge.errors import ConfigError
+        from edge.gateway.links import endpoint_of
+
+        def told(option: str | int | Path | None) -> str | int:
+            if option is None:
+                return ""
+            return str(option.absolute()) if isinstance(option, Path) else option
+
+        options = {field.name: told(getattr(self, field.name)) for field in fields(self)}
+        try:
+            broker = MqttConfig(client_id="", **options)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        return endpoint_of(GatewayConfig(site="s", mqtt=broker))
 
 
-def endpoint(
-    host: str,
-    port: int,
-    *,
-    username: str = "",
-    password_file: Path | None = None,
-    tls_ca_file: Path | None = None,
-    tls_cert_file: Path | None = None,
-    tls_key_file: Path | None = None,
-    tls_key_password_file: Path | None = None,
-    tls_crl_file: Path | None = None,
-    tls_server_name: str = "",
-) -> Endpoint:
-    """Where a command connects to, from its options. Raises ConfigError."""
-    from edge.configuration.config import GatewayConfig
-    from edge.configuration.sections import MqttConfig
-    from edge.errors import ConfigError
-    from edge.gateway.links import endpoint_of
+def connects(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a connection in place of its parameter `broker`."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(Broker, eval_str=True).parameters
 
-    def text(path: Path | None) -> str:
-        return "" if path is None else str(path.absolute())
+    @functools.wraps(command)
+    def with_options(**options: Any) -> None:  # noqa: ANN401 - what typer has read
+        broker = Broker(**{name: options.pop(name) for name in shared})
+        command(**options, broker=broker)
 
-    try:
-        broker = MqttConfig(
-            host=host,
-            port=port,
-            client_id="",
-            username=username,
-            password_file=text(password_file),
-            tls_ca_file=text(tls_ca_file),
-            tls_cert_file=text(tls_cert_file),
-            tls_key_file=text(tls_key_file),
-            tls_key_password_file=text(tls_key_password_file),
-            tls_crl_file=text(tls_crl_file),
-            tls_server_name=tls_server_name,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return endpoint_of(GatewayConfig(site="s", mqtt=broker))
+    kept = [parameter for name, parameter in own.items() if name != "broker"]
+    with_options.__signature__ = inspect.Signature([*kept, *shared.values()])  # type: ignore[attr-defined]
+    return with_options
 
 
 def console() -> Console:

@@ -9,23 +9,14 @@ from typing import Annotated
 import typer
 
 from andon.options import (
-    Host,
+    Broker,
     Hours,
     MappingFile,
-    PasswordFile,
-    Port,
     Recording,
     Robots,
     Rows,
-    TlsCaFile,
-    TlsCertFile,
-    TlsCrlFile,
-    TlsKeyFile,
-    TlsKeyPasswordFile,
-    TlsServerName,
-    UserName,
+    connects,
     console,
-    endpoint,
 )
 
 NEXT = """\
@@ -85,10 +76,9 @@ def simulate(
     typer.echo(NEXT.format(out=shlex.quote(str(out))))
 
 
+@connects
 def replay(
     path: Recording,
-    host: Host = "127.0.0.1",
-    port: Port = 1883,
     mapping: MappingFile = None,
     speed: Annotated[float, typer.Option(help="Plant seconds a second; inf: at once.")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, times moved on.")] = False,
@@ -98,14 +88,8 @@ def replay(
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     topic: Annotated[str, typer.Option(help="Topic (tables).")] = "plant/{asset}",
     now: Annotated[bool, typer.Option("--now", help="Begin now, not at the table's time.")] = False,
-    username: UserName = "",
-    password_file: PasswordFile = None,
-    tls_ca_file: TlsCaFile = None,
-    tls_cert_file: TlsCertFile = None,
-    tls_key_file: TlsKeyFile = None,
-    tls_key_password_file: TlsKeyPasswordFile = None,
-    tls_crl_file: TlsCrlFile = None,
-    tls_server_name: TlsServerName = "",
+    *,
+    broker: Broker,
 ) -> None:
     """Publish a recording over MQTT (QoS 1).
 
@@ -128,43 +112,24 @@ def replay(
         topic=topic,
         now=now,
     )
-    broker = endpoint(
-        host,
-        port,
-        username=username,
-        password_file=password_file,
-        tls_ca_file=tls_ca_file,
-        tls_cert_file=tls_cert_file,
-        tls_key_file=tls_key_file,
-        tls_key_password_file=tls_key_password_file,
-        tls_crl_file=tls_crl_file,
-        tls_server_name=tls_server_name,
-    )
-    out = console()
+    endpoint, out = broker.endpoint(), console()
     recording, played = replay_recording(
-        path, options, connect=lambda: Publisher(broker), console=out
+        path, options, connect=lambda: Publisher(endpoint), console=out
     )
     took = f"{played.payload_bytes} B in {played.elapsed_s:.1f} s"
     out.print(f"{recording.name}: {played.messages} messages, {took}")
     raise typer.Exit(130 if played.interrupted and not loop else 0)
 
 
+@connects
 def record(
     out: Annotated[Path, typer.Argument(help="Journal directory to write.")],
-    host: Host = "127.0.0.1",
-    port: Port = 1883,
     topics: Annotated[list[str], typer.Option("--topic", help="Topic filter; may repeat.")] = ["#"],  # noqa: B006
     prefix: Annotated[str, typer.Option(help="Andon's outputs below it stay out.")] = "andon",
     seconds: Annotated[float, typer.Option(help="Stop after this long; 0: until Ctrl-C.")] = 0.0,
     messages: Annotated[int, typer.Option(help="Stop after this many; 0: no limit.")] = 0,
-    username: UserName = "",
-    password_file: PasswordFile = None,
-    tls_ca_file: TlsCaFile = None,
-    tls_cert_file: TlsCertFile = None,
-    tls_key_file: TlsKeyFile = None,
-    tls_key_password_file: TlsKeyPasswordFile = None,
-    tls_crl_file: TlsCrlFile = None,
-    tls_server_name: TlsServerName = "",
+    *,
+    broker: Broker,
 ) -> None:
     """Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 
@@ -173,21 +138,9 @@ def record(
     """
     from edge.recordings.recorder import record as record_messages
 
-    broker = endpoint(
-        host,
-        port,
-        username=username,
-        password_file=password_file,
-        tls_ca_file=tls_ca_file,
-        tls_cert_file=tls_cert_file,
-        tls_key_file=tls_key_file,
-        tls_key_password_file=tls_key_password_file,
-        tls_crl_file=tls_crl_file,
-        tls_server_name=tls_server_name,
-    )
     code = record_messages(
         out,
-        broker,
+        broker.endpoint(),
         filters=tuple(topics),
         prefix=prefix,
         seconds=seconds,

@@ -23,7 +23,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.many_assets import bundle_of, lived, messages
+from benchmarks.many_assets import ask_for_load, bundle_of, lived, load_of, messages
 from benchmarks.plant import MILLISECOND_NS, Load
 from edge.caps import RING_SAMPLES
 from edge.gateway.checkpoint_due import EVERY_S_MIN
@@ -50,19 +50,12 @@ SYNCS: Final = ("strict", "0.2", "1", "5", "60", "5, not packed")
 def main() -> int:
     """Measure and print; returns the exit code."""
     options = _options()
-    period_ms = max(1, round(1000 * options.assets * options.channels / options.rate))
-    load = Load(
-        assets=options.assets,
-        channels=options.channels,
-        period_ms=period_ms,
-        rows=0,
-        batch_rows=options.batch_rows,
-    )
+    load = load_of(options, batches=0)
     rows = max(
-        load.batch_rows, int(SECONDS * 1000 / period_ms) // load.batch_rows * load.batch_rows
+        load.batch_rows, int(SECONDS * 1000 / load.period_ms) // load.batch_rows * load.batch_rows
     )
     sent = messages(load, first_ns=1, rows=rows)
-    seconds = rows * period_ms / 1000
+    seconds = rows * load.period_ms / 1000
     with tempfile.TemporaryDirectory(prefix="andon-durability-", dir=options.dir) as scratch:
         folder = Path(scratch)
         journal = {sync: _journal(sent, seconds, sync, folder / sync) for sync in SYNCS}
@@ -75,10 +68,7 @@ def main() -> int:
 
 def _options() -> Any:  # noqa: ANN401 - argparse's namespace
     parser = argparse.ArgumentParser(prog="python -m benchmarks.durability", description=__doc__)
-    parser.add_argument("--assets", type=int, default=1_000)
-    parser.add_argument("--channels", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=100_000, help="values a second (100000)")
-    parser.add_argument("--batch-rows", type=int, default=1, help="rows in a message (1)")
+    ask_for_load(parser, rate=100_000)
     parser.add_argument("--dir", type=Path, help="on the disk that is meant; a temporary one")
     return parser.parse_args()
 

@@ -20,6 +20,8 @@ from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 
 if TYPE_CHECKING:
+    import argparse
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -29,6 +31,26 @@ FITTED: Final = 4
 TRAINED_ROWS: Final = 2_000
 BLOCK_ROWS: Final = 64
 FIRST_NS: Final = 1_790_000_000 * 10**9
+
+
+def ask_for_load(parser: argparse.ArgumentParser, *, rate: float) -> None:
+    """Options of a plant, with this many values a second unless somebody says otherwise."""
+    parser.add_argument("--assets", type=int, default=1_000)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=rate, help=f"values a second ({rate:.0f})")
+    parser.add_argument("--batch-rows", type=int, default=1, help="rows in a message (1)")
+
+
+def load_of(options: argparse.Namespace, *, batches: int) -> Load:
+    """What these options ask for; the period is in whole milliseconds, as near as they come."""
+    period_ms = max(1, round(1000 * options.assets * options.channels / options.rate))
+    return Load(
+        assets=options.assets,
+        channels=options.channels,
+        period_ms=period_ms,
+        rows=batches * options.batch_rows,
+        batch_rows=options.batch_rows,
+    )
 
 
 def bundle_of(load: Load) -> Bundle:

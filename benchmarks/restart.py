@@ -29,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.many_assets import bundle_of
+from benchmarks.many_assets import ask_for_load, bundle_of, load_of
 from benchmarks.plant import Load, asset_name
 from benchmarks.publisher import Sender, _head, _wait_until, bodies
 from edge.errors import AndonError
@@ -69,14 +69,7 @@ def main() -> int:
     if options.publish:
         _publish(msgspec.json.decode(options.publish, type=Load), options.port)
         return 0
-    period_ms = max(1, round(1000 * options.assets * options.channels / options.rate))
-    load = Load(
-        assets=options.assets,
-        channels=options.channels,
-        period_ms=period_ms,
-        rows=CYCLE_BATCHES * options.batch_rows,
-        batch_rows=options.batch_rows,
-    )
+    load = load_of(options, batches=CYCLE_BATCHES)
     try:
         with tempfile.TemporaryDirectory(prefix="andon-restart-") as scratch:
             found = _measure(load, Path(scratch), options.restarts, options.checkpoint_s)
@@ -91,10 +84,7 @@ def main() -> int:
 
 def _options() -> Any:  # noqa: ANN401 - argparse's namespace
     parser = argparse.ArgumentParser(prog="python -m benchmarks.restart", description=__doc__)
-    parser.add_argument("--assets", type=int, default=1_000)
-    parser.add_argument("--channels", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=8_000, help="values a second (8000)")
-    parser.add_argument("--batch-rows", type=int, default=1, help="rows in a message (1)")
+    ask_for_load(parser, rate=8_000)
     parser.add_argument("--restarts", type=int, default=30)
     parser.add_argument("--checkpoint-s", type=float, default=10.0, help="[journal] checkpoint_s")
     parser.add_argument("--publish", help=argparse.SUPPRESS)

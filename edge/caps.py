@@ -1,6 +1,7 @@
-"""Caps: every bound on our own resources, with its reason.
+"""Caps on what a message may bring, what the engine keeps of it, and what `health` lists.
 
-A cap that is reached is counted, never silent.
+A cap that is reached is counted, never silent. A bound that concerns one module alone stands at
+its head, with its reason; what a plant may set stands in `EngineSettings`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ from simulator.publish import SECOND_NS, Pace, shifted, with_clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from rich.console import Console
 
@@ -53,12 +52,7 @@ class Connection(Protocol):
     def __enter__(self) -> Broker:
         """Connect."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
 
 

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     class Node(Protocol):
         """What is used of xdist's worker controller, which has no types."""
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-LONGEST: Final = ROOT / "tests" / "sim"  # whole shifts: few tests, minutes each
+TESTS: Final = ROOT / "tests"
+# Files of minutes each, and what waits for brokers: begun last, one of them keeps a process after
+# all others ended. Folders in this order, then the rest.
+LONGEST: Final = ("sim_gateway", "sim", "broker", "chaos", "fuzz")
+# Whole gateways and whole shifts run what tests of its parts cover, at twice the cost if counted.
+NOT_COUNTED: Final = ("sim_gateway", "sim", "fuzz")
 COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()
 
 # No deadline: a shared machine may stall any example. CI repeats the same examples each time,
@@ -45,9 +50,30 @@ def data_dir() -> Path:
     return path
 
 
+def _folder(item: pytest.Item) -> str:
+    """The folder of tests that an item is in; "" for those beside the folders."""
+    inside = item.path.relative_to(TESTS).parts
+    return inside[0] if len(inside) > 1 else ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: begun last, one of them keeps a process after all others ended."""
-    items.sort(key=lambda item: LONGEST not in item.path.parents)
+    """The longest first; the order within a file stays."""
+    place = {folder: i for i, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(_folder(item), len(place)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Coverage pauses for what is not counted, its fixtures included."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    counts = getattr(plugin, "cov_controller", None)
+    if counts is None or _folder(item) not in NOT_COUNTED:
+        return (yield)
+    counts.pause()
+    try:
+        return (yield)
+    finally:
+        counts.resume()
 
 
 @pytest.hookimpl(trylast=True)

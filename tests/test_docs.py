@@ -203,3 +203,18 @@ def test_changelog_tells_of_this_version() -> None:
     assert re.match(rf"\[(?:Unreleased|{re.escape(version)})\]", sections[1])
     assert any(f"[{version}]" in section.splitlines()[0] for section in sections[1:])
     assert re.search(r"^- ", sections[-1], re.MULTILINE)
+
+
+def test_the_map_of_the_tree_is_true() -> None:
+    """Every folder of modules is on it, and what it names by its path is there."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page.partition("## Code map")[2].partition("## Invariants")[0]
+    named = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`", table))
+    folders = {
+        f"{file.parent.relative_to(ROOT).as_posix()}/"
+        for top in (*OURS, "supply")
+        for file in (ROOT / top).rglob("*.py")
+    }
+    tops = {"edge/", "kb/", "models/"}  # their modules stand under their names, their parts below
+    assert not folders - named - tops
+    assert not {path for path in named if not (ROOT / path).exists()}

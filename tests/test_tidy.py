@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("edge", "kb", "models", "simulator")
@@ -52,6 +55,7 @@ NEVER_AT_RUN_TIME: Final = ("torch", "transformers", "sentence_transformers", "p
 
 NO_NOUN: Final = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"}
 UNFINISHED: Final = re.compile(r"\b(?:TODO|FIXME|XXX|HACK|NotImplementedError)\b")
+FAILS: Final = re.compile(r"pytest\.(?:raises|warns|fail)$|\bassert_\w+$")
 ARRAY: Final = re.compile(r"NDArray|np\.ndarray|\bF32\b|\bF64\b")
 # Shapes as in (n,) or (a, n, c); a function of scalars and arrays alike says "any shape".
 SHAPE: Final = re.compile(r"any shape|\((?:[a-z0-9][\w+\-*/ ]*,\s*)+(?:[\w+\-*/ ]+)?\)")
@@ -263,6 +267,43 @@ def test_nothing_is_marked_unfinished() -> None:
         if UNFINISHED.search(line) and source.path != "tests/test_tidy.py"
     ]
     assert not marks
+
+
+def _asserts(node: ast.AST) -> bool:
+    """Whether something in it can fail a test by itself."""
+    return any(
+        isinstance(part, ast.Assert)
+        or (isinstance(part, ast.Call) and FAILS.search(ast.unparse(part.func)))
+        for part in ast.walk(node)
+    )
+
+
+def _functions(source: Source) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef))
+
+
+def test_every_test_can_fail() -> None:
+    """It asserts, or calls what does, beside it or imported. Waiting alone shows nothing."""
+    tests = {source.module: source for source in _sources("tests")}
+    idle = []
+    for source in tests.values():
+        near = {source.module} | {found.name for found in _imports(source.tree)}
+        checks = {
+            node.name
+            for module in near & set(tests)
+            for node in _functions(tests[module])
+            if _asserts(node) and node.name != "wait_until"
+        }
+        idle += [
+            f"{source.path}:{node.lineno} {node.name}"
+            for node in _functions(source)
+            if node.name.startswith("test_") and not _asserts(node)
+            if not any(
+                isinstance(part, ast.Call) and ast.unparse(part.func).split(".")[-1] in checks
+                for part in ast.walk(node)
+            )
+        ]
+    assert not idle
 
 
 def test_text_speaks_of_the_project_only() -> None:

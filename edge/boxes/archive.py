@@ -25,7 +25,6 @@ from edge.errors import AndonError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
 
 FORMAT: Final = 1
 MANIFEST: Final = "andon-backup.json"
@@ -100,12 +99,7 @@ class ArchiveWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError, ValueError):
             self._zip.close()
         self._file.close()

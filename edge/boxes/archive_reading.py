@@ -29,7 +29,6 @@ from edge.boxes.archive import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
 
 BYTES_MAX: Final = 64 << 30  # of all files, unpacked
 MANIFEST_BYTES_MAX: Final = 64 << 20
@@ -65,12 +64,7 @@ class ArchiveReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._zip.close()
         self._file.close()
 

@@ -125,11 +125,9 @@ class Gateway:
             topics=self._topics,
             clock=world.clock,
             reconnected=reconnected,
-            note=self._note,
+            loop=self,
             fence=self._fence,
         )
-        self._voice.on_new_session = self._durable.new_session
-        self._voice.on_stood = self._stood
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
@@ -154,14 +152,14 @@ class Gateway:
             self._loop()
             self._finish()
         except Fenced as error:
-            self._note("fenced", "error", cause=str(error))
+            self.note("fenced", "error", cause=str(error))
             code = FENCED_EXIT
         except RestoreBrokenOffError:  # the journal has all of it
-            self._note("stopped", "info", doing="nothing yet: it was restoring")
+            self.note("stopped", "info", doing="nothing yet: it was restoring")
         # the one supervising line: say it, keep what we have, let a supervisor restart us
         except Exception as error:
             if isinstance(error, AndonError):  # the world's fault: the message says it all
-                self._note(FAULT, "error", cause=str(error))
+                self.note(FAULT, "error", cause=str(error))
             else:
                 log.exception(FAULT)
             self._say_fault(error)
@@ -169,7 +167,7 @@ class Gateway:
         try:
             self._close()
         except AndonError as error:
-            self._note(FAULT, "error", cause=str(error))
+            self.note(FAULT, "error", cause=str(error))
             code = FAULT_EXIT
         return code
 
@@ -234,7 +232,7 @@ class Gateway:
                 try:
                     effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
                 except Exception:
-                    self._note("engine_failed", "error", stimulus=repr(stimulus)[:CHARS_MAX])
+                    self.note("engine_failed", "error", stimulus=repr(stimulus)[:CHARS_MAX])
                     raise
         self._carry_out(effects)
 
@@ -306,12 +304,8 @@ class Gateway:
         self._upkeep.notebook.write(restored.texts)
         self._found = restored.faults
         from_checkpoint = int(restored.from_checkpoint)
-        self._note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
+        self.note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
         return restored.asked_again
-
-    def _stood(self, retained: Mapping[str, bytes]) -> None:
-        self._say_otherwise()  # what we inherited
-        self._say_otherwise(retained)
 
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
         """Where an alert's topic does not hold what we say, it gets a later revision.
@@ -323,7 +317,7 @@ class Gateway:
         else:
             stands = stood(self._assembly.engine, self._durable.outbox, self._topics, retained)
         if stands:
-            self._note("alerts_decided_anew", "warning", count=len(stands))
+            self.note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
 
     def _say_fault(self, error: Exception) -> None:
@@ -372,14 +366,23 @@ class Gateway:
             self._world.wait(self._wake, 0.05)
             self._wake.clear()
 
-    # --- what we say about ourselves ---
+    # --- what the voice tells us, and what we say about ourselves ---
 
-    @staticmethod
-    def _note(name: str, level: str, **fields: str | int) -> None:
+    def note(self, name: str, level: str, **fields: str | float) -> None:
+        """Write to the log."""
         logs.write(log, Note(name=name, level=level, fields=dict(fields)))
 
+    def new_session(self) -> None:
+        """The broker has forgotten what it sent: nothing of it comes again."""
+        self._durable.new_session()
+
+    def read_back(self, retained: Mapping[str, bytes]) -> None:
+        """Where the broker holds another word of an alert than ours, ours is said anew."""
+        self._say_otherwise()  # what we inherited
+        self._say_otherwise(retained)
+
     def _conflict(self, key: str) -> None:
-        self._note("outbox_conflict", "error", key=key)
+        self.note("outbox_conflict", "error", key=key)
 
     def _answered(self, done: RetrievalDone) -> None:
         self._answers.append(done)

@@ -11,8 +11,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from edge.configuration.sections import JournalConfig
     from edge.storage.disk import Clock
 
@@ -51,12 +49,7 @@ class CheckpointDue:
     def __enter__(self) -> None:
         self._begun_s = self._busy_s()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._spent_s += self._busy_s() - self._begun_s
 
     def now(self, now_s: float) -> bool:

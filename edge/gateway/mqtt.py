@@ -28,7 +28,6 @@ from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from edge.gateway.failures import Failure
     from edge.gateway.tls import Span, TlsFiles
@@ -89,8 +88,9 @@ class Client(paho.Client):
         super().__init__(CallbackAPIVersion.VERSION2, client_id=endpoint.client_id, **options)
         self._endpoint = endpoint
         self.reasons = Reasons(endpoint, probe=speaks_tls)
+        self.stopping = threading.Event()
 
-    # What follows overrides paho's own: nothing else of it sees the errors.
+    # What follows overrides paho's own: nothing else of it sees the errors, or ends a wait.
 
     def _create_socket(self) -> Any:  # noqa: ANN401 - paho's
         self.reasons.opening()
@@ -126,6 +126,13 @@ class Client(paho.Client):
             self.reasons.lost = error
             raise
 
+    def _reconnect_wait(self) -> None:
+        with self._reconnect_delay_mutex:
+            before_s, longest_s = self._reconnect_delay, self._reconnect_max_delay
+            wait_s = min(2 * before_s, longest_s) if before_s else self._reconnect_min_delay
+            self._reconnect_delay = wait_s
+        self.stopping.wait(wait_s)  # paho sleeps: whoever stops it then waits for a second
+
     def _handle_pingresp(self) -> MQTTErrorCode:
         done = super()._handle_pingresp()
         if self.on_pong is not None:
@@ -153,13 +160,14 @@ def new_client(endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False
     return client
 
 
-def start(client: paho.Client, endpoint: Endpoint) -> None:
+def start(client: Client, endpoint: Endpoint) -> None:
     """Connect in the background, again and again until it works."""
+    client.stopping.clear()
     client.connect_async(endpoint.host, endpoint.port, endpoint.keepalive_s)
     client.loop_start()
 
 
-def stop(client: paho.Client) -> None:
+def stop(client: Client) -> None:
     """Disconnect, end the network thread and close what it leaves open.
 
     Behind a broker that takes nothing any more the goodbye would wait for minutes, and paho with
@@ -168,6 +176,7 @@ def stop(client: paho.Client) -> None:
     client.disconnect()
     thread = client._thread  # noqa: SLF001 - paho's own way waits without end
     client._thread_terminate = True  # noqa: SLF001 - likewise
+    client.stopping.set()
     if thread is not None and thread is not threading.current_thread():
         thread.join(GOODBYE_S_MAX)
         connection = client.socket()
@@ -233,12 +242,7 @@ class Publisher:
             raise BrokerError(f"broker {self._endpoint}: {self._failure or _why(self._client)}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         stop(self._client)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -323,12 +327,7 @@ class Collector:
             raise BrokerError(f"broker {self.endpoint}: {self._failure or _why(client)}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._client is not None
         stop(self._client)
 

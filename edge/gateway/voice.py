@@ -6,7 +6,7 @@ with the next one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge.alerts.group import GROUP
 from edge.boxes.retirement import still_said
@@ -18,7 +18,7 @@ from edge.gateway.telemetry import status
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from edge.boxes.fencing import Fence
     from edge.gateway.assembly import Assembly
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from edge.storage.disk import Clock
     from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics
+
+
+class Loop(Protocol):
+    """For whom a voice speaks, and who is told what a connection has brought."""
+
+    def note(self, name: str, level: str, **fields: str | float) -> None:
+        """Write to the log."""
+
+    def new_session(self) -> None:
+        """The broker does not know us any more."""
+
+    def read_back(self, retained: Mapping[str, bytes]) -> None:
+        """What the broker held of our alerts before we said anything, by topic; told once."""
 
 
 class Voice:
@@ -42,17 +55,13 @@ class Voice:
         topics: Topics,
         clock: Clock,
         reconnected: threading.Event,
-        note: Callable[..., None],
+        loop: Loop,
         fence: Fence | None = None,
     ) -> None:
-        """reconnected: set by whoever sees a new connection.
-
-        note: writes to the log, as name, level and fields. fence: says whether it is us who
-        speak.
-        """
+        """reconnected: set by whoever sees a new connection. fence: says whether we may speak."""
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
-        self._reconnected, self._note, self._presence = reconnected, note, Presence()
+        self._reconnected, self._loop, self._presence = reconnected, loop, Presence()
         self._fence, self._outbox = fence, outbox
         takes_over = fence is not None and fence.box.takes_over
         own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
@@ -62,10 +71,7 @@ class Voice:
             own += [topics.group("+")]
         self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
         self._told_back = self._owes_last_words = False
-        # told once what the broker held of our alerts before we said anything, by topic
-        self.on_stood: Callable[[dict[str, bytes]], object] = lambda _stood: None
         self.retained: dict[str, Publish] = {}
-        self.on_new_session: Callable[[], object] = tuple  # the broker does not know us any more
         self._forgotten = 0
 
     def say(self, *, online: bool) -> None:
@@ -90,7 +96,7 @@ class Voice:
         if self._fence is not None:
             self._fence.turn(self._link)
         for said in self._presence.look(self._link, self._clock.monotonic_s()):
-            self._note(said.name, said.level, **said.fields)
+            self._loop.note(said.name, said.level, **said.fields)
         if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self.say(online=True)
@@ -99,7 +105,7 @@ class Voice:
             # By now it may have come a second time, with the session of the first.
             if self._link.forgotten != self._forgotten:
                 self._forgotten = self._link.forgotten
-                self.on_new_session()
+                self._loop.new_session()
             # Every time: a broker that was killed may know our session and hold older last words.
             self._owes_last_words = True
         if not self._back.turn(self._clock.monotonic_s()):
@@ -123,8 +129,8 @@ class Voice:
         if self._fence is not None:
             self._fence.inherit(self._outbox, stood, whole=not self._back.late)
         if self._back.late:
-            self._note("alerts_not_read_back", "warning", of=self._link.broker)
-        self.on_stood(stood)
+            self._loop.note("alerts_not_read_back", "warning", of=self._link.broker)
+        self._loop.read_back(stood)
 
     def moved(self, offset: int, *, anew: bool) -> None:
         """The outbox has given its rows other numbers."""

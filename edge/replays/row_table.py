@@ -20,7 +20,6 @@ from edge.records import RowsScored
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from edge.records import Effect
 
@@ -77,12 +76,7 @@ class RowTable:
         """Take rows from here on."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Give the table its name; what was broken off keeps that of a part."""
         self._file.flush()
         os.fsync(self._file.fileno())

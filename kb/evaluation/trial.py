@@ -27,7 +27,6 @@ from kb.snapshots.snapshot import DATABASE, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from kb.retrieval.embed import Embedder
     from kb.retrieval.passages import Extract
@@ -128,12 +127,7 @@ class Trial:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.snapshot.close()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -95,14 +96,35 @@ def heard(guarded: Guarded, user: str, topic: str) -> bool:
         return any(m.payload == b"attack" and m.topic == topic for m in witness.queue)
 
 
+def retain(guarded: Guarded, topic: str, payload: bytes) -> None:
+    """Let the gateway retain a word; an empty one takes it back."""
+    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
+        publisher.publish(topic, payload, retain=True)
+        publisher.drain()
+
+
+@contextmanager
+def standing(guarded: Guarded, topic: str) -> Iterator[None]:
+    """The gateway's word stands on a topic for a while."""
+    retain(guarded, topic, b"stands")
+    try:
+        yield
+    finally:
+        retain(guarded, topic, b"")
+
+
+def first_heard(guarded: Guarded, user: str, topics: list[str]) -> list[tuple[str, bytes, bool]]:
+    """Topic, payload and retained flag of what a subscription of a user brings by itself."""
+    with Collector(as_user(guarded.port, user), topics) as reader:
+        wait_until(lambda: reader.queue, what=f"what stands there for {user}")
+        return [(m.topic, m.payload, m.retain) for m in reader.queue]
+
+
 @pytest.mark.parametrize("topic", [f"{ROOT}/fence", f"{ROOT}/alert/r1/process"])
 def test_the_gateway_hears_what_stands_of_its_own(guarded: Guarded, topic: str) -> None:
     """Else it would neither learn that it was replaced, nor what was said before it."""
-    with Collector(as_user(guarded.port, GATEWAY), [topic]) as gateway:
-        with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
-            publisher.publish(topic, b"x")
-            publisher.drain()
-        wait_until(lambda: gateway.queue, what="its own word")
+    with standing(guarded, topic):
+        assert first_heard(guarded, GATEWAY, [topic]) == [(topic, b"stands", True)]
 
 
 # Attack -> (who, what they publish)
@@ -191,14 +213,8 @@ def test_the_gateway_may_publish_exactly_what_check_lists(guarded: Guarded) -> N
 def test_who_needs_the_alerts_that_stand_hears_them(guarded: Guarded, user: str) -> None:
     """Operators of the configuration too; and a gateway, which asks its own words back."""
     topic = f"{ROOT}/alert/r1/process"
-    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
-        publisher.publish(topic, b"stands", retain=True)
-        publisher.drain()
-    with Collector(as_user(guarded.port, user), [f"{ROOT}/alert/r1/+"]) as reader:
-        wait_until(lambda: [m.payload for m in reader.queue] == [b"stands"], what="the alert")
-    with Publisher(as_user(guarded.port, GATEWAY)) as publisher:
-        publisher.publish(topic, b"", retain=True)
-        publisher.drain()
+    with standing(guarded, topic):
+        assert first_heard(guarded, user, [f"{ROOT}/alert/r1/+"]) == [(topic, b"stands", True)]
 
 
 # Attack -> (who, what they subscribe to, who publishes it)

@@ -10,7 +10,7 @@ import pytest
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.gateway.link import Link
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
 from edge.gateway.transport import Will
 from tests.waiting import wait_until
 
@@ -282,3 +282,21 @@ def test_a_refusal_is_told_at_once(mosquitto: Mosquitto) -> None:
         Collector(Endpoint(port=mosquitto.port), ["#"]),
     ):
         pass
+
+
+def test_who_waits_to_try_again_tries_less_and_less_and_ends_when_told() -> None:
+    """Each wait is twice the one before, up to half a minute, and `stop` cuts it short."""
+    waits: list[float] = []
+    client = new_client(Endpoint(port=1), persistent=False)
+
+    def wait(timeout: float | None = None) -> bool:
+        waits.append(timeout or 0.0)
+        return False
+
+    client.stopping.wait = wait  # type: ignore[method-assign]
+    for _ in range(7):
+        client._reconnect_wait()
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    assert not client.stopping.is_set()
+    stop(client)
+    assert client.stopping.is_set()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from andon.options import endpoint
+from andon.options import Broker
 from edge.errors import ConfigError, JournalError
 from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.recordings.recorder import is_recorded, record
@@ -230,7 +230,7 @@ def test_errors_pass_through(mosquitto: Mosquitto, tmp_path: Path) -> None:
     def attempt(out: Path, *, password_file: Path | None = None) -> None:
         record(
             out,
-            endpoint("127.0.0.1", mosquitto.port, username="u", password_file=password_file),
+            Broker(port=mosquitto.port, username="u", password_file=password_file).endpoint(),
             filters=("#",),
             prefix="andon",
             seconds=1.0,

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def done_and_ended(site: Site, name: str, heard: bytes) -> None:
+    """A command is carried out, and ended again by its sender."""
+    ending = {"action": "unshelve" if name == "shelve" else "in"}
+    for payload in (heard, site.body(asset="r1", **ending)):
+        answer = site.say("ann", name, payload)
+        assert answer is not None
+        assert answer["done"], answer
+    site.run(10)
+    assert site.is_untouched()
+
+
 @pytest.mark.parametrize(("name", "body"), [("job", CHECK_IN), ("shelve", SHELVE), ("oos", OUT)])
 def test_retained(name: str, body: dict[str, Any]) -> None:
     """It would be carried out anew with every connection; the trail says that it was retained."""
@@ -85,13 +96,7 @@ def test_replayed(name: str, body: dict[str, Any]) -> None:
     """Heard, ended by its sender, and sent again within its five minutes: it would begin anew."""
     site = Site()
     heard = site.body(**body)
-    first = site.say("ann", name, heard)
-    assert first is not None
-    assert first["done"]
-    ended = {"action": "unshelve"} if name == "shelve" else {"action": "in"}
-    site.say("ann", name, site.body(asset="r1", **ended))
-    site.run(10)
-    assert site.is_untouched()
+    done_and_ended(site, name, heard)
     line = refused(site, "ann", name, heard, rule="command_replayed", says="carried out already")
     assert line is not None
     assert line.asset == "r1"
@@ -101,27 +106,23 @@ def test_replayed_in_other_bytes() -> None:
     """Blanks, the order of keys and defaults that are written out make no other command of it."""
     site = Site()
     sent = {"ts": site.now_ns // 10**6, **SHELVE}
-    site.say("ann", "shelve", msgspec.json.encode(sent))
-    site.say("ann", "shelve", site.body(asset="r1", action="unshelve"))
-    site.run(10)
+    done_and_ended(site, "shelve", msgspec.json.encode(sent))
     for other in (
         msgspec.json.format(msgspec.json.encode(sent), indent=3),
         msgspec.json.encode(dict(reversed(sent.items()))),
         msgspec.json.encode({**sent, "action": "shelve", "track": "", "until": None}),
         msgspec.json.encode({**sent, "signature": "AAAA"}),
     ):
-        refused(site, "ann", "shelve", other, rule="command_replayed", says="already")
+        assert refused(site, "ann", "shelve", other, rule="command_replayed", says="already")
 
 
 def test_replayed_after_a_restart() -> None:
     """What was taken is in the checkpoint."""
     site = Site()
     heard = site.body(**SHELVE)
-    site.say("ann", "shelve", heard)
-    site.say("ann", "shelve", site.body(asset="r1", action="unshelve"))
-    site.run(10)
+    done_and_ended(site, "shelve", heard)
     site.restart()
-    refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
+    assert refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,5 @@ def test_a_signed_command_is_not_taken_twice_either(tmp_path: Path) -> None:
     site = Site(require_signed=True, public_keys=(engineer,), operators={"ann": ann})
     site.engine._desk.verify = verify
     heard = sign_command("andon/s/cmd/ann/shelve", site.body(**SHELVE), read_key(ann_path))
-    site.say("ann", "shelve", heard)
-    site.say("ann", "shelve", site.body(asset="r1", action="unshelve"))
-    site.run(10)
-    refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
+    done_and_ended(site, "shelve", heard)
+    assert refused(site, "ann", "shelve", heard, rule="command_replayed", says="already")
