@@ -148,7 +148,8 @@ def _begin_sealed_checkpoint(scratch: Path) -> Read:
 # --- trail and chains --------------------------------------------------------------------------
 
 
-def _trail_seed() -> bytes:
+def trail_seed() -> bytes:
+    """A file of an audit trail, with three records."""
     lines, previous = [], NOTHING_SHA256
     facts: Facts = {"file": 1, "pruned_until": 0, "pruned_sha256": NOTHING_SHA256}
     told: list[tuple[str, Facts]] = [
@@ -349,8 +350,8 @@ TARGETS: Final = (
     _plain("checkpoint", _begin_checkpoint, _checkpoint_files, mutate_bytes),
     _plain("checkpoint-sealed", _begin_sealed_checkpoint, lambda: [_checkpoint()], mutate_msgpack),
     _plain("outbox", begin_outbox, lambda: [outbox_seed(), b""], mutate_sqlite),
-    _plain("trail", _begin_trail, lambda: [_trail_seed()], mutate_lines),
-    _plain("trail-sealed", _begin_sealed_trail, lambda: [_trail_seed()], mutate_lines),
+    _plain("trail", _begin_trail, lambda: [trail_seed()], mutate_lines),
+    _plain("trail-sealed", _begin_sealed_trail, lambda: [trail_seed()], mutate_lines),
     _plain("history", _begin_history, _history_seeds, mutate_lines),
     _plain("book", _begin_book, _book_seeds, mutate_lines),
     _plain(

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.fuzz import (
     artifact_targets,
+    box_targets,
     document_targets,
     engine_targets,
     format_targets,
@@ -22,6 +23,7 @@ TARGETS: Final = (
     *format_targets.TARGETS,
     *table_targets.TARGETS,
     *trust_targets.TARGETS,
+    *box_targets.TARGETS,
     *document_targets.TARGETS,
     *artifact_targets.TARGETS,
 )
