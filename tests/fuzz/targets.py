@@ -10,6 +10,8 @@ from tests.fuzz import (
     document_targets,
     engine_targets,
     format_targets,
+    kept_targets,
+    paper_targets,
     storage_targets,
     table_targets,
     trust_targets,
@@ -24,6 +26,8 @@ TARGETS: Final = (
     *table_targets.TARGETS,
     *trust_targets.TARGETS,
     *box_targets.TARGETS,
+    *kept_targets.TARGETS,
+    *paper_targets.TARGETS,
     *document_targets.TARGETS,
     *artifact_targets.TARGETS,
 )

@@ -27,7 +27,7 @@ FEW: Final = 60
 SLOW: Final = ("document", "bundle", "snapshot", "foreign", "waveforms", "outbox", "trail")
 NATIVE: Final = ("bundle", "foreign", "snapshot")  # whose inputs onnxruntime and faiss get to see
 # Not ours, never told, or of a bundle that is not there.
-NEVER_TAKEN: Final = ("readings-other", "signature", "pointer", "recording-any")
+NEVER_TAKEN: Final = ("readings-other", "signature", "recording-any")
 BY_NAME: Final = {target.name: target for target in TARGETS}
 
 
