@@ -145,7 +145,7 @@ def _text_model() -> bytes:
     )  # fmt: skip
 
 
-def _tokenizer_seed() -> bytes:
+def tokenizer_seed() -> bytes:
     """A small one of the kind that ships."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -210,7 +210,7 @@ TARGETS: Final = (
         "text-model", _begin_text_model, lambda: [_text_model()], mutate_json, KnowledgeError
     ),
     _target(
-        "tokenizer", lambda _: _read_tokenizer, lambda: [_tokenizer_seed()], mutate_json,
+        "tokenizer", lambda _: _read_tokenizer, lambda: [tokenizer_seed()], mutate_json,
         KnowledgeError,
     ),
 )  # fmt: skip
