@@ -10,6 +10,7 @@ import io
 import shutil
 import stat
 import tempfile
+import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -277,7 +278,8 @@ def _mutate_archive(chance: random.Random, data: bytes) -> bytes:
     else:
         members[at] = (info, b"\0" * UNPACKED_MAX)
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", compresslevel=1) as made:
+        warnings.simplefilter("ignore")  # of names that come twice: they are meant to
         for one, body in members:
             made.writestr(one, body)
     return out.getvalue()

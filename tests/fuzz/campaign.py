@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import msgspec
 from tests.fuzz import guided
 from tests.fuzz.slices import Board, Found, Tally
 from tests.fuzz.target import BYTES
+from tests.fuzz.trial import workplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,6 @@ SLICE_FILES: Final = 10_000
 HANG_S: Final = 60.0  # of processor time without a step: the machine may be busy
 PROGRESS_S: Final = 30.0
 LOOK_S: Final = 0.2
-MEMORY_BYTES_MIN: Final = 1 << 30
 CRASHES_MAX: Final = 20  # of one target
 ALONE: Final = ("crash", "hang", "slow", "memory")  # which are not tried again in small steps
 
@@ -175,7 +174,7 @@ def run(
     """Try every target; 0: nothing failed."""
     results.mkdir(parents=True, exist_ok=True)
     work = Campaign(seed=seed, engine=engine, results=results, shrink_s=shrink_s)
-    place = _workplace(results)
+    place = workplace(results / "work")
     for target in targets:
         end = first + (inputs or target.count)
         step = SLICE_BYTES if target.count == BYTES else SLICE_FILES
@@ -198,14 +197,6 @@ def run(
     shutil.rmtree(place, ignore_errors=True)
     _report(work, targets)
     return 1 if work.found else 0
-
-
-def _workplace(results: Path) -> Path:
-    """Where readers have their files: in memory where there is room, for no disk is tried here."""
-    memory = Path("/dev/shm")  # noqa: S108 - the directory made there is our own
-    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN:
-        return Path(tempfile.mkdtemp(prefix="andon-fuzz-", dir=memory))
-    return results / "work"
 
 
 def _board(stretch: Stretch) -> Tally:

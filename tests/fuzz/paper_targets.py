@@ -32,7 +32,7 @@ from tests.fuzz.mutate import (
     mutate_json,
     mutate_text,
 )
-from tests.fuzz.shapes import MS, START, S
+from tests.fuzz.shapes import START, S
 from tests.fuzz.storage_targets import mutate_lines
 from tests.fuzz.target import FILE, Target
 
@@ -122,10 +122,9 @@ def _read_public_key(data: bytes) -> bool:
 
 
 def _read_supervisor(data: bytes) -> bool:
-    lines = data.decode("utf-8", "surrogateescape").replace("\0", "").splitlines()
-    told = dict(line.partition("=")[::2] for line in lines)
-    watchdog = Watchdog.of(told, keepalive_s=30.0, tick_ms=100.0, clock=CLOCK)
-    watchdog.ready()
+    """How often it wants to hear of us."""
+    told = {"WATCHDOG_USEC": data.decode("utf-8", "surrogateescape")}
+    Watchdog.of(told, keepalive_s=30.0, tick_ms=100.0, clock=CLOCK)
     return True
 
 
@@ -203,8 +202,7 @@ TARGETS: Final = (
     ),
     _target(
         "supervisor", lambda _: _read_supervisor,
-        lambda: [f"WATCHDOG_USEC=30000000\nNOTIFY_SOCKET=/nowhere/{MS}\nWATCHDOG_PID=".encode()],
-        mutate_text,
+        lambda: [b"30000000", "3²".encode()], mutate_text,
     ),
     _target(
         "text-model", _begin_text_model, lambda: [_text_model()], mutate_json, KnowledgeError

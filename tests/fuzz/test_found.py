@@ -140,6 +140,8 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
         tokenizer_seed().replace(b'"unk_token":"[UNK]"', b'"unk_token":"none"'),
         False,
     ),
+    "a watchdog's time that is no number": ("supervisor", "3²".encode(), True),
+    "a watchdog's time of 5,000 digits": ("supervisor", LONG, True),
     "a page nested without end": ("document-html", b"<html>" + b"<div>x" * 3_000, False),
 }
 
