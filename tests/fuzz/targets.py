@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.fuzz import (
     artifact_targets,
+    bench_targets,
     box_targets,
     document_targets,
     engine_targets,
@@ -28,6 +29,7 @@ TARGETS: Final = (
     *box_targets.TARGETS,
     *kept_targets.TARGETS,
     *paper_targets.TARGETS,
+    *bench_targets.TARGETS,
     *document_targets.TARGETS,
     *artifact_targets.TARGETS,
 )
