@@ -23,7 +23,7 @@ from edge.gateway.kept_snapshots import find
 from edge.records import Audited, MessageReceived, Publish
 from edge.storage.journal_records import MAGIC, record
 from edge.storage.outbox import Outbox
-from edge.storage.patience import Patience
+from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
 from edge.wire import outgoing
 from edge.wire.topics import Topics
@@ -121,7 +121,7 @@ def _alert() -> bytes:
 def _outbox(scratch: Path, payload: bytes) -> StandbyOutbox:
     for beside in scratch.glob("outbox.sqlite*"):
         beside.unlink()
-    made = StandbyOutbox(lambda: Outbox(scratch / "outbox.sqlite"), patience=Patience())
+    made = StandbyOutbox(lambda: Outbox(scratch / "outbox.sqlite"), patience=NoPatience())
     one = Publish(topic=ALERT, payload=payload, qos=1, retain=True, key=("a", 1))
     assert made.put([one]) == []
     return made
