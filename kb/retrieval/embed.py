@@ -113,7 +113,9 @@ class PairModel:
 def _tokenizer(content: bytes, tokens_max: int) -> tokenizers.Tokenizer:
     try:
         made = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
-    except Exception as error:  # the library raises nothing narrower
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # nothing narrower; its panics are no Exceptions
         raise KnowledgeError(f"{TOKENIZER_FILE} is no tokenizer: {error}") from error
     made.no_padding()
     made.enable_truncation(tokens_max)
@@ -126,7 +128,9 @@ def _encoded(
     """A text, or a pair of them, as tokens. Raises KnowledgeError."""
     try:
         return tokenizer.encode(text, pair)
-    except Exception as error:  # likewise; one may lack a token that some text needs
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # also a panic of the library, which is no Exception
         raise KnowledgeError(f"{TOKENIZER_FILE} cannot take a text: {error}") from error
 
 

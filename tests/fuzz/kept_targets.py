@@ -166,7 +166,7 @@ def _source() -> dict[str, bytes]:
     return {"scope.csv": texts.SCOPE.encode(), "orders.csv": texts.ORDERS.encode()}
 
 
-def _kept_readings() -> list[bytes]:
+def kept_readings() -> list[bytes]:
     """What a first look at a folder leaves for the next."""
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "texts"
@@ -268,7 +268,7 @@ TARGETS: Final = (
         mutate_lines,
     ),
     _target("retired-alert", _begin_retired_alert, lambda: [_alert()], mutate_json),
-    _target("kept-readings", _begin_readings, _kept_readings, mutate_msgpack, KnowledgeError),
+    _target("kept-readings", _begin_readings, kept_readings, mutate_msgpack, KnowledgeError),
     _target(
         "kept-snapshots", _begin_kept_snapshots, lambda: [snapshot_files()[MANIFEST]], mutate_json
     ),

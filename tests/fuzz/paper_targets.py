@@ -47,7 +47,8 @@ DAY_NS: Final = 86_400 * S
 # --- reports, truth, judgements ----------------------------------------------------------------
 
 
-def _report() -> bytes:
+def shadow_report() -> bytes:
+    """A sound one."""
     side = Side(
         bundle_sha256="ab" * 32, alerts=3, alerts_per_day=1.5, unscored_share=0.0, us_per_sample=9.0
     )
@@ -176,7 +177,7 @@ def _target(
 
 
 TARGETS: Final = (
-    _target("shadow-report", lambda _: _read_shadow, lambda: [_report()], mutate_json),
+    _target("shadow-report", lambda _: _read_shadow, lambda: [shadow_report()], mutate_json),
     file_target(
         "truth", _read_truth_file, refusals=(RecordingError,), seeds=_truths, mutate=mutate_json
     ),

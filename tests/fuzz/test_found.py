@@ -17,8 +17,9 @@ from models.bundles.arrays import plain_arrays
 from tests.fuzz.artifact_targets import snapshot_files
 from tests.fuzz.box_targets import CONFIG as BOX_CONFIG
 from tests.fuzz.document_targets import CALENDAR
+from tests.fuzz.kept_targets import kept_readings
 from tests.fuzz.outbox_reader import outbox_seed
-from tests.fuzz.paper_targets import tokenizer_seed
+from tests.fuzz.paper_targets import shadow_report, tokenizer_seed
 from tests.fuzz.table_targets import CONFIG, LIMITS, MAPPING
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.trial import Trial
@@ -142,6 +143,26 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
     ),
     "a watchdog's time that is no number": ("supervisor", "3²".encode(), True),
     "a watchdog's time of 5,000 digits": ("supervisor", LONG, True),
+    "a truth beyond all bounds": (
+        "truth",
+        b'{"begin_ns":0,"end_ns":1' + b"0" * 400 + b"}",
+        False,
+    ),
+    "a shadow run beyond all bounds": (
+        "shadow-report",
+        shadow_report().replace(b'"end_ns":', b'"end_ns":1' + b"0" * 400),
+        False,
+    ),
+    "kept readings without a column": (
+        "kept-readings",
+        kept_readings()[0].replace(b"\xaainstrument", b"\xaainstrumenx"),
+        True,
+    ),
+    "a tokenizer that panics": (
+        "tokenizer",
+        tokenizer_seed().replace(b'"id":"[CLS]"', b'"id":"none"', 1),
+        False,
+    ),
     "a page nested without end": ("document-html", b"<html>" + b"<div>x" * 3_000, False),
 }
 
