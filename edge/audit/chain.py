@@ -226,7 +226,10 @@ def verify(directory: Path) -> Chain:
 
 
 def _some(directory: Path) -> list[tuple[int, Path]]:
-    files = audit_files(directory)
+    try:
+        files = audit_files(directory)
+    except OSError as error:
+        raise JournalError(f"{directory}: audit trail cannot be read: {error.strerror}") from error
     if not files:
         raise JournalError(f"{directory}: no audit trail here; expected files NNNNNNNN{SUFFIX}")
     return files

@@ -25,6 +25,7 @@ from edge.boxes.archive import (
     Manifest,
     unsafe,
 )
+from edge.errors import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +196,7 @@ def decode_manifest(content: bytes, *, path: Path) -> Manifest:
                 f" up to {FORMAT}; install that version here, then restore"
             )
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BackupError(f"{path}: {MANIFEST}: {error}") from error
     for name, entry in manifest.files.items():
         if not (0 <= entry.mode <= 0o777 and entry.size_bytes >= 0 and 0 <= entry.mtime_ns < 2**63):

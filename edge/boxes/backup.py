@@ -35,7 +35,7 @@ from edge.boxes.journal_copy import Cut, copy_checkpoints, copy_journal, settled
 from edge.boxes.placing import Placed, placed, rewritten
 from edge.bundles.store import store_of
 from edge.configuration.config import ENVIRONMENT, load
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from kb.errors import KnowledgeError
 from kb.snapshots.history import kept
 from kb.snapshots.snapshot import read_manifest
@@ -282,7 +282,7 @@ def _copy_database(job: _Job, path: Path, name: str) -> int:
                 ((row,),) = target.execute("SELECT coalesce(max(row), 0) FROM outbox").fetchall()
         _copy_file(job, copy, name)
         return int(row)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, *UNREADABLE) as error:  # also of names that are no text
         raise BackupError(f"{path}: cannot be copied: {error}") from error
     finally:
         for side in ("", *SQLITE_SIDES):
@@ -312,7 +312,7 @@ def _lines_end(file: IO[bytes]) -> int | None:
     content = file.read(size)
     file.seek(0)
     end = content.rfind(b"\n") + 1
-    with suppress(msgspec.MsgspecError):
+    with suppress(*UNREADABLE):
         msgspec.json.decode(content[end:] or b"0")
         return len(content)  # it lacks its end alone
     return end

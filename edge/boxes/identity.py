@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.errors import AndonError, ConfigError
+from edge.errors import UNREADABLE, AndonError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def read_box(state: Path) -> Box | None:
         raise ConfigError(f"{path}: {error.strerror}") from error
     try:
         box = msgspec.json.decode(stored, type=Box)
-    except msgspec.MsgspecError as error:  # also of one that was cut at the cap
+    except UNREADABLE as error:  # also of one that was cut at the cap
         raise ConfigError(
             f"{path}: {error}; expected the id of this box. Restore it from a backup. Removed, this"
             " box begins as a new one of generation 1, and gives way to any that replaced it"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import msgspec
+from edge.gateway.read_back import said
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,13 +24,6 @@ class Rows(Protocol):
 
     def change(self, what: Callable[[sqlite3.Connection], T]) -> T:
         """Do something to the rows, all or nothing. Raises JournalError."""
-
-
-class _Key(msgspec.Struct, frozen=True):
-    """What of a payload says which it is."""
-
-    id: str
-    revision: int
 
 
 @dataclass(slots=True)
@@ -71,25 +64,24 @@ def _stand(
     database: sqlite3.Connection, topic: str, payload: bytes, until_row: int, found: Learned
 ) -> int:
     """Note one topic's last word; returns the row up to which the old box has sent all."""
-    try:
-        key = msgspec.json.decode(payload, type=_Key)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    key = said(payload)
+    if key is None:
         return 0  # of our own troubles, or not ours
     row = database.execute(
         "SELECT row, payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
-        (topic, key.id, key.revision),
+        (topic, *key),
     ).fetchone()
     # what taking the end of the journal again has decided anew, and the old box has said already
     database.execute(
         "UPDATE outbox SET delivered = 1"
         " WHERE delivered = 0 AND row > ? AND id = ? AND revision <= ?",
-        (until_row, key.id, key.revision),
+        (until_row, *key),
     )
     if row is None:
         database.execute(
             "INSERT INTO outbox (topic, id, revision, payload, qos, retain, delivered)"
             " VALUES (?, ?, ?, ?, 1, 1, 1)",
-            (topic, key.id, key.revision, payload),
+            (topic, *key, payload),
         )
         found.newer += 1
         return until_row

@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ from edge.boxes.archive_reading import BYTES_MAX, ArchiveReader
 from edge.boxes.fence_key import FILE as KEY_FILE
 from edge.boxes.identity import AHEAD_MAX, GENERATION_MAX, Box, new_box, write_box
 from edge.configuration.config import load
-from edge.errors import AndonError
+from edge.errors import UNREADABLE, AndonError
 from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
 from edge.storage.journal import Position, read_journal, segments
@@ -255,16 +255,16 @@ def _place(position: Position) -> str:
 
 def _look_at_outbox(config: GatewayConfig, restored: Restored) -> None:
     path = config.path(config.journal.dir) / "outbox.sqlite"
-    if not path.exists():
-        restored.findings.append(("outbox", True, "none: nothing was said yet"))
-        return
     try:
+        if not path.exists():
+            restored.findings.append(("outbox", True, "none: nothing was said yet"))
+            return
         with closing(guarded(sqlite3.connect(path))) as database:
             ((said,),) = database.execute("PRAGMA quick_check(1)").fetchall()
             ((rows, waiting),) = database.execute(
                 "SELECT count(*), coalesce(sum(delivered = 0), 0) FROM outbox"
             )
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError, *UNREADABLE) as error:  # also of names that are no text
         restored.findings.append(("outbox", False, f"{path}: {error}"))
         return
     detail = f"{rows} messages, {waiting} of them not delivered when it was copied"
@@ -274,11 +274,14 @@ def _look_at_outbox(config: GatewayConfig, restored: Restored) -> None:
 
 def _look_at_audit(config: GatewayConfig, restored: Restored) -> None:
     directory = audit_directory(config)
-    with suppress(AndonError):
+    try:
         if not audit_files(directory):
             return
         chain = verify(directory)
-        broken = chain.broken
-        fault = f"{broken.file}, line {broken.line}: found {broken.found}" if broken else ""
-        detail = fault or f"{chain.records} records, the chain is whole"
-        restored.findings.append(("audit trail", broken is None, detail))
+    except (AndonError, OSError) as error:
+        restored.findings.append(("audit trail", False, str(error)))
+        return
+    broken = chain.broken
+    fault = f"{broken.file}, line {broken.line}: found {broken.found}" if broken else ""
+    detail = fault or f"{chain.records} records, the chain is whole"
+    restored.findings.append(("audit trail", broken is None, detail))

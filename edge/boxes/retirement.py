@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.bundles.store import store_of
-from edge.errors import ConfigError
+from edge.errors import UNREADABLE, ConfigError
 from edge.records import Audited, Publish
 from edge.storage.outbox_table import guarded
 from edge.storage.sealed_chain import Sealed, SealedChain
@@ -97,7 +97,7 @@ def newest_row(state: Path) -> int:
     try:
         with closing(guarded(sqlite3.connect(outbox))) as database:
             ((row,),) = database.execute("SELECT coalesce(max(row), 0) FROM outbox").fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, *UNREADABLE) as error:  # also of names that are no text
         raise ConfigError(f"{outbox}: {error}") from error
     return int(row)
 
@@ -187,7 +187,7 @@ def _ended_alert(row: OutboxRow, word: Word, outbox: StandbyOutbox) -> list[Publ
     alert_id, revision = key
     try:
         stands = msgspec.json.decode(row.payload, type=outgoing.AlertPayload)
-    except msgspec.MsgspecError:  # of another version, whose fields we do not know
+    except UNREADABLE:  # of another version, whose fields we do not know
         return [_last(row.topic, b"", (alert_id, revision + 1))] if word.clear else []
     message = f"{word.asset} was retired by {word.by}"
     message += f": {word.because}" if word.because else ""

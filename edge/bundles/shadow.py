@@ -126,9 +126,11 @@ def read_report(content: bytes) -> ShadowReport | None:
     """A report as JSON has it, with null for NaN; None: it is damaged."""
     try:
         told = msgspec.json.decode(content, type=dict[str, object])
-        return msgspec.convert(_with_nan(told), ShadowReport)
+        report = msgspec.convert(_with_nan(told), ShadowReport)
+        report.worse_because()  # numbers beyond all bounds are none of a run
     except UNREADABLE:
         return None
+    return report
 
 
 def _with_nan(told: object) -> object:

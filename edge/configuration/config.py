@@ -262,7 +262,8 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
     for key, value, low, high in bounds:
         if not low <= value <= high:
-            raise ConfigError(f"{path}: {key} is {value:g}, expected {low:g} to {high:g}")
+            said = f"{value:g}" if -1e300 < value < 1e300 else "beyond all bounds"
+            raise ConfigError(f"{path}: {key} is {said}, expected {low:g} to {high:g}")
 
 
 def _check_sources(config: GatewayConfig, path: Path) -> None:

@@ -35,9 +35,9 @@ def include(data: dict[str, Any], path: Path) -> None:
                 asset[key] = _cell(text, key=key, where=where)
     for _, row in _rows(path, named.get("tags"), needed=_TAG_COLUMNS[:3], known=_TAG_COLUMNS):
         asset = assets.setdefault(row["asset"], {"id": row["asset"]})
-        asset.setdefault("tags", {})[row["tag"]] = row["channel"]
+        _table(asset, "tags", path)[row["tag"]] = row["channel"]
         if row.get("unit"):
-            asset.setdefault("units", {})[row["tag"]] = row["unit"]
+            _table(asset, "units", path)[row["tag"]] = row["unit"]
     data["asset"] = list(assets.values())
 
 
@@ -54,6 +54,17 @@ def _listed_assets(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]
             raise ConfigError(f"{path}: asset id {asset['id']!r} comes twice")
         assets[asset["id"]] = asset
     return assets
+
+
+def _table(asset: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    """The tags or units of an asset, begun where it lists none. Raises ConfigError."""
+    found = asset.setdefault(key, {})
+    if not isinstance(found, dict):
+        raise ConfigError(
+            f"{path}: {key} of asset {asset['id']!r} is {found!r:.80}; expected"
+            f' {{ "Tag 1" = "..." }}, or the table of tags in [include]'
+        )
+    return found
 
 
 def _cell(text: str, *, key: str, where: str) -> object:

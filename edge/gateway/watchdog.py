@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEEDINGS: Final = 4  # in each WatchdogSec: one that is late must not end the process
 LOOK_S_MAX: Final = 5.0  # how often it is judged at least, so that STATUS is not old
 TICKS_MISSED_MAX: Final = 10
+DIGITS_MAX: Final = 18  # of WATCHDOG_USEC; beyond, it is no time
 SILENT_TIMES: Final = 1.5  # so many times `keepalive_s` without a byte: MQTT's own patience,
 SILENT_MORE_S: Final = 5.0  # and at least so much more: a ping leaves within a second or two
 
@@ -71,7 +72,7 @@ class Watchdog:
         asked = environment.get("WATCHDOG_USEC", "") if meant else ""
         return cls(
             address=environment.get("NOTIFY_SOCKET", ""),
-            feed_s=int(asked) / 1e6 if asked.isdigit() else 0.0,
+            feed_s=int(asked) / 1e6 if asked.isdecimal() and len(asked) <= DIGITS_MAX else 0.0,
             keepalive_s=keepalive_s,
             tick_ms=tick_ms,
             clock=clock,

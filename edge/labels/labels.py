@@ -28,7 +28,11 @@ def read_windows(
     exist or does not list the table. Raises RecordingError for a file that cannot be understood.
     """
     path = table.parent / windows.file
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise RecordingError(f"label windows {path}: {error.strerror}") from error
+    if not there:
         return None
     key = windows.key.replace("{folder}", table.resolve().parent.name).replace("{file}", table.name)
     try:

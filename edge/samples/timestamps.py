@@ -223,7 +223,7 @@ def _iso_ns(cell: str, zone: str) -> int | None:
 def _formatted_ns(cell: str, time_format: str, zone: str) -> int | None:
     try:
         stamp = datetime.strptime(cell.strip(), time_format)  # noqa: DTZ007 - the zone is added below
-    except ValueError:
+    except (ValueError, re.error):  # a format with one field twice is no pattern
         return None
     return _stamp_ns(stamp, zone, cell)
 

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from edge.errors import UNREADABLE
+
 FENCE_SCHEMA: Final = "andon/fence/1"
 CLAIM_BYTES_MAX: Final = 4096  # a claim is a few fields; a longer one is none of ours
 
@@ -29,11 +31,11 @@ class FencePayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode_claim(payload: bytes) -> FencePayload | None:
-    """A claim; None: this is none of ours."""
+    """A claim; None: this is none of ours, whatever it is."""
     if len(payload) > CLAIM_BYTES_MAX:
         return None
     try:
         claim = msgspec.json.decode(payload, type=FencePayload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return claim if claim.schema == FENCE_SCHEMA and claim.box else None

@@ -80,7 +80,7 @@ class Embedder:
         `question`: with the prefix that the model wants before a question, else before a passage.
         """
         prefix = self._prefixes[0 if question else 1]
-        encoded = self._tokenizer.encode(prefix + text[:TEXT_CHARS_MAX])
+        encoded = _encoded(self._tokenizer, prefix + text[:TEXT_CHARS_MAX])
         vector: NDArray[np.float32] = self._session.run(None, _feeds(self._session, encoded))[0][0]
         return vector
 
@@ -104,7 +104,7 @@ class PairModel:
 
     def score(self, question: str, passage: str) -> float:
         """How well a passage answers a question; higher is better. NaN is lowest."""
-        encoded = self._tokenizer.encode(question[:TEXT_CHARS_MAX], passage[:TEXT_CHARS_MAX])
+        encoded = _encoded(self._tokenizer, question[:TEXT_CHARS_MAX], passage[:TEXT_CHARS_MAX])
         logits = np.ravel(self._session.run(None, _feeds(self._session, encoded))[0])
         score = float(logits[-1] - logits[0]) if logits.size == 2 else float(logits[0])
         return score if np.isfinite(score) else -np.inf
@@ -113,11 +113,25 @@ class PairModel:
 def _tokenizer(content: bytes, tokens_max: int) -> tokenizers.Tokenizer:
     try:
         made = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
-    except Exception as error:  # the library raises nothing narrower
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # nothing narrower; its panics are no Exceptions
         raise KnowledgeError(f"{TOKENIZER_FILE} is no tokenizer: {error}") from error
     made.no_padding()
     made.enable_truncation(tokens_max)
     return made
+
+
+def _encoded(
+    tokenizer: tokenizers.Tokenizer, text: str, pair: str | None = None
+) -> tokenizers.Encoding:
+    """A text, or a pair of them, as tokens. Raises KnowledgeError."""
+    try:
+        return tokenizer.encode(text, pair)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # also a panic of the library, which is no Exception
+        raise KnowledgeError(f"{TOKENIZER_FILE} cannot take a text: {error}") from error
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:

@@ -102,6 +102,19 @@ class Workshop:
         first_seen: passage id -> when it counts as known, ns; others are known from `now_ns`.
         Raises KnowledgeError.
         """
+        try:
+            return self._prepared(source, first_seen=first_seen, now_ns=now_ns)
+        except KnowledgeError:
+            raise
+        except Exception:
+            if not (self._kept.files or self._kept.work):
+                raise
+            # The file of what was kept may be of anybody's making, and it only saves time: once
+            # more without it. What breaks all the same is raised then.
+            self._kept = _Kept({}, {})
+            return self._prepared(source, first_seen=first_seen, now_ns=now_ns)
+
+    def _prepared(self, source: Path, *, first_seen: dict[int, int], now_ns: int) -> Prepared:
         context = _context(source)
         today = str(now_ns // DAY_NS)  # which occurrences of a calendar are near
         files: dict[str, _File] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from models.bench.columns import numbers, period_s, read_columns, times_s
 from models.bench.judged import Series
 from models.bench.nab import PROFILES, Profile, probation_rows
-from models.errors import ModelError
+from models.errors import UNREADABLE, ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def _first(directory: Path, name: str, below: str) -> Path | None:
 def _decoded(path: Path, shape: Any) -> Any:  # noqa: ANN401 - what msgspec is asked for
     try:
         return msgspec.json.decode(path.read_bytes(), type=shape)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ModelError(f"{path}: not of the shape of NAB's own: {error}") from error
 
 

@@ -102,6 +102,11 @@ class WaveformSpec(msgspec.Struct, frozen=True, kw_only=True):
                 f"blocks of {self.block} samples at {self.rpm_min} to {self.rpm_max} rpm,"
                 " expected samples and a range of speeds above 0"
             )
+        if not (0.0 < self.rate_hz < math.inf and self.rpm_max < math.inf):
+            raise ModelError(
+                f"samples at {self.rate_hz} Hz at up to {self.rpm_max} rpm, expected a rate above 0"
+                " and a speed, neither without end"
+            )
         slowest_hz = self.rpm_min / 60.0
         if slowest_hz * self.block / self.rate_hz < TURNS_MIN:
             raise ModelError(

@@ -19,14 +19,16 @@ import msgspec
 from tests.fuzz import guided
 from tests.fuzz.slices import Board, Found, Tally
 from tests.fuzz.target import BYTES
+from tests.fuzz.trial import workplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.fuzz.target import Target
 
-SLICE_BYTES: Final = 50_000  # inputs of a stretch, of decoders of bytes
-SLICE_FILES: Final = 2_500
+# Inputs of a stretch: a process takes seconds of processor time to begin.
+SLICE_BYTES: Final = 250_000  # of decoders of bytes
+SLICE_FILES: Final = 10_000
 HANG_S: Final = 60.0  # of processor time without a step: the machine may be busy
 PROGRESS_S: Final = 30.0
 LOOK_S: Final = 0.2
@@ -172,13 +174,14 @@ def run(
     """Try every target; 0: nothing failed."""
     results.mkdir(parents=True, exist_ok=True)
     work = Campaign(seed=seed, engine=engine, results=results, shrink_s=shrink_s)
+    place = workplace(results / "work")
     for target in targets:
         end = first + (inputs or target.count)
         step = SLICE_BYTES if target.count == BYTES else SLICE_FILES
         step = end - first if engine == "atheris" else step
         step = -(-step // target.span) * target.span if target.span else step
         work.waiting += [
-            Stretch(target, at, min(at + step, end), results / "work" / f"{target.name}-{at}")
+            Stretch(target, at, min(at + step, end), place / f"{target.name}-{at}")
             for at in range(first, end, step)
         ]
     told_s = time.monotonic()
@@ -191,6 +194,7 @@ def run(
                 _progress(work)
     except KeyboardInterrupt:  # what was tried until then is told
         work.stop()
+    shutil.rmtree(place, ignore_errors=True)
     _report(work, targets)
     return 1 if work.found else 0
 
@@ -221,11 +225,14 @@ def _progress(work: Campaign) -> None:
 def _report(work: Campaign, targets: Sequence[Target]) -> None:
     rows = {target.name: work.tally(target.name) for target in targets}
     out = [
-        f"{'target':24} {'inputs':>10} {'taken':>10} {'refused':>10} {'failed':>7} {'worst ms':>9}"
+        (
+            f"{'target':24} {'inputs':>10} {'taken':>10} {'refused':>10} {'failed':>7}"
+            f" {'worst ms':>9} {'processor s':>11}"
+        )
     ]
     out += [
         f"{name:24} {t.done:>10,} {t.accepted:>10,} {t.refused:>10,} {t.failures:>7,}"
-        f" {t.worst_ns / 1e6:>9.1f}"
+        f" {t.worst_ns / 1e6:>9.1f} {t.processor_s:>11.1f}"
         for name, t in rows.items()
     ]
     sys.stdout.write("\n".join(out) + "\n")
@@ -244,6 +251,7 @@ def _report(work: Campaign, targets: Sequence[Target]) -> None:
         "accepted": sum(t.accepted for t in rows.values()),
         "refused": sum(t.refused for t in rows.values()),
         "failures": sum(t.failures for t in rows.values()),
+        "processor_s": round(sum(t.processor_s for t in rows.values()), 1),
         "targets": {
             name: {
                 "inputs": t.done,
@@ -252,6 +260,7 @@ def _report(work: Campaign, targets: Sequence[Target]) -> None:
                 "failures": t.failures,
                 "worst_ms": round(t.worst_ns / 1e6, 3),
                 "worst_index": t.worst_index,
+                "processor_s": round(t.processor_s, 1),
             }
             for name, t in rows.items()
         },

@@ -7,6 +7,7 @@ reader takes the whole process down with it.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
     from tests.fuzz.trial import Failure
 
-TALLY: Final = struct.Struct("<7q")
+TALLY: Final = struct.Struct("<7qd")
 FAILURES_MAX: Final = 200  # of one stretch: beyond it nothing new is learned
 
 
@@ -44,7 +45,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted. at: the index in work, -1 none; worst_ns: the slowest, and which it was."""
+    """What was counted. at: the index in work, -1 none; worst_ns: the slowest, and which it was.
+
+    processor_s: of the process, with its start and its children.
+    """
 
     done: int = 0
     accepted: int = 0
@@ -53,6 +57,7 @@ class Tally:
     at: int = -1
     worst_ns: int = 0
     worst_index: int = -1
+    processor_s: float = 0.0
 
     def add(self, other: Tally) -> None:
         """Count what another stretch counted."""
@@ -60,6 +65,7 @@ class Tally:
         self.accepted += other.accepted
         self.refused += other.refused
         self.failures += other.failures
+        self.processor_s += other.processor_s
         if other.worst_ns > self.worst_ns:
             self.worst_ns, self.worst_index = other.worst_ns, other.worst_index
 
@@ -69,7 +75,7 @@ class Board:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            path.write_bytes(TALLY.pack(0, 0, 0, 0, -1, 0, -1))
+            path.write_bytes(TALLY.pack(0, 0, 0, 0, -1, 0, -1, 0.0))
         with path.open("r+b") as file:
             self._seen = mmap.mmap(file.fileno(), TALLY.size)
 
@@ -77,7 +83,7 @@ class Board:
         """Tell how far it is."""
         TALLY.pack_into(
             self._seen, 0, tally.done, tally.accepted, tally.refused, tally.failures, tally.at,
-            tally.worst_ns, tally.worst_index,
+            tally.worst_ns, tally.worst_index, sum(os.times()[:4]),
         )  # fmt: skip
 
     def get(self) -> Tally:

@@ -148,7 +148,8 @@ def _begin_sealed_checkpoint(scratch: Path) -> Read:
 # --- trail and chains --------------------------------------------------------------------------
 
 
-def _trail_seed() -> bytes:
+def trail_seed() -> bytes:
+    """A file of an audit trail, with three records."""
     lines, previous = [], NOTHING_SHA256
     facts: Facts = {"file": 1, "pruned_until": 0, "pruned_sha256": NOTHING_SHA256}
     told: list[tuple[str, Facts]] = [
@@ -193,10 +194,10 @@ def _begin_trail(scratch: Path) -> Read:
     return read
 
 
-def _resealed_trail(data: bytes) -> bytes:
-    """The same lines with right hashes, where they are records."""
-    lines, previous = [], NOTHING_SHA256
-    for k, line in enumerate(data.splitlines(keepends=True), 1):
+def resealed_trail(data: bytes, *, first: int = 1, previous: str = NOTHING_SHA256) -> bytes:
+    """The same lines with right hashes, where they are records; first: sequence of the first."""
+    lines = []
+    for k, line in enumerate(data.splitlines(keepends=True), first):
         try:
             record = msgspec.json.decode(line, type=AuditRecord)
             record = msgspec.structs.replace(record, previous=previous, sequence=k).sealed()
@@ -209,10 +210,11 @@ def _resealed_trail(data: bytes) -> bytes:
 
 def _begin_sealed_trail(scratch: Path) -> Read:
     read = _begin_trail(scratch)
-    return lambda data: read(_resealed_trail(data))
+    return lambda data: read(resealed_trail(data))
 
 
-def _chained(*lines: Sealed) -> bytes:
+def chained(*lines: Sealed) -> bytes:
+    """Lines of a sealed chain, in their places."""
     made, previous = [], NOTHING_SHA256
     for k, line in enumerate(lines, 1):
         placed = msgspec.structs.replace(line, sequence=k, previous=previous).sealed()
@@ -221,13 +223,14 @@ def _chained(*lines: Sealed) -> bytes:
     return b"".join(made)
 
 
-def _resealed(data: bytes, kind: type[Any]) -> bytes:
+def resealed(data: bytes, kind: type[Any]) -> bytes:
+    """The lines that can be read, with places and hashes that fit."""
     told = []
     for line in data.splitlines():
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
             told.append(msgspec.json.decode(line, type=kind))
     try:
-        return _chained(*told)
+        return chained(*told)
     except OverflowError:  # a number that JSON can say and msgspec cannot
         return data
 
@@ -239,7 +242,7 @@ def _begin_history(scratch: Path) -> Read:
     path = store.directory / "history.jsonl"
 
     def read(data: bytes) -> bool:
-        path.write_bytes(_resealed(data, Act) if len(data) % 2 else data)
+        path.write_bytes(resealed(data, Act) if len(data) % 2 else data)
         before = store.history()
         store.note("approved", "ab" * 32, by="ann")
         after = store.history()
@@ -255,7 +258,7 @@ def _begin_book(scratch: Path) -> Read:
     book = CommissionBook(path)
 
     def read(data: bytes) -> bool:
-        path.write_bytes(_resealed(data, Word) if len(data) % 2 else data)
+        path.write_bytes(resealed(data, Word) if len(data) % 2 else data)
         told = book.words()
         book.write("accepted", {"r1": ""}, bundle_sha256="b", by="ann", because="")
         assert book.words().lines[:-1] == told.lines
@@ -269,7 +272,7 @@ def _history_seeds() -> list[bytes]:
         Act(what=what, bundle_sha256="cd" * 32, by="bo", at_ns=START, because="r")
         for what in ("promoted", "approved", "rolled_back")
     ]
-    return [_chained(*acts), _chained(acts[0]), b""]
+    return [chained(*acts), chained(acts[0]), b""]
 
 
 def _book_seeds() -> list[bytes]:
@@ -277,14 +280,15 @@ def _book_seeds() -> list[bytes]:
         Word(what=what, asset="r1", bundle_sha256="b", by="bo", at_ns=START, because="r")
         for what in ("accepted", "withdrawn")
     ]
-    return [_chained(*words), _chained(words[0]), b""]
+    return [chained(*words), chained(words[0]), b""]
 
 
 def _read_pointer(path: Path) -> bool:
     store = BundleStore(path.parent, path.parent / "none")
     pointer = store.pointer()
     if pointer is not None:
-        store.current()
+        with contextlib.suppress(ConfigError):  # no such bundle is kept
+            store.current()
     return pointer is not None
 
 
@@ -349,8 +353,8 @@ TARGETS: Final = (
     _plain("checkpoint", _begin_checkpoint, _checkpoint_files, mutate_bytes),
     _plain("checkpoint-sealed", _begin_sealed_checkpoint, lambda: [_checkpoint()], mutate_msgpack),
     _plain("outbox", begin_outbox, lambda: [outbox_seed(), b""], mutate_sqlite),
-    _plain("trail", _begin_trail, lambda: [_trail_seed()], mutate_lines),
-    _plain("trail-sealed", _begin_sealed_trail, lambda: [_trail_seed()], mutate_lines),
+    _plain("trail", _begin_trail, lambda: [trail_seed()], mutate_lines),
+    _plain("trail-sealed", _begin_sealed_trail, lambda: [trail_seed()], mutate_lines),
     _plain("history", _begin_history, _history_seeds, mutate_lines),
     _plain("book", _begin_book, _book_seeds, mutate_lines),
     _plain(

@@ -6,9 +6,13 @@ from typing import Final
 
 from tests.fuzz import (
     artifact_targets,
+    bench_targets,
+    box_targets,
     document_targets,
     engine_targets,
     format_targets,
+    kept_targets,
+    paper_targets,
     storage_targets,
     table_targets,
     trust_targets,
@@ -22,6 +26,10 @@ TARGETS: Final = (
     *format_targets.TARGETS,
     *table_targets.TARGETS,
     *trust_targets.TARGETS,
+    *box_targets.TARGETS,
+    *kept_targets.TARGETS,
+    *paper_targets.TARGETS,
+    *bench_targets.TARGETS,
     *document_targets.TARGETS,
     *artifact_targets.TARGETS,
 )

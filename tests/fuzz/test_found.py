@@ -15,7 +15,11 @@ from edge.storage.checkpoint import pack, unpack
 from edge.storage.history import HistoryPart
 from models.bundles.arrays import plain_arrays
 from tests.fuzz.artifact_targets import snapshot_files
+from tests.fuzz.box_targets import CONFIG as BOX_CONFIG
 from tests.fuzz.document_targets import CALENDAR
+from tests.fuzz.kept_targets import kept_readings
+from tests.fuzz.outbox_reader import outbox_seed
+from tests.fuzz.paper_targets import shadow_report, tokenizer_seed
 from tests.fuzz.table_targets import CONFIG, LIMITS, MAPPING
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.trial import Trial
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 BY_NAME: Final = {target.name: target for target in TARGETS}
 DEEP: Final = b"[" * 1_200 + b"]" * 1_200
 LONG: Final = b"9" * 5_000
+# Where SQLite says what is wrong, the words are cut within a character.
+BROKEN_SCHEMA: Final = outbox_seed()[:3_874] + b"\xcc\x10\0\0" + outbox_seed()[3_878:]
 FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether it is taken
     "a deep command": ("commands", b'andon/s/cmd/ann/ack\n{"ts":' + DEEP + b"}", False),
     "a deep command, signed": (
@@ -71,6 +77,92 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
     "a last word of ours that is no text": ("read-back", b'{"id":"\xff","revision":1}', False),
     "a deep last word of ours": ("read-back", b'{"id":"a","x":' + DEEP + b',"revision":1}', False),
     "a deep dead letter": ("dead-letters", b'{"x":' + DEEP + b"}\n", False),
+    "a deep claim": (
+        "fence",
+        (
+            b'{"schema":"andon/fence/1","box":"b","generation":3,"since_ms":1,"run":"r","run_ms":1,'
+            b'"ts_ms":1,"x":' + DEEP + b"}"
+        ),
+        False,
+    ),
+    "a deep last word of the old box": (
+        "inherit",
+        b'{"id":"a","x":' + DEEP + b',"revision":1}',
+        False,
+    ),
+    "a last word above which there is no number": (
+        "inherit",
+        b'{"id":"a","revision":9223372036854775807}',
+        False,
+    ),
+    "a last word beyond all numbers": (
+        "inherit",
+        b'{"id":"a","revision":9223372036854775808}',
+        False,
+    ),
+    "an identity that is no text": ("identity", b'{"box":"\xff"}', False),
+    "a restored folder with too long a name": (
+        "restore-config",
+        BOX_CONFIG.replace(b'"state"', b'"' + b"z" * 5_000 + b'"'),
+        True,
+    ),
+    "a restored outbox that is no text": (
+        "restore-outbox",
+        BROKEN_SCHEMA,
+        True,
+    ),
+    "a backup of an outbox that is no text": (
+        "backup-outbox",
+        BROKEN_SCHEMA,
+        False,
+    ),
+    "a deep last line in a backup": ("backup-lines", b'{"a":1}\n{"x":' + DEEP + b"}", True),
+    "a last line that is no text in a backup": ("backup-lines", b'{"a":1}\n{"x":"\xff"}', True),
+    "a deep alert of a retired asset": ("retired-alert", b'{"x":' + DEEP + b"}", False),
+    "tags of an asset that are a text": (
+        "config",
+        CONFIG + b'[[asset]]\nid = "r2"\ntags = "tags.csv"\n',
+        False,
+    ),
+    "a waveform without a rate": ("config", CONFIG.replace(b"4096.0", b"0.0"), False),
+    "a port beyond all numbers": (
+        "config-environment",
+        b"ANDON__MQTT__PORT=" + b"9" * 400,
+        False,
+    ),
+    "a time with one part twice": ("mapping", MAPPING.replace(b"%d.%m.", b"%d.%m.%m."), False),
+    "label windows under too long a name": (
+        "mapping",
+        MAPPING.replace(b"windows.json", b"z" * 5_000),
+        False,
+    ),
+    "a tokenizer that lacks what a text needs": (
+        "tokenizer",
+        tokenizer_seed().replace(b'"unk_token":"[UNK]"', b'"unk_token":"none"'),
+        False,
+    ),
+    "a watchdog's time that is no number": ("supervisor", "3²".encode(), True),
+    "a watchdog's time of 5,000 digits": ("supervisor", LONG, True),
+    "a truth beyond all bounds": (
+        "truth",
+        b'{"begin_ns":0,"end_ns":1' + b"0" * 400 + b"}",
+        False,
+    ),
+    "a shadow run beyond all bounds": (
+        "shadow-report",
+        shadow_report().replace(b'"end_ns":', b'"end_ns":1' + b"0" * 400),
+        False,
+    ),
+    "kept readings with a time that is none": (
+        "kept-readings",
+        kept_readings()[0].replace(b"2026-03-02T06:30:00+01:00", b"2026-03-0rT06:30:00+01:00"),
+        True,
+    ),
+    "a tokenizer that panics": (
+        "tokenizer",
+        tokenizer_seed().replace(b'"id":"[CLS]"', b'"id":"none"', 1),
+        False,
+    ),
     "a page nested without end": ("document-html", b"<html>" + b"<div>x" * 3_000, False),
 }
 

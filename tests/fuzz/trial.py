@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import signal
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -20,6 +23,7 @@ SECONDS_MAX: Final = 2.0  # of processor time for one input
 ALARM_S: Final = 20.0  # of processor time, after which an input is given up
 GROWTH_BYTES_MAX: Final = 768 << 20  # of the process, by one input
 ADDRESSES_MAX: Final = 8 << 30  # of the process altogether: beyond it is MemoryError
+MEMORY_BYTES_MIN: Final = 1 << 30  # free, to work in it
 DETAIL_CHARS_MAX: Final = 300
 
 
@@ -81,6 +85,14 @@ class Trial:
         if failure is None and grown > GROWTH_BYTES_MAX:
             failure = Failure(kind="memory", place="", detail=f"{grown >> 20} MiB more")
         return failure
+
+
+def workplace(otherwise: Path) -> Path:
+    """Where readers have their files: in memory where there is room, for no disk is tried here."""
+    memory = Path("/dev/shm")  # noqa: S108 - the directory made there is our own
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES_MIN:
+        return Path(tempfile.mkdtemp(prefix="andon-fuzz-", dir=memory))
+    return otherwise
 
 
 def bound_process() -> None:

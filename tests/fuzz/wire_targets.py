@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Read
 
 TOPICS: Final = Topics("andon", "s")
-WAVES_COUNT: Final = 100_000  # each takes a spectrum
 PLAIN: Final = Waveform(tag="v", topic="plant/{asset}/v", rate_hz=RATE_HZ, block=BLOCK, rpm=6000.0)
 
 
@@ -243,7 +242,7 @@ TARGETS: Final = (
     ),
     Target(
         name="waveforms",
-        count=WAVES_COUNT,
+        count=BYTES,
         begin=_begin_waves,
         refusals=(WireError,),
         seeds=shapes.blocks_header,
