@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -41,7 +42,9 @@ class JournalTail:
     def records(self) -> Iterator[bytes]:
         """Bodies of records, newest first; of a damaged segment those before the damage."""
         for data, whole in self._pieces:
-            yield from reversed(_bodies(data, len(MAGIC) if whole else next_whole(data, 0)))
+            for body in reversed(_bodies(data, len(MAGIC) if whole else next_whole(data, 0))):
+                with suppress(*UNREADABLE):
+                    yield from reversed(bodies(body))
 
 
 def mid_of(body: bytes) -> int:
@@ -90,8 +93,5 @@ def _bodies(data: bytes, offset: int | None) -> list[bytes]:
     found: list[bytes] = []
     while offset is not None and (body := body_at(data, offset)) is not None:
         offset += HEAD.size + len(body)
-        try:
-            found += bodies(body)
-        except UNREADABLE:
-            break
+        found.append(body)
     return found
