@@ -282,7 +282,7 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
     if head.links:
         states = joined(_opened(folder / one, LINK)[1] for one in head.links)
         state.assets = {asset: unpack(one, AssetState) for asset, one in states.items()}
-    parts = (unpack(_opened(folder / one, HISTORY)[1], _PARTS) for one in head.history)
+    parts = (unpack(_opened(folder / one, HISTORY)[1], HistoryPart) for one in head.history)
     state.ring = filled(state.ring, parts)
     return Checkpoint(
         position=head.position,
@@ -292,8 +292,6 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         history=head.history,
     )
 
-
-_PARTS: Final = dict[str, HistoryPart]
 
 # Format -> how its body is read. An upgrade goes on with open events, jobs and silences: a format
 # never leaves this table while somebody may have it. Fingerprints stay as the old version made
