@@ -88,7 +88,7 @@ def read(content: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 -
         (dtype, shape), begin = place
         return np.ndarray(shape, dtype, held.data, begin).copy()
 
-    found = msgspec.msgpack.decode(held.tree, type=kind, dec_hook=_array, ext_hook=following)
+    found = msgspec.msgpack.decode(held.tree, type=kind, ext_hook=following)
     if next(places, None) is not None:
         raise ValueError("more arrays than the tree has")
     return found
@@ -119,9 +119,3 @@ def _kinds_in(content: bytes) -> tuple[list[Kind], list[int]]:
         kinds.append((dtype, shape))
         begins.append(begins[-1] + dtype.itemsize * math.prod(shape))
     return kinds, begins
-
-
-def _array(kind: type[Any], value: object) -> object:
-    if kind is np.ndarray and isinstance(value, np.ndarray):
-        return value
-    raise ValueError(f"expected {kind}, found {type(value).__name__}")
