@@ -20,7 +20,9 @@ TAIL_BYTES_MAX: Final = 8 << 20
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
 # How a message's record ends: its id is the last field. Shorter numbers are of smaller ids.
 _NAMED: Final = msgspec.msgpack.encode("mid")
-_WIDE, _BYTE, _SMALL = b"\xcd", b"\xcc", 0x80
+_WIDE: Final = _NAMED + b"\xcd"
+_BYTE: Final = _NAMED + b"\xcc"
+_SMALL: Final = 0x80
 
 
 class JournalTail:
@@ -49,9 +51,9 @@ class JournalTail:
 
 def mid_of(body: bytes) -> int:
     """The id of the message that a record holds, without decoding it; 0: of none, or without."""
-    if body[-7:-2] == _NAMED + _WIDE:
+    if body[-7:-2] == _WIDE:
         return int.from_bytes(body[-2:], "big")
-    if body[-6:-1] == _NAMED + _BYTE:
+    if body[-6:-1] == _BYTE:
         return body[-1]
     return body[-1] if body[-5:-1] == _NAMED and body[-1] < _SMALL else 0
 
