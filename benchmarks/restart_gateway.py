@@ -7,6 +7,7 @@ the time in seconds since BEGIN_S at which each step of its start was through.
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import sys
 import time
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import andon
-import edge.engine
-from edge.gateway import app, durable
-from edge.gateway.link import Link
+
+gc.disable()  # as the command does before it loads the rest
+
+import edge.engine  # noqa: E402 - behind it
+from edge.gateway import app, durable  # noqa: E402 - likewise
+from edge.gateway.link import Link  # noqa: E402 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -54,6 +54,16 @@ def test_the_version_is_told() -> None:
     assert called("--version").output == f"andon {version('andon')}\n"
 
 
+def test_the_gateway_alone_is_the_command_among_the_others() -> None:
+    """A start makes no other command, and answers as with all of them."""
+    for arguments in (["run", "--help"], ["run"], ["run", "nowhere.toml"], ["run", "--no"]):
+        alone = CliRunner().invoke(andon._run_alone(), arguments)
+        assert (alone.exit_code, alone.output) == (
+            (among := called(*arguments)).exit_code,
+            among.output,
+        )
+
+
 def test_help_loads_nothing_that_it_does_not_need() -> None:
     """It answers at once."""
     code = "import sys, andon; print(sorted({'numpy', 'rich.console', 'edge', 'kb', 'models'}"

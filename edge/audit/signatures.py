@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -211,6 +210,8 @@ def _signed_content(path: Path) -> tuple[bytes, Path]:
 
 def certificate_span(content: bytes) -> tuple[float, float] | None:
     """From when until when the first certificate of a PEM file holds, s since 1970; None: none."""
+    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+
     try:
         first = x509.load_pem_x509_certificates(content)[0]
     except (ValueError, IndexError):
@@ -220,6 +221,8 @@ def certificate_span(content: bytes) -> tuple[float, float] | None:
 
 def certificate_name(content: bytes) -> str:
     """The common name of the first certificate of a PEM file; "" without one."""
+    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+
     try:
         subject = x509.load_pem_x509_certificates(content)[0].subject
     except (ValueError, IndexError):
@@ -230,6 +233,8 @@ def certificate_name(content: bytes) -> str:
 
 def list_span(content: bytes) -> tuple[float, float] | None:
     """When the first of the revocation lists of a PEM file ends, with its begin; None: never."""
+    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+
     ends = []
     for part in content.split(LIST_END)[:-1]:
         try:

@@ -26,11 +26,10 @@ import numpy as np
 
 from edge.bundles.store import loaded, store_of
 from edge.bundles.work_times import WorkTimes, texts_of, touched
+from edge.commissioning.learned import Learned, LearnRequest
 from edge.commissioning.live_values import LiveCount, live_from_ns
-from edge.configuration.config import GatewayConfig
 from edge.errors import AndonError, ConfigError
 from edge.recordings.recording import journal_messages
-from edge.records import Job
 from edge.samples.align import AssetLayout
 from edge.samples.waveforms import block_topics
 from edge.storage.journal import Position, segments
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.batches import Readings
+    from edge.configuration.config import GatewayConfig
     from edge.recordings.recording import TimedMessage
     from edge.settings import GatewaySettings
     from models.bundles.bundle import AssetFit, AssetModel, Bundle
@@ -64,28 +64,6 @@ TIMES: Final = 2.0  # what was asked for, where that is more: half of it may hav
 READ_TIMES: Final = 4  # so many times the values that it needs are read at most, stops included
 LEAD_SEGMENTS_MAX: Final = 4  # before these, until every context tag was told; 256 MB
 MINUTE_NS: Final = 60_000_000_000
-
-
-class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to fit. since_ns: of each asset, from which plant time on its rows count.
-
-    until_ns: likewise, when the newest of these came, if that is known; what stood still since then
-    is no row of them. jobs: that the gateway knows of, for those told before what is read.
-    """
-
-    config: GatewayConfig
-    bundle_sha256: str
-    since_ns: dict[str, int]
-    until_ns: dict[str, int] = {}
-    jobs: tuple[Job, ...] = ()
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. bundle_sha256 "": no bundle; rows: of each fitted asset; failed: why not."""
-
-    bundle_sha256: str = ""
-    rows: dict[str, int] = {}
-    failed: dict[str, str] = {}
 
 
 def learn(request: LearnRequest) -> Learned:

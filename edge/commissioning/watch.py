@@ -23,14 +23,12 @@ import numpy as np
 import edge
 from edge.bundles.store import LEARNED, hash_of, loaded, store_of
 from edge.commissioning.book import ACCEPTED, book_of, counting
-from edge.commissioning.fit import Learned, LearnRequest, as_before
+from edge.commissioning.learned import Learned, LearnRequest
 from edge.errors import UNREADABLE, ConfigError
 from edge.records import CommissionTold
 from edge.work.commission import GATEWAY
-from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Channel
 from models.bundles.store import save
-from models.bundles.unfitted import unfitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -339,6 +337,9 @@ def joined(config: GatewayConfig) -> Bundle | None:
             f"{missing[0].id} is in no bundle, and signatures are required: add it to one with"
             " `andon fit --limits TABLE --into BUNDLE`, and sign that"
         )
+    from edge.commissioning.fit import as_before  # noqa: PLC0415 - mostly nothing joins
+    from models.bundles.assemble import make_bundle  # noqa: PLC0415 - likewise
+
     period_ns = parent.assets[0].period_ns if parent else round(learning.period_s * 1e9)
     fits = [bare(asset, period_ns=period_ns) for asset in missing]
     made = make_bundle(fits, parent=parent, positions=config.position or None)
@@ -364,6 +365,8 @@ def bare(asset: AssetSettings, *, period_ns: int) -> AssetFit:
     made = {name: unit for form in asset.waveform for name, unit in form.units.items()}
     channels += [Channel(name=name, unit=unit) for name, unit in made.items() if name not in there]
     unknown = np.full(len(channels), np.nan)
+    from models.bundles.unfitted import unfitted  # noqa: PLC0415 - likewise
+
     return unfitted(asset.id, channels, period_ns=period_ns, usual_low=unknown, usual_high=unknown)
 
 

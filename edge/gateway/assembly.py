@@ -21,7 +21,7 @@ from edge.gateway.identity import fingerprint, settings_sha256
 from edge.gateway.kept_snapshots import find
 from edge.gateway.known import knowledge_of, scope_tables
 from edge.gateway.scope_book import ScopeBook, read_book
-from edge.samples.align import asset_layouts
+from edge.samples.align import asset_layouts, check_assets
 from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted
 from edge.trust import Signs
@@ -72,7 +72,7 @@ class Assembly:
         """`bundle` is to score, `store` holds those that a journal may name besides.
 
         fitted: the bundle, where it is ready to score already. scopes: which signed scope tables
-        were in use before.
+        were in use before. Raises ConfigError where settings and bundle do not fit.
         """
         self.settings = settings
         self.bundle = bundle
@@ -88,7 +88,18 @@ class Assembly:
         self.version = _version()
         self._fitted = {bundle.sha256: fitted or ready(bundle)}
         self._scores: tuple[str, Path | None] = (bundle.sha256, bundle_path)
-        self.engine = self.engine_of(None, self.knowledge(self.snapshot_sha256))
+        check_assets(settings, bundle)
+        # Made when somebody asks for it: a restart goes on from a checkpoint, and a thousand assets
+        # put together twice would take a tenth of a second more.
+        self._engine: Engine | None = None
+        self.knowledge(self.snapshot_sha256)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; one that has seen nothing until something is restored."""
+        if self._engine is None:
+            self._engine = self.engine_of(None, self.knowledge(self.snapshot_sha256))
+        return self._engine
 
     @property
     def snapshot_sha256(self) -> str:
@@ -118,7 +129,7 @@ class Assembly:
 
     def restore(self, state: EngineState, *, version: str = "") -> None:
         """Go on from a checkpoint; what stands behind it was taken by a version, "": by ours."""
-        self.engine = self.engine_of(state, self.knowledge(state.orders_of), version=version)
+        self._engine = self.engine_of(state, self.knowledge(state.orders_of), version=version)
 
     def knows_bundle(self, sha256: str) -> bool:
         """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.table import Table
 
+from edge.configuration.sections import JournalConfig
 from edge.gateway.checkpoint_due import every_s
 from edge.samples.waveforms import block_bytes_per_day
 from edge.storage.volume import (
@@ -101,7 +102,7 @@ def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
         {"strict": False, "sync_s": 60.0},
         {"checkpoint_s": 2.0},
         {"checkpoint_s": 60.0},
-        {"replay_s": 0.0 if now.replay_s else 0.6},
+        {"replay_s": 0.0 if now.replay_s else JournalConfig().replay_s},
         {"compress": not now.compress},
     ]
     for change in others:

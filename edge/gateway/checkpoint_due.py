@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge.configuration.sections import JournalConfig
     from edge.storage.disk import Clock
 
-FIRST_S_MIN: Final = 0.5  # after a start, which is to score first
+FIRST_S_MIN: Final = 1.0  # after a start, which is to connect and score first
 EVERY_S_MIN: Final = 2.0  # however busy: each one is written whole, and costs the disk its bytes
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge.records import MessageReceived
-from edge.storage.journal_tail import tail_messages
+from edge.storage.journal_tail import JournalTail, message_of, mid_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,11 @@ class Redelivery:
         self._number = 0  # of the newest message
         # number, and hash of topic and payload, by id; as many as there are ids, of each broker
         self._taken: dict[tuple[int, bool], tuple[int, int]] = {}
+        self._before: _Before | None = None
 
     def remember(self, journal: Path) -> None:
-        """Read what was journaled last. What cannot be read is not remembered."""
-        for message in tail_messages(journal, messages_max=REMEMBERED_MAX):
-            if message.mid:  # older versions kept no ids
-                self._note(message.mid, message.topic, message.payload)
+        """Have what was journaled before, too. What cannot be read is not remembered."""
+        self._before = _Before(JournalTail(journal))
 
     def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
         """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
@@ -60,18 +59,61 @@ class Redelivery:
     def forget(self) -> None:
         """The broker has begun a new session: what it sends now it has never sent before."""
         self._taken.clear()
+        self._before = None
 
     def _knows(self, m: Incoming) -> bool:
-        number, content = self._taken.get(_key(m.mid, m.topic), (-REMEMBERED_MAX, 0))
+        key = _key(m.mid, m.topic)
+        found = self._taken.get(key)
+        if found is None and self._before is not None:
+            found = self._before.newest(key)
+        number, content = found or (-REMEMBERED_MAX, 0)
         return (
             self._number - number < REMEMBERED_MAX
             # Keyed anew in each process, so that nobody can make two contents that share it.
-            and content == hash((m.topic, m.payload))
+            and content == _content(m.topic, m.payload)
         )
 
     def _note(self, mid: int, topic: str, payload: bytes) -> None:
         self._number += 1
-        self._taken[_key(mid, topic)] = (self._number, hash((topic, payload)))
+        self._taken[_key(mid, topic)] = (self._number, _content(topic, payload))
+        if self._number == REMEMBERED_MAX:
+            self._before = None  # too long ago by now
+
+
+class _Before:
+    """What the process before has journaled, numbered backwards from 0.
+
+    It is looked at with the first message that comes again, and then by ids alone: to decode all of
+    it would take a start a tenth of a second.
+    """
+
+    def __init__(self, tail: JournalTail) -> None:
+        self._tail: JournalTail | None = tail
+        self._records: dict[int, list[tuple[int, bytes]]] = {}  # number and record, newest first
+
+    def newest(self, key: tuple[int, bool]) -> tuple[int, int] | None:
+        """Number and content of the newest message under an id; None: there is none."""
+        if self._tail is not None:
+            self._look(self._tail)
+            self._tail = None
+        for number, record in self._records.get(key[0], ()):
+            message = message_of(record)
+            if message is not None and _key(message.mid, message.topic) == key:
+                return number, _content(message.topic, message.payload)
+        return None
+
+    def _look(self, tail: JournalTail) -> None:
+        number = 0
+        for record in tail.records():
+            if mid := mid_of(record):  # older versions kept no ids
+                self._records.setdefault(mid, []).append((number, record))
+                number -= 1
+            if number <= -REMEMBERED_MAX:
+                break
+
+
+def _content(topic: str, payload: bytes) -> int:
+    return hash((topic, payload))
 
 
 def _key(mid: int, topic: str) -> tuple[int, bool]:

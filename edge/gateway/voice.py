@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from edge.alerts.annunciate import known_causes
 from edge.alerts.group import GROUP
 from edge.boxes.retirement import still_said
 from edge.gateway.delivery import Delivery
@@ -64,8 +65,9 @@ class Voice:
         self._reconnected, self._loop, self._presence = reconnected, loop, Presence()
         self._fence, self._outbox = fence, outbox
         takes_over = fence is not None and fence.box.takes_over
-        own = [f"{topics.alerts}{model.asset}/+" for model in assembly.bundle.assets]
-        if assembly.engine.groups() or takes_over:
+        assets = tuple(model.asset for model in assembly.bundle.assets)
+        own = [f"{topics.alerts}{asset}/+" for asset in assets]
+        if known_causes(assembly.settings.asset, assets) or takes_over:
             own += [f"{topics.alerts}{GROUP}/+"]
         if takes_over:  # it may not repeat an old list of members
             own += [topics.group("+")]

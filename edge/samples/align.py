@@ -361,6 +361,12 @@ def _given(values: F64) -> int:
 
 def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
     """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
+    check_assets(settings, bundle)
+    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)
+
+
+def check_assets(settings: GatewaySettings, bundle: Bundle) -> None:
+    """Raise ConfigError for an asset that is configured and not in the bundle."""
     known = {model.asset for model in bundle.assets}
     for asset in settings.asset:
         if asset.id not in known:
@@ -368,4 +374,3 @@ def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayou
                 f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
                 f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
             )
-    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)

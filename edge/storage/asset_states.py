@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LINKS_MAX: Final = 8
 LEVEL: Final = 1  # of zlib
@@ -30,14 +30,32 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     states: dict[str, bytes]
 
 
+class States:
+    """States by asset as bytes, which are made when somebody first asks for them."""
+
+    def __init__(
+        self, assets: Sequence[str] = (), make: Callable[[], Sequence[bytes]] = list
+    ) -> None:
+        self._assets = assets
+        self._make: Callable[[], Sequence[bytes]] | None = make
+        self._made: dict[str, bytes] = {}
+
+    def made(self) -> Mapping[str, bytes]:
+        """Of each asset, in their order."""
+        if self._make is not None:
+            self._made = dict(zip(self._assets, self._make(), strict=True))
+            self._make = None
+        return self._made
+
+
 @dataclass(slots=True)
 class Chain:
     """Which links there are, by name, and the states that the last one holds."""
 
     names: list[str] = field(default_factory=list)
-    _before: Mapping[str, bytes] = field(default_factory=dict)
+    _before: States = field(default_factory=States)
 
-    def add(self, name: str, states: Mapping[str, bytes]) -> Callable[[], bytes]:
+    def add(self, name: str, states: States) -> Callable[[], bytes]:
         """Begin another link; returns what makes its bytes, which may be done beside the loop."""
         if name in self.names or len(self.names) >= LINKS_MAX:
             self.forget()
@@ -48,13 +66,14 @@ class Chain:
     def forget(self) -> None:
         """The next link is a whole one, as after one that was not written."""
         self.names.clear()
-        self._before = {}
+        self._before = States()
 
 
-def link_of(states: Mapping[str, bytes], before: Mapping[str, bytes]) -> bytes:
-    """The bytes of a link. before: states of the link before; {} there is none."""
-    packed = {asset: _packed(one, before.get(asset, b"")) for asset, one in states.items()}
-    return msgspec.msgpack.encode(Link(whole=not before, states=packed))
+def link_of(states: States, before: States) -> bytes:
+    """The bytes of a link. before: states of the link before; none: there is none."""
+    known = before.made()
+    packed = {asset: _packed(one, known.get(asset, b"")) for asset, one in states.made().items()}
+    return msgspec.msgpack.encode(Link(whole=not known, states=packed))
 
 
 def joined(links: Iterable[bytes | memoryview]) -> dict[str, bytes]:

@@ -5,15 +5,14 @@ So that a restart replays seconds, not days.
     magic | u32 crc32 of the rest | u32 bytes of the head | msgpack head | msgpack state, packed
 
 The histories of the assets stand in files of their own (`edge.storage.history`), and so do their
-states (`edge.storage.asset_states`); the head names them. Arrays are msgpack extensions (dtype,
-shape, bytes); nothing is pickled. Written beside and renamed; the newest that reads back is used.
-What an older version wrote is migrated as it is read, what a newer one wrote is refused
-(`edge.storage.formats`).
+states (`edge.storage.asset_states`); the head names them. Arrays stand behind the tree that they
+are of (`edge.storage.apart`); nothing is pickled. Written beside and renamed; the newest that reads
+back is used. What an older version wrote is migrated as it is read, what a newer one wrote is
+refused (`edge.storage.formats`).
 """
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -25,7 +24,8 @@ import numpy as np
 
 from edge.errors import UNREADABLE, JournalError
 from edge.state import AssetState, EngineState
-from edge.storage.asset_states import Chain, joined
+from edge.storage.apart import ARRAY, read, taken
+from edge.storage.asset_states import Chain, States, joined
 from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
     CHECKPOINT_SUFFIX,
@@ -49,13 +49,11 @@ if TYPE_CHECKING:
 
     from edge.storage.disk import Disk
 
-ARRAY: Final = 1  # msgpack extension code of an array
 CRC_BYTES: Final = 4
 KEPT: Final = 2
 VERSION_OF_FIRST: Final = "0.1.0"  # wrote format 1
 ASIDE: Final = "aside"  # folder of what could not be used
 LEVEL: Final = 1  # of zlib
-ARRAY_HEADS_MAX: Final = 4_096  # kinds of arrays, by type and shape, of which the head is kept
 STATE_BYTES_MAX: Final = 1 << 30  # of a state without histories: ten thousand assets and more
 ASIDE_MAX: Final = 4  # files in it; the oldest go
 _HEAD: Final = struct.Struct("<II")
@@ -115,13 +113,13 @@ def unpack(data: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - 
 class Packed:
     """A checkpoint as bytes, still to be written.
 
-    part: makes that of the histories, None: there is none; link: makes that of the states. names,
-    links: of all that it needs.
+    state: makes its own body; part: makes that of the histories, None: there is none; link: makes
+    that of the states. names, links: of all that it needs.
     """
 
     path: Path
     head: bytes
-    state: bytes
+    state: Callable[[], bytes]
     part: Callable[[], bytes] | None
     names: tuple[str, ...]
     link: Callable[[], bytes]
@@ -142,15 +140,15 @@ class Packer:
         self.chain.forget()
 
     def packed(self, checkpoint: Checkpoint) -> Packed:
-        """The bytes of a checkpoint: all that needs the engine to stand still."""
+        """A checkpoint as it is now: all that needs the engine to stand still."""
         at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
         name = f"{at.segment:08d}-{at.offset:012d}"
         part: Callable[[], bytes] | None = None
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
             part = partial(pack, self.histories.next_part(state.ring))
             parts.append(f"{name}{HISTORY_SUFFIX}")
-        assets = {asset: pack(one) for asset, one in state.assets.items()}
-        link = self.chain.add(f"{name}{LINK_SUFFIX}", assets)
+        states = States(tuple(state.assets), taken(state.assets.values()))
+        link = self.chain.add(f"{name}{LINK_SUFFIX}", states)
         head = pack(
             Head(
                 position=at,
@@ -161,9 +159,11 @@ class Packer:
                 links=tuple(self.chain.names),
             )
         )
-        body = pack(msgspec.structs.replace(state, ring=bare(state.ring), assets={}))
+        rest = taken([msgspec.structs.replace(state, ring=bare(state.ring), assets={})])
         path = self.directory / f"{name}{CHECKPOINT_SUFFIX}"
-        return Packed(path, head, body, part, tuple(parts), link, tuple(self.chain.names))
+        return Packed(
+            path, head, lambda: rest()[0], part, tuple(parts), link, tuple(self.chain.names)
+        )
 
 
 def save(
@@ -187,7 +187,7 @@ def write(made: Packed, *, disk: Disk = DISK) -> None:
             _put(disk, directory / made.names[-1], HISTORY, made.part())
         _put(disk, directory / made.links[-1], LINK, made.link())
         size = len(made.head).to_bytes(4, "little")
-        _put(disk, path, STATE, size + made.head + zlib.compress(made.state, LEVEL))
+        _put(disk, path, STATE, size + made.head + zlib.compress(made.state(), LEVEL))
         disk.sync_directory(
             directory
         )  # or a power cut could leave neither the new name nor the old
@@ -278,11 +278,11 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
             data = zlib.decompressobj().decompress(data, STATE_BYTES_MAX)
         except zlib.error as error:
             raise ValueError(f"it does not unpack: {error}") from error
-    state: EngineState = unpack(data, EngineState)
+    state: EngineState = read(data, EngineState)
     if head.links:
         states = joined(_opened(folder / one, LINK)[1] for one in head.links)
-        state.assets = {asset: unpack(one, AssetState) for asset, one in states.items()}
-    parts = (unpack(_opened(folder / one, HISTORY)[1], _PARTS) for one in head.history)
+        state.assets = {asset: read(one, AssetState) for asset, one in states.items()}
+    parts = (unpack(_opened(folder / one, HISTORY)[1], HistoryPart) for one in head.history)
     state.ring = filled(state.ring, parts)
     return Checkpoint(
         position=head.position,
@@ -292,8 +292,6 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
         history=head.history,
     )
 
-
-_PARTS: Final = dict[str, HistoryPart]
 
 # Format -> how its body is read. An upgrade goes on with open events, jobs and silences: a format
 # never leaves this table while somebody may have it. Fingerprints stay as the old version made
@@ -366,21 +364,8 @@ def _files(folder: Path) -> Iterator[Path]:
 def _encode_array(value: object) -> msgspec.msgpack.Ext:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{type(value).__name__} does not belong into a checkpoint")
-    head = _HEADS.get((value.dtype, value.shape)) or _array_head(value.dtype, value.shape)
-    return msgspec.msgpack.Ext(ARRAY, head + value.tobytes())
-
-
-# What stands before the bytes of an array: a checkpoint has tens of thousands of few kinds.
-_HEADS: Final[dict[tuple[np.dtype[Any], tuple[int, ...]], bytes]] = {}
-
-
-def _array_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    nothing = bytes(dtype.itemsize * math.prod(shape))
-    whole = msgspec.msgpack.encode(_ArrayBody(dtype.str, shape, nothing))
-    head = whole[: len(whole) - len(nothing)]
-    if len(_HEADS) < ARRAY_HEADS_MAX:
-        _HEADS[dtype, shape] = head
-    return head
+    body = _ArrayBody(value.dtype.str, value.shape, value.tobytes())
+    return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode(body))
 
 
 def _read_array(code: int, data: memoryview) -> np.ndarray:

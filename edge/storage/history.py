@@ -3,11 +3,15 @@
 The ring of an asset is most of a checkpoint and hardly changes from one to the next: samples are
 only added. So a part holds what was added since the one before, and a checkpoint names the parts
 that it needs, from the last whole one on. A whole one comes when parts have become as much.
+
+A part holds the samples of all assets as a few long columns. A restart reads up to PARTS_MAX of
+them: arrays of each asset by itself would be hundreds of thousands.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import is_
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,27 +21,50 @@ from edge.caps import RING_SAMPLES
 from edge.samples.ring import AssetRing, RingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 PARTS_MAX: Final = 64  # of one checkpoint: a restart opens each of them
 CAPACITY_MAX: Final = 64 * RING_SAMPLES  # of a ring, of whichever version
+CELLS_MAX: Final = RING_SAMPLES << 14  # of a ring: an asset of sixteen thousand channels
+NONE: Final = -1  # no such asset; nothing of it yet
 
 
 class HistoryPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The samples of one asset up to the `written`-th, oldest first.
+    """Samples of some assets, one asset behind the other, each oldest first.
 
-    t_ns (n,), values (n, c), running (n,), mode (n,) or None, unsound (n, c) or None, as in the
-    ring. `capacity` of that; `whole`: nothing from before counts any more.
+    Of each asset (a,): how many samples were `written` with these, the `capacity` of its ring, how
+    many `samples` of how many `channels` stand here; whether nothing from before counts (`whole`),
+    and whether they have a mode, and values that were no measurements.
+    t_ns, running (n,) of all samples and values of all channels, as in the ring; mode and unsound
+    of the assets alone that have them.
     """
 
-    written: int
-    capacity: int
-    whole: bool
+    assets: tuple[str, ...]
+    written: np.ndarray
+    capacity: np.ndarray
+    samples: np.ndarray
+    channels: np.ndarray
+    whole: np.ndarray
+    has_mode: np.ndarray
+    has_unsound: np.ndarray
     t_ns: np.ndarray
     values: np.ndarray
     running: np.ndarray
-    mode: np.ndarray | None
-    unsound: np.ndarray | None
+    mode: np.ndarray
+    unsound: np.ndarray
+
+
+COLUMNS: Final[dict[str, type]] = {
+    "t_ns": np.int64,
+    "values": np.float32,
+    "running": np.bool_,
+    "mode": np.float64,
+    "unsound": np.bool_,
+}
+COUNTS: Final = ("written", "capacity", "samples", "channels")
+FLAGS: Final = ("whole", "has_mode", "has_unsound")
 
 
 @dataclass(slots=True)
@@ -56,28 +83,27 @@ class Histories:
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _samples: int = 0  # in the parts behind the whole one
 
-    def next_part(self, ring: RingState) -> dict[str, HistoryPart]:
-        """What the next part holds, by asset; before a whole one `parts` is emptied.
+    def next_part(self, ring: RingState) -> HistoryPart:
+        """What the next part holds; before a whole one `parts` is emptied.
 
         It shares nothing with the ring, which goes on.
         """
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()
-        found: dict[str, HistoryPart] = {}
+        made = _Columns()
         for asset, one in ring.assets.items():
             kept = self._kept.get(asset)
             arrays = _arrays(one)
-            same = kept is not None and all(
-                a is b for a, b in zip(kept.arrays, arrays, strict=True)
-            )
-            before = kept.written if kept is not None and same else -1
-            if before == one.written:
+            if kept is None or not all(map(is_, kept.arrays, arrays)):
+                kept = self._kept[asset] = _Kept(NONE, arrays)
+            if kept.written == one.written:
                 continue
-            found[asset] = _part(one, since=before)
-            self._samples += len(found[asset].t_ns) if self.parts else 0
-            self._kept[asset] = _Kept(one.written, arrays)
-        return found
+            made.add(asset, one, since=kept.written)
+            kept.written = one.written
+        part = made.part()
+        self._samples += len(part.t_ns) if self.parts else 0
+        return part
 
     def go_on(self, parts: Sequence[str], ring: RingState) -> None:
         """Add to the parts of a process before; ring: as they have it, before more is written."""
@@ -106,95 +132,193 @@ def bare(ring: RingState) -> RingState:
     )
 
 
-def filled(ring: RingState, parts: Iterable[Mapping[str, HistoryPart]]) -> RingState:
+def filled(ring: RingState, parts: Iterable[HistoryPart]) -> RingState:
     """The ring that `bare` emptied, from its parts in order.
 
     Raises ValueError where they do not reach it.
     """
-    begun: dict[str, AssetRing] = {}
-    for told in parts:
-        for asset, part in told.items():
-            _check(asset, part)
-            if not part.whole and asset not in begun:
-                raise ValueError(f"a part of the history of {asset} is missing")
-            begun[asset] = _begun(part) if part.whole else begun[asset]
-            _add(begun[asset], part)
-    for asset, one in ring.assets.items():
-        if asset not in begun or begun[asset].written != one.written:
-            raise ValueError(f"the history of {asset} does not reach it")
-    return RingState(assets={asset: begun[asset] for asset in ring.assets})
+    if not ring.assets:
+        return RingState(assets={})
+    read = _Read(tuple(ring.assets))
+    for part in parts:
+        read.add(part)
+    reached = read.written == np.array([one.written for one in ring.assets.values()], np.int64)
+    if not reached.all():
+        raise ValueError(f"the history of {read.assets[reached.argmin()]} does not reach it")
+    return read.rings()
 
 
 def _arrays(ring: AssetRing) -> tuple[object, ...]:
     return ring.t_ns, ring.values, ring.running, ring.mode, ring.unsound
 
 
-def _part(ring: AssetRing, *, since: int) -> HistoryPart:
-    """Samples behind the `since`-th; -1, or more than the ring holds: all that there are."""
-    capacity = len(ring.t_ns)
-    held = min(ring.written, capacity)
-    whole = not 0 <= ring.written - since <= held if since >= 0 else True
-    n = held if whole else ring.written - since
-    begin = (ring.written - n) % capacity
-    end = begin + n
+class _Columns:
+    """A part that is being made: stretches of rings, which are copied together at the end."""
 
-    def cut(array: np.ndarray) -> np.ndarray:
-        """A copy of those samples of an array of the ring, (r,) or (r, c), oldest first."""
-        if end <= capacity:
-            return array[begin:end].copy()
-        return np.concatenate([array[begin:], array[: end - capacity]])
+    def __init__(self) -> None:
+        self._assets: list[str] = []
+        self._counts: list[tuple[int, ...]] = []
+        self._flags: list[tuple[bool, ...]] = []
+        self._cuts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
 
-    return HistoryPart(
-        written=ring.written,
-        capacity=capacity,
-        whole=whole,
-        t_ns=cut(ring.t_ns),
-        values=cut(ring.values),
-        running=cut(ring.running),
-        mode=None if ring.mode is None else cut(ring.mode),
-        unsound=None if ring.unsound is None else cut(ring.unsound),
+    def add(self, asset: str, ring: AssetRing, *, since: int) -> None:
+        """Take samples behind the `since`-th; NONE, or more than there are: all."""
+        capacity = len(ring.t_ns)
+        held = min(ring.written, capacity)
+        whole = since == NONE or not 0 <= ring.written - since <= held
+        n = held if whole else ring.written - since
+        self._assets.append(asset)
+        self._counts.append((ring.written, capacity, n, ring.values.shape[1]))
+        self._flags.append((whole, ring.mode is not None, ring.unsound is not None))
+        begin = (ring.written - n) % capacity
+        self._cut(ring, begin, min(begin + n, capacity))
+        if begin + n > capacity:
+            self._cut(ring, 0, begin + n - capacity)
+
+    def _cut(self, ring: AssetRing, begin: int, end: int) -> None:
+        cuts = self._cuts
+        cuts["t_ns"].append(ring.t_ns[begin:end])
+        cuts["values"].append(ring.values[begin:end].reshape(-1))
+        cuts["running"].append(ring.running[begin:end])
+        if ring.mode is not None:
+            cuts["mode"].append(ring.mode[begin:end])
+        if ring.unsound is not None:
+            cuts["unsound"].append(ring.unsound[begin:end].reshape(-1))
+
+    def part(self) -> HistoryPart:
+        """All that was taken, copied."""
+        counts = np.array(self._counts, np.int64).reshape(-1, len(COUNTS))
+        flags = np.array(self._flags, np.bool_).reshape(-1, len(FLAGS))
+        long = {
+            name: np.concatenate(cuts) if cuts else np.empty(0, COLUMNS[name])
+            for name, cuts in self._cuts.items()
+        }
+        return HistoryPart(
+            assets=tuple(self._assets),
+            **dict(zip(COUNTS, counts.T, strict=True)),
+            **dict(zip(FLAGS, flags.T, strict=True)),
+            **long,
+        )
+
+
+class _Read:
+    """Parts that are being read. Of each asset (a,): what is in the part read last."""
+
+    def __init__(self, assets: tuple[str, ...]) -> None:
+        self.assets = assets
+        self._known = {asset: i for i, asset in enumerate(assets)}
+        self.written = np.full(len(assets), NONE, np.int64)
+        self._shapes = np.zeros((4, len(assets)), np.int64)  # capacity, channels and both flags
+        self._since = np.zeros(len(assets), np.int64)  # number of its last whole part
+        self._parts: list[tuple[NDArray[np.intp], HistoryPart]] = []
+
+    def add(self, part: HistoryPart) -> None:
+        """Take another part. Raises ValueError for one that does not follow the one before."""
+        _check(part)
+        at = np.array([self._known.get(asset, NONE) for asset in part.assets], np.intp)
+        shapes = np.stack([part.capacity, part.channels, part.has_mode, part.has_unsound])
+        follows = self.written[at] == part.written - part.samples
+        follows &= (self._shapes[:, at] == shapes).all(axis=0)
+        lost = (at != NONE) & ~part.whole & ~follows
+        if lost.any():
+            raise ValueError(f"a part of the history of {part.assets[lost.argmax()]} is missing")
+        ours = at != NONE
+        self.written[at[ours]] = part.written[ours]
+        self._shapes[:, at[ours]] = shapes[:, ours]
+        self._since[at[ours & part.whole]] = len(self._parts)
+        self._parts.append((at, part))
+
+    def rings(self) -> RingState:
+        """All rings, each of arrays of its own."""
+        found: dict[str, AssetRing] = {}
+        for channels in np.unique(self._shapes[1]).tolist():
+            owner, columns = self._rows(channels)
+            order = np.argsort(owner, kind="stable")  # each asset's rows, in the order of the parts
+            columns = {name: column[order] for name, column in columns.items()}
+            ends = np.searchsorted(owner[order], np.arange(len(self.assets) + 1)).tolist()
+            for i in np.flatnonzero(self._shapes[1] == channels).tolist():
+                rows = slice(ends[i], ends[i + 1])
+                found[self.assets[i]] = self._ring(i, {n: c[rows] for n, c in columns.items()})
+        return RingState(assets={asset: found[asset] for asset in self.assets})
+
+    def _rows(self, channels: int) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:
+        """All samples that count of assets of so many channels: whose they are, and what."""
+        owners: list[NDArray[np.intp]] = []
+        told: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
+        for number, (at, part) in enumerate(self._parts):
+            counts = (at != NONE) & (self._since[at] <= number) & (part.channels == channels)
+            owners.append(np.repeat(at[counts], part.samples[counts]))
+            row, value = _spread(part, counts)
+            told["t_ns"].append(part.t_ns[row])
+            told["running"].append(part.running[row])
+            told["values"].append(part.values[value].reshape(-1, channels))
+            rows, values = _spread(part, part.has_mode)[0], _spread(part, part.has_unsound)[1]
+            mode, unsound = np.full(len(rows), np.nan), np.zeros(len(values), np.bool_)
+            mode[rows], unsound[values] = part.mode, part.unsound
+            told["mode"].append(mode[row])
+            told["unsound"].append(unsound[value].reshape(-1, channels))
+        return np.concatenate(owners), {name: np.concatenate(cuts) for name, cuts in told.items()}
+
+    def _ring(self, i: int, columns: dict[str, NDArray[np.generic]]) -> AssetRing:
+        """The ring of an asset of all its samples (n,), of which the newest stay."""
+        capacity, channels, has_mode, has_unsound = self._shapes[:, i].tolist()
+        written = int(self.written[i])
+        shape = (capacity, channels)
+        ring = AssetRing(
+            t_ns=np.zeros(capacity, np.int64),
+            values=np.full(shape, np.nan, np.float32),
+            running=np.zeros(capacity, np.bool_),
+            written=written,
+            mode=np.full(capacity, np.nan) if has_mode else None,
+            unsound=np.zeros(shape, np.bool_) if has_unsound else None,
+        )
+        first = max(0, len(columns["t_ns"]) - capacity)
+        n = len(columns["t_ns"]) - first
+        begin = (written - n) % capacity
+        near = min(n, capacity - begin)  # the others stand at its begin
+        for name, column in columns.items():
+            kept = getattr(ring, name)
+            if kept is not None:
+                kept[begin : begin + near] = column[first : first + near]
+                kept[: n - near] = column[first + near :]
+        return ring
+
+
+def _spread(part: HistoryPart, of: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    """Which samples (n,) and which values (k,) of a part are of some of its assets (a,)."""
+    return np.repeat(of, part.samples), np.repeat(of, part.samples * part.channels)
+
+
+def _check(part: HistoryPart) -> None:
+    """Raise ValueError for columns that are no stretches of rings."""
+    a = len(part.assets)
+    counts = [getattr(part, name) for name in COUNTS]
+    flags = [getattr(part, name) for name in FLAGS]
+    fits = all(one.shape == (a,) and one.dtype == np.int64 for one in counts)
+    fits &= all(one.shape == (a,) and one.dtype == np.bool_ for one in flags)
+    fits &= all(
+        getattr(part, name).ndim == 1 and getattr(part, name).dtype == kind
+        for name, kind in COLUMNS.items()
     )
-
-
-def _check(asset: str, part: HistoryPart) -> None:
-    """Raise ValueError for arrays that are no stretch of a ring."""
-    n, shape = len(part.t_ns), part.values.shape
-    flat = [one for one in (part.t_ns, part.running, part.mode) if one is not None]
-    wide = [one for one in (part.values, part.unsound) if one is not None]
-    fits = all(one.shape == (n,) for one in flat) and all(one.shape == shape for one in wide)
-    numbers = all(one.dtype.kind in "iufb" for one in (*flat, *wide))
-    if not (fits and numbers and len(shape) == 2 and shape[0] == n):
-        raise ValueError(f"the history of {asset} is of other arrays than a ring")
-    if not n <= part.capacity <= CAPACITY_MAX:
-        raise ValueError(f"the history of {asset} says a ring of {part.capacity}, for {n} samples")
-
-
-def _begun(part: HistoryPart) -> AssetRing:
-    """An empty ring for a whole part, of which all that was written before is gone."""
-    shape = (part.capacity, part.values.shape[1])
-    return AssetRing(
-        t_ns=np.zeros(part.capacity, np.int64),
-        values=np.full(shape, np.nan, np.float32),
-        running=np.zeros(part.capacity, bool),
-        written=part.written - len(part.t_ns),
-        mode=None if part.mode is None else np.full(part.capacity, np.nan),
-        unsound=None if part.unsound is None else np.zeros(shape, bool),
-    )
-
-
-def _add(ring: AssetRing, part: HistoryPart) -> None:
-    n, capacity = len(part.t_ns), part.capacity
-    if part.written - n != ring.written or n > capacity or capacity != len(ring.t_ns):
-        raise ValueError("a part of a history is missing")
-    index = (ring.written + np.arange(n)) % capacity
-    pairs = (
-        (ring.t_ns, part.t_ns),
-        (ring.values, part.values),
-        (ring.running, part.running),
-        (ring.mode, part.mode),
-        (ring.unsound, part.unsound),
-    )
-    for kept, added in pairs:
-        if kept is not None and added is not None:
-            kept[index] = added
-    ring.written = part.written
+    if not fits or len(set(part.assets)) != a:
+        raise ValueError("a part of a history is of other arrays than rings")
+    written, capacity, samples, channels = counts
+    bounded = (samples >= 0) & (samples <= capacity) & (samples <= written)
+    bounded &= (capacity > 0) & (capacity <= CAPACITY_MAX)
+    bounded &= (channels >= 0) & (channels <= CELLS_MAX // np.maximum(capacity, 1))
+    if not bounded.all():
+        i = int(bounded.argmin())
+        raise ValueError(
+            f"the history of {part.assets[i]} says a ring of {capacity[i]} x {channels[i]}, for"
+            f" {samples[i]} samples"
+        )
+    values = samples * channels
+    sizes = {
+        "t_ns": samples.sum(),
+        "running": samples.sum(),
+        "values": values.sum(),
+        "mode": samples[part.has_mode].sum(),
+        "unsound": values[part.has_unsound].sum(),
+    }
+    if any(len(getattr(part, name)) != size for name, size in sizes.items()):
+        raise ValueError("a part of a history does not hold the samples that it says")

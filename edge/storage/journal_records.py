@@ -58,11 +58,16 @@ def bodies(body: bytes) -> list[bytes]:
         group = zlib.decompressobj().decompress(body[1:], RECORD_BYTES_MAX + 1)
     except zlib.error as error:
         raise ValueError(f"a packed group that does not unpack: {error}") from error
-    found, offset = [], 0
-    while (inner := body_at(group, offset)) is not None:
+    found, offset, end = [], 0, len(group)
+    while offset + HEAD.size <= end:  # as `body_at`, which a start would call very often
+        length, crc = HEAD.unpack_from(group, offset)
+        begin = offset + HEAD.size
+        inner = group[begin : begin + length]
+        if not 0 < length == len(inner) or zlib.crc32(inner) != crc:
+            break
         found.append(inner)
-        offset += HEAD.size + len(inner)
-    if offset != len(group) or not found:
+        offset = begin + length
+    if offset != end or not found:
         raise ValueError("a packed group that is not whole")
     return found
 

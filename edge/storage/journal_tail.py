@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,52 +13,87 @@ from edge.storage.journal import segments
 from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, next_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TAIL_BYTES_MAX: Final = 8 << 20
 _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, Stimulus])
+# How a message's record ends: its id is the last field. Shorter numbers are of smaller ids.
+_NAMED: Final = msgspec.msgpack.encode("mid")
+_WIDE: Final = _NAMED + b"\xcd"
+_BYTE: Final = _NAMED + b"\xcc"
+_SMALL: Final = 0x80
+
+
+class JournalTail:
+    """The end of a journal as it is now, at most TAIL_BYTES_MAX; it is looked at when asked for.
+
+    It never raises: what cannot be read is left out.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._pieces: list[tuple[bytes, bool]] = []  # newest first, and whether it is a whole file
+        left = TAIL_BYTES_MAX
+        for _, path in reversed(segments(journal)):
+            piece = _end_of(path, left)
+            self._pieces.append(piece)
+            left -= len(piece[0])
+            if left <= 0:
+                break
+
+    def records(self) -> Iterator[bytes]:
+        """Bodies of records, newest first; of a damaged segment those before the damage."""
+        for data, whole in self._pieces:
+            for body in reversed(_bodies(data, len(MAGIC) if whole else next_whole(data, 0))):
+                with suppress(*UNREADABLE):
+                    yield from reversed(bodies(body))
+
+
+def mid_of(body: bytes) -> int:
+    """The id of the message that a record holds, without decoding it; 0: of none, or without."""
+    if body[-7:-2] == _WIDE:
+        return int.from_bytes(body[-2:], "big")
+    if body[-6:-1] == _BYTE:
+        return body[-1]
+    return body[-1] if body[-5:-1] == _NAMED and body[-1] < _SMALL else 0
+
+
+def message_of(body: bytes) -> MessageReceived | None:
+    """The message of QoS 1 that a record holds; None: it holds something else."""
+    try:
+        stimulus = _DECODER.decode(body)[1]
+    except UNREADABLE:  # whoever takes it will say so
+        return None
+    return stimulus if isinstance(stimulus, MessageReceived) and stimulus.qos else None
 
 
 def tail_messages(journal: Path, *, messages_max: int) -> list[MessageReceived]:
-    """At most so many of the newest messages of QoS 1, oldest first, in at most TAIL_BYTES_MAX.
-
-    It never raises: what cannot be read is left out, as is all before it.
-    """
-    found: deque[MessageReceived] = deque()
-    left = TAIL_BYTES_MAX
-    for _, path in reversed(segments(journal)):
-        data, begin = _end_of(path, left)
-        messages = _messages(data, begin)[-(messages_max - len(found)) :]
-        found.extendleft(reversed(messages))
-        left -= len(data)
-        if len(found) >= messages_max or left <= 0:
+    """At most so many of the newest messages of QoS 1, oldest first; never raises."""
+    found: list[MessageReceived] = []
+    for body in JournalTail(journal).records():
+        message = message_of(body)
+        if message is not None:
+            found.append(message)
+        if len(found) == messages_max:
             break
-    return list(found)
+    return found[::-1]
 
 
-def _end_of(path: Path, bytes_max: int) -> tuple[bytes, int]:
-    """The end of a segment, and where in it the first whole record begins."""
+def _end_of(path: Path, bytes_max: int) -> tuple[bytes, bool]:
+    """The end of a segment, and whether it is all of it."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            if size <= bytes_max:
-                file.seek(0)
-                return file.read(), len(MAGIC)
-            file.seek(size - bytes_max)
-            data = file.read()
+            file.seek(max(0, size - bytes_max))
+            return file.read(), size <= bytes_max
     except OSError:
-        return b"", 0
-    begin = next_whole(data, 0)
-    return data, len(data) if begin is None else begin
+        return b"", False
 
 
-def _messages(data: bytes, offset: int) -> list[MessageReceived]:
-    found = []
-    while (body := body_at(data, offset)) is not None:
+def _bodies(data: bytes, offset: int | None) -> list[bytes]:
+    """Bodies of the whole records from `offset` on, oldest first; None: there are none."""
+    found: list[bytes] = []
+    while offset is not None and (body := body_at(data, offset)) is not None:
         offset += HEAD.size + len(body)
-        try:
-            stimuli = [_DECODER.decode(one)[1] for one in bodies(body)]
-        except UNREADABLE:  # whoever takes it will say so
-            break
-        found += [one for one in stimuli if isinstance(one, MessageReceived) and one.qos]
+        found.append(body)
     return found

@@ -131,10 +131,12 @@ def _tail_faults(name: str, tail: AlarmTail | None) -> Iterator[Fault]:
     yield not 0 < tail.score <= THRESHOLD_MAX, f"{name}.score", tail.score, "as of a threshold"
     for part in ("episodes_per_day", "excess"):
         value = getattr(tail, part)
-        yield not 0 < value < math.inf, f"{name}.{part}", value, "a number above 0"
+        if not 0 < value < math.inf:
+            yield True, f"{name}.{part}", value, "a number above 0"
     for part in ("peaks", "days"):
         value = getattr(tail, part)
-        yield not 0 <= value < math.inf, f"{name}.{part}", value, "a number, at least 0"
+        if not 0 <= value < math.inf:
+            yield True, f"{name}.{part}", value, "a number, at least 0"
     yield not -1 < tail.shape < 1, f"{name}.shape", tail.shape, "between -1 and 1"
 
 
@@ -147,13 +149,16 @@ def _asset_faults(model: AssetModel) -> Iterator[Fault]:
     yield not channels, "channels", channels, "at least one"
     yield len(set(channels)) < len(channels), "channels", channels, "each name once"
     on, off = model.threshold_on, model.threshold_off
-    yield not 0 < on <= THRESHOLD_MAX, "threshold_on", on, f"above 0 and at most {THRESHOLD_MAX:g}"
-    yield not 0 < off <= on, "threshold_off", off, f"above 0 and at most threshold_on, {on:g}"
+    if not 0 < on <= THRESHOLD_MAX:
+        yield True, "threshold_on", on, f"above 0 and at most {THRESHOLD_MAX:g}"
+    if not 0 < off <= on:
+        yield True, "threshold_off", off, f"above 0 and at most threshold_on, {on:g}"
     for name in ("tail", "tail_stopped"):
         yield from _tail_faults(name, getattr(model, name))
     vectors = [np.asarray(getattr(model, name)) for name in VECTORS]
     for name, vector in zip(VECTORS, vectors, strict=True):
-        yield vector.shape != (c,), name, vector, f"{c} numbers, one a channel"
+        if vector.shape != (c,):
+            yield True, name, vector, f"{c} numbers, one a channel"
     table = np.stack(vectors)  # (5, c): checked together, as single vectors take much longer
     known = np.isfinite(table)
     if is_unfitted(model.metrics):
@@ -187,7 +192,8 @@ def _size_faults(of: str, record: object, sizes: dict[str, int]) -> Iterator[Fau
     """Vectors of a record that have other sizes than these, or an infinite entry."""
     vectors = [np.asarray(getattr(record, name)) for name in sizes]
     for (name, size), vector in zip(sizes.items(), vectors, strict=True):
-        yield vector.shape != (size,), f"{of}.{name}", vector, f"{size} numbers"
+        if vector.shape != (size,):  # words are made of what is wrong alone: there are dozens
+            yield True, f"{of}.{name}", vector, f"{size} numbers"
     if np.isinf(np.concatenate(vectors)).any():  # of all together, as in `_asset_faults`
         for name, vector in zip(sizes, vectors, strict=True):
             yield bool(np.isinf(vector).any()), f"{of}.{name}", vector, "no infinite ones"

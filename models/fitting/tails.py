@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -43,11 +44,12 @@ def worst_scale(channels: int) -> F64:
     normal deviate at its median and at one in a thousand, and nearly so between. What few channels
     show is seen here, where the sum over all would drown it.
     """
-    from scipy import special  # noqa: PLC0415 - it loads slowly, and only a fit needs it
-
+    # Not scipy's quantile: every start makes this to know its graph again, and scipy loads slowly.
+    quantile = NormalDist().inv_cdf
     count = np.arange(1, channels + 1)
-    at = [-special.ndtri(-np.expm1(np.log1p(-p) / count) / 2.0) for p in WORST_LEVELS]
-    deviate = [-float(special.ndtri(p)) for p in WORST_LEVELS]
+    beyond = [-np.expm1(np.log1p(-p) / count) / 2.0 for p in WORST_LEVELS]
+    at = [-np.array([quantile(p) for p in level.tolist()]) for level in beyond]
+    deviate = [-quantile(p) for p in WORST_LEVELS]
     scale = (deviate[1] - deviate[0]) / (at[1] - at[0])
     table = np.stack([at[0] - deviate[0] / scale, scale], axis=1)
     return np.vstack([table[:1], table])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UNREADABLE
-from edge.storage.asset_states import LINKS_MAX, Chain, joined
+from edge.storage.apart import taken
+from edge.storage.asset_states import LINKS_MAX, Chain, States, joined
 from edge.storage.checkpoint import Checkpoint, Head, Packer, newest, pack, write
 from edge.storage.formats import LINK_SUFFIX
 from edge.storage.history import bare
@@ -33,7 +34,7 @@ def test_a_chain_holds_what_was_added_last(steps: list[tuple[dict[str, bytes], s
     chain, kept, place = Chain(), dict[str, bytes](), 0
     for states, then in steps:
         place += then != "same place"
-        kept[str(place)] = chain.add(str(place), states)()
+        kept[str(place)] = chain.add(str(place), held(states))()
         assert len(chain.names) <= LINKS_MAX
         found = joined(kept[name] for name in chain.names)
         assert list(found.items()) == list(states.items())
@@ -45,15 +46,16 @@ def test_a_link_of_what_hardly_changed_is_small() -> None:
     """Compared with the first one, which stands alone."""
     noise = bytes((i * i * 31 + i // 7) % 251 for i in range(10_000))
     chain = Chain()
-    whole = chain.add("0", {"a": noise})()
-    assert len(chain.add("1", {"a": noise[200:] + b"new" * 60})()) < len(whole) / 10
+    whole = chain.add("0", held({"a": noise}))()
+    assert len(chain.add("1", held({"a": noise[200:] + b"new" * 60}))()) < len(whole) / 10
 
 
 @given(st.data())
 def test_damage_is_found(data: st.DataObject) -> None:
     """A link that is missing, cut or of another chain never gives states that nobody had."""
     chain = Chain()
-    made = [chain.add(str(i), {"a": bytes([i]) * 40 + b"tail", "b": b"b" * i})() for i in range(4)]
+    states = [held({"a": bytes([i]) * 40 + b"tail", "b": b"b" * i}) for i in range(4)]
+    made = [chain.add(str(i), one)() for i, one in enumerate(states)]
     k = data.draw(st.integers(0, 2))
     with pytest.raises((ValueError, *UNREADABLE)):
         joined(made[:k] + made[k + 1 :])
@@ -62,6 +64,11 @@ def test_damage_is_found(data: st.DataObject) -> None:
         joined([*made[:3], made[3][:cut]])
     with pytest.raises(ValueError, match="missing"):
         joined([])
+
+
+def held(states: dict[str, bytes]) -> States:
+    """States that are bytes already."""
+    return States(tuple(states), lambda: list(states.values()))
 
 
 def checkpoint(rig: Rig, offset: int) -> Checkpoint:
@@ -112,7 +119,8 @@ def test_states_within_the_checkpoint_are_still_read(tmp_path: Path) -> None:
     made.head = pack(
         Head(position=kept.position, fingerprint="f", history=made.names, packed=True, links=())
     )
-    made.state = pack(msgspec.structs.replace(kept.state, ring=bare(kept.state.ring)))
+    bared = msgspec.structs.replace(kept.state, ring=bare(kept.state.ring))
+    made.state = lambda: taken([bared])()[0]
     write(made)
     found, _ = newest(tmp_path, fingerprint="f")
     assert found is not None

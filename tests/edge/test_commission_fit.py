@@ -11,7 +11,8 @@ import pytest
 
 from edge.bundles.store import loaded, store_of
 from edge.commissioning import fit as commission_fit
-from edge.commissioning.fit import LEAD_SEGMENTS_MAX, LearnRequest, first_needed, learn
+from edge.commissioning.fit import LEAD_SEGMENTS_MAX, first_needed, learn
+from edge.commissioning.learned import LearnRequest
 from edge.commissioning.watch import joined, prepare
 from edge.configuration.config import load
 from edge.errors import JournalError

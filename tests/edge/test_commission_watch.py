@@ -17,7 +17,8 @@ from edge.audit.signatures import new_key, read_key, sign_path
 from edge.bundles.store import store_of
 from edge.bundles.watch import assembled
 from edge.commissioning.book import book_of, counting
-from edge.commissioning.fit import LearnRequest, learn
+from edge.commissioning.fit import learn
+from edge.commissioning.learned import LearnRequest
 from edge.commissioning.view import Acceptance
 from edge.commissioning.watch import bare, prepare
 from edge.configuration.config import load

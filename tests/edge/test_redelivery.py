@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from edge.gateway.redelivery import REMEMBERED_MAX, Redelivery
 from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived, TickDue
 from edge.storage.journal import read_journal
-from edge.storage.journal_tail import tail_messages
+from edge.storage.journal_tail import mid_of, tail_messages
 from edge.storage.journal_writer import JournalWriter
 from tests.edge.app_broker import Broker, decided
 from tests.edge.test_app import World, bundle
@@ -175,6 +176,40 @@ def test_a_new_session_has_sent_nothing_before() -> None:
     memory.fresh([incoming(1)], counts)
     memory.forget()
     assert len(memory.fresh([incoming(1, dup=True)], counts)) == 1
+
+
+def test_ids_are_read_off_records_without_decoding_them() -> None:
+    """Of every width that msgpack has for them."""
+    for mid in (0, 1, 127, 128, 255, 256, 65_535):
+        message = MessageReceived(topic="t", payload=b"mid", received_ns=1, qos=1, mid=mid)
+        assert mid_of(msgspec.msgpack.encode((1, message))) == mid
+    assert mid_of(msgspec.msgpack.encode((1, TickDue()))) == 0
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_over_a_restart_the_newest_of_an_id_counts(tmp_path: Path, *, compress: bool) -> None:
+    """Commands have ids of their own; what is half of the ids ago is forgotten here too."""
+    counts, writer = Telemetry(), JournalWriter(tmp_path, compress=compress)
+    told = [("plant/r1", b"old"), ("plant/r1", b"new"), ("andon/s/cmd/ann/ack", b"do" * 900)]
+    kept = [
+        MessageReceived(topic=topic, payload=body, received_ns=1, qos=1, mid=7)
+        for topic, body in told
+    ]
+    writer.append([(1, one) for one in kept])
+    writer.close()
+
+    def again(message: MessageReceived, *before: Incoming) -> bool:
+        memory = Redelivery()
+        memory.remember(tmp_path)
+        memory.fresh(before, counts)
+        come = Incoming(message.topic, message.payload, 1, False, True, 7, 1)  # noqa: FBT003
+        return memory.fresh([come], counts) == []
+
+    assert [again(one) for one in kept] == [False, True, True]
+    assert not again(kept[1], incoming(7, b"newer"))
+    others = [incoming(8 + i) for i in range(REMEMBERED_MAX - 1)]
+    assert again(kept[2], *others[:-1])
+    assert not again(kept[2], *others, incoming(1))
 
 
 def test_the_tail_of_a_journal_is_its_newest_messages(

@@ -128,7 +128,7 @@ def _parts() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as scratch:
         made = checkpoints.Packer(Path(scratch)).packed(today)
     assert made.part is not None, "the first one holds all histories"
-    told = {"head": made.head, "state": made.state, "history": made.part()}
+    told = {"head": made.head, "state": made.state(), "history": made.part()}
     return told | {"link": made.link()}
 
 

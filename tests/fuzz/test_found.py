@@ -210,18 +210,29 @@ def test_arrays_are_plain_and_as_large_as_they_stand(
         {"values": np.zeros(1024, np.float32)},
         {"t_ns": np.zeros((1024, 1), np.int64)},
         {"unsound": np.zeros((3, 3), np.bool_)},
+        {"unsound": np.zeros(3, np.bool_)},
         {"running": np.zeros(1024, "M8[s]")},
         {"capacity": 2**40},
         {"capacity": 1},
+        {"channels": 2**40},
+        {"samples": -1},
+        {"written": 0},
+        {"whole": 0},
+        {"assets": "twice"},
     ],
 )
 def test_a_history_of_other_arrays_is_no_checkpoint(wrong: dict[str, Any], tmp_path: Path) -> None:
     """An index beyond an array, or memory for 2**40 samples, would stop every start."""
     target = BY_NAME["checkpoint-history"]
-    held = unpack(target.seeds()[0], dict[str, HistoryPart])
+    held = unpack(target.seeds()[0], HistoryPart)
     trial = Trial(target, tmp_path)
-    damaged = {asset: msgspec.structs.replace(part, **wrong) for asset, part in held.items()}
-    assert trial.run(pack(damaged)) is None
+    put: dict[str, object] = {}
+    for name, value in wrong.items():
+        kept = getattr(held, name)
+        put[name] = np.full_like(kept, value) if isinstance(value, int) else value
+        if name == "assets":
+            put[name] = (kept[0],) * len(kept)
+    assert trial.run(pack(msgspec.structs.replace(held, **put))) is None
     assert not trial.accepted
     assert trial.run(pack(held)) is None
     assert trial.accepted

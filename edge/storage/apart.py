@@ -1,0 +1,121 @@
+"""A tree of structs and arrays as bytes, with the bytes of its arrays apart.
+
+A state holds a dozen small arrays an asset, and the loop stands still while it is taken. So it only
+copies them, all at once; what kind each is of and how it all becomes bytes is left to whoever
+writes. In the tree an empty msgpack extension stands for the next array.
+
+Nothing is pickled. `edge.storage.checkpoint.pack` has arrays in their places instead.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    Kind = tuple[np.dtype[Any], tuple[int, ...]]
+
+ARRAY: Final = 1  # msgpack extension code of an array
+KINDS_KEPT: Final = 4_096  # lists of kinds of arrays: assets of one plant have few
+_NEXT: Final = msgspec.Raw(msgspec.msgpack.encode(msgspec.msgpack.Ext(ARRAY, b"")))
+
+
+class Apart(msgspec.Struct, frozen=True, array_like=True):
+    """A tree, (dtype, shape) of each array in it as msgpack, and the bytes of all of them."""
+
+    tree: bytes
+    kinds: bytes
+    data: bytes
+
+
+def taken(values: Iterable[object]) -> Callable[[], list[bytes]]:
+    """All that some trees hold now; returns what makes their bytes, which may be done elsewhere.
+
+    Raises TypeError for what is neither a struct nor an array.
+    """
+    arrays: list[NDArray[Any]] = []
+    keep, array = arrays.append, np.ndarray
+
+    def kept(one: object) -> msgspec.Raw:
+        if not isinstance(one, array):
+            raise TypeError(f"{type(one).__name__} does not belong into a checkpoint")
+        keep(one)
+        return _NEXT
+
+    encode = msgspec.msgpack.Encoder(enc_hook=kept).encode
+    trees = [(encode(value), len(arrays)) for value in values]
+    try:
+        data = b"".join(arrays)  # type: ignore[arg-type] # an array is a buffer
+    except TypeError:  # one of them is strided
+        data = b"".join([one.tobytes() for one in arrays])
+    # an array keeps type and shape for as long as it lives
+    return partial(_told, trees, arrays, data)
+
+
+def _told(trees: list[tuple[bytes, int]], arrays: list[NDArray[Any]], data: bytes) -> list[bytes]:
+    found, first, begin = [], 0, 0
+    for tree, behind in trees:
+        kinds, size = _kinds(tuple(map(_KIND, arrays[first:behind])))
+        found.append(msgspec.msgpack.encode(Apart(tree, kinds, data[begin : begin + size])))
+        first, begin = behind, begin + size
+    return found
+
+
+def read(content: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `kind` is
+    """A tree of `kind` from its bytes; each array is one of its own.
+
+    Raises msgspec.MsgspecError, TypeError or ValueError for anything else.
+    """
+    held = msgspec.msgpack.decode(content, type=Apart)
+    kinds, begins = _kinds_in(held.kinds)
+    if begins[-1] != len(held.data):
+        raise ValueError(f"{len(held.data)} bytes of arrays, expected {begins[-1]}")
+    places = iter(zip(kinds, begins, strict=False))
+
+    def following(code: int, data: memoryview) -> NDArray[Any]:
+        place = next(places, None)
+        if code != ARRAY or len(data) or place is None:
+            raise ValueError(f"no array for an extension {code} of {len(data)} bytes")
+        (dtype, shape), begin = place
+        return np.ndarray(shape, dtype, held.data, begin).copy()
+
+    found = msgspec.msgpack.decode(held.tree, type=kind, ext_hook=following)
+    if next(places, None) is not None:
+        raise ValueError("more arrays than the tree has")
+    return found
+
+
+_KIND: Final = attrgetter("dtype", "shape")
+
+
+@lru_cache(maxsize=KINDS_KEPT)
+def _kinds(kinds: tuple[Kind, ...]) -> tuple[bytes, int]:
+    """Types and shapes of arrays as msgpack, and how many bytes they have together."""
+    size = sum(dtype.itemsize * math.prod(shape) for dtype, shape in kinds)
+    return msgspec.msgpack.encode([(dtype.str, shape) for dtype, shape in kinds]), size
+
+
+@lru_cache(maxsize=KINDS_KEPT)
+def _kinds_in(content: bytes) -> tuple[list[Kind], list[int]]:
+    """Types and shapes of arrays, and where each begins; behind them where the last one ends."""
+    kinds: list[Kind] = []
+    begins = [0]
+    for name, shape in msgspec.msgpack.decode(content, type=list[tuple[str, tuple[int, ...]]]):
+        try:
+            dtype = np.dtype(name)
+        except SyntaxError as error:  # numpy parses what it does not know
+            raise ValueError(f"unknown kind of array: {error}") from error
+        if dtype.kind not in "biuf" or any(size < 0 for size in shape):
+            raise ValueError(f"an array of {name} and shape {shape}")
+        kinds.append((dtype, shape))
+        begins.append(begins[-1] + dtype.itemsize * math.prod(shape))
+    return kinds, begins
