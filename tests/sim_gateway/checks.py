@@ -6,8 +6,6 @@ Nothing here asks the gateway what it thinks of itself.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,32 +14,25 @@ import msgspec
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
 from edge.gateway.lapse import Part
-from edge.records import Publish, RowsScored, Started, TextTold, TickDue
+from tests.sim_gateway.again import Again, BrokenError, outbox_of
 from tests.sim_gateway.journals import Journals
-from tests.sim_gateway.world import SimulatedAssembly
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
     from edge.settings import GatewaySettings
+    from tests.sim_gateway.again import Key
     from tests.sim_gateway.broker import Broker
     from tests.sim_gateway.client import Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
-    from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
-Key = tuple[str, str, int]
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
-
-
-class BrokenError(AssertionError):
-    """A promise that was not kept."""
 
 
 @dataclass
@@ -132,6 +123,25 @@ class Witness:
             for line in safe.splitlines()
         ):
             raise BrokenError(f"{body['id']} was published as suppressed and its audit is not safe")
+
+    def kept(self, gateway: Gateway) -> None:
+        """The outbox is given something: what it follows from is safe, unless that is said not to.
+
+        Else a power cut leaves an alert on its topic, and nobody can say of which samples.
+        """
+        self.count("kept in the outbox")
+        unsafe = self.disk.unsafe(self.state / "journal", ".journal")
+        if unsafe and not gateway._durable.lapse.parts:
+            raise BrokenError(f"an alert is older in the outbox than on the disk: {unsafe}")
+
+    def saved(self, path: Path, gateway: Gateway) -> None:
+        """A checkpoint gets its name: what it covers of the journal is safe."""
+        segment, _, offset = path.stem.partition("-")
+        name, end = f"{int(segment):08d}.journal", int(offset)
+        safe = len(self.disk.safe_files(self.state / "journal").get(name, b""))
+        self.count("checkpoints")
+        if safe < end and not gateway._durable.lapse.parts:
+            raise BrokenError(f"a checkpoint covers {end} B of {name}, and {safe} B are safe")
 
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
@@ -252,7 +262,7 @@ class Witness:
         if torn and not self.seen.get("journal damaged"):
             raise BrokenError(f"the journal is damaged: {torn}")
         again = Again(settings, shop, entries)
-        stands = _outbox(self.state)
+        stands = outbox_of(self.state)
         self._texts(again)
         self._scored(again)
         if self.unsure:
@@ -349,52 +359,3 @@ class Witness:
             raise BrokenError(
                 f"{missing} accepted rows are not scored, and only {again.counts} counted"
             )
-
-
-class Again:
-    """A journal, taken once more from its first record by an engine that never stopped."""
-
-    def __init__(self, settings: GatewaySettings, shop: Shop, entries: Sequence[Entry]) -> None:
-        self.decided: dict[Key, bytes] = {}
-        self.retained: dict[str, bytes] = {}
-        self.rows: dict[str, set[int]] = {}
-        self.texts: list[tuple[str, str]] = []
-        first = next((one for _, one in entries if isinstance(one, Started)), None)
-        if first is not None:
-            shop.bundle = list(shop.fitted).index(first.bundle_sha256)
-            shop.snapshot = int(first.snapshot_sha256.removeprefix("kb"))
-        engine = SimulatedAssembly(settings, shop).engine
-        engine.tell_rows()
-        # on plant time nothing is later than the newest sample, which therefore waits
-        last = [(entries[-1][0], TickDue(final=True))] if entries else []
-        for number, (now_ns, stimulus) in enumerate([*entries, *last]):
-            for effect in engine.handle(stimulus, now_ns=now_ns):
-                if isinstance(effect, Publish) and number < len(entries):
-                    if effect.retain:
-                        self.retained[effect.topic] = effect.payload
-                    if effect.key is not None:
-                        key = (effect.topic, *effect.key)
-                        if self.decided.setdefault(key, effect.payload) != effect.payload:
-                            raise BrokenError(f"the engine decided {key} twice, otherwise")
-                elif isinstance(effect, TextTold):
-                    self.texts.append((effect.asset, effect.text))
-                elif isinstance(effect, RowsScored):
-                    self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
-        self.counts = engine.counts()
-
-
-def waiting(state: Path) -> int:
-    """Messages of the outbox's file that nobody has confirmed."""
-    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
-        ((count,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
-    return int(count)
-
-
-def _outbox(state: Path) -> dict[Key, bytes]:
-    """What stands in the outbox's file."""
-    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
-        rows = db.execute("SELECT topic, id, revision, payload FROM outbox ORDER BY row").fetchall()
-        ((waits,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
-    if waits:
-        raise BrokenError(f"{waits} publications still wait")
-    return {(topic, alert_id, revision): payload for topic, alert_id, revision, payload in rows}

@@ -15,8 +15,9 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
+from tests.sim_gateway.again import BrokenError, waiting
 from tests.sim_gateway.broker import Broker, SimulatedMqtt
-from tests.sim_gateway.checks import ANEW, STATUS, BrokenError, Witness, waiting
+from tests.sim_gateway.checks import ANEW, STATUS, Witness
 from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
@@ -70,6 +71,7 @@ class Life:
         )  # fmt: skip
         self.broker.heard = self._heard
         self.broker.promised = self._promised
+        self.disk.outboxed, self.disk.saved = self._outboxed, self._saved
         self.broker.forgot = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
@@ -201,6 +203,16 @@ class Life:
 
     def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         self._judged(lambda: self.witness.heard(topic, payload, dup))
+
+    def _outboxed(self) -> None:
+        gateway = self.gateway
+        if gateway is not None:  # else it is the start, and the process before has synced
+            self._judged(lambda: self.witness.kept(gateway))
+
+    def _saved(self, path: Path) -> None:
+        gateway = self.gateway
+        if gateway is not None:
+            self._judged(lambda: self.witness.saved(path, gateway))
 
     def _promised(self, connection: Connection, mid: int) -> None:
         session = self.broker.session
