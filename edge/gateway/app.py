@@ -86,7 +86,7 @@ class Gateway:
         self._stopping = False
         self._faults = Faults(world.clock)
         self._fence = world.fence(config, self._topics)
-        self._generation = self._fence.box.generation if self._fence is not None else 1
+        self._generation = self._fence.box.generation
         told, box = self._conflict, self._generation
         self._durable = Durable(config, world, faults=self._faults, conflict=told, generation=box)
         state = config.path(config.journal.dir)
@@ -115,7 +115,9 @@ class Gateway:
         )
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
-        self._letters = DeadLetters(state / "dead_letters", disk=world.disk)
+        self._letters = DeadLetters(
+            state / "dead_letters", patience=world.patience(), disk=world.disk
+        )
         self._voice = Voice(
             self._link,
             self._durable.outbox,

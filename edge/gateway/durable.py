@@ -112,7 +112,7 @@ class Durable:
             raise SlowDiskError(why)
         if journal.is_full:
             self.patience.run(journal.roll)
-        self._taken = journal.write([(now_ns, one) for one in group])
+        self._taken = journal.add([(now_ns, one) for one in group])
         if self._config.journal.strict:
             self.patience.run(journal.syncing())
         elif journal.sync_due and self.patience.idle:
@@ -261,11 +261,11 @@ class Durable:
         began = started(assembly, generation=self._generation)
         told: list[Stimulus] = [self.lapse.hole(), began, over]
         now_ns = self._world.clock.wall_ns()
-        journal.write([(now_ns, told[0])])
+        journal.add([(now_ns, told[0])])
         self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
         # Only now: who reads that it is over speaks in the revisions of the checkpoint.
-        self._taken = journal.write([(now_ns, one) for one in told[1:]])
+        self._taken = journal.add([(now_ns, one) for one in told[1:]])
         self.lapse.end(told=True)
         return told
 

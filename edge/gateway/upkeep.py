@@ -10,6 +10,7 @@ from edge.bundles.watch import BundleWatch
 from edge.commissioning.watch import CommissionWatch
 from edge.gateway.kept_snapshots import Shelf
 from edge.records import BundleSwapped, Note, SnapshotSwapped
+from edge.storage.disk import DISK
 from edge.storage.heap import give_back
 from edge.storage.notebook import Notebook
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edge.gateway.retrieve import Retriever
     from edge.gateway.telemetry import Telemetry
     from edge.records import CommissionTold, ShellFault
+    from edge.storage.disk import Disk
     from kb.snapshots.snapshot import Snapshot
 
 
@@ -32,10 +34,12 @@ class Upkeep:
         assembly: Assembly,
         retriever: Retriever,
         telemetry: Telemetry,
+        *,
+        disk: Disk = DISK,
     ) -> None:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
-        self.notebook = Notebook(source, path, zone=config.kb.timezone)
+        self.notebook = Notebook(source, path, zone=config.kb.timezone, disk=disk)
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=assembly.known_of)
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None

@@ -107,7 +107,7 @@ class JournalWriter:
             self.sync()
         return self.position
 
-    def write(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
+    def add(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
         """Write a group and leave it at that; returns the position behind it.
 
         For whoever has a thread that waits for the disk: it begins a segment when this one

@@ -25,6 +25,7 @@ from edge.boxes.identity import (
 )
 from edge.boxes.reclaim import reclaim
 from edge.errors import ConfigError
+from edge.storage.disk import Clock
 from edge.storage.journal_writer import JournalWriter
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.outgoing import encode
@@ -39,7 +40,7 @@ ALERT: Final = TOPICS.alert("r1", "process")
 
 
 @dataclass
-class Broker:
+class Broker(Clock):
     """One client id, what is retained, and the clock; whoever connects sends the other away."""
 
     now_s: float = 100.0
@@ -47,7 +48,7 @@ class Broker:
     said: list[tuple[str, str, bytes]] = field(default_factory=list)  # box, topic, payload
     there: Client | None = None
 
-    def clock_s(self) -> float:
+    def monotonic_s(self) -> float:
         """Seconds."""
         return self.now_s
 
@@ -62,7 +63,7 @@ class Client:
 
     def __post_init__(self) -> None:
         """A process begins."""
-        self.fence = Fence(TOPICS, box_of(self.state), self.state, clock_s=self.broker.clock_s)
+        self.fence = Fence(TOPICS, box_of(self.state), self.state, clock=self.broker)
 
     def connect(self) -> None:
         """As the broker takes us: whoever was there is gone."""

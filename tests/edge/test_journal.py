@@ -340,7 +340,7 @@ def test_a_sync_behind_one_that_failed_fails_as_well(tmp_path: Path) -> None:
     """Asked for while the one before still ran, it has nothing to do: it must not say "safe"."""
     disk = Disk()
     writer = JournalWriter(tmp_path, disk=disk)
-    writer.write([(0, message(0))])
+    writer.add([(0, message(0))])
     first, second = writer.syncing(), writer.syncing()
     with mock.patch.object(disk, "sync", side_effect=OSError(errno.EIO, os.strerror(errno.EIO))):
         for sync in (first, second):
