@@ -58,6 +58,7 @@ QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little 
 # are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
 RUN_BYTES: Final = 4  # of what tells two processes of one box apart
+STOOD_MAX: Final = 8  # processes of this box; one of them is retained at a time
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
 
 
@@ -107,6 +108,7 @@ class Fence:
         self._clock_s, self._wall_ns = clock.monotonic_s, clock.wall_ns
         self._run, self._run_ms = token(RUN_BYTES), clock.wall_ns() // 1_000_000
         self._said_run = False  # in this process
+        self._stood: dict[str, int] = {}  # other processes of this box: their newest word, ms
         self._lock = threading.Lock()
         self._heard = _Heard()
         self._unkept = False  # what is known of this box is in memory alone
@@ -157,11 +159,26 @@ class Fence:
                 return
             # what we said while we waited tells nobody that we may speak
             heard.claims += claim.run != self._run or self.heard
-            if claim.box == self.box.box and (claim.run == self._run or not self._said_run):
-                return  # our own word, or that of a process of this box before us
+            if claim.box == self.box.box and self._is_old(claim):
+                return
             heard.others += 1
             if heard.highest is None or _strength(claim) > _strength(heard.highest):
                 heard.highest = claim
+
+    def _is_old(self, claim: FencePayload) -> bool:
+        """Whether this is our own word, or one of a process of this box that has ended.
+
+        What is retained comes with every connection, also behind our own word: where that was lost,
+        or where the broker came back with what it held before. A process that lives hears us, and
+        says it anew.
+        """
+        if claim.run == self._run:
+            return True
+        known_ms = self._stood.pop(claim.run, None)
+        if len(self._stood) >= STOOD_MAX:
+            del self._stood[next(iter(self._stood))]
+        self._stood[claim.run] = max(claim.ts_ms, known_ms or claim.ts_ms)
+        return not self._said_run or known_ms is None or claim.ts_ms <= known_ms
 
     # --- the loop ---
 

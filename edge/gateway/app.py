@@ -287,7 +287,8 @@ class Gateway:
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""
-        told = self._durable.look(self._assembly, moved=self._voice.moved, at_once=at_once)
+        texts, moved = self._upkeep.notebook.sync, self._voice.moved
+        told = self._durable.look(self._assembly, moved=moved, texts=texts, at_once=at_once)
         self._give(told, now_ns=self._world.clock.wall_ns())
         if self._durable.lapse.has_news:
             self._take([])

@@ -207,12 +207,17 @@ class Durable:
         self._poll()
 
     def look(
-        self, assembly: Assembly, *, moved: Callable[..., None], at_once: bool = False
+        self,
+        assembly: Assembly,
+        *,
+        moved: Callable[..., None],
+        texts: Callable[[], None],
+        at_once: bool = False,
     ) -> list[Stimulus]:
         """See whether a disk that failed works again.
 
         Returns what the engine is to be given, and what stands in the journal already. moved: told
-        that rows of the outbox have other numbers.
+        that rows of the outbox have other numbers; texts: as of `checkpoint`.
         """
         self._poll()
         if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
@@ -220,7 +225,7 @@ class Durable:
         try:
             self._recover_trail()
             self._recover_outbox(moved)
-            return self._recover_journal(assembly)
+            return self._recover_journal(assembly, texts)
         except JournalError:
             return []
 
@@ -243,7 +248,7 @@ class Durable:
         moved(offset, anew=anew)
         del self.lapse.parts[Part.OUTBOX]
 
-    def _recover_journal(self, assembly: Assembly) -> list[Stimulus]:
+    def _recover_journal(self, assembly: Assembly, texts: Callable[[], None]) -> list[Stimulus]:
         """Go on in a new segment that begins with the hole.
 
         The checkpoint before it carries over what was lived through; it says that nothing was
@@ -255,6 +260,8 @@ class Durable:
         journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
+        with suppress(JournalError):  # a folder of documents that fails is told as what it is
+            self.patience.run(texts)
         self._packer.forget()  # nobody knows what of them was written meanwhile
         self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)

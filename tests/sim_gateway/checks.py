@@ -6,6 +6,7 @@ Nothing here asks the gateway what it thinks of itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,13 @@ import msgspec
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
 from edge.gateway.lapse import Part
+from edge.records import MessageReceived
 from tests.sim_gateway.again import Again, BrokenError, outbox_of
+from tests.sim_gateway.broker import FENCE
 from tests.sim_gateway.journals import Journals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from tests.sim_gateway.client import Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
+    from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
 SYSTEM: Final = "andon/s/alert/_gateway/system"
@@ -50,6 +55,10 @@ class Witness:
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
     unsure: str = ""  # why the journal cannot decide again all that was decided
     lapses: bool = False  # there were some
+    failed: bool = False  # calls of the disk, in the process that has ended
+    sessions: int = 0  # that the gateway had to take for new ones
+    sent: Counter[bytes] = field(default_factory=Counter)  # of QoS 1, by payload
+    fenced_lives: int = 0  # processes that ended because another box has taken over
     shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
@@ -67,6 +76,8 @@ class Witness:
 
         Or it was shed, and is counted as that; or nothing is durable, and the gateway says so.
         """
+        if self.fenced_lives:
+            raise BrokenError(f"message {message.number} is taken from the box that replaced it")
         folder = self.state / "journal"
         if self.strict:
             there = self.safe_journals.holds(message.payload, self.disk.safe_files(folder))
@@ -93,10 +104,16 @@ class Witness:
         lapse = gateway._durable.lapse
         return bool(lapse.parts or (lapse.stimuli_total and gateway._telemetry.redelivered))
 
+    def sends(self, topic: str) -> None:
+        """The gateway publishes."""
+        if self.fenced_lives and topic != FENCE:
+            raise BrokenError(f"{topic} is said by a box that knew that it was replaced")
+
     def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         """A publication arrived at the broker."""
         own = topic.endswith("/health")
-        self.fate.note(f"heard {topic}{' again' if dup else ''}", b"" if own else payload)
+        told = payload.replace(str(self.state.parent).encode(), b"")  # of each run another one
+        self.fate.note(f"heard {topic}{' again' if dup else ''}", b"" if own else told)
         if "/alert/" not in topic and "/event/" not in topic and "/suppressed/" not in topic:
             return
         body = msgspec.json.decode(payload)
@@ -140,6 +157,10 @@ class Witness:
         name, end = f"{int(segment):08d}.journal", int(offset)
         safe = len(self.disk.safe_files(self.state / "journal").get(name, b""))
         self.count("checkpoints")
+        inbox = self.state.parent / "docs" / "inbox"
+        refused = any(inbox in (one, one.parent) for one in self.disk.refused)
+        if (unsafe := self.disk.unsafe(inbox, ".log")) and not refused:
+            raise BrokenError(f"the journal may forget a text that is not safe: {unsafe}")
         if safe < end and not gateway._durable.lapse.parts:
             raise BrokenError(f"a checkpoint covers {end} B of {name}, and {safe} B are safe")
 
@@ -165,7 +186,8 @@ class Witness:
     def _adds_up(self, gateway: Gateway) -> None:
         """What came was taken, waits, or was shed."""
         counts, taken = gateway._link.counts, gateway._telemetry.messages
-        known = taken + gateway._link.queue_depth + counts.shed + counts.misplaced
+        (link,) = gateway._link.links
+        known = taken + len(link._inbox) + counts.shed + counts.misplaced
         if counts.received != known:
             raise BrokenError(f"{counts} and {taken} taken, {gateway._link.queue_depth} wait")
 
@@ -178,8 +200,25 @@ class Witness:
         self.count("lapses", lapse.lapses_total)
         if lapse.stimuli_total:
             self.unsure = "stimuli stand in no journal"
+        self.failed = bool(self.disk.failures)
+        self.disk.refused.clear()
+        self.sessions += gateway._link.forgotten
         self.disk.failures = self.shed = 0
         self.order.append(ANEW)
+
+    @property
+    def knows_its_place(self) -> bool:
+        """Whether its disk says that another box has taken over."""
+        box = self.state / "box.json"
+        return box.exists() and bool(msgspec.json.decode(box.read_bytes())["fenced_by"])
+
+    def fenced(self) -> None:
+        """A process has ended because of that: the next one is to know it from the beginning."""
+        self.fenced_lives += 1
+        self.count("fenced")
+        safe = self.disk.safe_files(self.state).get("box.json", b"{}")
+        if not self.failed and not msgspec.json.decode(safe).get("fenced_by"):
+            raise BrokenError("it heard that it was replaced, and a power cut takes that")
 
     def rests(self, gateway: Gateway) -> None:
         """All is calm: each alert topic holds what the engine says."""
@@ -259,22 +298,40 @@ class Witness:
             if not self.journals.holds(message.payload, journal):
                 raise BrokenError(f"message {number} was acknowledged and is not in the journal")
         entries, torn = self.journals.entries(journal)
-        if torn and not self.seen.get("journal damaged"):
+        # a box that was replaced opens its journal no more, and leaves it as a power cut did
+        if torn and not (self.seen.get("journal damaged") or self.fenced_lives):
             raise BrokenError(f"the journal is damaged: {torn}")
+        self._taken_once(entries)
         again = Again(settings, shop, entries)
-        stands = outbox_of(self.state)
         self._texts(again)
         self._scored(again)
+        if self.fenced_lives:  # what it has not said is for the box that replaced it
+            self.count("seeds of a box that was replaced")
+            self._in_order()
+            return
         if self.unsure:
             self.count("seeds of which the journal has holes")
             self._in_order()
             return
+        stands = outbox_of(self.state)
         self._decided_alike(again, stands)
         if self.lapses:
             self._in_order()
         else:
             self._never_back(list(stands))
         self._last_words(again)
+
+    def _taken_once(self, entries: Sequence[Entry]) -> None:
+        """What a broker sends again stands in the journal once, over any number of restarts."""
+        # a session that nobody knows begins ids anew, and what was damaged nobody remembers
+        if self.sessions > 1 or self.seen.get("journal damaged"):
+            return
+        taken = [one for _, one in entries if isinstance(one, MessageReceived)]
+        often = Counter(one.payload for one in taken if one.qos and not one.retain)
+        self.count("seeds of one session")
+        for payload, times in often.items():
+            if times > self.sent[payload]:
+                raise BrokenError(f"{payload[:80]!r} was taken {times} times")
 
     def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
         """The outbox holds what the journal decides, and all of it was heard."""

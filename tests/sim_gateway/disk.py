@@ -87,6 +87,7 @@ class ForgetfulDisk(Disk):
         self.failures_max = 0  # calls that fail before it works again; 0: no such bound
         self.slow = False  # what is done beside the loop takes its time
         self.failures = 0  # calls that failed, and that took too long
+        self.refused: set[Path] = set()  # what some of them were for
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
         self.outboxed: Callable[[], object] = bool  # told when a row comes into the outbox,
@@ -114,7 +115,7 @@ class ForgetfulDisk(Disk):
             if name.endswith(suffix):
                 there = (directory / name).stat().st_size
                 safe = len(self._safe[file]) if names.safe.get(name) == file else 0
-                if safe < there:
+                if safe < there and there > HEADER_BYTES:
                     return f"{name} has {there} B, {safe} B of them safe"
         return ""
 
@@ -295,10 +296,12 @@ class ForgetfulDisk(Disk):
 
     def _before(self, what: str, path: Path) -> None:
         """Raises Killed or OSError."""
-        self._fate.end(f"{what} {path.name}")
+        name = path.name.removesuffix(f".{os.getpid()}")  # of a scratch file: no run is as another
+        self._fate.end(f"{what} {name}")
         if self.trouble and self.troubled in str(path):
-            self._fate.note(f"fails {what} {path.name}")
+            self._fate.note(f"fails {what} {name}")
             trouble = self._failed()
+            self.refused.add(path)
             raise OSError(trouble, os.strerror(trouble), str(path))
 
     def _before_statement(self, sql: str, path: Path) -> None:

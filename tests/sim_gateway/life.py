@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.boxes.identity import FENCED_EXIT, Fenced
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
@@ -21,6 +22,7 @@ from tests.sim_gateway.checks import ANEW, STATUS, Witness
 from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
+from tests.sim_gateway.rivals import Rivals
 from tests.sim_gateway.world import Shop, SimulatedWorld
 
 if TYPE_CHECKING:
@@ -30,8 +32,13 @@ if TYPE_CHECKING:
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
+REPLACED: Final = 0.08  # of the seeds: another box takes over
+FENCED_LIVES: Final = 2  # of a box that has heard that it was replaced, and may say nothing
 TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
-PARTS: Final = ("", "journal/", "outbox", "audit/", "checkpoints", "dead_letters")  # of the disk
+PARTS: Final = (  # of the disk
+    *("", "journal/", "outbox", "audit/", "checkpoints"),
+    *("dead_letters", "docs/", "box.json"),
+)
 AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
 
@@ -62,6 +69,7 @@ class Life:
         self.shop.bundle, self.shop.snapshot = 0, draw.randrange(3)
         self.broker = Broker(fate)
         self.disk = ForgetfulDisk(fate)
+        self.rivals = Rivals(fate, self.broker)
         self.mqtt = SimulatedMqtt(self.broker, fate)
         self.world = SimulatedWorld(fate, disk=self.disk, transport=self.mqtt, shop=self.shop)
         self.world.looked = self._look
@@ -71,8 +79,9 @@ class Life:
         )  # fmt: skip
         self.broker.heard = self._heard
         self.broker.promised = self._promised
+        self.broker.sends = lambda topic: self._judged(lambda: self.witness.sends(topic))
         self.disk.outboxed, self.disk.saved = self._outboxed, self._saved
-        self.broker.forgot = lambda: self.witness.order.append(ANEW)
+        self.broker.forgot = self._forgot
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
         self.done = False
@@ -87,7 +96,9 @@ class Life:
             site="s",
             clock=draw.choice(("plant", "wall", "wall")),
             mqtt=MqttConfig(client_id="andon", queue_messages_max=draw.choice((4, 1_000, 1_000))),
-            kb=KbConfig(snapshot="kb", source="docs"),
+            kb=KbConfig(
+                snapshot="kb", source="docs", timezone=draw.choice(("", "", "Europe/Berlin"))
+            ),
             journal=JournalConfig(
                 dir="state",
                 sync_s=draw.choice((0.0, 1.0, 5.0)),
@@ -126,9 +137,17 @@ class Life:
             lambda: setattr(self.shop, "snapshot", draw.randrange(3)),
             self._thread_ends,
             self._stop,
+            self.rivals.disturb,
         ]
         for _ in range(int(draw.randrange(9) * 2 * self.rough)):
             self.fate.time.at(draw.random() * self.calm_s, self._told(draw.choice(kinds)))
+
+        if draw.random() < REPLACED:
+            self.fate.time.at(draw.randrange(5, self.calm_s), self.rivals.take_over)
+
+    def _forgot(self) -> None:
+        self.witness.order.append(ANEW)
+        self.rivals.forgotten()
 
     def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
         def now() -> None:
@@ -191,6 +210,7 @@ class Life:
                 ids = [k[1] for k in self.witness.said if k[1].startswith(f"{asset}-")]
                 told = ids[-1] if ids else f"{asset}-none"
                 message.payload = message.payload.replace(b"?" + asset.encode(), told.encode())
+            self.witness.sent[message.payload] += message.qos
             self.broker.takes(message)
 
         return now
@@ -203,6 +223,7 @@ class Life:
 
     def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         self._judged(lambda: self.witness.heard(topic, payload, dup))
+        self.rivals.heard(topic, payload)
 
     def _outboxed(self) -> None:
         gateway = self.gateway
@@ -232,7 +253,8 @@ class Life:
         if lasts_s > TOLD_S_MAX and not gateway._assembly.engine._state.not_durable:
             self._breaks(BrokenError(f"not durable for {lasts_s} s, and the engine is not told"))
         now_s = self.fate.time.now_s
-        if now_s > self.schedule.seconds + 3.0 and self._quiet(gateway):
+        calm = now_s > self.schedule.seconds + 3.0 and not self.rivals.took_over
+        if calm and self._quiet(gateway):
             if not self.done and b'"online":true' not in self.broker.retained.get(STATUS, b""):
                 self._breaks(BrokenError("it runs, and the broker says that it does not"))
             if not self.done:
@@ -283,12 +305,18 @@ class Life:
             fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
         self.witness.count("lives")
         code = -1
+        known = self.witness.knows_its_place
         try:
             self.gateway = Gateway(self.config, self.world)
             code = self.gateway.run()
             fate.note(f"ended with {code}")
+            if known:
+                raise BrokenError("it was fenced, its disk took that, and it began again")
         except Killed:
             self.witness.count("kills")
+        except Fenced as error:
+            fate.note(f"fenced: {error}")
+            code = FENCED_EXIT
         except AndonError as error:
             fate.note(f"not started: {error}".replace(str(self.config.base), ""))
             self.witness.count("refused to start")
@@ -298,11 +326,20 @@ class Life:
             if self.gateway is not None:
                 self.witness.ended(self.gateway)
             self.gateway = None
+        if code == FENCED_EXIT:
+            self._fenced()
         self._dies()
         if code > 0:
             self.witness.count("faults")
         fate.dead = False
         fate.time.pass_until(fate.time.now_s + draw.choice((0.2, 1.0, 1.0, 5.0)))
+
+    def _fenced(self) -> None:
+        """A supervisor does not start it again; people may."""
+        if not self.rivals.took_over:
+            raise BrokenError("it says that it was replaced, and no box did")
+        self.witness.fenced()
+        self.done = self.witness.fenced_lives > FENCED_LIVES
 
     def _dies(self) -> None:
         """What is left when a process has ended."""
@@ -310,7 +347,8 @@ class Life:
         if self.mqtt.client is not None:
             self.mqtt.client.vanish()
         self.disk.killed()
-        if fate.time.now_s < self.calm_s and fate.dead and self.broken is None and fate.chance(0.4):
+        ended = fate.dead or self.witness.fenced_lives > 0
+        if fate.time.now_s < self.calm_s and ended and self.broken is None and fate.chance(0.4):
             self.witness.count("power cuts")
             self.witness.power_cut()
             self._rot()

@@ -18,7 +18,9 @@ from unittest import mock
 
 import msgspec
 
+from edge.asset import Asset
 from edge.audit.trail import AuditTrail
+from edge.boxes.fencing import Fence
 from edge.engine import Engine
 from edge.gateway import delivery
 from edge.gateway.app import Gateway
@@ -27,12 +29,15 @@ from edge.gateway.durable import Durable
 from edge.gateway.inbox import Inbox
 from edge.gateway.lapse import Lapse
 from edge.gateway.link import Link
+from edge.gateway.redelivery import Redelivery
 from edge.records import Audited, Decision, Publish, Verdict
 from edge.storage import mending, restore
 from edge.storage.journal_writer import JournalWriter
+from edge.storage.notebook import Notebook
 from edge.storage.outbox import Outbox
 from edge.storage.outbox_table import OutboxRow
 from edge.storage.patience import Patience
+from edge.storage.standby import StandbyOutbox
 from edge.verdicts.decide import decide
 from edge.work import durable
 from tests.sim_gateway.life import live
@@ -275,6 +280,76 @@ def _moody(real: Any) -> Any:  # noqa: ANN401
     return handle
 
 
+def _goes_on(_real: Any) -> Any:  # noqa: ANN401
+    """A box that hears of one that replaced it goes on."""
+    return lambda _self, _claim: None
+
+
+def _not_kept(_real: Any) -> Any:  # noqa: ANN401
+    """What it heard of other boxes is gone with the process."""
+    return lambda self, box: setattr(self, "box", box)
+
+
+def _speaks_at_once(real: Any) -> Any:  # noqa: ANN401
+    """It speaks before it has heard whether it may."""
+
+    def opened(self: Fence) -> None:
+        real(self)
+        self.open = self.heard = True
+
+    return opened
+
+
+def _no_memory(_real: Any) -> Any:  # noqa: ANN401
+    """What the process before has taken, and could not acknowledge, is taken again."""
+    return lambda _self, _journal: None
+
+
+def _quiet_all_the_same(real: Any) -> Any:  # noqa: ANN401
+    """What could not be audited is said, and keeps quiet."""
+
+    def settle(self: Durable, audited: Any) -> set[Any]:  # noqa: ANN401
+        real(self, audited)
+        return set()
+
+    return settle
+
+
+def _texts_unsynced(_real: Any) -> Any:  # noqa: ANN401
+    """A checkpoint covers texts that are not safe."""
+    return lambda _self: None
+
+
+def _no_doubt(_real: Any) -> Any:  # noqa: ANN401
+    """While nothing is durable, what was kept quiet stays so."""
+    return lambda _self, _t_ns: None
+
+
+def _withheld_said(real: Any) -> Any:  # noqa: ANN401
+    """What was withheld waits like any other."""
+
+    def withhold(self: StandbyOutbox, messages: Sequence[Publish]) -> None:
+        assert real is not None
+        assert all(one.key is not None for one in messages)
+
+    return withhold
+
+
+def _sync_again(real: Any) -> Any:  # noqa: ANN401
+    """A sync behind one that failed is believed."""
+
+    def syncing(self: JournalWriter) -> Callable[[], None]:
+        sync = real(self)
+
+        def once_more() -> None:
+            self._failed = ""
+            sync()
+
+        return once_more
+
+    return syncing
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """A bug: where it is, and what it puts there."""
@@ -320,6 +395,15 @@ MUTATIONS: Final = (
     Mutation("locked out by itself", Patience, "opened", _locked_out),
     Mutation("whole records behind damage are lost", mending, "salvaged", _skips_damage),
     Mutation("an engine that is not pure", Engine, "handle", _moody),
+    Mutation("a fence that is ignored", Fence, "_yield_to", _goes_on),
+    Mutation("a fence that is forgotten", Fence, "_keep", _not_kept),
+    Mutation("it speaks before it may", Fence, "opened", _speaks_at_once),
+    Mutation("no memory of what was taken", Redelivery, "remember", _no_memory),
+    Mutation("quiet without an audit", Durable, "_settle", _quiet_all_the_same),
+    Mutation("texts not synced", Notebook, "sync", _texts_unsynced),
+    Mutation("quiet while not durable", Asset, "doubt", _no_doubt),
+    Mutation("what is withheld is said", StandbyOutbox, "withhold", _withheld_said),
+    Mutation("a sync behind a failed one", JournalWriter, "syncing", _sync_again),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 
