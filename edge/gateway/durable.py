@@ -21,6 +21,7 @@ from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.saving import Saving
+from edge.gateway.withheld import QUIETS, withheld
 from edge.records import ShellFault
 from edge.storage.checkpoint import Checkpoint, Packer, newest_position
 from edge.storage.formats import refuse_newer
@@ -51,7 +52,6 @@ T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
 CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
 CHECKPOINTS: Final = "checkpoints"
-QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
 
 class Durable:
@@ -127,13 +127,13 @@ class Durable:
         durable, audited = must_stay(effects)
         if not durable and not audited:
             return
-        withheld = self._settle(audited)
+        unaudited = self._settle(audited)
         if self._restoring and not self.outbox.has_file:
             return
         for key in self.outbox.put(durable):
             self._conflict(key)
-        if withheld:  # it stands, but is not said: the engine rings it as the next revision
-            self.outbox.withhold([one for one in durable if one.key in withheld])
+        if unaudited:  # it stands, but is not said: the engine rings it as the next revision
+            self.outbox.withhold(withheld(durable, unaudited))
         self._look_at_outbox()
 
     def _settle(self, audited: Sequence[Audited]) -> set[tuple[str, int]]:

@@ -104,6 +104,8 @@ class Notebook:
             if stored and not stored.endswith("\n"):  # torn by a power cut
                 line = f"\n{line}"
             self._lines = {path: lines}
+            # a process that was killed may have written them, and nobody else would sync them
+            self._written(path)
         if line.lstrip() in lines:
             return
         if len(lines) >= LINES_A_DAY_MAX:
@@ -111,9 +113,12 @@ class Notebook:
             return
         append_whole(path, f"{line}\n".encode(), disk=self._disk, synced=False)
         lines.add(line.lstrip())
+        self._written(path)
+        self._due = True
+
+    def _written(self, path: Path) -> None:
         with self._lock:
             self._unsynced.add(path)
-        self._due = True
 
     def _declared(self, path: Path, stored: str) -> str:
         """A log with the zone of its times at its head, where one was said and none stands there.
@@ -143,6 +148,8 @@ class Notebook:
             paths, self._unsynced = self._unsynced, set()
         for path in paths:
             try:
+                if not path.exists():  # nothing was written, or somebody took it away
+                    continue
                 with self._disk.open(path, "ab") as file:
                     self._disk.sync(file)
                 self._disk.sync_directory(path.parent)  # which may have it for the first time

@@ -16,6 +16,7 @@ from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
 from edge.gateway.lapse import Part
 from edge.records import MessageReceived
+from edge.storage.patience import WAIT_S_MAX
 from tests.sim_gateway.again import Again, BrokenError, outbox_of
 from tests.sim_gateway.broker import FENCE
 from tests.sim_gateway.journals import Journals
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
+RINGS_S_MAX: Final = 4.0  # of a lapse, until what was suppressed is judged again and heard
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
@@ -178,10 +180,23 @@ class Witness:
         topics = [row.topic for row in flying.values()]
         if len(topics) != len(set(topics)):
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
+        self._rings(gateway)
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:
                 raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
+
+    def _rings(self, gateway: Gateway) -> None:
+        """Nothing stays quiet for long while nothing is durable."""
+        lasts_s = gateway._durable.lapse.lasts_s
+        said = not (gateway._durable.outbox.pending_count() or gateway._voice._delivery.in_flight)
+        if lasts_s < RINGS_S_MAX or not said or not gateway._link.connected:
+            return
+        self.count("looks at a lapse")
+        for record in gateway._assembly.engine.alerts():
+            topic = gateway._topics.alert(record.asset, record.track)
+            if b'"suppressed":1' in self.broker.retained.get(topic, b""):
+                raise BrokenError(f"{topic} is suppressed, {lasts_s:.0f} s in a lapse")
 
     def _adds_up(self, gateway: Gateway) -> None:
         """What came was taken, waits, or was shed."""
@@ -266,12 +281,15 @@ class Witness:
         after = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
         ends = [when_s for _, _, when_s in self.disk.written]
         last_s = ends[-1] if ends else float("-inf")
+        # a disk that is slow is waited for, and only then said to be
+        slow_s = WAIT_S_MAX if last_s < self.disk.busy_until_s else 0.0
+        kept_s = 0.0 if self.strict else self.sync_s + slow_s
         for name, end, when_s in self.disk.written:
             old, new = before.get(name, b""), after.get(name, b"")
             if end <= len(old) and old[:end] != new[:end]:
                 self.count("writes lost")
                 # the last group itself may go: of what was acknowledged in strict, see below
-                if when_s < last_s - (0.0 if self.strict else self.sync_s):
+                if when_s < last_s - kept_s:
                     raise BrokenError(
                         f"a power cut took what was written at {when_s:.3f}, and the last group"
                         f" was written at {last_s:.3f} with sync_s {self.sync_s}"

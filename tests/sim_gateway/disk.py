@@ -86,6 +86,7 @@ class ForgetfulDisk(Disk):
         self.troubled = ""  # part of a path that it fails for; "": any
         self.failures_max = 0  # calls that fail before it works again; 0: no such bound
         self.slow = False  # what is done beside the loop takes its time
+        self.busy_until_s = 0.0  # with the slow ones
         self.failures = 0  # calls that failed, and that took too long
         self.refused: set[Path] = set()  # what some of them were for
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
@@ -331,7 +332,9 @@ class ForgetfulDisk(Disk):
             return 0.0
         self.failures += 1
         self.written.clear()
-        return self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
+        took_s = self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
+        self.busy_until_s = max(self.busy_until_s, self._fate.time.now_s) + took_s
+        return took_s
 
     @staticmethod
     def _path(file: FileIO) -> Path:

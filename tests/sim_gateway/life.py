@@ -129,6 +129,7 @@ class Life:
             lambda: self._spell(broker.network, "up", value=False),
             self._disk_fails,
             self._disk_fails,
+            self._trail_fails,
             lambda: self._spell(self.disk, "slow", value=True),
             lambda: self.fate.time.step(
                 draw.choice((-3600.0, -2.0, 1.5, 60.0)), drift=draw.choice((0.0, 1e-4, -0.01))
@@ -182,6 +183,14 @@ class Life:
         over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0, 25.0))
         self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
 
+    def _trail_fails(self) -> None:
+        """Where it is written what keeps alerts quiet, and nowhere else."""
+        draw = self.fate.draw
+        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), "audit/"
+        self.disk.failures_max = 0
+        over_s = self.fate.time.now_s + draw.choice((10.0, 25.0, 40.0))
+        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
+
     def _thread_ends(self) -> None:
         if self.mqtt.client is not None and self.mqtt.client.started:
             self.mqtt.client.thread_ended = True
@@ -205,7 +214,9 @@ class Life:
 
     def _sends(self, message: Message) -> Callable[[], None]:
         def now() -> None:
-            if b'"?' in message.payload:  # an alert that nobody knows before
+            if (
+                "/cmd/" in message.topic and b'"?' in message.payload
+            ):  # an alert that nobody knows before
                 asset = message.payload.split(b'"?')[1].split(b'"')[0].decode()
                 ids = [k[1] for k in self.witness.said if k[1].startswith(f"{asset}-")]
                 told = ids[-1] if ids else f"{asset}-none"
