@@ -18,11 +18,13 @@ from edge.errors import AndonError
 from edge.gateway.app import Gateway
 from tests.sim_gateway.again import BrokenError, waiting
 from tests.sim_gateway.broker import Broker, SimulatedMqtt
-from tests.sim_gateway.checks import ANEW, STATUS, Witness
-from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
+from tests.sim_gateway.chaos import Chaos
+from tests.sim_gateway.checks import ANEW, STATUS
+from tests.sim_gateway.disk import ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
 from tests.sim_gateway.rivals import Rivals
+from tests.sim_gateway.settled import Witness
 from tests.sim_gateway.world import Shop, SimulatedWorld
 
 if TYPE_CHECKING:
@@ -32,13 +34,8 @@ if TYPE_CHECKING:
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
-REPLACED: Final = 0.08  # of the seeds: another box takes over
 FENCED_LIVES: Final = 2  # of a box that has heard that it was replaced, and may say nothing
 TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
-PARTS: Final = (  # of the disk
-    *("", "journal/", "outbox", "audit/", "checkpoints"),
-    *("dead_letters", "docs/", "box.json"),
-)
 AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
 
@@ -87,8 +84,7 @@ class Life:
         self.done = False
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
-        self._draw_chaos()
-        fate.time.at(self.calm_s, self._heal)
+        Chaos(self).draw()
 
     def _drawn_config(self, folder: Path) -> GatewayConfig:
         draw = self.fate.draw
@@ -112,103 +108,9 @@ class Life:
             base=str(folder),
         )
 
-    # --- chaos ---
-
-    def _draw_chaos(self) -> None:
-        draw, broker = self.fate.draw, self.broker
-        broker.network.delay_s = draw.choice((0.0005, 0.005, 0.05))
-        broker.network.jitter_s = draw.choice((0.0, 0.02, 0.5))
-        kinds: list[Callable[[], None]] = [
-            broker.cut,
-            self._cut_twice,
-            lambda: broker.silence(draw.choice((1.0, 5.0, 15.0))),
-            lambda: broker.restart(with_store=True, down_s=draw.random() * 10),
-            lambda: broker.restart(with_store=False, down_s=draw.random() * 10),
-            lambda: self._spell(broker, "refuses", value=True),
-            lambda: self._spell(broker, "refuses_filters", value=True),
-            lambda: self._spell(broker.network, "up", value=False),
-            self._disk_fails,
-            self._disk_fails,
-            self._trail_fails,
-            lambda: self._spell(self.disk, "slow", value=True),
-            lambda: self.fate.time.step(
-                draw.choice((-3600.0, -2.0, 1.5, 60.0)), drift=draw.choice((0.0, 1e-4, -0.01))
-            ),
-            lambda: setattr(self.shop, "bundle", 1 - self.shop.bundle),
-            lambda: setattr(self.shop, "snapshot", draw.randrange(3)),
-            self._thread_ends,
-            self._stop,
-            self.rivals.disturb,
-        ]
-        for _ in range(int(draw.randrange(9) * 2 * self.rough)):
-            self.fate.time.at(draw.random() * self.calm_s, self._told(draw.choice(kinds)))
-
-        if draw.random() < REPLACED:
-            self.fate.time.at(draw.randrange(5, self.calm_s), self.rivals.take_over)
-
     def _forgot(self) -> None:
         self.witness.order.append(ANEW)
         self.rivals.forgotten()
-
-    def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
-        def now() -> None:
-            if self.fate.time.now_s <= self.calm_s:
-                happens()
-
-        return now
-
-    def _cut_twice(self) -> None:
-        """A broker that comes without what it knew, and breaks the connection at once."""
-        self.broker.restart(with_store=False, down_s=0.0)
-        self.fate.time.at(
-            self.fate.time.now_s + 1.0 + self.fate.draw.random() * 0.3, self.broker.cut
-        )
-
-    def _spell(self, holder: object, name: str, *, value: bool) -> None:
-        """Something is otherwise for a while."""
-        setattr(holder, name, value)
-        over_s = self.fate.time.now_s + self.fate.draw.random() * 20
-        self.fate.time.at(over_s, lambda: self._over(holder, name, value=value))
-
-    def _over(self, holder: object, name: str, *, value: bool) -> None:
-        setattr(holder, name, not value)
-        if name == "refuses_filters":
-            self.broker.cut()  # an operator mends the rights, and lets it in anew
-
-    def _disk_fails(self) -> None:
-        """All of it or one part, for a few calls or for a while."""
-        draw = self.fate.draw
-        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), draw.choice(PARTS)
-        self.disk.failures_max = draw.choice((0, 0, 1, 2, 5))
-        over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0, 25.0))
-        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
-
-    def _trail_fails(self) -> None:
-        """Where it is written what keeps alerts quiet, and nowhere else."""
-        draw = self.fate.draw
-        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), "audit/"
-        self.disk.failures_max = 0
-        over_s = self.fate.time.now_s + draw.choice((10.0, 25.0, 40.0))
-        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
-
-    def _thread_ends(self) -> None:
-        if self.mqtt.client is not None and self.mqtt.client.started:
-            self.mqtt.client.thread_ended = True
-
-    def _stop(self) -> None:
-        if self.gateway is not None:
-            self.gateway.stop()
-
-    def _heal(self) -> None:
-        """Nothing fails from here on."""
-        broker = self.broker
-        self.fate.spare()
-        self.fate.time.steady()
-        broker.network.delay_s, broker.network.jitter_s, broker.network.up = 0.001, 0.0, True
-        broker.refuses, self.disk.trouble, self.disk.slow = False, 0, False
-        if broker.refuses_filters:
-            broker.refuses_filters = False
-            broker.cut()
 
     # --- what is seen ---
 
@@ -307,13 +209,7 @@ class Life:
     def _live(self) -> None:
         fate, draw = self.fate, self.fate.draw
         calm = fate.time.now_s >= self.calm_s
-        if calm or not fate.chance(self.rough + 0.2):
-            fate.live(0)
-        elif fate.chance(0.5):  # anywhere
-            fate.live(int(10 ** (1 + 3.0 * draw.random())))
-        else:  # in the middle of something
-            count = draw.choice((1, 1, 2, 3, 8, 30))
-            fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
+        self._draw_end(calm=calm)
         self.witness.count("lives")
         code = -1
         known = self.witness.knows_its_place
@@ -344,6 +240,17 @@ class Life:
             self.witness.count("faults")
         fate.dead = False
         fate.time.pass_until(fate.time.now_s + draw.choice((0.2, 1.0, 1.0, 5.0)))
+
+    def _draw_end(self, *, calm: bool) -> None:
+        """Where the process ends that begins now."""
+        fate, draw = self.fate, self.fate.draw
+        if calm or not fate.chance(self.rough + 0.2):
+            fate.live(0)
+        elif fate.chance(0.5):  # anywhere
+            fate.live(int(10 ** (1 + 3.0 * draw.random())))
+        else:  # in the middle of something
+            count = draw.choice((1, 1, 2, 3, 8, 30))
+            fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
 
     def _fenced(self) -> None:
         """A supervisor does not start it again; people may."""
