@@ -61,7 +61,9 @@ class Broker:
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
         self.sends: Callable[[str], object] = bool  # told of every topic as the gateway publishes
-        self.forgot: Callable[[], object] = bool  # told when it loses its store
+        self.forgot: Callable[[], object] = bool  # told when it loses its store,
+        self.began: Callable[[], object] = bool  # and when another process connects
+        self._client: Client | None = None  # of the process that did so last
         self.dropped = self._number = 0
 
     def next_number(self) -> int:
@@ -130,6 +132,9 @@ class Broker:
             before = self.connection
             self.lost(before)  # one client id, one connection
             before.client.broken(before)
+        if connection.client is not self._client:
+            self._client = connection.client
+            self.began()
         self.connection = connection
         present = self.session is not None
         self.session = session = self.session or Session()

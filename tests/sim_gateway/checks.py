@@ -214,7 +214,6 @@ class Steps:
         self.disk.refused.clear()
         self.sessions += gateway._link.forgotten
         self.disk.failures = self.shed = 0
-        self.order.append(ANEW)
 
     @property
     def knows_its_place(self) -> bool:

@@ -79,6 +79,8 @@ class Life:
         self.broker.sends = lambda topic: self._judged(lambda: self.witness.sends(topic))
         self.disk.outboxed, self.disk.saved = self._outboxed, self._saved
         self.broker.forgot = self._forgot
+        # what the process before has sent may arrive until then
+        self.broker.began = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
         self.done = False
