@@ -23,8 +23,8 @@ from edge.storage.dead_letters import (
     read_letters,
 )
 from edge.storage.disk import Disk
-from edge.storage.patience import NoPatience
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
 
 if TYPE_CHECKING:
     from io import FileIO
