@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import ConfigError
+from edge.storage.disk import DISK, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from edge.storage.disk import Disk
     from edge.wire.fence import FencePayload
 
 FILE: Final = "fence.key"
@@ -50,10 +53,13 @@ class FenceKey:
         return hmac.compare_digest(self.mac(topic, claim).encode(), claim.mac.encode())
 
 
-def fence_key_of(state: Path) -> FenceKey:
+def fence_key_of(
+    state: Path, *, disk: Disk = DISK, token: Callable[[int], str] = secrets.token_hex
+) -> FenceKey:
     """The key of a state directory, made where there is none; in memory where the disk fails.
 
-    Raises ConfigError for a file that is no key: another one would split the site's boxes.
+    token: draws one of so many bytes, in hex. Raises ConfigError for a file that is no key: another
+    one would split the site's boxes.
     """
     path = state / FILE
     try:
@@ -61,7 +67,7 @@ def fence_key_of(state: Path) -> FenceKey:
             stored = file.read(2 * KEY_BYTES + 2)
         secret = bytes.fromhex(stored.decode("ascii"))
     except FileNotFoundError:
-        return _new(path)
+        return _new(path, FenceKey(secret=bytes.fromhex(token(KEY_BYTES)), fresh=True), disk)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError:
@@ -74,22 +80,17 @@ def fence_key_of(state: Path) -> FenceKey:
     return FenceKey(secret=secret)
 
 
-def _new(path: Path) -> FenceKey:
-    """Write a key, all or nothing, and never over one that another process made meanwhile."""
-    key = FenceKey(secret=secrets.token_bytes(KEY_BYTES), fresh=True)
+def _new(path: Path, key: FenceKey, disk: Disk) -> FenceKey:
+    """Write a key, all or nothing; returns it."""
     work = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(work, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key.secret.hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(work, path)
-    except FileExistsError:
-        return fence_key_of(path.parent) if path.exists() else key
-    except OSError:
-        return key  # told elsewhere, as of everything that this disk does not take
-    finally:
+        disk.make_directory(path.parent)
+        with disk.open(work, "wb", permissions=0o600) as file:
+            write_whole(disk, file, key.secret.hex().encode() + b"\n")
+            disk.sync(file)
+        disk.replace(work, path)
+        disk.sync_directory(path.parent)
+    except OSError:  # told elsewhere, as of everything that this disk does not take
         with suppress(OSError):
-            work.unlink(missing_ok=True)
+            disk.unlink(work)
     return key

@@ -23,7 +23,6 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -43,6 +42,7 @@ from edge.boxes.inherit import learn
 from edge.errors import ConfigError, JournalError
 from edge.gateway import logs
 from edge.records import Note
+from edge.storage.disk import CLOCK, DISK
 from edge.wire.fence import FENCE_SCHEMA, FencePayload, decode_claim
 from edge.wire.outgoing import encode
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from edge.boxes.fence_key import FenceKey
     from edge.boxes.inherit import Rows
+    from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics
 
 log = logging.getLogger("andon")
@@ -62,6 +63,7 @@ QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little 
 # not heard the fence tries again after a second (`Link._back_off`), and each time that it comes we
 # are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
+RUN_BYTES: Final = 8  # of what tells two processes of one box apart
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
 FORGED_TOLD_S: Final = 300.0  # behind the last claim that no box of ours has made
 
@@ -95,11 +97,13 @@ class Fence:
         state: Path,
         key: FenceKey,
         *,
-        clock_s: Callable[[], float] = time.monotonic,
+        disk: Disk = DISK,
+        clock: Clock = CLOCK,
+        token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         """`box` is this one, `state` where that is written; `key` proves claims.
 
-        Raises Fenced for a box that may not speak.
+        token: draws one of so many bytes. Raises Fenced for a box that may not speak.
         """
         if why := fenced_words(box):
             raise Fenced(why)
@@ -107,9 +111,10 @@ class Fence:
         self.open = False  # whether we may speak over this connection
         self.heard = False  # whether we might over any, in this process
         self.refused_total = 0  # claims that no box of ours can have made
-        self._topics, self._state, self._clock_s = topics, state, clock_s
+        self._topics, self._state, self._disk = topics, state, disk
+        self._clock_s, self._wall_ns = clock.monotonic_s, clock.wall_ns
         self._key = key
-        self._run, self._run_ms = secrets.token_hex(8), time.time_ns() // 1_000_000
+        self._run, self._run_ms = token(RUN_BYTES), clock.wall_ns() // 1_000_000
         self._answers = ""  # the newest other process of this box that was heard
         self._refused_s: float | None = None  # when the last claim was refused
         self._lock = threading.Lock()
@@ -271,7 +276,7 @@ class Fence:
             since_ms=self.box.since_ms,
             run=self._run,
             run_ms=self._run_ms,
-            ts_ms=time.time_ns() // 1_000_000,
+            ts_ms=self._wall_ns() // 1_000_000,
             to=self._answers,
         )
         return self._key.sealed(self._topics.fence, claim)
@@ -298,7 +303,7 @@ class Fence:
         """On the disk, or in memory while that fails; which is said elsewhere."""
         self.box, self._unkept = box, True
         with suppress(ConfigError):
-            write_box(self._state, box)
+            write_box(self._state, box, disk=self._disk)
             self._unkept = False
 
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from edge.errors import UNREADABLE, AndonError, ConfigError
+from edge.storage.disk import CLOCK, DISK, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from edge.storage.disk import Clock, Disk
 
 FILE: Final = "box.json"
 BYTES_MAX: Final = 65_536
@@ -65,12 +68,19 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return Rank(generation=self.generation, since_ms=self.since_ms, box=self.box)
 
 
-def new_box(*, generation: int = 1, takes_over: bool = False, outbox_row: int = 0) -> Box:
-    """A box that begins now, with an id that no other has."""
+def new_box(
+    *,
+    generation: int = 1,
+    takes_over: bool = False,
+    outbox_row: int = 0,
+    clock: Clock = CLOCK,
+    token: Callable[[int], str] = secrets.token_hex,
+) -> Box:
+    """A box that begins now, with an id that no other has; token: draws one of so many bytes."""
     return Box(
-        box=secrets.token_hex(ID_BYTES),
+        box=token(ID_BYTES),
         generation=generation,
-        since_ms=time.time_ns() // 1_000_000,
+        since_ms=clock.wall_ns() // 1_000_000,
         takes_over=takes_over,
         outbox_row=outbox_row,
     )
@@ -109,40 +119,40 @@ def box_of(state: Path) -> Box:
     return found if found is not None else write_box(state, new_box())
 
 
-def box_here(state: Path) -> Box:
+def box_here(
+    state: Path,
+    *,
+    disk: Disk = DISK,
+    clock: Clock = CLOCK,
+    token: Callable[[int], str] = secrets.token_hex,
+) -> Box:
     """As `box_of`, but in memory where the disk does not take a new one.
 
     Raises ConfigError for a file that does not say who it is.
     """
     found = read_box(state)
     if found is None:
-        found = new_box()
+        found = new_box(clock=clock, token=token)
         with suppress(ConfigError):
-            write_box(state, found)
+            write_box(state, found, disk=disk)
     return found
 
 
-def write_box(state: Path, box: Box) -> Box:
+def write_box(state: Path, box: Box, *, disk: Disk = DISK) -> Box:
     """Keep what is known of this box, all or nothing; returns it. Raises ConfigError."""
     path = state / FILE
     work = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        state.mkdir(parents=True, exist_ok=True)
-        with work.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(box), indent=1) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        work.replace(path)
-        handle = os.open(state, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        disk.make_directory(state)
+        with disk.open(work, "wb") as file:
+            write_whole(disk, file, msgspec.json.format(msgspec.json.encode(box), indent=1) + b"\n")
+            disk.sync(file)
+        disk.replace(work, path)
+        disk.sync_directory(state)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; nothing has changed") from error
-    finally:
         with suppress(OSError):
-            work.unlink(missing_ok=True)
+            disk.unlink(work)
+        raise ConfigError(f"{path}: {error.strerror}; nothing has changed") from error
     return box
 
 

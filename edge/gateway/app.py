@@ -87,7 +87,7 @@ class Gateway:
         self._stopping = False
         self._faults = Faults(world.clock)
         self._fence = world.fence(config, self._topics)
-        self._generation = self._fence.box.generation if self._fence is not None else 1
+        self._generation = self._fence.box.generation
         told, box = self._conflict, self._generation
         self._durable = Durable(config, world, faults=self._faults, conflict=told, generation=box)
         state = config.path(config.journal.dir)
@@ -116,7 +116,9 @@ class Gateway:
         )
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
-        self._letters = DeadLetters(state / "dead_letters", disk=world.disk)
+        self._letters = DeadLetters(
+            state / "dead_letters", patience=world.patience(), disk=world.disk
+        )
         self._clocks = ClockWatch()
         self._voice = Voice(
             self._link,
@@ -259,7 +261,7 @@ class Gateway:
             )
             self._durable.keep(self._retirement.look())
             found += self._faults.judge("retired_unread", self._retirement.trouble)
-            found += self._faults.judge("fence_forged", self._fence.forged if self._fence else "")
+            found += self._faults.judge("fence_forged", self._fence.forged)
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
@@ -288,7 +290,8 @@ class Gateway:
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""
-        told = self._durable.look(self._assembly, moved=self._voice.moved, at_once=at_once)
+        texts, moved = self._upkeep.notebook.sync, self._voice.moved
+        told = self._durable.look(self._assembly, moved=moved, texts=texts, at_once=at_once)
         self._give(told, now_ns=self._world.clock.wall_ns())
         if self._durable.lapse.has_news:
             self._take([])

@@ -21,6 +21,7 @@ from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.saving import Saving
+from edge.gateway.withheld import QUIETS, withheld
 from edge.records import ShellFault
 from edge.storage.checkpoint import Checkpoint, Packer, newest_position
 from edge.storage.formats import refuse_newer
@@ -51,7 +52,6 @@ T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
 CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
 CHECKPOINTS: Final = "checkpoints"
-QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
 
 class Durable:
@@ -112,7 +112,7 @@ class Durable:
             raise SlowDiskError(why)
         if journal.is_full:
             self.patience.run(journal.roll)
-        self._taken = journal.append([(now_ns, one) for one in group])
+        self._taken = journal.add([(now_ns, one) for one in group])
         if self._config.journal.strict:
             self.patience.run(journal.syncing())
         elif journal.sync_due and self.patience.idle:
@@ -127,13 +127,13 @@ class Durable:
         durable, audited = must_stay(effects)
         if not durable and not audited:
             return
-        withheld = self._settle(audited)
+        unaudited = self._settle(audited)
         if self._restoring and not self.outbox.has_file:
             return
         for key in self.outbox.put(durable):
             self._conflict(key)
-        if withheld:  # it stands, but is not said: the engine rings it as the next revision
-            self.outbox.withhold([one for one in durable if one.key in withheld])
+        if unaudited:  # it stands, but is not said: the engine rings it as the next revision
+            self.outbox.withhold(withheld(durable, unaudited))
         self._look_at_outbox()
 
     def _settle(self, audited: Sequence[Audited]) -> set[tuple[str, int]]:
@@ -207,12 +207,17 @@ class Durable:
         self._poll()
 
     def look(
-        self, assembly: Assembly, *, moved: Callable[..., None], at_once: bool = False
+        self,
+        assembly: Assembly,
+        *,
+        moved: Callable[..., None],
+        texts: Callable[[], None],
+        at_once: bool = False,
     ) -> list[Stimulus]:
         """See whether a disk that failed works again.
 
         Returns what the engine is to be given, and what stands in the journal already. moved: told
-        that rows of the outbox have other numbers.
+        that rows of the outbox have other numbers; texts: as of `checkpoint`.
         """
         self._poll()
         if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
@@ -220,7 +225,7 @@ class Durable:
         try:
             self._recover_trail()
             self._recover_outbox(moved)
-            return self._recover_journal(assembly)
+            return self._recover_journal(assembly, texts)
         except JournalError:
             return []
 
@@ -243,7 +248,7 @@ class Durable:
         moved(offset, anew=anew)
         del self.lapse.parts[Part.OUTBOX]
 
-    def _recover_journal(self, assembly: Assembly) -> list[Stimulus]:
+    def _recover_journal(self, assembly: Assembly, texts: Callable[[], None]) -> list[Stimulus]:
         """Go on in a new segment that begins with the hole.
 
         The checkpoint before it carries over what was lived through; it says that nothing was
@@ -255,17 +260,19 @@ class Durable:
         journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
         self.journal = journal
         self.patience.run(journal.resume)
+        with suppress(JournalError):  # a folder of documents that fails is told as what it is
+            self.patience.run(texts)
         self._packer.forget()  # nobody knows what of them was written meanwhile
         self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         began = started(assembly, generation=self._generation)
         told: list[Stimulus] = [self.lapse.hole(), began, over]
         now_ns = self._world.clock.wall_ns()
-        journal.append([(now_ns, told[0])])
+        journal.add([(now_ns, told[0])])
         self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
         # Only now: who reads that it is over speaks in the revisions of the checkpoint.
-        self._taken = journal.append([(now_ns, one) for one in told[1:]])
+        self._taken = journal.add([(now_ns, one) for one in told[1:]])
         self.lapse.end(told=True)
         return told
 
@@ -376,7 +383,6 @@ class Durable:
             days_max=journal.days_max,
             sync_s=journal.sync_s,
             strict=journal.strict,
-            syncs=False,
             disk=self._world.disk,
             clock=self._world.clock,
         )

@@ -12,6 +12,7 @@ from edge.commissioning.watch import CommissionWatch
 from edge.gateway.kept_snapshots import Shelf
 from edge.gateway.scope_book import older_words, write_book
 from edge.records import BundleSwapped, Note, SnapshotSwapped
+from edge.storage.disk import DISK
 from edge.storage.heap import give_back
 from edge.storage.notebook import Notebook
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edge.gateway.retrieve import Retriever
     from edge.gateway.telemetry import Telemetry
     from edge.records import CommissionTold, ShellFault
+    from edge.storage.disk import Disk
     from kb.snapshots.snapshot import Snapshot
 
 
@@ -34,10 +36,12 @@ class Upkeep:
         assembly: Assembly,
         retriever: Retriever,
         telemetry: Telemetry,
+        *,
+        disk: Disk = DISK,
     ) -> None:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
-        self.notebook = Notebook(source, path, zone=config.kb.timezone)
+        self.notebook = Notebook(source, path, zone=config.kb.timezone, disk=disk)
         read = partial(assembly.known_of, anew=True)
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=read)
         self._state = config.path(config.journal.dir)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -60,15 +61,12 @@ class World:
         """What a configuration names, opened. Raises ModelError, KnowledgeError or ConfigError."""
         return assembled(config)
 
-    def fence(self, config: GatewayConfig, topics: Topics) -> Fence | None:
-        """Who of several boxes speaks; on a disk that is not this machine's there is one alone.
-
-        Raises Fenced or ConfigError.
-        """
-        if self.disk is not DISK:
-            return None
-        state = config.path(config.journal.dir)
-        return Fence(topics, box_here(state), state, fence_key_of(state))
+    def fence(self, config: GatewayConfig, topics: Topics) -> Fence:
+        """Who of several boxes speaks. Raises Fenced or ConfigError."""
+        state, clock = config.path(config.journal.dir), self.clock
+        box = box_here(state, disk=self.disk, clock=clock, token=self.token)
+        key = fence_key_of(state, disk=self.disk, token=self.token)
+        return Fence(topics, box, state, key, disk=self.disk, clock=clock, token=self.token)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""
@@ -82,11 +80,15 @@ class World:
         telemetry: Telemetry,
     ) -> Upkeep:
         """Who watches for other knowledge and detectors."""
-        return Upkeep(config, assembly, retriever, telemetry)
+        return Upkeep(config, assembly, retriever, telemetry, disk=self.disk)
 
     def patience(self) -> Patience:
         """Who does what may block on the disk, and for how long the loop waits for it."""
         return Patience()
+
+    def token(self, size_bytes: int) -> str:
+        """A name that no other box or process draws, in hexadecimal digits."""
+        return secrets.token_hex(size_bytes)
 
     def leap(self) -> int:
         """By how much revisions leap in a lapse: a number that no other process draws."""

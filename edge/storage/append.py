@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from edge.storage.disk import DISK, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODE: Final = 0o666  # less what the umask takes, as of any other file
+    from edge.storage.disk import Disk
 
 
-def append_whole(path: Path, content: bytes) -> None:
-    """Write bytes to the end of a file, synced. The caller keeps other writers away.
+def append_whole(path: Path, content: bytes, *, disk: Disk = DISK, synced: bool = True) -> None:
+    """Write bytes to the end of a file. The caller keeps other writers away.
 
-    Raises OSError, as of a full disk, and then the file is as long as it was: half a line would
-    make all that stands before it unreadable. Nothing is buffered, or closing would write the rest.
+    synced: safe when this returns. Raises OSError, as of a full disk, and then the file is as long
+    as it was: half a line would make all that stands before it unreadable.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
+    file = disk.open(path, "ab")
     try:
-        size = os.fstat(handle).st_size
+        size = path.stat().st_size
         try:
-            written = 0
-            while written < len(content):
-                written += os.write(handle, content[written:])
-            os.fsync(handle)
+            write_whole(disk, file, content)
+            if synced:
+                disk.sync(file)
         except OSError:
-            os.ftruncate(handle, size)
+            disk.truncate(file, size)
             raise
     finally:
-        os.close(handle)
+        file.close()

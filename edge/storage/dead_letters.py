@@ -8,7 +8,6 @@ counted, and a disk that fails is tried again a minute later. Writing is done be
 from __future__ import annotations
 
 import base64
-import threading
 from collections import deque
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ import msgspec
 
 from edge.errors import UNREADABLE, JournalError
 from edge.storage.disk import DISK, write_whole
+from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ OLDER: Final = "older.jsonl"
 FILE_BYTES_MAX: Final = 4 << 20
 WAITING_MAX: Final = 256  # letters until the next write, a second later
 FAILED_S: Final = 60.0  # before a disk that failed is tried again
+STOP_S_MAX: Final = 1.0  # at a stop, for what waits
 LINE_BYTES_MAX: Final = 1 << 16  # of a file that somebody else may have changed
 
 
@@ -51,12 +52,15 @@ class LetterLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters:
-    """Keeps letters in a directory. `put` never blocks, and nothing here raises."""
+    """Keeps letters in a directory. `put` never blocks, and no failing disk raises here."""
 
-    def __init__(self, folder: Path, *, disk: Disk = DISK) -> None:
+    def __init__(
+        self, folder: Path, *, patience: Patience | None = None, disk: Disk = DISK
+    ) -> None:
+        """patience: of its own, which writes."""
         self._folder, self._disk = folder, disk
+        self._patience = patience or Patience()
         self._waiting: deque[bytes] = deque()
-        self._writer: threading.Thread | None = None
         self._failed_s: float | None = None
         self.written = self.dropped = 0
 
@@ -78,21 +82,18 @@ class DeadLetters:
 
     def turn(self, now_s: float) -> None:
         """Write what waits, beside the loop; once a second is enough."""
-        if not self._waiting or (self._writer is not None and self._writer.is_alive()):
+        self._patience.finished()
+        if not self._waiting or not self._patience.idle:
             return
         if self._failed_s is not None and now_s - self._failed_s < FAILED_S:
             return
-        if self._disk is not DISK:  # a simulation, in which nothing happens by itself
-            self._write(now_s)
-            return
-        self._writer = threading.Thread(target=self._write, args=(now_s,), daemon=True)
-        self._writer.start()
+        self._patience.start(lambda: self._write(now_s))
 
     def stop(self) -> None:
         """Write what waits, in a second at most."""
         self.turn(0.0 if self._failed_s is None else self._failed_s)
-        if self._writer is not None:
-            self._writer.join(1.0)
+        self._patience.settle(STOP_S_MAX)
+        self._patience.stop()
 
     def _write(self, now_s: float) -> None:
         lines = []

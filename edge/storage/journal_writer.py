@@ -51,7 +51,6 @@ class JournalWriter:
         days_max: int = 30,
         sync_s: float = 5.0,
         strict: bool = False,
-        syncs: bool = True,
         trusted: Position | None = None,
         mend: bool = False,
         compress: bool = False,
@@ -73,7 +72,6 @@ class JournalWriter:
         self._sync_s = sync_s
         self._strict = strict
         self._disk, self._clock = disk, clock
-        self._syncs = syncs  # else whoever writes asks for it, by `sync_due` and `syncing`
         self._full: list[FileIO] = []  # segments that are full and not synced
         self._failed = ""
         self._magic = journal_records.MAGIC_PACKED if compress else MAGIC
@@ -97,10 +95,29 @@ class JournalWriter:
         return Position(self._number, self._offset)
 
     def append(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
-        """Write a group of (now_ns, stimulus) in one go; returns the position behind it.
+        """Write a group of (now_ns, stimulus), and wait for the disk where that is due.
 
-        Raises JournalError.
+        Returns the position behind it. Raises JournalError.
         """
+        group = self._group(entries)
+        if self._offset + len(group) > self._segment_bytes_max and self._offset > len(MAGIC):
+            self.roll()
+        self._write(group)
+        if self.sync_due:
+            self.sync()
+        return self.position
+
+    def add(self, entries: Sequence[tuple[int, Stimulus]]) -> Position:
+        """Write a group and leave it at that; returns the position behind it.
+
+        For whoever has a thread that waits for the disk: it begins a segment when this one
+        `is_full`, and syncs when that is `sync_due`. Raises JournalError.
+        """
+        self._write(self._group(entries))
+        return self.position
+
+    def _group(self, entries: Sequence[tuple[int, Stimulus]]) -> bytes:
+        """The bytes of a group. Raises JournalError."""
         parts = []
         for entry in entries:
             body = _ENCODER.encode(entry)
@@ -110,16 +127,7 @@ class JournalWriter:
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
-        if self._magic != MAGIC:
-            group = journal_records.packed(group)
-        over = self._offset + len(group) > self._segment_bytes_max
-        if self._syncs and over and self._offset > len(MAGIC):
-            self.roll()
-        self._write(group)
-        self._dirty = True
-        if self._syncs and self.sync_due:
-            self.sync()
-        return self.position
+        return group if self._magic == MAGIC else journal_records.packed(group)
 
     @property
     def sync_due(self) -> bool:
@@ -133,7 +141,9 @@ class JournalWriter:
     def syncing(self) -> Callable[[], None]:
         """What brings everything written so far to the disk; a thread beside the writer may do it.
 
-        It raises JournalError. The writer may write on meanwhile, and begin another segment.
+        It raises JournalError. The writer may write on meanwhile, and begin another segment. Behind
+        one that failed every other does, until `resume`: what it did not bring to the disk may be
+        lost, and a system that is asked a second time says that all is well.
         """
         self._synced_s = self._clock.monotonic_s()
         full, newest = self._full, self._file if self._dirty else None
@@ -141,13 +151,15 @@ class JournalWriter:
 
         def sync() -> None:
             try:
+                if self._failed:
+                    raise JournalError(f"{self._directory}: {self._failed}")
                 for file in full:
                     self._disk.sync(file)
                 if newest is not None:
                     self._disk.sync(newest)
             except OSError as error:
-                self._dirty = True
-                raise JournalError(f"{self._directory}: cannot sync: {error.strerror}") from error
+                self._failed, self._dirty = f"cannot sync: {error.strerror}", True
+                raise JournalError(f"{self._directory}: {self._failed}") from error
             finally:
                 for file in full:  # safe since `roll`, whatever becomes of this
                     file.close()
@@ -196,6 +208,7 @@ class JournalWriter:
                 f"{self._directory}: cannot write: {error.strerror}; free disk space"
             ) from error
         self._offset += len(data)
+        self._dirty = True
 
     def _cut(self) -> None:
         """Cut off what may be half there: the next record must not follow a torn one."""
@@ -269,8 +282,8 @@ class JournalWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether a new segment is to be begun, by whoever syncs as well."""
-        return not self._syncs and self._offset >= self._segment_bytes_max
+        """Whether a new segment is to be begun."""
+        return self._offset >= self._segment_bytes_max
 
     def roll(self) -> None:
         """Begin a new segment, behind one that is safe: else its torn end would read as damage.

@@ -11,16 +11,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Final
 
 from edge.errors import JournalError
+from edge.storage.append import append_whole
+from edge.storage.disk import DISK, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from edge.records import TextTold
+    from edge.storage.disk import Disk
 
 INBOX: Final = "inbox"
 ZONE: Final = "# zone:"  # at the head of a log: its times in words are of this zone
@@ -36,9 +40,17 @@ ESCAPED: Final = "surrogateescape"  # bytes that are no UTF-8 survive being read
 class Notebook:
     """For one loop. `trouble` says why texts do not get into the snapshot, "" nothing."""
 
-    def __init__(self, source: Path | None, snapshot: Path | None, *, zone: str = "") -> None:
+    def __init__(
+        self,
+        source: Path | None,
+        snapshot: Path | None,
+        *,
+        zone: str = "",
+        disk: Disk = DISK,
+    ) -> None:
         """zone: of the times in the texts, by name; "": they are not read."""
         self.trouble = ""
+        self._disk = disk
         self._source, self._snapshot = source, snapshot
         self._zone = zone
         self._lines: dict[Path, set[str]] = {}  # of the newest files written to
@@ -75,7 +87,7 @@ class Notebook:
         try:
             self._append(path, line)
         except OSError as error:
-            self._lines = {}  # a part of the line may be there
+            self._lines = {}  # what is there is read again
             cause = f"{path}: {error.strerror}; make room, or let the gateway write there"
             self.trouble = self._refused = cause
             return False
@@ -84,7 +96,7 @@ class Notebook:
     def _append(self, path: Path, line: str) -> None:
         lines = self._lines.get(path)
         if lines is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk.make_directory(path.parent)
             # whoever else writes there may write other letters: they are kept as they are
             stored = _text(path.read_bytes()) if path.exists() else ""
             stored = self._declared(path, stored)
@@ -92,17 +104,21 @@ class Notebook:
             if stored and not stored.endswith("\n"):  # torn by a power cut
                 line = f"\n{line}"
             self._lines = {path: lines}
+            # a process that was killed may have written them, and nobody else would sync them
+            self._written(path)
         if line.lstrip() in lines:
             return
         if len(lines) >= LINES_A_DAY_MAX:
             self.trouble = f"{path} has {LINES_A_DAY_MAX} lines: more of this day are not noted"
             return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        append_whole(path, f"{line}\n".encode(), disk=self._disk, synced=False)
         lines.add(line.lstrip())
+        self._written(path)
+        self._due = True
+
+    def _written(self, path: Path) -> None:
         with self._lock:
             self._unsynced.add(path)
-        self._due = True
 
     def _declared(self, path: Path, stored: str) -> str:
         """A log with the zone of its times at its head, where one was said and none stands there.
@@ -114,13 +130,14 @@ class Notebook:
         text = f"{ZONE} {self._zone}\n{stored}"
         work = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with work.open("wb") as file:
-                file.write(text.encode("utf-8", ESCAPED))
-                file.flush()
-                os.fsync(file.fileno())
-            work.replace(path)
-        finally:
-            work.unlink(missing_ok=True)
+            with self._disk.open(work, "wb") as file:
+                write_whole(self._disk, file, text.encode("utf-8", ESCAPED))
+                self._disk.sync(file)
+            self._disk.replace(work, path)
+        except OSError:
+            with suppress(OSError):
+                self._disk.unlink(work)
+            raise
         return text
 
     def sync(self) -> None:
@@ -131,8 +148,11 @@ class Notebook:
             paths, self._unsynced = self._unsynced, set()
         for path in paths:
             try:
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                if not path.exists():  # nothing was written, or somebody took it away
+                    continue
+                with self._disk.open(path, "ab") as file:
+                    self._disk.sync(file)
+                self._disk.sync_directory(path.parent)  # which may have it for the first time
             except OSError as error:
                 with self._lock:
                     self._unsynced |= paths

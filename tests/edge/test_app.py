@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 KEYED: Final = ("andon/s/alert/r1/process", "andon/s/event/r1")
-ALL: Final = ("append", "syncing", "put", "delivered", "ack", "publish", "write")
+ALL: Final = ("add", "syncing", "put", "delivered", "ack", "publish", "write")
 
 
 class Killed(BaseException):
@@ -131,7 +131,7 @@ class World:
 
     def _watch(self, gateway: Gateway, steps: Steps, names: Sequence[str]) -> None:
         holders: dict[str, object] = {
-            "append": gateway._durable.journal,
+            "add": gateway._durable.journal,
             "syncing": gateway._durable.journal,
             "put": gateway._durable.outbox,
             "delivered": gateway._durable.outbox,

@@ -24,6 +24,7 @@ from edge.storage.dead_letters import (
 )
 from edge.storage.disk import Disk
 from edge.storage.outbox import Outbox
+from edge.storage.patience import NoPatience
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -99,7 +100,7 @@ def test_what_a_gateway_keeps_is_nobody_elses(tmp_path: Path) -> None:
 
 def test_more_than_can_be_written_is_dropped_and_counted(tmp_path: Path) -> None:
     """A flood between two turns of the loop keeps memory bounded."""
-    letters = DeadLetters(tmp_path, disk=Failing(0))
+    letters = DeadLetters(tmp_path, patience=NoPatience(), disk=Failing(0))
     for i in range(WAITING_MAX + 30):
         letters.put(letter(i))
     letters.turn(0.0)
@@ -108,7 +109,7 @@ def test_more_than_can_be_written_is_dropped_and_counted(tmp_path: Path) -> None
 
 def test_the_disk_that_they_take_is_bounded(tmp_path: Path) -> None:
     """Two files, of which the older is forgotten; the newest are there."""
-    letters = DeadLetters(tmp_path, disk=Failing(0))
+    letters = DeadLetters(tmp_path, patience=NoPatience(), disk=Failing(0))
     count = 0
     for turn in range(40):
         for _ in range(100):
@@ -126,7 +127,7 @@ def test_the_disk_that_they_take_is_bounded(tmp_path: Path) -> None:
 def test_a_full_disk_is_nobodys_trouble(failing: int, tmp_path: Path) -> None:
     """Whichever call fails: nothing is raised, it is counted, and tried again a minute later."""
     disk = Failing(failing)
-    letters = DeadLetters(tmp_path / "letters", disk=disk)
+    letters = DeadLetters(tmp_path / "letters", patience=NoPatience(), disk=disk)
     for i in range(6):
         letters.put(letter(i))
         letters.turn(float(i))
@@ -142,7 +143,7 @@ def test_a_full_disk_is_nobodys_trouble(failing: int, tmp_path: Path) -> None:
 
 def test_a_cut_or_changed_line_is_left_out(tmp_path: Path) -> None:
     """A disk that was full cuts lines; the others are read."""
-    letters = DeadLetters(tmp_path, disk=Failing(0))
+    letters = DeadLetters(tmp_path, patience=NoPatience(), disk=Failing(0))
     for i in range(3):
         letters.put(letter(i))
     letters.turn(0.0)
@@ -156,7 +157,7 @@ def test_a_cut_or_changed_line_is_left_out(tmp_path: Path) -> None:
 
 def test_the_command_shows_and_chooses(tmp_path: Path) -> None:
     """By topic, reason and time; a topic of control characters changes no screen."""
-    letters = DeadLetters(tmp_path, disk=Failing(0))
+    letters = DeadLetters(tmp_path, patience=NoPatience(), disk=Failing(0))
     letters.put(letter(0))
     letters.put(letter(1, topic="plant/\x1b[2J", reason="wrong_shape"))
     letters.put(letter(2, topic="plant/b"))

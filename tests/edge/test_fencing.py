@@ -26,6 +26,7 @@ from edge.boxes.identity import (
 )
 from edge.boxes.reclaim import reclaim
 from edge.errors import ConfigError
+from edge.storage.disk import Clock
 from edge.storage.journal_writer import JournalWriter
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.outgoing import encode
@@ -41,7 +42,7 @@ ALERT: Final = TOPICS.alert("r1", "process")
 
 
 @dataclass
-class Broker:
+class Broker(Clock):
     """One client id, what is retained, and the clock; whoever connects sends the other away."""
 
     now_s: float = 100.0
@@ -49,9 +50,13 @@ class Broker:
     said: list[tuple[str, str, bytes]] = field(default_factory=list)  # box, topic, payload
     there: Client | None = None
 
-    def clock_s(self) -> float:
+    def monotonic_s(self) -> float:
         """Seconds."""
         return self.now_s
+
+    def wall_ns(self) -> int:
+        """The same: of two words one is the later."""
+        return 10**18 + int(self.now_s * 1e9)
 
 
 @dataclass
@@ -65,8 +70,7 @@ class Client:
 
     def __post_init__(self) -> None:
         """A process begins."""
-        clock_s = self.broker.clock_s
-        self.fence = Fence(TOPICS, box_of(self.state), self.state, self.key, clock_s=clock_s)
+        self.fence = Fence(TOPICS, box_of(self.state), self.state, self.key, clock=self.broker)
 
     def connect(self) -> None:
         """As the broker takes us: whoever was there is gone."""
@@ -270,6 +274,32 @@ def test_a_restart_of_one_box_is_no_copy(tmp_path: Path) -> None:
     again.connect()
     again.settle()
     assert again.fence.open
+
+
+def test_a_word_of_the_process_before_behind_our_own_is_no_copy(tmp_path: Path) -> None:
+    """It comes twice on a slow line; and a broker that was killed may hold it once more."""
+    broker = Broker()
+    one = client(broker, tmp_path, new_box())
+    one.connect()
+    one.settle()
+    before = broker.retained[TOPICS.fence]
+    again, blind = Client(broker, one.state), Client(broker, one.state)
+    again.connect()
+    again.settle()
+    again.fence.take(TOPICS.fence, before)
+    again.turn()
+    broker.retained[TOPICS.fence] = before
+    again.connect()
+    again.settle()
+    assert again.fence.open
+    # who was not let to hear it, and whose own word was lost with the connection
+    del broker.retained[TOPICS.fence]
+    blind.connect()
+    blind.settle()
+    broker.retained[TOPICS.fence] = before
+    blind.connect()
+    blind.settle()
+    assert blind.fence.open
 
 
 @pytest.mark.parametrize(

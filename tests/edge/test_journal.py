@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -326,6 +327,26 @@ def test_a_disk_that_does_not_sync_is_an_error_of_the_journal(
         patch.setattr(os, "fsync", broken)
         with pytest.raises(JournalError, match="sync"):
             writer.append([(0, message(0))])
+    for again in (writer.sync, lambda: writer.append([(1, message(1))])):
+        with pytest.raises(JournalError, match="sync"):  # though now it would say that all is well
+            again()
+    writer.resume()
+    writer.append([(2, message(2))])
+    writer.close()
+    assert len(segments(tmp_path)) == 2, "what follows does not stand behind what may be lost"
+
+
+def test_a_sync_behind_one_that_failed_fails_as_well(tmp_path: Path) -> None:
+    """Asked for while the one before still ran, it has nothing to do: it must not say "safe"."""
+    disk = Disk()
+    writer = JournalWriter(tmp_path, disk=disk)
+    writer.add([(0, message(0))])
+    first, second = writer.syncing(), writer.syncing()
+    with mock.patch.object(disk, "sync", side_effect=OSError(errno.EIO, os.strerror(errno.EIO))):
+        for sync in (first, second):
+            with pytest.raises(JournalError, match="sync"):
+                sync()
+    writer.resume()
     writer.close()
 
 

@@ -16,6 +16,7 @@ from edge.gateway.inbox import Incoming
 from edge.gateway.link import INPUT, OUTPUT, Link
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.rivals import TAKEN_MIN, WAIT_S
+from edge.storage.disk import Clock
 from edge.wire.topics import Topics
 
 if TYPE_CHECKING:
@@ -67,14 +68,18 @@ class Client:
         self.delays_s.append(min_s)
 
 
-class Site:
+class Site(Clock):
     """A fence, a link that it guards and one that stands behind it; the clock is ours."""
 
     def __init__(self, folder: Path) -> None:
         self.now_s = 100.0
-        self.fence = Fence(TOPICS, new_box(), folder, KEY, clock_s=lambda: self.now_s)
+        self.fence = Fence(TOPICS, new_box(), folder, KEY, clock=self)
         self.saying = self._link(OUTPUT, guard=self.fence)
         self.reading = self._link(INPUT, behind=self.fence)
+
+    def monotonic_s(self) -> float:
+        """Seconds."""
+        return self.now_s
 
     def _link(self, name: str, *, guard: Fence | None = None, behind: Fence | None = None) -> Link:
         transport: Any = SimpleNamespace(
@@ -84,7 +89,6 @@ class Site:
             was_taken=lambda _info, **_named: True,
             incoming=_incoming,
         )
-        clock: Any = SimpleNamespace(monotonic_s=lambda: self.now_s)
         return Link(
             Endpoint(client_id="andon"),
             filters=["plant/#"],
@@ -94,7 +98,7 @@ class Site:
             wake=threading.Event(),
             name=name,
             transport=transport,
-            clock=clock,
+            clock=self,
             guard=guard,
             behind=behind,
         )

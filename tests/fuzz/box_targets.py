@@ -21,6 +21,7 @@ import msgspec
 from edge.boxes.archive import FORMAT, MANIFEST, ArchiveWriter, BackupError, Manifest
 from edge.boxes.backup import Request as BackupRequest
 from edge.boxes.backup import back_up
+from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import FILE as BOX_FILE
 from edge.boxes.identity import Box, Fenced, Rank, read_box, write_box
@@ -28,6 +29,7 @@ from edge.boxes.inherit import learn
 from edge.boxes.replacement import Request, examine, restore_box
 from edge.errors import ConfigError, JournalError
 from edge.gateway.read_back import REVISION_MAX
+from edge.storage.disk import Clock
 from edge.storage.outbox import Outbox
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.topics import Topics
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 TOPICS: Final = Topics("andon", "s")
 ALERT: Final = TOPICS.alert("r1", "process")
+KEY: Final = FenceKey(secret=bytes(KEY_BYTES), fresh=True)  # else no claim of anybody would count
 OURS: Final = Box(box="ab" * 8, generation=2, since_ms=MS)
 CONFIG: Final = b"""\
 # a site
@@ -80,18 +83,27 @@ class _Sent:
         return 1
 
 
-def _begin_fence(scratch: Path) -> Read:
-    """A box that hears one claim: it speaks, or gives way and knows to whom after a restart."""
+class _Clock(Clock):
+    """One that stands still between two claims."""
+
     now_s = 0.0
 
+    def monotonic_s(self) -> float:
+        """As it was set."""
+        return self.now_s
+
+
+def _begin_fence(scratch: Path) -> Read:
+    """A box that hears one claim: it speaks, or gives way and knows to whom after a restart."""
+    clock = _Clock()
+
     def read(data: bytes) -> bool:
-        nonlocal now_s
-        fence = Fence(TOPICS, OURS, scratch, clock_s=lambda: now_s)
+        fence = Fence(TOPICS, OURS, scratch, KEY, clock=clock)
         fence.opened()
         assert fence.take(TOPICS.fence, data)
         fence.answered()
         fence.answered()
-        now_s += 10.0
+        clock.now_s += 10.0
         try:
             fence.turn(_Sent())
         except Fenced:
@@ -144,7 +156,7 @@ def _read_identity(path: Path) -> bool:
     assert box is not None
     assert write_box(path.parent, box) == read_box(path.parent) == box
     try:
-        Fence(TOPICS, box, path.parent)
+        Fence(TOPICS, box, path.parent, KEY)
     except Fenced:
         assert box.fenced_by is not None
     return True

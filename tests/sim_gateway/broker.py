@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 20  # unacknowledged messages to one client, as mosquitto is installed
 QUEUED_MAX: Final = 1_000  # for one client; what is beyond is dropped
+FENCE: Final = "andon/s/fence"
 KEEPALIVE_S: Final = 10.0  # after so long a silence both ends give a connection up
 
 
@@ -59,7 +60,10 @@ class Broker:
         self.retained_in: dict[str, Message] = {}  # of the plant
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
-        self.forgot: Callable[[], object] = bool  # told when it loses its store
+        self.sends: Callable[[str], object] = bool  # told of every topic as the gateway publishes
+        self.forgot: Callable[[], object] = bool  # told when it loses its store,
+        self.began: Callable[[], object] = bool  # and when another process connects
+        self._client: Client | None = None  # of the process that did so last
         self.dropped = self._number = 0
 
     def next_number(self) -> int:
@@ -77,12 +81,26 @@ class Broker:
             self.retained_in[message.topic] = message
         self._queue(Message(message.topic, message.payload, message.qos, False, message.number))  # noqa: FBT003
 
+    def told(self, topic: str, payload: bytes) -> None:
+        """Another box says something that is retained."""
+        if not self.down:
+            self.fate.note(f"told {topic}", payload)
+            self._retain(topic, payload)
+
+    def _retain(self, topic: str, payload: bytes) -> None:
+        """Keep it, and send it to the gateway where that has subscribed to it, as with QoS 0."""
+        self.retained[topic] = payload
+        if not payload:
+            del self.retained[topic]
+        self._queue(Message(topic, payload, 0, retain=False))
+
     def _queue(self, message: Message) -> None:
         session = self.session
         if session is None or not _matches(session.filters, message.topic):
             return
-        connected = self.connection is not None
-        if message.qos == 0 and not connected:
+        if message.qos == 0:  # waits for nothing, and is lost where nobody is there
+            if self.connection is not None:
+                self._push(self.connection, 0, message, dup=False)
             return
         if len(session.queue) >= QUEUED_MAX:
             self.dropped += 1
@@ -95,8 +113,7 @@ class Broker:
         while session and connection and session.queue and len(session.unacked) < WINDOW:
             message = session.queue.popleft()
             session.mid = session.mid % 65_535 + 1
-            if message.qos:
-                session.unacked[session.mid] = message
+            session.unacked[session.mid] = message
             self._push(connection, session.mid, message, dup=False)
 
     def _push(self, connection: Connection, mid: int, message: Message, *, dup: bool) -> None:
@@ -115,6 +132,9 @@ class Broker:
             before = self.connection
             self.lost(before)  # one client id, one connection
             before.client.broken(before)
+        if connection.client is not self._client:
+            self._client = connection.client
+            self.began()
         self.connection = connection
         present = self.session is not None
         self.session = session = self.session or Session()
@@ -124,18 +144,24 @@ class Broker:
         self._pump()
 
     def subscribes(self, connection: Connection, names: list[str]) -> None:
-        """SUBSCRIBE; what is retained follows."""
+        """SUBSCRIBE, to more than before; what is retained follows."""
         if connection is not self.connection or self.session is None:
             return
         reasons = [REFUSED if self.refuses_filters else OK for _ in names]
-        self.session.filters = [] if self.refuses_filters else names
+        more = [name for name in names if name not in self.session.filters]
+        self.session.filters = [] if self.refuses_filters else [*self.session.filters, *more]
         client = connection.client
         connection.send(
             lambda: client.on_subscribe and client.on_subscribe(client, None, 1, reasons, None),
             up=False,
         )
+        if self.refuses_filters:
+            return
+        for topic, payload in list(self.retained.items()):
+            if _matches(names, topic):
+                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
         for topic, message in self.retained_in.items():
-            if _matches(self.session.filters, topic):
+            if _matches(names, topic) and message.qos:
                 self.session.queue.append(message)
         self._pump()
 
@@ -176,7 +202,7 @@ class Broker:
 
     def _hear(self, message: Message, *, dup: bool) -> None:
         if message.retain:
-            self.retained[message.topic] = message.payload
+            self._retain(message.topic, message.payload)
         if self.heard is not None:
             self.heard(message.topic, message.payload, dup)
 

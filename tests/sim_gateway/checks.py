@@ -6,8 +6,7 @@ Nothing here asks the gateway what it thinks of itself.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,36 +15,30 @@ import msgspec
 from edge.caps import RING_SAMPLES
 from edge.gateway.delivery import IN_FLIGHT_MAX
 from edge.gateway.lapse import Part
-from edge.records import Publish, RowsScored, Started, TextTold, TickDue
+from edge.storage.patience import WAIT_S_MAX
+from tests.sim_gateway.again import BrokenError
+from tests.sim_gateway.broker import FENCE
 from tests.sim_gateway.journals import Journals
-from tests.sim_gateway.world import SimulatedAssembly
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
-    from edge.settings import GatewaySettings
+    from tests.sim_gateway.again import Key
     from tests.sim_gateway.broker import Broker
     from tests.sim_gateway.client import Message
     from tests.sim_gateway.disk import ForgetfulDisk
     from tests.sim_gateway.fate import Fate
-    from tests.sim_gateway.journals import Entry
-    from tests.sim_gateway.world import Shop
 
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
+RINGS_S_MAX: Final = 4.0  # of a lapse, until what was suppressed is judged again and heard
 NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
-Key = tuple[str, str, int]
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 
-class BrokenError(AssertionError):
-    """A promise that was not kept."""
-
-
 @dataclass
-class Witness:
+class Steps:
     """Sees what a broker, a plant and a disk see."""
 
     fate: Fate
@@ -59,6 +52,10 @@ class Witness:
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
     unsure: str = ""  # why the journal cannot decide again all that was decided
     lapses: bool = False  # there were some
+    failed: bool = False  # calls of the disk, in the process that has ended
+    sessions: int = 0  # that the gateway had to take for new ones
+    sent: Counter[bytes] = field(default_factory=Counter)  # of QoS 1, by payload
+    fenced_lives: int = 0  # processes that ended because another box has taken over
     shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
@@ -76,6 +73,8 @@ class Witness:
 
         Or it was shed, and is counted as that; or nothing is durable, and the gateway says so.
         """
+        if self.fenced_lives:
+            raise BrokenError(f"message {message.number} is taken from the box that replaced it")
         folder = self.state / "journal"
         if self.strict:
             there = self.safe_journals.holds(message.payload, self.disk.safe_files(folder))
@@ -102,10 +101,16 @@ class Witness:
         lapse = gateway._durable.lapse
         return bool(lapse.parts or (lapse.stimuli_total and gateway._telemetry.redelivered))
 
+    def sends(self, topic: str) -> None:
+        """The gateway publishes."""
+        if self.fenced_lives and topic != FENCE:
+            raise BrokenError(f"{topic} is said by a box that knew that it was replaced")
+
     def heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         """A publication arrived at the broker."""
         own = topic.endswith("/health")
-        self.fate.note(f"heard {topic}{' again' if dup else ''}", b"" if own else payload)
+        told = payload.replace(str(self.state.parent).encode(), b"")  # of each run another one
+        self.fate.note(f"heard {topic}{' again' if dup else ''}", b"" if own else told)
         if "/alert/" not in topic and "/event/" not in topic and "/suppressed/" not in topic:
             return
         body = msgspec.json.decode(payload)
@@ -133,6 +138,29 @@ class Witness:
         ):
             raise BrokenError(f"{body['id']} was published as suppressed and its audit is not safe")
 
+    def kept(self, gateway: Gateway) -> None:
+        """The outbox is given something: what it follows from is safe, unless that is said not to.
+
+        Else a power cut leaves an alert on its topic, and nobody can say of which samples.
+        """
+        self.count("kept in the outbox")
+        unsafe = self.disk.unsafe(self.state / "journal", ".journal")
+        if unsafe and not gateway._durable.lapse.parts:
+            raise BrokenError(f"an alert is older in the outbox than on the disk: {unsafe}")
+
+    def saved(self, path: Path, gateway: Gateway) -> None:
+        """A checkpoint gets its name: what it covers of the journal is safe."""
+        segment, _, offset = path.stem.partition("-")
+        name, end = f"{int(segment):08d}.journal", int(offset)
+        safe = len(self.disk.safe_files(self.state / "journal").get(name, b""))
+        self.count("checkpoints")
+        inbox = self.state.parent / "docs" / "inbox"
+        refused = any(inbox in (one, one.parent) for one in self.disk.refused)
+        if (unsafe := self.disk.unsafe(inbox, ".log")) and not refused:
+            raise BrokenError(f"the journal may forget a text that is not safe: {unsafe}")
+        if safe < end and not gateway._durable.lapse.parts:
+            raise BrokenError(f"a checkpoint covers {end} B of {name}, and {safe} B are safe")
+
     def look(self, gateway: Gateway) -> None:
         """Between two turns of the loop: every bound is kept."""
         bound = gateway._config.mqtt.queue_messages_max
@@ -147,15 +175,29 @@ class Witness:
         topics = [row.topic for row in flying.values()]
         if len(topics) != len(set(topics)):
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
+        self._rings(gateway)
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:
                 raise BrokenError(f"{name} remembers {len(asset.t_ns)} samples")
 
+    def _rings(self, gateway: Gateway) -> None:
+        """Nothing stays quiet for long while nothing is durable."""
+        lasts_s = gateway._durable.lapse.lasts_s
+        said = not (gateway._durable.outbox.pending_count() or gateway._voice._delivery.in_flight)
+        if lasts_s < RINGS_S_MAX or not said or not gateway._link.connected:
+            return
+        self.count("looks at a lapse")
+        for record in gateway._assembly.engine.alerts():
+            topic = gateway._topics.alert(record.asset, record.track)
+            if b'"suppressed":1' in self.broker.retained.get(topic, b""):
+                raise BrokenError(f"{topic} is suppressed, {lasts_s:.0f} s in a lapse")
+
     def _adds_up(self, gateway: Gateway) -> None:
         """What came was taken, waits, or was shed."""
         counts, taken = gateway._link.counts, gateway._telemetry.messages
-        known = taken + gateway._link.queue_depth + counts.shed + counts.misplaced
+        (link,) = gateway._link.links
+        known = taken + len(link._inbox) + counts.shed + counts.misplaced
         if counts.received != known:
             raise BrokenError(f"{counts} and {taken} taken, {gateway._link.queue_depth} wait")
 
@@ -168,8 +210,24 @@ class Witness:
         self.count("lapses", lapse.lapses_total)
         if lapse.stimuli_total:
             self.unsure = "stimuli stand in no journal"
+        self.failed = bool(self.disk.failures)
+        self.disk.refused.clear()
+        self.sessions += gateway._link.forgotten
         self.disk.failures = self.shed = 0
-        self.order.append(ANEW)
+
+    @property
+    def knows_its_place(self) -> bool:
+        """Whether its disk says that another box has taken over."""
+        box = self.state / "box.json"
+        return box.exists() and bool(msgspec.json.decode(box.read_bytes())["fenced_by"])
+
+    def fenced(self) -> None:
+        """A process has ended because of that: the next one is to know it from the beginning."""
+        self.fenced_lives += 1
+        self.count("fenced")
+        safe = self.disk.safe_files(self.state).get("box.json", b"{}")
+        if not self.failed and not msgspec.json.decode(safe).get("fenced_by"):
+            raise BrokenError("it heard that it was replaced, and a power cut takes that")
 
     def rests(self, gateway: Gateway) -> None:
         """All is calm: each alert topic holds what the engine says."""
@@ -217,12 +275,15 @@ class Witness:
         after = {path.name: path.read_bytes() for path in folder.glob("*.journal")}
         ends = [when_s for _, _, when_s in self.disk.written]
         last_s = ends[-1] if ends else float("-inf")
+        # a disk that is slow is waited for, and only then said to be
+        slow_s = WAIT_S_MAX if last_s < self.disk.busy_until_s else 0.0
+        kept_s = 0.0 if self.strict else self.sync_s + slow_s
         for name, end, when_s in self.disk.written:
             old, new = before.get(name, b""), after.get(name, b"")
             if end <= len(old) and old[:end] != new[:end]:
                 self.count("writes lost")
                 # the last group itself may go: of what was acknowledged in strict, see below
-                if when_s < last_s - (0.0 if self.strict else self.sync_s):
+                if when_s < last_s - kept_s:
                     raise BrokenError(
                         f"a power cut took what was written at {when_s:.3f}, and the last group"
                         f" was written at {last_s:.3f} with sync_s {self.sync_s}"
@@ -239,162 +300,3 @@ class Witness:
                     raise BrokenError(f"message {number} was acknowledged, strict, and is lost")
                 del self.accepted[number]
                 self.lost += 1
-
-    # --- at the end ---
-
-    def settled(self, settings: GatewaySettings, shop: Shop) -> None:
-        """All that was accepted has been scored, and all that was decided has been heard."""
-        journal = self._journal()
-        for number, message in self.accepted.items():
-            if not self.journals.holds(message.payload, journal):
-                raise BrokenError(f"message {number} was acknowledged and is not in the journal")
-        entries, torn = self.journals.entries(journal)
-        if torn and not self.seen.get("journal damaged"):
-            raise BrokenError(f"the journal is damaged: {torn}")
-        again = Again(settings, shop, entries)
-        stands = _outbox(self.state)
-        self._texts(again)
-        self._scored(again)
-        if self.unsure:
-            self.count("seeds of which the journal has holes")
-            self._in_order()
-            return
-        self._decided_alike(again, stands)
-        if self.lapses:
-            self._in_order()
-        else:
-            self._never_back(list(stands))
-        self._last_words(again)
-
-    def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
-        """The outbox holds what the journal decides, and all of it was heard."""
-        odd = stands.keys() ^ again.decided.keys()
-        if self.lapses:  # what was decided without an outbox may stand in none
-            odd -= again.decided.keys()
-        if odd:
-            raise BrokenError(f"journal and outbox differ: {sorted(odd)[:4]}")
-        for key, payload in stands.items():
-            given = again.decided[key]
-            if given != payload:
-                raise BrokenError(f"{key}: the journal gives {given!r}, kept was {payload!r}")
-            # what could not be audited was withheld
-            quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
-            if key not in self.said and "/alert/" in key[0] and not quiet:
-                raise BrokenError(f"{key} was decided and never heard")
-        for key in self.said:
-            if key not in stands and not self.lapses:
-                raise BrokenError(f"{key} was heard and is in no outbox")
-
-    def _texts(self, again: Again) -> None:
-        """Each text of an operator stands once in the folder of documents."""
-        lines = [
-            line
-            for path in sorted((self.state.parent / "docs" / "inbox").glob("*.log"))
-            for line in path.read_text().splitlines()
-        ]
-        if len(lines) != len(set(lines)):
-            raise BrokenError(f"a text is noted twice: {sorted(lines)}")
-        for asset, text in again.texts:
-            if not any(f"{asset} {text}," in line for line in lines):
-                raise BrokenError(f"{text!r} was taken, and is not noted: {lines}")
-        self.count("texts", len(again.texts))
-
-    def _in_order(self) -> None:
-        """No alert steps back, within the life of a process; events may come late."""
-        newest: dict[str, Key] = {}
-        seen: set[Key] = set()
-        for key in self.order:
-            if key == ANEW:
-                newest, seen = {}, set()
-                continue
-            if "/alert/" not in key[0]:
-                continue
-            last = newest.get(key[0], key)
-            if key != last and (key in seen or (key[1] == last[1] and key[2] < last[2])):
-                raise BrokenError(f"{key} was said after {last}")
-            newest[key[0]] = key
-            seen.add(key)
-
-    def _never_back(self, decided: list[Key]) -> None:
-        """No topic shows an older revision behind a newer one, whatever was said twice."""
-        place = {key: number for number, key in enumerate(decided)}
-        newest: dict[str, int] = {}
-        for key in self.order:
-            if key in place and place[key] < newest.get(key[0], 0):
-                raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
-            newest[key[0]] = place.get(key, newest.get(key[0], 0))
-
-    def _last_words(self, again: Again) -> None:
-        for topic, payload in again.retained.items():
-            held = self.broker.retained.get(topic)
-            if topic != SYSTEM and held != payload:
-                raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
-
-    def _scored(self, again: Again) -> None:
-        """Each row of an accepted message was scored, or is counted by reason."""
-        missing = 0
-        for message in self.accepted.values():
-            _, _, asset = message.topic.rpartition("/")
-            try:
-                body = msgspec.json.decode(message.payload)
-            except msgspec.DecodeError:
-                continue
-            if not message.topic.startswith("plant/") or not isinstance(body, dict):
-                continue
-            rows = again.rows.get(asset, set())
-            missing += sum(int(ts) * 1_000_000 not in rows for ts in body["ts"])
-        counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
-        self.count("rows not scored", missing)
-        if missing > counted:
-            raise BrokenError(
-                f"{missing} accepted rows are not scored, and only {again.counts} counted"
-            )
-
-
-class Again:
-    """A journal, taken once more from its first record by an engine that never stopped."""
-
-    def __init__(self, settings: GatewaySettings, shop: Shop, entries: Sequence[Entry]) -> None:
-        self.decided: dict[Key, bytes] = {}
-        self.retained: dict[str, bytes] = {}
-        self.rows: dict[str, set[int]] = {}
-        self.texts: list[tuple[str, str]] = []
-        first = next((one for _, one in entries if isinstance(one, Started)), None)
-        if first is not None:
-            shop.bundle = list(shop.fitted).index(first.bundle_sha256)
-            shop.snapshot = int(first.snapshot_sha256.removeprefix("kb"))
-        engine = SimulatedAssembly(settings, shop).engine
-        engine.tell_rows()
-        # on plant time nothing is later than the newest sample, which therefore waits
-        last = [(entries[-1][0], TickDue(final=True))] if entries else []
-        for number, (now_ns, stimulus) in enumerate([*entries, *last]):
-            for effect in engine.handle(stimulus, now_ns=now_ns):
-                if isinstance(effect, Publish) and number < len(entries):
-                    if effect.retain:
-                        self.retained[effect.topic] = effect.payload
-                    if effect.key is not None:
-                        key = (effect.topic, *effect.key)
-                        if self.decided.setdefault(key, effect.payload) != effect.payload:
-                            raise BrokenError(f"the engine decided {key} twice, otherwise")
-                elif isinstance(effect, TextTold):
-                    self.texts.append((effect.asset, effect.text))
-                elif isinstance(effect, RowsScored):
-                    self.rows.setdefault(effect.asset, set()).update(effect.t_ns.tolist())
-        self.counts = engine.counts()
-
-
-def waiting(state: Path) -> int:
-    """Messages of the outbox's file that nobody has confirmed."""
-    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
-        ((count,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
-    return int(count)
-
-
-def _outbox(state: Path) -> dict[Key, bytes]:
-    """What stands in the outbox's file."""
-    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
-        rows = db.execute("SELECT topic, id, revision, payload FROM outbox ORDER BY row").fetchall()
-        ((waits,),) = db.execute("SELECT count(*) FROM outbox WHERE delivered = 0").fetchall()
-    if waits:
-        raise BrokenError(f"{waits} publications still wait")
-    return {(topic, alert_id, revision): payload for topic, alert_id, revision, payload in rows}

@@ -108,6 +108,7 @@ class Client:
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> Any:  # noqa: ANN401, FBT001
         """Send now or, of QoS 1, with the next connection."""
+        self.broker.sends(topic)
         self.fate.end(f"publish {topic}")
         self._mid += 1
         message = Message(topic, payload, qos, retain)
@@ -120,7 +121,8 @@ class Client:
 
     def ack(self, mid: int, qos: int) -> None:
         """A message is safe."""
-        assert qos == 1
+        if qos == 0:
+            return
         self.fate.end("ack")
         connection = self.connection
         if connection is not None:
@@ -139,8 +141,6 @@ class Client:
             connection.send(lambda: self.broker.asked(connection, names), up=True)
             return
         connection.send(lambda: self.broker.subscribes(connection, names), up=True)
-        for mid, message in self.out.items():  # paho repeats what was in flight, right behind
-            self._send(mid, message, dup=True)
 
     def unsubscribe(self, names: list[str]) -> None:
         """The loop has heard what is retained."""
@@ -211,6 +211,9 @@ class Client:
         self._greeting = True
         self.on_connect(self, None, flags, OK, None)
         self._greeting = False
+        if self.connection is not None:
+            for mid, message in self.out.items():  # paho repeats what was in flight, right behind
+                self._send(mid, message, dup=True)
 
     def broken(self, connection: Connection) -> None:
         """The connection has ended."""

@@ -35,12 +35,12 @@ class Database(sqlite3.Connection):
 
     def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401
         """One statement."""
-        self.before(sql.split(None, 1)[0])
+        self.before(sql)
         return super().execute(sql, values)
 
     def executemany(self, sql: str, values: Any, /) -> sqlite3.Cursor:  # noqa: ANN401
         """One statement, for many rows."""
-        self.before(sql.split(None, 1)[0])
+        self.before(sql)
         return super().executemany(sql, values)
 
 
@@ -86,9 +86,13 @@ class ForgetfulDisk(Disk):
         self.troubled = ""  # part of a path that it fails for; "": any
         self.failures_max = 0  # calls that fail before it works again; 0: no such bound
         self.slow = False  # what is done beside the loop takes its time
+        self.busy_until_s = 0.0  # with the slow ones
         self.failures = 0  # calls that failed, and that took too long
+        self.refused: set[Path] = set()  # what some of them were for
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
+        self.outboxed: Callable[[], object] = bool  # told when a row comes into the outbox,
+        self.saved: Callable[[Path], object] = bool  # and when a checkpoint gets its name
         self._names: dict[Path, Names] = {}
         self._safe: dict[int, bytes] = {}  # by file, what a power cut leaves of it at least
         self._gone: dict[int, bytes] = {}  # content of files without a name
@@ -104,6 +108,17 @@ class ForgetfulDisk(Disk):
         """The same by name."""
         names = self._names.get(directory, Names())
         return {name: self._safe[file] for name, file in names.safe.items()}
+
+    def unsafe(self, directory: Path, suffix: str) -> str:
+        """Which file of such a name has bytes that a power cut may take, "" none has."""
+        names = self._names.get(directory, Names())
+        for name, file in names.now.items():
+            if name.endswith(suffix):
+                there = (directory / name).stat().st_size
+                safe = len(self._safe[file]) if names.safe.get(name) == file else 0
+                if safe < there and there > HEADER_BYTES:
+                    return f"{name} has {there} B, {safe} B of them safe"
+        return ""
 
     # --- what storage calls ---
 
@@ -188,6 +203,8 @@ class ForgetfulDisk(Disk):
             before.change("goes", source.name, file)
             self._moves.append((source.parent, target.parent, source.name, file))
         super().replace(source, target)
+        if target.suffix == ".checkpoint" and target.parent.name == "checkpoints":
+            self.saved(target)
 
     def unlink(self, path: Path) -> None:
         """The name goes; a power cut may bring it back."""
@@ -280,14 +297,19 @@ class ForgetfulDisk(Disk):
 
     def _before(self, what: str, path: Path) -> None:
         """Raises Killed or OSError."""
-        self._fate.end(f"{what} {path.name}")
+        name = path.name.removesuffix(f".{os.getpid()}")  # of a scratch file: no run is as another
+        self._fate.end(f"{what} {name}")
         if self.trouble and self.troubled in str(path):
-            self._fate.note(f"fails {what} {path.name}")
+            self._fate.note(f"fails {what} {name}")
             trouble = self._failed()
+            self.refused.add(path)
             raise OSError(trouble, os.strerror(trouble), str(path))
 
-    def _before_statement(self, what: str, path: Path) -> None:
+    def _before_statement(self, sql: str, path: Path) -> None:
         """Raises Killed or sqlite3.OperationalError."""
+        what = sql.split(None, 1)[0]
+        if sql.startswith("INSERT INTO outbox"):
+            self.outboxed()
         self._fate.end(f"{what} {path.name}")
         if self.trouble and self.troubled in str(path) and what not in {"SELECT", "PRAGMA"}:
             self._fate.note(f"fails {what}")
@@ -310,7 +332,9 @@ class ForgetfulDisk(Disk):
             return 0.0
         self.failures += 1
         self.written.clear()
-        return self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
+        took_s = self._fate.draw.choice((0.0, 0.02, 0.5, 3.0, 8.0))
+        self.busy_until_s = max(self.busy_until_s, self._fate.time.now_s) + took_s
+        return took_s
 
     @staticmethod
     def _path(file: FileIO) -> Path:

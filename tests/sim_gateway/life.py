@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import random
 import shutil
 import tempfile
 import traceback
@@ -12,15 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.boxes.identity import FENCED_EXIT, Fenced
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
+from tests.sim_gateway.again import BrokenError, waiting
 from tests.sim_gateway.broker import Broker, SimulatedMqtt
-from tests.sim_gateway.checks import ANEW, STATUS, BrokenError, Witness, waiting
-from tests.sim_gateway.disk import TROUBLES, ForgetfulDisk
+from tests.sim_gateway.chaos import Chaos
+from tests.sim_gateway.checks import ANEW, STATUS
+from tests.sim_gateway.disk import ForgetfulDisk
 from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
+from tests.sim_gateway.rivals import Rivals
+from tests.sim_gateway.settled import Witness
 from tests.sim_gateway.world import Shop, SimulatedWorld
 
 if TYPE_CHECKING:
@@ -29,10 +33,9 @@ if TYPE_CHECKING:
     from tests.sim_gateway.client import Connection, Message
 
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
-NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
 LIVES_MAX: Final = 60
+FENCED_LIVES: Final = 2  # of a box that has heard that it was replaced, and may say nothing
 TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
-PARTS: Final = ("", "journal/", "outbox", "audit/", "checkpoints", "dead_letters")  # of the disk
 AMBUSHES: Final = ("COMMIT", "BEGIN", "ack", "publish andon/s/alert", "replace", "unlink", "sync ")
 
 
@@ -63,6 +66,7 @@ class Life:
         self.shop.bundle, self.shop.snapshot = 0, draw.randrange(3)
         self.broker = Broker(fate)
         self.disk = ForgetfulDisk(fate)
+        self.rivals = Rivals(fate, self.broker, folder / "state")
         self.mqtt = SimulatedMqtt(self.broker, fate)
         self.world = SimulatedWorld(fate, disk=self.disk, transport=self.mqtt, shop=self.shop)
         self.world.looked = self._look
@@ -72,15 +76,18 @@ class Life:
         )  # fmt: skip
         self.broker.heard = self._heard
         self.broker.promised = self._promised
-        self.broker.forgot = lambda: self.witness.order.append(ANEW)
+        self.broker.sends = lambda topic: self._judged(lambda: self.witness.sends(topic))
+        self.disk.outboxed, self.disk.saved = self._outboxed, self._saved
+        self.broker.forgot = self._forgot
+        # what the process before has sent may arrive until then
+        self.broker.began = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
         self.done = False
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
-        self._draw_chaos()
-        self._draw_battery(seed)
-        fate.time.at(self.calm_s, self._heal)
+        self.battery = True  # of the clock
+        Chaos(self).draw(seed)
 
     def _drawn_config(self, folder: Path) -> GatewayConfig:
         draw = self.fate.draw
@@ -88,7 +95,9 @@ class Life:
             site="s",
             clock=draw.choice(("plant", "wall", "wall")),
             mqtt=MqttConfig(client_id="andon", queue_messages_max=draw.choice((4, 1_000, 1_000))),
-            kb=KbConfig(snapshot="kb", source="docs"),
+            kb=KbConfig(
+                snapshot="kb", source="docs", timezone=draw.choice(("", "", "Europe/Berlin"))
+            ),
             journal=JournalConfig(
                 dir="state",
                 sync_s=draw.choice((0.0, 1.0, 5.0)),
@@ -102,110 +111,22 @@ class Life:
             base=str(folder),
         )
 
-    # --- chaos ---
-
-    def _draw_chaos(self) -> None:
-        draw, broker = self.fate.draw, self.broker
-        broker.network.delay_s = draw.choice((0.0005, 0.005, 0.05))
-        broker.network.jitter_s = draw.choice((0.0, 0.02, 0.5))
-        kinds: list[Callable[[], None]] = [
-            broker.cut,
-            self._cut_twice,
-            lambda: broker.silence(draw.choice((1.0, 5.0, 15.0))),
-            lambda: broker.restart(with_store=True, down_s=draw.random() * 10),
-            lambda: broker.restart(with_store=False, down_s=draw.random() * 10),
-            lambda: self._spell(broker, "refuses", value=True),
-            lambda: self._spell(broker, "refuses_filters", value=True),
-            lambda: self._spell(broker.network, "up", value=False),
-            self._disk_fails,
-            self._disk_fails,
-            lambda: self._spell(self.disk, "slow", value=True),
-            lambda: self.fate.time.step(
-                draw.choice((-3600.0, -2.0, 1.5, 60.0)), drift=draw.choice((0.0, 1e-4, -0.01))
-            ),
-            lambda: setattr(self.shop, "bundle", 1 - self.shop.bundle),
-            lambda: setattr(self.shop, "snapshot", draw.randrange(3)),
-            self._thread_ends,
-            self._stop,
-        ]
-        for _ in range(int(draw.randrange(9) * 2 * self.rough)):
-            self.fate.time.at(draw.random() * self.calm_s, self._told(draw.choice(kinds)))
-
-    def _draw_battery(self, seed: int) -> None:
-        """Some boxes have none: 1970 whenever the power comes, until a service sets the clock.
-
-        Drawn apart, so that a seed is otherwise what it was.
-        """
-        apart = random.Random(f"battery {seed}")
-        self.battery = apart.random() >= NO_BATTERY or self.config.clock != "wall"
-        if self.battery:
-            return
-        self.witness.count("boxes without a battery")
-        self.fate.time.forget()
-        for _ in range(apart.randrange(4)):
-            self.fate.time.at(apart.random() * self.calm_s, self._told(self.fate.time.steady))
-
-    def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
-        def now() -> None:
-            if self.fate.time.now_s <= self.calm_s:
-                happens()
-
-        return now
-
-    def _cut_twice(self) -> None:
-        """A broker that comes without what it knew, and breaks the connection at once."""
-        self.broker.restart(with_store=False, down_s=0.0)
-        self.fate.time.at(
-            self.fate.time.now_s + 1.0 + self.fate.draw.random() * 0.3, self.broker.cut
-        )
-
-    def _spell(self, holder: object, name: str, *, value: bool) -> None:
-        """Something is otherwise for a while."""
-        setattr(holder, name, value)
-        over_s = self.fate.time.now_s + self.fate.draw.random() * 20
-        self.fate.time.at(over_s, lambda: self._over(holder, name, value=value))
-
-    def _over(self, holder: object, name: str, *, value: bool) -> None:
-        setattr(holder, name, not value)
-        if name == "refuses_filters":
-            self.broker.cut()  # an operator mends the rights, and lets it in anew
-
-    def _disk_fails(self) -> None:
-        """All of it or one part, for a few calls or for a while."""
-        draw = self.fate.draw
-        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), draw.choice(PARTS)
-        self.disk.failures_max = draw.choice((0, 0, 1, 2, 5))
-        over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0, 25.0))
-        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
-
-    def _thread_ends(self) -> None:
-        if self.mqtt.client is not None and self.mqtt.client.started:
-            self.mqtt.client.thread_ended = True
-
-    def _stop(self) -> None:
-        if self.gateway is not None:
-            self.gateway.stop()
-
-    def _heal(self) -> None:
-        """Nothing fails from here on."""
-        broker = self.broker
-        self.fate.spare()
-        self.fate.time.steady()
-        broker.network.delay_s, broker.network.jitter_s, broker.network.up = 0.001, 0.0, True
-        broker.refuses, self.disk.trouble, self.disk.slow = False, 0, False
-        if broker.refuses_filters:
-            broker.refuses_filters = False
-            broker.cut()
+    def _forgot(self) -> None:
+        self.witness.order.append(ANEW)
+        self.rivals.forgotten()
 
     # --- what is seen ---
 
     def _sends(self, message: Message) -> Callable[[], None]:
         def now() -> None:
-            if b'"?' in message.payload:  # an alert that nobody knows before
+            if (
+                "/cmd/" in message.topic and b'"?' in message.payload
+            ):  # an alert that nobody knows before
                 asset = message.payload.split(b'"?')[1].split(b'"')[0].decode()
                 ids = [k[1] for k in self.witness.said if k[1].startswith(f"{asset}-")]
                 told = ids[-1] if ids else f"{asset}-none"
                 message.payload = message.payload.replace(b"?" + asset.encode(), told.encode())
+            self.witness.sent[message.payload] += message.qos
             self.broker.takes(message)
 
         return now
@@ -218,6 +139,17 @@ class Life:
 
     def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         self._judged(lambda: self.witness.heard(topic, payload, dup))
+        self.rivals.heard(topic, payload)
+
+    def _outboxed(self) -> None:
+        gateway = self.gateway
+        if gateway is not None:  # else it is the start, and the process before has synced
+            self._judged(lambda: self.witness.kept(gateway))
+
+    def _saved(self, path: Path) -> None:
+        gateway = self.gateway
+        if gateway is not None:
+            self._judged(lambda: self.witness.saved(path, gateway))
 
     def _promised(self, connection: Connection, mid: int) -> None:
         session = self.broker.session
@@ -237,7 +169,8 @@ class Life:
         if lasts_s > TOLD_S_MAX and not gateway._assembly.engine._state.not_durable:
             self._breaks(BrokenError(f"not durable for {lasts_s} s, and the engine is not told"))
         now_s = self.fate.time.now_s
-        if now_s > self.schedule.seconds + 3.0 and self._quiet(gateway):
+        calm = now_s > self.schedule.seconds + 3.0 and not self.rivals.took_over
+        if calm and self._quiet(gateway):
             if not self.done and b'"online":true' not in self.broker.retained.get(STATUS, b""):
                 self._breaks(BrokenError("it runs, and the broker says that it does not"))
             if not self.done:
@@ -279,21 +212,21 @@ class Life:
     def _live(self) -> None:
         fate, draw = self.fate, self.fate.draw
         calm = fate.time.now_s >= self.calm_s
-        if calm or not fate.chance(self.rough + 0.2):
-            fate.live(0)
-        elif fate.chance(0.5):  # anywhere
-            fate.live(int(10 ** (1 + 3.0 * draw.random())))
-        else:  # in the middle of something
-            count = draw.choice((1, 1, 2, 3, 8, 30))
-            fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
+        self._draw_end(calm=calm)
         self.witness.count("lives")
         code = -1
+        known = self.witness.knows_its_place
         try:
             self.gateway = Gateway(self.config, self.world)
             code = self.gateway.run()
             fate.note(f"ended with {code}")
+            if known:
+                raise BrokenError("it was fenced, its disk took that, and it began again")
         except Killed:
             self.witness.count("kills")
+        except Fenced as error:
+            fate.note(f"fenced: {error}")
+            code = FENCED_EXIT
         except AndonError as error:
             fate.note(f"not started: {error}".replace(str(self.config.base), ""))
             self.witness.count("refused to start")
@@ -303,11 +236,31 @@ class Life:
             if self.gateway is not None:
                 self.witness.ended(self.gateway)
             self.gateway = None
+        if code == FENCED_EXIT:
+            self._fenced()
         self._dies()
         if code > 0:
             self.witness.count("faults")
         fate.dead = False
         fate.time.pass_until(fate.time.now_s + draw.choice((0.2, 1.0, 1.0, 5.0)))
+
+    def _draw_end(self, *, calm: bool) -> None:
+        """Where the process ends that begins now."""
+        fate, draw = self.fate, self.fate.draw
+        if calm or not fate.chance(self.rough + 0.2):
+            fate.live(0)
+        elif fate.chance(0.5):  # anywhere
+            fate.live(int(10 ** (1 + 3.0 * draw.random())))
+        else:  # in the middle of something
+            count = draw.choice((1, 1, 2, 3, 8, 30))
+            fate.live(draw.randrange(1, 9), ambush=draw.choice(AMBUSHES), count=count)
+
+    def _fenced(self) -> None:
+        """A supervisor does not start it again; people may."""
+        if not self.rivals.took_over:
+            raise BrokenError("it says that it was replaced, and no box did")
+        self.witness.fenced()
+        self.done = self.witness.fenced_lives > FENCED_LIVES
 
     def _dies(self) -> None:
         """What is left when a process has ended."""
@@ -315,7 +268,8 @@ class Life:
         if self.mqtt.client is not None:
             self.mqtt.client.vanish()
         self.disk.killed()
-        if fate.time.now_s < self.calm_s and fate.dead and self.broken is None and fate.chance(0.4):
+        ended = fate.dead or self.witness.fenced_lives > 0
+        if fate.time.now_s < self.calm_s and ended and self.broken is None and fate.chance(0.4):
             self.witness.count("power cuts")
             self.witness.power_cut()
             if not self.battery:

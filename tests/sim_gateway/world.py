@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.gateway.faults import Faults
     from edge.records import Retrieve
     from edge.settings import GatewaySettings
+    from edge.storage.disk import Disk
     from edge.takeover import Fitted
     from tests.sim_gateway.broker import SimulatedMqtt
     from tests.sim_gateway.disk import ForgetfulDisk
@@ -120,14 +121,14 @@ class SimulatedRetriever:
 class SimulatedUpkeep:
     """Takes over what the shop shows, in the steps in which the real one does."""
 
-    def __init__(self, assembly: SimulatedAssembly, source: Path) -> None:
+    def __init__(self, assembly: SimulatedAssembly, source: Path, *, zone: str, disk: Disk) -> None:
         self._assembly, self._shop = assembly, assembly.shop
-        self.notebook = Notebook(source, None)
+        self.notebook = Notebook(source, None, zone=zone, disk=disk)
         self.commissioning = SimpleNamespace(look=list)
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
         """What has come."""
-        assert now_s >= 0.0
+        self.notebook.turn(now_s)
         assembly, shop = self._assembly, self._shop
         detector = shop.detector()
         if detector.bundle.sha256 != assembly.bundle.sha256:
@@ -184,11 +185,16 @@ class SimulatedWorld(World):
         assert config is not None
         assert retriever is not None
         assert telemetry is not None
-        return SimulatedUpkeep(assembly, config.path(config.kb.source))
+        source = config.path(config.kb.source)
+        return SimulatedUpkeep(assembly, source, zone=config.kb.timezone, disk=self.disk)
 
     def patience(self) -> SlowPatience:
         """The disk answers at once, fails, or takes its time."""
         return SlowPatience(self._fate, self._slow_disk)
+
+    def token(self, size_bytes: int) -> str:
+        """Likewise."""
+        return self._fate.draw.randbytes(size_bytes).hex()
 
     def leap(self) -> int:
         """Drawn, like everything."""

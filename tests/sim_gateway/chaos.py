@@ -1,0 +1,141 @@
+"""What befalls the machine, the broker and the network of one seed, until all is calm."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from tests.sim_gateway.disk import TROUBLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sim_gateway.life import Life
+
+
+PARTS: Final = (  # of the disk
+    *("", "journal/", "outbox", "audit/", "checkpoints"),
+    *("dead_letters", "docs/", "box.json"),
+)
+NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
+UNAUDITED: Final = 0.2  # of them: what keeps alerts quiet cannot be written down then
+REPLACED: Final = 0.08  # of the seeds: another box takes over
+
+
+class Chaos:
+    """Drawn once, at the beginning."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.fate, self.broker, self.disk = life.fate, life.broker, life.disk
+
+    def draw(self, seed: int) -> None:
+        """Plan all of it, and its end."""
+        draw, broker = self.fate.draw, self.broker
+        broker.network.delay_s = draw.choice((0.0005, 0.005, 0.05))
+        broker.network.jitter_s = draw.choice((0.0, 0.02, 0.5))
+        kinds: list[Callable[[], None]] = [
+            broker.cut,
+            self._cut_twice,
+            lambda: broker.silence(draw.choice((1.0, 5.0, 15.0))),
+            lambda: broker.restart(with_store=True, down_s=draw.random() * 10),
+            lambda: broker.restart(with_store=False, down_s=draw.random() * 10),
+            lambda: self._spell(broker, "refuses", value=True),
+            lambda: self._spell(broker, "refuses_filters", value=True),
+            lambda: self._spell(broker.network, "up", value=False),
+            self._disk_fails,
+            self._disk_fails,
+            lambda: self._spell(self.disk, "slow", value=True),
+            lambda: self.fate.time.step(
+                draw.choice((-3600.0, -2.0, 1.5, 60.0)), drift=draw.choice((0.0, 1e-4, -0.01))
+            ),
+            lambda: setattr(self.life.shop, "bundle", 1 - self.life.shop.bundle),
+            lambda: setattr(self.life.shop, "snapshot", draw.randrange(3)),
+            self._thread_ends,
+            self._stop,
+            self.life.rivals.disturb,
+        ]
+        for _ in range(int(draw.randrange(9) * 2 * self.life.rough)):
+            self.fate.time.at(draw.random() * self.life.calm_s, self._told(draw.choice(kinds)))
+
+        quiet = [one.begin_s for one in self.life.schedule.stretches if one.what == "calibrated"]
+        if quiet and draw.random() < UNAUDITED:
+            self.fate.time.at(draw.choice(quiet) - 2.0, self._told(self._trail_fails))
+        if draw.random() < REPLACED:
+            self.fate.time.at(draw.randrange(5, self.life.calm_s), self.life.rivals.take_over)
+        self._draw_battery(seed)
+        self.fate.time.at(self.life.calm_s, self._heal)
+
+    def _draw_battery(self, seed: int) -> None:
+        """Some boxes have none: 1970 whenever the power comes, until a service sets the clock.
+
+        Drawn apart, so that a seed is otherwise what it was.
+        """
+        apart = random.Random(f"battery {seed}")
+        self.life.battery = apart.random() >= NO_BATTERY or self.life.config.clock != "wall"
+        if self.life.battery:
+            return
+        self.life.witness.count("boxes without a battery")
+        self.fate.time.forget()
+        for _ in range(apart.randrange(4)):
+            self.fate.time.at(apart.random() * self.life.calm_s, self._told(self.fate.time.steady))
+
+    def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
+        def now() -> None:
+            if self.fate.time.now_s <= self.life.calm_s:
+                happens()
+
+        return now
+
+    def _cut_twice(self) -> None:
+        """A broker that comes without what it knew, and breaks the connection at once."""
+        self.broker.restart(with_store=False, down_s=0.0)
+        self.fate.time.at(
+            self.fate.time.now_s + 1.0 + self.fate.draw.random() * 0.3, self.broker.cut
+        )
+
+    def _spell(self, holder: object, name: str, *, value: bool) -> None:
+        """Something is otherwise for a while."""
+        setattr(holder, name, value)
+        over_s = self.fate.time.now_s + self.fate.draw.random() * 20
+        self.fate.time.at(over_s, lambda: self._over(holder, name, value=value))
+
+    def _over(self, holder: object, name: str, *, value: bool) -> None:
+        setattr(holder, name, not value)
+        if name == "refuses_filters":
+            self.broker.cut()  # an operator mends the rights, and lets it in anew
+
+    def _disk_fails(self) -> None:
+        """All of it or one part, for a few calls or for a while."""
+        draw = self.fate.draw
+        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), draw.choice(PARTS)
+        self.disk.failures_max = draw.choice((0, 0, 1, 2, 5))
+        over_s = self.fate.time.now_s + draw.choice((0.05, 2.0, 10.0, 25.0))
+        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
+
+    def _trail_fails(self) -> None:
+        """Where it is written what keeps alerts quiet, and nowhere else."""
+        draw = self.fate.draw
+        self.disk.trouble, self.disk.troubled = draw.choice(TROUBLES), "audit/"
+        self.disk.failures_max = 0
+        over_s = self.fate.time.now_s + draw.choice((10.0, 25.0, 40.0))
+        self.fate.time.at(over_s, lambda: setattr(self.disk, "trouble", 0))
+
+    def _thread_ends(self) -> None:
+        if self.life.mqtt.client is not None and self.life.mqtt.client.started:
+            self.life.mqtt.client.thread_ended = True
+
+    def _stop(self) -> None:
+        if self.life.gateway is not None:
+            self.life.gateway.stop()
+
+    def _heal(self) -> None:
+        """Nothing fails from here on."""
+        broker = self.broker
+        self.fate.spare()
+        self.fate.time.steady()
+        broker.network.delay_s, broker.network.jitter_s, broker.network.up = 0.001, 0.0, True
+        broker.refuses, self.disk.trouble, self.disk.slow = False, 0, False
+        if broker.refuses_filters:
+            broker.refuses_filters = False
+            broker.cut()

@@ -1,0 +1,151 @@
+"""What must hold when all is calm: the journal taken once more, beside what was kept and heard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge.records import MessageReceived
+from tests.sim_gateway.again import Again, BrokenError, outbox_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.settings import GatewaySettings
+    from tests.sim_gateway.again import Key
+    from tests.sim_gateway.journals import Entry
+    from tests.sim_gateway.world import Shop
+
+from tests.sim_gateway.checks import ANEW, NOT_TAKEN, SYSTEM, Steps
+
+
+class Witness(Steps):
+    """Of one seed, from its beginning to its end."""
+
+    def settled(self, settings: GatewaySettings, shop: Shop) -> None:
+        """All that was accepted has been scored, and all that was decided has been heard."""
+        journal = self._journal()
+        for number, message in self.accepted.items():
+            if not self.journals.holds(message.payload, journal):
+                raise BrokenError(f"message {number} was acknowledged and is not in the journal")
+        entries, torn = self.journals.entries(journal)
+        # a box that was replaced opens its journal no more, and leaves it as a power cut did
+        if torn and not (self.seen.get("journal damaged") or self.fenced_lives):
+            raise BrokenError(f"the journal is damaged: {torn}")
+        self._taken_once(entries)
+        again = Again(settings, shop, entries)
+        self._texts(again)
+        self._scored(again)
+        if self.fenced_lives:  # what it has not said is for the box that replaced it
+            self.count("seeds of a box that was replaced")
+            self._in_order()
+            return
+        if self.unsure:
+            self.count("seeds of which the journal has holes")
+            self._in_order()
+            return
+        stands = outbox_of(self.state)
+        self._decided_alike(again, stands)
+        if self.lapses:
+            self._in_order()
+        else:
+            self._never_back(list(stands))
+        self._last_words(again)
+
+    def _taken_once(self, entries: Sequence[Entry]) -> None:
+        """What a broker sends again stands in the journal once, over any number of restarts."""
+        # a session that nobody knows begins ids anew, and what was damaged nobody remembers
+        if self.sessions > 1 or self.seen.get("journal damaged"):
+            return
+        taken = [one for _, one in entries if isinstance(one, MessageReceived)]
+        often = Counter(one.payload for one in taken if one.qos and not one.retain)
+        self.count("seeds of one session")
+        for payload, times in often.items():
+            if times > self.sent[payload]:
+                raise BrokenError(f"{payload[:80]!r} was taken {times} times")
+
+    def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
+        """The outbox holds what the journal decides, and all of it was heard."""
+        odd = stands.keys() ^ again.decided.keys()
+        if self.lapses:  # what was decided without an outbox may stand in none
+            odd -= again.decided.keys()
+        if odd:
+            raise BrokenError(f"journal and outbox differ: {sorted(odd)[:4]}")
+        for key, payload in stands.items():
+            given = again.decided[key]
+            if given != payload:
+                raise BrokenError(f"{key}: the journal gives {given!r}, kept was {payload!r}")
+            # what could not be audited was withheld
+            quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
+            if key not in self.said and "/alert/" in key[0] and not quiet:
+                raise BrokenError(f"{key} was decided and never heard")
+        for key in self.said:
+            if key not in stands and not self.lapses:
+                raise BrokenError(f"{key} was heard and is in no outbox")
+
+    def _texts(self, again: Again) -> None:
+        """Each text of an operator stands once in the folder of documents."""
+        lines = [
+            line
+            for path in sorted((self.state.parent / "docs" / "inbox").glob("*.log"))
+            for line in path.read_text().splitlines()
+        ]
+        if len(lines) != len(set(lines)):
+            raise BrokenError(f"a text is noted twice: {sorted(lines)}")
+        for asset, text in again.texts:
+            if not any(f"{asset} {text}," in line for line in lines):
+                raise BrokenError(f"{text!r} was taken, and is not noted: {lines}")
+        self.count("texts", len(again.texts))
+
+    def _in_order(self) -> None:
+        """No alert steps back, within the life of a process; events may come late."""
+        newest: dict[str, Key] = {}
+        seen: set[Key] = set()
+        for key in self.order:
+            if key == ANEW:
+                newest, seen = {}, set()
+                continue
+            if "/alert/" not in key[0]:
+                continue
+            last = newest.get(key[0], key)
+            if key != last and (key in seen or (key[1] == last[1] and key[2] < last[2])):
+                raise BrokenError(f"{key} was said after {last}")
+            newest[key[0]] = key
+            seen.add(key)
+
+    def _never_back(self, decided: list[Key]) -> None:
+        """No topic shows an older revision behind a newer one, whatever was said twice."""
+        place = {key: number for number, key in enumerate(decided)}
+        newest: dict[str, int] = {}
+        for key in self.order:
+            if key in place and place[key] < newest.get(key[0], 0):
+                raise BrokenError(f"{key} was said after {decided[newest[key[0]]]}")
+            newest[key[0]] = place.get(key, newest.get(key[0], 0))
+
+    def _last_words(self, again: Again) -> None:
+        for topic, payload in again.retained.items():
+            held = self.broker.retained.get(topic)
+            if topic != SYSTEM and held != payload:
+                raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
+
+    def _scored(self, again: Again) -> None:
+        """Each row of an accepted message was scored, or is counted by reason."""
+        missing = 0
+        for message in self.accepted.values():
+            _, _, asset = message.topic.rpartition("/")
+            try:
+                body = msgspec.json.decode(message.payload)
+            except msgspec.DecodeError:
+                continue
+            if not message.topic.startswith("plant/") or not isinstance(body, dict):
+                continue
+            rows = again.rows.get(asset, set())
+            missing += sum(int(ts) * 1_000_000 not in rows for ts in body["ts"])
+        counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
+        self.count("rows not scored", missing)
+        if missing > counted:
+            raise BrokenError(
+                f"{missing} accepted rows are not scored, and only {again.counts} counted"
+            )
