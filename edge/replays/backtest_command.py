@@ -245,8 +245,10 @@ def _read_truth(path: Path | None) -> Truth | None:
         truth = msgspec.json.decode(path.read_bytes(), type=Truth)
     except (OSError, *UNREADABLE) as error:
         raise RecordingError(f"{path}: no truth file: {error}") from error
-    stretches = [truth, *truth.faults, *truth.jobs, *truth.causes]
-    for begin_ns, end_ns in [(one.begin_ns, one.end_ns) for one in stretches]:
+    begins = [one.begin_ns for one in (*truth.faults, *truth.jobs, *truth.causes)]
+    ends = [one.end_ns for one in (*truth.faults, *truth.jobs, *truth.causes)]
+    times = zip([truth.begin_ns, *begins], [truth.end_ns, *ends], strict=True)
+    for begin_ns, end_ns in times:
         if not 0 <= begin_ns <= end_ns < 1 << 63:
             raise RecordingError(
                 f"{path}: no truth file: a stretch does not go from one time to a later one;"
