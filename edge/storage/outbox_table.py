@@ -34,10 +34,12 @@ CREATE INDEX IF NOT EXISTS outbox_retained ON outbox (topic, row) WHERE retain =
 CREATE TABLE IF NOT EXISTS running (seconds REAL NOT NULL, given_up INTEGER NOT NULL);
 INSERT INTO running SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM running);
 """
-# given up when there is too much: the oldest, but never the last word of a retained topic
+# given up when there is too much: the oldest, but never the last word of a retained topic, which
+# is never one that is withheld (3)
 OLDEST: Final = """
 SELECT row, length(payload), put_s FROM outbox WHERE delivered = 0 AND NOT (retain = 1 AND row =
-    (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic))
+    (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic
+        AND newer.delivered != 3))
 ORDER BY row
 """
 LAST_WORD: Final = """
@@ -50,9 +52,12 @@ SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN
     AND delivered > 0 AND length(payload) > 0
 ORDER BY row
 """
+# neither what was decided last for a retained topic nor the last of it that was not withheld
 FORGETTABLE: Final = """
 SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?
     AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+    AND row NOT IN
+        (SELECT max(row) FROM outbox WHERE retain = 1 AND delivered != 3 GROUP BY topic)
 ORDER BY row LIMIT ?
 """
 

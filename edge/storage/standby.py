@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge.errors import JournalError
-from edge.storage.outbox_table import DELIVERED, GIVEN_UP, WITHHELD, OutboxRow, key_of
+from edge.storage.outbox_table import DELIVERED, WITHHELD, OutboxRow, key_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -145,13 +145,15 @@ class StandbyOutbox:
         of_file = self._of_file(lambda file: file.standing(), None)
         if of_file is None and self._file is not None:
             return None
-        rows = [row for row in of_file or () if row.topic not in self._last]
-        rows += [
-            kept.row
-            for kept in map(self._rows.__getitem__, self._last.values())
-            if kept.delivered in (DELIVERED, GIVEN_UP) and kept.row.retain
-        ]
+        last = self._last_said()
+        rows = [row for row in of_file or () if row.topic not in last]
+        rows += [kept.row for kept in last.values() if kept.delivered]
         return rows
+
+    def _last_said(self) -> dict[str, _Kept]:
+        """In memory, the newest of each retained topic that is said, or will be."""
+        said = (one for one in self._rows.values() if one.delivered != WITHHELD and one.row.retain)
+        return {kept.row.topic: kept for kept in said}
 
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
@@ -257,7 +259,7 @@ class StandbyOutbox:
             self._file = self._patience.opened("outbox", self._opened)
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
-        said = [topic for topic, row in self._last.items() if self._rows[row].row.retain]
+        said = list(self._last_said())
         ahead, overtook = dict(self._ahead), self._overtook
 
         def move() -> int:
@@ -321,6 +323,7 @@ class StandbyOutbox:
         if len(self._rows) <= MEMORY_ROWS_MAX and self._bytes <= MEMORY_BYTES_MAX:
             return
         last = {n for n in self._last.values() if self._rows[n].row.retain}
+        last |= {kept.row.row for kept in self._last_said().values()}
         order = sorted(self._rows, key=lambda n: (not self._rows[n].delivered, n))
         for n in order:
             if len(self._rows) <= 0.95 * MEMORY_ROWS_MAX and self._bytes <= 0.95 * MEMORY_BYTES_MAX:

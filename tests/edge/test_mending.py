@@ -166,6 +166,23 @@ def _begin(at: Position, behind: Position) -> Position:
     return at if at.segment == behind.segment else Position(behind.segment, len(MAGIC))
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_mended_segment_says_the_format_of_its_records(compress: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Its own header is damaged: an older version has to refuse it by that, not by a record."""
+    writer = JournalWriter(tmp_path, segment_bytes_max=4_000, compress=compress)
+    for first in range(0, 600, 100):
+        writer.append([(i, message(i)) for i in range(first, first + 100)])
+    writer.close()
+    path = segments(tmp_path)[1][1]
+    data = bytearray(path.read_bytes())
+    format_before = journal_records.header_format(bytes(data))
+    data[0] ^= 1
+    path.write_bytes(data)
+    told, losses = mended(tmp_path)
+    assert (told, len(losses)) == (list(range(600)), 1)
+    assert journal_records.header_format(path.read_bytes()) == format_before == 1 + compress
+
+
 def test_what_is_behind_a_checkpoint_is_not_read_at_all(tmp_path: Path) -> None:
     """Damage before it costs nothing and is touched by nobody, in its own segment too."""
     places = write(tmp_path)
