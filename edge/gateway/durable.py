@@ -280,7 +280,6 @@ class Durable:
                 journal=self._state / "journal",
                 checkpoints=self._state / CHECKPOINTS,
                 keep=self.keep,
-                audit=self._settle,
                 mend=self.journal.mend if self.journal is not None else None,
                 disk=self._world.disk,
                 go_on=go_on,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.audit.trail import must_stay
 from edge.errors import JournalError
 from edge.records import MessageReceived
 from edge.storage import journal_records, mending
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.records import Publish
+    from edge.records import Effect, Publish
     from edge.storage.restore import Restored
     from models.bundles.bundle import Bundle
     from tests.edge.test_restore_retention import Lived
@@ -297,8 +298,8 @@ def restored(folder: Path, bundle: Bundle) -> tuple[Restored, list[Publish]]:
     """Restore as a gateway does, with a journal that it may mend."""
     kept: list[Publish] = []
 
-    def keep(messages: Sequence[Publish]) -> None:
-        kept.extend(messages)
+    def keep(effects: Sequence[Effect]) -> None:
+        kept.extend(must_stay(effects)[0])
 
     writer = JournalWriter(folder / "journal", segment_bytes_max=2_000, mend=True)
     done = restore(
