@@ -79,6 +79,7 @@ class Durable:
         self.due = CheckpointDue(config.journal, clock=world.clock)
         self._unaudited: list[Audited] = []
         self._restoring = False
+        self._hole_at: Position | None = None  # where one was tried to be written
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
         refuse_newer(journal=journal, checkpoints=checkpoints)
         self._packer = Packer(checkpoints)
@@ -96,7 +97,8 @@ class Durable:
 
     def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> Sequence[Stimulus]:
         """Write a group; returns what the engine is given next, with the news of a lapse first."""
-        group = [*self.lapse.told(), *stimuli]
+        news = self.lapse.told()
+        group = [*news, *stimuli]
         if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
             try:
                 self._write(self.journal, group, now_ns=now_ns)
@@ -104,7 +106,7 @@ class Durable:
                 self._lapsed(Part.JOURNAL, error)
         if Part.JOURNAL in self.lapse.parts:
             self.lapse.skipped(len(group))
-        return [*self.lapse.told(), *group]
+        return [*news, *self.lapse.told(), *stimuli]
 
     def _write(self, journal: JournalWriter, group: Sequence[Stimulus], *, now_ns: int) -> None:
         self._poll()
@@ -217,14 +219,15 @@ class Durable:
         self._poll()
         if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
             return []
-        try:
+        with suppress(JournalError):
             self._recover_trail()
+        with suppress(JournalError):
             self._recover_outbox(moved)
+        with suppress(JournalError):
             return self._recover_journal(assembly)
-        except JournalError:
-            return []
+        return []
 
-    # --- a lapse ends ---
+    # --- a lapse ends, each part by itself ---
 
     def _recover_trail(self) -> None:
         if Part.AUDIT not in self.lapse.parts:
@@ -234,39 +237,41 @@ class Durable:
         waiting = tuple(self._unaudited)
         self.patience.run(lambda: trail.write(waiting))
         self._unaudited.clear()
-        del self.lapse.parts[Part.AUDIT]
+        self.lapse.mended(Part.AUDIT)
 
     def _recover_outbox(self, moved: Callable[..., None]) -> None:
         if Part.OUTBOX not in self.lapse.parts:
             return
         offset, anew = self.outbox.recover()
         moved(offset, anew=anew)
-        del self.lapse.parts[Part.OUTBOX]
+        self.lapse.mended(Part.OUTBOX)
 
     def _recover_journal(self, assembly: Assembly) -> list[Stimulus]:
         """Go on in a new segment that begins with the hole.
 
         The checkpoint before it carries over what was lived through; it says that nothing was
-        durable, until the journal behind it says otherwise.
+        durable, until the journal behind it says otherwise: at once, where nothing else has lapsed.
         """
         if Part.JOURNAL not in self.lapse.parts:
-            self.lapse.end()
             return []
         journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
         self.journal = journal
+        if self._hole_at is not None:  # it was written and not safe: one hole is told once
+            journal.rewind(self._hole_at)
         self.patience.run(journal.resume)
         self._packer.forget()  # nobody knows what of them was written meanwhile
         self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         began = started(assembly, generation=self._generation)
-        told: list[Stimulus] = [self.lapse.hole(), began, over]
-        now_ns = self._world.clock.wall_ns()
+        is_over = len(self.lapse.parts) == 1
+        told: list[Stimulus] = [self.lapse.hole(), began, *([over] if is_over else [])]
+        now_ns, self._hole_at = self._world.clock.wall_ns(), journal.position
         journal.append([(now_ns, told[0])])
-        self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
         # Only now: who reads that it is over speaks in the revisions of the checkpoint.
         self._taken = journal.append([(now_ns, one) for one in told[1:]])
-        self.lapse.end(told=True)
+        self._hole_at = None
+        self.lapse.mended(Part.JOURNAL, told=is_over)
         return told
 
     # --- start and end ---

@@ -182,7 +182,8 @@ def not_as_published(
         stands = newest(topic)
         if stands is None:
             continue
-        if stands != (record.alert_id, record.revision) or record.alert_id in contested:
+        # Said, not leapt to: else each alert there is would be said again behind each leap.
+        if stands != (record.alert_id, record.said) or record.alert_id in contested:
             found.append(
                 AlertStands(
                     asset=record.asset,
@@ -206,7 +207,8 @@ def _groups_not_as_published(
     for cause, group in engine.groups().items():
         topic = topics.alert(GROUP, cause)
         stands = newest(topic)
-        ours = (group.group_id, group.revision) if group is not None else ("", 0)
+        # one of a state from before 0.2 does not know what it said last
+        ours = (group.group_id, group.said or group.revision) if group is not None else ("", 0)
         if stands is not None and (stands != ours or ours[0] in contested):
             yield AlertStands(
                 asset=GROUP,

@@ -316,7 +316,7 @@ MUTATIONS: Final = (
     Mutation("shed and not acknowledged", Link, "_message", _kept_unacknowledged),
     Mutation("shed and not counted", Inbox, "put", _shed_untold),
     Mutation("a lapse that the engine is not told", Lapse, "told", _untold),
-    Mutation("revisions do not leap", durable, "_leap", _no_leap),
+    Mutation("revisions do not leap", durable, "leap", _no_leap),
     Mutation("locked out by itself", Patience, "opened", _locked_out),
     Mutation("whole records behind damage are lost", mending, "salvaged", _skips_damage),
     Mutation("an engine that is not pure", Engine, "handle", _moody),
