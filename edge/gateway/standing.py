@@ -28,8 +28,10 @@ def otherwise(
     """
     if retained is not None:
         return _stood(engine, outbox, topics, retained)
+    # what was withheld was never heard: who knows that it can be audited now says it again
+    contested = outbox.contested | outbox.withheld()
     stands = not_as_published(
-        engine, outbox.newest, outbox.revision_of, topics=topics, contested=outbox.contested
+        engine, outbox.newest, outbox.revision_of, topics=topics, contested=contested
     )
     outbox.resolved()
     return stands

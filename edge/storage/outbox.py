@@ -29,6 +29,7 @@ from edge.storage.outbox_table import (
     LAST_WORD,
     SCHEMA,
     STANDING,
+    WITHHELD_LAST,
     OutboxRow,
     brought_up_to_date,
     key_of,
@@ -44,10 +45,8 @@ if TYPE_CHECKING:
     from edge.storage.disk import Clock, Disk
 
 T = TypeVar("T")
-# delivered rows kept for the memory of their keys; some months of alerts
-KEPT_ROWS_MAX: Final = 100_000
-# Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
-# oldest are given up, counted, and said as a fault of our own once somebody hears us again.
+KEPT_ROWS_MAX: Final = 100_000  # delivered, kept for the memory of their keys: some months
+# Rows that may wait for a broker: weeks of a flood. Beyond it the oldest are given up, and told.
 PENDING_ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 256 << 20  # that may wait, and of what is kept for the memory of its keys
 DAYS_MAX: Final = 30.0
@@ -76,10 +75,9 @@ class Outbox:
         self._running_s = 0.0
         self._path, self._bytes_max, self._age_s_max = path, bytes_max, days_max * DAY_S
         self._clock_s = clock.monotonic_s  # runs on, whatever the wall clock does
-        self.conflicts_total = 0
+        self.conflicts_total = self.given_up_total = 0
         self.conflict = ""  # topic and key of the newest one
         self.contested: set[str] = set()  # alert ids of conflicts
-        self.given_up_total = 0
         # newest row at the time of each checkpoint that is still there; restarts begin behind one
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
@@ -177,6 +175,10 @@ class Outbox:
         """The last message of each retained topic for which nothing waits."""
         return [OutboxRow.of(row) for row in self._read(STANDING)]
 
+    def withheld(self) -> list[str]:
+        """Ids of which the last message on a retained topic is withheld."""
+        return [str(row[0]) for row in self._read(WITHHELD_LAST)]
+
     def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
         """The last message of each of these topics, delivered or not."""
         return [OutboxRow.of(row) for topic in topics for row in self._read(LAST_WORD, (topic,))]
@@ -225,8 +227,7 @@ class Outbox:
         over_bytes = self._kept_bytes - self._bytes_max
         if until <= 0 and over_bytes <= 0:
             return
-        freed = 0
-        gone: list[tuple[int]] = []
+        freed, gone = 0, list[tuple[int]]()
         for row, size in self._read(FORGETTABLE, (self._covered[0], FORGET_ROWS)):
             if row > until and freed >= over_bytes:
                 break
@@ -374,11 +375,9 @@ class Outbox:
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
             (message.topic, *key_of(message)),
         ).fetchone()
-        if found is None:
-            return None
-        if not isinstance(found[0], bytes):
+        if found is not None and not isinstance(found[0], bytes):
             raise JournalError(f"outbox cannot be read: {message.topic} is damaged")
-        return found[0]
+        return None if found is None else found[0]
 
     def row_of(self, topic: str, key: tuple[str, int]) -> int | None:
         """Where a key stands; None: nowhere. Raises JournalError."""

@@ -57,6 +57,10 @@ SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN
     AND delivered > 0 AND length(payload) > 0
 ORDER BY row
 """
+WITHHELD_LAST: Final = """
+SELECT id FROM outbox WHERE delivered = 3
+    AND row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+"""
 # neither what was decided last for a retained topic nor the last of it that was not withheld
 FORGETTABLE: Final = """
 SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?

@@ -158,6 +158,13 @@ class StandbyOutbox:
         said = (one for one in self._rows.values() if one.delivered != WITHHELD and one.row.retain)
         return {kept.row.topic: kept for kept in said}
 
+    def withheld(self) -> set[str]:
+        """Ids of which the last message on a retained topic is withheld."""
+        nothing: list[str] = []
+        last = map(self._rows.__getitem__, self._last.values())
+        mine = {kept.key[0] for kept in last if kept.delivered == WITHHELD and kept.row.retain}
+        return mine | set(self._of_file(lambda file: file.withheld(), nothing))
+
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
         self._conflict = ""
