@@ -46,12 +46,12 @@ class Incoming:
 class Lane:
     """The messages of one asset, or of one operator, that wait; `rank` says how much they count.
 
-    newest_max: more of them than so many never wait, where a newer one says all; 0: no bound.
+    share: of the queue that they may fill at most, where a newer one says all.
     """
 
     name: str
     rank: int
-    newest_max: int = 0
+    share: float = 1.0
     waiting: deque[Place] = field(default_factory=deque)
     weight: int = 0  # bytes that wait, and MESSAGE_BYTES for each message
     shed: int = 0  # messages so far
@@ -101,10 +101,12 @@ class Pile:
         self.bytes_held += size_bytes
         self.depth += 1
         shed: list[Incoming] = []
-        if lane.newest_max and len(lane.waiting) > lane.newest_max:
+        if lane.share < 1 and len(lane.waiting) > max(1.0, lane.share * self.messages_max):
             shed.append(self._drop(lane))
         if self._over(self.limit):
             shed += self._make_room()
+        if len(self._queue) > 2 * self.depth + GONE_MIN:
+            self._queue = deque(place for place in self._queue if place.message is not None)
         return shed
 
     def take(self, limit: int, bytes_max: int) -> list[Incoming]:
@@ -165,8 +167,6 @@ class Pile:
                 else:
                     heappop(heap)
             slack = 0
-        if len(self._queue) > 2 * self.depth + GONE_MIN:
-            self._queue = deque(place for place in self._queue if place.message is not None)
         return shed
 
     def _drop(self, lane: Lane) -> Incoming:

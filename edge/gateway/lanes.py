@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 TOPICS_MAX: Final = 16_384  # remembered; a plant with more looks some up again
 TOPIC_CHARS_MAX: Final = 256  # of one that is remembered
 OPERATORS_MAX: Final = 256  # with a lane of their own; the others share one
-# Clock tags that wait. A flood of them takes no more than a tenth of the queue; a fast replay, of
-# which the broker's window lets a thousand messages through, keeps each: samples close by them.
-CLOCKS_MAX: Final = 10_000
+# Of the queue, for clock tags: a flood of them leaves room for values. A fast replay, of which the
+# broker's window lets a thousand messages through, keeps each in a queue of the usual size:
+# samples close by them.
+CLOCKS_SHARE: Final = 0.1
 CONTEXT_BYTES_MAX: Final = 512  # of a message that may tell a context tag alone
 
 
@@ -63,7 +64,7 @@ class Lanes:
         self._ranks: dict[str, Rank] = {}
         self._strangers = Lane("", Rank.STRANGER)
         self._unnamed = Lane("", Rank.MEDIUM)
-        self._clock = Lane("", Rank.CLOCK, CLOCKS_MAX)
+        self._clock = Lane("", Rank.CLOCK, CLOCKS_SHARE)
         self._operators: dict[str, Lane] = {}
         self._other_operators = Lane("", Rank.COMMAND)
         self._of_topic: dict[str, tuple[Lane, bool]] = {}

@@ -48,6 +48,7 @@ WINDOW_WIDE: Final = 200  # that can be divided by importance
 TURN_S: Final = 0.2
 TURN_MESSAGES_MAX: Final = 1_000
 TURN_MESSAGES_MIN: Final = 10
+TURN_MESSAGES_FIRST: Final = 50  # until it is known how long they take: a stop waits for a turn
 NAMED_MAX: Final = 5
 PLANT: Final = (Rank.LOW, Rank.MEDIUM, Rank.HIGH, Rank.CRITICAL)  # whose gaps are of our assets
 NAME: Final = "overloaded"
@@ -60,7 +61,7 @@ class Overload:
         """`wall`: times of the plant are those of our clock, so that it can fall behind."""
         self._inbox, self._lanes = inbox, lanes
         self._queue_s, self._wall = queue_ms_max / 1e3, wall
-        self.turn_max = TURN_MESSAGES_MAX
+        self.turn_max = TURN_MESSAGES_FIRST
         self.active = False
         self._taken = 0
         self._idle_s = 0.0

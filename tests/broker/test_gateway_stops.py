@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.records import MessageReceived
 from edge.storage.checkpoint import newest
+from edge.storage.journal import read_journal
 from tests.broker.cells import listener
 from tests.broker.gateways import GatewayProcess, finished, online, publish
 from tests.broker.test_gateway_commission import CONFIG, LEARN_ROWS, Plant
@@ -107,24 +109,27 @@ def test_a_hanging_broker_a_slow_disk_and_a_hung_search_do_not_hold_a_stop_up(
             assert any(b'"explained":true' in payload for *_, payload in decided), "asked again"
 
 
-def test_a_full_queue_is_left_to_the_broker(
+def test_what_a_stop_has_no_time_for_is_left_to_the_broker(
     cell: Cell, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    """What a stop has no time for was not acknowledged, and what was journaled counts."""
-    small = {"ANDON__MQTT__QUEUE_MESSAGES_MAX": "50"}
+    """It was not acknowledged, so it comes again; and what was journaled counts."""
     slow = hanging(tmp_path / "marks", what="engine")
     with listener(mosquitto, tmp_path / "heard") as heard:
-        with cell.gateway(mosquitto, tmp_path / "state", **small, **slow) as gateway:
+        with cell.gateway(mosquitto, tmp_path / "state", **slow) as gateway:
             gateway.start()
             online(heard, gateway)
             publish(mosquitto.port, cell.messages[:SOME])
             wait_until((tmp_path / "marks" / "taking").exists, what="the first message")
             assert asked_to_stop(gateway) == 0
-        with cell.gateway(mosquitto, tmp_path / "state", **small) as gateway:
+        assert len(journaled(gateway)) < SOME, "it was asked too late"
+        with cell.gateway(mosquitto, tmp_path / "state") as gateway:
             gateway.start()
             online(heard, gateway, times=2)
             finished(heard, cell.messages[SOME - 10].t_ns)
             assert asked_to_stop(gateway) == 0
+            # Stable: each once and in order, but commands are taken before values that wait.
+            sent = [(m.topic, m.payload) for m in cell.messages[:SOME]]
+            assert sorted(journaled(gateway), key=is_command) == sorted(sent, key=is_command)
             expected, assembly = replayed(cell, gateway.state)
             assert gateway.outbox() == expected
             found, troubles = newest(
@@ -133,6 +138,17 @@ def test_a_full_queue_is_left_to_the_broker(
             assert found is not None
             assert not troubles
             assert found.state.counts == assembly.engine.state.counts
+
+
+def is_command(message: tuple[str, bytes]) -> bool:
+    """Whether an operator said it."""
+    return "/cmd/" in message[0]
+
+
+def journaled(gateway: GatewayProcess) -> list[tuple[str, bytes]]:
+    """What was taken of the plant and its operators, in order."""
+    stimuli = [entry.stimulus for entry in read_journal(gateway.state / "journal")]
+    return [(s.topic, s.payload) for s in stimuli if isinstance(s, MessageReceived)]
 
 
 def test_a_start_and_a_restoring_are_broken_off(

@@ -131,6 +131,17 @@ def test_a_fast_replay_keeps_each_tick_of_its_clock() -> None:
     assert gate.lanes.shed() == {("", Rank.CLOCK): 4_900}
 
 
+def test_a_flood_of_clock_tags_leaves_a_small_queue_to_values() -> None:
+    """They count more than any value, and would fill it."""
+    gate = Gate(messages_max=50, wall=False)
+    for _ in range(100):
+        gate.come(3)
+        gate.come(2, CLOCK_TOPIC)
+    waiting = [m.topic for m in gate.inbox.take(100)]
+    assert waiting.count(CLOCK_TOPIC) == 5
+    assert waiting.count("plant/low") > 40
+
+
 @pytest.mark.parametrize("wall", [True, False])
 def test_a_backlog_is_taken_whole_however_long_it_waits(wall: bool) -> None:  # noqa: FBT001
     """After a restart the broker brings what it kept; a replay comes as fast as it can."""

@@ -45,7 +45,7 @@ class Soak:
     def __init__(self, rig: Rig, collector: Collector) -> None:
         self._rig, self._collector = rig, collector
         self._publisher_port = rig.broker.port
-        self.received = self.base = 0
+        self.taken = 0
         self.plant_ms = 0
         self.done: dict[str, int] = {}
         self._unseen: list[str] = []
@@ -58,7 +58,11 @@ class Soak:
             kind = message.topic.split("/")[2]
             if kind == "health":
                 body: Any = msgspec.json.decode(message.payload)
-                self.received = max(self.received, int(body["counts"]["link_received"]))
+                # What waits in its queue does not count: a sender ahead of that fills the queue,
+                # and its memory would be measured.
+                drops = body["drops"]
+                taken = body["counts"].get("messages", 0) + drops["redelivered"] + drops["shed"]
+                self.taken = max(self.taken, int(taken))
                 self.plant_ms = int(body["plant_ms"])
             elif kind == "alert":
                 self._alert(message)
@@ -180,10 +184,10 @@ def _soak(rig: Rig, options: Any) -> tuple[list[Usage], dict[str, int], int]:  #
         begin_s = time.monotonic()
         look_s = act_s = ack_s = told_s = begin_s
         until_s = begin_s + options.hours * 3600
-        while (now_s := time.monotonic()) < until_s and soak.received < options.messages:
+        while (now_s := time.monotonic()) < until_s and soak.taken < options.messages:
             soak.hear()
             if options.accelerated:
-                rig.sender.release(soak.received + WINDOW, over_s=0.0)
+                rig.sender.release(soak.taken + WINDOW, over_s=0.0)
             else:
                 rig.sender.release(int(RATE * (now_s - begin_s)) + 1, over_s=0.0)
             if now_s >= look_s:
@@ -192,7 +196,7 @@ def _soak(rig: Rig, options: Any) -> tuple[list[Usage], dict[str, int], int]:  #
                     rig.gateway.pid,
                     rig.gateway.state,
                     seconds=now_s - begin_s,
-                    messages=soak.received,
+                    messages=soak.taken,
                 )
                 if seen is None:
                     break
