@@ -187,6 +187,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     alert_id: str = ""
     revision: int = 0
     revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
+    leap_due: int = 0  # by which the next revision leaps
     klass: str = ""
     state: AlertState = AlertState.NORMAL
     suppressed: bool = False
@@ -229,6 +230,11 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     classified: int = 0  # of these, seen when it was classified last
 
     @property
+    def said(self) -> int:
+        """The revision that was said last; `revision` may have leapt since. 0: none."""
+        return self.history[-1].revision if self.history else self.revision
+
+    @property
     def active(self) -> bool:
         """Whether the condition is there and not suppressed."""
         return self.state in (AlertState.ACTIVE_UNACK, AlertState.ACTIVE_ACK)
@@ -266,7 +272,8 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         self.waits_ns = (self.waits_ns or t_ns) if unanswered else 0
         self.was_suppressed = self.suppressed_before
         self.suppressed_before = self.suppressed
-        self.revision = max(self.revision, self.revision_floor) + 1
+        self.revision = max(self.revision + self.leap_due, self.revision_floor) + 1
+        self.leap_due = 0
         self.changed_ns = t_ns
         verdict = self.decision.verdict if self.decision else None
         step = Turn(
@@ -308,7 +315,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
         if not (waiting or (same_job and self.alert_id)):
             taken, self.alert_id = self.alert_id, alert_id(self.asset, self.track, begin_ns)
             if self.alert_id != taken:  # two events may begin at one time: revisions go on
-                self.revision, self.count = 0, 0
+                self.revision = self.leap_due = self.count = 0
                 self.history, self.label = (), ""
             self.heard, self.heard_lost = (), False
             self.group_id = ""

@@ -249,7 +249,7 @@ class Flood:
         if group.state is not AlertState.CLEARED_UNACK:
             taken, group.group_id = group.group_id, alert_id(GROUP, topic_of(group.cause), end_ns)
             if group.group_id != taken:
-                group.revision, group.count = 0, 0
+                group.revision = group.leap_due = group.said = group.count = 0
         group.count, group.began = group.count + 1, True
         group.members, group.spans, group.ended_ns, group.lost = [], [], 0, 0
         group.state = AlertState.ACTIVE_UNACK

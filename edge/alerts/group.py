@@ -83,6 +83,8 @@ class Group(msgspec.Struct, kw_only=True):
     group_id: str = ""
     revision: int = 0
     revision_floor: int = 0  # behind it we count; see edge.alerts.numbering
+    leap_due: int = 0  # by which the next revision leaps
+    said: int = 0  # the revision that was said last; `revision` may have leapt since
     count: int = 0
     state: AlertState = AlertState.NORMAL
     members: list[Member] = []
@@ -175,7 +177,8 @@ class Group(msgspec.Struct, kw_only=True):
 
     def turn(self, *, t_ns: int, reason: str) -> None:
         """Close a change as the next revision."""
-        self.revision = max(self.revision, self.revision_floor) + 1
+        self.revision = max(self.revision + self.leap_due, self.revision_floor) + 1
+        self.leap_due, self.said = 0, self.revision
         self.changed_ns, self.reason = t_ns, reason
 
 

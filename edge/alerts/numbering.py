@@ -7,6 +7,9 @@ A replacement box begins from a copy and cannot know what the old one has said s
 follows a lapse cannot know what was said in it. What either says is numbered where nobody else
 speaks under the same id, so no revision ever has two contents, also where a broker kept nothing and
 both boxes ran. A later box is above every leap of an earlier one.
+
+Only what is said in a lapse leaps: an id of which nothing is said meanwhile counts on by one.
+Whoever did not live through a lapse cannot know that, and lets all of them leap (`settle`).
 """
 
 from __future__ import annotations
@@ -14,11 +17,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge.alerts.alerts import AlertRecord
+    from edge.alerts.group import Group
     from edge.state import EngineState
 
-# Of one alert id. Some 128 lapses fit, each twice the longest leap, and a hundred thousand boxes
-# stay below 2^53: every JSON reader has these numbers exactly.
+# Of one alert id. A hundred thousand boxes stay below 2^53: every JSON reader has these numbers
+# exactly.
 REVISIONS_A_BOX: Final = 1 << 32
+# What leaps of one id come to in a box: the first box's numbers fit into 32 bits with a sign, as
+# tags of many SCADA systems have. A thousand lapses of the longest leap fit, each taken twice.
+LEAPS_MAX: Final = 1 << 31
+ROOM_BITS: Final = 26  # leaps are whole while more room than that is left, then ever shorter
 
 
 def floor_of(generation: int) -> int:
@@ -32,19 +43,39 @@ def raise_floors(state: EngineState, generation: int = 1) -> None:
 
 
 def leap(state: EngineState, by: int) -> None:
-    """A lapse begins: what there is counts on behind a leap, and what comes begins there."""
+    """A lapse begins: the next word of each id comes behind a leap, and new ids begin there."""
     before = _own_floor(state)
-    for asset in state.assets.values():
-        for record in asset.alerts.values():
-            record.revision = max(record.revision, before) + by if record.alert_id else 0
-    for group in state.flood.groups.values():
-        group.revision = max(group.revision, before) + by
+    for one in _numbered(state):
+        one.leap_due = _leap_of(one.revision, before=before, by=by)
     _count_behind(state, before + by)
 
 
+def settle(state: EngineState) -> None:
+    """What is due counts now: somebody else may have spoken behind it."""
+    for one in _numbered(state):
+        if one.revision:
+            one.revision = max(one.revision + one.leap_due, state.flood.revision_floor)
+        one.leap_due = 0
+
+
 def land(state: EngineState) -> None:
-    """The lapse is over: new ids begin at the floor of the box again; what there is counts on."""
+    """The lapse is over: what was said in it counts on, all other goes on where it was before."""
+    for one in _numbered(state):
+        one.leap_due = 0
     _count_behind(state, _own_floor(state))
+
+
+def _leap_of(revision: int, *, before: int, by: int) -> int:
+    """How far an id leaps: `by`, or less where its numbers come near the end of their room."""
+    left = max(before + LEAPS_MAX - revision, 0)
+    return by >> max(0, ROOM_BITS - left.bit_length())
+
+
+def _numbered(state: EngineState) -> Iterator[AlertRecord | Group]:
+    """All that has revisions."""
+    for asset in state.assets.values():
+        yield from asset.alerts.values()
+    yield from state.flood.groups.values()
 
 
 def _own_floor(state: EngineState) -> int:
@@ -54,8 +85,5 @@ def _own_floor(state: EngineState) -> int:
 
 def _count_behind(state: EngineState, floor: int) -> None:
     state.flood.revision_floor = floor
-    for asset in state.assets.values():
-        for record in asset.alerts.values():
-            record.revision_floor = floor
-    for group in state.flood.groups.values():
-        group.revision_floor = floor
+    for one in _numbered(state):
+        one.revision_floor = floor

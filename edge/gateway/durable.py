@@ -15,19 +15,18 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edge.audit.trail import must_stay, trail_of
+from edge.audit.trail import must_stay
 from edge.errors import JournalError
 from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.saving import Saving
+from edge.gateway.stores import CHECKPOINTS, Stores
 from edge.gateway.withheld import QUIETS, withheld
 from edge.records import ShellFault
-from edge.storage.checkpoint import Checkpoint, Packer, newest_position
+from edge.storage.checkpoint import Checkpoint, Packer
 from edge.storage.formats import refuse_newer
 from edge.storage.journal import Position
-from edge.storage.journal_writer import JournalWriter
-from edge.storage.outbox import Outbox
 from edge.storage.patience import SlowDiskError
 from edge.storage.restore import restore, started
 from edge.storage.standby import StandbyOutbox
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
-    from edge.audit.trail import AuditTrail
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
@@ -46,12 +44,14 @@ if TYPE_CHECKING:
     from edge.gateway.world import World
     from edge.records import Audited, Effect, MessageReceived, Stimulus
     from edge.storage.checkpoint import Packed
+    from edge.storage.journal_writer import JournalWriter
     from edge.storage.restore import Restored
 
 T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
 CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
-CHECKPOINTS: Final = "checkpoints"
+STOP_S_MAX: Final = 2.0  # at a stop, for the disk, until all is kept
+CLOSE_S_MAX: Final = 1.0  # and for closing it
 
 
 class Durable:
@@ -79,15 +79,17 @@ class Durable:
         self.due = CheckpointDue(config.journal, clock=world.clock)
         self._unaudited: list[Audited] = []
         self._restoring = False
+        self._hole_at: Position | None = None  # where one was tried to be written
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
+        self._stores = Stores(config, world, self._state)
         refuse_newer(journal=journal, checkpoints=checkpoints)
         self._packer = Packer(checkpoints)
         self._saving = Saving(self._packer, patience=world.patience(), disk=world.disk)
         self._redelivery = Redelivery()
-        self.journal = self._opened(Part.JOURNAL, self._open_journal)
-        self.outbox = StandbyOutbox(self._open_outbox, patience=self.patience)
+        self.journal = self._opened(Part.JOURNAL, self._stores.journal)
+        self.outbox = StandbyOutbox(self._stores.outbox, patience=self.patience)
         self._look_at_outbox()
-        self.audit = self._opened(Part.AUDIT, self._open_audit)
+        self.audit = self._opened(Part.AUDIT, self._stores.audit)
         # behind the last stimulus that the engine is given
         self._taken = self.journal.position if self.journal is not None else Position()
         self._redelivery.remember(journal)
@@ -96,7 +98,8 @@ class Durable:
 
     def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> Sequence[Stimulus]:
         """Write a group; returns what the engine is given next, with the news of a lapse first."""
-        group = [*self.lapse.told(), *stimuli]
+        news = self.lapse.told()
+        group = [*news, *stimuli]
         if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
             try:
                 self._write(self.journal, group, now_ns=now_ns)
@@ -104,7 +107,7 @@ class Durable:
                 self._lapsed(Part.JOURNAL, error)
         if Part.JOURNAL in self.lapse.parts:
             self.lapse.skipped(len(group))
-        return [*self.lapse.told(), *group]
+        return [*news, *self.lapse.told(), *stimuli]
 
     def _write(self, journal: JournalWriter, group: Sequence[Stimulus], *, now_ns: int) -> None:
         self._poll()
@@ -222,43 +225,45 @@ class Durable:
         self._poll()
         if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
             return []
-        try:
+        with suppress(JournalError):
             self._recover_trail()
+        with suppress(JournalError):
             self._recover_outbox(moved)
+        with suppress(JournalError):
             return self._recover_journal(assembly, texts)
-        except JournalError:
-            return []
+        return []
 
-    # --- a lapse ends ---
+    # --- a lapse ends, each part by itself ---
 
     def _recover_trail(self) -> None:
         if Part.AUDIT not in self.lapse.parts:
             return
-        trail = self.audit or self.patience.opened(Part.AUDIT, self._open_audit)
+        trail = self.audit or self.patience.opened(Part.AUDIT, self._stores.audit)
         self.audit = trail
         waiting = tuple(self._unaudited)
         self.patience.run(lambda: trail.write(waiting))
         self._unaudited.clear()
-        del self.lapse.parts[Part.AUDIT]
+        self.lapse.mended(Part.AUDIT)
 
     def _recover_outbox(self, moved: Callable[..., None]) -> None:
         if Part.OUTBOX not in self.lapse.parts:
             return
-        offset, anew = self.outbox.recover()
-        moved(offset, anew=anew)
-        del self.lapse.parts[Part.OUTBOX]
+        numbers, anew = self.outbox.recover()
+        moved(numbers, anew=anew)
+        self.lapse.mended(Part.OUTBOX)
 
     def _recover_journal(self, assembly: Assembly, texts: Callable[[], None]) -> list[Stimulus]:
         """Go on in a new segment that begins with the hole.
 
         The checkpoint before it carries over what was lived through; it says that nothing was
-        durable, until the journal behind it says otherwise.
+        durable, until the journal behind it says otherwise: at once, where nothing else has lapsed.
         """
         if Part.JOURNAL not in self.lapse.parts:
-            self.lapse.end()
             return []
-        journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
+        journal = self.journal or self.patience.opened(Part.JOURNAL, self._stores.journal)
         self.journal = journal
+        if self._hole_at is not None:  # it was written and not safe: one hole is told once
+            journal.rewind(self._hole_at)
         self.patience.run(journal.resume)
         with suppress(JournalError):  # a folder of documents that fails is told as what it is
             self.patience.run(texts)
@@ -266,14 +271,15 @@ class Durable:
         self._saving.at_once(self._packed(assembly, journal.position))
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         began = started(assembly, generation=self._generation)
-        told: list[Stimulus] = [self.lapse.hole(), began, over]
-        now_ns = self._world.clock.wall_ns()
+        is_over = len(self.lapse.parts) == 1
+        told: list[Stimulus] = [self.lapse.hole(), began, *([over] if is_over else [])]
+        now_ns, self._hole_at = self._world.clock.wall_ns(), journal.position
         journal.add([(now_ns, told[0])])
-        self.lapse.stimuli = 0  # stand in it
         self.patience.run(journal.syncing())
         # Only now: who reads that it is over speaks in the revisions of the checkpoint.
         self._taken = journal.add([(now_ns, one) for one in told[1:]])
-        self.lapse.end(told=True)
+        self._hole_at = None
+        self.lapse.mended(Part.JOURNAL, told=is_over)
         return told
 
     # --- start and end ---
@@ -287,7 +293,6 @@ class Durable:
                 journal=self._state / "journal",
                 checkpoints=self._state / CHECKPOINTS,
                 keep=self.keep,
-                audit=self._settle,
                 mend=self.journal.mend if self.journal is not None else None,
                 disk=self._world.disk,
                 go_on=go_on,
@@ -315,18 +320,22 @@ class Durable:
         stack.callback(self.patience.stop)
         stack.callback(self._saving.stop)
         if self.audit is not None:
-            stack.callback(self.audit.close)
-        stack.callback(self.outbox.close)
-        stack.callback(self._close_journal)
+            stack.callback(self._close, self.audit.close)
+        stack.callback(self._close, self.outbox.close)
+        if self.journal is not None:
+            stack.callback(self._close, self.journal.close)
 
-    def _close_journal(self) -> None:
-        if self.journal is None or self.patience.busy:
-            return
-        if Part.JOURNAL not in self.lapse.parts:
-            self.journal.close()
-            return
-        with suppress(JournalError):  # it was said that it does not work
-            self.journal.close()
+    def _close(self, close: Callable[[], None]) -> None:
+        """Close one of them; where the disk does not answer in time, the process ends without."""
+        # of a lapse it was said that something does not work
+        with suppress(JournalError if self.lapse.parts else SlowDiskError):
+            self.patience.run(close)
+
+    def hurry(self, *, closes: bool = False) -> None:
+        """A stop: wait for the disk no longer than so, in all; safe from a signal handler."""
+        until_s = self._world.clock.monotonic_s() + (CLOSE_S_MAX if closes else STOP_S_MAX)
+        self.patience.hurry(until_s)
+        self._saving.hurry(until_s)
 
     # --- within ---
 
@@ -371,30 +380,3 @@ class Durable:
                 raise
             self._lapsed(part, error)
             return None
-
-    def _open_journal(self) -> JournalWriter:
-        journal = self._config.journal
-        return JournalWriter(
-            self._state / "journal",
-            trusted=newest_position(self._state / CHECKPOINTS),
-            mend=True,
-            compress=journal.compress,
-            bytes_max=journal.bytes_max,
-            days_max=journal.days_max,
-            sync_s=journal.sync_s,
-            strict=journal.strict,
-            disk=self._world.disk,
-            clock=self._world.clock,
-        )
-
-    def _open_outbox(self) -> Outbox:
-        return Outbox(
-            self._state / "outbox.sqlite",
-            bytes_max=self._config.outbox.bytes_max,
-            days_max=self._config.outbox.days_max,
-            disk=self._world.disk,
-            clock=self._world.clock,
-        )
-
-    def _open_audit(self) -> AuditTrail:
-        return trail_of(self._config, disk=self._world.disk, clock=self._world.clock)

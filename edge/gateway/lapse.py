@@ -2,7 +2,11 @@
 
 Three parts may lapse, each by itself: the journal (then stimuli stand nowhere, and it gets a hole),
 the outbox (then alerts wait in memory) and the audit trail (then its lines do). Whichever it is,
-the gateway says that it is not durable.
+the gateway says that it is not durable, and which of them. They recover one by one; all is well
+when the last has.
+
+A disk that works again for moments only is looked at ever more seldom, over lapses too: a lapse a
+minute at most.
 """
 
 from __future__ import annotations
@@ -22,8 +26,9 @@ if TYPE_CHECKING:
 
 PROBE_S_MIN: Final = 2.0  # between two looks whether the disk works again
 PROBE_S_MAX: Final = 60.0
+CALM_S: Final = 600.0  # durable for so long, the next lapse is looked at soon again
 LEAP_MIN: Final = 1 << 16  # more revisions than an alert gets in a hole
-LEAP_MAX: Final = 1 << 24  # 128 holes, each twice, fit into the range of one box
+LEAP_MAX: Final = 1 << 20  # a thousand holes, each twice, fit into 32 bits with a sign
 
 
 class Part(StrEnum):
@@ -35,7 +40,7 @@ class Part(StrEnum):
 
 
 def drawn_leap() -> int:
-    """A number that no other process draws, as far as one can tell: one in 16 million."""
+    """A number that no other process draws, as far as one can tell: one in a million."""
     return LEAP_MIN + secrets.randbelow(LEAP_MAX - LEAP_MIN)
 
 
@@ -50,6 +55,7 @@ class Lapse:
         self.since_ns = self.journal_since_ns = 0
         self._since_s = self._probe_due_s = 0.0
         self._probe_s = PROBE_S_MIN
+        self._ended_s = float("-inf")
         self.stimuli = 0  # that stand in no journal, of this lapse
         self.stimuli_total = self.unaudited_lost_total = 0
         self.lapses_total = 0
@@ -76,20 +82,27 @@ class Lapse:
         return news
 
     def begin(self, part: Part, why: str) -> None:
-        """A part has lapsed; the engine is to be told once."""
+        """A part has lapsed; the engine is to be told once.
+
+        What stands in no journal has a leap of its own: a journal that holds the one of another
+        part does not tell it.
+        """
         began, known = not self.parts, part in self.parts
         self.parts[part] = why
-        now_s, now_ns = self._clock.monotonic_s(), self._clock.wall_ns()
-        if part is Part.JOURNAL and not known:
-            self.journal_since_ns, self.stimuli = now_ns, 0
-        if not began:
+        if known:
             return
-        self.lapses_total += 1
-        self.leap = self._draw()
-        self.since_ns, self._since_s = now_ns, now_s
-        self._probe_s = PROBE_S_MIN
-        self._probe_due_s = now_s + self._probe_s
-        self._news += self._with_leap(self._faults.judge(NOT_DURABLE, self.why))
+        now_s, now_ns = self._clock.monotonic_s(), self._clock.wall_ns()
+        if part is Part.JOURNAL:
+            self.journal_since_ns, self.stimuli = now_ns, 0
+        if began or part is Part.JOURNAL:
+            self.leap = self._draw()
+        if began:
+            self.lapses_total += 1
+            self.since_ns, self._since_s = now_ns, now_s
+            if now_s - self._ended_s >= CALM_S:
+                self._probe_s = PROBE_S_MIN
+            self._probe_due_s = now_s + self._probe_s
+        self._tell()
 
     def skipped(self, stimuli: int) -> None:
         """So many more stand in no journal."""
@@ -115,12 +128,23 @@ class Lapse:
             leap=self.leap,
         )
 
-    def end(self, *, told: bool = False) -> None:
-        """Everything works again. told: the engine is told of that by another way."""
-        self.parts.clear()
-        self.stimuli = 0
+    def mended(self, part: Part, *, told: bool = False) -> None:
+        """A part works again. told: that it was the last one, the engine is told by another way."""
+        del self.parts[part]
+        if part is Part.JOURNAL:
+            self.stimuli = 0
+        if self.parts:
+            self._tell()
+            return
+        self._ended_s = self._clock.monotonic_s()
         over, *others = self._with_leap(self._faults.judge(NOT_DURABLE, ""))
+        if told:  # and what had lapsed before is no news any more
+            self._news = [one for one in self._news if one.name != NOT_DURABLE]
         self._news += others if told else [over, *others]
+
+    def _tell(self) -> None:
+        """Which parts there are has changed."""
+        self._news += self._with_leap(self._faults.judge(NOT_DURABLE, self.why, anew=True))
 
     def _with_leap(self, faults: list[ShellFault]) -> list[ShellFault]:
         return [

@@ -100,10 +100,7 @@ class Overload:
         self._lanes.watch(name for name, asset in state.assets.items() if _is_watched(asset))
         passed_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         self._looked_s = now_s
-        shed = self._lanes.shed()
-        new = {key: n - self._told.get(key, 0) for key, n in shed.items()}
-        new = {key: n for key, n in new.items() if n}
-        self._told = shed
+        new, shed = self._shed()
         idle_share = self._idle_s / passed_s if passed_s else 1.0
         age_s = self._age_s(self._inbox.oldest_ns(), now_s, passed_s, wall_ns=wall_ns)
         behind = self._is_behind(passed_s, idle_share, wall_ns=wall_ns, state=state)
@@ -138,6 +135,17 @@ class Overload:
         if oldest_ns is None:
             return 0.0
         return min((wall_ns - oldest_ns) / 1e9, now_s - self._leapt_s)
+
+    def untold(self) -> list[Shed]:
+        """What was given up since the last look, when there will be no other."""
+        return _gap(self._shed()[0])
+
+    def _shed(self) -> tuple[dict[tuple[str, Rank], int], dict[tuple[str, Rank], int]]:
+        """What was given up since the last call, and in all."""
+        shed = self._lanes.shed()
+        new = {key: n - self._told.get(key, 0) for key, n in shed.items()}
+        self._told = shed
+        return {key: n for key, n in new.items() if n}, shed
 
     def _limit(self, *, behind: bool, rests: bool) -> None:
         """How much may wait until the next look."""

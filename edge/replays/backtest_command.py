@@ -245,10 +245,13 @@ def _read_truth(path: Path | None) -> Truth | None:
         truth = msgspec.json.decode(path.read_bytes(), type=Truth)
     except (OSError, *UNREADABLE) as error:
         raise RecordingError(f"{path}: no truth file: {error}") from error
-    begins = [one.begin_ns for one in (*truth.faults, *truth.jobs, *truth.causes)]
-    ends = [one.end_ns for one in (*truth.faults, *truth.jobs, *truth.causes)]
-    times = zip([truth.begin_ns, *begins], [truth.end_ns, *ends], strict=True)
-    for begin_ns, end_ns in times:
+    stretches = [
+        (truth.begin_ns, truth.end_ns),
+        *((fault.begin_ns, fault.end_ns) for fault in truth.faults),
+        *((job.begin_ns, job.end_ns) for job in truth.jobs),
+        *((cause.begin_ns, cause.end_ns) for cause in truth.causes),
+    ]
+    for begin_ns, end_ns in stretches:
         if not 0 <= begin_ns <= end_ns < 1 << 63:
             raise RecordingError(
                 f"{path}: no truth file: a stretch does not go from one time to a later one;"

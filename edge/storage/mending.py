@@ -16,9 +16,18 @@ import msgspec
 
 from edge.errors import UNREADABLE, JournalError
 from edge.storage.disk import write_whole
-from edge.storage.journal_records import HEAD, MAGIC, bodies, body_at, salvaged
+from edge.storage.journal_records import (
+    HEAD,
+    MAGIC,
+    MAGIC_PACKED,
+    PACKED,
+    bodies,
+    body_at,
+    salvaged,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge.storage.disk import Disk
@@ -85,7 +94,7 @@ def mend(damage: DamagedJournalError, *, disk: Disk) -> Loss:
         stretches = list(salvaged(data, damage.offset or len(MAGIC)))
         rest = [data[begin:end] for begin, end in stretches]
         kept, dropped = _keep(disk, path, data) if path.exists() else ("", ())
-        whole = b"".join([begun or MAGIC, *rest])
+        whole = b"".join([begun or _head_of(rest), *rest])
         _replace(disk, path, whole)
     except OSError as error:
         raise JournalError(f"{path}: cannot be mended: {error.strerror}") from error
@@ -101,6 +110,19 @@ def mend(damage: DamagedJournalError, *, disk: Disk) -> Loss:
         kept=kept,
         dropped=dropped,
     )
+
+
+def _head_of(rest: Sequence[bytes]) -> bytes:
+    """The first bytes of a segment whose own are not whole: of the format that its records have."""
+    packed = any(body.startswith(PACKED) for stretch in rest for body in _bodies_of(stretch))
+    return MAGIC_PACKED if packed else MAGIC
+
+
+def _bodies_of(stretch: bytes, offset: int = 0) -> Iterator[bytes]:
+    """Of whole records that follow each other."""
+    while (body := body_at(stretch, offset)) is not None:
+        offset += HEAD.size + len(body)
+        yield body
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -149,9 +171,8 @@ def _before(path: Path) -> bytes:
 
 
 def _last_ns(data: bytes) -> int | None:
-    offset, found = len(MAGIC), None
-    while (body := body_at(data, offset)) is not None:
-        offset += HEAD.size + len(body)
+    found = None
+    for body in _bodies_of(data, len(MAGIC)):
         found = body
     return None if found is None else _time_ns(found, -1)
 

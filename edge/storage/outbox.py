@@ -29,6 +29,7 @@ from edge.storage.outbox_table import (
     LAST_WORD,
     SCHEMA,
     STANDING,
+    WITHHELD_LAST,
     OutboxRow,
     brought_up_to_date,
     guarded,
@@ -38,21 +39,20 @@ from edge.storage.outbox_table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
     from edge.storage.disk import Clock, Disk
 
 T = TypeVar("T")
-# delivered rows kept for the memory of their keys; some months of alerts
-KEPT_ROWS_MAX: Final = 100_000
-# Rows that may wait for a broker that stays away: weeks of a flood, half a gigabyte. Beyond it the
-# oldest are given up, counted, and said as a fault of our own once somebody hears us again.
+KEPT_ROWS_MAX: Final = 100_000  # delivered, kept for the memory of their keys: some months
+# Rows that may wait for a broker: weeks of a flood. Beyond it the oldest are given up, and told.
 PENDING_ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 256 << 20  # that may wait, and of what is kept for the memory of its keys
 DAYS_MAX: Final = 30.0
 SLACK: Final = 20  # a part of the cap is given up at once: looking for the oldest is not free
+ROWS_AT_ONCE: Final = 1_000  # SQLite takes 32,766 values in one statement
 FORGET_ROWS: Final = 5_000  # at one checkpoint
 WAL_BYTES_MAX: Final = 8 << 20
 VACUUM_PAGES: Final = 2_000  # given back at one checkpoint
@@ -76,10 +76,9 @@ class Outbox:
         self._running_s = 0.0
         self._path, self._bytes_max, self._age_s_max = path, bytes_max, days_max * DAY_S
         self._clock_s = clock.monotonic_s  # runs on, whatever the wall clock does
-        self.conflicts_total = 0
+        self.conflicts_total = self.given_up_total = 0
         self.conflict = ""  # topic and key of the newest one
         self.contested: set[str] = set()  # alert ids of conflicts
-        self.given_up_total = 0
         # newest row at the time of each checkpoint that is still there; restarts begin behind one
         self._covered: deque[int] = deque(maxlen=CHECKPOINTS_KEPT)
         try:
@@ -177,6 +176,10 @@ class Outbox:
         """The last message of each retained topic for which nothing waits."""
         return [OutboxRow.of(row) for row in self._read(STANDING)]
 
+    def withheld(self) -> list[str]:
+        """Ids of which the last message on a retained topic is withheld."""
+        return [str(row[0]) for row in self._read(WITHHELD_LAST)]
+
     def last_words(self, topics: Sequence[str]) -> list[OutboxRow]:
         """The last message of each of these topics, delivered or not."""
         return [OutboxRow.of(row) for topic in topics for row in self._read(LAST_WORD, (topic,))]
@@ -191,6 +194,10 @@ class Outbox:
 
         Raises JournalError; then they are sent again, the same bytes.
         """
+        if len(rows) > ROWS_AT_ONCE:
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                self.delivered(rows[first : first + ROWS_AT_ONCE], mark=mark)
+            return
         if not rows:
             return
         marks = ", ".join("?" * len(rows))
@@ -221,8 +228,7 @@ class Outbox:
         over_bytes = self._kept_bytes - self._bytes_max
         if until <= 0 and over_bytes <= 0:
             return
-        freed = 0
-        gone: list[tuple[int]] = []
+        freed, gone = 0, list[tuple[int]]()
         for row, size in self._read(FORGETTABLE, (self._covered[0], FORGET_ROWS)):
             if row > until and freed >= over_bytes:
                 break
@@ -246,21 +252,21 @@ class Outbox:
         """Close the file."""
         self._db.close()
 
-    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], int]]) -> int:
+    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], int]]) -> dict[int, int]:
         """Take rows that were kept in memory, each with its key and what became of it.
 
-        They keep their numbers where these are free, else all move by the returned offset. What
-        stands here already with the same bytes stays. Raises JournalError; then none is taken.
+        Returns the number of each here. What stands here already with the same bytes stays. Raises
+        JournalError; then none is taken.
         """
         if not rows:
-            return 0
-        own = {self.row_of(row.topic, key) for row, key, _ in rows}
-        beyond = rows[0][0].row > self.newest_row or rows[0][0].row in own
-        offset = 0 if beyond else self.newest_row + 1 - rows[0][0].row
+            return {}
+        offset = max(0, self.newest_row + 1 - rows[0][0].row)
+        numbers: dict[int, int] = {}
         conflicts: list[str] = []
         with self._transaction():
             for row, key, delivered in rows:
                 at = self.row_of(row.topic, key)
+                numbers[row.row] = row.row + offset if at is None else at
                 if at is None:
                     self._db.execute(
                         "INSERT INTO outbox (row, topic, id, revision, payload, qos, retain,"
@@ -276,16 +282,13 @@ class Outbox:
         self._recount()
         self.conflicts_total += len(conflicts)
         self.conflict = conflicts[-1] if conflicts else self.conflict
-        return offset
+        return numbers
 
-    def superseded(self, topics: Sequence[str], *, before: int) -> None:
+    def superseded(self, topics: Sequence[str], *, before: int, but: Container[int] = ()) -> None:
         """Newer words of retained topics have been said: what waits before them is not sent."""
-        with self._transaction():
-            self._db.executemany(
-                "UPDATE outbox SET delivered = ? WHERE topic = ? AND row < ? AND delivered = 0",
-                [(DELIVERED, topic, before) for topic in topics],
-            )
-        self._recount()
+        query = "SELECT row FROM outbox WHERE topic = ? AND row < ? AND delivered = 0"
+        found = [row for topic in topics for (row,) in self._read(query, (topic, before))]
+        self.delivered([row for row in found if row not in but])
 
     # --- bounds ---
 
@@ -373,11 +376,9 @@ class Outbox:
             "SELECT payload FROM outbox WHERE topic = ? AND id = ? AND revision = ?",
             (message.topic, *key_of(message)),
         ).fetchone()
-        if found is None:
-            return None
-        if not isinstance(found[0], bytes):
+        if found is not None and not isinstance(found[0], bytes):
             raise JournalError(f"outbox cannot be read: {message.topic} is damaged")
-        return found[0]
+        return None if found is None else found[0]
 
     def row_of(self, topic: str, key: tuple[str, int]) -> int | None:
         """Where a key stands; None: nowhere. Raises JournalError."""

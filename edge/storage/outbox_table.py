@@ -33,11 +33,18 @@ CREATE INDEX IF NOT EXISTS outbox_retained ON outbox (topic, row) WHERE retain =
 CREATE TABLE IF NOT EXISTS running (seconds REAL NOT NULL, given_up INTEGER NOT NULL);
 INSERT INTO running SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM running);
 """
-# given up when there is too much: the oldest, but never the last word of a retained topic
+# given up when there is too much: the oldest, but never the last word of a retained topic, which
+# is never one that is withheld (3)
 OLDEST: Final = """
 SELECT row, length(payload), put_s FROM outbox WHERE delivered = 0 AND NOT (retain = 1 AND row =
-    (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic))
+    (SELECT max(row) FROM outbox AS newer WHERE newer.retain = 1 AND newer.topic = outbox.topic
+        AND newer.delivered != 3))
 ORDER BY row
+"""
+# what waits of an id before a revision that was said on a topic
+OVERTAKEN: Final = """
+UPDATE outbox SET delivered = 1 WHERE delivered = 0 AND id = ?
+    AND (revision < ? OR (revision = ? AND topic = ?))
 """
 LAST_WORD: Final = """
 SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
@@ -49,9 +56,16 @@ SELECT row, topic, payload, qos, retain FROM outbox WHERE row IN
     AND delivered > 0 AND length(payload) > 0
 ORDER BY row
 """
+WITHHELD_LAST: Final = """
+SELECT id FROM outbox WHERE delivered = 3
+    AND row IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+"""
+# neither what was decided last for a retained topic nor the last of it that was not withheld
 FORGETTABLE: Final = """
 SELECT row, length(payload) FROM outbox WHERE delivered > 0 AND row <= ?
     AND row NOT IN (SELECT max(row) FROM outbox WHERE retain = 1 GROUP BY topic)
+    AND row NOT IN
+        (SELECT max(row) FROM outbox WHERE retain = 1 AND delivered != 3 GROUP BY topic)
 ORDER BY row LIMIT ?
 """
 

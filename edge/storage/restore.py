@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from edge.storage.mending import Loss
     from edge.wire.topics import Topics
 
-GROUP_MAX: Final = 1_000  # durable messages kept in one transaction
+GROUP_MAX: Final = 1_000  # messages and lines of the trail kept in one transaction
 
 
 class RestoreBrokenOffError(AndonError):
@@ -87,13 +87,12 @@ def started(assembly: Assembly, *, generation: int = 1) -> Started:
     )
 
 
-def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
+def restore(
     assembly: Assembly,
     *,
     journal: Path,
     checkpoints: Path,
-    keep: Callable[[Sequence[Publish]], None],
-    audit: Callable[[Sequence[Audited]], object] = tuple,
+    keep: Callable[[Sequence[Effect]], None],
     mend: Callable[[DamagedJournalError], Loss] | None = None,
     disk: Disk = DISK,
     go_on: Callable[[], bool] | None = None,
@@ -101,9 +100,9 @@ def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
-    `keep` gets what must be in the outbox, and before that `audit` what must be in its trail;
-    `mend` puts a damaged segment in order, where what is behind the checkpoint needs it;
-    `histories` go on where those of the checkpoint ended.
+    `keep` gets what must be in the outbox and in the audit trail; `mend` puts a damaged segment in
+    order, where what is behind the checkpoint needs it; `histories` go on where those of the
+    checkpoint ended.
 
     Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
     so: then the engine is somewhere in between.
@@ -137,7 +136,7 @@ def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
     collects = gc.isenabled()
     gc.disable()  # every look at all that was just read finds that all of it is in use
     try:
-        _replay(assembly, _while(go_on, read_journal(journal, after=after)), restored, keep, audit)
+        _replay(assembly, _while(go_on, read_journal(journal, after=after)), restored, keep)
     finally:
         if collects:
             gc.enable()
@@ -184,7 +183,8 @@ def not_as_published(
         stands = newest(topic)
         if stands is None:
             continue
-        if stands != (record.alert_id, record.revision) or record.alert_id in contested:
+        # Said, not leapt to: else each alert there is would be said again behind each leap.
+        if stands != (record.alert_id, record.said) or record.alert_id in contested:
             found.append(
                 AlertStands(
                     asset=record.asset,
@@ -208,7 +208,8 @@ def _groups_not_as_published(
     for cause, group in engine.groups().items():
         topic = topics.alert(GROUP, cause)
         stands = newest(topic)
-        ours = (group.group_id, group.revision) if group is not None else ("", 0)
+        # one of a state from before 0.2 does not know what it said last
+        ours = (group.group_id, group.said or group.revision) if group is not None else ("", 0)
         if stands is not None and (stands != ours or ours[0] in contested):
             yield AlertStands(
                 asset=GROUP,
@@ -224,33 +225,25 @@ def _replay(
     assembly: Assembly,
     entries: Iterable[Entry],
     restored: Restored,
-    keep: Callable[[Sequence[Publish]], None],
-    audit: Callable[[Sequence[Audited]], object],
+    keep: Callable[[Sequence[Effect]], None],
 ) -> None:
     """Take stimuli again, at the times at which they were taken."""
-    durable: list[Publish] = []
-    audited: list[Audited] = []
+    durable: list[Effect] = []
     for entry in entries:
         restored.stimuli += 1
         for effect in assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
             match effect:
-                case Audited():
-                    audited.append(effect)
+                case Audited() | Publish(key=tuple()):
+                    durable.append(effect)
                 case TextTold():
                     restored.texts.append(effect)
-                case Publish(key=tuple()):
-                    durable.append(effect)
                 case Publish(retain=True):
                     restored.retained[effect.topic] = effect
                 case _:
                     pass
-        if len(durable) + len(audited) >= GROUP_MAX:
-            audit(audited)
+        if len(durable) >= GROUP_MAX:
             keep(durable)
             durable.clear()
-            audited.clear()
-    if audited:
-        audit(audited)
     if durable:
         keep(durable)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.alerts.numbering import land, leap
+from edge.alerts.numbering import land, leap, settle
 from edge.errors import WireError
 from edge.records import JournalHole, ShellFault
 from edge.wire.commands import Text
@@ -69,11 +69,15 @@ def _begin(
     state: EngineState,
     t_ns: int,
 ) -> None:
-    if desk.not_durable and state.leap == by:  # told again, as when another fault ends
+    if desk.not_durable and by in (0, state.leap):  # told again, as when another fault ends
         return
-    desk.not_durable = state.not_durable = why or "the disk fails"
-    state.leap = by
+    before, desk.not_durable = desk.not_durable, why or "the disk fails"
+    state.not_durable, state.leap = desk.not_durable, by
+    if before:  # another one goes on, which a process before us may have lived through
+        settle(state)
     leap(state, by)
+    if before:
+        settle(state)
     for asset in assets.values():
         asset.doubt(t_ns)
 
@@ -101,6 +105,7 @@ def _cross(
     if state.leap != hole.leap:
         why = f"{hole.stimuli} stimuli stand in no journal: {hole.because}"
         _begin(why, 2 * hole.leap, assets=assets, desk=desk, state=state, t_ns=t_ns)
+        settle(state)
     desk.note(
         "journal_hole",
         level="warning",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from edge.audit.trail import must_stay
 from edge.gateway.assembly import Assembly
 from edge.records import (
     AlertStands,
@@ -104,8 +105,8 @@ def restored(assembly: Assembly, folder: Path) -> tuple[Restored, list[Publish]]
     """Restore from a folder; also what it would put into the outbox."""
     kept: list[Publish] = []
 
-    def keep(messages: Sequence[Publish]) -> None:
-        kept.extend(messages)
+    def keep(effects: Sequence[Effect]) -> None:
+        kept.extend(must_stay(effects)[0])
 
     done = restore(
         assembly, journal=folder / "journal", checkpoints=folder / "checkpoints", keep=keep

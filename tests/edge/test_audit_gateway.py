@@ -19,6 +19,7 @@ from tests.edge.test_app import SYSTEM, Killed, Steps, World
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
@@ -91,18 +92,37 @@ def test_killed_anywhere_around_a_commit_every_entry_stands_once(
             whole(world.broker.state)
 
 
+def full(_trail: AuditTrail, entries: Sequence[Audited]) -> int:
+    """In place of a trail's `write`: it takes nothing."""
+    if entries:
+        raise JournalError("no space for the trail")
+    return 0
+
+
+def test_what_cannot_be_audited_when_it_is_taken_again_does_not_leave_either(
+    patched: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path
+) -> None:
+    """Killed between journal and trail, and the next process finds the trail's disk full."""
+    steps = Steps(error=Killed)
+    assert World(tmp_path / "calm", bundle_path, patched).live(steps, "syncing", "put") == 0
+    world = World(tmp_path / "killed", bundle_path, patched)
+    with pytest.raises(Killed):
+        world.live(Steps(steps.names.index("put"), error=Killed), "syncing", "put")
+    assert not audited(world.broker.state)
+    world.unwatch()
+    with patched.context() as patch:
+        patch.setattr(AuditTrail, "write", full)
+        assert world.live() == 0
+    assert not [topic for topic, _ in world.broker.heard if topic == ALERT]
+    assert world.live() == 0
+    assert [topic for topic, _ in world.broker.heard if topic == ALERT]
+
+
 def test_what_cannot_be_audited_does_not_leave(
     patched: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path
 ) -> None:
     """It is not durable, nothing quiet was said, and the next one has it in its trail."""
     world = World(tmp_path, bundle_path, patched)
-    real = AuditTrail.write
-
-    def full(trail: AuditTrail, entries: list[Audited]) -> int:
-        if entries:
-            raise JournalError("no space for the trail")
-        return real(trail, entries)
-
     with patched.context() as patch:
         patch.setattr(AuditTrail, "write", full)
         assert world.live() == 0

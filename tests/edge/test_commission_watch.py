@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import andon
 from edge.audit.signatures import new_key, read_key, sign_path
+from edge.audit.trail import must_stay
 from edge.bundles.store import store_of
 from edge.bundles.watch import assembled
 from edge.commissioning.book import book_of, counting
@@ -36,7 +37,7 @@ from tests.edge.commission_site import TOML, S, Site, learned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.records import Publish
+    from edge.records import Effect
 
 
 def test_from_a_configuration_alone_to_an_asset_in_service(tmp_path: Path) -> None:
@@ -96,13 +97,13 @@ def test_a_journal_that_lost_its_beginning_leads_to_the_same_state(tmp_path: Pat
     rest.append([(one.now_ns, one.stimulus) for one in entries[start:]])
     rest.close()
     again = assembled(site.config)
-    kept: list[Publish] = []
+    kept: list[Effect] = []
     restore(again, journal=tmp_path / "rest", checkpoints=tmp_path / "none", keep=kept.extend)
     commission = again.engine.state.assets["r1"].commission
     assert commission is not None
     assert (commission.stage, commission.by) == (Stage.IN_SERVICE, "ann")
-    events = [msgspec.json.decode(one.payload) for one in kept if "/event/" in one.topic]
-    assert events[-1]["annunciate"] == 1
+    said = [msgspec.json.decode(m.payload) for m in must_stay(kept)[0] if "/event/" in m.topic]
+    assert said[-1]["annunciate"] == 1
 
 
 def test_another_configuration_does_not_put_an_accepted_asset_back(tmp_path: Path) -> None:

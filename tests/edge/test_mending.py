@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.audit.trail import must_stay
 from edge.errors import JournalError
 from edge.records import MessageReceived
 from edge.storage import journal_records, mending
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.records import Publish
+    from edge.records import Effect, Publish
     from edge.storage.restore import Restored
     from models.bundles.bundle import Bundle
     from tests.edge.test_restore_retention import Lived
@@ -166,6 +167,23 @@ def _begin(at: Position, behind: Position) -> Position:
     return at if at.segment == behind.segment else Position(behind.segment, len(MAGIC))
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_mended_segment_says_the_format_of_its_records(compress: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Its own header is damaged: an older version has to refuse it by that, not by a record."""
+    writer = JournalWriter(tmp_path, segment_bytes_max=4_000, compress=compress)
+    for first in range(0, 600, 100):
+        writer.append([(i, message(i)) for i in range(first, first + 100)])
+    writer.close()
+    path = segments(tmp_path)[1][1]
+    data = bytearray(path.read_bytes())
+    format_before = journal_records.header_format(bytes(data))
+    data[0] ^= 1
+    path.write_bytes(data)
+    told, losses = mended(tmp_path)
+    assert (told, len(losses)) == (list(range(600)), 1)
+    assert journal_records.header_format(path.read_bytes()) == format_before == 1 + compress
+
+
 def test_what_is_behind_a_checkpoint_is_not_read_at_all(tmp_path: Path) -> None:
     """Damage before it costs nothing and is touched by nobody, in its own segment too."""
     places = write(tmp_path)
@@ -282,8 +300,8 @@ def restored(folder: Path, bundle: Bundle) -> tuple[Restored, list[Publish]]:
     """Restore as a gateway does, with a journal that it may mend."""
     kept: list[Publish] = []
 
-    def keep(messages: Sequence[Publish]) -> None:
-        kept.extend(messages)
+    def keep(effects: Sequence[Effect]) -> None:
+        kept.extend(must_stay(effects)[0])
 
     writer = JournalWriter(folder / "journal", segment_bytes_max=2_000, mend=True)
     done = restore(

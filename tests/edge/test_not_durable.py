@@ -10,6 +10,8 @@ import pytest
 from edge.records import JournalHole, ShellFault
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
+from edge.storage.restore import not_as_published
+from edge.wire.topics import Topics
 from tests.edge.rig import Rig, S, knowledge, scope, settings
 from tests.edge.test_rulings import at_work, failed
 
@@ -138,16 +140,69 @@ def test_who_lived_through_a_hole_leaps_once() -> None:
     rig.run(300)
     rig.run(10, {"c1": 8})
     rig.give(FULL)
-    rig.give(FULL)  # again, as when another fault has ended
+    rig.give(FULL)  # again, as when another part has lapsed
+    rig.give(msgspec.structs.replace(FULL, leap=0))  # or another fault has ended
+    rig.run(80)
     rig.give(hole())
     rig.give(WORKS)
-    rig.run(80)
     revisions = [event["revision"] for event in rig.events()]
     assert revisions == sorted(set(revisions))
     assert LEAP < revisions[-1] < LEAP + 10
     rig.run(10, {"c1": 8})
     assert rig.events()[-1]["count"] == 2, "it waits for an acknowledgement: its id goes on"
     assert LEAP < rig.events()[-1]["revision"] < LEAP + 10
+
+
+def test_an_id_of_which_nothing_is_said_in_a_lapse_counts_on_by_one() -> None:
+    """Lapses that come and go do not move what stands."""
+    rig = Rig(conf=CONF)
+    rig.run(300)
+    rig.run(10, {"c1": 8})
+    before = rig.events()[-1]["revision"]
+    for leap in (LEAP, LEAP + 1, LEAP + 2):
+        rig.give(msgspec.structs.replace(FULL, leap=leap))
+        rig.give(WORKS)
+    rig.run(80)
+    assert [one["revision"] for one in rig.events()][-1] == before + 1
+
+
+def test_who_comes_behind_a_process_that_was_not_durable_leaps_further() -> None:
+    """What that one has said stands nowhere: neither its numbers nor lower ones are said again."""
+    rig = Rig(conf=CONF)
+    rig.run(300)
+    rig.run(10, {"c1": 8})
+    rig.give(FULL)
+    again = Rig(conf=CONF, state=unpack(pack(rig.engine.state), EngineState))
+    again.at = rig.at
+    again.give(msgspec.structs.replace(FULL, leap=LEAP + 77))
+    again.give(WORKS)
+    again.run(80)
+    assert again.events()[-1]["revision"] > 2 * LEAP
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+def test_what_has_only_leapt_is_not_said_again_after_a_restart(crosses: bool) -> None:  # noqa: FBT001
+    """What stands says what the engine says; only what was said otherwise gets a later revision."""
+    rig = Rig(conf=CONF)
+    rig.run(300)
+    rig.run(10, {"c1": 8})
+    topic = "andon/s/alert/r1/process"
+    stands = [m.key for m in rig.published if m.topic == topic][-1]
+    assert stands is not None
+    rig.give(hole() if crosses else FULL)
+
+    def otherwise(newest: tuple[str, int]) -> int:
+        found = not_as_published(
+            rig.engine,
+            {topic: newest}.get,
+            lambda _topic, _id: 0,
+            topics=Topics("andon", "s"),
+            contested=(),
+        )
+        return len(found)
+
+    assert otherwise(stands) == 0
+    assert otherwise((stands[0], stands[1] + LEAP + 3)) == 1, "said in the hole"
 
 
 def test_a_new_id_after_a_hole_begins_anew() -> None:

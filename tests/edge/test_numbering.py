@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from edge.alerts.group import Group
-from edge.alerts.numbering import REVISIONS_A_BOX, floor_of, land, leap, raise_floors
+from edge.alerts.numbering import (
+    LEAPS_MAX,
+    REVISIONS_A_BOX,
+    floor_of,
+    land,
+    leap,
+    raise_floors,
+    settle,
+)
 from edge.boxes.identity import GENERATION_MAX
 from edge.gateway.lapse import LEAP_MAX, LEAP_MIN
 from edge.records import Track
@@ -82,4 +90,30 @@ def test_new_ids_begin_at_the_floor_again_behind_a_lapse() -> None:
 def test_numbers_stay_exact_for_every_reader() -> None:
     """Also the last revision of the last box."""
     assert floor_of(GENERATION_MAX + 1) < EXACT_MAX
-    assert 128 * 2 * LEAP_MAX <= REVISIONS_A_BOX
+    assert 1_000 * 2 * LEAP_MAX <= LEAPS_MAX < REVISIONS_A_BOX
+
+
+def test_an_id_that_speaks_in_every_lapse_keeps_its_32_bits() -> None:
+    """Each said in a range of its own, and who replays a lapse is behind who lived through it."""
+    state, chance, highest = state_of(), random.Random(1), 1
+    for lapse in range(4_000):
+        by = chance.randint(LEAP_MIN, LEAP_MAX - 1)
+        at = highest
+        leap(state, by)
+        (highest,) = said(state, 1)
+        assert highest > at + (1 if lapse < 1_000 else 0)
+        assert lapse > 1_000 or highest == at + by + 1, "the whole leap, while there is room"
+        land(state)
+    assert highest < 1 << 31
+
+
+def test_an_id_that_is_silent_in_a_lapse_does_not_leap() -> None:
+    """Unless somebody else may have spoken in it."""
+    state = state_of()
+    leap(state, LEAP_MIN)
+    land(state)
+    assert said(state, 1) == [2]
+    leap(state, LEAP_MIN)
+    settle(state)
+    land(state)
+    assert said(state, 1) == [3 + LEAP_MIN]

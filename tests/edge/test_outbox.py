@@ -12,6 +12,7 @@ from edge.errors import JournalError
 from edge.records import Publish
 from edge.storage.checkpoint import KEPT
 from edge.storage.outbox import Outbox
+from edge.storage.outbox_table import WITHHELD
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
 from tests.told import refused_with
@@ -304,3 +305,74 @@ def test_what_a_file_would_run_is_refused(tmp_path: Path, statement: str) -> Non
     ) as caught:
         Outbox(path)
     refused_with(caught.value)
+
+
+def test_what_was_said_before_a_withheld_word_is_neither_forgotten_nor_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what the broker retains, or has to: a broker that forgot is told it again."""
+    monkeypatch.setattr("edge.storage.outbox.KEPT_ROWS_MAX", 0)
+    monkeypatch.setattr("edge.storage.outbox.PENDING_ROWS_MAX", 5)
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    for topic in ("heard", "waits"):
+        outbox.put([alert(1, 1, b"loud", topic), alert(1, 2, b"quiet", topic)])
+    heard, quiet, waits, quiet_too = [row.row for row in outbox.pending()]
+    outbox.delivered([heard])
+    outbox.delivered([quiet, quiet_too], mark=WITHHELD)
+    outbox.put([alert(i, topic="other") for i in range(2, 12)])
+    assert waits in [row.row for row in outbox.pending()], "never the last word"
+    for _ in range(KEPT + 1):
+        outbox.covered()
+    assert [(row.topic, row.payload) for row in outbox.standing()] == [("heard", b"loud")]
+    assert outbox.put([alert(1, 2, b"other", "heard")]), "and what was decided last is known"
+    outbox.close()
+
+
+def test_what_was_withheld_in_memory_hides_no_word_before_it(tmp_path: Path) -> None:
+    """Neither one of the file nor one in memory; and what waits in the file is not done with."""
+    opens: list[Exception | None] = [JournalError("away"), None]
+
+    def opened() -> Outbox:
+        if (error := opens.pop(0)) is not None:
+            raise error
+        return Outbox(tmp_path / "outbox.sqlite")
+
+    before = Outbox(tmp_path / "outbox.sqlite")
+    before.put([alert(1, 1, b"of the file", "t")])
+    before.close()
+    outbox = StandbyOutbox(opened, patience=NoPatience())
+    outbox.put([alert(2, 1, b"of memory", "u")])
+    outbox.delivered([row.row for row in outbox.pending()])
+    for topic, i in (("t", 1), ("u", 2)):
+        quiet = alert(i, 2, b"quiet", topic)
+        outbox.put([quiet])
+        outbox.withhold([quiet])
+    assert [row.payload for row in outbox.standing() or ()] == [b"of memory"]
+    outbox.recover()
+    assert [row.payload for row in outbox.pending()] == [b"of the file"]
+    assert [row.payload for row in outbox.standing() or ()] == [b"of memory"]
+    outbox.close()
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_what_waits_before_what_the_broker_holds_is_not_said(
+    in_memory: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    """A process whose outbox was lost has said it, and maybe otherwise."""
+
+    def opened() -> Outbox:
+        if in_memory:
+            raise JournalError("away")
+        return Outbox(tmp_path / "outbox.sqlite")
+
+    outbox = StandbyOutbox(opened, patience=NoPatience())
+    for revision in (1, 2, 3):
+        for topic in ("alert", "event"):
+            outbox.put([alert(1, revision, b"%d" % revision, topic)])
+    outbox.put([alert(2, 1, b"of another", "alert")])
+    outbox.overtaken({"alert": ("a1", 2)})
+    left = [(row.topic, row.payload) for row in outbox.pending()]
+    assert left == [("event", b"2"), ("alert", b"3"), ("event", b"3"), ("alert", b"of another")]
+    assert outbox.pending_count() == 4
+    outbox.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from edge.audit.trail import must_stay
 from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, Publish, TickDue
 from edge.settings import GatewaySettings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.records import Stimulus
+    from edge.records import Effect, Stimulus
     from models.bundles.bundle import Bundle
 
 SECOND_NS: Final = 1_000_000_000
@@ -110,8 +111,8 @@ def restored(assembly: Assembly, folder: Path) -> tuple[Restored, list[Publish]]
     """Restore; also what it would put into the outbox."""
     kept: list[Publish] = []
 
-    def keep(messages: Sequence[Publish]) -> None:
-        kept.extend(messages)
+    def keep(effects: Sequence[Effect]) -> None:
+        kept.extend(must_stay(effects)[0])
 
     journal, checkpoints = folder / "journal", folder / "checkpoints"
     return restore(assembly, journal=journal, checkpoints=checkpoints, keep=keep), kept

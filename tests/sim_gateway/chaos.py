@@ -52,7 +52,8 @@ class Chaos:
             lambda: setattr(self.life.shop, "bundle", 1 - self.life.shop.bundle),
             lambda: setattr(self.life.shop, "snapshot", draw.randrange(3)),
             self._thread_ends,
-            self._stop,
+            self.life.stop,
+            self._stops_on_a_slow_disk,
             self.life.rivals.disturb,
         ]
         for _ in range(int(draw.randrange(9) * 2 * self.life.rough)):
@@ -125,9 +126,9 @@ class Chaos:
         if self.life.mqtt.client is not None and self.life.mqtt.client.started:
             self.life.mqtt.client.thread_ended = True
 
-    def _stop(self) -> None:
-        if self.life.gateway is not None:
-            self.life.gateway.stop()
+    def _stops_on_a_slow_disk(self) -> None:
+        self._spell(self.disk, "slow", value=True)
+        self.fate.time.at(self.fate.time.now_s + self.fate.draw.random() * 6, self.life.stop)
 
     def _heal(self) -> None:
         """Nothing fails from here on."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.sim_gateway.client import Connection, Message
 
+STOP_S_MAX: Final = 5.0  # what a stop may take, however slow the disk
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
 FENCED_LIVES: Final = 2  # of a box that has heard that it was replaced, and may say nothing
@@ -83,7 +84,7 @@ class Life:
         self.broker.began = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
-        self.done = False
+        self.done, self.stopped_s = False, float("inf")
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
         self.battery = True  # of the clock
@@ -114,6 +115,12 @@ class Life:
     def _forgot(self) -> None:
         self.witness.order.append(ANEW)
         self.rivals.forgotten()
+
+    def stop(self) -> None:
+        """Ask the gateway to end."""
+        if self.gateway is not None:
+            self.gateway.stop()
+            self.stopped_s = min(self.stopped_s, self.fate.time.now_s)
 
     # --- what is seen ---
 
@@ -176,7 +183,7 @@ class Life:
             if not self.done:
                 self._judged(lambda: self.witness.rests(gateway))
             self.done = True
-            gateway.stop()
+            self.stop()
         if now_s > self.schedule.seconds + SETTLE_S_MAX:
             self._breaks(BrokenError(f"it does not settle: {self._state(gateway)}"))
 
@@ -218,10 +225,13 @@ class Life:
         known = self.witness.knows_its_place
         try:
             self.gateway = Gateway(self.config, self.world)
+            self.stopped_s = float("inf")
             code = self.gateway.run()
             fate.note(f"ended with {code}")
             if known:
                 raise BrokenError("it was fenced, its disk took that, and it began again")
+            if (took_s := fate.time.now_s - self.stopped_s) > STOP_S_MAX:
+                raise BrokenError(f"it was asked to stop, and took {took_s:.1f} s")
         except Killed:
             self.witness.count("kills")
         except Fenced as error:

@@ -49,7 +49,12 @@ class SlowPatience(Patience):
             job.run()
 
     def _wait(self, job: Job, seconds_max: float) -> bool:
-        until_s = self._fate.time.now_s + seconds_max
-        while not job.done.is_set() and self._fate.time.now_s < until_s:
-            self._fate.wait(until_s - self._fate.time.now_s, enough=job.done.is_set)
+        begun_s = self._clock_s()
+        while not job.done.is_set() and (left_s := self._left_s(begun_s, seconds_max)) > 0.0:
+            asked_s = self._until_s
+
+            def enough(asked_s: float = asked_s) -> bool:
+                return job.done.is_set() or self._until_s != asked_s
+
+            self._fate.wait(left_s, enough=enough)
         return job.done.is_set()
