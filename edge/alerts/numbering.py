@@ -8,8 +8,8 @@ follows a lapse cannot know what was said in it. What either says is numbered wh
 speaks under the same id, so no revision ever has two contents, also where a broker kept nothing and
 both boxes ran. A later box is above every leap of an earlier one.
 
-Only what is said in a lapse leaps: an id of which nothing is said meanwhile counts on by one. Whoever
-did not live through a lapse cannot know that, and lets all of them leap (`settle`).
+Only what is said in a lapse leaps: an id of which nothing is said meanwhile counts on by one.
+Whoever did not live through a lapse cannot know that, and lets all of them leap (`settle`).
 """
 
 from __future__ import annotations

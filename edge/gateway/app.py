@@ -25,8 +25,8 @@ from edge.gateway.inbox import Inbox
 from edge.gateway.lanes import Lanes
 from edge.gateway.links import links_of
 from edge.gateway.overload import Overload, aside_words
-from edge.gateway.standing import otherwise, stood
-from edge.gateway.telemetry import Telemetry, health, status, system_fault
+from edge.gateway.standing import otherwise
+from edge.gateway.telemetry import Telemetry, health, status
 from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
@@ -62,7 +62,8 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 GROUP_WAIT_S: Final = 0.002
 # Together with what threads, connection and disk may take, a stop is to be over in 5 s.
 DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
-DELIVER_S_MAX: Final = 1.5  # for what has been decided by then
+DELIVER_S_MAX: Final = 1.5  # for what has been decided by then,
+DELIVERED_S_MAX: Final = 3.3  # from when we were asked on
 JUDGE_S: Final = 1.0  # how often we look for faults of our own
 FAULT_CONNECT_S_MAX: Final = 5.0  # for saying that the start failed
 CHARS_MAX: Final = 500  # of a stimulus in the log; the journal has all of it
@@ -83,7 +84,7 @@ class Gateway:
         self._wake = threading.Event()
         # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
         # holds the lock of one, and would wait for itself.
-        self._stopping = False
+        self._stopping, self._stop_s = False, 0.0
         self._faults = Faults(world.clock)
         self._fence = world.fence(config, self._topics)
         self._generation = self._fence.box.generation if self._fence is not None else 1
@@ -131,6 +132,9 @@ class Gateway:
 
     def stop(self) -> None:
         """Ask the loop to end, at its next look; safe from a signal handler."""
+        if not self._stopping:
+            self._stop_s = self._now_s()
+            self._durable.hurry()
         self._stopping = True
 
     def run(self) -> int:
@@ -139,7 +143,7 @@ class Gateway:
         try:
             asked_again = self._restore()
             # heard once there is a connection
-            self._say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
+            self._voice.say_of_us(ShellFault(name=FAULT, detail="it runs", active=False))
             found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
             began = started(self._assembly, generation=self._generation)
             begins = [*self._durable.begins(self._assembly), began]
@@ -313,11 +317,7 @@ class Gateway:
 
         retained: what the broker holds; None: as our own outbox has it.
         """
-        if retained is None:
-            stands = otherwise(self._assembly.engine, self._durable.outbox, self._topics)
-        else:
-            stands = stood(self._assembly.engine, self._durable.outbox, self._topics, retained)
-        if stands:
+        if stands := otherwise(self._assembly.engine, self._durable.outbox, self._topics, retained):
             self._note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
 
@@ -327,18 +327,14 @@ class Gateway:
         if not self._link.connected:
             self._link.start()  # it was the start that failed
             self._wait(self._voice.admitted, FAULT_CONNECT_S_MAX)
-        self._say_of_us(fault)
-
-    def _say_of_us(self, fault: ShellFault) -> None:
-        self._voice.publish(system_fault(fault, self._topics, clock=self._world.clock))
+        self._voice.say_of_us(fault)
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
         self._watchdog.stopping("keeping the state, delivering what waits")
-        deadline_s = self._now_s() + DRAIN_S_MAX
-        while self._take_messages() and self._now_s() < deadline_s:
+        while self._take_messages() and self._now_s() < self._stop_s + DRAIN_S_MAX:
             pass
-        self._take([TickDue()])
+        self._take([*self._load(self._now_s()), TickDue()])
         self._voice.deliver()
         self._look_at_disk(at_once=True)
         self._checkpoint(last=True)
@@ -347,19 +343,27 @@ class Gateway:
             self._voice.deliver()
             return not (self._durable.outbox.pending_count() and self._link.connected)
 
-        self._wait(delivered, DELIVER_S_MAX)
+        left_s = self._stop_s + DELIVERED_S_MAX - self._now_s()
+        self._wait(delivered, min(DELIVER_S_MAX, left_s))
         self._look_at_disk(at_once=True)
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""
         self._voice.say(online=False)
+        self._durable.hurry(closes=True)
         with ExitStack() as stack:
             stack.callback(self._watchdog.close)
             self._durable.close(stack)
             stack.callback(self._retriever.stop)
             stack.callback(self._upkeep.stop)
             stack.callback(self._letters.stop)
+            stack.callback(self._note_shed)
             stack.callback(self._link.stop)
+
+    def _note_shed(self) -> None:
+        """What was given up since the last look, for the next process: nobody else knows of it."""
+        if told := self._overload.untold():
+            self._durable.take(told, now_ns=self._world.clock.wall_ns())
 
     def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
         deadline_s = self._now_s() + seconds_max

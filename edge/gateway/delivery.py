@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from edge.wire.topics import whose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.storage.outbox_table import OutboxRow
 
@@ -91,13 +91,13 @@ class Delivery:
             if row.topic not in busy and row.row not in waits:
                 self._held.setdefault(whose(row.topic), deque()).appendleft(row)
 
-    def moved(self, offset: int, *, anew: bool) -> None:
-        """The outbox has given its rows other numbers; anew: older ones may wait in it."""
-        if offset:
-            shifted = {mid: row.at(row.row + offset) for mid, row in self._in_flight.items()}
-            self._in_flight = shifted
-            self._confirmed = [row + offset for row in self._confirmed]
-        if offset or anew:  # what is held is read again, under its new number
+    def moved(self, numbers: Mapping[int, int], *, anew: bool) -> None:
+        """The outbox has given rows other numbers, new by old; anew: older ones may wait in it."""
+        others = any(old != new for old, new in numbers.items())
+        for mid, row in self._in_flight.items():
+            self._in_flight[mid] = row.at(numbers.get(row.row, row.row))
+        self._confirmed = [numbers.get(row, row) for row in self._confirmed]
+        if others or anew:  # what is held is read again, under its new number
             self._read_row = 0
             self._held.clear()
             self._says_again = True  # what was held of it is not waiting anywhere

@@ -15,18 +15,17 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edge.audit.trail import must_stay, trail_of
+from edge.audit.trail import must_stay
 from edge.errors import JournalError
 from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.saving import Saving
+from edge.gateway.stores import CHECKPOINTS, Stores
 from edge.records import ShellFault
-from edge.storage.checkpoint import Checkpoint, Packer, newest_position
+from edge.storage.checkpoint import Checkpoint, Packer
 from edge.storage.formats import refuse_newer
 from edge.storage.journal import Position
-from edge.storage.journal_writer import JournalWriter
-from edge.storage.outbox import Outbox
 from edge.storage.patience import SlowDiskError
 from edge.storage.restore import restore, started
 from edge.storage.standby import StandbyOutbox
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
-    from edge.audit.trail import AuditTrail
     from edge.configuration.config import GatewayConfig
     from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
@@ -45,12 +43,14 @@ if TYPE_CHECKING:
     from edge.gateway.world import World
     from edge.records import Audited, Effect, MessageReceived, Stimulus
     from edge.storage.checkpoint import Packed
+    from edge.storage.journal_writer import JournalWriter
     from edge.storage.restore import Restored
 
 T = TypeVar("T")
 UNAUDITED_MAX: Final = 10_000  # lines of the trail that wait in memory; 5 MB
 CHECKPOINT_S_MAX: Final = 2.0  # at a stop, for one that is being written
-CHECKPOINTS: Final = "checkpoints"
+STOP_S_MAX: Final = 2.0  # at a stop, for the disk, until all is kept
+CLOSE_S_MAX: Final = 1.0  # and for closing it
 QUIETS: Final = ("suppressed", "handed_over", "grouped")  # lines of the trail that keep quiet
 
 
@@ -81,14 +81,15 @@ class Durable:
         self._restoring = False
         self._hole_at: Position | None = None  # where one was tried to be written
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
+        self._stores = Stores(config, world, self._state)
         refuse_newer(journal=journal, checkpoints=checkpoints)
         self._packer = Packer(checkpoints)
         self._saving = Saving(self._packer, patience=world.patience(), disk=world.disk)
         self._redelivery = Redelivery()
-        self.journal = self._opened(Part.JOURNAL, self._open_journal)
-        self.outbox = StandbyOutbox(self._open_outbox, patience=self.patience)
+        self.journal = self._opened(Part.JOURNAL, self._stores.journal)
+        self.outbox = StandbyOutbox(self._stores.outbox, patience=self.patience)
         self._look_at_outbox()
-        self.audit = self._opened(Part.AUDIT, self._open_audit)
+        self.audit = self._opened(Part.AUDIT, self._stores.audit)
         # behind the last stimulus that the engine is given
         self._taken = self.journal.position if self.journal is not None else Position()
         self._redelivery.remember(journal)
@@ -232,7 +233,7 @@ class Durable:
     def _recover_trail(self) -> None:
         if Part.AUDIT not in self.lapse.parts:
             return
-        trail = self.audit or self.patience.opened(Part.AUDIT, self._open_audit)
+        trail = self.audit or self.patience.opened(Part.AUDIT, self._stores.audit)
         self.audit = trail
         waiting = tuple(self._unaudited)
         self.patience.run(lambda: trail.write(waiting))
@@ -242,8 +243,8 @@ class Durable:
     def _recover_outbox(self, moved: Callable[..., None]) -> None:
         if Part.OUTBOX not in self.lapse.parts:
             return
-        offset, anew = self.outbox.recover()
-        moved(offset, anew=anew)
+        numbers, anew = self.outbox.recover()
+        moved(numbers, anew=anew)
         self.lapse.mended(Part.OUTBOX)
 
     def _recover_journal(self, assembly: Assembly) -> list[Stimulus]:
@@ -254,7 +255,7 @@ class Durable:
         """
         if Part.JOURNAL not in self.lapse.parts:
             return []
-        journal = self.journal or self.patience.opened(Part.JOURNAL, self._open_journal)
+        journal = self.journal or self.patience.opened(Part.JOURNAL, self._stores.journal)
         self.journal = journal
         if self._hole_at is not None:  # it was written and not safe: one hole is told once
             journal.rewind(self._hole_at)
@@ -312,18 +313,22 @@ class Durable:
         stack.callback(self.patience.stop)
         stack.callback(self._saving.stop)
         if self.audit is not None:
-            stack.callback(self.audit.close)
-        stack.callback(self.outbox.close)
-        stack.callback(self._close_journal)
+            stack.callback(self._close, self.audit.close)
+        stack.callback(self._close, self.outbox.close)
+        if self.journal is not None:
+            stack.callback(self._close, self.journal.close)
 
-    def _close_journal(self) -> None:
-        if self.journal is None or self.patience.busy:
-            return
-        if Part.JOURNAL not in self.lapse.parts:
-            self.journal.close()
-            return
-        with suppress(JournalError):  # it was said that it does not work
-            self.journal.close()
+    def _close(self, close: Callable[[], None]) -> None:
+        """Close one of them; where the disk does not answer in time, the process ends without."""
+        # of a lapse it was said that something does not work
+        with suppress(JournalError if self.lapse.parts else SlowDiskError):
+            self.patience.run(close)
+
+    def hurry(self, *, closes: bool = False) -> None:
+        """A stop: wait for the disk no longer than so, in all; safe from a signal handler."""
+        until_s = self._world.clock.monotonic_s() + (CLOSE_S_MAX if closes else STOP_S_MAX)
+        self.patience.hurry(until_s)
+        self._saving.hurry(until_s)
 
     # --- within ---
 
@@ -368,31 +373,3 @@ class Durable:
                 raise
             self._lapsed(part, error)
             return None
-
-    def _open_journal(self) -> JournalWriter:
-        journal = self._config.journal
-        return JournalWriter(
-            self._state / "journal",
-            trusted=newest_position(self._state / CHECKPOINTS),
-            mend=True,
-            compress=journal.compress,
-            bytes_max=journal.bytes_max,
-            days_max=journal.days_max,
-            sync_s=journal.sync_s,
-            strict=journal.strict,
-            syncs=False,
-            disk=self._world.disk,
-            clock=self._world.clock,
-        )
-
-    def _open_outbox(self) -> Outbox:
-        return Outbox(
-            self._state / "outbox.sqlite",
-            bytes_max=self._config.outbox.bytes_max,
-            days_max=self._config.outbox.days_max,
-            disk=self._world.disk,
-            clock=self._world.clock,
-        )
-
-    def _open_audit(self) -> AuditTrail:
-        return trail_of(self._config, disk=self._world.disk, clock=self._world.clock)

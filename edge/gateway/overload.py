@@ -97,10 +97,7 @@ class Overload:
         self._lanes.watch(name for name, asset in state.assets.items() if _is_watched(asset))
         passed_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         self._looked_s = now_s
-        shed = self._lanes.shed()
-        new = {key: n - self._told.get(key, 0) for key, n in shed.items()}
-        new = {key: n for key, n in new.items() if n}
-        self._told = shed
+        new, shed = self._shed()
         idle_share = self._idle_s / passed_s if passed_s else 1.0
         behind = self._is_behind(passed_s, idle_share, wall_ns=wall_ns, state=state)
         oldest_ns = self._inbox.oldest_ns()
@@ -120,6 +117,17 @@ class Overload:
         self._limit(behind=behind, rests=rests)
         self._taken, self._idle_s, self._inbox.depth_max = 0, 0.0, 0
         return told
+
+    def untold(self) -> list[Shed]:
+        """What was given up since the last look, when there will be no other."""
+        return _gap(self._shed()[0])
+
+    def _shed(self) -> tuple[dict[tuple[str, Rank], int], dict[tuple[str, Rank], int]]:
+        """What was given up since the last call, and in all."""
+        shed = self._lanes.shed()
+        new = {key: n - self._told.get(key, 0) for key, n in shed.items()}
+        self._told = shed
+        return {key: n for key, n in new.items() if n}, shed
 
     def _limit(self, *, behind: bool, rests: bool) -> None:
         """How much may wait until the next look."""

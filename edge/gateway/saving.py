@@ -90,6 +90,10 @@ class Saving:
         except SlowDiskError:
             self._packer.forget()
 
+    def hurry(self, until_s: float) -> None:
+        """Wait for nothing beyond a time."""
+        self._patience.hurry(until_s)
+
     def settle(self, seconds_max: float) -> None:
         """Return when one that was begun is done, or takes too long."""
         self._patience.settle(seconds_max)

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
     from edge.wire.topics import Topics
 
 
-def otherwise(engine: Engine, outbox: StandbyOutbox, topics: Topics) -> tuple[AlertStands, ...]:
-    """Where an alert's topic does not hold what the engine says. Raises JournalError."""
+def otherwise(
+    engine: Engine,
+    outbox: StandbyOutbox,
+    topics: Topics,
+    retained: Mapping[str, bytes] | None = None,
+) -> tuple[AlertStands, ...]:
+    """Where an alert's topic does not hold what the engine says. Raises JournalError.
+
+    retained: payloads by topic, as the broker holds them; None: as our own outbox has it.
+    """
+    if retained is not None:
+        return _stood(engine, outbox, topics, retained)
     stands = not_as_published(
         engine, outbox.newest, outbox.revision_of, topics=topics, contested=outbox.contested
     )
@@ -30,21 +40,24 @@ def otherwise(engine: Engine, outbox: StandbyOutbox, topics: Topics) -> tuple[Al
     )
 
 
-def stood(
+def _stood(
     engine: Engine, outbox: StandbyOutbox, topics: Topics, retained: Mapping[str, bytes]
 ) -> tuple[AlertStands, ...]:
     """Where the broker holds of an alert what stands in no outbox of ours.
 
-    retained: payloads by topic. What is in the outbox was said by us, or will be followed.
+    retained: payloads by topic. What is in the outbox was said by us, or will be followed; what
+    waits before what the broker holds is not said any more.
     """
+    holds = {topic: one for topic in retained if (one := said(retained[topic])) is not None}
     unknown, contested = {}, set()
-    for topic, payload in retained.items():
-        one = said(payload)
-        ours = outbox.payload_of(topic, one) if one is not None else None
-        if one is not None and ours != payload:
+    for topic, one in holds.items():
+        ours = outbox.payload_of(topic, one)
+        if ours != retained[topic]:
             unknown[topic] = one
             if ours is not None:  # who lost its files and ours said the same, with other bytes
                 contested.add(one[0])
+    if holds:
+        outbox.overtaken(holds)
 
     def revision_of(topic: str, alert_id: str) -> int:
         there = unknown.get(topic, ("", 0))

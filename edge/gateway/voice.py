@@ -14,17 +14,17 @@ from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
 from edge.gateway.presence import Presence
 from edge.gateway.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
-from edge.gateway.telemetry import status
+from edge.gateway.telemetry import status, system_fault
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edge.boxes.fencing import Fence
     from edge.gateway.assembly import Assembly
     from edge.gateway.link import Link
     from edge.gateway.links import LinkPair
-    from edge.records import Publish
+    from edge.records import Publish, ShellFault
     from edge.storage.disk import Clock
     from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics
@@ -79,6 +79,10 @@ class Voice:
             self.retained[message.topic] = message
         self._link.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
 
+    def say_of_us(self, fault: ShellFault) -> None:
+        """Say a fault of ours past the engine."""
+        self.publish(system_fault(fault, self._topics, clock=self._clock))
+
     def deliver(self) -> None:
         """Send what waits; after a connection, what is retained comes first.
 
@@ -126,6 +130,6 @@ class Voice:
             self._note("alerts_not_read_back", "warning", of=self._link.broker)
         self.on_stood(stood)
 
-    def moved(self, offset: int, *, anew: bool) -> None:
+    def moved(self, numbers: Mapping[int, int], *, anew: bool) -> None:
         """The outbox has given its rows other numbers."""
-        self._delivery.moved(offset, anew=anew)
+        self._delivery.moved(numbers, anew=anew)

@@ -155,9 +155,9 @@ class JournalWriter:
         return sync
 
     def rewind(self, to: Position) -> None:
-        """What stands behind a place in this segment is not meant any more: `resume` cuts it off."""
+        """What stands behind a place in this segment does not count: `resume` cuts it off."""
         assert to.segment == self._number
-        self._offset = min(self._offset, to.offset)
+        self._offset = to.offset
 
     def resume(self) -> None:
         """Go on behind a failure, in a new segment: what follows is whole, whatever came before.

@@ -37,7 +37,7 @@ from edge.storage.outbox_table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from edge.records import Publish
@@ -52,6 +52,7 @@ PENDING_ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 256 << 20  # that may wait, and of what is kept for the memory of its keys
 DAYS_MAX: Final = 30.0
 SLACK: Final = 20  # a part of the cap is given up at once: looking for the oldest is not free
+ROWS_AT_ONCE: Final = 1_000  # SQLite takes 32,766 values in one statement
 FORGET_ROWS: Final = 5_000  # at one checkpoint
 WAL_BYTES_MAX: Final = 8 << 20
 VACUUM_PAGES: Final = 2_000  # given back at one checkpoint
@@ -190,6 +191,10 @@ class Outbox:
 
         Raises JournalError; then they are sent again, the same bytes.
         """
+        if len(rows) > ROWS_AT_ONCE:
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                self.delivered(rows[first : first + ROWS_AT_ONCE], mark=mark)
+            return
         if not rows:
             return
         marks = ", ".join("?" * len(rows))
@@ -245,21 +250,21 @@ class Outbox:
         """Close the file."""
         self._db.close()
 
-    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], int]]) -> int:
+    def adopt(self, rows: Sequence[tuple[OutboxRow, tuple[str, int], int]]) -> dict[int, int]:
         """Take rows that were kept in memory, each with its key and what became of it.
 
-        They keep their numbers where these are free, else all move by the returned offset. What
-        stands here already with the same bytes stays. Raises JournalError; then none is taken.
+        Returns the number of each here. What stands here already with the same bytes stays. Raises
+        JournalError; then none is taken.
         """
         if not rows:
-            return 0
-        own = {self.row_of(row.topic, key) for row, key, _ in rows}
-        beyond = rows[0][0].row > self.newest_row or rows[0][0].row in own
-        offset = 0 if beyond else self.newest_row + 1 - rows[0][0].row
+            return {}
+        offset = max(0, self.newest_row + 1 - rows[0][0].row)
+        numbers: dict[int, int] = {}
         conflicts: list[str] = []
         with self._transaction():
             for row, key, delivered in rows:
                 at = self.row_of(row.topic, key)
+                numbers[row.row] = row.row + offset if at is None else at
                 if at is None:
                     self._db.execute(
                         "INSERT INTO outbox (row, topic, id, revision, payload, qos, retain,"
@@ -275,16 +280,13 @@ class Outbox:
         self._recount()
         self.conflicts_total += len(conflicts)
         self.conflict = conflicts[-1] if conflicts else self.conflict
-        return offset
+        return numbers
 
-    def superseded(self, topics: Sequence[str], *, before: int) -> None:
+    def superseded(self, topics: Sequence[str], *, before: int, but: Container[int] = ()) -> None:
         """Newer words of retained topics have been said: what waits before them is not sent."""
-        with self._transaction():
-            self._db.executemany(
-                "UPDATE outbox SET delivered = ? WHERE topic = ? AND row < ? AND delivered = 0",
-                [(DELIVERED, topic, before) for topic in topics],
-            )
-        self._recount()
+        query = "SELECT row FROM outbox WHERE topic = ? AND row < ? AND delivered = 0"
+        found = [row for topic in topics for (row,) in self._read(query, (topic, before))]
+        self.delivered([row for row in found if row not in but])
 
     # --- bounds ---
 

@@ -42,6 +42,11 @@ SELECT row, length(payload), put_s FROM outbox WHERE delivered = 0 AND NOT (reta
         AND newer.delivered != 3))
 ORDER BY row
 """
+# what waits of an id before a revision that was said on a topic
+OVERTAKEN: Final = """
+UPDATE outbox SET delivered = 1 WHERE delivered = 0 AND id = ?
+    AND (revision < ? OR (revision = ? AND topic = ?))
+"""
 LAST_WORD: Final = """
 SELECT row, topic, payload, qos, retain FROM outbox WHERE topic = ? ORDER BY row DESC LIMIT 1
 """

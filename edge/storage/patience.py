@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WAIT_S_MAX: Final = 5.0  # the longest that the loop stands still for one call
 STOP_S_MAX: Final = 0.5  # at a stop, which is to be over soon whatever hangs
+HURRY_S: Final = 0.2  # for one call, when the time of a stop is over: sound disks answer in that
+LOOK_S: Final = 0.05  # how often who waits looks whether a stop was asked for
 
 
 class SlowDiskError(JournalError):
@@ -56,6 +58,11 @@ class Patience:
         self._beside: Job | None = None  # asked for without waiting
         self._thread: threading.Thread | None = None
         self._came: dict[str, object] = {}  # what was opened, too late for who asked
+        self._until_s = float("inf")
+
+    def hurry(self, until_s: float) -> None:
+        """Have all waiting end by a time, but for HURRY_S a call; safe from a signal handler."""
+        self._until_s = until_s
 
     @property
     def busy(self) -> str:
@@ -74,7 +81,8 @@ class Patience:
         job = self._ask(work)
         if not self._wait(job, self._wait_s_max):
             self._late = job
-            raise SlowDiskError(f"the disk has not answered for {self._wait_s_max:g} s")
+            waited_s = self._clock_s() - job.begun_s
+            raise SlowDiskError(f"the disk has not answered for {waited_s:.2g} s")
         if job.error is not None:
             raise job.error
         return cast("T", job.result)
@@ -119,13 +127,15 @@ class Patience:
     def settle(self, seconds_max: float) -> None:
         """Return when what was started beside the loop is done, or takes too long."""
         if self._beside is not None:
-            self._wait(self._beside, seconds_max)
+            left_s = max(self._until_s - self._clock_s(), 0.0)  # a stop has no time for more
+            self._wait(self._beside, min(seconds_max, left_s))
 
     def stop(self) -> None:
         """End the thread when it has done what it was asked to do; a disk that hangs is left."""
         if self._thread is not None:
             self._jobs.put(None)
-            self._thread.join(timeout=min(STOP_S_MAX, self._wait_s_max))
+            most_s = min(STOP_S_MAX, self._wait_s_max)
+            self._thread.join(timeout=self._left_s(self._clock_s(), most_s))
 
     def _ask(self, work: Callable[[], object]) -> Job:
         if self._thread is None:  # with the first thing that there is to do
@@ -137,7 +147,15 @@ class Patience:
 
     def _wait(self, job: Job, seconds_max: float) -> bool:
         """Until it is done, at most so long; returns whether it is."""
-        return job.done.wait(seconds_max)
+        begun_s = self._clock_s()
+        while not job.done.is_set() and (left_s := self._left_s(begun_s, seconds_max)) > 0.0:
+            job.done.wait(min(left_s, LOOK_S))
+        return job.done.is_set()
+
+    def _left_s(self, begun_s: float, seconds_max: float) -> float:
+        """How long somebody may wait on who has waited since a time."""
+        until_s = min(begun_s + seconds_max, max(self._until_s, begun_s + HURRY_S))
+        return until_s - self._clock_s()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

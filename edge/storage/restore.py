@@ -87,7 +87,7 @@ def started(assembly: Assembly, *, generation: int = 1) -> Started:
     )
 
 
-def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
+def restore(
     assembly: Assembly,
     *,
     journal: Path,
@@ -100,8 +100,9 @@ def restore(  # noqa: PLR0913 - what takes part in a restart, each by its name
 ) -> Restored:
     """Bring `assembly`'s engine to where the journal ends.
 
-    `keep` gets what must be in the outbox and in the audit trail; `mend` puts a damaged segment in order, where what is behind the checkpoint needs it;
-    `histories` go on where those of the checkpoint ended.
+    `keep` gets what must be in the outbox and in the audit trail; `mend` puts a damaged segment in
+    order, where what is behind the checkpoint needs it; `histories` go on where those of the
+    checkpoint ended.
 
     Raises JournalError for a journal that cannot be read, RestoreBrokenOffError when `go_on` says
     so: then the engine is somewhere in between.

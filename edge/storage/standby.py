@@ -7,15 +7,16 @@ never the last word of a retained topic.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge.errors import JournalError
-from edge.storage.outbox_table import DELIVERED, WITHHELD, OutboxRow, key_of
+from edge.storage.outbox_table import DELIVERED, OVERTAKEN, WITHHELD, OutboxRow, key_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.records import Publish
     from edge.storage.outbox import Outbox
@@ -51,6 +52,7 @@ class StandbyOutbox:
         self._next_row = 1
         self._overtook = False  # rows were handed out while the file could not be read,
         self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
+        self._late: set[tuple[str, bytes]] = set()  # was asked of the file, and may yet come to it
         self._owed: dict[int, int] = {}  # rows of the file that are done with, and not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
@@ -105,7 +107,8 @@ class StandbyOutbox:
         of_file = self._of_file(
             lambda file: file.pending(after=after, limit=limit + len(owed)), None
         )
-        rows = [row for row in of_file or () if row.row not in owed and row.row not in self._rows]
+        rows = [row for row in of_file or () if row.row not in owed]
+        rows = [row for row in rows if (row.topic, row.payload) not in self._late]
         rows = self._not_behind(rows)
         rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
         self._overtook |= of_file is None and bool(rows)
@@ -190,7 +193,8 @@ class StandbyOutbox:
             try:
                 return self._patience.run(lambda: file.put(messages))
             except JournalError as error:
-                self._fail(error)
+                self._fail(error, late=len(messages))
+                self._late |= {(message.topic, message.payload) for message in messages}
         conflicts = []
         for message in messages:
             stands = self.payload_of(message.topic, key_of(message))
@@ -238,6 +242,24 @@ class StandbyOutbox:
     def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
         return self._of_file(lambda file: file.row_of(topic, key), None)
 
+    def overtaken(self, said: Mapping[str, tuple[str, int]]) -> None:
+        """Somebody has said these (id, revision) on retained topics: what waits before is not sent.
+
+        The messages of an asset leave in their order, so all of that was said; and a journal that
+        was damaged since may have decided it otherwise.
+        """
+        for topic, (alert_id, revision) in said.items():
+            for kept in self._rows.values():
+                before = kept.key[1] < revision or (kept.key[1], kept.row.topic) == (
+                    revision,
+                    topic,
+                )
+                if kept.key[0] == alert_id and before and not kept.delivered:
+                    kept.delivered = DELIVERED
+        keys = [(alert_id, rev, rev, topic) for topic, (alert_id, rev) in said.items()]
+        with suppress(JournalError):  # a file that cannot be written says nothing now
+            self.change(lambda database: database.executemany(OVERTAKEN, keys))
+
     def covered(self, until: int) -> None:
         """A checkpoint covers everything up to a row."""
         file = self._file
@@ -248,11 +270,12 @@ class StandbyOutbox:
         except JournalError as error:
             self._fail(error)
 
-    def recover(self) -> tuple[int, bool]:
+    def recover(self) -> tuple[dict[int, int], bool]:
         """Move everything into the file, which can be written again.
 
-        Returns by how much the numbers of rows have moved, and whether older rows may wait in it,
-        because it was opened or could be read only now. Raises JournalError; then all is as it was.
+        Returns the numbers of rows in the file by those in memory, and whether older rows may wait
+        in it, because it was opened or could be read only now. Raises JournalError; then all is as
+        it was.
         """
         opened = self._file is None
         if self._file is None:
@@ -262,25 +285,26 @@ class StandbyOutbox:
         said = list(self._last_said())
         ahead, overtook = dict(self._ahead), self._overtook
 
-        def move() -> int:
-            offset = file.adopt(kept)
+        def move() -> dict[int, int]:
+            numbers = file.adopt(kept)
+            own = set(numbers.values())  # of these memory knows what became of them
             if opened and kept:
-                file.superseded(said, before=kept[0][0].row + offset)
+                file.superseded(said, before=numbers[kept[0][0].row], but=own)
             for topic, row in ahead.items():
-                file.superseded([topic], before=row + offset)
+                file.superseded([topic], before=numbers.get(row, row), but=own)
             for mark in set(self._owed.values()):
                 file.delivered([row for row, of in self._owed.items() if of == mark], mark=mark)
-            return offset
+            return numbers
 
         try:
-            offset = self._patience.run(move)
+            numbers = self._patience.run(move)
         except JournalError:
             self._file = None if opened else self._file
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
         self._owed, self.trouble = {}, ""
-        self._ahead, self._overtook = {}, False
-        return offset, opened or overtook
+        self._ahead, self._overtook, self._late = {}, False, set()
+        return numbers, opened or overtook
 
     def close(self) -> None:
         """Close the file, where nothing is being done to it."""
@@ -289,11 +313,14 @@ class StandbyOutbox:
 
     # --- memory ---
 
-    def _fail(self, error: JournalError) -> None:
+    def _fail(self, error: JournalError, *, late: int = 0) -> None:
+        """late: messages of a put that was too slow: it may yet come to its end, and take numbers.
+
+        Not one each: some of them may stand already, which nobody could look up meanwhile.
+        """
         self.trouble = str(error)
         assert self._file is not None
-        # A put that was too slow may still come to its end: its rows have these very numbers.
-        self._next_row = max(self._next_row, self._file.newest_row + 1)
+        self._next_row = max(self._next_row, self._file.newest_row + 1 + late)
 
     def _of_file(self, read: Callable[[Outbox], V], nothing: V) -> V:
         """What the file says; nothing where it cannot be asked."""

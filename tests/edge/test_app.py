@@ -17,10 +17,12 @@ from edge.engine import Engine
 from edge.errors import JournalError
 from edge.gateway import app, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
+from edge.gateway.inbox import Incoming
 from edge.gateway.world import World as RealWorld
-from edge.records import Effect, MessageReceived, Publish, Stimulus
+from edge.records import Effect, MessageReceived, Publish, Shed, Stimulus
 from edge.settings import EngineSettings
 from edge.storage import checkpoint
+from edge.storage.journal import read_journal
 from edge.storage.patience import NoPatience
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
@@ -265,3 +267,32 @@ def test_without_a_broker_it_decides_and_keeps_and_a_later_process_says_it(
     assert decided(world.broker.state) == undisturbed.decided
     assert world.live() == 0
     undisturbed.check(world)
+
+
+@pytest.mark.parametrize("when", ["drain", "stop"])
+def test_what_is_given_up_in_a_stop_is_known_to_the_next_process(
+    when: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it takes what has come, or says goodbye: after the last look of the loop."""
+    real = getattr(world.broker, when)
+
+    def floods(*args: Any) -> Any:  # noqa: ANN401
+        gateway = world.broker.gateway
+        assert gateway is not None
+        inbox = gateway._overload._inbox
+        if gateway._stopping and not len(inbox):
+            inbox.limit_to(1)
+            for mid in range(4):
+                inbox.put(Incoming("plant/r1", b"{}", 1, False, False, 100 + mid, 1))  # noqa: FBT003
+        return real(*args)
+
+    monkeypatch.setattr(world.broker, when, floods)
+    assert world.live() == 0
+    stimuli = [entry.stimulus for entry in read_journal(world.broker.state / "journal")]
+    assert [one.messages for one in stimuli if isinstance(one, Shed)] == [{"r1": 3}]
+    monkeypatch.undo()
+    assert world.live() == 0
+    gateway = world.broker.gateway
+    assert gateway is not None
+    assert gateway._assembly.engine.counts()["shed"] == 3
+    assert gateway._assembly.engine.state.assets["r1"].shed_ns > 0, "nothing of it is suppressed"

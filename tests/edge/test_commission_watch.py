@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
-from edge.audit.trail import must_stay
 from edge.audit.signatures import new_key, read_key, sign_path
+from edge.audit.trail import must_stay
 from edge.bundles.store import store_of
 from edge.bundles.watch import assembled
 from edge.commissioning.book import book_of, counting

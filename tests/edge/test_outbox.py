@@ -329,3 +329,27 @@ def test_what_was_withheld_in_memory_hides_no_word_before_it(tmp_path: Path) -> 
     assert [row.payload for row in outbox.pending()] == [b"of the file"]
     assert [row.payload for row in outbox.standing() or ()] == [b"of memory"]
     outbox.close()
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_what_waits_before_what_the_broker_holds_is_not_said(
+    in_memory: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    """A process whose outbox was lost has said it, and maybe otherwise."""
+
+    def opened() -> Outbox:
+        if in_memory:
+            raise JournalError("away")
+        return Outbox(tmp_path / "outbox.sqlite")
+
+    outbox = StandbyOutbox(opened, patience=NoPatience())
+    for revision in (1, 2, 3):
+        for topic in ("alert", "event"):
+            outbox.put([alert(1, revision, b"%d" % revision, topic)])
+    outbox.put([alert(2, 1, b"of another", "alert")])
+    outbox.overtaken({"alert": ("a1", 2)})
+    left = [(row.topic, row.payload) for row in outbox.pending()]
+    assert left == [("event", b"2"), ("alert", b"3"), ("event", b"3"), ("alert", b"of another")]
+    assert outbox.pending_count() == 4
+    outbox.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -14,8 +15,10 @@ from edge.storage.patience import NoPatience, Patience, SlowDiskError
 from edge.storage.standby import StandbyOutbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+T = TypeVar("T")
 TOPIC = "andon/s/alert/r1/process"
 OTHER = "andon/s/alert/r2/process"
 
@@ -94,8 +97,8 @@ def test_a_word_that_waits_in_a_file_that_hangs_does_not_follow_a_newer_one(tmp_
     for _ in range(3):
         delivery.turn()
     assert wire.said == [b"revision 2", b"revision 3"], "nor is that of another topic overtaken"
-    offset, anew = outbox.recover()
-    delivery.moved(offset, anew=anew)
+    numbers, anew = outbox.recover()
+    delivery.moved(numbers, anew=anew)
     for _ in range(3):
         delivery.turn()
     assert b"revision 1" not in wire.said
@@ -121,3 +124,58 @@ def test_last_words_are_said_again_once_the_file_can_tell_them(tmp_path: Path) -
     delivery.turn()
     assert wire.said == [b"revision 1", b"revision 1"]
     outbox.close()
+
+
+class Late(Hanging):
+    """While it hangs, what it is asked to do waits until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Callable[[], object]] = []
+
+    def run(self, work: Callable[[], T]) -> T:
+        """At once, or too late."""
+        if not self.hangs:
+            return super().run(work)
+        self.asked.append(work)
+        raise SlowDiskError("it hangs")
+
+    def lets_go(self) -> None:
+        """What waited is done."""
+        self.hangs = False
+        for work in self.asked:
+            work()
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_what_is_put_too_late_and_stands_in_part_is_said_in_order(
+    turns: int, after: int, tmp_path: Path
+) -> None:
+    """A replay at a start: of what it puts the file had some, and takes the rest behind our back.
+
+    turns: of the connection, before the disk has answered; after: until all is in the file.
+    """
+    patience = Late()
+    outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=patience)
+    outbox.put([revision(1), revision(1, OTHER)])
+    outbox.delivered([row.row for row in outbox.pending()])
+    wire = Wire()
+    delivery = Delivery(outbox, wire)
+    patience.hangs = True
+    outbox.put([revision(n, topic) for n in (1, 2, 3) for topic in (TOPIC, OTHER)])
+    for _ in range(turns):
+        delivery.turn()
+    patience.lets_go()
+    for _ in range(after):
+        delivery.turn()
+    numbers, anew = outbox.recover()
+    delivery.moved(numbers, anew=anew)
+    for _ in range(9):
+        delivery.turn()
+    assert wire.said == sorted(wire.said), "no older one behind a newer one"
+    assert min(wire.said.count(b"revision 2"), wire.said.count(b"revision 3")) >= 2
+    assert not outbox.pending_count()
+    outbox.close()
+    with closing(Outbox(tmp_path / "outbox.sqlite")) as again_open:
+        assert again_open.pending() == []

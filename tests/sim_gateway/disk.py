@@ -86,6 +86,7 @@ class ForgetfulDisk(Disk):
         self.troubled = ""  # part of a path that it fails for; "": any
         self.failures_max = 0  # calls that fail before it works again; 0: no such bound
         self.slow = False  # what is done beside the loop takes its time
+        self.syncs_until_s = 0.0  # when a sync of the journal ends that takes so long
         self.failures = 0  # calls that failed, and that took too long
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
@@ -144,7 +145,8 @@ class ForgetfulDisk(Disk):
             raise
         short = self._fate.chance(0.01) and part
         count = super().write(file, data[:part] if short else data)
-        if path.suffix == ".journal" and not short and file.tell() > HEADER_BYTES:
+        syncs = self._fate.time.now_s < self.syncs_until_s  # the next one has to wait for it
+        if path.suffix == ".journal" and not short and not syncs and file.tell() > HEADER_BYTES:
             self.written.append((path.name, file.tell(), self._fate.time.now_s))
         return count
 
@@ -221,6 +223,7 @@ class ForgetfulDisk(Disk):
         for held in self._open:
             held.close()
         self._open.clear()
+        self.syncs_until_s = 0.0
 
     def power_cut(self) -> None:
         """Every file and name is as a power cut may leave it. The process has ended."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.sim_gateway.client import Connection, Message
 
+STOP_S_MAX: Final = 5.0  # what a stop may take, however slow the disk
 SETTLE_S_MAX: Final = 120.0  # until all that was decided is heard
 LIVES_MAX: Final = 60
 TOLD_S_MAX: Final = 10.0  # of a lapse, until the engine knows of it
@@ -73,7 +74,7 @@ class Life:
         self.broker.forgot = lambda: self.witness.order.append(ANEW)
         self.gateway: Gateway | None = None
         self.broken: BrokenError | None = None
-        self.done = False
+        self.done, self.stopped_s = False, float("inf")
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
         self._draw_chaos()
@@ -124,6 +125,7 @@ class Life:
             lambda: setattr(self.shop, "snapshot", draw.randrange(3)),
             self._thread_ends,
             self._stop,
+            self._stops_on_a_slow_disk,
         ]
         for _ in range(int(draw.randrange(9) * 2 * self.rough)):
             self.fate.time.at(draw.random() * self.calm_s, self._told(draw.choice(kinds)))
@@ -168,6 +170,11 @@ class Life:
     def _stop(self) -> None:
         if self.gateway is not None:
             self.gateway.stop()
+            self.stopped_s = min(self.stopped_s, self.fate.time.now_s)
+
+    def _stops_on_a_slow_disk(self) -> None:
+        self._spell(self.disk, "slow", value=True)
+        self.fate.time.at(self.fate.time.now_s + self.fate.draw.random() * 6, self._stop)
 
     def _heal(self) -> None:
         """Nothing fails from here on."""
@@ -226,7 +233,7 @@ class Life:
             if not self.done:
                 self._judged(lambda: self.witness.rests(gateway))
             self.done = True
-            gateway.stop()
+            self._stop()
         if now_s > self.schedule.seconds + SETTLE_S_MAX:
             self._breaks(BrokenError(f"it does not settle: {self._state(gateway)}"))
 
@@ -273,8 +280,11 @@ class Life:
         code = -1
         try:
             self.gateway = Gateway(self.config, self.world)
+            self.stopped_s = float("inf")
             code = self.gateway.run()
             fate.note(f"ended with {code}")
+            if (took_s := fate.time.now_s - self.stopped_s) > STOP_S_MAX:
+                raise BrokenError(f"it was asked to stop, and took {took_s:.1f} s")
         except Killed:
             self.witness.count("kills")
         except AndonError as error:

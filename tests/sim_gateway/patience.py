@@ -22,8 +22,10 @@ class SlowPatience(Patience):
     A piece of work happens at one moment, at its end: before it the loop goes on without it.
     """
 
-    def __init__(self, fate: Fate, disk: ForgetfulDisk) -> None:
+    def __init__(self, fate: Fate, disk: ForgetfulDisk, *, syncs: bool) -> None:
+        """syncs: it is the one that syncs the journal."""
         super().__init__(clock=fate.time)
+        self._syncs = syncs
         self._fate, self._disk, self._life = fate, disk, fate.lives
         self._free_s = 0.0
 
@@ -39,6 +41,8 @@ class SlowPatience(Patience):
             job.run()
         else:
             self._free_s = max(self._free_s, now_s) + took_s
+            if self._syncs:
+                self._disk.syncs_until_s = self._free_s
             self._fate.time.at(self._free_s, lambda: self._do(job))
         if isinstance(job.error, Killed):
             raise job.error
@@ -49,7 +53,12 @@ class SlowPatience(Patience):
             job.run()
 
     def _wait(self, job: Job, seconds_max: float) -> bool:
-        until_s = self._fate.time.now_s + seconds_max
-        while not job.done.is_set() and self._fate.time.now_s < until_s:
-            self._fate.wait(until_s - self._fate.time.now_s, enough=job.done.is_set)
+        begun_s = self._clock_s()
+        while not job.done.is_set() and (left_s := self._left_s(begun_s, seconds_max)) > 0.0:
+            asked_s = self._until_s
+
+            def enough(asked_s: float = asked_s) -> bool:
+                return job.done.is_set() or self._until_s != asked_s
+
+            self._fate.wait(left_s, enough=enough)
         return job.done.is_set()

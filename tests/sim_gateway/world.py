@@ -158,6 +158,7 @@ class SimulatedWorld(World):
     ) -> None:
         super().__init__(clock=fate.time, disk=disk, transport=transport)
         self._fate, self._shop, self._slow_disk = fate, shop, disk
+        self._patient = 0  # how many there are in this process; the first has the journal
         self.looked: Callable[[], object] = bool  # called between two turns of the loop
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
@@ -188,14 +189,16 @@ class SimulatedWorld(World):
 
     def patience(self) -> SlowPatience:
         """The disk answers at once, fails, or takes its time."""
-        return SlowPatience(self._fate, self._slow_disk)
+        self._patient += 1
+        return SlowPatience(self._fate, self._slow_disk, syncs=self._patient == 1)
 
     def leap(self) -> int:
         """Drawn, like everything."""
         return 1 + self._fate.draw.randrange(1 << 20)
 
     def starts(self) -> None:
-        """Likewise."""
+        """A process begins."""
+        self._patient = 0
 
     def settled(self) -> None:
         """There are many of us in one process: the heap is nobody's own."""
