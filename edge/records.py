@@ -167,7 +167,8 @@ class JobTold(msgspec.Struct, frozen=True, kw_only=True, tag="job"):
 class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     """What was published of an alert, as a restart found it, is not what the engine says now.
 
-    Decided with other artifacts, or of an alert that it does not know.
+    Decided with other artifacts, or of an alert that it does not know: then begin_ms, changed_ms
+    (plant time, 0: not told) and `unseen` (nobody has acknowledged it) are what it was said to be.
     """
 
     asset: str
@@ -176,6 +177,9 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     revision: int
     own_revision: int = 0  # the highest that was put under the id that the engine has
     group: str = ""  # it is a group alert: the last level of its topic
+    begin_ms: int = 0
+    changed_ms: int = 0
+    unseen: bool = False
 
 
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):

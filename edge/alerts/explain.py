@@ -37,6 +37,9 @@ ACTION_SCORE_MIN: Final = 0.4  # a mode that explains less must not say what to 
 WHERE_CHARS_MAX: Final = 120  # of a title, and of a section
 DETAIL_CHARS_MAX: Final = 240
 NOTHING: Final = "No relevant document."
+FORGOTTEN: Final = Sentence(  # of an alert that a process before this one has said
+    role="none", text="Nothing is known of it any more: what was said of it has not been kept."
+)
 
 
 def measured(record: AlertRecord, *, now_ns: int, state: str = "") -> tuple[Sentence, ...]:
@@ -320,6 +323,8 @@ def supported(sentence: Sentence) -> bool:
 
 def headline(record: AlertRecord) -> str:
     """The one line of a dashboard."""
+    if record.sentences == (FORGOTTEN,):
+        return f"{record.asset}: {record.klass}. {FORGOTTEN.text}"
     if record.track is Track.COMMS:
         return f"{record.asset} sends nothing since {clock_text(record.begin_ns)}"
     if not record.contributions:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PORTION: Final = 64  # assets asked for at once, three topics each
 REVISION_MAX: Final = 1 << 53  # none of ours gets there; beyond it, it is no alert of ours
+TIME_MS_MAX: Final = 4_102_444_800_000  # the year 2100
 WAIT_S_MAX: Final = 5.0  # then what has come counts: alerts must not wait for longer
 INHERIT_S_MAX: Final = 60.0  # of a restored box, which would say old alerts again
 
@@ -50,6 +51,19 @@ class _Said(msgspec.Struct, frozen=True):
 
     id: str
     revision: int
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What an alert's payload says of it besides; 0: nothing that can be true."""
+
+    begin_ms: int = 0
+    ts_ms: int = 0
+    state: str = ""
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nobody had acknowledged it."""
+        return self.state.endswith("_UNACK")
 
 
 class ReadBack:
@@ -104,3 +118,13 @@ def said(payload: bytes) -> tuple[str, int] | None:
         return None
     ours = 0 < len(one.id) <= ALERT_ID_CHARS_MAX and 0 < one.revision <= REVISION_MAX
     return (one.id, one.revision) if ours else None
+
+
+def word(payload: bytes) -> Word:
+    """What an alert was said to be; a default `Word` where that cannot be read or be true."""
+    try:
+        one = msgspec.json.decode(payload, type=Word)
+    except UNREADABLE:
+        return Word()
+    told = 0 <= one.begin_ms <= one.ts_ms <= TIME_MS_MAX
+    return one if told else Word(state=one.state)

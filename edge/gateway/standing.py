@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.gateway.read_back import said
+import msgspec
+
+from edge.gateway.read_back import said, word
 from edge.storage.restore import not_as_published
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ def otherwise(
         engine, outbox.newest, outbox.revision_of, topics=topics, contested=contested
     )
     outbox.resolved()
-    return stands
+    return tuple(
+        _with_word(one, outbox.payload_of(_topic(one, topics), (one.alert_id, one.revision)))
+        for one in stands
+    )
 
 
 def _stood(
@@ -61,4 +66,17 @@ def _stood(
         own = outbox.revision_of(topic, alert_id)
         return max(own, there[1] if there[0] == alert_id else 0)
 
-    return not_as_published(engine, unknown.get, revision_of, topics=topics, contested=contested)
+    stands = not_as_published(engine, unknown.get, revision_of, topics=topics, contested=contested)
+    return tuple(_with_word(one, retained.get(_topic(one, topics))) for one in stands)
+
+
+def _topic(stands: AlertStands, topics: Topics) -> str:
+    return topics.alert(stands.asset, stands.group or stands.track)
+
+
+def _with_word(stands: AlertStands, payload: bytes | None) -> AlertStands:
+    """With what the alert was said to be, for an engine that does not know it."""
+    told = word(payload or b"")
+    return msgspec.structs.replace(
+        stands, begin_ms=told.begin_ms, changed_ms=told.ts_ms, unseen=told.unseen
+    )

@@ -15,6 +15,7 @@ from edge.alerts import explain, resemblance
 from edge.alerts.alerts import CLASSES
 from edge.alerts.contributions import contributions_of
 from edge.alerts.escalation import Escalation
+from edge.alerts.inherited import inherit
 from edge.alerts.naming import Naming
 from edge.caps import RING_SAMPLES
 from edge.records import AlertStands, Decision, Track, Verdict
@@ -332,12 +333,7 @@ class Rulings:
     def say_again(self, stands: AlertStands, *, t_ns: int) -> None:
         """Our word becomes a revision behind the one that stands; an unknown alert is ended."""
         record = self._state.alerts[stands.track]
-        if record.alert_id in ("", stands.alert_id):
-            record.alert_id = stands.alert_id
-            record.revision = max(record.revision, stands.revision)
-        record.revision = max(record.revision, stands.own_revision)
-        record.klass = record.klass or CLASSES[stands.track]
-        reason = "decided anew after a restart: what was said before came of another configuration"
+        t_ns, reason = inherit(record, stands, t_ns=t_ns)
         self._publish(record, t_ns=t_ns, reason=reason)
 
     def jobs_changed(self, t_ns: int) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 
+from edge.alerts.alerts import AlertRecord, AlertState
+from edge.alerts.inherited import inherit
 from edge.caps import ALERT_ID_CHARS_MAX
-from edge.gateway.read_back import PORTION, REVISION_MAX, WAIT_S_MAX, ReadBack, said
+from edge.gateway.read_back import PORTION, REVISION_MAX, WAIT_S_MAX, ReadBack, Word, said, word
+from edge.records import AlertStands, Track
 from tests.edge.test_app import KEYED, World, bundle
 
 if TYPE_CHECKING:
@@ -38,6 +43,55 @@ def test_a_retained_payload_of_anybody_ends_no_gateway(
     assert told["active"] == 1
     assert told["id"].startswith("r1-process-")
     assert told["revision"] < 100
+
+
+@pytest.mark.parametrize("state", ["ACTIVE_UNACK", "CLEARED_UNACK", "ACTIVE_ACK", "NORMAL"])
+def test_an_alert_that_nobody_has_seen_stays_to_be_seen(
+    state: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process died with all that it knew of it: it is over for us, with its own times."""
+    topic = ALERT.replace("process", "comms")
+    world = World(tmp_path, bundle, monkeypatch)
+    stood = {"id": "gone", "revision": 7, "state": state, "begin_ms": 3_000, "ts_ms": 9_000}
+    world.broker.retained[topic] = msgspec.json.encode(stood)
+    assert world.live() == 0
+    told = world.broker.last(topic)
+    assert (told["id"], told["begin_ms"], told["first_seen"]) == (
+        "gone", 3_000, "1970-01-01T00:00:03.000Z"
+    )  # fmt: skip
+    assert told["ts_ms"] >= 9_000
+    assert told["revision"] > 7
+    assert told["active"] == 0
+    assert told["state"] == ("CLEARED_UNACK" if state.endswith("UNACK") else "NORMAL")
+    assert "Nothing is known of it any more" in told["message"]
+
+
+def test_one_that_nobody_has_seen_takes_the_place_of_what_says_nothing_any_more() -> None:
+    """And not of one that rings, is kept quiet, or waits to be seen."""
+    for state, suppressed, later_ms in itertools.product(AlertState, (False, True), (-1, 1)):
+        record = AlertRecord(asset="r1", track=Track.PROCESS, alert_id="ours", state=state)
+        record.revision, record.suppressed, record.changed_ns = 4, suppressed, 50_000_000
+        stands = AlertStands(
+            asset="r1", track=Track.PROCESS, alert_id="gone", revision=9, unseen=True,
+            changed_ms=50 + later_ms,
+        )  # fmt: skip
+        inherit(record, stands, t_ns=1)
+        idle = state in (AlertState.NORMAL, AlertState.CLEARED_ACK) and not suppressed
+        taken = idle and later_ms > 0
+        assert record.alert_id == ("gone" if taken else "ours")
+        assert record.revision == (9 if taken else 4)
+        assert record.state is (AlertState.CLEARED_UNACK if taken else state)
+
+
+def test_times_that_cannot_be_true_are_not_taken_over() -> None:
+    """Whoever may write to the topic says them."""
+    for body in (
+        b'{"begin_ms":-1,"ts_ms":5,"state":"ACTIVE_UNACK"}',
+        b'{"begin_ms":6,"ts_ms":5,"state":"ACTIVE_UNACK"}',
+        b'{"begin_ms":6,"ts_ms":9000000000000000000,"state":"ACTIVE_UNACK"}',
+    ):
+        assert word(body) == Word(state="ACTIVE_UNACK")
+    assert word(b'{"begin_ms":"x"}') == word(b"") == Word()
 
 
 def test_what_is_ours_is_read() -> None:

@@ -1,0 +1,50 @@
+"""What stands on an alert's topic and is not what this process knows: it becomes our next word.
+
+A process that died while it was not durable, or that had another configuration, has said it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.alerts.alerts import CLASSES, AlertState
+from edge.alerts.explain import FORGOTTEN
+
+if TYPE_CHECKING:
+    from edge.alerts.alerts import AlertRecord
+    from edge.records import AlertStands
+
+MILLISECOND_NS: Final = 1_000_000
+ANEW: Final = "decided anew after a restart: what was said before came of another configuration"
+
+
+def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int, str]:
+    """Put our revision behind the one that stands; returns when and why it is said, for `turn`.
+
+    An alert that we do not know is over as far as we can tell, and nobody's while it was not
+    acknowledged: it waits as cleared to be seen, with its own times. Where it is still true, its
+    event opens again, under the same id. It takes the place of one of ours only when that is older
+    and says nothing any more: a broker that lost its last minutes shows what has been seen since.
+    """
+    idle = not (record.active or record.silenced or record.state is AlertState.CLEARED_UNACK)
+    newer = stands.changed_ms * MILLISECOND_NS > record.changed_ns
+    unknown = record.alert_id != stands.alert_id and (
+        not record.alert_id or (stands.unseen and newer and idle)
+    )
+    record.klass = record.klass or CLASSES[stands.track]
+    if unknown:
+        record.alert_id, record.revision = stands.alert_id, stands.revision
+        record.leap_due = record.count = record.rung = 0
+        record.history, record.heard, record.label = (), (), ""
+        record.decision, record.job_id, record.group_id = None, "", ""
+        record.contributions, record.resembles, record.fault = (), (), None
+        record.begin_ns = stands.begin_ms * MILLISECOND_NS
+        record.state = AlertState.CLEARED_UNACK if stands.unseen else AlertState.NORMAL
+        t_ns = max(t_ns, stands.changed_ms * MILLISECOND_NS, record.begin_ns)
+        record.cleared_ns = t_ns
+        record.sentences = (FORGOTTEN,)
+        return t_ns, FORGOTTEN.text
+    if record.alert_id == stands.alert_id:
+        record.revision = max(record.revision, stands.revision)
+    record.revision = max(record.revision, stands.own_revision)
+    return t_ns, ANEW
