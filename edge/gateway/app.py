@@ -24,10 +24,10 @@ from edge.gateway.faults import Faults
 from edge.gateway.inbox import Inbox
 from edge.gateway.lanes import Lanes
 from edge.gateway.links import links_of
-from edge.gateway.overload import Overload, aside_words
+from edge.gateway.overload import Overload
+from edge.gateway.rounds import Rounds
 from edge.gateway.standing import otherwise
-from edge.gateway.telemetry import Telemetry, health, status
-from edge.gateway.timekeeping import ClockWatch
+from edge.gateway.telemetry import Telemetry, status
 from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from edge.gateway.assembly import Assembly
     from edge.gateway.inbox import Incoming
     from edge.gateway.world import World
-    from edge.records import Effect, Shed, Stimulus
+    from edge.records import Effect, Stimulus
 
 log = logging.getLogger("andon")
 
@@ -92,7 +92,6 @@ class Gateway:
         told, box = self._conflict, self._generation
         self._durable = Durable(config, world, faults=self._faults, conflict=told, generation=box)
         state = config.path(config.journal.dir)
-        self._retirement = Retirement(state, self._topics, self._durable.outbox)
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
@@ -120,7 +119,17 @@ class Gateway:
         self._letters = DeadLetters(
             state / "dead_letters", patience=world.patience(), disk=world.disk
         )
-        self._clocks = ClockWatch()
+        self._rounds = Rounds(
+            self._faults,
+            link=self._link,
+            durable=self._durable,
+            overload=self._overload,
+            retirement=Retirement(state, self._topics, self._durable.outbox),
+            fence=self._fence,
+            upkeep=self._upkeep,
+            letters=self._letters,
+            telemetry=self._telemetry,
+        )
         self._voice = Voice(
             self._link,
             self._durable.outbox,
@@ -260,13 +269,8 @@ class Gateway:
     def _housekeep(self, now_s: float) -> None:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
-            found = self._faults.look(
-                self._link, self._durable.outbox, checkpoint=self._durable.checkpoint_trouble
-            )
-            self._durable.keep(self._retirement.look())
-            found += self._faults.judge("retired_unread", self._retirement.trouble)
-            found += self._faults.judge("fence_forged", self._fence.forged)
-            if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
+            state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+            if told := self._rounds.look(now_s, wall_ns=wall_ns, state=state):
                 self._take(told)
             self._letters.turn(now_s)
             self._look_at_disk()
@@ -276,17 +280,11 @@ class Gateway:
                 self._voice.say(online=True)
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self._config.engine.health_publish_s
-            self._link.publish(self._topics.health, self._health(), qos=0, retain=False)
+            queue_max = self._config.mqtt.queue_messages_max
+            how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
+            self._link.publish(self._topics.health, how, qos=0, retain=False)
         if self._durable.due.now(now_s):
             self._checkpoint()
-
-    def _load(self, now_s: float) -> list[Shed | ShellFault]:
-        """What was given up, whether that begins or ends, and which topics are not read."""
-        state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
-        told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
-        told += self._clocks.look(now_s, state=state, faults=self._faults)
-        told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))
-        return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
@@ -336,7 +334,9 @@ class Gateway:
         self._watchdog.stopping("keeping the state, delivering what waits")
         while self._take_messages() and self._now_s() < self._stop_s + DRAIN_S_MAX:
             pass
-        self._take([*self._load(self._now_s()), TickDue()])
+        state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+        told = self._rounds.load(self._now_s(), wall_ns=wall_ns, state=state)
+        self._take([*told, TickDue()])
         self._voice.deliver()
         self._look_at_disk(at_once=True)
         self._checkpoint(last=True)
@@ -394,19 +394,3 @@ class Gateway:
     def _answered(self, done: RetrievalDone) -> None:
         self._answers.append(done)
         self._wake.set()
-
-    def _health(self) -> bytes:
-        return health(
-            self._telemetry,
-            engine=self._assembly.engine,
-            link=self._link,
-            journal=self._durable.journal,
-            outbox=self._durable.outbox,
-            lapse=self._durable.lapse,
-            faults=self._faults,
-            queue_depth_max=self._config.mqtt.queue_messages_max,
-            overload=self._overload,
-            letters=self._letters,
-            fence=self._fence,
-            snapshot=self._assembly.snapshot_sha256,
-        )

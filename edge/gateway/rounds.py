@@ -1,0 +1,86 @@
+"""The rounds: once a second a gateway looks at itself, and says what begins, ends and how it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.gateway.overload import aside_words
+from edge.gateway.telemetry import health
+from edge.gateway.timekeeping import ClockWatch
+
+if TYPE_CHECKING:
+    from edge.boxes.fencing import Fence
+    from edge.boxes.retirement import Retirement
+    from edge.gateway.assembly import Assembly
+    from edge.gateway.durable import Durable
+    from edge.gateway.faults import Faults
+    from edge.gateway.link import Link
+    from edge.gateway.links import LinkPair
+    from edge.gateway.overload import Overload
+    from edge.gateway.telemetry import Telemetry
+    from edge.gateway.upkeep import Upkeep
+    from edge.records import CommissionTold, Shed, ShellFault
+    from edge.state import EngineState
+    from edge.storage.dead_letters import DeadLetters
+
+
+class Rounds:
+    """Asks everybody who may have found something wrong."""
+
+    def __init__(  # noqa: PLR0913 - whom it asks, each by its name
+        self,
+        faults: Faults,
+        *,
+        link: Link | LinkPair,
+        durable: Durable,
+        overload: Overload,
+        retirement: Retirement,
+        fence: Fence,
+        upkeep: Upkeep,
+        letters: DeadLetters,
+        telemetry: Telemetry,
+    ) -> None:
+        """faults: knows what has been told."""
+        self._faults, self._link, self._durable = faults, link, durable
+        self._overload, self._retirement, self._fence = overload, retirement, fence
+        self._upkeep, self._letters, self._telemetry = upkeep, letters, telemetry
+        self._clocks = ClockWatch()
+
+    def look(
+        self, now_s: float, *, wall_ns: int, state: EngineState
+    ) -> list[Shed | ShellFault | CommissionTold]:
+        """What there is to tell. now_s: of a clock that never steps; state: only read."""
+        trouble = self._durable.checkpoint_trouble
+        told = [*self._faults.look(self._link, self._durable.outbox, checkpoint=trouble)]
+        self._durable.keep(self._retirement.look())
+        told += self._faults.judge("retired_unread", self._retirement.trouble)
+        told += self._faults.judge("fence_forged", self._fence.forged)
+        told += self._clocks.look(now_s, state=state, faults=self._faults)
+        told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))
+        return [
+            *told,
+            *self.load(now_s, wall_ns=wall_ns, state=state),
+            *self._upkeep.judge(self._faults),
+        ]
+
+    def load(self, now_s: float, *, wall_ns: int, state: EngineState) -> list[Shed | ShellFault]:
+        """What was given up, whether that begins or ends, and which topics are not read."""
+        told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
+        return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
+
+    def health(self, assembly: Assembly, *, queue_depth_max: int) -> bytes:
+        """The payload of `health`: how it is just now."""
+        return health(
+            self._telemetry,
+            engine=assembly.engine,
+            link=self._link,
+            journal=self._durable.journal,
+            outbox=self._durable.outbox,
+            lapse=self._durable.lapse,
+            faults=self._faults,
+            queue_depth_max=queue_depth_max,
+            overload=self._overload,
+            letters=self._letters,
+            snapshot=assembly.snapshot_sha256,
+            fence=self._fence,
+        )
