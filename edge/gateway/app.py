@@ -345,8 +345,7 @@ class Gateway:
             self._voice.deliver()
             return not (self._durable.outbox.pending_count() and self._link.connected)
 
-        left_s = self._stop_s + DELIVERED_S_MAX - self._now_s()
-        self._wait(delivered, min(DELIVER_S_MAX, left_s))
+        self._wait(delivered, DELIVER_S_MAX)
         self._look_at_disk(at_once=True)
 
     def _close(self) -> None:
@@ -368,8 +367,11 @@ class Gateway:
             self._durable.take(told, now_ns=self._world.clock.wall_ns())
 
     def _wait(self, done: Callable[[], bool], seconds_max: float) -> None:
+        """Until then; less where we are asked to stop, also meanwhile."""
         deadline_s = self._now_s() + seconds_max
         while not done() and self._now_s() < deadline_s:
+            if self._stopping:
+                deadline_s = min(deadline_s, self._stop_s + DELIVERED_S_MAX)
             self._world.wait(self._wake, 0.05)
             self._wake.clear()
 

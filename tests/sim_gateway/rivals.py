@@ -46,8 +46,8 @@ class Rivals:
         self.took_over = False
         self._spoken = False  # by the box: until then it cannot know whose claims are genuine
         now_ms = START_NS // 1_000_000
-        # before any wall clock of ours, however it has stepped
-        self._lesser = _claim("lesser", generation=1, since_ms=now_ms - 10**9)
+        # before any wall clock of ours, however it has stepped, and of a box that begins in 1970
+        self._lesser = _claim("lesser", generation=1, since_ms=1)
         self._newer = _claim("newer", generation=2, since_ms=now_ms)
         self._forged = [
             *(
