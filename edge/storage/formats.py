@@ -1,7 +1,8 @@
 """Format numbers of what is on the disk, and what this version can read.
 
 A file begins with eight bytes: a name, one digit and a line end. A larger digit is of a newer
-version: it is refused, and nothing of it is touched.
+version: it is refused, and nothing of it is touched. The digits have an odd number of bits that are
+set (1, 2, 4, 7, 8): no single flipped bit makes one of another, and what is damaged is no newer one.
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
@@ -42,11 +43,12 @@ def magic(name: bytes, number: int) -> bytes:
 
 
 def format_of(head: bytes, name: bytes) -> int:
-    """The format number of a file that begins so; 0: it is no such file."""
+    """The format number of a file that begins so; 0: it is no such file, or damaged."""
     digit = head[len(name) : len(name) + 1]
     if head[: len(name)] != name or head[len(name) + 1 : MAGIC_BYTES] != b"\n":
         return 0
-    return int(digit) if digit.isdigit() else 0
+    number = int(digit) if digit.isdigit() else 0
+    return number if number.bit_count() % 2 else 0
 
 
 def refuse_newer(*, journal: Path, checkpoints: Path) -> None:
