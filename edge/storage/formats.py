@@ -1,8 +1,8 @@
 """Format numbers of what is on the disk, and what this version can read.
 
 A file begins with eight bytes: a name, one digit and a line end. A larger digit is of a newer
-version: it is refused, and nothing of it is touched. The digits have an odd number of bits that are
-set (1, 2, 4, 7, 8): no single flipped bit makes one of another, and what is damaged is no newer one.
+version: it is refused, and nothing of it is touched. The digits have an odd number of set bits (1,
+2, 4, 7, 8): no single flipped bit makes one of another, and what is damaged is no newer one.
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
