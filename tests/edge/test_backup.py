@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -286,3 +287,17 @@ def test_the_hash_that_was_noted_is_compared(box: Path, tmp_path: Path) -> None:
         RestoreRequest(file=tmp_path / "b.zip", out=out, expect=sha256[:20], generation=7)
     )
     assert made.box.generation == 7
+
+
+def test_a_target_that_is_full_is_told_and_nothing_stays(box: Path, tmp_path: Path) -> None:
+    """What the disk refused is still in the file's buffer, and refused again when it is closed."""
+    (box / "noise").write_bytes(os.urandom(200_000))
+    out = tmp_path / "b.zip"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, limits[1]))
+    try:
+        with pytest.raises(BackupError, match="large"):
+            back_up(Request(config=box / "gateway.toml", out=out, also=(box / "noise",)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir() if "b.zip" in path.name] == []
