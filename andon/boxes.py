@@ -206,16 +206,21 @@ def retire(
         bool,
         typer.Option("--although-configured", help="Also where it is still configured or scored."),
     ] = False,
+    unknown: Annotated[
+        bool,
+        typer.Option("--although-unknown", help="Also where nothing was ever known of it here."),
+    ] = False,
 ) -> None:
     """End what is retained of an asset that is gone, and clear its topics at the broker.
 
     A running gateway does so within seconds, else the next one that starts. First take the asset
-    out of gateway.toml, its tables and the bundle. Unbind dashboards before: some choke on the
-    empty payload that clears a topic.
+    out of gateway.toml, its tables and the bundle; only after this make the broker's access lists
+    again, or they deny the gateway what clears the topics. Unbind dashboards before: some choke on
+    the empty payload that clears a topic.
 
     Example: `andon retire press7 --config gateway.toml --because "scrapped in March"`
     """
-    from edge.boxes.retirement import known_as, newest_row, retire
+    from edge.boxes.retirement import known_as, never_known, newest_row, retire
     from edge.configuration.config import load
     from edge.errors import ConfigError
 
@@ -226,6 +231,13 @@ def retire(
             f"{asset} is still {known}; take it out first, or add --although-configured: then what"
             " it says from now on stands there again"
         )
+    if not (known or unknown) and (why := never_known(settings, asset)):
+        raise ConfigError(f"{why}; for one that another box knew add --although-unknown")
     row = newest_row(settings.path(settings.journal.dir))
     word = retire(settings, asset, by=by, because=because, until_row=row, clear=not leave)
     typer.echo(f"{asset} is retired by {word.by}; the gateway says so within seconds of its run")
+    typer.echo(
+        "The broker's access list must let the gateway write there until then: one that was made"
+        f" since {asset} left the configuration does not. Make it again now (andon broker), which"
+        " keeps the topics of retired assets; where the broker had such a list, retire once more"
+    )

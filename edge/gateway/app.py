@@ -258,7 +258,7 @@ class Gateway:
                 self._link, self._durable.outbox, checkpoint=self._durable.checkpoint_trouble
             )
             self._durable.keep(self._retirement.look())
-            found += self._faults.judge("retired_unread", self._retirement.trouble)
+            found += self._voice.cleared.judge(self._retirement, self._faults)
             if told := [*found, *self._load(now_s), *self._upkeep.judge(self._faults)]:
                 self._take(told)
             self._letters.turn(now_s)
