@@ -173,6 +173,8 @@ def fence(
 ) -> None:
     """Show which box this is and whether another has taken over; or let this one speak again.
 
+    Exit code 1 where another has.
+
     Examples: `andon fence gateway.toml`,
     `andon fence gateway.toml --take-over --because "the replacement went back to the store"`
     """
@@ -190,7 +192,9 @@ def fence(
         return
     box = box_of(state)
     typer.echo(f"box {box.box}, generation {box.generation}")
-    typer.echo(fenced_words(box) or "no other box has taken over, as far as it knows")
+    fenced = fenced_words(box, file=str(config))
+    typer.echo(fenced or "no other box has taken over, as far as it knows")
+    raise typer.Exit(1 if fenced else 0)
 
 
 def retire(

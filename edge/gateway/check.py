@@ -19,6 +19,7 @@ from edge.configuration.config import effective, load
 from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
+from edge.gateway.check_box import box_finding
 from edge.gateway.check_brokers import broker_findings
 from edge.gateway.check_volume import volume_of
 from edge.gateway.rights import published_topics
@@ -77,6 +78,8 @@ def check_file(path: Path, *, console: Console) -> int:
     for what, fine, detail in broker_findings(config):
         findings.add(what, fine=fine, detail=detail)
     _check_state(config, findings)
+    what, fine, detail = box_finding(config, path)
+    findings.add(what, fine=fine, detail=detail)
     if bundle is not None:
         _check_volume(config, bundle, findings)
     _show(config, bundle, findings, console)

@@ -33,6 +33,7 @@ from edge.storage.outbox_table import (
     brought_up_to_date,
     key_of,
     oldest_beyond,
+    to_do,
     whole_revision,
 )
 
@@ -97,7 +98,9 @@ class Outbox:
             if self._waiting:
                 self.given_up_total = told
         except (OSError, *FAULTS) as error:
-            raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
+            raise JournalError(
+                f"{path}: outbox cannot be opened: {error}; {to_do(error)}"
+            ) from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
         """Keep messages in one transaction.

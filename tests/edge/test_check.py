@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+import andon
 from edge.audit.signatures import new_key, read_key, sign_path
+from edge.boxes.identity import Rank, new_box, write_box
 from edge.bundles.store import store_of
 from edge.configuration.config import load
 from edge.gateway.check import check_file
@@ -142,9 +145,31 @@ def test_all_faults_are_told_at_once(alone: Site) -> None:
     assert "andon kb build DIR -o" in found["knowledge"]
     assert str(alone.folder / "nowhere") in found["knowledge"]
     assert f"127.0.0.1:{alone.mqtt['port']}" in found["broker"]
-    assert "check [mqtt] host, port" in found["broker"], "brackets are text, not markup"
+    assert found["broker"].startswith("[mqtt]: "), "brackets are text, not markup"
+    assert "start the broker, or mend host and port" in found["broker"]
     assert str(alone.folder / "gateway.toml") in found["state"]
     assert "see [journal] dir" in found["state"]
+
+
+def test_a_secret_that_is_not_there_is_nothing_about_the_broker(alone: Site) -> None:
+    """What is told is what is to be mended, and no more."""
+    alone.mqtt |= {"username": '"ann"', "password_file": '"absent"'}
+    found = alone.faults()
+    assert found["broker"].endswith("it should hold the password")
+
+
+def test_a_box_that_may_not_run_is_a_fault(alone: Site) -> None:
+    """`andon run` would end with 77, or with 2."""
+    state = alone.folder / "state"
+    alone.more = '[journal]\ndir = "state"'
+    assert "box" not in alone.faults()
+    other = Rank(generation=2, since_ms=1, box="other")
+    write_box(state, msgspec.structs.replace(new_box(), fenced_by=other))
+    assert f"andon fence {alone.folder / 'gateway.toml'} --take-over" in alone.faults()["box"]
+    said = CliRunner().invoke(andon.app, ["fence", str(alone.file)])
+    assert said.exit_code == 1, "a script can tell"
+    (state / "box.json").write_bytes(bytes(155))
+    assert "Restore it from a backup" in alone.faults()["box"]
 
 
 def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site) -> None:

@@ -281,3 +281,11 @@ def test_what_was_withheld_is_the_last_word_of_no_process(tmp_path: Path) -> Non
         assert one.pending() == []
         assert one.newest(quiet.topic) == quiet.key
         one.close()
+
+
+def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
+    """Not only what SQLite calls it."""
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(random.Random(1).randbytes(20_000))
+    with pytest.raises(JournalError, match="move the file and its -wal and -shm aside"):
+        Outbox(path)
