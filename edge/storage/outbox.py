@@ -106,7 +106,6 @@ class Outbox:
         """Keep messages in one transaction.
 
         Returns what could not be kept because its key has other bytes already.
-
         The same bytes again are dropped without a word: that is a replay. Raises JournalError when
         the disk fails; then none of them is kept.
         """

@@ -114,7 +114,7 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     assert site.faults() == {}
     _, text = site.check()
     looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
-    assert looked == ["configuration", "bundle", "knowledge", "broker", "state", "disk"]
+    assert looked == ["configuration", "bundle", "knowledge", "broker", "state", "box", "disk"]
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
             assert f"  andon/s/{topic.format(asset)}\n" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
