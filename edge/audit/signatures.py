@@ -81,6 +81,7 @@ def new_key(directory: Path, name: str) -> tuple[Path, str]:
 
 def read_key(path: Path) -> Ed25519PrivateKey:
     """A private key as `new_key` or openssl wrote it (PEM, PKCS 8). Raises ConfigError."""
+    content = b""
     try:
         content = path.read_bytes()
         key = serialization.load_pem_private_key(content, password=None)

@@ -297,4 +297,5 @@ def _show(
         console.print("bytes against what a power cut takes, [journal]:", markup=False)
         console.print(findings.traded)
     console.print(grid)
-    console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)
+    said = f"{findings.bad} fault{'s' * (findings.bad > 1)}" if findings.bad else "no faults"
+    console.print(said, highlight=False)
