@@ -9,7 +9,7 @@ import typer
 
 from andon.options import console
 
-TIME_CHARS = 20  # of a time to the second; the other columns wrap
+SECOND_CHARS = 19  # of a time to the second
 SHOWN_CHARS = 60  # of a payload in the table; --json has all that was kept
 
 
@@ -60,11 +60,14 @@ def dead_letters(
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(Column("time", no_wrap=True, min_width=TIME_CHARS), "topic", "reason", "bytes")
+    table = Table(
+        Column("time", no_wrap=True, min_width=SECOND_CHARS + 1), "topic", "reason", "bytes"
+    )
     table.add_column("begins")
     for letter in found[-limit:]:
         begins = repr(letter.beginning[:SHOWN_CHARS])[2:-1]
-        cells = (letter.time, ascii(letter.topic)[1:-1], letter.reason, str(letter.size_bytes))
+        time = f"{letter.time[:SECOND_CHARS]}Z"  # --since chooses by it; --json has the fractions
+        cells = (time, ascii(letter.topic)[1:-1], letter.reason, str(letter.size_bytes))
         table.add_row(*(Text(cell) for cell in (*cells, begins)))
     console().print(table)
     if limit and len(found) > limit:

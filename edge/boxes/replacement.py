@@ -24,6 +24,7 @@ from edge.configuration.config import load
 from edge.errors import AndonError
 from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
+from edge.storage.disk import DIRECTORY_MODE
 from edge.storage.journal import Position, read_journal, segments
 from kb.errors import KnowledgeError
 from models.errors import ModelError
@@ -105,6 +106,7 @@ def restore_box(request: Request, *, on_bytes: Callable[[int], object] = int) ->
             for name in manifest.files:
                 archive.extract(name, work / name, on_bytes=on_bytes)
             write_box(work / manifest.state, box)
+            _close_directories(work / manifest.state)
             _sync_directories(work)
             aside = _put(work, out, replace=request.replace)
         except OSError as error:
@@ -158,6 +160,13 @@ def _put(work: Path, out: Path, *, replace: bool) -> Path | None:
     work.rename(out)
     _sync(out.parent)
     return aside
+
+
+def _close_directories(state: Path) -> None:
+    """For their owner and group alone, as a gateway makes them: a backup holds files only."""
+    for path in (state, *state.rglob("*")):
+        if path.is_dir():
+            path.chmod(DIRECTORY_MODE)
 
 
 def _sync_directories(top: Path) -> None:

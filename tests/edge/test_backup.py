@@ -74,6 +74,8 @@ def test_what_is_restored_is_what_was_there_and_another_box(box: Path, tmp_path:
     config = load(restored.config, environment={})
     for one in placed(config):
         assert one.path.resolve().is_relative_to((tmp_path / "new").resolve())
+    for kept in ("state", "state/journal", "state/checkpoints"):
+        assert stat.S_IMODE((tmp_path / "new" / kept).stat().st_mode) == 0o750, kept
     before, after = read_box(box / "state"), read_box(tmp_path / "new" / "state")
     assert before is not None
     assert after is not None
