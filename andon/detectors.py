@@ -19,6 +19,16 @@ Kind = Annotated[
 FindModes = Annotated[
     bool, typer.Option(help="Look for operating modes in assets of which no tag tells the mode.")
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="An asset of --into that the new bundle is not to have; may repeat."),
+]
+JobsFile = Annotated[
+    Path | None, typer.Option(help="Jobs, one JSON a line: not learned from.", exists=True)
+]
+Orders = Annotated[
+    Path | None, typer.Option(help="Snapshot whose orders are not learned from.", exists=True)
+]
 
 
 def fit(
@@ -31,10 +41,7 @@ def fit(
     ] = None,
     period: Annotated[float, typer.Option(help="With --limits: seconds between samples.")] = 0.0,
     into: Annotated[Path | None, typer.Option(help="Parent bundle, to add assets to.")] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="An asset of --into that the new bundle is not to have; may repeat."),
-    ] = None,
+    without: Without = None,
     rows: Rows = "",
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
@@ -44,12 +51,8 @@ def fit(
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
-    jobs: Annotated[
-        Path | None, typer.Option(help="Jobs, one JSON a line: not learned from.", exists=True)
-    ] = None,
-    kb: Annotated[
-        Path | None, typer.Option(help="Snapshot whose orders are not learned from.", exists=True)
-    ] = None,
+    jobs: JobsFile = None,
+    kb: Orders = None,
 ) -> None:
     """Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 

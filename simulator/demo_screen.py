@@ -237,8 +237,8 @@ def _plot(
 ) -> RenderableType:
     """The channel that the event names first, running samples only, against its usual range."""
     names = [c.name for c in scenario.channels]
-    said = [part["channel"] for part in event["contributions"]] if event is not None else []
-    column = names.index(next((one for one in said if one in names), what.channels[0]))
+    named = event["top_channel"] if event is not None else ""
+    column = names.index(named if named in names else what.channels[0])
     channel = scenario.channels[column]
     t_ns = scenario.t_ns
     margin = (what.end_ns - what.begin_ns) // 2
