@@ -86,7 +86,8 @@ class Site:
         lines = [" ".join(line.split()) for line in text.splitlines()]
         found = [line.split(" ", 2) for line in lines if line.startswith("FAULT ")]
         assert code == bool(found)
-        assert (f"{len(found)} faults" if found else "no faults") == text.splitlines()[-1]
+        said = "1 fault" if len(found) == 1 else f"{len(found) or 'no'} faults"
+        assert said == text.splitlines()[-1]
         return {what: detail for _, what, detail in found}
 
     def everything(self) -> dict[str, bytes | None]:
@@ -339,6 +340,9 @@ def test_what_a_power_cut_takes_is_told_with_what_else_could_be_set(site: Site) 
     assert "a power cut may take 3 s" in text
     assert "3 (now)" in text
     assert "strict" in text
+    out = io.StringIO()
+    check_file(site.file, console=Console(file=out, width=80))
+    assert "checkpoint_s" in out.getvalue().partition("bytes against what")[2], "no key is cut"
 
 
 def test_budgets_of_positions_are_told_and_what_they_lack(site: Site) -> None:
