@@ -88,7 +88,7 @@ sbom: $(VENV)/runtime.stamp $(TOOLS)/tools.stamp ## bill of materials (CycloneDX
 licences: $(VENV)/runtime.stamp ## licence of every package, against the list that is allowed
 	@$(BIN)/python -m supply.licences --environment $(VENV) $(ARGS)
 
-vulnerabilities: $(TOOLS)/tools.stamp ## known vulnerabilities; exit code 3 where nobody can be asked
+vulnerabilities: $(TOOLS)/tools.stamp ## known vulnerabilities; fails, with words, where nobody can be asked
 	@$(TOOLS)/bin/python -m supply.vulnerabilities $(ARGS)
 
 clean: ## remove the environment, caches and reports

@@ -173,6 +173,8 @@ def fence(
 ) -> None:
     """Show which box this is and whether another has taken over; or let this one speak again.
 
+    Exit code 1 where another has.
+
     Examples: `andon fence gateway.toml`,
     `andon fence gateway.toml --take-over --because "the replacement went back to the store"`
     """
@@ -190,7 +192,9 @@ def fence(
         return
     box = box_of(state)
     typer.echo(f"box {box.box}, generation {box.generation}")
-    typer.echo(fenced_words(box) or "no other box has taken over, as far as it knows")
+    fenced = fenced_words(box, file=str(config))
+    typer.echo(fenced or "no other box has taken over, as far as it knows")
+    raise typer.Exit(1 if fenced else 0)
 
 
 def retire(
@@ -206,16 +210,21 @@ def retire(
         bool,
         typer.Option("--although-configured", help="Also where it is still configured or scored."),
     ] = False,
+    unknown: Annotated[
+        bool,
+        typer.Option("--although-unknown", help="Also where nothing was ever known of it here."),
+    ] = False,
 ) -> None:
     """End what is retained of an asset that is gone, and clear its topics at the broker.
 
     A running gateway does so within seconds, else the next one that starts. First take the asset
-    out of gateway.toml, its tables and the bundle. Unbind dashboards before: some choke on the
-    empty payload that clears a topic.
+    out of gateway.toml, its tables and the bundle; only after this make the broker's access lists
+    again, or they deny the gateway what clears the topics. Unbind dashboards before: some choke on
+    the empty payload that clears a topic.
 
     Example: `andon retire press7 --config gateway.toml --because "scrapped in March"`
     """
-    from edge.boxes.retirement import known_as, newest_row, retire
+    from edge.boxes.retirement import known_as, never_known, newest_row, retire
     from edge.configuration.config import load
     from edge.errors import ConfigError
 
@@ -226,6 +235,13 @@ def retire(
             f"{asset} is still {known}; take it out first, or add --although-configured: then what"
             " it says from now on stands there again"
         )
+    if not (known or unknown) and (why := never_known(settings, asset)):
+        raise ConfigError(f"{why}; for one that another box knew add --although-unknown")
     row = newest_row(settings.path(settings.journal.dir))
     word = retire(settings, asset, by=by, because=because, until_row=row, clear=not leave)
     typer.echo(f"{asset} is retired by {word.by}; the gateway says so within seconds of its run")
+    typer.echo(
+        "The broker's access list must let the gateway write there until then: one that was made"
+        f" since {asset} left the configuration does not. Make it again now (andon broker), which"
+        " keeps the topics of retired assets; where the broker had such a list, retire once more"
+    )

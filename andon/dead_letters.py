@@ -9,6 +9,7 @@ import typer
 
 from andon.options import console
 
+SECOND_CHARS = 19  # of a time to the second
 SHOWN_CHARS = 60  # of a payload in the table; --json has all that was kept
 
 
@@ -46,19 +47,27 @@ def dead_letters(
         assert config is not None
         loaded = load(config)
         path = loaded.path(loaded.journal.dir) / "dead_letters"
+        if not path.is_dir() or not any(path.iterdir()):
+            if not as_json:
+                typer.echo("no dead letters yet: every message could be read")
+            return
     since_ns = _since_ns(since)
     found = list(read_letters(path, topic=topic, reason=reason, since_ns=since_ns))
     for letter in found[-limit:] if as_json else ():
         typer.echo(msgspec.json.encode(letter))
     if as_json:
         return
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("time", "topic", "reason", "bytes", "begins")
+    table = Table(
+        Column("time", no_wrap=True, min_width=SECOND_CHARS + 1), "topic", "reason", "bytes"
+    )
+    table.add_column("begins")
     for letter in found[-limit:]:
         begins = repr(letter.beginning[:SHOWN_CHARS])[2:-1]
-        cells = (letter.time, ascii(letter.topic)[1:-1], letter.reason, str(letter.size_bytes))
+        time = f"{letter.time[:SECOND_CHARS]}Z"  # --since chooses by it; --json has the fractions
+        cells = (time, ascii(letter.topic)[1:-1], letter.reason, str(letter.size_bytes))
         table.add_row(*(Text(cell) for cell in (*cells, begins)))
     console().print(table)
     if limit and len(found) > limit:

@@ -19,6 +19,16 @@ Kind = Annotated[
 FindModes = Annotated[
     bool, typer.Option(help="Look for operating modes in assets of which no tag tells the mode.")
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="An asset of --into that the new bundle is not to have; may repeat."),
+]
+JobsFile = Annotated[
+    Path | None, typer.Option(help="Jobs, one JSON a line: not learned from.", exists=True)
+]
+Orders = Annotated[
+    Path | None, typer.Option(help="Snapshot whose orders are not learned from.", exists=True)
+]
 
 
 def fit(
@@ -31,6 +41,7 @@ def fit(
     ] = None,
     period: Annotated[float, typer.Option(help="With --limits: seconds between samples.")] = 0.0,
     into: Annotated[Path | None, typer.Option(help="Parent bundle, to add assets to.")] = None,
+    without: Without = None,
     rows: Rows = "",
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
@@ -40,12 +51,8 @@ def fit(
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
-    jobs: Annotated[
-        Path | None, typer.Option(help="Jobs, one JSON a line: not learned from.", exists=True)
-    ] = None,
-    kb: Annotated[
-        Path | None, typer.Option(help="Snapshot whose orders are not learned from.", exists=True)
-    ] = None,
+    jobs: JobsFile = None,
+    kb: Orders = None,
 ) -> None:
     """Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 
@@ -55,12 +62,15 @@ def fit(
     Examples: `andon fit shift1 -o bundles/line3 --config gateway.toml`,
     `andon fit press.csv -o bundles/two --into bundles/line3 --rows 0:400`,
     other budgets alone: `andon fit --into bundles/line3 --config gateway.toml -o bundles/line3b`,
+    without an asset that is gone: `andon fit --into bundles/line3 --without r2 -o bundles/line3b`,
     before anything was recorded: `andon fit --limits limits.csv --period 1 -o bundles/line3`
     """
-    anew = into is not None and (config is not None or alerts_per_day > 0)
+    if without and into is None:
+        raise typer.BadParameter("--without takes an asset out of a bundle: name that with --into")
+    anew = into is not None and (config is not None or alerts_per_day > 0 or bool(without))
     _check_sources(recording=recording, limits=limits, anew=anew)
     if limits is not None:
-        if rows or alerts_per_day or mapping or asset or config or jobs or kb:
+        if rows or alerts_per_day or mapping or asset or config or jobs or kb or without:
             raise typer.BadParameter(
                 "--limits learns nothing: only --period, --into and -o go with it"
             )
@@ -89,6 +99,7 @@ def fit(
         config=config,
         jobs=jobs,
         kb=kb,
+        without=tuple(without or ()),
     )
     fit_recording(request, console=console())
 
@@ -98,7 +109,8 @@ def _check_sources(*, recording: Path | None, limits: Path | None, anew: bool) -
     if (recording is None) == (limits is None) and not (recording is None and anew):
         raise typer.BadParameter(
             "name a recording, or --limits with --period: one of the two; neither divides the"
-            " alert budget of --into anew, by --config or --alerts-per-day"
+            " alert budget of --into anew, by --config or --alerts-per-day,"
+            " or takes an asset out of it, by --without"
         )
 
 

@@ -122,7 +122,8 @@ def verify(
     found = verified(path, _trusted(config, key).may_sign, now_ns=time.time_ns())
     typer.echo(f"{path}: {found.content}")
     for signer, lacks in found.signers:
-        typer.echo(f"signed by {signer.name}{': ' + lacks if lacks else ''}")
+        name = key or signer.name  # of the one that was given there is no name
+        typer.echo(f"signed by {name}{': ' + lacks if lacks else ''}")
     if not found.counts:
         why = found.because or "none of its signatures counts now"
         typer.echo(f"{why}; sign it with `andon sign {path} --key KEY`")

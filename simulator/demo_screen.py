@@ -235,8 +235,10 @@ def _cells(row: str) -> list[str]:
 def _plot(
     scenario: Scenario, what: TrueJob | Fault, event: dict[str, Any] | None, style: str
 ) -> RenderableType:
-    """The channel around the disturbance, running samples only, against its usual range."""
-    column = [c.name for c in scenario.channels].index(what.channels[0])
+    """The channel that the event names first, running samples only, against its usual range."""
+    names = [c.name for c in scenario.channels]
+    named = event["top_channel"] if event is not None else ""
+    column = names.index(named if named in names else what.channels[0])
     channel = scenario.channels[column]
     t_ns = scenario.t_ns
     margin = (what.end_ns - what.begin_ns) // 2

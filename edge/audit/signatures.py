@@ -80,11 +80,18 @@ def new_key(directory: Path, name: str) -> tuple[Path, str]:
 
 def read_key(path: Path) -> Ed25519PrivateKey:
     """A private key as `new_key` or openssl wrote it (PEM, PKCS 8). Raises ConfigError."""
+    content = b""
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        content = path.read_bytes()
+        key = serialization.load_pem_private_key(content, password=None)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected a private key") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if path.suffix == ".pub" or b"PUBLIC KEY" in content:
+            own = path.with_suffix(".key")
+            raise ConfigError(
+                f"{path} is the public half; sign with the private one: {own}"
+            ) from error
         raise ConfigError(f"{path}: no private key without a password, in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path}: not an Ed25519 key; make one with `andon keys new DIR`")

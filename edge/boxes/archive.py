@@ -102,7 +102,8 @@ class ArchiveWriter:
     def __exit__(self, *_: object) -> None:
         with suppress(OSError, ValueError):
             self._zip.close()
-        self._file.close()
+        with suppress(OSError):  # a full disk refuses once more what is still to be written
+            self._file.close()
         with suppress(OSError):
             self._work.unlink(missing_ok=True)
 

@@ -156,13 +156,13 @@ def write_box(state: Path, box: Box, *, disk: Disk = DISK) -> Box:
     return box
 
 
-def fenced_words(box: Box) -> str:
-    """Why this box may not run, for people; "" it may."""
+def fenced_words(box: Box, *, file: str = "CONFIG") -> str:
+    """Why this box may not run, for people; "" it may. file: its configuration, where known."""
     by = box.fenced_by
     if by is None:
         return ""
     return (
         f"this box ({box.box}, generation {box.generation}) was replaced by box {by.box} of"
         f" generation {by.generation}, and says nothing any more. If it is this one that should"
-        " run: andon fence gateway.toml --take-over --because WHY"
+        f" run: andon fence {file} --take-over --because WHY"
     )

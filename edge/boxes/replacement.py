@@ -25,6 +25,7 @@ from edge.configuration.config import load
 from edge.errors import UNREADABLE, AndonError
 from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
+from edge.storage.disk import DIRECTORY_MODE
 from edge.storage.journal import Position, read_journal, segments
 from edge.storage.outbox_table import guarded
 from kb.errors import KnowledgeError
@@ -107,6 +108,7 @@ def restore_box(request: Request, *, on_bytes: Callable[[int], object] = int) ->
             for name in manifest.files:
                 archive.extract(name, work / name, on_bytes=on_bytes)
             write_box(work / manifest.state, box)
+            _close_directories(work / manifest.state)
             _sync_directories(work)
             aside = _put(work, out, replace=request.replace)
         except OSError as error:
@@ -160,6 +162,13 @@ def _put(work: Path, out: Path, *, replace: bool) -> Path | None:
     work.rename(out)
     _sync(out.parent)
     return aside
+
+
+def _close_directories(state: Path) -> None:
+    """For their owner and group alone, as a gateway makes them: a backup holds files only."""
+    for path in (state, *state.rglob("*")):
+        if path.is_dir():
+            path.chmod(DIRECTORY_MODE)
 
 
 def _sync_directories(top: Path) -> None:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.audit.chain import audit_directory, records
 from edge.bundles.store import store_of
-from edge.errors import UNREADABLE, ConfigError
+from edge.configuration.include import hint
+from edge.errors import UNREADABLE, ConfigError, JournalError
 from edge.records import Audited, Publish
 from edge.storage.outbox_table import guarded
 from edge.storage.sealed_chain import Sealed, SealedChain
@@ -89,6 +91,35 @@ def known_as(config: GatewayConfig, asset: str) -> str:
     return ""
 
 
+def never_known(config: GatewayConfig, asset: str) -> str:
+    """Why nobody here can have meant an asset of that id, in words; "": it was known once.
+
+    By the alerts in the outbox, the audit trail, or an earlier word. Raises ConfigError.
+    """
+    state = config.path(config.journal.dir)
+    known = {word.asset for word in _book(state).whole()}
+    known |= {topic.rsplit("/", 2)[-2] for topic in _topics_said(state) if "/alert/" in topic}
+    with suppress(JournalError):  # no trail, or none that can be read
+        known |= {record.asset for record in records(audit_directory(config))}
+    known = {one for one in known if one and not one.startswith("_")}
+    if asset in known:
+        return ""
+    known |= {one.id for one in config.asset}
+    return f"nothing is known of an asset {asset!r}{hint(asset, sorted(known)) if known else ''}"
+
+
+def _topics_said(state: Path) -> list[str]:
+    outbox = state / "outbox.sqlite"
+    if not outbox.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(outbox)) as database:
+            found = database.execute("SELECT DISTINCT topic FROM outbox").fetchall()
+    except sqlite3.Error as error:
+        raise ConfigError(f"{outbox}: {error}") from error
+    return [str(topic) for (topic,) in found]
+
+
 def newest_row(state: Path) -> int:
     """The newest row of a gateway's outbox; 0 where there is none. Raises ConfigError."""
     outbox = state / "outbox.sqlite"
@@ -110,6 +141,7 @@ class Retirement:
         self._book = _book(state)
         self._topics, self._outbox = topics, outbox
         self._seen: tuple[int, int] | None = None
+        self.words: list[Word] = []  # in the book
 
     def look(self) -> list[Audited | Publish]:
         """What is to be kept and said of words that came; mostly nothing. Costs a look at a file.
@@ -128,8 +160,9 @@ class Retirement:
         except ConfigError as error:
             self.trouble = str(error)
             return []
-        self.trouble, self._seen = "", seen
-        return [effect for word in words for effect in self._effects(word)]
+        self.trouble, self._seen, self.words = "", seen, words
+        newest = {word.asset: word for word in words}  # said once more: what was before is in it
+        return [effect for word in newest.values() for effect in self._effects(word)]
 
     def _effects(self, word: Word) -> list[Audited | Publish]:
         said = last_words(word, self._topics, self._outbox)
@@ -147,8 +180,13 @@ def last_words(word: Word, topics: Topics, outbox: StandbyOutbox) -> list[Publis
     """What is still to be said on the topics of a retired asset, in order."""
     said: list[Publish] = []
     for row in outbox.last_words([topics.alert(word.asset, track) for track in TRACKS]):
-        if row.payload and row.row <= word.until_row:
+        if row.row > word.until_row:
+            continue
+        if row.payload:
             said += _ended_alert(row, word, outbox)
+        elif word.clear and (key := outbox.newest(row.topic)) is not None:
+            # Cleared before, and a person says so once more: a broker may have denied it.
+            said.append(_last(row.topic, b"", (key[0], key[1] + 1)))
     own = f"retired-{word.asset}-{word.at_ns}"
     for topic, payload in _lists(word, topics):
         contents = [payload, b""] if payload and word.clear else [payload]

@@ -89,6 +89,8 @@ def changed(bundle: Bundle, parent: Bundle | None, fitted: dict[str, TrainingSam
     for old in parent.assets if parent else ():
         if old.asset in fitted:
             lines.append(f"{old.asset}: replaces the one of that name in the parent")
+        elif old.asset not in models:
+            lines.append(f"{old.asset}: of the parent, and not in this one")
         else:
             before, now = f"{old.threshold_on:.2f}", f"{models[old.asset].threshold_on:.2f}"
             if before != now:

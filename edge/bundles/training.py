@@ -80,6 +80,7 @@ class FitRequest:
     config: Path | None = None
     jobs: Path | None = None  # a file of jobs, and a snapshot with orders: rows not to learn from
     kb: Path | None = None
+    without: tuple[str, ...] = ()  # assets of the parent that are gone
 
 
 def fit_recording(request: FitRequest, *, console: Console) -> None:
@@ -98,7 +99,8 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
     parent = load_bundle(need_bundle(request.into)) if request.into else None
     samples = requested_samples(request, tell) if request.recording is not None else []
     positions = requested_positions(request, samples, parent, tell)
-    if request.recording is None and request.alerts_per_day is None and positions is None:
+    divides = request.alerts_per_day is not None or positions is not None
+    if request.recording is None and not (divides or request.without):
         raise ConfigError(
             f"{request.config} has no [[position]], so there is no budget to divide anew; add one,"
             " give --alerts-per-day, or name a recording to fit"
@@ -111,6 +113,7 @@ def fit_recording(request: FitRequest, *, console: Console) -> None:
             positions=positions,
             detector=request.detector,
             find_modes=request.find_modes,
+            without=request.without,
             on_asset=lambda name: status.update(f"fitting {name}"),
         )
     save_bundle(bundle, request.out)
@@ -161,7 +164,8 @@ def requested_positions(
     if config is None or file is None or not config.position:
         return None
     assets = [one.asset for one, _ in samples]
-    assets += [model.asset for model in parent.assets] if parent else []
+    kept = [model.asset for model in parent.assets] if parent else []
+    assets += [name for name in kept if name not in request.without]
     for pattern in need_assets(config, file, assets):
         tell(f"{file}: [[position]] has {pattern!r}, which matches no asset so far")
     if not journal:
@@ -206,12 +210,13 @@ def fit_bundle(
     positions: Sequence[OperatorPosition] | None = None,
     detector: str = "auto",
     find_modes: bool = False,
+    without: Sequence[str] = (),
     on_asset: Callable[[str], object] = str,
 ) -> Bundle:
     """Fit each asset with its alignment and join them with `parent`'s; `on_asset` hears of each.
 
-    alerts_per_day, positions: as in make_bundle. detector, find_modes: as in FitOptions; with auto,
-    an asset that the parent has keeps its kind.
+    alerts_per_day, positions, without: as in make_bundle. detector, find_modes: as in FitOptions;
+    with auto, an asset that the parent has keeps its kind.
     Raises ModelError.
     """
     if detector == CONV:
@@ -220,6 +225,7 @@ def fit_bundle(
             parent=parent,
             alerts_per_day=alerts_per_day,
             positions=positions,
+            without=without,
             created_at_ns=time.time_ns(),
         )
     chosen = []
@@ -240,6 +246,7 @@ def fit_bundle(
         parent=parent,
         alerts_per_day=alerts_per_day,
         positions=positions,
+        without=without,
         created_at_ns=time.time_ns(),
     )
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from edge.configuration.include import hint, include
+from edge.configuration.include import hint, include, out_of_bounds
 from edge.configuration.operator_settings import check_operators
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
@@ -262,8 +262,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
         bounds.append((f"asset {asset.id}: respond_min", asset.respond_min, 0, 10**6))
     for key, value, low, high in bounds:
         if not low <= value <= high:
-            said = f"{value:g}" if -1e300 < value < 1e300 else "beyond all bounds"
-            raise ConfigError(f"{path}: {key} is {said}, expected {low:g} to {high:g}")
+            raise ConfigError(f"{path}: {out_of_bounds(key, value, low, high)}")
 
 
 def _check_sources(config: GatewayConfig, path: Path) -> None:

@@ -119,17 +119,6 @@ class Gateway:
         self._letters = DeadLetters(
             state / "dead_letters", patience=world.patience(), disk=world.disk
         )
-        self._rounds = Rounds(
-            self._faults,
-            link=self._link,
-            durable=self._durable,
-            overload=self._overload,
-            retirement=Retirement(state, self._topics, self._durable.outbox),
-            fence=self._fence,
-            upkeep=self._upkeep,
-            letters=self._letters,
-            telemetry=self._telemetry,
-        )
         self._voice = Voice(
             self._link,
             self._durable.outbox,
@@ -139,6 +128,18 @@ class Gateway:
             reconnected=reconnected,
             loop=self,
             fence=self._fence,
+        )
+        self._rounds = Rounds(
+            self._faults,
+            link=self._link,
+            durable=self._durable,
+            overload=self._overload,
+            retirement=Retirement(state, self._topics, self._durable.outbox),
+            cleared=self._voice.cleared,
+            fence=self._fence,
+            upkeep=self._upkeep,
+            letters=self._letters,
+            telemetry=self._telemetry,
         )
 
     def stop(self) -> None:

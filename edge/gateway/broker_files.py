@@ -202,6 +202,10 @@ def _next(broker: BrokerConfig, access: Access, at: Path, title: str) -> str:
         f"  chmod -R go-rwx {quote(str(at))}",
         f"  mosquitto -c {quote(f'{at}/mosquitto.conf')}",
         "",
+        "Or without root, as the user who runs the broker (to try it; ports above 1023):",
+        f"  mkdir -p {quote(f'{at}/store')} && chmod -R go-rwx {quote(str(at))}",
+        f"  mosquitto -c {quote(f'{at}/mosquitto.conf')}",
+        "",
     ]
     return "\n".join(lines)
 

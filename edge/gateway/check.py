@@ -20,6 +20,7 @@ from edge.configuration.config import effective, load
 from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
+from edge.gateway.check_box import box_finding
 from edge.gateway.check_brokers import broker_findings
 from edge.gateway.check_volume import volume_of
 from edge.gateway.rights import published_topics
@@ -80,6 +81,8 @@ def check_file(path: Path, *, console: Console) -> int:
         findings.add(what, fine=fine, detail=detail)
     _check_clock(config, findings)
     _check_state(config, findings)
+    what, fine, detail = box_finding(config, path)
+    findings.add(what, fine=fine, detail=detail)
     if bundle is not None:
         _check_volume(config, bundle, findings)
     _show(config, bundle, findings, console)
@@ -313,4 +316,5 @@ def _show(
         console.print("bytes against what a power cut takes, [journal]:", markup=False)
         console.print(findings.traded)
     console.print(grid)
-    console.print(f"{findings.bad} faults" if findings.bad else "no faults", highlight=False)
+    said = f"{findings.bad} fault{'s' * (findings.bad > 1)}" if findings.bad else "no faults"
+    console.print(said, highlight=False)

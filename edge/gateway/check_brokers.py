@@ -72,8 +72,7 @@ def _connection(
             told += f"; the password crosses the network in plain text: set {where} tls_ca_file"
         yield name, True, told
     except AndonError as error:
-        hint = f"{error}; check {where} host, port, username, and that the broker runs"
-        yield name, False, hint
+        yield name, False, f"{where}: {error}"
     now_s = time.time()
     for span in spans:
         said = span.trouble(now_s)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-from rich.table import Table
+from rich.table import Column, Table
 
 from edge.configuration.sections import JournalConfig
 from edge.gateway.checkpoint_due import every_s
@@ -90,10 +90,13 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
 
 def _trade(config: GatewayConfig, under: Callable[..., Volume]) -> Table:
     """What other settings of the journal would come to, the present one first."""
-    table = Table(
+    names = (
         "sync_s", "checkpoint_s", "replay_s", "compress", "MB a day", "flash", "power cut takes",
         "taken again",
     )  # fmt: skip
+    # Whole words, also in 80 columns: a key that is cut cannot be looked up.
+    columns = (Column(one, min_width=max(map(len, one.split()))) for one in names)
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 1))
     now = config.journal
     others: list[dict[str, float | bool]] = [
         {},

@@ -175,11 +175,12 @@ def failure_of(error: Exception, files: TlsFiles | None, *, host: str) -> Failur
     if files is not None and isinstance(error, ConnectionResetError | BrokenPipeError):
         return Failure(_SILENT, refused=True)
     if isinstance(error, ConnectionRefusedError):
-        said = "nothing listens there; is a broker running?"
+        said = "nothing listens there; start the broker, or mend host and port"
     elif isinstance(error, TimeoutError):
-        said = "no answer; is a broker running there?"
+        said = "no answer; mend host and port, or what is between here and the broker"
     else:
         said = getattr(error, "strerror", "") or str(error) or type(error).__name__
+        said += "; mend host" if isinstance(error, OSError) else ""
     return Failure(said, refused=False)
 
 

@@ -35,14 +35,14 @@ class _JsonLines(logging.Formatter):
 
 
 class _Plain(logging.Formatter):
-    """Time, level, event and its fields."""
+    """Date and time, level, event and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         given = getattr(record, "fields", {}).items()
         fields = " ".join(f"{name}={shown(str(value))}" for name, value in given)
-        stamp = time.strftime("%H:%M:%S", time.gmtime(record.created))
-        text = f"{stamp}Z {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        text = f"{stamp} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
@@ -51,6 +51,8 @@ def configure(*, level: str, as_json: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if as_json else _Plain())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It tells on each start which of its builds this processor cannot use, like errors.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
 
 
 def write(log: logging.Logger, note: Note) -> None:

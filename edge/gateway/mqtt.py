@@ -207,7 +207,11 @@ def is_alive(client: paho.Client) -> bool:
 def _why(client: Client) -> str:
     """Why a client that did not get through has none."""
     failure = client.reasons.failure
-    return failure.cause if failure is not None else "no answer; is a broker running there?"
+    return (
+        failure.cause
+        if failure is not None
+        else "no answer; mend host and port, or what is between here and the broker"
+    )
 
 
 class Publisher:

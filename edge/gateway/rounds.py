@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge.boxes.fencing import Fence
     from edge.boxes.retirement import Retirement
     from edge.gateway.assembly import Assembly
+    from edge.gateway.cleared import Cleared
     from edge.gateway.durable import Durable
     from edge.gateway.faults import Faults
     from edge.gateway.link import Link
@@ -35,6 +36,7 @@ class Rounds:
         durable: Durable,
         overload: Overload,
         retirement: Retirement,
+        cleared: Cleared,
         fence: Fence,
         upkeep: Upkeep,
         letters: DeadLetters,
@@ -42,7 +44,8 @@ class Rounds:
     ) -> None:
         """faults: knows what has been told."""
         self._faults, self._link, self._durable = faults, link, durable
-        self._overload, self._retirement, self._fence = overload, retirement, fence
+        self._overload, self._retirement, self._cleared = overload, retirement, cleared
+        self._fence = fence
         self._upkeep, self._letters, self._telemetry = upkeep, letters, telemetry
         self._clocks = ClockWatch()
 
@@ -53,7 +56,7 @@ class Rounds:
         trouble = self._durable.checkpoint_trouble
         told = [*self._faults.look(self._link, self._durable.outbox, checkpoint=trouble)]
         self._durable.keep(self._retirement.look())
-        told += self._faults.judge("retired_unread", self._retirement.trouble)
+        told += self._cleared.judge(self._retirement, self._faults)
         told += self._faults.judge("fence_forged", self._fence.forged)
         told += self._clocks.look(now_s, state=state, faults=self._faults)
         told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))

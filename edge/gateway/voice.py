@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge.alerts.annunciate import known_causes
 from edge.alerts.group import GROUP
 from edge.boxes.retirement import still_said
+from edge.gateway.cleared import Cleared
 from edge.gateway.delivery import Delivery
 from edge.gateway.mqtt import BrokerError
 from edge.gateway.presence import Presence
@@ -72,6 +73,7 @@ class Voice:
         if takes_over:  # it may not repeat an old list of members
             own += [topics.group("+")]
         self._back = ReadBack(link, own, wait_s=INHERIT_S_MAX if takes_over else WAIT_S_MAX)
+        self.cleared = Cleared(link, outbox, assembly=assembly, topics=topics)
         self._told_back = self._owes_last_words = False
         self.retained: dict[str, Publish] = {}
         self._forgotten = 0
@@ -123,6 +125,7 @@ class Voice:
             self._owes_last_words = False
             self._delivery.say_again()
         self._delivery.turn()
+        self.cleared.turn(self._clock.monotonic_s())
 
     def admitted(self) -> bool:
         """Whether somebody hears us now, for a word that does not go through the loop."""

@@ -25,7 +25,7 @@ from kb.errors import KnowledgeError
 from kb.retrieval.cite import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge.engine import Engine
     from edge.records import Effect
@@ -77,7 +77,7 @@ def explain_command(
             rerun.close()
             rerun = Rerun(kept)
             heard = _replayed(rerun, alert_id, revision, begin_ns=0)
-        event = _chosen(heard, revision)
+        event = _chosen(heard, revision, rerun.notes)
         report = _report(rerun, heard, event)
     finally:
         rerun.close()
@@ -127,11 +127,12 @@ def begin_of(alert_id: str) -> int:
     return int(moment.timestamp()) * 1_000_000_000 + int(found[2]) * MILLISECOND_NS
 
 
-def _chosen(heard: Revisions, revision: int) -> dict[str, Any]:
+def _chosen(heard: Revisions, revision: int, notes: Sequence[str]) -> dict[str, Any]:
     if not heard.events:
         near = nearest_ids(heard.alert_id, heard.ids)
         tried = f"; the nearest there are {', '.join(near)}" if near else "; it has none at all"
-        raise RecordingError(f"no alert {heard.alert_id} in this journal{tried}")
+        said = "".join(f". {note}" for note in notes)  # it may have been heard where one lacks
+        raise RecordingError(f"no alert {heard.alert_id} in this journal{tried}{said}")
     if revision and revision not in heard.events:
         known = ", ".join(map(str, sorted(heard.events)))
         raise RecordingError(f"{heard.alert_id} has no revision {revision}; it has {known}")

@@ -123,6 +123,7 @@ class Rerun:
         """Open the artifacts. Raises ModelError or KnowledgeError."""
         self.kept = kept
         self.notes: list[str] = []
+        self.holes: list[JournalHole] = []  # in what was taken
         self._snapshots: dict[str, Snapshot] = {}
         current = Snapshot.open(kept.snapshot) if kept.snapshot is not None else None
         if current is not None:
@@ -244,6 +245,7 @@ class Rerun:
     def _beginning(self, stimulus: Stimulus) -> tuple[Stimulus, ...]:
         """What a process that began then had in its hands, where that was something else."""
         if isinstance(stimulus, JournalHole):
+            self.holes.append(stimulus)
             begin, end = clock_text(stimulus.from_ns), clock_text(stimulus.to_ns)
             self._note(
                 f"the journal lacks {stimulus.stimuli} stimuli from {begin} to {end} of the wall"

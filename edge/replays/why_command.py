@@ -101,7 +101,8 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
         at_ns=at_ns,
         threshold=found.model.threshold_on,
         score_max=max(scores, default=math.nan),
-        findings=why.findings_of(
+        findings=_in_hole(rerun, at_ns)
+        + why.findings_of(
             looks, at_ns=at_ns, threshold=found.model.threshold_on, needed=needed, series=series
         ),
         nearest=nearest,
@@ -109,6 +110,15 @@ def answered(rerun: Rerun, *, asset: str, at_ns: int) -> Why:
         series=series,
         notes=tuple(rerun.notes),
     )
+
+
+def _in_hole(rerun: Rerun, at_ns: int) -> tuple[why.Finding, ...]:
+    """First of all: at that time nothing was written, so what follows is of the time around it."""
+    if rerun.kept.settings.clock != "wall":  # a hole is told in times of the wall clock
+        return ()
+    text = "The journal has a hole at that time: what came then was taken and is not in it."
+    inside = any(hole.from_ns <= at_ns <= hole.to_ns for hole in rerun.holes)
+    return (why.Finding(name="hole", text=text),) if inside else ()
 
 
 def _span(kept: Kept, asset: str) -> list[int]:

@@ -35,6 +35,7 @@ from edge.storage.outbox_table import (
     guarded,
     key_of,
     oldest_beyond,
+    to_do,
     whole_revision,
 )
 
@@ -97,13 +98,14 @@ class Outbox:
             if self._waiting:
                 self.given_up_total = told
         except (OSError, *FAULTS) as error:
-            raise JournalError(f"{path}: outbox cannot be opened: {error}") from error
+            raise JournalError(
+                f"{path}: outbox cannot be opened: {error}; {to_do(error)}"
+            ) from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
         """Keep messages in one transaction.
 
         Returns what could not be kept because its key has other bytes already.
-
         The same bytes again are dropped without a word: that is a replay. Raises JournalError when
         the disk fails; then none of them is kept.
         """

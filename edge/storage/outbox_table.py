@@ -93,6 +93,16 @@ class OutboxRow:
         return replace(self, row=row)
 
 
+def to_do(error: Exception) -> str:
+    """What somebody is to do about a file that cannot be opened."""
+    if any(word in str(error) for word in ("not a database", "malformed")):
+        return (
+            "it is damaged: stop the gateway, move the file and its -wal and -shm aside, and start;"
+            " what it had not delivered is lost, what the journal decides is said again"
+        )
+    return "free disk space, or see to the permissions"
+
+
 def key_of(message: Publish) -> tuple[str, int]:
     """Alert id and revision of a message that belongs into the outbox."""
     assert message.key is not None, "only keyed messages belong into the outbox"

@@ -2,8 +2,10 @@
 
 A source that sends rubbish costs its decoding again and again, and everybody else waits. From
 FAILURES_MAX within a minute on, and more than were good, its topic is set aside: of its messages
-only one a second is still tried, and it comes back when PROBES_GOOD in a row were good. Who fails
-again soon is tried less often, at least once a minute. Times are those at which messages came, so a
+only one a second is still tried, and it comes back when PROBES_GOOD in a row were good. It begins
+with a hundredth of that and waits twice as long with each failure, so that a short burst costs few
+good ones, also in a backlog that is taken within seconds. Who fails again soon is tried less often,
+at least once a minute. Times are those at which messages came, so a
 journal decides the same again. Commands and clock tags are never set aside: they are small.
 """
 
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.records import DeadLetter
-from edge.wire.topics import CLOCK_TOPIC
+from edge.wire.topics import CLOCK_TOPIC, match_source
 from edge.work.refusals import refused
+from edge.work.shed import unread
 
 if TYPE_CHECKING:
     from edge.desk import Desk
@@ -31,6 +34,7 @@ WINDOW_NS: Final = 60 * SECOND_NS
 PROBE_NS: Final = SECOND_NS
 PROBE_NS_MAX: Final = 60 * SECOND_NS
 PROBES_GOOD: Final = 5
+PROBE_FIRST: Final = 100  # part of the longest wait with which it begins
 RELAPSE_NS: Final = 600 * SECOND_NS  # who fails again within this is tried half as often
 TOPICS_MAX: Final = 1_024  # watched at a time
 TOPIC_CHARS_MAX: Final = 256  # of a name; longer ones are known by their hash
@@ -41,7 +45,8 @@ LETTER_EVERY: Final = 100  # of the messages that are not read
 class TopicErrors(msgspec.Struct, kw_only=True):
     """What is known of a topic with failures. aside_ns: since when it is set aside, 0: it is not.
 
-    failed, good: messages since `begin_ns`. skipped: not read since it was set aside.
+    failed, good: messages since `begin_ns`. skipped: not read since it was set aside. probe_ns: the
+    longest wait between two that are tried, wait_ns: the newest.
     """
 
     begin_ns: int
@@ -50,6 +55,7 @@ class TopicErrors(msgspec.Struct, kw_only=True):
     aside_ns: int = 0
     back_ns: int = 0
     probe_ns: int = PROBE_NS
+    wait_ns: int = PROBE_NS
     probe_due_ns: int = 0
     probes_good: int = 0
     skipped: int = 0
@@ -73,12 +79,14 @@ class SetAside:
             return False
         now_ns = message.received_ns
         if now_ns >= found.probe_due_ns or found.probe_due_ns > now_ns + 2 * found.probe_ns:
-            found.probe_due_ns = now_ns + found.probe_ns
+            found.probe_due_ns = now_ns + found.wait_ns
             return False
         if found.skipped % LETTER_EVERY == 0:
             self._letter(message, "set_aside")
         found.skipped += 1
         self._count("set_aside")
+        source = match_source(message.topic, self._desk.settings.source)
+        unread(source[1] if source else "", state=self._state)
         return True
 
     def was_good(self, message: MessageReceived) -> None:
@@ -90,6 +98,7 @@ class SetAside:
             found.good += 1
             return
         found.probes_good += 1
+        found.probe_due_ns = message.received_ns  # it may be mended: the next one shows
         if found.probes_good >= PROBES_GOOD:
             self._desk.note("topic_read_again", topic=_name(message.topic), skipped=found.skipped)
             found.aside_ns, found.back_ns = 0, message.received_ns
@@ -114,11 +123,15 @@ class SetAside:
             found.begin_ns, found.failed, found.good = now_ns, 0, 0
         found.failed += 1
         found.reason, found.probes_good = error.reason, 0
-        if not found.aside_ns and found.failed >= FAILURES_MAX and found.failed > found.good:
+        if found.aside_ns:
+            found.wait_ns = min(2 * found.wait_ns, found.probe_ns)
+            found.probe_due_ns = now_ns + found.wait_ns
+        elif found.failed >= FAILURES_MAX and found.failed > found.good:
             relapsed = found.back_ns and now_ns - found.back_ns < RELAPSE_NS
             found.probe_ns = min(2 * found.probe_ns, PROBE_NS_MAX) if relapsed else PROBE_NS
             found.aside_ns, found.skipped = max(now_ns, 1), 0
-            found.probe_due_ns = now_ns + found.probe_ns
+            found.wait_ns = found.probe_ns // PROBE_FIRST
+            found.probe_due_ns = now_ns + found.wait_ns
             self._count("topics_set_aside")
             self._desk.note(
                 "topic_set_aside", level="warning", topic=name, reason=error.reason,

@@ -23,6 +23,16 @@ def shed(told: Shed, *, state: EngineState, t_ns: int) -> None:
     state.counts["shed"] = state.counts.get("shed", 0) + sum(told.messages.values())
 
 
+def unread(asset: str, *, state: EngineState) -> None:
+    """A message of an asset came and was not read, as its topic is set aside; "": of nobody known.
+
+    Of a topic that names no asset nobody is marked: the silence of all would go untold.
+    """
+    if asset in state.assets:
+        one = state.assets[asset]
+        one.shed_ns = max(one.shed_ns, state.now_ns)
+
+
 def has_gap(state: AssetState, *, begin_ns: int, now_ns: int) -> bool:
     """Whether messages of an asset were given up shortly before an event, or since it began.
 

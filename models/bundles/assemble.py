@@ -52,10 +52,12 @@ def make_bundle(
     parent: Bundle | None = None,
     alerts_per_day: float | None = None,
     positions: Sequence[OperatorPosition] | None = None,
+    without: Sequence[str] = (),
     created_at_ns: int = 0,
 ) -> Bundle:
     """Make a bundle of fitted assets; with `parent` a child that has them added or replaced.
 
+    without: assets of the parent that the child is not to have.
     alerts_per_day: budget of the operator position of all assets that no other one names, divided
     over them; None: the parent's, else ALERTS_PER_DAY. positions: the others, each with a budget
     divided over its own; None: the parent's. Every threshold is recomputed from stored tails; the
@@ -67,11 +69,17 @@ def make_bundle(
         alerts_per_day = parent.alerts_per_day if parent else ALERTS_PER_DAY
     if positions is None:
         positions = parent.positions if parent else ()
+    there = [model.asset for model in parent.assets] if parent else []
+    if absent := sorted(set(without) - set(there)):
+        raise ModelError(f"the parent has no asset {', '.join(absent)}; it has {', '.join(there)}")
     names = [fit.asset for fit in fits]
     if len(set(names)) < len(names) or not (fits or parent):
         raise ModelError(f"assets {names}: each asset is fitted once, and at least one is needed")
-    entries = [_kept(parent, m) for m in parent.assets if m.asset not in names] if parent else []
+    replaced = {*names, *without}
+    entries = [_kept(parent, m) for m in parent.assets if m.asset not in replaced] if parent else []
     every = sorted([entry.model.asset for entry in entries] + names)
+    if not every:
+        raise ModelError("no asset would be left; a bundle has at least one")
     divisions = divided(every, positions, alerts_per_day=alerts_per_day)
     shares = {asset: one.share for one in divisions for asset in one.assets}
     entries += [_fitted(fit, parent, alerts_per_day=shares[fit.asset]) for fit in fits]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -75,6 +76,8 @@ def test_what_is_restored_is_what_was_there_and_another_box(box: Path, tmp_path:
     config = load(restored.config, environment={})
     for one in placed(config):
         assert one.path.resolve().is_relative_to((tmp_path / "new").resolve())
+    for kept in ("state", "state/journal", "state/checkpoints"):
+        assert stat.S_IMODE((tmp_path / "new" / kept).stat().st_mode) == 0o750, kept
     before, after = read_box(box / "state"), read_box(tmp_path / "new" / "state")
     assert before is not None
     assert after is not None
@@ -311,3 +314,17 @@ def test_the_key_of_the_boxes_comes_along_and_one_without_is_told(
     (said,) = [detail for what, fine, detail in restored.findings if what == "fence key"]
     assert "does not give way to this one" in said
     assert restored.bad
+
+
+def test_a_target_that_is_full_is_told_and_nothing_stays(box: Path, tmp_path: Path) -> None:
+    """What the disk refused is still in the file's buffer, and refused again when it is closed."""
+    (box / "noise").write_bytes(os.urandom(200_000))
+    out = tmp_path / "b.zip"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, limits[1]))
+    try:
+        with pytest.raises(BackupError, match="large"):
+            back_up(Request(config=box / "gateway.toml", out=out, also=(box / "noise",)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir() if "b.zip" in path.name] == []

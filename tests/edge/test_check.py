@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+import andon
 from edge.audit.signatures import new_key, read_key, sign_path
+from edge.boxes.identity import Rank, new_box, write_box
 from edge.bundles.store import store_of
 from edge.configuration.config import load
 from edge.gateway.check import check_file
@@ -83,7 +86,8 @@ class Site:
         lines = [" ".join(line.split()) for line in text.splitlines()]
         found = [line.split(" ", 2) for line in lines if line.startswith("FAULT ")]
         assert code == bool(found)
-        assert (f"{len(found)} faults" if found else "no faults") == text.splitlines()[-1]
+        said = "1 fault" if len(found) == 1 else f"{len(found) or 'no'} faults"
+        assert said == text.splitlines()[-1]
         return {what: detail for _, what, detail in found}
 
     def everything(self) -> dict[str, bytes | None]:
@@ -111,7 +115,9 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     assert site.faults() == {}
     _, text = site.check()
     looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
-    assert looked == ["configuration", "bundle", "knowledge", "broker", "clock", "state", "disk"]
+    assert looked == [
+        *("configuration", "bundle", "knowledge", "broker", "clock", "state", "box", "disk")
+    ]
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
             assert f"  andon/s/{topic.format(asset)}\n" in text
@@ -142,9 +148,31 @@ def test_all_faults_are_told_at_once(alone: Site) -> None:
     assert "andon kb build DIR -o" in found["knowledge"]
     assert str(alone.folder / "nowhere") in found["knowledge"]
     assert f"127.0.0.1:{alone.mqtt['port']}" in found["broker"]
-    assert "check [mqtt] host, port" in found["broker"], "brackets are text, not markup"
+    assert found["broker"].startswith("[mqtt]: "), "brackets are text, not markup"
+    assert "start the broker, or mend host and port" in found["broker"]
     assert str(alone.folder / "gateway.toml") in found["state"]
     assert "see [journal] dir" in found["state"]
+
+
+def test_a_secret_that_is_not_there_is_nothing_about_the_broker(alone: Site) -> None:
+    """What is told is what is to be mended, and no more."""
+    alone.mqtt |= {"username": '"ann"', "password_file": '"absent"'}
+    found = alone.faults()
+    assert found["broker"].endswith("it should hold the password")
+
+
+def test_a_box_that_may_not_run_is_a_fault(alone: Site) -> None:
+    """`andon run` would end with 77, or with 2."""
+    state = alone.folder / "state"
+    alone.more = '[journal]\ndir = "state"'
+    assert "box" not in alone.faults()
+    other = Rank(generation=2, since_ms=1, box="other")
+    write_box(state, msgspec.structs.replace(new_box(), fenced_by=other))
+    assert f"andon fence {alone.folder / 'gateway.toml'} --take-over" in alone.faults()["box"]
+    said = CliRunner().invoke(andon.app, ["fence", str(alone.file)])
+    assert said.exit_code == 1, "a script can tell"
+    (state / "box.json").write_bytes(bytes(155))
+    assert "Restore it from a backup" in alone.faults()["box"]
 
 
 def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site) -> None:
@@ -314,6 +342,11 @@ def test_what_a_power_cut_takes_is_told_with_what_else_could_be_set(site: Site) 
     assert "a power cut may take 3 s" in text
     assert "3 (now)" in text
     assert "strict" in text
+    out = io.StringIO()
+    check_file(site.file, console=Console(file=out, width=80))
+    table = out.getvalue().partition("bytes against what")[2]
+    (head,) = [line for line in table.splitlines() if "sync_s" in line]
+    assert {"checkpoint_s", "replay_s", "compress"} <= set(head.split()), "no key is cut"
 
 
 def test_budgets_of_positions_are_told_and_what_they_lack(site: Site) -> None:

@@ -302,7 +302,7 @@ def test_check_names_what_is_to_be_learned_and_writes_nothing(tmp_path: Path) ->
     said = CliRunner().invoke(andon.app, ["check", str(file)]).output
     assert "to be learned, until then only limits ring: r1" in " ".join(said.split())
     assert "andon/s/commissioning/r1" in said
-    assert "1 faults" in said, "the broker alone"
+    assert "1 fault\n" in said, "the broker alone"
     assert not (tmp_path / "state").exists()
 
 

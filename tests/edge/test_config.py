@@ -56,6 +56,10 @@ def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
         (LEAST + '[mqtt]\nport = "1883"', ["at [mqtt] port", "int"]),
         (LEAST + "[mqtt]\nport = 70000", ["[mqtt] port", "70000", "65535"]),
         (LEAST + '[mqtt]\nclient_id = ""', ["client_id"]),
+        (
+            LEAST + "[journal]\nbytes_max = 1000000",
+            ["1000000 bytes", "64 MiB (67108864) to 1024 TiB"],
+        ),
         (LEAST + "[mqtt.output]\nprot = 1", ["prot", "did you mean port?"]),
         (LEAST + '[mqtt.output]\nclient_id = ""', ["[mqtt.output] client_id"]),
         (LEAST + "[mqtt.output]\nport = 0", ["[mqtt.output] port", "65535"]),

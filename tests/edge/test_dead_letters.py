@@ -180,5 +180,12 @@ def test_the_command_shows_and_chooses(tmp_path: Path) -> None:
     table = called()
     assert "not_json" in table
     assert "\x1b[2J" not in table
+    narrow = CliRunner().invoke(andon.app, ["dead-letters", str(tmp_path)], env={"COLUMNS": "80"})
+    assert "2025-10-09T08:53:20Z" in narrow.output, "a time without its seconds finds nothing"
     assert CliRunner().invoke(andon.app, ["dead-letters"]).exit_code == 2
+    config = tmp_path / "gateway.toml"
+    config.write_text('site = "s"\n[model]\nbundle = "b"\n')
+    none = CliRunner().invoke(andon.app, ["dead-letters", "--config", str(config)])
+    assert none.exit_code == 0, "that there are none is no fault"
+    assert "no dead letters yet" in none.output
     assert CliRunner().invoke(andon.app, ["dead-letters", "x", "--since", "noon"]).exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from edge.records import MessageReceived
 from edge.storage.journal_writer import JournalWriter
 from edge.wire.topics import CLOCK_TOPIC
 from models.bundles.store import load
+from models.errors import ModelError
 from models.fitting.budget import divisions_of, shares_of
 from simulator.broker import embedded_broker
 from tests.models.plants import plant
@@ -160,6 +162,17 @@ def test_a_child_says_what_is_otherwise_than_in_its_parent(tmp_path: Path) -> No
     assert "r2: replaces the one of that name in the parent" in printed
     at = grandchild.assets[0].threshold_on
     assert at == pytest.approx(now, abs=0.1), "as many assets as before"
+    gone = FitRequest(
+        recording=None, out=tmp_path / "gone", into=tmp_path / "grandchild", without=("r2",)
+    )
+    fit_recording(gone, console=Console(file=io.StringIO()))
+    (left,) = load(tmp_path / "gone").assets
+    assert left.asset == "r1"
+    assert left.threshold_on == pytest.approx(before, abs=0.2), "alone with the budget again"
+    for absent, words in (("r3", "has no asset r3; it has r1"), ("r1", "no asset would be left")):
+        gone = replace(gone, into=tmp_path / "gone", out=tmp_path / "none", without=(absent,))
+        with pytest.raises(ModelError, match=words):
+            fit_recording(gone, console=Console(file=io.StringIO()))
 
 
 POSITIONS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -376,3 +377,11 @@ def test_what_waits_before_what_the_broker_holds_is_not_said(
     assert left == [("event", b"2"), ("alert", b"3"), ("event", b"3"), ("alert", b"of another")]
     assert outbox.pending_count() == 4
     outbox.close()
+
+
+def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
+    """Not only what SQLite calls it."""
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(random.Random(1).randbytes(20_000))
+    with pytest.raises(JournalError, match="move the file and its -wal and -shm aside"):
+        Outbox(path)

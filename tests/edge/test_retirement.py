@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from edge.boxes.retirement import (
 )
 from edge.configuration.config import GatewayConfig, load
 from edge.errors import ConfigError
+from edge.gateway.cleared import Cleared
 from edge.records import Audited, Publish
 from edge.storage.outbox import Outbox
 from edge.storage.patience import Patience
@@ -34,6 +36,8 @@ from tests.models.plants import fitted
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from edge.gateway.assembly import Assembly
 
 TOPICS: Final = Topics("andon", "s")
 GONE: Final = TOPICS.alert("press7", "process")
@@ -183,6 +187,63 @@ def test_lists_of_assets_that_left_are_not_said_again() -> None:
     assert [one.topic for one in still_said(messages, TOPICS, bundle)] == [topics[0], topics[3]]
 
 
+class Link:
+    """A connection to a broker that confirms everything, and answers at once what it holds."""
+
+    def __init__(self, retained: dict[str, bytes]) -> None:
+        self.connected, self.asked = True, ""
+        self.questions: list[tuple[str, ...]] = []
+        self._retained = retained
+        self._own: list[tuple[str, bytes]] = []
+
+    def ask(self, filters: Sequence[str]) -> None:
+        """All that is retained below."""
+        self.asked = "asked"
+        self.questions.append(tuple(filters))
+        heads = tuple(name.removesuffix("+") for name in filters)
+        self._own = [one for one in self._retained.items() if one[0].startswith(heads) and one[1]]
+
+    def leave(self, _filters: Sequence[str]) -> None:
+        """All of it has come."""
+        self.asked = "left"
+
+    def own(self) -> list[tuple[str, bytes]]:
+        """Told once."""
+        told, self._own = self._own, []
+        return told
+
+
+def test_what_the_broker_did_not_forget_is_told_and_said_once_more(site: Site) -> None:
+    """Its list denied the topic, and it confirmed all the same; then the list was made again."""
+    broker = {GONE: b"{}", TOPICS.alert("r1", "process"): b"{}"}
+    link = Link(broker)
+    assembly = cast("Assembly", SimpleNamespace(bundle=make_bundle([fitted()])))
+    cleared = Cleared(link, site.outbox, assembly=assembly, topics=TOPICS)
+    retirement = site.restart()
+    site.retire()
+    site.follow(retirement)
+    for _ in range(5):
+        cleared.expect(retirement.words)
+        cleared.turn(0.0)
+    assert link.questions == [], "what clears it is still on its way"
+    site.deliver()
+    for _ in range(5):
+        cleared.turn(0.0)
+    assert link.questions == [("andon/s/alert/press7/+",)]
+    assert GONE in cleared.trouble
+    assert "andon broker" in cleared.trouble
+    assert "r1" not in cleared.trouble
+    site.retire()
+    site.follow(retirement)
+    broker |= dict(site.deliver())
+    assert broker[GONE] == b""
+    for _ in range(5):
+        cleared.expect(retirement.words)
+        cleared.turn(0.0)
+    assert not cleared.trouble
+    assert not site.follow(site.restart()), "each word once"
+
+
 def invoke(*arguments: object) -> object:
     """`andon ...`: its exit code, or the error of the world."""
     done = CliRunner().invoke(andon.app, [str(one) for one in arguments])
@@ -202,4 +263,14 @@ def test_an_asset_that_is_still_there_is_refused_unless_told(tmp_path: Path) -> 
         assert "--although-configured" in str(said)
     assert invoke("retire", "_gateway", "--config", config) != 0
     assert invoke("retire", "r1", "--config", config, "--although-configured") == 0
-    assert invoke("retire", "press7", "--config", config) == 0
+    said = invoke("retire", "r2typo", "--config", config)
+    assert "known are r1" in str(said), "it would stand in the book for ever"
+    said = invoke("retire", "press7", "--config", config)
+    assert "--although-unknown" in str(said)
+    assert invoke("retire", "press7", "--config", config, "--although-unknown") == 0
+    assert invoke("retire", "press7", "--config", config) == 0, "once more"
+    known = load(config, environment={})
+    outbox = Outbox(known.path(known.journal.dir) / "outbox.sqlite")
+    outbox.put([alert(3, topic=TOPICS.alert("press8", "process"))])
+    outbox.close()
+    assert invoke("retire", "press8", "--config", config) == 0

@@ -99,6 +99,36 @@ def test_a_topic_that_is_mended_is_read_again_within_seconds() -> None:
     assert plant.count("set_aside") == lost
 
 
+def test_a_burst_in_a_backlog_costs_few_good_messages() -> None:
+    """Taken within three seconds, what came in five minutes: the burst is over at once."""
+    plant = Plant()
+    for _ in range(30):
+        plant.take(BAD)
+    for _ in range(273):
+        plant.take(GOOD)
+    assert not plant.aside()
+    assert plant.count("messages") >= 273 - 30
+
+
+def test_what_came_and_was_not_read_is_no_silence_of_the_plant() -> None:
+    """As after shedding; a topic that is empty is a silence as ever, and so are other assets."""
+    plant = Plant()
+    plant.run(60)
+    plant.t_ns = START + 60 * S
+    for _ in range(60):
+        for _ in range(5):
+            plant.take(BAD, after_ms=200)
+        plant.at += 1
+        plant.give(TickDue())
+    assert plant.aside() == {"plant/r1"}
+    assert not plant.events("r1", "comms")
+    assert plant.events("r11", "comms")
+    for _ in range(60):
+        plant.at += 1
+        plant.give(TickDue())
+    assert plant.events("r1", "comms")
+
+
 def test_who_fails_again_soon_is_tried_less_often_but_always() -> None:
     """At least once a minute, so that it comes back without anybody's help."""
     plant = Plant()

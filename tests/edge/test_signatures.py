@@ -362,3 +362,14 @@ def test_a_command_that_is_no_object_cannot_be_signed(keys: Keys) -> None:
     for payload in (b"[]", b"{", b'{"signature": 1}'):
         with pytest.raises(WireError):
             sign_command("t", payload, read_key(keys.ann_path))
+
+
+def test_the_public_half_given_as_the_key_is_told(tmp_path: Path) -> None:
+    """With the name of the other file."""
+    _, public = new_key(tmp_path, "engineer")
+    half = tmp_path / "engineer.pub"
+    assert half.exists(), public
+    with pytest.raises(
+        ConfigError, match=r"public half; sign with the private one: .*engineer\.key"
+    ):
+        read_key(half)
