@@ -35,7 +35,7 @@ from edge.storage.outbox_table import (
     guarded,
     key_of,
     oldest_beyond,
-    to_do,
+    todo,
     whole_revision,
 )
 
@@ -98,9 +98,8 @@ class Outbox:
             if self._waiting:
                 self.given_up_total = told
         except (OSError, *FAULTS) as error:
-            raise JournalError(
-                f"{path}: outbox cannot be opened: {error}; {to_do(error)}"
-            ) from error
+            why = f"{path}: outbox cannot be opened: {error}; {todo(error)}"
+            raise JournalError(why) from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
         """Keep messages in one transaction.
@@ -199,8 +198,7 @@ class Outbox:
         if len(rows) > ROWS_AT_ONCE:
             for first in range(0, len(rows), ROWS_AT_ONCE):
                 self.delivered(rows[first : first + ROWS_AT_ONCE], mark=mark)
-            return
-        if not rows:
+        if not 0 < len(rows) <= ROWS_AT_ONCE:
             return
         marks = ", ".join("?" * len(rows))
         with self._transaction():

@@ -93,7 +93,7 @@ class OutboxRow:
         return replace(self, row=row)
 
 
-def to_do(error: Exception) -> str:
+def todo(error: Exception) -> str:
     """What somebody is to do about a file that cannot be opened."""
     if any(word in str(error) for word in ("not a database", "malformed")):
         return (

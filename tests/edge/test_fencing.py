@@ -15,7 +15,6 @@ from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import ANSWERS, CLAIM_AGAIN_S, GRACE_S, QUIET_S, Fence
 from edge.boxes.identity import (
     AHEAD_MAX,
-    FILE,
     GENERATION_MAX,
     Box,
     Fenced,
@@ -25,9 +24,7 @@ from edge.boxes.identity import (
     write_box,
 )
 from edge.boxes.reclaim import reclaim
-from edge.errors import ConfigError
 from edge.storage.disk import Clock
-from edge.storage.journal_writer import JournalWriter
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.outgoing import encode
 from edge.wire.topics import Topics
@@ -386,29 +383,3 @@ def test_however_boxes_come_and_go_one_stays_and_it_is_the_newest(
         for name in sorted(alive):
             meet(alive, alive[name], [GRACE_S + 0.1] * 4)
     assert set(alive) == {best.box}
-
-
-# --- who it is ---
-
-
-@pytest.mark.parametrize("stored", [b"", b"{", b'{"box": "a"}', b"\xff", b"[]", b" " * 70_000])
-def test_a_box_that_cannot_say_who_it_is_does_not_begin(tmp_path: Path, stored: bytes) -> None:
-    """It would be somebody else, without a word."""
-    (tmp_path / FILE).write_bytes(stored)
-    with pytest.raises(ConfigError, match="id of this box"):
-        box_of(tmp_path)
-
-
-def test_a_fenced_box_speaks_again_only_by_a_persons_word(tmp_path: Path) -> None:
-    """Its generation is above the one that had taken over, and it hears first what that said."""
-    by = new_box(generation=4).rank
-    write_box(tmp_path, msgspec.structs.replace(new_box(), fenced_by=by))
-    box = reclaim(tmp_path, because="the other one burnt")
-    assert box.generation == 5
-    assert box.takes_over
-    assert box == read_box(tmp_path)
-    assert "the other one burnt" in (tmp_path / "boxes.jsonl").read_text()
-    journal = JournalWriter(tmp_path / "journal")
-    with pytest.raises(ConfigError, match="a gateway runs"):
-        reclaim(tmp_path, because="again")
-    journal.close()

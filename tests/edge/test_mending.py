@@ -18,7 +18,7 @@ from edge.records import MessageReceived
 from edge.storage import journal_records, mending
 from edge.storage.checkpoint import newest
 from edge.storage.disk import DISK
-from edge.storage.formats import magic, refuse_newer
+from edge.storage.formats import refuse_newer
 from edge.storage.journal import MAGIC, Position, read_journal, segments
 from edge.storage.journal_records import DamagedJournalError
 from edge.storage.journal_writer import JournalWriter
@@ -316,9 +316,7 @@ def restored(folder: Path, bundle: Bundle) -> tuple[Restored, list[Publish]]:
 
 
 def test_damage_behind_the_checkpoint_is_told_with_segment_bytes_and_times(
-    lived: Lived,
-    bundle: Bundle,
-    tmp_path: Path,
+    lived: Lived, bundle: Bundle, tmp_path: Path
 ) -> None:
     """The gateway goes on, and the alert behind the damage rings under the id that it had."""
     folder = lived.without_first(0, tmp_path)
@@ -387,21 +385,6 @@ def test_what_a_newer_version_wrote_is_refused_and_not_touched(
         refuse_newer(journal=state / "journal", checkpoints=state / "checkpoints")
     assert {p: p.read_bytes() for p in before} == before
     assert decided(state)
-
-
-@pytest.mark.parametrize("what", ["journal", "checkpoints"])
-@pytest.mark.parametrize("bit", range(64))
-def test_no_flipped_bit_of_a_header_passes_for_a_newer_version(
-    what: str, bit: int, tmp_path: Path
-) -> None:
-    """It is damage, and mended as such; a gateway that thought otherwise would not start."""
-    for number in range(1, 3):
-        head = bytearray(magic(b"ANDONJ" if what == "journal" else b"ANDONC", number))
-        head[bit // 8] ^= 1 << bit % 8
-        folder = tmp_path / what
-        folder.mkdir(exist_ok=True)
-        (folder / ("1.journal" if what == "journal" else "1.checkpoint")).write_bytes(head)
-        refuse_newer(journal=tmp_path / "journal", checkpoints=tmp_path / "checkpoints")
 
 
 def test_a_record_of_a_kind_that_nobody_knows_is_refused_and_not_mended(tmp_path: Path) -> None:

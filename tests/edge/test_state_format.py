@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pytest
 
 from edge.gateway.assembly import Assembly
 from edge.gateway.identity import (
@@ -226,6 +227,17 @@ def test_every_format_up_to_todays_can_be_read() -> None:
     """A format never leaves the table while somebody may have it."""
     assert sorted(MIGRATIONS) == list(range(1, STATE_FORMAT + 1))
     assert format_of(magic(b"ANDONC", STATE_FORMAT), b"ANDONC") == STATE_FORMAT
+
+
+@pytest.mark.parametrize("name", [b"ANDONJ", b"ANDONC"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_flipped_bit_of_a_header_passes_for_another_version(name: bytes, number: int) -> None:
+    """It is damage, and mended as such; a gateway that thought otherwise would not start."""
+    whole = magic(name, number)
+    for bit in range(8 * len(whole)):
+        head = bytearray(whole)
+        head[bit // 8] ^= 1 << bit % 8
+        assert format_of(bytes(head), name) == 0
 
 
 def outline(kind: Any, seen: dict[str, list[str]]) -> None:  # noqa: ANN401 - a type

@@ -83,8 +83,9 @@ def test_a_planted_bug_is_noticed(name: str) -> None:
 def test_every_bug_can_be_planted() -> None:
     """What it replaces is still there: the rest of them are only planted by hand."""
     for one in MUTATIONS:
+        real = getattr(one.holder, one.attribute)
         with one.planted():
-            pass
+            assert getattr(one.holder, one.attribute) is not real
 
 
 @pytest.mark.parametrize("asked", ["5", "5:5", "7:3", "a:b", ""])
