@@ -243,8 +243,10 @@ def _read_truth(path: Path | None) -> Truth | None:
         truth = msgspec.json.decode(path.read_bytes(), type=Truth)
     except (OSError, *UNREADABLE) as error:
         raise RecordingError(f"{path}: no truth file: {error}") from error
-    for one in (truth, *truth.faults, *truth.jobs, *truth.causes):
-        if not 0 <= one.begin_ns <= one.end_ns < 1 << 63:
+    parts = (truth.faults, truth.jobs, truth.causes)
+    stretches = [(one.begin_ns, one.end_ns) for part in parts for one in part]
+    for begin_ns, end_ns in [(truth.begin_ns, truth.end_ns), *stretches]:
+        if not 0 <= begin_ns <= end_ns < 1 << 63:
             raise RecordingError(
                 f"{path}: no truth file: a stretch does not go from one time to a later one;"
                 " expected begin_ns and end_ns in ns since 1970"
