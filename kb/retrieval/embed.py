@@ -132,7 +132,7 @@ def _encoded(
         raise
     except BaseException as error:  # also a panic of the library, which is no Exception
         raise KnowledgeError(f"{TOKENIZER_FILE} cannot take a text: {error}") from error
-    most = tokenizer.truncation["max_length"]
+    most = int((tokenizer.truncation or {}).get("max_length", TOKENS_MAX))
     if len(encoded.ids) > most:  # its own additions are not cut
         raise KnowledgeError(f"{TOKENIZER_FILE} makes {len(encoded.ids)} tokens, at most {most}")
     return encoded
