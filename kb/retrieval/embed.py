@@ -127,11 +127,15 @@ def _encoded(
 ) -> tokenizers.Encoding:
     """A text, or a pair of them, as tokens. Raises KnowledgeError."""
     try:
-        return tokenizer.encode(text, pair)
+        encoded = tokenizer.encode(text, pair)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # also a panic of the library, which is no Exception
         raise KnowledgeError(f"{TOKENIZER_FILE} cannot take a text: {error}") from error
+    most = int((tokenizer.truncation or {}).get("max_length", TOKENS_MAX))
+    if len(encoded.ids) > most:  # its own additions are not cut
+        raise KnowledgeError(f"{TOKENIZER_FILE} makes {len(encoded.ids)} tokens, at most {most}")
+    return encoded
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:
