@@ -40,13 +40,13 @@ LIMIT_S: Final = 2.0
 START_S_MAX: Final = 120.0
 WARM_S: Final = 14.0  # a checkpoint is there by then
 CYCLE_BATCHES: Final = 12  # of messages that are sent over and over
-PHASES: Final = ("imported", "opened", "restored", "loop", "connected", "scored")
+PHASES: Final = ("imported", "opened", "restored", "loop", "heard", "scored")
 WORDS: Final = {
     "imported": "start of Python, imports",
     "opened": "bundle, journal, outbox opened",
     "restored": "checkpoint and journal taken",
     "loop": "started: first stimuli, collection",
-    "connected": "broker answers the subscription",
+    "heard": "first message over the new connection",
     "scored": "first new sample scored",
 }
 CONFIG: Final = """\

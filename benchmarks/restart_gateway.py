@@ -53,7 +53,15 @@ def main() -> None:
     noting(app.Gateway, "__init__", "opened")
     noting(app.Gateway, "_restore", "restored")
     noting(app.Gateway, "_loop", "loop", before=True)
-    noting(Link, "_subscribed", "connected")
+    drain = Link.drain
+
+    def drained(self: Link, *args: Any) -> Any:  # noqa: ANN401
+        messages = drain(self, *args)
+        if messages:
+            note("heard")
+        return messages
+
+    setattr(Link, "drain", drained)  # noqa: B010 - patched
     restore, score = getattr(durable, "restore"), getattr(edge.engine, "score_rows")  # noqa: B009 - imported there
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
@@ -64,7 +72,7 @@ def main() -> None:
 
     def scored(requests: Any, **more: Any) -> Any:  # noqa: ANN401
         result = score(requests, **more)
-        if requests and "connected" in told and "scored" not in told:
+        if requests and "heard" in told and "scored" not in told:
             note("scored")
             told["processor_s"] = time.process_time()
             Path(out).with_suffix(".tmp").write_text(json.dumps(told), encoding="utf-8")
