@@ -263,6 +263,7 @@ class ForgetfulDisk(Disk):
                 (directory / name).write_bytes(content)
                 self._safe[left[name]] = content
             said = ", ".join(f"{name} {len(content)}" for name, content in contents.items())
+            said = said.replace(f".{os.getpid()} ", " ")
             self._fate.note(f"power cut leaves {directory.name}: {said}")
             self._names[directory] = Names(safe=left, now=dict(left))
         self._gone.clear()

@@ -36,12 +36,12 @@ class Witness(Steps):
             raise BrokenError(f"the journal is damaged: {torn}")
         self._taken_once(entries)
         again = Again(settings, shop, entries)
-        self._texts(again)
         self._scored(again)
         if self.fenced_lives:  # what it has not said is for the box that replaced it
             self.count("seeds of a box that was replaced")
             self._in_order()
             return
+        self._texts(again)
         if self.unsure:
             self.count("seeds of which the journal has holes")
             self._in_order()
