@@ -95,7 +95,7 @@ class Life:
         return GatewayConfig(
             site="s",
             clock=draw.choice(("plant", "wall", "wall")),
-            mqtt=MqttConfig(client_id="andon", queue_messages_max=draw.choice((4, 1_000, 1_000))),
+            mqtt=MqttConfig(client_id="andon", queue_messages_max=draw.choice((2, 1_000, 1_000))),
             kb=KbConfig(
                 snapshot="kb", source="docs", timezone=draw.choice(("", "", "Europe/Berlin"))
             ),
