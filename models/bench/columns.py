@@ -6,6 +6,7 @@ The formats are fixed by the benchmarks, so nothing is guessed; plant tables are
 from __future__ import annotations
 
 import csv
+import warnings
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -73,8 +74,9 @@ def _numbers(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:
 def times_s(cells: Sequence[str], path: Path) -> NDArray[np.float64]:
     """ISO times without a zone as seconds (n,). Raises ModelError."""
     try:
-        stamps = np.array([cell.strip() for cell in cells], "datetime64[us]")
-    except ValueError as error:
+        with warnings.catch_warnings(action="error"):  # of a zone numpy only warns, and drops it
+            stamps = np.array([cell.strip() for cell in cells], "datetime64[us]")
+    except (ValueError, UserWarning) as error:
         raise ModelError(
             f"{path}: a time is not like 2014-04-10 07:15:00 (without a zone): {error}"
         ) from error

@@ -164,7 +164,7 @@ def unproven(said: list[Keyed]) -> list[Keyed]:
     """
     retained = {m[0]: m for m in said if m[0].split("/")[2] == "alert"}
     proven = {(alert_id, revision): topic for topic, alert_id, revision, _ in retained.values()}
-    newest = dict(proven)
+    newest: dict[str, int] = dict(iter(proven))
     return [m for m in said if m[2] >= newest.get(m[1], 0) and proven.get((m[1], m[2])) != m[0]]
 
 
