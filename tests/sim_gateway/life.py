@@ -301,7 +301,9 @@ class Life:
 def live(seed: int) -> Outcome:
     """One seed, from its beginning to its end."""
     folder = Path(tempfile.mkdtemp(prefix="andon-sim-", dir=_memory()))
-    logging.getLogger("andon").setLevel(logging.CRITICAL)
+    log = logging.getLogger("andon")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     life = Life(seed, folder)
     problem = ""
     try:
@@ -312,6 +314,7 @@ def live(seed: int) -> Outcome:
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
     finally:
+        log.setLevel(level)
         life.disk.killed()
         shutil.rmtree(folder, ignore_errors=True)
     seen: dict[str, Any] = {**life.witness.seen, "steps": life.fate.steps}
