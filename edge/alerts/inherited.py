@@ -37,6 +37,8 @@ def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int
         record.leap_due = record.count = record.rung = 0
         record.history, record.heard, record.label = (), (), ""
         record.decision, record.job_id, record.group_id = None, "", ""
+        record.excused_by, record.rang_as, record.rings_again_ns = "", None, 0
+        record.score, record.escalated, record.quiet = 0.0, False, False
         record.contributions, record.resembles, record.fault = (), (), None
         record.begin_ns = stands.begin_ms * MILLISECOND_NS
         record.state = AlertState.CLEARED_UNACK if stands.unseen else AlertState.NORMAL

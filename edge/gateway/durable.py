@@ -98,6 +98,7 @@ class Durable:
 
     def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> Sequence[Stimulus]:
         """Write a group; returns what the engine is given next, with the news of a lapse first."""
+        self._poll()
         news = self.lapse.told()
         group = [*news, *stimuli]
         if self.journal is not None and Part.JOURNAL not in self.lapse.parts:
@@ -110,7 +111,6 @@ class Durable:
         return [*news, *self.lapse.told(), *stimuli]
 
     def _write(self, journal: JournalWriter, group: Sequence[Stimulus], *, now_ns: int) -> None:
-        self._poll()
         if why := self.patience.busy:
             raise SlowDiskError(why)
         if journal.is_full:
@@ -223,6 +223,7 @@ class Durable:
         that rows of the outbox have other numbers; texts: as of `checkpoint`.
         """
         self._poll()
+        self._look_at_outbox()
         if not self.lapse.parts or not (at_once or self.lapse.probe_due()) or self.patience.busy:
             return []
         with suppress(JournalError):
@@ -265,10 +266,8 @@ class Durable:
         if self._hole_at is not None:  # it was written and not safe: one hole is told once
             journal.rewind(self._hole_at)
         self.patience.run(journal.resume)
-        with suppress(JournalError):  # a folder of documents that fails is told as what it is
-            self.patience.run(texts)
         self._packer.forget()  # nobody knows what of them was written meanwhile
-        self._saving.at_once(self._packed(assembly, journal.position))
+        self._saving.at_once(self._packed(assembly, journal.position), texts=texts)
         over = ShellFault(name=NOT_DURABLE, detail="it is over", active=False, leap=self.lapse.leap)
         began = started(assembly, generation=self._generation)
         is_over = len(self.lapse.parts) == 1

@@ -143,7 +143,8 @@ class Lapse:
         self._news += others if told else [over, *others]
 
     def _tell(self) -> None:
-        """Which parts there are has changed."""
+        """Which parts there are has changed; what was not told yet is no news any more."""
+        self._news = [one for one in self._news if one.name != NOT_DURABLE]
         self._news += self._with_leap(self._faults.judge(NOT_DURABLE, self.why, anew=True))
 
     def _with_leap(self, faults: list[ShellFault]) -> list[ShellFault]:

@@ -6,6 +6,7 @@ wait behind it, and a disk that is slow with it is not one that fails.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
@@ -79,14 +80,20 @@ class Saving:
         self._packer.forget()
         return None
 
-    def at_once(self, made: Packed) -> None:
+    def at_once(self, made: Packed, *, texts: Callable[[], None]) -> None:
         """Write one that holds everything, and return when it is done or takes too long.
 
         Raises JournalError; not for one that takes too long, which may come yet.
         """
         self._waits = None  # older than this one
+
+        def save() -> None:
+            with suppress(JournalError):  # a folder of documents that fails is told as what it is
+                texts()
+            write(made, disk=self._disk)
+
         try:
-            self._patience.run(lambda: write(made, disk=self._disk))
+            self._patience.run(save)
         except SlowDiskError:
             self._packer.forget()
 

@@ -35,7 +35,8 @@ def otherwise(
     stands = not_as_published(
         engine, outbox.newest, outbox.revision_of, topics=topics, contested=contested
     )
-    outbox.resolved()
+    if outbox.answers:  # else who was decided twice was not looked for
+        outbox.resolved()
     return tuple(
         _with_word(one, outbox.payload_of(_topic(one, topics), (one.alert_id, one.revision)))
         for one in stands
@@ -59,7 +60,7 @@ def _stood(
             if ours is not None:  # who lost its files and ours said the same, with other bytes
                 contested.add(one[0])
     if holds:
-        outbox.overtaken(holds)
+        outbox.overtaken(holds, foreign=unknown)
 
     def revision_of(topic: str, alert_id: str) -> int:
         there = unknown.get(topic, ("", 0))

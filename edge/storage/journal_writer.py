@@ -152,6 +152,7 @@ class JournalWriter:
         def sync() -> None:
             try:
                 if self._failed:
+                    self._dirty = True
                     raise JournalError(f"{self._directory}: {self._failed}")
                 for file in full:
                     self._disk.sync(file)

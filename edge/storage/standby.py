@@ -16,7 +16,7 @@ from edge.storage.outbox_table import DELIVERED, OVERTAKEN, WITHHELD, OutboxRow,
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from edge.records import Publish
     from edge.storage.outbox import Outbox
@@ -52,7 +52,6 @@ class StandbyOutbox:
         self._next_row = 1
         self._overtook = False  # rows were handed out while the file could not be read,
         self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
-        self._late: set[tuple[str, bytes]] = set()  # was asked of the file, and may yet come to it
         self._owed: dict[int, int] = {}  # rows of the file that are done with, and not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
         self.contested: set[str] = set()
@@ -63,6 +62,11 @@ class StandbyOutbox:
             self.trouble = str(error)
 
     # --- what it has ---
+
+    @property
+    def answers(self) -> bool:
+        """Whether what it says just now is all that is known: the file is not waited for."""
+        return not self._patience.busy
 
     @property
     def has_file(self) -> bool:
@@ -108,7 +112,9 @@ class StandbyOutbox:
             lambda file: file.pending(after=after, limit=limit + len(owed)), None
         )
         rows = [row for row in of_file or () if row.row not in owed]
-        rows = [row for row in rows if (row.topic, row.payload) not in self._late]
+        # what was asked of the file and came to it too late is in both
+        mine = {(k.row.topic, k.row.payload) for k in self._rows.values()} if rows else ()
+        rows = [row for row in rows if (row.topic, row.payload) not in mine]
         rows = self._not_behind(rows)
         rows += [kept.row for n, kept in self._rows.items() if n > after and not kept.delivered]
         self._overtook |= of_file is None and bool(rows)
@@ -201,7 +207,6 @@ class StandbyOutbox:
                 return self._patience.run(lambda: file.put(messages))
             except JournalError as error:
                 self._fail(error, late=len(messages))
-                self._late |= {(message.topic, message.payload) for message in messages}
         conflicts = []
         for message in messages:
             stands = self.payload_of(message.topic, key_of(message))
@@ -249,21 +254,27 @@ class StandbyOutbox:
     def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
         return self._of_file(lambda file: file.row_of(topic, key), None)
 
-    def overtaken(self, said: Mapping[str, tuple[str, int]]) -> None:
+    def overtaken(
+        self, said: Mapping[str, tuple[str, int]], *, foreign: Container[str] = ()
+    ) -> None:
         """Somebody has said these (id, revision) on retained topics: what waits before is not sent.
 
         The messages of an asset leave in their order, so all of that was said; and a journal that
         was damaged since may have decided it otherwise.
         """
         for topic, (alert_id, revision) in said.items():
+            upto = revision + (topic in foreign)  # by somebody else: ours of that revision too
             for kept in self._rows.values():
-                before = kept.key[1] < revision or (kept.key[1], kept.row.topic) == (
+                before = kept.key[1] < upto or (kept.key[1], kept.row.topic) == (
                     revision,
                     topic,
                 )
                 if kept.key[0] == alert_id and before and not kept.delivered:
                     kept.delivered = DELIVERED
-        keys = [(alert_id, rev, rev, topic) for topic, (alert_id, rev) in said.items()]
+        keys = [
+            (alert_id, rev + (topic in foreign), rev, topic)
+            for topic, (alert_id, rev) in said.items()
+        ]
         with suppress(JournalError):  # a file that cannot be written says nothing now
             self.change(lambda database: database.executemany(OVERTAKEN, keys))
 
@@ -310,7 +321,7 @@ class StandbyOutbox:
             raise
         self._rows, self._by_key, self._last, self._bytes = {}, {}, {}, 0
         self._owed, self.trouble = {}, ""
-        self._ahead, self._overtook, self._late = {}, False, set()
+        self._ahead, self._overtook = {}, False
         return numbers, opened or overtook
 
     def close(self) -> None:

@@ -69,7 +69,8 @@ def _begin(
     state: EngineState,
     t_ns: int,
 ) -> None:
-    if desk.not_durable and by in (0, state.leap):  # told again, as when another fault ends
+    if desk.not_durable and by in (0, state.leap):  # told again, as when another part is left
+        desk.not_durable = state.not_durable = why or desk.not_durable
         return
     before, desk.not_durable = desk.not_durable, why or "the disk fails"
     state.not_durable, state.leap = desk.not_durable, by

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -28,6 +29,8 @@ DATABASE: Final = "kb.sqlite"
 VECTORS: Final = "vectors.faiss"
 MANIFEST: Final = "manifest.json"
 FILE_BYTES_MAX: Final = 1 << 30  # of a file that is held in memory; SQLite takes no 2 GiB at once
+TRIES_MAX: Final = 4  # to open what is replaced meanwhile, by no more than one at a time
+TRY_S: Final = 0.05
 _Records = TypeVar("_Records")
 
 
@@ -78,8 +81,21 @@ class Snapshot:
         """Check every hash and open. Raises KnowledgeError for anything missing or changed.
 
         `embedder` is the text model it was built with, by default the one of `embed.make_known`,
-        else the one that ships.
+        else the one that ships. Where another snapshot takes the place while this one is read, that
+        one is opened.
         """
+        for _ in range(TRIES_MAX - 1):
+            place = _place(path)
+            try:
+                return cls._opened(path, embedder)
+            except KnowledgeError:
+                time.sleep(TRY_S)  # two renames, where a system cannot exchange two names in one
+                if _place(path) == place:
+                    raise
+        return cls._opened(path, embedder)
+
+    @classmethod
+    def _opened(cls, path: Path, embedder: Embedder | None) -> Snapshot:
         manifest = read_manifest(path)
         embedder = embedder or embedder_of(manifest.embedder_sha256)
         if manifest.embedder_sha256 != embedder.sha256:
@@ -275,6 +291,15 @@ def _check(path: Path, name: str, manifest: Manifest) -> None:
     except OSError as error:
         raise KnowledgeError(f"{path / name}: {error.strerror}; build it again") from error
     _compare(sha256, path, name, manifest)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """What stands there; another snapshot is another directory. None: nothing that can be seen."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _plain(path: Path, name: str) -> None:

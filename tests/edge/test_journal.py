@@ -346,7 +346,12 @@ def test_a_sync_behind_one_that_failed_fails_as_well(tmp_path: Path) -> None:
         for sync in (first, second):
             with pytest.raises(JournalError, match="sync"):
                 sync()
-    writer.resume()
+        with pytest.raises(JournalError, match="sync"):
+            writer.sync()
+    with mock.patch.object(disk, "sync", wraps=disk.sync) as synced:
+        writer.resume()
+    safe = [os.path.basename(call.args[0].name) for call in synced.call_args_list]  # noqa: PTH119
+    assert "00000001.journal" in safe, "a segment begins behind one that is safe"
     writer.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,17 @@ import pytest
 
 from kb.errors import KnowledgeError
 from kb.records import Query, WorkKind
+from kb.snapshots import snapshot as snapshots
 from kb.snapshots.build import build
-from kb.snapshots.snapshot import Snapshot
+from kb.snapshots.exchange import replace_directory
+from kb.snapshots.snapshot import Snapshot, read_manifest
 from kb.times import iso_ns
 from tests.kb.conftest import NOW_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kb.manifest import Manifest
     from kb.records import Citation, Hit
 
 EVERYTHING = Query(text="calibration flow pressure points clean", all_assets=True, limit=100)
@@ -153,6 +157,29 @@ def test_one_changed_byte_is_refused(texts: Path, tmp_path: Path, name: str) -> 
     (out / name).unlink()
     with pytest.raises(KnowledgeError):
         Snapshot.open(out)
+
+
+def test_another_that_takes_its_place_while_it_is_read_is_opened(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that starts just then would say that its knowledge is damaged, and end."""
+    out, other = tmp_path / "snapshot", tmp_path / "other"
+    build(texts, out, now_ns=NOW_NS)
+    (texts / "later.md").write_text("# Later\n\nThe torch is cleaned twice.\n", encoding="utf-8")
+    build(texts, other, now_ns=NOW_NS)
+    (texts / "later.md").unlink()
+    newer, real = read_manifest(other).sha256, snapshots.read_manifest
+
+    def read(path: Path) -> Manifest:
+        manifest = real(path)
+        if other.exists():
+            replace_directory(other, out)
+            shutil.rmtree(other)
+        return manifest
+
+    monkeypatch.setattr(snapshots, "read_manifest", read)
+    with Snapshot.open(out) as opened:
+        assert opened.sha256 == newer
 
 
 def test_a_closed_snapshot_says_so(texts: Path, tmp_path: Path) -> None:
