@@ -12,15 +12,16 @@ DATE_CHARS: Final = 10
 
 
 def iso_ns(text: str) -> int:
-    """ISO 8601 with zone. Raises ValueError, saying what is wrong."""
-    return to_ns(_zoned(text))
+    """ISO 8601 with zone, from 1970 on. Raises ValueError, saying what is wrong."""
+    return _held(to_ns(_zoned(text)), text)
 
 
 def date_or_iso_ns(text: str) -> int:
-    """Like `iso_ns`; a date alone is its first moment in UTC. Raises ValueError."""
+    """Like `iso_ns`; a date alone is its first moment in UTC, of any year. Raises ValueError."""
     if len(text) == DATE_CHARS:
         day = date.fromisoformat(text)
-        return to_ns(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        t_ns = to_ns(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        return t_ns if t_ns < 0 else _held(t_ns, text)
     return iso_ns(text)
 
 
@@ -38,9 +39,10 @@ def local_ns(wall: datetime, zone: ZoneInfo, *, first: bool = False) -> int:
     lasts longer. A time that the clocks skip in spring raises ValueError.
     """
     at = wall.replace(tzinfo=zone, fold=0 if first else 1)
+    t_ns = _held(to_ns(at), f"{wall:%Y-%m-%d %H:%M}")
     if at.astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) != wall:
         raise ValueError(f"{wall:%Y-%m-%d %H:%M} does not exist in {zone.key}")
-    return to_ns(at)
+    return t_ns
 
 
 def wall_of(t_ns: int, zone: str) -> datetime | None:
@@ -54,6 +56,13 @@ def wall_of(t_ns: int, zone: str) -> datetime | None:
 def to_ns(at: datetime) -> int:
     """A datetime with zone, exactly."""
     return (at - EPOCH) // MICROSECOND * 1000
+
+
+def _held(t_ns: int, text: str) -> int:
+    """A time that a table can hold. Raises ValueError for any other."""
+    if not 0 <= t_ns < 1 << 63:
+        raise ValueError(f"{text!r} is no time from 1970 to 2262")
+    return t_ns
 
 
 def _zoned(text: str) -> datetime:

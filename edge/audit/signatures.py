@@ -221,7 +221,7 @@ def certificate_span(content: bytes) -> tuple[float, float] | None:
 
     try:
         first = x509.load_pem_x509_certificates(content)[0]
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, x509.InvalidVersion):
         return None
     return first.not_valid_before_utc.timestamp(), first.not_valid_after_utc.timestamp()
 
@@ -232,7 +232,7 @@ def certificate_name(content: bytes) -> str:
 
     try:
         subject = x509.load_pem_x509_certificates(content)[0].subject
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, x509.InvalidVersion):
         return ""
     names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
@@ -246,7 +246,7 @@ def list_span(content: bytes) -> tuple[float, float] | None:
     for part in content.split(LIST_END)[:-1]:
         try:
             one = x509.load_pem_x509_crl(part + LIST_END + b"\n")
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue
         if one.next_update_utc is not None:
             ends.append((one.next_update_utc.timestamp(), one.last_update_utc.timestamp()))

@@ -301,7 +301,7 @@ def _check_zone(name: str, path: Path) -> None:
     try:
         if name:
             ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, RecursionError) as error:  # a name of many parts
         raise ConfigError(
             f"{path}: [kb] timezone is {name!r}, expected a name such as Europe/Berlin"
         ) from error

@@ -124,7 +124,7 @@ def zone_of(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, RecursionError) as error:  # of many parts
         message = f"time zone {name!r} is unknown; use a name such as 'UTC' or 'Europe/Berlin'"
         raise RecordingError(message) from error
 

@@ -314,7 +314,7 @@ def _instant(at: dt.datetime, zone: str, *, first: bool) -> dt.datetime | None:
         return None
     try:
         clock = at.tzinfo or ZoneInfo(zone)
-    except (KeyError, OSError) as error:
+    except (KeyError, OSError, RecursionError) as error:
         raise ValueError(f"time zone {zone!r} is not known") from error
     wall = at.replace(tzinfo=None, fold=0)
     found = wall.replace(tzinfo=clock, fold=0 if first else 1)

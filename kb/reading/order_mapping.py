@@ -161,7 +161,12 @@ def _decoded(stored: bytes, name: str) -> OrderMapping:
         mapping = msgspec.convert(found, OrderMapping)
         if mapping.zone:
             ZoneInfo(mapping.zone)
-    except (ValueError, KeyError, OSError) as error:  # what TOML, msgspec and zones say
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+        RecursionError,
+    ) as error:  # what TOML, msgspec and zones say
         raise SourceError(0, f"{name}: {error}") from error
     for state in mapping.status.values():
         if state not in STATES:

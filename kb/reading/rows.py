@@ -165,7 +165,7 @@ def log_rows(text: str) -> tuple[list[Row], list[SourceError]]:
 def _zone(name: str, number: int) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, RecursionError) as error:  # a name of many parts
         raise SourceError(number, f"unknown time zone {name!r}") from error
 
 

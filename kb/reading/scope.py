@@ -45,9 +45,10 @@ def scope_row(row: Row, citation: Citation) -> ScopeRow:
         raise SourceError(row.line, f"approved_at: {error}") from error
     if WILDCARDS & set(cells["instrument"]):
         raise SourceError(row.line, "instrument has a wildcard; name it exactly")
-    minutes = _number(row, "duration_min_max", most=DURATION_MIN_MAX)
-    if minutes == 0:
-        raise SourceError(row.line, "duration_min_max is 0")
+    duration_s = math.floor(60 * _number(row, "duration_min_max", most=DURATION_MIN_MAX))
+    if duration_s == 0:
+        said = cells["duration_min_max"]
+        raise SourceError(row.line, f"duration_min_max is {said}, expected a second or more")
     return ScopeRow(
         scope_id=hashed_id("scope", citation),
         kind=kind,
@@ -55,7 +56,7 @@ def scope_row(row: Row, citation: Citation) -> ScopeRow:
         instrument=cells["instrument"],
         channels=_channels(row),
         expected_effect=_number(row, "expected_effect", most=EFFECT_SIGMAS_MAX),
-        duration_s_max=math.floor(60 * minutes),
+        duration_s_max=duration_s,
         settle_s=math.ceil(_number(row, "settle_s", most=SETTLE_S_MAX)),
         recorded_at_ns=recorded_at_ns,
         approved_by=cells["approved_by"],

@@ -44,6 +44,16 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
         b'andon/s/cmd/ann/ack 0 0\n{"ts":' + DEEP + b"}",
         True,
     ),
+    "a log before the calendar begins": (
+        "document-log",
+        b"# zone: Europe/Berlin\n2026-03-02 06:40 R1 gas flow cal\n0001-01-01T00:00:00+23:59, JT\n",
+        True,
+    ),
+    "a zone of a thousand parts": (
+        "document-log",
+        b"# zone: " + b"a/" * 5_000 + b"b\n2026-03-02 06:40 R1 gas flow cal done\n",
+        False,
+    ),
     "a record that is no text": ("journal-record", b"\x92\x01\x81\xa4type\xa2\xc2\xff", False),
     "a history that is no text": ("history", b'{"sequence":1,"previous":"\xff"}\n', False),
     "a pointer that is no text": ("pointer", b'{"bundle_sha256":"\xea"}', False),
