@@ -82,7 +82,9 @@ class DeadLetters:
 
     def turn(self, now_s: float) -> None:
         """Write what waits, beside the loop; once a second is enough."""
-        self._patience.finished()
+        done = self._patience.finished()
+        if done is not None and done.error is not None:  # what a disk refuses is counted instead
+            raise done.error
         if not self._waiting or not self._patience.idle:
             return
         if self._failed_s is not None and now_s - self._failed_s < FAILED_S:

@@ -89,9 +89,9 @@ class Snapshot:
             try:
                 return cls._opened(path, embedder)
             except KnowledgeError:
-                time.sleep(TRY_S)  # two renames, where a system cannot exchange two names in one
                 if _place(path) == place:
                     raise
+            time.sleep(TRY_S)  # two renames, where a system cannot exchange two names in one
         return cls._opened(path, embedder)
 
     @classmethod
