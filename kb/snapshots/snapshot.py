@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 DATABASE: Final = "kb.sqlite"
 VECTORS: Final = "vectors.faiss"
 MANIFEST: Final = "manifest.json"
-FILE_BYTES_MAX: Final = 1 << 30  # of a file that is held in memory; SQLite takes no 2 GiB at once
+# Of a file that is held in memory. While one is opened there are its bytes and SQLite's copy, and
+# in a gateway the snapshot before it: three of these, which MemoryMax of the shipped unit holds.
+FILE_BYTES_MAX: Final = 256 << 20
 _Records = TypeVar("_Records")
 
 
