@@ -379,7 +379,7 @@ class Asset:
         track = state.tracks[Track.COMMS]
         quiet_ns = now_ns - max(state.last_t_ns, state.shed_ns)  # it spoke, and we shed
         unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
-        if not (unseen or state.shed_ns) and track.at_rest:  # as nearly always
+        if not (unseen or state.shed_ns or state.unread_ns) and track.at_rest:  # as nearly always
             return
         was_active = track.active
         reading = Reading.OVER if unseen else Reading.UNDER

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
 
 TRACKS: Final = (Track.PROCESS, Track.SENSOR, Track.COMMS)
+TOPICS_MAX: Final = (
+    256  # that bring an asset's channels, a tag each at worst; more forget the oldest
+)
+TOPIC_CHARS_MAX: Final = 256  # of a name that is remembered
 CONTEXT_VALUES_MAX: Final = 16  # of one tag: a batch may bring some that lie ahead of an event
 
 
@@ -71,6 +75,8 @@ class AssetState(msgspec.Struct, kw_only=True):
     budget_spent_until_ns: int = 0  # end of the shift in which it was said that it is spent; 0: no
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
     shed_ns: int = 0  # newest time at which the gateway gave up messages of it, 0: never
+    unread_ns: int = 0  # newest time at which one came on a topic that is set aside, 0: never
+    topics: dict[str, int] = {}  # that have brought values of its channels -> when first, ns
     edges_ns: dict[str, list[int]] = {}  # newest rising edges of each witness tag
     modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
     guess: ModeTrack = msgspec.field(default_factory=ModeTrack)  # of a mode that no tag tells
@@ -132,6 +138,14 @@ def new_state(asset: str, channels: int) -> AssetState:
         tracks={track: TrackState() for track in TRACKS},
         alerts={track: AlertRecord(asset=asset, track=track) for track in TRACKS},
     )
+
+
+def seen_topic(state: AssetState, topic: str, *, t_ns: int) -> None:
+    """Note a topic that has brought values of the asset's channels."""
+    if topic not in state.topics and len(topic) <= TOPIC_CHARS_MAX:
+        state.topics[topic] = t_ns
+        if len(state.topics) > TOPICS_MAX:
+            del state.topics[next(iter(state.topics))]
 
 
 def seen_change(state: AssetState, change: ContextChange) -> None:

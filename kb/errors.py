@@ -9,5 +9,16 @@ from typing import Final
 UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
 
 
+# What values of the right types and of anybody's making can break in code that trusts its own.
+UNSOUND: Final = (
+    *UNREADABLE,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+)
+
+
 class KnowledgeError(Exception):
     """A folder of texts, a snapshot, a query or the text model cannot be used."""

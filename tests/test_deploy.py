@@ -15,9 +15,11 @@ from edge.configuration.sections import MqttConfig
 from edge.gateway.app import DELIVER_S_MAX, DRAIN_S_MAX
 from edge.gateway.mqtt import BREAK_S_MAX, GOODBYE_S_MAX
 from edge.gateway.retrieve import STOP_S_MAX
+from kb.snapshots.snapshot import FILE_BYTES_MAX
 
 UNIT: Final = Path(__file__).resolve().parent.parent / "deploy" / "andon.service"
 EXPOSURE_MAX: Final = 2.0  # of 10
+GATEWAY_BYTES: Final = 512 << 20  # 320 MB in a soak (docs/reliability.md), and some room
 
 
 def unit() -> configparser.ConfigParser:
@@ -47,6 +49,21 @@ def test_it_has_the_sections_and_is_fed_by_the_gateway() -> None:
     assert stop_s < 5.0 < seconds(service["TimeoutStopSec"])
     assert service["MemoryDenyWriteExecute"] == service["NoNewPrivileges"] == "yes"
     assert service["IPAddressDeny"] == "any"
+
+
+def test_the_gateway_may_ask_whether_anybody_keeps_the_clock() -> None:
+    """Asked, not set: the filter allows the call, and there is no capability to set it with."""
+    service = unit()["Service"]
+    assert {"adjtimex", "clock_adjtime"} <= set(service["SystemCallFilter"].split())
+    assert "ProtectClock" not in service, "it would take the call away again"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+def test_a_snapshot_fits_beside_the_one_before_while_it_is_opened() -> None:
+    """Its bytes, SQLite's copy and the old one, and what a gateway needs besides."""
+    memory = re.fullmatch(r"(\d+)M", unit()["Service"]["MemoryMax"])
+    assert memory is not None
+    assert int(memory[1]) << 20 >= 3 * FILE_BYTES_MAX + GATEWAY_BYTES
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import shlex
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE: Final = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+MAPPED: Final = (
+    "alerts",
+    "audit",
+    "boxes",
+    "gateway",
+    "samples",
+    "storage",
+    "verdicts",
+    "wire",
+    "work",
+)
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OURS: Final = ("andon", "benchmarks", "edge", "kb", "models", "simulator")
 SETTINGS: Final = (
@@ -218,3 +231,51 @@ def test_the_map_of_the_tree_is_true() -> None:
     tops = {"edge/", "kb/", "models/"}  # their modules stand under their names, their parts below
     assert not folders - named - tops
     assert not {path for path in named if not (ROOT / path).exists()}
+
+
+def _constant(node: ast.expr, module: object) -> str:
+    """A name of a fault as somebody writes it: itself, a constant, or the end of a composed one."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.Name):
+        return str(getattr(module, node.id, ""))
+    return _constant(node.values[-1], module) if isinstance(node, ast.JoinedStr) else ""
+
+
+def _alert_names() -> Iterator[str]:
+    """Whatever `alert/_gateway/system` may name: what is judged, and what is told at once."""
+    for path in sorted((ROOT / "edge").rglob("*.py")):
+        if not {"judge(", "ShellFault("} & set(
+            re.findall(r"\w+\(", text := path.read_text("utf-8"))
+        ):
+            continue
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for node in ast.walk(ast.parse(text)):
+            if path.stem == "faults" and isinstance(node, ast.Dict):
+                yield from (_constant(key, module) for key in node.keys if key is not None)
+            elif isinstance(node, ast.Call) and node.args:
+                said = ast.unparse(node.func)
+                if said.endswith("faults.judge") and not isinstance(node.args[0], ast.Starred):
+                    yield _constant(node.args[0], module)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "ShellFault":
+                yield from (_constant(k.value, module) for k in node.keywords if k.arg == "name")
+
+
+def test_every_system_alert_is_told() -> None:
+    """Who finds a name on `alert/_gateway/system` finds it in topics.md."""
+    names = {name for name in _alert_names() if name}
+    assert {"not_durable", "clock_wrong", "chain_broken", "broker_refuses", "overloaded"} <= names
+    told = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    assert not sorted(name for name in names if f"`{name}`" not in told)
+
+
+def test_every_module_of_a_gateway_stands_in_the_architecture() -> None:
+    """A module that the map does not name is found by chance."""
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", ARCHITECTURE))))
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in MAPPED
+        for path in (ROOT / "edge" / package).glob("*.py")
+        if path.stem not in ("__init__", *told)
+    }
+    assert not sorted(modules)

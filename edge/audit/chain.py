@@ -119,7 +119,7 @@ def read_lines(path: Path) -> list[bytes]:
     try:
         return path.read_bytes().splitlines(keepends=True)
     except OSError as error:
-        raise JournalError(f"{path}: audit trail cannot be read: {error.strerror}") from error
+        raise _unread(path, error) from error
 
 
 def decoded(line: bytes) -> AuditRecord | None:
@@ -229,10 +229,17 @@ def _some(directory: Path) -> list[tuple[int, Path]]:
     try:
         files = audit_files(directory)
     except OSError as error:
-        raise JournalError(f"{directory}: audit trail cannot be read: {error.strerror}") from error
+        raise _unread(directory, error) from error
     if not files:
         raise JournalError(f"{directory}: no audit trail here; expected files NNNNNNNN{SUFFIX}")
     return files
+
+
+def _unread(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{path}: audit trail cannot be read: {error.strerror}; read it as the gateway's user, or"
+        " mend the disk"
+    )
 
 
 def _stated_past(files: Sequence[tuple[int, Path]]) -> dict[int, str]:

@@ -48,6 +48,10 @@ log = logging.getLogger("andon")
 
 DAY_NS: Final = 86_400 * 10**9
 PERMISSIONS: Final = 0o640  # of its files
+BROKEN_NEXT: Final = (
+    "the audit trail was changed or is damaged, and goes on in another file; keep a copy, find out"
+    " who wrote there, and see `andon audit verify`"
+)
 FILES_KEPT: Final = 8  # dropping a file must not drop most of what is kept
 KEYS_MAX: Final = 100_000  # of newest entries, known again after a restart; 12 MB
 
@@ -100,6 +104,7 @@ class AuditTrail:
         self._file: FileIO | None = None
         self._lock: Held | None = None
         self._size = self._began_ns = 0
+        self.broken = ""  # where, and what to do: damage that was found as it was opened
         self._failures_told = False
         try:
             disk.make_directory(directory)
@@ -195,6 +200,7 @@ class AuditTrail:
         elif sound < len(lines):
             detail = f"{path.name}, line {sound + 1} is no record, though others follow it"
             own.append(self._own(CHAIN_BROKEN, {"file": path.name, "detail": detail}))
+            self.broken = f"{self._directory}: {detail}: {BROKEN_NEXT}"
         if own:
             if own[-1][0] == CHAIN_BROKEN:  # in a file of its own, so that it is said once
                 self._begin_file(number + 1, pruned=(0, ""))

@@ -94,6 +94,14 @@ class Durable:
         self._taken = self.journal.position if self.journal is not None else Position()
         self._redelivery.remember(journal)
 
+    @property
+    def trail_broken(self) -> str:
+        """What of the audit trail was changed or damaged when this process opened it; "" nothing.
+
+        Only who finds it tells it: the next process begins behind the record that says so.
+        """
+        return self.audit.broken if self.audit is not None else ""
+
     # --- the loop ---
 
     def take(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> Sequence[Stimulus]:

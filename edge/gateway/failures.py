@@ -5,6 +5,7 @@ The words name the keys of the configuration; the options of commands have the s
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import time
@@ -100,6 +101,18 @@ _SILENT: Final = (
 )
 
 
+# What to do about an error of the system, by its number.
+_NEXT: Final[dict[int, str]] = {
+    errno.EHOSTUNREACH: "; mend host, or the network between here and the broker",
+    errno.ENETUNREACH: "; mend host, or the network of this box",
+    errno.ECONNRESET: "; look into the broker's log for why",
+    errno.EMFILE: "; raise the limit of open files of this process (LimitNOFILE)",
+    errno.ENFILE: "; raise this box's limit of open files (fs.file-max)",
+    errno.EACCES: "; this box forbids it: look at its firewall, and at IPAddressAllow of the unit",
+    errno.EPERM: "; this box forbids it: look at its firewall, and at IPAddressAllow of the unit",
+}
+
+
 class Reasons:
     """What became of each connection of one client, told by whoever sees it.
 
@@ -180,8 +193,15 @@ def failure_of(error: Exception, files: TlsFiles | None, *, host: str) -> Failur
         said = "no answer; mend host and port, or what is between here and the broker"
     else:
         said = getattr(error, "strerror", "") or str(error) or type(error).__name__
-        said += "; mend host" if isinstance(error, OSError) else ""
+        said += _next(error)
     return Failure(said, refused=False)
+
+
+def _next(error: Exception) -> str:
+    """What to do about an error of the system; "" where its own words are all that is known."""
+    if isinstance(error, socket.gaierror):
+        return "; mend host"
+    return _NEXT.get(error.errno or 0, "") if isinstance(error, OSError) else ""
 
 
 def _of_handshake(error: ssl.SSLError, files: TlsFiles, host: str) -> str:

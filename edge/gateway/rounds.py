@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.audit.chain import CHAIN_BROKEN
 from edge.gateway.overload import aside_words
 from edge.gateway.telemetry import health
 from edge.gateway.timekeeping import ClockWatch
@@ -59,6 +60,7 @@ class Rounds:
         told += self._cleared.judge(self._retirement, self._faults)
         told += self._faults.judge("fence_forged", self._fence.forged)
         told += self._clocks.look(now_s, state=state, faults=self._faults)
+        told += self._faults.judge(CHAIN_BROKEN, self._durable.trail_broken)
         told += self._faults.judge("audit_full", state.audit_budget.words(state.now_ns))
         return [
             *told,

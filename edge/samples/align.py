@@ -132,6 +132,14 @@ class Aligner:
         """Values that could not be used, by reason."""
         return self.state.counts
 
+    def brings_channels(self, readings: Readings) -> bool:
+        """Whether any tag is one of its asset's channels; a context tag is none."""
+        layout = self._layouts.get(readings.asset)
+        if layout is None:
+            return False
+        none = layout.channels
+        return any(layout.columns.get(tag, none) < layout.channels for tag in readings.tags)
+
     # --- in ---
 
     def push(self, readings: Readings, *, future_ns: int, retain: bool = False) -> None:

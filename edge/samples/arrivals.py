@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edge.errors import WireError
 from edge.samples.gather import Gather
 from edge.samples.waveforms import Waveforms
+from edge.state import seen_topic
 from edge.wire import topics
 from edge.wire.readings import decode_readings, only_tags
 
@@ -47,7 +48,7 @@ class Arrivals:
     ) -> None:
         self._settings = settings
         self._assets = assets
-        self._push = aligner.push
+        self._push, self._brings_channels = aligner.push, aligner.brings_channels
         self._gather = Gather(aligner.push)
         self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
         self._clock, self._own = clock, own
@@ -95,11 +96,19 @@ class Arrivals:
             taken = readings
             if message.retain and (readings.t_ns == received_ns).all():
                 taken = self._of_unknown_age(readings)
+            if known and message.topic not in self._state.assets[readings.asset].topics:
+                self._came_on(message, taken)
             self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
             self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
             if known and newest_ns is not None:
                 behind = not message.retain and newest_ns < at_ns - self._behind_ns
                 self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
+
+    def _came_on(self, message: MessageReceived, taken: Readings) -> None:
+        """Remember which topics bring an asset's channels: their silence is the asset's."""
+        if self._brings_channels(taken):
+            state = self._state.assets[taken.asset]
+            seen_topic(state, message.topic, t_ns=message.received_ns)
 
     def _take_block(self, message: MessageReceived, *, now_ns: int) -> None:
         """Blocks of a fast waveform; their end says as much about a clock as a value's time."""
@@ -110,6 +119,9 @@ class Arrivals:
             retain=message.retain,
         ):
             speaks = told.asset in self._assets and not message.retain
+            if speaks:
+                state = self._state.assets[told.asset]
+                seen_topic(state, message.topic, t_ns=message.received_ns)
             end_ns = told.sent.end_ns
             if speaks:
                 self._observe(told.asset, end_ns, timed=told.sent.timed, wall_ns=now_ns)

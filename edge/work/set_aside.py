@@ -86,7 +86,7 @@ class SetAside:
         found.skipped += 1
         self._count("set_aside")
         source = match_source(message.topic, self._desk.settings.source)
-        unread(source[1] if source else "", state=self._state)
+        unread(source[1] if source else "", message.topic, state=self._state)
         return True
 
     def was_good(self, message: MessageReceived) -> None:

@@ -23,19 +23,24 @@ def shed(told: Shed, *, state: EngineState, t_ns: int) -> None:
     state.counts["shed"] = state.counts.get("shed", 0) + sum(told.messages.values())
 
 
-def unread(asset: str, *, state: EngineState) -> None:
+def unread(asset: str, topic: str, *, state: EngineState) -> None:
     """A message of an asset came and was not read, as its topic is set aside; "": of nobody known.
 
-    Of a topic that names no asset nobody is marked: the silence of all would go untold.
+    Nobody knows what it would have shown. It excuses a silence only where the topic has brought
+    values of the asset before: rubbish on one beside it says nothing of the plant. Of a topic that
+    names no asset nobody is marked: the silence of all would go untold.
     """
     if asset in state.assets:
         one = state.assets[asset]
-        one.shed_ns = max(one.shed_ns, state.now_ns)
+        one.unread_ns = max(one.unread_ns, state.now_ns)
+        if topic in one.topics:
+            one.shed_ns = max(one.shed_ns, state.now_ns)
 
 
 def has_gap(state: AssetState, *, begin_ns: int, now_ns: int) -> bool:
-    """Whether messages of an asset were given up shortly before an event, or since it began.
+    """Whether messages of an asset were given up, or not read, shortly before an event or since.
 
     Then nobody can say what they would have shown.
     """
-    return state.shed_ns > 0 and state.shed_ns >= min(begin_ns, now_ns) - DOUBT_NS
+    gap_ns = max(state.shed_ns, state.unread_ns)
+    return gap_ns > 0 and gap_ns >= min(begin_ns, now_ns) - DOUBT_NS

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 DATABASE: Final = "kb.sqlite"
 VECTORS: Final = "vectors.faiss"
 MANIFEST: Final = "manifest.json"
-FILE_BYTES_MAX: Final = 1 << 30  # of a file that is held in memory; SQLite takes no 2 GiB at once
+# Of a file that is held in memory. While one is opened there are its bytes and SQLite's copy, and
+# in a gateway the snapshot before it: three of these, which MemoryMax of the shipped unit holds.
+FILE_BYTES_MAX: Final = 256 << 20
 TRIES_MAX: Final = 4  # to open what is replaced meanwhile, by no more than one at a time
 TRY_S: Final = 0.05
 _Records = TypeVar("_Records")

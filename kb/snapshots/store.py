@@ -126,7 +126,7 @@ def amend(path: Path, extracts: Iterable[Extract], hashes: dict[int, str]) -> bo
 def open_bytes(stored: bytes, path: Path) -> sqlite3.Connection:
     """A connection that only reads these bytes; several threads may share it one at a time.
 
-    They are held in memory, once: what was hashed is what is read, whatever becomes of the file.
+    They are copied into memory: what was hashed is what is read, whatever becomes of the file.
     path: where they came from, for messages. They may be anybody's: nothing that they bring along
     is run. Raises sqlite3.DatabaseError for what is no database, and for one with views, triggers
     or tables that are not ours.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import kb
-from kb.errors import UNREADABLE, KnowledgeError
+from kb.errors import UNREADABLE, UNSOUND, KnowledgeError
 from kb.proposals.callings import Saying, sayings
 from kb.proposals.orders import judged
 from kb.proposals.standing import standing
@@ -106,7 +106,7 @@ class Workshop:
             return self._prepared(source, first_seen=first_seen, now_ns=now_ns)
         except KnowledgeError:
             raise
-        except Exception:
+        except UNSOUND:
             if not (self._kept.files or self._kept.work):
                 raise
             # The file of what was kept may be of anybody's making, and it only saves time: once

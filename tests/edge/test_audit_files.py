@@ -10,6 +10,7 @@ import pytest
 
 import edge
 from edge.audit.chain import KINDS, audit_files, verify
+from edge.errors import JournalError
 from edge.work.shelf import AUDITED
 from tests.edge.test_audit import Trails, entry
 
@@ -41,6 +42,13 @@ def test_an_emptied_file_is_a_break(trails: Trails, files: int) -> None:
         assert broken.expected != broken.found
         path.write_bytes(whole)
     assert verify(trails.directory).broken is None
+
+
+def test_what_cannot_be_read_says_what_to_do(trails: Trails) -> None:
+    """A trail of another user, or on a disk that fails: a folder in its place is as unreadable."""
+    (trails.directory / "00000001.jsonl").mkdir(parents=True)
+    with pytest.raises(JournalError, match="read it as the gateway's user, or mend the disk"):
+        verify(trails.directory)
 
 
 def test_a_file_without_its_first_record_is_a_break(trails: Trails) -> None:

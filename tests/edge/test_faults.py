@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,12 +16,14 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.audit.chain import audit_files
+from edge.audit.trail import AuditTrail
 from edge.errors import JournalError
 from edge.gateway.faults import Faults
 from edge.gateway.link import Link
 from edge.gateway.mqtt import Endpoint
 from edge.gateway.transport import Will
-from edge.records import Publish, ShellFault
+from edge.records import Audited, Publish, ShellFault
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
@@ -220,3 +223,27 @@ def test_a_fault_of_a_process_that_was_killed_does_not_stay_on_the_topic(
     world.unwatch()
     assert world.live() == 0
     assert world.broker.last(SYSTEM)["active"] == 0
+
+
+def test_a_trail_that_was_changed_is_told_by_who_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While that process runs; the next one begins behind the record that says so."""
+    bundle = save(make_bundle([fitted()]), tmp_path / "bundle")
+    world = World(tmp_path, bundle, monkeypatch)
+    trail = AuditTrail(world.broker.state / "audit", bytes_max=1 << 20, days_max=30)
+    trail.write([Audited(what="suppressed", asset="r1", t_ns=i, facts={}) for i in range(3)])
+    trail.close()
+    ((_, file),) = audit_files(world.broker.state / "audit")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
+    for times in (1, 0):
+        world.broker.heard.clear()
+        assert world.live() == 0
+        told = [msgspec.json.decode(body) for topic, body in world.broker.heard if topic == SYSTEM]
+        found = [one for one in told if one["name"] == "chain_broken" and one["active"]]
+        assert len(found) == times
+        assert all(
+            f"{file.name}, line 3" in one["message"] and "andon audit verify" in one["message"]
+            for one in found
+        )

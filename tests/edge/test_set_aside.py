@@ -17,6 +17,8 @@ from edge.caps import EDGES_MAX, ERROR_CHARS_MAX, SLOW_VALUES_MAX
 from edge.errors import WireError
 from edge.records import Audited, DeadLetter, MessageReceived, Note, TickDue
 from edge.samples.align import TAG_SETS_MAX
+from edge.settings import Source
+from edge.state import TOPICS_MAX as ASSET_TOPICS_MAX
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
 from edge.wire.readings import decode_clock, decode_readings
@@ -29,7 +31,8 @@ from edge.work.set_aside import (
     TOPICS_MAX,
     set_aside_now,
 )
-from tests.edge.rig import START, Rig, S
+from edge.work.shed import has_gap
+from tests.edge.rig import START, Rig, S, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +130,40 @@ def test_what_came_and_was_not_read_is_no_silence_of_the_plant() -> None:
         plant.at += 1
         plant.give(TickDue())
     assert plant.events("r1", "comms")
+
+
+@pytest.mark.parametrize("good", [b'{"nonsense":1}', b'{"run":1}'], ids=["of nobody", "context"])
+def test_rubbish_beside_an_asset_hides_no_silence(good: bytes) -> None:
+    """On a topic that never brought a channel: it is in doubt, and its silence is told."""
+    plant = Plant()
+    plant.settings = settings(source=(Source(topic="plant/{asset}/#"),))
+    plant.engine = plant._engine(None)
+    plant.take(good, topic="plant/r1/aux")
+    plant.run(60)
+    plant.engine = plant._engine(unpack(pack(plant.engine.state), EngineState))
+    plant.t_ns = START + 60 * S
+    for _ in range(60):
+        for _ in range(5):
+            plant.take(BAD, topic="plant/r1/aux", after_ms=200)
+        plant.at += 1
+        plant.give(TickDue())
+    assert plant.aside() == {"plant/r1/aux"}
+    assert plant.events("r1", "comms")
+    now_ns = plant.engine.now_ns
+    assert has_gap(plant.engine.state.assets["r1"], begin_ns=now_ns, now_ns=now_ns)
+
+
+def test_topics_of_an_asset_without_end_keep_memory_bounded() -> None:
+    """Each brings a value, as under a wildcard; the newest are known."""
+    plant = Plant()
+    plant.settings = settings(source=(Source(topic="plant/{asset}/#"),))
+    plant.engine = plant._engine(None)
+    for i in range(2 * ASSET_TOPICS_MAX):
+        plant.take(b'{"c0":1}', topic=f"plant/r1/x{i}")
+    plant.take(b'{"c0":1}', topic="plant/r1/" + "y" * 1_000)
+    known = plant.engine.state.assets["r1"].topics
+    assert len(known) == ASSET_TOPICS_MAX
+    assert list(known)[-1] == f"plant/r1/x{2 * ASSET_TOPICS_MAX - 1}"
 
 
 def test_who_fails_again_soon_is_tried_less_often_but_always() -> None:
