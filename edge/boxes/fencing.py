@@ -176,7 +176,7 @@ class Fence:
             heard = self._heard
             if claim is None or not self._genuine(claim):
                 heard.others += 1  # cleared, or overwritten: our own word stands there no more
-                # Nobody needs to clear it while we wait, but to keep us from hearing what stood there.
+                # nobody of ours clears it while we wait: it is to keep us from hearing what stood
                 strange = not self._of_older_version(claim) if payload else not self.open
                 if strange:
                     self.refused_total += 1

@@ -65,7 +65,9 @@ class Rivals:
         """A box that was replaced comes back, or somebody writes where only boxes may."""
         draw = self._fate.draw
         key, forged = self._key(), self._forged
-        if key is not None and self._spoken and not key.fresh:  # higher than the box's own, of whoever has no key
+        if (
+            key is not None and self._spoken and not key.fresh
+        ):  # higher than the box's own, of whoever has no key
             forged = [*forged, encode(self._newer)]
         lesser = self._lesser if key is None else key.sealed(FENCE, self._lesser)
         self._broker.told(FENCE, draw.choice([encode(lesser), encode(lesser), *forged]))
