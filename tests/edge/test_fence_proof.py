@@ -209,8 +209,9 @@ def test_a_box_that_has_not_spoken_with_its_key_believes_what_stands_there(
     broker.retained[TOPICS.fence] = standing
     state = tmp_path / box.box
     write_box(state, msgspec.structs.replace(box, claimed=True))
-    for _ in range(starts):
-        one = Client(broker, state, key=fence_key_of(state))
+    for _ in range(starts - 1):
+        Client(broker, state, key=fence_key_of(state))
+    one = Client(broker, state, key=fence_key_of(state))
     one.connect()
     if replaced:
         with pytest.raises(Fenced):

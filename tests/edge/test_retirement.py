@@ -23,7 +23,8 @@ from edge.boxes.retirement import (
     retired_topics,
     still_said,
 )
-from edge.configuration.config import GatewayConfig, JournalConfig, load
+from edge.configuration.config import GatewayConfig, load
+from edge.configuration.sections import JournalConfig
 from edge.errors import ConfigError
 from edge.gateway.cleared import Cleared
 from edge.records import Audited, Publish
