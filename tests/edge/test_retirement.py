@@ -284,7 +284,8 @@ def test_an_asset_that_is_still_there_is_refused_unless_told(tmp_path: Path) -> 
     ("made", "said"),
     [
         ("CREATE VIEW outbox AS SELECT 1 AS row, 'andon/s/alert/p9/process' AS topic", "the view"),
-        ("CREATE TABLE outbox AS SELECT 1 AS row, CAST(x'ff2f70' AS TEXT) AS topic", "decode"),
+        ("CREATE TABLE outbox AS SELECT 1 AS row, CAST(x'ff2f70' AS TEXT) AS topic", "UTF-8"),
+        ("CREATE TABLE no_text (row INTEGER)", "codec"),
     ],
 )
 def test_an_outbox_of_somebodys_making_is_refused_with_its_name(
@@ -296,6 +297,8 @@ def test_an_outbox_of_somebodys_making_is_refused_with_its_name(
     with closing(sqlite3.connect(outbox)) as database:
         database.execute(made)
         database.commit()
+    names = outbox.read_bytes().replace(b"tableno_text", b"table\xffo_text")
+    outbox.write_bytes(names.replace(b"CREATE TABLE no_text", b"CREATE TABLX no_text"))
     config = GatewayConfig(site="s", base=str(tmp_path), journal=JournalConfig(dir="state"))
     with pytest.raises(ConfigError, match=rf"outbox\.sqlite: .*{said}"):
         never_known(config, "p9")
