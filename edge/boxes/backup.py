@@ -36,6 +36,7 @@ from edge.boxes.placing import Placed, placed, rewritten
 from edge.bundles.store import store_of
 from edge.configuration.config import ENVIRONMENT, load
 from edge.errors import UNREADABLE, ConfigError
+from edge.storage.outbox_table import guarded
 from kb.errors import KnowledgeError
 from kb.snapshots.history import kept
 from kb.snapshots.snapshot import read_manifest
@@ -252,8 +253,7 @@ def _copy_state(job: _Job, state: Placed) -> tuple[Cut, int]:
     cut = settled(journal, checkpoints, tell=job.tell)
     newest_row = 0
     for path in sorted(state.path.glob(f"*{SQLITE}")):
-        row = _copy_database(job, path, f"{state.name}/{path.name}")
-        newest_row = row if path.name == f"outbox{SQLITE}" else newest_row
+        newest_row += _copy_database(job, path, f"{state.name}/{path.name}")
     job.tell("journal")
     cut, gone = copy_journal(
         job.writer,
@@ -278,8 +278,11 @@ def _copy_database(job: _Job, path: Path, name: str) -> int:
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")
             row = 0
-            with suppress(sqlite3.OperationalError):  # another database than the outbox
-                ((row,),) = target.execute("SELECT coalesce(max(row), 0) FROM outbox").fetchall()
+            if path.name == f"outbox{SQLITE}":
+                query = "SELECT coalesce(max(row), 0) FROM outbox"
+                guarded(target)
+                with suppress(sqlite3.OperationalError):  # it lacks the table yet
+                    ((row,),) = target.execute(query).fetchall()
         _copy_file(job, copy, name)
         return int(row)
     except (sqlite3.Error, *UNREADABLE) as error:  # also of names that are no text

@@ -8,7 +8,7 @@ Until then nothing else leaves and nothing that came is acknowledged, so a box t
 message away from the one that replaced it. Where our own claim is gone, because the broker forgot,
 we claim at once and say nothing else for some seconds: a box that replaced us answers by then. With
 two brokers all of it is on the one that we speak over; from the other nothing is taken before it
-was heard there once.
+was heard there once. What comes meanwhile, and from whomever, makes none of these waits longer.
 
 A claim counts only with the proof of somebody who has the key of the site's boxes (`fence_key`).
 One that is said again by somebody who listened fences nobody: of another box it says what is true
@@ -24,11 +24,12 @@ import logging
 import secrets
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from edge.boxes.fence_key import keep_key
 from edge.boxes.identity import (
     AHEAD_MAX,
     GENERATION_MAX,
@@ -58,14 +59,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("andon")
 
 ANSWERS: Final = 2  # of two subscriptions, behind which all that is retained has come
-QUIET_S: Final = 0.1  # and behind the last of it: some brokers answer a little too early
+QUIET_S: Final = 0.1  # and behind the last answer: some brokers answer a little too early
 # For a box that replaced us to come back and claim, where our own claim is gone. A client that has
 # not heard the fence tries again after a second (`Link._back_off`), and each time that it comes we
 # are sent away and begin to wait anew.
 GRACE_S: Final = 5.0
 RUN_BYTES: Final = 8  # of what tells two processes of one box apart
 CLAIM_AGAIN_S: Final = 1.0  # between two answers to claims of lesser boxes
-FORGED_TOLD_S: Final = 300.0  # behind the last claim that no box of ours has made
+FORGED_TOLD_S: Final = 300.0  # behind the last message that no box of ours has made
+KEEP_AGAIN_S: Final = 60.0  # until a key is written again that the disk did not take
 
 
 class Sender(Protocol):
@@ -80,7 +82,7 @@ class _Heard:
     """What came over one connection. Written by the network thread, under the lock."""
 
     answers: int = 0
-    moved_s: float = 0.0  # when an answer, or something retained, came last
+    moved_s: float = 0.0  # when it began, or an answer came last
     claims: int = 0  # that stood there, or came
     highest: FencePayload | None = None  # of other boxes
     others: int = 0  # of lesser ones, or a clearing, not looked at yet
@@ -110,7 +112,7 @@ class Fence:
         self.box = box
         self.open = False  # whether we may speak over this connection
         self.heard = False  # whether we might over any, in this process
-        self.refused_total = 0  # claims that no box of ours can have made
+        self.refused_total = 0  # messages that no box of ours can have made
         self._topics, self._state, self._disk = topics, state, disk
         self._clock_s, self._wall_ns = clock.monotonic_s, clock.wall_ns
         self._key = key
@@ -120,6 +122,7 @@ class Fence:
         self._lock = threading.Lock()
         self._heard = _Heard()
         self._unkept = False  # what is known of this box is in memory alone
+        self._key_tried_s = clock.monotonic_s()  # when it was to be written
         self._claimed_s = -CLAIM_AGAIN_S
 
     @property
@@ -129,7 +132,7 @@ class Fence:
         if at_s is None or self._clock_s() - at_s > FORGED_TOLD_S:
             return ""
         return (
-            f"{self.refused_total} claims on {self.topic} that no box of this site has made,"
+            f"{self.refused_total} messages on {self.topic} that no box of this site has made,"
             " refused; somebody else may write there: see to the broker's access list"
             " (andon broker)"
         )
@@ -171,12 +174,13 @@ class Fence:
         claim = decode_claim(payload)
         with self._lock:
             heard = self._heard
-            heard.moved_s = self._clock_s()
             if claim is None or not self._genuine(claim):
                 heard.others += 1  # cleared, or overwritten: our own word stands there no more
-                if payload and not self._of_older_version(claim):
+                # nobody of ours clears it while we wait: it is to keep us from hearing what stood
+                strange = not self._of_older_version(claim) if payload else not self.open
+                if strange:
                     self.refused_total += 1
-                    self._refused_s = heard.moved_s
+                    self._refused_s = self._clock_s()
                 return
             # what we said while we waited tells nobody that we may speak
             heard.claims += claim.run != self._run or self.heard
@@ -196,8 +200,8 @@ class Fence:
         most = min(GENERATION_MAX, self.box.generation + AHEAD_MAX)
         if not 1 <= claim.generation <= most:
             return False
-        # A key that was made at this start is known to no other box: what stood there before we
-        # spoke for the first time with it counts as it always did.
+        # A key with which nobody has spoken is known to no other box: what stands there before we
+        # do so for the first time counts as it always did.
         before = self._key.fresh and not self.heard
         return before or self._key.made(self._topics.fence, claim)
 
@@ -221,6 +225,8 @@ class Fence:
         if self.open:
             if others and self._clock_s() - self._claimed_s >= CLAIM_AGAIN_S:
                 self._claim(sender)
+            if self._key.unkept and self._clock_s() - self._key_tried_s >= KEEP_AGAIN_S:
+                self._keep_key()
             return
         if not complete or still < QUIET_S:
             return
@@ -287,6 +293,8 @@ class Fence:
         sender.publish(self._topics.fence, encode(self._word()), qos=1, retain=True)
         if not self.box.claimed or self._unkept:
             self._keep(msgspec.structs.replace(self.box, claimed=True))
+        if self.heard and self._key.fresh:
+            self._keep_key()
 
     def _yield_to(self, claim: FencePayload) -> None:
         """Give way to whoever is ahead of us, for good. Raises Fenced."""
@@ -305,6 +313,16 @@ class Fence:
         with suppress(ConfigError):
             write_box(self._state, box, disk=self._disk)
             self._unkept = False
+
+    def _keep_key(self) -> None:
+        """Likewise; one that a backup made meanwhile counts, and we claim once more with it."""
+        self._key_tried_s = self._clock_s()
+        key = replace(self._key, fresh=self._key.fresh and not self.heard)
+        with suppress(ConfigError):  # the file is no key by now: `andon check` tells
+            key = keep_key(self._state, key, disk=self._disk)
+        with self._lock:
+            self._heard.others += key.secret != self._key.secret
+            self._key = key
 
 
 def _rank(claim: FencePayload) -> Rank:

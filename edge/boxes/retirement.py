@@ -113,9 +113,9 @@ def _topics_said(state: Path) -> list[str]:
     if not outbox.exists():
         return []
     try:
-        with closing(sqlite3.connect(outbox)) as database:
+        with closing(guarded(sqlite3.connect(outbox))) as database:
             found = database.execute("SELECT DISTINCT topic FROM outbox").fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, *UNREADABLE) as error:  # as below
         raise ConfigError(f"{outbox}: {error}") from error
     return [str(topic) for (topic,) in found]
 

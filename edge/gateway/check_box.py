@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.boxes.fence_key import read_key
 from edge.boxes.identity import fenced_words, read_box
 from edge.errors import ConfigError
 
@@ -17,7 +18,9 @@ def box_finding(config: GatewayConfig, file: Path) -> tuple[str, bool, str]:
     """What, fine, detail; nothing is written. file: the configuration, as somebody names it."""
     state = config.path(config.journal.dir)
     try:
-        box = read_box(state) if state.is_dir() else None
+        there = state.is_dir()
+        box = read_box(state) if there else None
+        _ = read_key(state) if there else None
     except ConfigError as error:
         return "box", False, str(error)
     if box is None:

@@ -119,10 +119,10 @@ def health(  # noqa: PLR0913 - all that there is to tell
     outbox: StandbyOutbox,
     lapse: Lapse,
     faults: Faults,
+    fence: Fence,
     queue_depth_max: int,
     overload: Overload | None = None,
     letters: DeadLetters | None = None,
-    fence: Fence | None = None,
     snapshot: str = "",
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason."""
@@ -148,7 +148,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "broker": total.broker_dropped,
             "callback_error": total.callback_errors,
             "misplaced": total.misplaced,
-            "fence_refused": fence.refused_total if fence is not None else 0,
+            "fence_refused": fence.refused_total,
             "not_sent": total.not_sent,
             "outbox_conflict": outbox.conflicts_total,
             "outbox_given_up": outbox.given_up_total,

@@ -58,14 +58,14 @@ class Voice:
         clock: Clock,
         reconnected: threading.Event,
         loop: Loop,
-        fence: Fence | None = None,
+        fence: Fence,
     ) -> None:
         """reconnected: set by whoever sees a new connection. fence: says whether we may speak."""
         self._link, self._delivery = link, Delivery(outbox, link)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._reconnected, self._loop, self._presence = reconnected, loop, Presence()
         self._fence, self._outbox = fence, outbox
-        takes_over = fence is not None and fence.box.takes_over
+        takes_over = fence.box.takes_over
         assets = tuple(model.asset for model in assembly.bundle.assets)
         own = [f"{topics.alerts}{asset}/+" for asset in assets]
         if known_causes(assembly.settings.asset, assets) or takes_over:
@@ -101,8 +101,7 @@ class Voice:
         """
         if not self._link.alive:
             raise BrokerError("the network thread has ended, nothing would be heard; restart")
-        if self._fence is not None:
-            self._fence.turn(self._link)
+        self._fence.turn(self._link)
         for said in self._presence.look(self._link, self._clock.monotonic_s()):
             self._loop.note(said.name, said.level, **said.fields)
         if self._reconnected.is_set() and self._link.connected:
@@ -129,14 +128,12 @@ class Voice:
 
     def admitted(self) -> bool:
         """Whether somebody hears us now, for a word that does not go through the loop."""
-        if self._fence is not None:
-            self._fence.admits(self._link)
+        self._fence.admits(self._link)
         return self._link.connected
 
     def _tell_back(self, stood: dict[str, bytes]) -> None:
         self._told_back = True
-        if self._fence is not None:
-            self._fence.inherit(self._outbox, stood, whole=not self._back.late)
+        self._fence.inherit(self._outbox, stood, whole=not self._back.late)
         if self._back.late:
             self._loop.note("alerts_not_read_back", "warning", of=self._link.broker)
         self._loop.read_back(stood)

@@ -70,6 +70,12 @@ class Disk:
         """Open a file for writing, unbuffered; mode: as `open` has it, binary."""
         return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, permissions))
 
+    def give(self, file: FileIO, path: Path) -> None:
+        """Where we are root, give a new file to the owner of a path: who may read it is theirs."""
+        owner = path.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+
     def write(self, file: FileIO, data: bytes | memoryview) -> int:
         """Write where the file stands; returns how many bytes, which may be fewer."""
         return file.write(data)

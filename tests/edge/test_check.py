@@ -173,6 +173,10 @@ def test_a_box_that_may_not_run_is_a_fault(alone: Site) -> None:
     assert said.exit_code == 1, "a script can tell"
     (state / "box.json").write_bytes(bytes(155))
     assert "Restore it from a backup" in alone.faults()["box"]
+    write_box(state, new_box())
+    assert "box" not in alone.faults()
+    (state / "fence.key").write_bytes(bytes(155))
+    assert "fence.key is no key" in alone.faults()["box"]
 
 
 def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site) -> None:

@@ -24,7 +24,7 @@ from edge.boxes.identity import (
     write_box,
 )
 from edge.boxes.reclaim import reclaim
-from edge.storage.disk import Clock
+from edge.storage.disk import DISK, Clock, Disk
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.outgoing import encode
 from edge.wire.topics import Topics
@@ -63,11 +63,13 @@ class Client:
     broker: Broker
     state: Path
     key: FenceKey = KEY
+    disk: Disk = DISK
     fence: Fence = field(init=False)
 
     def __post_init__(self) -> None:
         """A process begins."""
-        self.fence = Fence(TOPICS, box_of(self.state), self.state, self.key, clock=self.broker)
+        box = box_of(self.state)
+        self.fence = Fence(TOPICS, box, self.state, self.key, disk=self.disk, clock=self.broker)
 
     def connect(self) -> None:
         """As the broker takes us: whoever was there is gone."""

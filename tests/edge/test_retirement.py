@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,12 +17,14 @@ from edge.audit.trail import AuditTrail
 from edge.boxes.retirement import (
     Retirement,
     known_as,
+    never_known,
     newest_row,
     retire,
     retired_topics,
     still_said,
 )
 from edge.configuration.config import GatewayConfig, load
+from edge.configuration.sections import JournalConfig
 from edge.errors import ConfigError
 from edge.gateway.cleared import Cleared
 from edge.records import Audited, Publish
@@ -274,3 +278,27 @@ def test_an_asset_that_is_still_there_is_refused_unless_told(tmp_path: Path) -> 
     outbox.put([alert(3, topic=TOPICS.alert("press8", "process"))])
     outbox.close()
     assert invoke("retire", "press8", "--config", config) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("CREATE VIEW outbox AS SELECT 1 AS row, 'andon/s/alert/p9/process' AS topic", "the view"),
+        ("CREATE TABLE outbox AS SELECT 1 AS row, CAST(x'ff2f70' AS TEXT) AS topic", "UTF-8"),
+        ("CREATE TABLE no_text (row INTEGER)", "codec"),
+    ],
+)
+def test_an_outbox_of_somebodys_making_is_refused_with_its_name(
+    tmp_path: Path, made: str, said: str
+) -> None:
+    """What it brings along would run, or is no text; a person reads which file it is."""
+    (tmp_path / "state").mkdir()
+    outbox = tmp_path / "state" / "outbox.sqlite"
+    with closing(sqlite3.connect(outbox)) as database:
+        database.execute(made)
+        database.commit()
+    names = outbox.read_bytes().replace(b"tableno_text", b"table\xffo_text")
+    outbox.write_bytes(names.replace(b"CREATE TABLE no_text", b"CREATE TABLX no_text"))
+    config = GatewayConfig(site="s", base=str(tmp_path), journal=JournalConfig(dir="state"))
+    with pytest.raises(ConfigError, match=rf"outbox\.sqlite: .*{said}"):
+        never_known(config, "p9")

@@ -16,6 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 
+from edge.boxes.fence_key import fence_key_of
+from edge.boxes.fencing import Fence
+from edge.boxes.identity import new_box
 from edge.gateway.faults import Faults
 from edge.gateway.lapse import Lapse
 from edge.gateway.link import Link, LinkCounts
@@ -29,6 +32,7 @@ from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
 from edge.wire.outgoing import HealthPayload
+from edge.wire.topics import Topics
 from tests.edge.rig import Rig
 
 if TYPE_CHECKING:
@@ -123,6 +127,7 @@ class Shell:
         self.rig = Rig()
         self.telemetry = Telemetry()
         self.faults = Faults()
+        self.fence = Fence(Topics("andon", "s"), new_box(), folder, fence_key_of(folder))
         self.outbox = StandbyOutbox(lambda: Outbox(folder / "outbox.sqlite"), patience=NoPatience())
         self.journal = JournalWriter(folder / "journal", segment_bytes_max=200, bytes_max=1_000)
         self.link = Link(
@@ -144,6 +149,7 @@ class Shell:
             outbox=self.outbox,
             lapse=Lapse(self.faults, clock=CLOCK, leap=lambda: 1 << 20),
             faults=self.faults,
+            fence=self.fence,
             queue_depth_max=3,
         )
         return msgspec.json.decode(data, type=HealthPayload, strict=True)

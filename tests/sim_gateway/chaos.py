@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 PARTS: Final = (  # of the disk
     *("", "journal/", "outbox", "audit/", "checkpoints"),
-    *("dead_letters", "docs/", "box.json"),
+    *("dead_letters", "docs/", "box.json", "fence.key"),
 )
 NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
 UNAUDITED: Final = 0.2  # of them: what keeps alerts quiet cannot be written down then
+FLOODED: Final = 0.1  # of the seeds: somebody never ceases to write to `fence`
 REPLACED: Final = 0.08  # of the seeds: another box takes over
 
 
@@ -65,6 +66,7 @@ class Chaos:
         if draw.random() < REPLACED:
             self.fate.time.at(draw.randrange(5, self.life.calm_s), self.life.rivals.take_over)
         self._draw_battery(seed)
+        self._draw_flood(seed)
         self.fate.time.at(self.life.calm_s, self._heal)
 
     def _draw_battery(self, seed: int) -> None:
@@ -80,6 +82,14 @@ class Chaos:
         self.fate.time.forget()
         for _ in range(apart.randrange(4)):
             self.fate.time.at(apart.random() * self.life.calm_s, self._told(self.fate.time.steady))
+
+    def _draw_flood(self, seed: int) -> None:
+        """Drawn apart, likewise; it goes on when all else is calm."""
+        apart = random.Random(f"flood {seed}")
+        if apart.random() < FLOODED:
+            self.life.witness.count("floods on fence")
+            begin_s = apart.choice((0.0, apart.random() * self.life.calm_s))
+            self.fate.time.at(begin_s, lambda: self.life.rivals.flood(apart))
 
     def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
         def now() -> None:

@@ -1,6 +1,7 @@
 """Other boxes of the site, as a gateway hears them on `fence`.
 
-Lesser ones and claims that no box can have made change nothing. One that replaced it takes over for
+Lesser ones and claims that no box can have made change nothing, also where somebody writes them
+again and again while the gateway starts. One that replaced it takes over for
 good, and claims again where the broker forgot that or somebody else claims.
 """
 
@@ -16,6 +17,7 @@ from tests.sim_gateway.fate import START_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
     from edge.boxes.fence_key import FenceKey
     from tests.sim_gateway.broker import Broker
@@ -63,11 +65,25 @@ class Rivals:
         """A box that was replaced comes back, or somebody writes where only boxes may."""
         draw = self._fate.draw
         key, forged = self._key(), self._forged
-        if key is not None and self._spoken:  # higher than the box's own, of whoever has no key
+        if (
+            key is not None and self._spoken and not key.fresh
+        ):  # higher than the box's own, of whoever has no key
             forged = [*forged, encode(self._newer)]
         lesser = self._lesser if key is None else key.sealed(FENCE, self._lesser)
         self._broker.told(FENCE, draw.choice([encode(lesser), encode(lesser), *forged]))
         self._claim_soon()
+
+    def flood(self, draw: Random) -> None:
+        """Somebody writes rubbish there, or clears it, now and again for ever."""
+        every_s = draw.choice((0.05, 0.3, 2.0, 4.0))
+        kinds = draw.choice((self._forged, [b""], [b"x"]))
+
+        def again() -> None:
+            self._broker.told(FENCE, draw.choice(kinds))
+            self._claim_soon()
+            self._fate.time.at(self._fate.time.now_s + every_s, again)
+
+        again()
 
     def take_over(self) -> None:
         """One that was restored from a backup begins; without the box's key there is none."""
