@@ -30,6 +30,7 @@ from tests.sim_gateway.world import Shop, SimulatedWorld
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.gateway.voice import Voice
     from tests.sim_gateway.client import Connection, Message
 
 STOP_S_MAX: Final = 5.0  # what a stop may take, however slow the disk
@@ -196,6 +197,7 @@ class Life:
             "outbox": waiting(self.witness.state) + gateway._durable.outbox.in_memory,
             "lapses": len(gateway._durable.lapse.parts),
             "unconfirmed": len(self.mqtt.client.out) if self.mqtt.client else 0,
+            "last words": _owed(gateway._voice),
         }
 
     def _quiet(self, gateway: Gateway) -> bool:
@@ -296,6 +298,12 @@ class Life:
             path = self.fate.draw.choice(found)
             if size := path.stat().st_size:
                 self.witness.rots(path, self.fate.draw.randrange(size), self.fate.draw.randrange(8))
+
+
+def _owed(voice: Voice) -> int:
+    """What is to be said again to a broker that came back."""
+    owes = voice._reconnected.is_set() or voice._owes_last_words or voice._delivery._says_again
+    return int(owes) + sum(map(len, voice._delivery._held.values()))
 
 
 def live(seed: int) -> Outcome:
