@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge.boxes.identity import fenced_words, read_box
 from edge.errors import ConfigError
-from edge.gateway.scope_book import read_book
+from edge.gateway.scope_book import ScopeBook, read_book
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,9 @@ def box_finding(config: GatewayConfig, file: Path) -> tuple[str, bool, str]:
 
 def scopes_finding(config: GatewayConfig) -> tuple[str, bool, str]:
     """Likewise of what is remembered of signed scope tables, without which no start goes on."""
+    state = config.path(config.journal.dir)
     try:
-        book = read_book(config.path(config.journal.dir))
+        book = read_book(state) if state.is_dir() else ScopeBook()
     except ConfigError as error:
         return "scope tables", False, str(error)
     return "scope tables", True, f"signed: {len(book.tables)} in use, {len(book.gone)} replaced"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from edge.bundles.store import store_of
@@ -76,6 +77,7 @@ class Upkeep:
         snapshot, knowledge = come
         self._before = self._assembly.swap(snapshot, knowledge)
         self._learn_scopes()
+        self._keep_scopes(now_s)
         return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
 
     def _learn_scopes(self) -> None:
@@ -137,6 +139,8 @@ class Upkeep:
         self._bundles.stop()
         self.commissioning.stop()
         self.notebook.stop()
+        self._patience.settle(KEEP_S_MAX)
+        self._keep_scopes(inf)  # what came while that was written, or a last try
         self._patience.settle(KEEP_S_MAX)
         self._patience.stop()
 
