@@ -5,9 +5,9 @@
 A signature holds for ever, so whoever builds snapshots could publish a table again that an engineer
 has narrowed since. A row counts no more once a signed row for the same work, approved later, was in
 use, and none of a table that another one replaced. A row is in use from its `approved_at` on, in
-plant time: one that is not in force yet replaces no other. The way back is to approve it anew: a later
-`approved_at`, and `andon sign`. Judged when a snapshot is taken over, and kept by its hash, so that
-a restart, which takes the journal again, judges as it was judged then.
+plant time: one that is not in force yet replaces no other. The way back is to approve it anew: a
+later `approved_at`, and `andon sign`. Judged when a snapshot is taken over, and kept by its hash,
+so that a restart, which takes the journal again, judges as it was judged then.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.gateway.assembly import Assembly, assemble, assemble_from
 from edge.gateway.faults import Faults
-from edge.gateway.retrieve import Retriever
 from edge.gateway.known import scope_tables
+from edge.gateway.retrieve import Retriever
 from edge.gateway.scope_book import (
     FILE,
     ScopeBook,
