@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kb.snapshots.snapshot import Snapshot
 
 AGAIN_S: Final = 10.0  # until what the disk did not take is written again
-KEEP_S_MAX: Final = 0.5  # at a stop, for what is being written
+KEEP_S_MAX: Final = 0.2  # at a stop, for what is being written
 
 
 class Upkeep:
