@@ -106,10 +106,17 @@ class OwnClock:
         return wall_ns + state.offset_ns
 
     def begins(self, wall_ns: int, *, known_ns: int) -> None:
-        """A process begins. Time has not gone back behind `known_ns` while there was none."""
+        """A process begins. Time has not gone back behind `known_ns` while there was none.
+
+        What the one before has waited for sources counts, but for a minute in which they may speak.
+        """
         state = self.state
+        waited_ns = state.wall_ns - state.unknown_ns
+        if not state.unknown or state.wall_ns < PLAUSIBLE_NS:
+            waited_ns = 0
         state.sources.clear()
-        state.wall_ns, state.judged_ns, state.unknown_ns = wall_ns, 0, wall_ns
+        state.wall_ns, state.judged_ns = wall_ns, 0
+        state.unknown_ns = wall_ns - min(max(waited_ns, 0), LIVE_NS - MINUTE_NS)
         ahead_ns = known_ns - wall_ns if self._counts else 0
         self._add(ahead_ns if ahead_ns > STEP_BACK_NS else 0, agree=0, of=0)
 

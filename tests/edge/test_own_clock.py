@@ -139,6 +139,20 @@ def test_a_clock_that_was_ahead_and_was_put_right_is_believed_again(late_s: floa
     assert rig.command("oos", asset="r11", minutes=10, reason="belt")["done"]
 
 
+def test_restarts_do_not_keep_a_clock_from_being_believed_again() -> None:
+    """What one process has waited the next need not, but for the minute in which sources speak."""
+    rig = Box()
+    rig.off_ns = 360 * S
+    rig.give(STARTED)
+    goes_on(rig, 30, None)
+    rig.off_ns = 0
+    for _ in range(6):
+        rig.starts()
+        assert unknown(rig)
+        goes_on(rig, 120, None)
+    assert not rig.engine.state.own_clock.doubted
+
+
 def test_a_clock_is_not_believed_again_for_a_step_or_while_sources_show_otherwise() -> None:
     """It waits anew from where it was stepped to; two that contradict each other say enough."""
     made = OwnClock(settings(), state=OwnClockState())
