@@ -25,9 +25,12 @@ def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int
     acknowledged: it waits as cleared to be seen, with its own times. Where it is still true, its
     event opens again, under the same id. It takes the place of one of ours only when that is older
     and says nothing any more: a broker that lost its last minutes shows what has been seen since.
+    No time of it is taken from the future, which only who forges or has a wrong clock says. t_ns:
+    now, 0 not known yet.
     """
+    changed_ns, begin_ns = stands.changed_ms * MILLISECOND_NS, stands.begin_ms * MILLISECOND_NS
     idle = not (record.active or record.silenced or record.state is AlertState.CLEARED_UNACK)
-    newer = stands.changed_ms * MILLISECOND_NS > record.changed_ns
+    newer = changed_ns > record.changed_ns
     unknown = record.alert_id != stands.alert_id and (
         not record.alert_id or (stands.unseen and newer and idle)
     )
@@ -40,9 +43,11 @@ def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int
         record.excused_by, record.rang_as, record.rings_again_ns = "", None, 0
         record.score, record.escalated, record.quiet = 0.0, False, False
         record.contributions, record.resembles, record.fault = (), (), None
-        record.begin_ns = stands.begin_ms * MILLISECOND_NS
+        if t_ns:
+            changed_ns, begin_ns = min(changed_ns, t_ns), min(begin_ns, t_ns)
+        record.begin_ns = begin_ns
         record.state = AlertState.CLEARED_UNACK if stands.unseen else AlertState.NORMAL
-        t_ns = max(t_ns, stands.changed_ms * MILLISECOND_NS, record.begin_ns)
+        t_ns = max(t_ns, changed_ns, begin_ns)
         record.cleared_ns = t_ns
         record.sentences = (FORGOTTEN,)
         return t_ns, FORGOTTEN.text

@@ -20,7 +20,7 @@ from edge.errors import ConfigError
 from edge.gateway.identity import fingerprint, settings_sha256
 from edge.gateway.kept_snapshots import find
 from edge.gateway.known import knowledge_of, scope_tables
-from edge.gateway.scope_book import ScopeBook, read_book
+from edge.gateway.scope_book import ScopeBook, due_ns, read_book
 from edge.samples.align import asset_layouts, check_assets
 from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted
@@ -84,6 +84,7 @@ class Assembly:
         self.missing_bundles: set[str] = set()  # likewise
         self.fell_back = ""  # why the bundle that was promoted last does not count; "" it does
         self.scopes = scopes or ScopeBook()
+        self.scopes_due_ns: int | None = None  # when a row comes into force: to be learnt again
         self._known: dict[str, Knowledge | None] = {}
         self.version = _version()
         self._fitted = {bundle.sha256: fitted or ready(bundle)}
@@ -207,10 +208,17 @@ class Assembly:
 
     def learn_scopes(self) -> ScopeBook:
         """The snapshot is in use from now on: older scope tables than its own count no more."""
+        self.scopes_due_ns = None
         if self.snapshot is not None and self.settings.trust.require_signed:
-            tables = scope_tables(self.snapshot, self.settings.trust)
-            self.scopes = self.scopes.learnt(self.snapshot.sha256, tables)
+            tables, now_ns = scope_tables(self.snapshot, self.settings.trust), self.now_ns
+            self.scopes = self.scopes.learnt(self.snapshot.sha256, tables, now_ns=now_ns)
+            self.scopes_due_ns = due_ns(tables, now_ns=now_ns)
         return self.scopes
+
+    @property
+    def now_ns(self) -> int:
+        """Plant time, ns; 0 before an engine knows any."""
+        return self._engine.now_ns if self._engine is not None else 0
 
     def known_of(self, snapshot: Snapshot, *, anew: bool = False) -> Knowledge:
         """What the engine is to know of an opened snapshot; safe from another thread.

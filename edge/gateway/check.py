@@ -20,7 +20,7 @@ from edge.configuration.config import effective, load
 from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
-from edge.gateway.check_box import box_finding
+from edge.gateway.check_box import box_finding, scopes_finding
 from edge.gateway.check_brokers import broker_findings
 from edge.gateway.check_volume import volume_of
 from edge.gateway.rights import published_topics
@@ -81,8 +81,8 @@ def check_file(path: Path, *, console: Console) -> int:
         findings.add(what, fine=fine, detail=detail)
     _check_clock(config, findings)
     _check_state(config, findings)
-    what, fine, detail = box_finding(config, path)
-    findings.add(what, fine=fine, detail=detail)
+    for what, fine, detail in (box_finding(config, path), scopes_finding(config)):
+        findings.add(what, fine=fine, detail=detail)
     if bundle is not None:
         _check_volume(config, bundle, findings)
     _show(config, bundle, findings, console)

@@ -1,4 +1,4 @@
-"""What `andon check` finds out about this box: whether it is one, and may speak."""
+"""What `andon check` finds out about this box: whether it is one, may speak, and remembers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge.boxes.fence_key import read_key
 from edge.boxes.identity import fenced_words, read_box
 from edge.errors import ConfigError
+from edge.gateway.scope_book import ScopeBook, read_book
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,3 +29,13 @@ def box_finding(config: GatewayConfig, file: Path) -> tuple[str, bool, str]:
     if why := fenced_words(box, file=str(file)):
         return "box", False, why
     return "box", True, f"{box.box}, generation {box.generation}; no other is known to speak"
+
+
+def scopes_finding(config: GatewayConfig) -> tuple[str, bool, str]:
+    """Likewise of what is remembered of signed scope tables, without which no start goes on."""
+    state = config.path(config.journal.dir)
+    try:
+        book = read_book(state) if state.is_dir() else ScopeBook()
+    except ConfigError as error:
+        return "scope tables", False, str(error)
+    return "scope tables", True, f"signed: {len(book.tables)} in use, {len(book.gone)} replaced"

@@ -4,9 +4,10 @@
 
 A signature holds for ever, so whoever builds snapshots could publish a table again that an engineer
 has narrowed since. A row counts no more once a signed row for the same work, approved later, was in
-use, and none of a table that another one replaced. The way back is to approve it anew: a later
-`approved_at`, and `andon sign`. Judged when a snapshot is taken over, and kept by its hash, so that
-a restart, which takes the journal again, judges as it was judged then.
+use, and none of a table that another one replaced. A row is in use from its `approved_at` on, in
+plant time: one that is not in force yet replaces no other. The way back is to approve it anew: a
+later `approved_at`, and `andon sign`. Judged when a snapshot is taken over, and kept by its hash,
+so that a restart, which takes the journal again, judges as it was judged then.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import UNREADABLE, ConfigError
+from edge.storage.disk import DISK, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge.storage.disk import Disk
     from kb.records import ScopeRow
 
 FILE: Final = "scope_tables.json"
@@ -67,8 +70,11 @@ class ScopeBook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         again = "; it counts when it is approved anew: a later approved_at, and `andon sign`"
         return {scope_id: why + again for scope_id, why in found.items()}
 
-    def learnt(self, snapshot: str, tables: Tables) -> ScopeBook:
-        """The book when a snapshot has been taken over."""
+    def learnt(self, snapshot: str, tables: Tables, *, now_ns: int) -> ScopeBook:
+        """The book when a snapshot has been taken over, or is in use on.
+
+        now_ns: plant time, 0 before anything is known of it; what is approved later is not in use.
+        """
         refused = self.refused(snapshot, tables, anew=snapshot != self.in_use)
         counted = {
             sha256: tuple(_work(row) for row in rows)
@@ -78,7 +84,7 @@ class ScopeBook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         newest = dict(self.newest)
         for rows in tables.values():
             for row in rows:
-                if row.scope_id not in refused:
+                if row.scope_id not in refused and row.recorded_at_ns <= now_ns:
                     newest[_work(row)] = max(newest.pop(_work(row), 0), row.recorded_at_ns)
         new = {work for sha256 in counted.keys() - self.tables.keys() for work in counted[sha256]}
         replaced = [
@@ -95,6 +101,12 @@ class ScopeBook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             judged=dict(list((judged | {snapshot: refused}).items())[-JUDGED_MAX:]),
             in_use=snapshot,
         )
+
+
+def due_ns(tables: Tables, *, now_ns: int) -> int | None:
+    """When the next of their rows comes into force, plant time; None: none does any more."""
+    coming = (row.recorded_at_ns for rows in tables.values() for row in rows)
+    return min((at_ns for at_ns in coming if at_ns > now_ns), default=None)
 
 
 def table_sha256(content: bytes) -> str:
@@ -117,20 +129,38 @@ def read_book(state: Path) -> ScopeBook:
         ) from error
 
 
-def write_book(state: Path, book: ScopeBook) -> None:
-    """Keep it, all or nothing. Raises OSError."""
+def write_book(state: Path, book: ScopeBook, *, disk: Disk = DISK) -> None:
+    """Keep it, all or nothing, as far as it can be read again. Raises OSError."""
     path = state / FILE
     work = path.with_name(f".{FILE}.{os.getpid()}")
-    state.mkdir(parents=True, exist_ok=True)
+    disk.make_directory(state)
     try:
-        with work.open("wb") as file:
-            file.write(msgspec.json.encode(book))
-            file.flush()
-            os.fsync(file.fileno())
-        work.replace(path)
+        with disk.open(work, "wb") as file:
+            write_whole(disk, file, encoded(book))
+            disk.sync(file)
+        disk.replace(work, path)
+        disk.sync_directory(state)
     finally:
         with suppress(OSError):
-            work.unlink(missing_ok=True)
+            disk.unlink(work)
+
+
+def encoded(book: ScopeBook, bytes_max: int = BYTES_MAX) -> bytes:
+    """The bytes of a book, at most so many: one that no start could read would end every start.
+
+    What is beyond is forgotten, of the part that takes most the older half, again and again.
+    """
+    stored = msgspec.json.encode(book)
+    while len(stored) > bytes_max:
+        parts = {name: getattr(book, name) for name in ("newest", "tables", "gone", "judged")}
+        name = max(parts, key=lambda one: len(msgspec.json.encode(parts[one])))
+        part = parts[name]
+        assert part, "an empty book is no larger than any cap"
+        half = (len(part) + 1) // 2
+        less = part[half:] if isinstance(part, tuple) else dict(list(part.items())[half:])
+        book = msgspec.structs.replace(book, **{name: less})
+        stored = msgspec.json.encode(book)
+    return stored
 
 
 def older_words(refused: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import ctypes
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from edge.caps import PLAUSIBLE_NS
 from edge.samples.own_clock import LIVE_NS, zone_like
 from edge.wire.timekeeping import ClockPayload, SuspectPayload
 
@@ -70,7 +71,9 @@ def own_words(state: EngineState) -> str:
     todo = "orders suppress nothing until it is set: start a time service"
     if own.unknown:
         known = _moment(own.wall_ns + own.offset_ns)
-        return f"{shows}, and it was {known} before; no source has said yet what time it is; {todo}"
+        ours = "; while none does, it counts after 10 min" * (own.wall_ns >= PLAUSIBLE_NS)
+        said = f"no source has said yet what time it is{ours}"
+        return f"{shows}, and it was {known} before; {said}; {todo}"
     zone = zone_like(own.offset_ns)
     hint = f"; or they send the local time of {zone} as UTC" if zone else ""
     return (

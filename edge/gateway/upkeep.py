@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gc
 from functools import partial
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from edge.bundles.store import store_of
 from edge.bundles.watch import BundleWatch
 from edge.commissioning.watch import CommissionWatch
 from edge.gateway.kept_snapshots import Shelf
-from edge.gateway.scope_book import older_words, write_book
+from edge.gateway.scope_book import FILE, older_words, write_book
 from edge.records import BundleSwapped, Note, SnapshotSwapped
 from edge.storage.disk import DISK
 from edge.storage.heap import give_back
 from edge.storage.notebook import Notebook
+from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from edge.records import CommissionTold, ShellFault
     from edge.storage.disk import Disk
     from kb.snapshots.snapshot import Snapshot
+
+AGAIN_S: Final = 10.0  # until what the disk did not take is written again
+KEEP_S_MAX: Final = 0.2  # at a stop, for what is being written
 
 
 class Upkeep:
@@ -38,6 +43,7 @@ class Upkeep:
         telemetry: Telemetry,
         *,
         disk: Disk = DISK,
+        patience: Patience | None = None,
     ) -> None:
         path = config.path(config.kb.snapshot) if config.kb.snapshot else None
         source = config.path(config.kb.source) if config.kb.source else None
@@ -45,16 +51,24 @@ class Upkeep:
         read = partial(assembly.known_of, anew=True)
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=read)
         self._state = config.path(config.journal.dir)
-        self._scopes_unkept = ""
+        self._disk, self._patience = disk, patience or Patience()
+        self._scopes_owed = False  # what is remembered of scope tables is to be written,
+        self._scopes_due_s = 0.0  # at the soonest then,
+        self._scopes_unkept = ""  # and why it could not be
         self._assembly, self._retriever = assembly, retriever
         self._before: Snapshot | None = None
         self._bundles = BundleWatch(config, assembly, telemetry, store_of(config))
         self.commissioning = CommissionWatch(config, assembly, store_of(config))
         self._learn_scopes()
+        self._keep_scopes(0.0)
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
         """What has come, as what the engine is to be told of it; mostly none."""
         self.notebook.turn(now_s)
+        due_ns = self._assembly.scopes_due_ns
+        if due_ns is not None and self._assembly.now_ns >= due_ns:
+            self._learn_scopes()
+        self._keep_scopes(now_s)
         if bundles := self._bundles.look():
             return [*bundles]
         come = self._shelf.look()
@@ -63,18 +77,31 @@ class Upkeep:
         snapshot, knowledge = come
         self._before = self._assembly.swap(snapshot, knowledge)
         self._learn_scopes()
+        self._keep_scopes(now_s)
         return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
 
     def _learn_scopes(self) -> None:
         """From now on scope tables older than those in use count no more, also after a restart."""
         before = self._assembly.scopes
-        book = self._assembly.learn_scopes()
-        try:
-            if book != before or self._scopes_unkept:
-                write_book(self._state, book)
-            self._scopes_unkept = ""
-        except OSError as error:
-            self._scopes_unkept = f"{error.filename or self._state}: {error.strerror or error}"
+        if self._assembly.learn_scopes() != before:
+            self._scopes_owed, self._scopes_due_s = True, 0.0
+
+    def _keep_scopes(self, now_s: float) -> None:
+        """Write what is owed beside the loop, and again while the disk does not take it."""
+        path = self._state / FILE
+        if (done := self._patience.finished()) is not None:
+            error, self._scopes_unkept = done.error, ""
+            if isinstance(error, OSError):
+                why = error.strerror or str(error)
+                self._scopes_unkept = f"{path}: {why}; make room, or let the gateway write there"
+                self._scopes_owed, self._scopes_due_s = True, now_s + AGAIN_S
+            elif error is not None:
+                raise error
+        if busy := self._patience.busy:
+            self._scopes_unkept = f"{path}: {busy}; a disk that is well takes it by itself"
+        elif self._scopes_owed and self._patience.idle and now_s >= self._scopes_due_s:
+            book, self._scopes_owed = self._assembly.scopes, False
+            self._patience.start(partial(write_book, self._state, book, disk=self._disk))
 
     def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
         """The engine has learnt it; returns what the log is to say.
@@ -112,6 +139,10 @@ class Upkeep:
         self._bundles.stop()
         self.commissioning.stop()
         self.notebook.stop()
+        self._patience.settle(KEEP_S_MAX)
+        self._keep_scopes(inf)  # what came while that was written, or a last try
+        self._patience.settle(KEEP_S_MAX)
+        self._patience.stop()
 
 
 class _Closing:

@@ -80,7 +80,9 @@ class World:
         telemetry: Telemetry,
     ) -> Upkeep:
         """Who watches for other knowledge and detectors."""
-        return Upkeep(config, assembly, retriever, telemetry, disk=self.disk)
+        return Upkeep(
+            config, assembly, retriever, telemetry, disk=self.disk, patience=self.patience()
+        )
 
     def patience(self) -> Patience:
         """Who does what may block on the disk, and for how long the loop waits for it."""

@@ -51,7 +51,7 @@ class OwnClockState(msgspec.Struct, kw_only=True):
 
     wall_ns: what it showed last, 0: nothing. offset_ns: what is added to it, never negative; 0: it
     is believed. agree, of: so many sources of so many agreed on that; 0: nobody has spoken since a
-    process began behind the time that was known before.
+    process began behind the time that was known before, when our clock showed unknown_ns.
     """
 
     wall_ns: int = 0
@@ -59,6 +59,7 @@ class OwnClockState(msgspec.Struct, kw_only=True):
     agree: int = 0
     of: int = 0
     judged_ns: int = 0
+    unknown_ns: int = 0
     sources: dict[str, Shown] = {}
 
     @property
@@ -85,23 +86,37 @@ class OwnClock:
         """Return what time it is when our clock shows `wall_ns`, ns.
 
         While ours is believed, a step of it is one of time. Else time goes on as before, and what
-        was stepped over is no longer missing.
+        was stepped over is no longer missing. Where nobody knows the time and no source shows one
+        ahead of ours for LIVE_NS, ours counts again: what was known before came of a clock as well,
+        and that one may have been the wrong one.
         """
         state = self.state
         moved_ns = wall_ns - state.wall_ns
         if state.wall_ns and not -STEP_BACK_NS <= moved_ns <= STEP_FORWARD_NS:
             state.sources.clear()
             state.judged_ns = 0
+            state.unknown_ns += moved_ns
             if state.offset_ns:
                 self._add(state.offset_ns - moved_ns, agree=state.agree, of=state.of)
         state.wall_ns = wall_ns
+        if state.unknown and wall_ns >= PLAUSIBLE_NS and wall_ns - state.unknown_ns > LIVE_NS:
+            live = (s for s in state.sources.values() if s.at_ns >= wall_ns - LIVE_NS)
+            if not any(s.ahead_ns > self._ahead_ns for s in live):
+                self._add(0, agree=0, of=0)
         return wall_ns + state.offset_ns
 
     def begins(self, wall_ns: int, *, known_ns: int) -> None:
-        """A process begins. Time has not gone back behind `known_ns` while there was none."""
+        """A process begins. Time has not gone back behind `known_ns` while there was none.
+
+        What the one before has waited for sources counts, but for a minute in which they may speak.
+        """
         state = self.state
+        waited_ns = state.wall_ns - state.unknown_ns
+        if not state.unknown or state.wall_ns < PLAUSIBLE_NS:
+            waited_ns = 0
         state.sources.clear()
         state.wall_ns, state.judged_ns = wall_ns, 0
+        state.unknown_ns = wall_ns - min(max(waited_ns, 0), LIVE_NS - MINUTE_NS)
         ahead_ns = known_ns - wall_ns if self._counts else 0
         self._add(ahead_ns if ahead_ns > STEP_BACK_NS else 0, agree=0, of=0)
 
@@ -147,8 +162,11 @@ class OwnClock:
         agree = end - np.searchsorted(ahead, ahead - self._behind_ns)  # (n,) or waited a little
         wins = (agree > ours + own) & (2 * agree > len(live))
         if not wins.any():
-            # ours counts again where sources went over to it, not where they went silent
-            same = sum(abs(s.ahead_ns) <= self._ahead_ns and s.alike >= ALIKE_MIN for s in live)
+            # ours counts again where sources went over to it, not where they went silent; where
+            # nobody knows the time, also by those that are usually a little late
+            low_ns = self._behind_ns if state.unknown else self._ahead_ns
+            near_ours = (s for s in live if -low_ns <= s.ahead_ns <= self._ahead_ns)
+            same = sum(s.alike >= ALIKE_MIN for s in near_ours)
             if state.offset_ns and 2 * same > len(live) and wall_ns >= PLAUSIBLE_NS:
                 self._add(0, agree=0, of=0)
             return

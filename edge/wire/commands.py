@@ -15,6 +15,10 @@ from edge.wire.topics import is_asset_id
 from kb.records import WorkKind
 
 STALE_NS: Final = 300 * 1_000_000_000  # an older command was meant for another moment
+DOUBTED: Final = (
+    "that is not what the clock of this box shows, which is not believed (alert clock_wrong):"
+    " set it, or the clocks of the sources that say otherwise"
+)
 MILLISECOND_NS: Final = 1_000_000
 MINUTES_MAX: Final = 100_000  # of a silence or an extension: ten weeks
 # A text proposes at most: only a person's confirmation, which needs a signature, makes a job of it.
@@ -178,9 +182,18 @@ _BODIES: Final[dict[str, type[Body]]] = {
 
 
 def decode_command(
-    payload: bytes, *, topic: str, operator: str, name: str, retain: bool, now_ns: int
+    payload: bytes,
+    *,
+    topic: str,
+    operator: str,
+    name: str,
+    retain: bool,
+    now_ns: int,
+    doubted: bool = False,
 ) -> Command:
     """Read one command that came on `topic`. now_ns: plant time, against which it may be stale.
+
+    doubted: it is what sources say, since they outvote our clock; who is refused by it is told so.
 
     Raises WireError with a reason for everything that makes it unfit to be carried out;
     EarlyCommandError where that is its time alone, which will come.
@@ -206,6 +219,8 @@ def decode_command(
         f"ts {body.ts} is more than {STALE_NS // 10**9} s too {word}: now is"
         f" {now_ns // MILLISECOND_NS} (ms)"
     )
+    if doubted:
+        mistimed += f"; {DOUBTED}"
     if age_ns > STALE_NS:
         raise WireError(mistimed, reason="command_stale", topic=topic)
     if body.ts > T_NS_MAX // MILLISECOND_NS:  # a time that never comes, and that nobody remembers

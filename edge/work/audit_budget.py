@@ -34,14 +34,18 @@ class Spent(msgspec.Struct, kw_only=True):
     t_ns: int = 0
 
     def at(self, now_ns: int, budget_bytes: int) -> float:
-        """What is left of it, after it has faded by a budget a day."""
-        gone = max(now_ns - self.t_ns, 0) / DAY_NS * budget_bytes
+        """What is left of it, after it has faded by a budget a day.
+
+        Charged by a clock that was ahead and was put right, it fades from now on.
+        """
+        self.t_ns = min(self.t_ns, now_ns)
+        gone = (now_ns - self.t_ns) / DAY_NS * budget_bytes
         return max(self.charged_bytes - gone, 0.0)
 
     def charge(self, cost_bytes: int, now_ns: int, budget_bytes: int) -> None:
         """Add to it."""
         self.charged_bytes = self.at(now_ns, budget_bytes) + cost_bytes
-        self.t_ns = max(now_ns, self.t_ns)
+        self.t_ns = now_ns
 
 
 class AuditBudget(msgspec.Struct, kw_only=True):
@@ -79,7 +83,7 @@ class AuditBudget(msgspec.Struct, kw_only=True):
 
     def words(self, now_ns: int) -> str:
         """What is wrong while commands are refused for the trail's sake; "" nothing."""
-        if not self.refused_ns or now_ns - self.refused_ns > DAY_NS // 24:
+        if not self.refused_ns or not 0 <= now_ns - self.refused_ns <= DAY_NS // 24:
             return ""
         return (
             f"the commands of {self.refused_of} have filled what they may of the audit trail; more"

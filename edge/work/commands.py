@@ -122,6 +122,7 @@ def _read(
             name=name,
             retain=message.retain,
             now_ns=now_ns,
+            doubted=desk.own_clock.doubted,
         )
     except EarlyCommandError as error:
         desk.check_signature(error.command)

@@ -10,7 +10,13 @@ from edge.audit.chain import AuditRecord
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
 from edge.trust import AuditConfig
-from edge.work.audit_budget import DAY_NS, OF_ALL_BYTES, OF_ONE_BYTES, Spent
+from edge.work.audit_budget import (
+    DAY_NS,
+    OF_ALL_BYTES,
+    OF_ONE_BYTES,
+    AuditBudget,
+    Spent,
+)
 from edge.work.command_book import REFUSALS_AUDITED_MAX
 from tests.edge.command_site import CHECK_IN, OUT, SHELVE, Site
 from tests.told import refused_with
@@ -115,6 +121,20 @@ def test_the_default_trail_holds_three_weeks_of_the_worst() -> None:
             spent.charge(10_000, step * DAY_NS // 24, OF_ONE_BYTES)
             total += 10_000
     assert total <= 6.2 * OF_ONE_BYTES
+
+
+def test_a_command_under_a_clock_that_was_ahead_does_not_keep_the_budget_from_fading() -> None:
+    """It is put right, and a command a day goes on for ever; a refusal of then is not told now."""
+    now_ns, ahead_ns = 20_000 * DAY_NS, 20_365 * DAY_NS
+    spent = Spent()
+    spent.charge(OF_ONE_BYTES // 3, ahead_ns, OF_ONE_BYTES)
+    for day in range(10):
+        assert spent.at(now_ns + day * DAY_NS, OF_ONE_BYTES) <= OF_ONE_BYTES / 3
+        spent.charge(OF_ONE_BYTES // 3, now_ns + day * DAY_NS, OF_ONE_BYTES)
+    assert not spent.at(now_ns + 10 * DAY_NS, OF_ONE_BYTES)
+    budget = AuditBudget(refused_ns=ahead_ns, refused_of="ann")
+    assert budget.words(ahead_ns)
+    assert not budget.words(now_ns)
 
 
 def test_what_leaves_no_line_costs_nothing() -> None:

@@ -116,7 +116,8 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     _, text = site.check()
     looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
     assert looked == [
-        *("configuration", "bundle", "knowledge", "broker", "clock", "state", "box", "disk")
+        *("configuration", "bundle", "knowledge", "broker", "clock", "state", "box"),
+        *("scope", "disk"),
     ]
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
@@ -177,6 +178,16 @@ def test_a_box_that_may_not_run_is_a_fault(alone: Site) -> None:
     assert "box" not in alone.faults()
     (state / "fence.key").write_bytes(bytes(155))
     assert "fence.key is no key" in alone.faults()["box"]
+
+
+def test_a_damaged_book_of_scope_tables_is_a_fault(alone: Site) -> None:
+    """As it is to a start, which ends with the same words."""
+    alone.more = '[journal]\ndir = "state"\n'
+    state = alone.folder / "state"
+    state.mkdir()
+    assert "scope" not in alone.faults()
+    (state / "scope_tables.json").write_bytes(bytes(10))
+    assert "restore it from a backup" in alone.faults()["scope"]
 
 
 def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site) -> None:

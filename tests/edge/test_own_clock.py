@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.records import MessageReceived, Started, TickDue
-from edge.samples.own_clock import ALIKE_MIN, OwnClock, OwnClockState, zone_like
+from edge.samples.own_clock import ALIKE_MIN, LIVE_NS, OwnClock, OwnClockState, zone_like
 from tests.edge.rig import START, Rig, S, knowledge, order, settings
 from tests.edge.test_rulings import at_work
 
@@ -108,6 +108,79 @@ def test_it_starts_again_in_1970_with_what_it_remembers() -> None:
     assert not unknown(rig)
     assert rig.said() == ["suppressed"]
     assert any(run.live for run in rig.runs)
+
+
+def goes_on(rig: Box, seconds: int, late_s: float | None) -> None:
+    """Both assets send, every 5 s, values that are so late; None: without a time."""
+    for _ in range(seconds // 5):
+        rig.at += 5
+        shown = b"" if late_s is None else b'"ts": %d, ' % ((rig.now_ns - int(late_s * S)) // 10**6)
+        for asset in ("r1", "r11"):
+            rig.send(f"plant/{asset}", b'{%s"c0": 1.0, "c1": 2.0}' % shown)
+        rig.give(TickDue())
+
+
+@pytest.mark.parametrize("late_s", [None, 0.1, 3, 30, 300])
+def test_a_clock_that_was_ahead_and_was_put_right_is_believed_again(late_s: float | None) -> None:
+    """A time service was started, and the gateway: what it knew before came of the wrong clock."""
+    rig = Box()
+    rig.off_ns = 360 * S
+    rig.give(STARTED)
+    goes_on(rig, 30, None)
+    rig.off_ns = 0
+    rig.starts()
+    assert unknown(rig)
+    assert rig.engine.now_ns >= rig.now_ns + 300 * S
+    goes_on(rig, LIVE_NS // S - 30, None)
+    assert unknown(rig), "whoever sends times may still say otherwise"
+    goes_on(rig, 60, late_s)
+    assert not rig.engine.state.own_clock.doubted
+    assert rig.engine.now_ns == rig.now_ns
+    assert rig.command("oos", asset="r11", minutes=10, reason="belt")["done"]
+
+
+def test_restarts_do_not_keep_a_clock_from_being_believed_again() -> None:
+    """What one process has waited the next need not, but for the minute in which sources speak."""
+    rig = Box()
+    rig.off_ns = 360 * S
+    rig.give(STARTED)
+    goes_on(rig, 30, None)
+    rig.off_ns = 0
+    for _ in range(6):
+        rig.starts()
+        assert unknown(rig)
+        goes_on(rig, 120, None)
+    assert not rig.engine.state.own_clock.doubted
+
+
+def test_a_clock_is_not_believed_again_for_a_step_or_while_sources_show_otherwise() -> None:
+    """It waits anew from where it was stepped to; two that contradict each other say enough."""
+    made = OwnClock(settings(), state=OwnClockState())
+    made.begins(START, known_ns=START + 86_400 * S)
+    for second in range(0, LIVE_NS // S, 60):
+        made.shows(START + (3_600 + second) * S)
+        assert made.state.unknown, second
+    for second in range(4_200, 6_000, 60):
+        at_ns = START + second * S
+        for name, ahead_s in (("r1", 5_000), ("r11", 9_000)):
+            made.heard(name, at_ns + ahead_s * S, wall_ns=at_ns)
+        made.shows(at_ns)
+        assert made.state.unknown, second
+    made.shows(START + 6_030 * S)
+    made.shows(START + 6_030 * S + LIVE_NS)
+    made.shows(START + 6_060 * S + LIVE_NS)
+    made.shows(START + 6_090 * S + LIVE_NS)
+    assert not made.state.doubted, "nobody says anything any more"
+
+
+def test_a_command_that_is_stale_by_the_time_of_others_is_told_so() -> None:
+    """A right panel is refused by the clocks that outvoted a right box: the answer names them."""
+    right, rig = box(0), box(-2 * 3_600 * S)
+    early_ms = (rig.now_ns - 2 * 3_600 * S) // 10**6
+    for one, named in ((right, False), (rig, True)):
+        answer = one.command("oos", asset="r11", minutes=10, reason="belt", ts=early_ms)
+        assert answer["rule"] == "command_stale"
+        assert ("which is not believed (alert clock_wrong)" in answer["detail"]) == named
 
 
 def test_an_order_suppresses_nothing_while_our_clock_is_doubted() -> None:

@@ -94,6 +94,19 @@ def test_times_that_cannot_be_true_are_not_taken_over() -> None:
     assert word(b'{"begin_ms":"x"}') == word(b"") == Word()
 
 
+def test_no_time_is_taken_over_from_the_future() -> None:
+    """Whoever says 2099 on the topic has us say no more than now; an earlier time stays its own."""
+    now_ns, year_2099_ms = 1_760_000_000_000_000_000, 4_070_908_800_000
+    for begin_ms, begin_ns in ((year_2099_ms - 5, now_ns), (3_000, 3_000_000_000)):
+        record = AlertRecord(asset="r1", track=Track.PROCESS)
+        stands = AlertStands(
+            asset="r1", track=Track.PROCESS, alert_id="gone", revision=9, unseen=True,
+            begin_ms=begin_ms, changed_ms=year_2099_ms,
+        )  # fmt: skip
+        assert inherit(record, stands, t_ns=now_ns)[0] == now_ns
+        assert (record.alert_id, record.begin_ns, record.cleared_ns) == ("gone", begin_ns, now_ns)
+
+
 def test_what_is_ours_is_read() -> None:
     """Up to revisions that we may reach, and no further."""
     assert said(b'{"id":"a","revision":3,"more":[]}') == ("a", 3)

@@ -61,7 +61,12 @@ def test_a_start_behind_the_time_that_was_known_is_told_at_once() -> None:
     rig = box(0)
     rig.off_ns = -YEARS
     rig.starts()
-    assert "no source has said yet" in told(rig, ClockWatch(), Faults(), 0.0)["clock_wrong"]
+    said = told(rig, ClockWatch(), Faults(), 0.0)["clock_wrong"]
+    assert "no source has said yet what time it is; orders" in said
+    rig.off_ns = -DAY_S * S
+    rig.starts()
+    said = told(rig, ClockWatch(), Faults(), 0.0)["clock_wrong"]
+    assert "while none does, it counts after 10 min" in said
 
 
 @pytest.mark.parametrize(
