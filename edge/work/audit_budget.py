@@ -61,7 +61,9 @@ class AuditBudget(msgspec.Struct, kw_only=True):
         if not cost_bytes(command):
             return
         who = command.operator if command.operator in listed else STRANGERS
-        mine = self.of_one.get(who, Spent()).at(now_ns, OF_ONE_BYTES) >= OF_ONE_BYTES
+        spent = self.of_one.get(who, Spent()).at(now_ns, OF_ONE_BYTES)
+        # An acknowledgement answers an alert, once: what others have spent does not keep it back.
+        mine = spent >= OF_ONE_BYTES and not isinstance(command.body, Ack)
         if not mine and self.of_all.at(now_ns, OF_ALL_BYTES) < OF_ALL_BYTES:
             return
         one = who or "operators whom the configuration does not list"

@@ -90,6 +90,9 @@ def test_strangers_have_one_budget_together() -> None:
     assert answers[-1]["rule"] == "command_audit_full"
     assert "operators whom the configuration does not list" in answers[-1]["detail"]
     assert len(site.engine.state.audit_budget.of_one) == 1
+    seen = site.say("x1", "ack", site.body(alert_id="r1-process-1"))
+    assert seen is not None
+    assert seen["rule"] != "command_audit_full", "an alert may be acknowledged all the same"
 
 
 @pytest.mark.parametrize(("name", "body"), [("job", CHECK_IN), ("shelve", SHELVE), ("oos", OUT)])
