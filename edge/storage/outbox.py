@@ -2,9 +2,8 @@
 
 Across crash, power cut, restart and outage. SQLite in WAL mode, synced with every commit. A row is
 one (topic, id, revision) with its bytes; it stays after delivery, so that a replay after a restart
-finds that it stands and never publishes a second content under the same key. It goes only when
-every checkpoint that a restart may begin from lies behind it, and then only beyond a memory of
-many.
+finds that it stands and never publishes a second content under the same key. It goes only behind
+every checkpoint that a restart may begin from, and then only beyond a memory of many.
 
 What waits is bounded in rows, bytes and days of running; beyond that the oldest are given up, never
 the last word of a retained topic. Ages count the time that a gateway has run: no clock that jumps
@@ -102,14 +101,12 @@ class Outbox:
             raise JournalError(why) from error
 
     def put(self, messages: Sequence[Publish]) -> list[str]:
-        """Keep messages in one transaction.
+        """Keep messages in one transaction; returns what has a key that stands with other bytes.
 
-        Returns what could not be kept because its key has other bytes already.
         The same bytes again are dropped without a word: that is a replay. Raises JournalError when
-        the disk fails; then none of them is kept.
+        the disk fails; then none is kept.
         """
-        conflicts: list[str] = []
-        contested: set[str] = set()
+        conflicts: list[tuple[str, tuple[str, int]]] = []
         added = [0, 0]
         with self._transaction():
             for message in messages:
@@ -119,18 +116,22 @@ class Outbox:
                     added[0] += 1
                     added[1] += len(message.payload)
                 elif stands != message.payload:
-                    conflicts.append(f"{message.topic} {message.key}")
-                    contested.add(key_of(message)[0])
+                    conflicts.append((message.topic, key_of(message)))
             given_up = self._give_up(self._waiting + added[0], self._waiting_bytes + added[1])
             self._note_running(self.given_up_total + len(given_up))
         self._waiting += added[0]
         self.newest_row += added[0]
         self._waiting_bytes += added[1]
         self._let_go(given_up)
-        self.contested |= contested
-        self.conflicts_total += len(conflicts)
-        self.conflict = conflicts[-1] if conflicts else self.conflict
-        return conflicts
+        return self._contest(conflicts)
+
+    def _contest(self, conflicts: Sequence[tuple[str, tuple[str, int]]]) -> list[str]:
+        """Note keys that were decided with two contents; returns them, for people."""
+        told = [f"{topic} {key}" for topic, key in conflicts]
+        self.contested |= {key[0] for _, key in conflicts}
+        self.conflicts_total += len(told)
+        self.conflict = told[-1] if told else self.conflict
+        return told
 
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in the order in which they were decided, behind row `after`."""
@@ -262,7 +263,7 @@ class Outbox:
             return {}
         offset = max(0, self.newest_row + 1 - rows[0][0].row)
         numbers: dict[int, int] = {}
-        conflicts: list[str] = []
+        conflicts: list[tuple[str, tuple[str, int]]] = []
         with self._transaction():
             for row, key, delivered in rows:
                 at = self.row_of(row.topic, key)
@@ -278,10 +279,9 @@ class Outbox:
                     marked = "UPDATE outbox SET delivered = ? WHERE row = ?"
                     self._db.execute(marked, (delivered, at))
                 if at is not None and self._payload(at) != row.payload:
-                    conflicts.append(f"{row.topic} {key}")
+                    conflicts.append((row.topic, key))
         self._recount()
-        self.conflicts_total += len(conflicts)
-        self.conflict = conflicts[-1] if conflicts else self.conflict
+        self._contest(conflicts)
         return numbers
 
     def superseded(self, topics: Sequence[str], *, before: int, but: Container[int] = ()) -> None:

@@ -54,10 +54,9 @@ class StandbyOutbox:
         self._ahead: dict[str, int] = {}  # and from then on the newest of each retained topic
         self._owed: dict[int, int] = {}  # rows of the file that are done with, and not marked so
         self._conflicts, self._conflict, self._given_up = 0, "", 0
-        self.contested: set[str] = set()
+        self._contested: set[str] = set()
         try:
             self._file = opened()
-            self.contested = self._file.contested
         except JournalError as error:
             self.trouble = str(error)
 
@@ -67,6 +66,11 @@ class StandbyOutbox:
     def answers(self) -> bool:
         """Whether what it says just now is all that is known: the file is not waited for."""
         return not self._patience.busy
+
+    @property
+    def contested(self) -> set[str]:
+        """Alert ids that were decided with two contents and not said anew since."""
+        return self._contested | (self._file.contested if self._file is not None else set())
 
     @property
     def has_file(self) -> bool:
@@ -174,7 +178,7 @@ class StandbyOutbox:
     def resolved(self) -> None:
         """What was contested has been said as a later revision."""
         self._conflict = ""
-        self.contested.clear()
+        self._contested.clear()
         if self._file is not None:
             self._file.resolved()
 
@@ -214,7 +218,7 @@ class StandbyOutbox:
                 self._keep(message)
             elif stands != message.payload:
                 conflicts.append(f"{message.topic} {message.key}")
-                self.contested.add(key_of(message)[0])
+                self._contested.add(key_of(message)[0])
         self._conflicts += len(conflicts)
         self._conflict = conflicts[-1] if conflicts else self._conflict
         self._bound()

@@ -181,3 +181,22 @@ def test_an_outbox_that_cannot_note_what_was_confirmed_is_told_at_the_next_look(
     assert durable.outbox.trouble
     durable.look(types.SimpleNamespace(), moved=refuses, texts=refuses)  # type: ignore[arg-type]
     assert set(durable.lapse.parts) == {Part.OUTBOX}
+
+
+def test_what_memory_decided_otherwise_is_contested_when_it_comes_into_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was away may hold another content of the same key."""
+    before = Outbox(tmp_path / "outbox.sqlite")
+    before.put([revision(1)])
+    before.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "__init__", refuses)
+        outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=Hanging())
+        outbox.put([Publish(topic=TOPIC, payload=b"other", qos=1, retain=True, key=("r1-1", 1))])
+        assert not outbox.contested
+    outbox.recover()
+    assert outbox.contested == {"r1-1"}
+    outbox.resolved()
+    assert not outbox.contested
+    outbox.close()
