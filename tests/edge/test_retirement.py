@@ -120,6 +120,18 @@ def test_a_retired_asset_is_normal_first_and_then_forgotten(site: Site) -> None:
     assert {one.topic for one in said} <= set(retired_topics(site.state, TOPICS))
 
 
+def test_an_outbox_that_answers_late_ends_its_alerts_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at again, and not at the next start."""
+    retirement = site.restart()
+    site.retire()
+    with monkeypatch.context() as patch:
+        patch.setattr(Patience, "busy", "the disk is waited for")
+        assert site.follow(retirement) == []
+    assert GONE in [message.topic for message in site.follow(retirement)]
+
+
 def test_what_was_retired_is_said_once_however_often_a_gateway_starts(site: Site) -> None:
     """Also where it died between the outbox and the audit trail, or before it delivered."""
     site.retire()
