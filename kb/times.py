@@ -16,6 +16,12 @@ def iso_ns(text: str) -> int:
     return _held(to_ns(_zoned(text)), text)
 
 
+def ever_ns(text: str) -> int:
+    """Like `iso_ns`, before 1970 too: what holds from of old. Raises ValueError."""
+    t_ns = to_ns(_zoned(text))
+    return t_ns if -(1 << 63) <= t_ns < 0 else _held(t_ns, text)
+
+
 def date_or_iso_ns(text: str) -> int:
     """Like `iso_ns`; a date alone is its first moment in UTC, of any year. Raises ValueError."""
     if len(text) == DATE_CHARS:

@@ -11,7 +11,7 @@ from kb.proposals.proposals import asset_of, hashed_id, kind_of
 from kb.reading.front_matter import EVERYTHING, SourceError
 from kb.reading.status import is_somebody
 from kb.records import ScopeRow
-from kb.times import iso_ns
+from kb.times import ever_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ def scope_row(row: Row, citation: Citation) -> ScopeRow:
             row.line, f"approved_by is {said}, and names nobody: an unapproved row allows nothing"
         )
     try:
-        recorded_at_ns = iso_ns(cells["approved_at"])
+        recorded_at_ns = ever_ns(cells["approved_at"])
     except ValueError as error:
         raise SourceError(row.line, f"approved_at: {error}") from error
     if WILDCARDS & set(cells["instrument"]):
