@@ -77,6 +77,13 @@ def forge_a_claim(mosquitto: Mosquitto, heard: Subscriber) -> None:
     wait_until(lambda: "fence_forged" in faults(heard), what="it is told")
 
 
+def only_claimed(heard: Subscriber, said: int) -> None:
+    """From a number of messages on an old box said no more than that it waits for an answer."""
+    wait_until(lambda: generations(heard.all()[said:])[-1:] == [2], what="the last claim")
+    known = {key for key, _ in keyed(heard.all()[:said])}
+    assert {key for key, _ in keyed(heard.all()[said:])} <= known, "the old box said nothing"
+
+
 def faults(heard: Subscriber) -> list[str]:
     """What the gateways said of themselves, by name."""
     return [m.body["name"] for m in heard.of("alert") if m.topic.endswith("/_gateway/system")]
@@ -145,12 +152,7 @@ def test_a_replacement_goes_on_and_the_old_box_is_fenced(
                 untold.start()  # and here the broker knows nothing of either
                 assert untold.wait(90) == FENCED_EXIT
             wait_until(lambda: heard.of("status")[-1].body["online"], what="the new box is there")
-            # The old one may have claimed first, where it came first: that it waits for an answer.
-            wait_until(lambda: generations(heard.all()[said:])[-1:] == [2], what="the last claim")
-            known = {key for key, _ in keyed(heard.all()[:said])}
-            assert {key for key, _ in keyed(heard.all()[said:])} <= known, (
-                "the old box said nothing"
-            )
+            only_claimed(heard, said)
             assert new.stop() == 0
     assert not doubled(heard)
     assert not unlisted(cell, heard)
