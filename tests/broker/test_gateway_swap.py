@@ -18,7 +18,7 @@ from kb.snapshots.build import build
 from kb.snapshots.snapshot import VECTORS, read_manifest
 from kb.snapshots.update import Updater
 from tests.broker.cells import listener
-from tests.broker.gateways import finished, online, publish
+from tests.broker.gateways import finished, newest_health, online, publish
 from tests.broker.test_gateway_live import assert_all_scored
 from tests.waiting import wait_until
 
@@ -139,6 +139,8 @@ def test_a_text_becomes_a_proposal_once(cell: Cell, mosquitto: Mosquitto, tmp_pa
         online(heard, gateway)
         publish(mosquitto.port, cell.messages[:20])
         now_ms = cell.messages[19].t_ns // 1_000_000
+        # Commands are taken before values that wait: without a time of the plant it is too early.
+        newest_health(heard, lambda h: h["plant_ms"] >= now_ms - 60_000, what="the first values")
         told = {"ts": now_ms, "asset": "r1", "text": "gas flow\u200b cal\n done, JT"}
         assert _ask(heard, mosquitto, **told)["done"]
         assert not _ask(heard, mosquitto, **told)["done"], "said again by whoever overheard it"
