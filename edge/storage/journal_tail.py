@@ -67,18 +67,6 @@ def message_of(body: bytes) -> MessageReceived | None:
     return stimulus if isinstance(stimulus, MessageReceived) and stimulus.qos else None
 
 
-def tail_messages(journal: Path, *, messages_max: int) -> list[MessageReceived]:
-    """At most so many of the newest messages of QoS 1, oldest first; never raises."""
-    found: list[MessageReceived] = []
-    for body in JournalTail(journal).records():
-        message = message_of(body)
-        if message is not None:
-            found.append(message)
-        if len(found) == messages_max:
-            break
-    return found[::-1]
-
-
 def _end_of(path: Path, bytes_max: int) -> tuple[bytes, bool]:
     """The end of a segment, and whether it is all of it."""
     try:

@@ -15,10 +15,21 @@ from tests.fuzz.target import FILE, Target
 if TYPE_CHECKING:
     import random
 
-    from tests.fuzz.target import Mutate, Read
+    from tests.fuzz.target import Begin, Mutate, Read
 
 ReadFile = Callable[[Path], bool]
 KINDS: Final = ("text", "number", "real", "blob", "null")
+
+
+def reader_target(
+    name: str,
+    begin: Begin,
+    seeds: Callable[[], Sequence[bytes]],
+    mutate: Mutate,
+    *refusals: type[BaseException],
+) -> Target:
+    """A target of what stands in a file, with a reader of its own; refusals: documented errors."""
+    return Target(name=name, count=FILE, begin=begin, refusals=refusals, seeds=seeds, mutate=mutate)
 
 
 def file_target(

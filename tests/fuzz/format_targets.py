@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import JournalError
+from edge.gateway.inbox import Incoming
+from edge.gateway.redelivery import Redelivery
+from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived
 from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, magic
 from edge.storage.journal import Position, read_journal
 from edge.storage.journal_records import MAGIC_PACKED, PACKED, packed, record
-from edge.storage.journal_tail import tail_messages
 from edge.storage.journal_writer import JournalWriter
 from tests.fuzz import engine_targets
 from tests.fuzz.mutate import mixed, mutate_bytes, mutate_msgpack
@@ -59,6 +61,17 @@ def _segments() -> list[bytes]:
     return [MAGIC_PACKED + groups[0] + rows[0] + groups[1], MAGIC_PACKED + groups[1] * 5]
 
 
+def _comes_again(folder: Path) -> None:
+    """Messages of small ids come again: whether they were taken is looked up, whatever stands."""
+    memory, counts = Redelivery(), Telemetry()
+    memory.remember(folder)
+    again = [
+        Incoming("plant/r1", b"{}", 1, retain=False, dup=True, mid=mid, received_ns=1)
+        for mid in range(1, 4)
+    ]
+    assert len(memory.fresh(again, counts)) + counts.redelivered == len(again)
+
+
 def _begin_mended(scratch: Path) -> Read:
     """As a gateway opens it: damage is mended, what is whole is kept, and it goes on writing."""
     folder = scratch / "journal"
@@ -68,7 +81,7 @@ def _begin_mended(scratch: Path) -> Read:
         folder.mkdir(parents=True)
         (folder / SEGMENT).write_bytes(data)
         before = _read_whole(folder)
-        tail_messages(folder, messages_max=50)
+        _comes_again(folder)
         writer = JournalWriter(folder, mend=True, compress=True)
         try:
             writer.append(list(_TOLD))
@@ -95,7 +108,7 @@ def _begin_group(scratch: Path) -> Read:
 
     def read(data: bytes) -> bool:
         path.write_bytes(MAGIC_PACKED + record(PACKED + zlib.compress(data, 1)))
-        tail_messages(scratch, messages_max=50)
+        _comes_again(scratch)
         found = list(read_journal(path))
         assert all(type(entry.now_ns) is int for entry in found)
         return bool(found)

@@ -35,6 +35,7 @@ from kb.snapshots.workshop import Workshop
 from tests.edge import rig
 from tests.fuzz import shapes
 from tests.fuzz.artifact_targets import snapshot_files
+from tests.fuzz.files import reader_target
 from tests.fuzz.mutate import (
     behind_line,
     json_of,
@@ -45,12 +46,11 @@ from tests.fuzz.mutate import (
 )
 from tests.fuzz.shapes import START, S
 from tests.fuzz.storage_targets import chained, mutate_lines, resealed, resealed_trail, trail_seed
-from tests.fuzz.target import FILE, Target
 from tests.fuzz.wire_targets import COMMAND_HEADS
 from tests.kb import conftest as texts
 
 if TYPE_CHECKING:
-    from tests.fuzz.target import Begin, Mutate, Read
+    from tests.fuzz.target import Read
 
 TOPICS: Final = Topics("andon", "s")
 ALERT: Final = TOPICS.alert("r1", "process")
@@ -248,31 +248,21 @@ def _command_seeds() -> list[bytes]:
     ]
 
 
-def _target(
-    name: str,
-    begin: Begin,
-    seeds: Any,  # noqa: ANN401 - as Target has them
-    mutate: Mutate,
-    *refusals: type[BaseException],
-) -> Target:
-    return Target(name=name, count=FILE, begin=begin, refusals=refusals, seeds=seeds, mutate=mutate)
-
-
 TARGETS: Final = (
-    _target(
+    reader_target(
         "trail-segments", _begin_segments, lambda: list(_segments().values())[-1:], mutate_lines,
         JournalError,
     ),
-    _target(
+    reader_target(
         "retired", _begin_retired, lambda: [chained(_word(), _word(asset="r2", clear=False)), b""],
         mutate_lines,
     ),
-    _target("retired-alert", _begin_retired_alert, lambda: [_alert()], mutate_json),
-    _target("kept-readings", _begin_readings, kept_readings, mutate_msgpack, KnowledgeError),
-    _target(
+    reader_target("retired-alert", _begin_retired_alert, lambda: [_alert()], mutate_json),
+    reader_target("kept-readings", _begin_readings, kept_readings, mutate_msgpack, KnowledgeError),
+    reader_target(
         "kept-snapshots", _begin_kept_snapshots, lambda: [snapshot_files()[MANIFEST]], mutate_json
     ),
-    _target(
+    reader_target(
         "journal-commands", _begin_command_journal, _command_seeds,
         behind_line(mixed(mutate_json, mutate_json, mutate_bytes), heads=COMMAND_HEADS),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import tokenizers
@@ -25,7 +25,7 @@ from kb.evaluation.judgements import Place, read_judgements
 from kb.records import WorkKind
 from kb.retrieval.embed import MANIFEST_FILE, _encoded, _tokenizer, make_known
 from tests.fuzz import shapes
-from tests.fuzz.files import file_target
+from tests.fuzz.files import file_target, reader_target
 from tests.fuzz.mutate import (
     json_of,
     mutate_bytes,
@@ -34,12 +34,11 @@ from tests.fuzz.mutate import (
 )
 from tests.fuzz.shapes import START, S
 from tests.fuzz.storage_targets import mutate_lines
-from tests.fuzz.target import FILE, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fuzz.target import Begin, Mutate, Read
+    from tests.fuzz.target import Read
 
 
 DAY_NS: Final = 86_400 * S
@@ -166,18 +165,8 @@ def _read_tokenizer(data: bytes) -> bool:
     return True
 
 
-def _target(
-    name: str,
-    begin: Begin,
-    seeds: Any,  # noqa: ANN401 - as Target has them
-    mutate: Mutate,
-    *refusals: type[BaseException],
-) -> Target:
-    return Target(name=name, count=FILE, begin=begin, refusals=refusals, seeds=seeds, mutate=mutate)
-
-
 TARGETS: Final = (
-    _target("shadow-report", lambda _: _read_shadow, lambda: [shadow_report()], mutate_json),
+    reader_target("shadow-report", lambda _: _read_shadow, lambda: [shadow_report()], mutate_json),
     file_target(
         "truth", _read_truth_file, refusals=(RecordingError,), seeds=_truths, mutate=mutate_json
     ),
@@ -189,7 +178,7 @@ TARGETS: Final = (
             b'{"query":"who","relevant":[{"doc_id":"a","section":"S"}]}\n')
         ],
     ),
-    _target(
+    reader_target(
         "command-to-sign", _begin_signed_command,
         lambda: [json_of(body) for body in shapes.command_bodies()["job"]], mutate_json, WireError,
     ),
@@ -197,18 +186,18 @@ TARGETS: Final = (
         "password", _read_secret_file, refusals=(ConfigError,), mutate=mutate_bytes,
         seeds=lambda: [b"hunter2\n", "grün".encode()],
     ),
-    _target(
+    reader_target(
         "public-key", lambda _: _read_public_key,
         lambda: [b"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n"], mutate_bytes, ValueError,
     ),
-    _target(
+    reader_target(
         "supervisor", lambda _: _read_supervisor,
         lambda: [b"30000000", "3²".encode()], mutate_text,
     ),
-    _target(
+    reader_target(
         "text-model", _begin_text_model, lambda: [_text_model()], mutate_json, KnowledgeError
     ),
-    _target(
+    reader_target(
         "tokenizer", lambda _: _read_tokenizer, lambda: [tokenizer_seed()], mutate_json,
         KnowledgeError,
     ),
