@@ -164,6 +164,12 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
 
 def _check_operators(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
     """Rights on an asset that is nowhere are a typing error: somebody lacks what was meant."""
+    if not config.operator and (may := config.trust.unknown_may):
+        detail = (
+            f"none listed: everybody whom the broker lets in may {', '.join(may)}; say who may do"
+            " what with [[operator]], and set unknown_may = [] under [trust]"
+        )
+        findings.add("operators", fine=True, detail=detail)
     there = {model.asset for model in bundle.assets} | {asset.id for asset in config.asset}
     for operator in config.operator:
         lost = [one for one in operator.assets if not is_pattern(one) and one not in there]
