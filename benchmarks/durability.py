@@ -34,7 +34,7 @@ from edge.storage.journal import Position
 from edge.storage.journal_writer import DAY_S, JournalWriter
 
 if TYPE_CHECKING:
-    from edge.gateway.assembly import Assembly
+    from edge.assembly.assembly import Assembly
 
 SHARE_MAX: Final = 0.10
 GROUP_S: Final = 0.02

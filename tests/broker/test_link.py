@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.brokers.link import Link
+from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
+from edge.brokers.transport import Will
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.gateway.link import Link
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
-from edge.gateway.transport import Will
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.gateway.inbox import Incoming
+    from edge.brokers.inbox import Incoming
     from tests.broker.conftest import Mosquitto
 
 

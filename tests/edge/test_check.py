@@ -15,8 +15,8 @@ import andon
 from edge.audit.signatures import new_key, read_key, sign_path
 from edge.boxes.identity import Rank, new_box, write_box
 from edge.bundles.store import store_of
+from edge.checks.check import check_file
 from edge.configuration.config import load
-from edge.gateway.check import check_file
 from kb.snapshots.build import build
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port that nobody listens on, and little patience with it."""
-    monkeypatch.setattr("edge.gateway.mqtt.CONNECT_S_MAX", 0.05)
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 0.05)
     return free_port()
 
 

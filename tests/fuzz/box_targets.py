@@ -26,8 +26,8 @@ from edge.boxes.identity import FILE as BOX_FILE
 from edge.boxes.identity import Fenced, read_box, write_box
 from edge.boxes.inherit import learn
 from edge.boxes.replacement import Request, examine, restore_box
+from edge.brokers.read_back import REVISION_MAX
 from edge.errors import ConfigError, JournalError
-from edge.gateway.read_back import REVISION_MAX
 from edge.storage.disk import Clock
 from edge.storage.outbox import Outbox
 from edge.wire.fence import FencePayload
@@ -71,7 +71,7 @@ class _Sent:
     """A connection that takes everything."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
-        """As `edge.gateway.link.Link` has it."""
+        """As `edge.brokers.link.Link` has it."""
         assert topic == TOPICS.fence
         assert retain
         assert qos

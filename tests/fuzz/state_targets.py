@@ -13,8 +13,8 @@ from edge.boxes.fencing import Fence
 from edge.boxes.identity import FILE as BOX_FILE
 from edge.boxes.identity import Box, Fenced, Rank, read_box, write_box
 from edge.errors import ConfigError
-from edge.gateway.scope_book import FILE as BOOK_FILE
-from edge.gateway.scope_book import ScopeBook, read_book, write_book
+from edge.knowledge.scope_book import FILE as BOOK_FILE
+from edge.knowledge.scope_book import ScopeBook, read_book, write_book
 from edge.wire.fence import FENCE_SCHEMA, FencePayload
 from edge.wire.topics import Topics
 from kb.records import Citation, ScopeRow, WorkKind

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
 from tests.chaos.plant import make_plant, remove
 from tests.chaos.rig import Rig, missing_programs
 from tests.soak.load import POISON, Endless
@@ -29,7 +29,7 @@ from tests.soak.usage import Slope, Usage, look, slope_of, warm, write_page, wri
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.gateway.inbox import Incoming
+    from edge.brokers.inbox import Incoming
 
 WINDOW: Final = 4_000  # messages ahead of the gateway: a broker forgets what it cannot queue
 EVERY_ROWS: Final = 1_500  # between two disturbances of an asset
