@@ -318,7 +318,8 @@ class Gateway:
 
         retained: what the broker holds; None: as our own outbox has it.
         """
-        if stands := otherwise(self._assembly.engine, self._durable.outbox, self._topics, retained):
+        engine, outbox, leap = self._assembly.engine, self._durable.outbox, self._world.leap
+        if stands := otherwise(engine, outbox, self._topics, leap=leap, retained=retained):
             self.note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
 

@@ -56,7 +56,8 @@ class Broker:
         self.down = self.refuses = self.refuses_filters = False
         self.session: Session | None = None
         self.connection: Connection | None = None
-        self.retained: dict[str, bytes] = {}
+        self.retained: dict[str, bytes] = {}  # newest word of each such topic
+        self.keeps = True  # and whether it hands them to who subscribes; else it forgets at once
         self.retained_in: dict[str, Message] = {}  # of the plant
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
@@ -157,9 +158,7 @@ class Broker:
         )
         if self.refuses_filters:
             return
-        for topic, payload in list(self.retained.items()):
-            if _matches(names, topic):
-                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
+        self._hand(connection, names)
         for topic, message in self.retained_in.items():
             if _matches(names, topic) and message.qos:
                 self.session.queue.append(message)
@@ -170,13 +169,17 @@ class Broker:
         client = connection.client
         if connection is not self.connection:
             return
-        for topic, payload in list(self.retained.items()):
-            if _matches(names, topic):
-                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
+        self._hand(connection, names)
         connection.send(
             lambda: client.on_subscribe and client.on_subscribe(client, None, 2, [OK], None),
             up=False,
         )
+
+    def _hand(self, connection: Connection, names: list[str]) -> None:
+        """What is retained, to who has subscribed to it."""
+        for topic, payload in list(self.retained.items()):
+            if self.keeps and _matches(names, topic):
+                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
 
     def left(self, connection: Connection) -> None:
         """UNSUBSCRIBE."""
