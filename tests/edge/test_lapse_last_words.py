@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from edge.gateway.lapse import LEAP_MIN
+from edge.records import RetrievalDone
 from edge.storage import disk as disks
 from edge.storage.journal import SUFFIX
 from tests.edge.test_app import KEYED, Killed, World, bundle
-from tests.edge.test_lapse import Ailing, Machine, once
+from tests.edge.test_lapse import Ailing, AilingDatabase, Machine, once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import FileIO
-    from pathlib import Path
 
 __all__ = ["bundle"]
-ALERT: Final = KEYED[0]
+ALERT, EVENT = KEYED
 WORDS: Final = 3  # alert and event of the first revision, alert of the second
 
 
@@ -109,3 +112,88 @@ def test_a_broker_that_came_back_with_an_older_store_is_not_counted_on_from(
     older, _ = dies_behind_its_first_words(world, together=True)
     world.broker.retained[ALERT] = older
     goes_on(world)
+
+
+class Volatile(disks.Disk):
+    """From a moment on it is written and not synced, and no database takes anything."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.safe: dict[Path, int] = {}  # bytes of segments of the journal
+
+    def sync(self, file: FileIO) -> None:
+        """Or not."""
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().sync(file)
+        path = Path(str(file.name))
+        if path.suffix == SUFFIX:
+            self.safe[path] = path.stat().st_size
+
+    def connect(self, path: Path) -> Any:  # noqa: ANN401 - as a connection
+        """A database that can be read."""
+        refuses = Ailing()
+        refuses._call = self._refused  # type: ignore[method-assign]
+        return AilingDatabase(super().connect(path), refuses)
+
+    def _refused(self) -> None:
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def power_cut(self) -> None:
+        """Of the journal what was synced is left."""
+        for path, size in self.safe.items():
+            os.truncate(path, size)
+
+
+class Answering(Machine):
+    """A machine whose documents say something else each time."""
+
+    def __init__(self, disk: disks.Disk, *, reason: str, asked: Callable[[], object] = int) -> None:
+        """asked: called with each question."""
+        super().__init__(disk)
+        self._reason, self._asked = reason, asked
+
+    def retriever(self, assembly: Any, answered: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
+        """One that answers at once."""
+        assert assembly is not None
+
+        def ask(effect: Any, *, now_ns: int) -> None:  # noqa: ANN401
+            assert now_ns
+            self._asked()
+            answered(RetrievalDone(alert_id=effect.alert_id, hits=None, reason=self._reason))
+
+        return SimpleNamespace(ask=ask, stop=int, swap=int)
+
+
+def test_what_is_decided_as_the_disk_fails_is_not_said_in_numbers_that_others_may_give(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync before it fails, and the outbox: a power cut takes what it follows from.
+
+    The broker has heard it, and retains nothing.
+    """
+    world = World(tmp_path, bundle, monkeypatch)
+    disk = Volatile()
+    world.machine = Answering(disk, reason="first", asked=lambda: setattr(disk, "fails", True))
+    real, revisions = world.broker.publish, set[int]()
+
+    def publish(topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        mid = real(topic, payload, qos=qos, retain=retain)
+        if topic == EVENT:  # which tells what the documents say
+            revisions.add(world.broker.last(EVENT)["revision"])
+            if len(revisions) == 2:
+                raise Killed
+        return mid
+
+    world.broker.__dict__["publish"] = publish
+    with pytest.raises(Killed):
+        world.live()
+    world.unwatch()
+    assert min(revisions) == 1, "it was durable"
+    disk.power_cut()
+    world.broker.retained.clear()
+    world.machine = Answering(disks.Disk(), reason="another")
+    assert world.live() == 0
+    once(world)
+    assert max(revisions) > LEAP_MIN, "the explanation is said, behind the leap"

@@ -58,6 +58,7 @@ class Broker:
         self.connection: Connection | None = None
         self.retained: dict[str, bytes] = {}  # newest word of each such topic
         self.keeps = True  # and whether it hands them to who subscribes; else it forgets at once
+        self.stored: dict[str, bytes] | None = None  # what stands in its store; None: all of them
         self.retained_in: dict[str, Message] = {}  # of the plant
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
@@ -227,6 +228,11 @@ class Broker:
 
     # --- what befalls it ---
 
+    def store(self, every_s: float) -> None:
+        """From now on what it retains is in its store as it was at times, but for `fence`."""
+        self.stored = {topic: one for topic, one in self.retained.items() if topic != FENCE}
+        self.fate.time.at(self.fate.time.now_s + every_s, lambda: self.store(every_s))
+
     def cut(self) -> None:
         """The connection breaks, and both ends notice."""
         connection = self.connection
@@ -251,6 +257,10 @@ class Broker:
             self.session = None
             self.retained.clear()
             self.retained_in.clear()
+        elif self.stored is not None:  # it was killed, and wrote them minutes ago
+            self.forgot()
+            fence = {FENCE: self.retained[FENCE]} if FENCE in self.retained else {}
+            self.retained = self.stored | fence
         self.fate.time.at(self.fate.time.now_s + down_s, lambda: setattr(self, "down", False))
 
 
