@@ -317,7 +317,7 @@ class Gateway:
         return restored.asked_again
 
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
-        """Where a topic (at the broker, else in our outbox) holds another word, ours is said anew."""
+        """Where a topic (at the broker, else in our outbox) has another word, ours is said anew."""
         engine, outbox, leap = self._assembly.engine, self._durable.outbox, self._world.leap
         if stands := otherwise(engine, outbox, self._topics, leap=leap, retained=retained):
             self.note("alerts_decided_anew", "warning", count=len(stands))

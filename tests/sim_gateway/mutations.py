@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from edge.alerts import inherited
 from edge.asset import Asset
 from edge.audit.trail import AuditTrail
 from edge.boxes.fencing import Fence
@@ -110,7 +109,6 @@ MUTATIONS: Final = (
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
     Mutation("memory dropped, the disk refused", Outbox, "adopt", planted.moved_all_the_same),
     Mutation("a failed disk is looked at once", Lapse, "probe_due", planted.looked_at_once),
-    Mutation("what is not known is counted on", inherited, "follow", planted.counted_on),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 

@@ -346,13 +346,3 @@ def looked_at_once(real: Any) -> Any:  # noqa: ANN401
         return due
 
     return probe_due
-
-
-def counted_on(_real: Any) -> Any:  # noqa: ANN401
-    """Behind a word of which it knows nothing, its own counts on by one."""
-
-    def follow(one: Any, revision: int, *, by: int) -> None:  # noqa: ANN401
-        assert by >= 0
-        one.revision = max(one.revision, revision)
-
-    return follow
