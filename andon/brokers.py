@@ -26,10 +26,10 @@ def broker(
     Examples: `andon broker gateway.toml -o broker --operator ann --operator bea`,
     `andon broker gateway.toml -o broker --at /etc/mosquitto/andon`
     """
+    from edge.brokers.broker_files import broker_files
     from edge.bundles.store import store_of
     from edge.commissioning.watch import joined
     from edge.configuration.config import load
-    from edge.gateway.broker_files import broker_files
     from models.bundles.store import load as load_bundle
 
     settings = load(config)

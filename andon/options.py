@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.gateway.mqtt import Endpoint
+    from edge.brokers.mqtt import Endpoint
 
 
 def ordered_rows(rows: str) -> str:
@@ -91,10 +91,10 @@ class Broker:
 
     def endpoint(self) -> Endpoint:
         """Where to connect to. Raises ConfigError."""
+        from edge.brokers.links import endpoint_of
         from edge.configuration.config import GatewayConfig
         from edge.configuration.sections import MqttConfig
         from edge.errors import ConfigError
-        from edge.gateway.links import endpoint_of
 
         def told(option: str | int | Path | None) -> str | int:
             if option is None:

@@ -96,7 +96,7 @@ def replay(
 
     Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`
     """
-    from edge.gateway.mqtt import Publisher
+    from edge.brokers.mqtt import Publisher
     from edge.recordings.mapping import load_mapping
     from edge.recordings.recording import parse_rows
     from simulator.replay import ReplayOptions
@@ -181,6 +181,6 @@ def check(config: Annotated[Path, typer.Argument(help="gateway.toml", exists=Tru
 
     Example: `andon check gateway.toml`
     """
-    from edge.gateway.check import check_file
+    from edge.checks.check import check_file
 
     raise typer.Exit(check_file(config, console=console()))

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge.assembly.assembly import Assembly
 from edge.assessment.assess import assess
 from edge.bundles.store import store_of
 from edge.bundles.training import fit_bundle
 from edge.bundles.watch import BundleWatch, assembled
 from edge.commissioning.watch import CommissionWatch
 from edge.configuration.config import GatewayConfig, load
-from edge.gateway.assembly import Assembly
 from edge.gateway.telemetry import Telemetry
 from edge.records import CommissionTold, Publish, TickDue
 from edge.replays.backtest import Backtest, episodes_of, with_ticks

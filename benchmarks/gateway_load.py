@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.plant import STEP_ROWS, Load, asset_name, bundle_for
 from benchmarks.publisher import planned_steps
+from edge.brokers.mqtt import Collector, Endpoint
 from edge.errors import AndonError
-from edge.gateway.mqtt import Collector, Endpoint
 from models.bundles.store import save as save_bundle
 from simulator.broker import embedded_broker
 

@@ -190,8 +190,8 @@ def _lookups(folder: Path) -> dict[str, float]:
 def _memory(out: Path) -> dict[str, float]:
     """Resident MB of a process that loaded what a gateway loads, and while another takes over."""
     import edge.gateway.app  # noqa: F401, PLC0415 - for what it brings
-    from edge.gateway.known import knowledge_of  # noqa: PLC0415 - measured in a process of its own
     from edge.gateway.telemetry import rss_mb  # noqa: PLC0415
+    from edge.knowledge.known import knowledge_of  # noqa: PLC0415 - measured in a process of its own
     from edge.storage.heap import give_back  # noqa: PLC0415 - likewise
 
     held: list[Any] = [Snapshot.open(out)]

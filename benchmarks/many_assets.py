@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from benchmarks.plant import MILLISECOND_NS, Load, asset_name, channel_names, signals
-from edge.gateway.assembly import Assembly
+from edge.assembly.assembly import Assembly
 from edge.records import MessageReceived, TickDue
 from edge.settings import GatewaySettings
 from models.bundles.assemble import make_bundle

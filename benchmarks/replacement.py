@@ -28,8 +28,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.plant import Load, asset_name, channel_names, signals
+from edge.brokers.mqtt import Collector, Endpoint, Publisher
 from edge.errors import AndonError
-from edge.gateway.mqtt import Collector, Endpoint, Publisher
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Channel

@@ -19,8 +19,8 @@ import andon
 gc.disable()  # as the command does before it loads the rest
 
 import edge.engine  # noqa: E402 - behind it
+from edge.brokers.link import Link  # noqa: E402 - likewise
 from edge.gateway import app, durable  # noqa: E402 - likewise
-from edge.gateway.link import Link  # noqa: E402 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

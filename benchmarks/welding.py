@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.assembly.assembly import Assembly
 from edge.bundles.training import fit_bundle, table_samples
-from edge.gateway.assembly import Assembly
 from edge.recordings.recording import read_table, table_messages
 from edge.replays.backtest import Backtest, with_ticks
 from edge.replays.backtest_command import table_settings

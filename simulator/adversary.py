@@ -18,7 +18,7 @@ import numpy as np
 
 from edge.configuration.config import load as load_config
 from edge.engine import Engine
-from edge.gateway.known import knowledge_of
+from edge.knowledge.known import knowledge_of
 from edge.recordings.recording import TimedMessage
 from edge.replays.backtest import Backtest, with_ticks
 from edge.verdicts.decide import decide

@@ -24,8 +24,8 @@ import msgspec
 from rich.live import Live
 
 from edge.assessment.assess import assess
+from edge.brokers.mqtt import Collector, Endpoint, Publisher
 from edge.errors import AndonError
-from edge.gateway.mqtt import Collector, Endpoint, Publisher
 from edge.replays.backtest import episodes_of
 from simulator import demo_screen as screen
 from simulator.broker import embedded_broker

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.assembly.assembly import Assembly
 from edge.bundles.training import fit_bundle
 from edge.configuration.config import load
-from edge.gateway.assembly import Assembly
 from edge.replays.backtest import Backtest, with_ticks
 from models.bundles.bundle import Channel
 from models.samples import TrainingSamples

@@ -37,7 +37,7 @@ MILLISECOND_NS: Final = 1_000_000
 
 
 class Broker(Protocol):
-    """What a replay needs of an MQTT connection; `edge.gateway.mqtt.Publisher` is one."""
+    """What a replay needs of an MQTT connection; `edge.brokers.mqtt.Publisher` is one."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Hand over a message, waiting while too many are unconfirmed."""

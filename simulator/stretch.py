@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.assembly.assembly import Assembly
 from edge.errors import RecordingError
-from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, TickDue
 from edge.samples.align import AssetLayout
 from edge.settings import Source

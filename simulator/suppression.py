@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.assembly.assembly import assemble_from
 from edge.assessment.assess import assess
 from edge.assessment.job_alarms import Ended, about_a_fault, endings, false_alarms
 from edge.bundles.training import settings_beside
-from edge.gateway.assembly import assemble_from
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.replays.backtest import Backtest, with_ticks
 from kb.reading.documents import Form, read_folder
 from kb.snapshots.build import build

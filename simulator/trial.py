@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.assembly.assembly import assemble_from
 from edge.assessment.assess import assess
 from edge.bundles.training import fit_bundle, journal_samples, settings_beside
-from edge.gateway.assembly import assemble_from
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.replays.backtest import Backtest, with_ticks
 from kb.snapshots.build import build
 from models.bundles.store import save as save_bundle

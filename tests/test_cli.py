@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 import andon
 from andon.options import ordered_rows
+from edge.checks.check import check_file
 from edge.configuration.config import load
-from edge.gateway.check import check_file
 from kb.snapshots.build import build
 from models.bundles.store import save
 from simulator.broker import free_port
@@ -188,7 +188,7 @@ def test_a_snapshot_of_nothing_warns(tmp_path: Path) -> None:
 
 def checked(folder: Path, more: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines that `andon check` prints of an installation without a broker."""
-    monkeypatch.setattr("edge.gateway.mqtt.CONNECT_S_MAX", 0.05)
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 0.05)
     file = folder / "gateway.toml"
     file.write_text(f'site = "s"\n[mqtt]\nport = {free_port()}\n[model]\nbundle = "b"\n{more}')
     out = io.StringIO()

@@ -11,10 +11,10 @@ from typing import Final
 
 import pytest
 
+from edge.brokers.mqtt import BREAK_S_MAX, GOODBYE_S_MAX
 from edge.configuration.sections import MqttConfig
 from edge.gateway.app import DELIVER_S_MAX, DRAIN_S_MAX
-from edge.gateway.mqtt import BREAK_S_MAX, GOODBYE_S_MAX
-from edge.gateway.retrieve import STOP_S_MAX
+from edge.knowledge.retrieve import STOP_S_MAX
 from kb.snapshots.snapshot import FILE_BYTES_MAX
 
 UNIT: Final = Path(__file__).resolve().parent.parent / "deploy" / "andon.service"

@@ -28,7 +28,7 @@ FUNCTION_LINES_MAX: Final = 70  # one screen
 # Library -> the only files of the product that may import it. Its sentinels and quirks end there.
 IMPORTERS: Final = {
     "cryptography": {"edge/audit/signatures.py"},
-    "paho": {"edge/gateway/mqtt.py"},
+    "paho": {"edge/brokers/mqtt.py"},
     "faiss": {"kb/retrieval/index.py"},
     "onnxruntime": {
         "models/detector.py",
@@ -58,9 +58,9 @@ NEVER_AT_RUN_TIME: Final = ("torch", "transformers", "sentence_transformers", "p
 SUPERVISING: Final = {
     "edge/bundles/watch.py",
     "edge/gateway/app.py",
-    "edge/gateway/kept_snapshots.py",
-    "edge/gateway/link.py",
-    "edge/gateway/retrieve.py",
+    "edge/knowledge/kept_snapshots.py",
+    "edge/brokers/link.py",
+    "edge/knowledge/retrieve.py",
     "kb/reading/calendars.py",
     "kb/reading/hidden_cells.py",
     "kb/reading/pages.py",

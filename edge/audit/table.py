@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.audit.chain import OWN, iso
-from edge.gateway.logs import shown
+from edge.logs import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,6 +12,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from edge import logs
 from edge.audit.chain import (
     CHAIN_BROKEN,
     FILE_BEGINS,
@@ -31,7 +32,6 @@ from edge.audit.chain import (
 from edge.audit.syslog import Syslog
 from edge.caps import PLAUSIBLE_NS
 from edge.errors import JournalError
-from edge.gateway import logs
 from edge.records import Audited, Note, Publish
 from edge.storage.disk import CLOCK, DISK, write_whole
 

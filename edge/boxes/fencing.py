@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from edge import logs
 from edge.boxes.fence_key import keep_key
 from edge.boxes.identity import (
     AHEAD_MAX,
@@ -41,7 +42,6 @@ from edge.boxes.identity import (
 )
 from edge.boxes.inherit import learn
 from edge.errors import ConfigError, JournalError
-from edge.gateway import logs
 from edge.records import Note
 from edge.storage.disk import CLOCK, DISK
 from edge.wire.fence import FENCE_SCHEMA, FencePayload, decode_claim
@@ -71,7 +71,7 @@ KEEP_AGAIN_S: Final = 60.0  # until a key is written again that the disk did not
 
 
 class Sender(Protocol):
-    """What a fence needs of a connection; `edge.gateway.link.Link` is one."""
+    """What a fence needs of a connection; `edge.brokers.link.Link` is one."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Send; None when it was not taken."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from edge.gateway.read_back import said
+from edge.brokers.read_back import said
 
 if TYPE_CHECKING:
     import sqlite3

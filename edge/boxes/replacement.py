@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+from edge.assembly.assembly import assemble
 from edge.audit.chain import audit_directory, audit_files, verify
 from edge.boxes.archive import BackupError, Manifest
 from edge.boxes.archive_reading import BYTES_MAX, ArchiveReader
@@ -23,7 +24,6 @@ from edge.boxes.fence_key import FILE as KEY_FILE
 from edge.boxes.identity import AHEAD_MAX, GENERATION_MAX, Box, new_box, write_box
 from edge.configuration.config import load
 from edge.errors import UNREADABLE, AndonError
-from edge.gateway.assembly import assemble
 from edge.storage.checkpoint import newest
 from edge.storage.disk import DIRECTORY_MODE
 from edge.storage.journal import Position, read_journal, segments

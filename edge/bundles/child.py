@@ -18,6 +18,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from edge.assembly.assembly import Assembly
 from edge.audit.chain import iso
 from edge.bundles.store import store_of
 from edge.bundles.training import samples_of
@@ -25,7 +26,6 @@ from edge.bundles.work_times import WorkTimes, texts_of
 from edge.configuration.config import load as load_config
 from edge.configuration.config import need_bundle
 from edge.errors import ConfigError
-from edge.gateway.assembly import Assembly
 from edge.recordings.recording import journal_messages, table_messages
 from edge.replays.backtest import Backtest, with_ticks
 from edge.samples.align import asset_layouts

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from edge.assembly.assembly import Assembly
 from edge.bundles.probation import scorable
 from edge.bundles.store import loaded
 from edge.errors import UNREADABLE, ConfigError
-from edge.gateway.assembly import Assembly
 from edge.records import BundleSwapped, Started, TickDue
 from edge.replays.backtest import Backtest
 from edge.state import EngineState

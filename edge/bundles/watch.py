@@ -14,13 +14,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from edge.assembly.assembly import Assembly, assemble, ready
 from edge.audit.signatures import unsigned_because
 from edge.bundles.approvals import unapproved_because
 from edge.bundles.probation import Probation
 from edge.bundles.store import CURRENT, KEPT, PROMOTIONS, loaded, store_of
 from edge.commissioning.watch import prepare
 from edge.errors import ConfigError
-from edge.gateway.assembly import Assembly, assemble, ready
 from edge.records import BundleSwapped
 from edge.samples.align import asset_layouts
 from edge.trust import Signs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.alerts.explain import headline
+from edge.assembly.assembly import assemble
 from edge.audit.chain import iso
 from edge.audit.signatures import read_key
 from edge.bundles.approvals import unapproved_because
@@ -19,7 +20,6 @@ from edge.bundles.store import store_of
 from edge.commissioning.book import ACCEPTED, WITHDRAWN, book_of, counts, word_content
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError
-from edge.gateway.assembly import assemble
 from edge.records import Track
 from edge.samples.sensor_faults import SENSOR_CLASSES
 from edge.storage.checkpoint import newest

@@ -33,10 +33,10 @@ from models.bundles.store import save
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge.assembly.assembly import Assembly
     from edge.bundles.store import BundleStore
     from edge.commissioning.book import Word
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
     from edge.records import Job, ShellFault
     from edge.settings import AssetSettings

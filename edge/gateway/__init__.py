@@ -1,1 +1,1 @@
-"""The loop, its connection, and what watches over both."""
+"""The loop, what it keeps and says, and what watches over it."""

@@ -15,20 +15,20 @@ from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from edge import logs
 from edge.boxes.identity import FENCED_EXIT, Fenced
 from edge.boxes.retirement import Retirement
+from edge.brokers.inbox import Inbox
+from edge.brokers.lanes import Lanes
+from edge.brokers.links import links_of
+from edge.brokers.transport import Will
 from edge.errors import AndonError
-from edge.gateway import logs
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
-from edge.gateway.inbox import Inbox
-from edge.gateway.lanes import Lanes
-from edge.gateway.links import links_of
 from edge.gateway.overload import Overload
 from edge.gateway.rounds import Rounds
 from edge.gateway.standing import otherwise
 from edge.gateway.telemetry import Telemetry, status
-from edge.gateway.transport import Will
 from edge.gateway.voice import Voice
 from edge.gateway.world import REAL
 from edge.records import (
@@ -48,9 +48,9 @@ from edge.wire import topics
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edge.assembly.assembly import Assembly
+    from edge.brokers.inbox import Incoming
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.assembly import Assembly
-    from edge.gateway.inbox import Incoming
     from edge.gateway.world import World
     from edge.records import Effect, Stimulus
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge.boxes.retirement import TRACKS
-from edge.gateway.read_back import ReadBack
+from edge.brokers.read_back import ReadBack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.assembly.assembly import Assembly
     from edge.boxes.retirement import Retirement, Word
-    from edge.gateway.assembly import Assembly
+    from edge.brokers.read_back import Asker
     from edge.gateway.faults import Faults
-    from edge.gateway.read_back import Asker
     from edge.records import ShellFault
     from edge.storage.standby import StandbyOutbox
     from edge.wire.topics import Topics

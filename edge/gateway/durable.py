@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
+    from edge.assembly.assembly import Assembly
+    from edge.brokers.inbox import Incoming
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
-    from edge.gateway.inbox import Incoming
     from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
     from edge.records import Audited, Effect, MessageReceived, Stimulus

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.gateway.link import INPUT
+from edge.brokers.link import INPUT
 from edge.records import ShellFault
 from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
-    from edge.gateway.link import Link
-    from edge.gateway.links import LinkPair
+    from edge.brokers.link import Link
+    from edge.brokers.links import LinkPair
     from edge.storage.disk import Clock
     from edge.storage.standby import StandbyOutbox
 

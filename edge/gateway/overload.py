@@ -10,7 +10,7 @@ Three signs, each of which is enough:
 
 Then less may wait: of what counts as LOW half of what can be taken within `queue_ms_max`, for each
 class above twice as much, and half of the broker's window where that is what holds it back. So
-what is taken is of now, and what does not fit is shed by its importance (`edge.gateway.inbox`)
+what is taken is of now, and what does not fit is shed by its importance (`edge.brokers.inbox`)
 instead of by the broker. It is over when for OVER_S there was no sign. One turn of the loop takes
 as many messages as it can in TURN_S.
 """
@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.brokers.lanes import Rank
 from edge.caps import SHED_LISTED_MAX
-from edge.gateway.lanes import Rank
 from edge.records import Phase, Shed
 from edge.wire.overloading import OverloadPayload
 from edge.work.set_aside import set_aside_now
 
 if TYPE_CHECKING:
+    from edge.brokers.inbox import Inbox
+    from edge.brokers.lanes import Lanes
     from edge.gateway.faults import Faults
-    from edge.gateway.inbox import Inbox
-    from edge.gateway.lanes import Lanes
     from edge.records import ShellFault
     from edge.state import AssetState, EngineState
 

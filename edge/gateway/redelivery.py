@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.gateway.inbox import Incoming
+    from edge.brokers.inbox import Incoming
     from edge.gateway.telemetry import Telemetry
 
 REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are

@@ -10,14 +10,14 @@ from edge.gateway.telemetry import health
 from edge.gateway.timekeeping import ClockWatch
 
 if TYPE_CHECKING:
+    from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
     from edge.boxes.retirement import Retirement
-    from edge.gateway.assembly import Assembly
+    from edge.brokers.link import Link
+    from edge.brokers.links import LinkPair
     from edge.gateway.cleared import Cleared
     from edge.gateway.durable import Durable
     from edge.gateway.faults import Faults
-    from edge.gateway.link import Link
-    from edge.gateway.links import LinkPair
     from edge.gateway.overload import Overload
     from edge.gateway.telemetry import Telemetry
     from edge.gateway.upkeep import Upkeep

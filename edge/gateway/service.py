@@ -6,8 +6,8 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from edge import logs
 from edge.boxes.identity import FENCED_EXIT, Fenced
-from edge.gateway import logs
 from edge.gateway.app import Gateway
 from edge.records import Note
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge.gateway.read_back import said, word
+from edge.brokers.read_back import said, word
 from edge.storage.restore import not_as_published
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.alerts.load import LoadReport
+    from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
+    from edge.brokers.link import Link
+    from edge.brokers.links import LinkPair
     from edge.engine import Engine
-    from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
     from edge.gateway.lapse import Lapse
-    from edge.gateway.link import Link
-    from edge.gateway.links import LinkPair
     from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from edge.bundles.store import store_of
 from edge.bundles.watch import BundleWatch
 from edge.commissioning.watch import CommissionWatch
-from edge.gateway.kept_snapshots import Shelf
-from edge.gateway.scope_book import FILE, older_words, write_book
+from edge.knowledge.kept_snapshots import Shelf
+from edge.knowledge.scope_book import FILE, older_words, write_book
 from edge.records import BundleSwapped, Note, SnapshotSwapped
 from edge.storage.disk import DISK
 from edge.storage.heap import give_back
@@ -19,11 +19,11 @@ from edge.storage.notebook import Notebook
 from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
+    from edge.assembly.assembly import Assembly
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.assembly import Assembly
     from edge.gateway.faults import Faults
-    from edge.gateway.retrieve import Retriever
     from edge.gateway.telemetry import Telemetry
+    from edge.knowledge.retrieve import Retriever
     from edge.records import CommissionTold, ShellFault
     from edge.storage.disk import Disk
     from kb.snapshots.snapshot import Snapshot

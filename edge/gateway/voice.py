@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Protocol
 from edge.alerts.annunciate import known_causes
 from edge.alerts.group import GROUP
 from edge.boxes.retirement import still_said
+from edge.brokers.delivery import Delivery
+from edge.brokers.mqtt import BrokerError
+from edge.brokers.presence import Presence
+from edge.brokers.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.cleared import Cleared
-from edge.gateway.delivery import Delivery
-from edge.gateway.mqtt import BrokerError
-from edge.gateway.presence import Presence
-from edge.gateway.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.telemetry import status, system_fault
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
+    from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
-    from edge.gateway.assembly import Assembly
-    from edge.gateway.link import Link
-    from edge.gateway.links import LinkPair
+    from edge.brokers.link import Link
+    from edge.brokers.links import LinkPair
     from edge.records import Publish, ShellFault
     from edge.storage.disk import Clock
     from edge.storage.standby import StandbyOutbox

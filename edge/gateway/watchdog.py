@@ -27,7 +27,7 @@ SILENT_MORE_S: Final = 5.0  # and at least so much more: a ping leaves within a 
 
 
 class Lifeline(Protocol):
-    """What is to be known of the connection; `edge.gateway.link.Link` is one."""
+    """What is to be known of the connection; `edge.brokers.link.Link` is one."""
 
     @property
     def alive(self) -> bool:

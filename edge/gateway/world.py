@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import box_here
+from edge.brokers import mqtt
 from edge.bundles.watch import assembled
-from edge.gateway import mqtt
 from edge.gateway.lapse import drawn_leap
-from edge.gateway.retrieve import Retriever
 from edge.gateway.upkeep import Upkeep
 from edge.gateway.watchdog import Watchdog
+from edge.knowledge.retrieve import Retriever
 from edge.storage.disk import CLOCK, DISK
 from edge.storage.patience import Patience
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from edge.assembly.assembly import Assembly
+    from edge.brokers.transport import Transport
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.assembly import Assembly
     from edge.gateway.telemetry import Telemetry
-    from edge.gateway.transport import Transport
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from edge.gateway.mqtt import Collector
+from edge.brokers.mqtt import Collector
 from edge.records import MessageReceived
 from edge.storage.journal import read_journal, segments
 from edge.storage.journal_records import RECORD_BYTES_MAX
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.gateway.inbox import Incoming
-    from edge.gateway.mqtt import Endpoint
+    from edge.brokers.inbox import Incoming
+    from edge.brokers.mqtt import Endpoint
 
 WAIT_S: Final = 0.1  # a message is written at most this long after it came
 GROUP_MAX: Final = 5_000

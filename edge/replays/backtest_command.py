@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.table import Table as Grid
 
 from edge.alerts.load import LoadReport
+from edge.assembly.assembly import Assembly, assemble_from
 from edge.assessment.assess import Episode, Figures, assess
 from edge.assessment.truth import Truth
 from edge.audit.signatures import unsigned_because
@@ -30,8 +31,7 @@ from edge.bundles.training import refuse_journal_options, refuse_table_options, 
 from edge.bundles.work_times import read_jobs
 from edge.configuration.config import need_bundle
 from edge.errors import UNREADABLE, RecordingError
-from edge.gateway.assembly import Assembly, assemble_from
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.recordings.mapping import load_mapping
 from edge.recordings.recording import is_journal, parse_rows, read_table
 from edge.records import Job, JobTold, RetrievalDone

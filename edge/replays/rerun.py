@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.explain import clock_text
+from edge.assembly.assembly import Assembly
 from edge.bundles.store import store_of
 from edge.bundles.training import settings_beside
 from edge.configuration.config import load as load_config
 from edge.configuration.config import need_bundle
 from edge.desk import Knowledge
 from edge.errors import RecordingError
-from edge.gateway.assembly import Assembly
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.recordings.recording import journal_messages
 from edge.records import (
     BundleSwapped,

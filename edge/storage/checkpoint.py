@@ -295,7 +295,7 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
 
 # Format -> how its body is read. An upgrade goes on with open events, jobs and silences: a format
 # never leaves this table while somebody may have it. Fingerprints stay as the old version made
-# them; `edge.gateway.identity` knows how. Raises UNREADABLE, TypeError or OSError for damage.
+# them; `edge.assembly.identity` knows how. Raises UNREADABLE, TypeError or OSError for damage.
 MIGRATIONS: Final = {
     1: _from_first,
     2: _from_second,

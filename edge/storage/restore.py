@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from edge.assembly.assembly import Assembly
     from edge.engine import Engine
-    from edge.gateway.assembly import Assembly
     from edge.records import Effect
     from edge.storage.disk import Disk
     from edge.storage.history import Histories

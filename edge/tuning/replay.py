@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from edge.assembly.assembly import Assembly
 from edge.assessment.assess import assess
 from edge.assessment.labelled import Span, truth_of
 from edge.bundles.training import settings_beside
 from edge.errors import RecordingError
-from edge.gateway.assembly import Assembly
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.recordings.mapping import load_mapping
 from edge.recordings.recording import (
     accepted_rows,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from edge.assembly.assembly import Assembly, assemble
 from edge.bundles.training import fit_bundle
 from edge.configuration.config import load
-from edge.gateway.assembly import Assembly, assemble
 from edge.records import MessageReceived, TickDue
 from kb.snapshots.build import build
 from models.bundles.store import save as save_bundle

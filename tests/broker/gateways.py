@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from edge.gateway.mqtt import Endpoint, Publisher
+from edge.brokers.mqtt import Endpoint, Publisher
 from tests.broker.overheard import gateway_starts
 from tests.waiting import wait_until
 

@@ -12,10 +12,10 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from edge.brokers.rights import published_topics
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import brokers, load
-from edge.gateway.rights import published_topics
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 from tests.waiting import wait_until

@@ -11,8 +11,8 @@ import numpy as np
 from typer.testing import CliRunner
 
 import andon
+from edge.brokers.mqtt import Endpoint
 from edge.bundles.training import fit_bundle
-from edge.gateway.mqtt import Endpoint
 from models.bundles.bundle import Channel
 from models.bundles.store import save
 from models.samples import TrainingSamples

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from edge.brokers.accounts import access_of
+from edge.brokers.link import Link
+from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.read_back import ReadBack
+from edge.brokers.rights import published_topics
 from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.accounts import access_of
-from edge.gateway.link import Link
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
-from edge.gateway.read_back import ReadBack
-from edge.gateway.rights import published_topics
 from tests.broker.certificates import Authority
 from tests.broker.plants import (
     ASSETS,

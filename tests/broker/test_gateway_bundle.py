@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
+from edge.assembly.assembly import assemble
 from edge.bundles.store import CURRENT, store_of
 from edge.configuration.config import load
-from edge.gateway.assembly import assemble
 from edge.records import BundleSwapped
 from edge.replays.backtest import Backtest
 from edge.storage.journal import read_journal

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.gateway.mqtt import Endpoint, Publisher
+from edge.brokers.mqtt import Endpoint, Publisher
 from edge.records import CommissionTold
 from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows

@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.gateway.assembly import Assembly
+    from edge.assembly.assembly import Assembly
     from tests.broker.cells import Cell
     from tests.broker.conftest import Mosquitto
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.gateway.mqtt import Endpoint, Publisher
+from edge.brokers.mqtt import Endpoint, Publisher
 from tests.broker.cells import listener
 from tests.broker.gateways import newest_health, online, publish
 from tests.waiting import wait_until

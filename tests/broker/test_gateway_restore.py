@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from edge.assembly.assembly import Assembly
 from edge.audit.trail import must_stay
-from edge.gateway.assembly import Assembly
 from edge.records import (
     AlertStands,
     MessageReceived,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edge.assembly.assembly import assemble
 from edge.configuration.config import load
-from edge.gateway.assembly import assemble
 from edge.records import SnapshotSwapped
 from edge.replays.backtest import Backtest
 from edge.storage.journal import read_journal

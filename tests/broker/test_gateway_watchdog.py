@@ -24,8 +24,8 @@ PATCH: Final = """\
 import os, pathlib, sys, time
 if "run" in sys.argv:
     from edge.engine import Engine
-    from edge.gateway.link import Link
-    from edge.gateway.mqtt import Client
+    from edge.brokers.link import Link
+    from edge.brokers.mqtt import Client
     marks = pathlib.Path(os.environ["MARKS"])
     handle, message, pong = Engine.handle, Link._message, Client._handle_pingresp
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.assembly.assembly import assemble
 from edge.bundles.training import fit_bundle, journal_samples, settings_beside
 from edge.configuration.config import load
-from edge.gateway.assembly import assemble
 from edge.replays.backtest import Backtest
 from edge.storage.journal import read_journal
 from models.bundles.store import save as save_bundle

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.brokers.link import Link
+from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
+from edge.brokers.transport import Will
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.gateway.link import Link
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
-from edge.gateway.transport import Will
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.gateway.inbox import Incoming
+    from edge.brokers.inbox import Incoming
     from tests.broker.conftest import Mosquitto
 
 
@@ -86,6 +86,8 @@ def test_what_was_not_acknowledged_comes_again(mosquitto: Mosquitto) -> None:
     again = [m for m in take(second, len(came), lambda _: None) if m.payload != b"probe"]
     assert [m.payload for m in again] == payloads
     assert all(m.dup for m in again)
+    heard = second.publish("out/a", b"", qos=1, retain=False)  # behind the acknowledgements
+    wait_until(lambda: heard in second.confirmed(), what="the broker to have read them")
     second.stop()
     third = link_to(mosquitto)
     ready(third)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.gateway.mqtt import Collector, Endpoint, Publisher
+from edge.brokers.mqtt import Collector, Endpoint, Publisher
 from tests.broker import overheard
 from tests.broker.overheard import Told, not_listed
 from tests.waiting import wait_until

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gateway import rivals
+from edge.brokers import rivals
+from edge.brokers.link import Link
+from edge.brokers.mqtt import Endpoint
+from edge.brokers.rivals import OVER_S, TAKEN_MIN, WITHIN_S, Rivals
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link
-from edge.gateway.mqtt import Endpoint
-from edge.gateway.rivals import OVER_S, TAKEN_MIN, WITHIN_S, Rivals
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox

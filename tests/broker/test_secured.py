@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from edge.brokers.accounts import LISTED_ASSETS_MAX, access_of
+from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.tls import DAY_S, WARN_DAYS, WARN_SHARE, Span, TlsFiles
+from edge.checks.check import check_file
 from edge.configuration.config import load
-from edge.gateway.accounts import LISTED_ASSETS_MAX, access_of
-from edge.gateway.check import check_file
 from edge.gateway.faults import Faults
-from edge.gateway.mqtt import Collector, Endpoint
-from edge.gateway.tls import DAY_S, WARN_DAYS, WARN_SHARE, Span, TlsFiles
 from edge.storage.disk import Clock
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from edge.gateway.check import check_file
+from edge.checks.check import check_file
 from tests.broker.certificates import Authority
 from tests.broker.conftest import free_port
 from tests.broker.gateways import GatewayProcess, Subscriber, newest_health, online, publish

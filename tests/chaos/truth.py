@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge.assembly.assembly import assemble
 from edge.configuration.config import load
-from edge.gateway.assembly import assemble
-from edge.gateway.retrieve import look_up
+from edge.knowledge.retrieve import look_up
 from edge.records import RowsScored
 from edge.replays.backtest import Backtest, with_ticks
 from edge.storage.checkpoint import newest
@@ -18,7 +18,7 @@ from edge.storage.journal import read_journal
 from tests.chaos.rig import keyed
 
 if TYPE_CHECKING:
-    from edge.gateway.assembly import Assembly
+    from edge.assembly.assembly import Assembly
     from edge.records import Effect, Publish
     from tests.chaos.plant import Plant
     from tests.chaos.rig import Key, Rig

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.gateway.inbox import Incoming
-from edge.gateway.link import LinkCounts
+from edge.brokers.inbox import Incoming
+from edge.brokers.link import LinkCounts
 from edge.records import MessageReceived
 from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.assembly.assembly import assemble
 from edge.boxes.backup import Request, back_up
 from edge.boxes.identity import new_box, write_box
 from edge.configuration.config import load
-from edge.gateway.assembly import assemble
 from edge.records import Publish, TickDue
 from edge.storage.checkpoint import Checkpoint, save
 from edge.storage.journal_writer import JournalWriter

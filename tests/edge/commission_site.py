@@ -27,7 +27,7 @@ from tests.models.plants import plant
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.gateway.assembly import Assembly
+    from edge.assembly.assembly import Assembly
     from edge.records import Effect, Stimulus
 
 S: Final = 10**9

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.brokers.delivery import Delivery
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.errors import JournalError
-from edge.gateway.delivery import Delivery
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
 from edge.gateway.lapse import Part

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from edge.brokers.inbox import Incoming
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
 from edge.gateway import app, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
-from edge.gateway.inbox import Incoming
 from edge.gateway.world import World as RealWorld
 from edge.records import Effect, MessageReceived, Publish, Shed, Stimulus
 from edge.settings import EngineSettings

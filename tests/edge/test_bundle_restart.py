@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from edge.assembly.assembly import Assembly, assemble
 from edge.audit.signatures import read_key, sign_path
 from edge.bundles.store import BundleStore, store_of
-from edge.gateway.assembly import Assembly, assemble
 from edge.records import BundleSwapped, Started
 from edge.replays.backtest import Backtest
 from edge.storage.checkpoint import Checkpoint, pack

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.assembly.assembly import assemble
 from edge.bundles import watch
 from edge.bundles.probation import ALERTS_MIN, LOOKS_MIN, TICKS_MIN
 from edge.bundles.store import BundleStore, store_of
@@ -22,7 +23,6 @@ from edge.bundles.watch import GATEWAY, BundleWatch, assembled
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig
 from edge.errors import ConfigError
-from edge.gateway.assembly import assemble
 from edge.gateway.faults import Faults
 from edge.gateway.telemetry import Telemetry
 from edge.records import BundleSwapped, MessageReceived, TickDue

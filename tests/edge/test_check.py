@@ -15,8 +15,8 @@ import andon
 from edge.audit.signatures import new_key, read_key, sign_path
 from edge.boxes.identity import Rank, new_box, write_box
 from edge.bundles.store import store_of
+from edge.checks.check import check_file
 from edge.configuration.config import load
-from edge.gateway.check import check_file
 from kb.snapshots.build import build
 from models.bundles.assemble import make_bundle
 from models.bundles.store import save
@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port that nobody listens on, and little patience with it."""
-    monkeypatch.setattr("edge.gateway.mqtt.CONNECT_S_MAX", 0.05)
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 0.05)
     return free_port()
 
 
@@ -116,8 +116,8 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     _, text = site.check()
     looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
     assert looked == [
-        *("configuration", "bundle", "knowledge", "broker", "clock", "state", "box"),
-        *("scope", "disk"),
+        *("configuration", "bundle", "operators", "knowledge", "broker", "clock", "state"),
+        *("box", "scope", "disk"),
     ]
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):
@@ -209,6 +209,26 @@ def test_what_lacks_a_required_signature_is_a_fault_with_the_command(site: Site)
         sign_path(path, read_key(private))
         _, text = site.check()
     assert site.faults() == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("", "everybody whom the broker lets in may ack, feedback, "),
+        ('[trust]\nunknown_may = ["ack"]\n', "everybody whom the broker lets in may ack; say who"),
+        ("[trust]\nunknown_may = []\n", ""),
+        ('[[operator]]\nname = "ann"\nmay = ["ack"]\n', ""),
+    ],
+)
+def test_what_everybody_may_is_told_where_no_operator_is_listed(
+    site: Site, more: str, told: str
+) -> None:
+    """An open door is no fault, but somebody should know of it."""
+    site.more = more
+    code, printed = site.check()
+    assert code == 0
+    assert told in printed
+    assert ("none listed" in printed) == bool(told)
 
 
 def test_keys_that_everybody_may_change_are_a_fault(site: Site) -> None:

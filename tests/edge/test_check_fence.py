@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from edge.checks.brokers import broker_findings
 from edge.configuration.config import load
-from edge.gateway.check_brokers import broker_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

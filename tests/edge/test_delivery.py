@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.brokers.delivery import IN_FLIGHT_MAX, READ_MAX, Delivery
 from edge.errors import JournalError
-from edge.gateway.delivery import IN_FLIGHT_MAX, READ_MAX, Delivery
 from edge.records import Publish
 from edge.storage.outbox import Outbox
 from edge.wire.topics import whose

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from edge.gateway.failures import failure_of
+from edge.brokers.failures import failure_of
 
 
 def said(number: int) -> str:

@@ -18,11 +18,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.audit.chain import audit_files
 from edge.audit.trail import AuditTrail
+from edge.brokers.link import Link
+from edge.brokers.mqtt import Endpoint
+from edge.brokers.transport import Will
 from edge.errors import JournalError
 from edge.gateway.faults import Faults
-from edge.gateway.link import Link
-from edge.gateway.mqtt import Endpoint
-from edge.gateway.transport import Will
 from edge.records import Audited, Publish, ShellFault
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience

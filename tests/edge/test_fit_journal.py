@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from edge.brokers.mqtt import Collector, Endpoint, Publisher
 from edge.bundles.fit_words import NAMES_SHOWN_MAX
 from edge.bundles.training import LEFT_OUT_SHOWN_MAX, FitRequest, fit_recording
 from edge.errors import ConfigError, RecordingError
-from edge.gateway.mqtt import Collector, Endpoint, Publisher
 from edge.recordings.recorder import record
 from edge.records import MessageReceived
 from edge.storage.journal_writer import JournalWriter

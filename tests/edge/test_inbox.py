@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gateway.inbox import MESSAGE_BYTES, SLACK, TAKE_BYTES_MAX, Inbox, Incoming, Lane
+from edge.brokers.inbox import MESSAGE_BYTES, SLACK, TAKE_BYTES_MAX, Inbox, Incoming, Lane
 
 MESSAGES_MAX: Final = 5
 BYTES_MAX: Final = 12

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import paho.mqtt.client as paho
 
+from edge.brokers.inbox import COMMANDS_MAX, COMMANDS_TAKEN_MAX, Inbox
+from edge.brokers.lanes import Lanes
+from edge.brokers.links import LinkPair, links_of
+from edge.brokers.transport import Will
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import BrokerConfig, ModelConfig, MqttConfig
-from edge.gateway.inbox import COMMANDS_MAX, COMMANDS_TAKEN_MAX, Inbox
-from edge.gateway.lanes import Lanes
-from edge.gateway.links import LinkPair, links_of
-from edge.gateway.transport import Will
 
 if TYPE_CHECKING:
-    from edge.gateway.link import Link
+    from edge.brokers.link import Link
 
 ANNA: Final = "andon/s/cmd/anna/ack"
 FLOODER: Final = "andon/s/cmd/flooder/ack"

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from edge.assembly.assembly import Assembly, assemble, assemble_from
 from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.assembly import Assembly, assemble, assemble_from
 from edge.gateway.faults import Faults
-from edge.gateway.known import scope_tables
-from edge.gateway.retrieve import Retriever
-from edge.gateway.scope_book import (
+from edge.gateway.telemetry import Telemetry
+from edge.gateway.upkeep import Upkeep
+from edge.knowledge.known import scope_tables
+from edge.knowledge.retrieve import Retriever
+from edge.knowledge.scope_book import (
     FILE,
     ScopeBook,
     encoded,
@@ -25,8 +27,6 @@ from edge.gateway.scope_book import (
     read_book,
     write_book,
 )
-from edge.gateway.telemetry import Telemetry
-from edge.gateway.upkeep import Upkeep
 from edge.records import ShellFault, TickDue
 from edge.storage.disk import MODE, Disk
 from edge.storage.patience import NoPatience
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.configuration.config import GatewayConfig
-    from edge.gateway.scope_book import Tables
+    from edge.knowledge.scope_book import Tables
 
 DAY_NS: Final = 86_400 * 10**9
 WIDE: Final = ROW

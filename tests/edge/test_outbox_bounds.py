@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from edge.gateway.delivery import Delivery
+from edge.brokers.delivery import Delivery
 from edge.records import Publish
 from edge.storage import outbox as outboxes
 from edge.storage.checkpoint import KEPT

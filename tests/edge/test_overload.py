@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
+from edge.brokers.inbox import Inbox, Incoming
+from edge.brokers.lanes import Lanes, Rank
 from edge.gateway.faults import Faults
-from edge.gateway.inbox import Inbox, Incoming
-from edge.gateway.lanes import Lanes, Rank
 from edge.gateway.overload import OVER_S, TURN_S, Overload, aside_words
 from edge.records import Publish, Shed, ShellFault, TickDue
 from edge.settings import AssetSettings, ContextTag, GatewaySettings, Source

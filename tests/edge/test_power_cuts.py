@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.audit.trail import AuditTrail
-from edge.gateway.link import Link
-from edge.gateway.mqtt import Endpoint
-from edge.gateway.transport import Will
+from edge.brokers.link import Link
+from edge.brokers.mqtt import Endpoint
+from edge.brokers.transport import Will
 from edge.records import Audited, Started, TickDue
 from edge.storage.disk import Disk
 from edge.storage.journal import MAGIC, read_journal

@@ -10,8 +10,8 @@ import pytest
 
 from edge.alerts.alerts import AlertRecord, AlertState
 from edge.alerts.inherited import inherit
+from edge.brokers.read_back import PORTION, REVISION_MAX, WAIT_S_MAX, ReadBack, Word, said, word
 from edge.caps import ALERT_ID_CHARS_MAX
-from edge.gateway.read_back import PORTION, REVISION_MAX, WAIT_S_MAX, ReadBack, Word, said, word
 from edge.records import AlertStands, Track
 from tests.edge.test_app import KEYED, World, bundle
 

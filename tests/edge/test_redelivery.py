@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.gateway.inbox import Incoming
+from edge.brokers.inbox import Incoming
 from edge.gateway.redelivery import REMEMBERED_MAX, Redelivery
 from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived, TickDue

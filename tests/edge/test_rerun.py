@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from edge.errors import RecordingError
-from edge.gateway.known import knowledge_of
-from edge.gateway.retrieve import look_up
+from edge.knowledge.known import knowledge_of
+from edge.knowledge.retrieve import look_up
 from edge.records import Retrieve, Started, Stimulus
 from edge.replays import why
 from edge.replays.explain_command import begin_of, explain_command, nearest_ids

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edge.audit.signatures import new_key, read_key, sign_command, sign_path, verify
-from edge.gateway.known import knowledge_of
+from edge.knowledge.known import knowledge_of
 from edge.records import SnapshotSwapped
 from edge.replays.rerun import Kept, Rerun
 from edge.state import EngineState

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from edge.assembly.assembly import Assembly
 from edge.audit.trail import must_stay
-from edge.gateway.assembly import Assembly
 from edge.records import MessageReceived, Publish, TickDue
 from edge.settings import GatewaySettings
 from edge.storage.checkpoint import Checkpoint, pack, save

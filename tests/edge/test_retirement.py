@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.gateway.assembly import Assembly
+    from edge.assembly.assembly import Assembly
 
 TOPICS: Final = Topics("andon", "s")
 GONE: Final = TOPICS.alert("press7", "process")

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
-from edge.gateway.retrieve import QUEUE_MAX, Retriever, look_up
+from edge.knowledge.retrieve import QUEUE_MAX, Retriever, look_up
 from edge.records import RetrievalDone, Retrieve
 from kb.records import Query
 from tests.waiting import wait_until

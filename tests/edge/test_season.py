@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from edge.alerts.contributions import contributions_of
+from edge.assembly.assembly import Assembly
 from edge.bundles.child import ProposalRequest, propose_bundle
 from edge.engine import Engine
-from edge.gateway.assembly import Assembly
 from edge.recordings.recording import TimedMessage
 from edge.records import MessageReceived
 from edge.replays.backtest import Backtest, with_ticks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from edge.gateway.assembly import Assembly, ready
+from edge.assembly.assembly import Assembly, ready
 from edge.records import MessageReceived, TickDue, Track
 from edge.settings import GatewaySettings
 from edge.verdicts.second_look import Comparison, SecondLook

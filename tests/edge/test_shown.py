@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from andon import app
 from edge.audit.trail import AuditTrail
-from edge.gateway.logs import configure, shown, write
+from edge.logs import configure, shown, write
 from edge.records import Audited, Note
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from edge.assembly.assembly import Assembly, assemble_from
 from edge.audit.signatures import (
     new_key,
     read_key,
@@ -20,7 +21,6 @@ from edge.audit.signatures import (
     verify,
 )
 from edge.errors import ConfigError, WireError
-from edge.gateway.assembly import Assembly, assemble_from
 from edge.records import JobTold, Verdict
 from edge.trust import Signs, TrustSettings
 from edge.verdicts.decide import Facts, decide

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from edge.gateway.delivery import Delivery
+from edge.brokers.delivery import Delivery
 from edge.records import Publish
 from edge.storage.outbox import Outbox
 from edge.storage.patience import NoPatience, Patience, SlowDiskError

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from edge.gateway.assembly import Assembly
-from edge.gateway.identity import (
+from edge.assembly.assembly import Assembly
+from edge.assembly.identity import (
     FIELDS_OF_FIRST,
     VERSION_OF_FIRST,
     fingerprint,

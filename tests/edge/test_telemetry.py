@@ -19,12 +19,12 @@ from paho.mqtt.client import MQTTMessage
 from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import new_box
+from edge.brokers.link import Link, LinkCounts
+from edge.brokers.mqtt import Endpoint
+from edge.brokers.transport import Will
 from edge.gateway.faults import Faults
 from edge.gateway.lapse import Lapse
-from edge.gateway.link import Link, LinkCounts
-from edge.gateway.mqtt import Endpoint
 from edge.gateway.telemetry import LAG_SAMPLES_MAX, TICKS_MAX, Telemetry, health, rss_mb
-from edge.gateway.transport import Will
 from edge.records import MessageReceived, Publish
 from edge.storage.disk import CLOCK
 from edge.storage.journal_writer import JournalWriter

@@ -11,10 +11,10 @@ import pytest
 
 from edge.audit.chain import audit_files
 from edge.audit.trail import AuditTrail
-from edge.gateway.failures import failure_of
+from edge.brokers.failures import failure_of
+from edge.brokers.tls import Span, TlsFiles
 from edge.gateway.faults import Faults
 from edge.gateway.timekeeping import ClockWatch, clock_payload, synchronised
-from edge.gateway.tls import Span, TlsFiles
 from edge.records import Audited, TickDue
 from edge.storage.journal import segments
 from edge.storage.journal_writer import JournalWriter

@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from andon import app
+from edge.assembly.assembly import assemble_from
 from edge.audit.signatures import new_key, read_key, sign_path, signed_by
 from edge.configuration.config import load
 from edge.errors import ConfigError
-from edge.gateway.assembly import assemble_from
 from edge.trust import Signs, TrustedKey, TrustSettings
 from kb.errors import KnowledgeError
 from kb.reading.signatures import signature_bytes

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import andon
 from andon.tune_bundle import last_lines
 from andon.tune_report import page
+from edge.assembly.assembly import Assembly
 from edge.audit.chain import records, verify
-from edge.gateway.assembly import Assembly
 from edge.labels.book import add_labels
 from edge.replays.backtest import Backtest
 from edge.tuning.command import TuneRequest, Work, begun, settled

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge.audit.signatures import new_key, read_key, sign_command, verify
-from edge.gateway.known import knowledge_of
+from edge.knowledge.known import knowledge_of
 from edge.records import TextTold
 from edge.storage.notebook import Notebook
 from edge.trust import TrustSettings

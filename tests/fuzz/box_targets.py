@@ -21,22 +21,21 @@ import msgspec
 from edge.boxes.archive import FORMAT, MANIFEST, ArchiveWriter, BackupError, Manifest
 from edge.boxes.backup import Request as BackupRequest
 from edge.boxes.backup import back_up
-from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import FILE as BOX_FILE
-from edge.boxes.identity import Box, Fenced, Rank, read_box, write_box
+from edge.boxes.identity import Fenced, read_box, write_box
 from edge.boxes.inherit import learn
 from edge.boxes.replacement import Request, examine, restore_box
+from edge.brokers.read_back import REVISION_MAX
 from edge.errors import ConfigError, JournalError
-from edge.gateway.read_back import REVISION_MAX
 from edge.storage.disk import Clock
 from edge.storage.outbox import Outbox
-from edge.wire.fence import FENCE_SCHEMA, FencePayload
-from edge.wire.topics import Topics
-from tests.fuzz.files import file_target, mutate_sqlite
+from edge.wire.fence import FencePayload
+from tests.fuzz.files import mutate_sqlite
 from tests.fuzz.mutate import mixed, mutate_bytes, mutate_json, mutate_text
 from tests.fuzz.outbox_reader import outbox_seed
-from tests.fuzz.shapes import MS, START
+from tests.fuzz.shapes import START
+from tests.fuzz.state_targets import KEY, OURS, TOPICS, claim_of, identities
 from tests.fuzz.storage_targets import mutate_lines, trail_seed
 from tests.fuzz.target import BYTES, FILE, Target
 
@@ -47,10 +46,7 @@ if TYPE_CHECKING:
 
     Members = dict[str, bytes]
 
-TOPICS: Final = Topics("andon", "s")
 ALERT: Final = TOPICS.alert("r1", "process")
-KEY: Final = FenceKey(secret=bytes(KEY_BYTES), fresh=True)  # else no claim of anybody would count
-OURS: Final = Box(box="ab" * 8, generation=2, since_ms=MS)
 CONFIG: Final = b"""\
 # a site
 site = "s"
@@ -75,7 +71,7 @@ class _Sent:
     """A connection that takes everything."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
-        """As `edge.gateway.link.Link` has it."""
+        """As `edge.brokers.link.Link` has it."""
         assert topic == TOPICS.fence
         assert retain
         assert qos
@@ -117,14 +113,11 @@ def _begin_fence(scratch: Path) -> Read:
 
 
 def _claims() -> list[bytes]:
-    told = [
-        FencePayload(
-            schema=FENCE_SCHEMA, box=box, generation=generation, since_ms=MS, run=run, run_ms=MS,
-            ts_ms=MS,
-        )
-        for box, generation, run in (("cd" * 8, 3, "r"), ("cd" * 8, 1, "r"), (OURS.box, 2, "q"))
-    ]  # fmt: skip
-    return [msgspec.json.encode(one) for one in told]
+    told = [("cd" * 8, 3, "r"), ("cd" * 8, 1, "r"), (OURS.box, 2, "q")]
+    return [
+        msgspec.json.encode(claim_of(box, generation=generation, run=run))
+        for box, generation, run in told
+    ]
 
 
 def _begin_inherit(scratch: Path) -> Read:
@@ -149,24 +142,6 @@ def _begin_inherit(scratch: Path) -> Read:
 
 
 # --- who a box is ------------------------------------------------------------------------------
-
-
-def _read_identity(path: Path) -> bool:
-    box = read_box(path.parent)
-    assert box is not None
-    assert write_box(path.parent, box) == read_box(path.parent) == box
-    try:
-        Fence(TOPICS, box, path.parent, KEY)
-    except Fenced:
-        assert box.fenced_by is not None
-    return True
-
-
-def _identities() -> list[bytes]:
-    fenced = msgspec.structs.replace(
-        OURS, fenced_by=Rank(generation=3, since_ms=MS, box="cd" * 8), claimed=True
-    )
-    return [msgspec.json.encode(one) for one in (OURS, fenced)]
 
 
 # --- backups -----------------------------------------------------------------------------------
@@ -357,14 +332,6 @@ TARGETS: Final = (
         mutate=mixed(mutate_json, mutate_json, mutate_bytes),
         span=SPAN,
     ),
-    file_target(
-        "identity",
-        _read_identity,
-        refusals=(ConfigError,),
-        seeds=_identities,
-        mutate=mutate_json,
-        file=BOX_FILE,
-    ),
     _backup_target("restore", _begin_restore, [_backup()], _mutate_archive),
     _backup_target("restore-manifest", _begin_manifest, [_manifest()], mutate_json),
     _backup_target(
@@ -375,5 +342,5 @@ TARGETS: Final = (
     _backup_target("backup-config", _begin_backup("gateway.toml"), [CONFIG], mutate_text),
     _backup_target("backup-outbox", _begin_backup(_OUTBOX), [outbox_seed()], mutate_sqlite),
     _backup_target("backup-lines", _begin_backup(_TRAIL), [trail_seed()], mutate_lines),
-    _backup_target("backup-identity", _begin_backup("state/box.json"), _identities(), mutate_json),
+    _backup_target("backup-identity", _begin_backup("state/box.json"), identities(), mutate_json),
 )

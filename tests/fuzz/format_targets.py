@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.brokers.inbox import Incoming
 from edge.errors import JournalError
-from edge.gateway.inbox import Incoming
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived

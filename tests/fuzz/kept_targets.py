@@ -19,7 +19,7 @@ from edge.audit.trail import AuditTrail
 from edge.boxes.retirement import Retirement, Word, last_words
 from edge.bundles.work_times import Texts, WorkTimes
 from edge.errors import JournalError
-from edge.gateway.kept_snapshots import find
+from edge.knowledge.kept_snapshots import find
 from edge.records import Audited, MessageReceived, Publish
 from edge.storage.journal_records import MAGIC, record
 from edge.storage.outbox import Outbox

@@ -65,6 +65,11 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
     "a deep mapping": ("mapping", b"x = " + DEEP + b"\n" + MAPPING, False),
     "deep windows": ("label-windows", b'{"k":' + DEEP + b"}", False),
     "limits with a column twice": ("limits", LIMITS.replace(b"unit", b"asset"), False),
+    "a scope table approved beyond all years": (
+        "scope-book",
+        b'{"newest":{"calibration\\nr1\\n":1760338800000000000000}}',
+        False,
+    ),
     "a row of the outbox of other types": ("outbox", b"SQLite format 3\0" + b"\xff" * 84, False),
     "a broken exception of a series": (
         "document-calendar",

@@ -22,10 +22,10 @@ from edge.audit.signatures import (
     signers,
     unsigned_because,
 )
+from edge.brokers.read_back import said
+from edge.brokers.tls import TlsFiles, context_of, spans_of_files
 from edge.configuration.config import effective, load
 from edge.errors import ConfigError, JournalError
-from edge.gateway.read_back import said
-from edge.gateway.tls import TlsFiles, context_of, spans_of_files
 from edge.storage.dead_letters import NEWER, LetterLine, read_letters
 from edge.trust import COMMANDS, Signs, TrustedKey
 from edge.work.rights import is_shared, rights_of

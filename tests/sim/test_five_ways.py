@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.gateway.known import knowledge_of
+from edge.knowledge.known import knowledge_of
 from edge.records import TextTold, Verdict, Witness
 from edge.storage.notebook import Notebook
 from edge.trust import TrustSettings

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
+from edge.assembly.assembly import Assembly, assemble_from
 from edge.assessment.truth import Truth
 from edge.bundles.training import fit_bundle, journal_samples, settings_beside
 from edge.desk import Knowledge
-from edge.gateway.assembly import Assembly, assemble_from
 from edge.replays.backtest import Backtest, with_ticks
 from edge.storage.journal_table import journal_table
 from kb.records import Citation, Limit

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.assembly.assembly import assemble_from
 from edge.bundles.training import fit_bundle, journal_samples, settings_beside
-from edge.gateway.assembly import assemble_from
 from edge.replays.backtest import Backtest, with_ticks
 from models.bundles.store import save
 from simulator.calm_plant import GATEWAY, SECOND_NS, CalmPlant, calm_plant

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from paho.mqtt.client import topic_matches_sub
 
+from edge.brokers import mqtt
+from edge.brokers.inbox import Incoming
 from edge.caps import PAYLOAD_BYTES_MAX
-from edge.gateway import mqtt
-from edge.gateway.inbox import Incoming
 from tests.sim_gateway.client import OK, REFUSED, Client, Connection, Message
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class Broker:
 
 
 class SimulatedMqtt:
-    """What `edge.gateway.mqtt` is to a link, without a network."""
+    """What `edge.brokers.mqtt` is to a link, without a network."""
 
     def __init__(self, broker: Broker, fate: Fate) -> None:
         self._broker, self._fate = broker, fate

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge.brokers.delivery import IN_FLIGHT_MAX
 from edge.caps import RING_SAMPLES
-from edge.gateway.delivery import IN_FLIGHT_MAX
 from edge.gateway.lapse import Part
 from edge.storage.patience import WAIT_S_MAX
 from tests.sim_gateway.again import BrokenError, keys_of

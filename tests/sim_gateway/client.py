@@ -59,7 +59,7 @@ class Connection:
 
 
 class Client:
-    """A client as `edge.gateway.link` uses paho's: ids, repetition, callbacks."""
+    """A client as `edge.brokers.link` uses paho's: ids, repetition, callbacks."""
 
     def __init__(self, broker: Broker, fate: Fate) -> None:
         self.broker, self.fate = broker, fate

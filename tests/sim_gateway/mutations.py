@@ -18,14 +18,14 @@ from unittest import mock
 from edge.asset import Asset
 from edge.audit.trail import AuditTrail
 from edge.boxes.fencing import Fence
+from edge.brokers import delivery
+from edge.brokers.delivery import Delivery
+from edge.brokers.inbox import Inbox
+from edge.brokers.link import Link
 from edge.engine import Engine
-from edge.gateway import delivery
 from edge.gateway.app import Gateway
-from edge.gateway.delivery import Delivery
 from edge.gateway.durable import Durable
-from edge.gateway.inbox import Inbox
 from edge.gateway.lapse import Lapse
-from edge.gateway.link import Link
 from edge.gateway.redelivery import Redelivery
 from edge.storage import mending, restore
 from edge.storage.journal_writer import JournalWriter

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from edge.audit.trail import AuditTrail
     from edge.boxes.fencing import Fence
+    from edge.brokers.delivery import Delivery
+    from edge.brokers.inbox import Inbox, Incoming
+    from edge.brokers.link import Link
     from edge.engine import Engine
     from edge.gateway.app import Gateway
-    from edge.gateway.delivery import Delivery
     from edge.gateway.durable import Durable
-    from edge.gateway.inbox import Inbox, Incoming
     from edge.gateway.lapse import Lapse
-    from edge.gateway.link import Link
     from edge.records import Effect, Stimulus
     from edge.storage.journal import Entry, Position
     from edge.storage.journal_writer import JournalWriter

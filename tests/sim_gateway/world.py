@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.gateway.assembly import Assembly
+from edge.assembly.assembly import Assembly
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.storage.notebook import Notebook

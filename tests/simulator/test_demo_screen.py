@@ -13,8 +13,8 @@ from rich.console import Console
 
 from edge.assessment.assess import AFTERMATH_S, assess
 from edge.assessment.truth import Fault, TrueJob, Truth
+from edge.brokers.mqtt import Endpoint
 from edge.errors import AndonError
-from edge.gateway.mqtt import Endpoint
 from edge.replays.backtest import episodes_of
 from kb.records import WorkKind
 from models.bundles.bundle import Channel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from rich.console import Console
 
-from edge.gateway.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
 from edge.records import MessageReceived
 from edge.storage.journal_writer import JournalWriter
 from simulator.replay import Played, ReplayOptions, replay
@@ -114,7 +114,7 @@ def test_a_broker_that_is_not_there_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error says which broker did not answer."""
-    monkeypatch.setattr("edge.gateway.mqtt.CONNECT_S_MAX", 0.5)
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 0.5)
     path = tmp_path / "t.csv"
     path.write_text("Pressure,CO2 Weld Flow,Feed,Primary Weld Current,Wire Consumed,")
     with path.open("a", encoding="utf-8") as file:

@@ -12,15 +12,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.brokers.tls import reason_of, spans_of_files
 from edge.caps import PLAUSIBLE_NS
 from edge.errors import ConfigError
-from edge.gateway.tls import reason_of, spans_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.gateway.mqtt import Endpoint
-    from edge.gateway.tls import Span, TlsFiles
+    from edge.brokers.mqtt import Endpoint
+    from edge.brokers.tls import Span, TlsFiles
 
 PROBE_S_MAX: Final = 3.0
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from edge.audit.signatures import signed_by, signers
 from edge.desk import Knowledge
-from edge.gateway.scope_book import ScopeBook, table_sha256
+from edge.knowledge.scope_book import ScopeBook, table_sha256
 from edge.trust import Signs, TrustSettings
 from kb.snapshots.signed_tables import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.gateway.scope_book import Tables
+    from edge.knowledge.scope_book import Tables
     from edge.trust import TrustedKey
     from kb.records import ScopeRow, SignedTable
     from kb.snapshots.snapshot import Snapshot

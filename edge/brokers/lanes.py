@@ -15,14 +15,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.announce import SEVERITIES
-from edge.gateway.inbox import Lane
+from edge.brokers.inbox import Lane
 from edge.samples.waveforms import block_topics
 from edge.wire import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge.gateway.inbox import Incoming
+    from edge.brokers.inbox import Incoming
     from edge.settings import AssetSettings, GatewaySettings
 
 TOPICS_MAX: Final = 16_384  # remembered; a plant with more looks some up again

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from edge.brokers import mqtt
+from edge.brokers.link import INPUT, OUTPUT, Link, LinkCounts
+from edge.brokers.mqtt import Endpoint
+from edge.brokers.rights import command_filters, sensor_filters
+from edge.brokers.tls import TlsFiles
 from edge.configuration.config import password
-from edge.gateway import mqtt
-from edge.gateway.link import INPUT, OUTPUT, Link, LinkCounts
-from edge.gateway.mqtt import Endpoint
-from edge.gateway.rights import command_filters, sensor_filters
-from edge.gateway.tls import TlsFiles
 from edge.storage.disk import CLOCK
 from edge.wire.topics import Topics
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.boxes.fencing import Fence
+    from edge.brokers.inbox import Inbox, Incoming
+    from edge.brokers.transport import Transport, Will
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
-    from edge.gateway.inbox import Inbox, Incoming
-    from edge.gateway.transport import Transport, Will
     from edge.storage.disk import Clock
 
 

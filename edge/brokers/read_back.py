@@ -26,7 +26,7 @@ INHERIT_S_MAX: Final = 60.0  # of a restored box, which would say old alerts aga
 
 
 class Asker(Protocol):
-    """What it needs of a connection; `edge.gateway.link.Link` is one."""
+    """What it needs of a connection; `edge.brokers.link.Link` is one."""
 
     @property
     def connected(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a link needs of MQTT; the module `edge.gateway.mqtt` is one, a simulation has another."""
+"""What a link needs of MQTT; the module `edge.brokers.mqtt` is one, a simulation has another."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from edge.gateway.inbox import Incoming
-    from edge.gateway.mqtt import Endpoint
+    from edge.brokers.inbox import Incoming
+    from edge.brokers.mqtt import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,10 @@ class Will:
 
 
 class Transport(Protocol):
-    """What a link needs of MQTT; the module `edge.gateway.mqtt` is one.
+    """What a link needs of MQTT; the module `edge.brokers.mqtt` is one.
 
     Clients are as paho has them: their callbacks run one after another, beside the loop. Each has
-    `reasons`, a `edge.gateway.failures.Reasons`.
+    `reasons`, a `edge.brokers.failures.Reasons`.
     """
 
     def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401

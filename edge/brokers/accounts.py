@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from edge.brokers.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.errors import ConfigError
-from edge.gateway.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id
 

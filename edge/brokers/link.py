@@ -11,11 +11,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.brokers import mqtt
+from edge.brokers.inbox import Inbox
+from edge.brokers.rights import BROKER_DROPS
+from edge.brokers.rivals import WAIT_S, Rivals, shared_words
 from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
-from edge.gateway import mqtt
-from edge.gateway.inbox import Inbox
-from edge.gateway.rights import BROKER_DROPS
-from edge.gateway.rivals import WAIT_S, Rivals, shared_words
 from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.boxes.fencing import Fence
-    from edge.gateway.failures import Failure
-    from edge.gateway.inbox import Incoming
-    from edge.gateway.mqtt import Endpoint
-    from edge.gateway.tls import Span
-    from edge.gateway.transport import Transport, Will
+    from edge.brokers.failures import Failure
+    from edge.brokers.inbox import Incoming
+    from edge.brokers.mqtt import Endpoint
+    from edge.brokers.tls import Span
+    from edge.brokers.transport import Transport, Will
     from edge.storage.disk import Clock
 
 IN_FLIGHT_MAX: Final = 1_000

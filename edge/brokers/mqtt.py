@@ -1,7 +1,7 @@
 """MQTT: the only importer of paho.
 
 Callbacks only queue; nothing here decodes, decides or waits for the engine. The gateway's own
-connection is `edge.gateway.link`; `Publisher` is for replays: QoS 1 with a window, so that nothing
+connection is `edge.brokers.link`; `Publisher` is for replays: QoS 1 with a window, so that nothing
 is lost and nothing piles up; `Collector` is for recordings.
 
 paho says only that a connection failed; `Client` keeps why, for whoever has to mend it.
@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from edge.brokers.failures import Reasons, speaks_tls
+from edge.brokers.inbox import Incoming
+from edge.brokers.tls import context_of, span_of_peer
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.errors import AndonError, ConfigError
-from edge.gateway.failures import Reasons, speaks_tls
-from edge.gateway.inbox import Incoming
-from edge.gateway.tls import context_of, span_of_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.gateway.failures import Failure
-    from edge.gateway.tls import Span, TlsFiles
+    from edge.brokers.failures import Failure
+    from edge.brokers.tls import Span, TlsFiles
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0

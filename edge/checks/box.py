@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge.boxes.fence_key import read_key
 from edge.boxes.identity import fenced_words, read_box
 from edge.errors import ConfigError
-from edge.gateway.scope_book import ScopeBook, read_book
+from edge.knowledge.scope_book import ScopeBook, read_book
 
 if TYPE_CHECKING:
     from pathlib import Path

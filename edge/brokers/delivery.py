@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 class Sender(Protocol):
-    """What delivery needs of a connection; `edge.gateway.link.Link` is one."""
+    """What delivery needs of a connection; `edge.brokers.link.Link` is one."""
 
     @property
     def connected(self) -> bool:

@@ -12,18 +12,18 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from edge.audit.signatures import certificate_name
+from edge.brokers.accounts import access_of
+from edge.brokers.link import IN_FLIGHT_MAX
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.configuration.config import brokers
 from edge.errors import ConfigError
-from edge.gateway.accounts import access_of
-from edge.gateway.link import IN_FLIGHT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.brokers.accounts import Access, Account
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
-    from edge.gateway.accounts import Access, Account
 
 QUEUED_MESSAGES_MIN: Final = (
     100_000  # of a session; 0 is everything in one release, none in another

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from edge.records import Note
 
 if TYPE_CHECKING:
-    from edge.gateway.link import Link
-    from edge.gateway.links import LinkPair
+    from edge.brokers.link import Link
+    from edge.brokers.links import LinkPair
 
 ALONE_S: Final = 3.0  # without a broker, until we say so
 ALONE_AGAIN_S: Final = 300.0

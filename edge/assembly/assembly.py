@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.assembly.identity import fingerprint, settings_sha256
 from edge.audit.signatures import signed_by, verify
 from edge.bundles.store import loaded, store_of
 from edge.desk import Knowledge
 from edge.engine import Engine
 from edge.errors import ConfigError
-from edge.gateway.identity import fingerprint, settings_sha256
-from edge.gateway.kept_snapshots import find
-from edge.gateway.known import knowledge_of, scope_tables
-from edge.gateway.scope_book import ScopeBook, due_ns, read_book
+from edge.knowledge.kept_snapshots import find
+from edge.knowledge.known import knowledge_of, scope_tables
+from edge.knowledge.scope_book import ScopeBook, due_ns, read_book
 from edge.samples.align import asset_layouts, check_assets
 from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted

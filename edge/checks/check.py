@@ -13,17 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.audit.signatures import unsigned_because
+from edge.brokers.rights import published_topics
 from edge.bundles.store import store_of
 from edge.caps import PLAUSIBLE_NS
+from edge.checks.box import box_finding, scopes_finding
+from edge.checks.brokers import broker_findings
+from edge.checks.volume import volume_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
 from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
-from edge.gateway.check_box import box_finding, scopes_finding
-from edge.gateway.check_brokers import broker_findings
-from edge.gateway.check_volume import volume_of
-from edge.gateway.rights import published_topics
 from edge.gateway.timekeeping import synchronised
 from edge.samples.align import asset_layouts
 from edge.trust import Signs
@@ -164,6 +164,12 @@ def _check_context(config: GatewayConfig, bundle: Bundle, findings: Findings, fi
 
 def _check_operators(config: GatewayConfig, bundle: Bundle, findings: Findings) -> None:
     """Rights on an asset that is nowhere are a typing error: somebody lacks what was meant."""
+    if not config.operator and (may := config.trust.unknown_may):
+        detail = (
+            f"none listed: everybody whom the broker lets in may {', '.join(may)}; say who may do"
+            " what with [[operator]], and set unknown_may = [] under [trust]"
+        )
+        findings.add("operators", fine=True, detail=detail)
     there = {model.asset for model in bundle.assets} | {asset.id for asset in config.asset}
     for operator in config.operator:
         lost = [one for one in operator.assets if not is_pattern(one) and one not in there]

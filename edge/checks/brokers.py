@@ -7,19 +7,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from edge.brokers.links import endpoint_of
+from edge.brokers.mqtt import Collector
+from edge.brokers.rights import command_filters, own_filters, sensor_filters
+from edge.brokers.tls import spans_of_files
 from edge.configuration.config import brokers
 from edge.errors import AndonError
-from edge.gateway.links import endpoint_of
-from edge.gateway.mqtt import Collector
-from edge.gateway.rights import command_filters, own_filters, sensor_filters
-from edge.gateway.tls import spans_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge.brokers.tls import Span
     from edge.configuration.config import GatewayConfig
     from edge.configuration.sections import BrokerConfig
-    from edge.gateway.tls import Span
 
 OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")

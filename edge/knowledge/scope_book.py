@@ -16,7 +16,7 @@ import hashlib
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -35,6 +35,8 @@ BYTES_MAX: Final = 64 << 20
 WORK_MAX: Final = 50_000  # kinds of work on assets and instruments, the newest
 GONE_MAX: Final = 4_096  # replaced tables, the newest
 JUDGED_MAX: Final = 64  # snapshots; a journal's tail names few
+# What a scope table can say: 64 bits, as everywhere. Else a damaged book would end a takeover.
+Approved = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Tables = dict[str, tuple["ScopeRow", ...]]  # hash of a signed table's bytes -> its rows
 
 
@@ -45,7 +47,7 @@ class ScopeBook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     were. judged: snapshot -> scope_id -> why that row does not count. in_use: the newest snapshot.
     """
 
-    newest: dict[str, int] = {}
+    newest: dict[str, Approved] = {}
     tables: dict[str, tuple[str, ...]] = {}
     gone: tuple[str, ...] = ()
     judged: dict[str, dict[str, str]] = {}

@@ -1,0 +1,1 @@
+"""`andon check`: what is wrong with an installation before it runs."""
