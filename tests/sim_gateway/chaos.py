@@ -23,6 +23,8 @@ UNAUDITED: Final = 0.2  # of them: what keeps alerts quiet cannot be written dow
 FLOODED: Final = 0.1  # of the seeds: somebody never ceases to write to `fence`
 WITHDRAWN: Final = 0.25  # of the seeds: the scope of what is suppressed is withdrawn
 REPLACED: Final = 0.08  # of the seeds: another box takes over
+RETAINS_NOTHING: Final = 0.06  # of the others: their broker
+STORES_SELDOM: Final = 0.1  # of the seeds: the broker comes back with what it retained before
 
 
 class Chaos:
@@ -65,11 +67,13 @@ class Chaos:
         quiet = [one.begin_s for one in self.life.schedule.stretches if one.what == "calibrated"]
         if quiet and draw.random() < UNAUDITED:
             self.fate.time.at(draw.choice(quiet) - 2.0, self._told(self._trail_fails))
-        if draw.random() < REPLACED:
+        replaced = draw.random() < REPLACED
+        if replaced:
             self.fate.time.at(draw.randrange(5, self.life.calm_s), self.life.rivals.take_over)
         self._draw_battery(seed)
         self._draw_flood(seed)
         self.life.withdraws = random.Random(f"withdrawn {seed}").random() < WITHDRAWN
+        self._draw_store(seed, replaced=replaced)
         self.fate.time.at(self.life.calm_s, self._heal)
 
     def _draw_battery(self, seed: int) -> None:
@@ -99,6 +103,19 @@ class Chaos:
         self.life.shop.snapshot = NO_SCOPES
         if self.fate.draw.random() < 0.7:
             self.life.stop()
+
+    def _draw_store(self, seed: int, *, replaced: bool) -> None:
+        """What the broker retains, drawn apart as well.
+
+        A box that was replaced hears of it in time only where something is retained.
+        """
+        apart = random.Random(f"store {seed}")
+        if apart.random() < RETAINS_NOTHING and not replaced:
+            self.life.witness.count("brokers that retain nothing")
+            self.broker.keeps = False
+        elif apart.random() < STORES_SELDOM:
+            self.life.witness.count("brokers that store seldom")
+            self.broker.store(apart.choice((3.0, 10.0, 40.0)))
 
     def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
         def now() -> None:
