@@ -107,6 +107,8 @@ MUTATIONS: Final = (
     Mutation("quiet while not durable", Asset, "doubt", planted.no_doubt),
     Mutation("what is withheld is said", StandbyOutbox, "withhold", planted.withheld_said),
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
+    Mutation("memory dropped, the disk refused", Outbox, "adopt", planted.moved_all_the_same),
+    Mutation("a failed disk is looked at once", Lapse, "probe_due", planted.looked_at_once),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 
