@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 RINGS_S_MAX: Final = 4.0  # of a lapse, until what was suppressed is judged again and heard
-NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 

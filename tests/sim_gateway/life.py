@@ -72,6 +72,7 @@ class Life:
         self.mqtt = SimulatedMqtt(self.broker, fate)
         self.world = SimulatedWorld(fate, disk=self.disk, transport=self.mqtt, shop=self.shop)
         self.world.looked = self._look
+        self.world.broken = lambda why: self._breaks(BrokenError(why))
         self.witness = Witness(
             fate, self.broker, self.disk, folder / "state",
             strict=self.config.journal.strict, sync_s=self.config.journal.sync_s,

@@ -27,6 +27,7 @@ from edge.gateway.app import Gateway
 from edge.gateway.durable import Durable
 from edge.gateway.lapse import Lapse
 from edge.gateway.redelivery import Redelivery
+from edge.samples.align import Aligner
 from edge.storage import mending, restore
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.notebook import Notebook
@@ -107,6 +108,8 @@ MUTATIONS: Final = (
     Mutation("quiet while not durable", Asset, "doubt", planted.no_doubt),
     Mutation("what is withheld is said", StandbyOutbox, "withhold", planted.withheld_said),
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
+    Mutation("a row behind a late one is lost", Aligner, "_push_block", planted.newest_lost),
+    Mutation("no old segment is dropped", JournalWriter, "_retain", planted.never_dropped),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 

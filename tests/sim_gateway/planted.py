@@ -5,6 +5,7 @@ Each function is given what is there, and returns what is put in its place.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.audit.trail import AuditTrail
+    from edge.batches import Readings
     from edge.boxes.fencing import Fence
     from edge.brokers.delivery import Delivery
     from edge.brokers.inbox import Inbox, Incoming
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from edge.gateway.app import Gateway
     from edge.gateway.durable import Durable
     from edge.records import Effect, Stimulus
+    from edge.samples.align import Aligner, AssetLayout
     from edge.storage.journal import Entry, Position
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.outbox import Outbox
@@ -319,3 +322,24 @@ def sync_again(real: Any) -> Any:  # noqa: ANN401
         return once_more
 
     return syncing
+
+
+def newest_lost(real: Any) -> Any:  # noqa: ANN401
+    """Behind a block that came late, the newest row of the asset's next message is lost."""
+
+    def push(self: Aligner, layout: AssetLayout, readings: Readings, *args: Any, **more: Any) -> None:  # noqa: ANN401
+        behind = self.__dict__.setdefault("behind", set())
+        if (readings.t_ns <= self.state.assets[layout.asset].closed_ns).any():
+            behind.add(layout.asset)
+        elif layout.asset in behind:
+            behind.remove(layout.asset)
+            kept = readings.t_ns[:-1], readings.values[:-1]
+            readings = dataclasses.replace(readings, t_ns=kept[0], values=kept[1])
+        real(self, layout, readings, *args, **more)
+
+    return push
+
+
+def never_dropped(_real: Any) -> Any:  # noqa: ANN401
+    """The journal never drops an old segment."""
+    return lambda _self: None

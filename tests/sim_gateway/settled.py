@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
-from tests.sim_gateway.checks import ANEW, NOT_TAKEN, SYSTEM, Steps
+from tests.sim_gateway.checks import ANEW, SYSTEM, Steps
 
 
 class Witness(Steps):
@@ -133,21 +133,15 @@ class Witness(Steps):
                 raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
 
     def _scored(self, again: Again) -> None:
-        """Each row of an accepted message was scored, or is counted by reason."""
-        missing = 0
-        for message in self.accepted.values():
-            _, _, asset = message.topic.rpartition("/")
-            try:
-                body = msgspec.json.decode(message.payload)
-            except msgspec.DecodeError:
-                continue
-            if not message.topic.startswith("plant/") or not isinstance(body, dict):
-                continue
-            rows = again.rows.get(asset, set())
-            missing += sum(int(ts) * 1_000_000 not in rows for ts in body["ts"])
-        counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
-        self.count("rows not scored", missing)
-        if missing > counted:
+        """Each value of a message in the journal was scored, or is counted by reason: exactly.
+
+        Each of a message that was accepted stands there. With its last tick nothing waits.
+        """
+        ledger = again.ledger
+        self.count("values scored", ledger.scored)
+        self.count("values not taken", ledger.counted)
+        if ledger.waiting or ledger.given != ledger.scored + ledger.counted:
             raise BrokenError(
-                f"{missing} accepted rows are not scored, and only {again.counts} counted"
+                f"{ledger.given} values were given, {ledger.scored} of them scored,"
+                f" {ledger.counted} counted, and {ledger.waiting} wait"
             )
