@@ -57,6 +57,8 @@ class Steps:
     fenced_lives: int = 0  # processes that ended because another box has taken over
     shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
+    # that the gateway had scored, or that waited to be, when all was calm
+    rows: dict[str, set[int]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
     journals: Journals = field(default_factory=Journals)
     safe_journals: Journals = field(default_factory=Journals)
@@ -230,6 +232,11 @@ class Steps:
 
     def rests(self, gateway: Gateway) -> None:
         """All is calm: each alert topic holds what the engine says."""
+        state = gateway._assembly.engine.state
+        self.rows = {
+            asset: {*ring.t_ns[ring.t_ns > 0].tolist(), *state.align.assets[asset].t_ns.tolist()}
+            for asset, ring in state.ring.assets.items()
+        }
         for record in gateway._assembly.engine.alerts():
             topic = gateway._topics.alert(record.asset, record.track)
             payload = self.broker.retained.get(topic)

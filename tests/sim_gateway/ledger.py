@@ -97,10 +97,10 @@ class Ledger:
             book = self._books.get(stimulus.topic.removeprefix(PLANT))
             if book is not None:
                 book.came += given(stimulus)
-        for effect in effects:
-            if isinstance(effect, RowsScored):
-                self._books[effect.asset].scored += effect.t_ns.tolist()
-        if isinstance(stimulus, TickDue):
+        elif isinstance(stimulus, TickDue):
+            for effect in effects:
+                if isinstance(effect, RowsScored):
+                    self._books[effect.asset].scored += effect.t_ns.tolist()
             self._balance()
         return effects
 

@@ -109,6 +109,7 @@ MUTATIONS: Final = (
     Mutation("what is withheld is said", StandbyOutbox, "withhold", planted.withheld_said),
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
     Mutation("a row behind a late one is lost", Aligner, "_push_block", planted.newest_lost),
+    Mutation("journaled and not given", Gateway, "_give", planted.not_given),
     Mutation("no old segment is dropped", JournalWriter, "_retain", planted.never_dropped),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)

@@ -343,3 +343,12 @@ def newest_lost(real: Any) -> Any:  # noqa: ANN401
 def never_dropped(_real: Any) -> Any:  # noqa: ANN401
     """The journal never drops an old segment."""
     return lambda _self: None
+
+
+def not_given(real: Any) -> Any:  # noqa: ANN401
+    """Of a full turn the engine is not given the last one; the journal has it."""
+
+    def give(self: Gateway, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
+        real(self, stimuli[: max(len(stimuli) - 1, 3)], now_ns=now_ns)
+
+    return give

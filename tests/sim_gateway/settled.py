@@ -46,6 +46,7 @@ class Witness(Steps):
             self.count("seeds of which the journal has holes")
             self._in_order()
             return
+        self._remembered(again)
         stands = outbox_of(self.state)
         self._decided_alike(again, stands)
         if self.lapses:
@@ -131,6 +132,13 @@ class Witness(Steps):
             held = self.broker.retained.get(topic)
             if topic != SYSTEM and held != payload:
                 raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
+
+    def _remembered(self, again: Again) -> None:
+        """The gateway, over all its restarts, has scored the rows that its journal gives."""
+        for asset, rows in self.rows.items():
+            if odd := again.ledger.rows[asset] ^ rows:
+                raise BrokenError(f"{asset}: its journal or it alone has scored {sorted(odd)[:4]}")
+            self.count("rows remembered", len(rows))
 
     def _scored(self, again: Again) -> None:
         """Each value of a message in the journal was scored, or is counted by reason: exactly.

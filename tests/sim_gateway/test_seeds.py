@@ -30,6 +30,8 @@ QUICK: Final = (
     "two revisions in flight",
     "shed and not acknowledged",
     "shed and not counted",
+    "a row behind a late one is lost",
+    "no old segment is dropped",
 )
 
 
