@@ -18,6 +18,7 @@ from edge.gateway.lapse import Part
 from edge.storage.patience import WAIT_S_MAX
 from tests.sim_gateway.again import BrokenError
 from tests.sim_gateway.broker import FENCE
+from tests.sim_gateway.caps import Caps
 from tests.sim_gateway.journals import Journals
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Steps:
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
     journals: Journals = field(default_factory=Journals)
     safe_journals: Journals = field(default_factory=Journals)
+
+    def __post_init__(self) -> None:
+        """What it needs besides."""
+        self.caps = Caps(self.fate, self.disk, self.state)
 
     def count(self, what: str, by: int = 1) -> None:
         """For the summary of a run: what the seeds reach."""
@@ -177,6 +182,7 @@ class Steps:
         if len(topics) != len(set(topics)):
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         self._rings(gateway)
+        self.count("looks at segments", self.caps.look(gateway) > 0)
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:

@@ -327,7 +327,9 @@ def sync_again(real: Any) -> Any:  # noqa: ANN401
 def newest_lost(real: Any) -> Any:  # noqa: ANN401
     """Behind a block that came late, the newest row of the asset's next message is lost."""
 
-    def push(self: Aligner, layout: AssetLayout, readings: Readings, *args: Any, **more: Any) -> None:  # noqa: ANN401
+    def push(
+        self: Aligner, layout: AssetLayout, readings: Readings, *args: Any, **more: Any
+    ) -> None:  # noqa: ANN401
         behind = self.__dict__.setdefault("behind", set())
         if (readings.t_ns <= self.state.assets[layout.asset].closed_ns).any():
             behind.add(layout.asset)
