@@ -106,7 +106,7 @@ class Life:
                 sync_s=draw.choice((0.0, 1.0, 5.0)),
                 strict=draw.random() < 0.25,
                 compress=draw.random() < 0.5,
-                bytes_max=draw.choice((1 << 30, 300_000, 60_000)),
+                bytes_max=draw.choice((1 << 30, 20_000, 8_000)),
                 checkpoint_s=draw.choice((3.0, 10.0, 40.0)),
             ),
             engine=engine_settings(draw),

@@ -26,6 +26,7 @@ class Witness(Steps):
 
     def settled(self, settings: GatewaySettings, shop: Shop) -> None:
         """All that was accepted has been scored, and all that was decided has been heard."""
+        self.count("segments dropped", len(self.disk.retired))
         journal = self._journal()
         for number, message in self.accepted.items():
             if not self.journals.holds(message.payload, journal):
