@@ -116,17 +116,22 @@ assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 
 
 def main(wanted: Sequence[str]) -> int:
-    """Plant each; returns 1 when one stayed unnoticed."""
+    """Plant each; returns 1 when one stayed unnoticed, 2 where there is none of such a name."""
+    chosen = [one for one in MUTATIONS if not wanted or any(word in one.name for word in wanted)]
+    strange = [word for word in wanted if not any(word in one.name for one in MUTATIONS)]
+    if strange:
+        names = "\n  ".join(one.name for one in MUTATIONS)
+        print(f"no bug has {', '.join(map(repr, strange))} in its name; there are\n  {names}",
+              file=sys.stderr)  # fmt: skip
+        return 2
     missed = 0
-    for one in MUTATIONS:
-        if wanted and not any(word in one.name for word in wanted):
-            continue
+    for one in chosen:
         begin_s = time.process_time()
         count, why = one.seeds()
         missed += not count
         took_s = time.process_time() - begin_s
         print(f"{one.name:36} {count or 'never':>5} seeds {took_s:6.1f} s  {why[:110]}", flush=True)
-    print(f"{len(MUTATIONS)} planted, {missed} never noticed")
+    print(f"{len(chosen)} planted, {missed} never noticed")
     return 1 if missed else 0
 
 

@@ -327,17 +327,15 @@ def sync_again(real: Any) -> Any:  # noqa: ANN401
 def newest_lost(real: Any) -> Any:  # noqa: ANN401
     """Behind a block that came late, the newest row of the asset's next message is lost."""
 
-    def push(
-        self: Aligner, layout: AssetLayout, readings: Readings, *args: Any, **more: Any
-    ) -> None:  # noqa: ANN401
+    def push(self: Aligner, layout: AssetLayout, told: Readings, *rest: Any, **more: Any) -> None:  # noqa: ANN401
         behind = self.__dict__.setdefault("behind", set())
-        if (readings.t_ns <= self.state.assets[layout.asset].closed_ns).any():
+        if (told.t_ns <= self.state.assets[layout.asset].closed_ns).any():
             behind.add(layout.asset)
         elif layout.asset in behind:
             behind.remove(layout.asset)
-            kept = readings.t_ns[:-1], readings.values[:-1]
-            readings = dataclasses.replace(readings, t_ns=kept[0], values=kept[1])
-        real(self, layout, readings, *args, **more)
+            kept = told.t_ns[:-1], told.values[:-1]
+            told = dataclasses.replace(told, t_ns=kept[0], values=kept[1])
+        real(self, layout, told, *rest, **more)
 
     return push
 
