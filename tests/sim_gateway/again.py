@@ -72,3 +72,10 @@ def outbox_of(state: Path) -> dict[Key, bytes]:
     if waits:
         raise BrokenError(f"{waits} publications still wait")
     return {(topic, alert_id, revision): payload for topic, alert_id, revision, payload in rows}
+
+
+def given_up(state: Path) -> set[Key]:
+    """What an outbox that was full has let go, as its file says."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
+        rows = db.execute("SELECT topic, id, revision FROM outbox WHERE delivered = 2").fetchall()
+    return set(rows)

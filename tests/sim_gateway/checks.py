@@ -50,6 +50,7 @@ class Steps:
     said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
     order: list[Key] = field(default_factory=list)  # in which it heard them
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
+    narrow: bool = False  # its caps, so that they are reached
     unsure: str = ""  # why the journal cannot decide again all that was decided
     lapses: bool = False  # there were some
     failed: bool = False  # calls of the disk, in the process that has ended

@@ -16,6 +16,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
+from tests.sim_gateway import caps
 from tests.sim_gateway.again import BrokenError, waiting
 from tests.sim_gateway.broker import Broker, SimulatedMqtt
 from tests.sim_gateway.chaos import Chaos
@@ -316,7 +317,8 @@ def live(seed: int) -> Outcome:
     life = Life(seed, folder)
     problem = ""
     try:
-        life.run()
+        with caps.drawn(seed) as life.witness.narrow:
+            life.run()
     except BrokenError as broken:
         problem = str(broken)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed

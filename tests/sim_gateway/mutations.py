@@ -111,6 +111,8 @@ MUTATIONS: Final = (
     Mutation("a row behind a late one is lost", Aligner, "_push_block", planted.newest_lost),
     Mutation("journaled and not given", Gateway, "_give", planted.not_given),
     Mutation("no old segment is dropped", JournalWriter, "_retain", planted.never_dropped),
+    Mutation("a full outbox takes more", Outbox, "_give_up", planted.nothing_given_up),
+    Mutation("a full memory takes more", StandbyOutbox, "_bound", planted.never_dropped),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 

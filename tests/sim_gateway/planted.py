@@ -341,7 +341,7 @@ def newest_lost(real: Any) -> Any:  # noqa: ANN401
 
 
 def never_dropped(_real: Any) -> Any:  # noqa: ANN401
-    """The journal never drops an old segment."""
+    """What is beyond a cap stays: a segment of the journal, or a row in memory."""
     return lambda _self: None
 
 
@@ -352,3 +352,8 @@ def not_given(real: Any) -> Any:  # noqa: ANN401
         real(self, stimuli[: max(len(stimuli) - 1, 3)], now_ns=now_ns)
 
     return give
+
+
+def nothing_given_up(_real: Any) -> Any:  # noqa: ANN401
+    """An outbox that is full takes more."""
+    return lambda _self, _rows, _size, **_more: []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.records import MessageReceived
-from tests.sim_gateway.again import Again, BrokenError, outbox_of
+from tests.sim_gateway.again import Again, BrokenError, given_up, outbox_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +70,10 @@ class Witness(Steps):
 
     def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
         """The outbox holds what the journal decides, and all of it was heard."""
+        gone = given_up(self.state)
+        self.count("given up", len(gone))
+        if gone and not self.narrow:
+            raise BrokenError(f"given up in an outbox with room: {sorted(gone)[:4]}")
         odd = stands.keys() ^ again.decided.keys()
         if self.lapses:  # what was decided without an outbox may stand in none
             odd -= again.decided.keys()
@@ -81,7 +85,7 @@ class Witness(Steps):
                 raise BrokenError(f"{key}: the journal gives {given!r}, kept was {payload!r}")
             # what could not be audited was withheld
             quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
-            if key not in self.said and "/alert/" in key[0] and not quiet:
+            if not (key in self.said or key in gone) and "/alert/" in key[0] and not quiet:
                 raise BrokenError(f"{key} was decided and never heard")
         for key in self.said:
             if key not in stands and not self.lapses:
