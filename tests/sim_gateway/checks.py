@@ -53,6 +53,7 @@ class Steps:
     narrow: bool = False  # its caps, so that they are reached
     unsure: str = ""  # why the journal cannot decide again all that was decided
     lapses: bool = False  # there were some
+    gaps: bool = False  # a process told that the journal lacks what its checkpoint does not cover
     failed: bool = False  # calls of the disk, in the process that has ended
     sessions: int = 0  # that the gateway had to take for new ones
     sent: Counter[bytes] = field(default_factory=Counter)  # of QoS 1, by payload
@@ -215,6 +216,7 @@ class Steps:
         if lapse.lapses_total and not self.disk.failures:
             raise BrokenError(f"it was not durable for nothing: {lapse.why}")
         self.lapses |= bool(lapse.lapses_total)
+        self.gaps |= bool(gateway._found.get("journal_gap"))
         self.count("lapses", lapse.lapses_total)
         if lapse.stimuli_total:
             self.unsure = "stimuli stand in no journal"

@@ -255,7 +255,7 @@ class Life:
         self._dies()
         if code > 0:
             self.witness.count("faults")
-        fate.dead = False
+        fate.over()
         fate.time.pass_until(fate.time.now_s + draw.choice((0.2, 1.0, 1.0, 5.0)))
 
     def _draw_end(self, *, calm: bool) -> None:
