@@ -7,7 +7,6 @@ printed, with its share of the target, and is no failure.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -42,7 +41,10 @@ def main() -> int:
     if options.json is not None:
         body = {"load": msgspec.to_builtins(load), **msgspec.to_builtins(report)}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(body), indent=1) + b"\n")
-    if options.hot_loop and importlib.util.find_spec("benchmarks.hot_loop") is not None:
+    if options.durability:
+        console.print("\nJournal and checkpoints alone (no broker):", highlight=False)
+        subprocess.run([sys.executable, "-m", "benchmarks.durability"], check=False)
+    if options.hot_loop:
         console.print("\nHot loop alone (no broker):", highlight=False)
         subprocess.run([sys.executable, "-m", "benchmarks.hot_loop"], check=False)
     return 1 if report.lost else 0
@@ -61,6 +63,12 @@ def _options() -> Any:  # noqa: ANN401 - argparse's namespace
         "--batch", type=int, default=10, help="rows in a message: 1 wide, more in columns (10)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument(
+        "--no-durability",
+        dest="durability",
+        action="store_false",
+        help="leave out what journal and checkpoints cost",
+    )
     parser.add_argument(
         "--no-hot-loop", dest="hot_loop", action="store_false", help="leave out the hot loop"
     )

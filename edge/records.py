@@ -169,6 +169,8 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
 
     Decided with other artifacts, or of an alert that it does not know: then begin_ms, changed_ms
     (plant time, 0: not told) and `unseen` (nobody has acknowledged it) are what it was said to be.
+    leap: by how much our word leaps where it was said in a revision that the engine does not know;
+    0: as older versions told it, by none.
     """
 
     asset: str
@@ -180,6 +182,7 @@ class AlertStands(msgspec.Struct, frozen=True, kw_only=True, tag="stands"):
     begin_ms: int = 0
     changed_ms: int = 0
     unseen: bool = False
+    leap: int = 0
 
 
 class SnapshotSwapped(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):

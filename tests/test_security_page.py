@@ -36,3 +36,11 @@ def test_every_attacker_has_lines() -> None:
     for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
         assert ("| tries" in body) == title.startswith("Whoever"), title
+
+
+@pytest.mark.parametrize(
+    "who", ["is on the sensor network", "can write documents", "has the broker"]
+)
+def test_who_could_try_it_first_is_there(who: str) -> None:
+    """Each of these gets to a gateway without breaking anything."""
+    assert f"\n## Whoever {who}\n" in PAGE

@@ -19,6 +19,7 @@ from edge.alerts.causes import FLOOD_ASSETS, TIME, causes_of, topic_of
 from edge.alerts.flood import STEP_NS, Flood
 from edge.alerts.group import GROUP, Group, Notice, Ring
 from edge.alerts.load import Ask, Load
+from edge.alerts.numbering import follow
 from edge.caps import NOTICES_MAX
 from edge.samples.limits import level_name, newest_limits
 
@@ -268,8 +269,8 @@ class Annunciator:
         group.revision_floor = self._state.revision_floor
         self._state.groups[stands.group] = group
         if group.group_id == stands.alert_id:
-            group.revision = max(group.revision, stands.revision)
-        group.revision = max(group.revision, stands.own_revision)
+            follow(group, stands.revision, by=stands.leap)
+        follow(group, stands.own_revision, by=stands.leap)
         group.turn(t_ns=t_ns, reason="decided anew after a restart")
         self._publish(group)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.alerts.alerts import CLASSES, AlertState
 from edge.alerts.explain import FORGOTTEN
+from edge.alerts.numbering import follow
 
 if TYPE_CHECKING:
     from edge.alerts.alerts import AlertRecord
@@ -36,8 +37,9 @@ def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int
     )
     record.klass = record.klass or CLASSES[stands.track]
     if unknown:
-        record.alert_id, record.revision = stands.alert_id, stands.revision
-        record.leap_due = record.count = record.rung = 0
+        record.alert_id = stands.alert_id
+        record.revision = record.leap_due = record.count = record.rung = 0
+        follow(record, stands.revision, by=stands.leap)
         record.history, record.heard, record.label = (), (), ""
         record.decision, record.job_id, record.group_id = None, "", ""
         record.excused_by, record.rang_as, record.rings_again_ns = "", None, 0
@@ -52,6 +54,6 @@ def inherit(record: AlertRecord, stands: AlertStands, *, t_ns: int) -> tuple[int
         record.sentences = (FORGOTTEN,)
         return t_ns, FORGOTTEN.text
     if record.alert_id == stands.alert_id:
-        record.revision = max(record.revision, stands.revision)
-    record.revision = max(record.revision, stands.own_revision)
+        follow(record, stands.revision, by=stands.leap)
+    follow(record, stands.own_revision, by=stands.leap)
     return t_ns, ANEW

@@ -9,7 +9,9 @@ speaks under the same id, so no revision ever has two contents, also where a bro
 both boxes ran. A later box is above every leap of an earlier one.
 
 Only what is said in a lapse leaps: an id of which nothing is said meanwhile counts on by one.
-Whoever did not live through a lapse cannot know that, and lets all of them leap (`settle`).
+Whoever did not live through a lapse cannot know that, and lets all of them leap (`settle`). Whoever
+finds a revision of which it knows nothing does not know how many came behind it: its next word
+leaps too (`follow`).
 """
 
 from __future__ import annotations
@@ -58,6 +60,18 @@ def settle(state: EngineState) -> None:
         one.leap_due = 0
 
 
+def follow(one: AlertRecord | Group, revision: int, *, by: int) -> None:
+    """Somebody has said an id of ours in a revision: our next word comes behind it.
+
+    Where we do not know of it, also behind what else may have been said there: a file or a broker
+    that tells of the first words of a lapse may have lost the last ones.
+    """
+    if revision <= one.revision:
+        return
+    one.revision = revision
+    one.leap_due = max(one.leap_due, _leap_of(revision, before=_box_of(one.revision_floor), by=by))
+
+
 def land(state: EngineState) -> None:
     """The lapse is over: what was said in it counts on, all other goes on where it was before."""
     for one in _numbered(state):
@@ -80,7 +94,12 @@ def _numbered(state: EngineState) -> Iterator[AlertRecord | Group]:
 
 def _own_floor(state: EngineState) -> int:
     """Without the leap of a lapse that lasts."""
-    return state.flood.revision_floor // REVISIONS_A_BOX * REVISIONS_A_BOX
+    return _box_of(state.flood.revision_floor)
+
+
+def _box_of(floor: int) -> int:
+    """Where the numbers of a floor's box begin."""
+    return floor // REVISIONS_A_BOX * REVISIONS_A_BOX
 
 
 def _count_behind(state: EngineState, floor: int) -> None:

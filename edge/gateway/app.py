@@ -228,7 +228,7 @@ class Gateway:
         While the journal does not take it, the engine has it first: a process that is killed
         between the two gets it again.
         """
-        now_ns = self._world.clock.wall_ns()
+        now_ns, news = self._world.clock.wall_ns(), self._durable.lapse.has_news
         group = self._durable.take(stimuli, now_ns=now_ns)
         written = not self._durable.lapse.why
         if written:
@@ -240,6 +240,9 @@ class Gateway:
             self._link.ack(messages)
         if self._durable.lapse.has_news:
             self._take([])
+        elif news and self._durable.held_back:  # now it leaps
+            self._durable.held_back = False
+            self._say_otherwise()
 
     def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
         effects: list[Effect] = []
@@ -314,11 +317,9 @@ class Gateway:
         return restored.asked_again
 
     def _say_otherwise(self, retained: Mapping[str, bytes] | None = None) -> None:
-        """Where an alert's topic does not hold what we say, it gets a later revision.
-
-        retained: what the broker holds; None: as our own outbox has it.
-        """
-        if stands := otherwise(self._assembly.engine, self._durable.outbox, self._topics, retained):
+        """Where a topic (at the broker, else in our outbox) has another word, ours is said anew."""
+        engine, outbox, leap = self._assembly.engine, self._durable.outbox, self._world.leap
+        if stands := otherwise(engine, outbox, self._topics, leap=leap, retained=retained):
             self.note("alerts_decided_anew", "warning", count=len(stands))
             self._take(stands)
 

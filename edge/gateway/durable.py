@@ -79,6 +79,9 @@ class Durable:
         self.due = CheckpointDue(config.journal, clock=world.clock)
         self._unaudited: list[Audited] = []
         self._restoring = False
+        # Decided before the engine knew of a lapse, from what a power cut may take, and kept
+        # nowhere: the next process may give the same numbers to something else.
+        self.held_back = False
         self._hole_at: Position | None = None  # where one was tried to be written
         journal, checkpoints = self._state / "journal", self._state / CHECKPOINTS
         self._stores = Stores(config, world, self._state)
@@ -145,6 +148,8 @@ class Durable:
             self._conflict(key)
         if unaudited:  # it stands, but is not said: the engine rings it as the next revision
             self.outbox.withhold(withheld(durable, unaudited))
+        if self.lapse.untold(Part.JOURNAL) and self.outbox.hold_back(durable):
+            self.held_back = True
         self._look_at_outbox()
 
     def _settle(self, audited: Sequence[Audited]) -> set[tuple[str, int]]:

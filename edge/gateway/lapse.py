@@ -76,6 +76,10 @@ class Lapse:
         """Whether the engine is to be told something."""
         return bool(self._news)
 
+    def untold(self, part: Part) -> bool:
+        """Whether a part has lapsed, and the engine does not know yet of all that has."""
+        return part in self.parts and any(one.name == NOT_DURABLE for one in self._news)
+
     def told(self) -> list[ShellFault]:
         """What the engine is to be told, once."""
         news, self._news = self._news, []

@@ -10,7 +10,7 @@ from edge.brokers.read_back import said, word
 from edge.storage.restore import not_as_published
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from edge.engine import Engine
     from edge.records import AlertStands
@@ -22,14 +22,25 @@ def otherwise(
     engine: Engine,
     outbox: StandbyOutbox,
     topics: Topics,
+    *,
+    leap: Callable[[], int],
     retained: Mapping[str, bytes] | None = None,
 ) -> tuple[AlertStands, ...]:
     """Where an alert's topic does not hold what the engine says. Raises JournalError.
 
-    retained: payloads by topic, as the broker holds them; None: as our own outbox has it.
+    leap: draws a number that no other process draws; retained: payloads by topic, as the broker
+    holds them; None: as our own outbox has it.
     """
-    if retained is not None:
-        return _stood(engine, outbox, topics, retained)
+    if retained is None:
+        found = _put(engine, outbox, topics)
+    else:
+        found = _stood(engine, outbox, topics, retained)
+    by = leap() if found else 0
+    return tuple(msgspec.structs.replace(one, leap=by) for one in found)
+
+
+def _put(engine: Engine, outbox: StandbyOutbox, topics: Topics) -> tuple[AlertStands, ...]:
+    """Where our own outbox has another word of an alert as the last one."""
     # what was withheld was never heard: who knows that it can be audited now says it again
     contested = outbox.contested | outbox.withheld()
     stands = not_as_published(

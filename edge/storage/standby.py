@@ -255,6 +255,12 @@ class StandbyOutbox:
             rows += [] if at is None else [at]
         self.delivered(rows, mark=WITHHELD)
 
+    def hold_back(self, messages: Sequence[Publish]) -> bool:
+        """Of what has just been put, what memory alone has is not to be said; whether any is."""
+        mine = [one for one in messages if (one.topic, *key_of(one)) in self._by_key]
+        self.withhold(mine)
+        return bool(mine)
+
     def _row_in_file(self, topic: str, key: tuple[str, int]) -> int | None:
         return self._of_file(lambda file: file.row_of(topic, key), None)
 

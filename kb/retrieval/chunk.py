@@ -16,8 +16,9 @@ TABLE_OF_ADVICE: Final = re.compile(
     r"symptom|error|code|fault|alarm|message|cause|remedy|check|action|solution", re.IGNORECASE
 )
 
-_WORD: Final = re.compile(r"\w+|[^\w\s]")
-_PIECE: Final = re.compile(r"\w{1,700}|[^\w\s]")  # a word without end is cut as well
+_WORD: Final = re.compile(r"\w+")
+_SYMBOLS: Final = re.compile(r"[^\w\s]+")
+_PIECE: Final = re.compile(r"(\w{1,700})|[^\w\s]{1,80}")  # what is without end is cut as well
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?:;])\s+")
 _ATX: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*")
 _FENCE: Final = re.compile(r"\s*(```|~~~)")
@@ -62,7 +63,8 @@ class _Line(msgspec.Struct, frozen=True):
 
 def tokens_of(text: str) -> int:
     """About how many word pieces the text model makes of a text; rather too many than too few."""
-    return sum(1 + (len(word) - 1) // 7 for word in _WORD.findall(text))
+    words = sum(1 + (len(word) - 1) // 7 for word in _WORD.findall(text))
+    return words + sum(len(run) for run in _SYMBOLS.findall(text))
 
 
 def markdown(text: str, start: int = 0) -> list[Span]:
@@ -238,8 +240,9 @@ def _cut(text: str, start: int, end: int) -> Iterator[_Block]:
         return
     at, end = whole.start, whole.end
     start, total = at, 0
-    for stop in [*(m.end() for m in _SENTENCE_END.finditer(text, at, end)), end]:
-        size = tokens_of(text[at:stop])
+    stops = [*(m.end() for m in _SENTENCE_END.finditer(text, at, end)), end]
+    for stop in stops:
+        size = whole.tokens if len(stops) == 1 else tokens_of(text[at:stop])
         if total and total + size > TOKENS_TARGET:
             yield _trimmed(text, start, at)
             start, total = at, 0
@@ -257,10 +260,11 @@ def _cut_words(text: str, start: int, end: int) -> Iterator[_Block]:
     """A sentence that is too long, cut between words; a word that is too long is cut too."""
     total = 0
     for piece in _PIECE.finditer(text, start, end):
-        size = tokens_of(piece[0])
+        begin, stop = piece.span()
+        size = 1 + (stop - begin - 1) // 7 if piece[1] else stop - begin  # as `tokens_of` has it
         if total and total + size > TOKENS_TARGET:
-            yield _trimmed(text, start, piece.start())
-            start, total = piece.start(), 0
+            yield _trimmed(text, start, begin)
+            start, total = begin, 0
         total += size
     if total:
         yield _trimmed(text, start, end)

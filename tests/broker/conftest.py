@@ -56,10 +56,14 @@ class Mosquitto:
             self.overheard.listen()
 
     def serve(self, config: Path, **environment: str) -> None:
-        """Start it with a configuration of somebody else's making, for its own port."""
+        """Start it with a configuration of somebody else's making, for its own port.
+
+        What ears need is added: a log of who says what. Whom they come as, the caller knows.
+        """
         assert MOSQUITTO is not None
-        if USER and USER not in (text := config.read_text(encoding="utf-8")):
-            config.write_text(f"{USER}\n{text}", encoding="utf-8")
+        text, log = config.read_text(encoding="utf-8"), LOG.format(log=self.overheard.log)
+        more = [lines for lines in (USER, log) if lines not in text]
+        config.write_text("\n".join([*more, text]), encoding="utf-8")
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(config)],
             stdout=subprocess.DEVNULL,

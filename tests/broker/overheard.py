@@ -2,6 +2,7 @@
 
 A subscriber to `#` hears every topic, last wills included; the broker's own log says which client
 published what. Whatever tests do, a gateway may publish what `andon check` lists and nothing else.
+Who starts a gateway notes it here; one that no ears were asked about fails the run at its end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.brokers.rights import published_topics
@@ -18,10 +18,11 @@ from edge.commissioning.watch import joined
 from edge.configuration.config import brokers, load
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
+from tests.broker.started import STARTED, Told, answered_for
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from edge.configuration.config import GatewayConfig
@@ -35,24 +36,19 @@ log_type subscribe
 PUBLISHED: Final = re.compile(
     r"Received PUBLISH from (.+?) \(d\d, q\d, r\d, m\d+, '(.*)', \.\.\. \("
 )
-GATEWAYS: Final[dict[int, list[Told]]] = {}  # by the port of their broker
-
-
-@dataclass(slots=True)
-class Told:
-    """A gateway that was started: its client ids, and every topic that it listed at any start."""
-
-    client_ids: frozenset[str]
-    listed: set[str] = field(default_factory=set)
 
 
 def gateway_starts(config: Path, environment: Mapping[str, str]) -> None:
     """Note that a gateway is about to run with these settings."""
     given = load(config, environment=environment)
     sections = [broker for _, broker in brokers(given)]
-    told = Told(frozenset(broker.client_id for broker in sections), set(_listed(given)))
-    for broker in sections:
-        GATEWAYS.setdefault(broker.port, []).append(told)
+    STARTED.append(
+        Told(
+            frozenset(broker.client_id for broker in sections),
+            frozenset(_listed(given)),
+            {broker.port for broker in sections},
+        )
+    )
 
 
 def _listed(config: GatewayConfig) -> list[str]:
@@ -70,22 +66,37 @@ class Overheard:
 
     def __init__(self, port: int, directory: Path) -> None:
         self._port = port
+        self._ports = {port}
         self.log = directory / "broker.log"
         self._file = directory / "overheard"
         self._process: subprocess.Popen[bytes] | None = None
+        self._gateways: list[Told] = []
 
-    def listen(self) -> None:
-        """Begin to listen; the session outlives restarts of the broker."""
+    def reached_by(self, port: int) -> None:
+        """The broker is behind this port too: of a listener over TLS, or of a proxy."""
+        self._ports.add(port)
+
+    def listen(self, *credentials: str | Path) -> None:
+        """Begin to listen; the session outlives restarts of the broker.
+
+        credentials: options of mosquitto_sub, where only a named reader hears everything.
+        """
         if self._process is not None:
             return
         program = shutil.which("mosquitto_sub")
         assert program is not None, "mosquitto comes with its clients"
         command = [program, "-h", "127.0.0.1", "-p", str(self._port), "-i", NAME, "-c", "-q", "1"]
+        command += [str(one) for one in credentials]
         with self._file.open("wb") as out:
             self._process = subprocess.Popen(
                 [*command, "-t", "#", "-F", "%t"], stdout=out, stderr=subprocess.DEVNULL
             )
-        wait_until(lambda: f"SUBACK to {NAME}" in self._logged(), what="the second pair of ears")
+        wait_until(self._listens, what="the second pair of ears")
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "the second pair of ears was not let in"
+        return any(f"SUBACK to {NAME}" in line for line in self._logged())
 
     def stop(self) -> None:
         """Listen no longer."""
@@ -95,25 +106,40 @@ class Overheard:
 
     def check(self) -> None:
         """Nothing but what is listed came from a gateway, by the log and by what was heard."""
+        self._gateways += answered_for(self._ports)
+        if not self._gateways:
+            return
+        assert self._process is not None, "gateways spoke here, and nobody listened"
         said: dict[str, set[str]] = {}
-        for client, topic in PUBLISHED.findall(self._logged()):
+        for client, topic in self.published():
             said.setdefault(client, set()).add(topic)
-        gateways = GATEWAYS.get(self._port, [])
-        ours = {name for told in gateways for name in told.client_ids}
-        listed = {topic for told in gateways for topic in told.listed}
+        ours = {name for told in self._gateways for name in told.client_ids}
+        listed = {topic for told in self._gateways for topic in told.listed}
         for name in ours:
             beyond = not_listed(said.get(name, ()), listed)
             assert not beyond, f"client {name} published what is not listed: {sorted(beyond)}"
         others = {
             topic for client, topics in said.items() if client not in ours for topic in topics
         }
-        if gateways and self._file.is_file():
-            heard = set(self._file.read_text(encoding="utf-8").splitlines())
-            beyond = not_listed(heard - others, listed)
-            assert not beyond, f"heard, listed by no gateway and of no test: {sorted(beyond)}"
+        beyond = not_listed(self.heard() - others, listed)
+        assert not beyond, f"heard, listed by no gateway and of no test: {sorted(beyond)}"
 
-    def _logged(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
+    def heard(self) -> set[str]:
+        """Every topic that a message came on."""
+        with self._file.open(encoding="utf-8") as lines:
+            return {line.rstrip("\n") for line in lines}
+
+    def published(self) -> Iterator[tuple[str, str]]:
+        """Client id and topic of each publication, as the broker noted it."""
+        for line in self._logged():
+            if found := PUBLISHED.search(line):
+                yield found[1], found[2]
+
+    def _logged(self) -> Iterator[str]:
+        """Line by line: after hours of load it is larger than memory."""
+        if self.log.is_file():
+            with self.log.open(encoding="utf-8", errors="replace") as lines:
+                yield from lines
 
 
 def not_listed(topics: Iterable[str], listed: set[str]) -> set[str]:

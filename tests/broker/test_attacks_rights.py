@@ -21,9 +21,11 @@ from edge.brokers.rights import published_topics
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from tests.broker.certificates import Authority
+from tests.broker.overheard import not_listed
 from tests.broker.plants import (
     ASSETS,
     OPERATORS,
+    PASSWORD,
     ROOT,
     as_user,
     invoke,
@@ -46,6 +48,18 @@ POSING: Final = "ann/job"  # a name that is a level of topics too long
 EVERYBODY: Final = (
     GATEWAY, *ASSETS, *OPERATORS, "cy", "zoe", "sensors", "dashboard", POSING, WITNESS
 )  # fmt: skip
+
+
+ALLOWED: Final = (  # who, what they may publish
+    ("ann", f"{ROOT}/cmd/ann/ack"),
+    ("cy", f"{ROOT}/cmd/cy/ack"),
+    ("r1", "plant/r1"),
+    ("r2", "plant/r2"),
+    ("zoe", f"{ROOT}/cmd/zoe/ack"),
+    ("ann", "andon/t/cmd/ann/ack"),
+    ("sensors", "other/line"),
+    (GATEWAY, f"{ROOT}/cmd_result/ann"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +91,20 @@ def guarded(
         acl.write("\npattern write andon/t/cmd/%u/+\n")  # as the list of another site has it
     passwords(folder, *EVERYBODY)
     broker.serve(folder / "mosquitto.conf")
+    broker.overheard.listen("-u", WITNESS, "-P", PASSWORD)
     try:
         yield Guarded(broker, config)
     finally:
+        broker.overheard.stop()
         broker.stop()
+    others = {topic for user, topic in ALLOWED if user != GATEWAY}
+    beyond = not_listed(broker.overheard.heard() - others, set(listed_by(config)))
+    assert not beyond, f"heard, of no gateway and of nobody's rights: {sorted(beyond)}"
+
+
+def listed_by(config: Path) -> list[str]:
+    """What `andon check` lists."""
+    return published_topics(load(config, environment={}), ASSETS)
 
 
 def heard(guarded: Guarded, user: str, topic: str) -> bool:
@@ -170,19 +194,7 @@ def test_what_an_account_may_not_publish_is_heard_by_nobody(guarded: Guarded, at
     refused_with(f"the broker delivers what {user} publishes on {topic} to nobody")
 
 
-@pytest.mark.parametrize(
-    ("user", "topic"),
-    [
-        ("ann", f"{ROOT}/cmd/ann/ack"),
-        ("cy", f"{ROOT}/cmd/cy/ack"),
-        ("r1", "plant/r1"),
-        ("r2", "plant/r2"),
-        ("zoe", f"{ROOT}/cmd/zoe/ack"),
-        ("ann", "andon/t/cmd/ann/ack"),
-        ("sensors", "other/line"),
-        (GATEWAY, f"{ROOT}/cmd_result/ann"),
-    ],
-)
+@pytest.mark.parametrize(("user", "topic"), ALLOWED)
 def test_what_an_account_is_for_works(guarded: Guarded, user: str, topic: str) -> None:
     """Else the refusals above would prove nothing."""
     assert heard(guarded, user, topic)
@@ -190,7 +202,7 @@ def test_what_an_account_is_for_works(guarded: Guarded, user: str, topic: str) -
 
 def test_the_gateway_may_publish_exactly_what_check_lists(guarded: Guarded) -> None:
     """Every line of the list arrives, and the list is that of `andon check`."""
-    listed = published_topics(load(guarded.config, environment={}), ASSETS)
+    listed = listed_by(guarded.config)
     topics = {topic.replace("/+", "/ann") for topic in listed}
     with Collector(as_user(guarded.port, WITNESS), ["#"]) as witness:
         with Publisher(as_user(guarded.port, GATEWAY)) as publisher:

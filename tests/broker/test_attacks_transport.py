@@ -49,6 +49,7 @@ class Plant:
     def __init__(self, broker: Mosquitto, folder: Path) -> None:
         self.broker, self.folder = broker, folder
         self.port = free_port()
+        broker.overheard.reached_by(self.port)
         self.own = Authority(folder / "own")
         self.foreign = Authority(folder / "foreign", "foreign")
         self.client = self.own.issue("gateway")
@@ -195,12 +196,12 @@ ATTACKS: Final[dict[str, tuple[Callable[[Plant], Endpoint], tuple[str, ...]]]] =
     "old_revocation_list": (old_revocation_list, ("has expired", "fetch the newest")),
     "list_of_another": (list_of_another, ("has no list of the authority", "tls_crl_file")),
     "no_client_certificate": (no_client_certificate, ("tls_cert_file and tls_key_file",)),
-    "client_expired": (client_expired, ("our certificate", "old.crt")),
+    "client_expired": (client_expired, ("our certificate", "old.crt", "has expired")),
     "client_of_another_authority": (
         client_of_another_authority,
-        ("our certificate", "gateway.crt"),
+        ("our certificate", "gateway.crt", "does not know the authority"),
     ),
-    "client_revoked": (client_revoked, ("our certificate", "gateway.crt")),
+    "client_revoked": (client_revoked, ("our certificate", "gateway.crt", "is revoked")),
     "downgrade": (downgrade, ("no TLS 1.2 or newer", "tls_version")),
     "stripped_of_tls": (stripped_of_tls, ("port without TLS",)),
     "plain_text_to_a_secure_port": (plain_text_to_a_secure_port, ("speaks TLS", "tls_ca_file")),

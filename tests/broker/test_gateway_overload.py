@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from benchmarks.overload import NAMES, Site, run_phase
 from edge.storage.dead_letters import read_letters
 from tests.broker.cells import listener
 from tests.broker.gateways import newest_health, online, publish
+from tests.broker.overheard import gateway_starts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +30,9 @@ def test_twice_as_much_as_it_can_take(mosquitto: Mosquitto, tmp_path: Path) -> N
 
     It is told, and over by itself; and no asset is called silent for what the gateway gave up.
     """
-    phase = run_phase(
-        Site(tmp_path, mosquitto.port), per_s=60, seconds=12.0, name="twice", delay_us=DELAY_US
-    )
+    site = Site(tmp_path, mosquitto.port)
+    gateway_starts(site.config("twice"), os.environ)
+    phase = run_phase(site, per_s=60, seconds=12.0, name="twice", delay_us=DELAY_US)
     assert phase.sent == phase.taken + phase.shed + phase.refused == 720
     assert phase.refused == 0
     assert phase.shed == sum(phase.shed_by.values()) > 0

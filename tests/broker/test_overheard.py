@@ -2,38 +2,110 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.brokers.mqtt import Collector, Endpoint, Publisher
-from tests.broker import overheard
-from tests.broker.overheard import Told, not_listed
+from edge.brokers.mqtt import Endpoint, Publisher
+from tests.broker.conftest import free_port
+from tests.broker.overheard import Overheard, gateway_starts, not_listed
+from tests.broker.plants import settings
+from tests.broker.started import STARTED, Told, answered_for, unheard
+from tests.chaos.proxy import Proxy
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.broker.conftest import Mosquitto
 
 
+@pytest.fixture
+def broker(mosquitto_of: type[Mosquitto], tmp_path: Path) -> Iterator[Mosquitto]:
+    """One whose ears are asked by the test itself."""
+    made = mosquitto_of(tmp_path)
+    made.start()
+    yield made
+    made.overheard.stop()
+    made.stop()
+
+
+def say(endpoint: Endpoint, *topics: str) -> None:
+    """Publish on each of the topics; returns when the broker has confirmed all."""
+    with Publisher(endpoint) as publisher:
+        for topic in topics:
+            publisher.publish(topic, b"1")
+        publisher.drain()
+
+
+def until_heard(broker: Mosquitto, *topics: str) -> None:
+    """Wait for the second pair of ears."""
+    wait_until(lambda: broker.overheard.heard() >= set(topics), what="all of it")
+
+
+LISTED: Final = ("andon/s/status", "andon/s/cmd_result/ann")
+BEYOND: Final = "line/r1/setpoint"
+
+
 @pytest.mark.parametrize("who", ["andon", "somebody"])
-def test_what_a_gateway_publishes_beyond_its_list_is_found(mosquitto: Mosquitto, who: str) -> None:
-    """A control topic from its client id fails the test that it happened in; others may."""
-    told = Told(frozenset({"andon"}), {"andon/s/status", "andon/s/cmd_result/+"})
-    overheard.GATEWAYS[mosquitto.port] = [told]
-    try:
-        with Collector(Endpoint(port=mosquitto.port), ["#"]) as heard:
-            with Publisher(Endpoint(port=mosquitto.port, client_id=who)) as publisher:
-                for topic in ("andon/s/status", "andon/s/cmd_result/ann", "line/r1/setpoint"):
-                    publisher.publish(topic, b"1")
-                publisher.drain()
-            wait_until(lambda: len(heard.queue) == 3, what="all of it")
-        if who == "andon":
-            with pytest.raises(AssertionError, match="line/r1/setpoint"):
-                mosquitto.overheard.check()
-        else:
-            mosquitto.overheard.check()
-    finally:
-        del overheard.GATEWAYS[mosquitto.port]
+@pytest.mark.parametrize("way", ["port", "proxy"])
+def test_what_a_gateway_publishes_beyond_its_list_is_found(
+    broker: Mosquitto, tmp_path: Path, who: str, way: str
+) -> None:
+    """A control topic from its client id fails the test that it happened in; others may.
+
+    It is the same gateway where it knows its broker by another port.
+    """
+    with ExitStack() as stack:
+        port = broker.port
+        if way == "proxy":
+            port = stack.enter_context(Proxy(broker.port)).port
+            broker.overheard.reached_by(port)
+        gateway_starts(settings(tmp_path, mqtt={"port": port}), {})
+        say(Endpoint(port=port, client_id=who), *LISTED, BEYOND)
+        until_heard(broker, *LISTED, BEYOND)
+    if who == "andon":
+        with pytest.raises(AssertionError, match=BEYOND):
+            broker.overheard.check()
+    else:
+        broker.overheard.check()
+    assert not [told for told in STARTED if port in told.ports]
+
+
+def test_what_nobody_noted_is_found_by_ear(broker: Mosquitto, tmp_path: Path) -> None:
+    """A last will is in no line of the log that says who published."""
+    gateway_starts(settings(tmp_path, mqtt={"port": broker.port}), {})
+    say(Endpoint(port=broker.port), *LISTED, BEYOND)
+    until_heard(broker, *LISTED, BEYOND)
+    broker.overheard.log.write_text("", encoding="utf-8")
+    with pytest.raises(AssertionError, match=f"heard, .*{BEYOND}"):
+        broker.overheard.check()
+
+
+def test_a_gateway_that_no_ears_were_asked_about_is_named() -> None:
+    """With the test that started it, until each of its brokers was asked."""
+    started = [
+        Told(frozenset({"andon"}), frozenset(), {1, 2}, "tests/a.py::test_a (call)"),
+        Told(frozenset({"andon", "out"}), frozenset(), {3}, "tests/a.py::test_b (call)"),
+    ]
+    assert not answered_for({4}, started)
+    assert len(answered_for({1, 9}, started)) == 1
+    assert unheard(started) == [
+        "tests/a.py::test_a: a gateway as andon on port 2",
+        "tests/a.py::test_b: a gateway as andon and out on port 3",
+    ]
+    assert len(answered_for({2, 3}, started)) == 2
+    assert not unheard(started)
+
+
+def test_ears_that_never_listened_prove_nothing(tmp_path: Path) -> None:
+    """Nothing heard is not nothing said."""
+    port = free_port()
+    gateway_starts(settings(tmp_path, mqtt={"port": port}), {})
+    with pytest.raises(AssertionError, match="nobody listened"):
+        Overheard(port, tmp_path).check()
 
 
 def test_only_the_level_of_the_operator_is_open() -> None:

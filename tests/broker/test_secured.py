@@ -26,7 +26,7 @@ from edge.storage.patience import NoPatience
 from edge.storage.standby import StandbyOutbox
 from tests.broker.certificates import Authority
 from tests.broker.gateways import GatewayProcess, Subscriber, newest_health, online
-from tests.broker.plants import ASSETS, invoke, refused, settings
+from tests.broker.plants import ASSETS, ROOT, invoke, refused, settings
 from tests.broker.test_attacks_transport import Plant, link_to
 from tests.waiting import wait_until
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tests.broker.conftest import Mosquitto
 
 GATEWAY: Final = "andon"
+EARS_AS: Final = "dashboard"  # whose certificate's commands make that of the second pair of ears
 
 
 def checked(config: Path) -> tuple[int, list[str], list[str]]:
@@ -91,8 +92,10 @@ def test_the_generated_files_and_commands_make_a_broker_over_mutual_tls(
     for command in commands:
         subprocess.run(shlex.split(command), check=True, capture_output=True)
     assert not any("mosquitto_passwd" in line for line in told)
+    ears = with_ears(folder, [command for command in commands if EARS_AS in command])
     broker.serve(folder / "mosquitto.conf")
     try:
+        broker.overheard.listen(*ears)
         code, faults, fine = checked(config)
         assert code == 0, faults
         assert any("over TLS grants plant/+" in row for row in fine)
@@ -106,8 +109,28 @@ def test_the_generated_files_and_commands_make_a_broker_over_mutual_tls(
             )
             with Collector(Endpoint(host="localhost", port=broker.port, tls=files), ["#"]):
                 pass
+        assert not broker.overheard.heard(), "nobody has said anything yet"
+        with GatewayProcess(config, port=broker.port, state=tmp_path / "state") as gateway:
+            gateway.start()
+            said = {f"{ROOT}/status", f"{ROOT}/health"}
+            wait_until(lambda: broker.overheard.heard() >= said, what="the gateway")
+            assert gateway.stop() == 0
     finally:
+        broker.overheard.stop()
         broker.stop()
+    broker.overheard.check()
+
+
+def with_ears(folder: Path, commands: list[str]) -> list[str | Path]:
+    """Let one more reader in, who hears everything: options of mosquitto_sub that make one."""
+    for command in commands:
+        theirs = shlex.split(command.replace(EARS_AS, "ears"))
+        subprocess.run(theirs, check=True, capture_output=True)
+    with (folder / "acl").open("a", encoding="utf-8") as acl:
+        acl.write("\nuser ears\ntopic read #\n")
+    files = {"--cafile": "ca.crt", "--cert": "ears.crt", "--key": "ears.key"}
+    named = [one for option, name in files.items() for one in (option, folder / name)]
+    return ["-h", "localhost", *named]
 
 
 def test_a_gateway_over_mutual_tls_says_how_long_its_certificates_hold(

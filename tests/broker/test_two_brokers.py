@@ -15,7 +15,6 @@ from edge.checks.check import check_file
 from tests.broker.certificates import Authority
 from tests.broker.conftest import free_port
 from tests.broker.gateways import GatewayProcess, Subscriber, newest_health, online, publish
-from tests.broker.overheard import PUBLISHED
 from tests.broker.plants import ROOT, settings
 from tests.waiting import wait_until
 
@@ -71,8 +70,7 @@ def system(heard: Subscriber, name: str, *, active: int) -> list[Any]:
 
 def of_the_gateway(broker: Mosquitto) -> list[str]:
     """Topics that it has published on a broker."""
-    text = broker.overheard.log.read_text(encoding="utf-8", errors="replace")
-    return [topic for client, topic in PUBLISHED.findall(text) if client.startswith("andon")]
+    return [topic for client, topic in broker.overheard.published() if client.startswith("andon")]
 
 
 def links(health: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -158,6 +156,7 @@ def test_a_broker_that_cannot_be_verified_is_told_by_name(
     own, foreign = Authority(tmp_path / "own"), Authority(tmp_path / "foreign", "foreign")
     server, port = own.issue("server"), free_port()
     broker = zones.machines if which == "input" else zones.people
+    broker.overheard.reached_by(port)
     broker.stop()
     lines = [f"cafile {own.file}", f"certfile {server.cert}", f"keyfile {server.key}"]
     broker.start(more="\n".join([f"listener {port} 127.0.0.1", *lines]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field
 from random import Random
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tests.broker.gateways import online
 from tests.chaos.plan import drawn
 from tests.chaos.rig import Rig
-from tests.chaos.truth import Verdict, judged
+from tests.chaos.truth import judge, note
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from tests.chaos.plan import Cycle, Fault
     from tests.chaos.plant import Plant
+    from tests.chaos.truth import Verdict
 
 LOOK_S: Final = 0.02
-STOP_S_MAX: Final = 30.0  # how long a stop may take before it counts as hung
+STOP_S_MAX: Final = 5.0  # how long a stop may take
+HUNG_S: Final = 30.0  # longer, and nobody waits for how long it takes
 DRAIN_S_MAX: Final = 600.0
 KILLED: Final = -signal.SIGKILL
 BIRTH_S_MAX: Final = 8.0  # longer it lives where everybody waits for it to come back
@@ -55,35 +58,56 @@ def run(
     kills: int,
     say: Callable[[str], object],
     seconds_max: float = float("inf"),
-) -> tuple[Verdict, Tally]:
+    verdict: Verdict,
+    tally: Tally,
+) -> None:
     """Kill a gateway `kills` times, let it drain, and judge it; fewer times in `seconds_max`.
 
-    Raises CampaignError.
+    verdict, tally: filled as it goes, so that they hold what was counted wherever it ends. Raises
+    CampaignError, and whatever the rig itself fails with.
     """
-    random, tally = Random(seed), Tally()
-    until_s = time.monotonic() + seconds_max
+    verdict.expect(plant)
     with Rig(plant, folder) as rig:
-        begin_s = time.monotonic()
-        rig.gateway.begin()
-        online(rig.witness, rig.gateway)  # from here on the broker keeps what it has not taken
-        tally.start_s = time.monotonic() - begin_s
-        rig.gateway.kill()
-        tally.kills += 1
-        while tally.kills < kills and time.monotonic() < until_s:
-            cycle = drawn(random)
-            share = (tally.kills + 1) / kills
-            rig.sender.release(int(len(plant.messages) * share), over_s=cycle.ends_s)
-            _live(rig, cycle, tally)
-            say(
-                f"{tally.kills}/{kills} kills, {tally.faults} faults, {tally.swaps} takeovers,"
-                f" {rig.sender.confirmed}/{len(plant.messages)} messages confirmed"
-            )
-        for _, end in tally.ends:
-            end()
-        say("draining")
-        _drain(rig, tally)
+        try:
+            _lives(rig, seed=seed, kills=kills, say=say, seconds_max=seconds_max, tally=tally)
+            say("draining")
+            _drain(rig, tally)
+        finally:
+            note(verdict, rig)
         say("judging")
-        return judged(rig), tally
+        judge(verdict, rig)
+
+
+def _lives(
+    rig: Rig,
+    *,
+    seed: int,
+    kills: int,
+    say: Callable[[str], object],
+    seconds_max: float,
+    tally: Tally,
+) -> None:
+    """One life after another; then every fault ends."""
+    random = Random(seed)
+    messages = len(rig.plant.messages)
+    until_s = time.monotonic() + seconds_max
+    begin_s = time.monotonic()
+    rig.gateway.begin()
+    online(rig.witness, rig.gateway)  # from here on the broker keeps what it has not taken
+    tally.start_s = time.monotonic() - begin_s
+    rig.gateway.kill()
+    tally.kills += 1
+    while tally.kills < kills and time.monotonic() < until_s:
+        cycle = drawn(random)
+        share = (tally.kills + 1) / kills
+        rig.sender.release(int(messages * share), over_s=cycle.ends_s)
+        _live(rig, cycle, tally)
+        say(
+            f"{tally.kills}/{kills} kills, {tally.faults} faults, {tally.swaps} takeovers,"
+            f" {rig.sender.confirmed}/{messages} messages confirmed"
+        )
+    for _, end in tally.ends:
+        end()
 
 
 def _live(rig: Rig, cycle: Cycle, tally: Tally) -> None:
@@ -134,13 +158,14 @@ def _stop(rig: Rig, cycle: Cycle, tally: Tally) -> None:
     rig.gateway.send(signal.SIGCONT)
     begin_s = time.monotonic()
     rig.gateway.send(signal.SIGTERM)
-    patience_s = STOP_S_MAX if cycle.whole_stop else cycle.stop_s
+    patience_s = HUNG_S if cycle.whole_stop else cycle.stop_s
     while rig.gateway.running and time.monotonic() - begin_s < patience_s:
         time.sleep(LOOK_S / 4)
     took_s = time.monotonic() - begin_s
     if rig.gateway.running:
         if cycle.whole_stop:
-            raise CampaignError(f"the gateway did not stop within {STOP_S_MAX:.0f} s")
+            tally.stop_s_max = took_s
+            raise CampaignError(f"the gateway did not stop within {HUNG_S:.0f} s")
         rig.gateway.kill()
         tally.kills += 1
         return
@@ -185,7 +210,12 @@ def _drain(rig: Rig, tally: Tally) -> None:
     except AssertionError as error:
         raise CampaignError(f"it does not drain: {error}") from error
     begin_s = time.monotonic()
-    if (code := rig.gateway.stop()) != 0:
+    try:
+        code = rig.gateway.stop()
+    except subprocess.TimeoutExpired as error:
+        raise CampaignError(f"the last stop did not end within {HUNG_S:.0f} s") from error
+    finally:
+        tally.stop_s_max = max(tally.stop_s_max, time.monotonic() - begin_s)
+    if code != 0:
         raise CampaignError(f"the last stop ended with code {code}")
     tally.stops += 1
-    tally.stop_s_max = max(tally.stop_s_max, time.monotonic() - begin_s)

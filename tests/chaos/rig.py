@@ -114,6 +114,7 @@ class Rig:
         self.plant, self.folder, self._store = plant, folder, store
         self.broker = Mosquitto(store)
         self.proxy = Proxy(self.broker.port)
+        self.broker.overheard.reached_by(self.proxy.port)
         self.settings = {
             "ANDON__JOURNAL__DIR": str(folder / "state"),
             "ANDON__JOURNAL__CHECKPOINT_S": "1",
@@ -133,6 +134,7 @@ class Rig:
         self.journaled = Journaled(folder / "state" / "journal", numbers)
         self.broker_down = self.broker_hangs = False
         self.broker_losses = self.sent_again = 0
+        self.confirmed_most = 0  # messages: a broker forgets, and the count goes back
         self.lost_by_broker: set[Key] = set()
         self._birth_after_ms: int | None = None
 
@@ -144,7 +146,22 @@ class Rig:
         self.sender.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Leave no process behind. Raises AssertionError where the gateway said what it lists not.
+
+        Behind another error that is a note of it.
+        """
+        self._end(kind, error, trace)
+        try:
+            self.broker.overheard.check()
+        except AssertionError as beyond:
+            if error is None:
+                raise
+            error.add_note(str(beyond))
+
+    def _end(self, *error: object) -> None:
         self.gateway.send(signal.SIGCONT)
         if self.gateway.running:
             self.gateway.kill()
@@ -236,6 +253,7 @@ class Rig:
         """Let the plant go on, and repeat what the broker forgot, once the gateway listens."""
         if (error := self.sender.error or self.proxy.error) is not None:
             raise RuntimeError("the rig itself failed") from error
+        self.confirmed_most = max(self.confirmed_most, self.sender.confirmed)
         if self._birth_after_ms is None:
             return
         births = [m.body for m in self.witness.of("status")]

@@ -19,6 +19,7 @@ from tests.chaos.rig import keyed
 
 if TYPE_CHECKING:
     from edge.assembly.assembly import Assembly
+    from edge.recordings.recording import TimedMessage
     from edge.records import Effect, Publish
     from tests.chaos.plant import Plant
     from tests.chaos.rig import Key, Rig
@@ -34,7 +35,10 @@ Episode = tuple[str, str, int]  # topic, id, count
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What came of it. wrong: a line for each thing that is not as it must be."""
+    """What came of it. wrong: a line for each thing that is not as it must be.
+
+    What was not judged counts as not arrived: until then no sample is scored, every alert lost.
+    """
 
     samples_sent: int = 0
     samples_scored: int = 0  # exactly once
@@ -46,22 +50,42 @@ class Verdict:
     messages_sent_again: int = 0  # after those
     revisions_lost_by_broker: int = 0
     wrong: list[str] = field(default_factory=list)
+    expected: dict[Episode, dict[str, Any]] = field(default_factory=dict)
+
+    def expect(self, plant: Plant) -> None:
+        """Note what a campaign with this plant has to end with."""
+        self.expected = uninterrupted(plant)
+        self.alerts_expected = self.alerts_lost = len(self.expected)
 
 
-def judged(rig: Rig) -> Verdict:
+def note(verdict: Verdict, rig: Rig) -> None:
+    """Note what can be counted of a campaign before anything is compared, wherever it stands."""
+    sent = rig.plant.messages[: max(rig.confirmed_most, rig.sender.confirmed)]
+    verdict.samples_sent = sum(samples_in(rig.plant, message) for message in sent)
+    verdict.broker_losses, verdict.messages_sent_again = rig.broker_losses, rig.sent_again
+    verdict.ids_doubled = len(_doubled(_decided(rig), keyed(rig.witness.all())))
+
+
+def samples_in(plant: Plant, message: TimedMessage) -> int:
+    """How many samples a message of the plant carries."""
+    if message.topic.rpartition("/")[2] not in plant.assets:
+        return 0
+    return len(msgspec.json.decode(message.payload)["ts"])
+
+
+def _decided(rig: Rig) -> list[tuple[Key, bytes]]:
+    return [((topic, name, revision), body) for topic, name, revision, body in rig.gateway.outbox()]
+
+
+def judge(verdict: Verdict, rig: Rig) -> None:
     """Compare plant, journal, outbox, witness and topics of a campaign that has ended."""
-    verdict = Verdict(
-        samples_sent=rig.plant.samples,
-        broker_losses=rig.broker_losses,
-        messages_sent_again=rig.sent_again,
-    )
     again, rows, assembly = _taken_again(rig)
-    decided = [
-        ((topic, name, revision), body) for topic, name, revision, body in rig.gateway.outbox()
-    ]
+    decided = _decided(rig)
     heard = keyed(rig.witness.all())
     _samples(verdict, rig, rows, assembly)
-    _contents(verdict, again, decided, heard)
+    doubled = _doubled(again, decided, heard)
+    verdict.ids_doubled = len(doubled)
+    verdict.wrong += [f"two contents under {key}" for key in doubled[:3]]
     if again != decided:
         at = next((i for i, (a, b) in enumerate(zip(again, decided, strict=False)) if a != b), -1)
         verdict.wrong.append(
@@ -72,9 +96,8 @@ def judged(rig: Rig) -> Verdict:
     verdict.revisions_lost_by_broker = len(gone & rig.lost_by_broker)
     if missing := gone - rig.lost_by_broker:
         verdict.wrong.append(f"{len(missing)} revisions were never heard, as {min(missing)}")
-    _alerts(verdict, rig.plant, dict(decided), excused=rig.lost_by_broker, heard=dict(heard))
+    _alerts(verdict, dict(decided), excused=rig.lost_by_broker, heard=dict(heard))
     _topics(verdict, dict(decided), rig.last_words())
-    return verdict
 
 
 def _taken_again(rig: Rig) -> tuple[list[tuple[Key, bytes]], Counter[tuple[str, int]], Assembly]:
@@ -116,15 +139,13 @@ def _samples(
             )
 
 
-def _contents(verdict: Verdict, *records: list[tuple[Key, bytes]]) -> None:
-    """Count keys with two contents, over all records together."""
+def _doubled(*records: list[tuple[Key, bytes]]) -> list[Key]:
+    """Keys with two contents, over all records together."""
     contents: dict[Key, set[bytes]] = defaultdict(set)
     for record in records:
         for key, payload in record:
             contents[key].add(payload)
-    doubled = [key for key, found in contents.items() if len(found) > 1]
-    verdict.ids_doubled = len(doubled)
-    verdict.wrong += [f"two contents under {key}" for key in doubled[:3]]
+    return [key for key, found in contents.items() if len(found) > 1]
 
 
 def uninterrupted(plant: Plant) -> dict[Episode, dict[str, Any]]:
@@ -153,16 +174,14 @@ def last_words(published: list[tuple[Key, bytes]]) -> dict[Episode, dict[str, An
 
 def _alerts(
     verdict: Verdict,
-    plant: Plant,
     decided: dict[Key, bytes],
     *,
     excused: set[Key],
     heard: dict[Key, bytes],
 ) -> None:
     """Each alert of the uninterrupted run is there, ends alike, and its last word was heard."""
-    expected, ours = uninterrupted(plant), last_words(list(decided.items()))
-    verdict.alerts_expected = len(expected)
-    for episode, body in expected.items():
+    ours, lost = last_words(list(decided.items())), 0
+    for episode, body in verdict.expected.items():
         topic, name, _ = episode
         mine = ours.get(episode)
         if mine is None:
@@ -174,9 +193,10 @@ def _alerts(
             why = "its last word was never heard"
         else:
             continue
-        verdict.alerts_lost += 1
+        lost += 1
         verdict.wrong.append(f"{episode} {why}")
-    if more := [str(episode) for episode in ours if episode not in expected]:
+    verdict.alerts_lost = lost
+    if more := [str(episode) for episode in ours if episode not in verdict.expected]:
         verdict.wrong.append(f"{len(more)} alerts that an uninterrupted run has not, as {more[0]}")
 
 

@@ -274,7 +274,8 @@ def test_what_andon_record_keeps_beside_a_gateway_can_be_fitted(tmp_path: Path) 
             publisher.drain()
         recorder.join(timeout=60)
         assert not recorder.is_alive()
-        assert witness.queue
+        by_us = {"plant/probe", *(topic for topic, _ in (*own, *more, *sensors))}
+        assert {message.topic for message in witness.queue} == by_us, "a recorder only listens"
     file = tmp_path / "gateway.toml"
     file.write_text(GATEWAY + '[[source]]\ntopic = "plant/{asset}"\n[[source]]\ntopic = "#"\n')
     bundle, printed = fitted(out, tmp_path / "bundle", config=file)

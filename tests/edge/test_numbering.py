@@ -12,6 +12,7 @@ from edge.alerts.numbering import (
     LEAPS_MAX,
     REVISIONS_A_BOX,
     floor_of,
+    follow,
     land,
     leap,
     raise_floors,
@@ -105,6 +106,28 @@ def test_an_id_that_speaks_in_every_lapse_keeps_its_32_bits() -> None:
         assert lapse > 1_000 or highest == at + by + 1, "the whole leap, while there is room"
         land(state)
     assert highest < 1 << 31
+
+
+@pytest.mark.parametrize("generation", [1, 3])
+def test_behind_a_revision_that_it_does_not_know_an_id_leaps(generation: int) -> None:
+    """Not behind its own, nor where an older version told it, nor out of its room."""
+    state, floor = state_of(), floor_of(generation)
+    raise_floors(state, generation)
+    ours, group = said(state, 1)[0], state.flood.groups["g"]
+    record = next(iter(state.assets.values())).alerts[Track.PROCESS]
+    for known in (0, ours):
+        follow(record, known, by=LEAP_MIN)
+        follow(group, known, by=LEAP_MIN)
+    assert said(state, 1) == [ours + 1], "what it knows"
+    for at, by, next_one in (
+        (ours + 5, 0, ours + 6),
+        (ours + 9, LEAP_MIN, ours + LEAP_MIN + 10),
+        (floor + LEAPS_MAX, LEAP_MIN, floor + LEAPS_MAX + 1),
+        (EXACT_MAX - 2, LEAP_MIN, EXACT_MAX - 1),  # whoever says it
+    ):
+        follow(record, at, by=by)
+        follow(group, at, by=by)
+        assert said(state, 1) == [next_one]
 
 
 def test_an_id_that_is_silent_in_a_lapse_does_not_leap() -> None:

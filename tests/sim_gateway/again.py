@@ -64,6 +64,12 @@ def waiting(state: Path) -> int:
     return int(count)
 
 
+def keys_of(state: Path) -> set[Key]:
+    """Of what stands in the outbox's file."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as db:
+        return set(db.execute("SELECT topic, id, revision FROM outbox").fetchall())
+
+
 def outbox_of(state: Path) -> dict[Key, bytes]:
     """What stands in the outbox's file."""
     with closing(sqlite3.connect(state / "outbox.sqlite")) as db:

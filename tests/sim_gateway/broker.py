@@ -56,7 +56,9 @@ class Broker:
         self.down = self.refuses = self.refuses_filters = False
         self.session: Session | None = None
         self.connection: Connection | None = None
-        self.retained: dict[str, bytes] = {}
+        self.retained: dict[str, bytes] = {}  # newest word of each such topic
+        self.keeps = True  # and whether it hands them to who subscribes; else it forgets at once
+        self.stored: dict[str, bytes] | None = None  # what stands in its store; None: all of them
         self.retained_in: dict[str, Message] = {}  # of the plant
         self.promised: Callable[[Connection, int], None] | None = None
         self.heard: Callable[[str, bytes, bool], None] | None = None
@@ -157,9 +159,7 @@ class Broker:
         )
         if self.refuses_filters:
             return
-        for topic, payload in list(self.retained.items()):
-            if _matches(names, topic):
-                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
+        self._hand(connection, names)
         for topic, message in self.retained_in.items():
             if _matches(names, topic) and message.qos:
                 self.session.queue.append(message)
@@ -170,13 +170,17 @@ class Broker:
         client = connection.client
         if connection is not self.connection:
             return
-        for topic, payload in list(self.retained.items()):
-            if _matches(names, topic):
-                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
+        self._hand(connection, names)
         connection.send(
             lambda: client.on_subscribe and client.on_subscribe(client, None, 2, [OK], None),
             up=False,
         )
+
+    def _hand(self, connection: Connection, names: list[str]) -> None:
+        """What is retained, to who has subscribed to it."""
+        for topic, payload in list(self.retained.items()):
+            if self.keeps and _matches(names, topic):
+                self._push(connection, 0, Message(topic, payload, 0, retain=True), dup=False)
 
     def left(self, connection: Connection) -> None:
         """UNSUBSCRIBE."""
@@ -224,6 +228,11 @@ class Broker:
 
     # --- what befalls it ---
 
+    def store(self, every_s: float) -> None:
+        """From now on what it retains is in its store as it was at times, but for `fence`."""
+        self.stored = {topic: one for topic, one in self.retained.items() if topic != FENCE}
+        self.fate.time.at(self.fate.time.now_s + every_s, lambda: self.store(every_s))
+
     def cut(self) -> None:
         """The connection breaks, and both ends notice."""
         connection = self.connection
@@ -248,6 +257,10 @@ class Broker:
             self.session = None
             self.retained.clear()
             self.retained_in.clear()
+        elif self.stored is not None:  # it was killed, and wrote them minutes ago
+            self.forgot()
+            fence = {FENCE: self.retained[FENCE]} if FENCE in self.retained else {}
+            self.retained = self.stored | fence
         self.fate.time.at(self.fate.time.now_s + down_s, lambda: setattr(self, "down", False))
 
 

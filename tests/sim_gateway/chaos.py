@@ -21,6 +21,8 @@ NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
 UNAUDITED: Final = 0.2  # of them: what keeps alerts quiet cannot be written down then
 FLOODED: Final = 0.1  # of the seeds: somebody never ceases to write to `fence`
 REPLACED: Final = 0.08  # of the seeds: another box takes over
+RETAINS_NOTHING: Final = 0.06  # of the others: their broker
+STORES_SELDOM: Final = 0.1  # of the seeds: the broker comes back with what it retained before
 
 
 class Chaos:
@@ -63,10 +65,12 @@ class Chaos:
         quiet = [one.begin_s for one in self.life.schedule.stretches if one.what == "calibrated"]
         if quiet and draw.random() < UNAUDITED:
             self.fate.time.at(draw.choice(quiet) - 2.0, self._told(self._trail_fails))
-        if draw.random() < REPLACED:
+        replaced = draw.random() < REPLACED
+        if replaced:
             self.fate.time.at(draw.randrange(5, self.life.calm_s), self.life.rivals.take_over)
         self._draw_battery(seed)
         self._draw_flood(seed)
+        self._draw_store(seed, replaced=replaced)
         self.fate.time.at(self.life.calm_s, self._heal)
 
     def _draw_battery(self, seed: int) -> None:
@@ -90,6 +94,19 @@ class Chaos:
             self.life.witness.count("floods on fence")
             begin_s = apart.choice((0.0, apart.random() * self.life.calm_s))
             self.fate.time.at(begin_s, lambda: self.life.rivals.flood(apart))
+
+    def _draw_store(self, seed: int, *, replaced: bool) -> None:
+        """What the broker retains, drawn apart as well.
+
+        A box that was replaced hears of it in time only where something is retained.
+        """
+        apart = random.Random(f"store {seed}")
+        if apart.random() < RETAINS_NOTHING and not replaced:
+            self.life.witness.count("brokers that retain nothing")
+            self.broker.keeps = False
+        elif apart.random() < STORES_SELDOM:
+            self.life.witness.count("brokers that store seldom")
+            self.broker.store(apart.choice((3.0, 10.0, 40.0)))
 
     def _told(self, happens: Callable[[], None]) -> Callable[[], None]:
         def now() -> None:

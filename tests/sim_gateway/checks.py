@@ -16,15 +16,17 @@ from edge.brokers.delivery import IN_FLIGHT_MAX
 from edge.caps import RING_SAMPLES
 from edge.gateway.lapse import Part
 from edge.storage.patience import WAIT_S_MAX
-from tests.sim_gateway.again import BrokenError
+from tests.sim_gateway.again import BrokenError, keys_of
 from tests.sim_gateway.broker import FENCE
 from tests.sim_gateway.caps import Caps
 from tests.sim_gateway.journals import Journals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.gateway.app import Gateway
+    from edge.records import Publish
     from tests.sim_gateway.again import Key
     from tests.sim_gateway.broker import Broker
     from tests.sim_gateway.client import Message
@@ -49,6 +51,7 @@ class Steps:
     sync_s: float
     said: dict[Key, bytes] = field(default_factory=dict)  # of everything the broker heard
     order: list[Key] = field(default_factory=list)  # in which it heard them
+    put: dict[Key, None] = field(default_factory=dict)  # into the outbox, since it was durable
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
     narrow: bool = False  # its caps, so that they are reached
     unsure: str = ""  # why the journal cannot decide again all that was decided
@@ -156,6 +159,28 @@ class Steps:
         if unsafe and not gateway._durable.lapse.parts:
             raise BrokenError(f"an alert is older in the outbox than on the disk: {unsafe}")
 
+    def decides(self, gateway: Gateway) -> None:
+        """A process begins: what it gives its outbox from here on is remembered."""
+        self.put.clear()
+        outbox = gateway._durable.outbox
+        real = outbox.put
+
+        def put(messages: Sequence[Publish]) -> list[str]:
+            keys = [(one.topic, *one.key) for one in messages if one.key is not None]
+            self.put |= dict.fromkeys(keys)
+            return real(messages)
+
+        outbox.__dict__["put"] = put
+
+    def _stands(self, gateway: Gateway) -> None:
+        """When a process is durable, all that it has decided stands in the outbox, heard or not."""
+        if not self.put or gateway._durable.lapse.parts or gateway._durable.outbox.trouble:
+            return
+        stands = keys_of(self.state)
+        if lost := [key for key in self.put if key not in stands]:
+            raise BrokenError(f"it is durable, and {lost[:4]} stand in no outbox")
+        self.put.clear()
+
     def saved(self, path: Path, gateway: Gateway) -> None:
         """A checkpoint gets its name: what it covers of the journal is safe."""
         segment, _, offset = path.stem.partition("-")
@@ -185,6 +210,7 @@ class Steps:
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         self._rings(gateway)
         self.count("looks at segments", self.caps.look(gateway) > 0)
+        self._stands(gateway)
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
             if len(asset.t_ns) > RING_SAMPLES:
@@ -253,6 +279,9 @@ class Steps:
             body = msgspec.json.decode(payload) if payload else body
             stands = str(body["id"]), int(body["revision"])
             said = record.alert_id, record.said if record.alert_id else 0
+            # what a process has said that died, and that stands nowhere, nobody can end
+            if not self.broker.keeps and self.lapses and not record.alert_id:
+                continue
             if stands != said:
                 raise BrokenError(f"{topic} holds {stands}, and the engine says {said}")
 

@@ -229,6 +229,7 @@ class Life:
         known = self.witness.knows_its_place
         try:
             self.gateway = Gateway(self.config, self.world)
+            self.witness.decides(self.gateway)
             self.stopped_s = float("inf")
             code = self.gateway.run()
             fate.note(f"ended with {code}")

@@ -113,6 +113,8 @@ MUTATIONS: Final = (
     Mutation("no old segment is dropped", JournalWriter, "_retain", planted.never_dropped),
     Mutation("a full outbox takes more", Outbox, "_give_up", planted.nothing_given_up),
     Mutation("a full memory takes more", StandbyOutbox, "_bound", planted.never_dropped),
+    Mutation("memory dropped, the disk refused", Outbox, "adopt", planted.moved_all_the_same),
+    Mutation("a failed disk is looked at once", Lapse, "probe_due", planted.looked_at_once),
 )
 assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 

@@ -12,6 +12,7 @@ from unittest import mock
 
 import msgspec
 
+from edge.errors import JournalError
 from edge.records import Audited, Decision, Publish, Verdict
 from edge.storage.outbox_table import OutboxRow
 from edge.verdicts.decide import decide
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edge.engine import Engine
     from edge.gateway.app import Gateway
     from edge.gateway.durable import Durable
+    from edge.gateway.lapse import Lapse
     from edge.records import Effect, Stimulus
     from edge.samples.align import Aligner, AssetLayout
     from edge.storage.journal import Entry, Position
@@ -357,3 +359,28 @@ def not_given(real: Any) -> Any:  # noqa: ANN401
 def nothing_given_up(_real: Any) -> Any:  # noqa: ANN401
     """An outbox that is full takes more."""
     return lambda _self, _rows, _size, **_more: []
+
+
+def moved_all_the_same(real: Any) -> Any:  # noqa: ANN401
+    """What waited in memory counts as moved into the outbox, although the disk did not take it."""
+
+    def adopt(self: Outbox, rows: Sequence[tuple[OutboxRow, Any, int]]) -> dict[int, int]:
+        try:
+            numbers: dict[int, int] = real(self, rows)
+        except JournalError:
+            return {row.row: row.row for row, _, _ in rows}
+        return numbers
+
+    return adopt
+
+
+def looked_at_once(real: Any) -> Any:  # noqa: ANN401
+    """A disk that failed is looked at once, and never again where it still fails."""
+
+    def probe_due(self: Lapse) -> bool:
+        due: bool = real(self)
+        if due:
+            self._probe_due_s = float("inf")
+        return due
+
+    return probe_due

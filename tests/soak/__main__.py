@@ -9,7 +9,6 @@ per million messages or more, when handles or threads grow, or when the gateway 
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
 from tests.chaos.plant import make_plant, remove
 from tests.chaos.rig import Rig, missing_programs
 from tests.soak.load import POISON, Endless
-from tests.soak.usage import Slope, Usage, look, slope_of, warm, write_page, write_table
+from tests.soak.usage import Usage, look, slope_of, warm, write_page, write_table
+from tests.soak.verdict import faults, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 4_000  # messages ahead of the gateway: a broker forgets what it cannot queue
 EVERY_ROWS: Final = 1_500  # between two disturbances of an asset
-SLOPE_MAX: Final = 1.0
-MESSAGES_SHORT: Final = 2_000_000  # below, a few megabytes of warm-up are a slope
-HANDLES_MORE_MAX: Final = 3
-THREADS_MORE_MAX: Final = 2
 RATE: Final = 100.0  # messages a second, where it is not accelerated
 JOURNAL_BYTES: Final = 256 << 20
 
@@ -162,37 +158,14 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     write_table(options.out / "soak.csv", looks)
     write_page(options.out / "soak.html", looks, msgspec.json.encode(figures).decode())
-    grown = (
-        figures["handles_end"] > figures["handles_begin"] + HANDLES_MORE_MAX
-        or figures["threads_end"] > figures["threads_begin"] + THREADS_MORE_MAX
-    )
-    failed = code != 0 or grown or not slope.slope < SLOPE_MAX
-    sys.stderr.write(f"{_outcome(figures, slope)}\n")
+    wrong = faults(figures, slope)
+    failed = bool(wrong)
+    sys.stderr.write(f"{outcome(wrong, messages=looks[-1].messages)}\n")
     sys.stderr.write(f"figures in {options.out}; {'kept ' if failed else ''}{folder}\n")
     if not failed:
         remove(folder)
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
     return int(failed)
-
-
-def _outcome(figures: dict[str, Any], slope: Slope) -> str:
-    """In a sentence, what failed, or that it was too short to say."""
-    wrong = []
-    if figures["exit_code"] != 0:
-        wrong.append(f"the gateway ended with {figures['exit_code']}")
-    for what, most in (("handles", HANDLES_MORE_MAX), ("threads", THREADS_MORE_MAX)):
-        begin, end = figures[f"{what}_begin"], figures[f"{what}_end"]
-        if end > begin + most:
-            wrong.append(f"{what} grew from {begin} to {end}, at most {most} more are allowed")
-    if math.isnan(slope.slope):
-        wrong.append("too few looks for a slope: let it run longer")
-    elif not slope.slope < SLOPE_MAX:
-        said = f"memory grows by {slope.slope:.2f} MB per million messages ({slope.low:.2f} to"
-        said += f" {slope.high:.2f}), and must by less than {SLOPE_MAX:g}"
-        if slope.low < SLOPE_MAX or figures["messages"] < MESSAGES_SHORT:
-            said += "; the run was too short to tell that from its warm-up: let it run longer"
-        wrong.append(said)
-    return f"failed: {'; '.join(wrong)}" if wrong else "passed: nothing grows"
 
 
 def _soak(rig: Rig, options: Any) -> tuple[list[Usage], dict[str, int], int]:  # noqa: ANN401

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WARM_SHARE: Final = 0.25  # of all messages: caches fill, the ring and the page cache of SQLite too
 POINTS_MAX: Final = 400  # of a plot
 LAG_SHARE: Final = 0.1  # memory moves slowly: neighbouring samples say the same
+CRITICAL: Final = 2.261  # of 95 % with so many lags: Kiefer and Vogelsang (2005), Bartlett weights
 MB: Final = 1e6
 
 
@@ -108,7 +109,7 @@ def slope_of(looks: Sequence[Usage]) -> Slope:
         middle += (1 - lag / (lags + 1)) * (of_lag + of_lag.T)
     error = math.sqrt(max(float((inverse @ middle @ inverse)[1, 1]), 0.0))
     slope = float(found[1])
-    return Slope(slope=slope, low=slope - 1.96 * error, high=slope + 1.96 * error)
+    return Slope(slope=slope, low=slope - CRITICAL * error, high=slope + CRITICAL * error)
 
 
 def write_table(path: Path, looks: Sequence[Usage]) -> None:
