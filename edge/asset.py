@@ -392,7 +392,7 @@ class Asset:
         if track.active or has_gap(state, begin_ns=now_ns, now_ns=now_ns):
             self.doubt(now_ns)
 
-    def doubt(self, t_ns: int) -> None:
-        """Judge again whatever is kept quiet."""
+    def doubt(self, t_ns: int, *, but: frozenset[str] = frozenset()) -> None:
+        """Judge again whatever is kept quiet; what only clauses of `but` speak against stays so."""
         for each in Track.PROCESS, Track.SENSOR, Track.COMMS:
-            self._rulings.recheck(each, t_ns=t_ns)
+            self._rulings.recheck(each, t_ns=t_ns, but=but)

@@ -44,7 +44,7 @@ from edge.takeover import take_over
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.wire import topics
-from edge.work import commands, durable, witness
+from edge.work import anew, commands, durable, witness
 from edge.work.commission import Commissioning
 from edge.work.order_intake import take_orders
 from edge.work.set_aside import SetAside
@@ -202,15 +202,12 @@ class Engine:
                 durable.told(fault, self._assets, self._desk, self._state, t_ns=t_ns)
 
     def _knows_anew(self, stimulus: Started | SnapshotSwapped, *, t_ns: int) -> None:
-        """A process began, or another snapshot counts; lists are retained, but a broker forgets."""
+        """A process began, or another snapshot counts."""
         if isinstance(stimulus, Started):  # who takes what stands behind it
             self._count("starts")
             self._desk.lineage["version"] = stimulus.version
         lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
-        for name, asset in self._assets.items():
-            told = asset.state.listed or asset.state.runs or asset.state.silences
-            if told or any(p.listed(name, now_ns=t_ns) for p in lists):
-                asset.proposals_changed(t_ns)
+        anew.known(self._assets, self._state, lists, t_ns=t_ns)
 
     @property
     def state(self) -> EngineState:
@@ -342,13 +339,15 @@ class Engine:
         engine = self.settings.engine
         due = now_ns - self._state.score_published_ns >= engine.score_publish_s * SECOND_NS
         self._annunciator.settle(now_ns)
+        # samples before a boundary may still be on their way for this long
+        until_ns = now_ns - engine.late_ms_max * MILLISECOND_NS
         for asset in self._assets.values():
-            # samples before a boundary may still be on their way for this long
-            asset.advance(now_ns - engine.late_ms_max * MILLISECOND_NS)
+            asset.advance(until_ns)
             limit_ns = allowed_ns(asset.state, self._gaps_ns[asset.model.asset], self._state)
             asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
             if due:
                 self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
+        anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
         self.commissioning.settle(now_ns, due=due)
         if due:
             self._annunciator.look(now_ns=now_ns)

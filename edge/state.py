@@ -116,6 +116,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     not_durable: str = ""  # why the disk does not take what must survive; "" it does
     leap: int = 0  # by which revisions leapt as that began
     own_clock: OwnClockState = msgspec.field(default_factory=OwnClockState)
+    anew: bool = False  # what is kept quiet has yet to be judged by what is known now
 
 
 def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:

@@ -25,7 +25,7 @@ from kb.records import WorkKind
 from models.bundles.bundle import cannot_mask
 
 if TYPE_CHECKING:
-    from edge.alerts.alerts import Contribution
+    from edge.alerts.alerts import AlertRecord, Contribution
     from edge.desk import Desk
     from edge.samples.ring import History
     from edge.samples.scoring import Mask
@@ -82,6 +82,17 @@ class FactFinder:
                 return run, decision
             best = (run, decision)
         return best
+
+    def spares(self, record: AlertRecord, *, t_ns: int, but: frozenset[str]) -> bool:
+        """Whether no clauses but those of `but` speak against the job that suppresses an alert."""
+        runs = (run for run in self._state.runs if run.job.job_id == record.job_id)
+        run = next(runs, None)
+        if run is None or not run.live:
+            return False
+        common = self.common(record.track, t_ns=t_ns, begin_ns=record.begin_ns)
+        decision = self._desk.rule(self.of_job(common, run, record.track, record.contributions))
+        failed = {clause.name for clause in decision.clauses if clause.outcome is not True}
+        return decision.verdict is Verdict.SUPPRESSED or (bool(failed) and failed <= but)
 
     def of_job(
         self, common: Facts, run: JobRun, track: Track, parts: tuple[Contribution, ...]

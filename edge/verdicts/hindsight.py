@@ -86,22 +86,26 @@ class Hindsight:
                 why = f"{run.job.job_id} was cancelled; it explains nothing"
                 self._blame(record, why, t_ns=t_ns)
 
-    def recheck(self, record: AlertRecord, *, t_ns: int) -> bool:
-        """What rings with an excuse is judged with every sample; False: it rings again without."""
+    def recheck(self, record: AlertRecord, *, t_ns: int, but: frozenset[str] = frozenset()) -> bool:
+        """What rings with an excuse is judged with every sample; False: it rings again without.
+
+        but: clauses that are not asked.
+        """
         runs = (run for run in self._state.runs if run.job.job_id == record.excused_by)
         run = next(runs, None)
-        if run is not None and run.live and self._holds(record, run, t_ns=t_ns):
+        if run is not None and run.live and self._holds(record, run, t_ns=t_ns, but=but):
             return True
         self._blame(record, f"{record.excused_by} does not explain it any more", t_ns=t_ns)
         return False
 
-    def _holds(self, record: AlertRecord, run: JobRun, *, t_ns: int) -> bool:
+    def _holds(self, record: AlertRecord, run: JobRun, *, t_ns: int, but: frozenset[str]) -> bool:
         """Whether what can change while an event goes on still speaks for the job."""
         common = self._facts.common(record.track, t_ns=t_ns, begin_ns=record.begin_ns)
         facts = self._facts.of_job(common, run, record.track, record.contributions)
         # when it began does not change; what it leaves behind is judged when the job ends
         late = LateFacts(facts=facts, inside=True, over_in_time=True, level_kept=True)
-        return excuse(late).verdict is Verdict.ANNOTATED
+        clauses = excuse(late).clauses
+        return all(clause.outcome is True or clause.name in but for clause in clauses)
 
     def keep(self, record: AlertRecord, *, t_ns: int) -> None:
         """An event that rang has cleared: judge it while its samples are there.

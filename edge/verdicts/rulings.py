@@ -193,12 +193,16 @@ class Rulings:
         *,
         t_ns: int,
         rest_shares: RestShares = no_rest,
+        but: frozenset[str] = frozenset(),
     ) -> None:
-        """Judge again what is suppressed or excused, with every sample: what fails rings."""
+        """Judge again what is suppressed or excused, with every sample: what fails rings.
+
+        but: clauses that are left to another occasion, where no others fail.
+        """
         record = self._state.alerts[track]
         if record.excused_by and record.active:
-            self._hindsight.recheck(record, t_ns=t_ns)
-        if not record.suppressed:
+            self._hindsight.recheck(record, t_ns=t_ns, but=but)
+        if not record.suppressed or (but and self._facts.spares(record, t_ns=t_ns, but=but)):
             return
         if self._hand_over(record, t_ns=t_ns) is not None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -306,6 +306,14 @@ def test_what_a_file_would_run_is_refused(tmp_path: Path, statement: str) -> Non
     ) as caught:
         Outbox(path)
     refused_with(caught.value)
+
+
+def test_the_outbox_is_opened_with_defensive_settings(tmp_path: Path) -> None:
+    """What a file's schema calls is not trusted, and each page is checked as it is read."""
+    with closing(Outbox(tmp_path / "outbox.sqlite")) as outbox:
+        names = ("trusted_schema", "cell_size_check")
+        told = [outbox._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+    assert told == [0, 1]
 
 
 def test_what_was_said_before_a_withheld_word_is_neither_forgotten_nor_given_up(

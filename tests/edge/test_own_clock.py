@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.records import MessageReceived, Started, TickDue
 from edge.samples.own_clock import ALIKE_MIN, LIVE_NS, OwnClock, OwnClockState, zone_like
-from tests.edge.rig import START, Rig, S, knowledge, order, settings
+from tests.edge.rig import START, Rig, S, knowledge, order, scope, settings
 from tests.edge.test_rulings import at_work
 
 if TYPE_CHECKING:
@@ -108,6 +108,37 @@ def test_it_starts_again_in_1970_with_what_it_remembers() -> None:
     assert not unknown(rig)
     assert rig.said() == ["suppressed"]
     assert any(run.live for run in rig.runs)
+
+
+def test_what_is_kept_quiet_waits_until_it_is_known_what_time_it_is() -> None:
+    """A start in 1970 rings nothing for the clock alone; then it is judged, without a sample."""
+    rig = box(0, known=knowledge(proposals=[order(valid_from_ns=START + 60 * S)]))
+    rig.run(20, {"c1": 9}, step=1)
+    assert rig.said() == ["suppressed"]
+    rig.off_ns = -YEARS
+    rig.starts()
+    for _ in range(3):
+        rig.give(TickDue())
+    assert unknown(rig)
+    assert rig.said() == ["suppressed"]
+    rig.run(10, step=1, silent=("r1",))
+    assert not unknown(rig)
+    assert rig.said() == ["suppressed", "ALERT"], "an order has times of another clock"
+    (clause,) = (c for c in rig.events()[-1]["clauses"] if c["outcome"] is not True)
+    assert clause["name"] == "clock"
+
+
+def test_what_lost_its_reason_rings_before_it_is_known_what_time_it_is() -> None:
+    """A scope that is gone is gone at any time."""
+    rig = box(0, known=knowledge(proposals=[order(valid_from_ns=START + 60 * S)]))
+    rig.run(20, {"c1": 9}, step=1)
+    assert rig.said() == ["suppressed"]
+    rig.off_ns = -YEARS
+    rig.known = knowledge(scopes=[scope(channels=("c2",))])
+    rig.starts()
+    rig.give(TickDue())
+    assert unknown(rig)
+    assert rig.said() == ["suppressed", "ALERT"]
 
 
 def goes_on(rig: Box, seconds: int, late_s: float | None) -> None:

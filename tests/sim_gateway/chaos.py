@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from tests.sim_gateway.disk import TROUBLES
+from tests.sim_gateway.plant import NO_SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ PARTS: Final = (  # of the disk
 NO_BATTERY: Final = 0.15  # of the boxes that go by their own clock
 UNAUDITED: Final = 0.2  # of them: what keeps alerts quiet cannot be written down then
 FLOODED: Final = 0.1  # of the seeds: somebody never ceases to write to `fence`
+WITHDRAWN: Final = 0.25  # of the seeds: the scope of what is suppressed is withdrawn
 REPLACED: Final = 0.08  # of the seeds: another box takes over
 RETAINS_NOTHING: Final = 0.06  # of the others: their broker
 STORES_SELDOM: Final = 0.1  # of the seeds: the broker comes back with what it retained before
@@ -70,6 +72,7 @@ class Chaos:
             self.fate.time.at(draw.randrange(5, self.life.calm_s), self.life.rivals.take_over)
         self._draw_battery(seed)
         self._draw_flood(seed)
+        self.life.withdraws = random.Random(f"withdrawn {seed}").random() < WITHDRAWN
         self._draw_store(seed, replaced=replaced)
         self.fate.time.at(self.life.calm_s, self._heal)
 
@@ -94,6 +97,12 @@ class Chaos:
             self.life.witness.count("floods on fence")
             begin_s = apart.choice((0.0, apart.random() * self.life.calm_s))
             self.fate.time.at(begin_s, lambda: self.life.rivals.flood(apart))
+
+    def withdraw(self) -> None:
+        """What something is quiet for is in no snapshot any more; a process ends, or takes that."""
+        self.life.shop.snapshot = NO_SCOPES
+        if self.fate.draw.random() < 0.7:
+            self.life.stop()
 
     def _draw_store(self, seed: int, *, replaced: bool) -> None:
         """What the broker retains, drawn apart as well.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 RINGS_S_MAX: Final = 4.0  # of a lapse, until what was suppressed is judged again and heard
+JUDGED_S_MAX: Final = 4.0  # of another snapshot, until what it does not allow rings: a tick
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 
@@ -67,6 +68,7 @@ class Steps:
     # that the gateway had scored, or that waited to be, when all was calm
     rows: dict[str, set[int]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
+    unscoped: dict[str, float] = field(default_factory=dict)  # suppressed, and since when
     journals: Journals = field(default_factory=Journals)
     safe_journals: Journals = field(default_factory=Journals)
 
@@ -215,6 +217,7 @@ class Steps:
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         self._rings(gateway)
         self.count("looks at segments", self.caps.look(gateway) > 0)
+        self._allowed(gateway)
         self._stands(gateway)
         state = gateway._assembly.engine._state
         for name, asset in state.ring.assets.items():
@@ -233,6 +236,25 @@ class Steps:
             if b'"suppressed":1' in self.broker.retained.get(topic, b""):
                 raise BrokenError(f"{topic} is suppressed, {lasts_s:.0f} s in a lapse")
 
+    def _allowed(self, gateway: Gateway) -> None:
+        """Nothing stays quiet for long that the snapshot in use does not allow."""
+        assembly: Any = gateway._assembly
+        known = assembly.shop.known[assembly.snapshot_sha256]
+        scopes, now_s = {row.scope_id for row in known.scope_rows}, self.fate.time.now_s
+        quiet = [
+            record.alert_id
+            for asset in assembly.engine._state.assets.values()
+            for run in asset.runs
+            for record in asset.alerts.values()
+            if record.suppressed and run.job.job_id == record.job_id
+            if run.job.scope_id not in scopes
+        ]
+        self.count("suppressed by a scope that is gone", len(set(quiet) - set(self.unscoped)))
+        self.unscoped = {one: self.unscoped.get(one, now_s) for one in quiet}
+        for alert_id, since_s in self.unscoped.items():
+            if now_s - since_s > JUDGED_S_MAX:
+                raise BrokenError(f"{alert_id} is suppressed by a scope that is gone")
+
     def _adds_up(self, gateway: Gateway) -> None:
         """What came was taken, waits, or was shed."""
         counts, taken = gateway._link.counts, gateway._telemetry.messages
@@ -244,6 +266,7 @@ class Steps:
     def ended(self, gateway: Gateway) -> None:
         """A process has ended; what it said of lapses has a cause."""
         lapse = gateway._durable.lapse
+        self.unscoped.clear()
         if lapse.lapses_total and not self.disk.failures:
             raise BrokenError(f"it was not durable for nothing: {lapse.why}")
         self.lapses |= bool(lapse.lapses_total)

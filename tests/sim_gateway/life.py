@@ -91,7 +91,9 @@ class Life:
         for sent in self.schedule.sent:
             fate.time.at(sent.at_s, self._sends(sent.message))
         self.battery = True  # of the clock
-        Chaos(self).draw(seed)
+        self.withdraws = False
+        self.chaos = Chaos(self)
+        self.chaos.draw(seed)
 
     def _drawn_config(self, folder: Path) -> GatewayConfig:
         draw = self.fate.draw
@@ -150,6 +152,10 @@ class Life:
     def _heard(self, topic: str, payload: bytes, dup: bool) -> None:  # noqa: FBT001
         self._judged(lambda: self.witness.heard(topic, payload, dup))
         self.rivals.heard(topic, payload)
+        if self.withdraws and "/alert/" in topic and b'"suppressed":1' in payload:
+            self.withdraws = False
+            if self.fate.time.now_s < self.calm_s:
+                self.fate.time.at(self.fate.time.now_s + 0.2, self.chaos.withdraw)
 
     def _outboxed(self) -> None:
         gateway = self.gateway

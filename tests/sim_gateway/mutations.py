@@ -34,7 +34,7 @@ from edge.storage.notebook import Notebook
 from edge.storage.outbox import Outbox
 from edge.storage.patience import Patience
 from edge.storage.standby import StandbyOutbox
-from edge.work import durable
+from edge.work import anew, durable
 from tests.sim_gateway import planted
 from tests.sim_gateway.life import live
 
@@ -106,6 +106,7 @@ MUTATIONS: Final = (
     Mutation("quiet without an audit", Durable, "_settle", planted.quiet_all_the_same),
     Mutation("texts not synced", Notebook, "sync", planted.texts_unsynced),
     Mutation("quiet while not durable", Asset, "doubt", planted.no_doubt),
+    Mutation("quiet by a scope that is gone", anew, "judge", planted.not_judged),
     Mutation("what is withheld is said", StandbyOutbox, "withhold", planted.withheld_said),
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
     Mutation("a row behind a late one is lost", Aligner, "_push_block", planted.newest_lost),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ASSETS: Final = ("r1", "r11", "r2", "r3")
 OPERATORS: Final = ("ann", "bob")
+NO_SCOPES: Final = 3  # the snapshot of which that is true
 CALM_S: Final = 15  # at the end of a schedule, in which nothing fails any more
 PLANT_S: Final = 4_000  # of each asset's normal operation
 
@@ -56,7 +57,10 @@ def normal(number: int) -> NDArray[np.float64]:
 
 @functools.cache
 def known(version: int) -> Knowledge:
-    """What one of three snapshots says: scopes, orders with times and without, or nearly none."""
+    """What one of four snapshots says: scopes, orders with times and without, or nearly none.
+
+    The last has none of the scopes that work goes by.
+    """
     real = order(
         valid_from_ns=START_NS + 25 * SECOND_NS,
         valid_to_ns=START_NS + (40 + 10 * version) * SECOND_NS,
@@ -69,7 +73,8 @@ def known(version: int) -> Knowledge:
     scopes = [scope(settle_s=20, duration_s_max=60), scope(asset="r11", scope_id="s2", settle_s=20)]
     scopes += [scope(scope_id="s3", instrument="y", channels=("c2",), settle_s=15)]
     assert QUOTE is not None
-    return knowledge(proposals=proposals, scopes=scopes[: 3 - version % 2], sha256=f"kb{version}")
+    scopes = scopes[2:] if version == NO_SCOPES else scopes[: 3 - version % 2]
+    return knowledge(proposals=proposals, scopes=scopes, sha256=f"kb{version}")
 
 
 def asset_settings(assets: int) -> tuple[AssetSettings, ...]:

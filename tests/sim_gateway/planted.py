@@ -297,9 +297,14 @@ def texts_unsynced(_real: Any) -> Any:  # noqa: ANN401
     return lambda _self: None
 
 
-def no_doubt(_real: Any) -> Any:  # noqa: ANN401
-    """While nothing is durable, what was kept quiet stays so."""
-    return lambda _self, _t_ns: None
+def no_doubt(real: Any) -> Any:  # noqa: ANN401
+    """While nothing is durable, what was kept quiet stays so; behind a start it is judged."""
+    return lambda asset, t_ns, **but: real(asset, t_ns, **but) if but else None
+
+
+def not_judged(_real: Any) -> Any:  # noqa: ANN401
+    """Behind a start and another snapshot, what is quiet waits for its next sample."""
+    return lambda *_all, **_named: None
 
 
 def withheld_said(real: Any) -> Any:  # noqa: ANN401

@@ -14,7 +14,7 @@ from kb.records import Hit
 from tests.edge.rig import QUOTE
 from tests.sim_gateway.ledger import Ledger
 from tests.sim_gateway.patience import SlowPatience
-from tests.sim_gateway.plant import fitted, known
+from tests.sim_gateway.plant import NO_SCOPES, fitted, known
 
 if TYPE_CHECKING:
     import threading
@@ -47,7 +47,7 @@ class Shop:
         for version in range(2):
             one = fitted(assets, version)
             self.fitted[one.bundle.sha256] = one
-        for version in range(3):
+        for version in range(NO_SCOPES + 1):
             self.known[f"kb{version}"] = known(version)
 
     def detector(self) -> Fitted:
