@@ -15,9 +15,11 @@ import msgspec
 from edge.brokers.delivery import IN_FLIGHT_MAX
 from edge.caps import RING_SAMPLES
 from edge.gateway.lapse import Part
+from edge.storage import standby
 from edge.storage.patience import WAIT_S_MAX
 from tests.sim_gateway.again import BrokenError, keys_of
 from tests.sim_gateway.broker import FENCE
+from tests.sim_gateway.caps import Caps
 from tests.sim_gateway.journals import Journals
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ SYSTEM: Final = "andon/s/alert/_gateway/system"
 STATUS: Final = "andon/s/status"
 RINGS_S_MAX: Final = 4.0  # of a lapse, until what was suppressed is judged again and heard
 JUDGED_S_MAX: Final = 4.0  # of another snapshot, until what it does not allow rings: a tick
-NOT_TAKEN: Final = ("late", "duplicate", "future", "non_finite", "retained_untimed")
 ANEW: Final = ("", "", 0)  # in the order of what was heard: another process, or an empty broker
 
 
@@ -54,18 +55,26 @@ class Steps:
     order: list[Key] = field(default_factory=list)  # in which it heard them
     put: dict[Key, None] = field(default_factory=dict)  # into the outbox, since it was durable
     accepted: dict[int, Message] = field(default_factory=dict)  # acknowledged
+    narrow: bool = False  # its caps, so that they are reached
     unsure: str = ""  # why the journal cannot decide again all that was decided
     lapses: bool = False  # there were some
+    gaps: bool = False  # a process told that the journal lacks what its checkpoint does not cover
     failed: bool = False  # calls of the disk, in the process that has ended
     sessions: int = 0  # that the gateway had to take for new ones
     sent: Counter[bytes] = field(default_factory=Counter)  # of QoS 1, by payload
     fenced_lives: int = 0  # processes that ended because another box has taken over
     shed: int = 0  # messages that were acknowledged as such, in this process
     lost: int = 0  # acknowledged messages that a power cut took
+    # that the gateway had scored, or that waited to be, when all was calm
+    rows: dict[str, set[int]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)  # how often things happened
     unscoped: dict[str, float] = field(default_factory=dict)  # suppressed, and since when
     journals: Journals = field(default_factory=Journals)
     safe_journals: Journals = field(default_factory=Journals)
+
+    def __post_init__(self) -> None:
+        """What it needs besides."""
+        self.caps = Caps(self.fate, self.disk, self.state)
 
     def count(self, what: str, by: int = 1) -> None:
         """For the summary of a run: what the seeds reach."""
@@ -171,7 +180,11 @@ class Steps:
         if not self.put or gateway._durable.lapse.parts or gateway._durable.outbox.trouble:
             return
         stands = keys_of(self.state)
-        if lost := [key for key in self.put if key not in stands]:
+        lost = [key for key in self.put if key not in stands]
+        if len(self.put) > standby.MEMORY_ROWS_MAX:  # memory may have been full: last words stay
+            last = {key[0]: key for key in self.put if "/alert/" in key[0]}
+            lost = [key for key in lost if key in last.values()]
+        if lost:
             raise BrokenError(f"it is durable, and {lost[:4]} stand in no outbox")
         self.put.clear()
 
@@ -203,6 +216,7 @@ class Steps:
         if len(topics) != len(set(topics)):
             raise BrokenError(f"a topic has two publications in flight: {sorted(topics)}")
         self._rings(gateway)
+        self.count("looks at segments", self.caps.look(gateway) > 0)
         self._allowed(gateway)
         self._stands(gateway)
         state = gateway._assembly.engine._state
@@ -256,6 +270,7 @@ class Steps:
         if lapse.lapses_total and not self.disk.failures:
             raise BrokenError(f"it was not durable for nothing: {lapse.why}")
         self.lapses |= bool(lapse.lapses_total)
+        self.gaps |= bool(gateway._found.get("journal_gap"))
         self.count("lapses", lapse.lapses_total)
         if lapse.stimuli_total:
             self.unsure = "stimuli stand in no journal"
@@ -280,6 +295,11 @@ class Steps:
 
     def rests(self, gateway: Gateway) -> None:
         """All is calm: each alert topic holds what the engine says."""
+        state = gateway._assembly.engine.state
+        self.rows = {
+            asset: {*ring.t_ns[ring.t_ns > 0].tolist(), *state.align.assets[asset].t_ns.tolist()}
+            for asset, ring in state.ring.assets.items()
+        }
         for record in gateway._assembly.engine.alerts():
             topic = gateway._topics.alert(record.asset, record.track)
             payload = self.broker.retained.get(topic)

@@ -91,6 +91,8 @@ class ForgetfulDisk(Disk):
         self.refused: set[Path] = set()  # what some of them were for
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
+        self.group_at: dict[str, int] = {}  # of the journal, by file: where its newest group begins
+        self._partly = ""  # file of which a group is not written to its end
         self.outboxed: Callable[[], object] = bool  # told when a row comes into the outbox,
         self.saved: Callable[[Path], object] = bool  # and when a checkpoint gets its name
         self._names: dict[Path, Names] = {}
@@ -108,6 +110,12 @@ class ForgetfulDisk(Disk):
         """The same by name."""
         names = self._names.get(directory, Names())
         return {name: self._safe[file] for name, file in names.safe.items()}
+
+    def names(self, directory: Path, suffix: str) -> list[str]:
+        """Names of such files, in their order."""
+        return sorted(
+            name for name in self._names.get(directory, Names()).now if name.endswith(suffix)
+        )
 
     def unsafe(self, directory: Path, suffix: str) -> str:
         """Which file of such a name has bytes that a power cut may take, "" none has."""
@@ -146,7 +154,7 @@ class ForgetfulDisk(Disk):
         """All of it or a part, and a part where it is the last act."""
         if self._fate.dead:
             raise Killed
-        path = self._path(file)
+        path, begin = self._path(file), file.tell()
         part = self._fate.draw.randrange(len(data) + 1)
         try:
             self._before("write", path)
@@ -154,11 +162,16 @@ class ForgetfulDisk(Disk):
             super().write(file, data[:part])
             raise
         except OSError:
+            self._partly = ""
             if self._fate.chance(0.5):  # what fits is there
                 super().write(file, data[: min(part, len(data) - 1)])
             raise
         short = self._fate.chance(0.01) and part
         count = super().write(file, data[:part] if short else data)
+        if path.suffix == ".journal":
+            if self._partly != path.name:
+                self.group_at[path.name] = begin
+            self._partly = path.name if short else ""
         if path.suffix == ".journal" and not short and file.tell() > HEADER_BYTES:
             self.written.append((path.name, file.tell(), self._fate.time.now_s))
         return count
@@ -235,6 +248,7 @@ class ForgetfulDisk(Disk):
 
     def killed(self) -> None:
         """The process has ended; the system closes its files."""
+        self._partly = ""
         for held in self._open:
             held.close()
         self._open.clear()

@@ -135,6 +135,11 @@ class Fate:
         self.dies_at = self.effects + effects if effects and not ambush else 0
         self._ambush, self._ambush_count, self._ambush_after = ambush, count, effects
 
+    def over(self) -> None:
+        """A process has ended: what it has begun beside its loop is done no more."""
+        self.dead = False
+        self.lives += 1
+
     def spare(self) -> None:
         """The process that lives now does not end before it wants to."""
         self.dies_at, self._ambush = 0, ""

@@ -16,6 +16,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, KbConfig, MqttConfig
 from edge.errors import AndonError
 from edge.gateway.app import Gateway
+from tests.sim_gateway import caps
 from tests.sim_gateway.again import BrokenError, waiting
 from tests.sim_gateway.broker import Broker, SimulatedMqtt
 from tests.sim_gateway.chaos import Chaos
@@ -72,6 +73,7 @@ class Life:
         self.mqtt = SimulatedMqtt(self.broker, fate)
         self.world = SimulatedWorld(fate, disk=self.disk, transport=self.mqtt, shop=self.shop)
         self.world.looked = self._look
+        self.world.broken = lambda why: self._breaks(BrokenError(why))
         self.witness = Witness(
             fate, self.broker, self.disk, folder / "state",
             strict=self.config.journal.strict, sync_s=self.config.journal.sync_s,
@@ -107,7 +109,7 @@ class Life:
                 sync_s=draw.choice((0.0, 1.0, 5.0)),
                 strict=draw.random() < 0.25,
                 compress=draw.random() < 0.5,
-                bytes_max=draw.choice((1 << 30, 300_000, 60_000)),
+                bytes_max=draw.choice((1 << 30, 20_000, 8_000)),
                 checkpoint_s=draw.choice((3.0, 10.0, 40.0)),
             ),
             engine=engine_settings(draw),
@@ -260,7 +262,7 @@ class Life:
         self._dies()
         if code > 0:
             self.witness.count("faults")
-        fate.dead = False
+        fate.over()
         fate.time.pass_until(fate.time.now_s + draw.choice((0.2, 1.0, 1.0, 5.0)))
 
     def _draw_end(self, *, calm: bool) -> None:
@@ -322,7 +324,8 @@ def live(seed: int) -> Outcome:
     life = Life(seed, folder)
     problem = ""
     try:
-        life.run()
+        with caps.drawn(seed) as life.witness.narrow:
+            life.run()
     except BrokenError as broken:
         problem = str(broken)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure of this seed

@@ -27,6 +27,7 @@ from edge.gateway.app import Gateway
 from edge.gateway.durable import Durable
 from edge.gateway.lapse import Lapse
 from edge.gateway.redelivery import Redelivery
+from edge.samples.align import Aligner
 from edge.storage import mending, restore
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.notebook import Notebook
@@ -108,6 +109,11 @@ MUTATIONS: Final = (
     Mutation("quiet by a scope that is gone", anew, "judge", planted.not_judged),
     Mutation("what is withheld is said", StandbyOutbox, "withhold", planted.withheld_said),
     Mutation("a sync behind a failed one", JournalWriter, "syncing", planted.sync_again),
+    Mutation("a row behind a late one is lost", Aligner, "_push_block", planted.newest_lost),
+    Mutation("journaled and not given", Gateway, "_give", planted.not_given),
+    Mutation("no old segment is dropped", JournalWriter, "_retain", planted.never_dropped),
+    Mutation("a full outbox takes more", Outbox, "_give_up", planted.nothing_given_up),
+    Mutation("a full memory takes more", StandbyOutbox, "_bound", planted.never_dropped),
     Mutation("memory dropped, the disk refused", Outbox, "adopt", planted.moved_all_the_same),
     Mutation("a failed disk is looked at once", Lapse, "probe_due", planted.looked_at_once),
 )
@@ -115,17 +121,22 @@ assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 
 
 def main(wanted: Sequence[str]) -> int:
-    """Plant each; returns 1 when one stayed unnoticed."""
+    """Plant each; returns 1 when one stayed unnoticed, 2 where there is none of such a name."""
+    chosen = [one for one in MUTATIONS if not wanted or any(word in one.name for word in wanted)]
+    strange = [word for word in wanted if not any(word in one.name for one in MUTATIONS)]
+    if strange:
+        names = "\n  ".join(one.name for one in MUTATIONS)
+        print(f"no bug has {', '.join(map(repr, strange))} in its name; there are\n  {names}",
+              file=sys.stderr)  # fmt: skip
+        return 2
     missed = 0
-    for one in MUTATIONS:
-        if wanted and not any(word in one.name for word in wanted):
-            continue
+    for one in chosen:
         begin_s = time.process_time()
         count, why = one.seeds()
         missed += not count
         took_s = time.process_time() - begin_s
         print(f"{one.name:36} {count or 'never':>5} seeds {took_s:6.1f} s  {why[:110]}", flush=True)
-    print(f"{len(MUTATIONS)} planted, {missed} never noticed")
+    print(f"{len(chosen)} planted, {missed} never noticed")
     return 1 if missed else 0
 
 

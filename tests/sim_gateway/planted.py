@@ -5,6 +5,7 @@ Each function is given what is there, and returns what is put in its place.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.audit.trail import AuditTrail
+    from edge.batches import Readings
     from edge.boxes.fencing import Fence
     from edge.brokers.delivery import Delivery
     from edge.brokers.inbox import Inbox, Incoming
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from edge.gateway.durable import Durable
     from edge.gateway.lapse import Lapse
     from edge.records import Effect, Stimulus
+    from edge.samples.align import Aligner, AssetLayout
     from edge.storage.journal import Entry, Position
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.outbox import Outbox
@@ -326,6 +329,41 @@ def sync_again(real: Any) -> Any:  # noqa: ANN401
         return once_more
 
     return syncing
+
+
+def newest_lost(real: Any) -> Any:  # noqa: ANN401
+    """Behind a block that came late, the newest row of the asset's next message is lost."""
+
+    def push(self: Aligner, layout: AssetLayout, told: Readings, *rest: Any, **more: Any) -> None:  # noqa: ANN401
+        behind = self.__dict__.setdefault("behind", set())
+        if (told.t_ns <= self.state.assets[layout.asset].closed_ns).any():
+            behind.add(layout.asset)
+        elif layout.asset in behind:
+            behind.remove(layout.asset)
+            kept = told.t_ns[:-1], told.values[:-1]
+            told = dataclasses.replace(told, t_ns=kept[0], values=kept[1])
+        real(self, layout, told, *rest, **more)
+
+    return push
+
+
+def never_dropped(_real: Any) -> Any:  # noqa: ANN401
+    """What is beyond a cap stays: a segment of the journal, or a row in memory."""
+    return lambda _self: None
+
+
+def not_given(real: Any) -> Any:  # noqa: ANN401
+    """Of a full turn the engine is not given the last one; the journal has it."""
+
+    def give(self: Gateway, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
+        real(self, stimuli[: max(len(stimuli) - 1, 3)], now_ns=now_ns)
+
+    return give
+
+
+def nothing_given_up(_real: Any) -> Any:  # noqa: ANN401
+    """An outbox that is full takes more."""
+    return lambda _self, _rows, _size, **_more: []
 
 
 def moved_all_the_same(real: Any) -> Any:  # noqa: ANN401

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.records import MessageReceived
-from tests.sim_gateway.again import Again, BrokenError, outbox_of
+from tests.sim_gateway.again import Again, BrokenError, given_up, outbox_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.sim_gateway.journals import Entry
     from tests.sim_gateway.world import Shop
 
-from tests.sim_gateway.checks import ANEW, NOT_TAKEN, SYSTEM, Steps
+from tests.sim_gateway.checks import ANEW, SYSTEM, Steps
+from tests.sim_gateway.ledger import PLANT, given
 
 
 class Witness(Steps):
@@ -26,6 +27,7 @@ class Witness(Steps):
 
     def settled(self, settings: GatewaySettings, shop: Shop) -> None:
         """All that was accepted has been scored, and all that was decided has been heard."""
+        self.count("segments dropped", len(self.disk.retired))
         journal = self._journal()
         for number, message in self.accepted.items():
             if not self.journals.holds(message.payload, journal):
@@ -44,6 +46,10 @@ class Witness(Steps):
         self._texts(again)
         if self.unsure:
             self.count("seeds of which the journal has holes")
+            self._in_order()
+            return
+        if not self._remembered(again):
+            self.count("seeds of which the journal dropped what it needed")
             self._in_order()
             return
         stands = outbox_of(self.state)
@@ -68,6 +74,10 @@ class Witness(Steps):
 
     def _decided_alike(self, again: Again, stands: dict[Key, bytes]) -> None:
         """The outbox holds what the journal decides, and all of it was heard."""
+        gone = given_up(self.state)
+        self.count("given up", len(gone))
+        if gone and not self.narrow:
+            raise BrokenError(f"given up in an outbox with room: {sorted(gone)[:4]}")
         odd = stands.keys() ^ again.decided.keys()
         if self.lapses:  # what was decided without an outbox may stand in none
             odd -= again.decided.keys()
@@ -80,7 +90,7 @@ class Witness(Steps):
             # what could not be audited was withheld
             quiet = self.lapses and bool(msgspec.json.decode(payload).get("suppressed"))
             quiet = quiet or self._overtaken(key)
-            if key not in self.said and "/alert/" in key[0] and not quiet:
+            if not (key in self.said or key in gone) and "/alert/" in key[0] and not quiet:
                 raise BrokenError(f"{key} was decided and never heard")
         for key in self.said:
             if key not in stands and not self.lapses:
@@ -141,22 +151,40 @@ class Witness(Steps):
             if topic != SYSTEM and held != payload:
                 raise BrokenError(f"{topic} holds {held!r}, and the last word is {payload!r}")
 
+    def _remembered(self, again: Again) -> bool:
+        """The gateway, over all its restarts, has scored the rows that its journal gives.
+
+        Where a restart had neither a checkpoint nor the segments before the oldest that was left,
+        and told so, it does not know the rows of what was dropped. Returns whether it knows all.
+        """
+        knows_all = True
+        forgotten: set[tuple[str, int]] = set()
+        if self.gaps or self.seen.get("checkpoints damaged"):
+            forgotten = self._dropped_rows()
+        for asset, rows in self.rows.items():
+            odd = again.ledger.rows[asset] ^ rows
+            if lost := {t_ns for t_ns in odd if t_ns in rows or (asset, t_ns) not in forgotten}:
+                raise BrokenError(f"{asset}: its journal or it alone has scored {sorted(lost)[:4]}")
+            knows_all &= not odd
+            self.count("rows remembered", len(rows))
+        return knows_all
+
+    def _dropped_rows(self) -> set[tuple[str, int]]:
+        """(asset, time) of the rows in segments that were dropped."""
+        entries, _ = self.journals.entries(self.disk.retired)
+        told = [one for _, one in entries if isinstance(one, MessageReceived)]
+        return {(one.topic.removeprefix(PLANT), t_ns) for one in told for t_ns, _ in given(one)}
+
     def _scored(self, again: Again) -> None:
-        """Each row of an accepted message was scored, or is counted by reason."""
-        missing = 0
-        for message in self.accepted.values():
-            _, _, asset = message.topic.rpartition("/")
-            try:
-                body = msgspec.json.decode(message.payload)
-            except msgspec.DecodeError:
-                continue
-            if not message.topic.startswith("plant/") or not isinstance(body, dict):
-                continue
-            rows = again.rows.get(asset, set())
-            missing += sum(int(ts) * 1_000_000 not in rows for ts in body["ts"])
-        counted = sum(n for name, n in again.counts.items() if name in NOT_TAKEN)
-        self.count("rows not scored", missing)
-        if missing > counted:
+        """Each value of a message in the journal was scored, or is counted by reason: exactly.
+
+        Each of a message that was accepted stands there. With its last tick nothing waits.
+        """
+        ledger = again.ledger
+        self.count("values scored", ledger.scored)
+        self.count("values not taken", ledger.counted)
+        if ledger.waiting or ledger.given != ledger.scored + ledger.counted:
             raise BrokenError(
-                f"{missing} accepted rows are not scored, and only {again.counts} counted"
+                f"{ledger.given} values were given, {ledger.scored} of them scored,"
+                f" {ledger.counted} counted, and {ledger.waiting} wait"
             )

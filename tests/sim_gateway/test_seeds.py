@@ -11,6 +11,7 @@ import pytest
 
 from tests.sim_gateway.life import live
 from tests.sim_gateway.mutations import FIRST, MUTATIONS
+from tests.sim_gateway.mutations import main as mutations
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEDS: Final = 500
@@ -30,6 +31,8 @@ QUICK: Final = (
     "two revisions in flight",
     "shed and not acknowledged",
     "shed and not counted",
+    "a row behind a late one is lost",
+    "no old segment is dropped",
 )
 
 
@@ -107,3 +110,51 @@ def test_the_last_line_says_how_many_passed() -> None:
     )  # fmt: skip
     assert found.returncode == 0
     assert found.stdout.splitlines()[-1] == "5 passed, 0 failed"
+
+
+def _with_seed_3(does: str) -> subprocess.CompletedProcess[str]:
+    """Seeds 0 to 7, of which one does something; the others are not run."""
+    said = f"""
+import os, sys
+from tests.sim_gateway import __main__ as sim
+from tests.sim_gateway.life import Outcome
+
+def live(seed):
+    {does}
+    return Outcome(seed, "", "", {{"lives": 1}})
+
+sim.live = live
+sys.exit(sim.main(["0:8", "--processes", "2"]))
+"""
+    return subprocess.run(
+        [sys.executable, "-c", said],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_seed_that_fails_is_told_with_the_line_that_repeats_it() -> None:
+    """And counted in the last line; the others go on."""
+    found = _with_seed_3('if seed == 3: return Outcome(seed, "planted", "")')
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[:2] == ["seed 3: planted", "  make sim SEEDS=3:4"]
+    assert found.stdout.splitlines()[-1] == "7 passed, 1 failed"
+
+
+def test_a_process_that_dies_fails_the_seeds_that_it_ran() -> None:
+    """With the one that ran beside it at most; the rest is run by another one."""
+    found = _with_seed_3("seed == 3 and os._exit(9)")
+    *told, last = found.stdout.splitlines()
+    failed = [line for line in told if "died" in line]
+    assert found.returncode == 1
+    assert 1 <= len(failed) <= 2
+    assert any(line.startswith("seed 3: ") for line in failed)
+    assert "  make sim SEEDS=3:4" in told
+    assert last == f"{8 - len(failed)} passed, {len(failed)} failed"
+
+
+def test_a_bug_that_there_is_not_is_not_planted(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is an error that names those that there are."""
+    assert mutations(["zzz"]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert all(one.name in told.err for one in MUTATIONS)

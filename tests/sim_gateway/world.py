@@ -12,6 +12,7 @@ from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.storage.notebook import Notebook
 from kb.records import Hit
 from tests.edge.rig import QUOTE
+from tests.sim_gateway.ledger import Ledger
 from tests.sim_gateway.patience import SlowPatience
 from tests.sim_gateway.plant import NO_SCOPES, fitted, known
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
     from edge.desk import Knowledge
+    from edge.engine import Engine
     from edge.gateway.faults import Faults
     from edge.records import Retrieve
     from edge.settings import GatewaySettings
@@ -58,10 +60,16 @@ class Shop:
 
 
 class SimulatedAssembly(Assembly):
-    """A real one, of artifacts that are loaded already."""
+    """A real one, of artifacts that are loaded already; `broken`: told what does not add up."""
 
-    def __init__(self, settings: GatewaySettings, shop: Shop) -> None:
-        self.shop = shop
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        shop: Shop,
+        *,
+        broken: Callable[[str], None] | None = None,
+    ) -> None:
+        self.shop, self.broken = shop, broken
         store: Any = SimpleNamespace(find=lambda _sha256: None)
         detector = shop.detector()
         super().__init__(
@@ -71,6 +79,14 @@ class SimulatedAssembly(Assembly):
     def opened(self, sha256: str) -> Fitted | None:
         """What is in the shop."""
         return self.shop.fitted.get(sha256)
+
+    def engine_of(self, *args: Any, **more: Any) -> Engine:  # noqa: ANN401
+        """One whose values are booked, where somebody is to be told."""
+        engine: Any = super().engine_of(*args, **more)
+        if self.broken is not None:
+            engine.handle = Ledger(engine, self.broken).handle
+        made: Engine = engine
+        return made
 
     def _read(self, sha256: str) -> Knowledge | None:
         return self.shop.known[sha256]
@@ -160,6 +176,7 @@ class SimulatedWorld(World):
         super().__init__(clock=fate.time, disk=disk, transport=transport)
         self._fate, self._shop, self._slow_disk = fate, shop, disk
         self.looked: Callable[[], object] = bool  # called between two turns of the loop
+        self.broken: Callable[[str], None] = print  # told what an engine loses
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
         """Time passes until something comes."""
@@ -173,7 +190,7 @@ class SimulatedWorld(World):
 
     def assembled(self, config: GatewayConfig) -> Assembly:
         """What the shop shows."""
-        return SimulatedAssembly(config.settings, self._shop)
+        return SimulatedAssembly(config.settings, self._shop, broken=self.broken)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
         """One without a thread."""
