@@ -30,7 +30,7 @@ from kb.reading.stored import stored_bytes, stored_text
 from kb.reading.typed_tables import FAILURE_MODE_COLUMNS, LIMIT_COLUMNS, SENSOR_COLUMNS
 from kb.reading.word_pages import docx_page
 from kb.reading.workbooks import MARK as SHEET_MARK
-from kb.reading.workbooks import WORKBOOKS, hidden_rows, sheet_text, sheets_of
+from kb.reading.workbooks import WORKBOOKS, forget_workbook, hidden_rows, sheet_text, sheets_of
 from kb.records import SignedTable
 from kb.wording.negation import calls_off
 
@@ -184,6 +184,8 @@ def _parts(source: Path) -> Iterator[tuple[Path, str]]:
             yield path, name
         for sheet in sheets:
             yield path, f"{name}{SHEET_MARK}{sheet}"
+        if sheets:
+            forget_workbook()
 
 
 def _read(path: Path, name: str, *, now_ns: int) -> tuple[Document, list[SourceError]]:

@@ -38,11 +38,11 @@ def hidden_parts(stored: bytes) -> dict[str, Hidden]:
                 for key, value in part.attrib.items()
                 if _named(key) == "id"
             ]
-            return {
-                name: _of_sheet(packed.read(targets[relation]))
-                for name, relation in sheets
-                if targets.get(relation, "") in packed.namelist()
-            }
+            members = set(packed.namelist())
+            named = {n: targets[r] for n, r in sheets if targets.get(r, "") in members}
+            # a part is read once, however many sheets a damaged book stores as it
+            parts = {place: _of_sheet(packed.read(place)) for place in sorted(set(named.values()))}
+            return {name: parts[place] for name, place in named.items()}
     except Exception as error:  # the readers break in many ways on what is no workbook
         cause = f"cannot be read as a workbook: {type(error).__name__}: {error}"
         raise SourceError(0, cause) from error
@@ -52,7 +52,7 @@ def _of_sheet(stored: bytes) -> Hidden:
     from defusedxml.ElementTree import iterparse  # noqa: PLC0415
 
     rows: set[int] = set()
-    columns: set[int] = set()
+    columns: set[tuple[int, int]] = set()
     number, by_default = 0, False
     for _, part in iterparse(io.BytesIO(stored), events=("end",)):
         name = _named(part.tag)
@@ -60,14 +60,24 @@ def _of_sheet(stored: bytes) -> Hidden:
             by_default = _true(part.get("zeroHeight"))
         elif name == "col" and (_true(part.get("hidden")) or _slight(part.get("width"))):
             last = min(int(part.get("max", "0")), COLUMNS_MAX)
-            columns.update(range(max(int(part.get("min", "1")), 1), last + 1))
+            columns.add((max(int(part.get("min", "1")), 1), last))
         elif name == "row":
             number = int(part.get("r", number + 1))
             shown = part.get("hidden")
             if _true(shown) or (by_default and shown is None) or _slight(part.get("ht")):
                 rows.add(number)
             part.clear()
-    return frozenset(rows), frozenset(columns)
+    return frozenset(rows), _columns(columns)
+
+
+def _columns(spans: set[tuple[int, int]]) -> frozenset[int]:
+    """Every column of spans (first, last), each counted once however much they overlap."""
+    columns: set[int] = set()
+    reached = 0
+    for first, last in sorted(spans):
+        columns.update(range(max(first, reached + 1), last + 1))
+        reached = max(reached, last)
+    return frozenset(columns)
 
 
 def _named(tag: str) -> str:
