@@ -8,9 +8,12 @@ of its summary. A calendar proposes; nothing in it approves.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -23,13 +26,18 @@ CALENDARS: Final = (".ics",)
 BEFORE: Final = dt.timedelta(days=30)  # how far back of now, where all would be too many
 AHEAD: Final = dt.timedelta(days=370)
 OCCURRENCES_MAX: Final = 5_000  # of one file
+QUOTED_CHARS_MAX: Final = 8_000_000  # by all of them, as in a table that had each as a row
 TIMES_A_DAY_MAX: Final = 24
 YEAR_MIN: Final = 2000  # to run through a daily series from the year 1 takes long
 Event: TypeAlias = Any  # the library's: a property may be of thirty types
+LineOf: TypeAlias = Callable[[int], int]  # offset -> line, from 1
+KindOf: TypeAlias = Callable[[str], WorkKind | None]
 _TOO_OFTEN: Final = ("SECONDLY", "MINUTELY", "HOURLY")
 _OF_A_DAY: Final = ("HOUR", "MINUTE", "SECOND")
 _ONWARDS: Final = "THISANDFUTURE"
-_EVENT: Final = re.compile(r"^BEGIN:VEVENT$.*?^END:VEVENT$", re.MULTILINE | re.DOTALL)
+_BEGIN: Final = re.compile(r"^BEGIN:VEVENT$", re.MULTILINE)
+_END: Final = re.compile(r"^END:VEVENT$", re.MULTILINE)
+_NEW_LINE: Final = re.compile(r"\n")
 _ZONED: Final = re.compile(r"^X-WR-TIMEZONE:(\S+)$", re.MULTILINE)
 _KINDS: Final = {kind.value.replace("_", " "): kind.value for kind in WorkKind}
 
@@ -57,10 +65,10 @@ def _calendar_rows(text: str, *, now_ns: int, zone: str) -> tuple[list[Row], lis
     from icalendar import Calendar  # noqa: PLC0415
 
     now = dt.datetime.fromtimestamp(now_ns / 1e9, dt.UTC)
-    spans = _spans(text)
+    spans, line_of = _spans(text), _line_of(text)
     bad: list[SourceError] = []
     calendar = Calendar.from_ical(text)
-    begin = _without_broken(calendar, text, spans, bad)
+    begin = _without_broken(calendar, text, spans, line_of, bad)
     most = sum(_times_at_most(event, now + AHEAD) for event in calendar.walk("VEVENT"))
     since = begin if begin is not None and most <= OCCURRENCES_MAX else now - BEFORE
     query = recurring_ical_events.of(calendar)
@@ -70,11 +78,16 @@ def _calendar_rows(text: str, *, now_ns: int, zone: str) -> tuple[list[Row], lis
     of_file = _ZONED.search(text)
     declared = of_file[1] if of_file else zone
     ends, lengths = _ends(calendar), _lengths(calendar)
+    kind_of = functools.cache(kind_said)  # every occurrence of a series has its words
+    quoted = 0
     rows: list[Row] = []
     for event in found:
         uid = str(event.get("UID", ""))
         start, end = spans.get((uid, _recurrence(event))) or spans.get((uid, "")) or (0, 0)
-        line = text.count("\n", 0, start) + 1
+        line = line_of(start)
+        quoted += end - start
+        if quoted > QUOTED_CHARS_MAX:
+            raise SourceError(line, f"occurrences of over {QUOTED_CHARS_MAX} characters; split it")
         if start == end:  # nothing could be quoted
             said = str(event.get("SUMMARY", ""))
             bad.append(
@@ -83,7 +96,7 @@ def _calendar_rows(text: str, *, now_ns: int, zone: str) -> tuple[list[Row], lis
             continue
         try:
             lasts = lengths.get((uid, _recurrence(event)), lengths.get((uid, "")))
-            cells = _cells(event, declared, lasts)
+            cells = _cells(event, declared, lasts, kind_of)
         except ValueError as error:
             bad.append(SourceError(line, str(error), said=text[start:end]))
             continue
@@ -110,6 +123,7 @@ def _without_broken(
     calendar: Event,
     text: str,
     spans: dict[tuple[str, str], tuple[int, int]],
+    line_of: LineOf,
     bad: list[SourceError],
 ) -> dt.datetime | None:
     """Take series with a broken part out of a calendar; when the first of the others begins."""
@@ -126,7 +140,7 @@ def _without_broken(
             uid = str(event.get("UID", ""))
             broken.add(uid)
             start, end = spans.get((uid, _recurrence(event))) or spans.get((uid, "")) or (0, 0)
-            bad.append(SourceError(text.count("\n", 0, start) + 1, cause, said=text[start:end]))
+            bad.append(SourceError(line_of(start), cause, said=text[start:end]))
     whole = [event for event in events if str(event.get("UID", "")) not in broken]
     gone = {id(event) for event in events} - {id(event) for event in whole}
     calendar.subcomponents = [part for part in calendar.subcomponents if id(part) not in gone]
@@ -219,13 +233,27 @@ def _spans(text: str) -> dict[tuple[str, str], tuple[int, int]]:
     from icalendar import Event as Parsed  # noqa: PLC0415
 
     spans = {}
-    for match in _EVENT.finditer(text):
+    for start, end in _events(text):
         try:
-            event = Parsed.from_ical(match[0])
+            event = Parsed.from_ical(text[start:end])
         except ValueError:
             continue
-        spans[str(event.get("UID", "")), _recurrence(event)] = match.span()
+        spans[str(event.get("UID", "")), _recurrence(event)] = (start, end)
     return spans
+
+
+def _events(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of events; where no end is left, nothing that begins is looked through any more."""
+    begin = _BEGIN.search(text)
+    while begin is not None and (end := _END.search(text, begin.end())) is not None:
+        yield begin.start(), end.end()
+        begin = _BEGIN.search(text, end.end())
+
+
+def _line_of(text: str) -> LineOf:
+    """What tells lines without counting from the first again each time."""
+    ends = [match.start() for match in _NEW_LINE.finditer(text)]
+    return lambda offset: bisect_left(ends, offset) + 1
 
 
 def _recurrence(event: Event) -> str:
@@ -234,7 +262,7 @@ def _recurrence(event: Event) -> str:
     return str(replaced.dt) if replaced is not None and not broken else ""
 
 
-def _cells(event: Event, zone: str, lasts: dt.timedelta | None) -> dict[str, str]:
+def _cells(event: Event, zone: str, lasts: dt.timedelta | None, kind_of: KindOf) -> dict[str, str]:
     """Cells of a schedule's row. `lasts` where the event states hours. Raises ValueError."""
     summary = " ".join(str(event.get("SUMMARY", "")).split())
     about = " ".join(str(event.get("DESCRIPTION", "")).split())
@@ -250,7 +278,7 @@ def _cells(event: Event, zone: str, lasts: dt.timedelta | None) -> dict[str, str
     cells = {
         "asset": asset,
         "location": location,
-        "kind": _kind(event, summary),
+        "kind": _kind(event, summary, kind_of),
         "instrument": str(event.get("X-ANDON-INSTRUMENT") or event.get("RESOURCES") or "").strip(),
         "planned_start": planned_start,
         "planned_end": planned_end,
@@ -269,7 +297,7 @@ def _event_id(event: Event, begin: dt.date) -> str:
     return f"i-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
-def _kind(event: Event, summary: str) -> str:
+def _kind(event: Event, summary: str, kind_of: KindOf) -> str:
     told = str(event.get("X-ANDON-KIND", "")).strip().lower().replace(" ", "_")
     if told:
         return told
@@ -279,7 +307,7 @@ def _kind(event: Event, summary: str) -> str:
             kind = _KINDS.get(str(category).strip().lower().replace("_", " "))
             if kind:
                 return kind
-    said = kind_said(summary)
+    said = kind_of(summary)
     return said.value if said is not None else ""
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from kb.reading import calendars
 from kb.reading.calendars import calendar_rows
+from kb.reading.front_matter import SourceError
 from tests.counting import calls_of
+
+if TYPE_CHECKING:
+    import re
 
 NOW_NS: Final = 1_795_000_000 * 1_000_000_000  # 2026-11-18
 START: Final = "DTSTART:20260302T060000Z"
@@ -65,6 +70,48 @@ def test_nobody_runs_through_a_series_without_measure(lines: tuple[str, ...]) ->
     weekly = calendar((START, "RRULE:FREQ=WEEKLY"))
     run_through = calls_of(lambda: calendar_rows(weekly, now_ns=NOW_NS))
     assert calls_of(lambda: calendar_rows(calendar(lines), now_ns=NOW_NS)) < run_through / 5
+
+
+def test_words_of_a_series_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text that recurs is one text."""
+    said: list[str] = []
+    monkeypatch.setattr(calendars, "kind_said", said.append)
+    found, _ = calendar_rows(calendar((START, "RRULE:FREQ=DAILY;COUNT=50")), now_ns=NOW_NS)
+    assert len(found) == 50
+    assert said == ["gas flow calibration"]
+
+
+def test_occurrences_that_quote_too_much_are_refused() -> None:
+    """A series is as large as a table that had each of its times as a row."""
+    event = (START, "RRULE:FREQ=DAILY;COUNT=100", "COMMENT:" + "x" * 70_000)
+    assert len(calendar_rows(calendar(event), now_ns=NOW_NS)[0]) == 100
+    event = (START, "RRULE:FREQ=DAILY;COUNT=100", "COMMENT:" + "x" * 90_000)
+    with pytest.raises(SourceError, match="occurrences of over 8000000 characters; split it"):
+        calendar_rows(calendar(event), now_ns=NOW_NS)
+
+
+def test_a_calendar_is_not_counted_through_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that begin and never end are looked for once; lines are counted once."""
+    looked = 0
+
+    class Counted:
+        def __init__(self, pattern: re.Pattern[str]) -> None:
+            self.pattern = pattern
+
+        def search(self, text: str, at: int = 0) -> re.Match[str] | None:
+            nonlocal looked
+            found = self.pattern.search(text, at)
+            looked += (found.end() if found else len(text)) - at
+            return found
+
+    monkeypatch.setattr(calendars, "_BEGIN", Counted(calendars._BEGIN))
+    monkeypatch.setattr(calendars, "_END", Counted(calendars._END))
+    text = "BEGIN:VEVENT\n" * 1_000
+    assert list(calendars._events(text)) == []
+    assert looked <= 2 * len(text)
+    text += "END:VEVENT\n" + text + "END:VEVENT\n"
+    assert [text[a:b].count("END") for a, b in calendars._events(text)] == [1, 1]
+    assert [calendars._line_of("a\nb\n")(at) for at in range(5)] == [1, 1, 2, 2, 3]
 
 
 def test_a_broken_exception_takes_its_series_with_it() -> None:
