@@ -163,7 +163,14 @@ def _by_shortened() -> dict[str, frozenset[str]]:
     return {short: frozenset(words) for short, words in found.items()}
 
 
+@functools.cache
+def _longest() -> int:
+    return max(map(len, _by_shortened()))
+
+
 def _nearby(word: str) -> set[str]:
     index = _by_shortened()
     letters = 2 if len(word) >= LETTERS_OF_TWO_SLIPS - 2 else 1
+    if len(word) > _longest() + letters:
+        return set()  # of a long word there are very many shorter ones, and none is known
     return {known for short in _shortened(word, letters) for known in index.get(short, ())}
