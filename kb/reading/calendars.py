@@ -28,6 +28,9 @@ AHEAD: Final = dt.timedelta(days=370)
 OCCURRENCES_MAX: Final = 5_000  # of one file
 QUOTED_CHARS_MAX: Final = 8_000_000  # by all of them, as in a table that had each as a row
 TIMES_A_DAY_MAX: Final = 24
+# From here on are 28 years, in which every date falls on every day of the week: what does not come
+# true in them never does. The library would try on to the year 9999, which is their end.
+YEAR_TRIED: Final = 9972
 YEAR_MIN: Final = 2000  # to run through a daily series from the year 1 takes long
 Event: TypeAlias = Any  # the library's: a property may be of thirty types
 LineOf: TypeAlias = Callable[[int], int]  # offset -> line, from 1
@@ -184,9 +187,22 @@ def _broken_rules(event: Event) -> str:
             return f"{math.prod(often)} times a day, at most {TIMES_A_DAY_MAX}"
         if int(rule.get("INTERVAL", [1])[0]) < 1:  # it would recur for ever at its first time
             return "RRULE: an interval below 1"
+        if _is_never(rule, _comparable(event["DTSTART"].dt)):
+            return "RRULE: a rule that never comes true"
     if rules and _comparable(event["DTSTART"].dt).year < YEAR_MIN:
         return f"a series that begins before {YEAR_MIN}"
     return ""
+
+
+def _is_never(rule: Event, start: dt.datetime) -> bool:
+    """Whether a rule is of days that do not exist, as of 30 February."""
+    from dateutil.rrule import rrulestr  # noqa: PLC0415 - what the library of calendars uses
+
+    alone = rule.copy()
+    for bound in ("COUNT", "UNTIL", "INTERVAL"):
+        alone.pop(bound, None)
+    tried = start.replace(year=YEAR_TRIED, tzinfo=None)
+    return next(iter(rrulestr(alone.to_ical().decode(), dtstart=tried)), None) is None
 
 
 def _ends(calendar: Event) -> dict[str, dt.datetime]:

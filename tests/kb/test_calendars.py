@@ -35,6 +35,8 @@ def calendar(*events: tuple[str, ...], head: str = "") -> str:
         ((START, "RRULE:FREQ=SECONDLY"), "several times a day"),
         ((START, "RRULE:FREQ=DAILY;BYMINUTE=" + ",".join(map(str, range(60)))), "60 times a day"),
         ((START, "RRULE:FREQ=WEEKLY;INTERVAL=0"), "interval"),
+        ((START, "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"), "never comes true"),
+        ((START, "RRULE:FREQ=MONTHLY;BYDAY=6MO;COUNT=3"), "never comes true"),
         (("DTSTART:00010302T060000Z", "RRULE:FREQ=DAILY"), "begins before"),
         ((START, "DTEND:20260301T060000Z"), "ends before"),
         ((START, "DURATION:-PT45M"), "ends before"),
@@ -62,6 +64,7 @@ def test_a_broken_event_is_told_and_takes_no_other_with_it(
         (START, "RRULE:FREQ=DAILY;BYMINUTE=" + ",".join(map(str, range(60)))),
         (START, "RRULE:FREQ=WEEKLY;INTERVAL=0"),
         ("DTSTART:00010302T060000Z", "RRULE:FREQ=DAILY"),
+        (START, "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"),
     ],
 )
 def test_nobody_runs_through_a_series_without_measure(lines: tuple[str, ...]) -> None:
@@ -70,6 +73,14 @@ def test_nobody_runs_through_a_series_without_measure(lines: tuple[str, ...]) ->
     weekly = calendar((START, "RRULE:FREQ=WEEKLY"))
     run_through = calls_of(lambda: calendar_rows(weekly, now_ns=NOW_NS))
     assert calls_of(lambda: calendar_rows(calendar(lines), now_ns=NOW_NS)) < run_through / 5
+
+
+def test_what_is_rare_still_recurs() -> None:
+    """A Monday that is 29 February comes once in 28 years."""
+    text = calendar(
+        ("DTSTART:20080229T060000Z", "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO")
+    )
+    assert calendar_rows(text, now_ns=NOW_NS)[1] == []
 
 
 def test_words_of_a_series_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
