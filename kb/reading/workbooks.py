@@ -149,6 +149,8 @@ def _sheets(reader: ExcelReader) -> dict[str, _Sheet]:
     if len({target for _, target in named}) < len(named):
         raise SourceError(0, "two sheets are stored as one; save it anew")
     reader.read_strings()
+    for read in (reader.read_properties, reader.read_custom, reader.read_theme):
+        read()  # nothing of it is used: a book of which any part is damaged is not believed
     apply_stylesheet(reader.archive, reader.wb)
     found: dict[str, _Sheet] = {}
     room = _Room(CELLS_MAX, CHARS_MAX)
