@@ -5,8 +5,9 @@ They withdraw an approval from when they were known, and never give one.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from kb.proposals.order_ids import OrderIds
     from kb.retrieval.passages import Extract
+
+
+REMEMBERED: Final = 1_024  # texts of a document, the last ones
 
 
 class Calling(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +48,9 @@ class Saying(msgspec.Struct, frozen=True, kw_only=True):
 
 def sayings(extract: Extract) -> tuple[Saying, ...]:
     """Rows and lines of a document with a word for calling off; they depend on nothing else."""
+    off = functools.lru_cache(REMEMBERED)(calls_off)  # occurrences of a series have one text
     found = (Saying(said=said, calling=calling) for said, calling in _sayings(extract))
-    return tuple(saying for saying in found if calls_off(saying.said))
+    return tuple(saying for saying in found if off(saying.said))
 
 
 def callings(found: Iterable[Saying], ids: OrderIds) -> dict[str, list[Calling]]:

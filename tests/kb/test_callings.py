@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kb.proposals import callings
 from kb.times import iso_ns
 from tests.kb.test_orders import EARLY, HEAD, LATER, _built, _row, _said, _witnesses
 
@@ -105,3 +106,23 @@ def test_a_line_that_only_names_an_order_changes_nothing(tmp_path: Path) -> None
     log = "2026-03-01 09:00+01:00 W1 started, no issues\n2026-03-01 09:01+01:00 W12 cancelled\n"
     files: dict[str, str | bytes] = {"o.csv": HEAD + _row("W1"), "l.log": log}
     assert _witnesses(_built(tmp_path, files)[1]) == ["W1"]
+
+
+def test_the_text_of_a_series_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its occurrences has it, however long it is."""
+    looked: list[str] = []
+
+    def noted(said: str) -> bool:
+        looked.append(said)
+        return False
+
+    monkeypatch.setattr(callings, "calls_off", noted)
+    event = (
+        "UID:1\nDTSTART:20260302T060000Z\nRRULE:FREQ=DAILY;COUNT=20\nSUMMARY:gas flow calibration"
+    )
+    event = f"BEGIN:VEVENT\n{event}\nLOCATION:r1\nEND:VEVENT"
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{event}\nEND:VCALENDAR\n"
+    _built(tmp_path, {"plan.ics": text})
+    assert looked.count(event) == 1
