@@ -35,7 +35,7 @@ from edge.records import (
 )
 from edge.samples.align import Aligner, asset_layouts
 from edge.samples.arrivals import Arrivals, gap_ns
-from edge.samples.clock import STEP_FORWARD_NS, PlantClock, allowed_ns
+from edge.samples.clock import PlantClock, allowed_ns, process_began, time_moved, time_went_back
 from edge.samples.own_clock import STEP_BACK_NS, OwnClock
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts, score_rows
@@ -204,6 +204,7 @@ class Engine:
     def _knows_anew(self, stimulus: Started | SnapshotSwapped, *, t_ns: int) -> None:
         """A process began, or another snapshot counts."""
         if isinstance(stimulus, Started):  # who takes what stands behind it
+            process_began(self._state)
             self._count("starts")
             self._desk.lineage["version"] = stimulus.version
         lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
@@ -276,11 +277,8 @@ class Engine:
             for asset in self._assets.values():
                 asset.clock_stepped_back(state.now_ns)
             self._annunciator.clock_stepped_back()
-            state.now_ns = state.score_published_ns = now_ns
-        if not plant and now_ns - state.now_ns > STEP_FORWARD_NS:
-            self._count("clock_steps_forward", by=state.now_ns > 0)
-            state.stepped_ns = now_ns
-        state.now_ns = max(state.now_ns, now_ns)
+            time_went_back(state, now_ns)
+        time_moved(state, now_ns, leaps=not plant)
         return state.now_ns
 
     def _count(self, name: str, by: int = 1) -> None:

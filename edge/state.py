@@ -106,6 +106,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     orders_taken: int = 0  # of its proposals, in the order in which they were recorded
     now_ns: int = 0
     stepped_ns: int = 0  # when the wall clock last leapt forward, or nobody was there to look
+    starts: list[int] = []  # when the newest processes began
+    unheard_ns: int = 0  # from when on who was not heard since the start may be silent
     score_published_ns: int = 0
     flood: FloodState = msgspec.field(default_factory=FloodState)
     load: LoadState = msgspec.field(default_factory=LoadState)

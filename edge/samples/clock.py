@@ -18,17 +18,51 @@ if TYPE_CHECKING:
 MILLISECOND_NS: Final = 1_000_000
 # Ticks are at most a minute apart: the wall clock has leapt, or the process was not there.
 STEP_FORWARD_NS: Final = 90_000_000_000
+APART_NS_MAX: Final = 5_000_000_000  # between two looks of a gateway, with much to spare
+STARTS_MAX: Final = 4
 QUIET_OBSERVATIONS_MAX: Final = 256  # a source that says nothing for so long has no say
 
 
-def allowed_ns(asset: AssetState, limit_ns: int, engine: EngineState) -> int:
-    """How long an asset may have been silent: `limit_ns`, counted from our clock's last leap on.
+def process_began(engine: EngineState) -> None:
+    """A process began: nobody was there to hear what was sent meanwhile."""
+    engine.starts = [*engine.starts, engine.now_ns][-STARTS_MAX:]
+    engine.unheard_ns = engine.now_ns
 
-    It has not been silent for as long as the clock leapt. What was silent before stays so.
+
+def time_moved(engine: EngineState, now_ns: int, *, leaps: bool) -> None:
+    """It is `now_ns`. leaps: time is a clock's, which may be set; else it is what sources show."""
+    moved_ns = now_ns - engine.now_ns
+    if leaps and moved_ns > STEP_FORWARD_NS:
+        known = engine.counts.get("clock_steps_forward", 0)
+        engine.counts["clock_steps_forward"] = known + (engine.now_ns > 0)
+        engine.stepped_ns = now_ns
+    if moved_ns > APART_NS_MAX:
+        engine.unheard_ns = now_ns  # a box that knows the time only now, sources that come back
+    engine.now_ns = max(engine.now_ns, now_ns)
+
+
+def time_went_back(engine: EngineState, now_ns: int) -> None:
+    """A clock was set back: nothing that is counted from is in what is the future again."""
+    engine.now_ns = engine.score_published_ns = now_ns
+    engine.stepped_ns = min(engine.stepped_ns, now_ns)
+    engine.unheard_ns = min(engine.unheard_ns, now_ns)
+    engine.starts = [min(t_ns, now_ns) for t_ns in engine.starts]
+
+
+def allowed_ns(asset: AssetState, limit_ns: int, engine: EngineState) -> int:
+    """How long an asset may have been silent: `limit_ns`, counted from where we could hear it.
+
+    It has not been silent for as long as our clock leapt, nor while no process was there; but who
+    says nothing over several starts is silent, however short-lived the processes are. What was
+    silent before stays so.
     """
     if asset.tracks[Track.COMMS].active:
         return limit_ns
-    return limit_ns + max(0, engine.stepped_ns - asset.last_t_ns)
+    from_ns, starts = engine.stepped_ns, engine.starts
+    unheard = bool(starts) and asset.last_t_ns <= starts[-1]
+    if unheard and not (len(starts) == STARTS_MAX and asset.last_t_ns <= starts[0]):
+        from_ns = max(from_ns, engine.unheard_ns)
+    return limit_ns + max(0, from_ns - asset.last_t_ns)
 
 
 class SourceTime(msgspec.Struct, kw_only=True):

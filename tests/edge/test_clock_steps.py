@@ -9,11 +9,11 @@ import pytest
 
 from edge.audit.chain import audit_files
 from edge.audit.trail import AuditTrail
-from edge.records import Audited, TickDue
+from edge.records import Audited, Started, TickDue
 from edge.storage.disk import Clock
 from edge.storage.journal import segments
 from edge.storage.journal_writer import JournalWriter
-from tests.edge.rig import Rig, S
+from tests.edge.rig import Rig, S, bundle, settings
 from tests.edge.test_rulings import at_work
 
 if TYPE_CHECKING:
@@ -48,6 +48,75 @@ def test_a_leap_forward_is_no_silence_of_the_plant(leap_s: int) -> None:
     assert rig.said(track="comms") == [], "it spoke on"
     assert rig.said("r11", track="comms") == ["ALERT"]
     assert rig.engine.counts()["clock_steps_forward"] == 1
+
+
+def start_again(rig: Rig, away_s: int) -> None:
+    """Another process begins where one ended so long ago, and ticks before anything comes."""
+    rig.at += away_s
+    rig.restart()
+    sha256 = bundle().sha256
+    rig.give(Started(version="", bundle_sha256=sha256, snapshot_sha256="kb", settings_sha256=""))
+    rig.give(TickDue())
+
+
+@pytest.mark.parametrize("away_s", [2, 31, 60, 89, 91, 1_800])
+@pytest.mark.parametrize("clock", ["wall", "plant"])
+def test_while_no_process_was_there_nobody_was_silent(clock: str, away_s: int) -> None:
+    """No asset rings for a box that starts again; one that stays silent does, after its own time.
+
+    By plant time a start takes no time; the first that speak bring it all at once.
+    """
+    rig = Rig(conf=settings(clock=clock))
+    rig.run(120)
+    start_again(rig, away_s)
+    assert rig.said(track="comms") == rig.said("r11", track="comms") == []
+    rig.run(3, silent=["r11"])
+    rig.run(2)
+    assert rig.said(track="comms") == rig.said("r11", track="comms") == []
+    start_again(rig, away_s)
+    rig.run(45, silent=["r11"])
+    assert rig.said(track="comms") == []
+    # where time is what sources show, one of two alone shows none
+    assert rig.said("r11", track="comms") == (["ALERT"] if clock == "wall" else [])
+
+
+def test_who_says_nothing_over_several_starts_is_silent() -> None:
+    """Processes that live for ten seconds each never see a silence of half a minute."""
+    rig = Rig()
+    rig.run(60)
+    for _ in range(3):
+        start_again(rig, 2)
+        rig.run(10, silent=["r11"])
+        assert rig.said("r11", track="comms") == []
+    start_again(rig, 2)
+    assert rig.said("r11", track="comms") == ["ALERT"]
+    assert rig.said(track="comms") == []
+
+
+def test_a_box_that_learns_the_time_late_rings_for_nobody() -> None:
+    """It starts with the time of its last shutdown, and 40 s later is told what it really is."""
+    rig = Rig()
+    rig.run(60)
+    start_again(rig, 0)
+    rig.at += 40
+    rig.give(TickDue())
+    assert rig.said(track="comms") == rig.said("r11", track="comms") == []
+    rig.run(20)
+    assert rig.said(track="comms") == rig.said("r11", track="comms") == []
+
+
+def test_silence_counts_again_when_a_leap_was_a_mistake() -> None:
+    """A day ahead for a minute, and back: what is silent from there on rings in its own time."""
+    rig = Rig()
+    rig.run(60)
+    rig.at += 86_400
+    rig.give(TickDue())
+    rig.at -= 86_400
+    rig.give(TickDue())
+    rig.run(30)
+    assert rig.said("r11", track="comms")[-1:] != ["ALERT"]
+    rig.run(60, silent=["r11"])
+    assert rig.said("r11", track="comms")[-1] == "ALERT"
 
 
 def test_who_was_silent_before_the_leap_stays_so() -> None:
