@@ -192,7 +192,9 @@ class ForgetfulDisk(Disk):
             if path.suffix == ".journal" and self.written:
                 self.written.pop()  # its group was not taken
             raise
-        self._safe[self._names[path.parent].now[path.name]] = path.read_bytes()
+        there = self._names[path.parent].now.get(path.name)
+        if there is not None:  # else its name has gone meanwhile, and nobody asks for it again
+            self._safe[there] = path.read_bytes()
 
     def sync_directory(self, path: Path) -> None:
         """From here on its names stay."""
