@@ -93,7 +93,10 @@ def test_a_passage_behind_a_nul_is_in_its_text(snapshot: Path) -> None:
         "UPDATE document SET text = text || char(0) || 'as said before'",
         'UPDATE chunk SET "end" = "end" + 9',
     )
-    Snapshot.open(snapshot).close()
+    opened = Snapshot.open(snapshot)
+    (document,) = opened.documents()
+    assert opened.text(document.doc_id, document.revision).endswith("\0as said before")
+    opened.close()
 
 
 def test_a_table_made_otherwise_is_refused(snapshot: Path) -> None:
