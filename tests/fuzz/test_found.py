@@ -194,6 +194,17 @@ def test_what_was_found_stays_mended(name: str, tmp_path: Path) -> None:
     assert trial.accepted or not taken
 
 
+def test_a_graph_that_names_another_shape_than_its_bundle_is_refused(tmp_path: Path) -> None:
+    """Before anything is made in that shape: it would take 26 GiB."""
+    target = BY_NAME["bundle-model"]
+    model = ModelProto.FromString(target.seeds()[0])
+    (said,) = (one for one in model.metadata_props if one.key == "andon_spec")
+    trial = Trial(target, tmp_path)
+    said.value = said.value.replace('"channels":4', '"channels":1760000000')
+    assert trial.run(model.SerializeToString()) is None
+    assert not trial.accepted
+
+
 @pytest.mark.parametrize("said", ['{"a" 1}', "[" * 100_000, "{"])
 def test_mutators_never_fail(said: str) -> None:
     """What an earlier change left of the words of a graph is changed like any other bytes."""
