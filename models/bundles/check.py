@@ -20,6 +20,7 @@ from models.errors import ModelError
 from models.fitting.drift import LEVELS
 from models.fitting.positions import divided
 from models.fitting.season import BINS
+from models.fitting.var import FIT_Z_MAX
 from models.foreign.imported import ImportedSpec
 from models.graphs.head import heads_in
 
@@ -35,6 +36,8 @@ ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
 PAST_MAX: Final = 4_096  # samples that a stream's usual value is taken from
 DAY_SAMPLES_MAX: Final = 1_440  # those of a day that is followed
+MOMENT_MAX: Final = FIT_Z_MAX**2  # of values that are clipped before they are multiplied
+ROUNDING: Final = 1e-9  # of a mean of such products
 THRESHOLD_MAX: Final = 100.0  # -log10 of a probability; the tightest budgets ask for some twenty
 ID_EXPECTED: Final = (
     f"1 to {ASSET_CHARS_MAX} printable characters without / + # or blanks at the ends, none of them"
@@ -147,6 +150,9 @@ def _array_faults(part: Part) -> Iterator[Fault]:
     arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
+    beyond = float(np.abs(part.moments).max(initial=0.0))
+    above = beyond > MOMENT_MAX * (1 + ROUNDING)
+    yield above, "size of an entry of moments", beyond, f"at most {MOMENT_MAX:g}"
     for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):
         lowest = float(arrays[name].min(initial=np.inf))
         yield lowest <= 0, f"an entry of {name}", lowest, "above 0"

@@ -148,6 +148,19 @@ def test_impossible_parameters_are_refused(tmp_path: Path, name: str, value: flo
         load(path)
 
 
+@pytest.mark.parametrize("value", [1e22, -37.0])
+def test_moments_that_no_clipped_values_have_are_refused(tmp_path: Path, value: float) -> None:
+    """Masked rows are solved from them: beside 1e22 the ridge that keeps that solvable is lost."""
+    path = save(two_assets(), tmp_path / "b")
+    with np.load(path / "parameters.npz") as held:
+        arrays = dict(held)
+    arrays["moments"][1, 6, 3] = value
+    _rewrite(path, "parameters.npz", _npz(arrays))
+    told = r"parameters\.npz: size of an entry of moments is .*, expected at most 36"
+    with pytest.raises(ModelError, match=told):
+        load(path)
+
+
 def _npz(arrays: dict[str, Any]) -> bytes:
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **arrays)
