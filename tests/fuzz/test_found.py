@@ -205,6 +205,18 @@ def test_a_graph_that_names_another_shape_than_its_bundle_is_refused(tmp_path: P
     assert not trial.accepted
 
 
+@pytest.mark.parametrize("field", ["domain", "op_type"])
+def test_a_graph_whose_operators_are_no_text_is_refused(field: str, tmp_path: Path) -> None:
+    """Protobuf gives what is no UTF-8 as bytes, which neither sort nor join with text."""
+    target = BY_NAME["bundle-model"]
+    model = ModelProto.FromString(target.seeds()[0])
+    setattr(model.graph.node.add(), field, "QQQQ")
+    stored = model.SerializeToString().replace(b"QQQQ", b"QQ\xffQ")
+    trial = Trial(target, tmp_path)
+    assert trial.run(stored) is None
+    assert not trial.accepted
+
+
 @pytest.mark.parametrize("said", ['{"a" 1}', "[" * 100_000, "{"])
 def test_mutators_never_fail(said: str) -> None:
     """What an earlier change left of the words of a graph is changed like any other bytes."""
