@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kb.errors import UNREADABLE
 from kb.reading.front_matter import KINDS, FrontMatter, SourceError, is_asset_id
 from kb.reading.stored import beside_bytes
 from kb.times import date_or_iso_ns
@@ -62,7 +63,7 @@ def _read(place: Path) -> dict[str, object]:
         stated = tomllib.loads(stored.decode())
         found = {k: str(v) if isinstance(v, date) else v for k, v in stated.items()}
         msgspec.convert(found, _Meta)
-    except ValueError as error:  # what TOML, its encoding and msgspec say
+    except UNREADABLE as error:  # what TOML, its encoding and msgspec say
         raise SourceError(0, f"{place.name}: {error}") from error
     return found
 

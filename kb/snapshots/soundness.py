@@ -41,9 +41,16 @@ def check(connection: sqlite3.Connection, typed: Sequence[str]) -> None:
     )
     _none(
         connection,
-        'chunk WHERE chunk_id < 0 OR start < 0 OR start > "end"'
+        'chunk WHERE chunk_id < 0 OR start < 0 OR start >= "end"'
         " OR document NOT IN (SELECT number FROM document)",
         "a passage is of no document",
+    )
+    connection.create_function("characters", 1, len)  # SQLite's own length ends at a NUL
+    _none(  # once for each document
+        connection,
+        '(SELECT document, max("end") AS last FROM chunk GROUP BY document) JOIN document'
+        " ON number = document WHERE last > characters(text)",
+        "a passage lies outside its document",
     )
 
 

@@ -52,6 +52,11 @@ class Foreign:
         return bytes(self.model.SerializeToString(deterministic=True))
 
 
+def _words(said: str | bytes) -> str:
+    """A text of a model; protobuf gives the bytes of one that is no UTF-8."""
+    return said.decode(errors="replace") if isinstance(said, bytes) else said
+
+
 def read_foreign(content: bytes, *, file: str) -> Foreign:
     """A model from the bytes of its file. Raises ModelError, naming what cannot be taken."""
     if len(content) > MODEL_BYTES_MAX:
@@ -60,7 +65,7 @@ def read_foreign(content: bytes, *, file: str) -> Foreign:
             " export a smaller model, or a quantised one"
         )
     model = parsed(content, file=file)
-    producer = " ".join(one for one in (model.producer_name, model.producer_version) if one)
+    producer = " ".join(filter(None, map(_words, (model.producer_name, model.producer_version))))
     opsets = tuple(sorted(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import))
     try:
         if model.functions:

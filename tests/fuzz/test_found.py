@@ -68,6 +68,12 @@ FOUND: Final[dict[str, tuple[str, bytes, bool]]] = {  # reader, input, whether i
     "a deep mapping": ("mapping", b"x = " + DEEP + b"\n" + MAPPING, False),
     "deep windows": ("label-windows", b'{"k":' + DEEP + b"}", False),
     "limits with a column twice": ("limits", LIMITS.replace(b"unit", b"asset"), False),
+    "a deep file about a document": ("document-meta", b"x = " + DEEP, True),
+    "a model of who is no text": (
+        "foreign-model",
+        BY_NAME["foreign-model"].seeds()[0].replace(b"by hand", b"by\xe2and"),
+        False,
+    ),
     "a scope table approved beyond all years": (
         "scope-book",
         b'{"newest":{"calibration\\nr1\\n":1760338800000000000000}}',

@@ -68,6 +68,34 @@ def test_what_is_not_ours_in_the_database_is_refused(snapshot: Path, statement: 
     refused_with(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ('UPDATE chunk SET "end" = "end" + 1000', "outside its document"),
+        ('UPDATE chunk SET start = "end"', "of no document"),
+        ("UPDATE document SET text = ''", "outside its document"),
+    ],
+)
+def test_a_passage_that_is_not_in_its_text_is_refused(
+    snapshot: Path, statement: str, why: str
+) -> None:
+    """Before anybody asks for it: else a search that finds it would end in the middle."""
+    rewritten(snapshot, statement)
+    with pytest.raises(KnowledgeError, match=why) as refused:
+        Snapshot.open(snapshot)
+    refused_with(refused.value)
+
+
+def test_a_passage_behind_a_nul_is_in_its_text(snapshot: Path) -> None:
+    """SQLite's own length ends there."""
+    rewritten(
+        snapshot,
+        "UPDATE document SET text = text || char(0) || 'as said before'",
+        'UPDATE chunk SET "end" = "end" + 9',
+    )
+    Snapshot.open(snapshot).close()
+
+
 def test_a_table_made_otherwise_is_refused(snapshot: Path) -> None:
     """A view in the place of a table, as SQLite's own notes on hostile files warn of."""
     rewritten(

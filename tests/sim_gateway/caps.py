@@ -60,6 +60,8 @@ class Caps:
     state: Path
     life: int = -1
     begun: int = -1  # newest segment that was there before this process, or a lapse of it, ended
+    known: tuple[int, bool, int] = (-1, False, 0)  # life, lapse and groups at the last look
+    judged: int = 0  # segments by then
     sizes: dict[str, int] = field(default_factory=dict)  # of segments that are full
     rows: int = -1  # newest of the outbox, when its file was looked at
     letters: int = -1  # that were written, likewise
@@ -77,13 +79,21 @@ class Caps:
         A power cut may bring back what went, and a disk that fails keeps it, until the next new
         one. A group is written whole: the last of a segment may be longer than what was left of it.
         """
+        lapsed = Part.JOURNAL in gateway._durable.lapse.parts
+        known = (self.fate.lives, lapsed, self.disk.groups)
+        if known != self.known:  # else nothing was written since
+            self.known, self.judged = known, 0
+            self.judged = self._segments(gateway, lapsed=lapsed)
+        return self.judged
+
+    def _segments(self, gateway: Gateway, *, lapsed: bool) -> int:
         folder, bytes_max = self.state / "journal", gateway._config.journal.bytes_max
         names = self.disk.names(folder, ".journal")
         if not names:
             return 0
         newest, full = names[-1], names[:-1]
         number = int(newest.partition(".")[0])
-        if self.life != self.fate.lives or Part.JOURNAL in gateway._durable.lapse.parts:
+        if self.life != self.fate.lives or lapsed:
             self.life, self.begun, self.sizes = self.fate.lives, number, {}
         if number <= self.begun:
             return 0

@@ -92,6 +92,7 @@ class ForgetfulDisk(Disk):
         self.retired: dict[str, bytes] = {}  # segments of the journal that were dropped
         self.written: list[tuple[str, int, float]] = []  # of the journal: file, end, when
         self.group_at: dict[str, int] = {}  # of the journal, by file: where its newest group begins
+        self.groups = 0  # that were written to it
         self._partly = ""  # file of which a group is not written to its end
         self.outboxed: Callable[[], object] = bool  # told when a row comes into the outbox,
         self.saved: Callable[[Path], object] = bool  # and when a checkpoint gets its name
@@ -169,6 +170,7 @@ class ForgetfulDisk(Disk):
         short = self._fate.chance(0.01) and part
         count = super().write(file, data[:part] if short else data)
         if path.suffix == ".journal":
+            self.groups += 1
             if self._partly != path.name:
                 self.group_at[path.name] = begin
             self._partly = path.name if short else ""
@@ -190,7 +192,9 @@ class ForgetfulDisk(Disk):
             if path.suffix == ".journal" and self.written:
                 self.written.pop()  # its group was not taken
             raise
-        self._safe[self._names[path.parent].now[path.name]] = path.read_bytes()
+        there = self._names[path.parent].now.get(path.name)
+        if there is not None:  # else its name has gone meanwhile, and nobody asks for it again
+            self._safe[there] = path.read_bytes()
 
     def sync_directory(self, path: Path) -> None:
         """From here on its names stay."""
