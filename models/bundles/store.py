@@ -338,6 +338,8 @@ def _from_array(value: object) -> object:
 
 def _to_array(kind: type, value: object) -> object:
     if kind is np.ndarray:
+        if not isinstance(value, list):  # an array without a length
+            raise ValueError(f"Expected an array of numbers, got {value!r}")
         return np.asarray(value, np.float64)
     raise TypeError(f"{kind} has no place in bundle.json")
 

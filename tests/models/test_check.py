@@ -102,6 +102,17 @@ def test_a_stream_of_an_impossible_shape_is_refused(wrong: dict[str, int], told:
         check_values(replace(bundle, parts=(part,)))
 
 
+@pytest.mark.parametrize("key", ["sigma", "center", "usual_low"])
+def test_a_number_in_place_of_a_vector_is_refused(tmp_path: Path, key: str) -> None:
+    """It would be an array without a length."""
+    path = save(two_assets(), tmp_path / "b")
+    description = json.loads((path / "bundle.json").read_text())
+    description["assets"][0][key] = 0.5
+    _rewrite(path, "bundle.json", json.dumps(description).encode())
+    with pytest.raises(ModelError, match=rf"bundle\.json .* got 0\.5 .*\.{key}"):
+        load(path)
+
+
 def test_two_channels_of_one_name_are_refused(tmp_path: Path) -> None:
     """Neither made nor loaded: nobody could say which of them rang."""
     path = save(two_assets(), tmp_path / "b")
