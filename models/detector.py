@@ -47,12 +47,14 @@ YES: Final = np.ones((), np.bool_)
 
 def detectors_of(bundle: Bundle) -> tuple[AnyDetector, ...]:
     """The loaded graphs of a bundle, one a part. Raises ModelError as `detector_of`."""
-    return tuple(detector_of(part.graph) for part in bundle.parts)
+    return tuple(detector_of(part.graph, part.spec) for part in bundle.parts)
 
 
-def detector_of(graph: bytes) -> AnyDetector:
-    """A loaded graph. Raises ModelError where it is none of this version."""
+def detector_of(graph: bytes, expected: AnySpec | None = None) -> AnyDetector:
+    """A loaded graph. Raises ModelError where it is none of this version, or of another spec."""
     session, spec = _loaded(graph)
+    if expected not in (None, spec):  # before anything is made in the sizes that it tells
+        raise ModelError(f"andon_spec of model.onnx is {spec}, expected {expected} as described")
     if isinstance(spec, StreamSpec):
         return StreamDetector(session, spec)
     if isinstance(spec, PcaSpec | EnsembleSpec):
@@ -201,15 +203,13 @@ class Detector:
         *,
         complete: NDArray[np.bool_],
     ) -> tuple[F32, F32]:
-        feed = self._feed(x, valid, state, parameters)
-        feed |= {"complete": complete, "explain": NO}
+        feed = self._feed(x, valid, state, parameters) | {"complete": complete, "explain": NO}
         score, after = self._session.run(["score", "state_out"], feed)
         return score, after
 
     def _feed(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> dict[str, Any]:
         feed: dict[str, Any] = {name: parameters[name] for name in PARAMETERS}
-        feed |= {"x": x, "valid": valid, "state": state}
-        return feed
+        return feed | {"x": x, "valid": valid, "state": state}
 
     def _masked_samples(self, rows: int) -> int:
         """Samples of a masked block, so that its temporaries stay small."""

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.bundles.bundle import UNMASKED, cannot_mask, is_unfitted, part_files
+from models.bundles.bundle import (
+    UNMASKED,
+    Spec,
+    StreamSpec,
+    cannot_mask,
+    is_unfitted,
+    part_files,
+)
+from models.bundles.tabled_kinds import EnsembleSpec
 from models.errors import ModelError
 from models.fitting.drift import LEVELS
 from models.fitting.positions import divided
 from models.fitting.season import BINS
+from models.fitting.var import FIT_Z_MAX
 from models.foreign.imported import ImportedSpec
 from models.graphs.head import heads_in
 
@@ -19,12 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from models.bundles.bundle import AssetModel, Bundle, Part
+    from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part
     from models.fitting.extremes import AlarmTail
 
 PARTS_MAX: Final = 16  # each is a call of the model every tick
 ALIGNMENTS: Final = ("grid", "rows")
 ASSET_CHARS_MAX: Final = 64  # as in the gateway's topics
+PAST_MAX: Final = 4_096  # samples that a stream's usual value is taken from
+DAY_SAMPLES_MAX: Final = 1_440  # those of a day that is followed
+MOMENT_MAX: Final = FIT_Z_MAX**2  # of values that are clipped before they are multiplied
+ROUNDING: Final = 1e-9  # of a mean of such products
 THRESHOLD_MAX: Final = 100.0  # -log10 of a probability; the tightest budgets ask for some twenty
 ID_EXPECTED: Final = (
     f"1 to {ASSET_CHARS_MAX} printable characters without / + # or blanks at the ends, none of them"
@@ -49,12 +62,47 @@ def check_values(bundle: Bundle, path: Path | None = None) -> None:
     heads = [
         (part_files(at)[0], _head_faults(bundle, part)) for at, part in enumerate(bundle.parts)
     ]
-    for file, faults in (("bundle.json", _asset_list_faults(bundle)), *arrays, *heads):
+    described = (
+        ("bundle.json", _specs_faults(bundle)),
+        ("bundle.json", _asset_list_faults(bundle)),
+    )
+    for file, faults in (*described, *arrays, *heads):
         where = path / file if path else "the new bundle"
         for wrong, what, found, expected in faults:
             if wrong:
                 plain = found.tolist() if isinstance(found, np.ndarray) else found
                 raise ModelError(f"{where}: {what} is {plain!r}, expected {expected}")
+
+
+def _specs_faults(bundle: Bundle) -> Iterator[Fault]:
+    """What the shape of a part's detector must be."""
+    for at, part in enumerate(bundle.parts):
+        for wrong, what, found, expected in _spec_faults(part.spec):
+            yield wrong, f"{what} of spec {at + 1}", found, expected
+
+
+def _spec_faults(spec: AnySpec) -> Iterator[Fault]:
+    """A rate of 0 never learns, one above 1 swings ever further; nothing is made of no samples."""
+    rates = spec.lambdas
+    sound = len(rates) > 0 and all(0 < rate <= 1 for rate in rates)
+    yield not sound, "lambdas", rates, "at least one rate, each above 0 and at most 1"
+    least = {"channels": 1}
+    if isinstance(spec, StreamSpec):
+        least |= dict.fromkeys(("seasons", "window", "bank", "nearest", "bins"), 1)
+        least |= {"season": 0, "around": 0}
+    elif isinstance(spec, ImportedSpec):
+        least |= {"knots": 1, "window": 1}
+    elif isinstance(spec, EnsembleSpec):
+        least |= {"knots": 1, "bins": 1, "projections": 0}
+    else:
+        least |= {"knots": 1, "lags": 1} if isinstance(spec, Spec) else {"knots": 1}
+    for name, lowest in least.items():
+        yield getattr(spec, name) < lowest, name, getattr(spec, name), f"at least {lowest}"
+    if isinstance(spec, StreamSpec):  # its arrays do not show these
+        day, past = spec.season, spec.seasons * (2 * spec.around + 1)
+        yield day > DAY_SAMPLES_MAX, "season", day, f"0 to {DAY_SAMPLES_MAX}"
+        yield past > PAST_MAX, "seasons x (2 around + 1)", past, f"at most {PAST_MAX}"
+        yield spec.nearest > spec.bank, "nearest", spec.nearest, f"at most bank, {spec.bank}"
 
 
 def _asset_list_faults(bundle: Bundle) -> Iterator[Fault]:
@@ -102,6 +150,9 @@ def _array_faults(part: Part) -> Iterator[Fault]:
     arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
+    beyond = float(np.abs(part.moments).max(initial=0.0))
+    above = beyond > MOMENT_MAX * (1 + ROUNDING)
+    yield above, "size of an entry of moments", beyond, f"at most {MOMENT_MAX:g}"
     for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):
         lowest = float(arrays[name].min(initial=np.inf))
         yield lowest <= 0, f"an entry of {name}", lowest, "above 0"

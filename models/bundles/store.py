@@ -260,7 +260,7 @@ def _check_assets(bundle: Bundle, path: Path) -> None:
 def _check_scores(part: Part, path: Path) -> None:
     """The graph at `path` does here what it did where it was made."""
     try:
-        detector = detector_of(part.graph)
+        detector = detector_of(part.graph, part.spec)
         test = part.selftest
         _check_selftest(part)
         own = {name: value[test["rows"]] for name, value in part.parameters.items()}
@@ -273,12 +273,7 @@ def _check_scores(part: Part, path: Path) -> None:
     same = np.allclose(
         score, expected, rtol=SELFTEST_TOLERANCE, atol=SELFTEST_TOLERANCE, equal_nan=True
     )
-    if (
-        detector.spec != part.spec
-        or score.shape != expected.shape
-        or not same
-        or shares.shape != test["x"].shape
-    ):
+    if score.shape != expected.shape or not same or shares.shape != test["x"].shape:
         raise ModelError(f"{path} does not score the self-test as it did when made")
 
 
@@ -343,6 +338,8 @@ def _from_array(value: object) -> object:
 
 def _to_array(kind: type, value: object) -> object:
     if kind is np.ndarray:
+        if not isinstance(value, list):  # an array without a length
+            raise ValueError(f"Expected an array of numbers, got {value!r}")
         return np.asarray(value, np.float64)
     raise TypeError(f"{kind} has no place in bundle.json")
 

@@ -126,6 +126,10 @@ def refuse_operators(model: ModelProto, file: str) -> None:
     Raises ModelError.
     """
     used = {node.domain for node in _nodes(model.graph)}
+    # what is no UTF-8 protobuf gives as bytes, whatever its stubs say
+    named: set[str | bytes] = {*used, *(node.op_type for node in _nodes(model.graph))}
+    if broken := [word for word in named if isinstance(word, bytes)]:
+        raise ModelError(f"{file} names an operator {broken[0]!r}, expected UTF-8; copy it again")
     if strange := sorted(used - set(DOMAINS)):
         raise ModelError(
             f"{file} uses operators of {', '.join(strange)}; only those of ai.onnx and ai.onnx.ml"

@@ -195,10 +195,19 @@ def _words(chance: random.Random, model: ModelProto) -> None:
     entry = _some(chance, model.metadata_props)
     if entry is not None and chance.random() < 0.8:
         said = entry.value.encode()
-        changed = mutate_json(chance, said) if said.startswith((b"{", b"[")) else said[::-1]
-        entry.value = changed.decode("utf-8", "ignore")
+        entry.value = _other_words(chance, said).decode("utf-8", "ignore")
     elif model.opset_import:
         model.opset_import[0].version = _whole(chance)
+
+
+def _other_words(chance: random.Random, said: bytes) -> bytes:
+    """JSON changed as such; what is none, or no longer after an earlier change, from its end."""
+    if not said.startswith((b"{", b"[")):
+        return said[::-1]
+    try:
+        return mutate_json(chance, said)
+    except (ValueError, RecursionError):
+        return said[::-1]
 
 
 def _forever(chance: random.Random, model: ModelProto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 import pytest
+from onnx import ModelProto
 
 from edge.storage.checkpoint import pack, unpack
 from edge.storage.history import HistoryPart
@@ -18,6 +20,7 @@ from tests.fuzz.artifact_targets import snapshot_files
 from tests.fuzz.box_targets import CONFIG as BOX_CONFIG
 from tests.fuzz.document_targets import CALENDAR
 from tests.fuzz.kept_targets import kept_readings
+from tests.fuzz.model_mutate import mutate_onnx
 from tests.fuzz.outbox_reader import outbox_seed
 from tests.fuzz.paper_targets import shadow_report, tokenizer_seed
 from tests.fuzz.table_targets import CONFIG, LIMITS, MAPPING
@@ -195,6 +198,39 @@ def test_what_was_found_stays_mended(name: str, tmp_path: Path) -> None:
     trial = Trial(BY_NAME[reader], tmp_path)
     assert trial.run(data) is None
     assert trial.accepted or not taken
+
+
+def test_a_graph_that_names_another_shape_than_its_bundle_is_refused(tmp_path: Path) -> None:
+    """Before anything is made in that shape: it would take 26 GiB."""
+    target = BY_NAME["bundle-model"]
+    model = ModelProto.FromString(target.seeds()[0])
+    (said,) = (one for one in model.metadata_props if one.key == "andon_spec")
+    trial = Trial(target, tmp_path)
+    said.value = said.value.replace('"channels":4', '"channels":1760000000')
+    assert trial.run(model.SerializeToString()) is None
+    assert not trial.accepted
+
+
+@pytest.mark.parametrize("field", ["domain", "op_type"])
+def test_a_graph_whose_operators_are_no_text_is_refused(field: str, tmp_path: Path) -> None:
+    """Protobuf gives what is no UTF-8 as bytes, which neither sort nor join with text."""
+    target = BY_NAME["bundle-model"]
+    model = ModelProto.FromString(target.seeds()[0])
+    setattr(model.graph.node.add(), field, "QQQQ")
+    stored = model.SerializeToString().replace(b"QQQQ", b"QQ\xffQ")
+    trial = Trial(target, tmp_path)
+    assert trial.run(stored) is None
+    assert not trial.accepted
+
+
+@pytest.mark.parametrize("said", ['{"a" 1}', "[" * 100_000, "{"])
+def test_mutators_never_fail(said: str) -> None:
+    """What an earlier change left of the words of a graph is changed like any other bytes."""
+    model = ModelProto()
+    model.metadata_props.add(key="andon_spec", value=said)
+    stored = model.SerializeToString()
+    made = {mutate_onnx(random.Random(seed), stored) for seed in range(100)}
+    assert len(made) > 1
 
 
 def _archive(header: bytes, body: bytes, *, packed: bool = False) -> bytes:

@@ -8,11 +8,13 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from models.bundles.assemble import make_bundle
-from models.bundles.bundle import Channel, part_files
+from models.bundles.bundle import Channel, StreamSpec, part_files
+from models.bundles.check import check_values
 from models.bundles.store import CARD, DESCRIPTION, load, save
 from models.errors import ModelError
 from tests.models.plants import fitted, two_assets
@@ -52,6 +54,62 @@ def test_impossible_values_of_an_asset_are_refused(
     description["assets"][0][key] = value
     _rewrite(path, "bundle.json", json.dumps(description).encode())
     with pytest.raises(ModelError, match=r"bundle\.json: " + told):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"lambdas": [2.0, 0.05]}, r"lambdas of spec 1 is \(2.0, 0.05\), expected .* at most 1"),
+        ({"lambdas": [1.0, 0.0]}, r"lambdas of spec 1 is \(1.0, 0.0\), expected .* above 0"),
+        ({"lambdas": []}, r"lambdas of spec 1 is \(\), expected at least one rate"),
+    ],
+)
+def test_a_detector_of_an_impossible_shape_is_refused(
+    tmp_path: Path, spec: dict[str, Any], told: str
+) -> None:
+    """Named before anything is made of it: a rate of 2 would divide by zero."""
+    path = save(two_assets(), tmp_path / "b")
+    description = json.loads((path / "bundle.json").read_text())
+    description["specs"][0] |= spec
+    with np.load(path / "parameters.npz") as held:
+        arrays = dict(held)
+    views = len(description["specs"][0]["lambdas"])
+    for name, many in (("tail_knots", 2 * views), ("tail_slopes", 2 * views), ("evenness", views)):
+        arrays[name] = arrays[name][:, :many]
+    _rewrite(path, "parameters.npz", _npz(arrays))
+    _rewrite(path, "bundle.json", json.dumps(description).encode())
+    with pytest.raises(ModelError, match=r"bundle\.json: " + told):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"season": -1}, "season of spec 1 is -1, expected at least 0"),
+        ({"season": 2**40}, "season of spec 1 is 1099511627776, expected 0 to 1440"),
+        ({"seasons": 2**40}, r"seasons x \(2 around \+ 1\) of spec 1 is .*, expected at most 4096"),
+        ({"around": 2**40}, r"seasons x \(2 around \+ 1\) of spec 1 is .*, expected at most 4096"),
+        ({"nearest": 257}, "nearest of spec 1 is 257, expected at most bank, 256"),
+        ({"window": 0}, "window of spec 1 is 0, expected at least 1"),
+    ],
+)
+def test_a_stream_of_an_impossible_shape_is_refused(wrong: dict[str, int], told: str) -> None:
+    """What its arrays do not show would be taken for the width of its state."""
+    bundle = two_assets()
+    part = replace(bundle.only, spec=msgspec.structs.replace(StreamSpec(season=24), **wrong))
+    with pytest.raises(ModelError, match=told):
+        check_values(replace(bundle, parts=(part,)))
+
+
+@pytest.mark.parametrize("key", ["sigma", "center", "usual_low"])
+def test_a_number_in_place_of_a_vector_is_refused(tmp_path: Path, key: str) -> None:
+    """It would be an array without a length."""
+    path = save(two_assets(), tmp_path / "b")
+    description = json.loads((path / "bundle.json").read_text())
+    description["assets"][0][key] = 0.5
+    _rewrite(path, "bundle.json", json.dumps(description).encode())
+    with pytest.raises(ModelError, match=rf"bundle\.json .* got 0\.5 .*\.{key}"):
         load(path)
 
 
@@ -96,11 +154,28 @@ def test_impossible_parameters_are_refused(tmp_path: Path, name: str, value: flo
     with np.load(path / "parameters.npz") as held:
         arrays = dict(held)
     arrays[name][1:] = value
-    out = io.BytesIO()
-    np.savez(out, allow_pickle=False, **arrays)
-    _rewrite(path, "parameters.npz", out.getvalue())
+    _rewrite(path, "parameters.npz", _npz(arrays))
     with pytest.raises(ModelError, match=rf"parameters\.npz: an entry of {name} is"):
         load(path)
+
+
+@pytest.mark.parametrize("value", [1e22, -37.0])
+def test_moments_that_no_clipped_values_have_are_refused(tmp_path: Path, value: float) -> None:
+    """Masked rows are solved from them: beside 1e22 the ridge that keeps that solvable is lost."""
+    path = save(two_assets(), tmp_path / "b")
+    with np.load(path / "parameters.npz") as held:
+        arrays = dict(held)
+    arrays["moments"][1, 6, 3] = value
+    _rewrite(path, "parameters.npz", _npz(arrays))
+    told = r"parameters\.npz: size of an entry of moments is .*, expected at most 36"
+    with pytest.raises(ModelError, match=told):
+        load(path)
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **arrays)
+    return out.getvalue()
 
 
 def _rewrite(path: Path, name: str, content: bytes) -> None:
