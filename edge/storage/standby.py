@@ -155,13 +155,20 @@ class StandbyOutbox:
 
         None while the file cannot be asked.
         """
-        of_file = self._of_file(lambda file: file.standing(), None)
+        of_file = self._of_file(self._standing_in, None)
         if of_file is None and self._file is not None:
             return None
         last = self._last_said()
         rows = [row for row in of_file or () if row.topic not in last]
         rows += [kept.row for kept in last.values() if kept.delivered]
         return rows
+
+    def _standing_in(self, file: Outbox) -> list[OutboxRow]:
+        """What stands of the file, which may not know yet what of it was delivered."""
+        waits = file.pending(limit=file.pending_count()) if self._owed else []
+        newest = {row.topic: row for row in waits if row.retain}
+        said = [row for row in newest.values() if self._owed.get(row.row) == DELIVERED]
+        return [*file.standing(), *said]
 
     def _last_said(self) -> dict[str, _Kept]:
         """In memory, the newest of each retained topic that is said, or will be."""

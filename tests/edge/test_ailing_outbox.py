@@ -66,6 +66,28 @@ def test_what_stands_in_the_file_is_said_although_it_is_put_again_in_vain(
     outbox.close()
 
 
+def test_what_was_delivered_and_could_not_be_marked_so_is_said_again_to_who_forgot_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last word of a topic, and no other: nothing waits, whatever the file believes."""
+    outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=Hanging())
+    outbox.put([revision(1), revision(2), revision(1, OTHER)])
+    wire = Wire()
+    delivery = Delivery(outbox, wire)
+    monkeypatch.setattr(Outbox, "delivered", refuses)
+    for _ in range(5):
+        delivery.turn()
+    assert sorted(wire.said) == [b"revision 1", b"revision 1", b"revision 2"]
+    assert outbox.trouble
+    assert not outbox.pending_count()
+    wire.said.clear()
+    delivery.say_again()
+    for _ in range(5):
+        delivery.turn()
+    assert sorted(wire.said) == [b"revision 1", b"revision 2"]
+    outbox.close()
+
+
 def test_rows_that_come_into_the_file_too_late_are_said_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
