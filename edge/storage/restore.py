@@ -19,6 +19,7 @@ from edge.records import (
     BundleSwapped,
     Note,
     Publish,
+    ShellFault,
     Started,
     TextTold,
     Track,
@@ -27,6 +28,7 @@ from edge.storage.checkpoint import newest
 from edge.storage.disk import DISK
 from edge.storage.journal import read_journal, segments
 from edge.storage.journal_records import DamagedJournalError
+from edge.work.durable import NOT_DURABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from edge.assembly.assembly import Assembly
     from edge.engine import Engine
-    from edge.records import Effect
+    from edge.records import Effect, Stimulus
     from edge.storage.disk import Disk
     from edge.storage.history import Histories
     from edge.storage.journal import Entry, Position
@@ -307,9 +309,14 @@ def _foreign_until(
             foreign = not _same(entry.stimulus, after, assembly)
         elif isinstance(entry.stimulus, BundleSwapped):
             foreign = foreign or not assembly.knows_bundle(entry.stimulus.bundle_sha256)
-        if foreign:
+        if foreign and not _of_a_lapse(entry.stimulus):  # a process says so before it starts
             until = entry.position
     return until
+
+
+def _of_a_lapse(stimulus: Stimulus) -> bool:
+    """Whether it says that something is not durable, or is again: revisions leap by that."""
+    return isinstance(stimulus, ShellFault) and stimulus.name == NOT_DURABLE
 
 
 def _note(restored: Restored, name: str, cause: str) -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from edge.assembly.assembly import Assembly
 from edge.audit.trail import must_stay
-from edge.records import MessageReceived, Publish, TickDue
+from edge.records import MessageReceived, Publish, ShellFault, TickDue
 from edge.settings import GatewaySettings
 from edge.storage.checkpoint import Checkpoint, pack, save
 from edge.storage.journal import read_journal, segments
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.restore import Restored, restore, started
 from edge.wire.readings import encode_rows
+from edge.work.durable import NOT_DURABLE
 from models.bundles.assemble import make_bundle
 from tests.models.plants import fitted, plant
 
@@ -32,6 +33,7 @@ BEGIN_NS: Final = 1_772_427_600 * SECOND_NS
 SETTINGS: Final = GatewaySettings(site="s", clock="plant")
 ROWS: Final = 400
 CHECKPOINT_ROW: Final = 100
+LEAP: Final = 100_000
 STEP_ROW: Final = 300  # from here on the plant is somewhere else
 
 
@@ -138,6 +140,29 @@ def test_segments_that_the_checkpoint_covers_are_not_missed(
         assert (done.gap, done.notes) == ("", [])
         assert kept == lived.alerts
         assert pack(after.engine.state) == pack(lived.assembly.engine.state)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_lapse_of_before_the_start_is_taken_again(
+    before: int, bundle: Bundle, tmp_path: Path
+) -> None:
+    """A process whose outbox never opened says so first of all; its revisions leap by that.
+
+    before: what stands there of somebody whose start is not known, which is left out.
+    """
+    told = ShellFault(name=NOT_DURABLE, detail="outbox: no disk", active=True, leap=LEAP)
+    journal = JournalWriter(tmp_path / "journal")
+    first = assembly_of(bundle)
+    strange = [(1, TickDue())] * before
+    journal.append([*strange, (1, told), (1, started(first))])
+    for group in story():
+        journal.append([(1, stimulus) for stimulus in group])
+    journal.close()
+    done, kept = restored(assembly_of(bundle), tmp_path)
+    assert done.stimuli == 2 + 2 * ROWS
+    revisions = [one.key[1] for one in kept if one.key]
+    assert revisions
+    assert min(revisions) > LEAP
 
 
 @pytest.mark.parametrize("left", [1, 5, 20])
