@@ -76,7 +76,7 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bytes_max: int = 2 << 30
     days_max: int = 30
     checkpoint_s: float = 10.0
-    replay_s: float = 0.3  # of processor time that a restart may spend on it; 0: not bounded
+    replay_s: float = 0.45  # of processor time that a restart may spend on it; 0: not bounded
     compress: bool = True
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from edge.assembly.assembly import Assembly
     from edge.engine import Engine
-    from edge.records import Effect, Stimulus
+    from edge.records import Effect
     from edge.storage.disk import Disk
     from edge.storage.history import Histories
     from edge.storage.journal import Entry, Position
@@ -304,19 +304,29 @@ def _foreign_until(
     """
     # Who took what stands before the first start is known by a checkpoint alone.
     foreign, until = after is None, None
+    lapse: Entry | None = None  # of whom it is, the next stimulus says
     for entry in entries:
+        began = isinstance(entry.stimulus, Started)
+        if lapse is not None and not (
+            _of_a_lapse(entry) or (began and entry.now_ns == lapse.now_ns)
+        ):
+            until = lapse.position
         if isinstance(entry.stimulus, Started):
             foreign = not _same(entry.stimulus, after, assembly)
         elif isinstance(entry.stimulus, BundleSwapped):
             foreign = foreign or not assembly.knows_bundle(entry.stimulus.bundle_sha256)
-        if foreign and not _of_a_lapse(entry.stimulus):  # a process says so before it starts
+        lapse = entry if foreign and _of_a_lapse(entry) else None
+        if foreign and lapse is None:
             until = entry.position
-    return until
+    return until if lapse is None else lapse.position
 
 
-def _of_a_lapse(stimulus: Stimulus) -> bool:
-    """Whether it says that something is not durable, or is again: revisions leap by that."""
-    return isinstance(stimulus, ShellFault) and stimulus.name == NOT_DURABLE
+def _of_a_lapse(entry: Entry) -> bool:
+    """Whether something is not durable: a process says so in one group with its start, before it.
+
+    Revisions leap by that, so who takes them again has to know.
+    """
+    return isinstance(entry.stimulus, ShellFault) and entry.stimulus.name == NOT_DURABLE
 
 
 def _note(restored: Restored, name: str, cause: str) -> None:
