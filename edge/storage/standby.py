@@ -164,10 +164,13 @@ class StandbyOutbox:
         return rows
 
     def _standing_in(self, file: Outbox) -> list[OutboxRow]:
-        """What stands of the file, which may not know yet what of it was delivered."""
-        waits = file.pending(limit=file.pending_count()) if self._owed else []
-        newest = {row.topic: row for row in waits if row.retain}
-        said = [row for row in newest.values() if self._owed.get(row.row) == DELIVERED]
+        """What stands of the file, which may not know what was delivered."""
+        newest: dict[str, OutboxRow] = {}
+        rows = file.pending() if self._owed else []
+        while rows:  # a thousand at a time: they may be of days
+            newest |= {row.topic: row for row in rows if row.retain}
+            rows = file.pending(after=rows[-1].row)
+        said = (row for row in newest.values() if self._owed.get(row.row) == DELIVERED)
         return [*file.standing(), *said]
 
     def _last_said(self) -> dict[str, _Kept]:
@@ -282,16 +285,11 @@ class StandbyOutbox:
         for topic, (alert_id, revision) in said.items():
             upto = revision + (topic in foreign)  # by somebody else: ours of that revision too
             for kept in self._rows.values():
-                before = kept.key[1] < upto or (kept.key[1], kept.row.topic) == (
-                    revision,
-                    topic,
-                )
+                itself = (kept.key[1], kept.row.topic) == (revision, topic)
+                before = kept.key[1] < upto or itself
                 if kept.key[0] == alert_id and before and not kept.delivered:
                     kept.delivered = DELIVERED
-        keys = [
-            (alert_id, rev + (topic in foreign), rev, topic)
-            for topic, (alert_id, rev) in said.items()
-        ]
+        keys = [(known, rev + (one in foreign), rev, one) for one, (known, rev) in said.items()]
         with suppress(JournalError):  # a file that cannot be written says nothing now
             self.change(lambda database: database.executemany(OVERTAKEN, keys))
 

@@ -54,6 +54,22 @@ class Sinking(Ailing):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+def dies_when(world: World, said: Callable[[str, bytes], bool]) -> None:
+    """Live until a publication that the broker has heard is the last one. said: whether it is."""
+    real = world.broker.publish
+
+    def publish(topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        mid = real(topic, payload, qos=qos, retain=retain)
+        if said(topic, payload):
+            raise Killed
+        return mid
+
+    world.broker.__dict__["publish"] = publish
+    with pytest.raises(Killed):
+        world.live()
+    world.unwatch()
+
+
 def dies_behind_its_first_words(world: World, *, together: bool) -> list[bytes]:
     """A process whose journal fails, then its outbox, and then itself; what its alert's topic held.
 
@@ -61,24 +77,18 @@ def dies_behind_its_first_words(world: World, *, together: bool) -> list[bytes]:
     """
     disk = Sinking(at=5, together=together)
     world.machine = Machine(disk)
-    real, held = world.broker.publish, list[bytes]()
+    held = list[bytes]()
     left = WORDS
 
-    def publish(topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+    def said(topic: str, payload: bytes) -> bool:
         nonlocal left
-        mid = real(topic, payload, qos=qos, retain=retain)
         if topic in KEYED:
             disk.sunk, left = True, left - 1
-            if topic == ALERT:
-                held.append(payload)
-            if not left:
-                raise Killed
-        return mid
+        if topic == ALERT:
+            held.append(payload)
+        return not left
 
-    world.broker.__dict__["publish"] = publish
-    with pytest.raises(Killed):
-        world.live()
-    world.unwatch()
+    dies_when(world, said)
     assert len(held) == 2, "two words of one alert"
     return held
 
@@ -176,20 +186,14 @@ def test_what_is_decided_as_the_disk_fails_is_not_said_in_numbers_that_others_ma
     world = World(tmp_path, bundle, monkeypatch)
     disk = Volatile()
     world.machine = Answering(disk, reason="first", asked=lambda: setattr(disk, "fails", True))
-    real, revisions = world.broker.publish, set[int]()
+    revisions = set[int]()
 
-    def publish(topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        mid = real(topic, payload, qos=qos, retain=retain)
+    def said(topic: str, _payload: bytes) -> bool:
         if topic == EVENT:  # which tells what the documents say
             revisions.add(world.broker.last(EVENT)["revision"])
-            if len(revisions) == 2:
-                raise Killed
-        return mid
+        return len(revisions) == 2
 
-    world.broker.__dict__["publish"] = publish
-    with pytest.raises(Killed):
-        world.live()
-    world.unwatch()
+    dies_when(world, said)
     assert min(revisions) == 1, "it was durable"
     disk.power_cut()
     world.broker.retained.clear()
