@@ -7,26 +7,21 @@ it runs, so that `andon --help` answers at once.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from andon.running import plain_run, run_gateway
 
-from andon.commands import COMMANDS
-from andon.lazy import front
-
-app = front(COMMANDS, name="andon")
+if TYPE_CHECKING:
+    import typer
 
 
-@app.callback(invoke_without_command=True)
-def _front_door(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
-    """Streaming anomaly detection that knows what maintenance expected. Begin with `andon demo`."""
-    if version:
-        from importlib.metadata import version as version_of
+def __getattr__(name: str) -> typer.Typer:
+    """`andon.app`, made when it is asked for: a gateway starts without it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from andon.front import app
 
-        typer.echo(f"andon {version_of('andon')}")
-        raise typer.Exit
+    return app
 
 
 def main() -> None:
@@ -39,7 +34,7 @@ def main() -> None:
     from models.errors import ModelError
 
     try:
-        app()
+        _called(sys.argv[1:])
     except (AndonError, KnowledgeError, ModelError) as error:
         line, code = f"andon: {error}", 2
     except OSError as error:  # a file of an option that cannot be read or written
@@ -54,3 +49,12 @@ def main() -> None:
         return
     sys.stderr.write(f"{line}\n")
     sys.exit(code)
+
+
+def _called(arguments: list[str]) -> None:
+    config = plain_run(arguments)
+    if config is not None:
+        sys.exit(run_gateway(config, log_level="info", log_json=False))
+    from andon.front import app
+
+    app()

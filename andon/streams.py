@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -160,20 +159,9 @@ def run(
 
     Example: `andon run gateway.toml`
     """
-    gc.disable()  # what is loaded stays; the gateway turns it on again once it has begun
-    try:
-        from edge.bundles.store import store_of
-        from edge.configuration.config import load, need_bundle
-        from edge.gateway.service import run as run_gateway
+    from andon.running import run_gateway
 
-        settings = load(config)
-        if settings.model.bundle:  # else it begins with nothing, and learns
-            need_bundle(settings.path(settings.model.bundle))
-            if aside := store_of(settings).set_aside():
-                typer.echo(f"{aside}; `andon check {config}` opens both", err=True)
-        raise typer.Exit(run_gateway(settings, log_level=log_level, log_json=log_json))
-    finally:
-        gc.enable()
+    raise typer.Exit(run_gateway(config, log_level=log_level, log_json=log_json))
 
 
 def check(config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)]) -> None:

@@ -221,7 +221,7 @@ def test_an_interrupt_is_one_line_and_130(
     monkeypatch.setattr("kb.commands.build_command", interrupted)
     assert ended(monkeypatch, "kb", "build", str(tmp_path), "-o", str(tmp_path / "s")) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
-    monkeypatch.setattr(andon, "app", interrupted)
+    monkeypatch.setattr("andon.front.app", interrupted)
     assert ended(monkeypatch) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
 

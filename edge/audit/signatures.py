@@ -5,6 +5,9 @@ A directory with a manifest is signed by its manifest, which names the hash of e
 each key that signed. Signatures never change what they are about.
 """
 
+# Loads slowly, and a gateway without keys needs none of it: each function that does imports it.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import base64
@@ -15,9 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge.errors import ConfigError
 from edge.trust import none_counts
@@ -26,6 +26,8 @@ from edge.wire.commands import command_content
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from edge.trust import TrustedKey
 
@@ -39,6 +41,9 @@ FILE_BYTES_MAX: Final = 64 << 20  # of a file that is signed by itself
 
 def verify(public_key: str, content: bytes, signature: str) -> bool:
     """Whether a signature (base64) of some bytes was made with the key (base64). Never raises."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
         key.verify(base64.b64decode(signature, validate=True), content)
@@ -52,6 +57,9 @@ def new_key(directory: Path, name: str) -> tuple[Path, str]:
 
     Raises ConfigError where one of them exists: a key is never overwritten.
     """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     if not name or "/" in name or name.startswith("."):
         raise ConfigError(f"{name!r} is no name for a key; expected a word such as `engineer`")
     private, public = directory / f"{name}.key", directory / f"{name}.pub"
@@ -80,6 +88,10 @@ def new_key(directory: Path, name: str) -> tuple[Path, str]:
 
 def read_key(path: Path) -> Ed25519PrivateKey:
     """A private key as `new_key` or openssl wrote it (PEM, PKCS 8). Raises ConfigError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     content = b""
     try:
         content = path.read_bytes()
@@ -217,7 +229,7 @@ def _signed_content(path: Path) -> tuple[bytes, Path]:
 
 def certificate_span(content: bytes) -> tuple[float, float] | None:
     """From when until when the first certificate of a PEM file holds, s since 1970; None: none."""
-    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+    from cryptography import x509  # of certificates alone
 
     try:
         first = x509.load_pem_x509_certificates(content)[0]
@@ -228,7 +240,7 @@ def certificate_span(content: bytes) -> tuple[float, float] | None:
 
 def certificate_name(content: bytes) -> str:
     """The common name of the first certificate of a PEM file; "" without one."""
-    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+    from cryptography import x509  # of certificates alone
 
     try:
         subject = x509.load_pem_x509_certificates(content)[0].subject
@@ -240,7 +252,7 @@ def certificate_name(content: bytes) -> str:
 
 def list_span(content: bytes) -> tuple[float, float] | None:
     """When the first of the revocation lists of a PEM file ends, with its begin; None: never."""
-    from cryptography import x509  # noqa: PLC0415 - loads slowly, of certificates alone
+    from cryptography import x509  # of certificates alone
 
     ends = []
     for part in content.split(LIST_END)[:-1]:
@@ -254,5 +266,7 @@ def list_span(content: bytes) -> tuple[float, float] | None:
 
 
 def _public(key: Ed25519PrivateKey) -> str:
+    from cryptography.hazmat.primitives import serialization
+
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return base64.b64encode(raw).decode()

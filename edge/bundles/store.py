@@ -26,7 +26,7 @@ import msgspec
 from edge.audit.chain import iso
 from edge.errors import UNREADABLE, ConfigError
 from edge.storage.sealed_chain import Sealed, SealedChain
-from models.bundles.store import file_names
+from models.bundles.store import file_names, verify
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 
@@ -201,18 +201,19 @@ class BundleStore:
 
     # --- what changes it ---
 
-    def keep(self, path: Path) -> Path:
+    def keep(self, path: Path, *, loaded: str = "") -> Path:
         """A copy of a verified bundle below the store; returns where it is.
 
-        Its signature comes along, also where that was made later. Raises ModelError for one that
-        is damaged or fails its self-test, ConfigError where it cannot be written.
+        loaded: hash of the bundle that was just loaded from there; "" it is loaded now. Its
+        signature comes along, also where that was made later. Raises ModelError for one that is
+        damaged or fails its self-test, ConfigError where it cannot be written.
         """
-        bundle = load_bundle(path)
-        place = self.directory / bundle.sha256[:NAME_CHARS]
+        sha256 = loaded or load_bundle(path).sha256
+        place = self.directory / sha256[:NAME_CHARS]
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if hash_of(place) != bundle.sha256:
-                _copy(path, place)
+            if hash_of(place) != sha256:
+                _copy(path, place, sha256)
             signature = path / SIGNATURE
             if path != place and signature.is_file():
                 shutil.copyfile(signature, place / SIGNATURE)
@@ -344,10 +345,10 @@ def loaded(path: Path, sha256: str) -> Bundle:
     return bundle
 
 
-def _copy(path: Path, place: Path) -> None:
-    """All files of a bundle at another place, all or nothing.
+def _copy(path: Path, place: Path, sha256: str) -> None:
+    """All files of the bundle of a hash at another place, all or nothing.
 
-    Raises OSError or ModelError.
+    Raises OSError, or ModelError where another stands at `path` by now.
     """
     work = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
@@ -358,6 +359,7 @@ def _copy(path: Path, place: Path) -> None:
                 shutil.copyfileobj(source, out)
                 out.flush()
                 os.fsync(out.fileno())
+        verify(work, sha256)
         shutil.rmtree(place, ignore_errors=True)  # what is there is not that bundle
         work.rename(place)
     finally:

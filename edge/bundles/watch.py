@@ -54,7 +54,7 @@ class BundleWatch:
         self._store = store
         self._refused, self._rolled_back = "", assembly.fell_back
         if assembly.bundle_path is not None and not store.keeps(assembly.bundle.sha256):
-            store.keep(assembly.bundle_path)
+            store.keep(assembly.bundle_path, loaded=assembly.bundle.sha256)
         self._seen = _seen(store)
         self._opening: threading.Thread | None = None
         self._arrived: tuple[Fitted, Path, Pointer | None] | None = None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
@@ -25,7 +26,6 @@ from edge.storage.disk import CLOCK, DISK
 from edge.storage.patience import Patience
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from edge.assembly.assembly import Assembly
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics
+
+# The text model, and what searches, are made ready when a start is over, or by the first question.
+WARM_S: Final = 5.0
 
 
 class World:
@@ -70,6 +73,10 @@ class World:
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""
+        if assembly.snapshot is not None:
+            warming = threading.Timer(WARM_S, assembly.snapshot.warm)
+            warming.daemon = True
+            warming.start()
         return Retriever(assembly.snapshot, answer)
 
     def upkeep(

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-import onnxruntime
-import tokenizers
 
 from kb.errors import UNREADABLE, KnowledgeError
 
 if TYPE_CHECKING:
+    import onnxruntime
+    import tokenizers
     from numpy.typing import NDArray
 
 MODEL_NAME: Final = "all-MiniLM-L6-v2-int8"
@@ -53,26 +54,31 @@ class _Files(msgspec.Struct, frozen=True):
 
 
 class Embedder:
-    """The text model, loaded and checked. Safe to call from several threads."""
+    """The text model, checked. Safe to call from several threads."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Load the model of `directory`, by default the one that ships.
+        """Check the model of `directory`, and try it; by default take the one that ships.
 
-        Raises KnowledgeError when a file is missing or its hash differs from the manifest.
+        That one is known to work, so it is made ready by its first text, or by `warm`. Raises
+        KnowledgeError when a file is missing or its hash differs from the manifest.
         """
-        place = directory or shipped_model()
-        listed = _read_manifest(place)
-        content = {name: _verified(place / name, listed) for name in (MODEL_FILE, TOKENIZER_FILE)}
+        self._place = directory or shipped_model()
+        listed = _read_manifest(self._place)
+        self._content = {
+            name: _verified(self._place / name, listed) for name in (MODEL_FILE, TOKENIZER_FILE)
+        }
         self.sha256: str = _identity(listed)
         self.dimension: int = listed.dimension
-        self._tokenizer = _tokenizer(content[TOKENIZER_FILE], listed.tokens_max)
-        self._session = _session(content[MODEL_FILE])
+        self._tokens_max = listed.tokens_max
         self._prefixes = (listed.question_prefix, listed.passage_prefix)
-        if self.embed("x").shape != (listed.dimension,):
-            raise KnowledgeError(
-                f"{place}: the model's output is no vector of the manifest's {listed.dimension};"
-                " expected one pooled, normalised vector a text"
-            )
+        self._alone = threading.Lock()
+        self._ready: tuple[tokenizers.Tokenizer, onnxruntime.InferenceSession] | None = None
+        if directory is not None:
+            self.warm()
+
+    def warm(self) -> None:
+        """Have it ready before a text comes: a sixth of a second. Raises KnowledgeError."""
+        self._model()
 
     def embed(self, text: str, *, question: bool = False) -> NDArray[np.float32]:
         """Return the unit vector (d,) float32 of a text; only its first 256 tokens count.
@@ -80,9 +86,22 @@ class Embedder:
         `question`: with the prefix that the model wants before a question, else before a passage.
         """
         prefix = self._prefixes[0 if question else 1]
-        encoded = _encoded(self._tokenizer, prefix + text[:TEXT_CHARS_MAX])
-        vector: NDArray[np.float32] = self._session.run(None, _feeds(self._session, encoded))[0][0]
-        return vector
+        return _vector(*self._model(), prefix + text[:TEXT_CHARS_MAX])
+
+    def _model(self) -> tuple[tokenizers.Tokenizer, onnxruntime.InferenceSession]:
+        """Tokenizer and session, made by whoever asks first."""
+        with self._alone:
+            if self._ready is None:
+                tokenizer = _tokenizer(self._content[TOKENIZER_FILE], self._tokens_max)
+                session = _session(self._content[MODEL_FILE])
+                if _vector(tokenizer, session, "x").shape != (self.dimension,):
+                    raise KnowledgeError(
+                        f"{self._place}: the model's output is no vector of the manifest's"
+                        f" {self.dimension}; expected one pooled, normalised vector a text"
+                    )
+                self._ready = tokenizer, session
+                self._content.clear()
+            return self._ready
 
 
 class PairModel:
@@ -110,7 +129,19 @@ class PairModel:
         return score if np.isfinite(score) else -np.inf
 
 
+def _vector(
+    tokenizer: tokenizers.Tokenizer, session: onnxruntime.InferenceSession, text: str
+) -> NDArray[np.float32]:
+    """What the model makes of a text: (d,) float32. Raises KnowledgeError."""
+    vector: NDArray[np.float32] = session.run(None, _feeds(session, _encoded(tokenizer, text)))[0][
+        0
+    ]
+    return vector
+
+
 def _tokenizer(content: bytes, tokens_max: int) -> tokenizers.Tokenizer:
+    import tokenizers  # noqa: PLC0415 - when the model is made ready
+
     try:
         made = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
     except (KeyboardInterrupt, SystemExit):
@@ -139,6 +170,8 @@ def _encoded(
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:
+    import onnxruntime  # noqa: PLC0415 - likewise
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # the other core belongs to the hot loop
     options.inter_op_num_threads = 1

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import struct
+import threading
 from typing import TYPE_CHECKING, Final
 
-import faiss
 import numpy as np
 
 from kb.errors import KnowledgeError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
+    import faiss
     from numpy.typing import NDArray
-
-# A flat index filters exactly; graph and cell indexes lose half of the neighbours under a filter.
-faiss.omp_set_num_threads(1)  # the gateway has other work for its cores
 
 ID_MAX: Final = 2**63 - 1
 # How faiss writes a flat index with ids. It believes what a file says of its own sizes, so that a
@@ -27,15 +26,15 @@ _KINDS: Final = (b"IxM2", b"IxFI")  # with ids; flat, inner product
 
 
 class VectorIndex:
-    """Vectors by id, inner product. Immutable; safe to search from several threads."""
+    """Vectors by id, inner product. Immutable; safe to search from several threads.
 
-    def __init__(self, index: faiss.IndexIDMap2) -> None:
-        self._index = index
-        self._ids: NDArray[np.int64] = faiss.vector_to_array(index.id_map)
-        self._flat = faiss.downcast_index(index.index)  # its ids are places, which a mask can mark
-        start = self._flat.get_xb()  # type: ignore[attr-defined]  # of a flat index, which ours are
-        stored = faiss.rev_swig_ptr(start, len(self) * index.d)  # no copy
-        self._vectors: NDArray[np.float32] = stored.reshape(len(self), index.d)
+    faiss is loaded with the first search, or by `warm`: a gateway has scored by then.
+    """
+
+    def __init__(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        self._ids, self._vectors = ids, vectors
+        self._alone = threading.Lock()
+        self._made: faiss.IndexIDMap2 | None = None
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> VectorIndex:
@@ -43,23 +42,41 @@ class VectorIndex:
         assert vectors.ndim == 2
         assert ids.shape == (vectors.shape[0],)
         assert np.isfinite(vectors).all(), "the embedder gives no NaN"
-        if np.unique(ids).size != ids.size:  # faiss would take it and answer it twice
+        if len(set(ids.tolist())) != ids.size:  # faiss would take it and answer it twice
             raise KnowledgeError("two passages have the same id; one document may be there twice")
-        index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-        index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
-        return cls(index)
+        return cls(np.ascontiguousarray(ids), np.ascontiguousarray(vectors))
 
     @classmethod
     def from_bytes(cls, stored: bytes, *, width: int) -> VectorIndex:
         """Index from the bytes of a file. Raises KnowledgeError when they are not one of ours."""
         return cls.of(*_stored_vectors(stored, width))
 
+    def warm(self) -> None:
+        """Have it ready before a question comes."""
+        self._index()
+
+    def _index(self) -> faiss.IndexIDMap2:
+        """What faiss has of it, made by whoever asks first; from then on its vectors are ours."""
+        with self._alone:
+            if self._made is None:
+                faiss = _faiss()
+                # A flat index filters exactly; graph and cell indexes lose half of the neighbours
+                # under a filter.
+                index = faiss.IndexIDMap2(faiss.IndexFlatIP(self._vectors.shape[1]))
+                index.add_with_ids(self._vectors, self._ids)
+                start = faiss.downcast_index(index.index).get_xb()
+                stored = faiss.rev_swig_ptr(start, self._vectors.size)  # no copy
+                self._vectors = stored.reshape(self._vectors.shape)
+                self._ids = faiss.vector_to_array(index.id_map)
+                self._made = index
+            return self._made
+
     def save(self, path: Path) -> None:
         """Write to `path`; the caller syncs and publishes."""
-        path.write_bytes(faiss.serialize_index(self._index).tobytes())
+        path.write_bytes(_faiss().serialize_index(self._index()).tobytes())
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._ids)
 
     def ids(self) -> NDArray[np.int64]:
         """Every id, in stored order: (n,) int64."""
@@ -67,17 +84,14 @@ class VectorIndex:
 
     def matrix(self) -> NDArray[np.float32]:
         """Every vector, in stored order: (n, d) float32, a copy."""
-        found: NDArray[np.float32] = faiss.downcast_index(self._index.index).reconstruct_n(
-            0, len(self)
-        )
-        return found
+        return self._vectors.copy()
 
     def vector(self, chunk_id: int) -> NDArray[np.float32]:
         """The stored vector of an id: (d,) float32. Raises KeyError."""
-        try:
-            found: NDArray[np.float32] = self._index.reconstruct(chunk_id)
-        except RuntimeError as error:
-            raise KeyError(chunk_id) from error
+        places = np.flatnonzero(self._ids == chunk_id)
+        if not len(places):
+            raise KeyError(chunk_id)
+        found: NDArray[np.float32] = self._vectors[places[0]]
         return found
 
     def products(
@@ -98,17 +112,25 @@ class VectorIndex:
         size = len(self) if keep is None else int(np.count_nonzero(keep))
         if not size or count <= 0:
             return []
-        parameters = None
+        faiss, parameters = _faiss(), None
+        flat = faiss.downcast_index(self._index().index)  # its ids are places, a mask can mark them
         if keep is not None and size < len(self):
             assert keep.shape == (len(self),)
             bits = np.packbits(keep, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(self), faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # set by faiss's wrapper
-        products, places = self._flat.search(vector[None, :], min(count, size), params=parameters)
+            parameters = faiss.SearchParameters(sel=selector)
+        products, places = flat.search(vector[None, :], min(count, size), params=parameters)
         found = places[0] >= 0  # faiss pads with -1
         ids = self._ids[places[0][found]]
         pairs = zip(ids.tolist(), products[0][found].tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _faiss() -> ModuleType:
+    import faiss  # noqa: PLC0415 - loads slowly
+
+    faiss.omp_set_num_threads(1)  # the gateway has other work for its cores
+    return faiss
 
 
 def _stored_vectors(stored: bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -52,7 +52,7 @@ class Catalogue:
         self._known_to = np.array([row.known_to_ns for row in rows], dtype=np.int64)
         self._site_wide = np.array([row.assets is None for row in rows], dtype=np.bool_)
         kinds = np.array([documents[row.document].kind for row in rows], dtype=np.str_)
-        self._of_kind = {str(kind): kinds == kind for kind in np.unique(kinds)}
+        self._of_kind = {kind: kinds == kind for kind in sorted(set(kinds.tolist()))}
         of_asset: dict[str, list[int]] = {}
         for i, row in enumerate(rows):
             for asset in row.assets or ():

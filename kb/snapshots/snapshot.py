@@ -15,6 +15,7 @@ from kb.errors import UNREADABLE, KnowledgeError
 from kb.manifest import Manifest
 from kb.retrieval import lexical, search
 from kb.retrieval.embed import Embedder, embedder_of
+from kb.retrieval.index import VectorIndex
 from kb.snapshots import store
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kb.records import FailureMode, Hit, Limit, Proposal, Query, ScopeRow, Sensor, SignedTable
-    from kb.retrieval.index import VectorIndex
     from kb.snapshots.store import DocumentRow
 
 DATABASE: Final = "kb.sqlite"
@@ -107,8 +107,6 @@ class Snapshot:
                 " name that with --embedder, or [kb] embedder of a gateway, or build it again"
             )
         try:
-            from kb.retrieval.index import VectorIndex  # noqa: PLC0415 - faiss loads slowly
-
             stored = _checked(path, VECTORS, manifest)
             index = VectorIndex.from_bytes(stored, width=embedder.dimension)
             connection = database(path, manifest)
@@ -124,6 +122,11 @@ class Snapshot:
     def sha256(self) -> str:
         """Hash of the manifest, and so of everything in the snapshot."""
         return self.manifest.sha256
+
+    def warm(self) -> None:
+        """Have ready what the first question would make. Raises KnowledgeError."""
+        self.embedder.warm()
+        self._index.warm()
 
     def proposals(self) -> tuple[Proposal, ...]:
         """Every proposal, oldest record first; the caller keeps `recorded_at_ns <= now`.

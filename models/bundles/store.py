@@ -154,6 +154,15 @@ def load(path: Path) -> Bundle:
     return _tested(bundle, path)
 
 
+def verify(path: Path, sha256: str) -> None:
+    """Check every byte of a bundle that was loaded before. Raises ModelError, for another too."""
+    manifest, found = _manifest(path)
+    if found != sha256:
+        raise ModelError(f"{path} holds bundle {found[:12]}, expected {sha256[:12]}")
+    for name, entry in manifest.items():
+        _verified(path / name, entry)
+
+
 def load_here(path: Path) -> Bundle:
     """As `load`, whoever made the graph: for a process that may fall."""
     return _tested(_as_written(path), path)
