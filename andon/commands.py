@@ -168,6 +168,8 @@ accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check
 Check configuration, broker, bundle and snapshot: what counts, what is published, what to do.
+memory memory:memory
+Say what a gateway's memory is spent on, part by part, before it runs.
 broker brokers:broker
 Write mosquitto's configuration and access lists for this gateway, and what is left to do.
 explain explanations:explain

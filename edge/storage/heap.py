@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# Of the GNU C library's struct mallinfo2, in its order.
+_FIELDS: Final = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 
 
 def give_back() -> None:
@@ -24,3 +28,24 @@ def give_back() -> None:
 def _trim() -> Callable[[int], object]:
     found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return found or (lambda _: None)
+
+
+def free_mb() -> float:
+    """What the C library holds in its heap and nobody uses, MB; NaN where it does not tell."""
+    return _free() / 1e6
+
+
+@functools.cache
+def _told() -> Callable[[], object] | None:
+    class Info(ctypes.Structure):
+        _fields_ = tuple((name, ctypes.c_size_t) for name in _FIELDS.split())
+
+    found = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if found is not None:
+        found.restype = Info
+    return found
+
+
+def _free() -> float:
+    told = _told()
+    return math.nan if told is None else float(getattr(told(), "fordblks"))  # noqa: B009 - its own
