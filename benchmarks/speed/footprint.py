@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ from benchmarks.many_assets import FIRST_NS, bundle_of, lived, messages
 from benchmarks.plant import Load, asset_name
 from benchmarks.speed.figure import Figure
 from edge.batches import Batch
+from edge.caps import RING_SAMPLES
 from edge.gateway.telemetry import rss_mb
 from edge.records import TickDue
 from edge.samples.ring import Ring, RingState
@@ -51,7 +53,7 @@ ROUNDS: Final = 5
 
 
 def figures(
-    *, windows: int = 10_000_000, assets: int = 1_000, passages: int = 20_000
+    *, windows: int = 10_000_000, assets: int = 1_000, passages: int = 4_000
 ) -> list[Figure]:
     """`memory_growth_windows`, `memory_growth_engine`, MB, and `full_collection`, ms."""
     hot = _apart("hot", windows, assets)
@@ -109,6 +111,8 @@ def _hot(windows: int, assets: int) -> dict[str, float]:
     valid, running = np.ones(x.shape, bool), np.ones(BLOCK, bool)
     state = detector.initial_state(assets)
     times = np.arange(BLOCK, dtype=np.int64) * 100_000_000
+    for i, _ in product(range(assets), range(RING_SAMPLES // BLOCK)):  # histories are full
+        ring.append(Batch(asset=asset_name(i), t_ns=times, values=x[i, :, :8], running=running))
 
     def turn(at: int) -> int:
         nonlocal state
@@ -196,7 +200,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.footprint")
     parser.add_argument("--windows", type=int, default=10_000_000)
     parser.add_argument("--assets", type=int, default=1_000)
-    parser.add_argument("--passages", type=int, default=20_000)
+    parser.add_argument("--passages", type=int, default=4_000, help="(4000)")
     parser.add_argument("--only", choices=["hot", "engine", "pause"], help=argparse.SUPPRESS)
     options: Any = parser.parse_args()
     if options.only:
