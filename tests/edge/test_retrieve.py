@@ -36,6 +36,10 @@ class Hanging:
         assert self.go.wait(30)
         return ()
 
+    def era(self, now_ns: int) -> int:
+        """At each time something else is known."""
+        return now_ns
+
 
 class Breaking:
     """A searcher that raises."""
@@ -43,6 +47,10 @@ class Breaking:
     def search(self, query: Query, *, now_ns: int) -> tuple[Hit, ...]:
         """Raise."""
         raise RuntimeError(f"index of {query.asset} at {now_ns} is gone")
+
+    def era(self, now_ns: int) -> int:
+        """At each time something else is known."""
+        return now_ns
 
 
 def test_failures_are_answers() -> None:
