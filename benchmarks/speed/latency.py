@@ -67,16 +67,22 @@ health_publish_s = {health_s}
 
 
 def lateness_p999(
-    folder: Path, *, rate: float = 30_000.0, seconds: int = 20, qos: int = 1, first: bool = False
+    folder: Path,
+    *,
+    rate: float = 30_000.0,
+    assets: int = ASSETS,
+    seconds: int = 20,
+    qos: int = 1,
+    first: bool = False,
 ) -> Figure:
     """Ticks at 100 Hz while `rate` values a second arrive. Raises AndonError.
 
     seconds: of the report of health that is told; the one before it covers the start.
     """
-    period_ms = max(1, round(1_000 * ASSETS * CHANNELS / rate))
+    period_ms = max(1, round(1_000 * assets * CHANNELS / rate))
     reports = 3
     load = Load(
-        assets=ASSETS,
+        assets=assets,
         channels=CHANNELS,
         period_ms=period_ms,
         rows=math.ceil((reports * seconds + 5) * 1_000 / period_ms),
@@ -149,11 +155,18 @@ def publish_to_alert_p99(folder: Path, *, seconds: float = 30.0) -> Figure:
 
 
 def figures(
-    *, only: Sequence[str] = (), rate: float = 30_000.0, seconds: int = 20, first: bool = False
+    *,
+    only: Sequence[str] = (),
+    rate: float = 30_000.0,
+    assets: int = ASSETS,
+    seconds: int = 20,
+    first: bool = False,
 ) -> list[Figure]:
     """Measure what is asked for, one after another; all of it by default. Raises AndonError."""
     ways = {
-        LATENESS: lambda at: lateness_p999(at, rate=rate, seconds=seconds, first=first),
+        LATENESS: lambda at: lateness_p999(
+            at, rate=rate, assets=assets, seconds=seconds, first=first
+        ),
         ALERT: publish_to_alert_p99,
         RETRIEVAL: retrieval_p99,
     }
@@ -209,6 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], choices=[LATENESS, ALERT, RETRIEVAL])
     parser.add_argument("--rate", type=float, default=30_000.0, help="values a second (30,000)")
+    parser.add_argument("--assets", type=int, default=ASSETS, help="that have them (1,000)")
     parser.add_argument("--seconds", type=int, default=20, help="that lateness is told of (20)")
     parser.add_argument("--first", action="store_true", help="before all else on the machine")
     parser.add_argument("--empty", type=float, default=0.0, help=argparse.SUPPRESS)
@@ -218,7 +232,11 @@ def main() -> int:
         return 0
     try:
         found = figures(
-            only=options.only, rate=options.rate, seconds=options.seconds, first=options.first
+            only=options.only,
+            rate=options.rate,
+            assets=options.assets,
+            seconds=options.seconds,
+            first=options.first,
         )
     except AndonError as error:
         sys.stderr.write(f"benchmarks: {error}\n")

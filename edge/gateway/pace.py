@@ -39,6 +39,12 @@ NEARLY: Final = 1 - 1e-6  # of a sum of seconds
 MISSED_SPREAD_MAX: Final = 1_000  # of those left out at once, how many stand among the late
 
 
+def ticks_per_s_max(tick_ms: float, *, messages_per_s: float) -> float:
+    """How many ticks a second there are at most where messages come one by one."""
+    usual = 1e3 / tick_ms
+    return usual + min(messages_per_s, (SOONER - 1) * usual)
+
+
 class Pace:
     """For one loop; seconds are of a clock that never steps."""
 
