@@ -1,11 +1,12 @@
 """Pace: when the next tick is due, how late ticks come, and how long anything else may take.
 
     tick_ms          at the latest so long after the last one was due
-    tick_ms / 5      at the soonest, where something came that a tick may close
+    tick_ms / 5      at the soonest, and 10 ms, where something came that a tick may close
 
-So an alert does not wait for the pace of a plant that stands still, and a plant that stands still
-costs no ticks. Behind each one comes sooner only after a rest as long as it took: where ticks cost
-more than half of the time, they come at their usual pace, and find more at once.
+So an alert does not wait for a pace that is made for a plant that stands still, and a plant that
+stands still costs no ticks. The next one comes sooner only behind a rest as long as the last one
+took: where ticks cost more than half of the time, they keep their usual pace, and find more at
+once.
 
 A tick that comes later than the next one was due stands for that one too. Those that are left out
 so are counted, each as late as the moment was from its own time; none is made up for, because it
@@ -32,7 +33,8 @@ IDLE_S: Final = 0.02  # the loop looks up at least this often
 # A message waits so long for others: one write and one turn for all. Short, because a broker as it
 # is installed sends 20 messages and then waits for their acknowledgement.
 GROUP_WAIT_S: Final = 0.002
-SOONER: Final = 5  # times as often as `tick_ms`, at most
+SOONER: Final = 5  # times as often as `tick_ms`, at most,
+SOONEST_S: Final = 0.01  # and no sooner after the last one: whoever wants that asks for it
 TURN_S_MIN: Final = 0.002  # of other work between two ticks, however late they are
 EASE_S: Final = 0.05  # until the next tick, for what is not urgent
 NEARLY: Final = 1 - 1e-6  # of a sum of seconds
@@ -42,7 +44,8 @@ MISSED_SPREAD_MAX: Final = 1_000  # of those left out at once, how many stand am
 def ticks_per_s_max(tick_ms: float, *, messages_per_s: float) -> float:
     """How many ticks a second there are at most where messages come one by one."""
     usual = 1e3 / tick_ms
-    return usual + min(messages_per_s, (SOONER - 1) * usual)
+    most = max(min(SOONER * usual, 1 / SOONEST_S), usual)
+    return min(usual + messages_per_s, most)
 
 
 class Pace:
@@ -83,7 +86,8 @@ class Pace:
 
     def came(self) -> None:
         """Something came that a tick may close."""
-        soonest_s = max(self._begun_s + self._tick_s / SOONER, self._rest_until_s)
+        apart_s = max(self._tick_s / SOONER, SOONEST_S)
+        soonest_s = max(self._begun_s + apart_s, self._rest_until_s)
         self._due_s = min(self._due_s, max(soonest_s, self._now_s()))
 
     def rest(self, world: World, wake: threading.Event, link: Link | LinkPair) -> float:

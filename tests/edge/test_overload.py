@@ -263,7 +263,7 @@ def test_a_turn_takes_as_many_as_it_can_in_its_time() -> None:
 def test_a_turn_that_has_little_time_takes_few() -> None:
     """By what messages took; slower ones count at once, and are forgotten bit by bit."""
     overload = Gate().overload
-    assert overload.within(0.001) == overload.turn_max, "nothing is known yet"
+    assert 1 <= overload.within(0.001) < overload.turn_max, "nothing is known yet"
     overload.turned(10, 0.010)
     assert [overload.within(s) for s in (1e-6, 0.0051, 10.0)] == [1, 5, overload.turn_max]
     overload.turned(10, 0.100)
