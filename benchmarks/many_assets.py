@@ -53,7 +53,7 @@ def load_of(options: argparse.Namespace, *, batches: int) -> Load:
     )
 
 
-def bundle_of(load: Load) -> Bundle:
+def bundle_of(load: Load, *, alignment: str = "rows") -> Bundle:
     """A bundle of `load.assets`, of which only FITTED were fitted."""
     few = msgspec.structs.replace(load, assets=min(FITTED, load.assets))
     values = signals(few, rows=TRAINED_ROWS, training=True)
@@ -66,7 +66,7 @@ def bundle_of(load: Load) -> Bundle:
                 values=rows,
                 period_ns=load.period_ms * MILLISECOND_NS,
             ),
-            FitOptions(alignment="rows"),
+            FitOptions(alignment=alignment),
         )
         for i, rows in enumerate(values)
     ]

@@ -51,7 +51,7 @@ from edge.work.set_aside import SetAside
 from edge.work.shed import shed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
@@ -231,9 +231,12 @@ class Engine:
         """From here on what becomes of every sample is an effect too."""
         self._desk.tells_rows = True
 
-    def drifts(self) -> tuple[Drifting | None, ...]:
-        """What of each asset's normal operation has moved; None: nothing to compare."""
-        return tuple(asset.drift.report() for asset in self._assets.values())
+    def drifts(self) -> Iterator[Drifting | None]:
+        """What of each asset's normal operation has moved; None: nothing to compare.
+
+        Each is told as it is when it is taken: all of a large plant at once would hold up a tick.
+        """
+        return (asset.drift.report() for asset in self._assets.values())
 
     def open_questions(self) -> tuple[Effect, ...]:
         """Retrievals of which the answer never came, to be asked again after a restart."""

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from edge.configuration.sections import JournalConfig
 from edge.gateway.checkpoint_due import every_s
+from edge.gateway.pace import ticks_per_s_max
 from edge.samples.waveforms import block_bytes_per_day
 from edge.storage.volume import (
     FLASH_GB,
@@ -51,18 +52,20 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
     def under(**change: float | bool) -> Volume:
         """What other settings of the journal would come to."""
         kept = msgspec.structs.replace(config.journal, **change)
+        messages_per_s = sum(1e9 / m.period_ns for m in bundle.assets)
+        ticks_per_s = ticks_per_s_max(config.engine.tick_ms, messages_per_s=messages_per_s)
         apart_s = every_s(
             kept,
-            messages_per_s=sum(1e9 / m.period_ns for m in bundle.assets),
+            messages_per_s=messages_per_s,
             assets=len(bundle.assets),
-            ticks_per_s=1000 / config.engine.tick_ms,
+            ticks_per_s=ticks_per_s,
         )
         fastest_s = min(m.period_ns for m in bundle.assets) / 1e9
         whole = state_bytes(len(model.channels) for model in bundle.assets)
         written = bytes_per_day(
             values_per_s,
             values_per_message=max(len(model.channels) for model in bundle.assets),
-            ticks_per_s=1000 / config.engine.tick_ms,
+            ticks_per_s=ticks_per_s,
             compress=kept.compress,
         )
         return volume(

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import deque
 from contextlib import ExitStack
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from edge import logs
@@ -26,6 +27,7 @@ from edge.errors import AndonError
 from edge.gateway.durable import Durable
 from edge.gateway.faults import Faults
 from edge.gateway.overload import Overload
+from edge.gateway.pace import Pace
 from edge.gateway.rounds import Rounds
 from edge.gateway.standing import otherwise
 from edge.gateway.telemetry import Telemetry, status
@@ -56,11 +58,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("andon")
 
-GROUP_MAX: Final = 1_000  # messages a group; behind a backlog of small ones the loop still ticks
-IDLE_S: Final = 0.02  # the loop looks up at least this often
-# A message waits so long for others: one write and one turn for all. Short, because a broker as it
-# is installed sends 20 messages and then waits for their acknowledgement.
-GROUP_WAIT_S: Final = 0.002
 # Together with what threads, connection and disk may take, a stop is to be over in 5 s.
 DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
 DELIVER_S_MAX: Final = 1.5  # for what has been decided by then,
@@ -95,6 +92,7 @@ class Gateway:
         self._answers: deque[RetrievalDone] = deque()
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
+        self._pace = Pace(config.engine.tick_ms, clock=world.clock)
         self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._watchdog = world.watchdog(config)
         self._found: dict[str, str] = {}  # by a restart, of the journal
@@ -140,6 +138,8 @@ class Gateway:
             upkeep=self._upkeep,
             letters=self._letters,
             telemetry=self._telemetry,
+            pace=self._pace,
+            retriever=self._retriever,
         )
 
     def stop(self) -> None:
@@ -190,36 +190,36 @@ class Gateway:
     # --- the loop ---
 
     def _loop(self) -> None:
-        tick_s = self._config.engine.tick_ms / 1000
-        tick_due_s = self._now_s()
+        pace, ticked = self._pace.started(), True
         while not self._stopping:
-            wait_s = max(0.0, min(tick_due_s - self._now_s(), IDLE_S))
-            wait_s = 0.0 if self._link.queue_depth else wait_s  # a turn may have left some
-            begun_s = self._now_s()
-            woken = self._world.wait(self._wake, wait_s)
-            self._overload.waited(self._now_s() - begun_s)
-            if woken and self._link.queue_depth < GROUP_MAX:
-                self._world.sleep(GROUP_WAIT_S)
-            self._wake.clear()
-            self._take_messages()
-            now_s = self._now_s()
-            if now_s >= tick_due_s:
+            self._overload.waited(pace.rest(self._world, self._wake, self._link))
+            # A tick that is due goes first; between two of them what came is taken anyway.
+            if ticked or pace.left_s > 0.0:
+                self._take_messages(pace.turn_s)
+            if ticked := pace.left_s <= 0.0:
+                pace.begin()
                 self._take([TickDue()])
-                self._telemetry.ticked((self._now_s() - now_s) * 1000)
-                tick_due_s = max(tick_due_s + tick_s, now_s)
+                self._telemetry.ticked(*pace.end())
             self._voice.deliver()
-            self._housekeep(now_s)
+            if ticked or pace.eases:
+                self._housekeep(self._now_s())
             self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
-    def _take_messages(self) -> int:
-        """Take a group of what has come, and answers; returns how many messages."""
-        messages, begun_s = self._link.drain(self._overload.turn_max), self._now_s()
+    def _take_messages(self, seconds: float = inf) -> int:
+        """Take a group of what has come, and answers; returns how many messages.
+
+        seconds: that it may take, as far as that is known before.
+        """
+        begun_s = self._now_s()
+        messages = self._link.drain(self._overload.within(seconds))
         stimuli: list[Stimulus] = [*self._durable.fresh(messages, self._telemetry)]
         while self._answers:
             stimuli.append(self._answers.popleft())
         if stimuli or messages:
             self._take(stimuli, messages)
             self._overload.turned(len(messages), self._now_s() - begun_s)
+        if messages:
+            self._pace.came()
         return len(messages)
 
     def _take(self, stimuli: Sequence[Stimulus], messages: Sequence[Incoming] = ()) -> None:
@@ -282,7 +282,7 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        if now_s >= self._health_due_s:
+        if now_s >= self._health_due_s and self._rounds.gathered(self._assembly.engine):
             self._health_due_s = now_s + self._config.engine.health_publish_s
             queue_max = self._config.mqtt.queue_messages_max
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from edge.audit.chain import CHAIN_BROKEN
 from edge.gateway.overload import aside_words
 from edge.gateway.telemetry import health
 from edge.gateway.timekeeping import ClockWatch
+from edge.wire.timing import LatencyPayload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
     from edge.boxes.retirement import Retirement
     from edge.brokers.link import Link
     from edge.brokers.links import LinkPair
+    from edge.engine import Engine
     from edge.gateway.cleared import Cleared
     from edge.gateway.durable import Durable
     from edge.gateway.faults import Faults
     from edge.gateway.overload import Overload
+    from edge.gateway.pace import Pace
     from edge.gateway.telemetry import Telemetry
     from edge.gateway.upkeep import Upkeep
+    from edge.knowledge.retrieve import Retriever
     from edge.records import CommissionTold, Shed, ShellFault
+    from edge.samples.drift import Drifting
     from edge.state import EngineState
     from edge.storage.dead_letters import DeadLetters
+
+ASKED_AT_ONCE: Final = 16  # assets: half a millisecond
 
 
 class Rounds:
@@ -42,12 +52,17 @@ class Rounds:
         upkeep: Upkeep,
         letters: DeadLetters,
         telemetry: Telemetry,
+        pace: Pace,
+        retriever: Retriever,
     ) -> None:
         """faults: knows what has been told."""
+        self._asking: Iterator[Drifting | None] | None = None
+        self._drifts: list[Drifting | None] = []
         self._faults, self._link, self._durable = faults, link, durable
         self._overload, self._retirement, self._cleared = overload, retirement, cleared
         self._fence = fence
         self._upkeep, self._letters, self._telemetry = upkeep, letters, telemetry
+        self._pace, self._retriever = pace, retriever
         self._clocks = ClockWatch()
 
     def look(
@@ -73,8 +88,24 @@ class Rounds:
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
+    def gathered(self, engine: Engine) -> bool:
+        """Gather for health what has to be asked of every asset, until a tick is due.
+
+        Returns whether that is all; else it goes on with the next call.
+        """
+        if self._asking is None:
+            self._asking, self._drifts = engine.drifts(), []
+        now_s = self._telemetry.clock.monotonic_s
+        until_s = now_s() + self._pace.turn_s
+        while some := list(islice(self._asking, ASKED_AT_ONCE)):
+            self._drifts += some
+            if now_s() >= until_s:
+                return False
+        self._asking = None
+        return True
+
     def health(self, assembly: Assembly, *, queue_depth_max: int) -> bytes:
-        """The payload of `health`: how it is just now."""
+        """The payload of `health`: how it is just now, with what was `gathered`."""
         return health(
             self._telemetry,
             engine=assembly.engine,
@@ -88,4 +119,6 @@ class Rounds:
             letters=self._letters,
             snapshot=assembly.snapshot_sha256,
             fence=self._fence,
+            drifts=self._drifts,
+            latency=LatencyPayload(ticks=self._pace.told(), retrieval=self._retriever.told()),
         )

@@ -17,6 +17,7 @@ from edge.storage.disk import CLOCK
 from edge.wire import outgoing
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.timing import LatencyPayload
 from edge.work.commission import Stage
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Telemetry:
     ticks: int = 0
     tick_ms_max: float = 0.0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAG_SAMPLES_MAX))
-    ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))  # the newest
+    # the newest; where they come sooner than `tick_ms` says, those within about so long as one
+    ticks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))
     _reported_s: float = field(init=False)
     _messages_reported: int = 0
     _late: str = ""
@@ -71,11 +73,12 @@ class Telemetry:
         self.messages += 1
         self.lags_ms.append(lag_ms)
 
-    def ticked(self, took_ms: float) -> None:
-        """A tick took so long."""
+    def ticked(self, took_ms: float, together_ms: float | None = None) -> None:
+        """A tick took so long; with it, all within about `tick_ms` did. None: more of them come."""
         self.ticks += 1
         self.tick_ms_max = max(self.tick_ms_max, took_ms)
-        self.ticks_ms.append(took_ms)
+        if together_ms is not None:
+            self.ticks_ms.append(together_ms)
 
     def late(self, tick_ms: float) -> str:
         """How ticks fall behind their pace, "" they do not: most of the newest take longer.
@@ -124,8 +127,13 @@ def health(  # noqa: PLR0913 - all that there is to tell
     overload: Overload | None = None,
     letters: DeadLetters | None = None,
     snapshot: str = "",
+    latency: LatencyPayload | None = None,
+    drifts: Sequence[Drifting | None] | None = None,
 ) -> bytes:
-    """How the gateway is since the last report, and everything that was not taken, by reason."""
+    """How the gateway is since the last report, and everything that was not taken, by reason.
+
+    drifts: as `engine.drifts` told them, where somebody has asked already.
+    """
     rate, lag_ms, tick_ms = telemetry.report()
     total = link.counts
     linked = {f"link_{name}": count for name, count in asdict(total).items()}
@@ -167,9 +175,10 @@ def health(  # noqa: PLR0913 - all that there is to tell
         outbox_in_memory=outbox.in_memory,
         blind=engine.blind(),
         snapshot=snapshot,
+        latency=latency or LatencyPayload(),
         overload=OverloadPayload() if overload is None else overload.payload(engine.state),
         **_load(engine.load()),
-        **_drift(engine.drifts()),
+        **_drift(tuple(engine.drifts()) if drifts is None else drifts),
         **_commissioning(engine.commissioning.report()),
         clock=clock_payload(engine.state),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),

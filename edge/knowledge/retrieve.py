@@ -14,11 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from edge.knowledge.remembered import Remembered
 from edge.records import RetrievalDone
+from edge.spread import Spread
+from edge.wire.timing import RetrievalPayload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.knowledge.remembered import Searcher
     from edge.records import Retrieve
     from kb.records import Hit, Query
 
@@ -26,14 +30,14 @@ STOP_S_MAX: Final = 0.5
 QUEUE_MAX: Final = 64  # more questions than this at once is a flood; the rest is told so
 
 
-class Searcher(Protocol):
-    """What retrieval needs of a snapshot; `kb.snapshots.snapshot.Snapshot` is one."""
+class Asked(Protocol):
+    """What can be asked; `kb.snapshots.snapshot.Snapshot` is one."""
 
     def search(self, query: Query, *, now_ns: int) -> tuple[Hit, ...]:
         """Passages, best first, that were known at `now_ns`."""
 
 
-def look_up(searcher: Searcher | None, effect: Retrieve, *, now_ns: int) -> RetrievalDone:
+def look_up(searcher: Asked | None, effect: Retrieve, *, now_ns: int) -> RetrievalDone:
     """Answer one question here and now; a failure is an answer too."""
     if searcher is None:
         return RetrievalDone(
@@ -57,10 +61,13 @@ class Retriever:
     """
 
     def __init__(self, searcher: Searcher | None, answer: Callable[[RetrievalDone], None]) -> None:
-        self._searcher = searcher
+        self._searcher = _remembered(searcher)
         self._answer = answer
-        self._queue: queue.Queue[tuple[Retrieve, int, float] | None] = queue.Queue(QUEUE_MAX)
-        self._search: queue.Queue[tuple[Retrieve, int, _Slot] | _Swap | None] = queue.Queue()
+        self._lock = threading.Lock()  # of what is counted
+        self._took, self._late_total, self._refused_total = Spread(), 0, 0
+        self._searches = self._cached = 0
+        self._queue: queue.Queue[_Question | None] = queue.Queue(QUEUE_MAX)
+        self._search: queue.Queue[tuple[_Question, _Slot] | _Swap | None] = queue.Queue()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="retrieve", daemon=True)
         self._searching = threading.Thread(target=self._work_search, name="search", daemon=True)
@@ -69,10 +76,12 @@ class Retriever:
 
     def ask(self, effect: Retrieve, *, now_ns: int) -> None:
         """Queue a question; `now_ns` is plant time, which decides what was known."""
-        deadline_s = time.monotonic() + effect.deadline_ms / 1000
+        question = _Question(effect, now_ns, time.monotonic())
         try:
-            self._queue.put_nowait((effect, now_ns, deadline_s))
+            self._queue.put_nowait(question)
         except queue.Full:
+            with self._lock:
+                self._refused_total += 1
             self._answer(
                 RetrievalDone(
                     alert_id=effect.alert_id, hits=None, reason="too many questions at once"
@@ -93,40 +102,84 @@ class Retriever:
         for thread in (self._thread, self._searching):
             thread.join(timeout=max(0.0, until_s - time.monotonic()))
 
+    def told(self) -> RetrievalPayload:
+        """How it went since this was last asked."""
+        with self._lock:
+            late, refused = self._late_total, self._refused_total
+            searches, cached = self._searches, self._cached
+            self._late_total = self._refused_total = self._searches = self._cached = 0
+            took = self._took.told()
+        return RetrievalPayload(
+            answer_ms=took, searches=searches, cached=cached, late=late, refused=refused
+        )
+
     def _work(self) -> None:
         running: _Slot | None = None  # a search that was given up and still goes on
-        while (item := self._queue.get()) is not None and not self._stopping:
-            effect, now_ns, deadline_s = item
-            if running is not None and not running.wait(deadline_s):
-                self._late(effect)
+        while (question := self._queue.get()) is not None and not self._stopping:
+            if running is not None and not running.wait(question.deadline_s):
+                self._late(question)
                 continue
             running = None
-            if time.monotonic() > deadline_s:
-                self._late(effect)
+            if time.monotonic() > question.deadline_s:
+                self._late(question)
                 continue
             slot = _Slot()
-            self._search.put((effect, now_ns, slot))
-            if slot.wait(deadline_s) and slot.done is not None:
-                self._answer(slot.done)
+            self._search.put((question, slot))
+            if slot.wait(question.deadline_s) and slot.done is not None:
+                self._give(question, slot.done)
             else:
-                self._late(effect)
+                self._late(question)
                 running = slot
 
-    def _late(self, effect: Retrieve) -> None:
-        self._answer(
-            RetrievalDone(alert_id=effect.alert_id, hits=None, reason="the deadline had passed")
+    def _late(self, question: _Question) -> None:
+        with self._lock:
+            self._late_total += 1
+        why = "the deadline had passed"
+        self._give(
+            question, RetrievalDone(alert_id=question.effect.alert_id, hits=None, reason=why)
         )
+
+    def _give(self, question: _Question, done: RetrievalDone) -> None:
+        with self._lock:
+            self._took.add((time.monotonic() - question.asked_s) * 1e3)
+        self._answer(done)
 
     def _work_search(self) -> None:
         while (item := self._search.get()) is not None:
             if isinstance(item, _Swap):
-                self._searcher = item.searcher
+                self._searcher = _remembered(item.searcher)
                 item.unused()
                 del item  # the next question may be long in coming, and it holds a whole snapshot
                 continue
-            effect, now_ns, slot = item
-            slot.done = look_up(self._searcher, effect, now_ns=now_ns)
+            question, slot = item
+            slot.done = look_up(self._searcher, question.effect, now_ns=question.now_ns)
+            self._count()
             slot.ready.set()
+
+    def _count(self) -> None:
+        if self._searcher is not None:
+            searches, cached = self._searcher.counted()
+            with self._lock:
+                self._searches += searches
+                self._cached += cached
+
+
+def _remembered(searcher: Searcher | None) -> Remembered | None:
+    return None if searcher is None else Remembered(searcher)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One question; `now_ns` is plant time, `asked_s` of the monotonic clock."""
+
+    effect: Retrieve
+    now_ns: int
+    asked_s: float
+
+    @property
+    def deadline_s(self) -> float:
+        """When its answer is too late."""
+        return self.asked_s + self.effect.deadline_ms / 1000
 
 
 @dataclass(frozen=True, slots=True)

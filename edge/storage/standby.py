@@ -111,6 +111,8 @@ class StandbyOutbox:
 
     def pending(self, *, after: int = 0, limit: int = 1000) -> list[OutboxRow]:
         """Undelivered messages in the order in which they were decided, behind row `after`."""
+        if not self._rows and self._file is not None and not self._file.pending_count():
+            return []  # as nearly always: the file need not be asked
         owed = set(self._owed)
         of_file = self._of_file(
             lambda file: file.pending(after=after, limit=limit + len(owed)), None

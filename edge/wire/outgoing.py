@@ -16,6 +16,7 @@ from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
 from edge.wire.timekeeping import ClockPayload
+from edge.wire.timing import LatencyPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -367,6 +368,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     outbox_mb: float = 0.0  # of messages that wait
     outbox_in_memory: int = 0  # of these, messages that are in no file
     clock: ClockPayload = ClockPayload()
+    latency: LatencyPayload = LatencyPayload()
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {

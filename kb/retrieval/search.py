@@ -50,6 +50,7 @@ class Catalogue:
         rows = [self.rows[chunk_id] for chunk_id in self.place_of]
         self._known_from = np.array([row.known_from_ns for row in rows], dtype=np.int64)
         self._known_to = np.array([row.known_to_ns for row in rows], dtype=np.int64)
+        self._turns = np.unique(np.concatenate([self._known_from, self._known_to]))
         self._site_wide = np.array([row.assets is None for row in rows], dtype=np.bool_)
         kinds = np.array([documents[row.document].kind for row in rows], dtype=np.str_)
         self._of_kind = {kind: kinds == kind for kind in sorted(set(kinds.tolist()))}
@@ -58,6 +59,10 @@ class Catalogue:
             for asset in row.assets or ():
                 of_asset.setdefault(asset, []).append(i)
         self._of_asset = {a: np.array(i, dtype=np.intp) for a, i in of_asset.items()}
+
+    def era(self, now_ns: int) -> int:
+        """The same number for all times at which the same passages count as known."""
+        return int(self._turns.searchsorted(now_ns, side="right"))
 
     def visible(self, query: Query, *, now_ns: int) -> NDArray[np.bool_]:
         """Which of `ids` a query may find: (n,) bool.

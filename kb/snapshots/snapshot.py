@@ -218,6 +218,10 @@ class Snapshot:
         except (sqlite3.Error, *UNREADABLE) as error:
             raise KnowledgeError(f"{self.path}: {error}") from error
 
+    def era(self, now_ns: int) -> int:
+        """The same number for all times at which `search` answers a question in the same way."""
+        return self._catalogue.era(now_ns)
+
     def ranked_by_words(self, text: str, *, count: int) -> list[int]:
         """Ids of the passages that the words of a text find by themselves, best first."""
         words = lexical.words_of([text])

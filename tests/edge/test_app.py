@@ -16,7 +16,7 @@ from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.engine import Engine
 from edge.errors import JournalError
-from edge.gateway import app, saving
+from edge.gateway import app, pace, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
 from edge.gateway.world import World as RealWorld
 from edge.records import Effect, MessageReceived, Publish, Shed, Stimulus
@@ -97,8 +97,10 @@ class World:
     def live(self, steps: Steps | None = None, *names: str) -> int:
         """One process, from its start to its end; returns its exit code."""
         with self._patch.context() as patch:
-            for name in ("GROUP_WAIT_S", "IDLE_S", "JUDGE_S", "FAULT_CONNECT_S_MAX"):
+            for name in ("JUDGE_S", "FAULT_CONNECT_S_MAX"):
                 patch.setattr(app, name, 0.0)
+            for name in ("GROUP_WAIT_S", "IDLE_S"):
+                patch.setattr(pace, name, 0.0)
             patch.setattr(app, "links_of", self.broker.link)
             for name in ("collect", "freeze"):  # slow beside all that a test run holds
                 patch.setattr(gc, name, int)

@@ -189,3 +189,25 @@ def test_a_closed_snapshot_says_so(texts: Path, tmp_path: Path) -> None:
     opened.close()
     with pytest.raises(KnowledgeError):
         opened.search(EVERYTHING, now_ns=NOW_NS)
+
+
+def test_within_an_era_the_same_is_known(snapshot: Snapshot) -> None:
+    """Where the number is the same every answer is, and each passage's time begins another one.
+
+    So an answer may be remembered by it, and none of them knows what was written later.
+    """
+    known = snapshot.known_from()
+    told = sorted({known[chunk_id] for chunk_id in snapshot.index.ids().tolist()} - {0})
+    assert len(told) > 2, "or nothing is compared"
+    moments = sorted({ns + by for ns in told for by in (-1, 0, 1, 10**9)})
+    queries = [
+        Query(text="robot arm tool centre point, clean the check beam", all_assets=True),
+        Query(text="gas flow calibration done", asset="r1", terms=("flow", "cal")),
+    ]
+    answers: dict[int, list[object]] = {}
+    for now_ns in moments:
+        found = [snapshot.search(query, now_ns=now_ns) for query in queries]
+        assert answers.setdefault(snapshot.era(now_ns), list(found)) == found
+    assert len({str(one) for one in answers.values()}) > 1, "time makes a difference"
+    for ns in told:
+        assert snapshot.era(ns - 1) < snapshot.era(ns)

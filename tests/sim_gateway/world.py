@@ -10,6 +10,7 @@ from edge.assembly.assembly import Assembly
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.storage.notebook import Notebook
+from edge.wire.timing import RetrievalPayload
 from kb.records import Hit
 from tests.edge.rig import QUOTE
 from tests.sim_gateway.ledger import Ledger
@@ -123,6 +124,10 @@ class SimulatedRetriever:
         fate.time.at(
             fate.time.now_s + took_s, lambda: None if self._stopped else self._answer(done)
         )
+
+    def told(self) -> RetrievalPayload:
+        """Nothing of its times: they are drawn."""
+        return RetrievalPayload()
 
     def swap(self, searcher: object, unused: Callable[[], None]) -> None:
         """Another snapshot."""
