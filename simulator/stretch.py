@@ -15,7 +15,7 @@ import numpy as np
 from edge.assembly.assembly import Assembly
 from edge.errors import RecordingError
 from edge.records import MessageReceived, TickDue
-from edge.samples.align import AssetLayout
+from edge.samples.layouts import AssetLayout
 from edge.settings import Source
 from edge.storage.journal_table import aligned
 from edge.wire.readings import encode_rows

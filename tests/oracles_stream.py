@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.samples.align import AssetLayout
+    from edge.samples.layouts import AssetLayout
 
 
 class Value(NamedTuple):

@@ -21,7 +21,7 @@ from edge.errors import ConfigError
 from edge.knowledge.kept_snapshots import find
 from edge.knowledge.known import knowledge_of, scope_tables
 from edge.knowledge.scope_book import ScopeBook, due_ns, read_book
-from edge.samples.align import asset_layouts, check_assets
+from edge.samples.layouts import asset_layouts, check_assets
 from edge.storage.formats import STATE_FORMAT
 from edge.takeover import Fitted
 from edge.trust import Signs

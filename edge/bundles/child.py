@@ -28,7 +28,7 @@ from edge.configuration.config import need_bundle
 from edge.errors import ConfigError
 from edge.recordings.recording import journal_messages, table_messages
 from edge.replays.backtest import Backtest, with_ticks
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.settings import AssetSettings, GatewaySettings
 from edge.storage.journal_table import journal_sha256, readings_by_asset, samples_table
 from edge.wire.topics import Topics

@@ -17,7 +17,7 @@ from edge.bundles.shadow import read_report
 from edge.bundles.store import PROMOTIONS, loaded, store_of
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.trust import Signs
 from models.bundles.bundle import StreamSpec, is_unfitted, kind_of
 from models.bundles.card import model_card

@@ -22,7 +22,7 @@ from edge.bundles.store import CURRENT, KEPT, PROMOTIONS, loaded, store_of
 from edge.commissioning.watch import prepare
 from edge.errors import ConfigError
 from edge.records import BundleSwapped
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.trust import Signs
 from edge.verdicts.second_look import SecondLook
 from models.errors import ModelError

@@ -25,7 +25,7 @@ from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
 from edge.errors import AndonError, ConfigError
 from edge.gateway.timekeeping import synchronised
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.trust import Signs
 from kb.errors import KnowledgeError
 from kb.snapshots.snapshot import Snapshot

@@ -30,7 +30,7 @@ from edge.commissioning.learned import Learned, LearnRequest
 from edge.commissioning.live_values import LiveCount, live_from_ns
 from edge.errors import AndonError, ConfigError
 from edge.recordings.recording import journal_messages
-from edge.samples.align import AssetLayout
+from edge.samples.layouts import AssetLayout
 from edge.samples.waveforms import block_topics
 from edge.storage.journal import Position, segments
 from edge.storage.journal_table import NEVER_FUTURE_NS, aligned, readings_by_asset

@@ -245,14 +245,13 @@ class Gateway:
             self._say_otherwise()
 
     def _give(self, stimuli: Sequence[Stimulus], *, now_ns: int) -> None:
-        effects: list[Effect] = []
         with self._durable.due:
-            for stimulus in stimuli:
-                try:
-                    effects.extend(self._assembly.engine.handle(stimulus, now_ns=now_ns))
-                except Exception:
-                    self.note("engine_failed", "error", stimulus=repr(stimulus)[:CHARS_MAX])
-                    raise
+            try:
+                effects = self._assembly.engine.handle_group(stimuli, now_ns=now_ns)
+            except Exception as error:
+                which = "".join(getattr(error, "__notes__", ()))
+                self.note("engine_failed", "error", stimulus=which[:CHARS_MAX])
+                raise
         self._carry_out(effects)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

@@ -16,83 +16,48 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from edge.batches import Batch
 from edge.caps import PENDING_ROWS_MAX, TAG_SETS_TAGS_MAX
-from edge.errors import ConfigError
-from edge.samples.closing import fill, hold, mode_of, take_rows, told_changes, was_running
+from edge.samples.closing import (
+    batches_of,
+    fill,
+    hold,
+    mode_of,
+    take_rows,
+    told_changes,
+    was_running,
+)
 from edge.samples.pending import (
     F64,
+    FLOAT32_MAX,
     I64,
     NEVER,
     AssetAlign,
-    Mask,
     count,
     put_late_context,
     put_row,
     put_rows,
 )
+from edge.samples.together import FOREVER, Forms, Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.batches import Readings
-    from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
-    from models.bundles.bundle import AssetModel, Bundle
+    from edge.samples.layouts import AssetLayout
+    from edge.samples.pending import Mask
+    from edge.samples.together import Cells
+    from edge.settings import EngineSettings
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 ALIVE_PERIODS_MIN: Final = 5  # a source that misses four samples still lives
 TAG_SETS_MAX: Final = 4096  # ways to name an asset's tags together that are looked up only once
-FLOAT32_MAX: Final = 2.0**128 - 2.0**103  # from here on rounding to float32 gives infinity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetLayout:
-    """How one asset's tags become columns: its channels first, then its context tags."""
-
-    asset: str
-    columns: dict[str, int]  # tag -> column
-    units: tuple[str, ...]  # unit expected in each column, "" for any
-    channels: int
-    context: tuple[ContextTag, ...]
-    period_ns: int
-    grid: bool
-    on_change: Mask  # (c + k,) held while the source lives; context tags always
-
-    @classmethod
-    def of(cls, model: AssetModel, settings: AssetSettings) -> Self:
-        """The layout of a bundle's asset with its settings."""
-        names = [channel.name for channel in model.channels]
-        tags = {name: name for name in names if name not in settings.tags.values()}
-        tags |= settings.tags
-        columns = {tag: names.index(name) for tag, name in tags.items() if name in names}
-        columns |= {c.tag: len(names) + i for i, c in enumerate(settings.context)}
-        held = [name in settings.on_change for name in names] + [True] * len(settings.context)
-        by_column = {column: tag for tag, column in columns.items()}
-        units = [
-            settings.units.get(by_column.get(i, ""), channel.unit)
-            for i, channel in enumerate(model.channels)
-        ]
-        return cls(
-            asset=model.asset,
-            columns=columns,
-            units=(*units, *[""] * len(settings.context)),
-            channels=len(names),
-            context=settings.context,
-            period_ns=model.period_ns,
-            grid=model.alignment == "grid",
-            on_change=np.array(held, bool),
-        )
-
-    @property
-    def width(self) -> int:
-        """Columns in all."""
-        return self.channels + len(self.context)
 
 
 class AlignState(msgspec.Struct, kw_only=True):
@@ -117,8 +82,9 @@ class Aligner:
     def __init__(
         self, layouts: Sequence[AssetLayout], settings: EngineSettings, *, state: AlignState
     ) -> None:
-        self.state = state
-        self._layouts = {layout.asset: layout for layout in layouts}
+        self._state = state
+        self._layouts = tuple(layouts)
+        self._numbers = {layout.asset: i for i, layout in enumerate(layouts)}
         self._late_ns = settings.late_ms_max * MILLISECOND_NS
         self._hold_ns = settings.hold_ms_max * MILLISECOND_NS
         self._gap_ns = settings.comms_gap_s * SECOND_NS
@@ -126,17 +92,56 @@ class Aligner:
         self._tag_sets_tags = 0  # of all of them: names without end must not fill the memory
         for layout in layouts:
             state.assets.setdefault(layout.asset, AssetAlign.empty(layout.width))
+        self._states = [state.assets[layout.asset] for layout in layouts]
+        alive_ns = [self._alive_ns(layout) for layout in layouts]
+        forms = Forms(layouts, hold_ns=self._hold_ns, alive_ns=np.array(alive_ns, np.int64))
+        self._together = Together(forms, self._states, layouts)
+        # of assets that go their own way: which brought something, and when the oldest row is due
+        self._touched = set(range(len(layouts)))
+        self._oldest_ns = np.full(len(layouts), FOREVER, np.int64)
+
+    def _alive_ns(self, layout: AssetLayout) -> int:
+        return max(self._gap_ns, ALIVE_PERIODS_MIN * layout.period_ns)
+
+    @property
+    def state(self) -> AlignState:
+        """All that it remembers, as a checkpoint keeps it."""
+        self.show()
+        return self._state
+
+    def show(self) -> None:
+        """Let the state hold all that waits."""
+        self._together.show(np.flatnonzero(~self._together.own))
 
     @property
     def counts(self) -> dict[str, int]:
         """Values that could not be used, by reason."""
-        return self.state.counts
+        return self._state.counts
+
+    @property
+    def assets(self) -> int:
+        """How many assets there are; they are numbered from 0."""
+        return len(self._layouts)
+
+    @property
+    def columns_max(self) -> int:
+        """Columns of the widest asset."""
+        return max((layout.width for layout in self._layouts), default=1)
+
+    def number_of(self, asset: str) -> int | None:
+        """The number of an asset; None: it is none of ours."""
+        return self._numbers.get(asset)
+
+    def layout_of(self, number: int) -> AssetLayout:
+        """How an asset's tags become columns."""
+        return self._layouts[number]
 
     def brings_channels(self, readings: Readings) -> bool:
         """Whether any tag is one of its asset's channels; a context tag is none."""
-        layout = self._layouts.get(readings.asset)
-        if layout is None:
+        number = self._numbers.get(readings.asset)
+        if number is None:
             return False
+        layout = self._layouts[number]
         none = layout.channels
         return any(layout.columns.get(tag, none) < layout.channels for tag in readings.tags)
 
@@ -147,23 +152,58 @@ class Aligner:
 
         Those later than `future_ns` are from a suspect clock: counted, not taken.
         """
-        counts = self.state.counts
+        counts = self._state.counts
         count(counts, "text_value", len(readings.texts))
         count(counts, "bad_quality", readings.bad_quality)
-        layout = self._layouts.get(readings.asset)
-        if layout is None:
+        number = self._numbers.get(readings.asset)
+        if number is None:
             count(counts, "unknown_asset", _given(readings.values))
             return
-        tags = self._tag_set(layout, readings)
+        tags, layout = self.tag_set(readings), self._layouts[number]
         if not tags.columns:
             return
+        if not self._together.own[number]:
+            self._together.give_back(np.array([number]))
+        self._touched.add(number)
         if len(readings.t_ns) == 1:
-            self._push_one(layout, readings, tags, future_ns=future_ns, retain=retain)
+            row, t_ns = readings.values[0].tolist(), int(readings.t_ns[0])
+            shown = [(column, row[i]) for i, column in zip(tags.sources, tags.columns, strict=True)]
+            self._put_one(layout, shown, t_ns=t_ns, future_ns=future_ns, retain=retain)
         elif len(readings.t_ns):
             self._push_block(layout, readings, tags, future_ns=future_ns, retain=retain)
 
-    def _tag_set(self, layout: AssetLayout, readings: Readings) -> _TagSet:
-        """Where the tags of a message go; values that go nowhere are counted."""
+    def put(self, cells: Cells, alone: Mask) -> Mask:
+        """Take cells of many assets; returns for which (a,) none were taken.
+
+        None is later than its own bound. alone: assets (a,) that are to go their own way.
+        """
+        brings = np.zeros(self.assets, bool)
+        brings[cells.asset] = True
+        back = np.flatnonzero(brings & self._together.own & ~alone)
+        if len(back):
+            self._together.take_back(back)
+            here = back[~self._together.own[back]]
+            self._oldest_ns[here] = FOREVER
+            self._touched.difference_update(here.tolist())
+        return alone | self._together.put(cells, self._state.counts)
+
+    def give_back(self, alone: Mask) -> None:
+        """Let assets (a,) go their own way."""
+        numbers = np.flatnonzero(alone & ~self._together.own)
+        self._together.give_back(numbers)
+        self._touched.update(numbers.tolist())
+
+    def put_one(self, number: int, shown: Sequence[tuple[int, float]], *, t_ns: int) -> None:
+        """One message of one time of an asset that goes its own way: pairs of column and value.
+
+        Not later than its bound. NaN: absent.
+        """
+        self._touched.add(number)
+        self._put_one(self._layouts[number], shown, t_ns=t_ns, future_ns=t_ns, retain=False)
+
+    def tag_set(self, readings: Readings) -> _TagSet:
+        """Where the tags of a message of one of ours go; values that go nowhere are counted."""
+        layout = self._layouts[self._numbers[readings.asset]]
         key = (layout.asset, readings.tags)
         found = self._tag_sets.get(key)
         if found is None:
@@ -175,7 +215,7 @@ class Aligner:
             )
             self._remember(key, found)
         if found.others:
-            count(self.state.counts, "unknown_tag", _given(readings.values[:, found.others]))
+            count(self._state.counts, "unknown_tag", _given(readings.values[:, found.others]))
         if not readings.units:
             return found
         fits = [
@@ -187,7 +227,7 @@ class Aligner:
             return found
         pairs = list(zip(found.sources, found.columns, strict=True))
         wrong = [i for (i, _), fit in zip(pairs, fits, strict=True) if not fit]
-        count(self.state.counts, "wrong_unit", _given(readings.values[:, wrong]))
+        count(self._state.counts, "wrong_unit", _given(readings.values[:, wrong]))
         right = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
         return _TagSet(tuple(i for i, _ in right), tuple(column for _, column in right), ())
 
@@ -201,25 +241,20 @@ class Aligner:
             self._tag_sets, self._tag_sets_tags = {}, count
         self._tag_sets[key] = found
 
-    def _push_one(
+    def _put_one(
         self,
         layout: AssetLayout,
-        readings: Readings,
-        tags: _TagSet,
+        shown: Sequence[tuple[int, float]],
         *,
+        t_ns: int,
         future_ns: int,
         retain: bool,
     ) -> None:
-        counts, state = self.state.counts, self.state.assets[layout.asset]
-        t_ns = int(readings.t_ns[0])
-        row = readings.values[0].tolist()
-        shown = [
-            (column, row[i])
-            for i, column in zip(tags.sources, tags.columns, strict=True)
-            if not math.isnan(row[i])
-        ]
+        counts, state = self._state.counts, self._state.assets[layout.asset]
         given = [(column, value) for column, value in shown if -FLOAT32_MAX < value < FLOAT32_MAX]
-        count(counts, "non_finite", len(shown) - len(given))
+        if len(given) < len(shown):
+            told = sum(not math.isnan(value) for _, value in shown)
+            count(counts, "non_finite", told - len(given))
         if t_ns > future_ns:
             count(counts, "future", len(given))
             return
@@ -228,7 +263,7 @@ class Aligner:
             values = np.full((1, layout.width), np.nan)
             for column, value in given:
                 values[0, column] = value
-            self._late(layout, state, readings.t_ns, values, retain=retain)
+            self._late(layout, state, np.array([t_ns]), values, retain=retain)
             return
         put_row(
             state,
@@ -236,7 +271,7 @@ class Aligner:
             t_ns=t_ns,
             slot=slot,
             channels=layout.channels,
-            spoken=min(tags.columns) < layout.channels,
+            spoken=min(column for column, _ in shown) < layout.channels,
             retain=retain,
             counts=counts,
         )
@@ -250,7 +285,7 @@ class Aligner:
         future_ns: int,
         retain: bool,
     ) -> None:
-        counts, state = self.state.counts, self.state.assets[layout.asset]
+        counts, state = self._state.counts, self._state.assets[layout.asset]
         chosen = readings.values[:, tags.sources]
         finite = np.where(np.abs(chosen) < FLOAT32_MAX, chosen, np.nan)
         count(counts, "non_finite", _given(chosen) - _given(finite))
@@ -282,14 +317,14 @@ class Aligner:
     def _late(
         self, layout: AssetLayout, state: AssetAlign, t_ns: I64, values: F64, *, retain: bool
     ) -> None:
-        count(self.state.counts, "late", _given(values))
+        count(self._state.counts, "late", _given(values))
         put_late_context(
             state,
             t_ns,
             values,
             channels=layout.channels,
             retain=retain,
-            counts=self.state.counts,
+            counts=self._state.counts,
         )
 
     # --- out ---
@@ -299,20 +334,26 @@ class Aligner:
 
         `final`: nothing more will come.
         """
-        batches = []
-        for asset, layout in self._layouts.items():
-            state = self.state.assets[asset]
-            if not len(state.t_ns):
-                continue
-            complete = self._closable(layout, state, now_ns=now_ns, final=final)
-            if complete:
-                batches.append(self._close(layout, state, complete))
-        return batches
+        closed, odd = self._together.close(now_ns=now_ns, late_ns=self._late_ns, final=final)
+        batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
+        due = self._touched.union(odd.tolist())
+        due.update(np.flatnonzero(self._oldest_ns <= now_ns - self._late_ns).tolist())
+        if final:
+            due.update(np.flatnonzero(self._together.own).tolist())
+        if not due:
+            return list(batches.values())
+        self._touched = set()
+        for number in due:
+            layout, state = self._layouts[number], self._states[number]
+            if complete := self._closable(layout, state, now_ns=now_ns, final=final):
+                batches[number] = self._close(layout, state, complete)
+            self._oldest_ns[number] = state.t_ns[0] if len(state.t_ns) else FOREVER
+        return [batches[number] for number in sorted(batches)]
 
     def _closable(self, layout: AssetLayout, state: AssetAlign, *, now_ns: int, final: bool) -> int:
         """How many of the waiting rows are complete."""
         waiting = len(state.t_ns)
-        if final:
+        if final or not waiting:
             return waiting
         overdue = int(state.t_ns.searchsorted(now_ns - self._late_ns, side="right"))
         if not layout.grid:
@@ -331,7 +372,7 @@ class Aligner:
         spoken = rows.spoken
         if layout.grid:
             rows, unfilled = fill(rows, period_ns=layout.period_ns, closed_ns=state.closed_ns)
-            count(self.state.counts, "gap_unfilled", unfilled)
+            count(self._state.counts, "gap_unfilled", unfilled)
         heard = rows.spoken | (rows.stamps > NEVER).any(axis=1) if layout.grid else None
         changes = told_changes(
             state, rows, asset=layout.asset, channels=layout.channels, context=layout.context
@@ -342,7 +383,7 @@ class Aligner:
             on_change=layout.on_change,
             channels=layout.channels,
             cyclic_ns=(self._hold_ns or layout.period_ns * 3 // 2) if layout.grid else 0,
-            alive_ns=max(self._gap_ns, ALIVE_PERIODS_MIN * layout.period_ns),
+            alive_ns=self._alive_ns(layout),
         )
         state.closed_ns = int(rows.t_ns[-1])
         t_ns = rows.t_ns
@@ -365,20 +406,3 @@ class Aligner:
 def _given(values: F64) -> int:
     """How many values are there at all, finite or not."""
     return int((~np.isnan(values)).sum())
-
-
-def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
-    """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
-    check_assets(settings, bundle)
-    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)
-
-
-def check_assets(settings: GatewaySettings, bundle: Bundle) -> None:
-    """Raise ConfigError for an asset that is configured and not in the bundle."""
-    known = {model.asset for model in bundle.assets}
-    for asset in settings.asset:
-        if asset.id not in known:
-            raise ConfigError(
-                f"asset {asset.id!r} is configured but the bundle has no parameters for it; "
-                f"it has {', '.join(sorted(known))}. Fit it, or remove it from the configuration"
-            )

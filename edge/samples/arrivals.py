@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from edge.batches import Readings
 from edge.errors import WireError
 from edge.samples.gather import Gather
+from edge.samples.pending import count
+from edge.samples.routes import Routes
 from edge.samples.waveforms import Waveforms
 from edge.state import seen_topic
 from edge.wire import topics
 from edge.wire.readings import decode_readings, only_tags
+from edge.wire.topics import CLOCK_TOPIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable
 
-    from edge.batches import Readings
     from edge.records import MessageReceived
     from edge.samples.align import Aligner
     from edge.samples.clock import PlantClock
     from edge.samples.own_clock import OwnClock
+    from edge.samples.routes import Route
     from edge.settings import GatewaySettings
     from edge.state import EngineState
     from models.bundles.bundle import AssetModel
@@ -49,7 +55,9 @@ class Arrivals:
         self._settings = settings
         self._assets = assets
         self._push, self._brings_channels = aligner.push, aligner.brings_channels
-        self._gather = Gather(aligner.push)
+        self._gather = Gather(aligner)
+        self._routes = Routes(settings, aligner=aligner, gather=self._gather)
+        self._aligner = aligner
         self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
         self._clock, self._own = clock, own
         self._state = state
@@ -93,16 +101,103 @@ class Arrivals:
                 timed = newest_ns != received_ns
                 self._observe(readings.asset, newest_ns, timed=timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
-            taken = readings
-            if message.retain and (readings.t_ns == received_ns).all():
-                taken = self._of_unknown_age(readings)
-            if known and message.topic not in self._state.assets[readings.asset].topics:
-                self._came_on(message, taken)
-            self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
-            self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
-            if known and newest_ns is not None:
-                behind = not message.retain and newest_ns < at_ns - self._behind_ns
-                self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
+            self._place(message, readings, received_ns=received_ns, at_ns=at_ns)
+
+    def take_group(
+        self,
+        messages: Iterable[MessageReceived],
+        *,
+        now_ns: int,
+        other: Callable[[MessageReceived], None],
+    ) -> None:
+        """Take messages one after another; `other` takes those that are not as usual.
+
+        The outcome is that of `other` for each of them.
+        """
+        routes, taken = self._routes, 0
+        try:
+            for message in messages:
+                route = routes.known.get(message.topic)
+                try:
+                    if route is not None and self._quickly(message, route, now_ns=now_ns):
+                        taken += 1
+                        continue
+                    other(message)
+                except Exception as error:
+                    error.add_note(repr(message))
+                    raise
+                if not (message.retain or self._is_other(message.topic)):
+                    routes.learn(message.topic, message.payload)
+        finally:
+            count(self._state.counts, "messages", taken)
+
+    def _is_other(self, topic: str) -> bool:
+        """Whether the messages of a topic are no values: blocks, commands or a clock's."""
+        head = f"{self._settings.prefix}/{self._settings.site}/cmd/"
+        return self._waves.carries(topic) or topic == CLOCK_TOPIC or topic.startswith(head)
+
+    def _quickly(self, message: MessageReceived, route: Route, *, now_ns: int) -> bool:
+        """Take a message of a form that was seen before; False: nothing of it is taken."""
+        topic, asset, state = message.topic, route.asset, self._state
+        if message.retain or topic in state.topic_errors:
+            return False
+        found = self._routes.read(route, message.payload, topic=topic)
+        if found is None:
+            return False
+        tags, values, t_ns = found
+        received_ns = self._received_ns(message, now_ns=now_ns)
+        if t_ns is None:
+            t_ns = received_ns
+        if self._by_plant:
+            self._clock.observe(asset, t_ns)
+            at_ns = self._now(now_ns)
+        elif t_ns == received_ns or self._own.says_the_same(asset, t_ns, wall_ns=now_ns):
+            at_ns = state.now_ns
+        else:
+            self._own.heard(asset, t_ns, wall_ns=now_ns)
+            at_ns = self._now(now_ns)
+        if (
+            not at_ns - self._behind_ns <= t_ns <= at_ns + self.ahead_ns
+            or (state.suspects and asset in state.suspects)
+            or (topic not in state.assets[asset].topics and route.brings_channels(tags))
+        ):
+            readings = Readings(
+                asset=asset,
+                tags=tags,
+                t_ns=np.array([t_ns], np.int64),
+                values=np.array([values], np.float64),
+            )
+            self._place(message, readings, received_ns=received_ns, at_ns=at_ns)
+            return True
+        if route.places:  # all of a wide message
+            self._gather.one(route.places, values, t_ns=t_ns)
+            return True
+        places = [place for tag in tags if (place := route.told.get(tag)) is not None]
+        if len(places) < len(tags):
+            known = [tag in route.told for tag in tags]
+            lost = sum(v is not None for v, told in zip(values, known, strict=True) if not told)
+            count(self._aligner.counts, "unknown_tag", lost)
+            values = tuple(v for v, told in zip(values, known, strict=True) if told)
+        if places:
+            self._gather.one(places, values, t_ns=t_ns)
+        return True
+
+    def _place(
+        self, message: MessageReceived, readings: Readings, *, received_ns: int, at_ns: int
+    ) -> None:
+        """Set readings waiting to be aligned, and note what their times say about their sender."""
+        known = readings.asset in self._assets
+        newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
+        taken = readings
+        if message.retain and (readings.t_ns == received_ns).all():
+            taken = self._of_unknown_age(readings)
+        if known and message.topic not in self._state.assets[readings.asset].topics:
+            self._came_on(message, taken)
+        self._gather.take(taken, future_ns=at_ns + self.ahead_ns, retain=message.retain)
+        self._waves.heard(taken, future_ns=at_ns + self.ahead_ns)
+        if known and newest_ns is not None:
+            behind = not message.retain and newest_ns < at_ns - self._behind_ns
+            self._suspect(readings.asset, wrong=behind or newest_ns > at_ns + self.ahead_ns)
 
     def _came_on(self, message: MessageReceived, taken: Readings) -> None:
         """Remember which topics bring an asset's channels: their silence is the asset's."""

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.batches import ContextChange
+from edge.batches import Batch, ContextChange
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
 from edge.samples.pending import NEVER, Aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.samples.layouts import AssetLayout
     from edge.samples.pending import F64, I64, AssetAlign, Mask
+    from edge.samples.together import Closed, Forms
     from edge.settings import ContextTag
 
 
@@ -85,7 +87,7 @@ def hold(
     """
     usable = ~np.isnan(rows.values)
     if len(usable) and usable.all():  # the usual tick: nothing to hold
-        state.held, state.held_ns = rows.values[-1].copy(), rows.stamps[-1].copy()
+        state.held[:], state.held_ns[:] = rows.values[-1], rows.stamps[-1]  # others see them too
         return rows.values
     carried = np.concatenate([state.held[None], rows.values])
     carried_ns = np.concatenate([state.held_ns[None], rows.stamps])
@@ -93,7 +95,7 @@ def hold(
     newest = np.maximum.accumulate(np.where(np.isnan(carried), 0, index), axis=0)
     column = np.arange(carried.shape[1])
     carried, carried_ns = carried[newest, column], carried_ns[newest, column]
-    state.held, state.held_ns = carried[-1], carried_ns[-1]
+    state.held[:], state.held_ns[:] = carried[-1], carried_ns[-1]
     t_ns = rows.t_ns[:, None]
     if cyclic_ns:
         usable |= carried_ns[1:] >= t_ns - cyclic_ns
@@ -178,3 +180,34 @@ def told_changes(
             )
         )
     return tuple(changes)
+
+
+def batches_of(closed: Closed, layouts: Sequence[AssetLayout], forms: Forms) -> dict[int, Batch]:
+    """Samples of many assets as a batch each, by the asset's number, in order.
+
+    Arrays of a batch are parts of arrays over all assets, each its own, in one piece.
+    """
+    asset = np.repeat(closed.assets, closed.ends - closed.begins)
+    flat = closed.values[forms.channel[asset]].astype(np.float32)
+    channels = forms.channels[closed.assets]
+    ends = np.cumsum((closed.ends - closed.begins) * channels)
+    ran = np.ones(len(asset), bool)
+    batches: dict[int, Batch] = {}
+    numbers, begins, ends_of = closed.assets.tolist(), closed.begins.tolist(), closed.ends.tolist()
+    shown = 0
+    for number, begin, end, shown_end in zip(numbers, begins, ends_of, ends.tolist(), strict=True):
+        layout = layouts[number]
+        running, mode = ran[begin:end], None
+        if layout.context:
+            told = closed.values[begin:end, layout.channels : layout.width]
+            running, mode = was_running(told, layout.context), mode_of(told, layout.context)
+        batches[number] = Batch(
+            asset=layout.asset,
+            t_ns=closed.t_ns[begin:end],
+            values=flat[shown:shown_end].reshape(end - begin, layout.channels),
+            running=running,
+            mode=mode,
+            heard=closed.heard[begin:end] if layout.grid else None,
+        )
+        shown = shown_end
+    return batches

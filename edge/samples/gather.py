@@ -1,74 +1,171 @@
-"""Gathering: small messages of one asset become one block of readings before they are aligned.
+"""Gathering: values of many messages, and of many assets, are aligned together.
 
-A plant that sends a row a message sends thousands of messages a second, and alignment costs about
-as much for one row as for a hundred. Nothing else changes: how messages are cut changes nothing
-about the samples.
+A plant that sends a row or a value a message sends thousands of messages a second, and alignment
+costs about as much for one as for a hundred. Nothing else changes: how messages are cut changes
+nothing about the samples.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from edge.batches import Readings
+from edge.samples.together import Cells
 
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Sequence
 
-    class Push(Protocol):
-        """Takes readings as `Aligner.push` does."""
+    from edge.samples.align import Aligner
 
-        def __call__(self, readings: Readings, *, future_ns: int, retain: bool) -> None:
-            """Take the values of one message."""
+ROWS_MAX: Final = 16  # of a message that is joined with others: a larger one is a block already
+VALUES_MAX: Final = 1 << 18  # that wait: 2 MB, or 10 MB as single values
+TOGETHER_MIN: Final = 16  # messages: with fewer, each asset on its own costs less
 
 
-ROWS_MAX: Final = 16  # of a message that may wait: a larger one is a block already
-GATHERED_MAX: Final = 256  # messages of one asset that wait; four seconds at 62 a second
+class _Apart(NamedTuple):
+    """Readings that wait to go their own way. place: how many messages of one row came before."""
+
+    place: int
+    readings: Readings
+    future_ns: int
+    retain: bool
+    ordinary: bool
 
 
 class Gather:
-    """Collects readings by asset and hands them on, at the latest when `settle` is called."""
+    """Collects what messages bring and hands it on, at the latest when `settle` is called.
 
-    def __init__(self, push: Push) -> None:
-        self._push = push
-        self._waiting: dict[str, list[Readings]] = {}
+    Messages of one time each wait as lists: `places` and `values` of all, one after another (the
+    asset's number and the column as `place_of` makes them; None: absent), `sizes` and `times` a
+    message.
+    """
+
+    def __init__(self, aligner: Aligner, *, together_min: int = TOGETHER_MIN) -> None:
+        self._aligner, self._together_min = aligner, together_min
+        self._columns = aligner.columns_max
+        self._apart: dict[int, list[_Apart]] = {}
+        self._apart_values = 0
+        self.places: list[int] = []
+        self.values: list[float | None] = []
+        self.sizes: list[int] = []
+        self.times: list[int] = []
+
+    def place_of(self, number: int, column: int) -> int:
+        """One number for a column of an asset."""
+        return number * self._columns + column
+
+    def one(self, places: Sequence[int], values: Sequence[float | None], *, t_ns: int) -> None:
+        """Take what one message of one time brings, not later than its bound."""
+        self.places += places
+        self.values += values
+        self.sizes.append(len(places))
+        self.times.append(t_ns)
+        if len(self.places) > VALUES_MAX:
+            self.settle()
 
     def take(self, readings: Readings, *, future_ns: int, retain: bool) -> None:
-        """Take the readings of one message. What is out of the ordinary goes on alone, in turn."""
-        waiting = self._waiting.get(readings.asset)
+        """Take the readings of one message."""
+        number = self._aligner.number_of(readings.asset)
+        if number is None:
+            self._aligner.push(readings, future_ns=future_ns, retain=retain)
+            return
         rows = len(readings.t_ns)
         ordinary = (
             not (retain or readings.texts or readings.units or readings.bad_quality)
-            and 0 < rows <= ROWS_MAX
+            and rows > 0
             and readings.t_ns.max() <= future_ns
         )
-        if waiting and (
-            not ordinary or readings.tags != waiting[0].tags or len(waiting) >= GATHERED_MAX
-        ):
-            self._hand_on(readings.asset)
-            waiting = None
-        if not ordinary:
-            self._push(readings, future_ns=future_ns, retain=retain)
-        elif waiting:
-            waiting.append(readings)
+        if ordinary and rows == 1:
+            tags = self._aligner.tag_set(readings)
+            if tags.columns:
+                row = readings.values[0].tolist()
+                places = [self.place_of(number, column) for column in tags.columns]
+                given = [row[i] for i in tags.sources]
+                self.one(places, given, t_ns=int(readings.t_ns[0]))
         else:
-            self._waiting[readings.asset] = [readings]
+            one = _Apart(len(self.sizes), readings, future_ns, retain, ordinary)
+            self._apart.setdefault(number, []).append(one)
+            self._apart_values += readings.values.size
+            if self._apart_values > VALUES_MAX:
+                self.settle()
 
     def settle(self) -> None:
         """Hand on everything that waits."""
-        for asset in list(self._waiting):
-            self._hand_on(asset)
+        apart, self._apart, self._apart_values = self._apart, {}, 0
+        if not (self.sizes or apart):
+            return
+        cells, few = self._cells(), len(self.sizes) < self._together_min
+        self.places, self.values, self.sizes, self.times = [], [], [], []
+        alone = np.zeros(self._aligner.assets, bool)
+        alone[cells.asset] = few
+        alone[list(apart)] = True
+        if not few:
+            alone = self._aligner.put(cells.of(~alone[cells.asset]) if apart else cells, alone)
+        own = alone[cells.asset]
+        if own.any() or apart:
+            alone[:] = False
+            alone[cells.asset[own]] = True
+            alone[list(apart)] = True
+            self._aligner.give_back(alone)
+            self._one_by_one(cells.of(own), apart)
 
-    def _hand_on(self, asset: str) -> None:
-        waiting = self._waiting.pop(asset)
-        joined = waiting[0]
-        if len(waiting) > 1:
+    def _cells(self) -> Cells:
+        places = np.array(self.places, np.intp)
+        asset, column = np.divmod(places, self._columns)
+        times, sizes = np.array(self.times, np.int64), np.array(self.sizes, np.intp)
+        message = np.arange(len(sizes))
+        if len(places) > len(sizes):
+            times, message = np.repeat(times, sizes), np.repeat(message, sizes)
+        return Cells(asset, column, times, np.array(self.values, np.float64), message)
+
+    def _one_by_one(self, cells: Cells, apart: dict[int, list[_Apart]]) -> None:
+        """Messages of assets that go their own way, each asset's in the order of arrival."""
+        begins = np.flatnonzero(np.diff(cells.message, prepend=-1))
+        ends = [*begins[1:].tolist(), len(cells.message)]
+        numbers, messages = cells.asset[begins].tolist(), cells.message[begins].tolist()
+        times, columns, values = (
+            cells.t_ns[begins].tolist(),
+            cells.column.tolist(),
+            cells.value.tolist(),
+        )
+        for k, begin in enumerate(begins.tolist()):
+            waiting = apart.get(numbers[k])
+            if waiting and waiting[0].place <= messages[k]:
+                before = sum(one.place <= messages[k] for one in waiting)
+                self._hand_on(waiting[:before])
+                del waiting[:before]
+            given = list(zip(columns[begin : ends[k]], values[begin : ends[k]], strict=True))
+            self._aligner.put_one(numbers[k], given, t_ns=times[k])
+        for waiting in apart.values():
+            self._hand_on(waiting)
+
+    def _hand_on(self, waiting: Sequence[_Apart]) -> None:
+        """Readings of one asset: neighbours that are alike become one block."""
+        run: list[_Apart] = []
+        for one in waiting:
+            if run and not _alike(run[-1], one):
+                self._push(run)
+                run = []
+            run.append(one)
+        if run:
+            self._push(run)
+
+    def _push(self, run: Sequence[_Apart]) -> None:
+        joined, future_ns = run[0].readings, run[0].future_ns
+        if len(run) > 1:  # each of them was not later than its own bound
             joined = Readings(
-                asset=asset,
+                asset=joined.asset,
                 tags=joined.tags,
-                t_ns=np.concatenate([one.t_ns for one in waiting]),
-                values=np.concatenate([one.values for one in waiting]),
+                t_ns=np.concatenate([one.readings.t_ns for one in run]),
+                values=np.concatenate([one.readings.values for one in run]),
             )
-        # each of them was not later than its own bound
-        self._push(joined, future_ns=int(joined.t_ns.max()), retain=False)
+            future_ns = int(joined.t_ns.max())
+        self._aligner.push(joined, future_ns=future_ns, retain=run[0].retain)
+
+
+def _alike(one: _Apart, other: _Apart) -> bool:
+    small = max(len(one.readings.t_ns), len(other.readings.t_ns)) <= ROWS_MAX
+    ordinary = one.ordinary and other.ordinary
+    return small and ordinary and one.readings.tags == other.readings.tags

@@ -120,17 +120,21 @@ class OwnClock:
         ahead_ns = known_ns - wall_ns if self._counts else 0
         self._add(ahead_ns if ahead_ns > STEP_BACK_NS else 0, agree=0, of=0)
 
-    def heard(self, source: str, t_ns: int, *, wall_ns: int) -> None:
-        """A source shows a time of its own, its newest, live, while our clock shows `wall_ns`."""
-        state = self.state
-        ahead_ns = t_ns - wall_ns
-        shown = state.sources.get(source)
-        if (
+    def says_the_same(self, source: str, t_ns: int, *, wall_ns: int) -> bool:
+        """Whether a source shows what it showed a moment ago: `heard` would change nothing."""
+        shown = self.state.sources.get(source)
+        return (
             shown is not None
             and 0 <= wall_ns - shown.at_ns < APART_NS
-            and abs(ahead_ns - shown.ahead_ns) <= self._ahead_ns
-        ):
-            return  # a moment ago it said the same
+            and abs(t_ns - wall_ns - shown.ahead_ns) <= self._ahead_ns
+        )
+
+    def heard(self, source: str, t_ns: int, *, wall_ns: int) -> None:
+        """A source shows a time of its own, its newest, live, while our clock shows `wall_ns`."""
+        if self.says_the_same(source, t_ns, wall_ns=wall_ns):
+            return
+        state, ahead_ns = self.state, t_ns - wall_ns
+        shown = state.sources.get(source)
         if shown is None:
             shown = state.sources[source] = Shown(ahead_ns=ahead_ns, at_ns=wall_ns)
         else:

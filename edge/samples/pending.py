@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 NEVER: Final = -(2**63)  # the stamp of a value that is not there
+FLOAT32_MAX: Final = 2.0**128 - 2.0**103  # from here on rounding to float32 gives infinity
 
 
 class Aside(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from edge.alerts.group import GROUP
@@ -231,9 +232,10 @@ def _replay(
 ) -> None:
     """Take stimuli again, at the times at which they were taken."""
     durable: list[Effect] = []
-    for entry in entries:
-        restored.stimuli += 1
-        for effect in assembly.engine.handle(entry.stimulus, now_ns=entry.now_ns):
+    for group in _groups(entries):
+        restored.stimuli += len(group)
+        stimuli = [entry.stimulus for entry in group]
+        for effect in assembly.engine.handle_group(stimuli, now_ns=group[0].now_ns):
             match effect:
                 case Audited() | Publish(key=tuple()):
                     durable.append(effect)
@@ -248,6 +250,13 @@ def _replay(
             durable.clear()
     if durable:
         keep(durable)
+
+
+def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Entries that were taken at one time, as they were: together."""
+    for _, same in groupby(entries, key=lambda entry: entry.now_ns):
+        while group := list(islice(same, GROUP_MAX)):
+            yield group
 
 
 def _read_over(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.batches import Readings
-from edge.samples.align import Aligner, AlignState, AssetLayout
+from edge.samples.align import Aligner, AlignState
 from edge.samples.gather import Gather
+from edge.samples.layouts import AssetLayout
 from edge.settings import AssetSettings, ContextTag, EngineSettings
 from models.bundles.assemble import make_bundle
 from tests.models.plants import SECOND_NS, fitted
@@ -42,11 +44,14 @@ def messages(draw: st.DrawFn) -> tuple[Readings, bool, bool]:
     return readings, draw(st.integers(0, 9)) == 0, draw(st.booleans())
 
 
-@given(st.lists(messages(), max_size=25))
-def test_gathered_or_one_by_one_gives_the_same(sent: list[tuple[Readings, bool, bool]]) -> None:
+@pytest.mark.parametrize("together_min", [0, 3, 1000])
+@given(sent=st.lists(messages(), max_size=25))
+def test_gathered_or_one_by_one_gives_the_same(
+    sent: list[tuple[Readings, bool, bool]], together_min: int
+) -> None:
     """Samples, context changes and counts, with ticks between any two messages."""
     alone, joined = (Aligner([LAYOUT], EngineSettings(), state=AlignState()) for _ in range(2))
-    gather = Gather(joined.push)
+    gather = Gather(joined, together_min=together_min)
     for readings, retain, tick in sent:
         alone.push(readings, future_ns=FUTURE_NS, retain=retain)
         gather.take(readings, future_ns=FUTURE_NS, retain=retain)

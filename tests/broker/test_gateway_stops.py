@@ -36,12 +36,12 @@ if "run" in sys.argv:
     from edge.storage.disk import Disk
     from kb.snapshots.snapshot import Snapshot
     marks, hangs = pathlib.Path(os.environ["MARKS"]), os.environ["HANGS"]
-    handle, sync = Engine.handle, Disk.sync
+    handle, sync = Engine.handle_group, Disk.sync
 
-    def slow_handle(self, stimulus, *, now_ns):
+    def slow_handle(self, stimuli, *, now_ns):
         (marks / "taking").touch()
-        time.sleep(0.05)
-        return handle(self, stimulus, now_ns=now_ns)
+        time.sleep(0.05 * len(stimuli))
+        return handle(self, stimuli, now_ns=now_ns)
 
     def slow_sync(self, file):
         time.sleep(0.3)
@@ -52,7 +52,7 @@ if "run" in sys.argv:
         time.sleep(600)
 
     if "engine" in hangs:
-        Engine.handle = slow_handle
+        Engine.handle_group = slow_handle
     if "disk" in hangs:
         Disk.sync = slow_sync
     if "search" in hangs:

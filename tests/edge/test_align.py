@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edge.batches import Readings
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
-from edge.samples.align import Aligner, AlignState, AssetLayout
+from edge.samples.align import Aligner, AlignState
+from edge.samples.layouts import AssetLayout
 from edge.settings import ContextTag, EngineSettings
 from tests.oracles_stream import Change, Sample, Value
 

@@ -70,7 +70,7 @@ def messages(part: Sequence[Value]) -> list[list[Value]]:
 def run(a: Aligner, stream: list[Value], draw: st.DataObject) -> list[Batch]:
     """Push a stream cut anywhere, with ticks and restarts in between; nothing becomes late."""
     batches: list[Batch] = []
-    layouts = list(a._layouts.values())
+    layouts = [a.layout_of(number) for number in range(a.assets)]
     rest = stream
     while rest:
         end = draw.draw(st.integers(1, len(rest)), label="cut")

@@ -14,12 +14,12 @@ import pytest
 from edge.brokers.inbox import Incoming
 from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
-from edge.engine import Engine
 from edge.errors import JournalError
 from edge.gateway import app, pace, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
 from edge.gateway.world import World as RealWorld
-from edge.records import Effect, MessageReceived, Publish, Shed, Stimulus
+from edge.records import MessageReceived, Publish, Shed
+from edge.samples.arrivals import Arrivals
 from edge.settings import EngineSettings
 from edge.storage import checkpoint
 from edge.storage.journal import read_journal
@@ -239,15 +239,15 @@ def test_an_error_of_ours_names_the_stimulus_and_frees_everything(
     undisturbed: Undisturbed, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What the engine stumbled over is in the log; it is in the journal, and not skipped there."""
-    real = Engine.handle
+    real = Arrivals._received_ns
 
-    def stumble(engine: Engine, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
-        if isinstance(stimulus, MessageReceived) and stimulus.payload == world.broker.payloads[2]:
+    def stumble(arrivals: Arrivals, message: MessageReceived, *, now_ns: int) -> int:
+        if message.payload == world.broker.payloads[2]:
             raise ZeroDivisionError("a bug")
-        return real(engine, stimulus, now_ns=now_ns)
+        return real(arrivals, message, now_ns=now_ns)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "handle", stumble)
+        patch.setattr(Arrivals, "_received_ns", stumble)
         assert world.live() == FAULT_EXIT
         (failed,) = [r for r in caplog.records if r.getMessage() == "engine_failed"]
         assert "MessageReceived(topic='plant/r1'" in failed.__dict__["fields"]["stimulus"]

@@ -19,7 +19,7 @@ from tests.edge.test_app import SYSTEM, Killed, Steps, World
 from tests.models.plants import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from edge.records import Effect, Stimulus
@@ -42,11 +42,11 @@ def audited(state: Path) -> list[tuple[str | int, str | int]]:
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An engine that audits each revision of the alert, and a broker that checks who was first."""
-    handle, publish = Engine.handle, Broker.publish
+    handle, publish = Engine.handle_group, Broker.publish
 
-    def auditing(engine: Engine, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
+    def auditing(engine: Engine, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
         effects: list[Effect] = []
-        for effect in handle(engine, stimulus, now_ns=now_ns):
+        for effect in handle(engine, stimuli, now_ns=now_ns):
             effects.append(effect)
             if isinstance(effect, Publish) and effect.key and effect.topic == ALERT:
                 alert_id, revision = effect.key
@@ -61,7 +61,7 @@ def patched(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             assert (body["id"], body["revision"]) in audited(broker.state)
         return publish(broker, topic, payload, **more)
 
-    monkeypatch.setattr(Engine, "handle", auditing)
+    monkeypatch.setattr(Engine, "handle_group", auditing)
     monkeypatch.setattr(Broker, "publish", checking)
     return monkeypatch
 

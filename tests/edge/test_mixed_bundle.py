@@ -14,7 +14,7 @@ from edge.bundles.model_life import changes_of
 from edge.bundles.training import FitRequest, fit_recording
 from edge.records import BundleSwapped, MessageReceived
 from edge.replays.backtest_command import BacktestRequest, backtest_command
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.samples.scoring import Parts, Request, pad, pad_valid, score_rows
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack

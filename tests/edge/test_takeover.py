@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.records import BundleSwapped, Job, JobState, JobTold, Note, TickDue, Track, Witness
-from edge.samples.align import asset_layouts
+from edge.samples.layouts import asset_layouts
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
 from kb.records import WorkKind

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,7 +19,7 @@ import numpy as np
 from edge.records import MessageReceived, RowsScored, TickDue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from edge.engine import Engine
     from edge.records import Effect, Stimulus
@@ -70,13 +71,15 @@ class Ledger:
         """engine: from nothing or from a checkpoint; from there on all is booked."""
         engine.tell_rows()
         self._engine, self._broken = engine, broken
-        self._handle = engine.handle
+        self._handle, self._handle_group = engine.handle, engine.handle_group
         self.given = self.scored = self.counted = 0  # values
         self.rows: defaultdict[str, set[int]] = defaultdict(set)  # that were scored
         self._books: dict[str, _Book] = {}
-        layouts = engine._aligner._layouts
+        aligner = engine._aligner
         for asset, state in engine.state.align.assets.items():
-            tags = {column: tag for tag, column in layouts[asset].columns.items()}
+            number = aligner.number_of(asset)
+            assert number is not None
+            tags = {column: tag for tag, column in aligner.layout_of(number).columns.items()}
             there = ~np.isnan(state.values)
             waits = {
                 int(t_ns): {tags[int(i)] for i in np.flatnonzero(row)}
@@ -94,15 +97,33 @@ class Ledger:
         """As the engine's, and what it does is booked."""
         effects = self._handle(stimulus, now_ns=now_ns)
         if isinstance(stimulus, MessageReceived):
-            book = self._books.get(stimulus.topic.removeprefix(PLANT))
-            if book is not None:
-                book.came += given(stimulus)
+            self._came(stimulus)
         elif isinstance(stimulus, TickDue):
             for effect in effects:
                 if isinstance(effect, RowsScored):
                     self._books[effect.asset].scored += effect.t_ns.tolist()
             self._balance()
         return effects
+
+    def handle_group(self, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
+        """The same of a group, of which messages that lie together are given together."""
+        effects: list[Effect] = []
+        for kind, some in groupby(stimuli, type):
+            if kind is MessageReceived:
+                messages = list(some)
+                effects += self._handle_group(messages, now_ns=now_ns)
+                for message in messages:
+                    self._came(message)
+            else:
+                for stimulus in some:
+                    effects += self.handle(stimulus, now_ns=now_ns)
+        return tuple(effects)
+
+    def _came(self, stimulus: Stimulus) -> None:
+        assert isinstance(stimulus, MessageReceived)
+        book = self._books.get(stimulus.topic.removeprefix(PLANT))
+        if book is not None:
+            book.came += given(stimulus)
 
     def _balance(self) -> None:
         """All that came by now waits, was scored, or is counted."""

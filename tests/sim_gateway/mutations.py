@@ -98,7 +98,7 @@ MUTATIONS: Final = (
     Mutation("revisions do not leap", durable, "leap", planted.no_leap),
     Mutation("locked out by itself", Patience, "opened", planted.locked_out),
     Mutation("whole records behind damage are lost", mending, "salvaged", planted.skips_damage),
-    Mutation("an engine that is not pure", Engine, "handle", planted.moody),
+    Mutation("an engine that is not pure", Engine, "handle_group", planted.moody),
     Mutation("a fence that is ignored", Fence, "_yield_to", planted.goes_on),
     Mutation("a fence that is forgotten", Fence, "_keep", planted.not_kept),
     Mutation("it speaks before it may", Fence, "opened", planted.speaks_at_once),

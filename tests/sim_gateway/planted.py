@@ -18,7 +18,7 @@ from edge.storage.outbox_table import OutboxRow
 from edge.verdicts.decide import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edge.audit.trail import AuditTrail
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from edge.gateway.durable import Durable
     from edge.gateway.lapse import Lapse
     from edge.records import Effect, Stimulus
-    from edge.samples.align import Aligner, AssetLayout
+    from edge.samples.align import Aligner
+    from edge.samples.layouts import AssetLayout
     from edge.storage.journal import Entry, Position
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.outbox import Outbox
@@ -249,9 +250,9 @@ def moody(real: Any) -> Any:  # noqa: ANN401
     """The engine asks something else than its stimuli: here how often it was called."""
     calls = [0]
 
-    def handle(self: Engine, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
+    def handle(self: Engine, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
         calls[0] += 1
-        told: tuple[Effect, ...] = real(self, stimulus, now_ns=now_ns + calls[0] % 2 * 1_000_000)
+        told: tuple[Effect, ...] = real(self, stimuli, now_ns=now_ns + calls[0] % 2 * 1_000_000)
         return told
 
     return handle
@@ -336,7 +337,7 @@ def newest_lost(real: Any) -> Any:  # noqa: ANN401
 
     def push(self: Aligner, layout: AssetLayout, told: Readings, *rest: Any, **more: Any) -> None:  # noqa: ANN401
         behind = self.__dict__.setdefault("behind", set())
-        if (told.t_ns <= self.state.assets[layout.asset].closed_ns).any():
+        if (told.t_ns <= self._state.assets[layout.asset].closed_ns).any():
             behind.add(layout.asset)
         elif layout.asset in behind:
             behind.remove(layout.asset)

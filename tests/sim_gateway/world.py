@@ -85,7 +85,8 @@ class SimulatedAssembly(Assembly):
         """One whose values are booked, where somebody is to be told."""
         engine: Any = super().engine_of(*args, **more)
         if self.broken is not None:
-            engine.handle = Ledger(engine, self.broken).handle
+            ledger = Ledger(engine, self.broken)
+            engine.handle, engine.handle_group = ledger.handle, ledger.handle_group
         made: Engine = engine
         return made
 

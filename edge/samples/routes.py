@@ -1,0 +1,105 @@
+"""Routes: where the messages of a topic go, looked up once.
+
+A message of a topic and a form that were seen before goes straight to its places among the values
+that wait; everything else goes the long way through `Arrivals.take`, which says what it means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge.wire import quick, topics
+
+if TYPE_CHECKING:
+    from edge.samples.align import Aligner
+    from edge.samples.gather import Gather
+    from edge.samples.layouts import AssetLayout
+    from edge.settings import GatewaySettings
+    from edge.wire.quick import Form, Quick
+
+ROUTES_MAX: Final = 1 << 16  # topics that are known at a time; begun anew where there are more
+TOPIC_CHARS_MAX: Final = 256  # of such a topic, as of those that may be set aside
+FORMS_MAX: Final = 16  # of one topic
+
+
+class Route:
+    """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
+
+    __slots__ = ("asset", "form", "forms", "layout", "places", "told")
+
+    def __init__(self, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
+        self.asset, self.layout = asset, layout
+        self.told = told  # tag -> place
+        self.forms: dict[frozenset[str], Form] = {}
+        self.form: Form | None = None  # the newest that fitted
+        self.places: tuple[int, ...] | None = None  # of all its tags; None: not all have one
+
+    def choose(self, form: Form) -> None:
+        """From here on messages are thought to be of this form."""
+        self.form = form
+        found = [self.told[tag] for tag in form.tags if tag in self.told]
+        self.places = tuple(found) if len(found) == len(form.tags) else None
+
+    def brings_channels(self, tags: tuple[str, ...]) -> bool:
+        """Whether any of these tags is one of its asset's channels."""
+        columns, none = self.layout.columns, self.layout.channels
+        return any(columns.get(tag, none) < none for tag in tags)
+
+
+class Routes:
+    """Routes of all topics of plant values."""
+
+    def __init__(self, settings: GatewaySettings, *, aligner: Aligner, gather: Gather) -> None:
+        self._sources = settings.source
+        # who sends waveforms has speeds among its values, which are noted one by one
+        self._apart = {asset.id for asset in settings.asset if asset.waveform}
+        self._aligner, self._place_of = aligner, gather.place_of
+        self._forms = quick.Forms()
+        self.known: dict[str, Route] = {}
+
+    def learn(self, topic: str, payload: bytes) -> None:
+        """Remember how a message that took the long way could have gone."""
+        if len(topic) > TOPIC_CHARS_MAX:
+            return
+        form = self._forms.of(payload)
+        if form is None:
+            return
+        route = self.known.get(topic)
+        if route is None:
+            route = self._route(topic)
+            if route is None:
+                return
+            if len(self.known) >= ROUTES_MAX:
+                self.known.clear()
+            self.known[topic] = route
+        columns = [route.layout.columns[tag] for tag in form.tags if tag in route.layout.columns]
+        if len(set(columns)) < len(columns):
+            return  # which of two tags of one channel comes first is not known here
+        if len(route.forms) >= FORMS_MAX:
+            route.forms.clear()
+        route.forms[form.keys] = form
+        route.choose(form)
+
+    def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
+        """One message of a route; None: it has to take the long way."""
+        if route.form is None:
+            return None
+        found = quick.read(payload, route.form, topic=topic)
+        if found is not None or len(route.forms) == 1:
+            return found
+        form = self._forms.of(payload)
+        if form is None or form is route.form or form.keys not in route.forms:
+            return None
+        route.choose(form)
+        return quick.read(payload, form, topic=topic)
+
+    def _route(self, topic: str) -> Route | None:
+        """The route of a topic; None: its messages do not say by it whose they are, or not ours."""
+        found = topics.match_source(topic, self._sources)
+        asset = found[1] if found is not None else ""
+        number = self._aligner.number_of(asset)
+        if number is None or asset in self._apart or not topics.is_asset_id(asset):
+            return None
+        layout = self._aligner.layout_of(number)
+        told = {tag: self._place_of(number, at) for tag, at in layout.columns.items()}
+        return Route(asset, layout, told)
