@@ -76,7 +76,7 @@ class DriftWatch:
         self._model = model
         self._desk = desk
         self._state = state
-        self._mark = model.drift.mark if model.drift is not None else 0
+        self.mark = model.drift.mark if model.drift is not None else 0  # of our reference
 
     def take(
         self,
@@ -118,6 +118,14 @@ class DriftWatch:
             values = np.where(unsound, np.float32(np.nan), values)
         if not counts.all():
             t_ns, scores, values = t_ns[counts], scores[counts], values[counts]
+        self.count(t_ns, scores, values)
+
+    def count(self, t_ns: np.ndarray, scores: F32, values: np.ndarray) -> None:
+        """Count samples of normal operation; t_ns, scores: (n,), values: (n, c), NaN: none."""
+        reference = self._model.drift
+        if reference is None:
+            return
+        state = self._current(reference)
         changed = count_samples(state, reference, t_ns=t_ns, scores=scores, values=values)
         if changed is not None:
             self._tell(state, changed)
@@ -135,7 +143,7 @@ class DriftWatch:
     def _current(self, reference: DriftReference) -> DriftState:
         """The state for this reference: another bundle's says nothing of this one."""
         state = self._state.drift
-        if state is None or state.mark != self._mark:
+        if state is None or state.mark != self.mark:
             state = self._state.drift = DriftState.empty(reference)
         return state
 
@@ -160,7 +168,7 @@ class DriftWatch:
     def report(self) -> Drifting | None:
         """How the asset stands to its fit; None: nothing was learned, or nothing seen since."""
         reference, state = self._model.drift, self._state.drift
-        if reference is None or state is None or state.mark != self._mark:
+        if reference is None or state is None or state.mark != self.mark:
             return None
         since = state.since_ns[state.drifts]
         scores_since = state.since_ns[:LEVELS][state.drifts[:LEVELS]]
