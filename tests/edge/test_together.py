@@ -1,0 +1,25 @@
+"""Assets taken together: not a bit differs from one by one, whatever happens to whom."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
+
+SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "4")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_columns_or_one_by_one_all_is_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Effects of every stimulus and all that is remembered; and most goes by columns."""
+    both = Both(seed)
+    counted(both, monkeypatch)
+    while both.at < ROWS:
+        both.step()
+    both.compare()
+    assert both.effects
+    assert both.together > 0.3 * ROWS * len(ASSETS)
