@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
+    from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
 
@@ -152,12 +153,13 @@ class Taking:
         requests = [r for i, segment in takes.items() for r in self._assets[i].requests(segment)]
         stacks = [stack for trial in trials for stack in trial.ask(desk.parts)]
         score_rows(requests, parts=desk.parts, state=desk.state, stacks=stacks)
-        drifts: dict[int, tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]] = {}
+        drifts: dict[int, Mask] = {}
         for trial in trials:
             trial.judge()
             for k in trial.scored[~trial.alive[trial.scored]].tolist():
                 takes |= self._alone(trial, k)
-            drifts |= self._committed(trial)
+            of = trial.slab.numbers
+            drifts |= {int(of[i]): changed for i, changed in trial.commit().items()}
         for i in sorted({*takes, *drifts}):
             slab, row = self._place[i]
             if i in takes:
@@ -166,9 +168,7 @@ class Taking:
                 slab.read(row)
                 slab.timed[row] = False
             else:
-                slab.settle(row)
-                self._assets[i].drift.count(*drifts[i])
-                slab.read_drift(row)
+                self._assets[i].drift.tell(drifts[i])
         return [(i, rest) for i, _, rest in cuts if rest is not None]
 
     def _cut(
@@ -208,18 +208,6 @@ class Taking:
         for request in asset.requests(segment):
             trial.answer(request, k)
         return {number: segment}
-
-    def _committed(
-        self, trial: Trial
-    ) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]]:
-        """Take the samples of who is still on trial; returns what fills a block of drift."""
-        slab, sheaf = trial.slab, trial.sheaf
-        found = {}
-        for i in trial.commit().tolist():
-            k = int(np.searchsorted(trial.rows, i))
-            scores = trial.scores[int(np.searchsorted(trial.scored, k))]
-            found[int(slab.numbers[i])] = sheaf.t_ns[k], scores, sheaf.values[k]
-        return found
 
     # --- time ---
 

@@ -18,7 +18,8 @@ from edge.records import Track
 from edge.samples.mode_rows import of_own, within_mode
 from edge.wire.drifting import DriftingChannelPayload, DriftPayload
 from edge.work.silencing import SilenceKind, covered
-from models.fitting.drift import LEVELS, DriftState, count_samples
+from models.fitting.drift import LEVELS
+from models.fitting.drift_live import DriftState, count_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,17 +119,9 @@ class DriftWatch:
             values = np.where(unsound, np.float32(np.nan), values)
         if not counts.all():
             t_ns, scores, values = t_ns[counts], scores[counts], values[counts]
-        self.count(t_ns, scores, values)
-
-    def count(self, t_ns: np.ndarray, scores: F32, values: np.ndarray) -> None:
-        """Count samples of normal operation; t_ns, scores: (n,), values: (n, c), NaN: none."""
-        reference = self._model.drift
-        if reference is None:
-            return
-        state = self._current(reference)
         changed = count_samples(state, reference, t_ns=t_ns, scores=scores, values=values)
         if changed is not None:
-            self._tell(state, changed)
+            self.tell(changed)
 
     @staticmethod
     def _normal(state: DriftState, reasons: Mapping[str, Mask]) -> Mask:
@@ -147,8 +140,13 @@ class DriftWatch:
             state = self._state.drift = DriftState.empty(reference)
         return state
 
-    def _tell(self, state: DriftState, changed: Mask) -> None:
-        """One log line when an asset begins to drift, and one when nothing of it does any more."""
+    def tell(self, changed: Mask) -> None:
+        """One log line when an asset begins to drift, and one when nothing of it does any more.
+
+        changed: (m,) what has begun or ended to drift.
+        """
+        state = self._state.drift
+        assert state is not None, "it has changed"
         drifted_before = bool((state.drifts ^ changed).any())
         if drifted_before == bool(state.drifts.any()):
             return

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge.records import Track
+from edge.samples.columns import by_value, home
+from edge.samples.drift_columns import DriftColumns
 from edge.samples.looks import Bounds
 from edge.work.shed import DOUBT_NS
-from models.fitting.drift import HELD_MAX
 from models.fitting.health import WINDOW
 
 if TYPE_CHECKING:
@@ -62,15 +63,14 @@ class Slab:
         self.window = np.empty((a, WINDOW, c), np.float32)
         self.ran = np.empty((a, WINDOW), bool)
         self.noise, self.suspects = np.empty((a, c)), np.empty((a, c), np.uint8)
-        self.held = np.empty((a, HELD_MAX, 1 + c), np.float32)
-        columns = np.zeros((10, a), np.int64)
+        self.drift = DriftColumns(assets)
+        columns = np.zeros((7, a), np.int64)
         self.repeats, self.looked, self.pending, self.written = columns[:4]
-        self.counted, self.waiting, self.begin_ns = columns[4:7]
-        self.last_t_ns, self.due_ns, self.doubt_ns = columns[7:]
+        self.last_t_ns, self.due_ns, self.doubt_ns = columns[4:]
         self.last_score = np.full(a, np.nan)
         self.known, self.timed, self.ahead, self.plain = (np.zeros(a, bool) for _ in range(4))
         self.restless = np.zeros(a, bool)
-        self.looks, self.drifts, self.marred, self.beats = (np.zeros(a, bool) for _ in range(4))
+        self.looks, self.marred, self.beats = (np.zeros(a, bool) for _ in range(3))
         self.judged = np.zeros(a, bool)  # whether a look has been before
         self._fixed(assets)
 
@@ -90,9 +90,6 @@ class Slab:
         self.threshold = np.array([one.threshold_on for one in models], np.float32)
         self.running_row = np.array([one.row_running for one in models], np.intp)
         self.stopped_row = np.array([one.row_stopped for one in models], np.intp)
-        self.block = np.array(
-            [one.drift.block_samples if one.drift is not None else 0 for one in models], np.int64
-        )
         a, c = len(assets), self.channels
         self.span = np.full((2, a, c), np.nan)
         self.clear = np.empty((2, a, c), np.float32)
@@ -104,20 +101,20 @@ class Slab:
         """Take over what the state of an asset says; its arrays lie here from then on."""
         asset, ring = self.assets[i], self.rings[i]
         state, health = asset.state, asset.state.health
-        _home(health, "value", self.value, i)
-        _home(health, "equal", self.equal, i)
-        _home(health, "absent", self.absent, i)
+        home(health, "value", self.value, i)
+        home(health, "equal", self.equal, i)
+        home(health, "absent", self.absent, i)
         self.repeats[i] = health.repeats
         self.last_t_ns[i], self.last_score[i] = state.last_t_ns, state.last_score
         self.written[i], self.marred[i] = ring.written, ring.unsound is not None
         self.beats[i] = bool(state.beats)
-        home = ring.values.base is self.history.values and ring.mode is None
+        lies = ring.values.base is self.history.values and ring.mode is None
         sensors, clear = asset.span(), asset.clear()
         self.span[:, i] = np.nan if sensors is None else sensors
         if clear is not None:
             self.clear[:, i], self.clear_ns[:, i] = clear[:2], clear[2:]
-        known = self._read_window(i) and self.read_drift(i)
-        self.plain[i] = home and clear is not None and known and asset.plain
+        known = self._read_window(i) and self.drift.read(i)
+        self.plain[i] = lies and clear is not None and known and asset.plain
         self.read_times(i)
         self.known[i], self.ahead[i] = True, False
 
@@ -150,25 +147,11 @@ class Slab:
             return False
         if windows.codes.any() or windows.apart_now.any():
             return False
-        _home(windows, "values", self.window, i)
-        _home(windows, "ran", self.ran, i)
-        _home(windows, "noise", self.noise, i)
-        _home(windows, "suspects", self.suspects, i)
+        home(windows, "values", self.window, i)
+        home(windows, "ran", self.ran, i)
+        home(windows, "noise", self.noise, i)
+        home(windows, "suspects", self.suspects, i)
         self.looked[i], self.judged[i] = windows.samples, windows.apart_near is not None
-        return True
-
-    def read_drift(self, i: int) -> bool:
-        """Whether samples can be counted here, or are not; takes over how many were."""
-        asset = self.assets[i]
-        drift = asset.state.drift
-        self.drifts[i] = asset.model.drift is not None
-        if asset.model.drift is None:
-            return True
-        if drift is None or drift.mark != asset.drift.mark:
-            return False
-        _home(drift, "held", self.held, i)
-        self.counted[i], self.waiting[i] = drift.samples, drift.waiting
-        self.begin_ns[i] = drift.begin_ns
         return True
 
     # --- columns to states ---
@@ -185,22 +168,18 @@ class Slab:
 
     def _settle(self, rows: Rows) -> None:
         self.fill(rows)
+        self.drift.settle(rows)
         columns = (
-            rows, self.last_t_ns[rows], self.last_score[rows], self.repeats[rows],
-            self.written[rows], self.looked[rows], self.counted[rows], self.waiting[rows],
-            self.begin_ns[rows], self.looks[rows], self.drifts[rows],
+            self.last_t_ns[rows], self.last_score[rows], self.repeats[rows], self.written[rows],
+            self.looked[rows],
         )  # fmt: skip
-        for i, t_ns, score, repeats, written, looked, counted, waiting, begin_ns, looks, drifts in (
-            zip(*(column.tolist() for column in columns), strict=True)
+        for i, t_ns, score, repeats, written, looked in zip(
+            rows.tolist(), *(column.tolist() for column in columns), strict=True
         ):
-            state = self.assets[i].state
-            health, drift = state.health, state.drift
-            state.last_t_ns, state.last_score, health.repeats = t_ns, score, repeats
-            self.rings[i].written = written
-            if looks and health.windows is not None:
-                health.windows.samples, health.windows.ran_last = looked, True
-            if drifts and drift is not None:
-                drift.samples, drift.waiting, drift.begin_ns = counted, waiting, begin_ns
+            state, self.rings[i].written = self.assets[i].state, written
+            state.last_t_ns, state.last_score, state.health.repeats = t_ns, score, repeats
+            if self.looks[i] and state.health.windows is not None:
+                state.health.windows.samples, state.health.windows.ran_last = looked, True
         self.ahead[rows] = False
 
     def fill(self, rows: Rows) -> None:
@@ -223,30 +202,6 @@ class Slab:
                 unsound[at[1][k]] = False
         self.written[rows] += n
 
-    def count(self, rows: Rows, t_ns: NDArray[np.int64], scores: F32, values: F32) -> Rows:
-        """Count scored samples (k, n), (k, n, c) of normal operation of some assets (k,).
-
-        Returns whose are not all counted: a block of theirs, or what is held of it, is full.
-        """
-        mine = self.drifts[rows]
-        if not mine.any():
-            return rows[:0]
-        if not mine.all():
-            rows, t_ns, scores, values = rows[mine], t_ns[mine], scores[mine], values[mine]
-        n, waiting, counted = t_ns.shape[1], self.waiting[rows], self.counted[rows]
-        fits = n < np.minimum(HELD_MAX - waiting, self.block[rows] - counted)
-        full = rows[~fits]
-        if len(full):
-            rows, t_ns, scores, values = rows[fits], t_ns[fits], scores[fits], values[fits]
-            waiting, counted = waiting[fits], counted[fits]
-        self.begin_ns[rows] = np.where(counted == 0, t_ns[:, 0], self.begin_ns[rows])
-        at = rows[:, None], waiting[:, None] + np.arange(n)
-        self.held[(*at, 0)] = scores
-        self.held[(*at, slice(1, None))] = values
-        self.waiting[rows] += n
-        self.counted[rows] += n
-        return full
-
     def shifted(self, rows: Rows, pending: int, values: F32 | None = None) -> tuple[F32, Any]:
         """Windows (k, WINDOW, c) of assets with so many pending samples, and which of them ran.
 
@@ -265,20 +220,3 @@ class Slab:
         if values is not None:
             window[:, kept + read :] = values[:, -WINDOW:]
         return window, ran
-
-
-def by_value(numbers: NDArray[np.int64]) -> list[tuple[Rows, int]]:
-    """Where each of some numbers (k,) stands, and the number."""
-    if not len(numbers):
-        return []
-    if (numbers == numbers[0]).all():  # as nearly always
-        return [(np.arange(len(numbers)), int(numbers[0]))]
-    return [(np.flatnonzero(numbers == one), one) for one in np.unique(numbers).tolist()]
-
-
-def _home(state: Any, name: str, array: NDArray[Any], i: int) -> None:  # noqa: ANN401
-    """Let an array of a state be a row of ours, with what it holds."""
-    held = getattr(state, name)
-    if held.base is not array:
-        array[i] = held
-        setattr(state, name, array[i])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edge.samples.columns import by_value
 from edge.samples.looks import (
     APART_STAYS,
     CROWD_SHARE,
@@ -23,7 +24,6 @@ from edge.samples.looks import (
     SPARSE,
 )
 from edge.samples.scoring import Stack
-from edge.samples.slab import by_value
 from models.fitting.health import HOP, WINDOW, Looks, look
 
 if TYPE_CHECKING:
@@ -180,11 +180,14 @@ class Trial:
 
     # --- what stays ---
 
-    def commit(self) -> Rows:
-        """Take the samples of who is still alive; returns the rows whose drift is to be closed."""
+    def commit(self) -> dict[int, Mask]:
+        """Take the samples of who is still alive; returns what has begun or ended to drift.
+
+        By row of the slab, (m,) each.
+        """
         slab, sheaf, of = self.slab, self.sheaf, np.flatnonzero(self.alive)
         if not len(of):
-            return of
+            return {}
         rows, n = self.rows[of], sheaf.t_ns.shape[1]
         values, t_ns = _of(sheaf.values, of), _of(sheaf.t_ns, of)
         slab.append(rows, t_ns, values)
@@ -200,7 +203,7 @@ class Trial:
         slab.ahead[rows] = True
         for i in rows[slab.beats[rows]].tolist():
             slab.assets[i].forget_beats(int(slab.last_t_ns[i]))
-        return slab.count(rows, t_ns, scores, values)
+        return slab.drift.count(rows, t_ns, scores, values)
 
 
 @dataclass(slots=True, eq=False)
