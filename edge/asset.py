@@ -17,7 +17,7 @@ import numpy as np
 from edge.caps import BEATS_MAX, RING_SAMPLES
 from edge.records import Phase, Reading, Track
 from edge.samples.drift import DriftWatch
-from edge.samples.limits import Watchman
+from edge.samples.limits import Watchman, limited
 from edge.samples.mode_rows import baselines, given, of_baseline, rows_at, say_unseen, with_mode
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Request, contributions
@@ -30,14 +30,18 @@ from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.batches import Batch
     from edge.desk import Desk
     from edge.records import AlertStands, RetrievalDone
+    from edge.samples.limits import Beyond, Clear
     from edge.samples.quality import Findings
     from edge.samples.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from edge.verdicts.events import TrackState
+    from kb.records import Sensor
     from models.bundles.bundle import AssetModel
 
 # what is looked back on must still be in the history, however long the batch
@@ -63,14 +67,16 @@ class Asset:
         )
         self.drift = DriftWatch(model, state=state, desk=desk)
         self._watchman = Watchman(model.channels, safety=settings.safety)
+        one = baselines(model)[:1] == [model.row_running] and model.row_season == -1
+        guessed = model.modes or model.found is not None or is_unfitted(model.metrics)
+        self._one_row = one and not guessed and model.row_stopped != model.row_running
         self._tells_stops = any(tag.role == "run" for tag in settings.context)
-        self._excess: np.ndarray | None = None  # (n, c) of the segment, beyond its limits
-        self._near: np.ndarray | None = None  # (n, c) bool, not yet well within them
+        self._beyond: Beyond | None = None  # what limits say of the segment
         self._requests: list[Request] = []
         self._rows: np.ndarray = np.empty(0, np.intp)  # (n,) of the segment, of the bundle
         self._lines: list[tuple[JobRun, list[Request], list[Request]]] = []
         stuck_min = desk.settings.engine.stuck_after(model.period_ns)
-        self._sensor_watch = SensorWatch(model, settings, stuck_min=stuck_min)
+        self.sensors = SensorWatch(model, settings, stuck_min=stuck_min)
         self._findings: Findings | None = None  # of the segment's sensors
         self._unsound: np.ndarray | None = None  # (n, c) bool of the segment, no measurements
 
@@ -117,6 +123,33 @@ class Asset:
 
     # --- samples ---
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing goes on: its samples may be taken with those of others."""
+        state, commission = self.state, self.state.commission
+        quiet = all(state.tracks[t].phase is Phase.QUIET for t in (Track.PROCESS, Track.SENSOR))
+        waits = state.silences or state.starts.stopped_ns or state.health.beyond is not None
+        serves = commission is None or commission.in_service
+        working = any(run.unjudged for run in state.runs)
+        return self._one_row and quiet and serves and not waits and not working
+
+    def boundary_ns(self) -> int | None:
+        """When something happens to it by itself; None: nothing waits."""
+        return self._timeline.next_boundary_ns()
+
+    def span(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What each instrument can show at all (c,), (c,), NaN: not known; None: of none."""
+        return self.sensors.span(self._known_sensors)
+
+    def clear(self) -> Clear | None:
+        """What is clear of the limits that stand; None: they have not been looked at yet."""
+        return self._watchman.clear(self._desk.limits_of(self.model.asset))
+
+    @property
+    def _known_sensors(self) -> Sequence[Sensor]:
+        knowledge = self._desk.knowledge
+        return knowledge.sensors if knowledge is not None else ()
+
     def cut(self, batch: Batch) -> tuple[Batch, Batch | None]:
         """The samples before the next boundary with their sensors looked at, and the rest.
 
@@ -129,9 +162,7 @@ class Asset:
             k = min(k, int(np.searchsorted(batch.t_ns, boundary, side="left")))
         whole = k == len(batch.t_ns)
         segment = batch if whole else batch.part(0, k)
-        knowledge = self._desk.knowledge
-        sensors = knowledge.sensors if knowledge is not None else ()
-        self._findings = self._sensor_watch.check(self.state.health, segment, sensors)
+        self._findings = self.sensors.check(self.state.health, segment, self._known_sensors)
         self._unsound = unsound(self._findings)
         segment = with_mode(self.model, self.state, segment, self._unsound)
         return segment, None if whole else batch.part(k, len(batch.t_ns))
@@ -176,24 +207,24 @@ class Asset:
         scores = self._by_baseline(self._requests[: len(baselines(self.model))])
         assert scores is not None, "every asset has a row"
         say_unseen(self.model, self.state, self._desk, segment, self._rows)
-        beyond = self._watchman.beyond(
+        self._beyond = self._watchman.beyond(
             self._desk.limits_of(self.model.asset),
             t_ns=segment.t_ns,
             values=segment.values,
             running=segment.running,
             settling=self._settling(segment),
         )
-        self._excess, self._near = beyond if beyond is not None else (None, None)
         self._say_unlike()
         raw, scores = scores, self._limited(scores, segment, None)
+        assert scores is not None, "likewise"
         unjudged = [run for run in self.state.runs if run.unjudged]
         quiet = self.state.tracks[Track.PROCESS].phase is Phase.QUIET and not unjudged
         watched = not quiet or bool((scores >= self.model.threshold_on).any())
         lines = [
             (
                 run,
-                self._own_limited(self._by_baseline(masked), segment, run.mask),
-                self._own_limited(self._by_baseline(fresh), segment, None),
+                self._limited(self._by_baseline(masked), segment, run.mask),
+                self._limited(self._by_baseline(fresh), segment, None),
             )
             for run, masked, fresh in self._lines
         ]
@@ -225,7 +256,7 @@ class Asset:
             told = rows_scored(self.model, segment, raw, self._rows, self._findings, rest)
             self._desk.effects.append(told)
         self.state.last_t_ns = int(segment.t_ns[-1])
-        self._forget_beats()
+        self.forget_beats(self.state.last_t_ns)
         finite = raw[np.isfinite(raw)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
 
@@ -255,32 +286,16 @@ class Asset:
                 channel_unit=unit,
             )
 
-    def _limited(self, scores: F32, segment: Batch, hidden: Mask | None) -> F32:
-        """Scores (n,) that also count what is beyond a limit; hidden: channels (c,) left out.
-
-        Of an asset of which nothing was learned yet, what is within its limits is not strange.
-        """
-        if self._excess is None or self._near is None:
+    def _limited(self, scores: F32 | None, segment: Batch, hidden: Mask | None) -> F32 | None:
+        """Scores (n,) that also count what is beyond a limit; hidden: channels (c,) left out."""
+        if scores is None or self._beyond is None:
             return scores
-        excess = self._excess if hidden is None else np.where(hidden, 0, self._excess)
-        near = self._near if hidden is None else self._near & ~hidden
-        worst = excess.max(axis=1)
-        if is_unfitted(self.model.metrics):
-            values = segment.values if hidden is None else np.where(hidden, np.nan, segment.values)
-            seen = np.isfinite(values).any(axis=1) & segment.running
-            scores = np.where(seen & np.isnan(scores), np.float32(0.0), scores)
-        on, off = np.float32(self.model.threshold_on), np.float32(self.model.threshold_off)
-        scores = np.where(near.any(axis=1) & (off < on), np.fmax(scores, off), scores)
-        beyond = on + worst
-        return np.where(worst > 0, np.fmax(scores, beyond), scores)
+        return limited(scores, segment, self._beyond, model=self.model, hidden=hidden)
 
-    def _own_limited(self, scores: F32 | None, segment: Batch, hidden: Mask | None) -> F32 | None:
-        return None if scores is None else self._limited(scores, segment, hidden)
-
-    def _forget_beats(self) -> None:
-        """Of the beats before the newest sample only the newest counts."""
+    def forget_beats(self, t_ns: int) -> None:
+        """Of the beats before the newest sample, at t_ns, only the newest counts."""
         for tag, beats in self.state.beats.items():
-            past = bisect_right(beats, self.state.last_t_ns)
+            past = bisect_right(beats, t_ns)
             if past > 1:
                 self.state.beats[tag] = beats[past - 1 :]
 
@@ -315,8 +330,8 @@ class Asset:
         elif track.active:
             self._rulings.recheck(Track.PROCESS, t_ns=t_ns, rest_shares=rest_shares)
             self._rulings.news.stranger(strangest, lambda: self._shares(i), t_ns=t_ns)
-        if track.active and self._excess is not None and self._excess[i].any():
-            beyond, values = self._excess[i], segment.values[i]
+        if track.active and self._beyond is not None and self._beyond.excess[i].any():
+            beyond, values = self._beyond.excess[i], segment.values[i]
             self._rulings.news.beyond(beyond, values, t_ns=t_ns, rang_before=rang_before)
         self._rulings.naming.look(t_ns)
 
@@ -341,8 +356,9 @@ class Asset:
             ),
         )
         strange = best.scores is not None and best.scores[i] >= self.model.threshold_on
-        if self._excess is not None and not strange:
-            excess = self._excess[i] if hidden is None else np.where(hidden, 0, self._excess[i])
+        if self._beyond is not None and not strange:
+            excess = self._beyond.excess[i]
+            excess = excess if hidden is None else np.where(hidden, 0, excess)
             if excess.any():  # it is the limit that rings
                 return np.asarray(excess / excess.sum(), np.float64)
         shares = contributions(best, parts=self._desk.parts)
@@ -353,7 +369,7 @@ class Asset:
         assert self._findings is not None, "checked before taken"
         codes = self._findings.codes
         wrong = (
-            self._sensor_watch.wrong(codes[i], self._findings.measured(i))
+            self.sensors.wrong(codes[i], self._findings.measured(i))
             if codes is not None
             else ()
         )

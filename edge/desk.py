@@ -72,6 +72,7 @@ class Desk:
     suspects: list[str]  # assets whose clock is ahead of the agreed time, or behind it
     own_clock: OwnClockState = field(default_factory=OwnClockState)
     effects: list[Effect] = field(default_factory=list)
+    stirred: set[str] = field(default_factory=set)  # assets that others changed since the last look
     not_durable: str = ""  # why nothing can be audited now; "" it can
     tells_rows: bool = False  # whether what became of every sample is an effect too
     annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
+from edge.batches import sheaves_of
 from edge.desk import Desk, Knowledge
 from edge.errors import WireError
 from edge.records import (
@@ -37,13 +38,14 @@ from edge.records import (
 )
 from edge.samples.align import Aligner
 from edge.samples.arrivals import Arrivals, gap_ns
-from edge.samples.clock import PlantClock, allowed_ns, process_began, time_moved, time_went_back
+from edge.samples.clock import PlantClock, process_began, time_moved, time_went_back
 from edge.samples.layouts import asset_layouts
 from edge.samples.own_clock import STEP_BACK_NS, OwnClock
 from edge.samples.ring import Ring
-from edge.samples.scoring import Parts, score_rows
+from edge.samples.scoring import Parts
 from edge.state import first_state, seen_change
 from edge.takeover import take_over
+from edge.taking import Taking
 from edge.verdicts.decide import decide
 from edge.verdicts.proposed import Proposed
 from edge.wire import topics
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
     from edge.alerts.alerts import AlertRecord
     from edge.alerts.group import Group
     from edge.alerts.load import LoadReport
-    from edge.batches import Batch
     from edge.desk import Rule
     from edge.records import Effect, Stimulus
     from edge.samples.drift import Drifting
@@ -93,6 +94,7 @@ class Engine:
         rule: Rule = decide,
         version: str = "",
         state: EngineState | None = None,
+        together: bool = True,
     ) -> None:
         """Put an engine together, from nothing or from a checkpoint's `state`.
 
@@ -100,10 +102,10 @@ class Engine:
         `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
         `knowledge_of(sha256)` and `bundle_of(sha256)` open another snapshot or bundle when one is
         swapped in; `verify(public_key, content, signature)` checks commands; `rule` is another one
-        only where clauses are measured. Raises ConfigError when settings and bundle do not fit.
+        only where clauses are measured. together: as of `Taking`; bits do not depend on it. Raises ConfigError when settings and bundle do not fit.
         """
         self.settings = settings
-        self._bundle, self._bundle_of = bundle, bundle_of
+        self._bundle, self._bundle_of, self._together = bundle, bundle_of, together
         layouts = asset_layouts(settings, bundle)
         parts = Parts(bundle, detectors)
         if state is None:
@@ -155,7 +157,14 @@ class Engine:
             state=state,
             now=self._now,
         )
-        self._gaps_ns = {m.asset: gap_ns(settings, m) for m in self._bundle.assets}
+        self._taking = Taking(
+            self._assets,
+            desk=self._desk,
+            state=state,
+            commissioning=self.commissioning,
+            gaps_ns={m.asset: gap_ns(settings, m) for m in self._bundle.assets},
+            together=self._together,
+        )
 
     # --- the door ---
 
@@ -196,6 +205,12 @@ class Engine:
                 self._tick(self._now(now_ns), final=stimulus.final)
             case MessageReceived():
                 self._messages((stimulus,), now_ns=now_ns)
+            case _:
+                self._taking.stir()
+                self._rare(stimulus, now_ns=now_ns)
+
+    def _rare(self, stimulus: Stimulus, *, now_ns: int) -> None:
+        match stimulus:
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
             case Shed():
@@ -241,6 +256,7 @@ class Engine:
         """All that it remembers, as a checkpoint keeps it."""
         self._arrivals.settle()
         self._aligner.show()
+        self._taking.settle_states()
         return self._state
 
     def counts(self) -> dict[str, int]:
@@ -250,6 +266,7 @@ class Engine:
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample has no score: warming up, stopped, or gapped."""
+        self._taking.settle_states()
         return tuple(
             name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
         )
@@ -263,7 +280,9 @@ class Engine:
 
         Each is told as it is when it is taken: all of a large plant at once would hold up a tick.
         """
-        return (asset.drift.report() for asset in self._assets.values())
+        for name, asset in self._assets.items():
+            self._taking.settle_state(name)
+            yield asset.drift.report()
 
     def open_questions(self) -> tuple[Effect, ...]:
         """Retrievals of which the answer never came, to be asked again after a restart."""
@@ -304,6 +323,7 @@ class Engine:
         now_ns = self._clock.now_ns if plant else self._own.shows(wall_ns)
         if not plant and state.now_ns - now_ns > STEP_BACK_NS:
             self._count("clock_steps_back")
+            self._taking.stir()
             for asset in self._assets.values():
                 asset.clock_stepped_back(state.now_ns)
             self._annunciator.clock_stepped_back()
@@ -326,6 +346,7 @@ class Engine:
         try:
             command = self._topics.parse_command(message.topic)
             if command is not None:
+                self._taking.stir()
                 self._command(message, *command, now_ns=self._now(now_ns))
             elif message.topic == topics.CLOCK_TOPIC:
                 self._clock.observe_message(message.payload, topic=message.topic)
@@ -340,31 +361,23 @@ class Engine:
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
         if not self._state.own_clock.doubted:  # else they open once it is known what time it is
-            take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
+            self._take_orders(now_ns)
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
         batches = self._aligner.close(now_ns=now_ns, final=final)
         for change in (change for batch in batches for change in batch.changes):
+            self._taking.stir_one(change.asset)
             seen_change(self._assets[change.asset].state, change)
             witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
-        for step in self._annunciator.in_step(batches):
-            self._take(step)
+        for step in self._annunciator.in_step(sheaves_of(batches)):
+            self._taking.take(step)
         self._settle_time(now_ns)
 
-    def _take(self, heads: dict[str, Batch]) -> None:
-        """Score batches of several assets and take them, cut where something happens to one."""
-        while heads:
-            segments = {asset: self._assets[asset].cut(batch) for asset, batch in heads.items()}
-            requests = [
-                request
-                for asset, (segment, _) in segments.items()
-                for request in self._assets[asset].requests(segment)
-            ]
-            score_rows(requests, parts=self._desk.parts, state=self._desk.state)
-            for asset, (segment, _) in segments.items():
-                self._assets[asset].take(segment)
-                self.commissioning.took(asset, segment)
-            heads = {asset: rest for asset, (_, rest) in segments.items() if rest is not None}
+    def _take_orders(self, now_ns: int) -> None:
+        waiting, taken = self._desk.proposed.ordered, self._state.orders_taken
+        if taken < len(waiting) and waiting[taken].recorded_at_ns <= now_ns:
+            self._taking.stir()
+            take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
 
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
@@ -373,13 +386,11 @@ class Engine:
         self._annunciator.settle(now_ns)
         # samples before a boundary may still be on their way for this long
         until_ns = now_ns - engine.late_ms_max * MILLISECOND_NS
-        for asset in self._assets.values():
-            asset.advance(until_ns)
-            limit_ns = allowed_ns(asset.state, self._gaps_ns[asset.model.asset], self._state)
-            asset.silent(now_ns=now_ns, limit_ns=limit_ns, ahead_ns=self._arrivals.ahead_ns)
-            if due:
-                self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
-        anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
+        ahead_ns = self._arrivals.ahead_ns
+        self._taking.settle(now_ns, until_ns=until_ns, ahead_ns=ahead_ns, tells=due)
+        if self._state.anew:
+            self._taking.stir()
+            anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
         self.commissioning.settle(now_ns, due=due)
         if due:
             self._annunciator.look(now_ns=now_ns)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge.alerts.causes import Cause
     from edge.alerts.group import Join
     from edge.alerts.load import LoadReport
-    from edge.batches import Batch
+    from edge.batches import Sheaf
     from edge.desk import Desk
     from edge.records import AlertStands
     from edge.settings import AssetSettings
@@ -143,28 +143,26 @@ class Annunciator:
 
     # --- time ---
 
-    def in_step(self, batches: Sequence[Batch]) -> Iterator[dict[str, Batch]]:
-        """Batches by asset in steps of plant time, so that all assets come to a step together.
+    def in_step(self, sheaves: Sequence[Sheaf]) -> Iterator[list[Sheaf]]:
+        """Samples in steps of plant time, so that all assets come to a step together.
 
         What has been found by then counts before a step is taken. With few assets there is no
         flood, and all is one step.
         """
-        waiting = {batch.asset: batch for batch in batches if len(batch.t_ns)}
+        waiting = list(sheaves)
         while waiting:
             if not self._many:
                 yield waiting
                 return
-            first_ns = min([batch.t_ns.item(0) for batch in waiting.values()])
+            first_ns = min(int(sheaf.t_ns[:, 0].min()) for sheaf in waiting)
             end_ns = first_ns // STEP_NS * STEP_NS + STEP_NS
             self._fold(end_ns - self._delay_ns)
-            if max([batch.t_ns.item(-1) for batch in waiting.values()]) < end_ns:
+            if max(int(sheaf.t_ns[:, -1].max()) for sheaf in waiting) < end_ns:
                 yield waiting
                 return
-            cuts = {a: int(b.t_ns.searchsorted(end_ns)) for a, b in waiting.items()}
-            yield {a: b.part(0, cuts[a]) for a, b in waiting.items() if cuts[a]}
-            waiting = {
-                a: b.part(cuts[a], len(b.t_ns)) for a, b in waiting.items() if cuts[a] < len(b.t_ns)
-            }
+            cuts = [sheaf.before(end_ns) for sheaf in waiting]
+            yield [part for before, _ in cuts for part in before]
+            waiting = [part for _, behind in cuts for part in behind]
 
     def settle(self, now_ns: int) -> None:
         """Find floods among all that rang by now."""
@@ -286,6 +284,7 @@ class Annunciator:
             state = self._assets.get(join.asset)
             if state is not None:  # else it left with its bundle
                 state.joins = [*state.joins, join]
+                self._desk.stirred.add(join.asset)
 
     def _heard(self, group: Group) -> None:
         settings = self._desk.settings

@@ -18,7 +18,8 @@ from edge.records import Track
 from edge.samples.mode_rows import of_own, within_mode
 from edge.wire.drifting import DriftingChannelPayload, DriftPayload
 from edge.work.silencing import SilenceKind, covered
-from models.fitting.drift import LEVELS, DriftState, count_samples
+from models.fitting.drift import LEVELS
+from models.fitting.drift_live import DriftState, count_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ class DriftWatch:
         self._model = model
         self._desk = desk
         self._state = state
-        self._mark = model.drift.mark if model.drift is not None else 0
+        self.mark = model.drift.mark if model.drift is not None else 0  # of our reference
 
     def take(
         self,
@@ -120,7 +121,7 @@ class DriftWatch:
             t_ns, scores, values = t_ns[counts], scores[counts], values[counts]
         changed = count_samples(state, reference, t_ns=t_ns, scores=scores, values=values)
         if changed is not None:
-            self._tell(state, changed)
+            self.tell(changed)
 
     @staticmethod
     def _normal(state: DriftState, reasons: Mapping[str, Mask]) -> Mask:
@@ -135,12 +136,17 @@ class DriftWatch:
     def _current(self, reference: DriftReference) -> DriftState:
         """The state for this reference: another bundle's says nothing of this one."""
         state = self._state.drift
-        if state is None or state.mark != self._mark:
+        if state is None or state.mark != self.mark:
             state = self._state.drift = DriftState.empty(reference)
         return state
 
-    def _tell(self, state: DriftState, changed: Mask) -> None:
-        """One log line when an asset begins to drift, and one when nothing of it does any more."""
+    def tell(self, changed: Mask) -> None:
+        """One log line when an asset begins to drift, and one when nothing of it does any more.
+
+        changed: (m,) what has begun or ended to drift.
+        """
+        state = self._state.drift
+        assert state is not None, "it has changed"
         drifted_before = bool((state.drifts ^ changed).any())
         if drifted_before == bool(state.drifts.any()):
             return
@@ -160,7 +166,7 @@ class DriftWatch:
     def report(self) -> Drifting | None:
         """How the asset stands to its fit; None: nothing was learned, or nothing seen since."""
         reference, state = self._model.drift, self._state.drift
-        if reference is None or state is None or state.mark != self._mark:
+        if reference is None or state is None or state.mark != self.mark:
             return None
         since = state.since_ns[state.drifts]
         scores_since = state.since_ns[:LEVELS][state.drifts[:LEVELS]]

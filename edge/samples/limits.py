@@ -23,13 +23,15 @@ import msgspec
 import numpy as np
 
 from kb.records import Limit
+from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from models.bundles.bundle import Channel
+    from edge.batches import Batch
+    from models.bundles.bundle import AssetModel, Channel
 
 OUTER: Final = 2  # beyond LL or HH
 INNER: Final = 1  # beyond L or H
@@ -65,12 +67,18 @@ class LimitWatch(msgspec.Struct, frozen=True, kw_only=True):
 
         Of a channel with one limit there is no way to tell how wide that is: none.
         """
+        low, high = self.well_within
+        found: NDArray[np.bool_] = (values < low) | (values > high)
+        return found
+
+    @property
+    def well_within(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Between which values (c,), (c,) nothing is near a limit; inf: there is none."""
         low_low, low, high, high_high = self.levels
         low, high = np.maximum(low, low_low), np.minimum(high, high_high)
         with np.errstate(invalid="ignore"):
             band = np.where(np.isfinite(high - low), DEADBAND_SHARE * (high - low), 0.0)
-        found: NDArray[np.bool_] = (values < low + band) | (values > high - band)
-        return found
+        return low + band, high - band
 
 
 class Beyond(NamedTuple):
@@ -78,6 +86,39 @@ class Beyond(NamedTuple):
 
     excess: NDArray[np.int8]
     near: NDArray[np.bool_]
+
+
+class Clear(NamedTuple):
+    """Between which values (c,) limits say nothing, for samples from a time to another, ns."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    from_ns: int
+    to_ns: int
+
+
+def limited(
+    scores: NDArray[np.float32],
+    segment: Batch,
+    beyond: Beyond,
+    *,
+    model: AssetModel,
+    hidden: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    """Scores (n,) of a segment that also count what is beyond a limit; hidden: channels (c,).
+
+    Of an asset of which nothing was learned yet, what is within its limits is not strange.
+    """
+    excess = beyond.excess if hidden is None else np.where(hidden, 0, beyond.excess)
+    near = beyond.near if hidden is None else beyond.near & ~hidden
+    worst = excess.max(axis=1)
+    if is_unfitted(model.metrics):
+        values = segment.values if hidden is None else np.where(hidden, np.nan, segment.values)
+        seen = np.isfinite(values).any(axis=1) & segment.running
+        scores = np.where(seen & np.isnan(scores), np.float32(0.0), scores)
+    on, off = np.float32(model.threshold_on), np.float32(model.threshold_off)
+    scores = np.where(near.any(axis=1) & (off < on), np.fmax(scores, off), scores)
+    return np.where(worst > 0, np.fmax(scores, on + worst), scores)
 
 
 def newest_limits(limits: Sequence[Limit], *, now_ns: int) -> dict[str, tuple[Limit, ...]]:
@@ -213,6 +254,19 @@ class Watchman:
             self._unsaid += [limit for limit in unlike if limit.limit_id not in self._said]
             self._said.update(limit.limit_id for limit in unlike)
         return self._watch
+
+    def clear(self, limits: Sequence[Limit]) -> Clear | None:
+        """What is clear of the limits that stood at the newest sample; None: not looked at yet.
+
+        limits: as `beyond` takes them.
+        """
+        if limits and (limits is not self._limits or self._unsaid):
+            return None
+        span = (self._from_ns, self._to_ns) if limits else (-FOREVER_NS, FOREVER_NS)
+        if not limits or self._watch is None:
+            none = np.full(len(self._channels), np.inf, np.float32)
+            return Clear(-none, none, *span)
+        return Clear(*self._watch.well_within, *span)
 
     def news(self) -> list[Limit]:
         """Limits of another unit than their channel's, each once."""

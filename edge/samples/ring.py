@@ -8,7 +8,7 @@ scoring never reads it, because filters carry their own state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge.caps import RING_SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge.batches import Batch
 
@@ -44,6 +44,14 @@ class RingState(msgspec.Struct, kw_only=True):
     assets: dict[str, AssetRing] = {}
 
 
+class Home(NamedTuple):
+    """Histories of assets with as many channels, a row each: their arrays are views of these."""
+
+    t_ns: NDArray[np.int64]  # (a, R)
+    values: NDArray[np.float32]  # (a, R, c)
+    running: NDArray[np.bool_]  # (a, R)
+
+
 class Ring:
     """History of all assets; `channels` gives each asset's number of channels."""
 
@@ -51,13 +59,13 @@ class Ring:
         self, channels: Mapping[str, int], *, state: RingState, capacity: int = RING_SAMPLES
     ) -> None:
         self.state = state
-        for asset, count in channels.items():
-            if asset not in state.assets:
-                state.assets[asset] = AssetRing(
-                    t_ns=np.zeros(capacity, np.int64),
-                    values=np.full((capacity, count), np.nan, np.float32),
-                    running=np.zeros(capacity, bool),
-                )
+        self.homes: dict[int, Home] = {}  # by number of channels
+        new = [asset for asset in channels if asset not in state.assets]
+        for count in dict.fromkeys(channels.values()):
+            names = tuple(asset for asset, own in channels.items() if own == count)
+            self.homes[count] = _home(names, count, state, capacity)
+        for asset in new:  # in the order of the bundle, whatever they have channels
+            state.assets[asset] = state.assets.pop(asset)
 
     def append(self, batch: Batch, unsound: NDArray[np.bool_] | None = None) -> None:
         """Write a batch's samples (n, c); of more than the capacity only the newest stay.
@@ -119,6 +127,47 @@ class Ring:
         ring = self.state.assets[asset]
         ring.mode = np.full(len(ring.t_ns), np.nan)
         ring.mode[_places(ring, times)] = mode
+
+
+def _home(names: Sequence[str], channels: int, state: RingState, capacity: int) -> Home:
+    """Let the arrays of some assets lie side by side, each with what it holds; the same as before.
+
+    One of another capacity keeps its own.
+    """
+    shape = len(names), capacity
+    known = [state.assets.get(name) for name in names]
+    found = _shared([one for one in known if one is not None], shape)
+    home = found or Home(
+        np.empty(shape, np.int64), np.empty((*shape, channels), np.float32), np.empty(shape, bool)
+    )
+    for i, (name, one) in enumerate(zip(names, known, strict=True)):
+        if one is None:
+            home.t_ns[i], home.values[i], home.running[i] = 0, np.nan, False
+            state.assets[name] = AssetRing(
+                t_ns=home.t_ns[i], values=home.values[i], running=home.running[i]
+            )
+        elif found is None and one.values.shape == home.values.shape[1:]:
+            home.t_ns[i], home.values[i], home.running[i] = one.t_ns, one.values, one.running
+            one.t_ns, one.values, one.running = home.t_ns[i], home.values[i], home.running[i]
+    return home
+
+
+def _shared(known: Sequence[AssetRing], shape: tuple[int, int]) -> Home | None:
+    """Where all of these lie already, one in each row and in their order; None: nowhere."""
+    if len(known) != shape[0]:
+        return None
+    bases = known[0].t_ns.base, known[0].values.base, known[0].running.base
+    if any(base is None for base in bases):
+        return None
+    home = Home(*bases)
+    if home.t_ns.shape != shape:
+        return None
+    for i, one in enumerate(known):
+        for base, array in zip(home, (one.t_ns, one.values, one.running), strict=True):
+            row = base[i]
+            if array.base is not base or array.ctypes.data != row.ctypes.data:
+                return None
+    return home
 
 
 def _places(ring: AssetRing, times: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -99,6 +99,7 @@ class Parts:
                 )
             )
             self.numbers += [len(every) - 1] * part.rows
+        self.numbers_of = np.array(self.numbers, np.intp)  # the same (rows,)
         self.every = tuple(every)
         self.width = bundle.width
 
@@ -157,38 +158,126 @@ def pad_valid(values: F32, mine: Mask, width: int) -> Mask:
     return valid
 
 
-def score_rows(requests: Sequence[Request], *, parts: Parts, state: list[F32]) -> int:
+@dataclass(slots=True, kw_only=True, eq=False)
+class Stack:
+    """Rows of the bundle, of one part, to be scored over segments of one length: many requests.
+
+    `score_rows` fills in `scores` (m, n) and keeps the states they began with in `before` (m, s).
+    """
+
+    x: F32  # (m, n, c) c padded to the bundle's widest asset
+    valid: Mask  # (m, n, c)
+    index: NDArray[np.intp]  # (m,)
+    scores: F32 | None = None
+    before: F32 | None = None
+
+    def answer(self, request: Request, k: int) -> None:
+        """Tell a request what came of its row, which is the k-th."""
+        assert self.scores is not None, "score the rows first"
+        assert self.before is not None, "likewise"
+        # copies: a view would keep the states of all rows for as long as the asset is calm
+        request.scores, request.before = self.scores[k].copy(), self.before[k].copy()
+
+
+def score_rows(
+    requests: Sequence[Request],
+    *,
+    parts: Parts,
+    state: list[F32],
+    stacks: Sequence[Stack] = (),
+) -> int:
     """Score all requests, a model call for each part and block length; returns how many calls.
 
-    state: (rows, s) of the bundle's rows, a part; updated in place.
+    state: (rows, s) of the bundle's rows, a part; updated in place, or replaced where all are new.
     """
-    groups: dict[tuple[int, int], list[Request]] = {}
+    groups: dict[tuple[int, int], tuple[list[Stack], list[Request]]] = {}
     numbers = parts.numbers
+    for stack in stacks:
+        key = numbers[int(stack.index[0])], stack.x.shape[1]
+        groups.setdefault(key, ([], []))[0].append(stack)
     for request in requests:
-        groups.setdefault((numbers[request.index], len(request.x)), []).append(request)
-    for (at, _), group in groups.items():
-        group.sort(key=lambda request: (request.row is not None, request.index))
-        _score_group(group, part=parts.every[at], state=state[at])
+        key = numbers[request.index], len(request.x)
+        groups.setdefault(key, ([], []))[1].append(request)
+    for (at, _), (many, single) in groups.items():
+        single.sort(key=lambda request: (request.row is not None, request.index))
+        _score_group(many, single, part=parts.every[at], at=at, state=state)
     return len(groups)
 
 
-def _score_group(group: list[Request], *, part: LoadedPart, state: F32) -> None:
-    own = [request for request in group if request.row is not None]
-    index = np.array([request.index for request in group if request.row is None], np.intp)
-    index -= part.first
-    x = np.stack([request.x for request in group])
-    valid = np.stack([request.valid for request in group])
-    before = state[index]
-    stacked = _rows_of(part.parameters, index)
+def _score_group(
+    stacks: list[Stack], requests: list[Request], *, part: LoadedPart, at: int, state: list[F32]
+) -> None:
+    """One call: rows of the bundle in their order, whoever asks, then those of jobs."""
+    own = [request for request in requests if request.row is not None]
+    singles = requests[: len(requests) - len(own)]
+    if singles:
+        stacks = [*stacks, _stacked(singles)]
+    index, order = _in_order(stacks, part)
+    x, valid = (_gathered(stacks, name, order, own) for name in ("x", "valid"))
+    whole = len(index) == len(state[at])  # sorted and unique, so every row is there
+    before = state[at] if whole else state[at][index]
+    stacked = part.parameters if whole else part.stack(index + part.first)
     if own:
         before = np.concatenate([before, np.stack([_row(r).state for r in own])])
         stacked = _with_own(stacked, own, bundle_rows=len(index))
     scores, after = part.score(x, valid, before, stacked)
-    state[index] = after[: len(index)]
-    for i, request in enumerate(group):
-        request.scores, request.before = scores[i], before[i]
-        if request.row is not None:
-            request.row.state = after[i].copy()
+    if whole:  # no copy in the usual tick
+        state[at] = after[: len(index)].copy() if own else after
+    else:
+        state[at][index] = after[: len(index)]
+    _tell(stacks, order, scores, before)
+    for k, request in enumerate(singles):
+        stacks[-1].answer(request, k)
+    for i, request in enumerate(own, start=len(index)):
+        request.scores, request.before = scores[i].copy(), before[i].copy()
+        _row(request).state = after[i].copy()
+
+
+def _stacked(requests: Sequence[Request]) -> Stack:
+    return Stack(
+        x=np.stack([request.x for request in requests]),
+        valid=np.stack([request.valid for request in requests]),
+        index=np.array([request.index for request in requests], np.intp),
+    )
+
+
+def _in_order(
+    stacks: Sequence[Stack], part: LoadedPart
+) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
+    """The rows (m,) of a part that stacks ask for, sorted; by which order, None: as they come."""
+    if not stacks:
+        return np.empty(0, np.intp), None
+    index = np.concatenate([stack.index for stack in stacks]) - part.first
+    if (index[1:] > index[:-1]).all():
+        return index, None
+    order = np.argsort(index)
+    return index[order], order
+
+
+def _gathered(
+    stacks: Sequence[Stack], name: str, order: NDArray[np.intp] | None, own: Sequence[Request]
+) -> NDArray[Any]:
+    """`x` or `valid` of all rows of a call (m, n, c)."""
+    arrays = [getattr(stack, name) for stack in stacks]
+    if order is not None:
+        arrays = [(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))[order]]
+    if own:
+        arrays.append(np.stack([getattr(request, name) for request in own]))
+    found: NDArray[Any] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return found
+
+
+def _tell(
+    stacks: Sequence[Stack], order: NDArray[np.intp] | None, scores: F32, before: F32
+) -> None:
+    """Give each stack what came of its rows."""
+    places = None if order is None else np.argsort(order)
+    first = 0
+    for stack in stacks:
+        rows: Any = slice(first, first + len(stack.index))
+        rows = rows if places is None else places[rows]
+        stack.scores, stack.before = scores[rows], before[rows]
+        first += len(stack.index)
 
 
 def contributions(request: Request, *, parts: Parts) -> F32:
@@ -245,13 +334,6 @@ def fresh_row(part: LoadedPart, keep: Mask) -> Row:
 def _row(request: Request) -> Row:
     assert request.row is not None, "asked of those that bring their own row"
     return request.row
-
-
-def _rows_of(parameters: Parameters, index: NDArray[np.intp]) -> Parameters:
-    total = len(next(iter(parameters.values())))
-    if len(index) == total:  # sorted and unique, so every row is there: no copy in the usual tick
-        return parameters
-    return {name: value[index] for name, value in parameters.items()}
 
 
 def _with_own(stacked: Parameters, own: list[Request], *, bundle_rows: int) -> Parameters:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.alerts import Contribution
     from edge.batches import Batch
-    from edge.samples.looks import Measured
+    from edge.samples.looks import Bounds, Measured
     from edge.samples.quality import Findings, HealthState
     from edge.samples.ring import History
     from edge.samples.scoring import Mask
@@ -102,9 +102,18 @@ class SensorWatch:
 
     def check(self, state: HealthState, segment: Batch, sensors: Sequence[Sensor]) -> Findings:
         """What is wrong at each sample of a segment; sensors: rows of the sensor tables."""
+        return check_health(state, segment, self._bounds, span=self.span(sensors))
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is usual of the sensors, and what is beyond."""
+        return self._bounds
+
+    def span(self, sensors: Sequence[Sensor]) -> tuple[F64, F64] | None:
+        """What each instrument can show at all (c,), (c,), NaN: not known; None: of none."""
         if sensors is not self._sensors:
             self._sensors, self._span = sensors, _span(sensors, self._model)
-        return check_health(state, segment, self._bounds, span=self._span)
+        return self._span
 
     def wrong(self, codes: np.ndarray, measured: Measured | None) -> tuple[Wrong, ...]:
         """What is wrong with each channel that is, by their codes (c,)."""

@@ -86,7 +86,9 @@ class SetAside:
         found.skipped += 1
         self._count("set_aside")
         source = match_source(message.topic, self._desk.settings.source)
-        unread(source[1] if source else "", message.topic, state=self._state)
+        asset = source[1] if source else ""
+        unread(asset, message.topic, state=self._state)
+        self._desk.stirred.add(asset)
         return True
 
     def was_good(self, message: MessageReceived) -> None:

@@ -21,7 +21,7 @@ import functools
 import math
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -46,17 +46,8 @@ TERMS: Final = 12  # K, cosine transforms behind a variance
 BLOCKS_A_TERM: Final = 3  # of few blocks fewer transforms are slow movement
 HORIZONS_MIN: Final = 4  # in the record, before means over a horizon say something
 KNOWN_MIN: Final = 0.25  # of a block's samples in which a channel had a value
-HELD_MAX: Final = 64  # samples that are summed up together: one at a time costs as much
 FAR_SIGMAS: Final = 10.0  # what is further off counts as this far: a few wild values are no level
-SCORE_MAX: Final = 30.0  # -log10 p; beyond it every difference is equally sure
 
-BEGINS_SCORE: Final = 3.0  # -log10 p of all columns of a kind together, that begins a drift
-ENDS_SCORE: Final = 2.0
-LEVEL_SIGMAS: Final = 0.25  # a surer but smaller change of level is of no use to anybody
-SPREAD_RATIO: Final = 1.25  # likewise of the mean absolute deviation, up or down
-ODDS_RATIO: Final = 2.0  # likewise of samples over a quantile of scores, up
-ENDS_EFFECT: Final = 0.5  # of these, in logarithms where they are ratios
-HOLD_BLOCKS: Final = 6  # looks in a row that begin a drift, or end it
 
 
 class DriftReference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -84,51 +75,6 @@ class DriftReference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return zlib.crc32(data, self.block_samples)
 
 
-class DriftState(msgspec.Struct, kw_only=True):
-    """What is remembered of a stream against its reference. Vectors are (m,), of columns.
-
-    samples, begin_ns, sums, known: of the block that is not full yet. held: (HELD_MAX, 1 + c) its
-    newest scores and values, of which `waiting` are not in the sums yet. blocks (k, m) float32,
-    begins (k,) ns: the newest ones, NaN: not known. score: -log10 p, NaN: cannot say yet; shift:
-    of the mean, in its own unit. drifts: what has drifted; since_ns: since when; against: looks in
-    a row that say otherwise. left_out: samples that did not count, by reason.
-    """
-
-    mark: int
-    samples: int = 0
-    begin_ns: int = 0
-    sums: np.ndarray
-    known: np.ndarray
-    held: np.ndarray
-    waiting: int = 0
-    blocks: np.ndarray
-    begins: np.ndarray
-    score: np.ndarray
-    shift: np.ndarray
-    drifts: np.ndarray
-    since_ns: np.ndarray
-    against: np.ndarray
-    left_out: dict[str, int] = {}
-
-    @classmethod
-    def empty(cls, reference: DriftReference) -> Self:
-        """Nothing seen yet."""
-        m = len(reference.mean)
-        return cls(
-            mark=reference.mark,
-            sums=np.zeros(m),
-            known=np.zeros(m - LEVELS, np.int64),
-            held=np.zeros((HELD_MAX, 1 + len(reference.center)), np.float32),
-            blocks=np.empty((0, m), np.float32),
-            begins=np.empty(0, np.int64),
-            score=np.full(m, np.nan),
-            shift=np.full(m, np.nan),
-            drifts=np.zeros(m, np.bool_),
-            since_ns=np.zeros(m, np.int64),
-            against=np.zeros(m, np.int64),
-        )
-
-
 def learn_drift(
     values: F64,
     scores: F64,
@@ -153,7 +99,7 @@ def learn_drift(
     over = _blocks_of((scores[:, None] > levels).astype(np.float64), size)
     z = deviations(rows, center, sigma)
     parts = [_blocks_of(part, size) for part in (z, np.abs(z))]
-    known = [_long_run(blocks, horizons=True) for blocks in (over, *parts)]
+    known = [long_run_of(blocks, horizons=True) for blocks in (over, *parts)]
     mean, long_run, blocks = (np.concatenate(part) for part in zip(*known, strict=True))
     long_run[long_run <= 0.0] = np.nan
     if wanders is not None:
@@ -213,20 +159,20 @@ def _blocks_of(rows: F64, size: int) -> F64:
     return np.asarray(np.where(known >= KNOWN_MIN * size, sums / np.maximum(known, 1), np.nan))
 
 
-def _long_run(blocks: NDArray[np.floating], *, horizons: bool = False) -> tuple[F64, F64, F64]:
-    """Mean, long-run variance and number (m,) of blocks (k, m); variance NaN: too few.
+def long_run_of(blocks: NDArray[np.floating], *, horizons: bool = False) -> tuple[F64, F64, F64]:
+    """Mean, long-run variance and number (..., m) of blocks (..., k, m); variance NaN: too few.
 
-    horizons: means over a horizon each count too, where there are enough.
+    horizons: means over a horizon each count too, where there are enough; of blocks (k, m) alone.
     """
     x = np.asarray(blocks, np.float64)
     seen = np.isfinite(x)
-    count = seen.sum(axis=0)
-    mean = np.where(count > 0, np.nansum(x, axis=0) / np.maximum(count, 1), np.nan)
-    x = np.where(seen, x - mean, 0.0)
-    k = len(x)
+    count = seen.sum(axis=-2)
+    mean = np.where(count > 0, np.nansum(x, axis=-2) / np.maximum(count, 1), np.nan)
+    x = np.where(seen, x - mean[..., None, :], 0.0)
+    k = x.shape[-2]
     # a block that is not known brings no variance; the others stand for it
     scale = k / np.maximum(count, 1)
-    variance = scale * (2.0 / max(k, 1)) * np.square(_cosines(k) @ x).mean(axis=0)
+    variance = scale * (2.0 / max(k, 1)) * np.square(_cosines(k) @ x).mean(axis=-2)
     if horizons and k >= HORIZONS_MIN * HORIZON_BLOCKS:
         totals = np.cumsum(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
         windows = totals[HORIZON_BLOCKS:] - totals[:-HORIZON_BLOCKS]
@@ -239,144 +185,10 @@ def _long_run(blocks: NDArray[np.floating], *, horizons: bool = False) -> tuple[
 @functools.lru_cache(maxsize=128)
 def _cosines(blocks: int) -> F64:
     """The slowest cosines over so many blocks (terms, blocks)."""
-    angles = np.outer(np.arange(1, _terms(blocks) + 1), np.arange(blocks) + 0.5)
+    angles = np.outer(np.arange(1, terms_of(blocks) + 1), np.arange(blocks) + 0.5)
     return np.asarray(np.cos(angles * (math.pi / max(blocks, 1))))
 
 
-def _terms(blocks: int) -> int:
+def terms_of(blocks: int) -> int:
     """How many cosine transforms of so many blocks are slow movement."""
     return max(1, min(TERMS, blocks // BLOCKS_A_TERM))
-
-
-def count_samples(
-    state: DriftState,
-    reference: DriftReference,
-    *,
-    t_ns: I64,
-    scores: NDArray[np.floating],
-    values: NDArray[np.floating],
-) -> Mask | None:
-    """Count samples of normal operation; returns what has begun or ended to drift (m,).
-
-    None: nothing has. t_ns (n,), scores (n,) finite, values (n, c), NaN: none. Samples are summed
-    up one after the other, so it does not matter how the stream was cut.
-    """
-    before = state.drifts
-    at = 0
-    while at < len(t_ns):
-        if state.samples == 0:
-            state.begin_ns = int(t_ns[at])
-        rest = reference.block_samples - state.samples
-        end = min(len(t_ns), at + min(HELD_MAX - state.waiting, rest))
-        place = slice(state.waiting, state.waiting + end - at)
-        state.held[place, 0], state.held[place, 1:] = scores[at:end], values[at:end]
-        state.waiting += end - at
-        state.samples += end - at
-        full = state.samples == reference.block_samples
-        if full or state.waiting == HELD_MAX:
-            _add_held(state, reference)
-        if full:
-            _close(state, reference)
-        at = end
-    changed: Mask = np.not_equal(state.drifts, before)
-    return changed if changed.any() else None
-
-
-def _add_held(state: DriftState, reference: DriftReference) -> None:
-    rows = state.held[: state.waiting].astype(np.float64)
-    z = deviations(rows[:, 1:], reference.center, reference.sigma)
-    seen = np.isfinite(z)
-    tame = z if seen.all() else np.where(seen, z, 0.0)
-    over = rows[:, :1] > reference.levels
-    state.known = state.known + np.tile(seen.sum(axis=0), 2)
-    parts = np.concatenate([over, tame, np.abs(tame)], axis=1)
-    state.sums = np.cumsum(np.concatenate([state.sums[None], parts]), axis=0)[-1]
-    state.waiting = 0
-
-
-def _close(state: DriftState, reference: DriftReference) -> None:
-    """A block is full: keep it and look."""
-    size = reference.block_samples
-    counts = np.concatenate([np.full(LEVELS, size), state.known])
-    block = np.where(counts >= KNOWN_MIN * size, state.sums / np.maximum(counts, 1), np.nan)
-    kept = slice(-HORIZON_BLOCKS, None)
-    state.blocks = np.concatenate([state.blocks, block[None].astype(np.float32)])[kept]
-    state.begins = np.append(state.begins, state.begin_ns)[kept]
-    state.samples = 0
-    state.sums, state.known = np.zeros_like(state.sums), np.zeros_like(state.known)
-    if len(state.blocks) >= BLOCKS_MIN:
-        _look(state, reference)
-
-
-def _look(state: DriftState, reference: DriftReference) -> None:
-    """Compare the newest blocks with the record, and move on what is said to drift."""
-    from scipy import special  # noqa: PLC0415 - it loads slowly, and the first look is far off
-
-    mean, live, count = _long_run(state.blocks)
-    # the live side is never taken for much calmer than the record
-    of_live = np.fmax(live, (live + reference.long_run) / 2.0) / np.maximum(count, 1.0)
-    of_record = reference.long_run / reference.blocks
-    shift = np.where(count >= BLOCKS_MIN, mean - reference.mean, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.abs(shift) / np.sqrt(of_live + of_record)
-        terms = np.clip(reference.blocks // BLOCKS_A_TERM, 1, TERMS)
-        spent = of_live**2 / _terms(len(state.blocks)) + of_record**2 / terms
-        freedom = (of_live + of_record) ** 2 / spent  # Welch 1947
-        log_p = np.log10(2.0 * special.stdtr(freedom, -t))
-    channels = len(t) - LEVELS
-    times = np.repeat([float(LEVELS), float(channels)], [LEVELS, channels])
-    state.score = np.clip(-log_p - np.log10(times), 0.0, SCORE_MAX)
-    state.shift = np.where(np.isfinite(state.score), shift, np.nan)
-    _move_on(state, reference)
-
-
-def _move_on(state: DriftState, reference: DriftReference) -> None:
-    """What drifts stays so until as many looks say otherwise; what is not known says nothing."""
-    known = np.isfinite(state.score)
-    size = effect(state.shift, reference)
-    begins = known & (state.score >= BEGINS_SCORE) & (size >= 1.0)
-    ends = known & ((state.score < ENDS_SCORE) | (size < ENDS_EFFECT))
-    says = np.where(state.drifts, ends, begins)
-    state.against = np.where(known, np.where(says, state.against + 1, 0), state.against)
-    turned = state.against >= HOLD_BLOCKS
-    if not turned.any():
-        return
-    state.against = np.where(turned, 0, state.against)
-    state.drifts = state.drifts ^ turned
-    state.since_ns = state.since_ns.copy()
-    for j in np.flatnonzero(turned).tolist():
-        state.since_ns[j] = _since_ns(state, reference, j) if state.drifts[j] else 0
-
-
-def effect(shift: F64, reference: DriftReference) -> F64:
-    """How large shifts (m,) of means are, 1: just of use to somebody; NaN stays.
-
-    Fewer scores over a quantile than was usual are none: the detector has less to wonder at.
-    """
-    c = (len(shift) - LEVELS) // 2
-    over, level, spread = np.split(shift, [LEVELS, LEVELS + c])
-    usual_over, _, usual_spread = np.split(reference.mean, [LEVELS, LEVELS + c])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        odds = _odds(usual_over + over) / _odds(usual_over)
-        sizes = (
-            np.log(np.maximum(odds, 1.0)) / math.log(ODDS_RATIO),
-            np.abs(level) / LEVEL_SIGMAS,
-            np.abs(np.log1p(spread / usual_spread)) / math.log(SPREAD_RATIO),
-        )
-    return np.concatenate(sizes)
-
-
-def _odds(share: F64) -> F64:
-    tame = np.clip(share, 1e-6, 1.0 - 1e-6)
-    return np.asarray(tame / (1.0 - tame))
-
-
-def _since_ns(state: DriftState, reference: DriftReference, j: int) -> int:
-    """When column j began to differ: the change point of most likelihood for a lasting step.
-
-    That of the cumulative sum of what is beyond half the shift (Page 1954; Hinkley 1970).
-    """
-    off = state.blocks[:, j].astype(np.float64) - reference.mean[j]
-    beyond = np.sign(state.shift[j]) * off - abs(state.shift[j]) / 2.0
-    path = np.concatenate([[0.0], np.cumsum(np.nan_to_num(beyond))])
-    return int(state.begins[min(int(path.argmin()), len(state.begins) - 1)])

@@ -15,11 +15,12 @@ from edge.samples.drift import Drifting, DriftingChannel, drift_payload, surest
 from edge.storage.checkpoint import pack
 from edge.wire.drifting import DriftPayload
 from edge.wire.outgoing import encode, schemas
-from models.fitting.drift import HOLD_BLOCKS, LEVELS
+from models.fitting.drift import LEVELS
+from models.fitting.drift_live import HOLD_BLOCKS
 from tests.edge.rig import START, Rig, bundle
 
 if TYPE_CHECKING:
-    from models.fitting.drift import DriftState
+    from models.fitting.drift_live import DriftState
 
 QUIETLY = {"c1": 0.4}  # does not ring
 

@@ -1,181 +1,25 @@
-"""Many assets aligned together are aligned as each on its own, value by value."""
+"""Assets taken together: not a bit differs from one by one, whatever happens to whom."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edge.batches import Readings
-from edge.samples.align import Aligner, AlignState
-from edge.samples.gather import Gather
-from edge.samples.layouts import AssetLayout
-from edge.samples.together import WIDTH_MAX
-from edge.settings import ContextTag, EngineSettings
-from edge.storage.checkpoint import pack
+from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edge.batches import Batch
-
-S: Final = 10**9
-QUARTER: Final = S // 4
-SETTINGS: Final = EngineSettings(late_ms_max=500, comms_gap_s=3)
-VALUES: Final = (0.0, 1.0, -2.5, 3.0, float("nan"), 3.402824e38, -1e300, 0.1)
-CONTEXT: Final = (
-    ContextTag(tag="run", role="run", running=(1.0,)),
-    ContextTag(tag="mode", role="mode"),
-)
+SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "4")))
 
 
-def layout(
-    asset: str, *, channels: int, grid: bool, held: Sequence[int] = (), context: int = 0
-) -> AssetLayout:
-    """An asset with tags x0, x1, ... and the first of CONTEXT."""
-    tags = [f"x{i}" for i in range(channels)] + [tag.tag for tag in CONTEXT[:context]]
-    on_change = [i in held for i in range(channels)] + [True] * context
-    return AssetLayout(
-        asset=asset,
-        columns={tag: i for i, tag in enumerate(tags)},
-        units=("",) * len(tags),
-        channels=channels,
-        context=CONTEXT[:context],
-        period_ns=S if grid else QUARTER,
-        grid=grid,
-        on_change=np.array(on_change, bool),
-    )
-
-
-LAYOUTS: Final = (
-    layout("rows", channels=2, grid=False),
-    layout("grid", channels=3, grid=True),
-    layout("held", channels=3, grid=True, held=(1,)),
-    layout("told", channels=2, grid=True, context=2),
-    layout("rows told", channels=1, grid=False, context=1),
-    layout("by exception", channels=2, grid=True, held=(0, 1)),
-    layout("one", channels=1, grid=True),
-    layout("wide", channels=WIDTH_MAX + 1, grid=False),
-)
-
-
-class Pair:
-    """The same messages to one that takes them one by one, and one that gathers them."""
-
-    def __init__(self, together_min: int) -> None:
-        self.alone, self.joined = (Aligner(LAYOUTS, SETTINGS, state=AlignState()) for _ in range(2))
-        self.gather = Gather(self.joined, together_min=together_min)
-        self.batches = 0
-
-    def take(self, readings: Readings, *, retain: bool = False, future_ns: int = 2**62) -> None:
-        """One message to both."""
-        self.alone.push(readings, future_ns=future_ns, retain=retain)
-        self.gather.take(readings, future_ns=future_ns, retain=retain)
-
-    def tick(self, now_ns: int, *, final: bool = False) -> None:
-        """A tick of both gives the same, to the bit."""
-        self.gather.settle()
-        left, right = (a.close(now_ns=now_ns, final=final) for a in (self.alone, self.joined))
-        self.batches += len(left)
-        assert [one.asset for one in left] == [one.asset for one in right]
-        for one, other in zip(left, right, strict=True):
-            same(one, other)
-
-    def check(self) -> None:
-        """Both remember and count the same."""
-        self.gather.settle()
-        left, right = self.alone.state, self.joined.state
-        assert dict(sorted(left.counts.items())) == dict(sorted(right.counts.items()))
-        for name in left.assets:
-            assert pack(left.assets[name]) == pack(right.assets[name]), name
-
-
-def same(one: Batch, other: Batch) -> None:
-    """Two batches are alike, also in how they lie in memory: sums depend on it."""
-    for name in ("t_ns", "values", "running", "mode", "heard"):
-        a, b = getattr(one, name), getattr(other, name)
-        assert (a is None) == (b is None), name
-        if a is not None:
-            assert (a.dtype, a.shape) == (b.dtype, b.shape), name
-            assert a.tobytes() == b.tobytes(), name
-    assert one.values.flags.c_contiguous
-    assert other.values.flags.c_contiguous
-    assert repr(one.changes) == repr(other.changes)
-
-
-def readings_of(number: int, cells: dict[int, float], t_ns: int) -> Readings:
-    """One message of one time."""
-    tags = tuple(LAYOUTS[number].columns)
-    return Readings(
-        asset=LAYOUTS[number].asset,
-        tags=tuple(tags[column] for column in cells),
-        t_ns=np.array([t_ns], np.int64),
-        values=np.array([list(cells.values())], np.float64),
-    )
-
-
-@st.composite
-def sent(draw: st.DrawFn) -> tuple[Readings, bool, int]:
-    """A message of one of the assets; whether it is retained; quarters of a second to go on."""
-    number = draw(st.integers(0, len(LAYOUTS) - 1))
-    width = LAYOUTS[number].width
-    named = draw(st.sets(st.integers(0, width - 1), min_size=1, max_size=3))
-    cells = {column: draw(st.sampled_from(VALUES)) for column in sorted(named)}
-    back = draw(st.sampled_from([0, 0, 0, 0, 1, 2, 7, -1, -5]))
-    readings = readings_of(number, cells, back)
-    return readings, draw(st.integers(0, 19)) == 0, draw(st.sampled_from([0, 0, 0, 1, 1, 9]))
-
-
-@pytest.mark.parametrize("together_min", [0, 4])
-@given(
-    stream=st.lists(sent(), max_size=60),
-    ticks=st.sets(st.integers(0, 60)),
-    shown=st.sets(st.integers(0, 60)),
-)
-def test_together_or_alone_is_the_same(
-    stream: list[tuple[Readings, bool, int]], ticks: set[int], shown: set[int], together_min: int
+@pytest.mark.parametrize("seed", SEEDS)
+def test_by_columns_or_one_by_one_all_is_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Any order of any assets, late and twice, with ticks and checkpoints in between."""
-    pair, now_ns = Pair(together_min), 100 * S
-    for i, (found, retain, step) in enumerate(stream):
-        now_ns += step * QUARTER
-        t_ns = now_ns - int(found.t_ns[0]) * QUARTER // 2
-        readings = Readings(
-            asset=found.asset, tags=found.tags, t_ns=np.array([t_ns]), values=found.values
-        )
-        pair.take(readings, retain=retain, future_ns=now_ns + QUARTER)
-        if i in ticks:
-            pair.tick(now_ns)
-        if i in shown:
-            pair.check()
-    pair.tick(now_ns)
-    pair.check()
-    pair.tick(now_ns, final=True)
-    pair.check()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_plant_in_its_usual_state_is_the_same(seed: int) -> None:
-    """Every asset speaks each second, tag by tag, in an order of its own; context now and then."""
-    pair, now_ns, rng = Pair(0), 1000 * S, np.random.default_rng(seed)
-    for second in range(40):
-        t_ns = now_ns + second * S
-        messages = [
-            (number, {column: float(rng.normal())})
-            for number, of_asset in enumerate(LAYOUTS)
-            for column in range(of_asset.channels)
-            if rng.random() > 0.02
-        ]
-        if second % 7 == 3:
-            messages += [(3, {2: float(second % 2), 3: float(second // 7)}), (4, {1: 1.0})]
-        for place in rng.permutation(len(messages)).tolist():
-            number, cells = messages[place]
-            pair.take(readings_of(number, cells, t_ns))
-        for part in range(4):
-            pair.tick(t_ns + part * QUARTER)
-    pair.check()
-    assert pair.batches > 200
-    assert pair.joined._together.own.sum() <= 2, "most go together"
+    """Effects of every stimulus and all that is remembered; and most goes by columns."""
+    both = Both(seed)
+    counted(both, monkeypatch)
+    while both.at < ROWS:
+        both.step()
+    both.compare()
+    assert both.effects
+    assert both.together > 0.3 * ROWS * len(ASSETS)

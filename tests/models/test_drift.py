@@ -24,17 +24,15 @@ from models.bundles.bundle import Channel
 from models.detector import detector_of
 from models.fitting.drift import (
     BLOCKS_MIN,
-    HOLD_BLOCKS,
     HORIZON_BLOCKS,
     LEVELS,
     TERMS,
     DriftReference,
-    DriftState,
-    _long_run,
-    count_samples,
     deviations,
     learn_drift,
+    long_run_of,
 )
+from models.fitting.drift_live import HOLD_BLOCKS, DriftState, count_samples
 from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from tests.models.plants import fitted, plant, samples
@@ -217,7 +215,7 @@ def test_the_variance_is_that_of_slow_movement(seed: int, k: int) -> None:
     chance = np.random.default_rng(seed)
     x = chance.normal(size=(k, 2)).cumsum(axis=0)
     x[chance.integers(0, k), 1] = np.nan
-    mean, variance, count = _long_run(x)
+    mean, variance, count = long_run_of(x)
     for j in range(2):
         known = [float(v) for v in x[:, j] if not math.isnan(v)]
         usual = sum(known) / len(known)

@@ -1,0 +1,27 @@
+"""Columns: arrays of many states side by side, each state's a view of a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def home(state: Any, name: str, array: NDArray[Any], i: int) -> None:  # noqa: ANN401 - any struct
+    """Let an array of a state be row i of another (a, ...), with what it holds."""
+    held = getattr(state, name)
+    if held.base is not array:
+        array[i] = held
+        setattr(state, name, array[i])
+
+
+def by_value(numbers: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], int]]:
+    """Where each of some numbers (k,) stands, and the number; in rising order."""
+    if not len(numbers):
+        return []
+    if (numbers == numbers[0]).all():  # as nearly always
+        return [(np.arange(len(numbers)), int(numbers[0]))]
+    return [(np.flatnonzero(numbers == one), one) for one in np.unique(numbers).tolist()]

@@ -1,0 +1,222 @@
+"""The slab: what is remembered of assets with as many channels, side by side.
+
+Arrays of the assets' states are views of its rows, so whoever moves one asset on and whoever moves
+all of them on work on the same memory. Numbers are kept in columns here, and brought into the
+states before anybody reads them there: `settle`. A look needs the newest samples in order; those
+that came since the last one are read from the history when it is due.
+
+Who moves one asset on may put other arrays into its state: `read` brings them home.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edge.records import Track
+from edge.samples.columns import by_value, home
+from edge.samples.drift_columns import DriftColumns
+from edge.samples.looks import Bounds
+from edge.work.shed import DOUBT_NS
+from models.fitting.health import WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.asset import Asset
+    from edge.samples.looks import F32
+    from edge.samples.ring import AssetRing, Ring
+    from edge.samples.scoring import Mask
+
+    Rows = NDArray[np.intp]
+
+NEVER_NS: Final = 2**62
+USUAL: Final = tuple(
+    name for name in Bounds._fields if name.startswith(("noise", "level", "calm", "present"))
+)
+
+
+class Slab:
+    """Assets with c channels, a row each (a,). Times are plant time, ns.
+
+    known: whether the columns hold what the states say; ahead: whether they say more. plain: that
+    nothing goes on at an asset, so its next samples may be taken with those of others. timed:
+    whether these are known: due_ns, when something happens to it by itself; doubt_ns, until when a
+    gap casts doubt; restless, a silence that goes on. pending: newest samples that are in the
+    history and not yet in the window of looks.
+    """
+
+    def __init__(self, assets: Sequence[Asset], ring: Ring, numbers: Rows) -> None:
+        """`numbers`: (a,) of the assets in the bundle, in rising order."""
+        self.assets = assets
+        self.numbers = numbers
+        self.row = {asset.model.asset: i for i, asset in enumerate(assets)}
+        a, c = len(assets), len(assets[0].channels)
+        self.channels = c
+        self.history = ring.homes[c]
+        self.rings: list[AssetRing] = [ring.state.assets[one.model.asset] for one in assets]
+        self.value = np.empty((a, c), np.float32)
+        self.equal, self.absent = np.empty((a, c), np.int64), np.empty((a, c), np.int64)
+        self.window = np.empty((a, WINDOW, c), np.float32)
+        self.ran = np.empty((a, WINDOW), bool)
+        self.noise, self.suspects = np.empty((a, c)), np.empty((a, c), np.uint8)
+        self.drift = DriftColumns(assets)
+        columns = np.zeros((7, a), np.int64)
+        self.repeats, self.looked, self.pending, self.written = columns[:4]
+        self.last_t_ns, self.due_ns, self.doubt_ns = columns[4:]
+        self.last_score = np.full(a, np.nan)
+        self.known, self.timed, self.ahead, self.plain = (np.zeros(a, bool) for _ in range(4))
+        self.restless = np.zeros(a, bool)
+        self.looks, self.marred, self.beats = (np.zeros(a, bool) for _ in range(3))
+        self.judged = np.zeros(a, bool)  # whether a look has been before
+        self._fixed(assets)
+
+    def _fixed(self, assets: Sequence[Asset]) -> None:
+        """What bundle and settings say, which no sample changes."""
+        bounds = [one.sensors.bounds for one in assets]
+        models = [one.model for one in assets]
+        self.bounds = bounds
+        self.stuck = np.stack([one.stuck for one in bounds])
+        self.gone = np.stack([one.absent for one in bounds])
+        self.stale = np.array([one.repeats for one in bounds], np.int64)
+        self.usual = {name: np.stack([getattr(one, name) for one in bounds]) for name in USUAL}
+        self.watched = np.isfinite(self.usual["noise_low"]).sum(axis=1)
+        kinds = {one.pairs.tobytes(): k for k, one in enumerate(bounds)}
+        self.paired = np.array([len(one.pairs) > 0 for one in bounds], bool)
+        self.pairs = np.array([kinds[one.pairs.tobytes()] for one in bounds], np.intp)
+        self.threshold = np.array([one.threshold_on for one in models], np.float32)
+        self.running_row = np.array([one.row_running for one in models], np.intp)
+        self.stopped_row = np.array([one.row_stopped for one in models], np.intp)
+        a, c = len(assets), self.channels
+        self.span = np.full((2, a, c), np.nan)
+        self.clear = np.empty((2, a, c), np.float32)
+        self.clear_ns = np.empty((2, a), np.int64)
+
+    # --- states to columns ---
+
+    def read(self, i: int) -> None:
+        """Take over what the state of an asset says; its arrays lie here from then on."""
+        asset, ring = self.assets[i], self.rings[i]
+        state, health = asset.state, asset.state.health
+        home(health, "value", self.value, i)
+        home(health, "equal", self.equal, i)
+        home(health, "absent", self.absent, i)
+        self.repeats[i] = health.repeats
+        self.last_t_ns[i], self.last_score[i] = state.last_t_ns, state.last_score
+        self.written[i], self.marred[i] = ring.written, ring.unsound is not None
+        self.beats[i] = bool(state.beats)
+        lies = ring.values.base is self.history.values and ring.mode is None
+        sensors, clear = asset.span(), asset.clear()
+        self.span[:, i] = np.nan if sensors is None else sensors
+        if clear is not None:
+            self.clear[:, i], self.clear_ns[:, i] = clear[:2], clear[2:]
+        known = self._read_window(i) and self.drift.read(i)
+        self.plain[i] = lies and clear is not None and known and asset.plain
+        self.read_times(i)
+        self.known[i], self.ahead[i] = True, False
+
+    def read_times(self, i: int) -> None:
+        """Take over from a state when something happens to the asset by time alone."""
+        asset = self.assets[i]
+        state, boundary_ns = asset.state, asset.boundary_ns()
+        self.due_ns[i] = NEVER_NS if boundary_ns is None else boundary_ns
+        gap_ns = max(state.shed_ns, state.unread_ns)
+        self.doubt_ns[i] = gap_ns + DOUBT_NS if gap_ns else -NEVER_NS
+        self.restless[i] = not state.tracks[Track.COMMS].at_rest
+        self.last_t_ns[i], self.timed[i] = state.last_t_ns, True
+
+    def visits(
+        self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int
+    ) -> Mask:
+        """To whom (a,) time alone may do something; gaps_ns: (a,) silence that may be one."""
+        quiet_ns = now_ns - self.last_t_ns
+        silent = (quiet_ns > gaps_ns) | (-quiet_ns > ahead_ns + gaps_ns)
+        due = (self.due_ns <= until_ns) | (self.doubt_ns >= now_ns) | self.restless | ~self.timed
+        return due | (silent & (self.last_t_ns != 0))
+
+    def _read_window(self, i: int) -> bool:
+        """Whether looks can be taken here, or there are none."""
+        bounds, windows = self.bounds[i], self.assets[i].state.health.windows
+        self.looks[i], self.pending[i] = bounds.usual is not None, 0
+        if bounds.usual is None:
+            return True
+        if windows is None or windows.pairs is not bounds.pairs:
+            return False
+        if windows.codes.any() or windows.apart_now.any():
+            return False
+        home(windows, "values", self.window, i)
+        home(windows, "ran", self.ran, i)
+        home(windows, "noise", self.noise, i)
+        home(windows, "suspects", self.suspects, i)
+        self.looked[i], self.judged[i] = windows.samples, windows.apart_near is not None
+        return True
+
+    # --- columns to states ---
+
+    def settle(self, i: int) -> None:
+        """Let the state of an asset say all that is known of it."""
+        if self.ahead[i]:
+            self._settle(np.array([i], np.intp))
+
+    def settle_all(self) -> None:
+        """The same of all assets."""
+        if self.ahead.any():
+            self._settle(np.flatnonzero(self.ahead))
+
+    def _settle(self, rows: Rows) -> None:
+        self.fill(rows)
+        self.drift.settle(rows)
+        columns = (
+            self.last_t_ns[rows], self.last_score[rows], self.repeats[rows], self.written[rows],
+            self.looked[rows],
+        )  # fmt: skip
+        for i, t_ns, score, repeats, written, looked in zip(
+            rows.tolist(), *(column.tolist() for column in columns), strict=True
+        ):
+            state, self.rings[i].written = self.assets[i].state, written
+            state.last_t_ns, state.last_score, state.health.repeats = t_ns, score, repeats
+            if self.looks[i] and state.health.windows is not None:
+                state.health.windows.samples, state.health.windows.ran_last = looked, True
+        self.ahead[rows] = False
+
+    def fill(self, rows: Rows) -> None:
+        """Bring what is pending of some assets (k,) into their windows."""
+        rows = rows[self.pending[rows] > 0]
+        for part, shift in by_value(self.pending[rows]):
+            some = rows[part]
+            self.window[some], self.ran[some] = self.shifted(some, shift)
+        self.pending[rows] = 0
+
+    def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32) -> None:
+        """Write running samples (k, n), (k, n, c) of some assets (k,) into their histories."""
+        n, capacity = t_ns.shape[1], self.history.t_ns.shape[1]
+        at = rows[:, None], (self.written[rows, None] + np.arange(n)) % capacity
+        self.history.t_ns[at], self.history.values[at] = t_ns, values
+        self.history.running[at] = True
+        for k in np.flatnonzero(self.marred[rows]).tolist():
+            unsound = self.rings[rows[k]].unsound
+            if unsound is not None:
+                unsound[at[1][k]] = False
+        self.written[rows] += n
+
+    def shifted(self, rows: Rows, pending: int, values: F32 | None = None) -> tuple[F32, Any]:
+        """Windows (k, WINDOW, c) of assets with so many pending samples, and which of them ran.
+
+        values: (k, p, c) samples behind them that are not in the history yet.
+        """
+        more = 0 if values is None else values.shape[1]
+        kept = max(WINDOW - pending - more, 0)
+        read = min(pending, max(WINDOW - more, 0))
+        window = np.empty((len(rows), WINDOW, self.channels), np.float32)
+        ran = np.ones((len(rows), WINDOW), bool)
+        window[:, :kept] = self.window[rows, WINDOW - kept :]
+        ran[:, :kept] = self.ran[rows, WINDOW - kept :]
+        capacity = self.history.values.shape[1]
+        at = (self.written[rows, None] - read + np.arange(read)) % capacity
+        window[:, kept : kept + read] = self.history.values[rows[:, None], at]
+        if values is not None:
+            window[:, kept + read :] = values[:, -WINDOW:]
+        return window, ran

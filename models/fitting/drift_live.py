@@ -1,0 +1,267 @@
+"""Drift of a live stream: its samples counted in blocks, and its newest blocks held to its record.
+
+See `drift` for what is compared, and by which method. Many streams may be counted together: what is
+done to a stack of them is done to each, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from models.fitting.drift import (
+    BLOCKS_A_TERM,
+    BLOCKS_MIN,
+    FAR_SIGMAS,
+    HORIZON_BLOCKS,
+    KNOWN_MIN,
+    LEVELS,
+    TERMS,
+    long_run_of,
+    terms_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from models.fitting.drift import DriftReference
+
+    F32 = NDArray[np.float32]
+    F64 = NDArray[np.float64]
+    I64 = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+LOOKED_TOGETHER: Final = 64  # streams whose blocks stay in the cache
+HELD_MAX: Final = 64  # samples that are summed up together: one at a time costs as much
+SCORE_MAX: Final = 30.0  # -log10 p; beyond it every difference is equally sure
+BEGINS_SCORE: Final = 3.0  # -log10 p of all columns of a kind together, that begins a drift
+ENDS_SCORE: Final = 2.0
+LEVEL_SIGMAS: Final = 0.25  # a surer but smaller change of level is of no use to anybody
+SPREAD_RATIO: Final = 1.25  # likewise of the mean absolute deviation, up or down
+ODDS_RATIO: Final = 2.0  # likewise of samples over a quantile of scores, up
+ENDS_EFFECT: Final = 0.5  # of these, in logarithms where they are ratios
+HOLD_BLOCKS: Final = 6  # looks in a row that begin a drift, or end it
+
+
+class DriftState(msgspec.Struct, kw_only=True):
+    """What is remembered of a stream against its reference. Vectors are (m,), of columns.
+
+    samples, begin_ns, sums, known: of the block that is not full yet. held: (HELD_MAX, 1 + c) its
+    newest scores and values, of which `waiting` are not in the sums yet. blocks (k, m) float32,
+    begins (k,) ns: the newest ones, NaN: not known. score: -log10 p, NaN: cannot say yet; shift:
+    of the mean, in its own unit. drifts: what has drifted; since_ns: since when; against: looks in
+    a row that say otherwise. left_out: samples that did not count, by reason.
+    """
+
+    mark: int
+    samples: int = 0
+    begin_ns: int = 0
+    sums: np.ndarray
+    known: np.ndarray
+    held: np.ndarray
+    waiting: int = 0
+    blocks: np.ndarray
+    begins: np.ndarray
+    score: np.ndarray
+    shift: np.ndarray
+    drifts: np.ndarray
+    since_ns: np.ndarray
+    against: np.ndarray
+    left_out: dict[str, int] = {}
+
+    @classmethod
+    def empty(cls, reference: DriftReference) -> Self:
+        """Nothing seen yet."""
+        m = len(reference.mean)
+        return cls(
+            mark=reference.mark,
+            sums=np.zeros(m),
+            known=np.zeros(m - LEVELS, np.int64),
+            held=np.zeros((HELD_MAX, 1 + len(reference.center)), np.float32),
+            blocks=np.empty((0, m), np.float32),
+            begins=np.empty(0, np.int64),
+            score=np.full(m, np.nan),
+            shift=np.full(m, np.nan),
+            drifts=np.zeros(m, np.bool_),
+            since_ns=np.zeros(m, np.int64),
+            against=np.zeros(m, np.int64),
+        )
+
+
+def count_samples(
+    state: DriftState,
+    reference: DriftReference,
+    *,
+    t_ns: I64,
+    scores: NDArray[np.floating],
+    values: NDArray[np.floating],
+) -> Mask | None:
+    """Count samples of normal operation; returns what has begun or ended to drift (m,).
+
+    None: nothing has. t_ns (n,), scores (n,) finite, values (n, c), NaN: none. Samples are summed
+    up one after the other, so it does not matter how the stream was cut.
+    """
+    before = state.drifts
+    at = 0
+    while at < len(t_ns):
+        if state.samples == 0:
+            state.begin_ns = int(t_ns[at])
+        rest = reference.block_samples - state.samples
+        end = min(len(t_ns), at + min(HELD_MAX - state.waiting, rest))
+        place = slice(state.waiting, state.waiting + end - at)
+        state.held[place, 0], state.held[place, 1:] = scores[at:end], values[at:end]
+        state.waiting += end - at
+        state.samples += end - at
+        full = state.samples == reference.block_samples
+        if full or state.waiting == HELD_MAX:
+            held = state.held[None, : state.waiting]
+            sums, known = add_held(held, state.sums[None], state.known[None], Reach.of([reference]))
+            state.sums, state.known, state.waiting = sums[0].copy(), known[0].copy(), 0
+        if full:
+            close_blocks([state], [reference])
+        at = end
+    changed: Mask = np.not_equal(state.drifts, before)
+    return changed if changed.any() else None
+
+
+class Reach(NamedTuple):
+    """By what samples of some streams are taken: center, sigma (k, c), levels (k, LEVELS)."""
+
+    center: F64
+    sigma: F64
+    levels: F64
+
+    @classmethod
+    def of(cls, references: Sequence[DriftReference]) -> Self:
+        """Those of some references."""
+        return cls(
+            *(
+                np.stack([getattr(one, name) for one in references])
+                for name in ("center", "sigma", "levels")
+            )
+        )
+
+
+def add_held(held: F32, sums: F64, known: I64, reach: Reach) -> tuple[F64, I64]:
+    """Sums (k, m) and numbers of known values (k, 2 c) with what is held (k, w, 1 + c) added.
+
+    One sample after the other: sums do not depend on how they were held.
+    """
+    rows = held.astype(np.float64)
+    z = (rows[:, :, 1:] - reach.center[:, None]) / reach.sigma[:, None]
+    z = np.clip(z, -FAR_SIGMAS, FAR_SIGMAS)
+    seen = np.isfinite(z)
+    tame = z if seen.all() else np.where(seen, z, 0.0)
+    over = rows[:, :, :1] > reach.levels[:, None]
+    known = known + np.tile(seen.sum(axis=1), 2)
+    parts = np.concatenate([over, tame, np.abs(tame)], axis=2)
+    return np.cumsum(np.concatenate([sums[:, None], parts], axis=1), axis=1)[:, -1], known
+
+
+def close_blocks(states: Sequence[DriftState], references: Sequence[DriftReference]) -> None:
+    """A block of some streams is full, and all of it in the sums: keep it and look."""
+    size = np.array([reference.block_samples for reference in references])[:, None]
+    known = np.stack([state.known for state in states])
+    counts = np.concatenate([np.repeat(size, LEVELS, axis=1), known], axis=1)
+    sums = np.stack([state.sums for state in states])
+    means = np.where(counts >= KNOWN_MIN * size, sums / np.maximum(counts, 1), np.nan)
+    kept = slice(-HORIZON_BLOCKS, None)
+    long: dict[tuple[int, int], list[int]] = {}
+    for i, (state, block) in enumerate(zip(states, means.astype(np.float32), strict=True)):
+        state.blocks = np.concatenate([state.blocks, block[None]])[kept]
+        state.begins = np.concatenate([state.begins, [state.begin_ns]])[kept]
+        state.samples = 0
+        state.sums[:], state.known[:] = 0.0, 0
+        if len(state.blocks) >= BLOCKS_MIN:
+            long.setdefault(state.blocks.shape, []).append(i)
+    for alike in long.values():
+        for first in range(0, len(alike), LOOKED_TOGETHER):
+            some = alike[first : first + LOOKED_TOGETHER]
+            _look([states[i] for i in some], [references[i] for i in some])
+
+
+def _look(states: Sequence[DriftState], references: Sequence[DriftReference]) -> None:
+    """Compare the newest blocks with the record, and move on what is said to drift."""
+    from scipy import special  # noqa: PLC0415 - it loads slowly, and the first look is far off
+
+    usual, long_run, blocks = (
+        np.stack([getattr(one, name) for one in references])
+        for name in ("mean", "long_run", "blocks")
+    )
+    newest = np.stack([state.blocks for state in states])
+    mean, live, count = long_run_of(newest)
+    # the live side is never taken for much calmer than the record
+    of_live = np.fmax(live, (live + long_run) / 2.0) / np.maximum(count, 1.0)
+    of_record = long_run / blocks
+    shift = np.where(count >= BLOCKS_MIN, mean - usual, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.abs(shift) / np.sqrt(of_live + of_record)
+        terms = np.clip(blocks // BLOCKS_A_TERM, 1, TERMS)
+        spent = of_live**2 / terms_of(newest.shape[1]) + of_record**2 / terms
+        freedom = (of_live + of_record) ** 2 / spent  # Welch 1947
+        log_p = np.log10(2.0 * special.stdtr(freedom, -t))
+    channels = t.shape[1] - LEVELS
+    times = np.repeat([float(LEVELS), float(channels)], [LEVELS, channels])
+    score = np.clip(-log_p - np.log10(times), 0.0, SCORE_MAX)
+    shift = np.where(np.isfinite(score), shift, np.nan)
+    sizes = effect(shift, usual)
+    for state, reference, *found in zip(states, references, score, shift, sizes, strict=True):
+        state.score, state.shift = found[0].copy(), found[1].copy()
+        _move_on(state, reference, found[2])
+
+
+def _move_on(state: DriftState, reference: DriftReference, size: F64) -> None:
+    """What drifts stays so until as many looks say otherwise; what is not known says nothing."""
+    known = np.isfinite(state.score)
+    begins = known & (state.score >= BEGINS_SCORE) & (size >= 1.0)
+    ends = known & ((state.score < ENDS_SCORE) | (size < ENDS_EFFECT))
+    says = np.where(state.drifts, ends, begins)
+    state.against = np.where(known, np.where(says, state.against + 1, 0), state.against)
+    turned = state.against >= HOLD_BLOCKS
+    if not turned.any():
+        return
+    state.against = np.where(turned, 0, state.against)
+    state.drifts = state.drifts ^ turned
+    state.since_ns = state.since_ns.copy()
+    for j in np.flatnonzero(turned).tolist():
+        state.since_ns[j] = _since_ns(state, reference, j) if state.drifts[j] else 0
+
+
+def effect(shift: F64, usual: F64) -> F64:
+    """How large shifts (..., m) of means from the usual are, 1: just of use to somebody.
+
+    NaN stays. Fewer scores over a quantile than was usual are none: the detector has less to wonder
+    at.
+    """
+    c = (shift.shape[-1] - LEVELS) // 2
+    over, level, spread = np.split(shift, [LEVELS, LEVELS + c], axis=-1)
+    usual_over, _, usual_spread = np.split(usual, [LEVELS, LEVELS + c], axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        odds = _odds(usual_over + over) / _odds(usual_over)
+        sizes = (
+            np.log(np.maximum(odds, 1.0)) / math.log(ODDS_RATIO),
+            np.abs(level) / LEVEL_SIGMAS,
+            np.abs(np.log1p(spread / usual_spread)) / math.log(SPREAD_RATIO),
+        )
+    return np.concatenate(sizes, axis=-1)
+
+
+def _odds(share: F64) -> F64:
+    tame = np.clip(share, 1e-6, 1.0 - 1e-6)
+    return np.asarray(tame / (1.0 - tame))
+
+
+def _since_ns(state: DriftState, reference: DriftReference, j: int) -> int:
+    """When column j began to differ: the change point of most likelihood for a lasting step.
+
+    That of the cumulative sum of what is beyond half the shift (Page 1954; Hinkley 1970).
+    """
+    off = state.blocks[:, j].astype(np.float64) - reference.mean[j]
+    beyond = np.sign(state.shift[j]) * off - abs(state.shift[j]) / 2.0
+    path = np.concatenate([[0.0], np.cumsum(np.nan_to_num(beyond))])
+    return int(state.begins[min(int(path.argmin()), len(state.begins) - 1)])
