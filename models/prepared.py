@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from models.bundles.bundle import Spec
 
 ROWS: Final = 1024  # of a chunk: what is read of their parameters, 1.2 kB a row of 8 channels,
-VALUES_MAX: Final = 2**14  # and a n c between the steps stay in an L2 cache,
-ROWS_MIN: Final = 128  # unless so few rows would be left that steps cost more than their work
+VALUES_MAX: Final = 2**17  # and of a n c between the steps, is not far from the core
 TRIED_SAMPLES: Final = 3
 
 
@@ -119,35 +118,37 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         spec, n = self._spec, x.shape[1]
         before = np.ascontiguousarray(state.T)  # (s, a)
         steady = np.empty(self.rows, np.bool_)
-        for at, rows in self._each(self.rows):
+        for at, rows in self._each():
             steady[at] = are_steady(spec, rows, before[:, at])
         steady &= whole
         if not steady.any():
             return None
         score = np.empty((n, self.rows), np.float32)
         after = np.empty(before.shape, np.float32)
-        for at, rows in self._each(max(ROWS_MIN, VALUES_MAX // (n * spec.channels))):
-            score_steady(
-                spec,
-                rows,
-                np.ascontiguousarray(x[at].transpose(1, 2, 0)),
-                before[:, at],
-                weights=self._weights,
-                score=score[:, at],
-                after=after[:, at],
-            )
+        for at, rows in self._each():
+            step = max(1, VALUES_MAX // (len(rows.ready) * spec.channels))
+            old = before[:, at]
+            for begin in range(0, n, step):
+                block = slice(begin, begin + step)
+                score_steady(
+                    spec,
+                    rows,
+                    np.ascontiguousarray(x[at, block].transpose(1, 2, 0)),
+                    old,
+                    weights=self._weights,
+                    score=score[block, at],
+                    after=after[:, at],
+                )
+                old = after[:, at].copy() if begin + step < n else old
         return steady, score.T, after.T
 
-    def _each(self, step: int) -> Iterator[tuple[slice, SteadyRows]]:
-        """The rows, at most `step` at a time, as slices, each within a chunk."""
+    def _each(self) -> Iterator[tuple[slice, SteadyRows]]:
+        """The chunks, and which rows each holds."""
         first = 0
         for chunk in self._chunks:
-            rows = len(chunk.ready)
-            for at in range(0, rows, step):
-                last = min(at + step, rows)
-                some = chunk if last - at == rows else chunk.part(slice(at, last))
-                yield slice(first + at, first + last), some
-            first += rows
+            last = first + len(chunk.ready)
+            yield slice(first, last), chunk
+            first = last
 
 
 def _chunks(spec: Spec, parameters: Parameters) -> list[SteadyRows]:

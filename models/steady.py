@@ -21,6 +21,7 @@ this one only where they agree, and the graph for all rows that are not steady.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
 
 FEW: Final = 16  # rows: one small product each costs less than long operations over so few
-TRIANGLE_MAX: Final = 64  # samples of few rows whose averages are one product with decays by age
+TRIANGLE_MAX: Final = 64  # samples of few rows whose averages are one product with decays by age,
+DECAYS_KEPT: Final = 64  # 16 kB at most each
 NEAR: Final = 1e-6  # v, n and q so near their limits, relative, are there: some float32 digits
 LIKE: Final = 1e-5  # of the largest weight: how far M e may be from the graph's own weights
 TAILS: Final = ("tail_knots", "tail_slopes")
@@ -96,7 +98,10 @@ def steady_rows(spec: Spec, parameters: Parameters) -> SteadyRows:
     for value in arrays.values():
         fit &= np.isfinite(value).reshape(-1, len(fit)).all(axis=0)
     present = parameters["present"]
-    kept = {name: np.where(fit, value, 0.0).astype(np.float32) for name, value in arrays.items()}
+    kept = {
+        name: np.ascontiguousarray(np.where(fit, value, 0.0), np.float32)  # assets last in memory
+        for name, value in arrays.items()
+    }
     return SteadyRows(
         absent=None if present.all() else np.ascontiguousarray(~present.T),
         ready=np.where(fit, ready, np.inf).astype(np.float32),
@@ -209,7 +214,8 @@ def score_steady(
         means[:] = stack[-1]
     after[first:run] = rows.limits
     np.add(state[run], np.float32(n), out=after[run])
-    after[run + 1 :] = state[run + 1 :]
+    after[run + 1] = p
+    after[run + 2 :] = 0.0  # no lag is uncertain
 
 
 def _residuals(spec: Spec, rows: SteadyRows, series: F32, *, out: F32) -> None:
@@ -239,10 +245,10 @@ def _averaged(values: F32, old: F32, rate: float, *, out: F32) -> None:
     """EWMA (n, w, a) of values (n, w, a) from its old value (w, a) on."""
     keep, n = 1.0 - rate, len(values)
     if 1 < n <= TRIANGLE_MAX and values.shape[2] <= FEW:
-        age = np.subtract.outer(np.arange(n), np.arange(n))
-        decays = np.where(age >= 0, rate * keep ** np.maximum(age, 0), 0.0).astype(np.float32)
-        faded = (keep ** np.arange(1, n + 1)).astype(np.float32)[:, None, None] * old
-        np.add((decays @ values.reshape(n, -1)).reshape(values.shape), faded, out=out)
+        decays, faded = _decays(n, rate)
+        told = decays @ values.reshape(n, -1)
+        told += faded * old.reshape(1, -1)
+        out[:] = told.reshape(values.shape)
         return
     np.multiply(values, np.float32(rate), out=out)
     faded = np.empty(old.shape, np.float32)
@@ -250,6 +256,17 @@ def _averaged(values: F32, old: F32, rate: float, *, out: F32) -> None:
         np.multiply(old, np.float32(keep), out=faded)
         np.add(out[t], faded, out=out[t])
         old = out[t]
+
+
+@lru_cache(maxsize=DECAYS_KEPT)
+def _decays(n: int, rate: float) -> tuple[F32, F32]:
+    """What n values count for in their averages by age (n, n), and what was before them (n, 1)."""
+    age = np.subtract.outer(np.arange(n), np.arange(n))
+    kept = (1.0 - rate) ** np.maximum(age, 0)
+    before = (1.0 - rate) ** np.arange(1, n + 1)
+    return np.where(age >= 0, rate * kept, 0.0).astype(np.float32), before.astype(np.float32)[
+        :, None
+    ]
 
 
 def _surprise(spec: Spec, rows: SteadyRows, stack: F32, *, out: F32) -> None:
