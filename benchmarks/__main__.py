@@ -46,7 +46,7 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "benchmarks.durability"], check=False)
     if options.hot_loop:
         console.print("\nHot loop alone (no broker):", highlight=False)
-        subprocess.run([sys.executable, "-m", "benchmarks.hot_loop"], check=False)
+        subprocess.run([sys.executable, "-m", "benchmarks.speed.hot_loop"], check=False)
     return 1 if report.lost else 0
 
 

@@ -11,13 +11,15 @@ from models.foreign.imported import IMPORTED_PARAMETERS
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from models.foreign.imported import ImportedSpec
 
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
-    Parameters = dict[str, NDArray[Any]]
+    Parameters = Mapping[str, NDArray[Any]]
 
 WINDOW_CELLS_MAX: Final = 2**19  # a n w c, what the model is given at once
 
@@ -41,6 +43,10 @@ class ImportedDetector:
         state = np.zeros((rows, self.spec.state_width), np.float32)
         state[:, : self.spec.state_sizes[0]] = MISSING
         return state
+
+    def prepared(self, parameters: Parameters) -> Parameters:
+        """Parameters (a, ...) for many calls: as they are."""
+        return parameters
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score (a, n) of samples x (a, n, c), and the state (a, s); else as `Detector.score`."""

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import optimize, stats
 
+from models.bundles.bundle import Spec
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.bundles.bundle import Spec
+    from models.bundles.bundle import Part
 
     F64 = NDArray[np.float64]
 
@@ -133,6 +135,29 @@ class OracleRow:
         shares = np.zeros(len(m))
         shares[seen] = (inside @ m[seen]) ** 2 / np.diag(inside) + 1e-12
         return np.asarray(shares / shares.sum())
+
+
+def oracle_row(part: Part, row: int) -> OracleRow:
+    """A row of a part of a VAR as its slow twin, which has seen nothing."""
+    assert isinstance(part.spec, Spec)
+    c, p = part.spec.channels, part.spec.lags
+    own = {name: value[row].astype(np.float64) for name, value in part.parameters.items()}
+    white = own["weights"][-c:, :c].T
+    back = np.linalg.inv(white)
+    lags = np.stack([-back @ own["weights"][j * c : (j + 1) * c, :c].T for j in range(p)])[::-1]
+    return OracleRow(
+        spec=part.spec,
+        center=own["center"],
+        scale=own["scale"],
+        present=part.parameters["present"][row],
+        lags=lags,
+        precision=white.T @ white,
+        settle=int(own["settle"][0]),
+        knots=own["tail_knots"],
+        slopes=own["tail_slopes"],
+        evenness=own["evenness"],
+        fusion=float(own["fusion"][0]),
+    )
 
 
 def worst_deviate(largest: float, count: int) -> float:

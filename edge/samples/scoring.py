@@ -10,12 +10,15 @@ width of state and a number of channels of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from models.prepared import taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +30,7 @@ REPLAYED_SAMPLES: Final = 128  # of the others: beyond it a block costs more tha
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Parameters = dict[str, NDArray[Any]]
+Parameters = Mapping[str, NDArray[Any]]
 
 
 class Score(Protocol):
@@ -41,6 +44,9 @@ class Score(Protocol):
 
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
         """Shares of the score (a, n, c), non-negative, summing to 1."""
+
+    def prepared(self, parameters: Parameters) -> Parameters:
+        """Parameters (a, ...) for many calls; as they are, where nothing is made of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,10 +65,7 @@ class LoadedPart:
 
     def stack(self, rows: Sequence[int] | NDArray[np.intp]) -> Parameters:
         """Parameters of some rows of the bundle (m,), in their order, as a stack (m, ...)."""
-        at = np.asarray(rows, np.intp) - self.first
-        if len(at) == 1:  # a view
-            return {name: value[at[0] : at[0] + 1] for name, value in self.parameters.items()}
-        return {name: value[at] for name, value in self.parameters.items()}
+        return taken(self.parameters, np.asarray(rows, np.intp) - self.first)
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score x (a, n, c) -> score (a, n), NaN is not ready; state (a, s).
@@ -92,7 +95,7 @@ class Parts:
             every.append(
                 LoadedPart(
                     detector=detector,
-                    parameters=part.parameters,
+                    parameters=detector.prepared(part.parameters),
                     first=len(self.numbers),
                     width=part.width,
                     learns="tail_counts" in part.parameters,
@@ -337,7 +340,7 @@ def _row(request: Request) -> Row:
 
 
 def _with_own(stacked: Parameters, own: list[Request], *, bundle_rows: int) -> Parameters:
-    joined: Parameters = {}
+    joined: dict[str, NDArray[Any]] = {}
     for name, value in stacked.items():
         parts = [r.parameters[name] for r in own if r.parameters is not None]
         joined[name] = np.concatenate([value[:bundle_rows], *parts])

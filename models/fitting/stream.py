@@ -14,7 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from models.bundles.bundle import StreamRow, StreamSpec
 from models.bundles.rows import graph_of, padded
-from models.detector import StreamDetector, detector_of
+from models.detector import detector_of
+from models.detector_tabled import StreamDetector
 from models.errors import ModelError
 from models.fitting.tails import fusion_of
 from models.fitting.var import location_scale

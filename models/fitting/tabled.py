@@ -13,7 +13,8 @@ import numpy as np
 
 from models.bundles.rows import graph_of, padded
 from models.bundles.tabled_kinds import PcaSpec
-from models.detector import TabledDetector, detector_of
+from models.detector import detector_of
+from models.detector_tabled import TabledDetector
 from models.errors import ModelError
 from models.fitting.ensemble import learn_ensemble
 from models.fitting.pca import learn_pca

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.bundles.assemble import make_bundle
-from models.detector import TabledDetector, detector_of
+from models.detector import detector_of
+from models.detector_tabled import TabledDetector
 from models.fitting.fit import FitOptions, fit_asset
 from tests.models.plants import samples
 

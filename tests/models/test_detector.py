@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.bundles.bundle import PARAMETERS, Bundle, Spec
+from models.bundles.bundle import PARAMETERS, Bundle
 from models.bundles.rows import graph_of
-from models.detector import HOT_ROWS_MIN, HOT_VALUES_MAX, detector_of
+from models.detector import detector_of
+from models.detector_var import HOT_ROWS_MIN, HOT_VALUES_MAX
 from models.errors import ModelError
 from tests.models.plants import plant, two_assets
-from tests.oracles_detector import OracleRow
+from tests.oracles_detector import oracle_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,29 +53,6 @@ def _stream(n: int, *, seed: int, holes: float) -> tuple[F32, Mask]:
     return x, valid
 
 
-def _oracle(row: int) -> OracleRow:
-    bundle = _bundle()
-    assert isinstance(bundle.only.spec, Spec)
-    c, p = bundle.only.spec.channels, bundle.only.spec.lags
-    own = {name: value[row].astype(np.float64) for name, value in bundle.only.parameters.items()}
-    white = own["weights"][-c:, :c].T
-    back = np.linalg.inv(white)
-    lags = np.stack([-back @ own["weights"][j * c : (j + 1) * c, :c].T for j in range(p)])[::-1]
-    return OracleRow(
-        spec=bundle.only.spec,
-        center=own["center"],
-        scale=own["scale"],
-        present=bundle.only.parameters["present"][row],
-        lags=lags,
-        precision=white.T @ white,
-        settle=int(own["settle"][0]),
-        knots=own["tail_knots"],
-        slopes=own["tail_slopes"],
-        evenness=own["evenness"],
-        fusion=float(own["fusion"][0]),
-    )
-
-
 def _with_stops(valid: Mask, *, seed: int) -> Mask:
     """The same (a, n, c) with each row standing still for a third of the time, in stretches."""
     stopped = np.zeros(valid.shape[:2], np.bool_)
@@ -99,7 +77,7 @@ def test_scores_and_shares_equal_the_slow_twin(holes: float, *, stops: bool) -> 
     score, _ = detector.score(x, valid, state, _bundle().only.parameters)
     shares = detector.contribute(x, valid, state, _bundle().only.parameters)
     for row in range(2):
-        twin = _oracle(row)
+        twin = oracle_row(_bundle().only, row)
         steps = [twin.step(x[row, t].astype(np.float64), valid[row, t]) for t in range(160)]
         assert _same(score[row], np.array([step[0] for step in steps]), 1e-3)
         assert np.abs(shares[row] - np.array([step[1] for step in steps])).max() < 1e-3

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Bundle, Channel, StreamSpec
 from models.bundles.rows import without
-from models.detector import StreamDetector, detector_of
+from models.detector import detector_of
+from models.detector_tabled import StreamDetector
 from models.errors import ModelError
 from models.fitting.fit import FitOptions, fit_asset
 from models.fitting.stream import stream_spec
