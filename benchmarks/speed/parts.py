@@ -1,0 +1,65 @@
+"""The parts of `andon bench speed`: which module measures which figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A module with `measure(*, quick) -> list[Figure]`, and the ids that it has to deliver.
+
+    It may also have `curves` and `shares`, called alike, of Curve and Shares.
+    """
+
+    module: str
+    about: str
+    ids: tuple[str, ...]
+
+
+PARTS: Final = (
+    Part(
+        module="limits",
+        about="what the core can do",
+        ids=("limit_matrix_multiply", "limit_memory"),
+    ),
+    Part(
+        module="hot_loop",
+        about="the default detector",
+        ids=("default_1000_assets", "default_1_asset_n1", "default_1_asset_n16", "linearity"),
+    ),
+    Part(
+        module="windows",
+        about="window models",
+        ids=("mlp_hop1_gemm", "mlp_hop16_gemm", "conv_hop1"),
+    ),
+    Part(
+        module="ingest",
+        about="the client beside stock paho",
+        ids=("ingest_qos0_paho", "ingest_qos1_paho"),
+    ),
+    Part(module="intake", about="messages to samples", ids=()),
+    Part(module="engine_tick", about="a tick of the engine", ids=()),
+    Part(
+        module="gateway",
+        about="a gateway and a broker under load",
+        ids=("ingest_columnar", "ingest_single_value"),
+    ),
+    Part(
+        module="latency",
+        about="lateness, and the way to an alert",
+        ids=("lateness_p999", "publish_to_alert_p99"),
+    ),
+    Part(module="costs", about="cost by assets, hop, batch and message", ids=()),
+)
+PEER_IDS: Final = (
+    "peer_river_hst",
+    "peer_pysad_loda",
+    "peer_pyod_pca_windows",
+    "peer_pyod_pca_rows",
+    "peer_numalogic",
+)
+IDS: Final = (*(one for part in PARTS for one in part.ids), *PEER_IDS)
