@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from andon.knowledge import kb_app
 from andon.options import EmbedderDirectory, RerankerDirectory, Snapshots, console
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def ask(
     typer.echo(_as_json(answer, sha256) if json_out else _as_text(answer))
 
 
-@kb_app.command("eval")
 def kb_eval(
     folder: Annotated[
         Path, typer.Argument(help="Any folder of documents.", exists=True, file_okay=False)

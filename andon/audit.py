@@ -9,12 +9,6 @@ import typer
 
 from andon.options import console
 
-audit_app = typer.Typer(
-    no_args_is_help=True,
-    help="""The audit trail: verify it, show it.
-
-    Example: `andon audit verify --config gateway.toml`""",
-)
 Trail = Annotated[
     Path | None, typer.Argument(help="Directory of the trail; else that of --config.")
 ]
@@ -34,7 +28,6 @@ def _directory(path: Path | None, config: Path | None) -> Path:
     return audit_directory(load(config))
 
 
-@audit_app.command("verify")
 def audit_verify(
     path: Trail = None,
     config: Config = None,
@@ -65,7 +58,6 @@ def audit_verify(
     typer.echo(f"newest hash {chain.head}")
 
 
-@audit_app.command("show")
 def audit_show(
     path: Trail = None,
     config: Config = None,

@@ -11,20 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-eval_app = typer.Typer(
-    no_args_is_help=True,
-    help="""Measure what Andon is worth, with known truth.
 
-    Example: `andon eval suppression --cells weld --seeds 0:2`""",
-)
-
-
-@eval_app.callback()
-def _measure() -> None:
-    """Measure what Andon is worth, with known truth."""
-
-
-@eval_app.command("suppression")
 def suppression(
     cells: Annotated[str, typer.Option(help="Simulated cells, with commas.")] = "weld,cnc,pump",
     seeds: Annotated[str, typer.Option(help="Half-open range of seeds.")] = "0:2",

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from andon.lifecycle import model_app
 from andon.options import ConfigFile, MappingFile, Recording, Rows, console
 
 Window = Annotated[int, typer.Option(help="Samples a window, where the model does not say.", min=0)]
@@ -37,7 +36,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-@model_app.command("import")
 def model_import(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", exists=True, dir_okay=False)],
     recording: Recording,

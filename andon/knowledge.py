@@ -15,19 +15,6 @@ from andon.options import (
     make_embedder_known,
 )
 
-KB_HELP = """Maintenance knowledge: build a snapshot from a folder of texts and keep it up to date.
-
-A snapshot remembers the folder that it was built from. add, update and remove change that folder
-and publish the next snapshot; watch publishes whatever changes in it; the ones before are kept, and
-rollback and diff go back to them. What fails changes nothing.
-
-  andon kb build plant-docs -o kb/current
-
-  andon kb add pump.md --into manuals    andon kb update pump.md    andon kb remove MAN-GAS
-
-  andon kb watch    andon kb diff    andon kb rollback --list
-"""
-kb_app = typer.Typer(no_args_is_help=True, help=KB_HELP)
 CURRENT = Path("kb/current")
 SourceFolder = Annotated[
     Path | None,
@@ -37,7 +24,6 @@ Into = Annotated[str, typer.Option(help="Subfolder of the folder of documents.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
 
 
-@kb_app.command("build")
 def kb_build(
     source: Annotated[Path, typer.Argument(help="Directory of documents.", exists=True)],
     out: Annotated[Path, typer.Option("-o", "--out", help="Snapshot to publish.")],
@@ -57,7 +43,6 @@ def kb_build(
         typer.echo(f"warning: no document was read below {source}: there is nothing to find in it")
 
 
-@kb_app.command("search")
 def kb_search(
     text: Annotated[str, typer.Argument(help="What to look for.")],
     snapshot: Snapshots = Path("kb/current"),
@@ -98,7 +83,6 @@ def kb_search(
         typer.echo(f"No document, order or scope row names asset {asset}; try {', '.join(near)}")
 
 
-@kb_app.command("show")
 def kb_show(
     named: Annotated[
         str, typer.Argument(metavar="ID", help="Id of a chunk, document or proposal.")
@@ -116,7 +100,6 @@ def kb_show(
     show_command(named, snapshot=snapshot, console=console())
 
 
-@kb_app.command("add")
 def kb_add(
     files: Annotated[list[Path], typer.Argument(help="New files.", exists=True)],
     snapshot: Snapshots = CURRENT,
@@ -138,7 +121,6 @@ def kb_add(
     )
 
 
-@kb_app.command("update")
 def kb_update(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Newer versions of files.", exists=True)
@@ -164,7 +146,6 @@ def kb_update(
     put_command(files, snapshot=snapshot, source=source, into=into, replace=True, console=console())
 
 
-@kb_app.command("remove")
 def kb_remove(
     documents: Annotated[list[str], typer.Argument(help="doc_id, or path within the folder.")],
     snapshot: Snapshots = CURRENT,
@@ -181,7 +162,6 @@ def kb_remove(
     remove_command(documents, snapshot=snapshot, source=source, console=console())
 
 
-@kb_app.command("watch")
 def kb_watch(
     snapshot: Snapshots = CURRENT,
     source: SourceFolder = None,
@@ -200,7 +180,6 @@ def kb_watch(
     watch_command(snapshot=snapshot, source=source, once=once, console=console())
 
 
-@kb_app.command("rollback")
 def kb_rollback(
     sha256: Annotated[str, typer.Argument(help="Beginning of its hash; else the parent.")] = "",
     snapshot: Snapshots = CURRENT,
@@ -215,7 +194,6 @@ def kb_rollback(
     rollback_command(sha256, snapshot=snapshot, listed=listed, console=console())
 
 
-@kb_app.command("diff")
 def kb_diff(
     before: Annotated[str, typer.Argument(help="Beginning of a hash; else the parent.")] = "",
     now: Annotated[str, typer.Argument(help="Beginning of a hash; else the current one.")] = "",
@@ -231,7 +209,6 @@ def kb_diff(
     diff_command(before, now, snapshot=snapshot, as_json=as_json, console=console())
 
 
-@kb_app.command("proposals")
 def kb_proposals(
     snapshot: Snapshots = CURRENT,
     asset: Annotated[str, typer.Option(help="Exact asset id; else of all.")] = "",

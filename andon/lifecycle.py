@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-model_app = typer.Typer(
-    no_args_is_help=True,
-    help="""The bundles of a gateway: list, compare, shadow, approve, promote, go back.
-
-    Example: `andon model list --config gateway.toml`""",
-)
-
 Config = Annotated[Path, typer.Option(help="gateway.toml", exists=True)]
 Named = Annotated[str, typer.Argument(help="A hash, at least 4 digits of it, or a directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -51,7 +44,6 @@ def _write(value: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
 
 
-@model_app.command("list")
 def model_list(config: Config = GATEWAY, as_json: AsJson = False) -> None:
     """List the bundles that are kept, configured or proposed, and which of them counts.
 
@@ -83,7 +75,6 @@ def model_list(config: Config = GATEWAY, as_json: AsJson = False) -> None:
     )  # fmt: skip
 
 
-@model_app.command("show")
 def model_show(named: Named, config: Config = GATEWAY, as_json: AsJson = False) -> None:
     """Show one bundle: its card, thresholds, metrics, training, signature and history.
 
@@ -104,7 +95,6 @@ def model_show(named: Named, config: Config = GATEWAY, as_json: AsJson = False) 
     typer.echo(f"\n{shown['card']}")
 
 
-@model_app.command("diff")
 def model_diff(
     before: Named,
     after: Annotated[str, typer.Argument(help="The other one, likewise.")],
@@ -127,7 +117,6 @@ def model_diff(
         typer.echo("no difference that anybody would notice")
 
 
-@model_app.command("shadow")
 def model_shadow(
     named: Annotated[
         str, typer.Argument(help="A hash, at least 4 digits of it, a directory, or `off`.")
@@ -170,7 +159,6 @@ def model_shadow(
         typer.echo(line)
 
 
-@model_app.command("approve")
 def model_approve(
     named: Named,
     by: Annotated[str, typer.Option(help="Who approves; as in [trust.operators].")],
@@ -191,7 +179,6 @@ def model_approve(
     typer.echo(f"{sha256[:12]} approved by {by}{', signed' if key else ''}")
 
 
-@model_app.command("promote")
 def model_promote(
     named: Named,
     config: Config = GATEWAY,
@@ -225,7 +212,6 @@ def model_promote(
     typer.echo(f"{sha256[:12]} counts from now on ({path})")
 
 
-@model_app.command("rollback")
 def model_rollback(
     named: Annotated[str, typer.Argument(help="A bundle that counted; else the one before.")] = "",
     config: Config = GATEWAY,

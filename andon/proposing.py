@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from andon.knowledge import kb_app
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -33,7 +31,6 @@ AssetsOption = Annotated[
 ]
 
 
-@kb_app.command("propose-scope")
 def propose_scope(
     docs: Documents,
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write.")],
@@ -64,7 +61,6 @@ def propose_scope(
         typer.echo(f"{open_cells} of them leave a cell empty that no text fills: fill it in.")
 
 
-@kb_app.command("propose-limits")
 def propose_limits(
     docs: Documents,
     out: Annotated[Path, typer.Option("-o", "--out", help="Table of limits to write.")],

@@ -13,15 +13,7 @@ from andon.options import console
 if TYPE_CHECKING:
     from edge.trust import TrustSettings
 
-keys_app = typer.Typer(
-    no_args_is_help=True,
-    help="""Keys that sign what may suppress.
 
-    Example: `andon keys new ~/keys --name ann`""",
-)
-
-
-@keys_app.command("new")
 def keys_new(
     directory: Annotated[Path, typer.Argument(help="Where the two files go.")],
     name: Annotated[str, typer.Option(help="Whose key: an operator's name, or a role.")] = "andon",
@@ -43,7 +35,6 @@ def keys_new(
     typer.echo('  signs = ["snapshot"]\n  valid_to = 2027-01-01T00:00:00Z')
 
 
-@keys_app.command("list")
 def keys_list(
     config: Annotated[Path, typer.Option(help="gateway.toml", exists=True)],
 ) -> None:

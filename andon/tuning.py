@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from andon.knowledge import AsJson, kb_app
+from andon.knowledge import AsJson  # noqa: TC001 - typer reads it
 from andon.options import EmbedderDirectory, console
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kb.retrieval.tuning_pairs import Pair
 
 
-@kb_app.command("tune")
 def kb_tune(
     out: Annotated[Path, typer.Option("-o", "--out", help="New directory of the text model.")],
     pairs: Annotated[

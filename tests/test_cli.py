@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import os
 import shlex
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import andon
+from andon.commands import COMMANDS, Group, Line
 from andon.options import ordered_rows
 from edge.checks.check import check_file
 from edge.configuration.config import load
@@ -25,7 +30,7 @@ from simulator.replay import Played
 from tests.edge.rig import bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from typer.testing import Result
 
@@ -54,22 +59,111 @@ def test_the_version_is_told() -> None:
     assert called("--version").output == f"andon {version('andon')}\n"
 
 
-def test_the_gateway_alone_is_the_command_among_the_others() -> None:
-    """A start makes no other command, and answers as with all of them."""
-    for arguments in (["run", "--help"], ["run"], ["run", "nowhere.toml"], ["run", "--no"]):
-        alone = CliRunner().invoke(andon._run_alone(), arguments)
-        assert (alone.exit_code, alone.output) == (
-            (among := called(*arguments)).exit_code,
-            among.output,
-        )
+def places(stated: Mapping[str, Line | Group], path: str = "") -> Iterator[tuple[str, Line]]:
+    """Yield (`kb build`, where it is) for every command."""
+    for name, one in stated.items():
+        if isinstance(one, Group):
+            yield from places(one.commands, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", one
 
 
-def test_help_loads_nothing_that_it_does_not_need() -> None:
-    """It answers at once."""
-    code = "import sys, andon; print(sorted({'numpy', 'rich.console', 'edge', 'kb', 'models'}"
-    code += " & set(sys.modules)))"
+PLACES: Final = dict(places(COMMANDS))
+
+
+@pytest.mark.parametrize("command", PLACES)
+def test_help_says_of_a_command_what_the_command_says_of_itself(command: str) -> None:
+    """The lines stand apart from the modules, so that help imports none of them."""
+    module, _, function = PLACES[command].place.partition(":")
+    found = getattr(import_module(f"andon.{module}"), function)
+    assert PLACES[command].says == (inspect.getdoc(found) or "").partition("\n")[0]
+
+
+def test_every_function_that_takes_options_is_a_command() -> None:
+    """One that the table forgets is found by nobody."""
+    stated = {one.place for one in PLACES.values()}
+    for path in Path(andon.__file__).parent.glob("*.py"):
+        module = import_module(f"andon.{path.stem}")
+        for name, found in inspect.getmembers(module, inspect.isfunction):
+            own = found.__module__ == module.__name__ and not name.startswith("_")
+            if own and "typer.Option(" in str(getattr(found, "__annotations__", "")):
+                assert f"{path.stem}:{name}" in stated
+
+
+HELP_IMPORTS: Final = frozenset({"annotated_doc", "click", "shellingham", "typer"})
+HELP_MODULES_MAX: Final = 250  # with those that Python itself begins with
+
+
+@pytest.mark.parametrize("start", [("-c", "import andon; andon.main()"), ("-m", "andon")])
+@pytest.mark.parametrize("arguments", ["--help", "", "kb", "kb build --help", "run --help"])
+def test_help_imports_next_to_nothing(start: tuple[str, str], arguments: str) -> None:
+    """It answers at once: no array, no broker, no validator, no box drawn, nothing of ours."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *start, *arguments.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Usage:" in done.stdout + done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip() for line in told}
+    assert len(loaded) <= HELP_MODULES_MAX
+    ours = {"andon", "edge", "edge.caps", "edge.errors", "kb", "kb.errors", "models"}
+    ours |= {"models.errors"}
+    assert {one for one in loaded if one.startswith(("edge", "kb", "models"))} <= ours
+    assert not _installed(loaded) - HELP_IMPORTS
+
+
+def _installed(loaded: set[str]) -> set[str]:
+    """Packages that stand beside Python, and are not ours, of the modules that were loaded."""
+    ours = {"andon", "edge", "kb", "models", "simulator"}
+    tops = {name.partition(".")[0] for name in loaded}
+    installed = (tops - ours) & set(packages_distributions())
+    return {top for top in installed if not top.startswith("_")}  # what installs others
+
+
+def test_no_commands_help_loads_the_validators() -> None:
+    """Nor arrays, boxes, or what a command works with: in one process, one after another."""
+    asked = [f"{name} --help" for name in PLACES]
+    code = f"""
+import contextlib, io, sys, andon
+for line in {asked!r}:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        andon.app(line.split(), standalone_mode=False)
+    assert "Usage: " in said.getvalue(), line
+print(*sorted(name for name in sys.modules))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    loaded = set(done.stdout.split())
+    assert not _installed(loaded) - HELP_IMPORTS
+    assert "andon.knowledge" in loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"), [("chek", "'check'"), ("kb buil", "'build'"), ("model promot", "'prom")]
+)
+def test_an_unknown_command_is_told_with_what_it_may_have_meant(arguments: str, near: str) -> None:
+    """Among the names of its own group."""
+    refused = called(*arguments.split())
+    assert refused.exit_code == 2
+    assert f"Did you mean {near}" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("andon re", ["replay", "record", "restore", "retire"]), ("andon kb sh", ["show"])],
+)
+def test_shells_complete_commands(typed: str, completed: list[str]) -> None:
+    """As bash asks for it."""
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import andon, sys; sys.argv = ['andon']; andon.main()"],
+        env=os.environ | words | {"_ANDON_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == completed
 
 
 @pytest.mark.parametrize(

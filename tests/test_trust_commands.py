@@ -103,7 +103,7 @@ def test_an_emptied_trail_is_not_whole(config: Path) -> None:
 @pytest.mark.parametrize("group", ["audit", "keys", "eval"])
 def test_the_help_of_a_group_has_an_example(group: str) -> None:
     """One that can be typed."""
-    assert f"Example: andon {group} " in called(group, "--help").output
+    assert f"Example: `andon {group} " in called(group, "--help").output
 
 
 def test_a_key_signs_what_a_gateway_with_its_public_half_believes(tmp_path: Path) -> None:
