@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from andon.speed_report import (
-    ABSENT,
     COLUMNS,
     COMMAND,
     HOW,
@@ -31,26 +30,34 @@ def markdown(run: Run) -> str:
     return "\n".join([*_head(run), *_figures(run), *_peers(run), *_costs(run), *_places(run)])
 
 
+HEAD: Final = f"""\
+# Performance
+
+Written by `{COMMAND}`; the run is beside it as
+`performance.json`. Not edited by hand.
+
+```sh
+andon bench speed             # the figures, on this machine, in some minutes
+andon bench speed --peers     # river, pysad, PyOD, numalogic, stumpy and bytewax beside them
+andon bench speed --json figures.json --html report.html   # with plots
+andon bench speed --quick     # rougher, in a third of the time
+```
+"""
+ENVIRONMENTS: Final = """\
+- Peers are no dependencies: `--peers` makes an environment for each in the user's cache, once, \
+with the versions named here."""
+STREAM: Final = """\
+All of them had the same recorded stream, 1,000 weld robots x 8 channels of our simulator, on the \
+same core, in rounds of half a second in turn. Values are sensor values taken in a processor \
+second. What is quicker computes less: read the last column first."""
+COMPARED: Final = """\
+Windowed peers are to be compared with the autoencoder, which is windowed as they are, and those \
+of single records with the default detector, which remembers what was before. Both keep up the \
+windows or states of all assets themselves; peers get theirs cut beforehand."""
+
+
 def _head(run: Run) -> list[str]:
-    return [
-        "# Performance",
-        "",
-        f"Written by `{COMMAND}`, from the run that is beside it as `performance.json`; do not edit.",
-        "",
-        "```sh",
-        "andon bench speed                     # the figures, on this machine, in some minutes",
-        "andon bench speed --peers             # river, pysad, PyOD, numalogic, stumpy and bytewax too",
-        "andon bench speed --json figures.json --html report.html   # with plots",
-        "andon bench speed --quick             # rougher, in a third of the time",
-        "```",
-        "",
-        machine(run),
-        "",
-        *(f"- {line}" for line in HOW),
-        "- Peers are no dependencies: `--peers` makes an environment for each in the user's cache,"
-        " once, with the versions named here.",
-        "",
-    ]
+    return [HEAD, machine(run), "", *(f"- {line}" for line in HOW), ENVIRONMENTS, ""]
 
 
 def _figures(run: Run) -> list[str]:
@@ -92,7 +99,7 @@ def _cells(figure: Figure) -> list[str]:
 def _meaning(figure: Figure) -> str:
     meaning = MEANINGS.get(figure.id, ("", ""))[1]
     told = ". ".join(part[:1].upper() + part[1:] for part in (meaning, figure.note) if part)
-    return f"- `{figure.id}`: {told or ABSENT}."
+    return f"- `{figure.id}`: {told}."
 
 
 def _peers(run: Run) -> list[str]:
@@ -101,15 +108,11 @@ def _peers(run: Run) -> list[str]:
         return [*lines, told_of_peers(run), ""]
     return [
         *lines,
-        "All of them had the same recorded stream, 1,000 weld robots x 8 channels of our simulator, on"
-        " the same core, in rounds of half a second in turn. Values are sensor values taken in a"
-        " processor second. What is quicker computes less: read the last column first.",
+        STREAM,
         "",
         *_table(PEER_COLUMNS, peer_rows(run)),
         "",
-        "Windowed peers are to be compared with the autoencoder, which is windowed as they are, and"
-        " those of single records with the default detector, which remembers what was before. Both"
-        " keep up the windows or states of all assets themselves; peers get theirs cut beforehand.",
+        COMPARED,
         "",
     ]
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from andon.report import Page, Series
-from benchmarks.speed.meanings import MEANINGS, name_of
+from benchmarks.speed.meanings import name_of
 from benchmarks.speed.parts import PEER_IDS
 
 if TYPE_CHECKING:
@@ -16,23 +16,31 @@ if TYPE_CHECKING:
 COMMAND: Final = "andon bench speed --peers --docs docs/performance.md"
 ABSENT: Final = "-"
 HOW: Final = (
-    "Both sides of a ratio run in the same run, in turn, on one core, and are compared by processor"
-    " seconds; each ratio is a median over rounds.",
-    "Figures of two runs, or of two machines, cannot be compared: on a machine that others use they"
-    " move by a half, ratios by some percent.",
+    (
+        "Both sides of a ratio run in the same run, in turn, on one core, and are compared by"
+        " processor seconds; each ratio is a median over rounds."
+    ),
+    (
+        "Figures of two runs, or of two machines, cannot be compared: on a machine that others use"
+        " they move by a half, ratios by some percent."
+    ),
     "A share of a core is of the whole gateway process, with all that it does meanwhile.",
     "Each part runs in a process of its own; what failed is named, and the rest is measured.",
 )
 
 
 def number(value: float) -> str:
-    """Three figures, thousands apart; a dash where there is none."""
+    """Three figures, a million and more in words; a dash where there is none."""
     if not math.isfinite(value):
         return ABSENT
+    if abs(value) >= 999_500:
+        value, word = value / 1e6, " million"
+    else:
+        word = ""
     if value == 0 or abs(value) >= 100:
-        return f"{value:,.0f}"
+        return f"{value:,.0f}{word}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}"
+    return f"{value:,.{places}f}{word}"
 
 
 def asked(figure: Figure) -> str:

@@ -1,6 +1,6 @@
 """A plant that costs next to nothing: messages made before, their times and ids written in.
 
-`python -m benchmarks.speed.firehose PORT LOAD_JSON QOS`: every 10 ms what is due leaves in one call.
+`python -m benchmarks.speed.firehose PORT LOAD_JSON QOS`: each 10 ms what is due leaves at once.
 Of the values only a few rows are made, and sent over and over.
 """
 
@@ -115,9 +115,7 @@ def publish(load: Load, *, port: int, qos: int) -> int:
     """Send everything at its pace; returns how many messages."""
     rows = load.batch_rows
     values = signals(load, rows=rows * ROUND_BATCHES, training=False)
-    made = [
-        packets(load, values[:, k * rows : (k + 1) * rows], qos) for k in range(ROUND_BATCHES)
-    ]
+    made = [packets(load, values[:, k * rows : (k + 1) * rows], qos) for k in range(ROUND_BATCHES)]
     link, sent = connect(port), 0
     batch_ms = load.period_ms * rows
     t0_ms = time.time_ns() // 1_000_000 + int(LEAD_S * 1000)

@@ -125,9 +125,7 @@ def _mark(heard: Heard, looks: Path) -> Mark:
     return Mark(heard.taken, told["total_s"], told["parts"])
 
 
-def _between(
-    marks: list[tuple[float, Mark]], heard: Heard, *, rate: float, warm_s: float
-) -> Used:
+def _between(marks: list[tuple[float, Mark]], heard: Heard, *, rate: float, warm_s: float) -> Used:
     """From the first look behind the warm-up to the last."""
     counted = [(at_s, mark) for at_s, mark in marks if at_s >= warm_s]
     if len(counted) < 2 or counted[0][1].taken == counted[-1][1].taken:
@@ -182,7 +180,7 @@ def measure(*, quick: bool = False) -> list[Figure]:
         _share(
             "ingest_single_value",
             singles.share,
-            f"750 assets x 8, a message a value, QoS 0, mosquitto: the whole process, alerts and all;"
+            f"750 assets x 8, a message a value, QoS 0, mosquitto: the whole process;"
             f" {singles.reached:.2f} of the rate was taken; {_lost(singles)}",
             SINGLES_SHARE_MAX,
         ),

@@ -1,4 +1,4 @@
-"""What the core can do at most: single-precision products in ONNX Runtime, bytes to and from memory.
+"""What the core can do at most: float32 products in ONNX Runtime, bytes to and from memory.
 
 The rate of products is that of the library which computes the detectors, on the shapes that it is
 given: a window model's widest layer and a square matrix, the faster of the two. numpy's own library

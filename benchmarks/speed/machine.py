@@ -27,7 +27,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(*, load_begin: float | None = None) -> Machine:
-    """This machine now; `load_begin` is what it was before, if anybody looked."""
+    """Look at this machine; `load_begin` is what it was before, if anybody looked."""
     now = os.getloadavg()[0]
     return Machine(
         processor=_processor(),

@@ -15,8 +15,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "mlp_hop1_gemm": (
         "autoencoder, hop 1",
-        "an imported autoencoder 512-32-8-32-512 over windows of 64 x 8, a window for each sample of"
-        " 1,000 assets: its arithmetic against the matrix product of the core",
+        (
+            "an imported autoencoder 512-32-8-32-512 over windows of 64 x 8, a window for each "
+            "sample of 1,000 assets: its arithmetic against the matrix product of the core"
+        ),
     ),
     "mlp_hop16_gemm": (
         "autoencoder, hop 16",
@@ -24,8 +26,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "default_1000_assets": (
         "default detector, 1,000 assets",
-        "values scored a processor second, every sample of 1,000 assets x 8 channels once, each asset"
-        " with parameters of its own",
+        (
+            "values scored a processor second, every sample of 1,000 assets x 8 channels once, "
+            "each asset with parameters of its own"
+        ),
     ),
     "default_1_asset_n1": (
         "one asset, sample by sample",
@@ -37,7 +41,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "conv_hop1": (
         "convolution, hop 1",
-        "a convolutional autoencoder, each sample computed once, against computing each window anew",
+        (
+            "a convolutional autoencoder, each sample computed once, against computing each "
+            "window anew"
+        ),
     ),
     "linearity": (
         "10,000 assets against 1,000",
@@ -69,14 +76,31 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "publish_to_alert_p99": (
         "publication to alert",
-        "p99 from the publication of the sample that opens an event to its alert at a subscriber, at"
-        " 50,000 values a second",
+        (
+            "p99 from the publication of the sample that opens an event to its alert at a "
+            "subscriber, at 50,000 values a second"
+        ),
     ),
-    "peer_river_hst": ("beside river", "half-space trees, score and learn"),
-    "peer_pysad_loda": ("beside pysad", "LODA, score and learn"),
-    "peer_pyod_pca_windows": ("beside PyOD, windows", "PCA of windows in batches of 1,000"),
-    "peer_pyod_pca_rows": ("beside PyOD, rows", "PCA of single rows in batches of 1,000"),
-    "peer_numalogic": ("beside numalogic", "autoencoder of the same widths, batches of 1,000"),
+    "peer_river_hst": (
+        "beside river",
+        "half-space trees, score and learn",
+    ),
+    "peer_pysad_loda": (
+        "beside pysad",
+        "LODA, score and learn",
+    ),
+    "peer_pyod_pca_windows": (
+        "beside PyOD, windows",
+        "PCA of windows in batches of 1,000",
+    ),
+    "peer_pyod_pca_rows": (
+        "beside PyOD, rows",
+        "PCA of single rows in batches of 1,000",
+    ),
+    "peer_numalogic": (
+        "beside numalogic",
+        "autoencoder of the same widths, batches of 1,000",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # Pools of threads are never what is compared, and would escape the core that a part is pinned to.
-ONE_THREAD: Final = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-}
-ERROR_CHARS_MAX: Final = 600  # the end of what a part that failed has said
+ONE_THREAD: Final = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+ERROR_CHARS_MAX: Final = 300  # of the last line that something which failed has said
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +75,10 @@ def run(
     *,
     quick: bool = False,
     parts: Sequence[Part] = PARTS,
-    peers: Callable[[Run], None] | None = None,
+    peers: Callable[[Run, Callable[[str], object]], None] | None = None,
     progress: Callable[[str, int, int], object],
 ) -> Run:
-    """Measure every part; `peers` adds what it measures to the run, or is left out.
+    """Measure every part; `peers` adds what it measures to the run, and says what it does.
 
     progress: what is measured now, how many parts are done, of how many.
     """
@@ -89,11 +89,11 @@ def run(
         progress(part.about, done, total)
         _part(part, told)
     if peers is not None:
-        progress("peers", total - 1, total)
         try:
-            peers(told)
+            peers(told, lambda said: progress(said, total - 1, total))
         except (OSError, subprocess.SubprocessError, RuntimeError) as error:
-            told.not_measured |= dict.fromkeys(PEER_IDS, str(error))
+            there = {figure.id for figure in told.figures}
+            told.not_measured |= {one: str(error) for one in PEER_IDS if one not in there}
     told.machine = look(load_begin=before.load_begin)
     told.seconds = time.monotonic() - begin_s
     return told
@@ -134,15 +134,19 @@ def _measured(module: str, *, quick: bool) -> Measured:
                 _end(child)
             if child.returncode or not out.is_file():
                 said.seek(0)
-                last = said.read().decode(errors="replace").strip()[-ERROR_CHARS_MAX:]
-                raise RuntimeError(f"exit code {child.returncode}: {last or 'nothing was said'}")
+                last = last_line(said.read().decode(errors="replace"))
+                raise RuntimeError(f"exit code {child.returncode}: {last}")
         return msgspec.msgpack.decode(out.read_bytes(), type=Measured)
+
+
+def last_line(said: str) -> str:
+    """What a process that failed said last: of a traceback, the error."""
+    lines = said.strip().splitlines()
+    return lines[-1][:ERROR_CHARS_MAX] if lines else "nothing was said"
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a part and all that it has started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Sampler:
         self._places = dict(places)
         self._known: dict[str, str | None] = {}
         self._seen: dict[int, float] = {}
-        self.cpu_s: Counter[str] = Counter()
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
 
     def start(self) -> None:
         """Begin to look; call from the main thread."""
@@ -50,14 +50,14 @@ class Sampler:
         return time.process_time() - self._begin_s
 
     def _look(self, _number: int, here: FrameType | None) -> None:
-        frames: dict[int, FrameType | None] = dict(sys._current_frames())  # noqa: SLF001 - public as profilers go
+        frames: dict[int, FrameType | None] = dict(sys._current_frames())  # noqa: SLF001 - documented
         frames[threading.get_ident()] = here
-        for ident in frames:
+        for ident, frame in frames.items():
             used = self._used(ident)
             before = self._seen.get(ident, used)
             self._seen[ident] = used
             if used > before:
-                self.cpu_s[self._place(frames[ident])] += used - before
+                self.cpu_s[self._place(frame)] += used - before
 
     @staticmethod
     def _used(ident: int) -> float:

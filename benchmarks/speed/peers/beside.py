@@ -11,6 +11,8 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -20,12 +22,12 @@ import numpy as np
 from benchmarks.speed.figure import Figure
 from benchmarks.speed.peers import worker
 from benchmarks.speed.peers.environments import ENVIRONMENTS, PeerError, python_of
-from benchmarks.speed.peers.stream import ASSETS, SAMPLES, recorded
+from benchmarks.speed.peers.stream import recorded
 from benchmarks.speed.peers.table import OURS, PEERS, Entry
-from benchmarks.speed.run import ERROR_CHARS_MAX, ONE_THREAD, Peer, Run
+from benchmarks.speed.run import ONE_THREAD, Peer, Run, last_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 ROUNDS: Final = 7
 ROUND_S: Final = 0.5
@@ -85,52 +87,51 @@ class Worker:
         return told
 
     def _last_words(self) -> str:
-        text = self._said.read_text(encoding="utf-8", errors="replace").strip()
-        return f"it ended or did not answer: {text[-ERROR_CHARS_MAX:] or 'nothing was said'}"
+        text = self._said.read_text(encoding="utf-8", errors="replace")
+        return f"it ended or did not answer: {last_line(text)}"
 
 
 def measure(
-    run: Run, *, directory: Path, say: Callable[[str], object], entries: tuple[Entry, ...] = PEERS
+    run: Run, *, directory: Path, say: Callable[[str], object], entries: Sequence[Entry] = PEERS
 ) -> None:
     """Install what is not there, run all in turn, and add what came of it to the run.
 
     directory: of environments, kept   say: hears what is done now
     Raises RuntimeError where our own loops do not run.
     """
-    samples, core = (SAMPLES, max(os.sched_getaffinity(0)))
-    with tempfile.TemporaryDirectory(prefix="andon-peers-") as name:
-        folder = Path(name)
-        np.save(folder / "stream.npy", recorded(assets=ASSETS, samples=samples))
-        at = [str(folder / "stream.npy"), str(core)]
-        commands = {one: [sys.executable, "-m", "benchmarks.speed.peers.ours", one] for one in OURS}
-        errors: dict[str, str] = {}
-        pythons: dict[str, Path] = {}
-        for environment in dict.fromkeys(entry.environment for entry in entries):
-            say(f"peers: {environment} in {directory}")
-            try:
-                pythons[environment] = python_of(environment, directory)
-            except PeerError as error:
-                errors[environment] = str(error)
-        for entry in entries:
-            if entry.environment in pythons:
-                script = str(Path(worker.__file__))
-                commands[entry.worker] = [
-                    str(pythons[entry.environment]), "-I", script, entry.worker
-                ]  # fmt: skip
-        workers = {
-            one: Worker([*command, *at], folder / one) for one, command in commands.items()
-        }
+    errors: dict[str, str] = {}
+    pythons: dict[str, Path] = {}
+    for environment in dict.fromkeys(entry.environment for entry in entries):
+        say(f"peers: {environment} in {directory}")
         try:
-            rates, failed = _in_turn(workers, rounds=3 if run.quick else ROUNDS, say=say)
-        finally:
-            for one in workers.values():
-                one.__exit__()
+            pythons[environment] = python_of(environment, directory)
+        except PeerError as error:
+            errors[environment] = str(error)
+    with tempfile.TemporaryDirectory(prefix="andon-peers-") as name, ExitStack() as stack:
+        folder = Path(name)
+        np.save(folder / "stream.npy", recorded())
+        given = [str(folder / "stream.npy"), str(max(os.sched_getaffinity(0)))]
+        workers = {
+            one: stack.enter_context(Worker([*command, *given], folder / one))
+            for one, command in _commands(entries, pythons).items()
+        }
+        rates, failed = _in_turn(workers, rounds=3 if run.quick else ROUNDS, say=say)
     run.peers = []
     for entry in entries:
-        error = errors.get(entry.environment) or failed.get(entry.worker, "")
-        _tell(entry, rates, workers.get(entry.worker), error, run)
+        why = errors.get(entry.environment) or failed.get(entry.worker, "")
+        _tell(entry, rates, workers.get(entry.worker), why, run)
     if missing := [one for one in OURS if one not in rates]:
         raise RuntimeError("; ".join(f"our loop {one}: {failed[one]}" for one in missing))
+
+
+def _commands(entries: Sequence[Entry], pythons: Mapping[str, Path]) -> dict[str, list[str]]:
+    """What is started for each of our loops, and for each peer whose environment is there."""
+    ours = {one: [sys.executable, "-m", "benchmarks.speed.peers.ours", one] for one in OURS}
+    return ours | {
+        entry.worker: [str(pythons[entry.environment]), "-I", worker.__file__, entry.worker]
+        for entry in entries
+        if entry.environment in pythons
+    }
 
 
 def _in_turn(
@@ -152,8 +153,12 @@ def _in_turn(
     for k in range(rounds):
         say(f"peers: round {k + 1} of {rounds}")
         for name, one in workers.items():
-            take(name, lambda name=name, one=one: rates[name].append(one.values_per_s(ROUND_S)))
+            take(name, partial(_round, one, rates[name]))
     return {name: seen for name, seen in rates.items() if name not in failed}, failed
+
+
+def _round(one: Worker, seen: list[float]) -> None:
+    seen.append(one.values_per_s(ROUND_S))
 
 
 def _tell(

@@ -84,5 +84,3 @@ def _install(python: Path, packages: tuple[str, ...]) -> None:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         said = " ".join(errors or done.stderr.split("\n")[-3:])
         raise PeerError(f"{' '.join(packages)} cannot be installed: {said[:300]}")
-
-

@@ -75,8 +75,8 @@ PEERS: Final = (
         environment="pyod",
         name="PyOD PCA of windows, batches of 1,000",
         beside="mlp",
-        computes="16 components of windows of 64 x 8, one model for all, float64; windows are cut and"
-        " standardized beforehand and not counted; does not learn",
+        computes="16 components of windows of 64 x 8, one model for all, float64; windows are cut"
+        " and standardized beforehand and not counted; does not learn",
         id="peer_pyod_pca_windows",
         at_least=8.0,
     ),
@@ -85,8 +85,8 @@ PEERS: Final = (
         environment="pyod",
         name="PyOD PCA of rows, batches of 1,000",
         beside="default",
-        computes="8 components of one record: no window, no lag, no memory, so that a slow drift or a"
-        " broken rhythm is not seen; one model for all, float64; does not learn",
+        computes="8 components of one record: no window, no lag, no memory, so that a slow drift or"
+        " a broken rhythm is not seen; one model for all, float64; does not learn",
         id="peer_pyod_pca_rows",
         at_least=1.0,
     ),
@@ -102,9 +102,9 @@ PEERS: Final = (
         environment="numalogic",
         name="numalogic VanillaAE, batches of 1,000",
         beside="mlp",
-        computes="autoencoder of the same widths in torch, its predict_step (reconstruction errors),"
-        " without its trainer; windows are cut and standardized beforehand and not counted; no"
-        " threshold, no tail; does not learn",
+        computes="autoencoder of the same widths in torch, its predict_step (reconstruction"
+        " errors) without its trainer; windows are cut and standardized beforehand and not counted;"
+        " no threshold, no tail; does not learn",
         id="peer_numalogic",
         at_least=4.0,
     ),

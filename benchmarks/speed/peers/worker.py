@@ -221,6 +221,8 @@ def bytewax_map(stream: NDArray[np.float32]) -> Step:
     names = [f"m{i:03d}" for i in range(stream.shape[1])]
     given = [(name, row) for at in stream[:10] for name, row in zip(names, at, strict=True)]
 
+    taken = len(given) * int(stream.shape[2])
+
     def move(mean: Any, row: Any) -> Any:  # noqa: ANN401 - arrays (c,) or None
         mean = row if mean is None else mean + np.float32(0.1) * (row - mean)
         return mean, float(np.abs(row - mean).max())
@@ -230,7 +232,7 @@ def bytewax_map(stream: NDArray[np.float32]) -> Step:
         items = op.input("in", flow, TestingSource(given, batch_size=1_000))
         op.output("out", op.stateful_map("move", items, move), TestingSink([]))
         run_main(flow)
-        return len(given) * stream.shape[2]
+        return taken
 
     return step
 
