@@ -81,6 +81,16 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
             "subscriber, at 50,000 values a second"
         ),
     ),
+    "count_graph_calls": ("calls of a graph", "for all assets that a graph scores together"),
+    "count_calls": (
+        "calls of functions",
+        "what a loop over assets costs where columns would do; the same on every machine",
+    ),
+    "count_bytes": (
+        "bytes at once",
+        "arrays that a tick makes and drops: each of them is a copy, or a pass over memory",
+    ),
+    "memory_growth": ("memory growth", "of a process that goes on scoring"),
     "peer_river_hst": (
         "beside river",
         "half-space trees, score and learn",

@@ -53,6 +53,12 @@ PARTS: Final = (
         about="lateness, and the way to an alert",
         ids=("lateness_p999", "publish_to_alert_p99"),
     ),
+    Part(
+        module="counts",
+        about="counts of a tick",
+        ids=("count_graph_calls", "count_calls", "count_bytes"),
+    ),
+    Part(module="memory", about="memory over ten million windows", ids=("memory_growth",)),
     Part(module="costs", about="cost by assets, hop, batch and message", ids=()),
 )
 PEER_IDS: Final = (
