@@ -37,6 +37,9 @@ def speed(
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer rounds: rougher, in a third of the time.")
     ] = False,
+    parts: Annotated[
+        str, typer.Option(help="Only these, with commas, as limits,hot_loop; else all.")
+    ] = "",
     peers_directory: Annotated[
         Path | None,
         typer.Option(help="Where environments of peers are kept; else in the user's cache."),
@@ -58,11 +61,12 @@ def speed(
     """
     from benchmarks.speed.kept import keep, kept
 
-    told = (
-        _measured(peers=peers, quick=quick, peers_directory=peers_directory)
-        if again is None
-        else kept(again)
-    )
+    if again is None:
+        told = _measured(
+            parts, quick=quick, peers=_environments(peers_directory) if peers else None
+        )
+    else:
+        told = kept(again)
     if docs is not None:
         from andon.speed_page import markdown
 
@@ -82,22 +86,31 @@ def speed(
     raise typer.Exit(int(bool(told.not_measured)))
 
 
-def _measured(*, peers: bool, quick: bool, peers_directory: Path | None) -> Run:
+def _environments(directory: Path | None) -> Path:
+    from benchmarks.speed.peers.environments import default_directory
+
+    return directory or default_directory()
+
+
+def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
+    """Run the parts, and where there is a directory for their environments, peers."""
     from andon.evaluation import progress_bar
+    from benchmarks.speed.parts import parts_of
     from benchmarks.speed.run import run
 
+    try:
+        wanted = parts_of(parts)
+    except ValueError as error:
+        raise typer.BadParameter(f"--parts: {error}") from error
     with progress_bar() as progress:
-        if not peers:
-            return run(quick=quick, progress=progress)
+        if peers is None:
+            return run(quick=quick, parts=wanted, progress=progress)
         from benchmarks.speed.peers.beside import measure
-        from benchmarks.speed.peers.environments import default_directory
-
-        directory = peers_directory or default_directory()
 
         def beside(told: Run, say: Callable[[str], object]) -> None:
-            measure(told, directory=directory, say=say)
+            measure(told, directory=peers, say=say)
 
-        return run(quick=quick, peers=beside, progress=progress)
+        return run(quick=quick, parts=wanted, peers=beside, progress=progress)
 
 
 def _tell_json(told: Run, file: Path | None) -> None:

@@ -178,6 +178,14 @@ def test_json_lists_figures_alone_on_stdout_or_in_a_file(tmp_path: Path) -> None
     assert "no wheel" in said
 
 
+def test_a_part_that_there_is_not_is_refused_by_name() -> None:
+    """With those that there are."""
+    done = CliRunner().invoke(andon.app, ["bench", "speed", "--parts", "limits,hot_lop"])
+    assert done.exit_code == 2
+    assert "no part hot_lop" in done.stderr
+    assert "hot_loop" in done.stderr
+
+
 def test_what_was_not_measured_is_exit_code_one(tmp_path: Path) -> None:
     """With its reason; a figure that is not reached is none."""
     keep(a_run(not_measured={"conv_hop1": "the disk was full"}), tmp_path / "run.json")

@@ -5,13 +5,13 @@ The tests hold these against their limits, since no clock can be trusted there.
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import onnxruntime as ort
 
+from benchmarks.counting import calls_of
 from benchmarks.many_assets import bundle_of, lived, messages
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure
@@ -19,7 +19,6 @@ from edge.records import TickDue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from edge.assembly.assembly import Assembly
 
@@ -77,23 +76,6 @@ def graph_calls() -> Iterator[list[str]]:
     finally:
         for name, method in kept.items():
             setattr(ort.InferenceSession, name, method)
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """How many functions `work` calls in this thread, written in Python or not."""
-    count = 0
-
-    def counted(_frame: FrameType, event: str, _arg: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(counted)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def bytes_of(work: Callable[[], object]) -> int:

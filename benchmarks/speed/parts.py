@@ -69,3 +69,12 @@ PEER_IDS: Final = (
     "peer_numalogic",
 )
 IDS: Final = (*(one for part in PARTS for one in part.ids), *PEER_IDS)
+
+
+def parts_of(names: str) -> tuple[Part, ...]:
+    """Parts by their modules, with commas; "" all of them. Raises ValueError naming what is none."""
+    known = {part.module: part for part in PARTS}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"no part {', '.join(unknown)}; there are {', '.join(known)}")
+    return tuple(known[name] for name in wanted) or PARTS
