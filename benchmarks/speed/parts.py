@@ -72,7 +72,7 @@ IDS: Final = (*(one for part in PARTS for one in part.ids), *PEER_IDS)
 
 
 def parts_of(names: str) -> tuple[Part, ...]:
-    """Parts by their modules, with commas; "" all of them. Raises ValueError naming what is none."""
+    """Parts by their modules, with commas; "" all. Raises ValueError naming what is none."""
     known = {part.module: part for part in PARTS}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if unknown := [name for name in wanted if name not in known]:
