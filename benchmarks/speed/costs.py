@@ -18,7 +18,8 @@ from benchmarks.speed.interleaved import interleaved, pinned
 from benchmarks.speed.sampled_gateway import PLACES
 from benchmarks.speed.sampler import Sampler
 from edge.records import TickDue
-from models.detector import detector_of
+from edge.samples.scoring import Parts
+from models.detector import detector_of, detectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,25 +41,22 @@ NODES_SHOWN: Final = 12
 PROFILED_CALLS: Final = 50
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _bundle_of(assets: int) -> Bundle:
     return bundle_of(msgspec.structs.replace(ENGINE, assets=assets))
 
 
 def scoring(assets: int, samples: int) -> Callable[[], object]:
     """A call of the default detector for so many assets x samples, settled and complete."""
-    part = _bundle_of(4).only
-    detector = detector_of(part.graph, part.spec)
-    parameters = {
-        name: np.repeat(value[:1], assets, axis=0) for name, value in part.parameters.items()
-    }
+    bundle = _bundle_of(assets)
+    part = Parts(bundle, detectors_of(bundle)).every[0]  # as an engine has it
     values = np.random.default_rng(0).normal(50.0, 1.0, size=(assets, samples, CHANNELS))
     x = values.astype(np.float32)
     valid = np.ones(x.shape, np.bool_)
-    state = detector.initial_state(assets)
+    state = part.detector.initial_state(assets)
     for _ in range(2 + WARM_ROWS // samples):
-        _, state = detector.score(x, valid, state, parameters)
-    return lambda: detector.score(x, valid, state, parameters)
+        _, state = part.score(x, valid, state, part.parameters)
+    return lambda: part.score(x, valid, state, part.parameters)
 
 
 def measure(*, quick: bool = False) -> list[Figure]:

@@ -90,7 +90,6 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "bytes at once",
         "arrays that a tick makes and drops: each of them is a copy, or a pass over memory",
     ),
-    "memory_growth": ("memory growth", "of a process that goes on scoring"),
     "peer_river_hst": (
         "beside river",
         "half-space trees, score and learn",

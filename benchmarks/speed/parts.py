@@ -58,7 +58,8 @@ PARTS: Final = (
         about="counts of a tick",
         ids=("count_graph_calls", "count_calls", "count_bytes"),
     ),
-    Part(module="memory", about="memory over ten million windows", ids=("memory_growth",)),
+    Part(module="footprint", about="memory over ten million windows", ids=()),
+    Part(module="startup", about="from the command to the first score", ids=()),
     Part(module="costs", about="cost by assets, hop, batch and message", ids=()),
 )
 PEER_IDS: Final = (

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.plant import asset_name
 from benchmarks.speed.peers.stream import recorded
 from benchmarks.speed.peers.worker import serve
+from edge.samples.scoring import Parts
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Channel
-from models.detector import detector_of
+from models.detector import detectors_of
 from models.fitting.fit import FitOptions, fit_asset
 from models.foreign.adopt import ImportOptions, import_asset
 from models.samples import TrainingSamples
@@ -60,19 +63,18 @@ def _record() -> TrainingSamples:
 def _looped(fit: AssetFit, stream: NDArray[np.float32]) -> Step:
     """All assets of the stream at one time after another, with the parameters of a fit each."""
     t, a, c = map(int, stream.shape)
-    part = make_bundle([fit]).only
-    detector = detector_of(part.graph, part.spec)
-    parameters = {name: np.repeat(value, a, axis=0) for name, value in part.parameters.items()}
+    bundle = make_bundle([replace(fit, asset=asset_name(i)) for i in range(a)])
+    part = Parts(bundle, detectors_of(bundle)).every[0]  # as an engine has it
     blocks = [np.ascontiguousarray(stream[k][:, None]) for k in range(t)]
     valid = np.ones((a, 1, c), np.bool_)
-    state, at = detector.initial_state(a), 0
+    state, at = part.detector.initial_state(a), 0
     for block in blocks:  # settled
-        _, state = detector.score(block, valid, state, parameters)
+        _, state = part.score(block, valid, state, part.parameters)
 
     def step() -> int:
         nonlocal state, at
         at = (at + 1) % t
-        _, state = detector.score(blocks[at], valid, state, parameters)
+        _, state = part.score(blocks[at], valid, state, part.parameters)
         return a * c
 
     return step
