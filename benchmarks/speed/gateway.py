@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from benchmarks.gateway_load import CONFIG, START_S_MAX, Heard, _alive, _end, _pause, _until
+from benchmarks.gateway_load import CONFIG, START_S_MAX, Heard, check_alive, end, pause, until
 from benchmarks.many_assets import bundle_of
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure, Shares
@@ -71,10 +71,10 @@ def used_by(load: Load, *, qos: int, seconds: float, warm_s: float = WARM_S) -> 
                 folder, "sampled_gateway", str(folder / "gateway.toml"), str(folder / "looks")
             )
             try:
-                _until(lambda: bool(heard.health), heard, collector, gateway, START_S_MAX)
+                until(lambda: bool(heard.health), heard, collector, gateway, START_S_MAX)
                 marks = _watch(load, folder, broker.port, qos, heard, collector, gateway)
             finally:
-                _end(gateway)
+                end(gateway)
         rate = messages_a_batch(load) * 1000 / load.period_ms / load.batch_rows
         return _between(marks, heard, rate=rate, warm_s=warm_s)
 
@@ -105,8 +105,8 @@ def _watch(
     newest = begin_ms = 0
     try:
         while plant.poll() is None:
-            _pause(heard, collector)
-            _alive(gateway, folder)
+            pause(heard, collector)
+            check_alive(gateway, folder)
             if heard.health["ts_ms"] == newest:
                 continue
             newest = heard.health["ts_ms"]
@@ -114,7 +114,7 @@ def _watch(
                 begin_ms = begin_ms or newest
                 marks.append(((newest - begin_ms) / 1000, _mark(heard, folder / "looks")))
     finally:
-        _end(plant)
+        end(plant)
     if plant.returncode:
         raise RuntimeError(f"the plant failed: {(folder / 'firehose.log').read_text()[-500:]}")
     return marks
