@@ -86,6 +86,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "calls of functions",
         "what a loop over assets costs where columns would do; the same on every machine",
     ),
+    "count_receives": (
+        "calls of recv",
+        "what a message costs in calls of the system: stock paho selects once and reads thrice",
+    ),
     "count_bytes": (
         "bytes at once",
         "arrays that a tick makes and drops: each of them is a copy, or a pass over memory",

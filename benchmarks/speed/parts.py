@@ -56,7 +56,7 @@ PARTS: Final = (
     Part(
         module="counts",
         about="counts of a tick",
-        ids=("count_graph_calls", "count_calls", "count_bytes"),
+        ids=("count_graph_calls", "count_calls", "count_bytes", "count_receives"),
     ),
     Part(module="footprint", about="memory over ten million windows", ids=()),
     Part(module="startup", about="from the command to the first score", ids=()),
