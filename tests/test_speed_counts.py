@@ -23,7 +23,7 @@ SMALL = ("limits", "hot_loop", "windows")  # parts that take seconds
 @pytest.fixture(scope="module")
 def counted() -> dict[str, Figure]:
     """What a tick costs in counts, by id."""
-    return {figure.id: figure for figure in counts.measure(quick=True)}
+    return {figure.id: figure for figure in counts.figures()}
 
 
 @pytest.mark.parametrize(

@@ -167,9 +167,8 @@ def receives_of_flood() -> float:
             stop(client)
 
 
-def measure(*, quick: bool = False) -> list[Figure]:
-    """Counts of one tick; no two runs differ."""
-    del quick
+def figures() -> list[Figure]:
+    """Counts of one tick; no two runs differ. Raises TimeoutError."""
     ticking = Ticking()
     ticking.take()
     with graph_calls() as seen:

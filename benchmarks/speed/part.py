@@ -12,12 +12,14 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.speed.figure import Measured
+from benchmarks.speed.parts import PARTS
 
 
 def measured(module: str, *, quick: bool) -> Measured:
     """All that a module of this package has to tell."""
     found = importlib.import_module(f"benchmarks.speed.{module}")
-    told = Measured(figures=found.measure(quick=quick))
+    given = {one.module: dict(one.quick) for one in PARTS}.get(module, {}) if quick else {}
+    told = Measured(figures=found.figures(**given))
     if hasattr(found, "curves"):
         told.curves = found.curves(quick=quick)
     if hasattr(found, "shares"):

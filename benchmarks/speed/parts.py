@@ -10,21 +10,30 @@ PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A module with `measure(*, quick) -> list[Figure]`, and the ids that it has to deliver.
+    """A module of this package with `figures() -> list[Figure]`, and the ids that it owes.
 
-    It may also have `curves` and `shares`, called alike, of Curve and Shares.
+    It may also have `curves` and `shares`, of Curve and Shares. about: what it measures
+    quick: arguments of `figures` with which it takes seconds; the other two are told `quick`.
     """
 
     module: str
     about: str
-    ids: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    quick: tuple[tuple[str, object], ...] = ()
 
 
+QUICK: Final = (("quick", True),)
 PARTS: Final = (
     Part(
         module="limits",
         about="what the core can do",
         ids=("limit_matrix_multiply", "limit_memory"),
+        quick=QUICK,
+    ),
+    Part(
+        module="counts",
+        about="counts of a tick",
+        ids=("count_graph_calls", "count_calls", "count_bytes", "count_receives"),
     ),
     Part(
         module="hot_loop",
@@ -40,27 +49,33 @@ PARTS: Final = (
         module="ingest",
         about="the client beside stock paho",
         ids=("ingest_qos0_paho", "ingest_qos1_paho"),
+        quick=(("rounds", 2),),
     ),
-    Part(module="intake", about="messages to samples", ids=()),
-    Part(module="engine_tick", about="a tick of the engine", ids=()),
+    Part(module="intake", about="messages to samples"),
+    Part(module="engine_tick", about="a tick of the engine"),
     Part(
         module="gateway",
         about="a gateway and a broker under load",
-        ids=("ingest_columnar", "ingest_single_value"),
+        ids=("ingest_columnar", "ingest_columnar_score", "ingest_single_value"),
+        quick=QUICK,
     ),
     Part(
         module="latency",
         about="lateness, and the way to an alert",
         ids=("lateness_p999", "publish_to_alert_p99"),
+        quick=(("seconds", 5),),
     ),
     Part(
-        module="counts",
-        about="counts of a tick",
-        ids=("count_graph_calls", "count_calls", "count_bytes", "count_receives"),
+        module="startup",
+        about="from the command to the first score",
+        quick=(("starts", 2), ("helps", 3)),
     ),
-    Part(module="footprint", about="memory over ten million windows", ids=()),
-    Part(module="startup", about="from the command to the first score", ids=()),
-    Part(module="costs", about="cost by assets, hop, batch and message", ids=()),
+    Part(
+        module="footprint",
+        about="memory over ten million windows",
+        quick=(("windows", 1_000_000),),
+    ),
+    Part(module="costs", about="cost by assets, hop, batch and message", quick=QUICK),
 )
 PEER_IDS: Final = (
     "peer_river_hst",
