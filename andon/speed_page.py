@@ -49,7 +49,7 @@ with the versions named here."""
 STREAM: Final = """\
 All of them had the same recorded stream, 1,000 weld robots x 8 channels of our simulator, on the \
 same core, in rounds of half a second in turn. Values are sensor values taken in a processor \
-second. What is quicker computes less: read the last column first."""
+second. They do not compute the same: read the last column first."""
 COMPARED: Final = """\
 Windowed peers are to be compared with the autoencoder, which is windowed as they are, and those \
 of single records with the default detector, which remembers what was before. Both keep up the \

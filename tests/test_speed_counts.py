@@ -17,7 +17,7 @@ from benchmarks.speed.run import run
 if TYPE_CHECKING:
     from benchmarks.speed.figure import Figure
 
-SMALL = ("limits", "hot_loop", "windows")  # parts that take seconds
+SMALL = ("limits", "counts")  # parts that take seconds
 
 
 @pytest.fixture(scope="module")

@@ -96,11 +96,11 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "peer_river_hst": (
         "beside river",
-        "half-space trees, score and learn",
+        "half-space trees, which learn too; score only below",
     ),
     "peer_pysad_loda": (
         "beside pysad",
-        "LODA, score and learn",
+        "LODA, which learns too; score only below",
     ),
     "peer_pyod_pca_windows": (
         "beside PyOD, windows",

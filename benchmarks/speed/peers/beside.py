@@ -116,7 +116,7 @@ def measure(
             for one, command in _commands(entries, pythons).items()
         }
         rates, failed = _in_turn(workers, rounds=3 if run.quick else ROUNDS, say=say)
-    run.peers = []
+    run.peers = [_ourselves(one, rates, workers[one], failed) for one in OURS]
     for entry in entries:
         why = errors.get(entry.environment) or failed.get(entry.worker, "")
         _tell(entry, rates, workers.get(entry.worker), why, run)
@@ -159,6 +159,27 @@ def _in_turn(
 
 def _round(one: Worker, seen: list[float]) -> None:
     seen.append(one.values_per_s(ROUND_S))
+
+
+def _ourselves(
+    name: str, rates: dict[str, list[float]], of: Worker, failed: dict[str, str]
+) -> Peer:
+    """One of our loops, as a row among peers."""
+    mine = np.array(rates.get(name, [np.nan]))
+    times = {
+        one: float(np.median(np.array(rates[one]) / mine))
+        for one in OURS
+        if name in rates and one in rates
+    }
+    return Peer(
+        name=f"Andon, {name}",
+        version=of.versions.get("andon", ""),
+        values_per_s=float(np.median(mine)),
+        times=times,
+        rss_mb=of.rss_mb,
+        computes=OURS[name],
+        error=failed.get(name, ""),
+    )
 
 
 def _tell(
