@@ -23,7 +23,7 @@ SMALL = ("limits", "counts")  # parts that take seconds
 @pytest.fixture(scope="module")
 def counted() -> dict[str, Figure]:
     """What a tick costs in counts, by id."""
-    return {figure.id: figure for figure in counts.figures()}
+    return {figure.id: figure for figure in counts.measure()}
 
 
 @pytest.mark.parametrize(

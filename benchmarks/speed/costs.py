@@ -59,7 +59,7 @@ def scoring(assets: int, samples: int) -> Callable[[], object]:
     return lambda: part.score(x, valid, state, part.parameters)
 
 
-def figures(*, quick: bool = False) -> list[Figure]:
+def measure(*, quick: bool = False) -> list[Figure]:
     """Nothing that is asked for: this part has plots."""
     del quick
     return []

@@ -154,7 +154,7 @@ def _both(*, quick: bool) -> tuple[Used, Used]:
     )
 
 
-def figures(*, quick: bool = False) -> list[Figure]:
+def measure(*, quick: bool = False) -> list[Figure]:
     """Shares of a core at full rate."""
     columns, singles = _both(quick=quick)
     after = columns.parts.get(AFTER, 0.0)

@@ -49,7 +49,7 @@ def multiply(m: int, k: int, n: int) -> Callable[[], object]:
     return lambda: session.run_with_iobinding(binding)  # the binding keeps both
 
 
-def figures(*, quick: bool = False) -> list[Figure]:
+def measure(*, quick: bool = False) -> list[Figure]:
     """The limits of one core."""
     source = np.ones(MEMORY_BYTES // 8, np.float64)
     sink = np.empty_like(source)

@@ -18,8 +18,11 @@ from benchmarks.speed.parts import PARTS
 def measured(module: str, *, quick: bool) -> Measured:
     """All that a module of this package has to tell."""
     found = importlib.import_module(f"benchmarks.speed.{module}")
-    given = {one.module: dict(one.quick) for one in PARTS}.get(module, {}) if quick else {}
-    told = Measured(figures=found.figures(**given))
+    if hasattr(found, "measure"):
+        told = Measured(figures=found.measure(quick=quick))
+    else:
+        less = {one.module: dict(one.quick) for one in PARTS}.get(module, {})
+        told = Measured(figures=found.figures(**less if quick else {}))
     if hasattr(found, "curves"):
         told.curves = found.curves(quick=quick)
     if hasattr(found, "shares"):

@@ -10,10 +10,10 @@ PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A module of this package with `figures() -> list[Figure]`, and the ids that it owes.
+    """A module of this package with `measure(*, quick) -> list[Figure]`, and the ids that it owes.
 
-    It may also have `curves` and `shares`, of Curve and Shares. about: what it measures
-    quick: arguments of `figures` with which it takes seconds; the other two are told `quick`.
+    It may also have `curves` and `shares`, called alike, of Curve and Shares. about: what it
+    measures   quick: of a module that has `figures()` instead, its arguments for a quick run
     """
 
     module: str
@@ -22,13 +22,11 @@ class Part:
     quick: tuple[tuple[str, object], ...] = ()
 
 
-QUICK: Final = (("quick", True),)
 PARTS: Final = (
     Part(
         module="limits",
         about="what the core can do",
         ids=("limit_matrix_multiply", "limit_memory"),
-        quick=QUICK,
     ),
     Part(
         module="counts",
@@ -57,7 +55,6 @@ PARTS: Final = (
         module="gateway",
         about="a gateway and a broker under load",
         ids=("ingest_columnar", "ingest_columnar_score", "ingest_single_value"),
-        quick=QUICK,
     ),
     Part(
         module="latency",
@@ -75,7 +72,7 @@ PARTS: Final = (
         about="memory over ten million windows",
         quick=(("windows", 1_000_000),),
     ),
-    Part(module="costs", about="cost by assets, hop, batch and message", quick=QUICK),
+    Part(module="costs", about="cost by assets, hop, batch and message"),
 )
 PEER_IDS: Final = (
     "peer_river_hst",

@@ -24,10 +24,11 @@ class Entry:
 
 
 OURS: Final = {
-    "default": "our default detector: each asset its own parameters; lags, averages and tails carried"
-    " from sample to sample; a tail probability for each sample; does not learn",
+    "default": "our default detector: each asset its own parameters; lags, averages and tails"
+    " carried from sample to sample; a tail probability for each sample; does not learn",
     "mlp": "our loop around an imported autoencoder 512-32-8-32-512, hop 1: one network for"
-    " all, each asset its own scaling; keeps the windows itself; a tail probability; does not learn",
+    " all, each asset its own scaling; keeps the windows itself; a tail probability;"
+    " does not learn",
 }
 PEERS: Final = (
     Entry(
