@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint bench performance fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/runtime.stamp ## values per second from the broker to alerts, on this machine
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/runtime.stamp ## how fast it is on this machine: make bench ARGS="--peers --html speed.html"
+	@$(BIN)/andon bench speed $(ARGS)
+
+performance: $(VENV)/runtime.stamp ## measure, beside peers, and write docs/performance.md
+	@$(BIN)/andon bench speed --peers --docs docs/performance.md $(ARGS)
 
 SEEDS ?= 0:500
 sim: $(VENV)/dev.stamp ## the gateway in a simulated world, one run a seed: make sim SEEDS=0:10000

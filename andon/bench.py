@@ -1,26 +1,26 @@
-"""The command `andon bench`: public benchmarks, each by its own metric."""
+"""The commands `andon bench skab|nab|tep|cnc`: public benchmarks, each by its own metric."""
 
 from __future__ import annotations
 
 import math
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models.bench.results import Result
 
+MORE = """
 
-class Benchmark(StrEnum):
-    """The benchmarks that there are, by the keys of models.bench.run.BENCHMARKS."""
+    The folders are not shipped: docs/benchmarks.md says where they come from, what each protocol
+    is, and what its figures do not say.
 
-    skab = "skab"
-    nab = "nab"
-    tep = "tep"
-    cnc = "cnc"
+    Example: `andon bench {name} data/{name} --html report.html`
+    """
 
 
 def _finite(threshold: float | None) -> float | None:
@@ -29,56 +29,57 @@ def _finite(threshold: float | None) -> float | None:
     return threshold
 
 
-def bench(
-    benchmark: Annotated[
-        Benchmark,
-        typer.Argument(
-            help="skab: pump and valves; nab: single streams; tep: chemical plant; cnc: tool wear."
-        ),
-    ],
-    directory: Annotated[
-        Path,
-        typer.Argument(help="Folder of the benchmark's shape.", exists=True, file_okay=False),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Score that flags a row, in all files; else the fit's, for nab by NAB's rule.",
-            callback=_finite,
-        ),
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a report with a plot a file.")] = None,
-    processes: Annotated[int, typer.Option(help="At a time; 0: one a core.", min=0)] = 0,
-) -> None:
-    """Score the detector on a public benchmark, by the benchmark's own metric.
+def _scores(name: str, says: str) -> Callable[..., None]:
+    """A command that scores one benchmark, by the keys of models.bench.run.BENCHMARKS."""
 
-    The folders are not shipped: docs/benchmarks.md says where they come from, what each protocol
-    is, and what its figures do not say.
+    def command(
+        directory: Annotated[
+            Path,
+            typer.Argument(help="Folder of the benchmark's shape.", exists=True, file_okay=False),
+        ],
+        as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
+        threshold: Annotated[
+            float | None,
+            typer.Option(
+                help="Score that flags a row, in all files; else the fit's, for nab by NAB's rule.",
+                callback=_finite,
+            ),
+        ] = None,
+        html: Annotated[
+            Path | None, typer.Option(help="Write a report with a plot a file.")
+        ] = None,
+        processes: Annotated[int, typer.Option(help="At a time; 0: one a core.", min=0)] = 0,
+    ) -> None:
+        from andon.evaluation import progress_bar
+        from models.bench.run import run_benchmark
 
-    Examples: `andon bench skab data/skab`, `andon bench nab data/nab --json --threshold 12.5`
-    """
-    from andon.evaluation import progress_bar
-    from models.bench.run import run_benchmark
+        with progress_bar() as told:
+            outcome = run_benchmark(
+                name, directory, threshold=threshold, processes=processes, progress=told
+            )
+        if html is not None:
+            from andon.bench_report import page
 
-    with progress_bar() as told:
-        outcome = run_benchmark(
-            benchmark.value, directory, threshold=threshold, processes=processes, progress=told
-        )
-    if html is not None:
-        from andon.bench_report import page
+            page(name, directory.name, outcome).write(html)
+        for line in _troubles(outcome.result):
+            sys.stderr.write(f"andon: {line}\n")
+        if as_json:
+            import msgspec
 
-        page(benchmark.value, directory.name, outcome).write(html)
-    for line in _troubles(outcome.result):
-        sys.stderr.write(f"andon: {line}\n")
-    if as_json:
-        import msgspec
+            typer.echo(msgspec.json.format(msgspec.json.encode(outcome.result), indent=1))
+            return
+        _show(outcome.result)
+        if html is not None:
+            typer.echo(f"Report: {html}")
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(outcome.result), indent=1))
-        return
-    _show(outcome.result)
-    if html is not None:
-        typer.echo(f"Report: {html}")
+    command.__doc__ = says + MORE.format(name=name)
+    return command
+
+
+skab = _scores("skab", "Score the detector on SKAB: a pump and its valves.")
+nab = _scores("nab", "Score the detector on NAB: single streams.")
+tep = _scores("tep", "Score the detector on the Tennessee Eastman process: a chemical plant.")
+cnc = _scores("cnc", "Score the detector on tool wear of a CNC mill.")
 
 
 def _troubles(result: Result) -> list[str]:

@@ -144,6 +144,29 @@ suppression evaluation:suppression
 What knowledge takes off an operator, and whether it ever hides a fault.
 """),
 )
+
+BENCH: Final = Group(
+    help="""Score the detector on public benchmarks, or measure how fast this machine is with it.
+
+\b
+Examples:
+  andon bench skab data/skab
+  andon bench nab data/nab --json --threshold 12.5
+  andon bench speed --html speed.html
+""",
+    commands=_commands("""
+skab bench:skab
+Score the detector on SKAB: a pump and its valves.
+nab bench:nab
+Score the detector on NAB: single streams.
+tep bench:tep
+Score the detector on the Tennessee Eastman process: a chemical plant.
+cnc bench:cnc
+Score the detector on tool wear of a CNC mill.
+speed speed:speed
+Measure how fast Andon is on this machine, beside what its core can do and beside peers.
+"""),
+)
 COMMANDS: Final[dict[str, Line | Group]] = {
     **_commands("""
 demo streams:demo
@@ -184,8 +207,6 @@ sign signing:sign
 Sign a bundle, a snapshot or a file: the signature goes beside it and changes nothing in it.
 verify signing:verify
 Check every hash of something, and who has signed it: exit code 0 when that counts, else 1.
-bench bench:bench
-Score the detector on a public benchmark, by the benchmark's own metric.
 prove prove:prove
 Put known faults into a copy of what the gateway took, and tell what would ring.
 label labelling:label
@@ -206,4 +227,5 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "audit": AUDIT,
     "keys": KEYS,
     "eval": EVAL,
+    "bench": BENCH,
 }

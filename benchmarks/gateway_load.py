@@ -154,7 +154,7 @@ def measure(load: Load, folder: Path, *, say: Callable[[str], object]) -> Report
             with (folder / "gateway.log").open("wb") as log:
                 gateway = _start(["andon", "run", str(folder / "gateway.toml")], log)
             try:
-                _until(
+                until(
                     lambda: bool(heard.online and heard.health),
                     heard,
                     collector,
@@ -163,7 +163,7 @@ def measure(load: Load, folder: Path, *, say: Callable[[str], object]) -> Report
                 )
                 used = _load(load, folder, broker.port, heard, collector, gateway, say)
             finally:
-                _end(gateway)
+                end(gateway)
             heard.take(collector)
     return _report(load, folder, heard, used, broker=broker.name, fit_s=fit_s)
 
@@ -175,7 +175,8 @@ def _start(module: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to stop, and wait for it; one that does not is killed."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -203,13 +204,13 @@ def _load(
     publisher_cpu_s = 0.0
     try:
         while publisher.poll() is None:
-            _pause(heard, collector)
+            pause(heard, collector)
             if heard.taken == 0:  # it is still making its messages
                 begin_s, begin_cpu_s = time.monotonic(), _cpu_s(gateway.pid)
             publisher_cpu_s = _cpu_s(publisher.pid) or publisher_cpu_s
-            _alive(gateway, folder)
+            check_alive(gateway, folder)
     finally:
-        _end(publisher)
+        end(publisher)
     took_s = time.monotonic() - begin_s
     share = (_cpu_s(gateway.pid) - begin_cpu_s) / took_s
     if publisher.returncode:
@@ -224,33 +225,36 @@ def _settled(load: Load, heard: Heard, collector: Collector) -> None:
     deadline_s = time.monotonic() + FINISH_S_MAX
     reports, newest = 0, 0
     while reports < 3 and time.monotonic() < deadline_s:
-        _pause(heard, collector)
+        pause(heard, collector)
         if heard.taken >= load.messages and heard.health["ts_ms"] != newest:
             reports, newest = reports + 1, heard.health["ts_ms"]
 
 
-def _pause(heard: Heard, collector: Collector) -> None:
+def pause(heard: Heard, collector: Collector) -> None:
+    """Wait for something to be heard, a fifth of a second at most, and take it."""
     collector.arrived.wait(POLL_S)
     collector.arrived.clear()
     heard.take(collector)
     time.sleep(POLL_S / 4)  # the measuring itself must not take the CPU
 
 
-def _until(
+def until(
     done: Callable[[], bool],
     heard: Heard,
     collector: Collector,
     gateway: subprocess.Popen[bytes],
     seconds_max: float,
 ) -> None:
+    """Wait until the gateway is as far. Raises AndonError when it ends or takes too long."""
     deadline_s = time.monotonic() + seconds_max
     while not done():
-        _pause(heard, collector)
+        pause(heard, collector)
         if gateway.poll() is not None or time.monotonic() > deadline_s:
             raise AndonError(f"the gateway did not start within {seconds_max:.0f} s")
 
 
-def _alive(gateway: subprocess.Popen[bytes], folder: Path) -> None:
+def check_alive(gateway: subprocess.Popen[bytes], folder: Path) -> None:
+    """Raise AndonError with the end of its log when the gateway has ended."""
     if gateway.poll() is not None:
         told = (folder / "gateway.log").read_text(encoding="utf-8", errors="replace")
         raise AndonError(f"the gateway ended with code {gateway.returncode}: {told[-800:]}")

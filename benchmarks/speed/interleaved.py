@@ -56,7 +56,10 @@ def pinned(core: int | None = None) -> Iterator[int]:
 def interleaved(
     ways: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS, round_s: float = ROUND_S
 ) -> dict[str, Timed]:
-    """What a call of each costs; every way is called once before, to be warm."""
+    """What a call of each costs; every way is called once before, to be warm.
+
+    round_s: of each way in a round; 0: one call.
+    """
     for way in ways.values():
         way()
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -75,7 +78,8 @@ def interleaved(
 
 def _round(way: Callable[[], object], round_s: float) -> tuple[float, float]:
     calls, cpu, wall = 0, time.thread_time(), time.monotonic()
-    while (took_s := time.monotonic() - wall) < round_s:
+    while not calls or time.monotonic() - wall < round_s:
         way()
         calls += 1
+    took_s = time.monotonic() - wall
     return (time.thread_time() - cpu) / calls, took_s / calls

@@ -1,0 +1,159 @@
+"""The command `andon bench speed`: how fast it is here, and beside whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.speed.run import Run
+
+
+SHOWN: Final = ("id", "figure", "ratio", "against", "asked", "reached")  # on a terminal
+
+
+def speed(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where --json writes; without it on stdout.")
+    ] = None,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers", help="Also river, pysad, PyOD, numalogic, stumpy, bytewax; installs them."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The figures as JSON, and nothing else on stdout.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report with plots.")] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(help="Write a page of the documentation, and the run beside it as .json."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer rounds: rougher, in a third of the time.")
+    ] = False,
+    parts: Annotated[
+        str, typer.Option(help="Only these, with commas, as limits,hot_loop; else all.")
+    ] = "",
+    peers_directory: Annotated[
+        Path | None,
+        typer.Option(help="Where environments of peers are kept; else in the user's cache."),
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(help="Measure nothing: show a run that --docs has written.", exists=True),
+    ] = None,
+) -> None:
+    """Measure how fast Andon is on this machine, beside what its core can do and beside peers.
+
+    Every figure is told with its ratio and what it is a ratio to; both sides run in the same run,
+    in turn, on one core, by processor seconds. It takes some minutes, and with --peers a first time
+    some more, since each of them gets an environment of its own (about 2 GB in all). The ids of
+    peers are left out where nobody asked for them. Exit code 1 where a figure could not be
+    measured; one that was and is not as good as it should be is told, and is no failure.
+
+    Examples: `andon bench speed --html speed.html`, `andon bench speed --peers --json figures.json`
+    """
+    from benchmarks.speed.kept import keep, kept
+
+    if again is None:
+        told = _measured(
+            parts, quick=quick, peers=_environments(peers_directory) if peers else None
+        )
+    else:
+        told = kept(again)
+    if docs is not None:
+        from andon.speed_page import markdown
+
+        docs.write_text(markdown(told), encoding="utf-8")
+        keep(told, docs.with_suffix(".json"))
+    if html is not None:
+        from andon.speed_report import page
+
+        page(told).write(html)
+    if as_json:
+        _tell_json(told, file)
+    if not as_json or file is not None:
+        _show(told)
+        for written in (docs, html, file if as_json else None):
+            if written is not None:
+                typer.echo(f"Written: {written}")
+    raise typer.Exit(int(bool(told.not_measured)))
+
+
+def _environments(directory: Path | None) -> Path:
+    from benchmarks.speed.peers.environments import default_directory
+
+    return directory or default_directory()
+
+
+def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
+    """Run the parts, and where there is a directory for their environments, peers."""
+    from andon.evaluation import progress_bar
+    from benchmarks.speed.parts import parts_of
+    from benchmarks.speed.run import run
+
+    try:
+        wanted = parts_of(parts)
+    except ValueError as error:
+        raise typer.BadParameter(f"--parts: {error}") from error
+    with progress_bar() as progress:
+        if peers is None:
+            return run(quick=quick, parts=wanted, progress=progress)
+        from benchmarks.speed.peers.beside import measure
+
+        def beside(told: Run, say: Callable[[str], object]) -> None:
+            measure(told, directory=peers, say=say)
+
+        return run(quick=quick, parts=wanted, peers=beside, progress=progress)
+
+
+def _tell_json(told: Run, file: Path | None) -> None:
+    import msgspec
+
+    body = msgspec.json.format(msgspec.json.encode(told.rows()), indent=1)
+    if file is None:
+        typer.echo(body)
+    else:
+        file.write_bytes(body + b"\n")
+
+
+def _show(told: Run) -> None:
+    from rich.table import Table
+
+    from andon.options import console
+    from andon.speed_report import (
+        COLUMNS,
+        PEER_COLUMNS,
+        machine,
+        peer_rows,
+        row,
+        told_of_peers,
+    )
+
+    out = console()
+    out.print(machine(told), highlight=False)
+    figures = Table()
+    for name in SHOWN:
+        figures.add_column(name, overflow="fold")
+    for figure in told.figures:
+        cells = dict(zip(COLUMNS, row(figure), strict=True))
+        figures.add_row(*(cells[name] for name in SHOWN))
+    out.print(figures)
+    if told.peers:
+        table = Table(*PEER_COLUMNS[:-1])
+        for peer_cells in peer_rows(told):
+            table.add_row(*peer_cells[:-1])
+        out.print(table)
+    if told_of_peers(told):
+        out.print(told_of_peers(told))
+    for peer in told.peers or ():
+        if peer.error:
+            out.print(f"not run: {peer.name}: {peer.error}", style="bold red", highlight=False)
+    for name, why in told.not_measured.items():
+        out.print(f"not measured: {name}: {why}", style="bold red", highlight=False)

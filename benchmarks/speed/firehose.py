@@ -1,0 +1,150 @@
+"""A plant that costs next to nothing: messages made before, their times and ids written in.
+
+`python -m benchmarks.speed.firehose PORT LOAD_JSON QOS`: each 10 ms what is due leaves at once.
+Of the values only a few rows are made, and sent over and over.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from benchmarks.plant import Load, asset_name, channel_names, signals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TIME_DIGITS: Final = 13  # milliseconds, until the year 2286
+PLACEHOLDER: Final = 10 ** (TIME_DIGITS - 1)
+LEAD_S: Final = 0.5
+SLICE_S: Final = 0.01
+ROUND_BATCHES: Final = 8  # different batches of every asset, sent in turn
+TIMEOUT_S: Final = 60.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Packets:
+    """One batch of all assets as PUBLISH packets (bytes,) uint8.
+
+    starts: (m + 1,) where each packet begins   times, ids: (m,) where its time and its packet id
+    stand; ids is empty at QoS 0
+    """
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    times: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+    def stamp(self, t_ms: int, first_id: int) -> None:
+        """Write the time of the batch and the ids of its packets."""
+        digits = np.frombuffer(b"%0*d" % (TIME_DIGITS, t_ms), np.uint8)
+        self.data[self.times[:, None] + np.arange(TIME_DIGITS)] = digits
+        if len(self.ids):
+            ids = (first_id + np.arange(len(self.ids))) % 65_535 + 1
+            self.data[self.ids], self.data[self.ids + 1] = ids >> 8, ids & 255
+
+
+def messages_a_batch(load: Load) -> int:
+    """Messages in which one batch of all assets leaves: one an asset, or one a value."""
+    return load.assets * (1 if load.batch_rows > 1 else load.channels)
+
+
+def payloads(load: Load, rows: NDArray[np.float64], asset: str) -> list[bytes]:
+    """Rows (k, c) of one asset: in columns, or where there is only one as single values."""
+    tags = channel_names(load)
+    if len(rows) > 1:
+        body = {"t0": PLACEHOLDER, "dt_ms": load.period_ms, "tags": tags, "v": rows.tolist()}
+        return [msgspec.json.encode(body)]
+    return [
+        msgspec.json.encode({"ts": PLACEHOLDER, "asset": asset, "tag": tag, "value": value})
+        for tag, value in zip(tags, rows[0].tolist(), strict=True)
+    ]
+
+
+def packets(load: Load, values: NDArray[np.float64], qos: int) -> Packets:
+    """One batch, values (a, k, c), as packets."""
+    data, starts, times, ids = bytearray(), [0], [], []
+    for i, rows in enumerate(values):
+        topic = f"plant/{asset_name(i)}".encode()
+        for payload in payloads(load, rows, asset_name(i)):
+            body = struct.pack(">H", len(topic)) + topic + bytes(2 if qos else 0) + payload
+            head = bytes([0x30 | qos << 1]) + _length(len(body))
+            at = len(data) + len(head) + 2 + len(topic)
+            if qos:
+                ids.append(at)
+            times.append(len(data) + len(head) + body.index(b"%d" % PLACEHOLDER))
+            data += head + body
+            starts.append(len(data))
+    return Packets(
+        data=np.frombuffer(data, np.uint8),
+        starts=np.array(starts, np.int64),
+        times=np.array(times, np.int64),
+        ids=np.array(ids, np.int64),
+    )
+
+
+def _length(n: int) -> bytes:
+    """MQTT's variable-length number."""
+    parts = []
+    while n > 127:
+        parts.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*parts, n])
+
+
+def connect(port: int) -> socket.socket:
+    """A connection as a client that only publishes."""
+    link = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+    client = b"andon-speed-plant"
+    head = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack(">H", len(client)) + client
+    link.sendall(b"\x10" + bytes([len(head)]) + head)
+    if link.recv(4, socket.MSG_WAITALL) != b"\x20\x02\x00\x00":
+        raise SystemExit("the broker refused the connection")
+    return link
+
+
+def publish(load: Load, *, port: int, qos: int) -> int:
+    """Send everything at its pace; returns how many messages."""
+    rows = load.batch_rows
+    values = signals(load, rows=rows * ROUND_BATCHES, training=False)
+    made = [packets(load, values[:, k * rows : (k + 1) * rows], qos) for k in range(ROUND_BATCHES)]
+    link, sent = connect(port), 0
+    batch_ms = load.period_ms * rows
+    t0_ms = time.time_ns() // 1_000_000 + int(LEAD_S * 1000)
+    count = messages_a_batch(load)
+    for batch in range(load.rows // rows):
+        one, first_ms = made[batch % ROUND_BATCHES], t0_ms + batch * batch_ms
+        one.stamp(first_ms, sent)
+        # a batch leaves when its last row has been measured, the assets one after another
+        begin_s = (first_ms + batch_ms - load.period_ms) / 1000
+        left = 0
+        while left < count:
+            time.sleep(max(0.0, begin_s + left * batch_ms / 1000 / count - time.time()))
+            late_s = time.time() - begin_s + SLICE_S
+            due = min(count, max(left + 1, int(late_s / (batch_ms / 1000) * count)))
+            link.sendall(one.data[one.starts[left] : one.starts[due]].data)
+            left = due
+            while select.select([link], [], [], 0)[0] and link.recv(1 << 16):
+                pass  # acknowledgements
+        sent += count
+    link.sendall(b"\xe0\x00")
+    link.close()
+    return sent
+
+
+def main() -> None:
+    """Publish as told on the command line."""
+    port, load_json, qos = sys.argv[1:]
+    publish(msgspec.json.decode(load_json, type=Load), port=int(port), qos=int(qos))
+
+
+if __name__ == "__main__":
+    main()

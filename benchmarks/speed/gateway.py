@@ -1,0 +1,217 @@
+"""A real gateway behind a real broker: a million values a second in columns; 30,000 messages.
+
+What counts is the processor time of the whole gateway process, with all that it does meanwhile:
+journal, health, checkpoints. "To the ring" leaves out scoring and what follows from scores, "to the
+score" what follows; what belongs where is found by looking at its threads (`sampler`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from benchmarks.gateway_load import CONFIG, START_S_MAX, Heard, check_alive, end, pause, until
+from benchmarks.many_assets import bundle_of
+from benchmarks.plant import Load
+from benchmarks.speed.figure import Figure, Shares
+from benchmarks.speed.firehose import messages_a_batch
+from benchmarks.speed.sampled_gateway import AFTER, SCORING
+from edge.brokers.mqtt import Collector, Endpoint
+from models.bundles.store import save
+from simulator.broker import Mosquitto
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECONDS: Final = 16.0
+SECONDS_QUICK: Final = 6.0
+WARM_S: Final = 4.0  # of it not counted: rows settle
+RING_SHARE_MAX: Final = 0.15
+SCORE_SHARE_MAX: Final = 0.22
+SINGLES_SHARE_MAX: Final = 0.35
+# A million values a second: 1,000 assets x 8 channels at 125 Hz, 100 rows a message.
+COLUMNS: Final = Load(assets=1_000, channels=8, period_ms=8, rows=0, batch_rows=100)
+# 30,000 messages of one value a second: 750 assets x 8 channels at 5 Hz.
+SINGLES: Final = Load(assets=750, channels=8, period_ms=200, rows=0, batch_rows=1)
+
+
+class Mark(NamedTuple):
+    """A look at a running gateway: messages taken, processor seconds in all and by part."""
+
+    taken: int
+    total_s: float
+    parts: Mapping[str, float]
+
+
+class Used(NamedTuple):
+    """What a load cost. share: of a core, at the load's full rate; reached: of that rate, taken."""
+
+    share: float
+    parts: dict[str, float]  # of the processor time, by part
+    reached: float
+    dropped: dict[str, int]
+
+
+def used_by(load: Load, *, qos: int, seconds: float, warm_s: float = WARM_S) -> Used:
+    """Run a gateway under a load and look at it once a second. Raises AndonError."""
+    load = msgspec.structs.replace(load, rows=round(seconds * 1000 / load.period_ms))
+    with tempfile.TemporaryDirectory(prefix="andon-speed-") as name, Mosquitto() as broker:
+        folder = Path(name)
+        save(bundle_of(load), folder / "bundle")
+        (folder / "gateway.toml").write_text(CONFIG.format(port=broker.port), encoding="utf-8")
+        heard = Heard()
+        with Collector(Endpoint(port=broker.port), ("andon/#",)) as collector:
+            gateway = _started(
+                folder, "sampled_gateway", str(folder / "gateway.toml"), str(folder / "looks")
+            )
+            try:
+                until(lambda: bool(heard.health), heard, collector, gateway, START_S_MAX)
+                marks = _watch(load, folder, broker.port, qos, heard, collector, gateway)
+            finally:
+                end(gateway)
+        rate = messages_a_batch(load) * 1000 / load.period_ms / load.batch_rows
+        return _between(marks, heard, rate=rate, warm_s=warm_s)
+
+
+def _started(folder: Path, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    with (folder / f"{module}.log").open("wb") as log:
+        command = [sys.executable, "-m", f"benchmarks.speed.{module}", *arguments]
+        return subprocess.Popen(  # noqa: S603 - this interpreter and our own modules
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+
+
+def _watch(
+    load: Load,
+    folder: Path,
+    port: int,
+    qos: int,
+    heard: Heard,
+    collector: Collector,
+    gateway: subprocess.Popen[bytes],
+) -> list[tuple[float, Mark]]:
+    """Looks at the gateway while the plant sends: the second of the sending, and what it showed.
+
+    A look is taken as a report of health comes, so that messages and seconds belong together.
+    """
+    plant = _started(folder, "firehose", str(port), msgspec.json.encode(load).decode(), str(qos))
+    marks: list[tuple[float, Mark]] = []
+    newest = begin_ms = 0
+    try:
+        while plant.poll() is None:
+            pause(heard, collector)
+            check_alive(gateway, folder)
+            if heard.health["ts_ms"] == newest:
+                continue
+            newest = heard.health["ts_ms"]
+            if heard.taken:
+                begin_ms = begin_ms or newest
+                marks.append(((newest - begin_ms) / 1000, _mark(heard, folder / "looks")))
+    finally:
+        end(plant)
+    if plant.returncode:
+        raise RuntimeError(f"the plant failed: {(folder / 'firehose.log').read_text()[-500:]}")
+    return marks
+
+
+def _mark(heard: Heard, looks: Path) -> Mark:
+    told: dict[str, Any] = msgspec.json.decode(looks.read_bytes().splitlines()[-1])
+    return Mark(heard.taken, told["total_s"], told["parts"])
+
+
+def _between(marks: list[tuple[float, Mark]], heard: Heard, *, rate: float, warm_s: float) -> Used:
+    """From the first look behind the warm-up to the last."""
+    counted = [(at_s, mark) for at_s, mark in marks if at_s >= warm_s]
+    if len(counted) < 2 or counted[0][1].taken == counted[-1][1].taken:
+        raise RuntimeError(f"only {len(counted)} looks at a gateway that took {heard.taken}")
+    (begin_s, first), (end_s, last) = counted[0], counted[-1]
+    taken, total_s = last.taken - first.taken, last.total_s - first.total_s
+    parts = {
+        name: (seconds - first.parts.get(name, 0.0)) / total_s
+        for name, seconds in last.parts.items()
+    }
+    return Used(
+        share=total_s / taken * rate,
+        parts=parts,
+        reached=taken / (end_s - begin_s) / rate,
+        dropped=heard.dropped,
+    )
+
+
+@lru_cache(maxsize=2)
+def _both(*, quick: bool) -> tuple[Used, Used]:
+    seconds = SECONDS_QUICK if quick else SECONDS
+    warm_s = 1.0 if quick else WARM_S
+    return (
+        used_by(COLUMNS, qos=1, seconds=seconds, warm_s=warm_s),
+        used_by(SINGLES, qos=0, seconds=seconds, warm_s=warm_s),
+    )
+
+
+def measure(*, quick: bool = False) -> list[Figure]:
+    """Shares of a core at full rate."""
+    columns, singles = _both(quick=quick)
+    after = columns.parts.get(AFTER, 0.0)
+    scoring = columns.parts.get(SCORING, 0.0)
+    note = (
+        f"1,000 assets x 8, 100 rows a message, QoS 1, mosquitto; {columns.reached:.2f} of the rate"
+        f" was taken; {_lost(columns)}"
+    )
+    return [
+        _share(
+            "ingest_columnar",
+            columns.share * (1.0 - after - scoring),
+            "to the ring: socket, journal, acknowledgement, decoding, aligning, looks at sensors,"
+            f" health; {note}",
+            RING_SHARE_MAX,
+        ),
+        _share(
+            "ingest_columnar_score",
+            columns.share * (1.0 - after),
+            f"to the score; with all that follows {columns.share:.3f}; {note}",
+            SCORE_SHARE_MAX,
+        ),
+        _share(
+            "ingest_single_value",
+            singles.share,
+            f"750 assets x 8, a message a value, QoS 0, mosquitto: the whole process;"
+            f" {singles.reached:.2f} of the rate was taken; {_lost(singles)}",
+            SINGLES_SHARE_MAX,
+        ),
+    ]
+
+
+def _lost(used: Used) -> str:
+    told = ", ".join(f"{name} {n:,}" for name, n in used.dropped.items())
+    return f"dropped: {told}" if told else "nothing was dropped"
+
+
+def _share(id: str, share: float, note: str, at_most: float) -> Figure:  # noqa: A002 - a figure's
+    return Figure(
+        id=id,
+        figure=100.0 * share,
+        unit="% of a core",
+        ratio=share,
+        against="one core",
+        note=note,
+        at_most=at_most,
+    )
+
+
+def shares(*, quick: bool = False) -> list[Shares]:
+    """Where the gateway's time goes under both loads."""
+    titles = ("A million values a second in columns", "30,000 messages of one value a second")
+    return [
+        Shares(
+            title=title,
+            of=f"processor time of the gateway, {used.share:.2f} of a core at full rate",
+            parts=tuple(sorted(used.parts.items(), key=lambda part: -part[1])),
+        )
+        for title, used in zip(titles, _both(quick=quick), strict=True)
+    ]

@@ -1,0 +1,83 @@
+"""Where the processor time of a process goes, by part of it: a look at every thread, often.
+
+A timer of used processor time interrupts the main thread; it reads how much every thread has used
+since the last look and books that where the thread stands now. A thread inside a long call of numpy
+or ONNX Runtime is booked at the line that called it. One look costs some ten microseconds.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+
+LOOK_S: Final = 0.004  # of used processor time
+OTHER: Final = "the rest"
+
+
+class Sampler:
+    """Books used time under the names of `places`.
+
+    places: piece of a path -> name. A thread is booked under the innermost frame whose file has one
+    of the pieces, so that what a part calls in a library is booked under the part.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = dict(places)
+        self._known: dict[str, str | None] = {}
+        self._seen: dict[int, float] = {}
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
+
+    def start(self) -> None:
+        """Begin to look; call from the main thread."""
+        self._begin_s = time.process_time()
+        signal.signal(signal.SIGPROF, self._look)
+        signal.setitimer(signal.ITIMER_PROF, LOOK_S, LOOK_S)
+
+    def stop(self) -> None:
+        """Look no more."""
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+    def total_s(self) -> float:
+        """Processor seconds of the whole process since the start."""
+        return time.process_time() - self._begin_s
+
+    def _look(self, _number: int, here: FrameType | None) -> None:
+        frames: dict[int, FrameType | None] = dict(sys._current_frames())  # noqa: SLF001 - documented
+        frames[threading.get_ident()] = here
+        for ident, frame in frames.items():
+            used = self._used(ident)
+            before = self._seen.get(ident, used)
+            self._seen[ident] = used
+            if used > before:
+                self.cpu_s[self._place(frame)] += used - before
+
+    @staticmethod
+    def _used(ident: int) -> float:
+        try:
+            return time.clock_gettime(time.pthread_getcpuclockid(ident))
+        except (OSError, OverflowError):  # it has just ended
+            return 0.0
+
+    def _place(self, frame: FrameType | None) -> str:
+        for file in _files(frame):
+            if file not in self._known:
+                named = (name for piece, name in self._places.items() if piece in file)
+                self._known[file] = next(named, None)
+            found = self._known[file]
+            if found is not None:
+                return found
+        return OTHER
+
+
+def _files(frame: Any) -> Iterator[str]:  # noqa: ANN401 - a frame or None
+    while frame is not None:
+        yield frame.f_code.co_filename
+        frame = frame.f_back
