@@ -58,8 +58,8 @@ log = logging.getLogger("andon")
 
 GROUP_MAX: Final = 1_000  # messages a group; behind a backlog of small ones the loop still ticks
 IDLE_S: Final = 0.02  # the loop looks up at least this often
-# A message waits so long for others: one write and one turn for all. Short, because a broker as it
-# is installed sends 20 messages and then waits for their acknowledgement.
+# A message waits so long for others, one write and one turn for all, where the client does not wait
+# for them (`edge.brokers.read_ahead`).
 GROUP_WAIT_S: Final = 0.002
 # Together with what threads, connection and disk may take, a stop is to be over in 5 s.
 DRAIN_S_MAX: Final = 0.8  # for what has come when we are asked to stop
@@ -114,6 +114,7 @@ class Gateway:
             inbox=inbox,
             guard=self._fence,
         )
+        self._plainly = any(one.reads_plainly for one in self._link.links)
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
         self._letters = DeadLetters(
@@ -198,7 +199,7 @@ class Gateway:
             begun_s = self._now_s()
             woken = self._world.wait(self._wake, wait_s)
             self._overload.waited(self._now_s() - begun_s)
-            if woken and self._link.queue_depth < GROUP_MAX:
+            if woken and self._plainly and self._link.queue_depth < GROUP_MAX:
                 self._world.sleep(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
@@ -233,8 +234,7 @@ class Gateway:
         written = not self._durable.lapse.why
         if written:
             self._link.ack(messages)
-        for message in messages:
-            self._telemetry.took((now_ns - message.received_ns) / 1e6)
+        self._telemetry.took([m.received_ns for m in messages], now_ns=now_ns)
         self._give(group, now_ns=now_ns)
         if not written:
             self._link.ack(messages)
