@@ -3,6 +3,9 @@
 The network thread puts, the loop takes. Where more comes than may wait, what counts least is shed,
 oldest first, before anything of it was accepted: the rule is `Pile.put`. Commands wait in a pile of
 their own and are taken first, so that an operator is heard through any flood of values.
+
+While little waits, messages wait as they came: in whose lane one is matters to nobody. Lanes are
+looked up for all that wait when a bound comes near.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 QUEUE_BYTES_MAX: Final = 64 << 20  # a minute of 1 MB/s; 100,000 messages may have 1 MiB each
 COMMANDS_MAX: Final = 1_000  # that wait; more an operator cannot have meant
@@ -25,10 +30,12 @@ TAKE_BYTES_MAX: Final = 2 << 20
 MESSAGE_BYTES: Final = 256  # what a message weighs besides its payload
 SLACK: Final = 16  # a round of shedding makes room for a sixteenth, so that its search pays
 GONE_MIN: Final = 1_024  # places of shed messages, before the queue is made anew without them
+# Of what may wait, as it came: to look up the lanes of so many takes as long as a short turn.
+LOOSE_SHARE: Final = 8
+USUAL_MAX: Final = 16_384  # topics that are known to wait with all others; further ones are asked
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A message as it came; `mid` is what acknowledges it."""
 
     topic: str
@@ -62,44 +69,115 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place in the queue. message None: it was shed."""
+    """A place in the queue, counted up. message None: it was shed."""
 
     message: Incoming | None
     lane: Lane
+    number: int
+
+
+@dataclass(slots=True, eq=False)
+class Loose:
+    """Messages that came together and wait without places, oldest first."""
+
+    messages: list[Incoming]
+    size_bytes: int
+
+    def taken(self, count: int) -> list[Incoming]:
+        """The first of them, which wait no more."""
+        if count == len(self.messages):
+            found, self.messages, self.size_bytes = self.messages, [], 0
+        else:
+            found, self.messages = self.messages[:count], self.messages[count:]
+            self.size_bytes -= sum([len(m.payload) for m in found])
+        return found
+
+
+def _fitting(messages: list[Incoming], limit: int, bytes_max: int, *, one: bool) -> int:
+    """How many of the first have together `bytes_max`; one: at least one, of any size."""
+    count = 0
+    for message in messages[:limit]:
+        bytes_max -= len(message.payload)
+        if bytes_max < 0 and (count or not one):
+            break
+        count += 1
+    return count
 
 
 class Pile:
     """Messages in the order in which they came, of which the least important may be shed.
 
-    Not safe between threads by itself; `Inbox` holds the lock.
+    lane_of: as of `Inbox`. Not safe between threads by itself; `Inbox` holds the lock.
     """
 
-    def __init__(self, *, messages_max: int, bytes_max: int) -> None:
-        self.messages_max, self._bytes_max = messages_max, bytes_max
+    def __init__(
+        self,
+        *,
+        messages_max: int,
+        bytes_max: int,
+        lane_of: Callable[[Incoming], tuple[Lane, bool]],
+    ) -> None:
+        self.messages_max, self._bytes_max, self._lane_of = messages_max, bytes_max, lane_of
         self.limit = messages_max  # lower in an overload,
         self.graded = False  # and then, whether what counts more may wait longer
         self._queue: deque[Place] = deque()
-        self._busy: dict[Lane, None] = {}  # lanes in which something waits
+        self._loose: deque[Loose] = deque()  # behind all that have places
+        self._placed = 0  # places so far
+        self._shared = 0  # messages of lanes with a share, since nothing waited; some may be gone
+        self._busy: set[Lane] = set()  # lanes in which something waits
         self.depth = 0
+        self.depth_max = 0
         self.bytes_held = 0
 
-    def put(self, message: Incoming, lane: Lane) -> list[Incoming]:
-        """Queue a message; returns what was shed to make room, which may be the message itself.
+    def put(self, messages: Sequence[Incoming], *, shares: Sequence[float] = ()) -> list[Incoming]:
+        """Queue messages one after another; returns what was shed to make room, in its order.
 
-        Of the lanes of the lowest rank the heaviest gives its oldest message, again and again until
-        there is room and a sixteenth more; higher ranks give only what is then still too much. A
-        lowered limit is that of rank 1, and twice as much for each rank above. One message may
-        always wait, however large.
+        It may be one of them. Of the lanes of the lowest rank the heaviest gives its oldest message
+        (of lanes that weigh the same: the one whose oldest came first), again and again until there
+        is room and a sixteenth more; higher ranks give only what is then still too much. A lowered
+        limit is that of rank 1, and twice as much for each rank above. One message may always wait,
+        however large. shares: of the lanes of those that may fill no more of the queue.
         """
-        if not lane.waiting:
-            self._busy[lane] = None
-        place = Place(message, lane)
+        if not messages:
+            return []
+        size_bytes = sum([len(m.payload) for m in messages])
+        if not self.depth:
+            self._shared = 0
+        self._shared += len(shares)
+        if (
+            self.depth + len(messages) <= self.limit // LOOSE_SHARE
+            and self.bytes_held + size_bytes <= self._bytes_max // LOOSE_SHARE
+            and (not shares or self._shared <= min(shares) * self.messages_max)
+        ):
+            self._loose.append(Loose([*messages], size_bytes))
+            self.depth += len(messages)
+            self.depth_max = max(self.depth_max, self.depth)
+            self.bytes_held += size_bytes
+            return []
+        while self._loose:
+            for message in self._loose.popleft().messages:
+                self._place(message)
+        shed: list[Incoming] = []
+        for message in messages:
+            self.depth += 1
+            self.bytes_held += len(message.payload)
+            shed += self._fit(self._place(message))
+            self.depth_max = max(self.depth_max, self.depth)
+        return shed
+
+    def _place(self, message: Incoming) -> Lane:
+        """Give a message that waits its place, behind all others; returns its lane."""
+        lane, _ = self._lane_of(message)
+        place = Place(message, lane, self._placed)
+        self._placed += 1
+        self._busy.add(lane)
         lane.waiting.append(place)
         self._queue.append(place)
-        size_bytes = len(message.payload)
-        lane.weight += size_bytes + MESSAGE_BYTES
-        self.bytes_held += size_bytes
-        self.depth += 1
+        lane.weight += len(message.payload) + MESSAGE_BYTES
+        return lane
+
+    def _fit(self, lane: Lane) -> list[Incoming]:
+        """Shed what is too much, now that one more waits in a lane."""
         shed: list[Incoming] = []
         if lane.share < 1 and len(lane.waiting) > max(1.0, lane.share * self.messages_max):
             shed.append(self._drop(lane))
@@ -121,19 +199,36 @@ class Pile:
                 continue
             left_bytes -= len(message.payload)
             if left_bytes < 0 and taken:
-                break
+                return taken
             self._queue.popleft()
             first = place.lane.waiting.popleft()
             assert first is place, "a lane keeps the order of the queue"
             self._gone(place.lane, message)
             taken.append(message)
+        while self._loose and len(taken) < limit:
+            some = self._loose[0]
+            count = len(some.messages)
+            if count > limit - len(taken) or some.size_bytes > left_bytes:
+                count = _fitting(some.messages, limit - len(taken), left_bytes, one=not taken)
+                if not count:
+                    break
+            before_bytes = some.size_bytes
+            taken += some.taken(count)
+            if not some.messages:
+                self._loose.popleft()
+            left_bytes -= before_bytes - some.size_bytes
+            self.bytes_held -= before_bytes - some.size_bytes
+            self.depth -= count
         return taken
 
     def oldest_ns(self) -> int | None:
         """When the message came that waits longest; None: none waits."""
         while self._queue and self._queue[0].message is None:
             self._queue.popleft()
-        message = self._queue[0].message if self._queue else None
+        if self._queue:
+            message = self._queue[0].message
+        else:
+            message = self._loose[0].messages[0] if self._loose else None
         return message.received_ns if message is not None else None
 
     def _over(self, most: int, slack: int = 0) -> bool:
@@ -156,14 +251,13 @@ class Pile:
             most = self._most(rank)
             if not self._over(most):
                 break
-            heap = [(-lane.weight, i, lane) for i, lane in enumerate(self._busy)]
-            heap = [entry for entry in heap if entry[2].rank == rank]
+            heap = [_weighed(lane) for lane in self._busy if lane.rank == rank]
             heapify(heap)
             while heap and self._over(most, slack):
-                _, i, lane = heap[0]
+                _, _, lane = heap[0]
                 shed.append(self._drop(lane))
                 if lane.waiting:
-                    heapreplace(heap, (-lane.weight, i, lane))
+                    heapreplace(heap, _weighed(lane))
                 else:
                     heappop(heap)
             slack = 0
@@ -183,14 +277,20 @@ class Pile:
         self.bytes_held -= size_bytes
         self.depth -= 1
         if not lane.waiting:
-            del self._busy[lane]
+            self._busy.discard(lane)
+
+
+def _weighed(lane: Lane) -> tuple[int, int, Lane]:
+    """What sorts the heaviest lane first; no two places have one number."""
+    return -lane.weight, lane.waiting[0].number, lane
 
 
 class Inbox:
     """A queue between two threads, one that puts and one that takes.
 
-    lane_of(message): the lane that a message waits in, and whether it is a command's. None: one
-    lane for all.
+    lane_of(message): the lane that a message waits in, and whether it is a command's. Whether it
+    is, or of a lane that may fill only a share of the queue, its topic alone says, for ever. None:
+    one lane for all.
     """
 
     def __init__(
@@ -200,13 +300,15 @@ class Inbox:
         bytes_max: int = QUEUE_BYTES_MAX,
         lane_of: Callable[[Incoming], tuple[Lane, bool]] | None = None,
     ) -> None:
-        self._plant = Pile(messages_max=messages_max, bytes_max=bytes_max)
-        self._commands = Pile(messages_max=COMMANDS_MAX, bytes_max=COMMANDS_BYTES_MAX)
         only = Lane("", 0)
         self._lane_of = lane_of or (lambda _: (only, False))
+        self._plant = Pile(messages_max=messages_max, bytes_max=bytes_max, lane_of=self._lane_of)
+        self._commands = Pile(
+            messages_max=COMMANDS_MAX, bytes_max=COMMANDS_BYTES_MAX, lane_of=self._lane_of
+        )
+        self._usual: set[str] = set()  # topics that are no commands and have no share
         self._lock = threading.Lock()
         self.messages_max = messages_max
-        self.depth_max = 0  # most that waited since it was last set to 0
 
     def beside(self) -> Inbox:
         """One with the same lanes and bounds of its own, for what comes over another connection."""
@@ -233,13 +335,47 @@ class Inbox:
         self._plant.limit = max(1, min(messages, self.messages_max))
         self._plant.graded = graded
 
-    def put(self, message: Incoming) -> list[Incoming]:
-        """Queue a message; returns what was shed for it, mostly nothing."""
-        lane, command = self._lane_of(message)
+    @property
+    def depth_max(self) -> int:
+        """Most messages of the plant that waited since `forget_depth`."""
+        return self._plant.depth_max
+
+    def forget_depth(self) -> None:
+        """Begin to count `depth_max` anew."""
+        self._plant.depth_max = 0
+
+    def put(self, messages: Sequence[Incoming]) -> list[Incoming]:
+        """Queue messages in their order; returns what was shed for them, mostly nothing.
+
+        It is as if they were put one after another.
+        """
+        commands: list[Incoming] = []
+        shares: list[float] = []
+        if not self._usual.issuperset([m.topic for m in messages]):
+            messages, commands, shares = self._sorted(messages)
         with self._lock:
-            shed = (self._commands if command else self._plant).put(message, lane)
-            self.depth_max = max(self.depth_max, self._plant.depth)
-        return shed
+            shed = self._plant.put(messages, shares=shares)
+            return shed + self._commands.put(commands) if commands else shed
+
+    def _sorted(
+        self, messages: Sequence[Incoming]
+    ) -> tuple[list[Incoming], list[Incoming], list[float]]:
+        """Those of the plant, commands, and the shares of lanes that may fill no more than that."""
+        plant: list[Incoming] = []
+        commands: list[Incoming] = []
+        shares: list[float] = []
+        for message in messages:
+            lane, command = self._lane_of(message)
+            (commands if command else plant).append(message)
+            if command:
+                continue
+            if lane.share < 1:
+                shares.append(lane.share)
+                continue
+            if len(self._usual) >= USUAL_MAX:
+                self._usual.clear()
+            self._usual.add(message.topic)
+        return plant, commands, shares
 
     def take(self, limit: int) -> list[Incoming]:
         """Take up to `limit` messages and TAKE_BYTES_MAX: commands first, then the oldest."""

@@ -8,14 +8,15 @@ never raise.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from edge.brokers import mqtt
+from edge.brokers.addressed import Addressed
 from edge.brokers.inbox import Inbox
-from edge.brokers.rights import BROKER_DROPS
 from edge.brokers.rivals import WAIT_S, Rivals, shared_words
-from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
 from edge.storage.disk import CLOCK
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Link:
         self.counts = LinkCounts()
         self._guard, self._behind = guard, behind
         self._shed_early: deque[Incoming] = deque()  # before we knew that they are ours to take
-        self.name, self._belongs = name, belongs
+        self.name = name
         self._endpoint, self._mqtt, self._clock = endpoint, transport, clock
         self._filters = [(name, 1) for name in filters]
         if guard is not None:  # first: what is retained there comes before all other
@@ -108,7 +109,6 @@ class Link:
         self._away_since_s = self._clock.monotonic_s()
         self.callback_error = ""  # the newest one
         self._confirmed: deque[int] = deque()
-        self._broker_count: int | None = None
         self._wake, self._on_connected = wake, on_connected
         self._client = self._mqtt.new_client(endpoint, persistent=True, manual_ack=True)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
@@ -120,13 +120,12 @@ class Link:
         self._client.on_connect_fail = self._guarded(self._not_reached)
         self._client.on_subscribe = self._guarded(self._subscribed)
         self._client.on_message = self._guarded(self._message)
+        self._client.on_batch, self._one = self._guarded(self._batch), self._guarded(self._alone)
+        self._client.on_pause = self._guarded(self._paused)
         self._client.on_publish = self._guarded(self._published)
         self._client.on_pong = self._guarded(lambda: None)
         self._client.on_unsubscribe = self._guarded(self._left)
-        self._own_prefix = own
-        self._own: deque[tuple[str, bytes]] = deque()  # what came back of our own topics
-        self._asking = False
-        self.asked = ""  # what of it the broker has answered
+        self._addressed = Addressed(self.counts, guard=guard, own=own, belongs=belongs)
 
     def start(self) -> None:
         """Connect in the background, again and again until it works."""
@@ -185,6 +184,11 @@ class Link:
         return found
 
     @property
+    def reads_plainly(self) -> str:
+        """Why messages are read one by one, as with a version of paho that we do not know; ""."""
+        return str(self._client.reads_plainly)
+
+    @property
     def queue_depth(self) -> int:
         """Messages that wait to be journaled, and may be."""
         return len(self._inbox) if self.admitted else 0
@@ -206,9 +210,12 @@ class Link:
         What came over an earlier connection is not acknowledged: the broker sends it again, and its
         id may stand for another message by now.
         """
-        for message in messages:
-            ours = message.link == self.name and message.connection == self.counts.connects
-            if message.qos and ours:
+        name, connection = self.name, self.counts.connects
+        ours = [m for m in messages if m.qos and m.connection == connection and m.link == name]
+        if mids := [m.mid for m in ours if m.qos == 1]:
+            self._client.ack_all(mids)
+        for message in ours:
+            if message.qos > 1:
                 self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
@@ -232,19 +239,24 @@ class Link:
             taken.append(self._confirmed.popleft())
         return taken
 
+    @property
+    def asked(self) -> str:
+        """What of what we asked back the broker has answered: asked, or left."""
+        return self._addressed.asked
+
     def ask(self, filters: Sequence[str]) -> None:
         """Have what the broker retains on topics of ours; `asked` says when it has answered."""
-        self._asking, self.asked = True, ""
+        self._addressed.asking, self._addressed.asked = True, ""
         self._client.subscribe([(name, 0) for name in filters])
 
     def leave(self, filters: Sequence[str]) -> None:
         """Hear no more of them; `asked` says when what was on its way has come."""
-        self.asked = ""
+        self._addressed.asked = ""
         self._client.unsubscribe(list(filters))
 
     def own(self) -> list[tuple[str, bytes]]:
         """Topics of ours with what is retained there, as they came since the last call."""
-        return [self._own.popleft() for _ in range(len(self._own))]
+        return self._addressed.own()
 
     def stop(self) -> None:
         """Disconnect cleanly; the last will stays unsaid, so say goodbye before."""
@@ -266,13 +278,14 @@ class Link:
 
     def _connected(self, client: Any, *details: Any) -> None:  # noqa: ANN401
         _data, flags, reason, _properties = details
-        self._granted = self._asking = False
+        self._granted = self._addressed.asking = False
         if why := self._client.reasons.answered(reason):
             self.counts.refused += 1
             self.refusal = self.cause = why
             self._wake.set()
             return
         self.counts.connects += 1
+        self._client.came_over = self.counts.connects, self.name
         self.forgotten += not (flags.session_present and self._answered)
         self._answered = self._greeted = True
         if self._guard is None:
@@ -327,15 +340,16 @@ class Link:
             self._client.reconnect_delay_set(wait_s, max(wait_s, mqtt.RECONNECT_S_MAX))
 
     def _left(self, *_args: Any) -> None:  # noqa: ANN401
-        self._asking, self.asked = False, "left"
+        self._addressed.asking, self._addressed.asked = False, "left"
         self._wake.set()
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Sequence[Any], _p: Any) -> None:  # noqa: ANN401
         if self._guard is not None:
             self._guard.answered()
-        if self._granted and (self._asking or self._guard is not None):  # a further one
+        asks = self._addressed.asking
+        if self._granted and (asks or self._guard is not None):  # a further one
             # whatever it says: who may not ask learns nothing
-            self.asked = "asked" if self._asking else self.asked
+            self._addressed.asked = "asked" if asks else self.asked
             self._wake.set()
             return
         names = [name for name, _ in self._filters]
@@ -348,49 +362,37 @@ class Link:
         self._wake.set()
 
     def _message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
-        topic = self._mqtt.topic_of(message)  # paho's own raises for one that is no text
-        if topic == BROKER_DROPS:
-            self._broker_drops(message.payload)
+        self._batch([self._mqtt.incoming(message, self.counts.connects, self.name)])
+        self._paused()
+
+    def _batch(self, came: list[Incoming]) -> None:
+        if self._addressed.usual(came):
+            self._queue(came)
             return
-        if self._guard is not None and self._guard.take(topic, bytes(message.payload)):
-            self._client.ack(message.mid, message.qos)
+        for message in came:  # the first of a topic by itself: if it fails, it costs no other
+            self._one(message)
+
+    def _alone(self, message: Incoming) -> None:
+        if self._addressed.to_engine(message):
+            self._queue([message])
+            self._addressed.was_usual(message.topic)
+        else:
+            self.ack([message])  # else it would fill the broker's window
             self._wake.set()
-            return
-        if self._asking and topic.startswith(self._own_prefix):
-            sound = message.retain and len(message.payload) <= PAYLOAD_BYTES_MAX
-            if sound and len(self._own) < OWN_TOPICS_MAX:
-                self._own.append((topic, bytes(message.payload)))
-            if message.qos:
-                self._client.ack(message.mid, message.qos)
-            return
-        self.counts.received += 1
-        if self._belongs is not None and not self._belongs(topic):
-            self.counts.misplaced += 1
-            self._client.ack(message.mid, message.qos)  # else it would fill the broker's window
-            return
-        oversize = len(message.payload) > PAYLOAD_BYTES_MAX
-        self.counts.oversize += oversize
-        came = self._mqtt.incoming(message, self.counts.connects, cut=oversize, link=self.name)
-        shed = self._inbox.put(came)
-        if shed:  # acknowledged as well: kept back they would fill the broker's window, for ever
+
+    def _queue(self, came: list[Incoming]) -> None:
+        # acknowledged as well: kept back they would fill the broker's window, for ever
+        if shed := self._inbox.put(self._addressed.counted(came)):
             self.counts.shed += len(shed)
             if self.admitted:
                 self.ack(shed)
             else:
                 self._shed_early += [replace(one, payload=b"") for one in shed]
+
+    def _paused(self) -> None:
+        """No more comes for now."""
         if not self._wake.is_set():
             self._wake.set()
-
-    def _broker_drops(self, payload: bytes) -> None:
-        """The broker's own count, of all its clients together; it begins anew with the broker."""
-        try:
-            count = int(payload[:20])
-        except ValueError:
-            return
-        before = self._broker_count
-        self._broker_count = count
-        if before is not None:
-            self.counts.broker_dropped += count - before if count >= before else count
 
     def _published(self, _client: Any, _data: Any, mid: int, _reason: Any, _p: Any) -> None:  # noqa: ANN401
         self._confirmed.append(mid)

@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import paho.mqtt.client as paho
+from paho.mqtt import __version__ as paho_version
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MalformedPacket
 
 from edge.brokers.failures import Reasons, speaks_tls
 from edge.brokers.inbox import Incoming
+from edge.brokers.packets import NO_TEXT
+from edge.brokers.read_ahead import ReadAhead
 from edge.brokers.tls import context_of, span_of_peer
-from edge.caps import PAYLOAD_BYTES_MAX
 from edge.errors import AndonError, ConfigError
 
 if TYPE_CHECKING:
@@ -59,29 +62,24 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
-def topic_of(m: paho.MQTTMessage) -> str:
-    """A message's topic."""
+def incoming(m: paho.MQTTMessage, connection: int = 0, link: str = "") -> Incoming:
+    """A message as we keep it."""
     try:
-        return m.topic
+        topic = m.topic
     except UnicodeDecodeError:
-        return "(not UTF-8)"
-
-
-def incoming(
-    m: paho.MQTTMessage, connection: int = 0, *, cut: bool = False, link: str = ""
-) -> Incoming:
-    """A message as we keep it; `cut` leaves just enough of an oversize payload to refuse it."""
+        topic = NO_TEXT
     payload, now_ns = bytes(m.payload), time.time_ns()
-    payload = payload[: PAYLOAD_BYTES_MAX + 1] if cut else payload
-    return Incoming(topic_of(m), payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection, link)
+    return Incoming(topic, payload, m.qos, m.retain, m.dup, m.mid, now_ns, connection, link)
 
 
-class Client(paho.Client):
+class Client(ReadAhead, paho.Client):
     """A client that reads its certificates at each connection; `reasons` knows why one failed.
 
     `on_pong` hears of answered pings: from a silent plant nothing else comes.
     """
 
+    errors = MQTTErrorCode
+    malformed = MalformedPacket
     on_pong: Callable[[], None] | None = None
 
     def __init__(self, endpoint: Endpoint, **options: Any) -> None:  # noqa: ANN401 - of paho
@@ -89,6 +87,8 @@ class Client(paho.Client):
         self._endpoint = endpoint
         self.reasons = Reasons(endpoint, probe=speaks_tls)
         self.stopping = threading.Event()
+        self.recv_total = 0  # calls of the socket, for whoever counts what a message costs
+        self.reads_ahead_from(paho_version)
 
     # What follows overrides paho's own: nothing else of it sees the errors, or ends a wait.
 
@@ -118,13 +118,15 @@ class Client(paho.Client):
         return made
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        self.recv_total += 1
         try:
-            return super()._sock_recv(bufsize)
+            came: bytes = super()._sock_recv(bufsize)
         except BlockingIOError:
             raise
         except OSError as error:
             self.reasons.lost = error
             raise
+        return came
 
     def _reconnect_wait(self) -> None:
         with self._reconnect_delay_mutex:
@@ -320,7 +322,8 @@ class Collector:
         """Connect and subscribe; returns when the broker has granted it. Raises BrokerError."""
         client = new_client(self.endpoint, persistent=False)
         self._client = client
-        client.on_message = self._message
+        client.on_message = lambda _c, _d, message: self._came([incoming(message)])
+        client.on_batch = self._came
         client.on_connect = self._connected
         client.on_disconnect = self._ended
         client.on_connect_fail = self._failed
@@ -367,9 +370,10 @@ class Collector:
             self._failure = f"subscription to {', '.join(refused)} refused"
         self._granted.set()
 
-    def _message(self, _c: Any, _d: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
-        if len(self.queue) >= self.queue_max:
-            self.dropped += 1
-            return
-        self.queue.append(incoming(message))
+    def _came(self, messages: list[Incoming]) -> None:
+        room = self.queue_max - len(self.queue)
+        if room < len(messages):
+            self.dropped += len(messages) - max(room, 0)
+            messages = messages[: max(room, 0)]
+        self.queue += messages
         self.arrived.set()

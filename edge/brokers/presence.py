@@ -37,6 +37,8 @@ class Presence:
             self._there[name] = there
             self._alone_due_s[name] = now_s + ALONE_S
             said, level = ("connected", "info") if there else ("disconnected", "warning")
+            if there and (why := link.reads_plainly):
+                level, fields["reads_plainly"] = "warning", why
             return [Note(name=said, level=level, fields=fields)]
         if there or now_s < due_s:
             return []

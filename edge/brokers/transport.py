@@ -22,7 +22,7 @@ class Transport(Protocol):
     """What a link needs of MQTT; the module `edge.brokers.mqtt` is one.
 
     Clients are as paho has them: their callbacks run one after another, beside the loop. Each has
-    `reasons`, a `edge.brokers.failures.Reasons`.
+    `reasons`, a `edge.brokers.failures.Reasons`, and what `edge.brokers.read_ahead` adds to one.
     """
 
     def new_client(self, endpoint: Endpoint, *, persistent: bool, manual_ack: bool = False) -> Any:  # noqa: ANN401
@@ -40,15 +40,5 @@ class Transport(Protocol):
     def is_alive(self, client: Any) -> bool:  # noqa: ANN401
         """Whether a started client goes on working."""
 
-    def topic_of(self, m: Any) -> str:  # noqa: ANN401
-        """A message's topic."""
-
-    def incoming(
-        self,
-        m: Any,  # noqa: ANN401
-        connection: int = 0,
-        *,
-        cut: bool = False,
-        link: str = "",
-    ) -> Incoming:
+    def incoming(self, m: Any, connection: int = 0, link: str = "") -> Incoming:  # noqa: ANN401
         """A message as we keep it."""

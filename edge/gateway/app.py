@@ -233,8 +233,7 @@ class Gateway:
         written = not self._durable.lapse.why
         if written:
             self._link.ack(messages)
-        for message in messages:
-            self._telemetry.took((now_ns - message.received_ns) / 1e6)
+        self._telemetry.took([m.received_ns for m in messages], now_ns=now_ns)
         self._give(group, now_ns=now_ns)
         if not written:
             self._link.ack(messages)

@@ -130,7 +130,8 @@ class Overload:
         told += self._judge(now_s, sign=sign, age_s=age_s, behind=behind, faults=faults)
         self._rate = max(self._rate, self._taken / passed_s if passed_s else 0.0)
         self._limit(behind=behind, rests=rests)
-        self._taken, self._idle_s, self._inbox.depth_max = 0, 0.0, 0
+        self._taken, self._idle_s = 0, 0.0
+        self._inbox.forget_depth()
         return told
 
     def _age_s(

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 GROUP_MAX: Final = 1_000  # messages a group; behind a backlog of small ones the loop still ticks
 IDLE_S: Final = 0.02  # the loop looks up at least this often
-# A message waits so long for others: one write and one turn for all. Short, because a broker as it
-# is installed sends 20 messages and then waits for their acknowledgement.
+# A message waits so long for others, one write and one turn for all, where the client does not wait
+# for them (`edge.brokers.read_ahead`).
 GROUP_WAIT_S: Final = 0.002
 SOONER: Final = 5  # times as often as `tick_ms`, at most,
 SOONEST_S: Final = 0.01  # and no sooner after the last one: whoever wants that asks for it
@@ -100,7 +100,8 @@ class Pace:
         wait_s = 0.0 if link.queue_depth else min(self.left_s, IDLE_S)
         woken = world.wait(wake, max(wait_s, 0.0))
         rested_s = self._now_s() - begun_s
-        if woken and link.queue_depth < GROUP_MAX:
+        plainly = any(one.reads_plainly for one in link.links)
+        if woken and plainly and link.queue_depth < GROUP_MAX:
             world.sleep(max(0.0, min(self.left_s, GROUP_WAIT_S)))
         wake.clear()
         return rested_s

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.gateway.telemetry import Telemetry
 
 REMEMBERED_MAX: Final = 32_768  # messages of QoS 1, the newest; half of the ids that there are
+_COMMAND: Final = "/cmd/"
 
 
 class Redelivery:
@@ -31,8 +32,9 @@ class Redelivery:
 
     def __init__(self) -> None:
         self._number = 0  # of the newest message
-        # number, and hash of topic and payload, by id; as many as there are ids, of each broker
-        self._taken: dict[tuple[int, bool], tuple[int, int]] = {}
+        # Number, and hash of topic and payload, by id; as many as there are ids. Commands may come
+        # from a broker of their own, with ids of its own.
+        self._taken: dict[bool, dict[int, tuple[int, int]]] = {False: {}, True: {}}
         self._before: _Before | None = None
 
     def remember(self, journal: Path) -> None:
@@ -41,42 +43,51 @@ class Redelivery:
 
     def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
         """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
-        found = []
-        for m in messages:
-            if m.qos:
-                if m.dup and self._knows(m):
-                    counts.redelivered += 1
-                    continue
-                self._note(m.mid, m.topic, m.payload)
-            found.append(
-                MessageReceived(
-                    topic=m.topic, payload=m.payload, received_ns=m.received_ns,
-                    qos=m.qos, retain=m.retain, dup=m.dup, mid=m.mid if m.qos else 0,
-                )
-            )  # fmt: skip
-        return found
+        fresh: Sequence[Incoming] = messages
+        if any(m.dup for m in messages):
+            fresh = [m for m in messages if not self._came_again(m)]
+            counts.redelivered += len(messages) - len(fresh)
+        else:
+            self._note(messages)
+        return [
+            MessageReceived(
+                topic=m.topic, payload=m.payload, received_ns=m.received_ns,
+                qos=m.qos, retain=m.retain, dup=m.dup, mid=m.mid if m.qos else 0,
+            )
+            for m in fresh
+        ]  # fmt: skip
 
     def forget(self) -> None:
         """The broker has begun a new session: what it sends now it has never sent before."""
-        self._taken.clear()
+        self._taken = {False: {}, True: {}}
         self._before = None
 
+    def _came_again(self, m: Incoming) -> bool:
+        """Whether it was journaled before; what was not is remembered from now on."""
+        if m.qos and m.dup and self._knows(m):
+            return True
+        self._note([m])
+        return False
+
     def _knows(self, m: Incoming) -> bool:
-        key = _key(m.mid, m.topic)
-        found = self._taken.get(key)
+        found = self._taken[_is_command(m.topic)].get(m.mid)
         if found is None and self._before is not None:
-            found = self._before.newest(key)
+            found = self._before.newest(m.mid, m.topic)
         number, content = found or (-REMEMBERED_MAX, 0)
         return (
             self._number - number < REMEMBERED_MAX
             # Keyed anew in each process, so that nobody can make two contents that share it.
-            and content == _content(m.topic, m.payload)
+            and content == hash((m.topic, m.payload))
         )
 
-    def _note(self, mid: int, topic: str, payload: bytes) -> None:
-        self._number += 1
-        self._taken[_key(mid, topic)] = (self._number, _content(topic, payload))
-        if self._number == REMEMBERED_MAX:
+    def _note(self, messages: Sequence[Incoming]) -> None:
+        number, taken = self._number, self._taken
+        for m in messages:
+            if m.qos:
+                number += 1
+                taken[_COMMAND in m.topic][m.mid] = number, hash((m.topic, m.payload))
+        self._number = number
+        if number >= REMEMBERED_MAX:
             self._before = None  # too long ago by now
 
 
@@ -91,15 +102,15 @@ class _Before:
         self._tail: JournalTail | None = tail
         self._records: dict[int, list[tuple[int, bytes]]] = {}  # number and record, newest first
 
-    def newest(self, key: tuple[int, bool]) -> tuple[int, int] | None:
-        """Number and content of the newest message under an id; None: there is none."""
+    def newest(self, mid: int, topic: str) -> tuple[int, int] | None:
+        """Number and content of the newest message of an id, commands apart; None: none."""
         if self._tail is not None:
             self._look(self._tail)
             self._tail = None
-        for number, record in self._records.get(key[0], ()):
+        for number, record in self._records.get(mid, ()):
             message = message_of(record)
-            if message is not None and _key(message.mid, message.topic) == key:
-                return number, _content(message.topic, message.payload)
+            if message is not None and _is_command(message.topic) == _is_command(topic):
+                return number, hash((message.topic, message.payload))
         return None
 
     def _look(self, tail: JournalTail) -> None:
@@ -112,10 +123,5 @@ class _Before:
                 break
 
 
-def _content(topic: str, payload: bytes) -> int:
-    return hash((topic, payload))
-
-
-def _key(mid: int, topic: str) -> tuple[int, bool]:
-    """Commands may come from a broker of their own, with ids of its own."""
-    return mid, "/cmd/" in topic
+def _is_command(topic: str) -> bool:
+    return _COMMAND in topic

@@ -68,10 +68,10 @@ class Telemetry:
     def __post_init__(self) -> None:
         self.started_s = self._reported_s = self.clock.monotonic_s()
 
-    def took(self, lag_ms: float) -> None:
-        """A message left the queue after `lag_ms`."""
-        self.messages += 1
-        self.lags_ms.append(lag_ms)
+    def took(self, received_ns: Sequence[int], *, now_ns: int) -> None:
+        """Messages that came at these times have left the queue."""
+        self.messages += len(received_ns)
+        self.lags_ms.extend([(now_ns - one) / 1e6 for one in received_ns])
 
     def ticked(self, took_ms: float, together_ms: float | None = None) -> None:
         """A tick took so long; with it, all within about `tick_ms` did. None: more of them come."""
@@ -200,6 +200,7 @@ def _link(link: Link, now_s: float) -> LinkPayload:
         misplaced=link.counts.misplaced,
         certificate_days=round(min(days), 2) if days else None,
         cause="" if link.connected else link.cause,
+        reads_plainly=link.reads_plainly,
     )
 
 

@@ -19,3 +19,4 @@ class LinkPayload(msgspec.Struct, frozen=True, kw_only=True):
     misplaced: int
     certificate_days: float | None  # until the first of what TLS rests on ends; null without TLS
     cause: str  # why it is not connected
+    reads_plainly: str = ""  # why messages are read one by one, which costs more

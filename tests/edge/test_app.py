@@ -285,7 +285,7 @@ def test_what_is_given_up_in_a_stop_is_known_to_the_next_process(
         if gateway._stopping and not len(inbox):
             inbox.limit_to(1)
             for mid in range(4):
-                inbox.put(Incoming("plant/r1", b"{}", 1, False, False, 100 + mid, 1))  # noqa: FBT003
+                inbox.put([Incoming("plant/r1", b"{}", 1, False, False, 100 + mid, 1)])  # noqa: FBT003
         return real(*args)
 
     monkeypatch.setattr(world.broker, when, floods)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from typing import Final
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,66 +68,75 @@ class Slow:
         return shed
 
     def shed_one_of(self, victims: set[str], shed: set[int]) -> None:
-        """The oldest of one of these lanes; `choice` says of which, where they are alike."""
-        topic = self.choice(victims)
-        gone = next(m for m in self.held if m.topic == topic)
+        """The oldest message of all these lanes, which are alike."""
+        gone = next(m for m in self.held if m.topic in victims)
         self.held.remove(gone)
         shed.add(gone.mid)
-
-    def choice(self, victims: set[str]) -> str:
-        """Among equals: the lane that began to wait first."""
-        return next(t for t in self.begun if t in victims)
-
-    begun: tuple[str, ...] = ()
 
 
 PUT = st.tuples(st.sampled_from(["0/a", "0/b", "1/c", "1/d", "2/e"]), st.integers(0, BYTES_MAX + 3))
 TAKE = st.tuples(st.just("take"), st.integers(0, MESSAGES_MAX + 1))
+SHARES = st.sampled_from([1, 2, 8])  # of what may wait, as it came: it changes nothing
 
 
-@given(
-    st.lists(st.one_of(PUT, PUT, TAKE), max_size=60),
-    st.integers(1, 2 * MESSAGES_MAX),
-    st.integers(1, 4 * BYTES_MAX),
-)
+STEPS = st.lists(st.one_of(PUT, PUT, TAKE), max_size=60)
+
+
+@given(STEPS, st.lists(st.integers(1, 9)), st.integers(1, 99), st.integers(1, 999), SHARES)
 def test_it_is_a_list_that_sheds_by_the_rule(
-    steps: list[tuple[str, int]], messages_max: int, bytes_max: int
+    steps: list[tuple[str, int]], cuts: list[int], messages_max: int, bytes_max: int, share: int
 ) -> None:
-    """Everything put is taken in order, or was told to be shed; and the rule chose what."""
+    """Everything put is taken in order, or was told to be shed; and the rule chose what.
+
+    However what is put is cut into pieces, and whether lanes are looked up early or late.
+    """
     site = Site()
     inbox = Inbox(messages_max=messages_max, bytes_max=bytes_max, lane_of=site.lane_of)
     slow = Slow(messages_max=messages_max, bytes_max=bytes_max)
-    for number, (what, amount) in enumerate(steps):
-        if what == "take":
-            assert inbox.take(amount) == slow.held[:amount]
-            slow.held = slow.held[amount:]
-        else:
-            one = message(number, amount, what)
-            busy = [lane.name for lane in inbox._plant._busy]
-            slow.begun = tuple(dict.fromkeys([*busy, what]))
-            assert {m.mid for m in inbox.put(one)} == slow.put(one)
-        assert len(inbox) == len(slow.held)
-        assert inbox.bytes_held == sum(len(m.payload) for m in slow.held)
-        assert sum(len(lane) for lane in site.lanes.values()) == len(slow.held)
+    sizes = iter(cuts)
+    piece: list[Incoming] = []
+    size = 1
+
+    def put() -> None:
+        shed = set[int]().union(*(slow.put(one) for one in piece))
+        assert {m.mid for m in inbox.put(piece)} == shed
+        piece.clear()
+
+    with mock.patch("edge.brokers.inbox.LOOSE_SHARE", share):
+        for number, (what, amount) in enumerate(steps):
+            if what != "take":
+                piece.append(message(number, amount, what))
+            if len(piece) == size or what == "take":
+                put()
+                size = next(sizes, 1)
+            if what == "take":
+                assert inbox.take(amount) == slow.held[:amount]
+                slow.held = slow.held[amount:]
+            if not piece:
+                assert len(inbox) == len(slow.held)
+                assert inbox.bytes_held == sum(len(m.payload) for m in slow.held)
+                assert sum(len(lane) for lane in site.lanes.values()) <= len(slow.held)
+        put()
     assert inbox.take(len(steps)) == slow.held
     assert inbox.bytes_held == 0
     assert inbox.oldest_ns() is None
+    assert not any(len(lane) for lane in site.lanes.values())
 
 
 def test_a_message_of_no_bytes_still_counts_as_a_message() -> None:
     """Bytes alone would let a million of them in."""
     inbox = Inbox(messages_max=3)
-    shed = [[m.mid for m in inbox.put(message(i, 0))] for i in range(5)]
+    shed = [[m.mid for m in inbox.put([message(i, 0)])] for i in range(5)]
     assert shed == [[], [], [], [0], [1]]
 
 
 def test_a_message_larger_than_the_bound_passes_when_nothing_else_waits() -> None:
     """Shed for ever, an asset of large messages would never be heard."""
     inbox = Inbox(messages_max=100, bytes_max=10)
-    assert not inbox.put(message(1, 11))
-    assert [m.mid for m in inbox.put(message(2, 0))] == [1]
+    assert not inbox.put([message(1, 11)])
+    assert [m.mid for m in inbox.put([message(2, 0)])] == [1]
     assert [m.mid for m in inbox.take(9)] == [2]
-    assert inbox.put(message(3, 11)) == []
+    assert inbox.put([message(3, 11)]) == []
 
 
 def test_the_usual_bound_is_one_of_bytes_too() -> None:
@@ -134,7 +144,7 @@ def test_the_usual_bound_is_one_of_bytes_too() -> None:
     inbox = Inbox(messages_max=100_000)
     payload = b"x" * (1 << 20)
     for i in range(200):
-        inbox.put(Incoming("t", payload, 1, False, False, i, 0))  # noqa: FBT003 - as above
+        inbox.put([Incoming("t", payload, 1, False, False, i, 0)])  # noqa: FBT003 - as above
         assert inbox.bytes_held <= 64 << 20
     assert inbox.bytes_held >= 60 << 20
 
@@ -144,7 +154,7 @@ def test_what_counts_keeps_all_while_others_flood() -> None:
     site = Site()
     inbox = Inbox(messages_max=100, lane_of=site.lane_of)
     for i in range(3_000):
-        inbox.put(message(i, topic="2/critical" if i % 100 == 0 else f"0/low{i % 3}"))
+        inbox.put([message(i, topic="2/critical" if i % 100 == 0 else f"0/low{i % 3}")])
     assert site.lanes["2/critical"].shed == 0
     taken = inbox.take(1_000)
     assert [m.mid for m in taken if m.topic == "2/critical"] == list(range(0, 3_000, 100))
@@ -158,7 +168,7 @@ def test_of_equals_the_one_that_floods_is_shed() -> None:
     site = Site()
     inbox = Inbox(messages_max=200, lane_of=site.lane_of)
     for i in range(5_000):
-        inbox.put(message(i, topic="1/quiet" if i % 100 == 0 else "1/loud"))
+        inbox.put([message(i, topic="1/quiet" if i % 100 == 0 else "1/loud")])
     assert site.lanes["1/quiet"].shed == 0
     assert site.lanes["1/loud"].shed > 4_000
 
@@ -168,10 +178,10 @@ def test_commands_are_taken_first_and_no_values_push_them_out() -> None:
     site = Site()
     inbox = Inbox(messages_max=50, lane_of=site.lane_of)
     for i in range(100):
-        inbox.put(message(i, topic="2/a"))
-    inbox.put(message(1_000, topic="cmd/ann"))
+        inbox.put([message(i, topic="2/a")])
+    inbox.put([message(1_000, topic="cmd/ann")])
     for i in range(5_000):
-        inbox.put(message(2_000 + i, topic="cmd/flood"))
+        inbox.put([message(2_000 + i, topic="cmd/flood")])
     assert site.lanes["cmd/ann"].shed == 0
     assert site.lanes["cmd/flood"].shed > 3_900
     assert len(site.lanes["2/a"]) >= 45
@@ -185,7 +195,7 @@ def test_of_a_clock_only_the_newest_wait() -> None:
     clock = Lane("", 6, share=0.1)
     inbox = Inbox(messages_max=100, lane_of=lambda _: (clock, False))
     for i in range(20_000):
-        inbox.put(message(i))
+        inbox.put([message(i)])
     assert clock.shed == 19_990
     assert len(inbox._plant._queue) < 2_000, "places of what is gone do not pile up"
     assert [m.mid for m in inbox.take(99)] == list(range(19_990, 20_000))
@@ -195,9 +205,9 @@ def test_one_turn_takes_a_bounded_number_of_bytes() -> None:
     """The loop must come back to its ticks, whatever a thousand messages weigh."""
     inbox = Inbox(messages_max=100)
     for i in range(8):
-        inbox.put(message(i, TAKE_BYTES_MAX // 2))
+        inbox.put([message(i, TAKE_BYTES_MAX // 2)])
     assert [m.mid for m in inbox.take(100)] == [0, 1]
-    inbox.put(message(9, 2 * TAKE_BYTES_MAX))
+    inbox.put([message(9, 2 * TAKE_BYTES_MAX)])
     assert [m.mid for m in inbox.take(6)] == [2, 3]
 
 
@@ -205,9 +215,9 @@ def test_a_lowered_limit_sheds_with_the_next_message() -> None:
     """And a raised one holds again; neither passes what was configured."""
     inbox = Inbox(messages_max=100)
     for i in range(90):
-        inbox.put(message(i))
+        inbox.put([message(i)])
     inbox.limit_to(10)
-    assert len(inbox.put(message(90))) == 81
+    assert len(inbox.put([message(90)])) == 81
     inbox.limit_to(1_000)
     assert inbox.limit == 100
 
@@ -219,7 +229,7 @@ def test_a_graded_limit_lets_wait_longer_what_counts_more() -> None:
     inbox.limit_to(10, graded=True)
     for rank, most in ((1, 10), (2, 20), (4, 80), (6, 100)):
         for i in range(300):
-            inbox.put(message(i, topic=f"{rank}/a"))
+            inbox.put([message(i, topic=f"{rank}/a")])
         assert most - most // SLACK - 1 <= len(site.lanes[f"{rank}/a"]) <= most
         inbox.take(1_000)
 
@@ -228,9 +238,9 @@ def test_places_of_what_was_shed_do_not_pile_up() -> None:
     """A loop that hangs while a plant floods it: memory stays what the bound says."""
     site = Site()
     inbox = Inbox(messages_max=10, lane_of=site.lane_of)
-    inbox.put(message(0, topic="2/first"))
+    inbox.put([message(0, topic="2/first")])
     for i in range(50_000):
-        inbox.put(message(i, topic="0/flood"))
+        inbox.put([message(i, topic="0/flood")])
     assert len(inbox._plant._queue) <= 2_000
     assert len(inbox) <= 10
 
@@ -245,7 +255,7 @@ def test_two_threads_lose_nothing_and_swap_nothing() -> None:
 
     def put() -> None:
         for number in range(count):
-            shed.extend(inbox.put(message(number, number % 13)))
+            shed.extend(inbox.put([message(number, number % 13)]))
 
     network = threading.Thread(target=put)
     network.start()

@@ -53,6 +53,10 @@ class Client:
         """Note it."""
         self.acked.append(mid)
 
+    def ack_all(self, mids: Sequence[int]) -> None:
+        """Note them."""
+        self.acked += mids
+
     def subscribe(self, filters: Sequence[tuple[str, int]]) -> None:
         """Note it."""
         self.subscribed += [name for name, _ in filters]
@@ -85,7 +89,6 @@ class Site(Clock):
         transport: Any = SimpleNamespace(
             new_client=lambda *_args, **_named: Client(),
             is_alive=lambda _client: True,
-            topic_of=lambda m: m.topic,
             was_taken=lambda _info, **_named: True,
             incoming=_incoming,
         )
@@ -122,8 +125,7 @@ class Site(Clock):
         self.fence.turn(self.saying)
 
 
-def _incoming(m: MQTTMessage, connection: int = 0, *, cut: bool = False, link: str = "") -> Any:  # noqa: ANN401
-    assert not cut
+def _incoming(m: MQTTMessage, connection: int = 0, link: str = "") -> Any:  # noqa: ANN401
     return Incoming(
         topic=m.topic,
         payload=bytes(m.payload),

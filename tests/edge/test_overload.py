@@ -61,7 +61,7 @@ class Gate:
         """So many messages, that came a while ago."""
         for _ in range(count):
             at_s = self.at + self.leap_s - age_s
-            self.inbox.put(sent(topic, at_ns=START + round(at_s * S)))
+            self.inbox.put([sent(topic, at_ns=START + round(at_s * S))])
 
     def second(self, *, take: int = 0, idle_s: float = 0.0, lag_s: float | None = None) -> None:
         """Take messages, rest, and look; lag_s: how old the plant's newest sample is."""

@@ -1,7 +1,8 @@
 """A client as paho has it, on connections that keep the order of packets, as TCP does.
 
 What breaks with a connection is lost from some packet on, in each direction by itself. What was in
-flight is sent again with the next one.
+flight is sent again with the next one. Messages that came and were not read yet are read together,
+on some connections after a while, and before any other packet that came behind them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from paho.mqtt.enums import MQTTErrorCode
 
+from edge.brokers.inbox import Incoming
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from tests.sim_gateway.fate import Fate
 
 RETRY_S_MAX: Final = 8.0
+READ_AFTER_S: Final = (0.0, 0.001, 0.02)  # by the connection's number
 OK: Final = SimpleNamespace(is_failure=False)
 REFUSED: Final = SimpleNamespace(is_failure=True)
 
@@ -43,8 +47,8 @@ class Connection:
     alive: bool = True
     _last_s: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
 
-    def send(self, happens: Callable[[], None], *, up: bool) -> None:
-        """Have a packet arrive, unless the connection ends before."""
+    def send(self, happens: Callable[[], None], *, up: bool, waits: bool = False) -> None:
+        """Have a packet arrive, unless the connection ends before. waits: it may stay unread."""
         broker, fate = self.client.broker, self.client.fate
         net, now_s = broker.network, fate.time.now_s
         took_s = net.delay_s + net.jitter_s * fate.draw.random()
@@ -53,6 +57,8 @@ class Connection:
 
         def arrives() -> None:
             if self.alive and (up or self is self.client.connection):
+                if not up and not waits:
+                    self.client.read()
                 happens()
 
         fate.time.at(at_s, arrives)
@@ -84,6 +90,11 @@ class Client:
         self.on_disconnect: Any = None
         self.on_subscribe: Any = None
         self.on_message: Any = None
+        self.on_batch: Any = None
+        self.on_pause: Any = None
+        self.came_over = (0, "")
+        self.reads_plainly = ""
+        self._unread: list[tuple[int, Message, bool]] = []
         self.on_publish: Any = None
 
     def max_inflight_messages_set(self, count: int) -> None:
@@ -130,6 +141,11 @@ class Client:
                 self.broker.promised(connection, mid)
             connection.send(lambda: self.broker.acked(connection, mid), up=True)
 
+    def ack_all(self, mids: list[int]) -> None:
+        """Messages are safe; the process may end when some of it has left."""
+        for mid in mids:
+            self.ack(mid, 1)
+
     def subscribe(self, filters: list[tuple[str, int]]) -> None:
         """From a callback: the broker answers."""
         connection = self.connection
@@ -174,7 +190,7 @@ class Client:
             self.broker.lost(connection)
         self._tries += 1
         self.on_connect = self.on_disconnect = self.on_subscribe = None
-        self.on_message = self.on_publish = None
+        self.on_message = self.on_batch = self.on_pause = self.on_publish = None
         self._greeted = False
 
     # --- what happens on its thread ---
@@ -223,6 +239,7 @@ class Client:
 
     def _lost(self, *, tell: bool) -> None:
         self._greeted = False
+        self._unread.clear()
         if tell and self.on_disconnect is not None:
             self.on_disconnect(self, None, None, None, None)
         if self.started:
@@ -230,12 +247,25 @@ class Client:
 
     def receive(self, mid: int, message: Message, *, dup: bool) -> None:
         """PUBLISH."""
-        if self.on_message is not None:
-            told = SimpleNamespace(
-                topic=message.topic, payload=message.payload, qos=message.qos,
-                retain=message.retain, dup=dup, mid=mid,
-            )  # fmt: skip
-            self.on_message(self, None, told)
+        self._unread.append((mid, message, dup))
+        if len(self._unread) == 1:
+            assert self.connection is not None
+            later_s = READ_AFTER_S[self.connection.number % len(READ_AFTER_S)]
+            self.fate.time.at(self.fate.time.now_s + later_s, self.read)
+
+    def read(self) -> None:
+        """What has come until now."""
+        unread, self._unread = self._unread, []
+        if not unread or self.on_batch is None:
+            return
+        now_ns, (connection, link) = self.fate.time.wall_ns(), self.came_over
+        self.on_batch(
+            [
+                Incoming(m.topic, m.payload, m.qos, m.retain, dup, mid, now_ns, connection, link)
+                for mid, m, dup in unread
+            ]
+        )
+        self.on_pause()
 
     def confirmed(self, mid: int) -> None:
         """PUBACK."""

@@ -92,7 +92,7 @@ MUTATIONS: Final = (
     Mutation("never synced by time", JournalWriter, "__init__", planted.not_strict),
     Mutation("an unknown clause holds", Engine, "__init__", planted.unknown_holds),
     Mutation("two revisions in flight", delivery, "whose", planted.two_at_once),
-    Mutation("shed and not acknowledged", Link, "_message", planted.kept_unacknowledged),
+    Mutation("shed and not acknowledged", Link, "_queue", planted.kept_unacknowledged),
     Mutation("shed and not counted", Inbox, "put", planted.shed_untold),
     Mutation("a lapse that the engine is not told", Lapse, "told", planted.untold),
     Mutation("revisions do not leap", durable, "leap", planted.no_leap),

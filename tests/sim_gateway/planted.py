@@ -219,8 +219,8 @@ def kept_unacknowledged(real: Any) -> Any:  # noqa: ANN401
 def shed_untold(real: Any) -> Any:  # noqa: ANN401
     """What is shed is not counted."""
 
-    def put(self: Inbox, message: Incoming) -> list[Incoming]:
-        real(self, message)
+    def put(self: Inbox, messages: list[Incoming]) -> list[Incoming]:
+        real(self, messages)
         return []
 
     return put
