@@ -369,9 +369,7 @@ class Asset:
         assert self._findings is not None, "checked before taken"
         codes = self._findings.codes
         wrong = (
-            self.sensors.wrong(codes[i], self._findings.measured(i))
-            if codes is not None
-            else ()
+            self.sensors.wrong(codes[i], self._findings.measured(i)) if codes is not None else ()
         )
         track = self.state.tracks[Track.SENSOR]
         was_active = track.active

@@ -128,9 +128,7 @@ class Slab:
         self.restless[i] = not state.tracks[Track.COMMS].at_rest
         self.last_t_ns[i], self.timed[i] = state.last_t_ns, True
 
-    def visits(
-        self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int
-    ) -> Mask:
+    def visits(self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int) -> Mask:
         """To whom (a,) time alone may do something; gaps_ns: (a,) silence that may be one."""
         quiet_ns = now_ns - self.last_t_ns
         silent = (quiet_ns > gaps_ns) | (-quiet_ns > ahead_ns + gaps_ns)

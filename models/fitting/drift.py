@@ -49,7 +49,6 @@ KNOWN_MIN: Final = 0.25  # of a block's samples in which a channel had a value
 FAR_SIGMAS: Final = 10.0  # what is further off counts as this far: a few wild values are no level
 
 
-
 class DriftReference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What normal operation showed, by blocks. Vectors are (m,) float64, m = LEVELS + 2 c columns.
 
