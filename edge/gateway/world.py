@@ -6,6 +6,7 @@ own. `World` is this machine's. A simulation has another, in which nothing happe
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import secrets
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # The text model, and what searches, are made ready when a start is over, or by the first question.
 WARM_S: Final = 5.0
+WARMING_S_MAX: Final = 0.5  # at the end of the process, for what is just being made ready
 
 
 class World:
@@ -74,9 +76,7 @@ class World:
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Retriever:
         """Who searches in the snapshot, and calls `answer` from a thread of its own."""
         if assembly.snapshot is not None:
-            warming = threading.Timer(WARM_S, assembly.snapshot.warm)
-            warming.daemon = True
-            warming.start()
+            _later(assembly.snapshot.warm)
         return Retriever(assembly.snapshot, answer)
 
     def upkeep(
@@ -120,6 +120,19 @@ class World:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""
         gc.freeze()  # without a collection: it would find that nearly all is in use
         gc.enable()
+
+
+def _later(warm: Callable[[], None]) -> None:
+    """Call it beside the loop, in WARM_S; not while the process ends: libraries are unloaded."""
+    warming = threading.Timer(WARM_S, warm)
+    warming.daemon = True
+    warming.start()
+
+    def over() -> None:
+        warming.cancel()
+        warming.join(WARMING_S_MAX)
+
+    atexit.register(over)
 
 
 REAL: World = World()

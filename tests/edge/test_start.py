@@ -12,6 +12,7 @@ import pytest
 
 from andon.running import plain_run
 from edge.bundles.store import BundleStore
+from edge.gateway import world
 from kb.errors import KnowledgeError
 from kb.records import Query
 from kb.retrieval import embed
@@ -23,6 +24,7 @@ from models.errors import ModelError
 from tests.edge.rig import bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NOT_NEEDED: Final = frozenset(
@@ -178,3 +180,22 @@ def test_what_is_kept_is_what_was_loaded(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx"):
         other.keep(tmp_path / "bundle", loaded=bundle().sha256)
     assert not list((tmp_path / "others").glob("*"))
+
+
+def test_what_is_made_ready_later_waits_for_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when its time has; a process that ends before takes it back."""
+    at_end: list[Callable[[], None]] = []
+    monkeypatch.setattr("edge.gateway.world.atexit.register", at_end.append)
+    monkeypatch.setattr(world, "WARM_S", 0.0)
+    ready = threading.Event()
+    world._later(ready.set)
+    assert ready.wait(60.0)
+    monkeypatch.setattr(world, "WARM_S", 3_600.0)
+    before, called = set(threading.enumerate()), threading.Event()
+    world._later(called.set)
+    (waiting,) = set(threading.enumerate()) - before
+    assert waiting.daemon
+    at_end[-1]()
+    waiting.join(60.0)
+    assert not waiting.is_alive()
+    assert not called.is_set()
