@@ -9,8 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics
+
+
+# How long a thread that writes a checkpoint or searches may keep the interpreter from a tick that
+# is due. With the 5 ms of Python itself, ticks of 1,000 assets at 100 Hz woke up to 11 ms late.
+SWITCH_S: Final = 0.0005
 
 
 class World:
@@ -113,6 +119,7 @@ class World:
         """The start is over: what is alive now stays, and no collection in mid-tick looks at it."""
         gc.freeze()  # without a collection: it would find that nearly all is in use
         gc.enable()
+        sys.setswitchinterval(SWITCH_S)
 
 
 REAL: World = World()
