@@ -114,7 +114,6 @@ class Gateway:
             inbox=inbox,
             guard=self._fence,
         )
-        self._plainly = any(one.reads_plainly for one in self._link.links)
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
         self._letters = DeadLetters(
@@ -199,7 +198,7 @@ class Gateway:
             begun_s = self._now_s()
             woken = self._world.wait(self._wake, wait_s)
             self._overload.waited(self._now_s() - begun_s)
-            if woken and self._plainly and self._link.queue_depth < GROUP_MAX:
+            if woken and self._link.reads_plainly and self._link.queue_depth < GROUP_MAX:
                 self._world.sleep(GROUP_WAIT_S)
             self._wake.clear()
             self._take_messages()
