@@ -49,7 +49,7 @@ def _seeds() -> Sequence[bytes]:
 
 TARGETS: Final = (
     Target(
-        name="mqtt_packets",
+        name="mqtt-packets",
         count=FILE,
         begin=_begin,
         refusals=(),
