@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge.brokers.inbox import Incoming, Lane
 from edge.brokers.link import Link
 from edge.brokers.mqtt import Endpoint
+from edge.brokers.presence import Presence
 from edge.brokers.rights import BROKER_DROPS
 from edge.caps import PAYLOAD_BYTES_MAX
 from tests.edge.test_link_fence import Client
@@ -125,3 +126,13 @@ def test_what_came_over_another_connection_is_not_acknowledged() -> None:
     site.come([("plant/a", b"1", 1), ("plant/a", b"2", 0)], first=8)
     site.link.ack(site.link.drain(9))
     assert site.client.acked == [8]
+
+
+def test_an_engineer_sees_why_messages_are_read_one_by_one() -> None:
+    """Once a connection, in the log; with a paho that is known there is nothing to say."""
+    for why, level in (("", "info"), ("paho 9.9.9 is none of the tested", "warning")):
+        site, presence = Site(), Presence()
+        site.client.reads_plainly = why
+        (note,) = presence.look(site.link, 0.0)
+        assert (note.level, note.fields.get("reads_plainly", "")) == (level, why)
+        assert presence.look(site.link, 1.0) == []
