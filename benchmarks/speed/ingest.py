@@ -8,6 +8,7 @@ acknowledges behind it, as a gateway does, and paho acknowledges by itself and k
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.speed.figure import Figure
+from benchmarks.speed.ingest_sender import packet
 from benchmarks.speed.interleaved import pinned
 from edge.brokers.link import Link
 from edge.brokers.mqtt import Endpoint, new_client, stop
@@ -244,8 +246,49 @@ def figures(*, rounds: int = ROUNDS) -> list[Figure]:
     ]  # fmt: skip
 
 
+class _Counting(paho.Client):
+    """Stock paho that counts its calls of the socket."""
+
+    recv_total = 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        self.recv_total += 1
+        found: bytes = super()._sock_recv(bufsize)
+        return found
+
+
+def recv_calls(messages: int = 1_000) -> tuple[float, float]:
+    """Calls of the socket for each of so many messages that are there at once: ours, stock paho's.
+
+    They depend on no machine.
+    """
+    ours = new_client(Endpoint(client_id="ours"), persistent=False)
+    stock = _Counting(CallbackAPIVersion.VERSION2, client_id="stock")
+    left = dict.fromkeys((ours, stock), messages)
+
+    def came(client: paho.Client, count: int) -> None:
+        left[client] -= count
+
+    ours.on_batch = lambda batch: came(ours, len(batch))
+    stock.on_message = lambda *_: came(stock, 1)
+    said = b"".join(packet(i, 0) for i in range(messages))
+    for client in (ours, stock):
+        near, far = socket.socketpair()
+        with near, far:
+            near.setblocking(False)  # noqa: FBT003 - a socket's
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(said))
+            far.sendall(said)
+            client._sock = near  # noqa: SLF001 - a connection without a broker
+            while left[client]:
+                client.loop_read()
+            client._sock = None  # noqa: SLF001 - likewise
+    return ours.recv_total / messages, stock.recv_total / messages
+
+
 def main() -> None:
     """Print the figures."""
+    calls, stock_calls = recv_calls()
+    print(f"calls of the socket a message: {calls:.3f}, stock paho {stock_calls:.3f}")
     for one in figures():
         print(f"{one.id}: {one.figure} {one.unit}, {one.ratio} of {one.against}; {one.note}")
 

@@ -185,7 +185,7 @@ class Link:
 
     @property
     def reads_plainly(self) -> str:
-        """Why messages are read one by one, as with a version of paho that we do not know; ""."""
+        """Why messages are read one by one; "" those that come close together are told as one."""
         return str(self._client.reads_plainly)
 
     @property

@@ -97,6 +97,11 @@ class LinkPair:
         return self._rounds
 
     @property
+    def reads_plainly(self) -> str:
+        """As `Link.reads_plainly`; both have the same client."""
+        return self._reading.reads_plainly
+
+    @property
     def alive(self) -> bool:
         """Whether both network threads live."""
         return self._reading.alive and self._saying.alive

@@ -127,13 +127,19 @@ class ReadAhead:
 
     def _gather(self) -> Any:  # noqa: ANN401
         """Read what is there, and what comes soon behind it; returns paho's code."""
-        for step_s in (*(LONG_STEPS_S if self._steady else STEPS_S), 0.0):
-            self._steady = False
+        steps_s: Sequence[float] = STEPS_S
+        was_steady, self._steady = self._steady, False
+        if was_steady:  # more is on its way
+            first_s, *steps_s = LONG_STEPS_S
+            rc = self._nap(first_s)
+            if rc or self._sock is None:
+                return rc
+        for step_s in (*steps_s, 0.0):
             rc, count, drained = self._turn(self._sock)
             if rc > 0:
                 return self._loop_rc_handle(rc)
             if not count or not drained or self._sock is None or self._sockpairR is None:
-                return rc
+                return self.errors.MQTT_ERR_SUCCESS
             rc = self._nap(step_s)
             if rc or self._sock is None:
                 return rc
@@ -157,7 +163,7 @@ class ReadAhead:
         rc, count = self._handle(data, sock) if data else (self.errors.MQTT_ERR_SUCCESS, 0)
         with self._msgtime_mutex:
             self._last_bytes_received = time.monotonic()
-        if ended and not rc and self._sock is sock:
+        if ended and rc <= 0 and self._sock is sock:
             rc = self.errors.MQTT_ERR_CONN_LOST
         return rc, count, drained
 
@@ -231,7 +237,7 @@ class ReadAhead:
             if packet is None:
                 break
             rc = self._other(packet, data)
-            if rc or self._sock is not sock:
+            if rc > 0 or self._sock is not sock:
                 return rc, count
             at = packet.end
         self._rest, self._whole_bytes = bytearray(data[at:]), whole_bytes

@@ -100,8 +100,7 @@ class Pace:
         wait_s = 0.0 if link.queue_depth else min(self.left_s, IDLE_S)
         woken = world.wait(wake, max(wait_s, 0.0))
         rested_s = self._now_s() - begun_s
-        plainly = any(one.reads_plainly for one in link.links)
-        if woken and plainly and link.queue_depth < GROUP_MAX:
+        if woken and link.reads_plainly and link.queue_depth < GROUP_MAX:
             world.sleep(max(0.0, min(self.left_s, GROUP_WAIT_S)))
         wake.clear()
         return rested_s

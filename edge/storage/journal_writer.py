@@ -118,12 +118,13 @@ class JournalWriter:
 
     def _group(self, entries: Sequence[tuple[int, Stimulus]]) -> bytes:
         """The bytes of a group. Raises JournalError."""
-        parts = []
-        for entry in entries:
-            body = _ENCODER.encode(entry)
-            if len(body) > RECORD_BYTES_MAX:  # written, it could never be read again
-                raise JournalError(f"a record has {len(body)} B, more than {RECORD_BYTES_MAX} B")
-            parts += [_head(len(body), _crc32(body)), body]
+        bodies = [_ENCODER.encode(entry) for entry in entries]
+        largest = max(map(len, bodies), default=0)
+        if largest > RECORD_BYTES_MAX:  # written, it could never be read again
+            raise JournalError(f"a record has {largest} B, more than {RECORD_BYTES_MAX} B")
+        parts = [b""] * (2 * len(bodies))
+        parts[::2] = map(_head, map(len, bodies), map(_crc32, bodies))
+        parts[1::2] = bodies
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)

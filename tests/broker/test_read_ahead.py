@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edge.brokers import mqtt
 from edge.brokers.link import Link
@@ -109,12 +111,16 @@ def test_properties_of_mqtt_5_are_read(mosquitto: Mosquitto) -> None:
     endpoint, found, granted = Endpoint(port=mosquitto.port), list[Any](), threading.Event()
     client = Client(endpoint, protocol=V5)
     client.on_batch = lambda batch: found.extend((m.payload, None) for m in batch)
-    client.on_message = lambda _c, _d, m: found.append((m.payload, m.properties.ContentType))
+
+    def on_message(_client: Any, _data: Any, m: Any) -> None:  # noqa: ANN401 - paho's
+        found.append((m.payload, m.properties.ContentType))
+
+    client.on_message = on_message
     client.on_connect = lambda c, *_: c.subscribe("plant/#", 1)
     client.on_subscribe = lambda *_: granted.set()
     start(client, endpoint)
     assert granted.wait(20.0)
-    told = paho.Properties(paho.PacketTypes.PUBLISH)
+    told: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     told.ContentType = "text"
     for i in range(30):
         client.publish("plant/a", b"%d" % i, 1, properties=told if i % 3 == 1 else None)

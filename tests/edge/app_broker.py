@@ -58,6 +58,7 @@ class Broker:
     counts: LinkCounts = field(default_factory=LinkCounts)
     connected: bool = False
     alive: bool = True
+    reads_plainly: str = ""
     forgotten: int = 0
     broker: str = "here"
     links: tuple[()] = ()  # nothing is ever wrong with it

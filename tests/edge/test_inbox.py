@@ -123,6 +123,52 @@ def test_it_is_a_list_that_sheds_by_the_rule(
     assert not any(len(lane) for lane in site.lanes.values())
 
 
+class Shares(Site):
+    """A lane that may fill a third of the queue, and commands, beside those of the plant."""
+
+    def lane_of(self, one: Incoming) -> tuple[Lane, bool]:
+        """As `Lanes.of`."""
+        lane, command = super().lane_of(one)
+        lane.share = 0.3 if one.topic == "5/clock" else 1.0
+        return lane, command
+
+
+ANY = st.tuples(st.sampled_from(["0/a", "1/b", "2/c", "5/clock", "cmd/ann"]), st.integers(0, 9))
+LIMIT = st.tuples(st.just("limit"), st.integers(1, 30))
+
+
+@given(st.lists(st.one_of(ANY, ANY, TAKE, LIMIT), max_size=80), st.lists(st.integers(1, 9)))
+def test_together_or_one_by_one_is_the_same(steps: list[tuple[str, int]], cuts: list[int]) -> None:
+    """With commands, shares and a limit that moves; one inbox never waits without lanes."""
+    together = Inbox(messages_max=20, bytes_max=90, lane_of=Shares().lane_of)
+    alone = Inbox(messages_max=20, bytes_max=90, lane_of=Shares().lane_of)
+    sizes, piece, size = iter(cuts), list[Incoming](), 1
+
+    def put() -> None:
+        with mock.patch("edge.brokers.inbox.LOOSE_SHARE", 1):
+            shed = sorted(m.mid for m in together.put(piece))
+        with mock.patch("edge.brokers.inbox.LOOSE_SHARE", 1_000):
+            assert shed == sorted(m.mid for one in piece for m in alone.put([one]))
+        piece.clear()
+
+    for number, (what, amount) in enumerate([*steps, ("take", 99)]):
+        if what not in ("take", "limit"):
+            piece.append(message(number, amount, what))
+        if len(piece) == size or what in ("take", "limit"):
+            put()
+            size = next(sizes, 1)
+        if what == "take":
+            assert together.take(amount) == alone.take(amount)
+        elif what == "limit":
+            for inbox in (together, alone):
+                inbox.limit_to(amount, graded=amount % 2 == 0)
+        if not piece:
+            assert together.oldest_ns() == alone.oldest_ns()
+            assert len(together) == len(alone)
+            assert together.bytes_held == alone.bytes_held
+            assert together.depth_max == alone.depth_max
+
+
 def test_a_message_of_no_bytes_still_counts_as_a_message() -> None:
     """Bytes alone would let a million of them in."""
     inbox = Inbox(messages_max=3)

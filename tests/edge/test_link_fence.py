@@ -32,6 +32,7 @@ class Client:
 
     def __init__(self) -> None:
         self.acked: list[int] = []
+        self.reads_plainly = ""
         self.subscribed: list[str] = []
         self.published: list[str] = []
         self.delays_s: list[int] = []

@@ -13,91 +13,20 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-import paho.mqtt.client as paho
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.brokers import mqtt, read_ahead
-from edge.brokers.mqtt import Client, Endpoint, incoming
+from edge.brokers.mqtt import Client, Endpoint
 from edge.brokers.packets import read_messages
 from edge.brokers.read_ahead import LONG_STEPS_S, RECV_BYTES, STEPS_S, TOUCHED, TURN_BYTES_MAX
-from tests.edge.wires import Wire, packet, text
+from tests.edge.wires import SENT_BEFORE, V3, V5, Wire, ours, packet, stock, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from edge.brokers.inbox import Incoming
-
-V3, V5 = paho.MQTTv311, paho.MQTTv5
-SENT_BEFORE: Final = 3  # messages of ours that wait for a confirmation: ids 1 to 3
-
-
-def told_of(m: Incoming) -> tuple[Any, ...]:
-    """What a message says, but for when and over what it came."""
-    return ("message", m.topic, m.payload, m.qos, m.retain, m.dup, m.mid)
-
-
-def listening(client: Any, events: list[Any]) -> None:  # noqa: ANN401 - paho's, or ours
-    """Note all that a client tells, but for messages."""
-    client.on_connect = lambda _c, _d, flags, reason, _p: events.append(
-        ("connect", flags.session_present, str(reason))
-    )
-    client.on_subscribe = lambda _c, _d, mid, reasons, _p: events.append(
-        ("subscribe", mid, [str(one) for one in reasons])
-    )
-    client.on_unsubscribe = lambda _c, _d, mid, _r, _p: events.append(("unsubscribe", mid))
-    client.on_publish = lambda _c, _d, mid, _r, _p: events.append(("publish", mid))
-    client.on_disconnect = lambda *_: events.append("ended")
-
-
-def run(client: Any, wire: Wire, events: list[Any]) -> None:  # noqa: ANN401 - paho's, or ours
-    """Let a client read all that comes."""
-    client._sock = None
-    for number in range(SENT_BEFORE):
-        client.publish("x", b"%d" % number, 1)
-    client._sock = wire
-    for message in client._out_messages.values():
-        message.state = paho.mqtt_ms_wait_for_puback
-    client._out_packet.clear()
-    left = len(wire.pieces) + 3  # turns with nothing to read but ends of pieces
-    while client._sock is not None and left:
-        left -= not any(wire.pieces)
-        try:
-            client.loop_read()
-        except Exception:  # paho's own, for what it does not expect: it would end the thread
-            if isinstance(client, Client):
-                raise
-            events.append("ended")
-            return
-
-
-def stock(pieces: Sequence[bytes], *, version: Any, closes: bool, manual: bool) -> Any:  # noqa: ANN401
-    """What paho says and sends."""
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id="c", protocol=version, manual_ack=manual
-    )
-    events: list[Any] = []
-    listening(client, events)
-    client.on_message = lambda _c, _d, m: events.append(told_of(incoming(m)))
-    wire = Wire(deque(pieces), closes)
-    run(client, wire, events)
-    return events, bytes(wire.sent)
-
-
-def ours(pieces: Sequence[bytes], *, version: Any, closes: bool, manual: bool) -> Any:  # noqa: ANN401
-    """What our client says and sends."""
-    client = Client(Endpoint(client_id="c"), protocol=version, manual_ack=manual)
-    assert client.reads_plainly == ""
-    events: list[Any] = []
-    listening(client, events)
-    client.on_message = lambda _c, _d, m: events.append(told_of(incoming(m)))
-    client.on_batch = lambda batch: events.extend(map(told_of, batch))
-    wire = Wire(deque(pieces), closes)
-    run(client, wire, events)
-    return events, bytes(wire.sent)
-
 
 PROPERTIES: Final = st.sampled_from(
     [b"\0", b"\0", b"\x03\x23\x00\x07", b"\x02\x01\x01", b"\x08\x26\x00\x01a\x00\x02bc"]
