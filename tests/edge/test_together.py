@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 S: Final = 10**9
 QUARTER: Final = S // 4
 SETTINGS: Final = EngineSettings(late_ms_max=500, comms_gap_s=3)
-VALUES: Final = (0.0, 1.0, -2.5, 3.0, float("nan"), 3.402824e38, -1e300, 0.1)
+NAN: Final = float("nan")
+VALUES: Final = (0.0, 1.0, -2.5, 3.0, NAN, 3.402824e38, -1e300, 0.1)
 CONTEXT: Final = (
     ContextTag(tag="run", role="run", running=(1.0,)),
     ContextTag(tag="mode", role="mode"),
@@ -118,38 +120,40 @@ def readings_of(number: int, cells: dict[int, float], t_ns: int) -> Readings:
 
 
 @st.composite
-def sent(draw: st.DrawFn) -> tuple[Readings, bool, int]:
-    """A message of one of the assets; whether it is retained; quarters of a second to go on."""
-    number = draw(st.integers(0, len(LAYOUTS) - 1))
-    width = LAYOUTS[number].width
-    named = draw(st.sets(st.integers(0, width - 1), min_size=1, max_size=3))
-    cells = {column: draw(st.sampled_from(VALUES)) for column in sorted(named)}
-    back = draw(st.sampled_from([0, 0, 0, 0, 1, 2, 7, -1, -5]))
-    readings = readings_of(number, cells, back)
-    return readings, draw(st.integers(0, 19)) == 0, draw(st.sampled_from([0, 0, 0, 1, 1, 9]))
+def streams(draw: st.DrawFn) -> list[tuple[Readings, bool, int, str]]:
+    """Messages of a few of the assets, at quarters of a second from now, and what follows each.
+
+    Whether it is retained; quarters of a second to go on; a tick, a look, or nothing.
+    """
+    number = st.sampled_from(sorted(draw(st.sets(st.integers(0, 7), min_size=1, max_size=3))))
+    found = []
+    for _ in range(draw(st.integers(0, 50))):
+        chosen = draw(number)
+        width = min(LAYOUTS[chosen].width, 5)
+        named = draw(st.sets(st.integers(0, width - 1), min_size=1, max_size=3))
+        cells = {column: draw(st.sampled_from(VALUES)) for column in sorted(named)}
+        back = draw(st.sampled_from([0, 0, 0, 1, 2, 7, -1, -5]))
+        follows = draw(st.sampled_from(["", "", "", "tick", "look"]))
+        step = draw(st.sampled_from([0, 0, 0, 1, 1, 2, 9]))
+        retain = draw(st.integers(0, 19)) == 0
+        found.append((readings_of(chosen, cells, -back), retain, step, follows))
+    return found
 
 
 @pytest.mark.parametrize("together_min", [0, 4])
-@given(
-    stream=st.lists(sent(), max_size=60),
-    ticks=st.sets(st.integers(0, 60)),
-    shown=st.sets(st.integers(0, 60)),
-)
+@given(stream=streams())
 def test_together_or_alone_is_the_same(
-    stream: list[tuple[Readings, bool, int]], ticks: set[int], shown: set[int], together_min: int
+    stream: list[tuple[Readings, bool, int, str]], together_min: int
 ) -> None:
     """Any order of any assets, late and twice, with ticks and checkpoints in between."""
     pair, now_ns = Pair(together_min), 100 * S
-    for i, (found, retain, step) in enumerate(stream):
+    for found, retain, step, follows in stream:
         now_ns += step * QUARTER
-        t_ns = now_ns - int(found.t_ns[0]) * QUARTER // 2
-        readings = Readings(
-            asset=found.asset, tags=found.tags, t_ns=np.array([t_ns]), values=found.values
-        )
+        readings = replace(found, t_ns=now_ns + found.t_ns * QUARTER // 2)
         pair.take(readings, retain=retain, future_ns=now_ns + QUARTER)
-        if i in ticks:
+        if follows == "tick":
             pair.tick(now_ns)
-        if i in shown:
+        elif follows == "look":
             pair.check()
     pair.tick(now_ns)
     pair.check()
@@ -171,6 +175,10 @@ def test_a_plant_in_its_usual_state_is_the_same(seed: int) -> None:
         ]
         if second % 7 == 3:
             messages += [(3, {2: float(second % 2), 3: float(second // 7)}), (4, {1: 1.0})]
+        if 20 <= second < 30:  # it speaks, and says nothing: what it reported once is held no more
+            messages = [one for one in messages if one[0] != 2] + [(2, {0: NAN, 1: NAN, 2: NAN})]
+        if second % 5 == 4:  # news of context, and no news, of samples that have closed
+            pair.take(readings_of(3, {2: float(second % 3)}, t_ns - 2 * S + second % 2))
         for place in rng.permutation(len(messages)).tolist():
             number, cells = messages[place]
             pair.take(readings_of(number, cells, t_ns))
@@ -178,4 +186,4 @@ def test_a_plant_in_its_usual_state_is_the_same(seed: int) -> None:
             pair.tick(t_ns + part * QUARTER)
     pair.check()
     assert pair.batches > 200
-    assert pair.joined._together.own.sum() <= 2, "most go together"
+    assert pair.joined._together.own.sum() <= 3, "most go together"
