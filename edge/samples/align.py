@@ -38,6 +38,7 @@ from edge.samples.pending import (
     I64,
     NEVER,
     AssetAlign,
+    append_whole,
     count,
     put_late_context,
     put_row,
@@ -286,7 +287,23 @@ class Aligner:
         retain: bool,
     ) -> None:
         counts, state = self._state.counts, self._state.assets[layout.asset]
-        chosen = readings.values[:, tags.sources]
+        every = tags.sources == tuple(range(len(readings.tags)))
+        chosen = readings.values if every else readings.values[:, tags.sources]
+        spoken = min(tags.columns) < layout.channels
+        if (np.abs(chosen) < FLOAT32_MAX).all() and readings.t_ns[-1] <= future_ns:
+            slots = self._slots(layout, readings.t_ns)
+            begin_ns = max(state.closed_ns, int(state.t_ns[-1]) if len(state.t_ns) else NEVER)
+            if slots[0] > begin_ns and (slots[1:] > slots[:-1]).all():
+                append_whole(
+                    state,
+                    slots,
+                    readings.t_ns,
+                    chosen,
+                    columns=tags.columns,
+                    spoken=spoken,
+                    retain=retain,
+                )
+                return
         finite = np.where(np.abs(chosen) < FLOAT32_MAX, chosen, np.nan)
         count(counts, "non_finite", _given(chosen) - _given(finite))
         t_ns = readings.t_ns
@@ -296,7 +313,7 @@ class Aligner:
             usable = t_ns <= future_ns
             count(counts, "future", _given(values[~usable]))
             t_ns, values = t_ns[usable], values[usable]
-        slots = -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
+        slots = self._slots(layout, t_ns)
         late = slots <= state.closed_ns
         if late.any():
             self._late(layout, state, t_ns[late], values[late], retain=retain)
@@ -309,10 +326,13 @@ class Aligner:
             t_ns,
             values,
             channels=layout.channels,
-            spoken=min(tags.columns) < layout.channels,
+            spoken=spoken,
             retain=retain,
             counts=counts,
         )
+
+    def _slots(self, layout: AssetLayout, t_ns: I64) -> I64:
+        return -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
 
     def _late(
         self, layout: AssetLayout, state: AssetAlign, t_ns: I64, values: F64, *, retain: bool

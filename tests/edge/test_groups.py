@@ -19,7 +19,7 @@ from edge.wire.readings import decode_readings
 from tests.edge.rig import START, Rig, S, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from edge.records import Effect, Stimulus
     from edge.state import EngineState
@@ -129,10 +129,9 @@ def remembered(state: EngineState) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def _together(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a few messages go together."""
     monkeypatch.setattr(gather, "TOGETHER_MIN", 0)
-    return
 
 
 @pytest.mark.parametrize("clock", ["wall", "plant"])
