@@ -103,6 +103,7 @@ def _figures_of(shape: Shape, *, rounds: int) -> list[Figure]:
     engine, values = _engine(load), signals(load, rows=load.rows, training=False)
     json = shape if shape.shape != "block" else shape._replace(shape="columnar")
     seconds: list[tuple[float, float]] = []
+    messages: list[MessageReceived] = []
     for number in range(rounds + WARM):
         now_ns, messages = _group(load, shape, values, number)
         payloads = [message.payload for message in _group(load, json, values, number)[1]]

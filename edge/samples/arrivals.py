@@ -106,30 +106,24 @@ class Arrivals:
     def take_group(
         self,
         messages: Iterable[MessageReceived],
+        other: Callable[[MessageReceived, int], None],
         *,
         now_ns: int,
-        other: Callable[[MessageReceived], None],
     ) -> None:
         """Take messages one after another; `other` takes those that are not as usual.
 
         The outcome is that of `other` for each of them.
         """
         routes, taken = self._routes, 0
-        try:
-            for message in messages:
-                route = routes.known.get(message.topic)
-                try:
-                    if route is not None and self._quickly(message, route, now_ns=now_ns):
-                        taken += 1
-                        continue
-                    other(message)
-                except Exception as error:
-                    error.add_note(repr(message))
-                    raise
-                if not (message.retain or self._is_other(message.topic)):
-                    routes.learn(message.topic, message.payload)
-        finally:
-            count(self._state.counts, "messages", taken)
+        for message in messages:
+            route = routes.known.get(message.topic)
+            if route is not None and self._quickly(message, route, now_ns=now_ns):
+                taken += 1
+                continue
+            other(message, now_ns)
+            if not (message.retain or self._is_other(message.topic)):
+                routes.learn(message.topic, message.payload)
+        count(self._state.counts, "messages", taken)
 
     def _is_other(self, topic: str) -> bool:
         """Whether the messages of a topic are no values: blocks, commands or a clock's."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from edge.batches import Readings
-from edge.samples.together import Cells
+from edge.samples.arrays import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -39,22 +39,25 @@ class Columns(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _DECODER: Final = msgspec.json.Decoder(Columns)
 
 
-def read_columns(payload: bytes) -> tuple[dict[str, Any], NDArray[np.float64]] | None:
-    """The keys of a message without its rows, and these (n, k); None: it has another form."""
+def read_columns(payload: bytes) -> tuple[dict[str, Any], NDArray[np.float64] | None] | None:
+    """The keys of a message, and its rows (n, k); None: it has another form.
+
+    Of rows that are too many, or not all of k values, there is no array.
+    """
     if not (b'"v"' in payload and b'"tags"' in payload):
         return None
     try:
         found = _DECODER.decode(payload)
     except UNREADABLE:
         return None
+    body = {name: getattr(found, name) for name in found.__struct_fields__}
+    body = {name: value for name, value in body.items() if value is not UNSET}
     n, k = len(found.v), len(found.tags)
     if n * max(k, 1) > VALUES_PER_MESSAGE_MAX or not set(map(len, found.v)) <= {k}:
-        return None
+        return body, None
     flat = list(chain.from_iterable(found.v))
     try:
         values = np.frombuffer(bytearray(struct.pack(f"={n * k}d", *flat)), np.float64)
     except struct.error:  # null among them, which becomes NaN
         values = np.array(flat, np.float64)
-    body = {name: getattr(found, name) for name in found.__struct_fields__ if name != "v"}
-    body = {name: value for name, value in body.items() if value is not UNSET}
     return body, values.reshape(n, k)

@@ -157,9 +157,11 @@ class _Message:
         found = read_block(payload, topic=self._topic, t_ns_min=T_NS_MIN, t_ns_max=T_NS_MAX)
         return Readings(asset=asset, tags=found.tags, t_ns=found.t_ns, values=found.values)
 
-    def columns(self, body: dict[str, Any], values: NDArray[np.float64]) -> Readings:
-        """Columns whose values (n, k) are read already."""
+    def columns(self, body: dict[str, Any], values: NDArray[np.float64] | None) -> Readings:
+        """Columns whose values (n, k) are read already; None: they cannot be."""
         asset, tags = self._whose(body), body["tags"]
+        if values is None:
+            return self._columnar(body, asset)
         self._check_columns(tags)
         return self._readings(body, asset, tuple(tags), self._times(body, len(values)), values, [])
 
