@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge.samples.ring import Ring
     from edge.samples.scoring import F32, Mask, Parameters, Parts
     from edge.settings import AssetSettings, GatewaySettings
-    from edge.state import AssetState
+    from edge.state import AssetState, EngineState
     from edge.verdicts.decide import Facts
     from edge.wire.commands import Command
     from kb.records import WorkKind
@@ -242,3 +242,13 @@ class Desk:
         """Our own trouble is an alert of its own topic."""
         self.effects.append(announce.system(fault, site=self.settings, t_ns=t_ns))
         self.note("shell_fault", level="error", fault=fault.name, detail=fault.detail)
+
+
+def learn(knowledge: Knowledge | None, desk: Desk, state: EngineState) -> None:
+    """From here on this is known."""
+    known = knowledge.sha256 if knowledge is not None else ""
+    if known != state.orders_of:  # also over a restart: the list is another one
+        state.orders_of, state.orders_taken = known, 0
+    desk.knowledge = knowledge
+    desk.proposed = Proposed(knowledge.proposals if knowledge is not None else ())
+    desk.lineage["snapshot_sha256"] = known

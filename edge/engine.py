@@ -12,7 +12,6 @@ run this same class.
 from __future__ import annotations
 
 import math
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, cast
 
@@ -20,7 +19,7 @@ from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
 from edge.batches import sheaves_of
-from edge.desk import Desk, Knowledge
+from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
     AlertStands,
@@ -47,7 +46,6 @@ from edge.state import first_state, seen_change
 from edge.takeover import take_over
 from edge.taking import Taking
 from edge.verdicts.decide import decide
-from edge.verdicts.proposed import Proposed
 from edge.wire import topics
 from edge.work import anew, commands, durable, witness
 from edge.work.commission import Commissioning
@@ -105,6 +103,7 @@ class Engine:
         only where clauses are measured. together: as of `Taking`; bits do not depend on it. Raises ConfigError when settings and bundle do not fit.
         """
         self.settings = settings
+        self.handling: Stimulus | None = None  # whoever catches an error names it
         self._bundle, self._bundle_of, self._together = bundle, bundle_of, together
         layouts = asset_layouts(settings, bundle)
         parts = Parts(bundle, detectors)
@@ -131,7 +130,7 @@ class Engine:
         )
         self._aside = SetAside(state, desk=self._desk, topics=self._topics)
         self._staff(layouts)
-        self._learn(knowledge)
+        learn(knowledge, self._desk, self._state)
 
     def _staff(self, layouts: Sequence[AssetLayout]) -> None:
         """Everything that there is once for each asset of the bundle, over what is remembered."""
@@ -174,37 +173,29 @@ class Engine:
         `now_ns` is the wall clock when the stimulus was taken; with `clock = "plant"` only its
         order matters. Any exception out of here is a bug of ours: the world's are only counted.
         """
-        self._take_one(stimulus, now_ns=now_ns)
-        return self._left()
+        return self.handle_group((stimulus,), now_ns=now_ns)
 
     def handle_group(self, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
-        """Take stimuli of one time, one after another: what `handle` of each of them returns.
-
-        Messages that lie together cost less this way. Of which one an exception is, its note says.
-        """
-        for kind, some in groupby(stimuli, type):
+        """Take stimuli of one time, one after another; messages in a row cost less this way."""
+        for kind, some in groupby(self._each(stimuli), type):
             if kind is MessageReceived:
-                self._messages(cast("Iterable[MessageReceived]", some), now_ns=now_ns)
+                messages = cast("Iterator[MessageReceived]", some)
+                self._arrivals.take_group(messages, self._message, now_ns=now_ns)
             else:
                 for stimulus in some:
-                    try:
-                        self._take_one(stimulus, now_ns=now_ns)
-                    except Exception as error:
-                        error.add_note(repr(stimulus))
-                        raise
-        return self._left()
-
-    def _left(self) -> tuple[Effect, ...]:
+                    self._take_one(stimulus, now_ns=now_ns)
         effects = tuple(self._desk.effects)
         self._desk.effects.clear()
         return effects
+
+    def _each(self, stimuli: Iterable[Stimulus]) -> Iterator[Stimulus]:
+        for self.handling in stimuli:
+            yield self.handling
 
     def _take_one(self, stimulus: Stimulus, *, now_ns: int) -> None:
         match stimulus:
             case TickDue():
                 self._tick(self._now(now_ns), final=stimulus.final)
-            case MessageReceived():
-                self._messages((stimulus,), now_ns=now_ns)
             case _:
                 self._taking.stir()
                 self._rare(stimulus, now_ns=now_ns)
@@ -248,7 +239,10 @@ class Engine:
             process_began(self._state)
             self._count("starts")
             self._desk.lineage["version"] = stimulus.version
-        lists = [self._desk.proposed, self._swap(stimulus.snapshot_sha256)]
+        before, sha256 = self._desk.proposed, stimulus.snapshot_sha256
+        if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
+            learn(self._knowledge_of(sha256), self._desk, self._state)
+        lists = [before, self._desk.proposed]
         anew.known(self._assets, self._state, lists, t_ns=t_ns)
 
     @property
@@ -336,18 +330,17 @@ class Engine:
 
     # --- messages ---
 
-    def _messages(self, messages: Iterable[MessageReceived], *, now_ns: int) -> None:
-        other = partial(self._message, now_ns=now_ns)
-        self._arrivals.take_group(messages, now_ns=now_ns, other=other)
-
-    def _message(self, message: MessageReceived, *, now_ns: int) -> None:
+    def _message(self, message: MessageReceived, now_ns: int) -> None:
         if self._aside.skips(message):
             return
         try:
             command = self._topics.parse_command(message.topic)
             if command is not None:
                 self._taking.stir()
-                self._command(message, *command, now_ns=self._now(now_ns))
+                commands.operator_command(
+                    message, operator=command[0], name=command[1], assets=self._assets,
+                    desk=self._desk, state=self._state, now_ns=self._now(now_ns),
+                )  # fmt: skip
             elif message.topic == topics.CLOCK_TOPIC:
                 self._clock.observe_message(message.payload, topic=message.topic)
             else:
@@ -398,18 +391,6 @@ class Engine:
 
     # --- jobs ---
 
-    def _command(self, message: MessageReceived, operator: str, name: str, *, now_ns: int) -> None:
-        commands.operator_command(
-            message, operator=operator, name=name,
-            assets=self._assets, desk=self._desk, state=self._state, now_ns=now_ns,
-        )  # fmt: skip
-
-    def _swap(self, sha256: str) -> Proposed:
-        """From here on the named snapshot counts; returns what it proposes."""
-        if self._knowledge_of is not None and sha256 != self._desk.lineage["snapshot_sha256"]:
-            self._learn(self._knowledge_of(sha256))
-        return self._desk.proposed
-
     def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
         """From here on another bundle scores; what is open goes on, and rows warm on the ring."""
         sha256, told = stimulus.bundle_sha256, isinstance(stimulus, BundleSwapped)
@@ -425,15 +406,8 @@ class Engine:
         self._bundle = fitted.bundle
         self._staff(layouts)
         if self.settings.trust.require_signed and self._knowledge_of is not None:
-            self._learn(self._knowledge_of(self._desk.lineage["snapshot_sha256"]))  # signed by whom
-
-    def _learn(self, knowledge: Knowledge | None) -> None:
-        known = knowledge.sha256 if knowledge is not None else ""
-        if known != self._state.orders_of:  # also over a restart: the list is another one
-            self._state.orders_of, self._state.orders_taken = known, 0
-        self._desk.knowledge = knowledge
-        self._desk.proposed = Proposed(knowledge.proposals if knowledge is not None else ())
-        self._desk.lineage["snapshot_sha256"] = knowledge.sha256 if knowledge else ""
+            known = self._knowledge_of(self._desk.lineage["snapshot_sha256"])  # signed by whom
+            learn(known, self._desk, self._state)
 
     def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
         ours = any(asset.explained(done, t_ns=t_ns) for asset in self._assets.values())

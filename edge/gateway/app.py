@@ -247,8 +247,8 @@ class Gateway:
         with self._durable.due:
             try:
                 effects = self._assembly.engine.handle_group(stimuli, now_ns=now_ns)
-            except Exception as error:
-                which = "".join(getattr(error, "__notes__", ()))
+            except Exception:
+                which = repr(self._assembly.engine.handling)
                 self.note("engine_failed", "error", stimulus=which[:CHARS_MAX])
                 raise
         self._carry_out(effects)

@@ -278,15 +278,15 @@ def table_messages(
 ) -> Iterator[TimedMessage]:
     """Yield the table as plant messages: every number exactly, null for NaN, never a label.
 
-    `shape` is one of SHAPES. "columnar" carries `batch_rows` rows a message; the others one row (or
-    one value) a message, sent `batch_rows` rows at a time. A batch is sent at the time of its last
-    row. `t0_ns` moves the first row there, and all others along. Raises RecordingError.
+    `shape` is one of SHAPES. "columnar" and "block" carry `batch_rows` rows a message; the others
+    one row (or one value) a message, sent `batch_rows` rows at a time. A batch is sent at the time
+    of its last row. `t0_ns` moves the first row there, and all others along. Raises RecordingError.
     """
     check_shape(shape, batch_rows)
     shift_ns = 0 if t0_ns is None else t0_ns - int(table.t_ns[0])
     where = topic.replace("{asset}", table.asset)
     tags = [channel.name for channel in table.channels] + list(table.context)
-    if shape == "columnar" and batch_rows * len(tags) > VALUES_PER_MESSAGE_MAX:
+    if shape in ("columnar", "block") and batch_rows * len(tags) > VALUES_PER_MESSAGE_MAX:
         most = max(1, VALUES_PER_MESSAGE_MAX // len(tags))
         message = f"a batch of {batch_rows} rows has too many values, take at most {most} rows"
         raise RecordingError(message)

@@ -15,14 +15,14 @@ sample.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from edge.batches import Batch
-from edge.caps import PENDING_ROWS_MAX, TAG_SETS_TAGS_MAX
+from edge.caps import PENDING_ROWS_MAX
+from edge.samples.arrays import Forms
 from edge.samples.closing import (
     batches_of,
     fill,
@@ -38,26 +38,28 @@ from edge.samples.pending import (
     I64,
     NEVER,
     AssetAlign,
+    append_whole,
     count,
     put_late_context,
     put_row,
     put_rows,
 )
-from edge.samples.together import FOREVER, Forms, Together
+from edge.samples.tag_sets import TagSets, given_of
+from edge.samples.together import FOREVER, Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.batches import Readings
+    from edge.samples.arrays import Cells
     from edge.samples.layouts import AssetLayout
     from edge.samples.pending import Mask
-    from edge.samples.together import Cells
+    from edge.samples.tag_sets import TagSet
     from edge.settings import EngineSettings
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 ALIVE_PERIODS_MIN: Final = 5  # a source that misses four samples still lives
-TAG_SETS_MAX: Final = 4096  # ways to name an asset's tags together that are looked up only once
 
 
 class AlignState(msgspec.Struct, kw_only=True):
@@ -65,15 +67,6 @@ class AlignState(msgspec.Struct, kw_only=True):
 
     assets: dict[str, AssetAlign] = {}
     counts: dict[str, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _TagSet:
-    """Where a message's tags go: `sources` of it to `columns` of the layout; `others` nowhere."""
-
-    sources: tuple[int, ...]
-    columns: tuple[int, ...]
-    others: tuple[int, ...]
 
 
 class Aligner:
@@ -88,8 +81,7 @@ class Aligner:
         self._late_ns = settings.late_ms_max * MILLISECOND_NS
         self._hold_ns = settings.hold_ms_max * MILLISECOND_NS
         self._gap_ns = settings.comms_gap_s * SECOND_NS
-        self._tag_sets: dict[tuple[str, tuple[str, ...]], _TagSet] = {}
-        self._tag_sets_tags = 0  # of all of them: names without end must not fill the memory
+        self._tag_sets = TagSets()
         for layout in layouts:
             state.assets.setdefault(layout.asset, AssetAlign.empty(layout.width))
         self._states = [state.assets[layout.asset] for layout in layouts]
@@ -157,7 +149,7 @@ class Aligner:
         count(counts, "bad_quality", readings.bad_quality)
         number = self._numbers.get(readings.asset)
         if number is None:
-            count(counts, "unknown_asset", _given(readings.values))
+            count(counts, "unknown_asset", given_of(readings.values))
             return
         tags, layout = self.tag_set(readings), self._layouts[number]
         if not tags.columns:
@@ -201,45 +193,10 @@ class Aligner:
         self._touched.add(number)
         self._put_one(self._layouts[number], shown, t_ns=t_ns, future_ns=t_ns, retain=False)
 
-    def tag_set(self, readings: Readings) -> _TagSet:
+    def tag_set(self, readings: Readings) -> TagSet:
         """Where the tags of a message of one of ours go; values that go nowhere are counted."""
         layout = self._layouts[self._numbers[readings.asset]]
-        key = (layout.asset, readings.tags)
-        found = self._tag_sets.get(key)
-        if found is None:
-            known = [i for i, tag in enumerate(readings.tags) if tag in layout.columns]
-            found = _TagSet(
-                tuple(known),
-                tuple(layout.columns[readings.tags[i]] for i in known),
-                tuple(i for i in range(len(readings.tags)) if i not in set(known)),
-            )
-            self._remember(key, found)
-        if found.others:
-            count(self._state.counts, "unknown_tag", _given(readings.values[:, found.others]))
-        if not readings.units:
-            return found
-        fits = [
-            readings.units.get(readings.tags[i], "") in ("", layout.units[column])
-            or layout.units[column] == ""
-            for i, column in zip(found.sources, found.columns, strict=True)
-        ]
-        if all(fits):
-            return found
-        pairs = list(zip(found.sources, found.columns, strict=True))
-        wrong = [i for (i, _), fit in zip(pairs, fits, strict=True) if not fit]
-        count(self._state.counts, "wrong_unit", _given(readings.values[:, wrong]))
-        right = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
-        return _TagSet(tuple(i for i, _ in right), tuple(column for _, column in right), ())
-
-    def _remember(self, key: tuple[str, tuple[str, ...]], found: _TagSet) -> None:
-        """Look up the same tags only once; where there is no room, begin anew."""
-        count = len(key[1]) + 1
-        if count > TAG_SETS_TAGS_MAX // 16:
-            return
-        self._tag_sets_tags += count
-        if self._tag_sets_tags > TAG_SETS_TAGS_MAX or len(self._tag_sets) >= TAG_SETS_MAX:
-            self._tag_sets, self._tag_sets_tags = {}, count
-        self._tag_sets[key] = found
+        return self._tag_sets.of(layout, readings, self._state.counts)
 
     def _put_one(
         self,
@@ -280,23 +237,39 @@ class Aligner:
         self,
         layout: AssetLayout,
         readings: Readings,
-        tags: _TagSet,
+        tags: TagSet,
         *,
         future_ns: int,
         retain: bool,
     ) -> None:
         counts, state = self._state.counts, self._state.assets[layout.asset]
-        chosen = readings.values[:, tags.sources]
+        every = tags.sources == tuple(range(len(readings.tags)))
+        chosen = readings.values if every else readings.values[:, tags.sources]
+        spoken = min(tags.columns) < layout.channels
+        if (np.abs(chosen) < FLOAT32_MAX).all() and readings.t_ns[-1] <= future_ns:
+            slots = self._slots(layout, readings.t_ns)
+            begin_ns = max(state.closed_ns, int(state.t_ns[-1]) if len(state.t_ns) else NEVER)
+            if slots[0] > begin_ns and (slots[1:] > slots[:-1]).all():
+                append_whole(
+                    state,
+                    slots,
+                    readings.t_ns,
+                    chosen,
+                    columns=tags.columns,
+                    spoken=spoken,
+                    retain=retain,
+                )
+                return
         finite = np.where(np.abs(chosen) < FLOAT32_MAX, chosen, np.nan)
-        count(counts, "non_finite", _given(chosen) - _given(finite))
+        count(counts, "non_finite", given_of(chosen) - given_of(finite))
         t_ns = readings.t_ns
         values = np.full((len(t_ns), layout.width), np.nan)
         values[:, tags.columns] = finite
         if t_ns.max() > future_ns:
             usable = t_ns <= future_ns
-            count(counts, "future", _given(values[~usable]))
+            count(counts, "future", given_of(values[~usable]))
             t_ns, values = t_ns[usable], values[usable]
-        slots = -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
+        slots = self._slots(layout, t_ns)
         late = slots <= state.closed_ns
         if late.any():
             self._late(layout, state, t_ns[late], values[late], retain=retain)
@@ -309,15 +282,18 @@ class Aligner:
             t_ns,
             values,
             channels=layout.channels,
-            spoken=min(tags.columns) < layout.channels,
+            spoken=spoken,
             retain=retain,
             counts=counts,
         )
 
+    def _slots(self, layout: AssetLayout, t_ns: I64) -> I64:
+        return -(-t_ns // layout.period_ns) * layout.period_ns if layout.grid else t_ns
+
     def _late(
         self, layout: AssetLayout, state: AssetAlign, t_ns: I64, values: F64, *, retain: bool
     ) -> None:
-        count(self._state.counts, "late", _given(values))
+        count(self._state.counts, "late", given_of(values))
         put_late_context(
             state,
             t_ns,
@@ -401,8 +377,3 @@ class Aligner:
             changes=changes,
             heard=heard,
         )
-
-
-def _given(values: F64) -> int:
-    """How many values are there at all, finite or not."""
-    return int((~np.isnan(values)).sum())

@@ -101,35 +101,29 @@ class Arrivals:
                 timed = newest_ns != received_ns
                 self._observe(readings.asset, newest_ns, timed=timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
-            self._place(message, readings, received_ns=received_ns, at_ns=at_ns)
+            self._place(message, readings, newest_ns, received_ns=received_ns, at_ns=at_ns)
 
     def take_group(
         self,
         messages: Iterable[MessageReceived],
+        other: Callable[[MessageReceived, int], None],
         *,
         now_ns: int,
-        other: Callable[[MessageReceived], None],
     ) -> None:
         """Take messages one after another; `other` takes those that are not as usual.
 
         The outcome is that of `other` for each of them.
         """
         routes, taken = self._routes, 0
-        try:
-            for message in messages:
-                route = routes.known.get(message.topic)
-                try:
-                    if route is not None and self._quickly(message, route, now_ns=now_ns):
-                        taken += 1
-                        continue
-                    other(message)
-                except Exception as error:
-                    error.add_note(repr(message))
-                    raise
-                if not (message.retain or self._is_other(message.topic)):
-                    routes.learn(message.topic, message.payload)
-        finally:
-            count(self._state.counts, "messages", taken)
+        for message in messages:
+            route = routes.known.get(message.topic)
+            if route is not None and self._quickly(message, route, now_ns=now_ns):
+                taken += 1
+                continue
+            other(message, now_ns)
+            if not (message.retain or self._is_other(message.topic)):
+                routes.learn(message.topic, message.payload)
+        count(self._state.counts, "messages", taken)
 
     def _is_other(self, topic: str) -> bool:
         """Whether the messages of a topic are no values: blocks, commands or a clock's."""
@@ -167,7 +161,7 @@ class Arrivals:
                 t_ns=np.array([t_ns], np.int64),
                 values=np.array([values], np.float64),
             )
-            self._place(message, readings, received_ns=received_ns, at_ns=at_ns)
+            self._place(message, readings, t_ns, received_ns=received_ns, at_ns=at_ns)
             return True
         if route.places:  # all of a wide message
             self._gather.one(route.places, values, t_ns=t_ns)
@@ -183,11 +177,16 @@ class Arrivals:
         return True
 
     def _place(
-        self, message: MessageReceived, readings: Readings, *, received_ns: int, at_ns: int
+        self,
+        message: MessageReceived,
+        readings: Readings,
+        newest_ns: int | None,
+        *,
+        received_ns: int,
+        at_ns: int,
     ) -> None:
         """Set readings waiting to be aligned, and note what their times say about their sender."""
         known = readings.asset in self._assets
-        newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
         taken = readings
         if message.retain and (readings.t_ns == received_ns).all():
             taken = self._of_unknown_age(readings)

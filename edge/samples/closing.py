@@ -15,9 +15,9 @@ from edge.samples.pending import NEVER, Aside
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.samples.arrays import Closed, Forms
     from edge.samples.layouts import AssetLayout
     from edge.samples.pending import F64, I64, AssetAlign, Mask
-    from edge.samples.together import Closed, Forms
     from edge.settings import ContextTag
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from edge.batches import Readings
-from edge.samples.together import Cells
+from edge.samples.arrays import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,9 @@ class Gather:
     message.
     """
 
-    def __init__(self, aligner: Aligner, *, together_min: int = TOGETHER_MIN) -> None:
-        self._aligner, self._together_min = aligner, together_min
+    def __init__(self, aligner: Aligner, *, together_min: int | None = None) -> None:
+        self._aligner = aligner
+        self._together_min = TOGETHER_MIN if together_min is None else together_min
         self._columns = aligner.columns_max
         self._apart: dict[int, list[_Apart]] = {}
         self._apart_values = 0

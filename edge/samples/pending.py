@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.caps import PENDING_CHANGES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -178,6 +178,32 @@ def put_rows(
             retain=retain,
             counts=counts,
         )
+
+
+def append_whole(
+    state: AssetAlign,
+    slots: I64,
+    t_ns: I64,
+    values: F64,
+    *,
+    columns: Sequence[int],
+    spoken: bool,
+    retain: bool,
+) -> None:
+    """A block of rows, all later than those that wait, none with a gap: what a source mostly sends.
+
+    slots, t_ns: (n,) increasing; values: (n, k) finite, of these columns.
+    """
+    shape = len(slots), state.values.shape[1]
+    stamps = np.broadcast_to(t_ns[:, None], shape)
+    if tuple(columns) != tuple(range(shape[1])):
+        every, values = values, np.full(shape, np.nan)
+        values[:, columns] = every
+        stamps = np.full(shape, NEVER, np.int64)
+        stamps[:, columns] = t_ns[:, None]
+    chosen = list(columns)
+    state.newest_ns[chosen] = np.maximum(state.newest_ns[chosen], t_ns[-1])
+    _append(state, slots, values, stamps, spoken=spoken, retain=retain)
 
 
 def put_late_context(

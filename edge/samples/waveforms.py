@@ -212,8 +212,11 @@ class Waveforms:
 
         Only the newest are kept: one of a year ahead would stand before all that come.
         """
+        streams = self._speeds.get(readings.asset)
+        if streams is None:
+            return
         past = readings.t_ns <= future_ns
-        for stream in self._speeds.get(readings.asset, ()):
+        for stream in streams:
             for column, tag in enumerate(readings.tags):
                 if tag not in stream.speed_tags:
                     continue

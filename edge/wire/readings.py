@@ -1,10 +1,12 @@
-"""Plant payloads: generic JSON in three shapes, recognised by their keys.
+"""Plant payloads: generic JSON in three shapes, recognised by their keys, or a binary block.
 
     single    {"ts": 1760000000123, "asset": "r1", "tag": "Pressure", "value": 3.1}
     wide      {"ts": 1760000000123, "Pressure": 3.1, "Feed": 2.9, "run_state": 1}
     columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000],
                "v": [[3.1, 2.9], [3.2, 2.8]]}
               {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
+
+    binary    a block of numbers, see `edge.wire.block`
 
 Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone;
 without one the time of arrival counts. null is absent, a text is kept beside the values. `quality`
@@ -33,6 +35,8 @@ from edge.caps import (
     VALUES_PER_MESSAGE_MAX,
 )
 from edge.errors import UNREADABLE, WireError
+from edge.wire.block import encode_block, is_block, read_block
+from edge.wire.columns import read_columns
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SHAPES: Final = ("single", "wide", "columnar")
+SHAPES: Final = ("single", "wide", "columnar", "block")
 TIME_KEYS: Final = ("ts", "timestamp", "time", "t")  # the first that is there; others are tags
 ASIDE: Final = frozenset({"asset", "quality", "unit", "units", "seq"})
 RESERVED: Final = ASIDE.union(TIME_KEYS)
@@ -70,6 +74,10 @@ def decode_readings(
         raise WireError(
             f"{len(payload)} B, more than {PAYLOAD_BYTES_MAX} B", reason="oversize", topic=topic
         )
+    if is_block(payload):
+        return (_Message(topic, asset, received_ns).block(payload),)
+    if (columns := read_columns(payload)) is not None:
+        return (_Message(topic, asset, received_ns).columns(*columns),)
     try:
         body = _DECODER.decode(payload)
     except UNREADABLE as error:
@@ -125,9 +133,7 @@ class _Message:
         """One object of any of the three shapes."""
         if not isinstance(body, dict):
             raise self._error(f"holds a {type(body).__name__}, expected an object", "wrong_shape")
-        asset = self._asset or body.get("asset", "")
-        if not isinstance(asset, str) or not is_asset_id(asset):
-            raise self._error("neither topic nor payload names an asset", "no_asset")
+        asset = self._whose(body)
         if "v" in body and "tags" in body:
             return self._columnar(body, asset)
         time_key = next((key for key in TIME_KEYS if key in body), None)
@@ -145,13 +151,36 @@ class _Message:
             body, asset, tags, np.array([t_ns], np.int64), np.array([row], np.float64), texts
         )
 
+    def block(self, payload: bytes) -> Readings:
+        """A binary block; only the topic says whose it is."""
+        asset = self._whose({})
+        found = read_block(payload, topic=self._topic, t_ns_min=T_NS_MIN, t_ns_max=T_NS_MAX)
+        return Readings(asset=asset, tags=found.tags, t_ns=found.t_ns, values=found.values)
+
+    def columns(self, body: dict[str, Any], values: NDArray[np.float64] | None) -> Readings:
+        """Columns whose values (n, k) are read already; None: they cannot be."""
+        asset, tags = self._whose(body), body["tags"]
+        if values is None:
+            return self._columnar(body, asset)
+        self._check_columns(tags)
+        return self._readings(body, asset, tuple(tags), self._times(body, len(values)), values, [])
+
+    def _whose(self, body: dict[str, Any]) -> str:
+        asset = self._asset or body.get("asset", "")
+        if not isinstance(asset, str) or not is_asset_id(asset):
+            raise self._error("neither topic nor payload names an asset", "no_asset")
+        return asset
+
+    def _check_columns(self, tags: list[Any]) -> None:
+        self._check_tags(tags)
+        if len(set(tags)) != len(tags):
+            raise self._error("a tag comes twice", "wrong_shape")
+
     def _columnar(self, body: dict[str, Any], asset: str) -> Readings:
         tags, rows = body["tags"], body["v"]
         if not isinstance(tags, list):
             raise self._error("tags are not a list of names", "wrong_shape")
-        self._check_tags(tags)
-        if len(set(tags)) != len(tags):
-            raise self._error("a tag comes twice", "wrong_shape")
+        self._check_columns(tags)
         if not isinstance(rows, list) or len(rows) * max(len(tags), 1) > VALUES_PER_MESSAGE_MAX:
             raise self._error(
                 f"v is not a list of up to {VALUES_PER_MESSAGE_MAX} values", "wrong_shape"
@@ -274,10 +303,7 @@ class _Message:
             if moment.tzinfo is None:
                 raise self._error(f"time {text[:40]!r} has no zone", "no_zone")
             since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-        except (
-            ValueError,
-            OverflowError,
-        ) as error:  # the years 1 and 9999 leave the calendar by their zone
+        except (ValueError, OverflowError) as error:  # the years 1 and 9999 may leave the calendar
             raise self._error(f"time is {text[:40]!r}, expected ISO 8601", "bad_time") from error
         whole_us = (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
         return whole_us * 1000 + _nanoseconds_beyond(text)
@@ -327,6 +353,8 @@ def encode_rows(
     """
     stamps = [time_number(t) for t in t_ns]
     bodies: list[dict[str, Any]]
+    if shape == "block":
+        return [encode_block(tags, np.array(t_ns, np.int64), np.array(rows, np.float64))]
     if shape == "columnar":
         stated = {"units": units} if units else {}
         bodies = [{"tags": tags, "ts": stamps, "v": rows, **stated}]

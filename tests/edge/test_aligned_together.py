@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from edge.batches import Readings
 from edge.samples.align import Aligner, AlignState
+from edge.samples.arrays import WIDTH_MAX
 from edge.samples.gather import Gather
 from edge.samples.layouts import AssetLayout
-from edge.samples.together import WIDTH_MAX
 from edge.settings import ContextTag, EngineSettings
 from edge.storage.checkpoint import pack
 

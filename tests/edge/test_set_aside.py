@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.caps import EDGES_MAX, ERROR_CHARS_MAX, SLOW_VALUES_MAX
 from edge.errors import WireError
 from edge.records import Audited, DeadLetter, MessageReceived, Note, TickDue
-from edge.samples.align import TAG_SETS_MAX
+from edge.samples.tag_sets import TAG_SETS_MAX
 from edge.settings import Source
 from edge.state import TOPICS_MAX as ASSET_TOPICS_MAX
 from edge.state import EngineState
@@ -225,8 +225,8 @@ def test_tags_without_end_keep_memory_bounded() -> None:
         tags = ",".join(f'"{i}_{k}":1' for k in range(15_000))
         plant.take(("{" + tags + "}").encode())
     aligner = plant.engine._aligner
-    assert sum(len(tags) for _, tags in aligner._tag_sets) < 300_000
-    assert len(aligner._tag_sets) <= TAG_SETS_MAX
+    assert sum(len(tags) for _, tags in aligner._tag_sets.known) < 300_000
+    assert len(aligner._tag_sets.known) <= TAG_SETS_MAX
     assert plant.count("unknown_tag") == 60 * 15_000
 
 

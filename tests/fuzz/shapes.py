@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edge.wire import block
 from edge.wire.readings import SHAPES, encode_rows
 from edge.wire.waveform import encode_block
 
@@ -29,7 +30,7 @@ def own_readings() -> list[bytes]:
     """Every shape as our encoders write it, beside the examples of the documentation."""
     rows = [[3.1, 2.9, -4.0, 0.5], [3.2, 2.8, -4.5, 1e-3]]
     t_ns = [START, START + S]
-    made = [p for shape in SHAPES for p in encode_rows(CHANNELS, t_ns, rows, shape=shape)]
+    made = [p for shape in SHAPES[:3] for p in encode_rows(CHANNELS, t_ns, rows, shape=shape)]
     return made + _json(
         {"ts": MS, "asset": "r1", "tag": "c0", "value": 3.14, "quality": "GOOD"},
         {"ts": ISO, "c0": 3.1, "c1": None, "run": 1, "cal": True, "mode": "auto"},
@@ -44,6 +45,18 @@ def own_readings() -> list[bytes]:
         {"c0": 1.5},
         {"ts": 1_760_000_000.25, "tag": "c0", "value": "text", "unit": "bar"},
     )
+
+
+def row_blocks() -> list[bytes]:
+    """Binary blocks of rows: in steps, with times of their own, as float32, empty."""
+    rows = np.array([[3.1, 2.9, -4.0, 0.5], [3.2, np.nan, -4.5, 1e-3], [0.0, 1.0, 2.0, 1e300]])
+    t_ns = START + S * np.arange(3)
+    return [
+        block.encode_block(CHANNELS, t_ns, rows),
+        block.encode_block(CHANNELS, t_ns[[0, 2, 1]], rows),
+        block.encode_block(CHANNELS[:1], t_ns[:2], rows[:2, :1], exact=False),
+        block.encode_block(CHANNELS, t_ns[:0], rows[:0]),
+    ]
 
 
 def foreign_readings() -> list[bytes]:

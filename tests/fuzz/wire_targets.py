@@ -75,6 +75,12 @@ def _check_again(readings: Readings) -> None:
     assert np.array_equal(again.values, readings.values, equal_nan=True)
 
 
+def _read_row_blocks(data: bytes) -> bool:
+    (found,) = decode_readings(data, topic="plant/r1", asset="r1", received_ns=START)
+    check_readings(found)
+    return True
+
+
 def _read_readings(data: bytes) -> bool:
     asset = "r1" if len(data) % 4 else ""
     found = decode_readings(data, topic="plant/r1", asset=asset, received_ns=START)
@@ -206,6 +212,14 @@ TARGETS: Final = (
         begin=lambda _: _read_readings,
         refusals=(WireError,),
         seeds=shapes.not_json,
+        mutate=mutate_bytes,
+    ),
+    Target(
+        name="row-blocks",
+        count=BYTES,
+        begin=lambda _: _read_row_blocks,
+        refusals=(WireError,),
+        seeds=shapes.row_blocks,
         mutate=mutate_bytes,
     ),
     Target(

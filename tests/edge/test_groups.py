@@ -1,0 +1,197 @@
+"""A group of messages does what its messages do one after another, each read the long way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.records import MessageReceived, TickDue
+from edge.samples import gather
+from edge.samples.arrivals import Arrivals
+from edge.storage.checkpoint import pack
+from edge.wire import quick
+from edge.wire.readings import decode_readings
+from tests.edge.rig import START, Rig, S, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.records import Effect, Stimulus
+    from edge.state import EngineState
+
+TOPICS: Final = (
+    *["plant/r1"] * 8,
+    *["plant/r11"] * 4,
+    "plant/r9",
+    "plant/_clock",
+    "elsewhere/r1",
+    "andon/s/cmd/ann/ack",
+    "andon/s/cmd/x",
+)
+TAGS: Final = ("c0", "c1", "c2", "c3", "run", "cal", "nobody")
+MS: Final = 10**6
+NUMBERS: Final = ("1", "-0", "2.5", "1e300", "-7", "12345678901234567890123", "0.1", "null")
+ODD: Final = ('"text"', "true", "[1]", "1e999", "{}", "NaN", '"' + "x" * 300 + '"')
+
+
+def stamp_of(t_ns: int, kind: int) -> str:
+    """A time as senders tell it."""
+    kinds = (
+        f"{t_ns // MS}",
+        f"{t_ns // MS}",
+        f"{t_ns // MS}",
+        f"{t_ns}",
+        f"{t_ns / 1e9:.3f}",
+        '"2025-10-09T08:53:20.25+00:00"',
+        "true",
+        '"yesterday"',
+    )
+    return kinds[kind]
+
+
+@st.composite
+def bodies(draw: st.DrawFn, t_ns: int) -> bytes:
+    """A payload, mostly good."""
+    number = st.sampled_from(NUMBERS * 6 + ODD)
+    ahead = draw(st.sampled_from([0, 0, 0, 0, -250, -750, -5_000, 1_500, 60_000, -4_000_000]))
+    stamp = stamp_of(t_ns + ahead * MS, draw(st.sampled_from([0] * 20 + list(range(8)))))
+    time_key = draw(st.sampled_from(["ts"] * 8 + ["timestamp", "t", ""]))
+    parts = [f'"{time_key}":{stamp}'] if time_key else []
+    if draw(st.integers(0, 3)):  # the usual
+        tag = draw(st.sampled_from(["c0", "c1", "run"]))
+        value = draw(st.sampled_from(NUMBERS))
+        return f'{{"ts":{(t_ns + ahead * MS) // MS},"tag":"{tag}","value":{value}}}'.encode()
+    shape = draw(st.sampled_from(["single"] * 6 + ["wide"] * 6 + ["columns", "list", "broken"]))
+    if shape == "broken":
+        return draw(st.sampled_from([b"{not json", b"", b"[]", b"7", b'{"ts":1', b'{"":1}']))
+    if shape == "columns":
+        return b'{"tags":["c0","run"],"t0":%d,"dt_ms":500,"v":[[1,1],[2.5,0],[null,1]]}' % (
+            t_ns // MS
+        )
+    if shape == "single":
+        parts += [f'"tag":"{draw(st.sampled_from(TAGS))}"', f'"value":{draw(number)}']
+    else:
+        named = draw(st.sampled_from([TAGS[:4], TAGS[:2], TAGS[3:5], TAGS[5:], ("c0", "c0"), ()]))
+        parts += [f'"{tag}":{draw(number)}' for tag in named]
+    parts += draw(
+        st.sampled_from(
+            [[]] * 12
+            + [['"seq":4'], ['"quality":"good"'], ['"quality":"BAD x"'], ['"quality":[]']]
+            + [['"unit":"bar"'], ['"asset":"r11"'], ['"quality":true'], ['"time":7']]
+        )
+    )
+    body = "{" + ",".join(draw(st.permutations(parts))) + "}"
+    return f"[{body},{body}]".encode() if shape == "list" else body.encode()
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[tuple[int, list[Stimulus]]]:
+    """Groups of stimuli with the times at which they were taken."""
+    now_ns, found = START, []
+    for _ in range(draw(st.integers(1, 5))):
+        now_ns += draw(st.sampled_from([0, S // 4, S // 2, S, 3 * S, 40 * S, -2 * S]))
+        some: list[Stimulus] = []
+        for _ in range(draw(st.integers(0, 25))):
+            t_ns = now_ns - draw(st.sampled_from([0, 10, 400])) * MS
+            some.append(
+                MessageReceived(
+                    topic=draw(st.sampled_from(TOPICS)),
+                    payload=draw(bodies(t_ns)),
+                    received_ns=t_ns,
+                    retain=draw(st.integers(0, 15)) == 0,
+                )
+            )
+        if draw(st.integers(0, 2)):
+            some.append(TickDue())
+        found.append((now_ns, some))
+    return [*found, (now_ns, [TickDue(final=True)])]
+
+
+class LongWay(Rig):
+    """A rig that takes each message on its own, and reads it in full."""
+
+    def take(self, stimuli: Sequence[Stimulus], now_ns: int) -> list[Effect]:
+        """Stimuli of one time, one by one."""
+        with mock.patch.object(Arrivals, "_quickly", return_value=False):
+            return [e for one in stimuli for e in self.engine.handle(one, now_ns=now_ns)]
+
+
+def remembered(state: EngineState) -> bytes:
+    """All that an engine remembers; counts have no order."""
+    align = msgspec.structs.replace(state.align, counts=dict(sorted(state.align.counts.items())))
+    counts = dict(sorted(state.counts.items()))
+    return pack(msgspec.structs.replace(state, align=align, counts=counts))
+
+
+@pytest.fixture(autouse=True)
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a few messages go together."""
+    monkeypatch.setattr(gather, "TOGETHER_MIN", 0)
+
+
+@pytest.mark.parametrize("clock", ["wall", "plant"])
+@given(sent=groups())
+def test_a_group_is_its_messages_one_by_one(
+    sent: list[tuple[int, list[Stimulus]]], clock: str
+) -> None:
+    """The same effects, in order; the same state and counts."""
+    conf = settings(clock=clock)
+    slow, fast = (kind(without_knowledge=True, conf=conf) for kind in (LongWay, Rig))
+    assert isinstance(slow, LongWay)
+    for now_ns, stimuli in sent:
+        expected = slow.take(stimuli, now_ns)
+        assert repr(list(fast.engine.handle_group(stimuli, now_ns=now_ns))) == repr(expected)
+        assert remembered(fast.engine.state) == remembered(slow.engine.state)
+    assert dict(sorted(fast.engine.counts().items())) == dict(sorted(slow.engine.counts().items()))
+
+
+@given(data=st.data())
+def test_what_is_read_at_once_is_what_is_read_in_full(data: st.DataObject) -> None:
+    """Tags, values to the bit, and times; and where it is not, the long way says why."""
+    forms = quick.Forms()
+    payload = data.draw(bodies(START))
+    form = forms.of(payload)
+    found = None if form is None else quick.read(payload, form, topic="t")
+    if found is None:
+        return
+    (told,) = decode_readings(payload, topic="t", asset="r1", received_ns=START)
+    order = [told.tags.index(tag) for tag in found.tags]
+    assert sorted(order) == list(range(len(told.tags)))
+    values = ["nan" if v is None else float(v).hex() for v in found.values]
+    assert values == [float(told.values[0, i]).hex() for i in order]
+    assert told.t_ns.tolist() == [START if found.t_ns is None else found.t_ns]
+    assert not told.texts
+    assert not told.units
+    assert not told.bad_quality
+
+
+def test_the_usual_messages_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the second of a form on, whichever comes between, none takes the long way."""
+    rig, payloads = Rig(without_knowledge=True), []
+    for i in range(6):
+        ts = START // MS + 1000 * i
+        payloads += [
+            {"ts": ts, "tag": "c0", "value": 1.5},
+            {"tag": "c1", "value": None, "ts": ts},
+            {"ts": ts, "c2": 2.5, "c3": 3},
+            {"ts": f"2025-10-09T08:53:2{i}Z", "c2": True, "run": 1},
+        ]
+    long: list[bytes] = []
+    real: Any = Arrivals.take
+
+    def taken(arrivals: Arrivals, message: MessageReceived, *, now_ns: int) -> None:
+        long.append(message.payload)
+        real(arrivals, message, now_ns=now_ns)
+
+    monkeypatch.setattr(Arrivals, "take", taken)
+    for i, body in enumerate(payloads):
+        payload, now_ns = msgspec.json.encode(body), START + i // 4 * S
+        message = MessageReceived(topic="plant/r1", payload=payload, received_ns=now_ns)
+        rig.engine.handle_group([message], now_ns=now_ns)
+    assert len(long) == 3, "the first of each form"
+    assert rig.engine.counts()["messages"] == len(payloads)
