@@ -59,7 +59,7 @@ class Taking:
         self._slabs: dict[int, Slab] = {}
         for c in dict.fromkeys(widths):
             mine = [i for i, width in enumerate(widths) if width == c]
-            self._slabs[c] = Slab([self._assets[i] for i in mine], desk.ring, np.array(mine))
+            self._slabs[c] = Slab([self._assets[i] for i in mine], desk, np.array(mine))
         self._place = [
             (self._slabs[len(asset.channels)], self._slabs[len(asset.channels)].row[name])
             for name, asset in assets.items()
@@ -211,7 +211,7 @@ class Taking:
 
     # --- time ---
 
-    def settle(self, now_ns: int, *, until_ns: int, ahead_ns: int, tells: bool) -> None:
+    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: bool) -> None:
         """What time alone brings: boundaries up to `until_ns`, fuses, silences.
 
         tells: the newest score of every asset is told too.

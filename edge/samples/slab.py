@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.asset import Asset
+    from edge.desk import Desk
     from edge.samples.looks import F32
-    from edge.samples.ring import AssetRing, Ring
+    from edge.samples.ring import AssetRing
     from edge.samples.scoring import Mask
 
     Rows = NDArray[np.intp]
@@ -49,9 +50,9 @@ class Slab:
     history and not yet in the window of looks.
     """
 
-    def __init__(self, assets: Sequence[Asset], ring: Ring, numbers: Rows) -> None:
+    def __init__(self, assets: Sequence[Asset], desk: Desk, numbers: Rows) -> None:
         """`numbers`: (a,) of the assets in the bundle, in rising order."""
-        self.assets = assets
+        self.assets, self._desk, ring = assets, desk, desk.ring
         self.numbers = numbers
         self.row = {asset.model.asset: i for i, asset in enumerate(assets)}
         a, c = len(assets), len(assets[0].channels)
@@ -109,7 +110,8 @@ class Slab:
         self.written[i], self.marred[i] = ring.written, ring.unsound is not None
         self.beats[i] = bool(state.beats)
         lies = ring.values.base is self.history.values and ring.mode is None
-        sensors, clear = asset.span(), asset.clear()
+        sensors = asset.sensors.span(self._desk.sensors)
+        clear = asset.watchman.clear(self._desk.limits_of(state.asset))
         self.span[:, i] = np.nan if sensors is None else sensors
         if clear is not None:
             self.clear[:, i], self.clear_ns[:, i] = clear[:2], clear[2:]
@@ -128,14 +130,13 @@ class Slab:
         self.restless[i] = not state.tracks[Track.COMMS].at_rest
         self.last_t_ns[i], self.timed[i] = state.last_t_ns, True
 
-    def visits(
-        self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int
-    ) -> Mask:
+    def visits(self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int) -> Mask:
         """To whom (a,) time alone may do something; gaps_ns: (a,) silence that may be one."""
         quiet_ns = now_ns - self.last_t_ns
         silent = (quiet_ns > gaps_ns) | (-quiet_ns > ahead_ns + gaps_ns)
         due = (self.due_ns <= until_ns) | (self.doubt_ns >= now_ns) | self.restless | ~self.timed
-        return due | (silent & (self.last_t_ns != 0))
+        found: Mask = due | (silent & (self.last_t_ns != 0))
+        return found
 
     def _read_window(self, i: int) -> bool:
         """Whether looks can be taken here, or there are none."""

@@ -228,9 +228,7 @@ class Found:
                 apart[k] = windows.apart, windows.apart_once, windows.apart_near
         return cls(np.zeros(len(rows), bool), slab.noise[rows], slab.suspects[rows], apart)
 
-    def judge(
-        self, slab: Slab, rows: Rows, of: Rows, found: Looks, lasting: I64 | None
-    ) -> Mask:
+    def judge(self, slab: Slab, rows: Rows, of: Rows, found: Looks, lasting: I64 | None) -> Mask:
         """Move on by a look at some of the assets (j,); which of them it finds nothing of.
 
         rows: theirs in the slab   lasting: (j, c) as `looks` takes it
@@ -267,9 +265,7 @@ class Found:
             stays = APART_STAYS * reach
             known = np.isfinite(apart)
             agree = known & ~((apart < low - stays) | (apart > high + stays))
-        once, agreed = (
-            np.stack([self.apart[k][j] for k in of.tolist()]) for j in (1, 2)
-        )
+        once, agreed = (np.stack([self.apart[k][j] for k in of.tolist()]) for j in (1, 2))
         near = np.where(known, agree, agreed)
         for j, k in enumerate(of.tolist()):
             self.apart[k] = apart[j].copy(), out[j].copy(), near[j].copy()

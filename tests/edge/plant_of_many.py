@@ -188,7 +188,7 @@ class Both:
         self.sent[name] = last
         if last <= first:
             return None
-        rows = self._spoilt(name, self.values[name][first:last].copy(), first)
+        rows = self._spoilt(name, self.values[name][first:last].copy())
         tags = [f"c{i}" for i in range(rows.shape[1])]
         for tag, value in self._context(name).items():
             tags.append(tag)
@@ -208,7 +208,7 @@ class Both:
             told = {"cal": float(self.at % 900 > 800), "beat": float(self.at // 10)}
         return told | ({"recipe": float(self.at // 300)} if name == "t0" else {})
 
-    def _spoilt(self, name: str, rows: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    def _spoilt(self, name: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if name in self.stands:
             rows = rows * 0.05 + 1.0
         kind = self.failing.get(name, ("", 0))[0]
@@ -232,7 +232,7 @@ class Both:
         for told in self.failing, self.stands:
             until = told.get(name, 0)
             if name in told and (until[1] if isinstance(until, tuple) else until) <= self.at:
-                del told[name]  # type: ignore[attr-defined]
+                del told[name]
 
     def fail(self) -> None:
         """A sensor or a source begins to fail, or the process does."""
@@ -321,7 +321,7 @@ def counted(both: Both, monkeypatch: Any) -> None:  # noqa: ANN401
     """Count what is taken by columns."""
     usual = Trial.commit
 
-    def commit(trial: Trial) -> NDArray[np.intp]:
+    def commit(trial: Trial) -> dict[int, NDArray[np.bool_]]:
         both.together += int(trial.alive.sum()) * trial.sheaf.t_ns.shape[1]
         return usual(trial)
 
