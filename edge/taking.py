@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
+    from edge.records import RowsScored
     from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
@@ -115,7 +116,7 @@ class Taking:
         """Those of a sheaf that may go by columns, and who goes one by one, by place in it."""
         k, n = sheaf.t_ns.shape
         slab = self._slabs[sheaf.values.shape[2]]
-        if k < FEW or n > SAMPLES_MAX or sheaf.mode is not None or not self._usual:
+        if k < FEW or n > SAMPLES_MAX or sheaf.mode is not None or not self._together:
             return None, list(range(k))
         rows = self._rows_of(slab, sheaf.assets)
         for i in rows[~slab.known[rows]].tolist():
@@ -130,10 +131,6 @@ class Taking:
         trial = Trial(slab, rows, sheaf, alive)
         trial.look()
         return trial, np.flatnonzero(~trial.alive).tolist()
-
-    @property
-    def _usual(self) -> bool:
-        return self._together and not self._desk.tells_rows
 
     def _rows_of(self, slab: Slab, assets: tuple[str, ...]) -> NDArray[np.intp]:
         known = self._rows.get(slab.channels)
@@ -154,21 +151,26 @@ class Taking:
         stacks = [stack for trial in trials for stack in trial.ask(desk.parts)]
         score_rows(requests, parts=desk.parts, state=desk.state, stacks=stacks)
         drifts: dict[int, Mask] = {}
+        told: dict[int, RowsScored] = {}
         for trial in trials:
             trial.judge()
             for k in trial.scored[~trial.alive[trial.scored]].tolist():
                 takes |= self._alone(trial, k)
             of = trial.slab.numbers
             drifts |= {int(of[i]): changed for i, changed in trial.commit().items()}
-        for i in sorted({*takes, *drifts}):
+            if desk.tells_rows:
+                told |= {int(of[i]): one for i, one in trial.told()}
+        for i in sorted({*takes, *drifts, *told}):
             slab, row = self._place[i]
             if i in takes:
                 self._assets[i].take(takes[i])
                 self._commissioning.took(self._assets[i].model.asset, takes[i])
                 slab.read(row)
                 slab.timed[row] = False
-            else:
+            if i in drifts:
                 self._assets[i].drift.tell(drifts[i])
+            if i in told:
+                desk.effects.append(told[i])
         return [(i, rest) for i, _, rest in cuts if rest is not None]
 
     def _cut(

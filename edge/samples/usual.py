@@ -23,13 +23,17 @@ from edge.samples.looks import (
     NOISE_LOW,
     SPARSE,
 )
+from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Stack
 from models.fitting.health import HOP, WINDOW, Looks, look
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from edge.batches import Sheaf
+    from edge.records import RowsScored
     from edge.samples.scoring import F32, Mask, Parts, Request
     from edge.samples.slab import Slab
 
@@ -204,6 +208,16 @@ class Trial:
         for i in rows[slab.beats[rows]].tolist():
             slab.assets[i].forget_beats(int(slab.last_t_ns[i]))
         return slab.drift.count(rows, t_ns, scores, values)
+
+    def told(self) -> Iterator[tuple[int, RowsScored]]:
+        """What became of the samples that were taken, by row of the slab."""
+        n = self.sheaf.t_ns.shape[1]
+        for at, k in enumerate(self.scored.tolist()):
+            if self.alive[k]:
+                i = int(self.rows[k])
+                model, batch = self.slab.assets[i].model, self.sheaf.batch(k)
+                rows = np.full(n, model.row_running)
+                yield i, rows_scored(model, batch, self.scores[at].copy(), rows, None, ())
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,15 @@ import msgspec
 import numpy as np
 
 from edge.engine import Engine
-from edge.records import BundleSwapped, MessageReceived, Shed, SnapshotSwapped, Started, TickDue
+from edge.records import (
+    BundleSwapped,
+    MessageReceived,
+    RowsScored,
+    Shed,
+    SnapshotSwapped,
+    Started,
+    TickDue,
+)
 from edge.samples.usual import Trial
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
 from edge.state import EngineState
@@ -119,6 +127,8 @@ class Both:
     """Two engines that take the same: one by columns where it can, one never."""
 
     def __init__(self, seed: int) -> None:
+        """From a seed; of every other one each row is told too."""
+        self.tells = bool(seed % 2)
         self.chance = np.random.default_rng(seed)
         self.bundles = {one.bundle.sha256: one for one in bundles()}
         self.known = {f"kb{i}": known_of(i) for i in range(3)}
@@ -135,7 +145,7 @@ class Both:
 
     def _engine(self, state: EngineState | None, together: bool) -> Engine:  # noqa: FBT001
         fitted = self.bundles[self.now_sha256 if state is None else state.bundle_sha256]
-        return Engine(
+        engine = Engine(
             settings(),
             bundle=fitted.bundle,
             detectors=fitted.detectors,
@@ -146,6 +156,9 @@ class Both:
             state=state,
             together=together,
         )
+        if self.tells:
+            engine.tell_rows()
+        return engine
 
     @property
     def now_ns(self) -> int:
@@ -155,7 +168,7 @@ class Both:
     def give(self, stimulus: Stimulus) -> None:
         """Hand both engines one stimulus; what they do about it must be the same."""
         mine, theirs = (engine.handle(stimulus, now_ns=self.now_ns) for engine in self.engines)
-        assert mine == theirs, f"at {self.at}: {stimulus}"
+        assert [*map(_plain, mine)] == [*map(_plain, theirs)], f"at {self.at}: {stimulus}"
         self.effects += mine
 
     def compare(self) -> None:
@@ -315,6 +328,14 @@ def _signal(name: str, seed: int) -> NDArray[np.float64]:
     if name == "a5":
         rows[ROWS // 3 :] += 0.8 * rows.std(axis=0)
     return rows
+
+
+def _plain(effect: Effect) -> object:
+    """An effect that can be compared."""
+    if not isinstance(effect, RowsScored):
+        return effect
+    rows = (effect.t_ns, effect.scores.view(np.uint32), effect.flags, effect.classes)
+    return effect.asset, effect.threshold, [part.tolist() for part in rows]
 
 
 def counted(both: Both, monkeypatch: Any) -> None:  # noqa: ANN401
