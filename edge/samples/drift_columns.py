@@ -101,10 +101,16 @@ class DriftColumns:
         self, rows: Rows, at: NDArray[np.int64], end: NDArray[np.int64], scores: F32, values: F32
     ) -> None:
         """Put samples [at, end) (k,) of each asset behind what is held of it."""
-        n = np.arange(scores.shape[1])
-        k, i = np.nonzero((n >= at[:, None]) & (n < end[:, None]))
-        place = self.waiting[rows[k]] + i - at[k]
-        self.held[rows[k], place, 0], self.held[rows[k], place, 1:] = scores[k, i], values[k, i]
+        held = self.held.reshape(-1, self.held.shape[2])
+        if scores.shape[1] == 1:  # the usual tick
+            place = rows * HELD_MAX + self.waiting[rows]
+            told = np.concatenate([scores, values[:, 0]], axis=1)
+        else:
+            n = np.arange(scores.shape[1])
+            k, i = np.nonzero((n >= at[:, None]) & (n < end[:, None]))
+            place = rows[k] * HELD_MAX + self.waiting[rows[k]] + i - at[k]
+            told = np.concatenate([scores[k, i, None], values[k, i]], axis=1)
+        held[place] = told
         self.waiting[rows] += end - at
         self.samples[rows] += end - at
 

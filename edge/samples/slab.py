@@ -194,13 +194,16 @@ class Slab:
     def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32) -> None:
         """Write running samples (k, n), (k, n, c) of some assets (k,) into their histories."""
         n, capacity = t_ns.shape[1], self.history.t_ns.shape[1]
-        at = rows[:, None], (self.written[rows, None] + np.arange(n)) % capacity
-        self.history.t_ns[at], self.history.values[at] = t_ns, values
-        self.history.running[at] = True
+        at = (self.written[rows, None] + np.arange(n)) % capacity
+        place = (rows[:, None] * capacity + at).reshape(-1)
+        self.history.t_ns.reshape(-1)[place] = t_ns.reshape(-1)
+        flat = self.history.values.reshape(-1, self.channels)
+        flat[place] = values.reshape(-1, self.channels)
+        self.history.running.reshape(-1)[place] = True
         for k in np.flatnonzero(self.marred[rows]).tolist():
             unsound = self.rings[rows[k]].unsound
             if unsound is not None:
-                unsound[at[1][k]] = False
+                unsound[at[k]] = False
         self.written[rows] += n
 
     def shifted(self, rows: Rows, pending: int, values: F32 | None = None) -> tuple[F32, Any]:
