@@ -243,6 +243,7 @@ class Asset:
         self.forget_beats(self.state.last_t_ns)
         finite = raw[np.isfinite(raw)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
+        self._requests, self._lines = [], []  # the next segment may be long in coming
 
     def _settling(self, segment: Batch) -> np.ndarray | None:
         """Samples (n,) that lie in the settling after a start; None: nobody tells of any."""
