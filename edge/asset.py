@@ -125,7 +125,7 @@ class Asset:
         """Whether nothing goes on: its samples may be taken with those of others."""
         state, commission = self.state, self.state.commission
         quiet = all(state.tracks[t].phase is Phase.QUIET for t in (Track.PROCESS, Track.SENSOR))
-        waits = state.silences or state.starts.stopped_ns or state.health.beyond is not None
+        waits = state.silences or state.health.beyond is not None
         serves = commission is None or commission.in_service
         working = any(run.unjudged for run in state.runs)
         return self._one_row and quiet and serves and not waits and not working

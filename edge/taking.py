@@ -122,13 +122,15 @@ class Taking:
         for i in rows[~slab.known[rows]].tolist():
             slab.read(i)
         first_ns, last_ns = sheaf.t_ns[:, 0], sheaf.t_ns[:, -1]
-        alive = slab.plain[rows] & (slab.due_ns[rows] > last_ns) & sheaf.running.all(axis=1)
+        ran = sheaf.running[:, 0]
+        alive = np.where(ran, slab.plain[rows], slab.still[rows]) & (slab.due_ns[rows] > last_ns)
+        alive &= (sheaf.running == ran[:, None]).all(axis=1)
         alive &= (slab.clear_ns[0, rows] <= first_ns) & (last_ns < slab.clear_ns[1, rows])
         if sheaf.heard is not None:
             alive &= sheaf.heard.all(axis=1)
         if np.count_nonzero(alive) < FEW:
             return None, list(range(k))
-        trial = Trial(slab, rows, sheaf, alive)
+        trial = Trial(slab, rows, sheaf, ran, alive)
         trial.look()
         return trial, np.flatnonzero(~trial.alive).tolist()
 

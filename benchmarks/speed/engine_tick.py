@@ -37,7 +37,7 @@ CHANNELS: Final = 8
 WARM_ROWS: Final = 384  # behind which every asset has a score, and its sensors a first look
 TICKS: Final = 96  # three times all that comes once in so many samples
 CALLS_MAX: Final = 600  # Python functions of a quiet tick, however many assets there are
-FEW_ASSETS: Final = 100
+BLOCKS_MAX: Final = 50  # of memory that a quiet tick leaves behind
 PERIOD_MS: Final = 10  # ticks at 100 Hz
 PERIOD_NS: Final = PERIOD_MS * 10**6
 
@@ -183,12 +183,16 @@ def counts(assets: int, bundle: Bundle | None = None) -> Iterator[Figure]:
     calls, left = zip(*(_traced(many) for _ in range(8)), strict=True)
     graphs = (sum(one.calls for one in many.detectors) - before) / 8
     name = f"engine_{assets}_assets"
-    told = {"unit": "a quiet tick", "ratio": NAN, "against": ""}
-    yield Figure(id=f"{name}_graph_calls", figure=graphs, at_most=1.0, **told)
-    yield Figure(
-        id=f"{name}_calls", figure=float(np.median(calls)), at_most=float(CALLS_MAX), **told
+    functions, blocks = float(np.median(calls)), float(np.median(left))
+    yield _quiet(f"{name}_graph_calls", graphs, at_most=1.0)
+    yield _quiet(f"{name}_calls", functions, at_most=float(CALLS_MAX))
+    yield _quiet(f"{name}_blocks_left", blocks, at_most=float(BLOCKS_MAX))
+
+
+def _quiet(name: str, figure: float, *, at_most: float) -> Figure:
+    return Figure(
+        id=name, figure=figure, unit="a quiet tick", ratio=NAN, against="", at_most=at_most
     )
-    yield Figure(id=f"{name}_blocks_left", figure=float(np.median(left)), at_most=50.0, **told)
 
 
 def _traced(many: Ticking) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.samples.columns import by_value, home
+from edge.samples.drift import STOPPED
 from models.fitting.drift import LEVELS
 from models.fitting.drift_live import HELD_MAX, Reach, add_held, close_blocks
 
@@ -66,6 +67,13 @@ class DriftColumns:
             drift = self._assets[i].state.drift
             if drift is not None:
                 drift.samples, drift.waiting, drift.begin_ns = told
+
+    def leave_out(self, rows: Rows, n: int) -> None:
+        """Of some assets (k,) n samples each were of a machine that stands still."""
+        for i in rows[self.watched[rows]].tolist():
+            drift = self._assets[i].state.drift
+            if drift is not None:
+                drift.left_out[STOPPED] = drift.left_out.get(STOPPED, 0) + n
 
     def count(
         self, rows: Rows, t_ns: NDArray[np.int64], scores: F32, values: F32

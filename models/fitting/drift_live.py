@@ -217,7 +217,6 @@ def _look(states: Sequence[DriftState], references: Sequence[DriftReference]) ->
     times = np.repeat([float(LEVELS), float(channels)], [LEVELS, channels])
     score = np.clip(-log_p - np.log10(times), 0.0, SCORE_MAX)
     shift = np.where(np.isfinite(score), shift, np.nan)
-    sizes = effect(shift, usual)
     _move_on(states, references, score, shift, effect(shift, usual))
 
 
@@ -239,12 +238,12 @@ def _move_on(
     ends = known & ((score < ENDS_SCORE) | (size < ENDS_EFFECT))
     says = np.where(drifts, ends, begins)
     against = np.where(known, np.where(says, against + 1, 0), against)
-    turned = against >= HOLD_BLOCKS
+    turned: Mask = np.asarray(against >= HOLD_BLOCKS)
     against[turned] = 0
-    turns = turned.any(axis=1)
+    turns = np.flatnonzero(turned.any(axis=1)).tolist()
     for i, state in enumerate(states):
         state.score[:], state.shift[:], state.against[:] = score[i], shift[i], against[i]
-        if turns[i]:
+        if i in turns:
             state.drifts = state.drifts ^ turned[i]
             state.since_ns = state.since_ns.copy()
             for j in np.flatnonzero(turned[i]).tolist():

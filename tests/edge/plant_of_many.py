@@ -141,7 +141,7 @@ class Both:
         self.failing: dict[str, tuple[str, int]] = {}
         self.stands: dict[str, int] = {}
         self.at = 0
-        self.together = 0  # asset-samples taken by columns
+        self.together = self.stood = 0  # asset-samples taken by columns; of standing machines
 
     def _engine(self, state: EngineState | None, together: bool) -> Engine:  # noqa: FBT001
         fitted = self.bundles[self.now_sha256 if state is None else state.bundle_sha256]
@@ -344,6 +344,7 @@ def counted(both: Both, monkeypatch: Any) -> None:  # noqa: ANN401
 
     def commit(trial: Trial) -> dict[int, NDArray[np.bool_]]:
         both.together += int(trial.alive.sum()) * trial.sheaf.t_ns.shape[1]
+        both.stood += int((trial.alive & ~trial.ran).sum()) * trial.sheaf.t_ns.shape[1]
         return usual(trial)
 
     monkeypatch.setattr(Trial, "commit", commit)
