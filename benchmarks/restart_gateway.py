@@ -62,7 +62,7 @@ def main() -> None:
         return messages
 
     setattr(Link, "drain", drained)  # noqa: B010 - patched
-    restore, score = getattr(durable, "restore"), getattr(edge.engine, "score_rows")  # noqa: B009 - imported there
+    restore, score = getattr(durable, "restore"), getattr(edge.taking, "score_rows")  # noqa: B009 - imported there
 
     def restored(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         result = restore(*args, **more)
@@ -72,7 +72,7 @@ def main() -> None:
 
     def scored(requests: Any, **more: Any) -> Any:  # noqa: ANN401
         result = score(requests, **more)
-        if requests and "heard" in told and "scored" not in told:
+        if (requests or more.get("stacks")) and "heard" in told and "scored" not in told:
             note("scored")
             told["processor_s"] = time.process_time()
             Path(out).with_suffix(".tmp").write_text(json.dumps(told), encoding="utf-8")
@@ -80,7 +80,7 @@ def main() -> None:
         return result
 
     setattr(durable, "restore", restored)  # noqa: B010 - likewise
-    setattr(edge.engine, "score_rows", scored)  # noqa: B010
+    setattr(edge.taking, "score_rows", scored)  # noqa: B010
     sys.argv = ["andon", "run", config]
     andon.main()
 

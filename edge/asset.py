@@ -30,18 +30,15 @@ from edge.work.shed import has_gap
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edge.batches import Batch
     from edge.desk import Desk
     from edge.records import AlertStands, RetrievalDone
-    from edge.samples.limits import Beyond, Clear
+    from edge.samples.limits import Beyond
     from edge.samples.quality import Findings
     from edge.samples.scoring import F32, Mask, Row
     from edge.settings import AssetSettings
     from edge.state import AssetState
     from edge.verdicts.events import TrackState
-    from kb.records import Sensor
     from models.bundles.bundle import AssetModel
 
 # what is looked back on must still be in the history, however long the batch
@@ -66,7 +63,7 @@ class Asset:
             model, state=state, desk=desk, rulings=self._rulings, lookback=self._lookback
         )
         self.drift = DriftWatch(model, state=state, desk=desk)
-        self._watchman = Watchman(model.channels, safety=settings.safety)
+        self.watchman = Watchman(model.channels, safety=settings.safety)
         one = baselines(model)[:1] == [model.row_running] and model.row_season == -1
         guessed = model.modes or model.found is not None or is_unfitted(model.metrics)
         self._one_row = one and not guessed and model.row_stopped != model.row_running
@@ -128,7 +125,7 @@ class Asset:
         """Whether nothing goes on: its samples may be taken with those of others."""
         state, commission = self.state, self.state.commission
         quiet = all(state.tracks[t].phase is Phase.QUIET for t in (Track.PROCESS, Track.SENSOR))
-        waits = state.silences or state.starts.stopped_ns or state.health.beyond is not None
+        waits = state.silences or state.health.beyond is not None
         serves = commission is None or commission.in_service
         working = any(run.unjudged for run in state.runs)
         return self._one_row and quiet and serves and not waits and not working
@@ -136,19 +133,6 @@ class Asset:
     def boundary_ns(self) -> int | None:
         """When something happens to it by itself; None: nothing waits."""
         return self._timeline.next_boundary_ns()
-
-    def span(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """What each instrument can show at all (c,), (c,), NaN: not known; None: of none."""
-        return self.sensors.span(self._known_sensors)
-
-    def clear(self) -> Clear | None:
-        """What is clear of the limits that stand; None: they have not been looked at yet."""
-        return self._watchman.clear(self._desk.limits_of(self.model.asset))
-
-    @property
-    def _known_sensors(self) -> Sequence[Sensor]:
-        knowledge = self._desk.knowledge
-        return knowledge.sensors if knowledge is not None else ()
 
     def cut(self, batch: Batch) -> tuple[Batch, Batch | None]:
         """The samples before the next boundary with their sensors looked at, and the rest.
@@ -162,7 +146,7 @@ class Asset:
             k = min(k, int(np.searchsorted(batch.t_ns, boundary, side="left")))
         whole = k == len(batch.t_ns)
         segment = batch if whole else batch.part(0, k)
-        self._findings = self.sensors.check(self.state.health, segment, self._known_sensors)
+        self._findings = self.sensors.check(self.state.health, segment, self._desk.sensors)
         self._unsound = unsound(self._findings)
         segment = with_mode(self.model, self.state, segment, self._unsound)
         return segment, None if whole else batch.part(k, len(batch.t_ns))
@@ -207,7 +191,7 @@ class Asset:
         scores = self._by_baseline(self._requests[: len(baselines(self.model))])
         assert scores is not None, "every asset has a row"
         say_unseen(self.model, self.state, self._desk, segment, self._rows)
-        self._beyond = self._watchman.beyond(
+        self._beyond = self.watchman.beyond(
             self._desk.limits_of(self.model.asset),
             t_ns=segment.t_ns,
             values=segment.values,
@@ -259,6 +243,7 @@ class Asset:
         self.forget_beats(self.state.last_t_ns)
         finite = raw[np.isfinite(raw)]
         self.state.last_score = float(finite[-1]) if len(finite) else math.nan
+        self._requests, self._lines = [], []  # the next segment may be long in coming
 
     def _settling(self, segment: Batch) -> np.ndarray | None:
         """Samples (n,) that lie in the settling after a start; None: nobody tells of any."""
@@ -275,7 +260,7 @@ class Asset:
 
     def _say_unlike(self) -> None:
         """A limit that cannot be compared is not forgotten in silence."""
-        for limit in self._watchman.news():
+        for limit in self.watchman.news():
             unit = self.model.channels[self.channels.index(limit.channel)].unit
             self._desk.note(
                 "limit_unit_differs",

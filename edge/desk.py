@@ -84,6 +84,11 @@ class Desk:
         """Channels of the bundle's widest asset."""
         return self.parts.width
 
+    @property
+    def sensors(self) -> tuple[Sensor, ...]:
+        """Rows of the sensor tables; () while nothing is known."""
+        return self.knowledge.sensors if self.knowledge is not None else ()
+
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
         """Publish a revision of an alert on all its topics."""
         self.annunciator.hear(record, settings)
@@ -101,9 +106,7 @@ class Desk:
         self.effects.append(
             Retrieve(
                 alert_id=record.alert_id,
-                query=query_of(
-                    record, sensors=self.knowledge.sensors if self.knowledge is not None else ()
-                ),
+                query=query_of(record, sensors=self.sensors),
                 deadline_ms=self.settings.engine.retrieve_ms_max,
             )
         )

@@ -49,7 +49,7 @@ from edge.verdicts.decide import decide
 from edge.wire import topics
 from edge.work import anew, commands, durable, witness
 from edge.work.commission import Commissioning
-from edge.work.order_intake import take_orders
+from edge.work.order_intake import orders_due, take_orders
 from edge.work.set_aside import SetAside
 from edge.work.shed import shed
 
@@ -100,7 +100,8 @@ class Engine:
         `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
         `knowledge_of(sha256)` and `bundle_of(sha256)` open another snapshot or bundle when one is
         swapped in; `verify(public_key, content, signature)` checks commands; `rule` is another one
-        only where clauses are measured. together: as of `Taking`; bits do not depend on it. Raises ConfigError when settings and bundle do not fit.
+        only where clauses are measured, `together` as of `Taking`; no bit depends on that. Raises
+        ConfigError when settings and bundle do not fit.
         """
         self.settings = settings
         self.handling: Stimulus | None = None  # whoever catches an error names it
@@ -196,17 +197,13 @@ class Engine:
         match stimulus:
             case TickDue():
                 self._tick(self._now(now_ns), final=stimulus.final)
-            case _:
-                self._taking.stir()
-                self._rare(stimulus, now_ns=now_ns)
-
-    def _rare(self, stimulus: Stimulus, *, now_ns: int) -> None:
-        match stimulus:
             case RetrievalDone():
                 self._retrieved(stimulus, t_ns=self._now(now_ns))
             case Shed():
-                shed(stimulus, state=self._state, t_ns=self._now(now_ns))
+                told = shed(stimulus, state=self._state, t_ns=self._now(now_ns))
+                self._desk.stirred.update(told)
             case _:
+                self._taking.stir()
                 self._told(stimulus, now_ns=now_ns)
 
     def _told(self, stimulus: Stimulus, *, now_ns: int) -> None:
@@ -261,9 +258,7 @@ class Engine:
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample has no score: warming up, stopped, or gapped."""
         self._taking.settle_states()
-        return tuple(
-            name for name, asset in self._assets.items() if math.isnan(asset.state.last_score)
-        )
+        return tuple(name for name, one in self._assets.items() if math.isnan(one.state.last_score))
 
     def tell_rows(self) -> None:
         """From here on what becomes of every sample is an effect too."""
@@ -309,7 +304,7 @@ class Engine:
 
     @property
     def now_ns(self) -> int:
-        """The engine's own idea of now: plant or wall time, ns; 0 before anything came."""
+        """Its own idea of now: plant or wall time, ns; 0 before anything came."""
         return self._state.now_ns
 
     def _now(self, wall_ns: int) -> int:
@@ -353,8 +348,10 @@ class Engine:
     # --- ticks ---
 
     def _tick(self, now_ns: int, *, final: bool) -> None:
-        if not self._state.own_clock.doubted:  # else they open once it is known what time it is
-            self._take_orders(now_ns)
+        doubted = self._state.own_clock.doubted  # orders open once it is known what time it is
+        if not doubted and orders_due(self._desk, self._state, now_ns=now_ns):
+            self._taking.stir()
+            take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
         batches = self._aligner.close(now_ns=now_ns, final=final)
@@ -366,12 +363,6 @@ class Engine:
             self._taking.take(step)
         self._settle_time(now_ns)
 
-    def _take_orders(self, now_ns: int) -> None:
-        waiting, taken = self._desk.proposed.ordered, self._state.orders_taken
-        if taken < len(waiting) and waiting[taken].recorded_at_ns <= now_ns:
-            self._taking.stir()
-            take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
-
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
         engine = self.settings.engine
@@ -379,8 +370,7 @@ class Engine:
         self._annunciator.settle(now_ns)
         # samples before a boundary may still be on their way for this long
         until_ns = now_ns - engine.late_ms_max * MILLISECOND_NS
-        ahead_ns = self._arrivals.ahead_ns
-        self._taking.settle(now_ns, until_ns=until_ns, ahead_ns=ahead_ns, tells=due)
+        self._taking.settle(now_ns, until_ns, self._arrivals.ahead_ns, tells=due)
         if self._state.anew:
             self._taking.stir()
             anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
@@ -410,5 +400,8 @@ class Engine:
             learn(known, self._desk, self._state)
 
     def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
-        ours = any(asset.explained(done, t_ns=t_ns) for asset in self._assets.values())
-        self._count("retrievals_stale", by=not ours)
+        every = self._assets.items()
+        ours = next((name for name, one in every if one.explained(done, t_ns=t_ns)), None)
+        if ours is not None:
+            self._desk.stirred.add(ours)
+        self._count("retrievals_stale", by=ours is None)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.asset import Asset
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
+    from edge.records import RowsScored
     from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
@@ -59,7 +60,7 @@ class Taking:
         self._slabs: dict[int, Slab] = {}
         for c in dict.fromkeys(widths):
             mine = [i for i, width in enumerate(widths) if width == c]
-            self._slabs[c] = Slab([self._assets[i] for i in mine], desk.ring, np.array(mine))
+            self._slabs[c] = Slab([self._assets[i] for i in mine], desk, np.array(mine))
         self._place = [
             (self._slabs[len(asset.channels)], self._slabs[len(asset.channels)].row[name])
             for name, asset in assets.items()
@@ -120,25 +121,23 @@ class Taking:
         """Those of a sheaf that may go by columns, and who goes one by one, by place in it."""
         k, n = sheaf.t_ns.shape
         slab = self._slabs[sheaf.values.shape[2]]
-        if k < FEW or n > SAMPLES_MAX or sheaf.mode is not None or not self._usual:
+        if k < FEW or n > SAMPLES_MAX or sheaf.mode is not None or not self._together:
             return None, list(range(k))
         rows = self._rows_of(slab, sheaf.assets)
         for i in rows[~slab.known[rows]].tolist():
             slab.read(i)
         first_ns, last_ns = sheaf.t_ns[:, 0], sheaf.t_ns[:, -1]
-        alive = slab.plain[rows] & (slab.due_ns[rows] > last_ns) & sheaf.running.all(axis=1)
+        ran = sheaf.running[:, 0]
+        alive = np.where(ran, slab.plain[rows], slab.still[rows]) & (slab.due_ns[rows] > last_ns)
+        alive &= (sheaf.running == ran[:, None]).all(axis=1)
         alive &= (slab.clear_ns[0, rows] <= first_ns) & (last_ns < slab.clear_ns[1, rows])
         if sheaf.heard is not None:
             alive &= sheaf.heard.all(axis=1)
         if np.count_nonzero(alive) < FEW:
             return None, list(range(k))
-        trial = Trial(slab, rows, sheaf, alive)
+        trial = Trial(slab, rows, sheaf, ran, alive)
         trial.look()
         return trial, np.flatnonzero(~trial.alive).tolist()
-
-    @property
-    def _usual(self) -> bool:
-        return self._together and not self._desk.tells_rows
 
     def _rows_of(self, slab: Slab, assets: tuple[str, ...]) -> NDArray[np.intp]:
         known = self._rows.get(slab.channels)
@@ -159,21 +158,26 @@ class Taking:
         stacks = [stack for trial in trials for stack in trial.ask(desk.parts)]
         score_rows(requests, parts=desk.parts, state=desk.state, stacks=stacks)
         drifts: dict[int, Mask] = {}
+        told: dict[int, RowsScored] = {}
         for trial in trials:
             trial.judge()
             for k in trial.scored[~trial.alive[trial.scored]].tolist():
                 takes |= self._alone(trial, k)
             of = trial.slab.numbers
             drifts |= {int(of[i]): changed for i, changed in trial.commit().items()}
-        for i in sorted({*takes, *drifts}):
+            if desk.tells_rows:
+                told |= {int(of[i]): one for i, one in trial.told()}
+        for i in sorted({*takes, *drifts, *told}):
             slab, row = self._place[i]
             if i in takes:
                 self._assets[i].take(takes[i])
                 self._commissioning.took(self._assets[i].model.asset, takes[i])
                 slab.read(row)
                 slab.timed[row] = False
-            else:
+            if i in drifts:
                 self._assets[i].drift.tell(drifts[i])
+            if i in told:
+                desk.effects.append(told[i])
         return [(i, rest) for i, _, rest in cuts if rest is not None]
 
     def _cut(
@@ -216,7 +220,7 @@ class Taking:
 
     # --- time ---
 
-    def settle(self, now_ns: int, *, until_ns: int, ahead_ns: int, tells: bool) -> None:
+    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: bool) -> None:
         """What time alone brings: boundaries up to `until_ns`, fuses, silences.
 
         tells: the newest score of every asset is told too.

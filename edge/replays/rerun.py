@@ -177,7 +177,8 @@ class Rerun:
 
     def asset(self, name: str) -> tuple[Asset, Desk]:
         """One asset of the engine as it stands now, to be looked at only. Raises RecordingError."""
-        assets = self.engine._assets  # noqa: SLF001 - a look from outside that changes nothing
+        self.engine._taking.settle_states()  # noqa: SLF001 - a look from outside
+        assets = self.engine._assets  # noqa: SLF001 - likewise
         if name not in assets:
             near = difflib.get_close_matches(name, assets) or sorted(assets)[:10]
             raise RecordingError(f"no asset {name} in the bundle; try {', '.join(near)}")

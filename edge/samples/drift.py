@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from models.fitting.drift import DriftReference
 
 AUDIENCE: Final = "engineer"
+STOPPED: Final = "stopped"  # why samples of a machine that stands still do not count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class DriftWatch:
         off = working or covered(silences, SilenceKind.OUT_OF_SERVICE, Track.PROCESS, first_ns)
         if off or ringing is not None or alike is not None or not counts.all():
             reasons = {
-                "stopped": ~segment.running,
+                STOPPED: ~segment.running,
                 "not_ready": segment.running & ~counts,
                 "mode": counts & (False if alike is None else ~alike),
                 "event": counts & (False if ringing is None else ringing),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.samples.columns import by_value, home
+from edge.samples.drift import STOPPED
 from models.fitting.drift import LEVELS
 from models.fitting.drift_live import HELD_MAX, Reach, add_held, close_blocks
 
@@ -67,6 +68,13 @@ class DriftColumns:
             if drift is not None:
                 drift.samples, drift.waiting, drift.begin_ns = told
 
+    def leave_out(self, rows: Rows, n: int) -> None:
+        """Of some assets (k,) n samples each were of a machine that stands still."""
+        for i in rows[self.watched[rows]].tolist():
+            drift = self._assets[i].state.drift
+            if drift is not None:
+                drift.left_out[STOPPED] = drift.left_out.get(STOPPED, 0) + n
+
     def count(
         self, rows: Rows, t_ns: NDArray[np.int64], scores: F32, values: F32
     ) -> dict[int, Mask]:
@@ -101,10 +109,16 @@ class DriftColumns:
         self, rows: Rows, at: NDArray[np.int64], end: NDArray[np.int64], scores: F32, values: F32
     ) -> None:
         """Put samples [at, end) (k,) of each asset behind what is held of it."""
-        n = np.arange(scores.shape[1])
-        k, i = np.nonzero((n >= at[:, None]) & (n < end[:, None]))
-        place = self.waiting[rows[k]] + i - at[k]
-        self.held[rows[k], place, 0], self.held[rows[k], place, 1:] = scores[k, i], values[k, i]
+        held = self.held.reshape(-1, self.held.shape[2])
+        if scores.shape[1] == 1:  # the usual tick
+            place = rows * HELD_MAX + self.waiting[rows]
+            told = np.concatenate([scores, values[:, 0]], axis=1)
+        else:
+            n = np.arange(scores.shape[1])
+            k, i = np.nonzero((n >= at[:, None]) & (n < end[:, None]))
+            place = rows[k] * HELD_MAX + self.waiting[rows[k]] + i - at[k]
+            told = np.concatenate([scores[k, i, None], values[k, i]], axis=1)
+        held[place] = told
         self.waiting[rows] += end - at
         self.samples[rows] += end - at
 

@@ -156,12 +156,10 @@ def _shared(known: Sequence[AssetRing], shape: tuple[int, int]) -> Home | None:
     """Where all of these lie already, one in each row and in their order; None: nowhere."""
     if len(known) != shape[0]:
         return None
-    bases = known[0].t_ns.base, known[0].values.base, known[0].running.base
-    if any(base is None for base in bases):
+    t_ns, values, running = known[0].t_ns.base, known[0].values.base, known[0].running.base
+    if t_ns is None or values is None or running is None or t_ns.shape != shape:
         return None
-    home = Home(*bases)
-    if home.t_ns.shape != shape:
-        return None
+    home = Home(t_ns, values, running)
     for i, one in enumerate(known):
         for base, array in zip(home, (one.t_ns, one.values, one.running), strict=True):
             row = base[i]

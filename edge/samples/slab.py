@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.asset import Asset
+    from edge.desk import Desk
     from edge.samples.looks import F32
-    from edge.samples.ring import AssetRing, Ring
+    from edge.samples.ring import AssetRing
     from edge.samples.scoring import Mask
 
     Rows = NDArray[np.intp]
@@ -43,15 +44,16 @@ class Slab:
     """Assets with c channels, a row each (a,). Times are plant time, ns.
 
     known: whether the columns hold what the states say; ahead: whether they say more. plain: that
-    nothing goes on at an asset, so its next samples may be taken with those of others. timed:
+    nothing goes on at an asset that runs, so its next samples may be taken with those of others;
+    still: the same of one that stands. ran_last: whether the newest sample of looks ran. timed:
     whether these are known: due_ns, when something happens to it by itself; doubt_ns, until when a
     gap casts doubt; restless, a silence that goes on. pending: newest samples that are in the
     history and not yet in the window of looks.
     """
 
-    def __init__(self, assets: Sequence[Asset], ring: Ring, numbers: Rows) -> None:
+    def __init__(self, assets: Sequence[Asset], desk: Desk, numbers: Rows) -> None:
         """`numbers`: (a,) of the assets in the bundle, in rising order."""
-        self.assets = assets
+        self.assets, self._desk, ring = assets, desk, desk.ring
         self.numbers = numbers
         self.row = {asset.model.asset: i for i, asset in enumerate(assets)}
         a, c = len(assets), len(assets[0].channels)
@@ -69,7 +71,7 @@ class Slab:
         self.last_t_ns, self.due_ns, self.doubt_ns = columns[4:]
         self.last_score = np.full(a, np.nan)
         self.known, self.timed, self.ahead, self.plain = (np.zeros(a, bool) for _ in range(4))
-        self.restless = np.zeros(a, bool)
+        self.restless, self.still, self.ran_last = (np.zeros(a, bool) for _ in range(3))
         self.looks, self.marred, self.beats = (np.zeros(a, bool) for _ in range(3))
         self.judged = np.zeros(a, bool)  # whether a look has been before
         self._fixed(assets)
@@ -109,12 +111,15 @@ class Slab:
         self.written[i], self.marred[i] = ring.written, ring.unsound is not None
         self.beats[i] = bool(state.beats)
         lies = ring.values.base is self.history.values and ring.mode is None
-        sensors, clear = asset.span(), asset.clear()
+        sensors = asset.sensors.span(self._desk.sensors)
+        clear = asset.watchman.clear(self._desk.limits_of(state.asset))
         self.span[:, i] = np.nan if sensors is None else sensors
         if clear is not None:
             self.clear[:, i], self.clear_ns[:, i] = clear[:2], clear[2:]
         known = self._read_window(i) and self.drift.read(i)
-        self.plain[i] = lies and clear is not None and known and asset.plain
+        plain, stands = lies and clear is not None and known, state.starts.stopped_ns > 0
+        self.plain[i] = plain and asset.plain and not stands
+        self.still[i] = plain and asset.plain and stands and not self.ran_last[i]
         self.read_times(i)
         self.known[i], self.ahead[i] = True, False
 
@@ -133,12 +138,13 @@ class Slab:
         quiet_ns = now_ns - self.last_t_ns
         silent = (quiet_ns > gaps_ns) | (-quiet_ns > ahead_ns + gaps_ns)
         due = (self.due_ns <= until_ns) | (self.doubt_ns >= now_ns) | self.restless | ~self.timed
-        return due | (silent & (self.last_t_ns != 0))
+        found: Mask = due | (silent & (self.last_t_ns != 0))
+        return found
 
     def _read_window(self, i: int) -> bool:
         """Whether looks can be taken here, or there are none."""
         bounds, windows = self.bounds[i], self.assets[i].state.health.windows
-        self.looks[i], self.pending[i] = bounds.usual is not None, 0
+        self.looks[i], self.pending[i], self.ran_last[i] = bounds.usual is not None, 0, False
         if bounds.usual is None:
             return True
         if windows is None or windows.pairs is not bounds.pairs:
@@ -150,6 +156,7 @@ class Slab:
         home(windows, "noise", self.noise, i)
         home(windows, "suspects", self.suspects, i)
         self.looked[i], self.judged[i] = windows.samples, windows.apart_near is not None
+        self.ran_last[i] = windows.ran_last
         return True
 
     # --- columns to states ---
@@ -177,7 +184,8 @@ class Slab:
             state, self.rings[i].written = self.assets[i].state, written
             state.last_t_ns, state.last_score, state.health.repeats = t_ns, score, repeats
             if self.looks[i] and state.health.windows is not None:
-                state.health.windows.samples, state.health.windows.ran_last = looked, True
+                state.health.windows.samples = looked
+                state.health.windows.ran_last = bool(self.ran_last[i])
         self.ahead[rows] = False
 
     def fill(self, rows: Rows) -> None:
@@ -188,16 +196,19 @@ class Slab:
             self.window[some], self.ran[some] = self.shifted(some, shift)
         self.pending[rows] = 0
 
-    def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32) -> None:
-        """Write running samples (k, n), (k, n, c) of some assets (k,) into their histories."""
+    def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32, ran: Mask) -> None:
+        """Write samples (k, n), (k, n, c) of some assets (k,), which ran, into their histories."""
         n, capacity = t_ns.shape[1], self.history.t_ns.shape[1]
-        at = rows[:, None], (self.written[rows, None] + np.arange(n)) % capacity
-        self.history.t_ns[at], self.history.values[at] = t_ns, values
-        self.history.running[at] = True
+        at = (self.written[rows, None] + np.arange(n)) % capacity
+        place = (rows[:, None] * capacity + at).reshape(-1)
+        self.history.t_ns.reshape(-1)[place] = t_ns.reshape(-1)
+        flat = self.history.values.reshape(-1, self.channels)
+        flat[place] = values.reshape(-1, self.channels)
+        self.history.running.reshape(-1)[place] = np.repeat(ran, n)
         for k in np.flatnonzero(self.marred[rows]).tolist():
             unsound = self.rings[rows[k]].unsound
             if unsound is not None:
-                unsound[at[1][k]] = False
+                unsound[at[k]] = False
         self.written[rows] += n
 
     def shifted(self, rows: Rows, pending: int, values: F32 | None = None) -> tuple[F32, Any]:

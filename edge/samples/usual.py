@@ -23,13 +23,17 @@ from edge.samples.looks import (
     NOISE_LOW,
     SPARSE,
 )
+from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Stack
 from models.fitting.health import HOP, WINDOW, Looks, look
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from edge.batches import Sheaf
+    from edge.records import RowsScored
     from edge.samples.scoring import F32, Mask, Parts, Request
     from edge.samples.slab import Slab
 
@@ -45,13 +49,14 @@ LOOKED_TOGETHER: Final = 64  # windows whose arrays stay in the cache
 class Trial:
     """Samples of assets of a slab on trial. rows: (k,) of the slab, in rising order.
 
-    alive: (k,) assets at which nothing was found. value, equal, absent, repeats: as the states of
-    health will be.
+    ran: (k,) whether all samples of an asset are of running, else none is. alive: (k,) assets at
+    which nothing was found. value, equal, absent, repeats: as the states of health will be.
     """
 
     slab: Slab
     rows: Rows
     sheaf: Sheaf
+    ran: Mask
     alive: Mask
     value: F32 = field(init=False)
     equal: I64 = field(init=False)
@@ -66,8 +71,9 @@ class Trial:
         """Look at sensors and limits; whose samples say anything is no longer alive."""
         slab, rows, values = self.slab, self.rows, self.sheaf.values
         lasting = self._runs()
-        self.alive &= ~(values < slab.clear[0, rows, None]).any(axis=(1, 2))
-        self.alive &= ~(values > slab.clear[1, rows, None]).any(axis=(1, 2))
+        near = (values < slab.clear[0, rows, None]).any(axis=(1, 2))
+        near |= (values > slab.clear[1, rows, None]).any(axis=(1, 2))
+        self.alive &= ~(near & self.ran)  # what stands still is not watched
         low, high = slab.span[0, rows, None], slab.span[1, rows, None]
         if not np.isnan(low).all():
             self.alive &= ~((values < low) | (values > high)).any(axis=(1, 2))
@@ -91,10 +97,11 @@ class Trial:
             shown = _carried(shown)
             same = (shown[:, 1:] == shown[:, :-1]) & finite
         new = finite & ~same
-        equal = _lengths(slab.equal[rows], grows=same, resets=new)
-        absent = _lengths(slab.absent[rows], grows=~finite, resets=finite)
+        ran = self.ran[:, None, None]
+        equal = _lengths(slab.equal[rows], grows=same & ran, resets=new)
+        absent = _lengths(slab.absent[rows], grows=~finite & ran, resets=finite)
         moved = new.any(axis=2)
-        told = same.any(axis=2) & ~moved
+        told = same.any(axis=2) & ~moved & self.ran[:, None]
         repeats = _lengths(slab.repeats[rows], grows=told, resets=moved)
         wrong = (equal >= slab.stuck[rows, None]).any(axis=(1, 2))
         wrong |= (absent >= slab.gone[rows, None]).any(axis=(1, 2))
@@ -112,7 +119,8 @@ class Trial:
         before = slab.looked[self.rows]
         for turn in range(1, n // HOP + 2):
             count = (before // HOP + turn) * HOP
-            due = self.alive & slab.looks[self.rows] & (count <= before + n) & (count >= WINDOW)
+            due = self.alive & self.ran & slab.looks[self.rows]
+            due &= (count <= before + n) & (count >= WINDOW)
             self.alive &= ~due | slab.judged[self.rows]  # the first look settles what it is of
             of = np.flatnonzero(due & self.alive)
             key = (count - before)[of] * PENDING_MAX + slab.pending[self.rows[of]]
@@ -146,27 +154,28 @@ class Trial:
         if values.shape[2] != width:
             x = np.full((*values.shape[:2], width), np.nan, np.float32)
             x[:, :, : values.shape[2]] = values
-        valid = np.isfinite(x)
-        kinds = (self.slab.running_row[rows], valid), (self.slab.stopped_row[rows], None)
+        valid, ran = np.isfinite(x), self.ran[at]
         asked = []
-        for index, seen in kinds:
+        for index, sees in (self.slab.running_row[rows], ran), (self.slab.stopped_row[rows], ~ran):
             number = np.where(index != -1, parts.numbers_of[index], -1)
             for of, part in by_value(number):
                 if part != -1:
-                    some = _of(x, of)
-                    sees = np.zeros(some.shape, bool) if seen is None else _of(seen, of)
-                    asked.append((of, Stack(x=some, valid=sees, index=index[of])))
+                    seen = _of(valid, of) & sees[of, None, None]
+                    asked.append((of, Stack(x=_of(x, of), valid=seen, index=index[of])))
         self.asked = tuple(asked)
         return tuple(stack for _, stack in asked)
 
     def judge(self) -> None:
         """See what was scored; whose scores are not all known and calm is no longer alive."""
-        running = self.slab.running_row[self.rows[self.scored]]
+        rows, ran = self.rows[self.scored], self.ran[self.scored]
+        counts = np.where(ran, self.slab.running_row[rows], self.slab.stopped_row[rows])
         scores = np.full((len(self.scored), self.sheaf.t_ns.shape[1]), np.nan, np.float32)
         for of, stack in self.asked:
-            if stack.scores is not None and stack.index[0] == running[of[0]]:
-                scores[of] = stack.scores
-        calm = scores < self.slab.threshold[self.rows[self.scored], None]  # not so of NaN
+            mine = counts[of] == stack.index
+            if stack.scores is not None:
+                scores[of[mine]] = stack.scores[mine]
+        calm = scores < self.slab.threshold[rows, None]  # not so of NaN
+        calm |= (counts == -1)[:, None]  # nothing tells what is normal while it stands
         self.scores = scores
         self.alive[self.scored[~calm.all(axis=1)]] = False
 
@@ -190,20 +199,35 @@ class Trial:
             return {}
         rows, n = self.rows[of], sheaf.t_ns.shape[1]
         values, t_ns = _of(sheaf.values, of), _of(sheaf.t_ns, of)
-        slab.append(rows, t_ns, values)
+        ran = self.ran[of]
+        slab.append(rows, t_ns, values, ran)
         slab.value[rows], slab.equal[rows] = _of(self.value, of), _of(self.equal, of)
         slab.absent[rows], slab.repeats[rows] = _of(self.absent, of), _of(self.repeats, of)
-        slab.looked[rows] += n
-        slab.pending[rows] += np.where(slab.looks[rows], n, 0)
+        slab.looked[rows] += np.where(ran, n, 0)
+        slab.pending[rows] += np.where(ran & slab.looks[rows], n, 0)
+        slab.ran_last[rows] = ran
         if self.found is not None:
-            slab.fill(rows)
+            slab.fill(rows[ran])
             self.found.keep(slab, self.rows, of)
         scores = self.scores[self.alive[self.scored]]
         slab.last_t_ns[rows], slab.last_score[rows] = t_ns[:, -1], scores[:, -1]
         slab.ahead[rows] = True
         for i in rows[slab.beats[rows]].tolist():
             slab.assets[i].forget_beats(int(slab.last_t_ns[i]))
-        return slab.drift.count(rows, t_ns, scores, values)
+        if ran.all():
+            return slab.drift.count(rows, t_ns, scores, values)
+        slab.drift.leave_out(rows[~ran], n)
+        return slab.drift.count(rows[ran], t_ns[ran], scores[ran], values[ran])
+
+    def told(self) -> Iterator[tuple[int, RowsScored]]:
+        """What became of the samples that were taken, by row of the slab."""
+        n = self.sheaf.t_ns.shape[1]
+        for at, k in enumerate(self.scored.tolist()):
+            if self.alive[k]:
+                i = int(self.rows[k])
+                model, batch = self.slab.assets[i].model, self.sheaf.batch(k)
+                rows = np.full(n, model.row_running if self.ran[k] else model.row_stopped)
+                yield i, rows_scored(model, batch, self.scores[at].copy(), rows, None, ())
 
 
 @dataclass(slots=True, eq=False)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from edge.state import EngineState
 
 
+def orders_due(desk: Desk, state: EngineState, *, now_ns: int) -> bool:
+    """Whether an order was recorded by now that is not taken yet."""
+    waiting, taken = desk.proposed.ordered, state.orders_taken
+    return taken < len(waiting) and waiting[taken].recorded_at_ns <= now_ns
+
+
 def take_orders(
     assets: Mapping[str, Asset], *, desk: Desk, state: EngineState, now_ns: int
 ) -> None:

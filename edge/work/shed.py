@@ -14,13 +14,17 @@ SECOND_NS: Final = 1_000_000_000
 DOUBT_NS: Final = 60 * SECOND_NS
 
 
-def shed(told: Shed, *, state: EngineState, t_ns: int) -> None:
-    """Mark the assets of which messages were given up, all of them where none was named."""
+def shed(told: Shed, *, state: EngineState, t_ns: int) -> list[str]:
+    """Mark the assets of which messages were given up, all of them where none was named.
+
+    Returns them.
+    """
     unnamed = "" in told.messages
-    for name, asset in state.assets.items():
-        if unnamed or name in told.messages:
-            asset.shed_ns = max(asset.shed_ns, t_ns)
+    marked = [name for name in state.assets if unnamed or name in told.messages]
+    for name in marked:
+        state.assets[name].shed_ns = max(state.assets[name].shed_ns, t_ns)
     state.counts["shed"] = state.counts.get("shed", 0) + sum(told.messages.values())
+    return marked
 
 
 def unread(asset: str, topic: str, *, state: EngineState) -> None:

@@ -164,11 +164,15 @@ def long_run_of(blocks: NDArray[np.floating], *, horizons: bool = False) -> tupl
     horizons: means over a horizon each count too, where there are enough; of blocks (k, m) alone.
     """
     x = np.asarray(blocks, np.float64)
-    seen = np.isfinite(x)
-    count = seen.sum(axis=-2)
-    mean = np.where(count > 0, np.nansum(x, axis=-2) / np.maximum(count, 1), np.nan)
-    x = np.where(seen, x - mean[..., None, :], 0.0)
-    k = x.shape[-2]
+    k, seen = x.shape[-2], np.isfinite(x)
+    if k and seen.all():  # as mostly; the same by fewer steps
+        count = np.full((*x.shape[:-2], x.shape[-1]), k)
+        mean = x.sum(axis=-2) / np.maximum(count, 1)
+        x = x - mean[..., None, :]
+    else:
+        count = seen.sum(axis=-2)
+        mean = np.where(count > 0, np.nansum(x, axis=-2) / np.maximum(count, 1), np.nan)
+        x = np.where(seen, x - mean[..., None, :], 0.0)
     # a block that is not known brings no variance; the others stand for it
     scale = k / np.maximum(count, 1)
     variance = scale * (2.0 / max(k, 1)) * np.square(_cosines(k) @ x).mean(axis=-2)

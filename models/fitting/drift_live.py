@@ -7,7 +7,7 @@ done to a stack of them is done to each, bit for bit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     I64 = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-LOOKED_TOGETHER: Final = 64  # streams whose blocks stay in the cache
+LOOKED_TOGETHER: Final = 32  # streams whose blocks stay in the cache
 HELD_MAX: Final = 64  # samples that are summed up together: one at a time costs as much
 SCORE_MAX: Final = 30.0  # -log10 p; beyond it every difference is equally sure
 BEGINS_SCORE: Final = 3.0  # -log10 p of all columns of a kind together, that begins a drift
@@ -170,11 +170,10 @@ def close_blocks(states: Sequence[DriftState], references: Sequence[DriftReferen
     counts = np.concatenate([np.repeat(size, LEVELS, axis=1), known], axis=1)
     sums = np.stack([state.sums for state in states])
     means = np.where(counts >= KNOWN_MIN * size, sums / np.maximum(counts, 1), np.nan)
-    kept = slice(-HORIZON_BLOCKS, None)
     long: dict[tuple[int, int], list[int]] = {}
     for i, (state, block) in enumerate(zip(states, means.astype(np.float32), strict=True)):
-        state.blocks = np.concatenate([state.blocks, block[None]])[kept]
-        state.begins = np.concatenate([state.begins, [state.begin_ns]])[kept]
+        state.blocks = _behind(state.blocks, block)
+        state.begins = _behind(state.begins, state.begin_ns)
         state.samples = 0
         state.sums[:], state.known[:] = 0.0, 0
         if len(state.blocks) >= BLOCKS_MIN:
@@ -183,6 +182,15 @@ def close_blocks(states: Sequence[DriftState], references: Sequence[DriftReferen
         for first in range(0, len(alike), LOOKED_TOGETHER):
             some = alike[first : first + LOOKED_TOGETHER]
             _look([states[i] for i in some], [references[i] for i in some])
+
+
+def _behind(kept: NDArray[Any], newest: NDArray[Any] | int) -> NDArray[Any]:
+    """What is kept of the newest blocks (k, ...), with another one behind them."""
+    if len(kept) < HORIZON_BLOCKS:
+        return np.concatenate([kept, np.asarray(newest, kept.dtype)[None]])
+    kept[:-1] = kept[1:]
+    kept[-1] = newest
+    return kept
 
 
 def _look(states: Sequence[DriftState], references: Sequence[DriftReference]) -> None:
@@ -209,27 +217,38 @@ def _look(states: Sequence[DriftState], references: Sequence[DriftReference]) ->
     times = np.repeat([float(LEVELS), float(channels)], [LEVELS, channels])
     score = np.clip(-log_p - np.log10(times), 0.0, SCORE_MAX)
     shift = np.where(np.isfinite(score), shift, np.nan)
-    sizes = effect(shift, usual)
-    for state, reference, *found in zip(states, references, score, shift, sizes, strict=True):
-        state.score, state.shift = found[0].copy(), found[1].copy()
-        _move_on(state, reference, found[2])
+    _move_on(states, references, score, shift, effect(shift, usual))
 
 
-def _move_on(state: DriftState, reference: DriftReference, size: F64) -> None:
-    """What drifts stays so until as many looks say otherwise; what is not known says nothing."""
-    known = np.isfinite(state.score)
-    begins = known & (state.score >= BEGINS_SCORE) & (size >= 1.0)
-    ends = known & ((state.score < ENDS_SCORE) | (size < ENDS_EFFECT))
-    says = np.where(state.drifts, ends, begins)
-    state.against = np.where(known, np.where(says, state.against + 1, 0), state.against)
-    turned = state.against >= HOLD_BLOCKS
-    if not turned.any():
-        return
-    state.against = np.where(turned, 0, state.against)
-    state.drifts = state.drifts ^ turned
-    state.since_ns = state.since_ns.copy()
-    for j in np.flatnonzero(turned).tolist():
-        state.since_ns[j] = _since_ns(state, reference, j) if state.drifts[j] else 0
+def _move_on(
+    states: Sequence[DriftState],
+    references: Sequence[DriftReference],
+    score: F64,
+    shift: F64,
+    size: F64,
+) -> None:
+    """What drifts stays so until as many looks say otherwise; what is not known says nothing.
+
+    score, shift, size: (k, m) of this look, NaN: not known.
+    """
+    drifts = np.stack([state.drifts for state in states])
+    against = np.stack([state.against for state in states])
+    known = np.isfinite(score)
+    begins = known & (score >= BEGINS_SCORE) & (size >= 1.0)
+    ends = known & ((score < ENDS_SCORE) | (size < ENDS_EFFECT))
+    says = np.where(drifts, ends, begins)
+    against = np.where(known, np.where(says, against + 1, 0), against)
+    turned: Mask = np.asarray(against >= HOLD_BLOCKS)
+    against[turned] = 0
+    turns = np.flatnonzero(turned.any(axis=1)).tolist()
+    for i, state in enumerate(states):
+        state.score[:], state.shift[:], state.against[:] = score[i], shift[i], against[i]
+        if i in turns:
+            state.drifts = state.drifts ^ turned[i]
+            state.since_ns = state.since_ns.copy()
+            for j in np.flatnonzero(turned[i]).tolist():
+                since_ns = _since_ns(state, references[i], j) if state.drifts[j] else 0
+                state.since_ns[j] = since_ns
 
 
 def effect(shift: F64, usual: F64) -> F64:

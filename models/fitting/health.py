@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -93,23 +93,26 @@ def look(values: NDArray[np.floating], ran: Mask, pairs: I64) -> Looks:
 
     pairs: (m, 2) indices of channels. Samples that did not run are no samples.
     """
-    x = np.where(ran[:, :, None], values, np.nan).astype(np.float64)
-    seen = np.isfinite(x)
+    # samples last: what is sorted lies side by side, and so do 32 bits as long as they are enough
+    shown = np.ascontiguousarray(values.transpose(0, 2, 1))
+    if not ran.all():
+        shown = np.where(ran[:, None, :], shown, np.asarray(np.nan, shown.dtype))
+    x = shown.astype(np.float64)
     samples = np.maximum(ran.sum(axis=1), 1)[:, None]
-    jolts = np.abs(x[:, 2:] - 2.0 * x[:, 1:-1] + x[:, :-2])
-    known = np.isfinite(jolts).sum(axis=1)
+    jolts = np.abs(x[:, :, 2:] - 2.0 * x[:, :, 1:-1] + x[:, :, :-2])
+    known = _count(np.isfinite(jolts))
     with np.errstate(invalid="ignore", divide="ignore"):
-        still = (jolts == 0.0).sum(axis=1) / known
-    enough = known >= KNOWN_MIN * x.shape[1]
-    noise = np.where(enough, _trimmed_mean(jolts) / WHITE, np.nan)
-    apart = x[:, :, pairs[:, 0]] - x[:, :, pairs[:, 1]]
-    together = np.isfinite(apart).sum(axis=1) >= KNOWN_MIN * x.shape[1]
+        still = (jolts.shape[2] - _count(jolts != 0.0)) / known
+    enough = known >= KNOWN_MIN * x.shape[2]
+    noise = np.where(enough, _trimmed_mean(jolts, known) / WHITE, np.nan)
+    level, seen = _median(shown)
+    apart, together = _median(x[:, pairs[:, 0]] - x[:, pairs[:, 1]])
     return Looks(
         noise=noise,
         still=np.where(enough, still, np.nan),
-        present=seen.sum(axis=1) / samples,
-        level=_median(x),
-        apart=np.where(together, _median(apart), np.nan),
+        present=seen / samples,
+        level=level.astype(np.float64),
+        apart=np.where(together >= KNOWN_MIN * x.shape[2], apart, np.nan),
     )
 
 
@@ -256,24 +259,31 @@ def _pairs(channels: Sequence[Channel], usual: tuple[F64, F64]) -> I64:
     return np.array(sorted(kept), np.int64).reshape(-1, 2)
 
 
-def _median(x: F64) -> F64:
-    """Lower median along the second axis of x (k, w, c), NaN left out; NaN where there is none."""
-    ordered = np.sort(x, axis=1)  # NaN last
-    count = np.isfinite(x).sum(axis=1)
-    middle = np.maximum(count - 1, 0) // 2
-    return _taken(ordered, middle)
+def _median(x: NDArray[Any]) -> tuple[NDArray[Any], I64]:
+    """Lower median of each row of x (k, c, w), NaN left out; NaN where there is none.
+
+    And of how many values it is, (k, c) both.
+    """
+    count = _count(np.isfinite(x))
+    ordered = np.sort(x, axis=2)  # NaN last
+    return _taken(ordered, np.maximum(count - 1, 0) // 2), count
 
 
-def _trimmed_mean(x: F64) -> F64:
-    """Mean of the smaller part of each channel along the second axis of x (k, w, c), NaN: none."""
-    total = np.cumsum(np.sort(x, axis=1), axis=1)  # NaN last
-    count = np.maximum((KEPT * np.isfinite(x).sum(axis=1)).astype(np.int64), 1)
+def _count(which: Mask) -> I64:
+    """How many of each row of which (k, c, w), (k, c); mostly it is all of them."""
+    if which.all():
+        return np.full(which.shape[:2], which.shape[2], np.int64)
+    return np.asarray(which.sum(axis=2), np.int64)
+
+
+def _trimmed_mean(x: F64, known: I64) -> F64:
+    """Mean of the smaller part of each row of x (k, c, w), NaN: none; known: (k, c) that are."""
+    count = np.maximum((KEPT * known).astype(np.int64), 1)
+    total = np.cumsum(np.sort(x, axis=2)[:, :, : count.max(initial=1)], axis=2)  # NaN last
     mean: F64 = _taken(total, count - 1) / count
     return mean
 
 
-def _taken(x: F64, at: I64) -> F64:
-    """One value (k, c) of each column of x (k, w, c), at the place (k, c) in it."""
-    k, c = at.shape
-    taken: F64 = x[np.arange(k)[:, None], at, np.arange(c)]
-    return taken
+def _taken(x: NDArray[Any], at: I64) -> NDArray[Any]:
+    """One value (k, c) of each row of x (k, c, w), at the place (k, c) in it."""
+    return np.take_along_axis(x, at[:, :, None], axis=2)[:, :, 0]

@@ -14,7 +14,15 @@ import msgspec
 import numpy as np
 
 from edge.engine import Engine
-from edge.records import BundleSwapped, MessageReceived, Shed, SnapshotSwapped, Started, TickDue
+from edge.records import (
+    BundleSwapped,
+    MessageReceived,
+    RowsScored,
+    Shed,
+    SnapshotSwapped,
+    Started,
+    TickDue,
+)
 from edge.samples.usual import Trial
 from edge.settings import AssetSettings, ContextTag, EngineSettings, GatewaySettings
 from edge.state import EngineState
@@ -119,6 +127,8 @@ class Both:
     """Two engines that take the same: one by columns where it can, one never."""
 
     def __init__(self, seed: int) -> None:
+        """From a seed; of every other one each row is told too."""
+        self.tells = bool(seed % 2)
         self.chance = np.random.default_rng(seed)
         self.bundles = {one.bundle.sha256: one for one in bundles()}
         self.known = {f"kb{i}": known_of(i) for i in range(3)}
@@ -131,11 +141,11 @@ class Both:
         self.failing: dict[str, tuple[str, int]] = {}
         self.stands: dict[str, int] = {}
         self.at = 0
-        self.together = 0  # asset-samples taken by columns
+        self.together = self.stood = 0  # asset-samples taken by columns; of standing machines
 
     def _engine(self, state: EngineState | None, together: bool) -> Engine:  # noqa: FBT001
         fitted = self.bundles[self.now_sha256 if state is None else state.bundle_sha256]
-        return Engine(
+        engine = Engine(
             settings(),
             bundle=fitted.bundle,
             detectors=fitted.detectors,
@@ -146,6 +156,9 @@ class Both:
             state=state,
             together=together,
         )
+        if self.tells:
+            engine.tell_rows()
+        return engine
 
     @property
     def now_ns(self) -> int:
@@ -155,7 +168,7 @@ class Both:
     def give(self, stimulus: Stimulus) -> None:
         """Hand both engines one stimulus; what they do about it must be the same."""
         mine, theirs = (engine.handle(stimulus, now_ns=self.now_ns) for engine in self.engines)
-        assert mine == theirs, f"at {self.at}: {stimulus}"
+        assert [*map(_plain, mine)] == [*map(_plain, theirs)], f"at {self.at}: {stimulus}"
         self.effects += mine
 
     def compare(self) -> None:
@@ -188,7 +201,7 @@ class Both:
         self.sent[name] = last
         if last <= first:
             return None
-        rows = self._spoilt(name, self.values[name][first:last].copy(), first)
+        rows = self._spoilt(name, self.values[name][first:last].copy())
         tags = [f"c{i}" for i in range(rows.shape[1])]
         for tag, value in self._context(name).items():
             tags.append(tag)
@@ -208,7 +221,7 @@ class Both:
             told = {"cal": float(self.at % 900 > 800), "beat": float(self.at // 10)}
         return told | ({"recipe": float(self.at // 300)} if name == "t0" else {})
 
-    def _spoilt(self, name: str, rows: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    def _spoilt(self, name: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if name in self.stands:
             rows = rows * 0.05 + 1.0
         kind = self.failing.get(name, ("", 0))[0]
@@ -232,7 +245,7 @@ class Both:
         for told in self.failing, self.stands:
             until = told.get(name, 0)
             if name in told and (until[1] if isinstance(until, tuple) else until) <= self.at:
-                del told[name]  # type: ignore[attr-defined]
+                del told[name]
 
     def fail(self) -> None:
         """A sensor or a source begins to fail, or the process does."""
@@ -317,12 +330,21 @@ def _signal(name: str, seed: int) -> NDArray[np.float64]:
     return rows
 
 
+def _plain(effect: Effect) -> object:
+    """An effect that can be compared."""
+    if not isinstance(effect, RowsScored):
+        return effect
+    rows = (effect.t_ns, effect.scores.view(np.uint32), effect.flags, effect.classes)
+    return effect.asset, effect.threshold, [part.tolist() for part in rows]
+
+
 def counted(both: Both, monkeypatch: Any) -> None:  # noqa: ANN401
     """Count what is taken by columns."""
     usual = Trial.commit
 
-    def commit(trial: Trial) -> NDArray[np.intp]:
+    def commit(trial: Trial) -> dict[int, NDArray[np.bool_]]:
         both.together += int(trial.alive.sum()) * trial.sheaf.t_ns.shape[1]
+        both.stood += int((trial.alive & ~trial.ran).sum()) * trial.sheaf.t_ns.shape[1]
         return usual(trial)
 
     monkeypatch.setattr(Trial, "commit", commit)
