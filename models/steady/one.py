@@ -1,4 +1,4 @@
-"""The short way of `models.steady` for one sample of one row: each operation counts, not its size.
+"""The short way of the VAR for one sample of one row: each operation counts, not its size.
 
 Residuals, averages and the next state all depend linearly on the state and the clipped sample, so
 one product with a matrix that is made once gives them all:
@@ -6,60 +6,57 @@ one product with a matrix that is made once gives them all:
     (state, x - center clipped, 1) B = (averages as the tails take them, next state)
 
 What is left are a few numbers, and Python itself is quicker with those than arrays are. A row is
-steady, and a value finite, as `models.steady` has it, told by the numbers that go by.
+steady, and a value finite, as `VarWay` has it, told by the numbers that go by.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from models.steady import places
 
 if TYPE_CHECKING:
     from models.asked import F32, Mask
     from models.bundles.bundle import Spec
-    from models.steady import SteadyRows
+    from models.steady.rows import Rows
 
 
-CELLS_MAX: Final = 2**14  # of B; of a larger one the product costs more than all else does
-
-
-def fits_one(spec: Spec) -> bool:
-    """Whether the matrix of a row is small enough."""
+def matrix_cells(spec: Spec) -> int:
+    """Cells of a row's matrix B."""
     s, c = spec.state_width, spec.channels
-    return (s + c + 1) * (s + spec.views * c) <= CELLS_MAX
+    return (s + c + 1) * (s + spec.views * c)
 
 
 class SteadyRow:
     """One row, scored a sample at a time."""
 
-    def __init__(self, spec: Spec, row: SteadyRows) -> None:
-        """row: of one asset, `ready` finite."""
-        self._first, run = places(spec)
+    def __init__(self, spec: Spec, row: Rows, *, first: int, run: int) -> None:
+        """row: of one asset, `ready` finite   first, run: where v, n, q and the run stand."""
+        self._first = first
         self._sums, self._end = run - self._first, run + 2
         self._width, self._c = spec.state_width, spec.channels
-        self.shape = (1, 1, spec.channels)  # of what it scores
-        self._matrix = _matrix(spec, row)
-        self._limits, self._ready = row.limits[:, 0].tolist(), float(row.ready[0])
+        self._shape = (1, 1, spec.channels)
+        self._matrix = _matrix(spec, row, first=first, run=run)
+        self._limits, self._ready = row["limits"][:, 0].tolist(), float(row["ready"][0])
         self._lags = spec.lags
         self._center, self._low, self._high = (
-            np.ascontiguousarray(side[:, 0]) for side in (row.center, row.low, row.high)
+            np.ascontiguousarray(side[:, 0]) for side in (row["center"], row["low"], row["high"])
         )
         k = len(spec.lambdas)
-        tails = [_tail(*one) for one in zip(row.knots[..., 0], row.slopes[..., 0], strict=True)]
+        tails = [
+            _tail(*one) for one in zip(row["knots"][..., 0], row["slopes"][..., 0], strict=True)
+        ]
         self._tails = list(zip(tails[:k], tails[k:], strict=True))  # of each rate
-        self._fusion = float(row.fusion[0])
+        self._fusion = float(row["fusion"][0])
 
     def score(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
         """Score one sample x (1, 1, c): score (1, 1) and state (1, s). None: not by the short way.
 
-        None where a value is missing or NaN, or the row is not steady.
+        None for more samples, where a value is missing or NaN, or the row is not steady.
         """
-        if b"\0" in valid.tobytes():
+        if x.shape != self._shape or b"\0" in valid.tobytes():
             return None
         sums = self._sums
         before = state[0, self._first : self._end].tolist()
@@ -97,15 +94,14 @@ class SteadyRow:
         return max(found)
 
 
-def _matrix(spec: Spec, row: SteadyRows) -> F32:
+def _matrix(spec: Spec, row: Rows, *, first: int, run: int) -> F32:
     """B (s + c + 1, s + 2 K c): the next state, then averages, each channel's own made even."""
     s, c, p = spec.state_width, spec.channels, spec.lags
-    first, run = places(spec)
-    scale = row.scale[:, 0].astype(np.float64)
+    scale = row["scale"][:, 0].astype(np.float64)
     plain = np.zeros((s + c + 1, c))
-    plain[: p * c] = row.reach[..., 0]
-    plain[s : s + c] = np.diag(scale * row.own[:, 0])
-    residuals = np.hstack([plain @ row.white[..., 0].astype(np.float64), plain])
+    plain[: p * c] = row["reach"][..., 0]
+    plain[s : s + c] = np.diag(scale * row["own"][:, 0])
+    residuals = np.hstack([plain @ row["white"][..., 0].astype(np.float64), plain])
     after = np.zeros((s + c + 1, s))
     told = []
     for j, rate in enumerate(spec.lambdas):
@@ -113,11 +109,11 @@ def _matrix(spec: Spec, row: SteadyRows) -> F32:
         mean = rate * residuals
         mean[at : at + 2 * c] += (1.0 - rate) * np.eye(2 * c)
         after[:, at : at + 2 * c] = mean
-        told += [mean[:, :c], mean[:, c:] * row.even[j, :, 0]]
+        told += [mean[:, :c], mean[:, c:] * row["even"][j, :, 0]]
     keep = (p - 1) * c
     after[c : p * c, :keep] = np.eye(keep)
     after[s : s + c, keep : p * c] = np.diag(scale)
-    after[-1, first:run] = row.limits[:, 0]
+    after[-1, first:run] = row["limits"][:, 0]
     after[run:s, run:] = np.eye(s - run)
     after[-1, run] = 1.0
     return np.hstack([after, *told]).astype(np.float32)
