@@ -129,8 +129,8 @@ def of_z(wide: Mapping[str, F64], present: Mask) -> dict[str, F64]:
 def chi_square_tails(knots: F64, slopes: F64, mean: F64, freedom: F64) -> tuple[F64, F64]:
     """Tails of Wilson and Hilferty's deviates (V, J, a) as tails of the cube root itself.
 
-    mean: (V, a) of the chi-squares   freedom: (V, a) degrees that each has
-    knots, slopes: (V, J, a)
+    mean: (v, a) of the chi-squares   freedom: (v, a) degrees that each has
+    knots, slopes: (v, j, a)
     """
     b = (2.0 / (9.0 * freedom))[:, None]
     third = np.cbrt(mean)[:, None]
@@ -166,7 +166,7 @@ def average(values: F32, old: F32, rate: float, *, out: F32) -> None:
     """EWMA (n, w, a) of values (n, w, a) from its old value (w, a) on."""
     n = len(values)
     if 1 < n <= TRIANGLE_MAX and values.shape[2] <= FEW:
-        decays, faded = _decays(n, rate)
+        decays, faded = decays_of(n, rate)
         told = decays @ values.reshape(n, -1)
         told += faded * old.reshape(1, -1)
         out[:] = told.reshape(values.shape)
@@ -180,7 +180,7 @@ def average(values: F32, old: F32, rate: float, *, out: F32) -> None:
 
 
 @lru_cache(maxsize=DECAYS_KEPT)
-def _decays(n: int, rate: float) -> tuple[F32, F32]:
+def decays_of(n: int, rate: float) -> tuple[F32, F32]:
     """What n values count for in their averages by age (n, n), and what was before them (n, 1)."""
     age = np.subtract.outer(np.arange(n), np.arange(n))
     kept = (1.0 - rate) ** np.maximum(age, 0)
