@@ -72,3 +72,10 @@ def checked(spec: AnySpec, x: F32, valid: Mask, state: F32, parameters: Paramete
         )
     blank = np.isnan(x)  # NaN taken for valid would stay in the state for ever: fail closed here
     return valid & ~blank if blank.any() else valid
+
+
+def whole_rows(valid: Mask, parameters: Parameters) -> Mask:
+    """Which rows (a,) of valid (a, n, c) miss nothing that they see at all."""
+    if valid.all():
+        return np.ones(len(valid), np.bool_)
+    return np.asarray((valid | ~parameters["present"][:, None]).all(axis=(1, 2)))

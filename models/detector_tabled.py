@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.asked import checked, heads_of, named
+from models.asked import checked, heads_of, named, whole_rows
 from models.bundles.bundle import STREAM_PARAMETERS
-from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, PcaSpec
+from models.bundles.tabled_kinds import PcaSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
+from models.steady.prepared import Prepared, prepared
+from models.steady.tabled import EnsembleWay, PcaWay
 
 if TYPE_CHECKING:
     from models.asked import F32, Mask, Named, Parameters, Session
@@ -73,19 +75,34 @@ class TabledDetector:
         self._session = session
         self.spec = spec
         self.heads = heads_of(session)
-        self._names = PCA_PARAMETERS if isinstance(spec, PcaSpec) else ENSEMBLE_PARAMETERS
+        self._way = PcaWay(spec) if isinstance(spec, PcaSpec) else EnsembleWay(spec)
+        self._names = self._way.names
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
         return np.zeros((rows, self.spec.state_width), np.float32)
 
     def prepared(self, parameters: Parameters) -> Parameters:
-        """Parameters (a, ...) for many calls: as they are."""
-        return parameters
+        """Parameters (a, ...) for many calls, as `Detector.prepared`."""
+        return prepared(self._way, parameters, self._by_graph)
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score consecutive samples of several rows, x (a, n, c); else as `Detector.score`."""
         valid = checked(self.spec, x, valid, state, parameters)
+        if not isinstance(parameters, Prepared):
+            return self._by_graph(x, valid, state, parameters)
+        told = parameters.score(x, whole_rows(valid, parameters), state)
+        if told is None:
+            return self._by_graph(x, valid, state, parameters)
+        steady, score, after = told
+        rest = np.flatnonzero(~steady)
+        if len(rest):
+            own = parameters.of(rest)
+            score[rest], after[rest] = self._by_graph(x[rest], valid[rest], state[rest], own)
+        return score, after
+
+    def _by_graph(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
+        """Likewise by the graph, rows with holes apart from those without."""
         holed = (parameters["present"][:, None] & ~valid).any(axis=(1, 2))
         if holed.all() or not holed.any():
             score, state = self._run(["score", "state_out"], x, valid, state, parameters)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.asked import NO, YES, checked, heads_of, named
+from models.asked import NO, YES, checked, heads_of, named, whole_rows
 from models.bundles.bundle import PARAMETERS
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX
-from models.prepared import Prepared
+from models.steady.prepared import Prepared, prepared
+from models.steady.var import VarWay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
 HOT_VALUES_MAX: Final = 2**14  # a n c of the short way: its temporaries stay in the L2 cache,
 HOT_ROWS_MIN: Final = 128  # unless so few rows would be left that calls cost more than they do
-TRIED_ROWS: Final = 4  # of those that are prepared, that the short way is compared on
-TRIED: Final = 1e-4  # how far it may be off the graph there; rounding makes some 1e-6
 
 
 class Detector:
@@ -31,6 +30,7 @@ class Detector:
     def __init__(self, session: Session, spec: Spec) -> None:
         self._session = session
         self.spec = spec
+        self._way = VarWay(spec)
         self.heads = heads_of(session)
         first = sum(self.spec.state_sizes[:2]) + 3 * len(self.spec.lambdas)
         self._run_at, self._full_at = first, first + 1
@@ -42,29 +42,11 @@ class Detector:
         return np.zeros((rows, self.spec.state_width), np.float32)
 
     def prepared(self, parameters: Parameters) -> Parameters:
-        """Parameters for many calls: steady rows take the short way, where the graph agrees.
+        """Parameters (a, ...) for many calls: steady rows take the short way, if the graph agrees.
 
-        A graph of an earlier version may not: then they are as they were. How they were prepared
-        changes scores by rounding only. The arrays must not change afterwards.
+        That changes scores by rounding only. The arrays must not change afterwards.
         """
-        if isinstance(parameters, Prepared):
-            return parameters
-        made = Prepared(self.spec, parameters)
-        rows = made.able()[:TRIED_ROWS]
-        if len(rows) == 0:
-            return parameters
-        x, state = made.trial(rows)
-        feed = self._feed(x, np.ones(x.shape, np.bool_), state, made.of(rows))
-        told = self._session.run(["score", "state_out"], feed | {"complete": YES, "explain": NO})
-        short = made.taken(rows).score(x, np.ones(len(rows), np.bool_), state)
-        if short is None:
-            return parameters
-        same = zip(told, short[1:], strict=True)
-        return (
-            made
-            if all(np.allclose(one, other, TRIED, TRIED) for one, other in same)
-            else parameters
-        )
+        return prepared(self._way, parameters, self._by_graph)
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score consecutive samples of several rows.
@@ -77,8 +59,8 @@ class Detector:
         How a stream is cut into calls, and what else is in a call, changes scores by rounding only.
         Raises ModelError where shapes do not fit.
         """
-        if isinstance(parameters, Prepared):
-            told = parameters.one(x, valid, state)
+        if isinstance(parameters, Prepared) and parameters.one is not None:
+            told = parameters.one.score(x, valid, state)
             if told is not None:
                 return told
         valid = checked(self.spec, x, valid, state, parameters)
@@ -101,7 +83,7 @@ class Detector:
         """
         valid = checked(self.spec, x, valid, state, parameters)
         settled = self._settled(state, parameters)
-        complete = np.asarray(settled.all() and _whole(valid, parameters).all())
+        complete = np.asarray(settled.all() and whole_rows(valid, parameters).all())
         step = self._masked_samples(len(valid))
         parts = []
         for start in range(0, valid.shape[1], step):
@@ -130,7 +112,7 @@ class Detector:
         """At most BLOCK_SAMPLES_MAX samples: each row by the way that its mask and state allow."""
         if not isinstance(parameters, Prepared):
             return self._by_graph(x, valid, state, parameters)
-        whole = _whole(valid, parameters)
+        whole = whole_rows(valid, parameters)
         told = parameters.score(x, whole, state) if whole.any() else None
         if told is None:
             return self._by_graph(x, valid, state, parameters)
@@ -148,7 +130,7 @@ class Detector:
 
     def _by_graph(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Likewise: complete and settled rows by the graph's short way, the others by its long."""
-        easy = np.logical_and(_whole(valid, parameters), self._settled(state, parameters))
+        easy = np.logical_and(whole_rows(valid, parameters), self._settled(state, parameters))
         if easy.all():
             return self._complete(x, valid, state, parameters)
         hard = np.flatnonzero(~easy)
@@ -223,10 +205,3 @@ class Detector:
         """Samples of a masked block, so that its temporaries stay small."""
         cells = max(rows, 1) * self.spec.channels**2
         return int(np.clip(MASKED_CELLS_MAX // cells, 1, BLOCK_SAMPLES_MAX))
-
-
-def _whole(valid: Mask, parameters: Parameters) -> Mask:
-    """Which rows (a,) miss nothing: what a row does not see cannot be missing."""
-    if valid.all():
-        return np.ones(len(valid), np.bool_)
-    return np.asarray((valid | ~parameters["present"][:, None]).all(axis=(1, 2)))

@@ -69,7 +69,7 @@ SHAPES: Final = (  # id, kind, assets, samples of a call, million values/s to re
 class Loop:
     """What an engine does with n new samples of each asset: `step` does it once.
 
-    blocks: (CALLS, a, n, c)   ring: (RING, a, c)   thresholds: (a, 1)
+    blocks: (CALLS, a, n, c)   ring: (a, RING, c)   thresholds: (a, 1)
     """
 
     part: LoadedPart
@@ -88,7 +88,7 @@ class Loop:
         x = self.blocks[self.at % CALLS]
         n = x.shape[1]
         first = self.at * n % RING
-        self.ring[first : first + n] = x.transpose(1, 0, 2)
+        self.ring[:, first : first + n] = x
         score, self.state = self.part.score(x, self._valid, self.state, self.part.parameters)
         self.flagged += int(np.count_nonzero(score >= self.thresholds))
         self.at += 1
@@ -104,7 +104,7 @@ def loop_of(kind: str, *, assets: int, samples: int) -> Loop:
     loop = Loop(
         part=part,
         blocks=blocks,
-        ring=np.zeros((RING, assets, CHANNELS), np.float32),
+        ring=np.zeros((assets, RING, CHANNELS), np.float32),
         thresholds=np.full((assets, 1), 4.0, np.float32),
         state=part.detector.initial_state(assets),
     )

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.prepared import taken
+from models.steady.prepared import taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

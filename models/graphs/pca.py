@@ -128,7 +128,8 @@ def _deviates(g: Nodes, *, m: str, sums: str) -> str:
     found = []
     for form, mean, free in (("plane", mean_t, free_t), ("rest", mean_q, free_q)):
         pull = g.op("MatMul", m, g.op("Unsqueeze", form, g.ints(1)))
-        size = g.op("ReduceSum", g.op("Mul", pull, m), g.ints(3), keepdims=0)  # (a, K, n)
+        size = g.op("ReduceSum", g.op("Mul", pull, m), g.ints(3), keepdims=0)
+        size = g.op("Relu", size)  # (a, K, n) rounding alone makes it negative
         there = g.op("Greater", free, g.op("Mul", q, g.floats(FREEDOM_MIN)))
         one = g.floats(1.0)
         safe = [g.op("Where", there, each, one) for each in (size, mean, free, q)]

@@ -15,8 +15,8 @@ from models.bundles.bundle import Spec
 from models.detector import detector_of
 from models.detector_var import Detector
 from models.fitting.fit import FitOptions, fit_asset
-from models.prepared import ROWS, Prepared
-from models.steady import FEW
+from models.steady.prepared import ROWS, Prepared
+from models.steady.rows import FEW
 from tests.models.plants import plant, samples, two_assets
 from tests.oracles_detector import oracle_row
 

@@ -1,0 +1,177 @@
+"""Parameters of rows with what a short way makes of them, made once and kept beside them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from models.steady.rows import joined
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.asked import F32, Mask, Parameters
+    from models.steady.rows import Rows, Way
+
+    Graph = Callable[[F32, Mask, F32, Parameters], tuple[F32, F32]]
+
+ROWS: Final = 1024  # of a chunk: what is read of their parameters, 1.2 kB a row of 8 channels,
+VALUES_MAX: Final = 2**17  # and of a n c between the steps, is not far from the core
+TRIED_ROWS: Final = 4  # of those that are prepared, that a short way is compared on
+TRIED_SAMPLES: Final = 3
+TRIED_REACH: Final = 0.1  # of what z is clipped to: 3 sigmas
+TRIED: Final = 1e-4  # how far it may be off the graph there; rounding makes some 1e-6
+
+
+class Prepared(Mapping[str, "NDArray[Any]"]):
+    """Parameters of rows by name, (a, ...) as a stack of them is, for a detector's `score`.
+
+    The arrays must not change.
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        parameters: Parameters,
+        *,
+        chunks: list[Rows] | None = None,
+        index: NDArray[np.intp] | None = None,
+    ) -> None:
+        """chunks: of them, where they are there already   index: (a,) rows of the parameters."""
+        self._way, self._all, self._index = way, parameters, index
+        self.rows = len(parameters["present"]) if index is None else len(index)
+        self._chunks = _chunks(way, parameters) if chunks is None else chunks
+        self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
+        self.one = way.one(self._chunks[0]) if self.rows == 1 else None
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        value = self._all[name]
+        return value if self._index is None else value[self._index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def of(self, rows: NDArray[np.intp]) -> Parameters:
+        """Parameters of some rows (m,), a stack (m, ...) as the graph takes it."""
+        index = rows if self._index is None else self._index[rows]
+        return {name: self._all[name][index] for name in self._way.names}
+
+    def taken(self, rows: NDArray[np.intp]) -> Prepared:
+        """Some of the rows (m,), in their order. Those last asked for are kept.
+
+        Assets that report at the same time come to be asked for together, over and over: of such
+        sets as many are kept as have no more rows together than are here.
+        """
+        key = rows.tobytes()
+        found = self._taken.get(key)
+        if found is None:
+            index = rows if self._index is None else self._index[rows]
+            found = Prepared(self._way, self._all, chunks=_some(self._chunks, rows), index=index)
+            self._taken[key] = found
+            while sum(one.rows for one in self._taken.values()) > max(self.rows, len(rows)):
+                self._taken.popitem(last=False)
+        self._taken.move_to_end(key)
+        return found
+
+    def able(self) -> NDArray[np.intp]:
+        """Which rows (m,) can be steady at all."""
+        return np.flatnonzero(np.concatenate([np.isfinite(each["ready"]) for each in self._chunks]))
+
+    def agrees(self, graph: Graph) -> bool:
+        """Whether the short way scores as the graph does, for some samples of some rows.
+
+        graph: scores x (a, n, c), valid, state (a, s) and parameters (a, ...) as it does
+        """
+        some = self.able()[:TRIED_ROWS]
+        if len(some) == 0:
+            return False
+        rows, chance = _some(self._chunks, some)[0], np.random.default_rng(0)
+        shape = (TRIED_SAMPLES, *rows["center"].shape)
+        off = chance.normal(size=shape) * np.minimum(TRIED_REACH * rows["high"], 1e30)
+        x = (rows["center"] + off).astype(np.float32).transpose(2, 0, 1)
+        state = self._way.steady_state(rows, chance).T
+        expected = graph(x, np.ones(x.shape, np.bool_), state, self.of(some))
+        told = self.taken(some).score(x, np.ones(len(some), np.bool_), state)
+        if told is None:
+            return False
+        pairs = zip(told[1:], expected, strict=True)
+        return all(np.allclose(one, other, rtol=TRIED, atol=TRIED) for one, other in pairs)
+
+    def score(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
+        """Score x (a, n, c) after state (a, s) of the steady rows: which (a,), score, state.
+
+        whole: (a,) rows without a missing value. What stands for rows that are not steady means
+        nothing; None: no row is. What is given back has assets last in memory, as the next call
+        wants it.
+        """
+        way, n = self._way, x.shape[1]
+        before = np.ascontiguousarray(state.T)  # (s, a)
+        steady = np.empty(self.rows, np.bool_)
+        for at, rows in self._each():
+            steady[at] = way.are_steady(rows, before[:, at])
+        steady &= whole
+        if not steady.any():
+            return None
+        score = np.empty((n, self.rows), np.float32)
+        after = np.empty(before.shape, np.float32)
+        for at, rows in self._each():
+            step = max(1, VALUES_MAX // (len(rows) * x.shape[2]))
+            old = before[:, at]
+            for begin in range(0, n, step):
+                block = slice(begin, begin + step)
+                some = np.ascontiguousarray(x[at, block].transpose(1, 2, 0))
+                way.score(rows, some, old, score=score[block, at], after=after[:, at])
+                if begin + step < n:
+                    old = after[:, at].copy()
+        return steady, score.T, after.T
+
+    def _each(self) -> Iterator[tuple[slice, Rows]]:
+        """The chunks, and which rows each holds."""
+        first = 0
+        for chunk in self._chunks:
+            last = first + len(chunk)
+            yield slice(first, last), chunk
+            first = last
+
+
+def prepared(way: Way, parameters: Parameters, graph: Graph) -> Parameters:
+    """Parameters (a, ...) with what the short way makes of them, where the graph agrees.
+
+    A graph of an earlier version may not: then they are as they were.
+    """
+    if isinstance(parameters, Prepared):
+        return parameters
+    found = Prepared(way, {name: parameters[name] for name in way.names})
+    return found if found.agrees(graph) else parameters
+
+
+def taken(parameters: Parameters, rows: NDArray[np.intp]) -> Parameters:
+    """Parameters of some rows (m,), in their order; prepared where all are."""
+    if isinstance(parameters, Prepared) and len(rows):
+        return parameters.taken(rows)
+    if len(rows) == 1:  # a view
+        return {name: value[rows[0] : rows[0] + 1] for name, value in parameters.items()}
+    return {name: value[rows] for name, value in parameters.items()}
+
+
+def _chunks(way: Way, parameters: Parameters) -> list[Rows]:
+    """The short way's arrays of all rows."""
+    starts = range(0, max(len(parameters["present"]), 1), ROWS)
+    return [
+        way.rows({name: parameters[name][at : at + ROWS] for name in way.names}) for at in starts
+    ]
+
+
+def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:
+    """Likewise of some of the rows (m,), in their order."""
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
+    of = np.searchsorted(starts, rows, side="right") - 1
+    runs = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(of)) + 1)
+    every = joined([chunks[of[run[0]]].part(rows[run] - starts[of[run[0]]]) for run in runs])
+    return [joined([every.part(slice(at, at + ROWS))]) for at in range(0, len(rows), ROWS)]
