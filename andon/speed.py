@@ -140,7 +140,7 @@ def _show(told: Run) -> None:
     out.print(machine(told), highlight=False)
     figures = Table()
     for name in SHOWN:
-        figures.add_column(name, overflow="fold")
+        figures.add_column(name, overflow="fold", no_wrap=name == "id")
     for figure in told.figures:
         cells = dict(zip(COLUMNS, row(figure), strict=True))
         figures.add_row(*(cells[name] for name in SHOWN))
