@@ -265,29 +265,23 @@ class Engine:
         self._desk.tells_rows = True
 
     def drifts(self) -> Iterator[Drifting | None]:
-        """What of each asset's normal operation has moved; None: nothing to compare.
-
-        Each is told as it is when it is taken: all of a large plant at once would hold up a tick.
-        """
+        """What of each normal operation has moved, as it is when taken; None: nothing to compare."""
         for name, asset in self._assets.items():
             self._taking.settle_state(name)
             yield asset.drift.report()
 
     def open_questions(self) -> tuple[Effect, ...]:
         """Retrievals of which the answer never came, to be asked again after a restart."""
-        for asset in self._assets.values():
-            for record in asset.state.alerts.values():
-                if record.alert_id and not record.explained:
-                    self._desk.ask(record)
+        for record in self.alerts():
+            if record.alert_id and not record.explained:
+                self._desk.ask(record)
         questions = tuple(self._desk.effects)
         self._desk.effects.clear()
         return questions
 
     def alerts(self) -> tuple[AlertRecord, ...]:
         """Every alert as it is now, three an asset; without an id where nothing happened yet."""
-        return tuple(
-            record for asset in self._assets.values() for record in asset.state.alerts.values()
-        )
+        return tuple(r for one in self._assets.values() for r in one.state.alerts.values())
 
     def groups(self) -> dict[str, Group | None]:
         """By the last level of its topic, the newest group alert of each cause; None: none yet."""
@@ -378,8 +372,6 @@ class Engine:
         if due:
             self._annunciator.look(now_ns=now_ns)
             self._state.score_published_ns = now_ns
-
-    # --- jobs ---
 
     def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
         """From here on another bundle scores; what is open goes on, and rows warm on the ring."""

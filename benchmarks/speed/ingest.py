@@ -28,7 +28,7 @@ from benchmarks.speed.ingest_sender import packet
 from benchmarks.speed.interleaved import pinned
 from edge.brokers.link import Link
 from edge.brokers.mqtt import Endpoint, new_client, stop
-from edge.gateway.app import GROUP_MAX, IDLE_S
+from edge.gateway.pace import GROUP_MAX, IDLE_S
 from edge.gateway.redelivery import Redelivery
 from edge.gateway.telemetry import Telemetry
 from edge.storage.journal_writer import JournalWriter

@@ -161,8 +161,10 @@ def _shared(known: Sequence[AssetRing], shape: tuple[int, int]) -> Home | None:
         return None
     home = Home(t_ns, values, running)
     for i, one in enumerate(known):
-        for base, array in zip(home, (one.t_ns, one.values, one.running), strict=True):
-            row = base[i]
+        for base, array in zip(
+            (t_ns, values, running), (one.t_ns, one.values, one.running), strict=True
+        ):
+            row: NDArray[Any] = base[i]
             if array.base is not base or array.ctypes.data != row.ctypes.data:
                 return None
     return home

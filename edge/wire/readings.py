@@ -5,7 +5,6 @@
     columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000],
                "v": [[3.1, 2.9], [3.2, 2.8]]}
               {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
-
     binary    a block of numbers, see `edge.wire.block`
 
 Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone;
