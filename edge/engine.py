@@ -265,7 +265,7 @@ class Engine:
         self._desk.tells_rows = True
 
     def drifts(self) -> Iterator[Drifting | None]:
-        """What of each normal operation has moved, as it is when taken; None: nothing to compare."""
+        """What of each normal operation moved, told as it is taken; None: nothing to compare."""
         for name, asset in self._assets.items():
             self._taking.settle_state(name)
             yield asset.drift.report()
