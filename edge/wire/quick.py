@@ -112,6 +112,8 @@ def _form(keys: frozenset[str]) -> Form | None:
 
 def read(payload: bytes, form: Form, *, topic: str) -> Quick | None:
     """One message of a form; None: it does not fit."""
+    if len(payload) > BYTES_MAX:
+        return None
     try:
         found: tuple[Any, ...] = msgspec.structs.astuple(form.decode(payload))
         tags, behind = form.tags, len(form.tags)
