@@ -171,6 +171,25 @@ def test_what_is_read_at_once_is_what_is_read_in_full(data: st.DataObject) -> No
     assert not told.bad_quality
 
 
+def test_forms_without_end_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one costs a hundred messages; whoever changes keys each time pays for few of them."""
+    made: list[frozenset[str]] = []
+    real = quick._form
+
+    def form_of(keys: frozenset[str]) -> quick.Form | None:
+        made.append(keys)
+        return real(keys)
+
+    monkeypatch.setattr(quick, "FORMS_MAX", 4)
+    monkeypatch.setattr(quick, "_form", form_of)
+    forms = quick.Forms()
+    for i in range(quick.STRANGE_MIN * 3 + 4):
+        forms.of(b'{"k%d":1}' % i)
+    assert len(made) == 4 + 3
+    assert forms.of(b'{"k0":1}') is None, "it has made room"
+    assert len(forms._known) == 4
+
+
 def test_a_form_of_before_makes_no_message_small() -> None:
     """What is too large is refused by its size, also where all but blanks fits."""
     rig = Rig(without_knowledge=True)
