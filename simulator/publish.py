@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edge.recordings.recording import TimedMessage
+from edge.wire.block import is_block, shift_block
 from edge.wire.readings import TIME_KEYS as PLANT_TIME_KEYS
 
 if TYPE_CHECKING:
@@ -114,10 +115,12 @@ def shifted(messages: Iterable[TimedMessage], shift_ns: int) -> Iterator[TimedMe
 
 
 def shift_payload(payload: bytes, shift_ns: int) -> bytes:
-    """Return a generic JSON payload with its times moved, in the units they are in.
+    """Return a generic JSON payload, or a block, with its times moved, in the units they are in.
 
-    What is not JSON, or carries no time, comes back as it is.
+    What is neither, or carries no time, comes back as it is.
     """
+    if is_block(payload):
+        return shift_block(payload, shift_ns)
     try:
         body = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):

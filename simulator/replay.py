@@ -140,6 +140,7 @@ def open_table(path: Path, options: ReplayOptions, *, now_ns: int) -> Recording:
     row_count = table.t_ns.size
     count = {
         "columnar": -(-row_count // batch_rows),
+        "block": -(-row_count // batch_rows),
         "single": row_count * (len(table.channels) + len(table.context)),
     }.get(shape, row_count)
 

@@ -195,13 +195,14 @@ def append_whole(
     slots, t_ns: (n,) increasing; values: (n, k) finite, of these columns.
     """
     shape = len(slots), state.values.shape[1]
-    stamps = np.broadcast_to(t_ns[:, None], shape)
-    if tuple(columns) != tuple(range(shape[1])):
+    stamps, chosen = np.empty(shape, np.int64), list(columns)
+    if chosen == list(range(shape[1])):
+        stamps[:] = t_ns[:, None]
+    else:
         every, values = values, np.full(shape, np.nan)
-        values[:, columns] = every
-        stamps = np.full(shape, NEVER, np.int64)
-        stamps[:, columns] = t_ns[:, None]
-    chosen = list(columns)
+        values[:, chosen] = every
+        stamps[:] = NEVER
+        stamps[:, chosen] = t_ns[:, None]
     state.newest_ns[chosen] = np.maximum(state.newest_ns[chosen], t_ns[-1])
     _append(state, slots, values, stamps, spoken=spoken, retain=retain)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.settings import GatewaySettings
     from edge.wire.quick import Form, Quick
 
-ROUTES_MAX: Final = 1 << 16  # topics that are known at a time; begun anew where there are more
+ROUTES_MAX: Final = 1 << 15  # topics that are known at a time; begun anew where there are more
 TOPIC_CHARS_MAX: Final = 256  # of such a topic, as of those that may be set aside
 FORMS_MAX: Final = 16  # of one topic
 
@@ -55,6 +55,7 @@ class Routes:
         self._apart = {asset.id for asset in settings.asset if asset.waveform}
         self._aligner, self._place_of = aligner, gather.place_of
         self._forms = quick.Forms()
+        self._told: dict[int, dict[str, int]] = {}  # of each asset: tag -> place
         self.known: dict[str, Route] = {}
 
     def learn(self, topic: str, payload: bytes) -> None:
@@ -101,5 +102,7 @@ class Routes:
         if number is None or asset in self._apart or not topics.is_asset_id(asset):
             return None
         layout = self._aligner.layout_of(number)
-        told = {tag: self._place_of(number, at) for tag, at in layout.columns.items()}
-        return Route(asset, layout, told)
+        if number not in self._told:
+            places = {tag: self._place_of(number, at) for tag, at in layout.columns.items()}
+            self._told[number] = places
+        return Route(asset, layout, self._told[number])

@@ -59,28 +59,35 @@ class Together:
         if not len(assets):
             return
         self.show(assets)
+        for i in assets.tolist():  # else each would keep the arrays of all
+            state = self._states[i]
+            state.t_ns, state.spoken = state.t_ns.copy(), state.spoken.copy()
+            state.values, state.value_t_ns = state.values.copy(), state.value_t_ns.copy()
         self.own[assets] = True
         kept = ~self.own[self.rows.asset]
         if not kept.all():
             self.rows = self.rows.of(kept)
 
     def show(self, assets: Indices) -> None:
-        """Let the states of these assets (k,), which are here, hold what waits here."""
-        begins = np.searchsorted(self.rows.asset, assets).tolist()
-        ends = np.searchsorted(self.rows.asset, assets, side="right").tolist()
-        closed_ns = self.closed_ns[assets].tolist()
+        """Let the states of these assets (k,), which are here, hold what waits here.
+
+        As parts of arrays that nobody changes any more: rows that come or go are in new ones.
+        """
         rows = self.rows
+        begins = np.searchsorted(rows.asset, assets).tolist()
+        ends = np.searchsorted(rows.asset, assets, side="right").tolist()
+        t_ns, values, stamps, spoken = rows.t_ns, rows.values, rows.stamps, rows.spoken
+        closed_ns = self.closed_ns[assets].tolist()
         for k, i in enumerate(assets.tolist()):
             state, begin, end = self._states[i], begins[k], ends[k]
             state.closed_ns = closed_ns[k]
             if begin == end and not len(state.t_ns):
                 continue
             width = len(state.newest_ns)
-            state.t_ns = rows.t_ns[begin:end].copy()
-            state.values = rows.values[begin:end, :width].copy()
-            state.value_t_ns = rows.stamps[begin:end, :width].copy()
+            state.t_ns, state.spoken = t_ns[begin:end], spoken[begin:end]
+            state.values = values[begin:end, :width]
+            state.value_t_ns = stamps[begin:end, :width]
             state.retained = np.zeros((end - begin, width), bool)
-            state.spoken = rows.spoken[begin:end].copy()
 
     def take_back(self, assets: Indices) -> None:
         """Take assets (k,) that went their own way, where there is nothing odd about them."""

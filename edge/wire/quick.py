@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 BYTES_MAX: Final = 1 << 16  # of a payload that is read here; a larger one has work enough
 KEYS_MAX: Final = 256  # of a form
-FORMS_MAX: Final = 256  # that are known at a time, of all topics; begun anew where there are more
+FORMS_MAX: Final = 1024  # that are known at a time, of all topics; 6 MB with eight keys each
+STRANGE_MIN: Final = 256  # messages of unknown forms before one more is made instead of another
 MS_MIN, MS_MAX = 10**11, 10**14  # numbers that are milliseconds: between 1973 and 5138
 MILLISECOND_NS: Final = 1_000_000
 _ANY: Final = msgspec.json.Decoder()
@@ -60,6 +61,7 @@ class Forms:
 
     def __init__(self) -> None:
         self._known: dict[frozenset[str], Form] = {}
+        self._strange = 0  # messages of other forms, since there is no room
 
     def of(self, payload: bytes) -> Form | None:
         """The form of a payload; None: it is none that is read here."""
@@ -73,12 +75,18 @@ class Forms:
             return None
         keys = frozenset(body)
         form = self._known.get(keys)
-        if form is None:
-            form = _form(keys)
-            if form is None:
+        return self._made(keys) if form is None else form
+
+    def _made(self, keys: frozenset[str]) -> Form | None:
+        """A form that was not known; not each time, where keys change without end: it costs."""
+        if len(self._known) >= FORMS_MAX:
+            self._strange += 1
+            if self._strange < STRANGE_MIN:
                 return None
-            if len(self._known) >= FORMS_MAX:
-                self._known = {}
+            self._strange = 0
+            del self._known[next(iter(self._known))]
+        form = _form(keys)
+        if form is not None:
             self._known[keys] = form
         return form
 
@@ -112,6 +120,8 @@ def _form(keys: frozenset[str]) -> Form | None:
 
 def read(payload: bytes, form: Form, *, topic: str) -> Quick | None:
     """One message of a form; None: it does not fit."""
+    if len(payload) > BYTES_MAX:
+        return None
     try:
         found: tuple[Any, ...] = msgspec.structs.astuple(form.decode(payload))
         tags, behind = form.tags, len(form.tags)

@@ -5,11 +5,11 @@
     columnar  {"tags": ["Pressure", "Feed"], "ts": [1760000000000, 1760000001000],
                "v": [[3.1, 2.9], [3.2, 2.8]]}
               {"tags": [...], "t0": 1760000000000, "dt_ms": 1000, "v": [[...], ...]}
-    binary    a block of numbers, see `edge.wire.block`
 
-Times are numbers, whose size tells seconds, milli-, micro- or nanoseconds, or ISO 8601 with a zone;
-without one the time of arrival counts. null is absent, a text is kept beside the values. `quality`
-false or beginning with "bad" or "uncertain" makes the values of a message absent, and counted.
+or binary, see `edge.wire.block`. Times are numbers, whose size tells seconds, milli-, micro- or
+nanoseconds, or ISO 8601 with a zone; without one the time of arrival counts. null is absent, a text
+is kept beside the values. `quality` false or beginning with "bad" or "uncertain" makes the values
+of a message absent, and counted.
 """
 
 from __future__ import annotations
@@ -308,9 +308,9 @@ class _Message:
         return whole_us * 1000 + _nanoseconds_beyond(text)
 
     def _in_range(self, t_ns: int) -> int:
-        if not T_NS_MIN <= t_ns <= T_NS_MAX:
-            raise self._error("time is out of range", "bad_time")
-        return t_ns
+        if T_NS_MIN <= t_ns <= T_NS_MAX:
+            return t_ns
+        raise self._error("time is out of range", "bad_time")
 
     def _units(self, body: dict[str, Any], tags: tuple[str, ...]) -> dict[str, str] | None:
         units = body.get("units")

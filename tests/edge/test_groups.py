@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.caps import PAYLOAD_BYTES_MAX
 from edge.records import MessageReceived, TickDue
 from edge.samples import gather
 from edge.samples.arrivals import Arrivals
@@ -168,6 +169,36 @@ def test_what_is_read_at_once_is_what_is_read_in_full(data: st.DataObject) -> No
     assert not told.texts
     assert not told.units
     assert not told.bad_quality
+
+
+def test_forms_without_end_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one costs a hundred messages; whoever changes keys each time pays for few of them."""
+    made: list[frozenset[str]] = []
+    real = quick._form
+
+    def form_of(keys: frozenset[str]) -> quick.Form | None:
+        made.append(keys)
+        return real(keys)
+
+    monkeypatch.setattr(quick, "FORMS_MAX", 4)
+    monkeypatch.setattr(quick, "_form", form_of)
+    forms = quick.Forms()
+    for i in range(quick.STRANGE_MIN * 3 + 4):
+        forms.of(b'{"k%d":1}' % i)
+    assert len(made) == 4 + 3
+    assert forms.of(b'{"k0":1}') is None, "it has made room"
+    assert len(forms._known) == 4
+
+
+def test_a_form_of_before_makes_no_message_small() -> None:
+    """What is too large is refused by its size, also where all but blanks fits."""
+    rig = Rig(without_knowledge=True)
+    body = b'{"ts":%d,"c0":1.5}' % (START // MS)
+    for payload in (body, body, body + b" " * PAYLOAD_BYTES_MAX):
+        message = MessageReceived(topic="plant/r1", payload=payload, received_ns=START)
+        rig.engine.handle_group([message], now_ns=START)
+    assert rig.engine.counts()["messages"] == 2
+    assert rig.engine.counts()["invalid_oversize"] == 1
 
 
 def test_the_usual_messages_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from edge.caps import TAG_CHARS_MAX, VALUES_PER_MESSAGE_MAX
 from edge.errors import WireError
 from edge.wire.block import encode_block
 from edge.wire.readings import SHAPES, T_NS_MAX, decode_readings, encode_rows
+from simulator.publish import shift_payload
 
 NAMES: Final = st.lists(
     st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=9),
@@ -71,6 +72,16 @@ def test_every_shape_says_the_same() -> None:
     one, other = read(columns), read(block)
     assert one.t_ns.tolist() == other.t_ns.tolist()
     assert one.values.tobytes() == other.values.tobytes()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("t_ns", [[5, 10, 15], [5, 6, 8]])
+def test_a_recording_of_blocks_is_played_again_later(t_ns: list[int], *, exact: bool) -> None:
+    """As what it was, with other times; what is no block stays as it is."""
+    times, values = np.array(t_ns), np.array([[0.5], [np.nan], [-3.0]])
+    payload = encode_block(["a"], times, values, exact=exact)
+    assert shift_payload(payload, 7) == encode_block(["a"], times + 7, values, exact=exact)
+    assert shift_payload(payload[:-1], 7) == payload[:-1]
 
 
 def changed(at: int, part: bytes) -> bytes:

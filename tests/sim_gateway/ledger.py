@@ -71,7 +71,7 @@ class Ledger:
         """engine: from nothing or from a checkpoint; from there on all is booked."""
         engine.tell_rows()
         self._engine, self._broken = engine, broken
-        self._handle, self._handle_group = engine.handle, engine.handle_group
+        self._handle_group = engine.handle_group
         self.given = self.scored = self.counted = 0  # values
         self.rows: defaultdict[str, set[int]] = defaultdict(set)  # that were scored
         self._books: dict[str, _Book] = {}
@@ -95,7 +95,7 @@ class Ledger:
 
     def handle(self, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
         """As the engine's, and what it does is booked."""
-        effects = self._handle(stimulus, now_ns=now_ns)
+        effects = self._handle_group([stimulus], now_ns=now_ns)
         if isinstance(stimulus, MessageReceived):
             self._came(stimulus)
         elif isinstance(stimulus, TickDue):
