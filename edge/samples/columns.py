@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def home(state: Any, name: str, array: NDArray[Any], i: int) -> None:  # noqa: ANN401 - any struct
-    """Let an array of a state, of any shape, be row i of another (a, ...), with what it holds."""
+    """Let an array of a state, of any shape, be row i of one that has a row each; as it is."""
     held = getattr(state, name)
     if held.base is not array:
         array[i] = held

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX: Final = 512  # of each asset at once, so that what is pending is still in the history
 PENDING_MAX: Final = 2 * SAMPLES_MAX
-LOOKED_TOGETHER: Final = 64  # windows whose arrays stay in the cache
+LOOKED_TOGETHER: Final = 64  # windows: fewer cost more calls than they save in the cache
 
 
 @dataclass(slots=True, eq=False)

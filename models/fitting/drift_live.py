@@ -252,7 +252,7 @@ def _move_on(
 
 
 def effect(shift: F64, usual: F64) -> F64:
-    """How large shifts (k, m) of means from the usual (k, m) are, 1: just of use to somebody.
+    """How large shifts (k, m) of means from the usual are, 1: just of use to somebody.
 
     NaN stays. Fewer scores over a quantile than was usual are none: the detector has less to wonder
     at.
