@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.steady.rows import joined
+from models.steady.rows import joined, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,9 +163,10 @@ def taken(parameters: Parameters, rows: NDArray[np.intp]) -> Parameters:
 def _chunks(way: Way, parameters: Parameters) -> list[Rows]:
     """The short way's arrays of all rows."""
     starts = range(0, max(len(parameters["present"]), 1), ROWS)
-    return [
+    made = [
         way.rows({name: parameters[name][at : at + ROWS] for name in way.names}) for at in starts
     ]
+    return packed(made) if len(made) > 1 else made
 
 
 def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:
