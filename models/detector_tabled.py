@@ -10,7 +10,7 @@ from models.asked import checked, heads_of, named, whole_rows
 from models.bundles.bundle import STREAM_PARAMETERS
 from models.bundles.tabled_kinds import PcaSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
-from models.steady.prepared import Prepared, prepared
+from models.steady.prepared import Beside, Prepared, prepared
 from models.steady.tabled import EnsembleWay, PcaWay
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class TabledDetector:
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score consecutive samples of several rows, x (a, n, c); else as `Detector.score`."""
+        if isinstance(parameters, Beside):
+            return parameters.score(self.score, x, valid, state)
         valid = checked(self.spec, x, valid, state, parameters)
         if not isinstance(parameters, Prepared):
             return self._by_graph(x, valid, state, parameters)

@@ -9,7 +9,7 @@ import numpy as np
 from models.asked import NO, YES, checked, heads_of, named, whole_rows
 from models.bundles.bundle import PARAMETERS
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX
-from models.steady.prepared import Prepared, prepared
+from models.steady.prepared import Beside, Prepared, prepared
 from models.steady.var import VarWay
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Detector:
             told = parameters.one.score(x, valid, state)
             if told is not None:
                 return told
+        if isinstance(parameters, Beside):
+            return parameters.score(self.score, x, valid, state)
         valid = checked(self.spec, x, valid, state, parameters)
         rows, n = valid.shape[:2]
         parts: list[F32] = []

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.steady.prepared import taken
+from models.steady.prepared import beside, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -340,8 +340,5 @@ def _row(request: Request) -> Row:
 
 
 def _with_own(stacked: Parameters, own: list[Request], *, bundle_rows: int) -> Parameters:
-    joined: dict[str, NDArray[Any]] = {}
-    for name, value in stacked.items():
-        parts = [r.parameters[name] for r in own if r.parameters is not None]
-        joined[name] = np.concatenate([value[:bundle_rows], *parts])
-    return joined
+    assert len(stacked["present"]) == bundle_rows
+    return beside(stacked, [r.parameters for r in own if r.parameters is not None])

@@ -45,8 +45,9 @@ class SteadyRow:
         self._shape = (1, 1, spec.channels)
         self._matrix = _matrix(spec, row, first=first, run=run)
         self._taken = np.ones(len(self._matrix), np.float32)  # the last stays 1
-        self._before = self._taken[: spec.state_width]
+        self._before = self._taken[None, : spec.state_width]
         self._off = self._taken[spec.state_width : -1]
+        self._width, self._half = spec.state_width, spec.channels
         stored = list(zip(row["knots"][..., 0], row["slopes"][..., 0], strict=True))
         tails, k = [_tail(*one) for one in stored], len(spec.lambdas)
         self._tails = list(zip(tails[:k], tails[k:], strict=True))  # of each rate
@@ -74,18 +75,18 @@ class SteadyRow:
         if x.shape != self._shape:
             return self._block(x, state) if 1 < x.shape[1] <= TRIANGLE_MAX else None
         off = self._off
-        self._before[:] = state[0]
+        self._before[...] = state
         np.subtract(x[0, 0], self._center, off)
         np.maximum(off, self._low, out=off)
         np.minimum(off, self._high, out=off)
         found = np.dot(self._taken, self._matrix)
-        told = found[len(self._before) :]
+        told = found[self._width :]
         best = self._surprise(np.multiply(told, told).tolist())
         if math.isnan(best):  # a value is
             return None
         score = np.empty((1, 1), np.float32)
         score[0, 0] = max(best - self._fusion, 0.0)
-        return score, found[None, : len(self._before)]
+        return score, found[None, : self._width]
 
     def _block(self, x: F32, state: F32) -> tuple[F32, F32] | None:
         """Score samples x (1, n, c), n from 2 to TRIANGLE_MAX, of a steady row."""
@@ -129,15 +130,21 @@ class SteadyRow:
 
     def _surprise(self, squares: list[float]) -> float:
         """The largest surprise, of averages squared (2 K c,); NaN where one is."""
-        found, at, half = [0.0], 0, self._spec.channels
+        best, begin, half, size = 0.0, 0, self._half, 0.0
         for together, worst in self._tails:
-            size = sum(squares[at : at + half])
-            if math.isnan(size):
-                return size
-            found.append(_on(together, math.cbrt(size)))
-            found.append(_on(worst, math.sqrt(max(squares[at + half : at + 2 * half]))))
-            at += 2 * half
-        return max(found)
+            middle = begin + half
+            end = middle + half
+            size = sum(squares[begin:middle])
+            t, (knots, offsets, slopes) = math.cbrt(size), together
+            i = bisect_right(knots, t)
+            if i:
+                best = max(best, offsets[i] + slopes[i] * t)
+            t, (knots, offsets, slopes) = math.sqrt(max(squares[middle:end])), worst
+            i = bisect_right(knots, t)
+            if i:
+                best = max(best, offsets[i] + slopes[i] * t)
+            begin = end
+        return size if math.isnan(size) else best
 
 
 def _weights(row: Rows) -> F32:
@@ -178,10 +185,3 @@ def _tail(knots: F32, slopes: F32) -> tuple[list[float], list[float], list[float
     at, steps = knots[order].astype(np.float64), slopes[order].astype(np.float64)
     offsets = np.concatenate([[0.0], -np.cumsum(at * steps)])
     return at.tolist(), offsets.tolist(), np.concatenate([[0.0], np.cumsum(steps)]).tolist()
-
-
-def _on(tail: tuple[list[float], list[float], list[float]], t: float) -> float:
-    """Surprise of t by a tail as lines."""
-    knots, offsets, slopes = tail
-    i = bisect_right(knots, t)
-    return offsets[i] + slopes[i] * t

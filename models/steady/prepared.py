@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.steady.rows import joined
+from models.steady.rows import joined, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,6 +140,33 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
             first = last
 
 
+class Beside(Mapping[str, "NDArray[Any]"]):
+    """Prepared parameters (a, ...), and behind them those of other rows (m, ...)."""
+
+    def __init__(self, first: Prepared, more: Parameters) -> None:
+        self.first, self.more = first, more
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return np.concatenate([self.first[name], self.more[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def score(self, score: Graph, x: F32, valid: Mask, state: F32) -> tuple[F32, F32]:
+        """Score (a + m, n) and state of both by `score`, one after the other.
+
+        x, valid: (a + m, n, c)   state: (a + m, s)
+        """
+        a = self.first.rows
+        told = score(x[:a], valid[:a], state[:a], self.first)
+        behind = score(x[a:], valid[a:], state[a:], self.more)
+        both = [np.concatenate(pair) for pair in zip(told, behind, strict=True)]
+        return both[0], both[1]
+
+
 def prepared(way: Way, parameters: Parameters, graph: Graph) -> Parameters:
     """Parameters (a, ...) with what the short way makes of them, where the graph agrees.
 
@@ -160,12 +187,22 @@ def taken(parameters: Parameters, rows: NDArray[np.intp]) -> Parameters:
     return {name: value[rows] for name, value in parameters.items()}
 
 
+def beside(parameters: Parameters, more: Sequence[Parameters]) -> Parameters:
+    """Parameters (a, ...) and, behind them, stacks of other rows (1, ...); none is copied twice."""
+    names = list(more[0])
+    others = {name: np.concatenate([one[name] for one in more]) for name in names}
+    if isinstance(parameters, Prepared):
+        return Beside(parameters, others)
+    return {name: np.concatenate([parameters[name], others[name]]) for name in names}
+
+
 def _chunks(way: Way, parameters: Parameters) -> list[Rows]:
     """The short way's arrays of all rows."""
     starts = range(0, max(len(parameters["present"]), 1), ROWS)
-    return [
+    made = [
         way.rows({name: parameters[name][at : at + ROWS] for name in way.names}) for at in starts
     ]
+    return packed(made) if len(made) > 1 else made
 
 
 def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:

@@ -101,6 +101,20 @@ def joined(parts: Sequence[Rows]) -> Rows:
     return Rows(arrays, np.concatenate(masks, axis=-1) if holed else None)
 
 
+def packed(chunks: Sequence[Rows]) -> list[Rows]:
+    """The same rows in one piece of memory: pages of many are large, and looked up seldom."""
+    room = np.empty(sum(v.size for chunk in chunks for v in chunk.arrays.values()), np.float32)
+    told, at = [], 0
+    for chunk in chunks:
+        arrays = {}
+        for name, value in chunk.arrays.items():
+            arrays[name] = room[at : at + value.size].reshape(value.shape)
+            arrays[name][...] = value
+            at += value.size
+        told.append(Rows(arrays, chunk.absent))
+    return told
+
+
 def made(arrays: Mapping[str, F64], ready: F64, *, present: Mask) -> Rows:
     """Rows of arrays (.., a). ready: (a,), inf also where an array has what is no number.
 

@@ -15,7 +15,7 @@ from models.bundles.bundle import Spec
 from models.detector import detector_of
 from models.detector_var import Detector
 from models.fitting.fit import FitOptions, fit_asset
-from models.steady.prepared import ROWS, Prepared
+from models.steady.prepared import ROWS, Prepared, beside
 from models.steady.rows import FEW
 from tests.models.plants import plant, samples, two_assets
 from tests.oracles_detector import oracle_row
@@ -253,6 +253,23 @@ def test_some_rows_score_as_they_do_among_all(seed: int, count: int) -> None:
     assert _same(moved, after[rows])
     twice = some.taken(np.array([0]))
     assert np.array_equal(twice["center"], prepared["center"][rows[:1]])
+
+
+def test_rows_of_jobs_beside_those_of_the_bundle_change_nothing_for_them() -> None:
+    """One call for both: bundle rows to the same bits as alone, the others as by the graph."""
+    plain, prepared = _rows(20)
+    own = [{name: value[i : i + 1] for name, value in plain.items()} for i in (0, 1)]
+    both = beside(prepared, own)
+    assert all(np.array_equal(both[n], beside(plain, own)[n]) for n in plain)
+    x, valid = _stream(20, 3)
+    state = _warm(20)
+    wide_x, wide_valid = (np.concatenate([value, value[:2]]) for value in (x, valid))
+    wide_state = np.concatenate([state, state[:2]])
+    score, after = _detector().score(wide_x, wide_valid, wide_state, both)
+    alone, moved = _detector().score(x, valid, state, prepared)
+    others, behind = _detector().score(x[:2], valid[:2], state[:2], beside(own[0], own[1:]))
+    assert np.array_equal(score, np.concatenate([alone, others]))
+    assert np.array_equal(after, np.concatenate([moved, behind]))
 
 
 def test_sets_of_rows_are_kept_and_no_more_than_there_are_rows() -> None:
