@@ -15,6 +15,8 @@ from benchmarks.many_assets import bundle_of, lived, messages
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Curve, Figure, Shares
 from benchmarks.speed.interleaved import interleaved, pinned
+from benchmarks.speed.peers.ours import windowed
+from benchmarks.speed.peers.stream import recorded
 from benchmarks.speed.sampled_gateway import PLACES
 from benchmarks.speed.sampler import Sampler
 from edge.records import TickDue
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 ASSETS: Final = (1, 10, 100, 1_000, 10_000)
 BLOCKS: Final = (1, 4, 16, 64)
+HOPS: Final = (1, 2, 4, 8, 16)
+HOP_SAMPLES: Final = 128
 CHANNELS: Final = 8
 VALUES_MAX: Final = 10_000 * CHANNELS * 16  # of a call that is measured
 ROWS: Final = (0, 1, 10, 100)  # in a message; 0: a message a value
@@ -68,7 +72,7 @@ def measure(*, quick: bool = False) -> list[Figure]:
 def curves(*, quick: bool = False) -> list[Curve]:
     """Cost by assets and block of the detector, by message of the engine."""
     with pinned():
-        return [*_of_detector(quick=quick), _of_messages(quick=quick)]
+        return [*_of_detector(quick=quick), _of_hops(quick=quick), _of_messages(quick=quick)]
 
 
 def _of_detector(*, quick: bool) -> list[Curve]:
@@ -100,6 +104,24 @@ def _of_detector(*, quick: bool) -> list[Curve]:
             series=by_block,
         ),
     ]
+
+
+def _of_hops(*, quick: bool) -> Curve:
+    """Window models are asked about fewer windows; samples are appended all the same."""
+    stream = recorded(samples=HOP_SAMPLES)
+    timed = interleaved(
+        {str(hop): windowed(stream, hop=hop) for hop in HOPS},
+        rounds=3 if quick else 5,
+        round_s=0.1 if quick else 0.3,  # of many hops, or a call with a window would be luck
+    )
+    values = stream[0].size
+    return Curve(
+        title="Autoencoder by hop, 1,000 assets",
+        x_name="samples between windows",
+        y_name="ns of processor time a value",
+        x=HOPS,
+        series={"autoencoder": tuple(1e9 * timed[str(hop)].median_s / values for hop in HOPS)},
+    )
 
 
 def _made(load: Load, *, first_ns: int, rows: int) -> list[MessageReceived]:

@@ -44,7 +44,12 @@ def default(stream: NDArray[np.float32]) -> Step:
 
 def mlp(stream: NDArray[np.float32]) -> Step:
     """The reference autoencoder as an imported model: hop 1, each asset its own scaling."""
-    options = ImportOptions(kind="reconstruction", scaling="standard", alignment="rows")
+    return windowed(stream, hop=1)
+
+
+def windowed(stream: NDArray[np.float32], *, hop: int) -> Step:
+    """The same, asked about every so manyth sample."""
+    options = ImportOptions(kind="reconstruction", scaling="standard", alignment="rows", hop=hop)
     made = import_asset(_record(), autoencoder(), file="reference.onnx", options=options)
     return _looped(made, stream)
 
