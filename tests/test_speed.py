@@ -263,12 +263,12 @@ def parsed(data: bytes) -> Iterator[tuple[int, str, int, bytes]]:
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-@pytest.mark.parametrize("batch_rows", [1, 20])
-def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int) -> None:
+@pytest.mark.parametrize(("batch_rows", "form"), [(1, "json"), (20, "json"), (20, "block")])
+def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int, form: str) -> None:
     """Every value of every asset, at its time; ids count on and never are 0."""
     load = Load(assets=3, channels=8, period_ms=8, rows=0, batch_rows=batch_rows)
     values = signals(load, rows=batch_rows, training=False)
-    made = packets(load, values, qos)
+    made = packets(load, values, qos, form)
     t_ms = 1_790_000_000_123
     made.stamp(t_ms, 65_530)
     found = list(parsed(made.data.tobytes()))
@@ -283,7 +283,8 @@ def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int) 
         rows = (readings.t_ns // 10**6 - t_ms) // load.period_ms
         channels = [int(tag[1:]) for tag in readings.tags]
         seen[int(asset[1:]), rows[:, None], channels] = readings.values
-    np.testing.assert_array_equal(seen, values)
+    sent = values.astype(np.float32) if form == "block" else values
+    np.testing.assert_array_equal(seen, sent)
 
 
 # --- peers ---

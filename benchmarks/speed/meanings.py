@@ -66,6 +66,11 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "a million values a second to the score",
         "the same with scoring",
     ),
+    "ingest_block": (
+        "a million values in binary blocks to the ring",
+        "the same as in columns, for gateways that can send blocks without numbers as text",
+    ),
+    "ingest_block_score": ("a million values in blocks to the score", "the same with scoring"),
     "ingest_single_value": (
         "30,000 messages of one value a second",
         "what a gateway needs of a core where every value is a message",

@@ -54,7 +54,13 @@ PARTS: Final = (
     Part(
         module="gateway",
         about="a gateway and a broker under load",
-        ids=("ingest_columnar", "ingest_columnar_score", "ingest_single_value"),
+        ids=(
+            "ingest_columnar",
+            "ingest_columnar_score",
+            "ingest_block",
+            "ingest_block_score",
+            "ingest_single_value",
+        ),
     ),
     Part(
         module="latency",
