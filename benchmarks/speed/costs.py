@@ -13,10 +13,9 @@ import onnxruntime as ort
 
 from benchmarks.many_assets import bundle_of, lived, messages
 from benchmarks.plant import Load
+from benchmarks.speed import windows
 from benchmarks.speed.figure import Curve, Figure, Shares
 from benchmarks.speed.interleaved import interleaved, pinned
-from benchmarks.speed.peers.ours import windowed
-from benchmarks.speed.peers.stream import recorded
 from benchmarks.speed.sampled_gateway import PLACES
 from benchmarks.speed.sampler import Sampler
 from edge.records import TickDue
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 ASSETS: Final = (1, 10, 100, 1_000, 10_000)
 BLOCKS: Final = (1, 4, 16, 64)
 HOPS: Final = (1, 2, 4, 8, 16)
-HOP_SAMPLES: Final = 128
 CHANNELS: Final = 8
 VALUES_MAX: Final = 10_000 * CHANNELS * 16  # of a call that is measured
 ROWS: Final = (0, 1, 10, 100)  # in a message; 0: a message a value
@@ -69,10 +67,11 @@ def measure(*, quick: bool = False) -> list[Figure]:
     return []
 
 
-def curves(*, quick: bool = False) -> list[Curve]:
+def plots(*, quick: bool = False) -> list[Curve]:
     """Cost by assets and block of the detector, by message of the engine."""
     with pinned():
-        return [*_of_detector(quick=quick), _of_hops(quick=quick), _of_messages(quick=quick)]
+        of_detector = _of_detector(quick=quick)
+        return [*of_detector, _of_hops(quick=quick), _of_windows(), _of_messages(quick=quick)]
 
 
 def _of_detector(*, quick: bool) -> list[Curve]:
@@ -108,19 +107,32 @@ def _of_detector(*, quick: bool) -> list[Curve]:
 
 def _of_hops(*, quick: bool) -> Curve:
     """Window models are asked about fewer windows; samples are appended all the same."""
-    stream = recorded(samples=HOP_SAMPLES)
+    model = windows.autoencoder()
+    loops = {hop: windows.of_bundle(model, 1_000, hop=hop) for hop in HOPS}
     timed = interleaved(
-        {str(hop): windowed(stream, hop=hop) for hop in HOPS},
-        rounds=3 if quick else 5,
-        round_s=0.1 if quick else 0.3,  # of many hops, or a call with a window would be luck
+        {str(hop): loop.tick for hop, loop in loops.items()}, rounds=3 if quick else 7
     )
-    values = stream[0].size
+    ns = {h: 1e9 * timed[str(h)].median_s / (1_000 * h * CHANNELS) for h in HOPS}
     return Curve(
-        title="Autoencoder by hop, 1,000 assets",
+        title="Autoencoder by hop, 1,000 assets, a block of a hop each",
         x_name="samples between windows",
         y_name="ns of processor time a value",
         x=HOPS,
-        series={"autoencoder": tuple(1e9 * timed[str(hop)].median_s / values for hop in HOPS)},
+        series={"autoencoder": tuple(ns[hop] for hop in HOPS)},
+    )
+
+
+def _of_windows() -> Curve:
+    """Window models by assets."""
+    told = windows.curves()
+    places = sorted({assets for of in told.values() for assets, _ in of})
+    ns = {name: {assets: 1e9 / rate for assets, rate in of} for name, of in told.items()}
+    return Curve(
+        title="Window models by assets",
+        x_name="assets",
+        y_name="ns of processor time a value",
+        x=tuple(places),
+        series={name: tuple(of.get(assets) for assets in places) for name, of in ns.items()},
     )
 
 

@@ -86,11 +86,6 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
             "subscriber, at 50,000 values a second"
         ),
     ),
-    "count_graph_calls": ("calls of a graph", "for all assets that a graph scores together"),
-    "count_calls": (
-        "calls of functions",
-        "what a loop over assets costs where columns would do; the same on every machine",
-    ),
     "count_receives": (
         "calls of recv",
         "what a message costs in calls of the system: stock paho selects once and reads thrice",

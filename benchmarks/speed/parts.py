@@ -12,7 +12,7 @@ PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not 
 class Part:
     """A module of this package with `measure(*, quick) -> list[Figure]`, and the ids that it owes.
 
-    It may also have `curves` and `shares`, called alike, of Curve and Shares. about: what it
+    It may also have `plots` and `shares`, called alike, of Curve and Shares. about: what it
     measures   quick: of a module that has `figures()` instead, its arguments for a quick run
     """
 
@@ -30,8 +30,8 @@ PARTS: Final = (
     ),
     Part(
         module="counts",
-        about="counts of a tick",
-        ids=("count_graph_calls", "count_calls", "count_bytes", "count_receives"),
+        about="counts of a tick and a message",
+        ids=("count_receives", "count_bytes"),
     ),
     Part(
         module="hot_loop",
