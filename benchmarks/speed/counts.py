@@ -23,7 +23,7 @@ ASSETS: Final = 200
 CHANNELS: Final = 8
 LOAD: Final = Load(assets=ASSETS, channels=CHANNELS, period_ms=1_000, rows=0, batch_rows=1)
 WARM_ROWS: Final = 192
-# Limits with room for a few more; a copy, or a call, of each message where there was none is beyond.
+# Limits with room for some more; a copy, or a call, where there was none is beyond.
 BYTES_MAX: Final = 600.0  # a value
 RECEIVES_MAX: Final = 0.05  # a message
 

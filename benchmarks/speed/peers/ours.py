@@ -53,7 +53,7 @@ def default(stream: NDArray[np.float32]) -> Step:
 
 
 def mlp(stream: NDArray[np.float32]) -> Step:
-    """The reference autoencoder as an imported model, hop 1: one network, each asset its scaling."""
+    """The reference autoencoder, imported, hop 1: one network, each asset its own scaling."""
     options = ImportOptions(alignment="rows", scaling="standard")
     made = import_asset(_record(), autoencoder(), file="reference.onnx", options=options)
     part, blocks, valid = _prepared(made, stream)
