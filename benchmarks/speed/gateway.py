@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 16.0
 SECONDS_QUICK: Final = 6.0
-SLOWER: Final = (2, 4, 8)  # where a machine cannot keep up
+SLOWER: Final = (4,)  # where a machine cannot keep up
 REACHED_MIN: Final = 0.95
 WARM_S: Final = 4.0  # of it not counted: rows settle
 RING_SHARE_MAX: Final = 0.15
@@ -84,7 +84,7 @@ def kept_up(way: Way, *, seconds: float, warm_s: float) -> Used:
     """What a load costs a gateway that keeps up with it.
 
     On a machine that has no room for it, broker and plant at once, the gateway gives messages up,
-    and what that costs would be booked to those that it takes: then at half the rate, or a quarter.
+    and what that costs would be booked to those that it takes: then at a quarter of the rate.
     """
     used = used_by(way, seconds=seconds, warm_s=warm_s)
     for slower in SLOWER:
