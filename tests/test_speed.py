@@ -25,7 +25,7 @@ import andon
 from andon.speed_page import markdown
 from andon.speed_report import number
 from benchmarks.plant import Load, signals
-from benchmarks.speed.figure import Curve, Figure, Shares
+from benchmarks.speed.figure import Curve, Figure, Measured, Shares
 from benchmarks.speed.firehose import packets
 from benchmarks.speed.kept import keep, kept
 from benchmarks.speed.machine import look
@@ -139,6 +139,15 @@ def test_a_part_that_fails_takes_no_other_with_it() -> None:
     assert set(told.not_measured) == {"a", "b", "c"}
     assert "no_such_part" in told.not_measured["a"]
     assert [of[1:] for of in seen] == [(0, 2), (1, 2)]
+
+
+def test_a_figure_beside_another_ratio_is_held_against_its_own_target() -> None:
+    """A share of what the core multiplies is no rate: 30 million values a second are asked for."""
+    told = Run(machine=look(), seconds=0.0, quick=True)
+    told.take(Measured(figures=[figure("default_1000_assets", figure=29.9, ratio=31.0)]))
+    told.take(Measured(figures=[figure("default_1000_assets", figure=30.1, ratio=0.1)]))
+    told.take(Measured(figures=[figure("lateness_p999", figure=5.1, ratio=2.0)]))
+    assert [one.reached for one in told.figures] == [False, True, False]
 
 
 def test_peers_that_break_leave_what_was_measured() -> None:

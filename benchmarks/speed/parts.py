@@ -87,6 +87,13 @@ PEER_IDS: Final = (
     "peer_pyod_pca_rows",
     "peer_numalogic",
 )
+# What is asked of the figure itself, beside whose ratio another thing stands: at least, at most.
+ASKED: Final[dict[str, tuple[float | None, float | None]]] = {
+    "default_1000_assets": (30.0, None),  # million values/s, as the next two
+    "default_1_asset_n1": (0.8, None),
+    "default_1_asset_n16": (2.0, None),
+    "lateness_p999": (None, 5.0),  # ms
+}
 IDS: Final = (*(one for part in PARTS for one in part.ids), *PEER_IDS)
 
 
