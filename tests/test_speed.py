@@ -25,7 +25,7 @@ import andon
 from andon.speed_page import markdown
 from andon.speed_report import number
 from benchmarks.plant import Load, signals
-from benchmarks.speed.figure import Curve, Figure, Shares
+from benchmarks.speed.figure import Curve, Figure, Measured, Shares
 from benchmarks.speed.firehose import packets
 from benchmarks.speed.kept import keep, kept
 from benchmarks.speed.machine import look
@@ -139,6 +139,15 @@ def test_a_part_that_fails_takes_no_other_with_it() -> None:
     assert set(told.not_measured) == {"a", "b", "c"}
     assert "no_such_part" in told.not_measured["a"]
     assert [of[1:] for of in seen] == [(0, 2), (1, 2)]
+
+
+def test_a_figure_beside_another_ratio_is_held_against_its_own_target() -> None:
+    """A share of what the core multiplies is no rate: 30 million values a second are asked for."""
+    told = Run(machine=look(), seconds=0.0, quick=True)
+    told.take(Measured(figures=[figure("default_1000_assets", figure=29.9, ratio=31.0)]))
+    told.take(Measured(figures=[figure("default_1000_assets", figure=30.1, ratio=0.1)]))
+    told.take(Measured(figures=[figure("lateness_p999", figure=5.1, ratio=2.0)]))
+    assert [one.reached for one in told.figures] == [False, True, False]
 
 
 def test_peers_that_break_leave_what_was_measured() -> None:
@@ -263,12 +272,12 @@ def parsed(data: bytes) -> Iterator[tuple[int, str, int, bytes]]:
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-@pytest.mark.parametrize("batch_rows", [1, 20])
-def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int) -> None:
+@pytest.mark.parametrize(("batch_rows", "form"), [(1, "json"), (20, "json"), (20, "block")])
+def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int, form: str) -> None:
     """Every value of every asset, at its time; ids count on and never are 0."""
     load = Load(assets=3, channels=8, period_ms=8, rows=0, batch_rows=batch_rows)
     values = signals(load, rows=batch_rows, training=False)
-    made = packets(load, values, qos)
+    made = packets(load, values, qos, form)
     t_ms = 1_790_000_000_123
     made.stamp(t_ms, 65_530)
     found = list(parsed(made.data.tobytes()))
@@ -283,7 +292,8 @@ def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int) 
         rows = (readings.t_ns // 10**6 - t_ms) // load.period_ms
         channels = [int(tag[1:]) for tag in readings.tags]
         seen[int(asset[1:]), rows[:, None], channels] = readings.values
-    np.testing.assert_array_equal(seen, values)
+    sent = values.astype(np.float32) if form == "block" else values
+    np.testing.assert_array_equal(seen, sent)
 
 
 # --- peers ---

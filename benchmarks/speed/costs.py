@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from benchmarks.many_assets import bundle_of, lived, messages
 from benchmarks.plant import Load
+from benchmarks.speed import windows
 from benchmarks.speed.figure import Curve, Figure, Shares
 from benchmarks.speed.interleaved import interleaved, pinned
 from benchmarks.speed.sampled_gateway import PLACES
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ASSETS: Final = (1, 10, 100, 1_000, 10_000)
 BLOCKS: Final = (1, 4, 16, 64)
+HOPS: Final = (1, 2, 4, 8, 16)
 CHANNELS: Final = 8
 VALUES_MAX: Final = 10_000 * CHANNELS * 16  # of a call that is measured
 ROWS: Final = (0, 1, 10, 100)  # in a message; 0: a message a value
@@ -65,10 +67,11 @@ def measure(*, quick: bool = False) -> list[Figure]:
     return []
 
 
-def curves(*, quick: bool = False) -> list[Curve]:
+def plots(*, quick: bool = False) -> list[Curve]:
     """Cost by assets and block of the detector, by message of the engine."""
     with pinned():
-        return [*_of_detector(quick=quick), _of_messages(quick=quick)]
+        of_detector = _of_detector(quick=quick)
+        return [*of_detector, _of_hops(quick=quick), _of_windows(), _of_messages(quick=quick)]
 
 
 def _of_detector(*, quick: bool) -> list[Curve]:
@@ -100,6 +103,37 @@ def _of_detector(*, quick: bool) -> list[Curve]:
             series=by_block,
         ),
     ]
+
+
+def _of_hops(*, quick: bool) -> Curve:
+    """Window models are asked about fewer windows; samples are appended all the same."""
+    model = windows.autoencoder()
+    loops = {hop: windows.of_bundle(model, 1_000, hop=hop) for hop in HOPS}
+    timed = interleaved(
+        {str(hop): loop.tick for hop, loop in loops.items()}, rounds=3 if quick else 7
+    )
+    ns = {h: 1e9 * timed[str(h)].median_s / (1_000 * h * CHANNELS) for h in HOPS}
+    return Curve(
+        title="Autoencoder by hop, 1,000 assets, a block of a hop each",
+        x_name="samples between windows",
+        y_name="ns of processor time a value",
+        x=HOPS,
+        series={"autoencoder": tuple(ns[hop] for hop in HOPS)},
+    )
+
+
+def _of_windows() -> Curve:
+    """Window models by assets."""
+    told = windows.curves()
+    places = sorted({assets for of in told.values() for assets, _ in of})
+    ns = {name: {assets: 1e9 / rate for assets, rate in of} for name, of in told.items()}
+    return Curve(
+        title="Window models by assets",
+        x_name="assets",
+        y_name="ns of processor time a value",
+        x=tuple(places),
+        series={name: tuple(of.get(assets) for assets in places) for name, of in ns.items()},
+    )
 
 
 def _made(load: Load, *, first_ns: int, rows: int) -> list[MessageReceived]:

@@ -1,7 +1,8 @@
 """A plant that costs next to nothing: messages made before, their times and ids written in.
 
-`python -m benchmarks.speed.firehose PORT LOAD_JSON QOS`: each 10 ms what is due leaves at once.
-Of the values only a few rows are made, and sent over and over.
+`python -m benchmarks.speed.firehose PORT LOAD_JSON QOS FORM`: each 10 ms what is due leaves at
+once. FORM is `json`, columns or single values, or `block`, binary blocks (docs/topics.md). Of the
+values only a few rows are made, and sent over and over.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 TIME_DIGITS: Final = 13  # milliseconds, until the year 2286
 PLACEHOLDER: Final = 10 ** (TIME_DIGITS - 1)
+JSON: Final = "json"
+BLOCK: Final = "block"
 LEAD_S: Final = 0.5
 SLICE_S: Final = 0.01
 ROUND_BATCHES: Final = 8  # different batches of every asset, sent in turn
@@ -35,18 +38,19 @@ class Packets:
     """One batch of all assets as PUBLISH packets (bytes,) uint8.
 
     starts: (m + 1,) where each packet begins   times, ids: (m,) where its time and its packet id
-    stand; ids is empty at QoS 0
+    stand; ids is empty at QoS 0   form: how the times are written
     """
 
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
     times: NDArray[np.int64]
     ids: NDArray[np.int64]
+    form: str
 
     def stamp(self, t_ms: int, first_id: int) -> None:
         """Write the time of the batch and the ids of its packets."""
-        digits = np.frombuffer(b"%0*d" % (TIME_DIGITS, t_ms), np.uint8)
-        self.data[self.times[:, None] + np.arange(TIME_DIGITS)] = digits
+        written = np.frombuffer(_time(t_ms, self.form), np.uint8)
+        self.data[self.times[:, None] + np.arange(len(written))] = written
         if len(self.ids):
             ids = (first_id + np.arange(len(self.ids))) % 65_535 + 1
             self.data[self.ids], self.data[self.ids + 1] = ids >> 8, ids & 255
@@ -57,9 +61,15 @@ def messages_a_batch(load: Load) -> int:
     return load.assets * (1 if load.batch_rows > 1 else load.channels)
 
 
-def payloads(load: Load, rows: NDArray[np.float64], asset: str) -> list[bytes]:
-    """Rows (k, c) of one asset: in columns, or where there is only one as single values."""
+def _time(t_ms: int, form: str) -> bytes:
+    return b"%0*d" % (TIME_DIGITS, t_ms) if form == JSON else struct.pack("<q", t_ms * 10**6)
+
+
+def payloads(load: Load, rows: NDArray[np.float64], asset: str, form: str) -> list[bytes]:
+    """Rows (k, c) of one asset: a block or columns, or where there is only one single values."""
     tags = channel_names(load)
+    if form == BLOCK:
+        return [_block(load, rows, tags)]
     if len(rows) > 1:
         body = {"t0": PLACEHOLDER, "dt_ms": load.period_ms, "tags": tags, "v": rows.tolist()}
         return [msgspec.json.encode(body)]
@@ -69,18 +79,28 @@ def payloads(load: Load, rows: NDArray[np.float64], asset: str) -> list[bytes]:
     ]
 
 
-def packets(load: Load, values: NDArray[np.float64], qos: int) -> Packets:
+def _block(load: Load, rows: NDArray[np.float64], tags: list[str]) -> bytes:
+    """Rows (k, c) as a binary block of float32."""
+    names = b"".join(tag.encode() + b"\0" for tag in tags)
+    names += b"\0" * (-len(names) % 8)
+    times = PLACEHOLDER * 10**6, load.period_ms * 10**6
+    sizes = len(tags), len(rows), len(names)
+    head = struct.pack("<4sBBHIIqq", b"\x89ANB", 1, 0, *sizes, *times)
+    return head + names + rows.astype("<f4").tobytes()
+
+
+def packets(load: Load, values: NDArray[np.float64], qos: int, form: str) -> Packets:
     """One batch, values (a, k, c), as packets."""
     data, starts, times, ids = bytearray(), [0], [], []
     for i, rows in enumerate(values):
         topic = f"plant/{asset_name(i)}".encode()
-        for payload in payloads(load, rows, asset_name(i)):
+        for payload in payloads(load, rows, asset_name(i), form):
             body = struct.pack(">H", len(topic)) + topic + bytes(2 if qos else 0) + payload
             head = bytes([0x30 | qos << 1]) + _length(len(body))
             at = len(data) + len(head) + 2 + len(topic)
             if qos:
                 ids.append(at)
-            times.append(len(data) + len(head) + body.index(b"%d" % PLACEHOLDER))
+            times.append(len(data) + len(head) + body.index(_time(PLACEHOLDER, form)))
             data += head + body
             starts.append(len(data))
     return Packets(
@@ -88,6 +108,7 @@ def packets(load: Load, values: NDArray[np.float64], qos: int) -> Packets:
         starts=np.array(starts, np.int64),
         times=np.array(times, np.int64),
         ids=np.array(ids, np.int64),
+        form=form,
     )
 
 
@@ -111,11 +132,13 @@ def connect(port: int) -> socket.socket:
     return link
 
 
-def publish(load: Load, *, port: int, qos: int) -> int:
+def publish(load: Load, *, port: int, qos: int, form: str) -> int:
     """Send everything at its pace; returns how many messages."""
     rows = load.batch_rows
     values = signals(load, rows=rows * ROUND_BATCHES, training=False)
-    made = [packets(load, values[:, k * rows : (k + 1) * rows], qos) for k in range(ROUND_BATCHES)]
+    made = [
+        packets(load, values[:, k * rows : (k + 1) * rows], qos, form) for k in range(ROUND_BATCHES)
+    ]
     link, sent = connect(port), 0
     batch_ms = load.period_ms * rows
     t0_ms = time.time_ns() // 1_000_000 + int(LEAD_S * 1000)
@@ -142,8 +165,8 @@ def publish(load: Load, *, port: int, qos: int) -> int:
 
 def main() -> None:
     """Publish as told on the command line."""
-    port, load_json, qos = sys.argv[1:]
-    publish(msgspec.json.decode(load_json, type=Load), port=int(port), qos=int(qos))
+    port, load_json, qos, form = sys.argv[1:]
+    publish(msgspec.json.decode(load_json, type=Load), port=int(port), qos=int(qos), form=form)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benchmarks.gateway_load import CONFIG, START_S_MAX, Heard, check_alive, end
 from benchmarks.many_assets import bundle_of
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure, Shares
-from benchmarks.speed.firehose import messages_a_batch
+from benchmarks.speed.firehose import BLOCK, JSON, messages_a_batch
 from benchmarks.speed.sampled_gateway import AFTER, SCORING
 from edge.brokers.mqtt import Collector, Endpoint
 from models.bundles.store import save
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 16.0
 SECONDS_QUICK: Final = 6.0
-SLOWER: Final = (2, 4, 8)  # where a machine cannot keep up
+SLOWER: Final = (4,)  # where a machine cannot keep up
 REACHED_MIN: Final = 0.95
 WARM_S: Final = 4.0  # of it not counted: rows settle
 RING_SHARE_MAX: Final = 0.15
@@ -41,6 +41,22 @@ SINGLES_SHARE_MAX: Final = 0.35
 COLUMNS: Final = Load(assets=1_000, channels=8, period_ms=8, rows=0, batch_rows=100)
 # 30,000 messages of one value a second: 750 assets x 8 channels at 5 Hz.
 SINGLES: Final = Load(assets=750, channels=8, period_ms=200, rows=0, batch_rows=1)
+
+
+class Way(NamedTuple):
+    """How a plant sends: title, load, quality of service, and form as `firehose` has it."""
+
+    title: str
+    load: Load
+    qos: int
+    form: str
+
+
+WAYS: Final = (
+    Way("A million values a second in columns", COLUMNS, 1, JSON),
+    Way("A million values a second in binary blocks", COLUMNS, 1, BLOCK),
+    Way("30,000 messages of one value a second", SINGLES, 0, JSON),
+)
 
 
 class Mark(NamedTuple):
@@ -64,24 +80,23 @@ class Used(NamedTuple):
     dropped: dict[str, int]
 
 
-def kept_up(load: Load, *, qos: int, seconds: float, warm_s: float) -> Used:
+def kept_up(way: Way, *, seconds: float, warm_s: float) -> Used:
     """What a load costs a gateway that keeps up with it.
 
     On a machine that has no room for it, broker and plant at once, the gateway gives messages up,
-    and what that costs would be booked to those that it takes: then at half the rate, or a quarter.
+    and what that costs would be booked to those that it takes: then at a quarter of the rate.
     """
-    used = used_by(load, qos=qos, seconds=seconds, warm_s=warm_s)
+    used = used_by(way, seconds=seconds, warm_s=warm_s)
     for slower in SLOWER:
         if used.reached >= REACHED_MIN and "shed" not in used.dropped:
             return used
-        used = used_by(load, qos=qos, seconds=seconds, warm_s=warm_s, slower=slower)
+        used = used_by(way, seconds=seconds, warm_s=warm_s, slower=slower)
     return used
 
 
-def used_by(
-    load: Load, *, qos: int, seconds: float, warm_s: float = WARM_S, slower: int = 1
-) -> Used:
+def used_by(way: Way, *, seconds: float, warm_s: float = WARM_S, slower: int = 1) -> Used:
     """Run a gateway under a load and look at it once a second. Raises AndonError."""
+    load = way.load
     rate = messages_a_batch(load) * 1000 / load.period_ms / load.batch_rows
     load = msgspec.structs.replace(load, period_ms=load.period_ms * slower)
     load = msgspec.structs.replace(load, rows=round(seconds * 1000 / load.period_ms))
@@ -96,7 +111,8 @@ def used_by(
             )
             try:
                 until(lambda: bool(heard.health), heard, collector, gateway, START_S_MAX)
-                marks = _watch(load, folder, broker.port, qos, heard, collector, gateway)
+                plant = [str(broker.port), msgspec.json.encode(load).decode(), str(way.qos)]
+                marks = _watch(folder, [*plant, way.form], heard, collector, gateway)
             finally:
                 end(gateway)
         return _between(marks, heard, rate=rate, warm_s=warm_s, slower=slower)
@@ -111,10 +127,8 @@ def _started(folder: Path, module: str, *arguments: str) -> subprocess.Popen[byt
 
 
 def _watch(
-    load: Load,
     folder: Path,
-    port: int,
-    qos: int,
+    of_plant: list[str],
     heard: Heard,
     collector: Collector,
     gateway: subprocess.Popen[bytes],
@@ -123,7 +137,7 @@ def _watch(
 
     A look is taken as a report of health comes, so that messages and seconds belong together.
     """
-    plant = _started(folder, "firehose", str(port), msgspec.json.encode(load).decode(), str(qos))
+    plant = _started(folder, "firehose", *of_plant)
     marks: list[tuple[float, Mark]] = []
     newest = begin_ms = 0
     try:
@@ -171,41 +185,44 @@ def _between(
 
 
 @lru_cache(maxsize=2)
-def _both(*, quick: bool) -> tuple[Used, Used]:
+def _all(*, quick: bool) -> list[Used]:
     seconds = SECONDS_QUICK if quick else SECONDS
     warm_s = 1.0 if quick else WARM_S
-    return (
-        kept_up(COLUMNS, qos=1, seconds=seconds, warm_s=warm_s),
-        kept_up(SINGLES, qos=0, seconds=seconds, warm_s=warm_s),
-    )
+    return [kept_up(way, seconds=seconds, warm_s=warm_s) for way in WAYS]
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
     """Shares of a core at full rate."""
-    columns, singles = _both(quick=quick)
-    after = columns.parts.get(AFTER, 0.0)
-    scoring = columns.parts.get(SCORING, 0.0)
-    note = f"1,000 assets x 8, 100 rows a message, QoS 1, mosquitto; {_taken(columns)}"
+    columns, blocks, singles = _all(quick=quick)
     return [
-        _share(
-            "ingest_columnar",
-            columns.share * (1.0 - after - scoring),
-            "to the ring: socket, journal, acknowledgement, decoding, aligning, looks at sensors,"
-            f" health; {note}",
-            RING_SHARE_MAX,
-        ),
-        _share(
-            "ingest_columnar_score",
-            columns.share * (1.0 - after),
-            f"to the score; with all that follows {columns.share:.3f}; {note}",
-            SCORE_SHARE_MAX,
-        ),
+        *_to_ring_and_score("ingest_columnar", columns, "JSON"),
+        *_to_ring_and_score("ingest_block", blocks, "float32"),
         _share(
             "ingest_single_value",
             singles.share,
             f"750 assets x 8, a message a value, QoS 0, mosquitto: the whole process;"
             f" {_taken(singles)}",
             SINGLES_SHARE_MAX,
+        ),
+    ]
+
+
+def _to_ring_and_score(id: str, used: Used, form: str) -> list[Figure]:  # noqa: A002 - a figure's
+    after, scoring = used.parts.get(AFTER, 0.0), used.parts.get(SCORING, 0.0)
+    note = f"1,000 assets x 8, 100 rows a message, {form}, QoS 1, mosquitto; {_taken(used)}"
+    of = ", ".join(f"{name} {used.share * share:.3f}" for name, share in used.parts.items())
+    return [
+        _share(
+            id,
+            used.share * (1.0 - after - scoring),
+            f"to the ring: all but scoring and what follows; of a core: {of}; {note}",
+            RING_SHARE_MAX,
+        ),
+        _share(
+            f"{id}_score",
+            used.share * (1.0 - after),
+            f"to the score; with all that follows {used.share:.3f}; {note}",
+            SCORE_SHARE_MAX,
         ),
     ]
 
@@ -231,13 +248,12 @@ def _share(id: str, share: float, note: str, at_most: float) -> Figure:  # noqa:
 
 
 def shares(*, quick: bool = False) -> list[Shares]:
-    """Where the gateway's time goes under both loads."""
-    titles = ("A million values a second in columns", "30,000 messages of one value a second")
+    """Where the gateway's time goes under each load."""
     return [
         Shares(
-            title=title,
+            title=way.title,
             of=f"processor time of the gateway, {used.share:.2f} of a core at full rate",
             parts=tuple(sorted(used.parts.items(), key=lambda part: -part[1])),
         )
-        for title, used in zip(titles, _both(quick=quick), strict=True)
+        for way, used in zip(WAYS, _all(quick=quick), strict=True)
     ]

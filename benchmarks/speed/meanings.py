@@ -66,6 +66,11 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "a million values a second to the score",
         "the same with scoring",
     ),
+    "ingest_block": (
+        "a million values in binary blocks to the ring",
+        "the same as in columns, for gateways that can send blocks without numbers as text",
+    ),
+    "ingest_block_score": ("a million values in blocks to the score", "the same with scoring"),
     "ingest_single_value": (
         "30,000 messages of one value a second",
         "what a gateway needs of a core where every value is a message",
@@ -80,11 +85,6 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
             "p99 from the publication of the sample that opens an event to its alert at a "
             "subscriber, at 50,000 values a second"
         ),
-    ),
-    "count_graph_calls": ("calls of a graph", "for all assets that a graph scores together"),
-    "count_calls": (
-        "calls of functions",
-        "what a loop over assets costs where columns would do; the same on every machine",
     ),
     "count_receives": (
         "calls of recv",

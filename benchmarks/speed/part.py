@@ -22,9 +22,9 @@ def measured(module: str, *, quick: bool) -> Measured:
         told = Measured(figures=found.measure(quick=quick))
     else:
         less = {one.module: dict(one.quick) for one in PARTS}.get(module, {})
-        told = Measured(figures=found.figures(**less if quick else {}))
-    if hasattr(found, "curves"):
-        told.curves = found.curves(quick=quick)
+        told = Measured(figures=list(found.figures(**less if quick else {})))
+    if hasattr(found, "plots"):
+        told.curves = found.plots(quick=quick)
     if hasattr(found, "shares"):
         told.shares = found.shares(quick=quick)
     return told

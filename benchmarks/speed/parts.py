@@ -12,7 +12,7 @@ PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not 
 class Part:
     """A module of this package with `measure(*, quick) -> list[Figure]`, and the ids that it owes.
 
-    It may also have `curves` and `shares`, called alike, of Curve and Shares. about: what it
+    It may also have `plots` and `shares`, called alike, of Curve and Shares. about: what it
     measures   quick: of a module that has `figures()` instead, its arguments for a quick run
     """
 
@@ -30,8 +30,8 @@ PARTS: Final = (
     ),
     Part(
         module="counts",
-        about="counts of a tick",
-        ids=("count_graph_calls", "count_calls", "count_bytes", "count_receives"),
+        about="counts of a tick and a message",
+        ids=("count_receives", "count_bytes"),
     ),
     Part(
         module="hot_loop",
@@ -54,7 +54,13 @@ PARTS: Final = (
     Part(
         module="gateway",
         about="a gateway and a broker under load",
-        ids=("ingest_columnar", "ingest_columnar_score", "ingest_single_value"),
+        ids=(
+            "ingest_columnar",
+            "ingest_columnar_score",
+            "ingest_block",
+            "ingest_block_score",
+            "ingest_single_value",
+        ),
     ),
     Part(
         module="latency",
@@ -81,6 +87,13 @@ PEER_IDS: Final = (
     "peer_pyod_pca_rows",
     "peer_numalogic",
 )
+# What is asked of the figure itself, beside whose ratio another thing stands: at least, at most.
+ASKED: Final[dict[str, tuple[float | None, float | None]]] = {
+    "default_1000_assets": (30.0, None),  # million values/s, as the next two
+    "default_1_asset_n1": (0.8, None),
+    "default_1_asset_n16": (2.0, None),
+    "lateness_p999": (None, 5.0),  # ms
+}
 IDS: Final = (*(one for part in PARTS for one in part.ids), *PEER_IDS)
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from benchmarks.speed.figure import Curve, Figure, Measured, Shares
 from benchmarks.speed.machine import Machine, look
-from benchmarks.speed.parts import PART_S_MAX, PARTS, PEER_IDS, Part
+from benchmarks.speed.parts import ASKED, PART_S_MAX, PARTS, PEER_IDS, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ class Run(msgspec.Struct, kw_only=True):
 
     def take(self, told: Measured) -> None:
         """Add what a part has told."""
-        self.figures += told.figures
+        self.figures += map(_as_asked, told.figures)
         self.curves += told.curves
         self.shares += told.shares
 
@@ -69,6 +69,14 @@ class Run(msgspec.Struct, kw_only=True):
             row = msgspec.to_builtins(figure) | {"reached": figure.reached}
             rows.append(row)
         return rows
+
+
+def _as_asked(figure: Figure) -> Figure:
+    """With the target of its figure, where there is one."""
+    if figure.id not in ASKED:
+        return figure
+    at_least, at_most = ASKED[figure.id]
+    return msgspec.structs.replace(figure, at_least=at_least, at_most=at_most, of_figure=True)
 
 
 def run(
