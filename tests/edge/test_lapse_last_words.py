@@ -18,6 +18,7 @@ from edge.gateway.lapse import LEAP_MIN
 from edge.records import RetrievalDone
 from edge.storage import disk as disks
 from edge.storage.journal import SUFFIX
+from edge.wire.timing import RetrievalPayload
 from tests.edge.test_app import KEYED, Killed, World, bundle
 from tests.edge.test_lapse import Ailing, AilingDatabase, Machine, once
 
@@ -173,7 +174,7 @@ class Answering(Machine):
             self._asked()
             answered(RetrievalDone(alert_id=effect.alert_id, hits=None, reason=self._reason))
 
-        return SimpleNamespace(ask=ask, stop=int, swap=int)
+        return SimpleNamespace(ask=ask, stop=int, swap=int, told=RetrievalPayload)
 
 
 def test_what_is_decided_as_the_disk_fails_is_not_said_in_numbers_that_others_may_give(
