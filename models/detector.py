@@ -17,6 +17,7 @@ from models.errors import UNREADABLE, ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 from models.heads.notes import NOTES, Head, notes_in
+from models.imported_loading import imported_parts, is_imported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Parameters = dict[str, NDArray[Any]]
-    # None: abstained; p of the likeliest; of all
-    Named = tuple[str | None, float, dict[str, float]]
+    Named = tuple[str | None, float, dict[str, float]]  # None: abstained; p of the first, of all
 
 MASKED_CELLS_MAX: Final = 2**21  # a n c c of the masked way: 8 MB a temporary
 HOT_VALUES_MAX: Final = 2**14  # a n c of the short way: its temporaries stay in the L2 cache,
@@ -380,21 +380,21 @@ def opened(graph: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def _loaded(graph: bytes) -> tuple[Any, AnySpec]:
     """Session and spec; of small graphs those last used stay open, for whoever loads them next."""
     return _kept(graph) if len(graph) <= KEPT_BYTES_MAX else _read(graph)
 
 
-def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def _read(graph: bytes) -> tuple[Any, AnySpec]:
     try:
+        if is_imported(graph):  # it is run in parts
+            return imported_parts(graph, opened)
         session = opened(graph)
-        text = session.get_modelmeta().custom_metadata_map["andon_spec"]
-        spec = msgspec.json.decode(text, type=AnySpec)
+        notes = session.get_modelmeta().custom_metadata_map
+        return session, msgspec.json.decode(notes["andon_spec"], type=AnySpec)
     except (*ORT_ERRORS, KeyError, *UNREADABLE) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
-    return session, spec
 
 
-# A session holds nothing from one call to the next and any thread may run it, so detectors share
-# it: a part's graph is loaded by its self-test and by who scores, a spec's by every fit.
+# A session holds nothing between calls, so detectors share it: a self-test's, a fit's, who scores.
 _kept = lru_cache(maxsize=SESSIONS_KEPT)(_read)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.bundles.bundle import PARAMETERS, Bundle, Spec
 from models.bundles.rows import graph_of
-from models.detector import HOT_ROWS_MIN, HOT_VALUES_MAX, detector_of
+from models.detector import HOT_ROWS_MIN, HOT_VALUES_MAX, Detector, detector_of
 from models.errors import ModelError
 from tests.models.plants import plant, two_assets
 from tests.oracles_detector import OracleRow
@@ -148,6 +148,7 @@ def test_the_short_way_equals_the_long_way() -> None:
     for complete in (True, False):
         feed["complete"] = np.full((), complete)
         names = ["score", "state_out", "contribution"]
+        assert isinstance(detector, Detector)
         told[complete] = detector._session.run(names, feed)
     assert _same(told[True][0], told[False][0])
     assert np.abs(told[True][2] - told[False][2]).max() < TOLERANCE * 10
