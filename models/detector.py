@@ -12,12 +12,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundles.bundle import PARAMETERS, STREAM_PARAMETERS, AnySpec, Bundle, Spec, StreamSpec
 from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS, EnsembleSpec, PcaSpec
-from models.detector_imported import ImportedDetector
+from models.detector_imported import ImportedDetector, imported, is_imported
 from models.errors import UNREADABLE, ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
 from models.heads.notes import NOTES, Head, notes_in
-from models.imported_loading import imported_parts, is_imported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -387,8 +386,8 @@ def _loaded(graph: bytes) -> tuple[Any, AnySpec]:
 
 def _read(graph: bytes) -> tuple[Any, AnySpec]:
     try:
-        if is_imported(graph):  # it is run in parts
-            return imported_parts(graph, opened)
+        if is_imported(graph):
+            return imported(graph, opened)
         session = opened(graph)
         notes = session.get_modelmeta().custom_metadata_map
         return session, msgspec.json.decode(notes["andon_spec"], type=AnySpec)

@@ -14,14 +14,15 @@ import numpy as np
 
 from models.errors import ModelError
 from models.foreign.imported import TALLIES
-from models.graphs.imported import KNOWN_MAX
-from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, MISSING
+from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, KNOWN_MAX, MISSING
 from models.judge import Judge
 from models.stream_calls import StreamCalls
 from models.window_calls import WindowCalls
 from models.window_ring import newest, run_lengths, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from models.foreign.imported import ImportedSpec
@@ -36,6 +37,19 @@ AT, GAPLESS, WHOLE, ASKED, HELD, STREAMED = range(TALLIES)  # of a state's head
 BLOCK_CELLS_MAX: Final = 2**21  # a n c of a block
 TILED_MAX: Final = 2**21  # values of levels that are kept side by side
 NO_SHARE: Final = np.float32(1e-12)
+MARK: Final = b"imported"  # stands in the spec of such a graph, as it stands in the file
+
+
+def is_imported(graph: bytes) -> bool:
+    """Whether a graph may be around an imported model; others are loaded without being read."""
+    return MARK in graph
+
+
+def imported(graph: bytes, opened: Callable[[bytes], Any]) -> tuple[ImportedParts, ImportedSpec]:
+    """The parts of a graph around an imported model, and its spec; as `imported_parts`."""
+    from models.imported_loading import imported_parts  # noqa: PLC0415 - onnx, for these alone
+
+    return imported_parts(graph, opened)
 
 
 class ImportedDetector:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from models.graphs.stream_rings import Piece
     from models.window_calls import Session
 
-MARK: Final = b"imported"  # stands in the spec of such a graph, as it stands in the file
 NOT_SO: Final = "{} cannot be run in the way that its bundle says; import it again"
 
 
@@ -35,11 +34,6 @@ class ImportedParts(NamedTuple):
     block_judge: Session
     twice: NDArray[np.float32] | None
     stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
-
-
-def is_imported(graph: bytes) -> bool:
-    """Whether a graph may be around an imported model; others are loaded without being read."""
-    return MARK in graph
 
 
 def imported_parts(

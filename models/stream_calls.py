@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from models.foreign.imported import VALID
-from models.graphs.alone import GIVEN
-from models.graphs.stream_rings import NEW, OLD
+from models.graphs.onnx_types import GIVEN, NEW, OLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.foreign.imported import VALID
-from models.graphs.alone import GIVEN
-from models.graphs.imported import KNOWN_MAX, PREFIX
-from models.graphs.products import ENERGY
+from models.graphs.onnx_types import ENERGY, GIVEN, KNOWN_MAX, PREFIX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

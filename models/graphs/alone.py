@@ -6,14 +6,14 @@ model over as many windows as stay in the cache, its errors over all rows at onc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from onnx import AttributeProto, GraphProto, ModelProto, helper
 
 from models.errors import ModelError
 from models.foreign.imported import VALID
-from models.graphs.imported import BATCHED, PREFIX
-from models.graphs.onnx_types import BOOL, F32
+from models.graphs.imported import BATCHED
+from models.graphs.onnx_types import BOOL, F32, GIVEN, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
     from models.foreign.imported import ImportedSpec
-
-GIVEN: Final = "given"
 
 
 def model_alone(whole: ModelProto, spec: ImportedSpec) -> ModelProto:

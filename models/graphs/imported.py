@@ -28,7 +28,7 @@ from onnx import checker, compose, helper
 from models.foreign.foreign import OPSET_MIN
 from models.graphs.graph import IR_VERSION, Nodes, value_info
 from models.graphs.judged import judged
-from models.graphs.onnx_types import BOOL, F32, LAST, MISSING
+from models.graphs.onnx_types import BOOL, F32, KNOWN_MAX, LAST, MISSING, PREFIX
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from models.foreign.imported import ImportedSpec
     from models.foreign.windows import Taken
 
-KNOWN_MAX: Final = MISSING / 10
-PREFIX: Final = "imported_"
 BATCHED: Final = "model_batches"
 
 

@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from models.graphs.alone import GIVEN, needed
+from models.graphs.alone import needed
+from models.graphs.onnx_types import ENERGY, GIVEN
 from models.graphs.onnx_types import F32 as F32_TYPE
 
 if TYPE_CHECKING:
     F32 = NDArray[np.float32]
 
 F64 = NDArray[np.float64]
-ENERGY: Final = "energy"  # the input of these
 HIDDEN_MAX: Final = 0.5  # of the values of a window: beyond it nothing is gained
 SHAPING: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast")
 

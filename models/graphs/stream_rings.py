@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from onnx import checker, helper
 
 from models.foreign.imported import VALID
-from models.graphs.alone import GIVEN
 from models.graphs.graph import Nodes, value_info
-from models.graphs.onnx_types import F32, LAST
+from models.graphs.onnx_types import F32, GIVEN, LAST, NEW, OLD
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from models.foreign.imported import ImportedSpec
     from models.graphs.onnx_types import Shape
-
-OLD: Final = "old"
-NEW: Final = "new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

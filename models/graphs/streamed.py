@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from onnx import checker, helper, numpy_helper
 
 from models.foreign.imported import VALID
-from models.graphs.alone import GIVEN
 from models.graphs.graph import Nodes
-from models.graphs.onnx_types import F32
+from models.graphs.onnx_types import F32, GIVEN
 from models.graphs.stream_rings import Piece, Rings, Stream
 
 if TYPE_CHECKING:
