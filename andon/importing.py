@@ -27,6 +27,12 @@ Scaling = Annotated[
 TickMsMax = Annotated[
     float, typer.Option(help="What a new sample of an asset may take; 0: any time.", min=0.0)
 ]
+Hop = Annotated[
+    int, typer.Option(help="Samples between the windows that it is asked about.", min=1)
+]
+Jobs = Annotated[
+    Path | None, typer.Option(help="Jobs, one JSON a line: not calibrated on.", exists=True)
+]
 Snapshot = Annotated[
     Path | None, typer.Option(help="Snapshot whose orders are not calibrated on.", exists=True)
 ]
@@ -55,15 +61,14 @@ def model_import(
     higher_is: HigherIs = "",
     scaling: Scaling = "",
     tick_ms_max: TickMsMax = 20.0,
+    hop: Hop = 1,
     alerts_per_day: Annotated[
         float, typer.Option(help="Budget of an operator; 0: the parent's, or the default.")
     ] = 0.0,
     mapping: MappingFile = None,
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     config: ConfigFile = None,
-    jobs: Annotated[
-        Path | None, typer.Option(help="Jobs, one JSON a line: not calibrated on.", exists=True)
-    ] = None,
+    jobs: Jobs = None,
     kb: Snapshot = None,
 ) -> None:
     """Make a bundle of an ONNX model of your own, calibrated on a recording of normal operation.
@@ -98,6 +103,7 @@ def model_import(
         higher_is=higher_is or None,
         scaling=scaling or None,
         tick_ms_max=tick_ms_max,
+        hop=hop,
     )
     import_recording(
         model,

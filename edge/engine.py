@@ -43,7 +43,7 @@ from edge.samples.own_clock import STEP_BACK_NS, OwnClock
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts
 from edge.state import first_state, seen_change
-from edge.takeover import take_over
+from edge.takeover import take_over, warm_anew
 from edge.taking import Taking
 from edge.verdicts.decide import decide
 from edge.wire import topics
@@ -129,6 +129,7 @@ class Engine:
             own_clock=state.own_clock,
             not_durable=state.not_durable,
         )
+        warm_anew(bundle, state, self._desk)
         self._aside = SetAside(state, desk=self._desk, topics=self._topics)
         self._staff(layouts)
         learn(knowledge, self._desk, self._state)

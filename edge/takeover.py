@@ -29,7 +29,7 @@ from edge.verdicts.timeline import JUDGE_SAMPLES
 from edge.work.jobs import new_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,7 +95,7 @@ def take_over(
     old = {model.asset: model for model in before.assets}
     for model in bundle.assets:
         guess_again(old.get(model.asset), model, state.assets[model.asset], desk.ring)
-    _warm(bundle, state, desk)
+    _warm(bundle, state, desk, parts=range(len(desk.parts.every)))
     for model in bundle.assets:
         state.assets[model.asset].modes_unseen = []  # of the bundle before
         _warm_jobs(model, state.assets[model.asset], desk)
@@ -114,6 +114,22 @@ def take_over(
         come=_listed(kin.come),
     )
     return kin
+
+
+def warm_anew(bundle: Bundle, state: EngineState, desk: Desk) -> None:
+    """Rows whose detector keeps another state than the version before did begin from the ring."""
+    fresh = desk.parts.initial_state()
+    other = {
+        i
+        for i, (mine, theirs) in enumerate(zip(fresh, state.rows, strict=True))
+        if mine.shape != theirs.shape
+    }
+    for i in other:
+        state.rows[i] = fresh[i]
+    _warm(bundle, state, desk, parts=other)
+    for model in bundle.assets:
+        if desk.parts.numbers[model.row_running] in other:
+            _warm_jobs(model, state.assets[model.asset], desk)
 
 
 def _shape(model: AssetModel) -> tuple[object, ...]:
@@ -224,13 +240,15 @@ def _realigned(
 # --- assets that stay ---
 
 
-def _warm(bundle: Bundle, state: EngineState, desk: Desk) -> None:
-    """Take the rows of all assets over the samples that are still there.
+def _warm(bundle: Bundle, state: EngineState, desk: Desk, *, parts: Container[int]) -> None:
+    """Take the rows of all assets of some parts over the samples that are still there.
 
     Assets of one part with as many of them go together, which is ten times faster than one by one.
     """
     groups: dict[tuple[int, int], list[tuple[AssetModel, History]]] = {}
     for model in bundle.assets:
+        if desk.parts.numbers[model.row_running] not in parts:
+            continue
         past = desk.ring.last(model.asset, len(desk.ring.state.assets[model.asset].t_ns))
         past = _since(past, _remembers_from_ns(state.assets[model.asset].runs, past))
         of = desk.parts.numbers[model.row_running]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import onnxruntime as ort
@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundles.bundle import AnySpec, Bundle, StreamSpec
 from models.bundles.tabled_kinds import EnsembleSpec, PcaSpec
-from models.detector_imported import ImportedDetector
+from models.detector_imported import ImportedDetector, imported, is_imported
 from models.detector_tabled import StreamDetector, TabledDetector
 from models.detector_var import Detector
 from models.errors import UNREADABLE, ModelError
@@ -60,21 +60,21 @@ def opened(graph: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _loaded(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def _loaded(graph: bytes) -> tuple[Any, AnySpec]:
     """Session and spec; of small graphs those last used stay open, for whoever loads them next."""
     return _kept(graph) if len(graph) <= KEPT_BYTES_MAX else _read(graph)
 
 
-def _read(graph: bytes) -> tuple[ort.InferenceSession, AnySpec]:
+def _read(graph: bytes) -> tuple[Any, AnySpec]:
     try:
+        if is_imported(graph):
+            return imported(graph, opened)
         session = opened(graph)
-        text = session.get_modelmeta().custom_metadata_map["andon_spec"]
-        spec = msgspec.json.decode(text, type=AnySpec)
+        notes = session.get_modelmeta().custom_metadata_map
+        return session, msgspec.json.decode(notes["andon_spec"], type=AnySpec)
     except (*ORT_ERRORS, KeyError, *UNREADABLE) as error:
         raise ModelError(f"model.onnx is not a detector of this version: {error}") from error
-    return session, spec
 
 
-# A session holds nothing from one call to the next and any thread may run it, so detectors share
-# it: a part's graph is loaded by its self-test and by who scores, a spec's by every fit.
+# A session holds nothing between calls, so detectors share it: a self-test's, a fit's, who scores.
 _kept = lru_cache(maxsize=SESSIONS_KEPT)(_read)

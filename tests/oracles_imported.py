@@ -34,14 +34,17 @@ def scores_of(
     """
     k, m = len(spec.lambdas), spec.errors
     mean, variance = np.zeros((k, m)), np.zeros((k, m))
-    scores = np.full(len(x), np.nan)
+    scores, held = np.full(len(x), np.nan), math.nan
     for t in range(len(x)):
         end = t if spec.kind == "forecast" else t + 1
         begin = end - spec.window
         there = valid[begin:end] & row["present"] if begin >= 0 else np.zeros((1, 1), bool)
         now = valid[t] & row["present"]
         error, seen = np.zeros(m), np.zeros(m, bool)
-        ready = there.any(axis=1).all() and now.any() if spec.masks else there.all() and now.all()
+        counts = now.any() if spec.masks else now.all()
+        whole = there.any(axis=1).all() if spec.masks else there.all()
+        asked = (t + 1) % spec.hop == 0
+        ready = asked and whole and counts
         if ready:
             window = np.where(there, x[begin:end], row["center"])
             target = np.where(now, x[t], row["center"])
@@ -56,8 +59,9 @@ def scores_of(
         for i, rate in enumerate(spec.lambdas):
             mean[i] = (1 - rate) * mean[i] + rate * error
             variance[i] = (1 - rate) ** 2 * variance[i] + rate**2 * seen
-        if ready:
-            scores[t] = _surprise(spec, row, mean, variance, seen)
+        if asked:
+            held = _surprise(spec, row, mean, variance, seen) if ready else math.nan
+        scores[t] = held if counts else math.nan
     return scores
 
 

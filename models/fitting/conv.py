@@ -25,7 +25,9 @@ from models.errors import ModelError
 from models.foreign.adopt import spec_of
 from models.foreign.calibrate import calibrated_fit, given_over, normal_rows
 from models.foreign.foreign import read_foreign
-from models.foreign.windows import VALID, what_it_takes, windows_over
+from models.foreign.imported import VALID
+from models.foreign.ways import quickest
+from models.foreign.windows import what_it_takes, windows_over
 from models.graphs.imported import build_imported_graph
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 
     from models.bundles.bundle import AssetFit
     from models.foreign.calibrate import NormalRows
+    from models.foreign.foreign import Foreign
     from models.foreign.imported import ImportedSpec
+    from models.foreign.windows import Taken
     from models.samples import TrainingSamples
 
     F32 = NDArray[np.float32]
@@ -101,12 +105,15 @@ def fit_conv(
     for k in range(BLOCKS):
         tell(f"block {k + 1} of {BLOCKS}")
         targets = [_targets(one, but=own[k]) for one, own in zip(series, blocks, strict=True)]
-        graph, spec = _graph(_trained(series, targets))
+        foreign, taken, spec = _exported(_trained(series, targets))
+        graph = build_imported_graph(spec, foreign, taken)
         for i, one in enumerate(normal):
             own = blocks[i][k]
             given[i][own] = given_over(graph, spec, one.live, one.level)[own]
     tell("all rows")
-    graph, spec = _graph(_trained(series, [_targets(one) for one in series]))
+    foreign, taken, spec = _exported(_trained(series, [_targets(one) for one in series]))
+    spec, graph, how = quickest(spec, foreign, taken, normal[0])
+    tell(how or "each window is computed anew")
     return [
         calibrated_fit(samples, one, spec, graph, told, alignment=how)
         for (samples, how), one, told in zip(assets, normal, given, strict=True)
@@ -233,8 +240,8 @@ def _network(torch: Any, c: int) -> Any:  # noqa: ANN401
     raise ModelError(f"{c} channels are too many for a network of {PARAMETERS_MAX} weights")
 
 
-def _graph(trained: tuple[Any, int]) -> tuple[bytes, ImportedSpec]:
-    """The network inside a graph of ours, and its shape."""
+def _exported(trained: tuple[Any, int]) -> tuple[Foreign, Taken, ImportedSpec]:
+    """The network as others bring theirs, and its shape."""
     import torch  # noqa: PLC0415 - likewise
 
     net, c = trained
@@ -249,10 +256,10 @@ def _graph(trained: tuple[Any, int]) -> tuple[bytes, ImportedSpec]:
             input_names=names,
             output_names=["next"],
             dynamic_axes={name: {0: "n"} for name in (*names, "next")},
-            opset_version=18,
+            opset_version=20,  # it has Gelu as one operator
             dynamo=False,
         )
     foreign = read_foreign(file.getvalue(), file=FILE)
     taken = what_it_takes(foreign, c, window=WINDOW, layout="rows", output=None, tell=str)
     spec = spec_of(foreign, taken, channels=c, kind="forecast", sign=1, scaled=True)
-    return build_imported_graph(spec, foreign, taken), spec
+    return foreign, taken, spec

@@ -17,8 +17,8 @@ from models.fitting.fit import ROWS_MIN
 from models.foreign.calibrate import calibrated_fit, given_over, normal_rows
 from models.foreign.foreign import Foreign, read_foreign
 from models.foreign.imported import ImportedSpec, Origin
+from models.foreign.ways import quickest
 from models.foreign.windows import ForeignRun, kind_of, what_it_takes, windows_over
-from models.graphs.imported import build_imported_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     window: samples. layout, kind: as in `ImportedSpec`. output: name of the one that counts.
     higher_is: strange or normal. scaling: none: engineering units, standard: sigmas from the mean
-    of these rows.
+    of these rows. hop: samples between the windows that it is asked about.
     """
 
     window: int | None = None
@@ -64,6 +64,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     lambdas: tuple[float, ...] = (1.0, 0.05)
     alignment: str = "grid"
     tick_ms_max: float = TICK_MS_MAX
+    hop: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +113,12 @@ def import_asset(
     _trusted(run, tried.fed(scaled=scaled), file=file, batch=taken.batch)
     sign = _sign(run, tried, options, scaled=scaled, file=file, tell=tell) if kind == "score" else 1
     spec = spec_of(foreign, taken, channels=live.shape[1], kind=kind, sign=sign, scaled=scaled)
-    spec = msgspec.structs.replace(spec, lambdas=options.lambdas)
+    spec = msgspec.structs.replace(spec, lambdas=options.lambdas, hop=_hop(options, spec, tell))
     if not spec.masks:
         tell("no input `valid`: a window with a hole has no score, and no event is suppressed")
-    graph = build_imported_graph(spec, foreign, taken)
+    spec, graph, how = quickest(spec, foreign, taken, normal)
+    if how:
+        tell(how)
     given = given_over(graph, spec, live, level)
     _same_inside(run, tried, live, given, spec, file=file)
     return calibrated_fit(samples, normal, spec, graph, given, alignment=options.alignment)
@@ -146,6 +149,18 @@ def _known(options: ImportOptions) -> None:
     ):
         if value is not None and value not in words:
             raise ModelError(f"{name} is {value!r}, expected {' or '.join(words)}")
+
+
+def _hop(options: ImportOptions, spec: ImportedSpec, tell: Callable[[str], object]) -> int:
+    """Samples between windows; 1: one ends at each. Raises ModelError."""
+    if not 1 <= options.hop <= spec.window:
+        raise ModelError(
+            f"--hop is {options.hop}, expected 1 to {spec.window}, the samples of a window: what"
+            " none would hold is never looked at"
+        )
+    if options.hop > 1:
+        tell(f"it is asked about every {options.hop}th sample; what it says holds until the next")
+    return options.hop
 
 
 def _normal_windows(samples: TrainingSamples, live: F64, window: int) -> F64:

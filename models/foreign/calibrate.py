@@ -73,6 +73,7 @@ def calibrated_fit(
     Raises ModelError where too few of them have it.
     """
     row, scores = calibrated(given, spec, level=normal.level, who=samples.asset)
+    scores = np.repeat(scores, spec.hop)  # each holds until the next
     metrics = {"rows": float(row.learned)}
     metrics |= {} if spec.masks else {UNMASKED: 1.0}
     metrics |= {CONTAMINATED: float(normal.left_out)} if normal.left_out else {}
@@ -109,8 +110,8 @@ def given_over(graph: bytes, spec: ImportedSpec, live: F64, level: tuple[F64, F6
     assert isinstance(detector, ImportedDetector), "made for it"
     trial = {name: value[None] for name, value in arrays_of(_untold(spec, level)).items()}
     x = np.nan_to_num(live).astype(np.float32)[None]
-    told = detector.told(["given"], x, np.isfinite(live)[None], detector.initial_state(1), trial)
-    given: F64 = told["given"][0].astype(np.float64)
+    told = detector.given(x, np.isfinite(live)[None], detector.initial_state(1), trial)
+    given: F64 = told[0].astype(np.float64)
     return given
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["score", "reconstruction", "forecast"]
 Layout = Literal["rows", "columns", "flat_rows", "flat_columns"]
+Way = Literal["windows", "products", "stream"]
 
 # Inputs of the graph, a row an asset; `ImportedRow` says what they mean.
 IMPORTED_PARAMETERS: Final = (
@@ -37,7 +38,13 @@ IMPORTED_NOT_FITTED: Final = (
     "an imported model watches it, which cannot be fitted here: calibrate that on the new rows"
     " with `andon model import MODEL RECORDING --into BUNDLE`"
 )
+VALID: Final = "valid"  # name of the input that takes which values are there
 SELFTEST_SAMPLES: Final = 48  # besides two windows
+# What a row's state begins with: where the next sample is written; samples since the last gap, and
+# since the last missing value, as far as that counts; samples since the model was asked; its score;
+# samples that its stream has seen, modulo the size of all its rings.
+TALLIES: Final = 6
+LINE_VALUES: Final = 16  # float32, of a processor's cache line: windows are copied along these
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +70,9 @@ class ImportedSpec(msgspec.Struct, frozen=True, kw_only=True, tag="imported"):
     rows (w, c), columns (c, w), or one of them flat. kind: what it gives: a score, its input again,
     or the next sample. sign: 1: higher scores are stranger, -1: lower ones. scaled: it takes sigmas
     from the center, not engineering units. masks: it has an input `valid`. lambdas, knots: as in
-    `Spec`.
+    `Spec`. hop: samples between the windows that it is asked about; what it said of the last counts
+    until the next. way: how it is computed, as `models.foreign.ways` found that it may be. carried:
+    width of what a stream of its layers keeps of the past.
     """
 
     channels: int
@@ -76,6 +85,9 @@ class ImportedSpec(msgspec.Struct, frozen=True, kw_only=True, tag="imported"):
     origin: Origin
     lambdas: tuple[float, ...] = (1.0, 0.05)
     knots: int = 8
+    hop: int = 1
+    way: Way = "windows"
+    carried: int = 0
 
     @property
     def errors(self) -> int:
@@ -93,15 +105,29 @@ class ImportedSpec(msgspec.Struct, frozen=True, kw_only=True, tag="imported"):
         return self.window - (self.kind != "forecast")
 
     @property
-    def state_sizes(self) -> tuple[int, int, int]:
-        """Widths in the state: past samples; EWMAs of the errors; their variances."""
-        averages = len(self.lambdas) * self.errors
-        return (self.line * self.channels, averages, averages)
+    def averages(self) -> int:
+        """Width of the EWMAs of the errors, and of their variances: of each rate each error."""
+        return len(self.lambdas) * self.errors
+
+    @property
+    def head(self) -> int:
+        """Width in the state before the past: TALLIES, EWMAs of the errors, their variances."""
+        return TALLIES + 2 * self.averages
 
     @property
     def state_width(self) -> int:
-        """Width s of the state (a, s)."""
-        return sum(self.state_sizes)
+        """Width s of the state (a, s): the head, 2 w samples, what a stream carries."""
+        return self.carried_from + self.carried
+
+    @property
+    def carried_from(self) -> int:
+        """Where what a stream carries begins in the state, behind the samples."""
+        return self.past_from + 2 * self.window * self.channels
+
+    @property
+    def past_from(self) -> int:
+        """Where the past begins in the state, behind the head: at a line of the cache."""
+        return -(-self.head // LINE_VALUES) * LINE_VALUES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from models.detector import ORT_ERRORS, opened
 from models.errors import ModelError
 from models.foreign.foreign import FLOATS, KINDS_OF_VALUES
+from models.foreign.imported import VALID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-VALID: Final = "valid"  # name of the input that takes which values are there
 WINDOW_SAMPLES_MAX: Final = 256  # a job's rows settle on as many of the past
 LAYOUTS: Final[tuple[Layout, ...]] = ("rows", "columns", "flat_rows", "flat_columns")
 CALL_WINDOWS: Final = 1024  # of any number that the model takes at once

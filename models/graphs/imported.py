@@ -23,14 +23,12 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 from onnx import checker, compose, helper
 
-from models.bundles.bundle import Z_MAX
-from models.fitting.tails import worst_scale
 from models.foreign.foreign import OPSET_MIN
 from models.graphs.graph import IR_VERSION, Nodes, value_info
-from models.graphs.onnx_types import BOOL, F32, INT64, LAST, MISSING
+from models.graphs.judged import judged
+from models.graphs.onnx_types import BOOL, F32, KNOWN_MAX, LAST, MISSING, PREFIX
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
     from models.foreign.imported import ImportedSpec
     from models.foreign.windows import Taken
 
-KNOWN_MAX: Final = MISSING / 10
-PREFIX: Final = "imported_"
-GIVEN_MAX: Final = 1e30  # an infinite score is a very strange one
 BATCHED: Final = "model_batches"
 
 
@@ -52,34 +47,19 @@ def build_imported_graph(spec: ImportedSpec, foreign: Foreign, taken: Taken) -> 
     present = g.op("Unsqueeze", "present", g.ints(1))
     valid = g.op("And", "valid", present)  # (a, n, c)
     clean = g.op("Where", valid, "x", g.floats(MISSING))
-    line, averages, variances = g.ops(
-        "Split", "state", g.ints(*spec.state_sizes), outputs=3, axis=1
-    )
+    sizes = (spec.line * spec.channels, spec.averages, spec.averages)
+    line, averages, variances = g.ops("Split", "state", g.ints(*sizes), outputs=3, axis=1)
     past = g.op("Reshape", line, g.ints(0, spec.line, spec.channels))
     series = g.op("Concat", past, clean, axis=1)  # (a, L + n, c)
     size = g.op("Squeeze", g.op("Shape", "x", start=1, end=2))
     steps = g.op("Range", g.scalar(0), size, g.scalar(1))
     given, ready = _modelled(g, spec, taken, held, series=series, steps=steps, valid=valid)
-    error = _errors(g, spec, given, ready=ready, valid=valid)
-    means, sums = _averages(g, spec, error, averages=averages, variances=variances, steps=steps)
-    deviate = _deviates(g, spec, means=means, sums=sums, seen=error["seen"])  # (a, n, V)
-    g.nodes.append(g.node("Identity", [deviate], "deviate"))
-    over = g.op("Sub", g.op("Unsqueeze", deviate, g.ints(3)), _ahead(g, "tail_knots"))
-    steep = g.op("Mul", g.op("Relu", over), _ahead(g, "tail_slopes"))
-    surprise = g.op("ReduceSum", steep, g.ints(3), keepdims=0)
-    best = g.op("ReduceMax", surprise, g.ints(2), keepdims=0)
-    told = g.op("Where", error["ready"], g.op("Sub", best, "fusion"), g.floats(math.nan))
-    g.nodes.append(g.node("Relu", [told], "score"))
+    told = _told(g, spec, given, ready=ready, valid=valid)
+    means, sums = judged(g, spec, told, averages=averages, variances=variances)
     newest = g.op("Slice", series, g.ints(-spec.line or LAST), g.ints(LAST), g.ints(1))
-    last = [g.op("Gather", each, g.scalar(-1), axis=1) for each in (means, sums)]
-    moved = g.op("Concat", *(g.op("Flatten", one, axis=1) for one in (newest, *last)), axis=1)
+    moved = g.op("Concat", g.op("Flatten", newest, axis=1), means, sums, axis=1)
     g.nodes.append(g.node("Identity", [moved], "state_out"))
-    _shares(g, spec, surprise=surprise, means=means, sums=sums, error=error, valid=valid)
     return _finished(g, spec, held, inside=bool(taken.batch))
-
-
-def _ahead(g: Nodes, parameter: str) -> str:
-    return g.op("Unsqueeze", parameter, g.ints(1))
 
 
 def _modelled(
@@ -192,109 +172,14 @@ def _called(g: Nodes, taken: Taken, held: ModelProto, fed: dict[str, str]) -> st
     return g.op("Slice", joined, g.ints(0), lead, g.ints(0))
 
 
-def _errors(g: Nodes, spec: ImportedSpec, given: str, *, ready: str, valid: str) -> dict[str, str]:
-    """Errors in deviations (a, n, M), 0 where not seen; `seen` of them; `ready` samples (a, n).
-
-    A model that gives NaN says nothing of that sample.
-    """
-    number = g.op("Not", g.op("IsNaN", given))
-    ahead = g.op("Unsqueeze", ready, g.ints(2))
-    seen = g.op("And", number, ahead)
+def _told(g: Nodes, spec: ImportedSpec, given: str, *, ready: str, valid: str) -> str:
+    """What the model says (a, n, M); NaN where it says nothing, or of what is not there."""
+    seen = g.op("And", g.op("Not", g.op("IsNaN", given)), g.op("Unsqueeze", ready, g.ints(2)))
     if spec.kind != "score":
         seen = g.op("And", seen, valid)
     told = g.op("Where", seen, given, g.floats(math.nan))
     g.nodes.append(g.node("Identity", [told], "given"))
-    tame = g.op("Clip", given, g.floats(-GIVEN_MAX), g.floats(GIVEN_MAX))
-    apart = g.op("Mul", g.op("Sub", tame, _ahead(g, "error_center")), _ahead(g, "error_scale"))
-    clipped = g.op("Clip", apart, g.floats(-Z_MAX), g.floats(Z_MAX))
-    value = g.op("Where", seen, clipped, g.floats(0.0))
-    counted = g.op("Cast", seen, to=F32)
-    whole = g.op("ReduceMax", counted, g.ints(2), keepdims=0)
-    return {"value": value, "seen": counted, "ready": g.op("Greater", whole, g.floats(0.5))}
-
-
-def _averages(
-    g: Nodes,
-    spec: ImportedSpec,
-    error: dict[str, str],
-    *,
-    averages: str,
-    variances: str,
-    steps: str,
-) -> tuple[str, str]:
-    """EWMAs of the errors and their variances (a, n, K, M), through triangles of decays."""
-    k, m = len(spec.lambdas), spec.errors
-    ticks = g.op("Cast", steps, to=F32)
-    age = g.op("Sub", g.op("Unsqueeze", ticks, g.ints(1)), g.op("Unsqueeze", ticks, g.ints(0)))
-    later = g.op("Add", g.op("Unsqueeze", ticks, g.ints(1)), g.floats(1.0))  # (n, 1)
-    found = []
-    rates = np.array(spec.lambdas)[:, None, None]
-    for value, state, power in (
-        (error["value"], averages, 1.0),
-        (error["seen"], variances, 2.0),
-    ):
-        keep = g.floats((1.0 - rates) ** power)
-        decay = g.op("Mul", g.op("Pow", keep, g.op("Relu", age)), g.floats(rates**power))
-        triangle = g.op("Where", g.op("GreaterOrEqual", age, g.floats(0.0)), decay, g.floats(0.0))
-        fresh = g.op("MatMul", triangle, g.op("Unsqueeze", value, g.ints(1)))  # (a, K, n, M)
-        before = g.op("Reshape", state, g.ints(0, k, 1, m))
-        old = g.op("Mul", before, g.op("Pow", keep, later))
-        both = g.op("Add", fresh, old)
-        found.append(g.op("Transpose", both, perm=[0, 2, 1, 3]))
-    return found[0], found[1]
-
-
-def _deviates(g: Nodes, spec: ImportedSpec, *, means: str, sums: str, seen: str) -> str:
-    """Deviates (a, n, V) of the averages. means, sums: (a, n, K, M), seen: (a, n, M)."""
-    some = g.op("Max", sums, g.floats(1e-12))
-    own = g.op("Mul", g.op("Div", means, g.op("Sqrt", some)), g.op("Unsqueeze", seen, g.ints(2)))
-    if spec.kind == "score":
-        return g.op("Squeeze", own, g.ints(3))
-    count = g.op("ReduceSum", seen, g.ints(2), keepdims=1)  # (a, n, 1)
-    ratio = g.op("ReduceSumSquare", own, g.ints(3), keepdims=0)
-    ratio = g.op("Div", ratio, g.op("Max", count, g.floats(1.0)))
-    b = g.op("Div", g.floats(2.0 / 9.0), g.op("Max", count, g.floats(1.0)))
-    # exp(log / 3): ONNX Pow is an order of magnitude slower
-    third = g.op("Mul", g.op("Log", g.op("Max", ratio, g.floats(1e-30))), g.floats(1.0 / 3.0))
-    above = g.op("Sub", g.op("Add", g.op("Exp", third), b), g.floats(1.0))
-    together = g.op("Div", above, g.op("Sqrt", b))
-    even = g.op("Abs", g.op("Mul", own, g.op("Unsqueeze", "evenness", g.ints(1))))
-    largest = g.op("ReduceMax", even, g.ints(3), keepdims=0)
-    number = g.op("Cast", count, to=INT64)
-    table = worst_scale(spec.channels).T
-    offset, scale = (g.op("Gather", g.floats(column), number) for column in table)
-    worst = g.op("Mul", g.op("Sub", largest, offset), scale)
-    return g.op("Concat", together, worst, axis=2)
-
-
-def _shares(
-    g: Nodes,
-    spec: ImportedSpec,
-    *,
-    surprise: str,
-    means: str,
-    sums: str,
-    error: dict[str, str],
-    valid: str,
-) -> None:
-    """Contributions (a, n, c): squared deviates of the average that won; of a score none (a, n, 0).
-
-    The channels of a score are told apart outside the graph, by leaving each out.
-    """
-    if spec.kind == "score":
-        none = g.op("Slice", valid, g.ints(0), g.ints(0), g.ints(2))
-        g.nodes.append(g.node("Identity", [g.op("Cast", none, to=F32)], "contribution"))
-        return
-    k = len(spec.lambdas)
-    winner = g.op("ArgMax", surprise, axis=2, keepdims=1)  # (a, n, 1)
-    rate = g.op("Mod", winner, g.scalar(k))
-    chosen = g.op("Cast", g.op("Equal", rate, g.constant(np.arange(k))), to=F32)  # (a, n, K)
-    square = g.op("Div", g.op("Mul", means, means), g.op("Max", sums, g.floats(1e-12)))
-    mine = g.op("Mul", square, g.op("Unsqueeze", chosen, g.ints(3)))
-    power = g.op("ReduceSum", mine, g.ints(2), keepdims=0)  # (a, n, c)
-    counted = g.op("Mul", g.op("Add", power, g.floats(1e-12)), error["seen"])
-    total = g.op("Max", g.op("ReduceSum", counted, g.ints(2)), g.floats(1e-30))
-    g.nodes.append(g.node("Div", [counted, total], "contribution"))
+    return told
 
 
 def _finished(g: Nodes, spec: ImportedSpec, held: ModelProto, *, inside: bool) -> bytes:
@@ -320,7 +205,6 @@ def _finished(g: Nodes, spec: ImportedSpec, held: ModelProto, *, inside: bool) -
         value_info("state_out", F32, "a", spec.state_width),
         value_info("contribution", F32, "a", "n", "shares"),
         value_info("given", F32, "a", "n", m),
-        value_info("deviate", F32, "a", "n", v),
     ]
     weights = [] if inside else list(held.graph.initializer)
     graph = helper.make_graph(g.nodes, "andon_imported", inputs, outputs, g.constants + weights)

@@ -10,6 +10,12 @@ BOOL: Final = 9
 LAST: Final = 2**31 - 1  # the end of an axis, for Slice
 BLOCK_SAMPLES_MAX: Final = 256  # of one call: the triangle of decays is n x n
 MISSING: Final = 1e30  # a past sample without a value, where a state keeps samples
+KNOWN_MAX: Final = MISSING / 10
+PREFIX: Final = "imported_"  # of all names of an imported model inside a graph of ours
+GIVEN: Final = "given"  # what a model gives, as an output of a graph made of it
+ENERGY: Final = "energy"  # of windows, an input of `models.graphs.products`
+OLD: Final = "old"  # what a stream takes of what was kept: `models.graphs.stream_rings`
+NEW: Final = "new"  # and what is kept of its samples
 
 Shape = tuple[int | str, ...]
 Shaped = tuple[str, Shape]  # name and shape of a float32 value

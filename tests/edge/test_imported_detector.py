@@ -94,3 +94,23 @@ def test_it_warms_scores_and_rings_after_a_restart() -> None:
     assert before == before  # ready at once: NaN is not  # noqa: PLR0124
     rig.run(30, {"c2": 9})
     assert any(event["active"] for event in events(rig))
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_state_of_another_shape_is_warmed_from_the_ring(*, masks: bool) -> None:
+    """What an older version kept of its windows; rows of open jobs likewise."""
+    one, other = (Rig(fitted=fitted_of(imported(masks=masks))) for _ in range(2))
+    for rig in (one, other):
+        calibrated(rig)
+    state = other.engine.state
+    state.rows = [rows[:, :-7].copy() for rows in state.rows]
+    for asset in state.assets.values():
+        for run in asset.runs:
+            for row in (*run.masked, *run.fresh):
+                row.state = row.state[:-7].copy()
+    for rig in (one, other):
+        rig.restart()
+        rig.run(60, {"c2": 9})
+    scores = [rig.engine.state.assets["r1"].last_score for rig in (one, other)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+    assert [event["active"] for event in events(one)] == [e["active"] for e in events(other)]

@@ -214,3 +214,115 @@ def weights_elsewhere(c: int) -> bytes:
         weights={"far": np.ones((c, 1), np.float32)},
         elsewhere="far",
     )
+
+
+def autoencoder(
+    shape: Shape,
+    size: int,
+    *,
+    hidden: int = 3,
+    square: str = "Mul",
+    total: bool = False,
+    linear: str = "Gemm",
+    level: float = 0.0,
+) -> bytes:
+    """The mean squared error (N, 1) of a small autoencoder of windows of so many values.
+
+    square: Mul or Pow; total: the sum; linear: Gemm, transposed (Gemm with transB), or MatMul and
+    Add; level: what it takes off at first and adds at last.
+    """
+    chance = np.random.default_rng(size)
+    down = chance.normal(size=(size, hidden)) / np.sqrt(size)
+    up = chance.normal(size=(hidden, size)) / np.sqrt(hidden)
+    weights: dict[str, NDArray[Any]] = {
+        "down": down.astype(np.float32),
+        "down_level": (0.1 - level * down.sum(axis=0)).astype(np.float32),
+        "up": up.astype(np.float32),
+        "up_level": (level + chance.normal(scale=0.3, size=size)).astype(np.float32),
+        "two": np.array(2.0, np.float32),
+        "axes": np.array(list(range(1, len(shape))), np.int64),
+        "column": np.array([-1, 1], np.int64),
+        "whole": np.array([-1, *[side or 1 for side in shape[1:]]], np.int64),
+    }
+    flat = [helper.make_node("Flatten", ["x"], ["flat"], axis=1)]
+
+    def layer(name: str, before: str, after: str) -> list[NodeProto]:
+        if linear == "MatMul":
+            times = helper.make_node("MatMul", [before, name], [f"{name}_times"])
+            return [times, helper.make_node("Add", [f"{name}_level", f"{name}_times"], [after])]
+        turned = int(linear == "transposed")
+        if turned:
+            weights[name] = np.ascontiguousarray(weights[name].T)
+        inputs = [before, name, f"{name}_level"]
+        return [helper.make_node("Gemm", inputs, [after], transB=turned)]
+
+    squared = ["apart", "apart"] if square == "Mul" else ["apart", "two"]
+    nodes = [
+        *flat,
+        *layer("down", "flat", "inner"),
+        helper.make_node("Relu", ["inner"], ["relu"]),
+        *layer("up", "relu", "again"),
+        helper.make_node("Reshape", ["again", "whole"], ["y"]),
+        helper.make_node("Sub", ["y", "x"], ["apart"]),
+        helper.make_node(square, squared, ["squares"]),
+        helper.make_node("ReduceSum" if total else "ReduceMean", ["squares", "axes"], ["error"]),
+        helper.make_node("Reshape", ["error", "column"], ["score"]),
+    ]
+    used = {name for node in nodes for name in node.input}
+    return model(
+        nodes,
+        takes={"x": (F32, shape)},
+        gives={"score": (F32, [shape[0], 1])},
+        weights={name: value for name, value in weights.items() if name in used},
+    )
+
+
+def convolution(
+    w: int, c: int, *, kernels: Sequence[tuple[int, int]], pads: int = 0, gives: str = "score"
+) -> bytes:
+    """Convolutions over windows (N, c, w); kernels: size and dilation of each.
+
+    gives: `score`, the mean squared error of what is left of the window, as (N,), or `forecast`, of
+    the last sample that is left and of the newest, (N, c).
+    """
+    chance = np.random.default_rng(len(kernels))
+    weights: dict[str, NDArray[Any]] = {}
+    nodes, before, width, left = [], "x", c, 0
+    for i, (size, apart) in enumerate(kernels):
+        out = c if i == len(kernels) - 1 else c + 2
+        weights[f"w{i}"] = chance.normal(scale=0.4, size=(out, width, size)).astype(np.float32)
+        weights[f"b{i}"] = chance.normal(scale=0.1, size=out).astype(np.float32)
+        inputs = [before, f"w{i}", f"b{i}"]
+        reach = (size - 1) * apart
+        nodes.append(
+            helper.make_node("Conv", inputs, [f"c{i}"], dilations=[apart], pads=[pads * reach, 0])
+        )
+        nodes.append(helper.make_node("Tanh", [f"c{i}"], [f"t{i}"]))
+        before, width, left = f"t{i}", out, left + (1 - pads) * reach
+    weights |= {
+        "begin": np.array([left], np.int64),
+        "end": np.array([2**31], np.int64),
+        "time": np.array([2], np.int64),
+        "both": np.array([1, 2], np.int64),
+        "last": np.array(-1, np.int64),
+        "share": np.array(0.5, np.float32),
+    }
+    if gives == "score":
+        nodes += [
+            helper.make_node("Slice", ["x", "begin", "end", "time"], ["rest"]),
+            helper.make_node("Sub", ["rest", before], ["apart"]),
+            helper.make_node("Mul", ["apart", "apart"], ["square"]),
+            helper.make_node("ReduceMean", ["square", "both"], ["score"], keepdims=0),
+        ]
+        return model(
+            nodes, takes={"x": (F32, ["N", c, w])}, gives={"score": (F32, ["N"])}, weights=weights
+        )
+    nodes += [
+        helper.make_node("Gather", [before, "last"], ["deep"], axis=2),
+        helper.make_node("Gather", ["x", "last"], ["newest"], axis=2),
+        helper.make_node("Mul", ["newest", "share"], ["half"]),
+        helper.make_node("Add", ["half", "deep"], ["next"]),
+    ]
+    return model(
+        nodes, takes={"x": (F32, ["N", c, w])}, gives={"next": (F32, ["N", c])}, weights=weights
+    )

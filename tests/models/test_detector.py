@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.bundles.bundle import PARAMETERS, Bundle
 from models.bundles.rows import graph_of
 from models.detector import detector_of
-from models.detector_var import HOT_ROWS_MIN, HOT_VALUES_MAX
+from models.detector_var import HOT_ROWS_MIN, HOT_VALUES_MAX, Detector
 from models.errors import ModelError
 from tests.models.plants import plant, two_assets
 from tests.oracles_detector import oracle_row
@@ -126,6 +126,7 @@ def test_the_short_way_equals_the_long_way() -> None:
     for complete in (True, False):
         feed["complete"] = np.full((), complete)
         names = ["score", "state_out", "contribution"]
+        assert isinstance(detector, Detector)
         told[complete] = detector._session.run(names, feed)
     assert _same(told[True][0], told[False][0])
     assert np.abs(told[True][2] - told[False][2]).max() < TOLERANCE * 10

@@ -1,0 +1,206 @@
+"""An autoencoder's squared error without its reconstruction.
+
+A model of windows x that begins and ends with linear layers, z = x A + a and y = h B + b of a few
+hidden values each, is asked for one number, |x - y|^2, and makes one of each value of the window
+for it. But
+
+    |x - y|^2 = (|x|^2 - 2 x.b) + |b|^2 + h.(h B B' + 2 B b - 2 x B')
+
+so what is wide is a single product of x with [A, 2 B'], as fast as a processor multiplies; the rest
+is as narrow as h. The first bracket, the energy of the window, is given beside it.
+
+It is the difference of large numbers where the error is a small part of the energy: whoever uses it
+tries it first (`models.foreign.adopt`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from models.graphs.alone import needed
+from models.graphs.onnx_types import ENERGY, GIVEN
+from models.graphs.onnx_types import F32 as F32_TYPE
+
+if TYPE_CHECKING:
+    F32 = NDArray[np.float32]
+
+F64 = NDArray[np.float64]
+HIDDEN_MAX: Final = 0.5  # of the values of a window: beyond it nothing is gained
+SHAPING: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast")
+
+
+class _Linear(NamedTuple):
+    """A layer rest (N, k) -> rest turn + offset."""
+
+    rest: str
+    turn: F64
+    offset: F64
+
+
+class _Model:
+    """Who makes what in a graph, and its constants."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.made = {out: node for node in model.graph.node for out in node.output}
+        self.held = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self.held[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+
+    def source(self, name: str) -> str:
+        """What a value is before it was only shaped."""
+        while (node := self.made.get(name)) is not None and node.op_type in SHAPING:
+            name = node.input[0]
+        return name
+
+    def maker(self, name: str) -> NodeProto:
+        """Who made what a value is before it was only shaped; an empty node: nobody."""
+        return self.made.get(self.source(name)) or NodeProto()
+
+    def number(self, name: str) -> float | None:
+        """A constant of one value."""
+        array = self.held.get(name)
+        return float(array.reshape(())) if array is not None and array.size == 1 else None
+
+
+def products(model: ModelProto) -> tuple[ModelProto, F32] | None:
+    """The model with one more input, `energy` (N,), and 2 b (w c,); None: it is none of these.
+
+    model: as `models.graphs.alone` gives it. What it says is to be compared with what that says.
+    """
+    if len(model.graph.input) != 1 or model.graph.input[0].type.tensor_type.elem_type != F32_TYPE:
+        return None
+    graph, x = _Model(model), model.graph.input[0].name
+    try:
+        found = _error_of(graph, x)
+    except (IndexError, KeyError, ValueError):
+        return None  # of nodes that say less than these
+    if found is None:
+        return None
+    last, factor = found
+    nodes = needed(model.graph.node, last.rest, but=[x])
+    firsts = [one for one in nodes if _takes(graph, one, x)]
+    first = _linear(graph, firsts[0]) if len(firsts) == 1 else None
+    if first is None or first.turn.shape[0] != last.turn.shape[1]:
+        return None
+    only_x = {id(one) for one in nodes if one.op_type in SHAPING and _is(graph, one.output[0], x)}
+    between = [one for one in nodes if one is not firsts[0] and id(one) not in only_x]
+    made = _rewritten(model, between, first, firsts[0].output[0], last, factor)
+    return made, (2.0 * last.offset).astype(np.float32)
+
+
+def _error_of(graph: _Model, x: str) -> tuple[_Linear, float] | None:
+    """The layer whose squared distance from x is given, and by which number; None: no such."""
+    factor, reduced = _scaled(graph, GIVEN)
+    if reduced.op_type not in ("ReduceMean", "ReduceSum"):
+        return None
+    apart = _squared(graph, reduced.input[0])
+    sides = [graph.source(name) for name in apart.input] if apart is not None else []
+    if apart is None or apart.op_type != "Sub" or x not in sides:
+        return None
+    last = _linear(graph, graph.made.get(sides[1 - sides.index(x)]))
+    if last is None or len(last.turn) > HIDDEN_MAX * last.turn.shape[1]:
+        return None
+    return last, factor / (last.turn.shape[1] if reduced.op_type == "ReduceMean" else 1.0)
+
+
+def _is(graph: _Model, name: str, x: str) -> bool:
+    return graph.source(name) == x
+
+
+def _takes(graph: _Model, node: NodeProto, x: str) -> bool:
+    """Whether a node computes with a value, which may have been shaped before."""
+    return node.op_type not in SHAPING and any(graph.source(name) == x for name in node.input)
+
+
+def _scaled(graph: _Model, name: str) -> tuple[float, NodeProto]:
+    """By which number a value was multiplied at last, and the node before that."""
+    factor, node = 1.0, graph.maker(name)
+    while node.op_type in ("Mul", "Div"):
+        numbers = [graph.number(one) for one in node.input]
+        if node.op_type == "Mul" and numbers[0] is not None:
+            numbers, rest = numbers[::-1], node.input[1]
+        else:
+            rest = node.input[0]
+        if numbers[1] is None or numbers[1] == 0.0:
+            break
+        factor *= numbers[1] if node.op_type == "Mul" else 1.0 / numbers[1]
+        node = graph.maker(rest)
+    return factor, node
+
+
+def _squared(graph: _Model, name: str) -> NodeProto | None:
+    """Whose square a value is; None: it is none."""
+    node = graph.maker(name)
+    twice = node.op_type == "Mul" and node.input[0] == node.input[1]
+    if twice or (node.op_type == "Pow" and graph.number(node.input[1]) == 2.0):
+        return graph.maker(node.input[0])
+    return None
+
+
+def _linear(graph: _Model, node: NodeProto | None) -> _Linear | None:
+    """What a linear layer with constant weights is; None: it is none."""
+    if node is None:
+        return None
+    said = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    offset: NDArray[np.floating] | None = np.zeros(1)
+    if node.op_type == "Add":
+        held = [graph.held.get(name) for name in node.input]
+        at = 0 if held[0] is not None else 1
+        offset, node = held[at], graph.made.get(node.input[1 - at], NodeProto())
+    turn = graph.held.get(node.input[1]) if node.op_type in ("MatMul", "Gemm") else None
+    if node.op_type == "Gemm":
+        if said.get("alpha", 1.0) != 1.0 or said.get("beta", 1.0) != 1.0 or said.get("transA", 0):
+            return None
+        turn = turn.T if turn is not None and said.get("transB", 0) else turn
+        offset = graph.held.get(node.input[2]) if len(node.input) > 2 else offset
+    if turn is None or offset is None or turn.ndim != 2 or offset.size not in (1, turn.shape[1]):
+        return None
+    wide = np.broadcast_to(offset.reshape(-1), turn.shape[1:])
+    return _Linear(node.input[0], turn.astype(np.float64), wide.astype(np.float64))
+
+
+def _rewritten(
+    model: ModelProto,
+    kept: list[NodeProto],
+    first: _Linear,
+    name: str,
+    last: _Linear,
+    factor: float,
+) -> ModelProto:
+    """The graph of products. kept: nodes between both layers; name: what the first one makes."""
+    k, x = first.turn.shape[1], model.graph.input[0]
+    weights = {
+        "products_wide": np.concatenate([first.turn, 2.0 * last.turn.T], axis=1),
+        "products_first": np.concatenate([first.offset, -2.0 * last.turn @ last.offset]),
+        "products_among": last.turn @ last.turn.T,
+        "products_level": np.array(last.offset @ last.offset),
+        "products_factor": np.array(factor),
+    }
+    nodes = [
+        helper.make_node("Flatten", [x.name], ["products_x"], axis=1),
+        helper.make_node("Gemm", ["products_x", "products_wide", "products_first"], ["products"]),
+        helper.make_node("Split", ["products", "products_sizes"], [name, "products_x_h"], axis=1),
+        *kept,
+        helper.make_node("MatMul", [last.rest, "products_among"], ["products_h_h"]),
+        helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_both"]),
+        helper.make_node("Mul", ["products_both", last.rest], ["products_each"]),
+        helper.make_node("ReduceSum", ["products_each", "products_axis"], ["products_sum"]),
+        helper.make_node("Add", [ENERGY, "products_level"], ["products_energies"]),
+        helper.make_node("Unsqueeze", ["products_energies", "products_axis"], ["products_energy"]),
+        helper.make_node("Add", ["products_sum", "products_energy"], ["products_error"]),
+        helper.make_node("Mul", ["products_error", "products_factor"], [GIVEN]),
+    ]
+    used = {name for node in nodes for name in node.input}
+    held = [one for one in model.graph.initializer if one.name in used]
+    held += [numpy_helper.from_array(v.astype(np.float32), name) for name, v in weights.items()]
+    held.append(numpy_helper.from_array(np.array([1]), "products_axis"))
+    held.append(numpy_helper.from_array(np.array([k, len(last.turn)]), "products_sizes"))
+    size: int | str = x.type.tensor_type.shape.dim[0].dim_value or "N"
+    energy = helper.make_tensor_value_info(ENERGY, F32_TYPE, [size])
+    made = helper.make_graph(nodes, "products", [x, energy], model.graph.output, held)
+    return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)

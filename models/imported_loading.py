@@ -1,0 +1,67 @@
+"""A graph around an imported model, loaded as it is run: the model alone, and what judges it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from models.errors import ModelError
+from models.foreign.imported import ImportedSpec
+from models.graphs.alone import model_alone
+from models.graphs.judged import build_block_judge, build_step_judge
+from models.graphs.products import products
+from models.graphs.safety import parsed
+from models.graphs.streamed import stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.graphs.stream_rings import Piece
+    from models.window_calls import Session
+
+NOT_SO: Final = "{} cannot be run in the way that its bundle says; import it again"
+
+
+class ImportedParts(NamedTuple):
+    """Sessions of one graph. twice: as `models.window_calls.WindowCalls` takes it."""
+
+    model: Session
+    step_judge: Session
+    block_judge: Session
+    twice: NDArray[np.float32] | None
+    stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
+
+
+def imported_parts(
+    graph: bytes, opened: Callable[[bytes], Any]
+) -> tuple[ImportedParts, ImportedSpec]:
+    """The parts of a graph, and its spec. opened: makes a session of a graph, or raises.
+
+    Raises ModelError or a ValueError where the graph is none of this version.
+    """
+    whole = parsed(graph, file="model.onnx")
+    text = {one.key: one.value for one in whole.metadata_props}.get("andon_spec", "")
+    spec = msgspec.json.decode(text, type=ImportedSpec)
+    model, twice, stream = model_alone(whole, spec), None, None
+    if spec.way == "products":
+        made = products(model)
+        if made is None:
+            raise ModelError(NOT_SO.format(spec.origin.file))
+        model, twice = made
+    if spec.way == "stream":
+        found = stream_of(model, spec)
+        if found is None or found.carried != spec.carried:
+            raise ModelError(NOT_SO.format(spec.origin.file))
+        stream = opened(found.step), opened(found.block), found.pieces
+    parts = ImportedParts(
+        model=opened(model.SerializeToString()),
+        step_judge=opened(build_step_judge(spec)),
+        block_judge=opened(build_block_judge(spec)),
+        twice=twice,
+        stream=stream,
+    )
+    return parts, spec
