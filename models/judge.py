@@ -33,7 +33,7 @@ class Judge:
         self._averages = slice(TALLIES, TALLIES + spec.averages)
         self._variances = slice(TALLIES + spec.averages, spec.head)
         self._keep = np.repeat(1.0 - np.array(spec.lambdas), spec.errors)[:, None]
-        self._turned: tuple[tuple[NDArray[Any], ...], Parameters] = ((), {})
+        self._turned: tuple[tuple[NDArray[Any], ...], dict[str, NDArray[Any]]] = ((), {})
 
     def step(self, given: F32, head: F32, parameters: Parameters, *, samples: int) -> F32:
         """Scores (a,) of what the model gave (a, M) of the last of some samples; moves the head."""
@@ -70,7 +70,7 @@ class Judge:
         head[self._averages], head[self._variances] = averages.T, variances.T
         return score, shares
 
-    def _rows_last(self, parameters: Parameters) -> Parameters:
+    def _rows_last(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         """Parameters as the graph of a step takes them; those of the last tick are still there."""
         own = tuple(parameters[name] for name in (*PER_ERROR, *PER_VIEW, "fusion"))
         known, turned = self._turned
