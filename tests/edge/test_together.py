@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from benchmarks.speed.engine_tick import counts
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
@@ -24,3 +25,10 @@ def test_by_columns_or_one_by_one_all_is_the_same(
     assert both.effects
     assert both.together > 0.3 * ROWS * len(ASSETS)
     assert both.stood > 0
+
+
+def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
+    """One call of the graph, the same functions, and nothing left behind."""
+    few, many = list(counts(8)), list(counts(40))
+    assert all(one.reached for one in (*few, *many)), (few, many)
+    assert few[1].figure == pytest.approx(many[1].figure, abs=12)
