@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
+from benchmarks.speed.engine_tick import counts
+from edge.samples.looks import WindowState, _judge
+from edge.samples.usual import Found
+from models.fitting.health import HOP, Looks
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
@@ -24,3 +29,53 @@ def test_by_columns_or_one_by_one_all_is_the_same(
     assert both.effects
     assert both.together > 0.3 * ROWS * len(ASSETS)
     assert both.stood > 0
+
+
+def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
+    """One call of the graph, the same functions, and nothing left behind."""
+    few, many = list(counts(8)), list(counts(40))
+    assert all(one.reached for one in (*few, *many)), (few, many)
+    assert few[1].figure == pytest.approx(many[1].figure, abs=12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_look_by_columns_finds_what_it_finds_alone(seed: int) -> None:
+    """Whatever windows show: who is quiet goes on as alone, who is not is left to that."""
+    chance = np.random.default_rng(seed)
+    (slab,) = (one for c, one in Both(0).engines[0]._taking._slabs.items() if c == 4)
+    for kind in np.unique(slab.pairs):
+        rows = np.flatnonzero(slab.pairs == kind)
+        bounds = [slab.bounds[i] for i in rows]
+        shape, m = (len(rows), 4), len(bounds[0].pairs)
+        sizes = np.exp(chance.normal(scale=chance.choice([0.3, 2.0]), size=shape))
+        low, high = np.stack([one.apart for one in bounds], axis=1)
+        found = Looks(
+            noise=np.stack([one.noise_high for one in bounds]) * sizes * 0.7,
+            still=chance.uniform(0.0, 0.5, shape),
+            present=chance.uniform(chance.choice([0.4, 0.9]), 1.0, shape),
+            level=np.stack([(one.calm_low + one.calm_high) / 2.0 for one in bounds]),
+            apart=(low + high) / 2.0 + (high - low) * chance.normal(size=low.shape),
+        )
+        found.apart[chance.random(low.shape) < 0.2] = np.nan
+        lasting = chance.integers(0, 2 * HOP, shape)
+        states = [WindowState.empty(4, m) for _ in rows]
+        for state in states:
+            state.suspects = chance.choice([0, 0, 0, 32, 64], 4).astype(np.uint8)
+            state.apart_once, state.apart_near = chance.random((2, m)) < 0.5
+        apart = {k: (one.apart, one.apart_once, one.apart_near) for k, one in enumerate(states)}
+        told = Found(
+            looked=np.zeros(len(rows), bool),
+            noise=np.zeros(shape),
+            suspects=np.stack([state.suspects for state in states]),
+            apart=apart,  # type: ignore[arg-type] # each has been set
+        )
+        quiet = told.judge(slab, rows, np.arange(len(rows)), found, lasting)
+        for k, (state, bound) in enumerate(zip(states, bounds, strict=True)):
+            _judge(state, Looks(*(part[k] for part in found)), bound, lasting[k])
+            assert quiet[k] == (not state.codes.any() and not state.apart_now.any())
+            np.testing.assert_array_equal(told.noise[k], state.noise)
+            np.testing.assert_array_equal(told.suspects[k], state.suspects)
+            if m:
+                mine = told.apart[k]
+                for one, other in zip(mine, (state.apart, state.apart_once, state.apart_near)):  # noqa: B905
+                    np.testing.assert_array_equal(one, other)

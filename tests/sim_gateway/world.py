@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from edge import taking
 from edge.assembly.assembly import Assembly
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
+from edge.samples import gather
 from edge.storage.notebook import Notebook
 from edge.wire.timing import RetrievalPayload
 from kb.records import Hit
@@ -195,7 +197,13 @@ class SimulatedWorld(World):
         self._fate.wait(seconds)
 
     def assembled(self, config: GatewayConfig) -> Assembly:
-        """What the shop shows."""
+        """What the shop shows.
+
+        From how many on assets and messages are taken together is another number in each process:
+        a plant of a few takes both ways, and no bit depends on it.
+        """
+        how = self._fate.draw
+        taking.FEW, gather.TOGETHER_MIN = how.choice((1, 1, 4)), how.choice((0, 0, 16))
         return SimulatedAssembly(config.settings, self._shop, broken=self.broken)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
