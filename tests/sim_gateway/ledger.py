@@ -147,7 +147,7 @@ class Ledger:
 
         What comes behind its row is late, and what its row has already came twice.
         """
-        state = self._engine._state.align.assets[asset]
+        state = self._engine.state.align.assets[asset]
         waiting = set(state.t_ns.tolist())
         there = waiting.union(book.scored)
         lost = beyond = 0
