@@ -27,7 +27,7 @@ from edge.work.commission import Commission
 from edge.work.jobs import JobRun
 from edge.work.set_aside import TopicErrors
 from edge.work.silencing import Silence
-from models.fitting.drift_live import DriftState
+from models.fitting.drift import DriftState
 from models.fitting.mode_track import ModeTrack
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from edge.records import Track
 from edge.samples.mode_rows import of_own, within_mode
 from edge.wire.drifting import DriftingChannelPayload, DriftPayload
 from edge.work.silencing import SilenceKind, covered
-from models.fitting.drift import LEVELS
-from models.fitting.drift_live import DriftState, count_samples
+from models.fitting.drift import LEVELS, DriftState
+from models.fitting.drift_live import count_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ import numpy as np
 
 from edge.samples.columns import by_value, home
 from edge.samples.drift import STOPPED
-from models.fitting.drift import LEVELS
-from models.fitting.drift_live import HELD_MAX, Reach, add_held, close_blocks
+from models.fitting.drift import HELD_MAX, LEVELS
+from models.fitting.drift_live import Reach, add_held, close_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

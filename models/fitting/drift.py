@@ -21,7 +21,7 @@ import functools
 import math
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 import numpy as np
@@ -46,6 +46,7 @@ TERMS: Final = 12  # K, cosine transforms behind a variance
 BLOCKS_A_TERM: Final = 3  # of few blocks fewer transforms are slow movement
 HORIZONS_MIN: Final = 4  # in the record, before means over a horizon say something
 KNOWN_MIN: Final = 0.25  # of a block's samples in which a channel had a value
+HELD_MAX: Final = 64  # samples that are summed up together: one at a time costs as much
 FAR_SIGMAS: Final = 10.0  # what is further off counts as this far: a few wild values are no level
 
 
@@ -72,6 +73,51 @@ class DriftReference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         arrays = (self.center, self.sigma, self.levels, self.mean, self.long_run, self.blocks)
         data = b"".join(np.asarray(array, np.float64).tobytes() for array in arrays)
         return zlib.crc32(data, self.block_samples)
+
+
+class DriftState(msgspec.Struct, kw_only=True):
+    """What is remembered of a stream against its reference. Vectors are (m,), of columns.
+
+    samples, begin_ns, sums, known: of the block that is not full yet. held: (HELD_MAX, 1 + c) its
+    newest scores and values, of which `waiting` are not in the sums yet. blocks (k, m) float32,
+    begins (k,) ns: the newest ones, NaN: not known. score: -log10 p, NaN: cannot say yet; shift:
+    of the mean, in its own unit. drifts: what has drifted; since_ns: since when; against: looks in
+    a row that say otherwise. left_out: samples that did not count, by reason.
+    """
+
+    mark: int
+    samples: int = 0
+    begin_ns: int = 0
+    sums: np.ndarray
+    known: np.ndarray
+    held: np.ndarray
+    waiting: int = 0
+    blocks: np.ndarray
+    begins: np.ndarray
+    score: np.ndarray
+    shift: np.ndarray
+    drifts: np.ndarray
+    since_ns: np.ndarray
+    against: np.ndarray
+    left_out: dict[str, int] = {}
+
+    @classmethod
+    def empty(cls, reference: DriftReference) -> Self:
+        """Nothing seen yet."""
+        m = len(reference.mean)
+        return cls(
+            mark=reference.mark,
+            sums=np.zeros(m),
+            known=np.zeros(m - LEVELS, np.int64),
+            held=np.zeros((HELD_MAX, 1 + len(reference.center)), np.float32),
+            blocks=np.empty((0, m), np.float32),
+            begins=np.empty(0, np.int64),
+            score=np.full(m, np.nan),
+            shift=np.full(m, np.nan),
+            drifts=np.zeros(m, np.bool_),
+            since_ns=np.zeros(m, np.int64),
+            against=np.zeros(m, np.int64),
+        )
 
 
 def learn_drift(

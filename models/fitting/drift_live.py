@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-import msgspec
 import numpy as np
 
 from models.fitting.drift import (
     BLOCKS_A_TERM,
     BLOCKS_MIN,
     FAR_SIGMAS,
+    HELD_MAX,
     HORIZON_BLOCKS,
     KNOWN_MIN,
     LEVELS,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.fitting.drift import DriftReference
+    from models.fitting.drift import DriftReference, DriftState
 
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 LOOKED_TOGETHER: Final = 32  # streams whose blocks stay in the cache
-HELD_MAX: Final = 64  # samples that are summed up together: one at a time costs as much
 SCORE_MAX: Final = 30.0  # -log10 p; beyond it every difference is equally sure
 BEGINS_SCORE: Final = 3.0  # -log10 p of all columns of a kind together, that begins a drift
 ENDS_SCORE: Final = 2.0
@@ -46,51 +45,6 @@ SPREAD_RATIO: Final = 1.25  # likewise of the mean absolute deviation, up or dow
 ODDS_RATIO: Final = 2.0  # likewise of samples over a quantile of scores, up
 ENDS_EFFECT: Final = 0.5  # of these, in logarithms where they are ratios
 HOLD_BLOCKS: Final = 6  # looks in a row that begin a drift, or end it
-
-
-class DriftState(msgspec.Struct, kw_only=True):
-    """What is remembered of a stream against its reference. Vectors are (m,), of columns.
-
-    samples, begin_ns, sums, known: of the block that is not full yet. held: (HELD_MAX, 1 + c) its
-    newest scores and values, of which `waiting` are not in the sums yet. blocks (k, m) float32,
-    begins (k,) ns: the newest ones, NaN: not known. score: -log10 p, NaN: cannot say yet; shift:
-    of the mean, in its own unit. drifts: what has drifted; since_ns: since when; against: looks in
-    a row that say otherwise. left_out: samples that did not count, by reason.
-    """
-
-    mark: int
-    samples: int = 0
-    begin_ns: int = 0
-    sums: np.ndarray
-    known: np.ndarray
-    held: np.ndarray
-    waiting: int = 0
-    blocks: np.ndarray
-    begins: np.ndarray
-    score: np.ndarray
-    shift: np.ndarray
-    drifts: np.ndarray
-    since_ns: np.ndarray
-    against: np.ndarray
-    left_out: dict[str, int] = {}
-
-    @classmethod
-    def empty(cls, reference: DriftReference) -> Self:
-        """Nothing seen yet."""
-        m = len(reference.mean)
-        return cls(
-            mark=reference.mark,
-            sums=np.zeros(m),
-            known=np.zeros(m - LEVELS, np.int64),
-            held=np.zeros((HELD_MAX, 1 + len(reference.center)), np.float32),
-            blocks=np.empty((0, m), np.float32),
-            begins=np.empty(0, np.int64),
-            score=np.full(m, np.nan),
-            shift=np.full(m, np.nan),
-            drifts=np.zeros(m, np.bool_),
-            since_ns=np.zeros(m, np.int64),
-            against=np.zeros(m, np.int64),
-        )
 
 
 def count_samples(

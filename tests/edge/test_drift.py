@@ -20,7 +20,7 @@ from models.fitting.drift_live import HOLD_BLOCKS
 from tests.edge.rig import START, Rig, bundle
 
 if TYPE_CHECKING:
-    from models.fitting.drift_live import DriftState
+    from models.fitting.drift import DriftState
 
 QUIETLY = {"c1": 0.4}  # does not ring
 

@@ -28,11 +28,12 @@ from models.fitting.drift import (
     LEVELS,
     TERMS,
     DriftReference,
+    DriftState,
     deviations,
     learn_drift,
     long_run_of,
 )
-from models.fitting.drift_live import HOLD_BLOCKS, DriftState, count_samples
+from models.fitting.drift_live import HOLD_BLOCKS, count_samples
 from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from tests.models.plants import fitted, plant, samples
