@@ -203,8 +203,8 @@ class SimulatedWorld(World):
         a plant of a few takes both ways, and no bit depends on it.
         """
         how = self._fate.draw
-        taking.FEW = how.choice((1, 1, 4))
-        gather.TOGETHER_MIN = how.choice((0, 0, 16))
+        vars(taking)["FEW"] = how.choice((1, 1, 4))
+        vars(gather)["TOGETHER_MIN"] = how.choice((0, 0, 16))
         return SimulatedAssembly(config.settings, self._shop, broken=self.broken)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
