@@ -17,21 +17,25 @@ from edge.gateway.service import run
 from edge.records import MessageReceived
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.records import Effect, Stimulus
 
-_HANDLE = Engine.handle
+_HANDLE = Engine.handle_group
 
 
 def main() -> int:
     """Run it; returns its exit code."""
     config, delay_s = Path(sys.argv[1]), int(sys.argv[2]) / 1e6
 
-    def slowed(self: Engine, stimulus: Stimulus, *, now_ns: int) -> tuple[Effect, ...]:
-        if isinstance(stimulus, MessageReceived) and stimulus.topic.startswith("plant/"):
-            time.sleep(delay_s)
-        return _HANDLE(self, stimulus, now_ns=now_ns)
+    def slowed(self: Engine, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
+        given = list(stimuli)
+        for stimulus in given:
+            if isinstance(stimulus, MessageReceived) and stimulus.topic.startswith("plant/"):
+                time.sleep(delay_s)
+        return _HANDLE(self, given, now_ns=now_ns)
 
-    Engine.handle = slowed  # type: ignore[method-assign]
+    Engine.handle_group = slowed  # type: ignore[method-assign]
     return run(load(config))
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from edge.brokers.lanes import Rank
 from edge.caps import SHED_LISTED_MAX
+from edge.gateway.turns import TurnCost
 from edge.records import Phase, Shed
 from edge.wire.overloading import OverloadPayload
 from edge.work.set_aside import set_aside_now
@@ -47,8 +48,6 @@ LIMIT_MIN: Final = 20  # messages that may always wait,
 WINDOW_MIN: Final = 8  # where the broker's window is not smaller: as installed it is 20
 WINDOW_WIDE: Final = 200  # that can be divided by importance
 TURN_S: Final = 0.2
-MESSAGE_FIRST_S: Final = 0.2e-3  # until it is known: of a row, on a small core
-EASE: Final = 0.25  # of how much less a message took than the ones before it, that is believed
 TURN_MESSAGES_MAX: Final = 1_000
 TURN_MESSAGES_MIN: Final = 10
 TURN_MESSAGES_FIRST: Final = 50  # until it is known how long they take: a stop waits for a turn
@@ -67,7 +66,7 @@ class Overload:
         self.turn_max = TURN_MESSAGES_FIRST
         self.active = False
         self._taken = 0
-        self._message_s = MESSAGE_FIRST_S  # that one takes, about
+        self._cost = TurnCost()
         self._idle_s = 0.0
         self._rate = 0.0  # messages a second, the most since it began
         self._window: int | None = None
@@ -88,15 +87,13 @@ class Overload:
         """How many messages a turn may take that is to be over in so long; 1 at least."""
         if seconds >= TURN_S:
             return self.turn_max
-        return max(1, min(self.turn_max, int(seconds / self._message_s)))
+        return min(self.turn_max, self._cost.fit(seconds))
 
     def turned(self, messages: int, seconds: float) -> None:
         """A turn took so many messages in so long: the next one shall take about TURN_S."""
         self._taken += messages
         if messages:
-            took_s = seconds / messages
-            faster = self._message_s + EASE * (took_s - self._message_s)
-            self._message_s = max(took_s, faster)  # slower ones count at once
+            self._cost.took(messages, seconds)
         if seconds > TURN_S:
             self.turn_max = max(TURN_MESSAGES_MIN, min(self.turn_max, messages) // 2)
         elif seconds < TURN_S / 4 and messages >= self.turn_max:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edge.boxes.retirement import Retirement
     from edge.brokers.link import Link
     from edge.brokers.links import LinkPair
-    from edge.engine import Engine
     from edge.gateway.cleared import Cleared
     from edge.gateway.durable import Durable
     from edge.gateway.faults import Faults
@@ -57,6 +56,7 @@ class Rounds:
     ) -> None:
         """faults: knows what has been told."""
         self._asking: Iterator[Drifting | None] | None = None
+        self._asked_of = ""  # the bundle that scored then
         self._drifts: list[Drifting | None] = []
         self._faults, self._link, self._durable = faults, link, durable
         self._overload, self._retirement, self._cleared = overload, retirement, cleared
@@ -88,13 +88,14 @@ class Rounds:
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
 
-    def gathered(self, engine: Engine) -> bool:
+    def gathered(self, assembly: Assembly) -> bool:
         """Gather for health what has to be asked of every asset, until a tick is due.
 
         Returns whether that is all; else it goes on with the next call.
         """
-        if self._asking is None:
-            self._asking, self._drifts = engine.drifts(), []
+        scores = assembly.bundle.sha256
+        if self._asking is None or scores != self._asked_of:  # else of assets that may be gone
+            self._asking, self._drifts, self._asked_of = assembly.engine.drifts(), [], scores
         now_s = self._telemetry.clock.monotonic_s
         until_s = now_s() + self._pace.turn_s
         while some := list(islice(self._asking, ASKED_AT_ONCE)):

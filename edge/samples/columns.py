@@ -24,4 +24,4 @@ def by_value(numbers: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], int]]:
         return []
     if (numbers == numbers[0]).all():  # as nearly always
         return [(np.arange(len(numbers)), int(numbers[0]))]
-    return [(np.flatnonzero(numbers == one), one) for one in np.unique(numbers).tolist()]
+    return [(np.flatnonzero(numbers == one), one) for one in sorted(set(numbers.tolist()))]

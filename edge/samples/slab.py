@@ -101,6 +101,7 @@ class Slab:
 
     def read(self, i: int) -> None:
         """Take over what the state of an asset says; its arrays lie here from then on."""
+        self.settle(i)  # what is known here and not there yet goes first
         asset, ring = self.assets[i], self.rings[i]
         state, health = asset.state, asset.state.health
         home(health, "value", self.value, i)

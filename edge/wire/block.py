@@ -39,7 +39,8 @@ FLOAT64: Final = 1
 OWN_TIMES: Final = 2
 _HEAD: Final = struct.Struct("<4sBBHIIqq")
 _PAD: Final = 8
-_NAMES_KEPT: Final = 1024  # lists of names that are read only once
+_NAMES_KEPT: Final = 1024  # lists of names that are read only once,
+_NAMES_BYTES_MAX: Final = 2048  # where they are no longer: some 100 bytes a name are kept
 
 
 class Block(NamedTuple):
@@ -62,15 +63,18 @@ def read_block(payload: bytes, *, topic: str, t_ns_min: int, t_ns_max: int) -> B
     _, version, flags, k, n, names_bytes, begin_ns, step_ns = _HEAD.unpack_from(payload)
     if version != VERSION or flags & ~(FLOAT64 | OWN_TIMES):
         raise _refused(topic, f"a block of version {version}, flags {flags}")
-    if n * k > VALUES_PER_MESSAGE_MAX:
-        raise _refused(topic, f"{n * k} values, more than {VALUES_PER_MESSAGE_MAX}", "oversize")
+    if max(n, 1) * k > VALUES_PER_MESSAGE_MAX:
+        raise _refused(
+            topic, f"{max(n, 1) * k} values, more than {VALUES_PER_MESSAGE_MAX}", "oversize"
+        )
     kind = np.dtype("<f8" if flags & FLOAT64 else "<f4")
     times_at = _HEAD.size + names_bytes
     values_at = times_at + (8 * n if flags & OWN_TIMES else 0)
     size = values_at + n * k * kind.itemsize
     if names_bytes % _PAD or size != len(payload):
         raise _refused(topic, f"a block of {len(payload)} B, by its head {size} B")
-    tags = _names(payload[_HEAD.size : times_at], k)
+    names = payload[_HEAD.size : times_at]
+    tags = (_known_names if len(names) <= _NAMES_BYTES_MAX else _names)(names, k)
     if tags is None:
         raise _refused(topic, f"not {k} different names of tags")
     if flags & OWN_TIMES:
@@ -79,7 +83,7 @@ def read_block(payload: bytes, *, topic: str, t_ns_min: int, t_ns_max: int) -> B
         if begin_ns or step_ns or outside:
             raise _refused(topic, "a time is out of range, or there are two kinds", "bad_time")
     else:
-        if step_ns < 1 or begin_ns < t_ns_min or begin_ns + step_ns * max(n, 1) > t_ns_max:
+        if step_ns < 1 or begin_ns < t_ns_min or begin_ns + step_ns * max(n - 1, 0) > t_ns_max:
             raise _refused(topic, "first time and step lead out of range", "bad_time")
         t_ns = begin_ns + step_ns * np.arange(n, dtype=np.int64)
     values = np.frombuffer(payload, kind, n * k, values_at).astype(np.float64)
@@ -100,7 +104,6 @@ def _refused(topic: str, message: str, reason: str = "wrong_shape") -> WireError
     return WireError(message, reason=reason, topic=topic)
 
 
-@lru_cache(_NAMES_KEPT)
 def _names(encoded: bytes, k: int) -> tuple[str, ...] | None:
     """The names of k tags; None: they are not."""
     try:
@@ -111,6 +114,9 @@ def _names(encoded: bytes, k: int) -> tuple[str, ...] | None:
     good = k > 0 and len(set(told)) == k and all(0 < len(tag) <= TAG_CHARS_MAX for tag in told)
     ends = 0 < len(rest) <= _PAD and not any(rest)
     return told if good and ends else None
+
+
+_known_names: Final = lru_cache(_NAMES_KEPT)(_names)
 
 
 def encode_block(

@@ -16,7 +16,7 @@ import msgspec
 
 from edge.caps import TAG_CHARS_MAX
 from edge.errors import UNREADABLE, WireError
-from edge.wire.readings import ASIDE, BAD, TIME_KEYS, read_time
+from edge.wire.readings import ASIDE, BAD, T_NS_MAX, TIME_KEYS, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,9 @@ BYTES_MAX: Final = 1 << 16  # of a payload that is read here; a larger one has w
 KEYS_MAX: Final = 256  # of a form
 FORMS_MAX: Final = 1024  # that are known at a time, of all topics; 6 MB with eight keys each
 STRANGE_MIN: Final = 256  # messages of unknown forms before one more is made instead of another
-MS_MIN, MS_MAX = 10**11, 10**14  # numbers that are milliseconds: between 1973 and 5138
 MILLISECOND_NS: Final = 1_000_000
+# Numbers that are milliseconds: from 1973 on, as long as times are taken at all.
+MS_MIN, MS_MAX = 10**11, T_NS_MAX // MILLISECOND_NS + 1
 _ANY: Final = msgspec.json.Decoder()
 _NUMBER: Final = float | bool | None
 _STAMP: Final = int | float | str

@@ -352,9 +352,9 @@ def encode_rows(
     """
     stamps = [time_number(t) for t in t_ns]
     bodies: list[dict[str, Any]]
-    if shape == "block":
+    if shape == "block" and not any("\0" in tag for tag in tags):  # it ends a name there
         return [encode_block(tags, np.array(t_ns, np.int64), np.array(rows, np.float64))]
-    if shape == "columnar":
+    if shape in ("columnar", "block"):
         stated = {"units": units} if units else {}
         bodies = [{"tags": tags, "ts": stamps, "v": rows, **stated}]
     elif shape == "wide" and not _can_go_wide(tags):

@@ -50,7 +50,9 @@ class Catalogue:
         rows = [self.rows[chunk_id] for chunk_id in self.place_of]
         self._known_from = np.array([row.known_from_ns for row in rows], dtype=np.int64)
         self._known_to = np.array([row.known_to_ns for row in rows], dtype=np.int64)
-        self._turns = np.unique(np.concatenate([self._known_from, self._known_to]))
+        self._turns = np.sort(
+            np.array(list({*self._known_from.tolist(), *self._known_to.tolist()}), np.int64)
+        )
         self._site_wide = np.array([row.assets is None for row in rows], dtype=np.bool_)
         kinds = np.array([documents[row.document].kind for row in rows], dtype=np.str_)
         self._of_kind = {kind: kinds == kind for kind in sorted(set(kinds.tolist()))}

@@ -27,14 +27,15 @@ if "run" in sys.argv:
     from edge.brokers.link import Link
     from edge.brokers.mqtt import Client
     marks = pathlib.Path(os.environ["MARKS"])
-    handle, message, pong = Engine.handle, Link._message, Client._handle_pingresp
+    handle, message, pong = Engine.handle_group, Link._message, Client._handle_pingresp
 
-    def wedged(self, stimulus, *, now_ns):
-        if getattr(stimulus, "payload", b"") == b"wedge":
+    def wedged(self, stimuli, *, now_ns):
+        given = list(stimuli)
+        if any(getattr(stimulus, "payload", b"") == b"wedge" for stimulus in given):
             (marks / "begun").touch()
             time.sleep(5)
             (marks / "over").touch()
-        return handle(self, stimulus, now_ns=now_ns)
+        return handle(self, given, now_ns=now_ns)
 
     def blocked(self, client, data, received):
         if received.payload == b"block" and not (marks / "blocked").exists():
@@ -47,7 +48,7 @@ if "run" in sys.argv:
             raise SystemExit
         return pong(self)
 
-    Engine.handle, Link._message, Client._handle_pingresp = wedged, blocked, ending
+    Engine.handle_group, Link._message, Client._handle_pingresp = wedged, blocked, ending
 """
 
 

@@ -17,7 +17,7 @@ POINTS: Final = {
     "edge.storage.disk:Disk.sync:after": 8,
     "edge.brokers.link:Link.ack:before": 150,
     "edge.brokers.link:Link.ack:after": 150,
-    "edge.engine:Engine.handle:before": 400,
+    "edge.engine:Engine.handle_group:before": 400,
     "edge.audit.trail:AuditTrail.write:after": 4,
     "edge.storage.outbox:Outbox.put:before": 4,
     "edge.storage.outbox:Outbox.put:after": 4,

@@ -261,19 +261,12 @@ def test_a_turn_takes_as_many_as_it_can_in_its_time() -> None:
 
 
 def test_a_turn_that_has_little_time_takes_few() -> None:
-    """By what messages took; slower ones count at once, and are forgotten bit by bit."""
+    """By what messages took; one at least."""
     overload = Gate().overload
     assert 1 <= overload.within(0.001) < overload.turn_max, "nothing is known yet"
     overload.turned(10, 0.010)
-    assert [overload.within(s) for s in (1e-6, 0.0051, 10.0)] == [1, 5, overload.turn_max]
-    overload.turned(10, 0.100)
-    assert overload.within(0.0501) == 5
-    told = []
-    for _ in range(40):
-        overload.turned(10, 0.010)
-        told.append(overload.within(0.0501))
-    assert told == sorted(told)
-    assert told[-1] == 50 <= overload.turn_max
+    told = [overload.within(s) for s in (1e-6, 0.0051, 10.0)]
+    assert told == [1, 8, overload.turn_max]
 
 
 @pytest.mark.parametrize(

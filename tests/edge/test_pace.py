@@ -140,6 +140,7 @@ class Waiting:
     def __init__(self, clock: Hand, *, depth: int, wakes_s: float | None) -> None:
         self.clock, self.queue_depth, self.wakes_s = clock, depth, wakes_s
         self.slept_s = 0.0
+        self.reads_plainly = "as ever"  # so that the loop waits for more
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
         """Until it is set."""

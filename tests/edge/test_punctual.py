@@ -107,16 +107,18 @@ def lived(
         engine=EngineSettings(tick_ms=TICK_MS, score_publish_s=10**6, health_publish_s=10**6),
         base=str(folder),
     )
-    real = Engine.handle
+    real = Engine.handle_group
 
-    def handle(self: Engine, stimulus: Any, *, now_ns: int) -> Any:  # noqa: ANN401
-        clock.now_s += MESSAGE_S * isinstance(stimulus, MessageReceived)
-        clock.now_s += tick_s * isinstance(stimulus, TickDue)
-        return real(self, stimulus, now_ns=now_ns)
+    def handle(self: Engine, stimuli: Any, *, now_ns: int) -> Any:  # noqa: ANN401
+        given = list(stimuli)
+        for stimulus in given:
+            clock.now_s += MESSAGE_S * isinstance(stimulus, MessageReceived)
+            clock.now_s += tick_s * isinstance(stimulus, TickDue)
+        return real(self, given, now_ns=now_ns)
 
     with patch.context() as patched:
         patched.setattr(app, "links_of", broker.link)
-        patched.setattr(Engine, "handle", handle)
+        patched.setattr(Engine, "handle_group", handle)
         gateway = broker.gateway = Gateway(config, Machine(clock))
         with closing(gateway._durable.outbox):
             assert gateway.run() == 0
