@@ -51,6 +51,10 @@ def stamp_of(t_ns: int, kind: int) -> str:
         '"2025-10-09T08:53:20.25+00:00"',
         "true",
         '"yesterday"',
+        "9000000000000",  # the last time that there is,
+        "9000000000001",  # and others behind it
+        "9300000000000",
+        "99999999999999",
     )
     return kinds[kind]
 
@@ -60,7 +64,7 @@ def bodies(draw: st.DrawFn, t_ns: int) -> bytes:
     """A payload, mostly good."""
     number = st.sampled_from(NUMBERS * 6 + ODD)
     ahead = draw(st.sampled_from([0, 0, 0, 0, -250, -750, -5_000, 1_500, 60_000, -4_000_000]))
-    stamp = stamp_of(t_ns + ahead * MS, draw(st.sampled_from([0] * 20 + list(range(8)))))
+    stamp = stamp_of(t_ns + ahead * MS, draw(st.sampled_from([0] * 24 + list(range(12)))))
     time_key = draw(st.sampled_from(["ts"] * 8 + ["timestamp", "t", ""]))
     parts = [f'"{time_key}":{stamp}'] if time_key else []
     if draw(st.integers(0, 3)):  # the usual
