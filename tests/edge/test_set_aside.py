@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import random
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -276,12 +277,15 @@ def _usual_s() -> float:
 
 def _cost_s(payload: bytes) -> float:
     said = ""
+    gc.disable()  # what this process holds besides is looked through by chance, not for a message
     begin_s = time.process_time()
     try:
         decode_readings(payload, topic="plant/r1", asset="r1", received_ns=START)
     except WireError as error:
         said = str(error)
-    took_s = time.process_time() - begin_s
+    finally:
+        took_s = time.process_time() - begin_s
+        gc.enable()
     assert len(said) < 2 * ERROR_CHARS_MAX
     return took_s
 
