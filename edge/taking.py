@@ -193,7 +193,7 @@ class Taking:
             slab.known[i] = False
             cuts.append((number, *self._assets[number].cut(batch)))
             for other in self._stirred():
-                if other > number and (found := self._off_trial(trials, other)) is not None:
+                if (found := self._off_trial(trials, other)) is not None:
                     heapq.heappush(waiting, (other, found))
         return cuts
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from edge.brokers.lanes import TOPIC_CHARS_MAX
 from edge.brokers.rights import BROKER_DROPS
 from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
 
@@ -53,6 +54,8 @@ class Addressed:
 
     def was_usual(self, topic: str) -> None:
         """A message for the engine was queued; the next of its topic may be one of many."""
+        if len(topic) > TOPIC_CHARS_MAX:
+            return
         if len(self._usual) >= USUAL_MAX:
             self._usual.clear()
         self._usual.add(topic)
