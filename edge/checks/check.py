@@ -229,6 +229,7 @@ def _check_knowledge(config: GatewayConfig, findings: Findings) -> None:
     path = config.path(config.kb.snapshot)
     try:
         snapshot = Snapshot.open(path)
+        snapshot.warm()  # a gateway does so behind its start, and would be the first to know
     except KnowledgeError as error:
         hint = f"{error}; make one with `andon kb build DIR -o {path}`"
         findings.add("knowledge", fine=False, detail=hint)

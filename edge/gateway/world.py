@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 import secrets
 import sys
@@ -26,6 +27,7 @@ from edge.gateway.watchdog import Watchdog
 from edge.knowledge.retrieve import Retriever
 from edge.storage.disk import CLOCK, DISK
 from edge.storage.patience import Patience
+from kb.errors import KnowledgeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics
+
+log = logging.getLogger("andon")
 
 # The text model, and what searches, are made ready when a start is over, or by the first question.
 WARM_S: Final = 5.0
@@ -131,7 +135,14 @@ class World:
 
 def _later(warm: Callable[[], None]) -> None:
     """Call it beside the loop, in WARM_S; not while the process ends: libraries are unloaded."""
-    warming = threading.Timer(WARM_S, warm)
+
+    def warmed() -> None:
+        try:
+            warm()
+        except KnowledgeError:  # each question tries again, and its alert says so
+            log.exception("knowledge_not_ready")
+
+    warming = threading.Timer(WARM_S, warmed)
     warming.daemon = True
     warming.start()
 
