@@ -25,7 +25,7 @@ import andon
 from andon.speed_page import markdown
 from andon.speed_report import number
 from benchmarks.plant import Load, signals
-from benchmarks.speed.figure import Curve, Figure, Measured, Shares
+from benchmarks.speed.figure import Curve, Figure, Shares
 from benchmarks.speed.firehose import packets
 from benchmarks.speed.kept import keep, kept
 from benchmarks.speed.machine import look
@@ -107,26 +107,6 @@ def test_every_peer_can_be_called_and_installed() -> None:
     assert {entry.beside for entry in PEERS} <= set(OURS)
 
 
-@pytest.mark.parametrize(
-    ("told", "reached"),
-    [
-        ({}, None),
-        ({"at_least": 0.5}, True),
-        ({"at_least": 0.51}, False),
-        ({"at_most": 0.5}, True),
-        ({"at_most": 0.49}, False),
-        ({"at_least": 1.0, "of_figure": True}, True),
-        ({"at_least": 3.0, "ratio": float("nan")}, False),
-        ({"at_most": 3.0, "ratio": float("nan"), "figure": float("nan")}, False),
-    ],
-)
-def test_a_figure_is_reached_by_its_ratio_unless_it_is_told_otherwise(
-    told: dict[str, object], reached: object
-) -> None:
-    """What could not be measured is not reached."""
-    assert figure(**told).reached is reached
-
-
 def test_a_part_that_fails_takes_no_other_with_it() -> None:
     """Its ids are named with what it said last; those that another part owes too."""
     parts = (
@@ -141,25 +121,22 @@ def test_a_part_that_fails_takes_no_other_with_it() -> None:
     assert [of[1:] for of in seen] == [(0, 2), (1, 2)]
 
 
-def test_a_figure_beside_another_ratio_is_held_against_its_own_target() -> None:
-    """A share of what the core multiplies is no rate: 30 million values a second are asked for."""
-    told = Run(machine=look(), seconds=0.0, quick=True)
-    told.take(Measured(figures=[figure("default_1000_assets", figure=29.9, ratio=31.0)]))
-    told.take(Measured(figures=[figure("default_1000_assets", figure=30.1, ratio=0.1)]))
-    told.take(Measured(figures=[figure("lateness_p999", figure=5.1, ratio=2.0)]))
-    assert [one.reached for one in told.figures] == [False, True, False]
-
-
-def test_peers_that_break_leave_what_was_measured() -> None:
-    """Only ids of peers without a figure are named."""
+@pytest.mark.parametrize(
+    "breaks_by", [PeerError("no room"), KeyError("values"), ZeroDivisionError("no time")]
+)
+def test_peers_that_break_leave_what_was_measured(breaks_by: Exception) -> None:
+    """However they break; only ids of peers without a figure are named."""
 
     def breaks(told: Run, _say: object) -> None:
         told.figures.append(figure("peer_river_hst"))
-        raise PeerError("no room")
+        raise breaks_by
 
-    told = run(parts=(), peers=breaks, progress=lambda *_: None)
+    parts = (Part(module="limits", about="", ids=("limit_memory",)),)
+    told = run(quick=True, parts=parts, peers=breaks, progress=lambda *_: None)
     assert set(told.not_measured) == set(PEER_IDS) - {"peer_river_hst"}
-    assert set(told.not_measured.values()) == {"no room"}
+    assert set(told.not_measured.values()) == {f"{type(breaks_by).__name__}: {breaks_by}"}
+    kept = {"limit_matrix_multiply", "limit_memory", "peer_river_hst"}
+    assert {one.id for one in told.figures} == kept
 
 
 def test_a_run_is_kept_as_it_was(tmp_path: Path) -> None:
