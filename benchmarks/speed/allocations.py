@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from numpy._core import _multiarray_umath  # the table is nowhere else
+from numpy._core import _multiarray_umath  # type: ignore[attr-defined] # has no stub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,15 +54,18 @@ def made_by(work: Callable[[], object]) -> Made:
 
     def malloc(ctx: int, size: int) -> int | None:
         sizes.append(size)
-        return before.malloc(ctx, size)
+        given: int | None = before.malloc(ctx, size)
+        return given
 
     def calloc(ctx: int, count: int, size: int) -> int | None:
         sizes.append(count * size)
-        return before.calloc(ctx, count, size)
+        given: int | None = before.calloc(ctx, count, size)
+        return given
 
     def realloc(ctx: int, held: int, size: int) -> int | None:
         sizes.append(size)
-        return before.realloc(ctx, held, size)
+        given: int | None = before.realloc(ctx, held, size)
+        return given
 
     counting = _Handler(
         name=b"andon_counting",

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from models.bundles.bundle import Bundle
 
-NAN: Final = float("nan")
 CHANNELS: Final = 8
 WARM_ROWS: Final = 384  # behind which every asset has a score, and its sensors a first look
 TICKS: Final = 96  # three times all that comes once in so many samples
@@ -169,8 +168,6 @@ def _shares(many: Ticking, assets: int) -> Iterator[Figure]:
         id=f"engine_{assets}_assets_idle_tick",
         figure=median_ms,
         unit="ms",
-        ratio=NAN,
-        against="",
         at_most=0.5,
     )
 
@@ -189,7 +186,7 @@ def counts(assets: int, bundle: Bundle | None = None) -> Iterator[Figure]:
         (f"{name}_calls", functions, float(CALLS_MAX)),
         (f"{name}_blocks_left", blocks, float(BLOCKS_MAX)),
     ):
-        yield Figure(id=named, figure=figure, unit="a tick", ratio=NAN, against="", at_most=at_most)
+        yield Figure(id=named, figure=figure, unit="a tick", at_most=at_most)
 
 
 def _traced(many: Ticking) -> tuple[int, int]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+import os
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # One spelling a kind: rates of scoring are of a processor second, times of clocks unless told.
 UNITS: Final = (
@@ -26,8 +30,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     figure: float
     unit: str
-    ratio: float
-    against: str
+    ratio: float = math.nan
+    against: str = ""
     note: str = ""
     at_least: float | None = None
     at_most: float | None = None
@@ -46,6 +50,15 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
             return None
         enough = not self.eased and (self.at_least is None or self.told >= self.at_least)
         return enough and (self.at_most is None or self.told <= self.at_most)
+
+
+def shown(found: Sequence[Figure]) -> str:
+    """A line for each figure, one for the load of the machine, and last all as JSON."""
+    lines = [
+        f"{one.id}: {one.figure} {one.unit}, at most {one.at_most}; {one.note}" for one in found
+    ]
+    lines.append(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return "\n".join([*lines, msgspec.json.encode(found).decode()])
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
