@@ -207,11 +207,11 @@ class Link:
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
 
-        What came over an earlier connection is not acknowledged: the broker sends it again, and its
-        id may stand for another message by now.
+        Not what came over an earlier connection: the broker sends it again, and its id may stand
+        for another message by now; nor before we have greeted on the next one, which it would end.
         """
-        name, connection = self.name, self.counts.connects
-        ours = [m for m in messages if m.qos and m.connection == connection and m.link == name]
+        now = self.counts.connects if self._client.is_connected() else None
+        ours = [m for m in messages if m.qos and m.connection == now and m.link == self.name]
         if mids := [m.mid for m in ours if m.qos == 1]:
             self._client.ack_all(mids)
         for message in ours:
@@ -366,11 +366,11 @@ class Link:
         self._paused()
 
     def _batch(self, came: list[Incoming]) -> None:
-        if self._addressed.usual(came):
-            self._queue(came)
-            return
-        for message in came:  # the first of a topic by itself: if it fails, it costs no other
-            self._one(message)
+        for some, usual in self._addressed.runs(came):
+            if usual:
+                self._queue(some)
+            else:  # the first of a topic by itself: if it fails, it costs no other
+                self._one(some[0])
 
     def _alone(self, message: Incoming) -> None:
         if self._addressed.to_engine(message):
