@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge.boxes.fencing import Fence
     from edge.brokers.inbox import Incoming
-    from edge.brokers.link import LinkCounts
+    from edge.brokers.link_counts import LinkCounts
 
 
 class Addressed:

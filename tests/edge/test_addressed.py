@@ -9,7 +9,7 @@ import pytest
 from edge.brokers import packets
 from edge.brokers.addressed import Addressed
 from edge.brokers.inbox import Incoming
-from edge.brokers.link import LinkCounts
+from edge.brokers.link_counts import LinkCounts
 
 
 def message(topic: str, mid: int = 0) -> Incoming:

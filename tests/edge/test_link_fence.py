@@ -12,9 +12,9 @@ from paho.mqtt.client import MQTTMessage
 from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import QUIET_S, Fence
 from edge.boxes.identity import new_box
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.inbox import Incoming
 from edge.brokers.link import INPUT, OUTPUT, Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.rivals import TAKEN_MIN, WAIT_S
 from edge.storage.disk import Clock
 from edge.wire.topics import Topics
