@@ -34,7 +34,8 @@ from benchmarks.plant import Load, asset_name
 from benchmarks.publisher import Sender, _head, bodies
 from benchmarks.restart import PHASES, WORDS
 from benchmarks.speed.figure import Figure, shown
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from edge.errors import AndonError
 from kb.snapshots.build import build
 from models.bundles.store import save
