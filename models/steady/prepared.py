@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.steady.rows import joined, packed
+from models.steady.rows import FEW, assets_first, joined, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.asked import F32, Mask, Parameters
-    from models.steady.rows import Rows, Way
+    from models.steady.rows import Few, Rows, Way
 
     Graph = Callable[[F32, Mask, F32, Parameters], tuple[F32, F32]]
 
@@ -45,7 +45,12 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         self.rows = len(parameters["present"]) if index is None else len(index)
         self._chunks = _chunks(way, parameters) if chunks is None else chunks
         self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._few: Few | None = None
+        if 0 < self.rows <= FEW:
+            self._chunks = [assets_first(self._chunks[0])]
+            self._few = way.few(self._chunks[0])
         self.one = way.one(self._chunks[0]) if self.rows == 1 else None
+        self.is_few = self._few is not None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         value = self._all[name]
@@ -103,6 +108,13 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         pairs = zip(told[1:], expected, strict=True)
         return all(np.allclose(one, other, rtol=TRIED, atol=TRIED) for one, other in pairs)
 
+    def quick(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
+        """Score x (a, n, c) of few rows, all steady, none with a missing value; None: not so."""
+        told = None if self.one is None else self.one.score(x, valid, state)
+        if told is None and self._few is not None:
+            told = self._few.scored(x, valid, state)
+        return told
+
     def score(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
         """Score x (a, n, c) after state (a, s) of the steady rows: which (a,), score, state.
 
@@ -111,6 +123,9 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         wants it.
         """
         way, n = self._way, x.shape[1]
+        if self._few is not None:
+            steady = self._few.are_steady(state) & whole
+            return (steady, *self._few.score(x, state)) if steady.any() else None
         before = np.ascontiguousarray(state.T)  # (s, a)
         steady = np.empty(self.rows, np.bool_)
         for at, rows in self._each():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.bundles.bundle import Spec
 from models.detector import detector_of
 from models.detector_var import Detector
 from models.fitting.fit import FitOptions, fit_asset
+from models.steady import few
 from models.steady.prepared import ROWS, Prepared, beside
 from models.steady.rows import FEW
 from tests.models.plants import plant, samples, two_assets
@@ -108,6 +110,40 @@ def test_steady_rows_score_as_the_graph_does(count: int, n: int) -> None:
     assert np.nanmax(score) > 0.5
 
 
+@pytest.mark.parametrize("count", [1, 12])
+def test_long_blocks_of_few_rows_are_scored_a_step_at_a_time(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a step, and a step than a piece of its averages: the same as by the graph."""
+    plain, prepared = _rows(count)
+    state = _warm(count)
+    x, valid = _stream(count, 300, seed=4)
+    expected, moved = _detector().score(x, valid, state, plain)
+    for most in (few.VALUES_MAX, 1):
+        monkeypatch.setattr(few, "VALUES_MAX", most)
+        score, after = _detector().score(x, valid, state, prepared)
+        assert _same(score, expected)
+        assert _same(after, moved)
+
+
+@pytest.mark.parametrize("count", [2, 12, FEW])
+def test_a_block_of_few_rows_costs_as_many_operations_as_two_samples(count: int) -> None:
+    """However many samples: calls within one step are as many, and the graph is not asked."""
+    _, prepared = _rows(count)
+    state = _warm(count)
+
+    def calls(n: int) -> list[str]:
+        x, valid = _stream(count, n)
+        told: list[str] = []
+        sys.setprofile(lambda frame, event, _: told.append(f"{frame.f_code.co_name} {event}"))
+        _detector().score(x, valid, state, prepared)
+        sys.setprofile(None)
+        return told
+
+    assert calls(100) == calls(3)
+    assert not any("_by_graph" in call for call in calls(100))
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([1, 1, 1, 2, 5, 16, 40, 70]), min_size=1, max_size=12),
@@ -155,7 +191,7 @@ def test_a_long_stream_scores_as_the_slow_twin(count: int) -> None:
     assert np.nanmax([one[0] for one in told]) > 3.0
 
 
-@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("count", [1, 5, 20])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_what_is_no_number_never_stays(value: float, count: int) -> None:
     """NaN that is taken for valid counts as missing, as in the graph; what is huge is forgotten."""
