@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Graph = Callable[[F32, Mask, F32, Parameters], tuple[F32, F32]]
 
-ROWS: Final = 1024  # of a chunk: what is read of their parameters, 1.2 kB a row of 8 channels,
+ROWS: Final = 2**14  # of a chunk: for single samples what a call costs counts, and long reads
+BLOCK_ROWS: Final = 2**10  # of a block of samples: what is read of their parameters, 1.2 kB a row,
 VALUES_MAX: Final = 2**17  # and of a n c between the steps, is not far from the core
 TRIED_ROWS: Final = 4  # of those that are prepared, that a short way is compared on
 TRIED_SAMPLES: Final = 3
@@ -49,6 +50,8 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         if 0 < self.rows <= FEW:
             self._chunks = [assets_first(self._chunks[0])]
             self._few = way.few(self._chunks[0])
+        self._single = list(_parts(self._chunks, ROWS))
+        self._block = list(_parts(self._chunks, BLOCK_ROWS))
         self.one = way.one(self._chunks[0]) if self.rows == 1 else None
         self.is_few = self._few is not None
 
@@ -128,14 +131,14 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
             return (steady, *self._few.score(x, state)) if steady.any() else None
         before = np.ascontiguousarray(state.T)  # (s, a)
         steady = np.empty(self.rows, np.bool_)
-        for at, rows in self._each():
+        for at, rows in self._single:
             steady[at] = way.are_steady(rows, before[:, at])
         steady &= whole
         if not steady.any():
             return None
         score = np.empty((n, self.rows), np.float32)
         after = np.empty(before.shape, np.float32)
-        for at, rows in self._each():
+        for at, rows in self._single if n == 1 else self._block:
             step = max(1, VALUES_MAX // (len(rows) * x.shape[2]))
             old = before[:, at]
             for begin in range(0, n, step):
@@ -145,14 +148,6 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
                 if begin + step < n:
                     old = after[:, at].copy()
         return steady, score.T, after.T
-
-    def _each(self) -> Iterator[tuple[slice, Rows]]:
-        """The chunks, and which rows each holds."""
-        first = 0
-        for chunk in self._chunks:
-            last = first + len(chunk)
-            yield slice(first, last), chunk
-            first = last
 
 
 class Beside(Mapping[str, "NDArray[Any]"]):
@@ -212,12 +207,23 @@ def beside(parameters: Parameters, more: Sequence[Parameters]) -> Parameters:
 
 
 def _chunks(way: Way, parameters: Parameters) -> list[Rows]:
-    """The short way's arrays of all rows."""
-    starts = range(0, max(len(parameters["present"]), 1), ROWS)
+    """The short way's arrays of all rows; made of some at a time, so that doubles of them do."""
+    starts = range(0, max(len(parameters["present"]), 1), BLOCK_ROWS)
     made = [
-        way.rows({name: parameters[name][at : at + ROWS] for name in way.names}) for at in starts
+        way.rows({name: parameters[name][at : at + BLOCK_ROWS] for name in way.names})
+        for at in starts
     ]
-    return packed(made) if len(made) > 1 else made
+    return packed(made, ROWS // BLOCK_ROWS) if len(made) > 1 else made
+
+
+def _parts(chunks: list[Rows], most: int) -> Iterator[tuple[slice, Rows]]:
+    """Views of at most so many rows each, and which rows they are."""
+    first = 0
+    for chunk in chunks:
+        for at in range(0, len(chunk), most):
+            rows = chunk.part(slice(at, at + most))
+            yield slice(first + at, first + at + len(rows)), rows
+        first += len(chunk)
 
 
 def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:

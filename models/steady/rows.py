@@ -12,6 +12,7 @@ way only where they agree, and rows that are not steady are left to the graph.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -115,22 +116,31 @@ def joined(parts: Sequence[Rows]) -> Rows:
     """Rows of several one after another, in arrays of their own, (.., a) each."""
     names = parts[0].arrays
     arrays = {n: np.concatenate([part[n] for part in parts], axis=-1) for n in names}
+    return Rows(arrays, _absent(parts))
+
+
+def _absent(parts: Sequence[Rows]) -> Mask | None:
+    """Which channels (c, a) of the rows of several are none; None: all are."""
     masks = [np.isnan(p["center"]) if p.absent is None else p.absent for p in parts]  # none, or it
-    holed = any(mask.any() for mask in masks)
-    return Rows(arrays, np.concatenate(masks, axis=-1) if holed else None)
+    return np.concatenate(masks, axis=-1) if any(mask.any() for mask in masks) else None
 
 
-def packed(chunks: Sequence[Rows]) -> list[Rows]:
-    """The same rows in one piece of memory: pages of many are large, and looked up seldom."""
-    room = np.empty(sum(v.size for chunk in chunks for v in chunk.arrays.values()), np.float32)
+def packed(parts: Sequence[Rows], together: int) -> list[Rows]:
+    """The same rows, of so many parts in one, in one piece of memory.
+
+    Pages of many numbers are large, and looked up seldom.
+    """
+    room = np.empty(sum(v.size for part in parts for v in part.arrays.values()), np.float32)
     told, at = [], 0
-    for chunk in chunks:
-        arrays = {}
-        for name, value in chunk.arrays.items():
-            arrays[name] = room[at : at + value.size].reshape(value.shape)
-            arrays[name][...] = value
-            at += value.size
-        told.append(Rows(arrays, chunk.absent))
+    for first in range(0, len(parts), together):
+        some, arrays = parts[first : first + together], {}
+        rows = sum(map(len, some))
+        for name, value in some[0].arrays.items():
+            shape = (*value.shape[:-1], rows)
+            arrays[name] = room[at : at + math.prod(shape)].reshape(shape)
+            np.concatenate([part[name] for part in some], axis=-1, out=arrays[name])
+            at += math.prod(shape)
+        told.append(Rows(arrays, _absent(some)))
     return told
 
 
@@ -220,8 +230,8 @@ def decays_of(n: int, rate: float) -> tuple[F32, F32]:
 
 def surprise(rows: Rows, t: F32, *, out: F32) -> None:
     """Scores (n, a) of statistics t (n, V, a) by their tails."""
-    over = np.maximum(t[:, :, None], rows["knots"])
-    np.subtract(over, rows["knots"], out=over)
+    over = np.subtract(t[:, :, None], rows["knots"])
+    np.maximum(over, np.zeros(t.shape[2], np.float32), out=over)  # quicker than with a number
     every = np.einsum("nvja,vja->nva", over, rows["slopes"])
     np.maximum.reduce(every, axis=1, out=out)
     np.subtract(out, rows["fusion"], out=out)

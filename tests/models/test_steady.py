@@ -17,12 +17,15 @@ from models.detector import detector_of
 from models.detector_var import Detector
 from models.fitting.fit import FitOptions, fit_asset
 from models.steady import few
-from models.steady.prepared import ROWS, Prepared, beside
+from models.steady import prepared as prepared_rows
+from models.steady.prepared import Prepared, beside
 from models.steady.rows import FEW
 from tests.models.plants import plant, samples, two_assets
 from tests.oracles_detector import oracle_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from models.asked import Parameters
@@ -33,6 +36,16 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5  # of a score, relative above 1: float32 sums in another order
 STEADY = 200  # samples after which v, n and q of the default rates have come to their limits
+MANY = 1027  # rows: more than a chunk of them
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_chunks() -> Iterator[None]:
+    """Chunks, and blocks of a chunk, that MANY rows fill more than once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared_rows, "ROWS", 512)
+        patch.setattr(prepared_rows, "BLOCK_ROWS", 128)
+        yield
 
 
 @functools.cache
@@ -94,7 +107,7 @@ def _is_short(prepared: Prepared, x: F32, state: F32) -> Mask:
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 100])
-@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1, 40, ROWS + 3])
+@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1, 40, MANY])
 def test_steady_rows_score_as_the_graph_does(count: int, n: int) -> None:
     """Few rows or many, one sample or more: the same scores and states to rounding."""
     plain, prepared = _rows(count)
@@ -261,7 +274,7 @@ def test_what_was_given_back_before_stays_as_it_is(count: int) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(scores, copies, strict=True))
 
 
-@pytest.mark.parametrize("count", [1, 20, ROWS + 3])
+@pytest.mark.parametrize("count", [1, 20, MANY])
 def test_how_a_state_lies_in_memory_does_not_matter(count: int) -> None:
     """Assets last, as it is given back, or first, as a checkpoint brings it: the same bits."""
     _, prepared = _rows(count)
@@ -273,7 +286,7 @@ def test_how_a_state_lies_in_memory_does_not_matter(count: int) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), count=st.sampled_from([2, 30, ROWS + 3]))
+@given(seed=st.integers(0, 10_000), count=st.sampled_from([2, 30, MANY]))
 def test_some_rows_score_as_they_do_among_all(seed: int, count: int) -> None:
     """However rows are chosen, each has the scores and the state that it has among all."""
     chance = np.random.default_rng(seed)
