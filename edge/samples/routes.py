@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.samples.sparkplug_routes import speaker_of
 from edge.wire import quick, topics
 
 if TYPE_CHECKING:
     from edge.samples.align import Aligner
     from edge.samples.gather import Gather
     from edge.samples.layouts import AssetLayout
+    from edge.samples.sparkplug import Sparkplug
+    from edge.samples.sparkplug_routes import Speaker
     from edge.settings import GatewaySettings
     from edge.wire.quick import Form, Quick
 
@@ -25,7 +28,7 @@ FORMS_MAX: Final = 16  # of one topic
 class Route:
     """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
 
-    __slots__ = ("asset", "form", "forms", "layout", "places", "told")
+    __slots__ = ("asset", "form", "forms", "layout", "places", "speaker", "told")
 
     def __init__(self, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
         self.asset, self.layout = asset, layout
@@ -33,6 +36,7 @@ class Route:
         self.forms: dict[frozenset[str], Form] = {}
         self.form: Form | None = None  # the newest that fitted
         self.places: tuple[int, ...] | None = None  # of all its tags; None: not all have one
+        self.speaker: Speaker | None = None  # of Sparkplug B; None: it sends something else
 
     def choose(self, form: Form) -> None:
         """From here on messages are thought to be of this form."""
@@ -49,8 +53,16 @@ class Route:
 class Routes:
     """Routes of all topics of plant values."""
 
-    def __init__(self, settings: GatewaySettings, *, aligner: Aligner, gather: Gather) -> None:
-        self._sources = settings.source
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        aligner: Aligner,
+        gather: Gather,
+        sparkplug: Sparkplug,
+    ) -> None:
+        self._sources, self._sparkplug = settings.source, sparkplug
+        self._any_sparkplug = any(one.format == "sparkplug" for one in settings.source)
         # who sends waveforms has speeds among its values, which are noted one by one
         self._apart = {asset.id for asset in settings.asset if asset.waveform}
         self._aligner, self._place_of = aligner, gather.place_of
@@ -62,17 +74,14 @@ class Routes:
         """Remember how a message that took the long way could have gone."""
         if len(topic) > TOPIC_CHARS_MAX:
             return
+        if self._any_sparkplug and self._learn_sparkplug(topic, payload):
+            return
         form = self._forms.of(payload)
         if form is None:
             return
-        route = self.known.get(topic)
+        route = self._known(topic)
         if route is None:
-            route = self._route(topic)
-            if route is None:
-                return
-            if len(self.known) >= ROUTES_MAX:
-                self.known.clear()
-            self.known[topic] = route
+            return
         columns = [route.layout.columns[tag] for tag in form.tags if tag in route.layout.columns]
         if len(set(columns)) < len(columns):
             return  # which of two tags of one channel comes first is not known here
@@ -83,6 +92,8 @@ class Routes:
 
     def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
         """One message of a route; None: it has to take the long way."""
+        if route.speaker is not None:
+            return route.speaker.read(route, payload)
         if route.form is None:
             return None
         found = quick.read(payload, route.form, topic=topic)
@@ -93,6 +104,27 @@ class Routes:
             return None
         route.choose(form)
         return quick.read(payload, form, topic=topic)
+
+    def _learn_sparkplug(self, topic: str, payload: bytes) -> bool:
+        """The same for Sparkplug B; False: the topic is of something else."""
+        found = topics.match_source(topic, self._sources)
+        if found is None or found[0].format != "sparkplug":
+            return False
+        speaker = speaker_of(topic, self._sparkplug)
+        route = self._known(topic) if speaker is not None else None
+        if route is not None:
+            route.speaker = route.speaker or speaker
+            self._sparkplug.layouts.learn(payload)
+        return True
+
+    def _known(self, topic: str) -> Route | None:
+        """The route of a topic, from now on known; None: there can be none."""
+        route = self.known.get(topic)
+        if route is None and (route := self._route(topic)) is not None:
+            if len(self.known) >= ROUTES_MAX:
+                self.known.clear()
+            self.known[topic] = route
+        return route
 
     def _route(self, topic: str) -> Route | None:
         """The route of a topic; None: its messages do not say by it whose they are, or not ours."""
