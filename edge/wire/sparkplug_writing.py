@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -57,7 +58,7 @@ def value_field(field: int, value: float) -> bytes:
     return number_field(field, int(value) & INT_WORD if field == INT else int(value))
 
 
-def encode_metric(  # noqa: PLR0913 - a metric has as many fields
+def encode_metric(
     *,
     name: str = "",
     alias: int | None = None,
@@ -98,12 +99,11 @@ def encode_birth(tags: Sequence[str], *, t_ms: int, seq: int) -> bytes:
 
 
 def encode_data(values: Sequence[float], *, t_ms: int, seq: int) -> bytes:
-    """Values of one time in the order of the birth; NaN: none is sent."""
+    """Values of one time in the order of the birth; NaN is null."""
     return encode_payload(
         [
-            encode_metric(alias=alias, t_ms=t_ms, value=value)
+            encode_metric(alias=alias, t_ms=t_ms, value=None if math.isnan(value) else value)
             for alias, value in enumerate(values)
-            if value == value  # noqa: PLR0124 - NaN is unlike itself, and math.isnan costs more
         ],
         t_ms=t_ms,
         seq=seq,

@@ -25,7 +25,8 @@ _MESSAGES: Final = {  # field: number, type; + repeated, | of the one value
     "Metric": "name:1:string alias:2:uint64 timestamp:3:uint64 datatype:4:uint32"
     " is_historical:5:bool is_transient:6:bool is_null:7:bool properties:9:PropertySet"
     " int_value:10:uint32| long_value:11:uint64| float_value:12:float| double_value:13:double|"
-    " boolean_value:14:bool| string_value:15:string| bytes_value:16:bytes| dataset_value:17:DataSet|",
+    " boolean_value:14:bool| string_value:15:string| bytes_value:16:bytes|"
+    " dataset_value:17:DataSet|",
     "Payload": "timestamp:1:uint64 metrics:2:Metric+ seq:3:uint64 uuid:4:string body:5:bytes",
 }
 

@@ -127,7 +127,7 @@ def as_told(payload: Payload) -> Any:  # noqa: ANN401
         metrics=tuple(
             m._replace(
                 value="NaN" if isinstance(m.value, float) and m.value != m.value else m.value
-            )  # noqa: PLR0124
+            )
             for m in payload.metrics
         )
     )
@@ -240,10 +240,11 @@ def test_negative_numbers_are_as_wide_as_their_datatype() -> None:
     assert signed(1.5, 3) == 1.5
 
 
-def test_absent_values_are_not_sent_and_doubles_come_back_exactly() -> None:
+def test_absent_values_are_null_and_doubles_come_back_exactly() -> None:
     """As a replay sends them."""
     found = read_payload(encode_data([0.1, math.nan, 3.0], t_ms=T_MS, seq=7), topic="t")
-    assert [(m.alias, m.value, m.t_ms) for m in found.metrics] == [(0, 0.1, T_MS), (2, 3.0, T_MS)]
+    told = [(m.alias, m.value, m.t_ms) for m in found.metrics]
+    assert told == [(0, 0.1, T_MS), (1, None, T_MS), (2, 3.0, T_MS)]
     assert (found.t_ms, found.seq) == (T_MS, 7)
 
 
