@@ -10,7 +10,7 @@ devices are born anew, and with its death they are dead. A death that names anot
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -62,6 +62,25 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     session: int = NO_SESSION  # of a node
 
 
+class Meanings(NamedTuple):
+    """What a birth says: name and datatype of each alias, datatype of each name."""
+
+    aliases: dict[int, tuple[str, int]]
+    names: dict[str, int]
+
+    @classmethod
+    def of(cls, birth: Birth) -> Self:
+        """Looked up once for each birth."""
+        told = zip(birth.aliases, birth.names, birth.datatypes, strict=True)
+        return cls(
+            {alias: (name, datatype) for alias, name, datatype in told if alias >= 0},
+            dict(zip(birth.names, birth.datatypes, strict=True)),
+        )
+
+
+NOTHING: Final = Meanings({}, {})
+
+
 class Sparkplug:
     """Takes messages of Sparkplug B. births: by `Topic.key`, changed in place; counts: likewise."""
 
@@ -69,7 +88,7 @@ class Sparkplug:
         self.births, self._counts = births, counts
         self.layouts = Layouts()
         self._names = sum(len(birth.names) for birth in births.values())
-        self._by_alias: dict[str, tuple[Birth, dict[int, tuple[str, int]]]] = {}
+        self._meanings: dict[str, tuple[Birth, Meanings]] = {}
 
     def take(
         self, payload: bytes, *, topic: str, asset: str, received_ns: int
@@ -128,7 +147,7 @@ class Sparkplug:
         for one in gone:
             birth = self.births.pop(one, None)
             self._names -= len(birth.names) if birth is not None else 0
-            self._by_alias.pop(one, None)
+            self._meanings.pop(one, None)
 
     def _make_room(self, names: int) -> None:
         while self.births and (
@@ -137,16 +156,15 @@ class Sparkplug:
             self._forget(next(iter(self.births)), exactly=True)
             count(self._counts, "sparkplug_births_forgotten", 1)
 
-    def meanings(self, key: str) -> dict[int, tuple[str, int]]:
-        """Alias to name and datatype, as the newest birth of a device has them; {}: none known."""
+    def meanings(self, key: str) -> Meanings:
+        """What aliases and names mean, as the newest birth of a device has them."""
         birth = self.births.get(key)
         if birth is None:
-            return {}
-        known = self._by_alias.get(key)
+            return NOTHING
+        known = self._meanings.get(key)
         if known is None or known[0] is not birth:
-            told = zip(birth.aliases, birth.names, birth.datatypes, strict=True)
-            known = birth, {alias: (name, kind) for alias, name, kind in told if alias >= 0}
-            self._by_alias[key] = known
+            known = birth, Meanings.of(birth)
+            self._meanings[key] = known
         return known[1]
 
     # --- values ---
@@ -155,7 +173,7 @@ class Sparkplug:
         self, told: Topic, metrics: Sequence[Metric], *, asset: str, sent_ns: int
     ) -> _Cells:
         """Values of one asset with their times; what has none is counted."""
-        meanings, kinds = self.meanings(told.key), self.kinds(told.key)
+        meanings, kinds = self.meanings(told.key)
         cells = _Cells(asset)
         waiting = historical = others = 0
         for metric in metrics:
@@ -179,11 +197,6 @@ class Sparkplug:
         count(self._counts, "historical", historical)
         count(self._counts, "sparkplug_unusable", others)
         return cells
-
-    def kinds(self, key: str) -> dict[str, int]:
-        """Name to datatype, as the newest birth of a device has them."""
-        birth = self.births.get(key)
-        return {} if birth is None else dict(zip(birth.names, birth.datatypes, strict=True))
 
 
 def _session(metrics: Sequence[Metric]) -> int:

@@ -122,8 +122,8 @@ def read_payload(payload: bytes, *, topic: str) -> Payload:
     except (GarbledError, UnicodeDecodeError) as error:
         message = f"no payload of Sparkplug B: {error}"
         raise WireError(message, reason="not_sparkplug", topic=topic) from error
-    late = t_ms is not None and t_ms > T_MS_MAX
-    if late or any(one.t_ms is not None and one.t_ms > T_MS_MAX for one in metrics):
+    late = (t_ms or 0) > T_MS_MAX
+    if any(late if one.t_ms is None else one.t_ms > T_MS_MAX for one in metrics):
         raise WireError("a time is out of range", reason="bad_time", topic=topic)
     return Payload(t_ms, seq, tuple(metrics))
 

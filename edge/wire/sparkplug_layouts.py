@@ -6,7 +6,7 @@ others are the same is one comparison of the whole payload as a number; the numb
 `struct` each for aliases, times and values. What has no layout yet is read by
 `edge.wire.sparkplug`, to the same outcome, and learned from.
 
-    12 len  08 alias  18 time time .. time  65 value value value value
+    12 len  10 alias  18 time time .. time  65 value value value value
     FF FF   FF 80     FF 80   80      80    FF 00    00    00    00     mask of what has to be alike
 
 Of a number in seven bits a byte its length has to be alike: that is every byte's highest bit.
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 PAYLOAD_MAX: Final = 1 << 16  # bytes that are read here; a larger one has work enough
 KEPT_BYTES_MAX: Final = 1 << 21  # of payloads whose layouts are known: three times as much memory
 OF_LENGTH_MAX: Final = 8  # layouts of one length, which are tried one after the other
-STRANGE_MIN: Final = 256  # messages without a layout before one is learned instead of others
+# Learning costs as much as reading so many messages by what was learned: who never sends twice
+# alike must not have each message learned, of which the next is another.
+LEARN_COST: Final = 64
+WORTH_MAX: Final = 32 * LEARN_COST
 ALIKE, LENGTH, FREE, BIT = 0xFF, 0x80, 0x00, 0xFE  # masks of a byte
 ONCE: Final = 1  # a field that comes again is nothing that is usual
 _VALUES: Final = {
@@ -97,7 +100,7 @@ class Layouts:
 
     def __init__(self) -> None:
         self.known: dict[int, list[Layout]] = {}  # by length of the payload
-        self._bytes = self._strange = 0
+        self._bytes, self._worth = 0, WORTH_MAX
 
     def read(self, payload: bytes) -> Found | None:
         """A payload of a known layout; None: it has none, or a time out of range."""
@@ -110,38 +113,39 @@ class Layouts:
                 break
         else:
             return None
+        self._worth += self._worth < WORTH_MAX
         stamps = layout.times.unpack(payload)
         if stamps and stamps.count(stamps[0]) == len(stamps):
             stamps = stamps[:1]
-        t_ms = tuple(map(_number, stamps))
+        t_ms = tuple(map(number_of, stamps))
         if t_ms and max(t_ms) > T_MS_MAX:
             return None
         return Found(layout, layout.idents.unpack(payload), t_ms, layout.values.unpack(payload))
 
     def learn(self, payload: bytes) -> None:
         """Remember the layout of a payload that has none yet, if it is a usual one."""
-        if len(payload) > PAYLOAD_MAX or self.read(payload) is not None:
+        self._worth += 1
+        if self._worth < LEARN_COST or len(payload) > PAYLOAD_MAX or self.read(payload) is not None:
             return
-        known = self.known.get(len(payload), [])
-        if self._bytes + len(payload) > KEPT_BYTES_MAX or len(known) >= OF_LENGTH_MAX:
-            self._strange += 1
-            if self._strange < STRANGE_MIN:
-                return
-            self.known, self._bytes, self._strange, known = {}, 0, 0, []
+        self._worth -= LEARN_COST
         parts = _Parts(payload)
-        if parts.usual:
-            self.known[len(payload)] = [Layout(payload, parts), *known]
-            self._bytes += len(payload)
+        if not parts.usual:
+            return
+        if self._bytes + len(payload) > KEPT_BYTES_MAX:
+            self.known, self._bytes = {}, 0
+        before = self.known.get(len(payload), [])
+        self.known[len(payload)] = [Layout(payload, parts), *before][:OF_LENGTH_MAX]
+        self._bytes += len(payload) * (len(self.known[len(payload)]) - len(before))
 
 
 def alias_of(ident: int | bytes) -> int:
     """The alias that a payload holds."""
-    return ident if isinstance(ident, int) else _number(ident)
+    return ident if isinstance(ident, int) else number_of(ident)
 
 
 def whole_of(value: float | bytes, field: int) -> int:
     """A whole number that a payload holds, unsigned."""
-    number = _number(value) if isinstance(value, bytes) else int(value)
+    number = number_of(value) if isinstance(value, bytes) else int(value)
     return number & INT_WORD if field == INT else number
 
 
@@ -233,7 +237,7 @@ def _struct(parts: Sequence[tuple[int, int, str]], size: int) -> Struct:
 
 
 @lru_cache(1 << 12)
-def _number(encoded: bytes) -> int:
+def number_of(encoded: bytes) -> int:
     """What bytes of seven bits each say, the lowest first."""
     value = 0
     for byte in reversed(encoded):

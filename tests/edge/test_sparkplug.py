@@ -5,13 +5,31 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import WireError
-from edge.wire.sparkplug import INT, OTHER_VALUES, T_MS_MAX, Metric, Payload, read_payload, signed
-from edge.wire.sparkplug_layouts import Found, Layouts, alias_of, whole_of
+from edge.wire.sparkplug import (
+    INT,
+    LONG,
+    OTHER_VALUES,
+    T_MS_MAX,
+    Metric,
+    Payload,
+    read_payload,
+    signed,
+)
+from edge.wire.sparkplug_layouts import (
+    KEPT_BYTES_MAX,
+    LEARN_COST,
+    Found,
+    Layouts,
+    alias_of,
+    whole_of,
+)
+from edge.wire.sparkplug_walk import walk
 from edge.wire.sparkplug_writing import (
     bytes_field,
     encode_data,
@@ -217,7 +235,7 @@ def test_what_is_garbled_is_refused_and_nothing_else(made: Any, data: st.DataObj
         (b"\x00\x01", "not_sparkplug"),
         (b"\x0d\x00\x00", "not_sparkplug"),
         (bytes_field(2, bytes_field(1, b"\xff")), "not_sparkplug"),
-        (number_field(1, T_MS_MAX + 1), "bad_time"),
+        (number_field(1, T_MS_MAX + 1) + bytes_field(2, b""), "bad_time"),
         (bytes_field(2, number_field(3, T_MS_MAX + 1)), "bad_time"),
         (bytes_field(2, b"") * 20_001, "oversize"),
         (b"\x08\x01" * (1 << 20), "oversize"),
@@ -248,14 +266,64 @@ def test_absent_values_are_null_and_doubles_come_back_exactly() -> None:
     assert (found.t_ms, found.seq) == (T_MS, 7)
 
 
+@given(made=payloads(usual=True), data=st.data())
+def test_a_walk_says_what_the_long_way_says(made: Any, data: st.DataObject) -> None:  # noqa: ANN401
+    """Of every message that it takes, whole, cut or garbled."""
+    usual = data.draw(st.booleans())
+    for i, one in enumerate(made.metrics):
+        if usual:
+            one.ClearField("name")
+            one.alias = (i * 97) % 300
+            one.timestamp = T_MS
+    if usual:
+        made.timestamp = T_MS
+    payload = bytearray(made.SerializeToString())
+    assert (walk(bytes(payload)) is not None) or not usual or _odd(made)
+    if payload and data.draw(st.booleans()):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    garbled = bytes(payload[: data.draw(st.integers(0, len(payload)))])
+    for told in (made.SerializeToString(), garbled):
+        found = walk(told)
+        if found is None:
+            continue
+        long = read_payload(told, topic="t").metrics
+        assert found.aliases == [one.alias for one in long]
+        assert {found.t_ms} == {one.t_ms for one in long}
+        np.testing.assert_array_equal(found.values, [one.value for one in long])
+        places = [(i, one.datatype) for i, one in enumerate(long) if one.field in (INT, LONG)]
+        assert found.whole == places
+        assert not any(one.name or one.historical or not one.good for one in long)
+
+
+def _odd(made: Any) -> bool:  # noqa: ANN401 - protobuf's
+    """Whether a field is longer than a walk expects it."""
+    return any(one.HasField("datatype") and one.datatype > 127 for one in made.metrics)
+
+
 def test_layouts_do_not_fill_the_memory() -> None:
-    """Messages that are never alike make room for one that is, once there are many of them."""
-    layouts = Layouts()
+    """Messages that are never alike are hardly learned, and make room for one that comes again."""
+    layouts, learned = Layouts(), 0
     for alias in range(3_000):
         name = f"n{alias:05d}"
         metric = encode_metric(name=name, t_ms=T_MS, field=INT, value=1.0)
-        layouts.learn(encode_payload([metric], t_ms=T_MS, seq=1))
+        payload = encode_payload([metric], t_ms=T_MS, seq=1)
+        layouts.learn(payload)
+        learned += layouts.read(payload) is not None
+    assert learned < 100
     assert sum(map(len, layouts.known.values())) <= 8
     payload = encode_data([1.0] * 3, t_ms=T_MS, seq=1)
-    layouts.learn(payload)
+    for _ in range(LEARN_COST):
+        layouts.learn(payload)
     assert layouts.read(payload) is not None
+
+
+def test_layouts_of_large_messages_make_room_for_others() -> None:
+    """No more bytes are kept than may be, however long messages are."""
+    layouts = Layouts()
+    for k in range(1_000, 4_000, 25):
+        payload = encode_data([1.0] * k, t_ms=T_MS, seq=1)
+        for _ in range(LEARN_COST):
+            layouts.learn(payload)
+        kept = len(payload) > 1 << 16 or layouts.read(payload) is not None
+        assert kept
+        assert sum(n * len(some) for n, some in layouts.known.items()) <= KEPT_BYTES_MAX

@@ -1,4 +1,4 @@
-"""Sparkplug B through the engine: births, data, deaths; by layouts or not, no bit differs."""
+"""Sparkplug B through the engine: births, data, deaths; quickly or not, no bit differs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.edge.rig import ASSETS, CHANNELS, START, S, bundle, derived, detector
 if TYPE_CHECKING:
     from edge.records import Effect, Stimulus
 
-SEEDS = range(int(os.environ.get("SPARKPLUG_SEEDS", "6")))
+SEEDS = range(int(os.environ.get("SPARKPLUG_SEEDS", "3")))
 DEVICES = Source(topic="spBv1.0/g/+/n/{asset}", format="sparkplug")
 T0_MS = START // 10**6
 HISTORICAL = number_field(5, 1)
@@ -132,8 +132,8 @@ def all_of(engine: Engine) -> bytes:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_by_layouts_or_without_all_is_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Effects of every tick and all that is remembered; and much goes by layouts."""
+def test_quickly_or_not_all_is_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects of every tick and all that is remembered; and much goes quickly."""
     quick, long = engine_of(), engine_of()
     monkeypatch.setattr(long._arrivals._routes, "learn", lambda *_: None)
     taken = [0]
@@ -152,7 +152,7 @@ def test_by_layouts_or_without_all_is_the_same(seed: int, monkeypatch: pytest.Mo
         one, other = (engine.handle_group(some, now_ns=now_ns) for engine in (quick, long))
         assert list(map(repr, one)) == list(map(repr, other))
     assert all_of(quick) == all_of(long)
-    assert taken[0] > 50
+    assert taken[0] > 200
     told = quick.counts()
     expected = "waiting_for_birth historical bad_quality unknown_tag duplicate non_finite"
     assert set(expected.split()) <= set(told), told
