@@ -51,6 +51,7 @@ SHAPES: Final = (  # id, kind, assets, samples of a call, million values/s to re
     ("default_1_asset_n1", "var", 1, 1, 0.8),
     ("default_1_asset_n16", "var", 1, 16, 2.0),
     ("default_10_assets", "var", 10, 1, None),
+    ("default_12_assets_n100", "var", 12, 100, None),
     ("default_1000_assets_n8", "var", MANY, 8, None),
     ("default_1000_assets_n16", "var", MANY, 16, None),
     ("default_1000_assets_n64", "var", MANY, 64, None),
@@ -68,7 +69,7 @@ SHAPES: Final = (  # id, kind, assets, samples of a call, million values/s to re
 class Loop:
     """What an engine does with n new samples of each asset: `step` does it once.
 
-    blocks: (CALLS, a, n, c)   ring: (a, RING, c)   thresholds: (a, 1)
+    blocks: (CALLS, a, n, c)   ring: (a, RING or a call's, c)   thresholds: (a, 1)
     """
 
     part: LoadedPart
@@ -86,7 +87,7 @@ class Loop:
         """Append, score, compare."""
         x = self.blocks[self.at % CALLS]
         n = x.shape[1]
-        first = self.at * n % RING
+        first = self.at * n % self.ring.shape[1]
         self.ring[:, first : first + n] = x
         score, self.state = self.part.score(x, self._valid, self.state, self.part.parameters)
         self.flagged += int(np.count_nonzero(score >= self.thresholds))
@@ -103,7 +104,7 @@ def loop_of(kind: str, *, assets: int, samples: int) -> Loop:
     loop = Loop(
         part=part,
         blocks=blocks,
-        ring=np.zeros((assets, RING, CHANNELS), np.float32),
+        ring=np.zeros((assets, max(RING // samples, 1) * samples, CHANNELS), np.float32),
         thresholds=np.full((assets, 1), 4.0, np.float32),
         state=part.detector.initial_state(assets),
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.many_assets import FIRST_NS, bundle_of
 from benchmarks.plant import MILLISECOND_NS, Load, asset_name, channel_names, signals
+from benchmarks.speed import sparkplug
 from benchmarks.speed.figure import Figure
 from benchmarks.speed.interleaved import pinned
 from edge.assembly.assembly import Assembly
@@ -88,6 +89,7 @@ def figures(*, rounds: int = ROUNDS) -> list[Figure]:
     with pinned():
         for shape in SHAPES:
             found += _figures_of(shape, rounds=rounds)
+        found += sparkplug.figures(_take, rounds=rounds)
     return found
 
 
