@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.wire.sparkplug import (
     BOOLEAN,
@@ -69,12 +69,7 @@ class Found(NamedTuple):
     layout: Layout
     idents: tuple[int | bytes, ...]
     t_ms: tuple[int, ...]
-    values: tuple[float | bytes, ...]
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The values, where none of them is whole."""
-        return cast("tuple[float, ...]", self.values)
+    values: tuple[Any, ...]
 
 
 class Layout:
@@ -115,9 +110,11 @@ class Layouts:
             return None
         self._worth += self._worth < WORTH_MAX
         stamps = layout.times.unpack(payload)
+        t_ms: tuple[int, ...] = ()
         if stamps and stamps.count(stamps[0]) == len(stamps):
-            stamps = stamps[:1]
-        t_ms = tuple(map(number_of, stamps))
+            t_ms = (number_of(stamps[0]),)
+        elif stamps:
+            t_ms = tuple(map(number_of, stamps))
         if t_ms and max(t_ms) > T_MS_MAX:
             return None
         return Found(layout, layout.idents.unpack(payload), t_ms, layout.values.unpack(payload))

@@ -171,7 +171,7 @@ def as_payload(found: Found, made: Any) -> Payload:  # noqa: ANN401 - protobuf's
                 name=names[i],
                 alias=None if names[i] else alias_of(next(idents)),
                 t_ms=each[i] if each and one.t_ms is not None else None,
-                value=values[i],  # type: ignore[arg-type] # bytes are whole numbers by now
+                value=values[i],
             )
             for i, one in enumerate(long.metrics)
         )
