@@ -248,6 +248,15 @@ def test_what_is_no_payload_is_refused(payload: bytes, reason: str) -> None:
     assert error.value.reason == reason
 
 
+def test_a_time_that_is_not_needed_may_be_any() -> None:
+    """Of the payload, where every metric has its own: with a layout or without."""
+    metric = encode_metric(alias=1, t_ms=T_MS, value=1.0)
+    payload, layouts = encode_payload([metric], t_ms=T_MS_MAX + 1, seq=1), Layouts()
+    layouts.learn(payload)
+    assert layouts.read(payload) is not None
+    assert read_payload(payload, topic="t").metrics[0].t_ms == T_MS
+
+
 def test_negative_numbers_are_as_wide_as_their_datatype() -> None:
     """However far a sender extends their sign."""
     for datatype, bits in ((1, 8), (2, 16), (3, 32), (4, 64)):
