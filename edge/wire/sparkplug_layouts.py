@@ -22,6 +22,7 @@ from edge.wire.sparkplug import (
     BOOLEAN,
     BYTES,
     DOUBLE,
+    FIELDS_MAX,
     FIXED32,
     FIXED64,
     FLOAT,
@@ -150,7 +151,7 @@ class _Parts:
     """Where in a payload things stand: (from, to, format) of idents, times and values."""
 
     def __init__(self, payload: bytes) -> None:
-        self._payload = payload
+        self._payload, self._left = payload, [FIELDS_MAX]
         self.mask = bytearray([ALIKE]) * len(payload)
         self.names: list[str] = []
         self.whole: list[tuple[int, int, int]] = []
@@ -166,7 +167,7 @@ class _Parts:
         """Find everything; False: it has something that only the long way knows."""
         seen: list[int] = []
         told: list[tuple[int, int, str]] = []
-        for key, _, begin, end in fields(self._payload, 0, len(self._payload)):
+        for key, _, begin, end in fields(self._payload, 0, len(self._payload), self._left):
             if key == 2 << 3 | BYTES:
                 if not self._metric(begin, end):
                     return False
@@ -184,7 +185,7 @@ class _Parts:
     def _metric(self, begin: int, end: int) -> bool:
         seen: list[int] = []
         name, datatype, value, alias = "", 0, (0, 0, 0), (0, 0)
-        for key, number, at, to in fields(self._payload, begin, end):
+        for key, number, at, to in fields(self._payload, begin, end, self._left):
             seen.append(key)
             if key == 2 << 3 | VARINT:
                 alias = at, to
