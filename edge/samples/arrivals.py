@@ -57,7 +57,7 @@ class Arrivals:
         self._assets = assets
         self._push, self._brings_channels = aligner.push, aligner.brings_channels
         self._gather = Gather(aligner)
-        self._sparkplug = Sparkplug(state.births, state.counts)
+        self._sparkplug = Sparkplug(state.births, state.counts, assets=assets)
         self._routes = Routes(
             settings, aligner=aligner, gather=self._gather, sparkplug=self._sparkplug
         )

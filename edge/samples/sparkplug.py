@@ -39,7 +39,7 @@ from edge.wire.sparkplug import (
 from edge.wire.sparkplug_layouts import Layouts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     names: list[str]
     aliases: list[int]
     datatypes: list[int]
+    asset: str = ""  # by its topic
     session: int = NO_SESSION  # of a node
 
 
@@ -84,8 +85,11 @@ NOTHING: Final = Meanings({}, {})
 class Sparkplug:
     """Takes messages of Sparkplug B. births: by `Topic.key`, changed in place; counts: likewise."""
 
-    def __init__(self, births: dict[str, Birth], counts: dict[str, int]) -> None:
-        self.births, self._counts = births, counts
+    def __init__(
+        self, births: dict[str, Birth], counts: dict[str, int], *, assets: Container[str] = ()
+    ) -> None:
+        """Go on with births; of those that are not about `assets` the first ones are forgotten."""
+        self.births, self._counts, self._assets = births, counts, assets
         self.layouts = Layouts()
         self._names = sum(len(birth.names) for birth in births.values())
         self._meanings: dict[str, tuple[Birth, Meanings]] = {}
@@ -106,7 +110,7 @@ class Sparkplug:
             self._died(told, found.metrics)
             return ()
         if told.kind in BIRTHS:
-            self._born(told, found.metrics, named=bool(asset))
+            self._born(told, found.metrics, asset=asset)
         if not asset:
             return ()
         sent_ns = received_ns if found.t_ms is None else found.t_ms * MILLISECOND_NS
@@ -115,16 +119,17 @@ class Sparkplug:
 
     # --- births and deaths ---
 
-    def _born(self, told: Topic, metrics: Sequence[Metric], *, named: bool) -> None:
+    def _born(self, told: Topic, metrics: Sequence[Metric], *, asset: str) -> None:
         if told.key == told.node:
             self._forget(f"{told.node}/")
         self._forget(told.key, exactly=True)
-        kept = [m for m in metrics if m.name] if named else []
+        kept = [m for m in metrics if m.name] if asset else []
         self._make_room(len(kept))
         self.births[told.key] = Birth(
             names=[m.name if len(m.name) <= TAG_CHARS_MAX else "" for m in kept],
             aliases=[-1 if m.alias is None else m.alias for m in kept],
             datatypes=[m.datatype for m in kept],
+            asset=asset,
             session=_session(metrics) if told.key == told.node else NO_SESSION,
         )
         self._names += len(kept)
@@ -153,7 +158,8 @@ class Sparkplug:
         while self.births and (
             len(self.births) >= SPARKPLUG_BIRTHS_MAX or self._names + names > SPARKPLUG_NAMES_MAX
         ):
-            self._forget(next(iter(self.births)), exactly=True)
+            others = (key for key, one in self.births.items() if one.asset not in self._assets)
+            self._forget(next(others, next(iter(self.births))), exactly=True)
             count(self._counts, "sparkplug_births_forgotten", 1)
 
     def meanings(self, key: str) -> Meanings:

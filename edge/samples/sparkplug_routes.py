@@ -8,7 +8,7 @@ outcome.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.caps import TAG_CHARS_MAX
 from edge.wire.quick import Quick
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edge.samples.routes import Route
     from edge.samples.sparkplug import Birth, Sparkplug
-    from edge.wire.sparkplug_layouts import Found, Layout
+    from edge.wire.sparkplug_layouts import Layout
 
 MILLISECOND_NS: Final = 1_000_000
 RESOLVED_NAMES_MAX: Final = 1 << 12  # of one device, of all ways to name its metrics together
@@ -49,7 +49,10 @@ class Resolved(NamedTuple):
 class Speaker:
     """One device, or node, and what was found out about its messages."""
 
-    __slots__ = ("_birth", "_key", "_known", "_names", "_resolved", "_sparkplug")
+    __slots__ = (
+        "_birth", "_idents", "_key", "_known", "_layout", "_meant", "_names", "_resolved",
+        "_sparkplug",
+    )  # fmt: skip
 
     def __init__(self, sparkplug: Sparkplug, key: str) -> None:
         self._sparkplug, self._key = sparkplug, key
@@ -57,28 +60,44 @@ class Speaker:
         self._known: dict[Ident, Meant] = {}
         self._resolved: dict[tuple[Layout, tuple[int | bytes, ...]], Resolved | None] = {}
         self._names = 0
+        self._layout: Layout | None = None  # of the newest message, with what it means
+        self._idents: tuple[int | bytes, ...] = ()
+        self._meant: Resolved | None = None
 
     def read(self, route: Route, payload: bytes) -> Quick | None:
         """One message, and its places into the route; None: it has to take the long way."""
         birth = self._sparkplug.births.get(self._key)
         if birth is not self._birth:
             self._birth, self._known, self._resolved, self._names = birth, {}, {}, 0
+            self._layout = None
         found = self._sparkplug.layouts.read(payload)
         if found is None:
             return self._walked(route, payload)
-        if len(found.t_ms) > 1:
+        layout, idents, t_ms, values = found
+        if layout is not self._layout or idents != self._idents:
+            self._layout, self._idents = layout, idents
+            self._meant = self._look_up(route, layout, idents)
+        meant = self._meant
+        if meant is None or len(t_ms) > 1:
             return None
-        asked = found.layout, found.idents
+        if layout.whole:
+            values = _with_whole(layout, values, meant)
+        return _quick(route, meant, values, t_ms[0] if t_ms else None)
+
+    def _look_up(
+        self, route: Route, layout: Layout, idents: tuple[int | bytes, ...]
+    ) -> Resolved | None:
+        """What the metrics of a layout are, each way to name them only once."""
+        asked = layout, idents
         if asked in self._resolved:
-            meant = self._resolved[asked]
-        else:
-            idents = iter(found.idents)
-            every = [name or next(idents) for name in found.layout.names]
-            meant = self._remember(asked, self._resolve(route, every))
-        if meant is None:
-            return None
-        values = _with_whole(found, meant) if found.layout.whole else found.numbers
-        return _quick(route, meant, values, found.t_ms[0] if found.t_ms else None)
+            return self._resolved[asked]
+        rest = iter(idents)
+        meant = self._resolve(route, [name or next(rest) for name in layout.names])
+        self._names += len(layout.names)
+        if self._names > RESOLVED_NAMES_MAX:
+            self._resolved, self._names = {}, len(layout.names)
+        self._resolved[asked] = meant
+        return meant
 
     def _walked(self, route: Route, payload: bytes) -> Quick | None:
         """The same of a message whose layout is not known."""
@@ -128,15 +147,6 @@ class Speaker:
         self._known[ident] = Meant(*told, route.told.get(told[0], -1))
         return True
 
-    def _remember(
-        self, asked: tuple[Layout, tuple[int | bytes, ...]], meant: Resolved | None
-    ) -> Resolved | None:
-        self._names += len(asked[0].names)
-        if self._names > RESOLVED_NAMES_MAX:
-            self._resolved, self._names = {}, len(asked[0].names)
-        self._resolved[asked] = meant
-        return meant
-
 
 def speaker_of(topic: str, sparkplug: Sparkplug) -> Speaker | None:
     """Who speaks on a topic of data; None: it is another one."""
@@ -153,10 +163,10 @@ def _quick(
     return Quick(meant.tags, values, None if t_ms is None else t_ms * MILLISECOND_NS)
 
 
-def _with_whole(found: Found, meant: Resolved) -> tuple[float, ...]:
-    """The values (k,) with whole numbers as their datatypes have them."""
-    values = list(found.numbers)
-    for place, field, datatype in found.layout.whole:
-        number = whole_of(found.values[place], field)
-        values[place] = float(signed(number, datatype or meant.datatypes[place]))
-    return tuple(values)
+def _with_whole(layout: Layout, values: tuple[Any, ...], meant: Resolved) -> tuple[float, ...]:
+    """Values (k,) with whole numbers as their datatypes have them."""
+    told = list(values)
+    for place, field, datatype in layout.whole:
+        number = whole_of(values[place], field)
+        told[place] = float(signed(number, datatype or meant.datatypes[place]))
+    return tuple(told)

@@ -31,6 +31,7 @@ DEATHS: Final = ("NDEATH", "DDEATH")
 DATA: Final = ("NDATA", "DDATA")
 T_MS_MAX: Final = T_NS_MAX // 1_000_000
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; there are groups, 3 and 4, no more
+FIELDS_MAX: Final = 10 * SLOW_VALUES_MAX  # of a payload, each read one by one, 1 us each
 VARINT_BYTES_MAX: Final = 10
 WORD: Final = (1 << 64) - 1
 INT_WORD: Final = (1 << 32) - 1
@@ -88,7 +89,11 @@ class Topic(NamedTuple):
 
 
 class GarbledError(Exception):
-    """Bytes that are no protobuf."""
+    """Bytes that are no protobuf, or too much of it; `reason` as of a WireError."""
+
+    def __init__(self, message: str, *, reason: str = "not_sparkplug") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @lru_cache(1 << 12)
@@ -106,26 +111,33 @@ def read_payload(payload: bytes, *, topic: str) -> Payload:
     if len(payload) > PAYLOAD_BYTES_MAX:
         message = f"{len(payload)} B, more than {PAYLOAD_BYTES_MAX} B"
         raise WireError(message, reason="oversize", topic=topic)
-    t_ms = seq = None
-    metrics: list[Metric] = []
     try:
-        for key, value, begin, end in fields(payload, 0, len(payload)):
-            if key == 2 << 3 | BYTES:
-                metrics.append(_metric(payload, begin, end))
-                if len(metrics) > SLOW_VALUES_MAX:
-                    message = f"more than {SLOW_VALUES_MAX} metrics"
-                    raise WireError(message, reason="oversize", topic=topic)
-            elif key == 1 << 3 | VARINT:
-                t_ms = value
-            elif key == 3 << 3 | VARINT:
-                seq = value
+        t_ms, seq, metrics = _parts(payload)
     except (GarbledError, UnicodeDecodeError) as error:
+        reason = error.reason if isinstance(error, GarbledError) else "not_sparkplug"
         message = f"no payload of Sparkplug B: {error}"
-        raise WireError(message, reason="not_sparkplug", topic=topic) from error
+        raise WireError(message, reason=reason, topic=topic) from error
     late = (t_ms or 0) > T_MS_MAX
     if any(late if one.t_ms is None else one.t_ms > T_MS_MAX for one in metrics):
         raise WireError("a time is out of range", reason="bad_time", topic=topic)
     return Payload(t_ms, seq, tuple(metrics))
+
+
+def _parts(payload: bytes) -> tuple[int | None, int | None, list[Metric]]:
+    """Time, sequence and metrics, whatever they are."""
+    t_ms = seq = None
+    metrics: list[Metric] = []
+    left = [FIELDS_MAX]
+    for key, value, begin, end in fields(payload, 0, len(payload), left):
+        if key == 2 << 3 | BYTES:
+            metrics.append(_metric(payload, begin, end, left))
+            if len(metrics) > SLOW_VALUES_MAX:
+                raise GarbledError(f"more than {SLOW_VALUES_MAX} metrics", reason="oversize")
+        elif key == 1 << 3 | VARINT:
+            t_ms = value
+        elif key == 3 << 3 | VARINT:
+            seq = value
+    return t_ms, seq, metrics
 
 
 def signed(value: float, datatype: int) -> float:
@@ -137,12 +149,12 @@ def signed(value: float, datatype: int) -> float:
     return (value & 2 * half - 1 ^ half) - half
 
 
-def _metric(payload: bytes, begin: int, end: int) -> Metric:
+def _metric(payload: bytes, begin: int, end: int, left: list[int]) -> Metric:
     """The metric in these bytes; of a field that comes twice the last one counts."""
     name, good, field = "", True, 0
     value: float | str | None = None
     told: dict[int, int] = {}  # numbers of the plain fields
-    for key, number, at, to in fields(payload, begin, end):
+    for key, number, at, to in fields(payload, begin, end, left):
         if key in _PLAIN:
             told[key] = number
         elif key in _VALUES:
@@ -150,7 +162,7 @@ def _metric(payload: bytes, begin: int, end: int) -> Metric:
         elif key == 1 << 3 | BYTES:
             name = payload[at:to].decode()
         elif key == 9 << 3 | BYTES:
-            good = _quality(payload, at, to)
+            good = _quality(payload, at, to, left)
         elif key >> 3 in OTHER_VALUES and key & 7 == BYTES:
             field, value = key >> 3, None
     return Metric(
@@ -180,11 +192,11 @@ def _value(payload: bytes, field: int, number: int, at: int, to: int) -> float |
     return float(value)
 
 
-def _quality(payload: bytes, begin: int, end: int) -> bool:
+def _quality(payload: bytes, begin: int, end: int, left: list[int]) -> bool:
     """Whether a property set says that the quality is good, or nothing of it."""
     names: list[bytes] = []
     told: list[tuple[int, int]] = []
-    for key, _, at, to in fields(payload, begin, end):
+    for key, _, at, to in fields(payload, begin, end, left):
         if key == 1 << 3 | BYTES:
             names.append(payload[at:to])
         elif key == 2 << 3 | BYTES:
@@ -195,7 +207,7 @@ def _quality(payload: bytes, begin: int, end: int) -> bool:
     if place >= len(told):
         return False
     good = False
-    for key, number, _, _ in fields(payload, *told[place]):
+    for key, number, _, _ in fields(payload, *told[place], left):
         if key in (3 << 3 | VARINT, 4 << 3 | VARINT):
             good = number & ~0x3F == GOOD_QUALITY
         elif key == 2 << 3 | VARINT and number:
@@ -203,10 +215,13 @@ def _quality(payload: bytes, begin: int, end: int) -> bool:
     return good
 
 
-def fields(payload: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(
+    payload: bytes, begin: int, end: int, left: list[int]
+) -> Iterator[tuple[int, int, int, int]]:
     """Fields of a message: number and wire type as one key, a varint's value, its bytes from, to.
 
-    Raises GarbledError for what is no protobuf, or reaches beyond the end.
+    left: how many may still come of the payload, one number that goes down. Raises GarbledError for
+    what is no protobuf, or reaches beyond the end, or is more.
     """
     at = begin
     while at < end:
@@ -223,6 +238,9 @@ def fields(payload: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int
             raise GarbledError(f"wire type {wire} at byte {start - 1}")
         if key < 8 or at > end:
             raise GarbledError(f"a field ends at byte {at} of {end}, or has the number 0")
+        left[0] -= 1
+        if left[0] < 0:
+            raise GarbledError(f"more than {FIELDS_MAX} fields", reason="oversize")
         yield key, value, start, at
 
 

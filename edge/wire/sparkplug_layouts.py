@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.wire.sparkplug import (
     BOOLEAN,
     BYTES,
     DOUBLE,
+    FIELDS_MAX,
     FIXED32,
     FIXED64,
     FLOAT,
@@ -69,12 +70,7 @@ class Found(NamedTuple):
     layout: Layout
     idents: tuple[int | bytes, ...]
     t_ms: tuple[int, ...]
-    values: tuple[float | bytes, ...]
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The values, where none of them is whole."""
-        return cast("tuple[float, ...]", self.values)
+    values: tuple[Any, ...]
 
 
 class Layout:
@@ -115,9 +111,11 @@ class Layouts:
             return None
         self._worth += self._worth < WORTH_MAX
         stamps = layout.times.unpack(payload)
+        t_ms: tuple[int, ...] = ()
         if stamps and stamps.count(stamps[0]) == len(stamps):
-            stamps = stamps[:1]
-        t_ms = tuple(map(number_of, stamps))
+            t_ms = (number_of(stamps[0]),)
+        elif stamps:
+            t_ms = tuple(map(number_of, stamps))
         if t_ms and max(t_ms) > T_MS_MAX:
             return None
         return Found(layout, layout.idents.unpack(payload), t_ms, layout.values.unpack(payload))
@@ -153,7 +151,7 @@ class _Parts:
     """Where in a payload things stand: (from, to, format) of idents, times and values."""
 
     def __init__(self, payload: bytes) -> None:
-        self._payload = payload
+        self._payload, self._left = payload, [FIELDS_MAX]
         self.mask = bytearray([ALIKE]) * len(payload)
         self.names: list[str] = []
         self.whole: list[tuple[int, int, int]] = []
@@ -169,7 +167,7 @@ class _Parts:
         """Find everything; False: it has something that only the long way knows."""
         seen: list[int] = []
         told: list[tuple[int, int, str]] = []
-        for key, _, begin, end in fields(self._payload, 0, len(self._payload)):
+        for key, _, begin, end in fields(self._payload, 0, len(self._payload), self._left):
             if key == 2 << 3 | BYTES:
                 if not self._metric(begin, end):
                     return False
@@ -187,7 +185,7 @@ class _Parts:
     def _metric(self, begin: int, end: int) -> bool:
         seen: list[int] = []
         name, datatype, value, alias = "", 0, (0, 0, 0), (0, 0)
-        for key, number, at, to in fields(self._payload, begin, end):
+        for key, number, at, to in fields(self._payload, begin, end, self._left):
             seen.append(key)
             if key == 2 << 3 | VARINT:
                 alias = at, to

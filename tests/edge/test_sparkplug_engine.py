@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from edge.engine import Engine
+from edge.errors import WireError
 from edge.records import MessageReceived, RowsScored, Started, TickDue
 from edge.samples.routes import Routes
+from edge.samples.sparkplug import Birth, Sparkplug
 from edge.settings import GatewaySettings, Source
 from edge.state import EngineState
 from edge.storage.checkpoint import pack, unpack
@@ -28,6 +30,8 @@ from edge.wire.sparkplug_writing import (
 from tests.edge.rig import ASSETS, CHANNELS, START, S, bundle, derived, detectors, normal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.records import Effect, Stimulus
 
 SEEDS = range(int(os.environ.get("SPARKPLUG_SEEDS", "3")))
@@ -270,3 +274,42 @@ def test_names_need_no_birth() -> None:
         engine.handle(message("DDATA", encode_payload(metrics, t_ms=T0_MS)), now_ns=START)
     assert engine.state.align.assets["r1"].values.tolist() == [[2.5] * 4]
     assert engine.counts()["duplicate"] == 8
+
+
+def test_births_of_others_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: what our assets mean stays known, and no memory is filled."""
+    monkeypatch.setattr("edge.samples.sparkplug.SPARKPLUG_NAMES_MAX", 1_000)
+    births: dict[str, Birth] = {}
+    counts: dict[str, int] = {}
+    sparkplug = Sparkplug(births, counts, assets={"r1", "r2"})
+
+    def born(asset: str, names: Sequence[str]) -> None:
+        payload = encode_birth(names, t_ms=T0_MS, seq=0)
+        topic = f"spBv1.0/g/DBIRTH/n/{asset}"
+        sparkplug.take(payload, topic=topic, asset=asset, received_ns=START)
+
+    born("r1", CHANNELS)
+    for i in range(40):
+        born(f"other{i}", [f"n{k}" for k in range(60)])
+        assert sum(len(one.names) for one in births.values()) <= 1_000
+    assert "g/n/r1" in births
+    assert 10 < len(births) < 40
+    assert counts["sparkplug_births_forgotten"] == 41 - len(births)
+    born("r2", CHANNELS)
+    assert {"g/n/r1", "g/n/r2"} <= set(births)
+
+
+def test_a_birth_with_many_times_is_taken_in_rows_of_their_own() -> None:
+    """A matrix of all times and tags would be too large: each time has but its own."""
+    metrics = [encode_metric(name=f"n{i}", t_ms=T0_MS + i, value=1.0 + i) for i in range(600)]
+    payload = encode_payload(metrics)
+    sparkplug = Sparkplug({}, {})
+    found = sparkplug.take(payload, topic="spBv1.0/g/DDATA/n/r1", asset="r1", received_ns=START)
+    assert [(one.tags, one.values.tolist(), one.t_ns.tolist()) for one in found] == [
+        ((f"n{i}",), [[1.0 + i]], [START + i * 10**6]) for i in range(600)
+    ]
+    more = encode_payload(
+        encode_metric(name=f"n{i}", t_ms=T0_MS + i, value=1.0) for i in range(10_001)
+    )
+    with pytest.raises(WireError, match="times"):
+        sparkplug.take(more, topic="spBv1.0/g/DDATA/n/r1", asset="r1", received_ns=START)

@@ -26,6 +26,7 @@ from edge.storage.checkpoint import pack, unpack
 from edge.wire.commands import EXAMPLES, STALE_NS, Command, decode_command
 from edge.wire.readings import T_NS_MAX, decode_clock, decode_readings, encode_rows
 from edge.wire.sparkplug import read_payload
+from edge.wire.sparkplug_walk import walk
 from edge.wire.topics import Topics, is_asset_id
 from edge.wire.waveform import decode_block
 from tests.fuzz import shapes
@@ -107,12 +108,14 @@ def _begin_sparkplug(_scratch: Path) -> Read:
         asset = "" if kind[0] == "N" else "r1"
         sparkplug.layouts.learn(data)
         quick = sparkplug.layouts.read(data)
-        if quick is not None:
+        walked = walk(data)
+        if quick is not None or walked is not None:
             try:
                 long = read_payload(data, topic=topic)
             except WireError as error:
-                raise AssertionError("a layout reads what is none") from error
-            assert len(quick.values) == len(long.metrics)
+                raise AssertionError("what is none is read quickly") from error
+            assert quick is None or len(quick.values) == len(long.metrics)
+            assert walked is None or walked.aliases == [one.alias for one in long.metrics]
         found = sparkplug.take(data, topic=topic, asset=asset, received_ns=START)
         assert sum(one.values.size for one in found) <= VALUES_PER_MESSAGE_MAX
         for one in found:
