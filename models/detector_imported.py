@@ -16,6 +16,7 @@ from models.errors import ModelError
 from models.foreign.imported import TALLIES
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, KNOWN_MAX, MISSING
 from models.judge import Judge
+from models.product_calls import ProductCalls
 from models.stream_calls import StreamCalls
 from models.window_calls import WindowCalls
 from models.window_ring import newest, run_lengths, write
@@ -56,7 +57,8 @@ class ImportedDetector:
     """An imported model and what judges it. Holds no state of any row; one thread at a time."""
 
     def __init__(self, parts: ImportedParts, spec: ImportedSpec) -> None:
-        self._calls = WindowCalls(parts.model, spec, twice=parts.twice)
+        self._calls = WindowCalls(parts.model, spec) if parts.model else None
+        self._products = ProductCalls(*parts.products, spec) if parts.products else None
         self._stream = StreamCalls(*parts.stream, spec) if parts.stream else None
         self._judge = Judge(parts.step_judge, parts.block_judge, spec)
         self._tiled = (none := np.empty((0, 0), np.float32)), none, (none, none)
@@ -276,7 +278,22 @@ class ImportedDetector:
         begins = at[some].astype(np.intp) * self.spec.channels
         together = isinstance(some, slice) and bool((begins == begins[0]).all())
         begin = int(begins[0]) if together else begins  # mostly rows come together
-        return self._calls.over(past, begin, rows, whole=whole[some], fill=fill)
+        return self._over(past, begin, rows, whole=whole[some], fill=fill)
+
+    def _over(
+        self,
+        source: F32,
+        begin: int | NDArray[np.intp],
+        rows: NDArray[np.intp],
+        *,
+        whole: Mask,
+        fill: F32 | None,
+    ) -> F32:
+        """As `WindowCalls.over`, whichever way."""
+        if self._products is not None:
+            return self._products.over(source, begin, rows)
+        assert self._calls is not None, "one of both"
+        return self._calls.over(source, begin, rows, whole=whole, fill=fill)
 
     def _given(
         self,
@@ -304,10 +321,14 @@ class ImportedDetector:
         if streamed:
             told = self._streamed(fresh, there, state, head, fill)[some, j]
             given[some, j] = self._errors(told, fresh, there, (some, j))
+        elif (of := self._products) is not None and of.slides(n) and 2 * len(some) > ready.size:
+            past = newest(self._ring(state), head[AT], spec.line)
+            told = of.block(past, fresh)[some, j, None]
+            given[some, j] = self._errors(told, fresh, there, (some, j))
         elif len(some):
             past = newest(self._ring(state), head[AT], spec.line)
             series = np.concatenate([past, fresh], axis=1).reshape(rows, -1)
-            told = self._calls.over(series, j * c, some, whole=whole[some, j], fill=fill)
+            told = self._over(series, j * c, some, whole=whole[some, j], fill=fill)
             given[some, j] = self._errors(told, fresh, there, (some, j))
         write(self._ring(state), fresh, head[AT])
         return given, now

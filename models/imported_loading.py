@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from models.graphs.stream_rings import Piece
     from models.window_calls import Session
 
+    F32 = NDArray[np.float32]
+
 NOT_SO: Final = "{} cannot be run in the way that its bundle says; import it again"
 
 
 class ImportedParts(NamedTuple):
-    """Sessions of one graph. twice: as `models.window_calls.WindowCalls` takes it."""
+    """Sessions of one graph: of the model over windows, or in the way that was found for it."""
 
-    model: Session
+    model: Session | None
     step_judge: Session
     block_judge: Session
-    twice: NDArray[np.float32] | None
+    products: tuple[Session, F32, F32] | None  # what is behind the product; wide, twice
     stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
 
 
@@ -46,22 +48,22 @@ def imported_parts(
     whole = parsed(graph, file="model.onnx")
     text = {one.key: one.value for one in whole.metadata_props}.get("andon_spec", "")
     spec = msgspec.json.decode(text, type=ImportedSpec)
-    model, twice, stream = model_alone(whole, spec), None, None
+    model, product, stream = model_alone(whole, spec), None, None
     if spec.way == "products":
-        made = products(model)
+        made = products(model, spec)
         if made is None:
             raise ModelError(NOT_SO.format(spec.origin.file))
-        model, twice = made
+        product = opened(made.rest.SerializeToString()), made.wide, made.twice
     if spec.way == "stream":
         found = stream_of(model, spec)
         if found is None or found.carried != spec.carried:
             raise ModelError(NOT_SO.format(spec.origin.file))
         stream = opened(found.step), opened(found.block), found.pieces
     parts = ImportedParts(
-        model=opened(model.SerializeToString()),
+        model=None if product else opened(model.SerializeToString()),
         step_judge=opened(build_step_judge(spec)),
         block_judge=opened(build_block_judge(spec)),
-        twice=twice,
+        products=product,
         stream=stream,
     )
     return parts, spec

@@ -50,7 +50,7 @@ def quickest(
     ways = []
     if stream is not None:
         ways.append(msgspec.structs.replace(spec, way="stream", carried=stream.carried))
-    if spec.kind == "score" and products(alone) is not None:
+    if spec.kind == "score" and products(alone, spec) is not None:
         ways.append(msgspec.structs.replace(spec, way="products"))
     rows = _tried(normal) if ways else np.empty(0)
     for other in ways:

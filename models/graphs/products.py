@@ -7,7 +7,8 @@ for it. But
     |x - y|^2 = (|x|^2 - 2 x.b) + |b|^2 + h.(h B B' + 2 B b - 2 x B')
 
 so what is wide is a single product of x with [A, 2 B'], as fast as a processor multiplies; the rest
-is as narrow as h. The first bracket, the energy of the window, is given beside it.
+is as narrow as h, and is a model of its own. `models.product_calls` multiplies, and gives it the
+first bracket, the energy of the window, beside the product.
 
 It is the difference of large numbers where the error is a small part of the energy: whoever uses it
 tries it first (`models.foreign.adopt`).
@@ -22,12 +23,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from models.graphs.alone import needed
-from models.graphs.onnx_types import ENERGY, GIVEN
+from models.graphs.onnx_types import ENERGY, GIVEN, PRODUCTS
 from models.graphs.onnx_types import F32 as F32_TYPE
 
 if TYPE_CHECKING:
-    F32 = NDArray[np.float32]
+    from models.foreign.imported import ImportedSpec
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 HIDDEN_MAX: Final = 0.5  # of the values of a window: beyond it nothing is gained
 SHAPING: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast")
@@ -39,6 +41,18 @@ class _Linear(NamedTuple):
     rest: str
     turn: F64
     offset: F64
+
+
+class Products(NamedTuple):
+    """A model in two: `given` is what `rest` makes of x wide and of the energy, |x|^2 - x.twice.
+
+    rest: of `products` (N, O) and `energy` (N,) float32. wide: (w c, O), twice: (w c,), their rows
+    in the order of samples, whatever the layout of the model.
+    """
+
+    rest: ModelProto
+    wide: F32
+    twice: F32
 
 
 class _Model:
@@ -67,8 +81,8 @@ class _Model:
         return float(array.reshape(())) if array is not None and array.size == 1 else None
 
 
-def products(model: ModelProto) -> tuple[ModelProto, F32] | None:
-    """The model with one more input, `energy` (N,), and 2 b (w c,); None: it is none of these.
+def products(model: ModelProto, spec: ImportedSpec) -> Products | None:
+    """The model in two; None: it is none of these.
 
     model: as `models.graphs.alone` gives it. What it says is to be compared with what that says.
     """
@@ -85,12 +99,18 @@ def products(model: ModelProto) -> tuple[ModelProto, F32] | None:
     nodes = needed(model.graph.node, last.rest, but=[x])
     firsts = [one for one in nodes if _takes(graph, one, x)]
     first = _linear(graph, firsts[0]) if len(firsts) == 1 else None
-    if first is None or first.turn.shape[0] != last.turn.shape[1]:
+    cells = spec.window * spec.channels
+    if first is None or first.turn.shape[0] != last.turn.shape[1] or len(first.turn) != cells:
         return None
     only_x = {id(one) for one in nodes if one.op_type in SHAPING and _is(graph, one.output[0], x)}
     between = [one for one in nodes if one is not firsts[0] and id(one) not in only_x]
-    made = _rewritten(model, between, first, firsts[0].output[0], last, factor)
-    return made, (2.0 * last.offset).astype(np.float32)
+    rest = _rest(model, between, first, firsts[0].output[0], last, factor)
+    wide = np.concatenate([first.turn, 2.0 * last.turn.T], axis=1)
+    by_sample = np.arange(cells)
+    if spec.layout in ("columns", "flat_columns"):
+        by_sample = by_sample.reshape(spec.channels, spec.window).T.reshape(-1)
+    twice = 2.0 * last.offset[by_sample]
+    return Products(rest, wide[by_sample].astype(np.float32), twice.astype(np.float32))
 
 
 def _error_of(graph: _Model, x: str) -> tuple[_Linear, float] | None:
@@ -164,7 +184,7 @@ def _linear(graph: _Model, node: NodeProto | None) -> _Linear | None:
     return _Linear(node.input[0], turn.astype(np.float64), wide.astype(np.float64))
 
 
-def _rewritten(
+def _rest(
     model: ModelProto,
     kept: list[NodeProto],
     first: _Linear,
@@ -172,22 +192,23 @@ def _rewritten(
     last: _Linear,
     factor: float,
 ) -> ModelProto:
-    """The graph of products. kept: nodes between both layers; name: what the first one makes."""
-    k, x = first.turn.shape[1], model.graph.input[0]
+    """What is behind the wide product. kept: nodes between both layers; name: the first makes."""
+    k = first.turn.shape[1]
     weights = {
-        "products_wide": np.concatenate([first.turn, 2.0 * last.turn.T], axis=1),
-        "products_first": np.concatenate([first.offset, -2.0 * last.turn @ last.offset]),
+        "products_first": first.offset,
+        "products_last": -2.0 * last.turn @ last.offset,
         "products_among": last.turn @ last.turn.T,
         "products_level": np.array(last.offset @ last.offset),
         "products_factor": np.array(factor),
     }
+    sides = ["products_x_a", "products_x_h"]
     nodes = [
-        helper.make_node("Flatten", [x.name], ["products_x"], axis=1),
-        helper.make_node("Gemm", ["products_x", "products_wide", "products_first"], ["products"]),
-        helper.make_node("Split", ["products", "products_sizes"], [name, "products_x_h"], axis=1),
+        helper.make_node("Split", [PRODUCTS, "products_sizes"], sides, axis=1),
+        helper.make_node("Add", ["products_x_a", "products_first"], [name]),
         *kept,
         helper.make_node("MatMul", [last.rest, "products_among"], ["products_h_h"]),
-        helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_both"]),
+        helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_apart"]),
+        helper.make_node("Sub", ["products_apart", "products_last"], ["products_both"]),
         helper.make_node("Mul", ["products_both", last.rest], ["products_each"]),
         helper.make_node("ReduceSum", ["products_each", "products_axis"], ["products_sum"]),
         helper.make_node("Add", [ENERGY, "products_level"], ["products_energies"]),
@@ -200,7 +221,8 @@ def _rewritten(
     held += [numpy_helper.from_array(v.astype(np.float32), name) for name, v in weights.items()]
     held.append(numpy_helper.from_array(np.array([1]), "products_axis"))
     held.append(numpy_helper.from_array(np.array([k, len(last.turn)]), "products_sizes"))
-    size: int | str = x.type.tensor_type.shape.dim[0].dim_value or "N"
-    energy = helper.make_tensor_value_info(ENERGY, F32_TYPE, [size])
-    made = helper.make_graph(nodes, "products", [x, energy], model.graph.output, held)
+    size: int | str = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or "N"
+    shapes = {PRODUCTS: [size, k + len(last.turn)], ENERGY: [size]}
+    inputs = [helper.make_tensor_value_info(one, F32_TYPE, shape) for one, shape in shapes.items()]
+    made = helper.make_graph(nodes, "rest", inputs, model.graph.output, held)
     return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -1,0 +1,128 @@
+"""Products of every window of a block with one matrix, each sample computed but a few times.
+
+A product of sliding windows (w c,) with a matrix (w c, O) is a sum of convolutions, each channel's
+over time. Tiles of 2 b samples are taken to their frequencies, where w samples are w / b numbers;
+there they are multiplied, and b outputs come back from each tile: overlap and save, the matrix in
+parts of b samples (Stockham 1966; Kulp 1988). Tiles are so short that a transform is a product with
+a small matrix too: all of it is what a processor does fastest, at a third of the multiplications.
+
+                 |<-- part p of the matrix: ages p b .. p b + b - 1
+    samples  ....|____b____|____b____|....      tile j: two neighbours
+    outputs                |____b____|          of which the second half is whole
+
+Sums are those of the windows up to the rounding of float32 at the loudest sample of a tile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    F32 = NDArray[np.float32]
+    F64 = NDArray[np.float64]
+
+TILE: Final = 16  # b, new samples of a tile
+VALUES_MAX: Final = 2**20  # of the matrix over frequencies: four megabytes
+GAINS_FROM: Final = 0.6  # of the multiplications of windows one by one, as counted here
+
+
+class Sliding:
+    """A matrix (w c, O), rows by sample, and energies |x|^2 - x.twice, for windows of blocks."""
+
+    def __init__(self, wide: F32, twice: F32, *, window: int, channels: int) -> None:
+        self._sizes = w, c, parts = window, channels, -(-window // TILE)
+        to, back = _transforms(TILE)
+        self._to, self._back = to.astype(np.float32), back[TILE:].astype(np.float32)
+        aged = np.zeros((parts * TILE, c, wide.shape[1]))
+        aged[:w] = wide.reshape(w, c, -1)[::-1]  # by age: the newest sample first
+        self._matrix = _over_frequencies(aged, to).astype(np.float32)
+        ends, begins = np.arange(TILE), np.arange(TILE + w - 1)[:, None]
+        inside = (begins >= ends) & (begins < ends + w)
+        self._band = inside.astype(np.float32)  # (b + w - 1, b)
+        at = np.clip(begins - ends, 0, w - 1)
+        band = np.where(inside[..., None], twice.reshape(w, c)[at], 0.0)  # (b + w - 1, b, c)
+        self._twice = np.ascontiguousarray(band.transpose(0, 2, 1).reshape(-1, TILE))
+        self._ones = np.ones(c, np.float32)
+
+    def over(self, past: F32, fresh: F32) -> tuple[F32, F32]:
+        """Products (n, a, O) and energies (n, a), n in whole tiles, of windows that end in fresh.
+
+        past: (a, w - 1, c) before fresh (a, m, c). Windows that end behind fresh are of zeros there.
+        """
+        (rows, m, _), (w, c, parts) = fresh.shape, self._sizes
+        tiles = -(-m // TILE)
+        ahead = parts * TILE - (w - 1)
+        series = np.zeros((rows, (parts + tiles) * TILE, c), np.float32)
+        series[:, ahead : parts * TILE] = past
+        series[:, parts * TILE : parts * TILE + m] = fresh
+        in_time = np.ascontiguousarray(series.transpose(1, 0, 2)).reshape(-1, rows * c)
+        found = np.empty((parts + tiles - 1, 2 * TILE, rows * c), np.float32)
+        for j, one in enumerate(found):
+            np.matmul(self._to, in_time[j * TILE : (j + 2) * TILE], out=one)
+        found = found.reshape(-1, 2, TILE, rows, c)
+        taken = np.empty((TILE, tiles, rows, 2, parts, c), np.float32)
+        for p in range(parts):
+            some = found[parts - 1 - p : parts - 1 - p + tiles]
+            taken[:, :, :, :, p] = some.transpose(2, 0, 3, 1, 4)
+        made = np.matmul(taken.reshape(1, TILE, tiles * rows, -1), self._matrix)
+        given = np.matmul(self._back, made.reshape(2 * TILE, -1))  # (b, tiles a O)
+        return given.reshape(TILE, tiles, rows, -1), self._energies(series[:, ahead:], tiles)
+
+    def _energies(self, series: F32, tiles: int) -> F32:
+        """Energies (b, tiles, a) of windows of a series (a, w - 1 + n, c)."""
+        (w, c, _), rows = self._sizes, len(series)
+        flat, size = series.reshape(rows, -1), TILE + w - 1
+        each = np.matmul((flat * flat).reshape(-1, c), self._ones).reshape(rows, -1)
+        out = np.empty((TILE, tiles, rows), np.float32)
+        for j in range(tiles):
+            at = j * TILE
+            own = each[:, at : at + size] @ self._band
+            own -= flat[:, at * c : (at + size) * c] @ self._twice
+            out[:, j] = own.T
+        return out
+
+
+def sliding_of(wide: F32, twice: F32, *, window: int, channels: int) -> Sliding | None:
+    """As `Sliding`; None where windows one by one cost about as much, or it would be large."""
+    cells, outputs = wide.shape
+    padded = -(-window // TILE) * TILE * channels
+    if 4 * padded * outputs > VALUES_MAX:
+        return None
+    one_by_one = cells * outputs
+    share = (4 * padded / TILE + 2 * TILE) * outputs + 4 * TILE * channels
+    if share > GAINS_FROM * one_by_one:
+        return None
+    return Sliding(wide, twice, window=window, channels=channels)
+
+
+def _transforms(b: int) -> tuple[F64, F64]:
+    """Real numbers of 2 b samples to planes (2 b, 2 b) and back: b real parts, then b imaginary.
+
+    The first of both are the lowest and the highest frequency, which have no imaginary part.
+    """
+    n, f, t = 2 * b, np.arange(b)[:, None], np.arange(2 * b)
+    turn = 2.0 * np.pi * f * t / n
+    to = np.concatenate([np.cos(turn), -np.sin(turn)])
+    to[b] = (-1.0) ** t
+    back = 2.0 * to.T / n
+    back[:, [0, b]] /= 2.0
+    return to, back
+
+
+def _over_frequencies(aged: F64, to: F64) -> F64:
+    """A matrix by age (parts b, c, O) as one of each plane and frequency (2, b, 2 parts c, O)."""
+    b, (_, c, outputs) = TILE, aged.shape
+    parts = len(aged) // b
+    padded = np.zeros((parts, 2 * b, c, outputs))
+    padded[:, :b] = aged.reshape(parts, b, c, outputs)
+    planes = np.einsum("ft,ptco->fpco", to, padded)
+    real, imaginary = planes[:b], planes[b:]
+    made = np.zeros((2, b, 2, parts, c, outputs))
+    made[0, :, 0], made[0, 1:, 1] = real, -imaginary[1:]
+    made[1, 1:, 0], made[1, :, 1] = imaginary[1:], real
+    made[1, 0, 1] = imaginary[0]
+    return made.reshape(2, b, -1, outputs)
