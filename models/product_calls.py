@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CELLS_MAX: Final = 2**17  # w c of all windows that are multiplied at once: half a megabyte
 WINDOWS_MAX: Final = 2048  # whose products are kept at once
+BOUND_MAX: Final = 4  # sizes: the whole step, and what is left of the rows
 BLOCK_FROM: Final = 8  # samples of a row: fewer are a small part of a tile
 LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, so that they stay
 # what they are beside it, in float32
@@ -37,10 +38,10 @@ class ProductCalls:
         self._rest, self._wide, self._twice, self._spec = rest, wide, twice, spec
         self._fixed = spec.origin.batch
         self._step = int(np.clip(CELLS_MAX // len(wide), 1, WINDOWS_MAX))
-        self._in = (
-            np.zeros((WINDOWS_MAX, wide.shape[1]), np.float32),
-            np.zeros(WINDOWS_MAX, np.float32),
-        )
+        room = -(-WINDOWS_MAX // (self._fixed or 1)) * (self._fixed or 1)
+        self._in = np.zeros((room, wide.shape[1]), np.float32), np.zeros(room, np.float32)
+        self._out = np.zeros((room, 1), np.float32)
+        self._bound: dict[tuple[int, int], Any] = {}
         self._sliding = None
         if spec.scaled:
             sizes = {"window": spec.window, "channels": spec.channels}
@@ -68,7 +69,7 @@ class ProductCalls:
                 np.matmul(flat, self._wide, out=products[here])
                 np.vecdot(flat, flat, out=energy[here])
                 energy[here] -= flat @ self._twice
-            out[first:last] = self._ask(products[: last - first], energy[: last - first])
+            out[first:last] = self._ask(last - first)
         return out[:, None]
 
     def slides(self, n: int) -> bool:
@@ -82,7 +83,7 @@ class ProductCalls:
         """
         rows, n, _ = fresh.shape
         out = np.empty((rows, n), np.float32)
-        step = max(1, WINDOWS_MAX // (-(-n // TILE) * TILE))
+        step = WINDOWS_MAX // (-(-n // TILE) * TILE)
         for at in range(0, rows, step):
             some = slice(at, at + step)
             out[some] = self._slid(past[some], fresh[some])
@@ -97,30 +98,33 @@ class ProductCalls:
             past, fresh = (np.where(x < KNOWN_MAX, x, np.float32(0.0)) for x in (past, fresh))
             most = [np.abs(x).max(axis=(1, 2), initial=0.0) for x in (past, fresh)]
             loud = np.flatnonzero(np.maximum(*most) > LOUD)
-        products, energy = self._sliding.over(past, fresh)
-        told = self._ask(products.reshape(energy.size, -1), energy.reshape(-1))
-        rows, n, c = fresh.shape
-        given = told.reshape(-1, rows)[:n].T if energy.shape[1] == 1 else told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
+        tiles, rows = self._sliding.over(past, fresh, *self._in)
+        told = self._ask(TILE * tiles * rows).reshape(TILE, tiles, rows)
+        n, c = fresh.shape[1:]
+        given = told.transpose(2, 1, 0).reshape(rows, -1)[:, :n]
         if len(loud):
             series = np.concatenate([past[loud], fresh[loud]], axis=1).reshape(len(loud), -1)
             begin = np.tile(np.arange(n) * c, len(loud))
             apart = self.over(series, begin, np.repeat(np.arange(len(loud)), n))
-            given = np.array(given)
             given[loud] = apart.reshape(-1, n)
         return given
 
-    def _ask(self, products: F32, energy: F32) -> F32:
-        """What is behind the product (m, O): what the model gives (m,)."""
-        m = size = len(energy)
-        if self._fixed:
-            size, missing = self._fixed, -m % self._fixed
-            products = np.pad(products, ((0, missing), (0, 0)))
-            energy = np.pad(energy, (0, missing))
-        given = [
-            self._rest.run(
-                [GIVEN], {PRODUCTS: products[at : at + size], ENERGY: energy[at : at + size]}
-            )[0]
-            for at in range(0, len(energy), size)
-        ]
-        told: F32 = (given[0] if len(given) == 1 else np.concatenate(given)).reshape(-1)[:m]
-        return told
+    def _ask(self, m: int) -> F32:
+        """What the model gives (m,) for the first m products and energies; valid until the next."""
+        size = self._fixed or m
+        for at in range(0, m, size):
+            if (at, size) not in self._bound:
+                if not self._fixed and len(self._bound) >= BOUND_MAX:
+                    self._bound.clear()
+                self._bound[at, size] = self._binding(at, size)
+            self._rest.run_with_iobinding(self._bound[at, size])
+        return self._out[:m, 0]
+
+    def _binding(self, at: int, size: int) -> Any:  # noqa: ANN401 - of onnxruntime
+        binding = self._rest.io_binding()
+        for name, array in zip((PRODUCTS, ENERGY), self._in, strict=True):
+            some = array[at : at + size]
+            binding.bind_input(name, "cpu", 0, np.float32, some.shape, some.ctypes.data)
+        some = self._out[at : at + size]
+        binding.bind_output(GIVEN, "cpu", 0, np.float32, some.shape, some.ctypes.data)
+        return binding

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TILE: Final = 16  # b, new samples of a tile
 VALUES_MAX: Final = 2**20  # of the matrix over frequencies: four megabytes
+ROOMS_MAX: Final = 4  # the whole step, what is left of the rows, of two sizes of blocks
 GAINS_FROM: Final = 0.6  # of the multiplications of windows one by one, as counted here
 
 
@@ -47,43 +48,60 @@ class Sliding:
         band = np.where(inside[..., None], twice.reshape(w, c)[at], 0.0)  # (b + w - 1, b, c)
         self._twice = np.ascontiguousarray(band.transpose(0, 2, 1).reshape(-1, TILE))
         self._ones = np.ones(c, np.float32)
+        self._rooms: dict[tuple[int, int], tuple[F32, ...]] = {}
 
-    def over(self, past: F32, fresh: F32) -> tuple[F32, F32]:
-        """Products (n, a, O) and energies (n, a), n in whole tiles, of windows that end in fresh.
+    def over(self, past: F32, fresh: F32, products: F32, energy: F32) -> tuple[int, int]:
+        """Products (m, O) and energies (m,) of windows that end in fresh, and are put there.
 
-        past: (a, w - 1, c) before fresh (a, m, c). Windows that end behind fresh are of zeros there.
+        past: (a, w - 1, c) before fresh (a, n, c). Returns (tiles, a) of the m = TILE tiles a that
+        were made, in the order (TILE, tiles, a); those behind fresh are of windows with zeros.
         """
-        (rows, m, _), (w, c, parts) = fresh.shape, self._sizes
-        tiles = -(-m // TILE)
+        (rows, n, _), (w, c, parts) = fresh.shape, self._sizes
+        tiles = -(-n // TILE)
         ahead = parts * TILE - (w - 1)
-        series = np.zeros((rows, (parts + tiles) * TILE, c), np.float32)
+        series, in_time, found, taken, made = self._room(rows, tiles)
         series[:, ahead : parts * TILE] = past
-        series[:, parts * TILE : parts * TILE + m] = fresh
-        in_time = np.ascontiguousarray(series.transpose(1, 0, 2)).reshape(-1, rows * c)
-        found = np.empty((parts + tiles - 1, 2 * TILE, rows * c), np.float32)
+        series[:, parts * TILE : parts * TILE + n] = fresh
+        series[:, parts * TILE + n :] = 0.0
+        in_time[:] = series.transpose(1, 0, 2)
+        flat = in_time.reshape(-1, rows * c)
         for j, one in enumerate(found):
-            np.matmul(self._to, in_time[j * TILE : (j + 2) * TILE], out=one)
-        found = found.reshape(-1, 2, TILE, rows, c)
-        taken = np.empty((TILE, tiles, rows, 2, parts, c), np.float32)
+            np.matmul(self._to, flat[j * TILE : (j + 2) * TILE], out=one)
+        planes = found.reshape(-1, 2, TILE, rows, c)
         for p in range(parts):
-            some = found[parts - 1 - p : parts - 1 - p + tiles]
+            some = planes[parts - 1 - p : parts - 1 - p + tiles]
             taken[:, :, :, :, p] = some.transpose(2, 0, 3, 1, 4)
-        made = np.matmul(taken.reshape(1, TILE, tiles * rows, -1), self._matrix)
-        given = np.matmul(self._back, made.reshape(2 * TILE, -1))  # (b, tiles a O)
-        return given.reshape(TILE, tiles, rows, -1), self._energies(series[:, ahead:], tiles)
+        np.matmul(taken.reshape(1, TILE, tiles * rows, -1), self._matrix, out=made)
+        m = TILE * tiles * rows
+        np.matmul(self._back, made.reshape(2 * TILE, -1), out=products[:m].reshape(TILE, -1))
+        self._energies(series[:, ahead:], energy[:m].reshape(TILE, tiles, rows))
+        return tiles, rows
 
-    def _energies(self, series: F32, tiles: int) -> F32:
-        """Energies (b, tiles, a) of windows of a series (a, w - 1 + n, c)."""
-        (w, c, _), rows = self._sizes, len(series)
+    def _room(self, rows: int, tiles: int) -> tuple[F32, ...]:
+        """Where so many rows are computed; kept, as they mostly come again."""
+        if (rows, tiles) not in self._rooms:
+            if len(self._rooms) >= ROOMS_MAX:
+                self._rooms.clear()
+            (_, c, parts), outputs = self._sizes, self._matrix.shape[-1]
+            self._rooms[rows, tiles] = (
+                np.zeros((rows, (parts + tiles) * TILE, c), np.float32),
+                np.empty(((parts + tiles) * TILE, rows, c), np.float32),
+                np.empty((parts + tiles - 1, 2 * TILE, rows * c), np.float32),
+                np.empty((TILE, tiles, rows, 2, parts, c), np.float32),
+                np.empty((2, TILE, tiles * rows, outputs), np.float32),
+            )
+        return self._rooms[rows, tiles]
+
+    def _energies(self, series: F32, out: F32) -> None:
+        """Energies (TILE, tiles, a) of windows of a series (a, w - 1 + n, c)."""
+        (w, c, _), (_, tiles, rows) = self._sizes, out.shape
         flat, size = series.reshape(rows, -1), TILE + w - 1
         each = np.matmul((flat * flat).reshape(-1, c), self._ones).reshape(rows, -1)
-        out = np.empty((TILE, tiles, rows), np.float32)
         for j in range(tiles):
             at = j * TILE
             own = each[:, at : at + size] @ self._band
             own -= flat[:, at * c : (at + size) * c] @ self._twice
             out[:, j] = own.T
-        return out
 
 
 def sliding_of(wide: F32, twice: F32, *, window: int, channels: int) -> Sliding | None:
