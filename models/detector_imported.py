@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 AT, GAPLESS, WHOLE, ASKED, HELD, STREAMED = range(TALLIES)  # of a state's head
 BLOCK_CELLS_MAX: Final = 2**21  # a n c of a block
+STEPS_FROM: Final = 512  # rows that are judged sample by sample
 TILED_MAX: Final = 2**21  # values of levels that are kept side by side
 NO_SHARE: Final = np.float32(1e-12)
 MARK: Final = b"imported"  # stands in the spec of such a graph, as it stands in the file
@@ -58,7 +59,7 @@ class ImportedDetector:
 
     def __init__(self, parts: ImportedParts, spec: ImportedSpec) -> None:
         self._calls = WindowCalls(parts.model, spec) if parts.model else None
-        self._products = ProductCalls(*parts.products, spec) if parts.products else None
+        self._products = ProductCalls(parts.products, spec) if parts.products else None
         self._stream = StreamCalls(*parts.stream, spec) if parts.stream else None
         self._judge = Judge(parts.step_judge, parts.block_judge, spec)
         self._tiled = (none := np.empty((0, 0), np.float32)), none, (none, none)
@@ -98,7 +99,10 @@ class ImportedDetector:
                 some = there[:, block]
                 of = fresh[:, block], some, state, head, parameters
                 given, now = self._given(*of, hop=spec.hop, streamed=self._stream is not None)
-                told, _ = self._judge.block(given, head, parameters)
+                if len(given) >= STEPS_FROM:
+                    told = self._judge.steps(given, head, parameters)
+                else:
+                    told, _ = self._judge.block(given, head, parameters)
                 parts.append(self._held(told, now, some, head))
             score = np.concatenate(parts, axis=1)
         state[:, : spec.head] = head.T

@@ -10,20 +10,17 @@ from models.errors import ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.alone import model_alone
 from models.graphs.judged import build_block_judge, build_step_judge
-from models.graphs.products import products
+from models.graphs.products import Products, behind_planes, products
 from models.graphs.safety import parsed
 from models.graphs.streamed import stream_of
+from models.product_calls import ProductParts
+from models.sliding import sliding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from models.graphs.stream_rings import Piece
     from models.window_calls import Session
-
-    F32 = NDArray[np.float32]
 
 NOT_SO: Final = "{} cannot be run in the way that its bundle says; import it again"
 
@@ -34,7 +31,7 @@ class ImportedParts(NamedTuple):
     model: Session | None
     step_judge: Session
     block_judge: Session
-    products: tuple[Session, F32, F32] | None  # what is behind the product; wide, twice
+    products: ProductParts | None
     stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
 
 
@@ -53,7 +50,7 @@ def imported_parts(
         made = products(model, spec)
         if made is None:
             raise ModelError(NOT_SO.format(spec.origin.file))
-        product = opened(made.rest.SerializeToString()), made.wide, made.twice
+        product = _product_parts(made, spec, opened)
     if spec.way == "stream":
         found = stream_of(model, spec)
         if found is None or found.carried != spec.carried:
@@ -67,3 +64,16 @@ def imported_parts(
         stream=stream,
     )
     return parts, spec
+
+
+def _product_parts(
+    made: Products, spec: ImportedSpec, opened: Callable[[bytes], Any]
+) -> ProductParts:
+    rest, *weights = made
+    blocks = None
+    if spec.scaled and not spec.origin.batch and spec.hop == 1:  # in sigmas, each sample's window
+        sliding = sliding_of(*weights, window=spec.window, channels=spec.channels)
+        if sliding is not None:
+            behind = behind_planes(rest, sliding.back)
+            blocks = opened(behind.SerializeToString()), sliding
+    return ProductParts(opened(rest.SerializeToString()), *weights, blocks)

@@ -53,6 +53,16 @@ class Judge:
         told: F32 = score
         return told
 
+    def steps(self, given: F32, head: F32, parameters: Parameters) -> F32:
+        """Scores (a, n) of what the model gave (a, n, M), sample by sample; moves the head.
+
+        Of many rows half of what `block` costs, which has the samples of a row beside one another.
+        """
+        out = np.empty(given.shape[1::-1], np.float32)
+        for j, now in enumerate(out):
+            now[:] = self.step(given[:, j], head, parameters, samples=1)
+        return np.ascontiguousarray(out.T)
+
     def block(self, given: F32, head: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Scores (a, n) and shares (a, n, c) of what the model gave (a, n, M); moves the head.
 

@@ -7,18 +7,19 @@ once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.graphs.onnx_types import ENERGY, GIVEN, KNOWN_MAX, PRODUCTS
-from models.sliding import TILE, sliding_of
+from models.sliding import TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.foreign.imported import ImportedSpec
+    from models.sliding import Sliding
     from models.window_calls import Session
 
     F32 = NDArray[np.float32]
@@ -31,21 +32,31 @@ LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, 
 # what they are beside it, in float32
 
 
+class ProductParts(NamedTuple):
+    """A model of products, loaded: as `models.graphs.products.Products`.
+
+    blocks: what slides over blocks of samples, and what is behind its planes; None: nothing does.
+    """
+
+    rest: Session
+    wide: F32
+    offset: F32
+    twice: F32
+    blocks: tuple[Session, Sliding] | None
+
+
 class ProductCalls:
     """A model of products, loaded. Its buffers are in use while it is asked."""
 
-    def __init__(self, rest: Session, wide: F32, twice: F32, spec: ImportedSpec) -> None:
-        self._rest, self._wide, self._twice, self._spec = rest, wide, twice, spec
-        self._fixed = spec.origin.batch
-        self._step = int(np.clip(CELLS_MAX // len(wide), 1, WINDOWS_MAX))
+    def __init__(self, parts: ProductParts, spec: ImportedSpec) -> None:
+        self._rest, self._wide, self._offset, self._twice = parts[:4]
+        self._behind, self._sliding = parts.blocks or (None, None)
+        self._fixed, self._channels = spec.origin.batch, spec.channels
+        self._step = int(np.clip(CELLS_MAX // len(self._wide), 1, WINDOWS_MAX))
         room = -(-WINDOWS_MAX // (self._fixed or 1)) * (self._fixed or 1)
-        self._in = np.zeros((room, wide.shape[1]), np.float32), np.zeros(room, np.float32)
+        self._in = np.zeros((room, len(self._offset)), np.float32), np.zeros(room, np.float32)
         self._out = np.zeros((room, 1), np.float32)
         self._bound: dict[tuple[int, int], Any] = {}
-        self._sliding = None
-        if spec.scaled:
-            sizes = {"window": spec.window, "channels": spec.channels}
-            self._sliding = sliding_of(wide, twice, **sizes)
 
     def over(self, source: F32, begin: int | NDArray[np.intp], rows: NDArray[np.intp]) -> F32:
         """What the model gives (m, 1) for windows that lie in one piece in a source (a, w' c).
@@ -67,6 +78,7 @@ class ProductCalls:
                     flat = apart[rows[at:to], begin[at:to]]
                 here = slice(at - first, to - first)
                 np.matmul(flat, self._wide, out=products[here])
+                products[here] += self._offset
                 np.vecdot(flat, flat, out=energy[here])
                 energy[here] -= flat @ self._twice
             out[first:last] = self._ask(last - first)
@@ -92,16 +104,18 @@ class ProductCalls:
     def _slid(self, past: F32, fresh: F32) -> F32:
         """As `block`, of as many rows as stay in the cache."""
         assert self._sliding is not None, "asked before"
+        assert self._behind is not None, "both or none"
         loudest = max(float(x.max()) for x in (past, -past, fresh, -fresh))
         loud = np.empty(0, np.intp)
         if loudest > LOUD:
             past, fresh = (np.where(x < KNOWN_MAX, x, np.float32(0.0)) for x in (past, fresh))
             most = [np.abs(x).max(axis=(1, 2), initial=0.0) for x in (past, fresh)]
             loud = np.flatnonzero(np.maximum(*most) > LOUD)
-        tiles, rows = self._sliding.over(past, fresh, *self._in)
-        told = self._ask(TILE * tiles * rows).reshape(TILE, tiles, rows)
-        n, c = fresh.shape[1:]
-        given = told.transpose(2, 1, 0).reshape(rows, -1)[:, :n]
+        planes, energy = self._sliding.over(past, fresh)
+        feed = {PRODUCTS: planes, ENERGY: energy.reshape(-1)}
+        (told,) = self._behind.run([GIVEN], feed)
+        rows, n, c = fresh.shape
+        given = told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
         if len(loud):
             series = np.concatenate([past[loud], fresh[loud]], axis=1).reshape(len(loud), -1)
             begin = np.tile(np.arange(n) * c, len(loud))

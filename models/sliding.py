@@ -32,12 +32,19 @@ GAINS_FROM: Final = 0.6  # of the multiplications of windows one by one, as coun
 
 
 class Sliding:
-    """A matrix (w c, O), rows by sample, and energies |x|^2 - x.twice, for windows of blocks."""
+    """x wide + offset and |x|^2 - x.twice for windows of blocks.
 
-    def __init__(self, wide: F32, twice: F32, *, window: int, channels: int) -> None:
+    wide: (w c, O), twice: (w c,), rows by sample   offset: (O,)
+    back: (TILE, 2 TILE) from planes of frequencies to samples
+    """
+
+    def __init__(
+        self, wide: F32, offset: F32, twice: F32, *, window: int, channels: int
+    ) -> None:
         self._sizes = w, c, parts = window, channels, -(-window // TILE)
         to, back = _transforms(TILE)
-        self._to, self._back = to.astype(np.float32), back[TILE:].astype(np.float32)
+        self._to, self.back = to.astype(np.float32), back[TILE:].astype(np.float32)
+        self._offset = 2 * TILE * offset  # of the lowest frequency
         aged = np.zeros((parts * TILE, c, wide.shape[1]))
         aged[:w] = wide.reshape(w, c, -1)[::-1]  # by age: the newest sample first
         self._matrix = _over_frequencies(aged, to).astype(np.float32)
@@ -50,16 +57,16 @@ class Sliding:
         self._ones = np.ones(c, np.float32)
         self._rooms: dict[tuple[int, int], tuple[F32, ...]] = {}
 
-    def over(self, past: F32, fresh: F32, products: F32, energy: F32) -> tuple[int, int]:
-        """Products (m, O) and energies (m,) of windows that end in fresh, and are put there.
+    def over(self, past: F32, fresh: F32) -> tuple[F32, F32]:
+        """Planes (2 TILE, tiles a O) of products, and energies (TILE, tiles, a); valid until next.
 
-        past: (a, w - 1, c) before fresh (a, n, c). Returns (tiles, a) of the m = TILE tiles a that
-        were made, in the order (TILE, tiles, a); those behind fresh are of windows with zeros.
+        Of windows that end in fresh (a, n, c), past: (a, w - 1, c) before it. `back` makes of
+        planes products in the order of energies; those behind fresh are of windows with zeros.
         """
         (rows, n, _), (w, c, parts) = fresh.shape, self._sizes
         tiles = -(-n // TILE)
         ahead = parts * TILE - (w - 1)
-        series, in_time, found, taken, made = self._room(rows, tiles)
+        series, in_time, found, taken, made, energy = self._room(rows, tiles)
         series[:, ahead : parts * TILE] = past
         series[:, parts * TILE : parts * TILE + n] = fresh
         series[:, parts * TILE + n :] = 0.0
@@ -72,10 +79,9 @@ class Sliding:
             some = planes[parts - 1 - p : parts - 1 - p + tiles]
             taken[:, :, :, :, p] = some.transpose(2, 0, 3, 1, 4)
         np.matmul(taken.reshape(1, TILE, tiles * rows, -1), self._matrix, out=made)
-        m = TILE * tiles * rows
-        np.matmul(self._back, made.reshape(2 * TILE, -1), out=products[:m].reshape(TILE, -1))
-        self._energies(series[:, ahead:], energy[:m].reshape(TILE, tiles, rows))
-        return tiles, rows
+        made[0, 0] += self._offset
+        self._energies(series[:, ahead:], energy)
+        return made.reshape(2 * TILE, -1), energy
 
     def _room(self, rows: int, tiles: int) -> tuple[F32, ...]:
         """Where so many rows are computed; kept, as they mostly come again."""
@@ -89,6 +95,7 @@ class Sliding:
                 np.empty((parts + tiles - 1, 2 * TILE, rows * c), np.float32),
                 np.empty((TILE, tiles, rows, 2, parts, c), np.float32),
                 np.empty((2, TILE, tiles * rows, outputs), np.float32),
+                np.empty((TILE, tiles, rows), np.float32),
             )
         return self._rooms[rows, tiles]
 
@@ -104,7 +111,9 @@ class Sliding:
             out[:, j] = own.T
 
 
-def sliding_of(wide: F32, twice: F32, *, window: int, channels: int) -> Sliding | None:
+def sliding_of(
+    wide: F32, offset: F32, twice: F32, *, window: int, channels: int
+) -> Sliding | None:
     """As `Sliding`; None where windows one by one cost about as much, or it would be large."""
     cells, outputs = wide.shape
     padded = -(-window // TILE) * TILE * channels
@@ -114,7 +123,7 @@ def sliding_of(wide: F32, twice: F32, *, window: int, channels: int) -> Sliding 
     share = (4 * padded / TILE + 2 * TILE) * outputs + 4 * TILE * channels
     if share > GAINS_FROM * one_by_one:
         return None
-    return Sliding(wide, twice, window=window, channels=channels)
+    return Sliding(wide, offset, twice, window=window, channels=channels)
 
 
 def _transforms(b: int) -> tuple[F64, F64]:

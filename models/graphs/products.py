@@ -44,14 +44,15 @@ class _Linear(NamedTuple):
 
 
 class Products(NamedTuple):
-    """A model in two: `given` is what `rest` makes of x wide and of the energy, |x|^2 - x.twice.
+    """A model in two: `given` is what `rest` makes of x wide + offset and of |x|^2 - x.twice.
 
     rest: of `products` (N, O) and `energy` (N,) float32. wide: (w c, O), twice: (w c,), their rows
-    in the order of samples, whatever the layout of the model.
+    in the order of samples, whatever the layout of the model. offset: (O,).
     """
 
     rest: ModelProto
     wide: F32
+    offset: F32
     twice: F32
 
 
@@ -109,8 +110,9 @@ def products(model: ModelProto, spec: ImportedSpec) -> Products | None:
     by_sample = np.arange(cells)
     if spec.layout in ("columns", "flat_columns"):
         by_sample = by_sample.reshape(spec.channels, spec.window).T.reshape(-1)
-    twice = 2.0 * last.offset[by_sample]
-    return Products(rest, wide[by_sample].astype(np.float32), twice.astype(np.float32))
+    offset = np.concatenate([first.offset, -2.0 * last.turn @ last.offset])
+    weights = wide[by_sample], offset, 2.0 * last.offset[by_sample]
+    return Products(rest, *(one.astype(np.float32) for one in weights))
 
 
 def _error_of(graph: _Model, x: str) -> tuple[_Linear, float] | None:
@@ -195,20 +197,15 @@ def _rest(
     """What is behind the wide product. kept: nodes between both layers; name: the first makes."""
     k = first.turn.shape[1]
     weights = {
-        "products_first": first.offset,
-        "products_last": -2.0 * last.turn @ last.offset,
         "products_among": last.turn @ last.turn.T,
         "products_level": np.array(last.offset @ last.offset),
         "products_factor": np.array(factor),
     }
-    sides = ["products_x_a", "products_x_h"]
     nodes = [
-        helper.make_node("Split", [PRODUCTS, "products_sizes"], sides, axis=1),
-        helper.make_node("Add", ["products_x_a", "products_first"], [name]),
+        helper.make_node("Split", [PRODUCTS, "products_sizes"], [name, "products_x_h"], axis=1),
         *kept,
         helper.make_node("MatMul", [last.rest, "products_among"], ["products_h_h"]),
-        helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_apart"]),
-        helper.make_node("Sub", ["products_apart", "products_last"], ["products_both"]),
+        helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_both"]),
         helper.make_node("Mul", ["products_both", last.rest], ["products_each"]),
         helper.make_node("ReduceSum", ["products_each", "products_axis"], ["products_sum"]),
         helper.make_node("Add", [ENERGY, "products_level"], ["products_energies"]),
@@ -226,3 +223,27 @@ def _rest(
     inputs = [helper.make_tensor_value_info(one, F32_TYPE, shape) for one, shape in shapes.items()]
     made = helper.make_graph(nodes, "rest", inputs, model.graph.output, held)
     return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def behind_planes(rest: ModelProto, back: F32) -> ModelProto:
+    """What is behind products that come as planes (p, m / n, O), p frequencies each: back (n, p).
+
+    Its input `products` is then (p, (m / n) O). rest: of any number of windows.
+    """
+    made = ModelProto()
+    made.CopyFrom(rest)
+    graph, outputs = made.graph, rest.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    for node in graph.node:
+        node.input[:] = ["products_flat" if name == PRODUCTS else name for name in node.input]
+    first = [
+        helper.make_node("MatMul", ["products_back", PRODUCTS], ["products_in_time"]),
+        helper.make_node("Reshape", ["products_in_time", "products_shape"], ["products_flat"]),
+    ]
+    nodes = [*first, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.append(numpy_helper.from_array(back, "products_back"))
+    graph.initializer.append(numpy_helper.from_array(np.array([-1, outputs]), "products_shape"))
+    shape = [back.shape[1], "planes"]
+    graph.input[0].CopyFrom(helper.make_tensor_value_info(PRODUCTS, F32_TYPE, shape))
+    return made
