@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 AT, GAPLESS, WHOLE, ASKED, HELD, STREAMED = range(TALLIES)  # of a state's head
 BLOCK_CELLS_MAX: Final = 2**21  # a n c of a block
-STEPS_FROM: Final = 512  # rows that are judged sample by sample
 TILED_MAX: Final = 2**21  # values of levels that are kept side by side
 NO_SHARE: Final = np.float32(1e-12)
 MARK: Final = b"imported"  # stands in the spec of such a graph, as it stands in the file
@@ -61,7 +60,7 @@ class ImportedDetector:
         self._calls = WindowCalls(parts.model, spec) if parts.model else None
         self._products = ProductCalls(parts.products, spec) if parts.products else None
         self._stream = StreamCalls(*parts.stream, spec) if parts.stream else None
-        self._judge = Judge(parts.step_judge, parts.block_judge, spec)
+        self._judge = Judge(parts.step_judge, parts.block_judge, parts.lines_judge, spec)
         self._tiled = (none := np.empty((0, 0), np.float32)), none, (none, none)
         self.spec = spec
 
@@ -99,8 +98,8 @@ class ImportedDetector:
                 some = there[:, block]
                 of = fresh[:, block], some, state, head, parameters
                 given, now = self._given(*of, hop=spec.hop, streamed=self._stream is not None)
-                if len(given) >= STEPS_FROM:
-                    told = self._judge.steps(given, head, parameters)
+                if self._judge.in_lines(len(given)):
+                    told = self._judge.lines(given[:, :, 0], head, parameters)
                 else:
                     told, _ = self._judge.block(given, head, parameters)
                 parts.append(self._held(told, now, some, head))
@@ -319,15 +318,14 @@ class ImportedDetector:
         ends = head[ASKED][:, None] + np.arange(1, n + 1)
         now = ends % hop == 0
         head[ASKED] = ends[:, -1] % hop
+        asked = ready & now
+        if (slid := self._slid(fresh, state, head, asked)) is not None:
+            return slid, now
         given = np.full((rows, n, spec.errors), np.nan, np.float32)
-        some, j = np.nonzero(ready & now)
+        some, j = np.nonzero(asked)
         fill = None if spec.scaled else parameters["center"]
         if streamed:
             told = self._streamed(fresh, there, state, head, fill)[some, j]
-            given[some, j] = self._errors(told, fresh, there, (some, j))
-        elif (of := self._products) is not None and of.slides(n) and 2 * len(some) > ready.size:
-            past = newest(self._ring(state), head[AT], spec.line)
-            told = of.block(past, fresh)[some, j, None]
             given[some, j] = self._errors(told, fresh, there, (some, j))
         elif len(some):
             past = newest(self._ring(state), head[AT], spec.line)
@@ -336,6 +334,21 @@ class ImportedDetector:
             given[some, j] = self._errors(told, fresh, there, (some, j))
         write(self._ring(state), fresh, head[AT])
         return given, now
+
+    def _slid(self, fresh: F32, state: F32, head: F32, asked: Mask) -> F32 | None:
+        """What a model of products gives (a, n, 1) of a block, which is then in the rings.
+
+        asked: (a, n). None: it is to be asked window by window.
+        """
+        products, (rows, n, _) = self._products, fresh.shape
+        if products is None or not products.slides(n) or 2 * np.count_nonzero(asked) < asked.size:
+            return None
+        told = products.block(newest(self._ring(state), head[AT], self.spec.line), fresh)
+        write(self._ring(state), fresh, head[AT])
+        told *= self.spec.sign
+        if not asked.all():
+            told[~asked] = np.nan
+        return told.reshape(rows, n, 1)
 
     def _streamed(self, fresh: F32, there: Mask, state: F32, head: F32, fill: F32 | None) -> F32:
         assert self._stream is not None, "asked of these alone"

@@ -9,7 +9,7 @@ import msgspec
 from models.errors import ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.alone import model_alone
-from models.graphs.judged import build_block_judge, build_step_judge
+from models.graphs.judged import build_block_judge, build_lines_judge, build_step_judge
 from models.graphs.products import Products, behind_planes, products
 from models.graphs.safety import parsed
 from models.graphs.streamed import stream_of
@@ -31,6 +31,7 @@ class ImportedParts(NamedTuple):
     model: Session | None
     step_judge: Session
     block_judge: Session
+    lines_judge: Session | None  # of scores
     products: ProductParts | None
     stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
 
@@ -60,6 +61,7 @@ def imported_parts(
         model=None if product else opened(model.SerializeToString()),
         step_judge=opened(build_step_judge(spec)),
         block_judge=opened(build_block_judge(spec)),
+        lines_judge=opened(build_lines_judge(spec)) if spec.kind == "score" else None,
         products=product,
         stream=stream,
     )
@@ -70,10 +72,9 @@ def _product_parts(
     made: Products, spec: ImportedSpec, opened: Callable[[bytes], Any]
 ) -> ProductParts:
     rest, *weights = made
-    blocks = None
+    blocks = []
     if spec.scaled and not spec.origin.batch and spec.hop == 1:  # in sigmas, each sample's window
-        sliding = sliding_of(*weights, window=spec.window, channels=spec.channels)
-        if sliding is not None:
+        for sliding in sliding_of(*weights, window=spec.window, channels=spec.channels):
             behind = behind_planes(rest, sliding.back)
-            blocks = opened(behind.SerializeToString()), sliding
-    return ProductParts(opened(rest.SerializeToString()), *weights, blocks)
+            blocks.append((opened(behind.SerializeToString()), sliding))
+    return ProductParts(opened(rest.SerializeToString()), *weights, tuple(blocks))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.graphs.onnx_types import ENERGY, GIVEN, KNOWN_MAX, PRODUCTS
-from models.sliding import TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,14 +34,14 @@ LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, 
 class ProductParts(NamedTuple):
     """A model of products, loaded: as `models.graphs.products.Products`.
 
-    blocks: what slides over blocks of samples, and what is behind its planes; None: nothing does.
+    blocks: what slides over blocks of samples, and before it what is behind its planes.
     """
 
     rest: Session
     wide: F32
     offset: F32
     twice: F32
-    blocks: tuple[Session, Sliding] | None
+    blocks: tuple[tuple[Session, Sliding], ...]
 
 
 class ProductCalls:
@@ -50,7 +49,7 @@ class ProductCalls:
 
     def __init__(self, parts: ProductParts, spec: ImportedSpec) -> None:
         self._rest, self._wide, self._offset, self._twice = parts[:4]
-        self._behind, self._sliding = parts.blocks or (None, None)
+        self._blocks = parts.blocks
         self._fixed, self._channels = spec.origin.batch, spec.channels
         self._step = int(np.clip(CELLS_MAX // len(self._wide), 1, WINDOWS_MAX))
         room = -(-WINDOWS_MAX // (self._fixed or 1)) * (self._fixed or 1)
@@ -86,7 +85,7 @@ class ProductCalls:
 
     def slides(self, n: int) -> bool:
         """Whether blocks of n samples are for `block`."""
-        return self._sliding is not None and n >= BLOCK_FROM
+        return bool(self._blocks) and n >= BLOCK_FROM
 
     def block(self, past: F32, fresh: F32) -> F32:
         """What the model gives (a, n) for windows that end with each of fresh (a, n, c).
@@ -95,25 +94,26 @@ class ProductCalls:
         """
         rows, n, _ = fresh.shape
         out = np.empty((rows, n), np.float32)
-        step = WINDOWS_MAX // (-(-n // TILE) * TILE)
+        made = [-(-n // sliding.tile) * sliding.tile for _, sliding in self._blocks]
+        least = min(made)
+        block = self._blocks[len(made) - 1 - made[::-1].index(least)]  # the longest tiles of these
+        step = WINDOWS_MAX // least
         for at in range(0, rows, step):
             some = slice(at, at + step)
-            out[some] = self._slid(past[some], fresh[some])
+            out[some] = self._slid(*block, past[some], fresh[some])
         return out
 
-    def _slid(self, past: F32, fresh: F32) -> F32:
+    def _slid(self, behind: Session, sliding: Sliding, past: F32, fresh: F32) -> F32:
         """As `block`, of as many rows as stay in the cache."""
-        assert self._sliding is not None, "asked before"
-        assert self._behind is not None, "both or none"
         loudest = max(float(x.max()) for x in (past, -past, fresh, -fresh))
         loud = np.empty(0, np.intp)
         if loudest > LOUD:
             past, fresh = (np.where(x < KNOWN_MAX, x, np.float32(0.0)) for x in (past, fresh))
             most = [np.abs(x).max(axis=(1, 2), initial=0.0) for x in (past, fresh)]
             loud = np.flatnonzero(np.maximum(*most) > LOUD)
-        planes, energy = self._sliding.over(past, fresh)
+        planes, energy = sliding.over(past, fresh)
         feed = {PRODUCTS: planes, ENERGY: energy.reshape(-1)}
-        (told,) = self._behind.run([GIVEN], feed)
+        (told,) = behind.run([GIVEN], feed)
         rows, n, c = fresh.shape
         given = told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
         if len(loud):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
 
-TILE: Final = 16  # b, new samples of a tile
+TILES: Final = (16, 32)  # b, new samples of a tile: short ones for short blocks
 VALUES_MAX: Final = 2**20  # of the matrix over frequencies: four megabytes
 ROOMS_MAX: Final = 4  # the whole step, what is left of the rows, of two sizes of blocks
 GAINS_FROM: Final = 0.6  # of the multiplications of windows one by one, as counted here
@@ -35,95 +35,93 @@ class Sliding:
     """x wide + offset and |x|^2 - x.twice for windows of blocks.
 
     wide: (w c, O), twice: (w c,), rows by sample   offset: (O,)
-    back: (TILE, 2 TILE) from planes of frequencies to samples
+    tile: b   back: (b, 2 b) from planes of frequencies to samples
     """
 
     def __init__(
-        self, wide: F32, offset: F32, twice: F32, *, window: int, channels: int
+        self, wide: F32, offset: F32, twice: F32, *, window: int, channels: int, tile: int
     ) -> None:
-        self._sizes = w, c, parts = window, channels, -(-window // TILE)
-        to, back = _transforms(TILE)
-        self._to, self.back = to.astype(np.float32), back[TILE:].astype(np.float32)
-        self._offset = 2 * TILE * offset  # of the lowest frequency
-        aged = np.zeros((parts * TILE, c, wide.shape[1]))
+        self.tile, self._sizes = tile, (window, channels, -(-window // tile))
+        w, c, parts = self._sizes
+        to, back = _transforms(tile)
+        self._to, self.back = to.astype(np.float32), back[tile:].astype(np.float32)
+        self._offset = 2 * tile * offset  # of the lowest frequency
+        aged = np.zeros((parts * tile, c, wide.shape[1]))
         aged[:w] = wide.reshape(w, c, -1)[::-1]  # by age: the newest sample first
         self._matrix = _over_frequencies(aged, to).astype(np.float32)
-        ends, begins = np.arange(TILE), np.arange(TILE + w - 1)[:, None]
+        ends, begins = np.arange(tile), np.arange(tile + w - 1)[:, None]
         inside = (begins >= ends) & (begins < ends + w)
         self._band = inside.astype(np.float32)  # (b + w - 1, b)
         at = np.clip(begins - ends, 0, w - 1)
         band = np.where(inside[..., None], twice.reshape(w, c)[at], 0.0)  # (b + w - 1, b, c)
-        self._twice = np.ascontiguousarray(band.transpose(0, 2, 1).reshape(-1, TILE))
+        self._twice = np.ascontiguousarray(band.transpose(0, 2, 1).reshape(-1, tile))
         self._ones = np.ones(c, np.float32)
         self._rooms: dict[tuple[int, int], tuple[F32, ...]] = {}
 
     def over(self, past: F32, fresh: F32) -> tuple[F32, F32]:
-        """Planes (2 TILE, tiles a O) of products, and energies (TILE, tiles, a); valid until next.
+        """Planes (2 b, tiles a O) of products, and energies (b, tiles, a); valid until next.
 
         Of windows that end in fresh (a, n, c), past: (a, w - 1, c) before it. `back` makes of
         planes products in the order of energies; those behind fresh are of windows with zeros.
         """
-        (rows, n, _), (w, c, parts) = fresh.shape, self._sizes
-        tiles = -(-n // TILE)
-        ahead = parts * TILE - (w - 1)
+        (rows, n, _), (w, c, parts), b = fresh.shape, self._sizes, self.tile
+        tiles = -(-n // b)
+        ahead = parts * b - (w - 1)
         series, in_time, found, taken, made, energy = self._room(rows, tiles)
-        series[:, ahead : parts * TILE] = past
-        series[:, parts * TILE : parts * TILE + n] = fresh
-        series[:, parts * TILE + n :] = 0.0
+        series[:, ahead : parts * b] = past
+        series[:, parts * b : parts * b + n] = fresh
+        series[:, parts * b + n :] = 0.0
         in_time[:] = series.transpose(1, 0, 2)
         flat = in_time.reshape(-1, rows * c)
         for j, one in enumerate(found):
-            np.matmul(self._to, flat[j * TILE : (j + 2) * TILE], out=one)
-        planes = found.reshape(-1, 2, TILE, rows, c)
+            np.matmul(self._to, flat[j * b : (j + 2) * b], out=one)
+        planes = found.reshape(-1, 2, b, rows, c)
         for p in range(parts):
             some = planes[parts - 1 - p : parts - 1 - p + tiles]
             taken[:, :, :, :, p] = some.transpose(2, 0, 3, 1, 4)
-        np.matmul(taken.reshape(1, TILE, tiles * rows, -1), self._matrix, out=made)
+        np.matmul(taken.reshape(1, b, tiles * rows, -1), self._matrix, out=made)
         made[0, 0] += self._offset
         self._energies(series[:, ahead:], energy)
-        return made.reshape(2 * TILE, -1), energy
+        return made.reshape(2 * b, -1), energy
 
     def _room(self, rows: int, tiles: int) -> tuple[F32, ...]:
         """Where so many rows are computed; kept, as they mostly come again."""
         if (rows, tiles) not in self._rooms:
             if len(self._rooms) >= ROOMS_MAX:
                 self._rooms.clear()
-            (_, c, parts), outputs = self._sizes, self._matrix.shape[-1]
+            (_, c, parts), b, outputs = self._sizes, self.tile, self._matrix.shape[-1]
             self._rooms[rows, tiles] = (
-                np.zeros((rows, (parts + tiles) * TILE, c), np.float32),
-                np.empty(((parts + tiles) * TILE, rows, c), np.float32),
-                np.empty((parts + tiles - 1, 2 * TILE, rows * c), np.float32),
-                np.empty((TILE, tiles, rows, 2, parts, c), np.float32),
-                np.empty((2, TILE, tiles * rows, outputs), np.float32),
-                np.empty((TILE, tiles, rows), np.float32),
+                np.zeros((rows, (parts + tiles) * b, c), np.float32),
+                np.empty(((parts + tiles) * b, rows, c), np.float32),
+                np.empty((parts + tiles - 1, 2 * b, rows * c), np.float32),
+                np.empty((b, tiles, rows, 2, parts, c), np.float32),
+                np.empty((2, b, tiles * rows, outputs), np.float32),
+                np.empty((b, tiles, rows), np.float32),
             )
         return self._rooms[rows, tiles]
 
     def _energies(self, series: F32, out: F32) -> None:
-        """Energies (TILE, tiles, a) of windows of a series (a, w - 1 + n, c)."""
-        (w, c, _), (_, tiles, rows) = self._sizes, out.shape
-        flat, size = series.reshape(rows, -1), TILE + w - 1
+        """Energies (b, tiles, a) of windows of a series (a, w - 1 + n, c)."""
+        (w, c, _), (b, tiles, rows) = self._sizes, out.shape
+        flat, size = series.reshape(rows, -1), b + w - 1
         each = np.matmul((flat * flat).reshape(-1, c), self._ones).reshape(rows, -1)
         for j in range(tiles):
-            at = j * TILE
+            at = j * b
             own = each[:, at : at + size] @ self._band
             own -= flat[:, at * c : (at + size) * c] @ self._twice
             out[:, j] = own.T
 
 
-def sliding_of(
-    wide: F32, offset: F32, twice: F32, *, window: int, channels: int
-) -> Sliding | None:
-    """As `Sliding`; None where windows one by one cost about as much, or it would be large."""
-    cells, outputs = wide.shape
-    padded = -(-window // TILE) * TILE * channels
-    if 4 * padded * outputs > VALUES_MAX:
-        return None
-    one_by_one = cells * outputs
-    share = (4 * padded / TILE + 2 * TILE) * outputs + 4 * TILE * channels
-    if share > GAINS_FROM * one_by_one:
-        return None
-    return Sliding(wide, offset, twice, window=window, channels=channels)
+def sliding_of(wide: F32, offset: F32, twice: F32, *, window: int, channels: int) -> list[Sliding]:
+    """As `Sliding`, by tile; none where windows one by one cost about as much, or it is large."""
+    found, (cells, outputs) = [], wide.shape
+    for b in TILES:
+        padded = -(-window // b) * b * channels
+        share = (4 * padded / b + 2 * b) * outputs + 4 * b * channels  # multiplications a window
+        if 4 * padded * outputs <= VALUES_MAX and share <= GAINS_FROM * cells * outputs:
+            sizes = {"window": window, "channels": channels, "tile": b}
+            found.append(Sliding(wide, offset, twice, **sizes))
+    return found
 
 
 def _transforms(b: int) -> tuple[F64, F64]:
@@ -142,7 +140,7 @@ def _transforms(b: int) -> tuple[F64, F64]:
 
 def _over_frequencies(aged: F64, to: F64) -> F64:
     """A matrix by age (parts b, c, O) as one of each plane and frequency (2, b, 2 parts c, O)."""
-    b, (_, c, outputs) = TILE, aged.shape
+    b, (_, c, outputs) = len(to) // 2, aged.shape
     parts = len(aged) // b
     padded = np.zeros((parts, 2 * b, c, outputs))
     padded[:, :b] = aged.reshape(parts, b, c, outputs)

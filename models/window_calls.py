@@ -44,7 +44,7 @@ class Session(Protocol):
 
 
 class WindowCalls:
-    """A model of windows, loaded. Its buffers are in use while it is asked: one thread at a time."""
+    """A model of windows, loaded. Its buffers are in use while asked: one thread at a time."""
 
     def __init__(self, session: Session, spec: ImportedSpec) -> None:
         self._session, self._spec = session, spec

@@ -10,6 +10,9 @@ so what is wide is a single product of x with [A, 2 B'], as fast as a processor 
 is as narrow as h, and is a model of its own. `models.product_calls` multiplies, and gives it the
 first bracket, the energy of the window, beside the product.
 
+To the error may be added what is made of z alone: so do principal components that also look at how
+far out a window lies among them. Where B is A', as theirs is, one half of the product is the other.
+
 It is the difference of large numbers where the error is a small part of the energy: whoever uses it
 tries it first (`models.foreign.adopt`).
 """
@@ -91,13 +94,16 @@ def products(model: ModelProto, spec: ImportedSpec) -> Products | None:
         return None
     graph, x = _Model(model), model.graph.input[0].name
     try:
-        found = _error_of(graph, x)
+        found, beside = _found(graph, x)
     except (IndexError, KeyError, ValueError):
         return None  # of nodes that say less than these
     if found is None:
         return None
     last, factor = found
-    nodes = needed(model.graph.node, last.rest, but=[x])
+    wanted = {
+        id(one) for name in (last.rest, beside) for one in needed(model.graph.node, name, but=[x])
+    }
+    nodes = [one for one in model.graph.node if id(one) in wanted]
     firsts = [one for one in nodes if _takes(graph, one, x)]
     first = _linear(graph, firsts[0]) if len(firsts) == 1 else None
     cells = spec.window * spec.channels
@@ -105,19 +111,34 @@ def products(model: ModelProto, spec: ImportedSpec) -> Products | None:
         return None
     only_x = {id(one) for one in nodes if one.op_type in SHAPING and _is(graph, one.output[0], x)}
     between = [one for one in nodes if one is not firsts[0] and id(one) not in only_x]
-    rest = _rest(model, between, first, firsts[0].output[0], last, factor)
-    wide = np.concatenate([first.turn, 2.0 * last.turn.T], axis=1)
+    behind = _Behind(between, first, firsts[0].output[0], last, factor, beside)
+    rest = _rest(model, behind)
+    wide = first.turn if behind.alike else np.concatenate([first.turn, 2.0 * last.turn.T], axis=1)
     by_sample = np.arange(cells)
     if spec.layout in ("columns", "flat_columns"):
         by_sample = by_sample.reshape(spec.channels, spec.window).T.reshape(-1)
-    offset = np.concatenate([first.offset, -2.0 * last.turn @ last.offset])
+    offset = first.offset
+    if not behind.alike:
+        offset = np.concatenate([first.offset, -2.0 * last.turn @ last.offset])
     weights = wide[by_sample], offset, 2.0 * last.offset[by_sample]
     return Products(rest, *(one.astype(np.float32) for one in weights))
 
 
-def _error_of(graph: _Model, x: str) -> tuple[_Linear, float] | None:
-    """The layer whose squared distance from x is given, and by which number; None: no such."""
-    factor, reduced = _scaled(graph, GIVEN)
+def _found(graph: _Model, x: str) -> tuple[tuple[_Linear, float] | None, str]:
+    """As `_error_of` what is given, and the name of what is added to it, ""."""
+    found, last = _error_of(graph, GIVEN, x), graph.maker(GIVEN)
+    if found is not None or last.op_type != "Add":
+        return found, ""
+    for side, other in (list(last.input), list(last.input)[::-1]):
+        found, (_, reduced) = _error_of(graph, side, x), _scaled(graph, other)
+        if found is not None and reduced.op_type in ("ReduceMean", "ReduceSum"):
+            return found, other
+    return None, ""
+
+
+def _error_of(graph: _Model, name: str, x: str) -> tuple[_Linear, float] | None:
+    """The layer whose squared distance from x a value is, and by which number; None: no such."""
+    factor, reduced = _scaled(graph, name)
     if reduced.op_type not in ("ReduceMean", "ReduceSum"):
         return None
     apart = _squared(graph, reduced.input[0])
@@ -186,23 +207,47 @@ def _linear(graph: _Model, node: NodeProto | None) -> _Linear | None:
     return _Linear(node.input[0], turn.astype(np.float64), wide.astype(np.float64))
 
 
-def _rest(
-    model: ModelProto,
-    kept: list[NodeProto],
-    first: _Linear,
-    name: str,
-    last: _Linear,
-    factor: float,
-) -> ModelProto:
-    """What is behind the wide product. kept: nodes between both layers; name: the first makes."""
+class _Behind(NamedTuple):
+    """What is behind the wide product.
+
+    kept: nodes between both layers   name: what the first one makes   beside: what is added, or ""
+    """
+
+    kept: list[NodeProto]
+    first: _Linear
+    name: str
+    last: _Linear
+    factor: float
+    beside: str
+
+    @property
+    def alike(self) -> bool:
+        """Whether the last layer is the first one turned."""
+        return np.array_equal(self.first.turn, self.last.turn.T)
+
+
+def _rest(model: ModelProto, behind: _Behind) -> ModelProto:
+    kept, first, name, last, factor, beside = behind
     k = first.turn.shape[1]
     weights = {
         "products_among": last.turn @ last.turn.T,
         "products_level": np.array(last.offset @ last.offset),
         "products_factor": np.array(factor),
     }
+    if behind.alike:
+        weights["products_two"] = np.array(2.0)
+        weights["products_shift"] = -2.0 * (first.offset + last.turn @ last.offset)
+        ahead = [
+            helper.make_node("Identity", [PRODUCTS], [name]),
+            helper.make_node("Mul", [PRODUCTS, "products_two"], ["products_twice"]),
+            helper.make_node("Add", ["products_twice", "products_shift"], ["products_x_h"]),
+        ]
+    else:
+        sides = [name, "products_x_h"]
+        ahead = [helper.make_node("Split", [PRODUCTS, "products_sizes"], sides, axis=1)]
+    error = "products_beside" if beside else GIVEN
     nodes = [
-        helper.make_node("Split", [PRODUCTS, "products_sizes"], [name, "products_x_h"], axis=1),
+        *ahead,
         *kept,
         helper.make_node("MatMul", [last.rest, "products_among"], ["products_h_h"]),
         helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_both"]),
@@ -211,15 +256,22 @@ def _rest(
         helper.make_node("Add", [ENERGY, "products_level"], ["products_energies"]),
         helper.make_node("Unsqueeze", ["products_energies", "products_axis"], ["products_energy"]),
         helper.make_node("Add", ["products_sum", "products_energy"], ["products_error"]),
-        helper.make_node("Mul", ["products_error", "products_factor"], [GIVEN]),
+        helper.make_node("Mul", ["products_error", "products_factor"], [error]),
     ]
+    if beside:
+        nodes += [
+            helper.make_node("Reshape", [beside, "products_column"], ["products_other"]),
+            helper.make_node("Add", [error, "products_other"], [GIVEN]),
+        ]
     used = {name for node in nodes for name in node.input}
     held = [one for one in model.graph.initializer if one.name in used]
     held += [numpy_helper.from_array(v.astype(np.float32), name) for name, v in weights.items()]
     held.append(numpy_helper.from_array(np.array([1]), "products_axis"))
     held.append(numpy_helper.from_array(np.array([k, len(last.turn)]), "products_sizes"))
+    held.append(numpy_helper.from_array(np.array([-1, 1]), "products_column"))
     size: int | str = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or "N"
-    shapes = {PRODUCTS: [size, k + len(last.turn)], ENERGY: [size]}
+    wide = k if behind.alike else k + len(last.turn)
+    shapes = {PRODUCTS: [size, wide], ENERGY: [size]}
     inputs = [helper.make_tensor_value_info(one, F32_TYPE, shape) for one, shape in shapes.items()]
     made = helper.make_graph(nodes, "rest", inputs, model.graph.output, held)
     return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
