@@ -71,8 +71,7 @@ def imported_parts(
 def _product_parts(
     made: Products, spec: ImportedSpec, opened: Callable[[bytes], Any]
 ) -> ProductParts:
-    rest, *weights = made
-    blocks = []
+    rest, weights, blocks = made.rest, (made.wide, made.offset, made.twice), []
     if spec.scaled and not spec.origin.batch and spec.hop == 1:  # in sigmas, each sample's window
         for sliding in sliding_of(*weights, window=spec.window, channels=spec.channels):
             behind = behind_planes(rest, sliding.back)

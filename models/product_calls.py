@@ -115,7 +115,7 @@ class ProductCalls:
         feed = {PRODUCTS: planes, ENERGY: energy.reshape(-1)}
         (told,) = behind.run([GIVEN], feed)
         rows, n, c = fresh.shape
-        given = told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
+        given: F32 = told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
         if len(loud):
             series = np.concatenate([past[loud], fresh[loud]], axis=1).reshape(len(loud), -1)
             begin = np.tile(np.arange(n) * c, len(loud))

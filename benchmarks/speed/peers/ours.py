@@ -84,7 +84,7 @@ def _imported(content: bytes, stream: NDArray[np.float32], *, samples: int) -> S
 
     def step() -> int:
         told = detector.advance(next(turn), valid, state, part.parameters)
-        return told.size * valid.shape[2]
+        return int(told.size * valid.shape[2])
 
     for _ in blocks:  # every asset has its window
         step()
