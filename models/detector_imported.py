@@ -62,7 +62,7 @@ class ImportedDetector:
         self._stream = StreamCalls(*parts.stream, spec) if parts.stream else None
         self._judge = Judge(parts.step_judge, parts.block_judge, parts.lines_judge, spec)
         self._tiled = (none := np.empty((0, 0), np.float32)), none, (none, none)
-        self.spec = spec
+        self.spec, self.slides = spec, True  # over blocks, where that is quicker
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
@@ -341,7 +341,9 @@ class ImportedDetector:
         asked: (a, n). None: it is to be asked window by window.
         """
         products, (rows, n, _) = self._products, fresh.shape
-        if products is None or not products.slides(n) or 2 * np.count_nonzero(asked) < asked.size:
+        if products is None or not (self.slides and products.slides(n)):
+            return None
+        if 2 * np.count_nonzero(asked) < asked.size:
             return None
         told = products.block(newest(self._ring(state), head[AT], self.spec.line), fresh)
         write(self._ring(state), fresh, head[AT])

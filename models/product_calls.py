@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.foreign.imported import ImportedSpec
-    from models.sliding import Sliding
+    from models.sliding import Room, Sliding
     from models.window_calls import Session
 
     F32 = NDArray[np.float32]
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CELLS_MAX: Final = 2**17  # w c of all windows that are multiplied at once: half a megabyte
 WINDOWS_MAX: Final = 2048  # whose products are kept at once
 BOUND_MAX: Final = 4  # sizes: the whole step, and what is left of the rows
+ROOMS_MAX: Final = 4  # the whole step, and what is left of the rows, of blocks of two sizes
 BLOCK_FROM: Final = 8  # samples of a row: fewer are a small part of a tile
 LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, so that they stay
 # what they are beside it, in float32
@@ -56,6 +57,7 @@ class ProductCalls:
         self._in = np.zeros((room, len(self._offset)), np.float32), np.zeros(room, np.float32)
         self._out = np.zeros((room, 1), np.float32)
         self._bound: dict[tuple[int, int], Any] = {}
+        self._rooms: dict[tuple[int, int, int], Room] = {}
 
     def over(self, source: F32, begin: int | NDArray[np.intp], rows: NDArray[np.intp]) -> F32:
         """What the model gives (m, 1) for windows that lie in one piece in a source (a, w' c).
@@ -105,13 +107,18 @@ class ProductCalls:
 
     def _slid(self, behind: Session, sliding: Sliding, past: F32, fresh: F32) -> F32:
         """As `block`, of as many rows as stay in the cache."""
-        loudest = max(float(x.max()) for x in (past, -past, fresh, -fresh))
+        loudest = max(float(y) for x in (past, fresh) for y in (x.max(), -x.min()))
         loud = np.empty(0, np.intp)
         if loudest > LOUD:
             past, fresh = (np.where(x < KNOWN_MAX, x, np.float32(0.0)) for x in (past, fresh))
             most = [np.abs(x).max(axis=(1, 2), initial=0.0) for x in (past, fresh)]
             loud = np.flatnonzero(np.maximum(*most) > LOUD)
-        planes, energy = sliding.over(past, fresh)
+        key = (sliding.tile, *fresh.shape[:2])
+        if key not in self._rooms:
+            if len(self._rooms) >= ROOMS_MAX:
+                self._rooms.clear()
+            self._rooms[key] = sliding.room(*fresh.shape[:2])
+        planes, energy = sliding.over(past, fresh, self._rooms[key])
         feed = {PRODUCTS: planes, ENERGY: energy.reshape(-1)}
         (told,) = behind.run([GIVEN], feed)
         rows, n, c = fresh.shape

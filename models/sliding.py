@@ -15,7 +15,7 @@ Sums are those of the windows up to the rounding of float32 at the loudest sampl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,18 @@ if TYPE_CHECKING:
 
 TILES: Final = (16, 32)  # b, new samples of a tile: short ones for short blocks
 VALUES_MAX: Final = 2**20  # of the matrix over frequencies: four megabytes
-ROOMS_MAX: Final = 4  # the whole step, what is left of the rows, of two sizes of blocks
 GAINS_FROM: Final = 0.6  # of the multiplications of windows one by one, as counted here
+
+
+class Room(NamedTuple):
+    """What is computed on the way, as `Sliding.over` names it: whoever computes has his own."""
+
+    series: F32
+    in_time: F32
+    found: F32
+    taken: F32
+    made: F32
+    energy: F32
 
 
 class Sliding:
@@ -56,10 +66,9 @@ class Sliding:
         band = np.where(inside[..., None], twice.reshape(w, c)[at], 0.0)  # (b + w - 1, b, c)
         self._twice = np.ascontiguousarray(band.transpose(0, 2, 1).reshape(-1, tile))
         self._ones = np.ones(c, np.float32)
-        self._rooms: dict[tuple[int, int], tuple[F32, ...]] = {}
 
-    def over(self, past: F32, fresh: F32) -> tuple[F32, F32]:
-        """Planes (2 b, tiles a O) of products, and energies (b, tiles, a); valid until next.
+    def over(self, past: F32, fresh: F32, room: Room) -> tuple[F32, F32]:
+        """Planes (2 b, tiles a O) of products, and energies (b, tiles, a), in their room.
 
         Of windows that end in fresh (a, n, c), past: (a, w - 1, c) before it. `back` makes of
         planes products in the order of energies; those behind fresh are of windows with zeros.
@@ -67,7 +76,7 @@ class Sliding:
         (rows, n, _), (w, c, parts), b = fresh.shape, self._sizes, self.tile
         tiles = -(-n // b)
         ahead = parts * b - (w - 1)
-        series, in_time, found, taken, made, energy = self._room(rows, tiles)
+        series, in_time, found, taken, made, energy = room
         series[:, ahead : parts * b] = past
         series[:, parts * b : parts * b + n] = fresh
         series[:, parts * b + n :] = 0.0
@@ -84,21 +93,18 @@ class Sliding:
         self._energies(series[:, ahead:], energy)
         return made.reshape(2 * b, -1), energy
 
-    def _room(self, rows: int, tiles: int) -> tuple[F32, ...]:
-        """Where so many rows are computed; kept, as they mostly come again."""
-        if (rows, tiles) not in self._rooms:
-            if len(self._rooms) >= ROOMS_MAX:
-                self._rooms.clear()
-            (_, c, parts), b, outputs = self._sizes, self.tile, self._matrix.shape[-1]
-            self._rooms[rows, tiles] = (
-                np.zeros((rows, (parts + tiles) * b, c), np.float32),
-                np.empty(((parts + tiles) * b, rows, c), np.float32),
-                np.empty((parts + tiles - 1, 2 * b, rows * c), np.float32),
-                np.empty((b, tiles, rows, 2, parts, c), np.float32),
-                np.empty((2, b, tiles * rows, outputs), np.float32),
-                np.empty((b, tiles, rows), np.float32),
-            )
-        return self._rooms[rows, tiles]
+    def room(self, rows: int, samples: int) -> Room:
+        """Where blocks of so many samples of so many rows are computed."""
+        (_, c, parts), b, outputs = self._sizes, self.tile, self._matrix.shape[-1]
+        tiles = -(-samples // b)
+        return Room(
+            series=np.zeros((rows, (parts + tiles) * b, c), np.float32),
+            in_time=np.empty(((parts + tiles) * b, rows, c), np.float32),
+            found=np.empty((parts + tiles - 1, 2 * b, rows * c), np.float32),
+            taken=np.empty((b, tiles, rows, 2, parts, c), np.float32),
+            made=np.empty((2, b, tiles * rows, outputs), np.float32),
+            energy=np.empty((b, tiles, rows), np.float32),
+        )
 
     def _energies(self, series: F32, out: F32) -> None:
         """Energies (b, tiles, a) of windows of a series (a, w - 1 + n, c)."""
