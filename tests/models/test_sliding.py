@@ -193,7 +193,8 @@ def test_a_loud_sample_leaves_the_windows_before_it_alone() -> None:
     """Over frequencies it would be rounded into all that are in its tile."""
     run, slow = detector("flat"), detector("flat", "windows")
     parameters = bundle_of("flat").only.parameters
-    x, valid = rows(LONG + 64).astype(np.float32)[None], np.ones((1, LONG + 64, C), np.bool_)
+    x = rows(3 * LONG).astype(np.float32)[None]
+    valid = np.ones(x.shape, np.bool_)
     x[:, -20] = 1e6
     before, after = (
         each.given(x, valid, each.initial_state(1), parameters)[0, :, 0] for each in (run, slow)
