@@ -10,7 +10,7 @@ from models.errors import ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.alone import model_alone
 from models.graphs.judged import build_block_judge, build_lines_judge, build_step_judge
-from models.graphs.products import Products, behind_planes, products
+from models.graphs.products import Products, behind_planes, over_windows, products
 from models.graphs.safety import parsed
 from models.graphs.streamed import stream_of
 from models.product_calls import ProductParts
@@ -71,9 +71,10 @@ def imported_parts(
 def _product_parts(
     made: Products, spec: ImportedSpec, opened: Callable[[bytes], Any]
 ) -> ProductParts:
-    rest, weights, blocks = made.rest, (made.wide, made.offset, made.twice), []
+    weights, blocks = (made.wide, made.offset, made.twice), []
     if spec.scaled and not spec.origin.batch and spec.hop == 1:  # in sigmas, each sample's window
         for sliding in sliding_of(*weights, window=spec.window, channels=spec.channels):
-            behind = behind_planes(rest, sliding.back)
+            behind = behind_planes(made, sliding.back)
             blocks.append((opened(behind.SerializeToString()), sliding))
-    return ProductParts(opened(rest.SerializeToString()), *weights, tuple(blocks))
+    windows = opened(over_windows(made).SerializeToString())
+    return ProductParts(windows, made.twice, tuple(blocks))

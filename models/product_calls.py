@@ -1,8 +1,7 @@
 """Windows in, what a model of products gives for each out; see `models.graphs.products`.
 
-The wide product is taken where the windows lie, without bringing them into a buffer first; of
-blocks of samples by `models.sliding`. What is behind it is small, and run over many windows at
-once.
+Windows one by one are copied where the model reads them, as many at a time as stay in the cache;
+those of blocks of samples are multiplied by `models.sliding`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 CELLS_MAX: Final = 2**17  # w c of all windows that are multiplied at once: half a megabyte
 WINDOWS_MAX: Final = 2048  # whose products are kept at once
-BOUND_MAX: Final = 4  # sizes: the whole step, and what is left of the rows
 ROOMS_MAX: Final = 4  # the whole step, and what is left of the rows, of blocks of two sizes
 BLOCK_FROM: Final = 8  # samples of a row: fewer are a small part of a tile
 LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, so that they stay
@@ -33,14 +31,12 @@ LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, 
 
 
 class ProductParts(NamedTuple):
-    """A model of products, loaded: as `models.graphs.products.Products`.
+    """A model of products, loaded: `models.graphs.products.over_windows`, twice of `Products`.
 
     blocks: what slides over blocks of samples, and before it what is behind its planes.
     """
 
-    rest: Session
-    wide: F32
-    offset: F32
+    windows: Session
     twice: F32
     blocks: tuple[tuple[Session, Sliding], ...]
 
@@ -49,14 +45,12 @@ class ProductCalls:
     """A model of products, loaded. Its buffers are in use while it is asked."""
 
     def __init__(self, parts: ProductParts, spec: ImportedSpec) -> None:
-        self._rest, self._wide, self._offset, self._twice = parts[:4]
-        self._blocks = parts.blocks
-        self._fixed, self._channels = spec.origin.batch, spec.channels
-        self._step = int(np.clip(CELLS_MAX // len(self._wide), 1, WINDOWS_MAX))
-        room = -(-WINDOWS_MAX // (self._fixed or 1)) * (self._fixed or 1)
-        self._in = np.zeros((room, len(self._offset)), np.float32), np.zeros(room, np.float32)
-        self._out = np.zeros((room, 1), np.float32)
-        self._bound: dict[tuple[int, int], Any] = {}
+        self._session, self._twice, self._blocks = parts
+        self._fixed, cells = spec.origin.batch, len(parts.twice)
+        self._step = self._fixed or int(np.clip(CELLS_MAX // cells, 1, WINDOWS_MAX))
+        self._in = np.zeros((self._step, cells), np.float32), np.zeros(self._step, np.float32)
+        self._out = np.zeros((self._step, 1), np.float32)
+        self._bound: dict[int, Any] = {}
         self._rooms: dict[tuple[int, int, int], Room] = {}
 
     def over(self, source: F32, begin: int | NDArray[np.intp], rows: NDArray[np.intp]) -> F32:
@@ -65,25 +59,22 @@ class ProductCalls:
         rows: (m,) that they are of. begin: where each begins (m,), or all, which are then of all
         rows.
         """
-        wide = len(self._wide)
-        out = np.empty(len(rows), np.float32)
+        windows, energy = self._in
+        out, wide = np.empty((len(rows), 1), np.float32), windows.shape[1]
         apart = source if isinstance(begin, int) else sliding_window_view(source, wide, axis=1)
-        products, energy = self._in
-        for first in range(0, len(rows), WINDOWS_MAX):
-            last = min(first + WINDOWS_MAX, len(rows))
-            for at in range(first, last, self._step):
-                to = min(at + self._step, last)
-                if isinstance(begin, int):
-                    flat = source[at:to, begin : begin + wide]
-                else:
-                    flat = apart[rows[at:to], begin[at:to]]
-                here = slice(at - first, to - first)
-                np.matmul(flat, self._wide, out=products[here])
-                products[here] += self._offset
-                np.vecdot(flat, flat, out=energy[here])
-                energy[here] -= flat @ self._twice
-            out[first:last] = self._ask(last - first)
-        return out[:, None]
+        for at in range(0, len(rows), self._step):
+            some = slice(at, min(at + self._step, len(rows)))
+            m = some.stop - at
+            if isinstance(begin, int):
+                windows[:m] = source[some, begin : begin + wide]
+            else:
+                windows[:m] = apart[rows[some], begin[some]]
+            flat = windows[:m]
+            np.vecdot(flat, flat, out=energy[:m])
+            energy[:m] -= flat @ self._twice
+            self._session.run_with_iobinding(self._binding(self._fixed or m))
+            out[some] = self._out[:m]
+        return out
 
     def slides(self, n: int) -> bool:
         """Whether blocks of n samples are for `block`."""
@@ -130,22 +121,15 @@ class ProductCalls:
             given[loud] = apart.reshape(-1, n)
         return given
 
-    def _ask(self, m: int) -> F32:
-        """What the model gives (m,) for the first m products and energies; valid until the next."""
-        size = self._fixed or m
-        for at in range(0, m, size):
-            if (at, size) not in self._bound:
-                if not self._fixed and len(self._bound) >= BOUND_MAX:
-                    self._bound.clear()
-                self._bound[at, size] = self._binding(at, size)
-            self._rest.run_with_iobinding(self._bound[at, size])
-        return self._out[:m, 0]
-
-    def _binding(self, at: int, size: int) -> Any:  # noqa: ANN401 - of onnxruntime
-        binding = self._rest.io_binding()
-        for name, array in zip((PRODUCTS, ENERGY), self._in, strict=True):
-            some = array[at : at + size]
-            binding.bind_input(name, "cpu", 0, np.float32, some.shape, some.ctypes.data)
-        some = self._out[at : at + size]
-        binding.bind_output(GIVEN, "cpu", 0, np.float32, some.shape, some.ctypes.data)
-        return binding
+    def _binding(self, size: int) -> Any:  # noqa: ANN401 - of onnxruntime
+        if size not in self._bound:
+            if len(self._bound) > 1:  # the whole step, and what is left of the rows
+                self._bound = {k: v for k, v in self._bound.items() if k == self._step}
+            binding = self._session.io_binding()
+            for name, array in zip((PRODUCTS, ENERGY), self._in, strict=True):
+                some = array[:size]
+                binding.bind_input(name, "cpu", 0, np.float32, some.shape, some.ctypes.data)
+            some = self._out[:size]
+            binding.bind_output(GIVEN, "cpu", 0, np.float32, some.shape, some.ctypes.data)
+            self._bound[size] = binding
+        return self._bound[size]

@@ -19,7 +19,7 @@ tries it first (`models.foreign.adopt`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 HIDDEN_MAX: Final = 0.5  # of the values of a window: beyond it nothing is gained
+_FLAT: Final = "products_flat"  # products (N, O) behind what makes them
 SHAPING: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast")
 
 
@@ -277,25 +278,43 @@ def _rest(model: ModelProto, behind: _Behind) -> ModelProto:
     return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
-def behind_planes(rest: ModelProto, back: F32) -> ModelProto:
+def over_windows(parts: Products) -> ModelProto:
+    """The model in one again: of windows (N, w c) in the order of samples, and of energies."""
+    gemm = helper.make_node("Gemm", [PRODUCTS, "products_wide", "products_offset"], [_FLAT])
+    weights = {"products_wide": parts.wide, "products_offset": parts.offset}
+    return _behind(parts.rest, [gemm], weights, width=len(parts.wide))
+
+
+def behind_planes(parts: Products, back: F32) -> ModelProto:
     """What is behind products that come as planes (p, m / n, O), p frequencies each: back (n, p).
 
-    Its input `products` is then (p, (m / n) O). rest: of any number of windows.
+    Its input `products` is then (p, (m / n) O).
     """
+    nodes = [
+        helper.make_node("MatMul", ["products_back", PRODUCTS], ["products_in_time"]),
+        helper.make_node("Reshape", ["products_in_time", "products_shape"], [_FLAT]),
+    ]
+    shape = np.array([-1, len(parts.offset)])
+    return _behind(parts.rest, nodes, {"products_back": back, "products_shape": shape}, width="m")
+
+
+def _behind(
+    rest: ModelProto,
+    nodes: list[NodeProto],
+    weights: dict[str, NDArray[Any]],
+    *,
+    width: int | str,
+) -> ModelProto:
+    """What is behind nodes that make products of an input of this name, and of some width."""
     made = ModelProto()
     made.CopyFrom(rest)
-    graph, outputs = made.graph, rest.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    graph, size = made.graph, rest.graph.input[0].type.tensor_type.shape.dim[0]
     for node in graph.node:
-        node.input[:] = ["products_flat" if name == PRODUCTS else name for name in node.input]
-    first = [
-        helper.make_node("MatMul", ["products_back", PRODUCTS], ["products_in_time"]),
-        helper.make_node("Reshape", ["products_in_time", "products_shape"], ["products_flat"]),
-    ]
-    nodes = [*first, *graph.node]
+        node.input[:] = [_FLAT if name == PRODUCTS else name for name in node.input]
+    after = [*nodes, *graph.node]
     del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.append(numpy_helper.from_array(back, "products_back"))
-    graph.initializer.append(numpy_helper.from_array(np.array([-1, outputs]), "products_shape"))
-    shape = [back.shape[1], "planes"]
+    graph.node.extend(after)
+    graph.initializer.extend(numpy_helper.from_array(one, name) for name, one in weights.items())
+    shape = [size.dim_value or "p", width]
     graph.input[0].CopyFrom(helper.make_tensor_value_info(PRODUCTS, F32_TYPE, shape))
     return made
