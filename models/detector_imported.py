@@ -230,6 +230,16 @@ class ImportedDetector:
         good = good if every else np.asarray(there.all(axis=2))
         return ready, run_lengths(good, head[WHOLE], most) >= most
 
+    def _ended(self, there: Mask, head: F32) -> tuple[Mask, Mask]:
+        """As `_tallied` of the last samples (a,)."""
+        if not there.all():
+            ready, whole = (one[:, -1] for one in self._tallied(there, head))
+            return ready, whole
+        last, most = WHOLE if self.spec.masks else GAPLESS, self.spec.line + 1
+        for tally in {GAPLESS, last}:
+            np.minimum(head[tally] + there.shape[1], most, out=head[tally])
+        return head[GAPLESS] >= most, head[last] >= most
+
     def _ring(self, state: F32) -> F32:
         """The samples of a state (a, 2 w, c), a view."""
         past: F32 = state[:, self.spec.past_from : self.spec.carried_from]
@@ -244,7 +254,7 @@ class ImportedDetector:
         head[ASKED] += n
         now = head[ASKED] >= spec.hop
         head[ASKED] *= ~now
-        ready, whole = (one[:, -1] for one in self._tallied(there, head))
+        ready, whole = self._ended(there, head)
         wanted, fill = ready & now, None if spec.scaled else parameters["center"]
         some = slice(None) if wanted.all() else np.flatnonzero(wanted)
         if self._stream is not None:
@@ -256,8 +266,10 @@ class ImportedDetector:
             told = self._latest(state, head[AT], some, whole=whole, fill=fill)
             if before < n:
                 write(self._ring(state), fresh[:, before:], head[AT])
-        given = np.full((rows, spec.errors), np.nan, np.float32)
-        given[some] = self._errors(told, fresh[:, -1], there[:, -1], some)
+        given = self._errors(told, fresh[:, -1], there[:, -1], some)
+        if not isinstance(some, slice):
+            given, told = np.full((rows, spec.errors), np.nan, np.float32), given
+            given[some] = told
         score = self._judge.step(given, head, parameters, samples=n)
         if spec.hop == 1:
             return score[:, None]
