@@ -214,10 +214,10 @@ def _tell(
             continue
         figure = Figure(
             id=name,
-            figure=float(np.median(rates[beside])),
-            unit="values/s",
+            figure=float(np.median(rates[beside])) / 1e6,
+            unit="M values/s",
             ratio=times[beside],
-            against=f"{entry.name} ({version}): {np.median(theirs):,.0f} values/s",
+            against=f"{entry.name} ({version}): {np.median(theirs) / 1e6:.3g} M values/s",
             note=f"ours: {OURS[beside]}. {entry.name}: {entry.computes}",
             at_least=at_least,
         )
