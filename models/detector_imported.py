@@ -16,6 +16,7 @@ from models.errors import ModelError
 from models.foreign.imported import TALLIES
 from models.graphs.onnx_types import BLOCK_SAMPLES_MAX, KNOWN_MAX, MISSING
 from models.judge import Judge
+from models.product_calls import ProductCalls
 from models.stream_calls import StreamCalls
 from models.window_calls import WindowCalls
 from models.window_ring import newest, run_lengths, write
@@ -56,11 +57,12 @@ class ImportedDetector:
     """An imported model and what judges it. Holds no state of any row; one thread at a time."""
 
     def __init__(self, parts: ImportedParts, spec: ImportedSpec) -> None:
-        self._calls = WindowCalls(parts.model, spec, twice=parts.twice)
+        self._calls = WindowCalls(parts.model, spec) if parts.model else None
+        self._products = ProductCalls(parts.products, spec) if parts.products else None
         self._stream = StreamCalls(*parts.stream, spec) if parts.stream else None
-        self._judge = Judge(parts.step_judge, parts.block_judge, spec)
+        self._judge = Judge(parts.step_judge, parts.block_judge, parts.lines_judge, spec)
         self._tiled = (none := np.empty((0, 0), np.float32)), none, (none, none)
-        self.spec = spec
+        self.spec, self.slides = spec, True  # over blocks, where that is quicker
 
     def initial_state(self, rows: int) -> F32:
         """State of rows that have seen nothing (rows, s) float32."""
@@ -96,7 +98,10 @@ class ImportedDetector:
                 some = there[:, block]
                 of = fresh[:, block], some, state, head, parameters
                 given, now = self._given(*of, hop=spec.hop, streamed=self._stream is not None)
-                told, _ = self._judge.block(given, head, parameters)
+                if self._judge.in_lines(len(given)):
+                    told = self._judge.lines(given[:, :, 0], head, parameters)
+                else:
+                    told, _ = self._judge.block(given, head, parameters)
                 parts.append(self._held(told, now, some, head))
             score = np.concatenate(parts, axis=1)
         state[:, : spec.head] = head.T
@@ -225,6 +230,16 @@ class ImportedDetector:
         good = good if every else np.asarray(there.all(axis=2))
         return ready, run_lengths(good, head[WHOLE], most) >= most
 
+    def _ended(self, there: Mask, head: F32) -> tuple[Mask, Mask]:
+        """As `_tallied` of the last samples (a,)."""
+        if not there.all():
+            ready, whole = (one[:, -1] for one in self._tallied(there, head))
+            return ready, whole
+        last, most = WHOLE if self.spec.masks else GAPLESS, self.spec.line + 1
+        for tally in {GAPLESS, last}:
+            np.minimum(head[tally] + there.shape[1], most, out=head[tally])
+        return head[GAPLESS] >= most, head[last] >= most
+
     def _ring(self, state: F32) -> F32:
         """The samples of a state (a, 2 w, c), a view."""
         past: F32 = state[:, self.spec.past_from : self.spec.carried_from]
@@ -239,7 +254,7 @@ class ImportedDetector:
         head[ASKED] += n
         now = head[ASKED] >= spec.hop
         head[ASKED] *= ~now
-        ready, whole = (one[:, -1] for one in self._tallied(there, head))
+        ready, whole = self._ended(there, head)
         wanted, fill = ready & now, None if spec.scaled else parameters["center"]
         some = slice(None) if wanted.all() else np.flatnonzero(wanted)
         if self._stream is not None:
@@ -251,8 +266,10 @@ class ImportedDetector:
             told = self._latest(state, head[AT], some, whole=whole, fill=fill)
             if before < n:
                 write(self._ring(state), fresh[:, before:], head[AT])
-        given = np.full((rows, spec.errors), np.nan, np.float32)
-        given[some] = self._errors(told, fresh[:, -1], there[:, -1], some)
+        given = self._errors(told, fresh[:, -1], there[:, -1], some)
+        if not isinstance(some, slice):
+            given, told = np.full((rows, spec.errors), np.nan, np.float32), given
+            given[some] = told
         score = self._judge.step(given, head, parameters, samples=n)
         if spec.hop == 1:
             return score[:, None]
@@ -276,7 +293,22 @@ class ImportedDetector:
         begins = at[some].astype(np.intp) * self.spec.channels
         together = isinstance(some, slice) and bool((begins == begins[0]).all())
         begin = int(begins[0]) if together else begins  # mostly rows come together
-        return self._calls.over(past, begin, rows, whole=whole[some], fill=fill)
+        return self._over(past, begin, rows, whole=whole[some], fill=fill)
+
+    def _over(
+        self,
+        source: F32,
+        begin: int | NDArray[np.intp],
+        rows: NDArray[np.intp],
+        *,
+        whole: Mask,
+        fill: F32 | None,
+    ) -> F32:
+        """As `WindowCalls.over`, whichever way."""
+        if self._products is not None:
+            return self._products.over(source, begin, rows)
+        assert self._calls is not None, "one of both"
+        return self._calls.over(source, begin, rows, whole=whole, fill=fill)
 
     def _given(
         self,
@@ -298,8 +330,11 @@ class ImportedDetector:
         ends = head[ASKED][:, None] + np.arange(1, n + 1)
         now = ends % hop == 0
         head[ASKED] = ends[:, -1] % hop
+        asked = ready & now
+        if (slid := self._slid(fresh, state, head, asked)) is not None:
+            return slid, now
         given = np.full((rows, n, spec.errors), np.nan, np.float32)
-        some, j = np.nonzero(ready & now)
+        some, j = np.nonzero(asked)
         fill = None if spec.scaled else parameters["center"]
         if streamed:
             told = self._streamed(fresh, there, state, head, fill)[some, j]
@@ -307,10 +342,27 @@ class ImportedDetector:
         elif len(some):
             past = newest(self._ring(state), head[AT], spec.line)
             series = np.concatenate([past, fresh], axis=1).reshape(rows, -1)
-            told = self._calls.over(series, j * c, some, whole=whole[some, j], fill=fill)
+            told = self._over(series, j * c, some, whole=whole[some, j], fill=fill)
             given[some, j] = self._errors(told, fresh, there, (some, j))
         write(self._ring(state), fresh, head[AT])
         return given, now
+
+    def _slid(self, fresh: F32, state: F32, head: F32, asked: Mask) -> F32 | None:
+        """What a model of products gives (a, n, 1) of a block, which is then in the rings.
+
+        asked: (a, n). None: it is to be asked window by window.
+        """
+        products, (rows, n, _) = self._products, fresh.shape
+        if products is None or not (self.slides and products.slides(n)):
+            return None
+        if 2 * np.count_nonzero(asked) < asked.size:
+            return None
+        told = products.block(newest(self._ring(state), head[AT], self.spec.line), fresh)
+        write(self._ring(state), fresh, head[AT])
+        told *= self.spec.sign
+        if not asked.all():
+            told[~asked] = np.nan
+        return told.reshape(rows, n, 1)
 
     def _streamed(self, fresh: F32, there: Mask, state: F32, head: F32, fill: F32 | None) -> F32:
         assert self._stream is not None, "asked of these alone"

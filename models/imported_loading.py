@@ -9,16 +9,15 @@ import msgspec
 from models.errors import ModelError
 from models.foreign.imported import ImportedSpec
 from models.graphs.alone import model_alone
-from models.graphs.judged import build_block_judge, build_step_judge
-from models.graphs.products import products
+from models.graphs.judged import build_block_judge, build_lines_judge, build_step_judge
+from models.graphs.products import Products, behind_planes, over_windows, products
 from models.graphs.safety import parsed
 from models.graphs.streamed import stream_of
+from models.product_calls import ProductParts
+from models.sliding import sliding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from models.graphs.stream_rings import Piece
     from models.window_calls import Session
@@ -27,12 +26,13 @@ NOT_SO: Final = "{} cannot be run in the way that its bundle says; import it aga
 
 
 class ImportedParts(NamedTuple):
-    """Sessions of one graph. twice: as `models.window_calls.WindowCalls` takes it."""
+    """Sessions of one graph: of the model over windows, or in the way that was found for it."""
 
-    model: Session
+    model: Session | None
     step_judge: Session
     block_judge: Session
-    twice: NDArray[np.float32] | None
+    lines_judge: Session | None  # of scores
+    products: ProductParts | None
     stream: tuple[Session, Session, tuple[Piece, ...]] | None  # of a step, of blocks
 
 
@@ -46,22 +46,35 @@ def imported_parts(
     whole = parsed(graph, file="model.onnx")
     text = {one.key: one.value for one in whole.metadata_props}.get("andon_spec", "")
     spec = msgspec.json.decode(text, type=ImportedSpec)
-    model, twice, stream = model_alone(whole, spec), None, None
+    model, product, stream = model_alone(whole, spec), None, None
     if spec.way == "products":
-        made = products(model)
+        made = products(model, spec)
         if made is None:
             raise ModelError(NOT_SO.format(spec.origin.file))
-        model, twice = made
+        product = _product_parts(made, spec, opened)
     if spec.way == "stream":
         found = stream_of(model, spec)
         if found is None or found.carried != spec.carried:
             raise ModelError(NOT_SO.format(spec.origin.file))
         stream = opened(found.step), opened(found.block), found.pieces
     parts = ImportedParts(
-        model=opened(model.SerializeToString()),
+        model=None if product else opened(model.SerializeToString()),
         step_judge=opened(build_step_judge(spec)),
         block_judge=opened(build_block_judge(spec)),
-        twice=twice,
+        lines_judge=opened(build_lines_judge(spec)) if spec.kind == "score" else None,
+        products=product,
         stream=stream,
     )
     return parts, spec
+
+
+def _product_parts(
+    made: Products, spec: ImportedSpec, opened: Callable[[bytes], Any]
+) -> ProductParts:
+    weights, blocks = (made.wide, made.offset, made.twice), []
+    if spec.scaled and not spec.origin.batch and spec.hop == 1:  # in sigmas, each sample's window
+        for sliding in sliding_of(*weights, window=spec.window, channels=spec.channels):
+            behind = behind_planes(made, sliding.back)
+            blocks.append((opened(behind.SerializeToString()), sliding))
+    windows = opened(over_windows(made).SerializeToString())
+    return ProductParts(windows, made.twice, tuple(blocks))

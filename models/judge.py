@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     Parameters = Mapping[str, NDArray[Any]]
 
+LINE_CELLS_MAX: Final = 2**13  # rows and samples at once: with all tails half a megabyte
+LINES_FROM: Final = 16  # rows: of fewer a line is too short
 PER_ERROR: Final = ("error_center", "error_scale", "evenness")
 PER_VIEW: Final = ("tail_knots", "tail_slopes")
 
 
 class Judge:
-    """Both graphs of a spec. A head is the first of a state, (h, a): EWMAs behind the tallies."""
+    """The graphs of a spec. A head is the first of a state, (h, a): EWMAs behind the tallies."""
 
-    def __init__(self, step: Session, block: Session, spec: ImportedSpec) -> None:
-        self._step, self._block = step, block
+    def __init__(
+        self, step: Session, block: Session, lines: Session | None, spec: ImportedSpec
+    ) -> None:
+        self._step, self._block, self._lines = step, block, lines
         self._wanted = [{one.name for one in each.get_inputs()} for each in (step, block)]
         self._sizes = (len(spec.lambdas), spec.errors)
         self._averages = slice(TALLIES, TALLIES + spec.averages)
@@ -52,6 +56,28 @@ class Judge:
         head[self._variances] = variances.reshape(-1, len(given))
         told: F32 = score
         return told
+
+    def in_lines(self, rows: int) -> bool:
+        """Whether blocks of so many rows are for `lines`."""
+        return self._lines is not None and rows >= LINES_FROM
+
+    def lines(self, given: F32, head: F32, parameters: Parameters) -> F32:
+        """Scores (a, n) of what a model of scores gave (a, n), of many rows; moves the head."""
+        assert self._lines is not None, "of a model of scores"
+        rows, n = given.shape
+        given = np.ascontiguousarray(given.T)
+        out, step = np.empty((n, rows), np.float32), max(1, LINE_CELLS_MAX // rows)
+        feed, shape = self._rows_last(parameters), (*self._sizes, rows)
+        averages, variances = (
+            head[one].reshape(shape) for one in (self._averages, self._variances)
+        )
+        names = ["score", "averages_out", "variances_out"]
+        for at in range(0, n, step):
+            now = {"given": given[at : at + step], "averages": averages, "variances": variances}
+            out[at : at + step], averages, variances = self._lines.run(names, feed | now)
+        head[self._averages] = averages.reshape(-1, rows)
+        head[self._variances] = variances.reshape(-1, rows)
+        return np.ascontiguousarray(out.T)
 
     def block(self, given: F32, head: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Scores (a, n) and shares (a, n, c) of what the model gave (a, n, M); moves the head.

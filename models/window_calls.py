@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.foreign.imported import VALID
-from models.graphs.onnx_types import ENERGY, GIVEN, KNOWN_MAX, PREFIX
+from models.graphs.onnx_types import GIVEN, KNOWN_MAX, PREFIX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +44,10 @@ class Session(Protocol):
 
 
 class WindowCalls:
-    """A model of windows, loaded. Its buffers are in use while it is asked: one thread at a time.
+    """A model of windows, loaded. Its buffers are in use while asked: one thread at a time."""
 
-    twice: the model is one of `models.graphs.products`, which is also told the energy of windows;
-    2 b of that (w c,). None: it is as it was brought.
-    """
-
-    def __init__(self, session: Session, spec: ImportedSpec, *, twice: F32 | None) -> None:
-        self._session, self._spec, self._twice = session, spec, twice
+    def __init__(self, session: Session, spec: ImportedSpec) -> None:
+        self._session, self._spec = session, spec
         self._fixed = spec.origin.batch
         cells = spec.window * spec.channels
         self.step = self._fixed or int(np.clip(CELLS_MAX // cells, 1, WINDOWS_MAX))
@@ -67,9 +63,6 @@ class WindowCalls:
             there: NDArray[Any] = np.ones((self.step, *_laid_out(spec)), kinds[PREFIX + VALID])
             self._in[PREFIX + VALID] = there
             self._seen = _in_order(there, spec)
-        self._flat = self._in[name].reshape(self.step, cells)
-        if twice is not None:
-            self._in[ENERGY] = np.zeros(self.step, np.float32)
         width = {"score": 1, "forecast": spec.channels, "reconstruction": cells}[spec.kind]
         self._out = np.zeros((self.step, width), np.float32)
         self.given = _newest(self._out, spec)  # (step, M), a view
@@ -80,10 +73,6 @@ class WindowCalls:
 
         A score as it comes, of reconstructions the newest sample, of forecasts the next one.
         """
-        if self._twice is not None:
-            flat = self._flat[:m]
-            energy = np.vecdot(flat, flat, out=self._in[ENERGY][:m])
-            energy -= np.vecdot(flat, self._twice)
         size = self._fixed or m
         if size not in self._bound:
             if len(self._bound) > 1:  # the whole step, and what is left of the rows

@@ -33,8 +33,9 @@ from benchmarks.speed.machine import look
 from benchmarks.speed.parts import IDS, PARTS, PEER_IDS, Part
 from benchmarks.speed.peers import beside
 from benchmarks.speed.peers.environments import ENVIRONMENTS, PeerError, python_of
+from benchmarks.speed.peers.ours import WAYS as OURS_MADE
 from benchmarks.speed.peers.stream import recorded
-from benchmarks.speed.peers.table import OURS, PEERS
+from benchmarks.speed.peers.table import OURS, PEERS, Entry
 from benchmarks.speed.peers.worker import WAYS
 from benchmarks.speed.run import Peer, Run, run
 from edge.wire.readings import decode_readings
@@ -94,18 +95,24 @@ def called(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.stdout
 
 
+def figures_of(entry: Entry) -> list[tuple[str, str]]:
+    """Ids of the figures of a peer, each with the loop of ours that is beside it."""
+    return [(entry.id, entry.beside), *entry.more] if entry.id else []
+
+
 def test_every_figure_that_is_promised_has_a_part() -> None:
     """And each id has one part or peer only."""
     assert set(IDS) >= ASKED
     assert len(IDS) == len(set(IDS))
-    assert {entry.id for entry in PEERS if entry.id} == set(PEER_IDS)
+    assert {name for entry in PEERS for name, _ in figures_of(entry)} == set(PEER_IDS)
 
 
 def test_every_peer_can_be_called_and_installed() -> None:
     """The table names functions and environments that are there."""
     assert {entry.worker for entry in PEERS} == set(WAYS)
     assert {entry.environment for entry in PEERS} == set(ENVIRONMENTS)
-    assert {entry.beside for entry in PEERS} <= set(OURS)
+    assert {entry.beside for entry in PEERS} <= set(OURS) == set(OURS_MADE)
+    assert {one for entry in PEERS for _, one in figures_of(entry)} <= set(OURS)
 
 
 def test_a_part_that_fails_takes_no_other_with_it() -> None:
@@ -342,8 +349,16 @@ def test_a_peer_that_cannot_be_made_is_named_and_the_rest_goes_on(
         for name, error in errors.items()
         if name not in ours
     )
-    assert set(told.not_measured) == {entry.id for entry in few if entry.id}
+    assert set(told.not_measured) == {name for entry in few for name, _ in figures_of(entry)}
     assert not told.figures
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp_blocks", "pca", "pca_blocks"])
+def test_a_loop_beside_a_peer_scores_a_window_for_each_sample(name: str) -> None:
+    """In blocks too; and it says as many values as it took."""
+    stream = recorded(assets=3, samples=128)
+    step = OURS_MADE[name](stream)
+    assert step() == stream.shape[1] * stream.shape[2] * (64 if name.endswith("blocks") else 1)
 
 
 def test_an_environment_is_made_once_and_anew_when_its_pins_change(

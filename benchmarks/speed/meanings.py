@@ -189,7 +189,15 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "peer_pyod_pca_windows": (
         "beside PyOD, windows",
-        "PCA of windows in batches of 1,000",
+        "PCA of windows in batches of 1,000; ours in blocks of 64 samples of each asset",
+    ),
+    "peer_pyod_pca_windows_n1": (
+        "beside PyOD, windows, sample by sample",
+        "the same; ours with one new sample of every asset at a time",
+    ),
+    "peer_pyod_pca_windows_mlp": (
+        "beside PyOD, windows, our autoencoder",
+        "another model of ours, four times as wide, with one new sample at a time",
     ),
     "peer_pyod_pca_rows": (
         "beside PyOD, rows",
@@ -197,7 +205,11 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "peer_numalogic": (
         "beside numalogic",
-        "autoencoder of the same widths, batches of 1,000",
+        "autoencoder of the same widths in batches of 1,000; ours in blocks of 64 samples",
+    ),
+    "peer_numalogic_n1": (
+        "beside numalogic, sample by sample",
+        "the same; ours with one new sample of every asset at a time",
     ),
 }
 

@@ -105,8 +105,11 @@ PEER_IDS: Final = (
     "peer_river_hst",
     "peer_pysad_loda",
     "peer_pyod_pca_windows",
+    "peer_pyod_pca_windows_n1",
+    "peer_pyod_pca_windows_mlp",
     "peer_pyod_pca_rows",
     "peer_numalogic",
+    "peer_numalogic_n1",
 )
 # What is asked of the figure itself, beside whose ratio another thing stands: at least, at most.
 ASKED: Final[dict[str, tuple[float | None, float | None]]] = {

@@ -44,6 +44,7 @@ CODE: Final = 8
 MLP_FLOP: Final = (
     2 * (2 * W * C * HIDDEN + 2 * HIDDEN * CODE) + 3 * W * C
 )  # 68,096, the error's too
+COMPONENTS: Final = 16  # of principal components of windows
 CHANNELS: Final = (8, 16, 8, 16, 8)
 KERNEL: Final = 5
 MULTIPLIED: Final = (256, W * C, HIDDEN)
@@ -148,6 +149,35 @@ def autoencoder() -> bytes:
     return _model(nodes, ["N", W * C], "error", ["N"], weights)
 
 
+def components(rows: NDArray[np.float64]) -> bytes:
+    """Principal components of windows (n, W C): their squared error and Hotelling's T2.
+
+    COMPONENTS of them; as an exporter writes it, x back from where it lies among them.
+    """
+    mean = rows.mean(axis=0)
+    _, spread, turn = np.linalg.svd(rows - mean, full_matrices=False)
+    turn = turn[:COMPONENTS].T  # (W C, k)
+    least = (spread[:COMPONENTS] ** 2 / len(rows)) ** -1
+    weights: dict[str, NDArray[Any]] = {
+        "to": turn.astype(np.float32),
+        "to_b": (-mean @ turn).astype(np.float32),
+        "back": turn.T.astype(np.float32),
+        "back_b": mean.astype(np.float32),
+        "least": least.astype(np.float32),
+        "axes": np.array([1]),
+    }
+    nodes = [
+        helper.make_node("Gemm", ["x", "to", "to_b"], ["z"]),
+        helper.make_node("Gemm", ["z", "back", "back_b"], ["y"]),
+        *_squared("x", "y", output="q"),
+        helper.make_node("Mul", ["z", "z"], ["far"]),
+        helper.make_node("Mul", ["far", "least"], ["each"]),
+        helper.make_node("ReduceMean", ["each", "axes"], ["t2"], keepdims=0),
+        helper.make_node("Add", ["q", "t2"], ["error"]),
+    ]
+    return _model(nodes, ["N", W * C], "error", ["N"], weights)
+
+
 def convolution() -> bytes:
     """8-16-8-16-8, kernel 5, ReLU, no padding; the mean squared error of what is left."""
     chance, nodes, before = np.random.default_rng(3), [], "x"
@@ -232,11 +262,11 @@ def _anew(graph: bytes) -> bytes:
     return bytes(whole.SerializeToString())
 
 
-def _squared(one: str, other: str) -> list[NodeProto]:
+def _squared(one: str, other: str, *, output: str = "error") -> list[NodeProto]:
     return [
         helper.make_node("Sub", [one, other], ["apart"]),
         helper.make_node("Mul", ["apart", "apart"], ["square"]),
-        helper.make_node("ReduceMean", ["square", "axes"], ["error"], keepdims=0),
+        helper.make_node("ReduceMean", ["square", "axes"], [output], keepdims=0),
     ]
 
 

@@ -101,13 +101,16 @@ def _level(samples: TrainingSamples, live: F64) -> tuple[F64, F64]:
     return location_scale(without_outliers(live))
 
 
-def given_over(graph: bytes, spec: ImportedSpec, live: F64, level: tuple[F64, F64]) -> F64:
+def given_over(
+    graph: bytes, spec: ImportedSpec, live: F64, level: tuple[F64, F64], *, slides: bool = True
+) -> F64:
     """What the model gives over rows (n, c) inside our graph: signed scores or residuals (n, M).
 
-    NaN where it cannot be asked. level: center and sigma (c,).
+    NaN where it cannot be asked. level: center and sigma (c,). slides: as it is done with blocks.
     """
     detector = detector_of(graph)
     assert isinstance(detector, ImportedDetector), "made for it"
+    detector.slides = slides
     trial = {name: value[None] for name, value in arrays_of(_untold(spec, level)).items()}
     x = np.nan_to_num(live).astype(np.float32)[None]
     told = detector.given(x, np.isfinite(live)[None], detector.initial_state(1), trial)

@@ -50,12 +50,14 @@ def quickest(
     ways = []
     if stream is not None:
         ways.append(msgspec.structs.replace(spec, way="stream", carried=stream.carried))
-    if spec.kind == "score" and products(alone) is not None:
+    if spec.kind == "score" and products(alone, spec) is not None:
         ways.append(msgspec.structs.replace(spec, way="products"))
     rows = _tried(normal) if ways else np.empty(0)
     for other in ways:
         quick = build_imported_graph(other, foreign, taken)
-        if _say_the_same((spec, graph), (other, quick), rows, normal.level):
+        of = (spec, graph), (other, quick), rows, normal.level
+        # of products windows one by one and over blocks are computed each in its own way
+        if _say_the_same(*of) and (other.way == "stream" or _say_the_same(*of, slides=False)):
             return other, quick, WORDS[other.way].format(carried=other.carried)
     return spec, graph, ""
 
@@ -74,9 +76,13 @@ def _say_the_same(
     other: tuple[ImportedSpec, bytes],
     rows: F64,
     level: tuple[F64, F64],
+    *,
+    slides: bool = True,
 ) -> bool:
     try:
-        first, second = (given_over(graph, spec, rows, level) for spec, graph in (one, other))
+        first, second = (
+            given_over(graph, spec, rows, level, slides=slides) for spec, graph in (one, other)
+        )
     except ModelError:
         return False
     told = np.asarray(np.isfinite(first).all(axis=1))

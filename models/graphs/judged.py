@@ -4,6 +4,7 @@ The formulas are those of `models.graphs.imported`, written down twice: for bloc
 part of that graph and alone, and for one sample of many rows, which is the tick. There the rows are
 the last axis, so that every operator runs along them: with them first, an axis of two averages or
 eight knots is all that a processor can take at once, and a thousand rows cost ten times as much.
+Of scores blocks of many rows are judged like that too.
 """
 
 from __future__ import annotations
@@ -99,6 +100,45 @@ def build_step_judge(spec: ImportedSpec) -> bytes:
     return _alone(g, inputs, outputs)
 
 
+def build_lines_judge(spec: ImportedSpec) -> bytes:
+    """Scores of a model (n, a), NaN: none, to ours (n, a); serialised. Of models of scores alone.
+
+    As of a step, for several samples.
+    """
+    g = Nodes("l", [])
+    seen, value = _clipped(g, "given", center="error_center", scale="error_scale")  # (n, a)
+    one = [g.op("Unsqueeze", name, g.ints(0)) for name in (value, seen)]  # a row of a values
+    flat = [g.op("Reshape", name, g.ints(1, -1)) for name in ("averages", "variances")]
+    means, sums = _averages(g, spec, *one, averages=flat[0], variances=flat[1])  # (1, n, K, a)
+    for name, all_of in (("averages_out", means), ("variances_out", sums)):
+        last = g.op("Gather", g.op("Squeeze", all_of, g.ints(0)), g.scalar(-1), axis=0)
+        g.nodes.append(g.node("Unsqueeze", [last, g.ints(1)], name))
+    own = g.op(
+        "Squeeze", g.op("Div", means, g.op("Sqrt", g.op("Max", sums, g.floats(LEAST)))), g.ints(0)
+    )
+    deviate = g.op("Mul", own, g.op("Unsqueeze", seen, g.ints(1)))  # (n, V, a)
+    surprise = _surprise(g, deviate, knots="tail_knots", slopes="tail_slopes", axis=1)
+    best = g.op("ReduceMax", surprise, g.ints(1), keepdims=0)
+    _score(g, g.op("Greater", seen, g.floats(0.5)), best)
+    k, v, j = len(spec.lambdas), spec.views, spec.knots
+    inputs: dict[str, Shape] = {
+        "given": ("n", "a"),
+        "averages": (k, 1, "a"),
+        "variances": (k, 1, "a"),
+        "error_center": (1, "a"),
+        "error_scale": (1, "a"),
+        "tail_knots": (j, v, "a"),
+        "tail_slopes": (j, v, "a"),
+        "fusion": ("a",),
+    }
+    outputs: dict[str, Shape] = {
+        "score": ("n", "a"),
+        "averages_out": (k, 1, "a"),
+        "variances_out": (k, 1, "a"),
+    }
+    return _alone(g, inputs, outputs)
+
+
 def judged(
     g: Nodes, spec: ImportedSpec, given: str, *, averages: str, variances: str
 ) -> tuple[str, str]:
@@ -176,7 +216,7 @@ def _averages(
     """EWMAs of the errors and their variances (a, n, K, M), through triangles of decays."""
     size = g.op("Squeeze", g.op("Shape", value, start=1, end=2))
     steps = g.op("Range", g.scalar(0), size, g.scalar(1))
-    k, m = len(spec.lambdas), spec.errors
+    k = len(spec.lambdas)
     ticks = g.op("Cast", steps, to=F32)
     age = g.op("Sub", g.op("Unsqueeze", ticks, g.ints(1)), g.op("Unsqueeze", ticks, g.ints(0)))
     later = g.op("Add", g.op("Unsqueeze", ticks, g.ints(1)), g.floats(1.0))  # (n, 1)
@@ -190,7 +230,7 @@ def _averages(
         decay = g.op("Mul", g.op("Pow", keep, g.op("Relu", age)), g.floats(rates**power))
         triangle = g.op("Where", g.op("GreaterOrEqual", age, g.floats(0.0)), decay, g.floats(0.0))
         new = g.op("MatMul", triangle, g.op("Unsqueeze", fresh, g.ints(1)))  # (a, K, n, M)
-        before = g.op("Reshape", state, g.ints(0, k, 1, m))
+        before = g.op("Reshape", state, g.ints(0, k, 1, -1))
         old = g.op("Mul", before, g.op("Pow", keep, later))
         both = g.op("Add", new, old)
         found.append(g.op("Transpose", both, perm=[0, 2, 1, 3]))

@@ -13,7 +13,8 @@ MISSING: Final = 1e30  # a past sample without a value, where a state keeps samp
 KNOWN_MAX: Final = MISSING / 10
 PREFIX: Final = "imported_"  # of all names of an imported model inside a graph of ours
 GIVEN: Final = "given"  # what a model gives, as an output of a graph made of it
-ENERGY: Final = "energy"  # of windows, an input of `models.graphs.products`
+PRODUCTS: Final = "products"  # of windows and a matrix, an input of `models.graphs.products`
+ENERGY: Final = "energy"  # of windows, another
 OLD: Final = "old"  # what a stream takes of what was kept: `models.graphs.stream_rings`
 NEW: Final = "new"  # and what is kept of its samples
 

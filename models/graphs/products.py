@@ -7,7 +7,11 @@ for it. But
     |x - y|^2 = (|x|^2 - 2 x.b) + |b|^2 + h.(h B B' + 2 B b - 2 x B')
 
 so what is wide is a single product of x with [A, 2 B'], as fast as a processor multiplies; the rest
-is as narrow as h. The first bracket, the energy of the window, is given beside it.
+is as narrow as h, and is a model of its own. `models.product_calls` multiplies, and gives it the
+first bracket, the energy of the window, beside the product.
+
+To the error may be added what is made of z alone: so do principal components that also look at how
+far out a window lies among them. Where B is A', as theirs is, one half of the product is the other.
 
 It is the difference of large numbers where the error is a small part of the energy: whoever uses it
 tries it first (`models.foreign.adopt`).
@@ -15,21 +19,23 @@ tries it first (`models.foreign.adopt`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from models.graphs.alone import needed
-from models.graphs.onnx_types import ENERGY, GIVEN
+from models.graphs.onnx_types import ENERGY, GIVEN, PRODUCTS
 from models.graphs.onnx_types import F32 as F32_TYPE
 
 if TYPE_CHECKING:
-    F32 = NDArray[np.float32]
+    from models.foreign.imported import ImportedSpec
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 HIDDEN_MAX: Final = 0.5  # of the values of a window: beyond it nothing is gained
+_FLAT: Final = "products_flat"  # products (N, O) behind what makes them
 SHAPING: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast")
 
 
@@ -39,6 +45,19 @@ class _Linear(NamedTuple):
     rest: str
     turn: F64
     offset: F64
+
+
+class Products(NamedTuple):
+    """A model in two: `given` is what `rest` makes of x wide + offset and of |x|^2 - x.twice.
+
+    rest: of `products` (N, O) and `energy` (N,) float32. wide: (w c, O), twice: (w c,), their rows
+    in the order of samples, whatever the layout of the model. offset: (O,).
+    """
+
+    rest: ModelProto
+    wide: F32
+    offset: F32
+    twice: F32
 
 
 class _Model:
@@ -67,8 +86,8 @@ class _Model:
         return float(array.reshape(())) if array is not None and array.size == 1 else None
 
 
-def products(model: ModelProto) -> tuple[ModelProto, F32] | None:
-    """The model with one more input, `energy` (N,), and 2 b (w c,); None: it is none of these.
+def products(model: ModelProto, spec: ImportedSpec) -> Products | None:
+    """The model in two; None: it is none of these.
 
     model: as `models.graphs.alone` gives it. What it says is to be compared with what that says.
     """
@@ -76,26 +95,51 @@ def products(model: ModelProto) -> tuple[ModelProto, F32] | None:
         return None
     graph, x = _Model(model), model.graph.input[0].name
     try:
-        found = _error_of(graph, x)
+        found, beside = _found(graph, x)
     except (IndexError, KeyError, ValueError):
         return None  # of nodes that say less than these
     if found is None:
         return None
     last, factor = found
-    nodes = needed(model.graph.node, last.rest, but=[x])
+    wanted = {
+        id(one) for name in (last.rest, beside) for one in needed(model.graph.node, name, but=[x])
+    }
+    nodes = [one for one in model.graph.node if id(one) in wanted]
     firsts = [one for one in nodes if _takes(graph, one, x)]
     first = _linear(graph, firsts[0]) if len(firsts) == 1 else None
-    if first is None or first.turn.shape[0] != last.turn.shape[1]:
+    cells = spec.window * spec.channels
+    if first is None or first.turn.shape[0] != last.turn.shape[1] or len(first.turn) != cells:
         return None
     only_x = {id(one) for one in nodes if one.op_type in SHAPING and _is(graph, one.output[0], x)}
     between = [one for one in nodes if one is not firsts[0] and id(one) not in only_x]
-    made = _rewritten(model, between, first, firsts[0].output[0], last, factor)
-    return made, (2.0 * last.offset).astype(np.float32)
+    behind = _Behind(between, first, firsts[0].output[0], last, factor, beside)
+    rest = _rest(model, behind)
+    wide = first.turn if behind.alike else np.concatenate([first.turn, 2.0 * last.turn.T], axis=1)
+    by_sample = np.arange(cells)
+    if spec.layout in ("columns", "flat_columns"):
+        by_sample = by_sample.reshape(spec.channels, spec.window).T.reshape(-1)
+    offset = first.offset
+    if not behind.alike:
+        offset = np.concatenate([first.offset, -2.0 * last.turn @ last.offset])
+    weights = wide[by_sample], offset, 2.0 * last.offset[by_sample]
+    return Products(rest, *(one.astype(np.float32) for one in weights))
 
 
-def _error_of(graph: _Model, x: str) -> tuple[_Linear, float] | None:
-    """The layer whose squared distance from x is given, and by which number; None: no such."""
-    factor, reduced = _scaled(graph, GIVEN)
+def _found(graph: _Model, x: str) -> tuple[tuple[_Linear, float] | None, str]:
+    """As `_error_of` what is given, and the name of what is added to it, ""."""
+    found, last = _error_of(graph, GIVEN, x), graph.maker(GIVEN)
+    if found is not None or last.op_type != "Add":
+        return found, ""
+    for side, other in (list(last.input), list(last.input)[::-1]):
+        found, (_, reduced) = _error_of(graph, side, x), _scaled(graph, other)
+        if found is not None and reduced.op_type in ("ReduceMean", "ReduceSum"):
+            return found, other
+    return None, ""
+
+
+def _error_of(graph: _Model, name: str, x: str) -> tuple[_Linear, float] | None:
+    """The layer whose squared distance from x a value is, and by which number; None: no such."""
+    factor, reduced = _scaled(graph, name)
     if reduced.op_type not in ("ReduceMean", "ReduceSum"):
         return None
     apart = _squared(graph, reduced.input[0])
@@ -164,27 +208,47 @@ def _linear(graph: _Model, node: NodeProto | None) -> _Linear | None:
     return _Linear(node.input[0], turn.astype(np.float64), wide.astype(np.float64))
 
 
-def _rewritten(
-    model: ModelProto,
-    kept: list[NodeProto],
-    first: _Linear,
-    name: str,
-    last: _Linear,
-    factor: float,
-) -> ModelProto:
-    """The graph of products. kept: nodes between both layers; name: what the first one makes."""
-    k, x = first.turn.shape[1], model.graph.input[0]
+class _Behind(NamedTuple):
+    """What is behind the wide product.
+
+    kept: nodes between both layers   name: what the first one makes   beside: what is added, or ""
+    """
+
+    kept: list[NodeProto]
+    first: _Linear
+    name: str
+    last: _Linear
+    factor: float
+    beside: str
+
+    @property
+    def alike(self) -> bool:
+        """Whether the last layer is the first one turned."""
+        return np.array_equal(self.first.turn, self.last.turn.T)
+
+
+def _rest(model: ModelProto, behind: _Behind) -> ModelProto:
+    kept, first, name, last, factor, beside = behind
+    k = first.turn.shape[1]
     weights = {
-        "products_wide": np.concatenate([first.turn, 2.0 * last.turn.T], axis=1),
-        "products_first": np.concatenate([first.offset, -2.0 * last.turn @ last.offset]),
         "products_among": last.turn @ last.turn.T,
         "products_level": np.array(last.offset @ last.offset),
         "products_factor": np.array(factor),
     }
+    if behind.alike:
+        weights["products_two"] = np.array(2.0)
+        weights["products_shift"] = -2.0 * (first.offset + last.turn @ last.offset)
+        ahead = [
+            helper.make_node("Identity", [PRODUCTS], [name]),
+            helper.make_node("Mul", [PRODUCTS, "products_two"], ["products_twice"]),
+            helper.make_node("Add", ["products_twice", "products_shift"], ["products_x_h"]),
+        ]
+    else:
+        sides = [name, "products_x_h"]
+        ahead = [helper.make_node("Split", [PRODUCTS, "products_sizes"], sides, axis=1)]
+    error = "products_beside" if beside else GIVEN
     nodes = [
-        helper.make_node("Flatten", [x.name], ["products_x"], axis=1),
-        helper.make_node("Gemm", ["products_x", "products_wide", "products_first"], ["products"]),
-        helper.make_node("Split", ["products", "products_sizes"], [name, "products_x_h"], axis=1),
+        *ahead,
         *kept,
         helper.make_node("MatMul", [last.rest, "products_among"], ["products_h_h"]),
         helper.make_node("Sub", ["products_h_h", "products_x_h"], ["products_both"]),
@@ -193,14 +257,64 @@ def _rewritten(
         helper.make_node("Add", [ENERGY, "products_level"], ["products_energies"]),
         helper.make_node("Unsqueeze", ["products_energies", "products_axis"], ["products_energy"]),
         helper.make_node("Add", ["products_sum", "products_energy"], ["products_error"]),
-        helper.make_node("Mul", ["products_error", "products_factor"], [GIVEN]),
+        helper.make_node("Mul", ["products_error", "products_factor"], [error]),
     ]
+    if beside:
+        nodes += [
+            helper.make_node("Reshape", [beside, "products_column"], ["products_other"]),
+            helper.make_node("Add", [error, "products_other"], [GIVEN]),
+        ]
     used = {name for node in nodes for name in node.input}
     held = [one for one in model.graph.initializer if one.name in used]
     held += [numpy_helper.from_array(v.astype(np.float32), name) for name, v in weights.items()]
     held.append(numpy_helper.from_array(np.array([1]), "products_axis"))
     held.append(numpy_helper.from_array(np.array([k, len(last.turn)]), "products_sizes"))
-    size: int | str = x.type.tensor_type.shape.dim[0].dim_value or "N"
-    energy = helper.make_tensor_value_info(ENERGY, F32_TYPE, [size])
-    made = helper.make_graph(nodes, "products", [x, energy], model.graph.output, held)
+    held.append(numpy_helper.from_array(np.array([-1, 1]), "products_column"))
+    size: int | str = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or "N"
+    wide = k if behind.alike else k + len(last.turn)
+    shapes = {PRODUCTS: [size, wide], ENERGY: [size]}
+    inputs = [helper.make_tensor_value_info(one, F32_TYPE, shape) for one, shape in shapes.items()]
+    made = helper.make_graph(nodes, "rest", inputs, model.graph.output, held)
     return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def over_windows(parts: Products) -> ModelProto:
+    """The model in one again: of windows (N, w c) in the order of samples, and of energies."""
+    gemm = helper.make_node("Gemm", [PRODUCTS, "products_wide", "products_offset"], [_FLAT])
+    weights = {"products_wide": parts.wide, "products_offset": parts.offset}
+    return _behind(parts.rest, [gemm], weights, width=len(parts.wide))
+
+
+def behind_planes(parts: Products, back: F32) -> ModelProto:
+    """What is behind products that come as planes (p, m / n, O), p frequencies each: back (n, p).
+
+    Its input `products` is then (p, (m / n) O).
+    """
+    nodes = [
+        helper.make_node("MatMul", ["products_back", PRODUCTS], ["products_in_time"]),
+        helper.make_node("Reshape", ["products_in_time", "products_shape"], [_FLAT]),
+    ]
+    shape = np.array([-1, len(parts.offset)])
+    return _behind(parts.rest, nodes, {"products_back": back, "products_shape": shape}, width="m")
+
+
+def _behind(
+    rest: ModelProto,
+    nodes: list[NodeProto],
+    weights: dict[str, NDArray[Any]],
+    *,
+    width: int | str,
+) -> ModelProto:
+    """What is behind nodes that make products of an input of this name, and of some width."""
+    made = ModelProto()
+    made.CopyFrom(rest)
+    graph, size = made.graph, rest.graph.input[0].type.tensor_type.shape.dim[0]
+    for node in graph.node:
+        node.input[:] = [_FLAT if name == PRODUCTS else name for name in node.input]
+    after = [*nodes, *graph.node]
+    del graph.node[:]
+    graph.node.extend(after)
+    graph.initializer.extend(numpy_helper.from_array(one, name) for name, one in weights.items())
+    shape = [size.dim_value or "p", width]
+    graph.input[0].CopyFrom(helper.make_tensor_value_info(PRODUCTS, F32_TYPE, shape))
+    return made

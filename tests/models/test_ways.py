@@ -164,6 +164,7 @@ def test_between_windows_the_last_score_holds(
     row = {key: value[0].astype(np.float64) for key, value in bundle.only.parameters.items()}
     row["present"] = bundle.only.parameters["present"][0]
     alone = detector(name, "windows", hop=hop)._calls
+    assert alone is not None
 
     def ask(window: NDArray[np.float64], _: NDArray[np.bool_]) -> NDArray[np.float64]:
         alone.windows[0] = window

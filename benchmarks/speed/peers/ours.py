@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.plant import asset_name
 from benchmarks.speed.peers.stream import recorded
-from benchmarks.speed.peers.worker import serve
-from benchmarks.speed.windows import autoencoder
+from benchmarks.speed.peers.worker import FITTED, serve, windows
+from benchmarks.speed.windows import autoencoder, components
 from edge.samples.scoring import Parts
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Channel
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edge.samples.scoring import LoadedPart
     from models.bundles.bundle import AssetFit
 
+BLOCK: Final = 64  # samples of an asset at once: a gateway that sends once a minute
 RECORD_SAMPLES: Final = 6_000  # of the one robot that it is fitted on
 
 
@@ -54,20 +55,48 @@ def default(stream: NDArray[np.float32]) -> Step:
 
 def mlp(stream: NDArray[np.float32]) -> Step:
     """The reference autoencoder, imported, hop 1: one network, each asset its own scaling."""
+    return _imported(autoencoder(), stream, samples=1)
+
+
+def mlp_blocks(stream: NDArray[np.float32]) -> Step:
+    """The same, BLOCK samples of each asset at once."""
+    return _imported(autoencoder(), stream, samples=BLOCK)
+
+
+def pca(stream: NDArray[np.float32]) -> Step:
+    """Principal components of windows, fitted on windows of all assets, imported, hop 1."""
+    return _imported(components(_fitted(stream)), stream, samples=1)
+
+
+def pca_blocks(stream: NDArray[np.float32]) -> Step:
+    """The same, BLOCK samples of each asset at once."""
+    return _imported(components(_fitted(stream)), stream, samples=BLOCK)
+
+
+def _imported(content: bytes, stream: NDArray[np.float32], *, samples: int) -> Step:
+    """A model of windows, each sample of each asset once: so many at a time."""
     options = ImportOptions(alignment="rows", scaling="standard")
-    made = import_asset(_record(), autoencoder(), file="reference.onnx", options=options)
-    part, blocks, valid = _prepared(made, stream)
+    made = import_asset(_record(), content, file="reference.onnx", options=options)
+    part, blocks, valid = _prepared(made, stream, samples=samples)
     detector = part.detector
     assert isinstance(detector, ImportedDetector), "it was imported"
     state, turn = detector.initial_state(len(valid)), cycle(blocks)
 
     def step() -> int:
-        detector.advance(next(turn), valid, state, part.parameters)
-        return valid.size
+        told = detector.advance(next(turn), valid, state, part.parameters)
+        return int(told.size * valid.shape[2])
 
     for _ in blocks:  # every asset has its window
         step()
+    told = detector.advance(next(turn), valid, state, part.parameters)
+    assert np.isfinite(told).all(), "each sample has the score of its window"
     return step
+
+
+def _fitted(stream: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Windows that the components are fitted on: the same that the peer is fitted on."""
+    cut = windows(stream)
+    return cut.reshape(-1, cut.shape[2])[:FITTED]
 
 
 def _record() -> TrainingSamples:
@@ -82,17 +111,22 @@ def _record() -> TrainingSamples:
 
 
 def _prepared(
-    fit: AssetFit, stream: NDArray[np.float32]
+    fit: AssetFit, stream: NDArray[np.float32], *, samples: int = 1
 ) -> tuple[LoadedPart, list[NDArray[np.float32]], NDArray[np.bool_]]:
-    """A bundle of all assets as an engine has it, samples (a, 1, c) in turn, all of them valid."""
+    """A bundle of all assets as an engine has it, samples (a, n, c) in turn, all of them valid."""
     t, a, c = stream.shape
     bundle = make_bundle([replace(fit, asset=asset_name(i)) for i in range(a)])
     part = Parts(bundle, detectors_of(bundle)).every[0]
-    blocks = [np.ascontiguousarray(stream[k][:, None]) for k in range(t)]
-    return part, blocks, np.ones((a, 1, c), np.bool_)
+    blocks = [
+        np.ascontiguousarray(stream[k : k + samples].transpose(1, 0, 2))
+        for k in range(0, t - samples + 1, samples)
+    ]
+    return part, blocks, np.ones((a, samples, c), np.bool_)
 
 
-WAYS: Final[dict[str, Callable[[NDArray[np.float32]], Step]]] = {"default": default, "mlp": mlp}
+WAYS: Final[dict[str, Callable[[NDArray[np.float32]], Step]]] = {
+    way.__name__: way for way in (default, mlp, mlp_blocks, pca, pca_blocks)
+}
 
 
 if __name__ == "__main__":

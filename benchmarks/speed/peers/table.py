@@ -12,6 +12,7 @@ class Entry:
 
     worker: its function in `worker`   beside: the loop of ours that does most nearly the same
     id, at_least: of the figure, where one is asked for
+    more: ids of further figures, each with the loop of ours beside it
     """
 
     worker: str
@@ -21,14 +22,20 @@ class Entry:
     computes: str
     id: str = ""
     at_least: float | None = None
+    more: tuple[tuple[str, str], ...] = ()
 
 
 OURS: Final = {
     "default": "our default detector: each asset its own parameters; lags, averages and tails"
     " carried from sample to sample; a tail probability for each sample; does not learn",
     "mlp": "our loop around an imported autoencoder 512-32-8-32-512, hop 1: one network for"
-    " all, each asset its own scaling; keeps the windows itself; a tail probability;"
-    " does not learn",
+    " all, each asset its own scaling; one new sample of every asset at a time; keeps the windows"
+    " itself; a tail probability; does not learn",
+    "mlp_blocks": "the same, 64 new samples of every asset at a time (a gateway that sends once a"
+    " minute), of which each has the score of its window",
+    "pca": "our loop around imported principal components, 16 of windows of 64 x 8, fitted on the"
+    " windows that PyOD's are fitted on, squared error and T2, hop 1; else as mlp",
+    "pca_blocks": "the same, 64 new samples of every asset at a time, as mlp_blocks",
 }
 PEERS: Final = (
     Entry(
@@ -75,11 +82,12 @@ PEERS: Final = (
         worker="pyod_pca_windows",
         environment="pyod",
         name="PyOD PCA of windows, batches of 1,000",
-        beside="mlp",
-        computes="16 components of windows of 64 x 8, one model for all, float64; windows are cut"
-        " and standardized beforehand and not counted; does not learn",
+        beside="pca_blocks",
+        computes="16 components of windows of 64 x 8, one model for all, float64; gets 1,000"
+        " windows at once, which were cut and standardized beforehand, not counted; does not learn",
         id="peer_pyod_pca_windows",
         at_least=8.0,
+        more=(("peer_pyod_pca_windows_n1", "pca"), ("peer_pyod_pca_windows_mlp", "mlp")),
     ),
     Entry(
         worker="pyod_pca_rows",
@@ -102,18 +110,19 @@ PEERS: Final = (
         worker="numalogic",
         environment="numalogic",
         name="numalogic VanillaAE, batches of 1,000",
-        beside="mlp",
+        beside="mlp_blocks",
         computes="autoencoder of the same widths in torch, its predict_step (reconstruction"
-        " errors) without its trainer; windows are cut and standardized beforehand and not counted;"
-        " no threshold, no tail; does not learn",
+        " errors) without its trainer; gets 1,000 windows at once, which were cut and standardized"
+        " beforehand, not counted; no threshold, no tail; does not learn",
         id="peer_numalogic",
         at_least=4.0,
+        more=(("peer_numalogic_n1", "mlp"),),
     ),
     Entry(
         worker="numalogic_forward",
         environment="numalogic",
         name="numalogic VanillaAE, forward only",
-        beside="mlp",
+        beside="mlp_blocks",
         computes="the same without the errors: no score comes of it",
     ),
     Entry(
