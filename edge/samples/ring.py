@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.caps import RING_SAMPLES
-from edge.samples.times import TimeColumn, Times, columns
+from edge.samples.times import Times, columns, time_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,8 +80,8 @@ class Ring:
         index = (ring.written + n - kept + np.arange(kept)) % capacity
         t_ns, running = batch.t_ns[n - kept :], batch.running[n - kept :]
         ring.values[index] = batch.values[n - kept :]
-        if isinstance(ring.t_ns, TimeColumn):
-            ring.t_ns.write(index, t_ns, running)
+        if (column := time_column(ring.t_ns)) is not None:
+            column.write(index, t_ns, running)
         else:
             ring.t_ns[index], ring.running[index] = t_ns, running
         if batch.mode is not None and ring.mode is None:
@@ -152,7 +152,7 @@ def _home(names: Sequence[str], channels: int, state: RingState, capacity: int) 
             times, at = np.asarray(one.t_ns), _order(one)
             if len(at):
                 ran = np.asarray(one.running)[at]
-                home.times.write(np.array([i]), at[None], times[at][None], ran[None])
+                home.times.write_one(i, at, times[at], ran)
             one.t_ns, one.running = columns(home.times, i)
             one.values = home.values[i]
     return home
@@ -162,15 +162,17 @@ def _shared(known: Sequence[AssetRing], shape: tuple[int, int]) -> Home | None:
     """Where all of these lie already, one in each row and in their order; None: nowhere."""
     if len(known) != shape[0]:
         return None
-    times, values = known[0].t_ns, known[0].values.base
-    if not isinstance(times, TimeColumn) or values is None or values.shape[:2] != shape:
+    first, values = time_column(known[0].t_ns), known[0].values.base
+    if first is None or values is None or values.shape[:2] != shape:
         return None
     for i, one in enumerate(known):
         row: NDArray[Any] = values[i]
-        lies = isinstance(one.t_ns, TimeColumn) and one.t_ns.lies_in(times.times, i)
-        if not lies or one.values.base is not values or one.values.ctypes.data != row.ctypes.data:
+        column = time_column(one.t_ns)
+        if column is None or not column.lies_in(first.times, i):
             return None
-    return Home(times.times, values)
+        if one.values.base is not values or one.values.ctypes.data != row.ctypes.data:
+            return None
+    return Home(first.times, values)
 
 
 def _order(ring: AssetRing) -> NDArray[np.intp]:

@@ -73,7 +73,9 @@ class LoadedPart:
         What a short way would make of them is 50 kB, and would be kept.
         """
         at = np.array([row - self.first])
-        return self.parameters.of(at) if isinstance(self.parameters, Prepared) else self.stack([row])
+        return (
+            self.parameters.of(at) if isinstance(self.parameters, Prepared) else self.stack([row])
+        )
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score x (a, n, c) -> score (a, n), NaN is not ready; state (a, s).

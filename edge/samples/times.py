@@ -26,7 +26,7 @@ MILLISECOND_NS: Final = 1_000_000
 FAR: Final = 0x7FFF  # a step that is kept beside; shorter ones are 32 s at most
 RAN: Final = 0x8000
 FAR_MAX: Final = 32  # of an asset; its dict would soon be as large as the times themselves
-FEW: Final = 8  # samples of one asset, one by one: array calls would be most of the cost
+CUT: Final = 64  # newest samples that are cut out of all histories at once
 WIDE_MORE: Final = 16  # assets that room is made for at once
 
 
@@ -46,7 +46,9 @@ class Times:
         self._wide = np.empty((0, capacity), np.int64)  # times of assets as they are
         self._wide_at = np.full(assets, -1, np.intp)  # in which row of these
         self._wides = 0
-        self._decoded: I64 | None = None  # (a, m) newest times of all, until the next sample
+        self._decoded: I64 | None = None  # (a, CUT) newest times of all, until the next sample
+        self._whole = -1, np.empty(0, np.int64)  # likewise times of one asset, by place
+        self._ends: list[tuple[int, int]] = []  # with it: next place of each, and how many it holds
 
     # --- in ---
 
@@ -55,12 +57,13 @@ class Times:
 
         ran: (k, n), or what stands for it.
         """
-        at, t_ns, ran = (part[:, -self.capacity :] for part in (at, t_ns, ran))
+        newest = slice(-self.capacity, None)
+        at, t_ns, ran = at[:, newest], t_ns[:, newest], ran[:, newest]
         step = np.empty_like(t_ns)
         np.subtract(t_ns[:, 1:], t_ns[:, :-1], out=step[:, 1:])
         step[:, 0] = np.where(self._held[rows] > 0, t_ns[:, 0] - self._newest_ns[rows], 0)
         code = step // MILLISECOND_NS
-        far = (code * MILLISECOND_NS != step) | (code < 0) | (code >= FAR)
+        far = (code * MILLISECOND_NS != step) | (code.view(np.uint64) >= FAR)
         wide = self._wide_at[rows]
         if self._wides and (wide >= 0).any():
             some = np.flatnonzero(wide >= 0)
@@ -72,29 +75,36 @@ class Times:
         self._newest_ns[rows] = t_ns[:, -1]
         self._next[rows] = (at[:, -1] + 1) % self.capacity
         self._held[rows] = np.minimum(self._held[rows] + at.shape[1], self.capacity)
-        self._decoded = None
+        self._forget()
         for k in np.flatnonzero(odd.any(axis=1)).tolist():
             self._beside(int(rows[k]), at[k], step[k], far[k])
 
     def write_one(self, row: int, at: Rows, t_ns: I64, ran: Mask) -> None:
-        """The same of one asset: (n,)."""
-        if len(at) > FEW or row in self._far or self._wide_at[row] >= 0:
+        """The same of one asset (n,), at most as many as there are places."""
+        if row in self._far or self._wide_at[row] >= 0:
             self.write(np.array([row]), at[None], t_ns[None], ran[None])
             return
-        codes, before = self._codes[row], int(self._newest_ns[row])
-        held, far = int(self._held[row]), {}
-        for place, now, runs in zip(at.tolist(), t_ns.tolist(), ran.tolist(), strict=True):
-            step = now - before if held else 0
-            code, rest = divmod(step, MILLISECOND_NS)
-            if rest or not 0 <= code < FAR:
-                code, far[place] = FAR, step
-            codes[place] = code | (RAN if runs else 0)
-            before, held = now, held + 1
-        if far:
-            self._far[row] = far
-        self._newest_ns[row], self._held[row] = before, min(held, self.capacity)
+        held = int(self._held[row])
+        step = t_ns.copy()
+        step[1:] -= t_ns[:-1]
+        step[0] -= self._newest_ns[row] if held else t_ns[0]
+        code = step // MILLISECOND_NS
+        far = (code * MILLISECOND_NS != step) | (code.view(np.uint64) >= FAR)
+        odd = far.any()
+        if odd:
+            code[far] = FAR
+        self._codes[row, at] = code + ran * RAN
+        self._newest_ns[row] = t_ns[-1]
         self._next[row] = (int(at[-1]) + 1) % self.capacity
-        self._decoded = None
+        self._held[row] = min(held + len(at), self.capacity)
+        self._forget()
+        if odd:
+            self._beside(row, at, step, far)
+
+    def _forget(self) -> None:
+        """What was decoded is not all any more."""
+        if self._decoded is not None:
+            self._decoded, self._ends, self._whole = None, [], (-1, np.empty(0, np.int64))
 
     def _beside(self, row: int, at: Rows, step: I64, far: Mask) -> None:
         """Keep steps that have no code, and let those go whose place another sample took."""
@@ -124,10 +134,20 @@ class Times:
 
     def of(self, row: int) -> I64:
         """Times of an asset by place (R,); 0 where there is no sample yet."""
-        found, held = np.zeros(self.capacity, np.int64), int(self._held[row])
-        if held:
-            at = (self._next[row] - held + np.arange(held)) % self.capacity
-            found[at] = self._newest(np.array([row]), held)[0]
+        if self._wide_at[row] >= 0:
+            wide: I64 = self._wide[self._wide_at[row]].copy()
+            return wide
+        step = (self._codes[row] & FAR).astype(np.int64)
+        step *= MILLISECOND_NS
+        for place, one in self._far.get(row, {}).items():
+            step[place] = one
+        behind = int(self._next[row])  # the newest stands before it, what stands here is oldest
+        found = np.cumsum(step)
+        around = found[-1]
+        found += self._newest_ns[row] - found[behind - 1]
+        if behind:
+            found[behind:] -= around
+        found[int(self._held[row]) :] = 0
         return found
 
     def cut(self, row: int, begin: int, end: int) -> I64:
@@ -135,18 +155,21 @@ class Times:
 
         Whoever copies what is new of each asset asks for all of them before the next sample.
         """
-        back = int(self._next[row] - begin) % self.capacity or self.capacity
-        if back > min(self._held[row], self.capacity // 4) or end - begin > back:
-            return self.of(row)[begin:end]
-        if self._decoded is None or self._decoded.shape[1] < back:
-            columns = min(max(16, 1 << (back - 1).bit_length()), self.capacity)
-            self._decoded = self._newest(np.arange(len(self._codes)), columns)
-        first = self._decoded.shape[1] - back
-        return self._decoded[row, first : first + end - begin]
+        if self._decoded is None:
+            self._decoded = self._newest(np.arange(len(self._codes)), min(CUT, self.capacity))
+            self._ends = list(zip(self._next.tolist(), self._held.tolist(), strict=True))
+        at, held = self._ends[row]
+        back, columns = (at - begin) % self.capacity or self.capacity, self._decoded.shape[1]
+        if end - begin <= back <= min(held, columns):
+            return self._decoded[row, columns - back : columns - back + end - begin]
+        if self._whole[0] != row:  # it may lie around the end, in two cuts
+            self._whole = row, self.of(row)
+        return self._whole[1][begin:end]
 
     def ran(self, row: int) -> Mask:
         """Whether the machine ran, by place (R,); False where there is no sample yet."""
-        return self._codes[row] >= RAN
+        found: Mask = self._codes[row] >= RAN
+        return found
 
     def ran_at(self, row: int, key: Any) -> Any:  # noqa: ANN401 - what arrays are asked for
         """The same at some places."""
@@ -187,6 +210,7 @@ class Column:
 
     @property
     def shape(self) -> tuple[int]:
+        """Of the array that it stands for."""
         return (self.times.capacity,)
 
     def lies_in(self, times: Times, row: int) -> bool:
@@ -204,10 +228,10 @@ class TimeColumn(Column):
         """Samples behind those that there are (n,): places, times, whether each ran."""
         self.times.write_one(self._row, at, t_ns, ran)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: object = None) -> NDArray[Any]:
         return np.asarray(self.times.of(self._row), dtype)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - what arrays are asked for
         if isinstance(key, slice) and key.step is None and key.start is not None:
             begin, end, _ = key.indices(self.times.capacity)
             return self.times.cut(self._row, begin, end) if begin < end else np.empty(0, np.int64)
@@ -220,11 +244,16 @@ class RanColumn(Column):
     __slots__ = ()
     dtype = np.dtype(np.bool_)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: object = None) -> NDArray[Any]:
         return np.asarray(self.times.ran(self._row), dtype)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - what arrays are asked for
         return self.times.ran_at(self._row, key)
+
+
+def time_column(array: object) -> TimeColumn | None:
+    """The column that stands for an array; None: it is an array."""
+    return array if isinstance(array, TimeColumn) else None
 
 
 def columns(times: Times, row: int) -> tuple[np.ndarray, np.ndarray]:
