@@ -34,6 +34,7 @@ from models.bundles.bundle import AnySpec, AssetModel, Bundle, Channel, Part, pa
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
+from models.bundles.symmetric import halved
 from models.bundles.trial import survive
 from models.detector import ORT_ERRORS, detector_of
 from models.errors import UNREADABLE, ModelError
@@ -116,7 +117,8 @@ def file_names(path: Path) -> tuple[str, ...]:
 
 def _all_arrays(part: Part) -> dict[str, NDArray[Any]]:
     """What parameters.npz holds: inputs of the graph, and what masked rows are made of."""
-    kept = {"moments": part.moments, "wanders": part.wanders, "learned": part.learned}
+    moments = np.asarray(part.moments)
+    kept = {"moments": moments, "wanders": part.wanders, "learned": part.learned}
     return {**part.parameters, **kept}
 
 
@@ -255,7 +257,7 @@ def _part(spec: AnySpec, files_read: Sequence[tuple[Path, bytes]]) -> Part:
         spec=spec,
         graph=graph,
         parameters={n: arrays[n] for n in parameter_names(spec) if n in arrays},
-        moments=arrays.get("moments", np.empty(0)),
+        moments=halved(arrays.get("moments", np.empty(0))),
         wanders=wanders,
         learned=arrays.get("learned", np.empty(0)),
         selftest=_arrays(selftest, test_at),
