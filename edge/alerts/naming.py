@@ -104,7 +104,7 @@ class Naming:
         for run in self._state.runs:
             if run.live:
                 valid[:, : values.shape[1]] &= ~run.mask
-        own, x = part.stack([int(rows[-1])]), pad(values, part.width)
+        own, x = part.plain(int(rows[-1])), pad(values, part.width)
         name, p, _ = detector.classify(x[None], valid[None], own, head=head)[0]
         if name is None or name == NORMAL:
             return None

@@ -40,6 +40,7 @@ from kb.snapshots.snapshot import Snapshot
 from models.bundles.bundle import is_unfitted
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
+from models.fitting.drift import HORIZON_BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 def weigh(roots: Iterable[object], seen: set[int]) -> int:
     """Bytes of all objects that are reached from some and were not before; those join `seen`.
 
-    Arrays count whole, whoever holds a view of them.
+    Arrays count whole, whoever holds a view of them, and whoever made them.
     """
     found, waiting = 0, list(roots)
     while waiting:
@@ -98,6 +99,8 @@ def weigh(roots: Iterable[object], seen: set[int]) -> int:
         found += sys.getsizeof(one)
         if isinstance(one, np.ndarray) and one.base is not None:
             waiting.append(one.base)
+            if type(one.base).__name__ == "PyCapsule":  # of a graph: it does not tell its size
+                found += one.nbytes
         if isinstance(one, dict):  # the collector passes by keys that are all strings
             waiting.extend(one)
         waiting.extend(gc.get_referents(one))
@@ -160,8 +163,8 @@ class _Scale:
         return Memory(assets=count, channels=channels, rss_mb=total, parts=tuple(self._parts))
 
     def _engine(self, engine: Engine, bundle: Bundle) -> None:
-        """The engine, after each asset has taken some samples."""
-        _live(engine, bundle)
+        """The engine, as it is after a day."""
+        live(engine, bundle)
         state, count = engine.state, len(bundle.assets)
         self._counted("history of the newest samples", [state.ring], count)
         self._counted("samples that wait to be aligned", [state.align], count)
@@ -189,17 +192,27 @@ class _Scale:
         return self._at_mb
 
 
-def _live(engine: Engine, bundle: Bundle) -> None:
-    """Let every fitted asset take LIFE_ROWS usual samples."""
+def live(engine: Engine, bundle: Bundle) -> None:
+    """Let every fitted asset take LIFE_ROWS samples, and hold as much as it ever does without jobs.
+
+    Histories are there whole from the start; blocks of drift come one by one for a day.
+    """
     now_ns = time.time_ns()
     for model in bundle.assets:
         if not is_unfitted(model.metrics):
             engine.handle(_message(model, now_ns), now_ns=now_ns)
     engine.handle(TickDue(), now_ns=now_ns)
+    for state in engine.state.assets.values():
+        if state.drift is not None:
+            state.drift.blocks = np.zeros((HORIZON_BLOCKS, len(state.drift.sums)), np.float32)
+            state.drift.begins = np.zeros(HORIZON_BLOCKS, np.int64)
 
 
 def _message(model: AssetModel, now_ns: int) -> MessageReceived:
-    """Usual samples of an asset, the newest now, in columns."""
+    """Samples of an asset, the newest now, in columns: each channel within its usual range.
+
+    Together they are nothing usual, so that many assets ring, and hold an alert.
+    """
     low, high = np.nan_to_num(model.usual_low), np.nan_to_num(model.usual_high)  # (c,)
     share = np.random.default_rng(1).random((LIFE_ROWS, len(low)))
     first_ns = now_ns - (LIFE_ROWS - 1) * model.period_ns

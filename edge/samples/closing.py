@@ -33,7 +33,10 @@ class Rows:
 
 
 def take_rows(state: AssetAlign, n: int) -> Rows:
-    """The oldest n rows, which then no longer wait."""
+    """The oldest n rows, which then no longer wait.
+
+    Those that do are copied: a view would keep the ones that are gone.
+    """
     rows = Rows(
         state.t_ns[:n],
         state.values[:n],
@@ -41,9 +44,9 @@ def take_rows(state: AssetAlign, n: int) -> Rows:
         state.retained[:n],
         state.spoken[:n],
     )
-    state.t_ns, state.values = state.t_ns[n:], state.values[n:]
-    state.value_t_ns, state.retained = state.value_t_ns[n:], state.retained[n:]
-    state.spoken = state.spoken[n:]
+    state.t_ns, state.values = state.t_ns[n:].copy(), state.values[n:].copy()
+    state.value_t_ns, state.retained = state.value_t_ns[n:].copy(), state.retained[n:].copy()
+    state.spoken = state.spoken[n:].copy()
     return rows
 
 

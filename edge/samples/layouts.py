@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -62,7 +62,16 @@ class AssetLayout:
 def asset_layouts(settings: GatewaySettings, bundle: Bundle) -> tuple[AssetLayout, ...]:
     """How each asset's tags become its channels. Raises ConfigError naming what does not fit."""
     check_assets(settings, bundle)
-    return tuple(AssetLayout.of(model, settings.of_asset(model.asset)) for model in bundle.assets)
+    known: dict[tuple[object, ...], AssetLayout] = {}
+    found = []
+    for model in bundle.assets:
+        layout = AssetLayout.of(model, settings.of_asset(model.asset))
+        alike = (*layout.columns.items(), layout.units, layout.on_change.tobytes())
+        first = known.setdefault(alike, layout)  # most of a plant's assets are alike
+        found.append(
+            replace(layout, columns=first.columns, units=first.units, on_change=first.on_change)
+        )
+    return tuple(found)
 
 
 def check_assets(settings: GatewaySettings, bundle: Bundle) -> None:

@@ -208,8 +208,8 @@ class Watchman:
         self._limits: Sequence[Limit] = ()
         self._watch: LimitWatch | None = None
         self._from_ns = self._to_ns = 0
-        self._unsaid: list[Limit] = []
-        self._said: set[str] = set()
+        self._unsaid: tuple[Limit, ...] = ()
+        self._said: frozenset[str] = frozenset()
 
     def beyond(
         self,
@@ -251,8 +251,9 @@ class Watchman:
             self._to_ns = min((t for t in times if t > t_ns), default=FOREVER_NS)
             self._watch = watch_of(limits, channels=self._channels, now_ns=t_ns)
             unlike = self._watch.unlike if self._watch is not None else ()
-            self._unsaid += [limit for limit in unlike if limit.limit_id not in self._said]
-            self._said.update(limit.limit_id for limit in unlike)
+            news = [limit for limit in unlike if limit.limit_id not in self._said]
+            self._unsaid = (*self._unsaid, *news)
+            self._said |= {limit.limit_id for limit in news}
         return self._watch
 
     def clear(self, limits: Sequence[Limit]) -> Clear | None:
@@ -268,9 +269,9 @@ class Watchman:
             return Clear(-none, none, *span)
         return Clear(*self._watch.well_within, *span)
 
-    def news(self) -> list[Limit]:
+    def news(self) -> tuple[Limit, ...]:
         """Limits of another unit than their channel's, each once."""
-        unsaid, self._unsaid = self._unsaid, []
+        unsaid, self._unsaid = self._unsaid, ()
         return unsaid
 
 

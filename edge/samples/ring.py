@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.caps import RING_SAMPLES
+from edge.samples.times import Times, columns, time_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ History = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]
 class AssetRing(msgspec.Struct, kw_only=True):
     """One asset's history. written: samples ever written.
 
-    The newest is at (written - 1) % capacity.
+    The newest is at (written - 1) % capacity. t_ns, running: arrays, or columns of `Times`, which
+    are read as arrays.
     """
 
     t_ns: np.ndarray  # (R,) int64
@@ -47,9 +49,8 @@ class RingState(msgspec.Struct, kw_only=True):
 class Home(NamedTuple):
     """Histories of assets with as many channels, a row each: their arrays are views of these."""
 
-    t_ns: NDArray[np.int64]  # (a, R)
+    times: Times  # (a, R), and whether each ran
     values: NDArray[np.float32]  # (a, R, c)
-    running: NDArray[np.bool_]  # (a, R)
 
 
 class Ring:
@@ -77,9 +78,12 @@ class Ring:
         n = len(batch.t_ns)
         kept = min(n, capacity)
         index = (ring.written + n - kept + np.arange(kept)) % capacity
-        ring.t_ns[index] = batch.t_ns[n - kept :]
+        t_ns, running = batch.t_ns[n - kept :], batch.running[n - kept :]
         ring.values[index] = batch.values[n - kept :]
-        ring.running[index] = batch.running[n - kept :]
+        if (column := time_column(ring.t_ns)) is not None:
+            column.write(index, t_ns, running)
+        else:
+            ring.t_ns[index], ring.running[index] = t_ns, running
         if batch.mode is not None and ring.mode is None:
             ring.mode = np.full(capacity, np.nan)
         if ring.mode is not None:
@@ -137,18 +141,20 @@ def _home(names: Sequence[str], channels: int, state: RingState, capacity: int) 
     shape = len(names), capacity
     known = [state.assets.get(name) for name in names]
     found = _shared([one for one in known if one is not None], shape)
-    home = found or Home(
-        np.empty(shape, np.int64), np.empty((*shape, channels), np.float32), np.empty(shape, bool)
-    )
+    home = found or Home(Times(*shape), np.empty((*shape, channels), np.float32))
     for i, (name, one) in enumerate(zip(names, known, strict=True)):
         if one is None:
-            home.t_ns[i], home.values[i], home.running[i] = 0, np.nan, False
-            state.assets[name] = AssetRing(
-                t_ns=home.t_ns[i], values=home.values[i], running=home.running[i]
-            )
+            home.values[i] = np.nan
+            t_ns, running = columns(home.times, i)
+            state.assets[name] = AssetRing(t_ns=t_ns, values=home.values[i], running=running)
         elif found is None and one.values.shape == home.values.shape[1:]:
-            home.t_ns[i], home.values[i], home.running[i] = one.t_ns, one.values, one.running
-            one.t_ns, one.values, one.running = home.t_ns[i], home.values[i], home.running[i]
+            home.values[i] = one.values
+            times, at = np.asarray(one.t_ns), _order(one)
+            if len(at):
+                ran = np.asarray(one.running)[at]
+                home.times.write_one(i, at, times[at], ran)
+            one.t_ns, one.running = columns(home.times, i)
+            one.values = home.values[i]
     return home
 
 
@@ -156,23 +162,28 @@ def _shared(known: Sequence[AssetRing], shape: tuple[int, int]) -> Home | None:
     """Where all of these lie already, one in each row and in their order; None: nowhere."""
     if len(known) != shape[0]:
         return None
-    t_ns, values, running = known[0].t_ns.base, known[0].values.base, known[0].running.base
-    if t_ns is None or values is None or running is None or t_ns.shape != shape:
+    first, values = time_column(known[0].t_ns), known[0].values.base
+    if first is None or values is None or values.shape[:2] != shape:
         return None
-    home = Home(t_ns, values, running)
     for i, one in enumerate(known):
-        for base, array in zip(
-            (t_ns, values, running), (one.t_ns, one.values, one.running), strict=True
-        ):
-            row: NDArray[Any] = base[i]
-            if array.base is not base or array.ctypes.data != row.ctypes.data:
-                return None
-    return home
+        row: NDArray[Any] = values[i]
+        column = time_column(one.t_ns)
+        if column is None or not column.lies_in(first.times, i):
+            return None
+        if one.values.base is not values or one.values.ctypes.data != row.ctypes.data:
+            return None
+    return Home(first.times, values)
+
+
+def _order(ring: AssetRing) -> NDArray[np.intp]:
+    """Places of all its samples (m,), oldest first."""
+    kept = min(ring.written, len(ring.t_ns))
+    order: NDArray[np.intp] = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
+    return order
 
 
 def _places(ring: AssetRing, times: NDArray[np.int64]) -> NDArray[np.intp]:
     """Where in the ring the samples at these times (m,) stand."""
-    kept = min(ring.written, len(ring.t_ns))
-    index = (ring.written - kept + np.arange(kept)) % len(ring.t_ns)
+    index = _order(ring)
     places: NDArray[np.intp] = index[np.searchsorted(ring.t_ns[index], times)]
     return places

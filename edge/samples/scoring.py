@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.steady.prepared import beside, taken
+from models.steady.prepared import Prepared, beside, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,6 +66,16 @@ class LoadedPart:
     def stack(self, rows: Sequence[int] | NDArray[np.intp]) -> Parameters:
         """Parameters of some rows of the bundle (m,), in their order, as a stack (m, ...)."""
         return taken(self.parameters, np.asarray(rows, np.intp) - self.first)
+
+    def plain(self, row: int) -> Parameters:
+        """Parameters of a row of the bundle for one look at it, a stack of one.
+
+        What a short way would make of them is 50 kB, and would be kept.
+        """
+        at = np.array([row - self.first])
+        return (
+            self.parameters.of(at) if isinstance(self.parameters, Prepared) else self.stack([row])
+        )
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score x (a, n, c) -> score (a, n), NaN is not ready; state (a, s).
@@ -288,7 +298,7 @@ def contributions(request: Request, *, parts: Parts) -> F32:
     assert request.before is not None, "score the segment first"
     part, own = parts.of(request.index), request.parameters
     if own is None:
-        own = part.stack([request.index])
+        own = part.plain(request.index)
     shares: F32 = part.contribute(request.x[None], request.valid[None], request.before[None], own)[
         0
     ]

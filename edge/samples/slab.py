@@ -199,13 +199,12 @@ class Slab:
 
     def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32, ran: Mask) -> None:
         """Write samples (k, n), (k, n, c) of some assets (k,), which ran, into their histories."""
-        n, capacity = t_ns.shape[1], self.history.t_ns.shape[1]
+        n, capacity = t_ns.shape[1], self.history.values.shape[1]
         at = (self.written[rows, None] + np.arange(n)) % capacity
         place = (rows[:, None] * capacity + at).reshape(-1)
-        self.history.t_ns.reshape(-1)[place] = t_ns.reshape(-1)
+        self.history.times.write(rows, at, t_ns, ran[:, None])
         flat = self.history.values.reshape(-1, self.channels)
         flat[place] = values.reshape(-1, self.channels)
-        self.history.running.reshape(-1)[place] = np.repeat(ran, n)
         for k in np.flatnonzero(self.marred[rows]).tolist():
             unsound = self.rings[rows[k]].unsound
             if unsound is not None:

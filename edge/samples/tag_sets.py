@@ -33,6 +33,9 @@ class TagSets:
     def __init__(self) -> None:
         self.known: dict[tuple[str, tuple[str, ...]], TagSet] = {}
         self.tags = 0  # of all of them: names without end must not fill the memory
+        # The same names come from many assets, and go to the same columns.
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._alike: dict[TagSet, TagSet] = {}
 
     def of(self, layout: AssetLayout, readings: Readings, counts: dict[str, int]) -> TagSet:
         """Where the tags of a message go; values that go nowhere are counted."""
@@ -45,7 +48,7 @@ class TagSets:
                 tuple(layout.columns[readings.tags[i]] for i in known),
                 tuple(i for i in range(len(readings.tags)) if i not in set(known)),
             )
-            self._remember(key, found)
+            self._remember(layout.asset, readings.tags, found)
         if found.others:
             count(counts, "unknown_tag", given_of(readings.values[:, found.others]))
         if not readings.units:
@@ -63,15 +66,17 @@ class TagSets:
         right = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
         return TagSet(tuple(i for i, _ in right), tuple(column for _, column in right), ())
 
-    def _remember(self, key: tuple[str, tuple[str, ...]], found: TagSet) -> None:
+    def _remember(self, asset: str, tags: tuple[str, ...], found: TagSet) -> None:
         """Look up the same tags only once; where there is no room, begin anew."""
-        more = len(key[1]) + 1
+        more = len(tags) + 1
         if more > TAG_SETS_TAGS_MAX // 16:
             return
         self.tags += more
         if self.tags > TAG_SETS_TAGS_MAX or len(self.known) >= TAG_SETS_MAX:
             self.known, self.tags = {}, more
-        self.known[key] = found
+            self._names, self._alike = {}, {}
+        key = asset, self._names.setdefault(tags, tags)
+        self.known[key] = self._alike.setdefault(found, found)
 
 
 def given_of(values: F64) -> int:

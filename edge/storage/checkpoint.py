@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from edge.errors import UNREADABLE, JournalError
+from edge.samples.times import Column
 from edge.state import AssetState, EngineState
 from edge.storage.apart import ARRAY, read, taken
 from edge.storage.asset_states import Chain, States, joined
@@ -362,6 +363,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _encode_array(value: object) -> msgspec.msgpack.Ext:
+    if isinstance(value, Column):
+        value = np.asarray(value)
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{type(value).__name__} does not belong into a checkpoint")
     body = _ArrayBody(value.dtype.str, value.shape, value.tobytes())

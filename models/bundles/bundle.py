@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from models.bundles.symmetric import Matrices, taken
 from models.bundles.tabled_kinds import EnsembleRow, EnsembleSpec, PcaRow, PcaSpec
 from models.bundles.tuned import Tuned
 from models.errors import ModelError
@@ -309,7 +310,7 @@ class Part:
     spec: AnySpec
     graph: bytes
     parameters: dict[str, NDArray[Any]]
-    moments: NDArray[np.float64]
+    moments: Matrices
     wanders: NDArray[np.bool_]
     learned: NDArray[np.float64]
     selftest: dict[str, NDArray[Any]]
@@ -329,7 +330,7 @@ class Part:
         return replace(
             self,
             parameters={name: value[rows] for name, value in self.parameters.items()},
-            moments=self.moments[rows],
+            moments=taken(self.moments, rows),
             wanders=self.wanders[rows],
             learned=self.learned[rows],
         )

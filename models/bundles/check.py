@@ -147,10 +147,11 @@ def _mask_faults(bundle: Bundle) -> Iterator[Fault]:
 
 
 def _array_faults(part: Part) -> Iterator[Fault]:
-    arrays = {**part.parameters, "moments": part.moments, "learned": part.learned}
+    moments = np.asarray(part.moments)
+    arrays = {**part.parameters, "moments": moments, "learned": part.learned}
     for name, array in arrays.items():
         yield not np.isfinite(array).all(), f"an entry of {name}", "not finite", "a number"
-    beyond = float(np.abs(part.moments).max(initial=0.0))
+    beyond = float(np.abs(moments).max(initial=0.0))
     above = beyond > MOMENT_MAX * (1 + ROUNDING)
     yield above, "size of an entry of moments", beyond, f"at most {MOMENT_MAX:g}"
     for name in ("scale", "learned", *(("error_scale",) if "error_scale" in arrays else ())):

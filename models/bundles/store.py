@@ -18,8 +18,10 @@ import io
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,10 +30,11 @@ import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - msgspec reads annotations at run time
 
 from models.bundles.arrays import plain_arrays
-from models.bundles.bundle import AnySpec, AssetModel, Bundle, Part, part_files
+from models.bundles.bundle import AnySpec, AssetModel, Bundle, Channel, Part, part_files
 from models.bundles.card import model_card
 from models.bundles.check import PARTS_MAX, check_values, own_rows
 from models.bundles.rows import parameter_names, shapes
+from models.bundles.symmetric import halved
 from models.bundles.trial import survive
 from models.detector import ORT_ERRORS, detector_of
 from models.errors import UNREADABLE, ModelError
@@ -114,7 +117,8 @@ def file_names(path: Path) -> tuple[str, ...]:
 
 def _all_arrays(part: Part) -> dict[str, NDArray[Any]]:
     """What parameters.npz holds: inputs of the graph, and what masked rows are made of."""
-    kept = {"moments": part.moments, "wanders": part.wanders, "learned": part.learned}
+    moments = np.asarray(part.moments)
+    kept = {"moments": moments, "wanders": part.wanders, "learned": part.learned}
     return {**part.parameters, **kept}
 
 
@@ -185,7 +189,7 @@ def _as_written(path: Path) -> Bundle:
             _part(spec, [(path / name, contents[name]) for name in part_files(at)])
             for at, spec in enumerate(description.specs)
         ),
-        assets=description.assets,
+        assets=_alike(description.assets),
         alerts_per_day=description.alerts_per_day,
         parent=description.parent,
         created_at_ns=description.created_at_ns,
@@ -194,6 +198,18 @@ def _as_written(path: Path) -> Bundle:
     _check_assets(bundle, path)
     check_values(bundle, path)
     return bundle
+
+
+def _alike(assets: Sequence[AssetModel]) -> tuple[AssetModel, ...]:
+    """Assets whose channels are named alike have them as one."""
+    known: dict[tuple[Channel, ...], tuple[Channel, ...]] = {}
+    shared = [(one, known.setdefault(one.channels, one.channels)) for one in assets]
+    return tuple(
+        one
+        if one.channels is channels
+        else msgspec.structs.replace(one, channels=channels, alignment=sys.intern(one.alignment))
+        for one, channels in shared
+    )
 
 
 def _tested(bundle: Bundle, path: Path) -> Bundle:
@@ -216,7 +232,7 @@ def _description(path: Path, entry: _Entry) -> _Description:
     where = path / DESCRIPTION
     content = _verified(where, entry)
     try:
-        told = msgspec.json.decode(content, type=_Description, dec_hook=_to_array)
+        told = msgspec.json.decode(content, type=_Description, dec_hook=partial(_to_array, {}))
     except UNREADABLE as error:
         raise ModelError(f"{where} is not of this version: {error}") from error
     if told.format == FORMAT_OF_ONE_KIND and told.spec is not msgspec.UNSET:
@@ -241,7 +257,7 @@ def _part(spec: AnySpec, files_read: Sequence[tuple[Path, bytes]]) -> Part:
         spec=spec,
         graph=graph,
         parameters={n: arrays[n] for n in parameter_names(spec) if n in arrays},
-        moments=arrays.get("moments", np.empty(0)),
+        moments=halved(arrays.get("moments", np.empty(0))),
         wanders=wanders,
         learned=arrays.get("learned", np.empty(0)),
         selftest=_arrays(selftest, test_at),
@@ -345,11 +361,14 @@ def _from_array(value: object) -> object:
     raise TypeError(f"{type(value)} has no place in bundle.json")
 
 
-def _to_array(kind: type, value: object) -> object:
+def _to_array(known: dict[tuple[object, ...], NDArray[Any]], kind: type, value: object) -> object:
+    """An array of numbers; of equal ones all are the first, which nobody can write to."""
     if kind is np.ndarray:
         if not isinstance(value, list):  # an array without a length
             raise ValueError(f"Expected an array of numbers, got {value!r}")
-        return np.asarray(value, np.float64)
+        array = np.asarray(value, np.float64)
+        array.flags.writeable = False
+        return known.setdefault((array.shape, array.tobytes()), array)
     raise TypeError(f"{kind} has no place in bundle.json")
 
 

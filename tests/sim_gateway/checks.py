@@ -299,7 +299,7 @@ class Steps:
         """All is calm: each alert topic holds what the engine says."""
         state = gateway._assembly.engine.state
         self.rows = {
-            asset: {*ring.t_ns[ring.t_ns > 0].tolist(), *state.align.assets[asset].t_ns.tolist()}
+            asset: {*ring.t_ns[:].tolist(), *state.align.assets[asset].t_ns.tolist()} - {0}
             for asset, ring in state.ring.assets.items()
         }
         for record in gateway._assembly.engine.alerts():
