@@ -21,14 +21,15 @@ from edge.samples.slab import Slab
 from edge.samples.usual import SAMPLES_MAX, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edge.asset import Asset
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
-    from edge.records import RowsScored
+    from edge.records import RetrievalDone, RowsScored
+    from edge.samples.drift import Drifting
     from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
@@ -69,20 +70,52 @@ class Taking:
 
     # --- who reads states ---
 
-    def settle_states(self) -> None:
-        """Let every state say all that is known."""
-        for slab in self._slabs.values():
-            slab.settle_all()
+    def settle_states(self, names: Iterable[str] | None = None) -> None:
+        """Let every state say all that is known, or those of some assets; for who only reads."""
+        if names is None:
+            for slab in self._slabs.values():
+                slab.settle_some(np.arange(len(slab.assets)))
+            return
+        rows: dict[int, list[int]] = {}
+        for slab, i in (self._place[self._number[one]] for one in names if one in self._number):
+            rows.setdefault(slab.channels, []).append(i)
+        for channels, some in rows.items():
+            self._slabs[channels].settle_some(np.array(some, np.intp))
 
-    def settle_state(self, name: str) -> None:
-        """The same of one asset."""
-        slab, i = self._place[self._number[name]]
-        slab.settle(i)
+    def settle_times(self) -> None:
+        """Let every state say how new it is."""
+        for slab in self._slabs.values():
+            slab.settle_times()
+
+    def drifts(self) -> Iterator[Drifting | None]:
+        """What of each normal operation moved; None: nothing to compare."""
+        for asset in self._assets:
+            self.settle_states((asset.model.asset,))
+            yield asset.drift.report()
+
+    def blind(self) -> tuple[str, ...]:
+        """Assets whose newest sample has no score."""
+        last = [
+            slab.last_score[i] if slab.ahead[i] else slab.assets[i].state.last_score
+            for slab, i in self._place
+        ]
+        return tuple(self._assets[i].model.asset for i in np.flatnonzero(np.isnan(last)).tolist())
+
+    def explained(self, done: RetrievalDone, *, t_ns: int) -> bool:
+        """The documents answered about an alert; False: it is nobody's."""
+        for asset in self._assets:
+            if any(one.alert_id == done.alert_id for one in asset.state.alerts.values()):
+                self._desk.before((asset.model.asset,))
+                if asset.explained(done, t_ns=t_ns):
+                    self._desk.stirred.add(asset.model.asset)
+                    return True
+        return False
 
     def stir(self) -> None:
         """Somebody may change states: let them say all, and look at all of them anew."""
+        self._desk.before_all()
+        self.settle_states()
         for slab in self._slabs.values():
-            slab.settle_all()
             slab.known[:] = slab.timed[:] = False
 
     def stir_one(self, name: str) -> None:

@@ -198,6 +198,7 @@ class Trial:
         if not len(of):
             return {}
         rows, n = self.rows[of], sheaf.t_ns.shape[1]
+        slab.before(rows)
         values, t_ns = _of(sheaf.values, of), _of(sheaf.t_ns, of)
         ran = self.ran[of]
         slab.append(rows, t_ns, values, ran)
