@@ -254,7 +254,7 @@ class Engine:
         return self._state
 
     def copied(self, keep: Callable[[Mapping[str, AssetState]], None]) -> Copying:
-        """Have `keep` copy all assets as they are now, each before it changes; see `outline` too."""
+        """Have `keep` copy all assets as they are now, each before it changes: `outline` too."""
         self._arrivals.settle()
         self._aligner.show()
         made = Copying(self._state.assets, settle=self._taking.settle_states, keep=keep)
