@@ -368,18 +368,17 @@ class Engine:
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
         engine = self.settings.engine
-        due = now_ns - self._state.score_published_ns >= engine.score_publish_s * SECOND_NS
+        tells, due = self._taking.tells(now_ns)
         self._annunciator.settle(now_ns)
         # samples before a boundary may still be on their way for this long
         until_ns = now_ns - engine.late_ms_max * MILLISECOND_NS
-        self._taking.settle(now_ns, until_ns, self._arrivals.ahead_ns, tells=due)
+        self._taking.settle(now_ns, until_ns, self._arrivals.ahead_ns, tells=tells)
         if self._state.anew:
             self._taking.stir()
             anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
         self.commissioning.settle(now_ns, due=due)
         if due:
             self._annunciator.look(now_ns=now_ns)
-            self._state.score_published_ns = now_ns
 
     def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
         """From here on another bundle scores; what is open goes on, and rows warm on the ring."""

@@ -11,6 +11,7 @@ comparisons of whole columns.
 from __future__ import annotations
 
 import heapq
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from edge.work.commission import Commissioning
 
 FEW: Final = 4  # fewer assets are sooner taken one by one
+TOLD_AT_ONCE: Final = 16  # assets, about, whose scores are published together
+PLACES_MAX: Final = 250  # of them in the period of publishing
+SECOND_NS: Final = 1_000_000_000
 
 
 class Taking:
@@ -95,10 +99,7 @@ class Taking:
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample has no score."""
-        last = [
-            slab.last_score[i] if slab.ahead[i] else slab.assets[i].state.last_score
-            for slab, i in self._place
-        ]
+        last = [slab.newest(i)[0] for slab, i in self._place]
         return tuple(self._assets[i].model.asset for i in np.flatnonzero(np.isnan(last)).tolist())
 
     def explained(self, done: RetrievalDone, *, t_ns: int) -> bool:
@@ -253,10 +254,28 @@ class Taking:
 
     # --- time ---
 
-    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: bool) -> None:
+    def tells(self, now_ns: int) -> tuple[Sequence[int], bool]:
+        """Whose newest scores are to be told by now, and whether a period of that has ended.
+
+        By number, in rising order. Each asset has its place in the period, so that no tick has to
+        tell of a thousand.
+        """
+        period_ns = max(self._desk.settings.engine.score_publish_s, 1) * SECOND_NS
+        count, before_ns = len(self._assets), self._state.score_published_ns
+        self._state.score_published_ns = now_ns
+        places = min(max(count // TOLD_AT_ONCE, 1), PLACES_MAX)
+        first, last = (t_ns * places // period_ns for t_ns in (before_ns, now_ns))
+        over = last // places > first // places
+        if last - first >= places:
+            return range(count), over
+        mine = sorted(place % places for place in range(first + 1, last + 1))
+        some = (range(count * k // places, count * (k + 1) // places) for k in mine)
+        return [*chain.from_iterable(some)], over
+
+    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: Sequence[int]) -> None:
         """What time alone brings: boundaries up to `until_ns`, fuses, silences.
 
-        tells: the newest score of every asset is told too.
+        tells: whose newest scores are told too, by number.
         """
         self._stirred()
         due: list[int] = []
@@ -264,18 +283,15 @@ class Taking:
             gaps_ns = self._gaps_ns[slab.numbers]
             due += slab.numbers[slab.visits(now_ns, until_ns, gaps_ns, ahead_ns)].tolist()
         due.sort()
-        told = 0  # assets whose score was told
+        told = 0  # of these
         while due:
             number = heapq.heappop(due)
-            if tells:
-                self._tell_scores(told, number)
-                told = number
+            told = self._tell_scores(tells, told, number)
             self._visit(number, now_ns, until_ns=until_ns, ahead_ns=ahead_ns)
             for other in self._stirred():
                 if other > number and other not in due:
                     heapq.heappush(due, other)
-        if tells:
-            self._tell_scores(told, len(self._assets))
+        self._tell_scores(tells, told, len(self._assets))
 
     def _visit(self, number: int, now_ns: int, *, until_ns: int, ahead_ns: int) -> None:
         asset, (slab, i) = self._assets[number], self._place[number]
@@ -286,9 +302,11 @@ class Taking:
         slab.known[i] = False
         slab.read_times(i)
 
-    def _tell_scores(self, first: int, last: int) -> None:
-        """Publish the newest scores of some assets, for trends."""
-        for number in range(first, last):
-            asset, (slab, i) = self._assets[number], self._place[number]
-            slab.settle(i)
-            self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
+    def _tell_scores(self, tells: Sequence[int], told: int, before: int) -> int:
+        """Publish the newest scores of those before a number, for trends; how many are told."""
+        while told < len(tells) and tells[told] < before:
+            slab, i = self._place[tells[told]]
+            score, t_ns = slab.newest(i)
+            self._desk.score(slab.assets[i].model, score, t_ns=t_ns)
+            told += 1
+        return told

@@ -204,6 +204,13 @@ class Slab:
                 state.health.windows.ran_last = bool(self.ran_last[i])
         self.ahead[rows] = False
 
+    def newest(self, i: int) -> tuple[float, int]:
+        """Score and time of the newest sample of an asset."""
+        if self.ahead[i]:
+            return float(self.last_score[i]), int(self.last_t_ns[i])
+        state = self.assets[i].state
+        return state.last_score, state.last_t_ns
+
     def fill(self, rows: Rows) -> None:
         """Bring what is pending of some assets (k,) into their windows."""
         rows = rows[self.pending[rows] > 0]
