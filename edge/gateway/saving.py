@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edge.storage.journal import Position
     from edge.storage.patience import Patience
 
-# Assets of which states are copied in a turn: two milliseconds. Of many more, a part of them.
-ASSETS_A_TURN: Final = 64
+# Assets of which states are copied in a turn: three milliseconds. Of many more, a part of them.
+ASSETS_A_TURN: Final = 100
 TURNS_MAX: Final = 32
 LATE_S: Final = 60.0  # before a checkpoint that is still being written is told as a fault
 

@@ -62,14 +62,17 @@ def taken(values: Iterable[object]) -> Callable[[], list[bytes]]:
 
 
 class Copied:
-    """Trees by name, taken some at a time."""
+    """Trees by name, taken some at a time. also: told each time of whom."""
 
     def __init__(self) -> None:
+        self.also: Callable[[Iterable[str]], None] | None = None
         self._some: list[tuple[tuple[str, ...], Callable[[], list[bytes]]]] = []
 
     def keep(self, trees: Mapping[str, object]) -> None:
         """Take some of them as they are now."""
         self._some.append((tuple(trees), taken(trees.values())))
+        if self.also is not None:
+            self.also(trees)
 
     def made(self, names: Sequence[str]) -> list[bytes]:
         """The bytes of all of them, in this order. Raises KeyError for one that was not taken."""

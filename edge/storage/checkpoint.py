@@ -147,15 +147,14 @@ class Packer:
         return made
 
     def begun(self, checkpoint: Checkpoint, copied: Copied) -> Packed:
-        """The same without the states of the assets, which `copied` is to have as they are now.
-
-        Of the states samples alone may be ahead, but for how many there are of them.
-        """
+        """The same without states and histories, which `copied` is to have as they are now."""
         at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
         name = f"{at.segment:08d}-{at.offset:012d}"
         part: Callable[[], bytes] | None = None
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
-            part = partial(pack, self.histories.next_part(state.ring))
+            cuts = self.histories.cuts(state.ring)
+            cuts.keep(asset for asset in state.ring.assets if asset not in state.assets)
+            copied.also, part = cuts.keep, lambda: pack(cuts.part())
             parts.append(f"{name}{HISTORY_SUFFIX}")
         states = States(tuple(state.assets), partial(copied.made, tuple(state.assets)))
         link = self.chain.add(f"{name}{LINK_SUFFIX}", states)
