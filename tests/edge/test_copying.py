@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from edge.records import MessageReceived, RetrievalDone, Stimulus
+from edge.records import MessageReceived, RetrievalDone, Shed, Stimulus
 from edge.settings import CommissioningSettings, GatewaySettings
 from edge.storage.apart import Copied
-from edge.storage.checkpoint import Checkpoint, Packed, Packer
+from edge.storage.checkpoint import Checkpoint, Packed, Packer, pack
 from edge.storage.journal import Position
+from edge.work.commission import TOLD_NS
 from tests.edge import plant_of_many
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.copying import Copying
     from edge.state import EngineState
 
@@ -127,3 +130,34 @@ def test_in_slices_or_at_once_a_checkpoint_is_the_same(
     assert both.compared > 10
     assert both.between > 10 * both.compared
     assert both.together > 0.1 * ROWS * len(ASSETS)
+
+
+def shed(both: Both) -> None:
+    """Messages were given up."""
+    Both.give(both, Shed(messages={"": 3}))
+
+
+def wait(both: Both) -> None:
+    """Nobody sends anything until progress is told, and nobody is silent for too long."""
+    for engine in both.engines:
+        engine.commissioning.settle(both.now_ns + TOLD_NS, due=True)
+        engine._desk.effects.clear()
+
+
+@pytest.mark.parametrize("happens", [shed, wait])
+def test_who_is_changed_from_aside_is_copied_before(
+    happens: Callable[[Both], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages that were given up; what time alone says of an asset that is not in service."""
+    usual = plant_of_many.settings
+    monkeypatch.setattr(plant_of_many, "settings", lambda: with_learners(usual()))
+    both = InSlices(0)
+    while both.at < 60:
+        Both.step(both)
+    before = pack(both.engines[1].state.assets)
+    both.begin()
+    happens(both)
+    assert pack(both.engines[1].state.assets) != before
+    ((made, copying, expected),) = both.copies
+    copying.finish()
+    assert bytes_of(made) == expected
