@@ -21,10 +21,11 @@ from edge.work.rights import is_shared
 from kb.records import FailureMode, Limit, Proposal, ScopeRow, Sensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge.alerts.alerts import AlertRecord
     from edge.alerts.annunciate import Annunciator
+    from edge.copying import Copying
     from edge.records import Decision, Effect, Job
     from edge.samples.ring import Ring
     from edge.samples.scoring import F32, Mask, Parameters, Parts
@@ -73,6 +74,7 @@ class Desk:
     own_clock: OwnClockState = field(default_factory=OwnClockState)
     effects: list[Effect] = field(default_factory=list)
     stirred: set[str] = field(default_factory=set)  # assets that others changed since the last look
+    copying: Copying | None = None  # of all states as they were, for a checkpoint
     not_durable: str = ""  # why nothing can be audited now; "" it can
     tells_rows: bool = False  # whether what became of every sample is an effect too
     annunciator: Annunciator = field(init=False)  # set by the engine, which has the assets
@@ -88,6 +90,16 @@ class Desk:
     def sensors(self) -> tuple[Sensor, ...]:
         """Rows of the sensor tables; () while nothing is known."""
         return self.knowledge.sensors if self.knowledge is not None else ()
+
+    def before(self, names: Iterable[str]) -> None:
+        """The states of these assets are about to change."""
+        if self.copying is not None:
+            self.copying.take(names)
+
+    def before_all(self) -> None:
+        """Any state may be about to change."""
+        if self.copying is not None:
+            self.copying.finish()
 
     def alert_changed(self, record: AlertRecord, settings: AssetSettings) -> None:
         """Publish a revision of an alert on all its topics."""

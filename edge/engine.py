@@ -11,7 +11,6 @@ run this same class.
 
 from __future__ import annotations
 
-import math
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,6 +18,7 @@ from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
 from edge.batches import sheaves_of
+from edge.copying import Copying
 from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
@@ -54,7 +54,7 @@ from edge.work.set_aside import SetAside
 from edge.work.shed import shed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from edge.samples.layouts import AssetLayout
     from edge.samples.scoring import Parameters, Score
     from edge.settings import GatewaySettings
-    from edge.state import EngineState
+    from edge.state import AssetState, EngineState
     from edge.takeover import Fitted
     from models.bundles.bundle import Bundle
 
@@ -96,12 +96,11 @@ class Engine:
     ) -> None:
         """Put an engine together, from nothing or from a checkpoint's `state`.
 
-        detectors: the loaded graphs of the bundle, one a part.
-        `derive(row, keep)` gives a row's parameters without some channels, as a stack of one;
-        `knowledge_of(sha256)` and `bundle_of(sha256)` open another snapshot or bundle when one is
-        swapped in; `verify(public_key, content, signature)` checks commands; `rule` is another one
-        only where clauses are measured, `together` as of `Taking`; no bit depends on that. Raises
-        ConfigError when settings and bundle do not fit.
+        detectors: the loaded graphs of the bundle, one a part. `derive(row, keep)` gives a row's
+        parameters without some channels, as a stack of one; `knowledge_of(sha256)` and
+        `bundle_of(sha256)` open another snapshot or bundle when one is swapped in;
+        `verify(public_key, content, signature)` checks commands; `rule` is another one only where
+        clauses are measured, `together` as of `Taking`; no bit depends on that. Raises ConfigError.
         """
         self.settings = settings
         self.handling: Stimulus | None = None  # whoever catches an error names it
@@ -136,18 +135,13 @@ class Engine:
 
     def _staff(self, layouts: Sequence[AssetLayout]) -> None:
         """Everything that there is once for each asset of the bundle, over what is remembered."""
-        settings, state = self.settings, self._state
+        settings, state, desk = self.settings, self._state, self._desk
         self._aligner = Aligner(layouts, settings.engine, state=state.align)
         self.commissioning = Commissioning(self._bundle, state.assets, desk=self._desk)
         self._annunciator = self._desk.annunciator = Annunciator(state=state, desk=self._desk)
         self._assets = {
-            model.asset: Asset(
-                model,
-                settings.of_asset(model.asset),
-                desk=self._desk,
-                state=state.assets[model.asset],
-            )
-            for model in self._bundle.assets
+            m.asset: Asset(m, settings.of_asset(m.asset), desk=desk, state=state.assets[m.asset])
+            for m in self._bundle.assets
         }
         self._arrivals = Arrivals(
             settings,
@@ -157,6 +151,7 @@ class Engine:
             own=self._own,
             state=state,
             now=self._now,
+            before=self._desk.before,
         )
         self._taking = Taking(
             self._assets,
@@ -199,10 +194,11 @@ class Engine:
             case TickDue():
                 self._tick(self._now(now_ns), final=stimulus.final)
             case RetrievalDone():
-                self._retrieved(stimulus, t_ns=self._now(now_ns))
+                found = self._taking.explained(stimulus, t_ns=self._now(now_ns))
+                self._count("retrievals_stale", by=not found)
             case Shed():
-                told = shed(stimulus, state=self._state, t_ns=self._now(now_ns))
-                self._desk.stirred.update(told)
+                self._desk.before_all()
+                self._desk.stirred.update(shed(stimulus, self._state, t_ns=self._now(now_ns)))
             case _:
                 self._taking.stir()
                 self._told(stimulus, now_ns=now_ns)
@@ -251,6 +247,20 @@ class Engine:
         self._taking.settle_states()
         return self._state
 
+    @property
+    def outline(self) -> EngineState:
+        """The same for less: without what waits, and what samples alone move but for their time."""
+        self._taking.settle_times()
+        return self._state
+
+    def copied(self, keep: Callable[[Mapping[str, AssetState]], None]) -> Copying:
+        """Have `keep` copy all assets as they are now, each before it changes: `outline` too."""
+        self._arrivals.settle()
+        self._aligner.show()
+        made = Copying(self._state.assets, settle=self._taking.settle_states, keep=keep)
+        self._desk.copying = made
+        return made
+
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""
         self._arrivals.settle()
@@ -258,8 +268,7 @@ class Engine:
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample has no score: warming up, stopped, or gapped."""
-        self._taking.settle_states()
-        return tuple(name for name, one in self._assets.items() if math.isnan(one.state.last_score))
+        return self._taking.blind()
 
     def tell_rows(self) -> None:
         """From here on what becomes of every sample is an effect too."""
@@ -267,9 +276,7 @@ class Engine:
 
     def drifts(self) -> Iterator[Drifting | None]:
         """What of each normal operation moved, told as it is taken; None: nothing to compare."""
-        for name, asset in self._assets.items():
-            self._taking.settle_state(name)
-            yield asset.drift.report()
+        return self._taking.drifts()
 
     def open_questions(self) -> tuple[Effect, ...]:
         """Retrievals of which the answer never came, to be asked again after a restart."""
@@ -361,18 +368,17 @@ class Engine:
     def _settle_time(self, now_ns: int) -> None:
         """What time alone brings: fuses of silent assets, gaps, decimated scores."""
         engine = self.settings.engine
-        due = now_ns - self._state.score_published_ns >= engine.score_publish_s * SECOND_NS
+        tells, due = self._taking.tells(now_ns)
         self._annunciator.settle(now_ns)
         # samples before a boundary may still be on their way for this long
         until_ns = now_ns - engine.late_ms_max * MILLISECOND_NS
-        self._taking.settle(now_ns, until_ns, self._arrivals.ahead_ns, tells=due)
+        self._taking.settle(now_ns, until_ns, self._arrivals.ahead_ns, tells=tells)
         if self._state.anew:
             self._taking.stir()
             anew.judge(self._assets, self._desk, self._state, t_ns=until_ns)
         self.commissioning.settle(now_ns, due=due)
         if due:
             self._annunciator.look(now_ns=now_ns)
-            self._state.score_published_ns = now_ns
 
     def _take_bundle(self, stimulus: Started | BundleSwapped, *, t_ns: int) -> None:
         """From here on another bundle scores; what is open goes on, and rows warm on the ring."""
@@ -391,10 +397,3 @@ class Engine:
         if self.settings.trust.require_signed and self._knowledge_of is not None:
             known = self._knowledge_of(self._desk.lineage["snapshot_sha256"])  # signed by whom
             learn(known, self._desk, self._state)
-
-    def _retrieved(self, done: RetrievalDone, *, t_ns: int) -> None:
-        every = self._assets.items()
-        ours = next((name for name, one in every if one.explained(done, t_ns=t_ns)), None)
-        if ours is not None:
-            self._desk.stirred.add(ours)
-        self._count("retrievals_stale", by=ours is None)

@@ -11,6 +11,7 @@ comparisons of whole columns.
 from __future__ import annotations
 
 import heapq
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,19 +22,23 @@ from edge.samples.slab import Slab
 from edge.samples.usual import SAMPLES_MAX, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edge.asset import Asset
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
-    from edge.records import RowsScored
+    from edge.records import RetrievalDone, RowsScored
+    from edge.samples.drift import Drifting
     from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
 
 FEW: Final = 4  # fewer assets are sooner taken one by one
+TOLD_AT_ONCE: Final = 16  # assets, about, whose scores are published together
+PLACES_MAX: Final = 250  # of them in the period of publishing
+SECOND_NS: Final = 1_000_000_000
 
 
 class Taking:
@@ -69,20 +74,49 @@ class Taking:
 
     # --- who reads states ---
 
-    def settle_states(self) -> None:
-        """Let every state say all that is known."""
-        for slab in self._slabs.values():
-            slab.settle_all()
+    def settle_states(self, names: Iterable[str] | None = None) -> None:
+        """Let every state say all that is known, or those of some assets; for who only reads."""
+        if names is None:
+            for slab in self._slabs.values():
+                slab.settle_some(np.arange(len(slab.assets)))
+            return
+        rows: dict[int, list[int]] = {}
+        for slab, i in (self._place[self._number[one]] for one in names if one in self._number):
+            rows.setdefault(slab.channels, []).append(i)
+        for channels, some in rows.items():
+            self._slabs[channels].settle_some(np.array(some, np.intp))
 
-    def settle_state(self, name: str) -> None:
-        """The same of one asset."""
-        slab, i = self._place[self._number[name]]
-        slab.settle(i)
+    def settle_times(self) -> None:
+        """Let every state say how new it is."""
+        for slab in self._slabs.values():
+            slab.settle_times()
+
+    def drifts(self) -> Iterator[Drifting | None]:
+        """What of each normal operation moved; None: nothing to compare."""
+        for asset in self._assets:
+            self.settle_states((asset.model.asset,))
+            yield asset.drift.report()
+
+    def blind(self) -> tuple[str, ...]:
+        """Assets whose newest sample has no score."""
+        last = [slab.newest(i)[0] for slab, i in self._place]
+        return tuple(self._assets[i].model.asset for i in np.flatnonzero(np.isnan(last)).tolist())
+
+    def explained(self, done: RetrievalDone, *, t_ns: int) -> bool:
+        """The documents answered about an alert; False: it is nobody's."""
+        for asset in self._assets:
+            if any(one.alert_id == done.alert_id for one in asset.state.alerts.values()):
+                self._desk.before((asset.model.asset,))
+                if asset.explained(done, t_ns=t_ns):
+                    self._desk.stirred.add(asset.model.asset)
+                    return True
+        return False
 
     def stir(self) -> None:
         """Somebody may change states: let them say all, and look at all of them anew."""
+        self._desk.before_all()
+        self.settle_states()
         for slab in self._slabs.values():
-            slab.settle_all()
             slab.known[:] = slab.timed[:] = False
 
     def stir_one(self, name: str) -> None:
@@ -220,10 +254,28 @@ class Taking:
 
     # --- time ---
 
-    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: bool) -> None:
+    def tells(self, now_ns: int) -> tuple[Sequence[int], bool]:
+        """Whose newest scores are to be told by now, and whether a period of that has ended.
+
+        By number, in rising order. Each asset has its place in the period, so that no tick has to
+        tell of a thousand.
+        """
+        period_ns = max(self._desk.settings.engine.score_publish_s, 1) * SECOND_NS
+        count, before_ns = len(self._assets), self._state.score_published_ns
+        self._state.score_published_ns = now_ns
+        places = min(max(count // TOLD_AT_ONCE, 1), PLACES_MAX)
+        first, last = (t_ns * places // period_ns for t_ns in (before_ns, now_ns))
+        over = last // places > first // places
+        if last - first >= places:
+            return range(count), over
+        mine = sorted(place % places for place in range(first + 1, last + 1))
+        some = (range(count * k // places, count * (k + 1) // places) for k in mine)
+        return [*chain.from_iterable(some)], over
+
+    def settle(self, now_ns: int, until_ns: int, ahead_ns: int, *, tells: Sequence[int]) -> None:
         """What time alone brings: boundaries up to `until_ns`, fuses, silences.
 
-        tells: the newest score of every asset is told too.
+        tells: whose newest scores are told too, by number.
         """
         self._stirred()
         due: list[int] = []
@@ -231,18 +283,15 @@ class Taking:
             gaps_ns = self._gaps_ns[slab.numbers]
             due += slab.numbers[slab.visits(now_ns, until_ns, gaps_ns, ahead_ns)].tolist()
         due.sort()
-        told = 0  # assets whose score was told
+        told = 0  # of these
         while due:
             number = heapq.heappop(due)
-            if tells:
-                self._tell_scores(told, number)
-                told = number
+            told = self._tell_scores(tells, told, number)
             self._visit(number, now_ns, until_ns=until_ns, ahead_ns=ahead_ns)
             for other in self._stirred():
                 if other > number and other not in due:
                     heapq.heappush(due, other)
-        if tells:
-            self._tell_scores(told, len(self._assets))
+        self._tell_scores(tells, told, len(self._assets))
 
     def _visit(self, number: int, now_ns: int, *, until_ns: int, ahead_ns: int) -> None:
         asset, (slab, i) = self._assets[number], self._place[number]
@@ -253,9 +302,11 @@ class Taking:
         slab.known[i] = False
         slab.read_times(i)
 
-    def _tell_scores(self, first: int, last: int) -> None:
-        """Publish the newest scores of some assets, for trends."""
-        for number in range(first, last):
-            asset, (slab, i) = self._assets[number], self._place[number]
-            slab.settle(i)
-            self._desk.score(asset.model, asset.state.last_score, t_ns=asset.state.last_t_ns)
+    def _tell_scores(self, tells: Sequence[int], told: int, before: int) -> int:
+        """Publish the newest scores of those before a number, for trends; how many are told."""
+        while told < len(tells) and tells[told] < before:
+            slab, i = self._place[tells[told]]
+            score, t_ns = slab.newest(i)
+            self._desk.score(slab.assets[i].model, score, t_ns=t_ns)
+            told += 1
+        return told

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import zlib
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
@@ -25,13 +26,15 @@ BLANK: Final = None  # a row at which the asset did not run
 class Sensors:
     """The sensors of one asset. Takes one sample after another."""
 
-    def __init__(self, bounds: Bounds, span: tuple[Sequence[float], Sequence[float]]) -> None:
+    def __init__(
+        self, bounds: Bounds, span: tuple[Sequence[float], Sequence[float]], *, asset: str
+    ) -> None:
         self._bounds = bounds
         self._span = span
         c = len(bounds.stuck)
         self._shown = [math.nan] * c
         self._equal, self._absent, self._beyond = [0] * c, [0] * c, [0] * c
-        self._repeats = self._samples = 0
+        self._repeats, self._samples = 0, -(zlib.crc32(asset.encode()) % HOP)
         self._past: list[list[float] | None] = []  # the whole stream
         self._noise = [""] * c  # what is called so now: "", high, low
         self._sparse = [False] * c

@@ -81,8 +81,9 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What one part of the benchmark has to tell."""
+    """What one part of the benchmark has to tell. not_measured: id -> why not."""
 
     figures: list[Figure] = []
     curves: list[Curve] = []
     shares: list[Shares] = []
+    not_measured: dict[str, str] = {}

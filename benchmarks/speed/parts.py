@@ -10,10 +10,11 @@ PART_S_MAX: Final = 600.0  # a part that takes longer is ended, and told as not 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A module of this package with `measure(*, quick) -> list[Figure]`, and the ids that it owes.
+    """A module of this package with `measure(*, quick)`, and the ids that it owes.
 
-    It may also have `plots` and `shares`, called alike, of Curve and Shares. about: what it
-    measures   quick: of a module that has `figures()` instead, its arguments for a quick run
+    That returns a list of Figure, or Measured where it knows why one of them is not there. It may
+    also have `plots` and `shares`, called alike, of Curve and Shares. about: what it measures
+    quick: of a module that has `figures()` instead, its arguments for a quick run
     """
 
     module: str
@@ -80,7 +81,6 @@ PARTS: Final = (
         module="latency",
         about="lateness, and the way to an alert",
         ids=("lateness_p999", "publish_to_alert_p99"),
-        quick=(("seconds", 5),),
     ),
     Part(
         module="startup",

@@ -117,7 +117,9 @@ def _part(part: Part, told: Run) -> None:
     told.take(found)
     there = {figure.id for figure in found.figures}
     told.not_measured |= {
-        one: f"{part.module} did not tell it" for one in part.ids if one not in there
+        one: found.not_measured.get(one, f"{part.module} did not tell it")
+        for one in (*part.ids, *found.not_measured)
+        if one not in there
     }
 
 

@@ -283,6 +283,7 @@ class Annunciator:
         for join in joins:
             state = self._assets.get(join.asset)
             if state is not None:  # else it left with its bundle
+                self._desk.before((join.asset,))
                 state.joins = [*state.joins, join]
                 self._desk.stirred.add(join.asset)
 

@@ -85,7 +85,7 @@ class CommissionWatch:
         it began, and what is left of it has to lead to the same state. An asset that a bundle
         brings back begins as one that nobody has accepted.
         """
-        scores = self._assembly.engine.state.bundle_sha256
+        scores = self._assembly.engine.outline.bundle_sha256
         try:
             stat = self._book.path.stat()
             seen = (stat.st_size, stat.st_mtime_ns, scores)
@@ -130,7 +130,7 @@ class CommissionWatch:
 
     def _known(self) -> dict[str, Commission]:
         """What the engine remembers of each asset that is commissioned here."""
-        states = self._assembly.engine.state.assets
+        states = self._assembly.engine.outline.assets
         return {asset: one.commission for asset, one in states.items() if one.commission}
 
     def _lost(self, lines: Sequence[Word], counts: Mapping[str, Word]) -> str:
@@ -166,7 +166,7 @@ class CommissionWatch:
             return self._taken(fit, learned)
         engine = self._assembly.engine
         ready = {a: t for a, t in engine.commissioning.ready() if a not in self._unsigned}
-        if not ready or self._current() != engine.state.bundle_sha256 or self._on_probation():
+        if not ready or self._current() != engine.outline.bundle_sha256 or self._on_probation():
             return []
         if refused := [asset for asset in ready if asset in self._pointed]:
             pointed = {asset: self._pointed.pop(asset) for asset in refused}
@@ -176,17 +176,17 @@ class CommissionWatch:
             ]
         request = LearnRequest(
             config=self._config,
-            bundle_sha256=engine.state.bundle_sha256,
+            bundle_sha256=engine.outline.bundle_sha256,
             since_ns=ready,
             until_ns={
                 asset: known.newest_ns
                 for asset in ready
-                if (known := engine.state.assets[asset].commission) is not None
+                if (known := engine.outline.assets[asset].commission) is not None
             },
             jobs=tuple(
                 _as_it_went(run)
                 for asset in ready
-                for run in engine.state.assets[asset].runs
+                for run in engine.outline.assets[asset].runs
                 if run.fuse_end_ns  # it was open once
             ),
         )
@@ -220,7 +220,7 @@ class CommissionWatch:
             steps.append(
                 f"signatures are required: andon sign {self._store.find(sha256)} --key KEY"
             )
-        states = self._assembly.engine.state.assets
+        states = self._assembly.engine.outline.assets
         accepted = any(
             asset in states and (one := states[asset].commission) is not None and one.in_service
             for asset in learned.rows

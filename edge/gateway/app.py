@@ -271,7 +271,7 @@ class Gateway:
     def _housekeep(self, now_s: float) -> None:
         if now_s >= self._judge_due_s:
             self._judge_due_s = now_s + JUDGE_S
-            state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+            state, wall_ns = self._assembly.engine.outline, self._world.clock.wall_ns()
             if told := self._rounds.look(now_s, wall_ns=wall_ns, state=state):
                 self._take(told)
             self._letters.turn(now_s)
@@ -287,6 +287,8 @@ class Gateway:
             self._link.publish(self._topics.health, how, qos=0, retain=False)
         if self._durable.due.now(now_s):
             self._checkpoint()
+        else:
+            self._durable.go_on()
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
@@ -334,7 +336,7 @@ class Gateway:
         self._watchdog.stopping("keeping the state, delivering what waits")
         while self._take_messages() and self._now_s() < self._stop_s + DRAIN_S_MAX:
             pass
-        state, wall_ns = self._assembly.engine.state, self._world.clock.wall_ns()
+        state, wall_ns = self._assembly.engine.outline, self._world.clock.wall_ns()
         told = self._rounds.load(self._now_s(), wall_ns=wall_ns, state=state)
         self._take([*told, TickDue()])
         self._voice.deliver()

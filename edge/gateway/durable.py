@@ -20,11 +20,11 @@ from edge.errors import JournalError
 from edge.gateway.checkpoint_due import CheckpointDue
 from edge.gateway.lapse import Lapse, Part
 from edge.gateway.redelivery import Redelivery
-from edge.gateway.saving import Saving
+from edge.gateway.saving import Saving, as_it_is
 from edge.gateway.stores import CHECKPOINTS, Stores
 from edge.gateway.withheld import QUIETS, withheld
 from edge.records import ShellFault
-from edge.storage.checkpoint import Checkpoint, Packer
+from edge.storage.checkpoint import Packer
 from edge.storage.formats import refuse_newer
 from edge.storage.journal import Position
 from edge.storage.patience import SlowDiskError
@@ -192,7 +192,7 @@ class Durable:
     def checkpoint(
         self, assembly: Assembly, *, texts: Callable[[], None], last: bool = False
     ) -> None:
-        """Keep the engine as it is now, beside the loop. texts: what must be safe before that.
+        """Begin to keep the engine as it is now: `go_on`. texts: what must be safe before that.
 
         last: and return only when that is done, or takes too long.
         """
@@ -202,13 +202,23 @@ class Durable:
         idle = self.patience.idle and self._saving.idle
         if self.journal is None or self.lapse.parts or not idle:
             return
-        made = self._packed(assembly, self._taken)
-        self._saving.prepare(made, texts=texts, outbox_row=self.outbox.newest_row)
+        row = self.outbox.newest_row
+        self._saving.prepare(assembly, self._taken, texts=texts, outbox_row=row)
         self.due.begun()
-        self.patience.start(self.journal.syncing())
-        self._poll()
+        self.go_on()
         if last:
             self._settled()
+
+    def go_on(self, *, whole: bool = False) -> None:
+        """Copy more of what the engine was; behind the last of it journal and checkpoint go on."""
+        if not self._saving.copies or not self._saving.go_on(whole=whole):
+            return
+        if self.journal is None or self.lapse.parts:
+            self._saving.drop()
+        elif self.patience.idle:  # else the next turn asks again
+            self._saving.is_whole()
+            self.patience.start(self.journal.syncing())
+            self._poll()
 
     @property
     def checkpoint_trouble(self) -> str:
@@ -217,6 +227,9 @@ class Durable:
 
     def _settled(self) -> None:
         """Wait for what is done beside the loop."""
+        self.patience.settle(CHECKPOINT_S_MAX)
+        self._poll()
+        self.go_on(whole=True)
         self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
         self._saving.settle(CHECKPOINT_S_MAX)
@@ -352,14 +365,7 @@ class Durable:
     # --- within ---
 
     def _packed(self, assembly: Assembly, at: Position) -> Packed:
-        return self._packer.packed(
-            Checkpoint(
-                position=at,
-                fingerprint=assembly.fingerprint,
-                state=assembly.engine.state,
-                written_by=assembly.version,
-            )
-        )
+        return self._packer.packed(as_it_is(assembly, at, assembly.engine.state))
 
     def _poll(self) -> None:
         """What became of what was done beside the loop."""

@@ -10,17 +10,35 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
-from edge.storage.checkpoint import write
+from edge.storage.apart import Copied
+from edge.storage.checkpoint import Checkpoint, write
 from edge.storage.patience import SlowDiskError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.assembly.assembly import Assembly
+    from edge.copying import Copying
+    from edge.state import EngineState
     from edge.storage.checkpoint import Packed, Packer
     from edge.storage.disk import Disk
+    from edge.storage.journal import Position
     from edge.storage.patience import Patience
 
+# Assets of which states are copied in a turn: three milliseconds. Of many more, a part of them.
+ASSETS_A_TURN: Final = 100
+TURNS_MAX: Final = 32
 LATE_S: Final = 60.0  # before a checkpoint that is still being written is told as a fault
+
+
+def as_it_is(assembly: Assembly, at: Position, state: EngineState) -> Checkpoint:
+    """A checkpoint of an engine's state at a place of the journal."""
+    return Checkpoint(
+        position=at,
+        fingerprint=assembly.fingerprint_of(state),
+        state=state,
+        written_by=assembly.version,
+    )
 
 
 class Saving:
@@ -30,6 +48,7 @@ class Saving:
         """patience: of its own; packer: of what is written here."""
         self._packer, self._patience, self._disk = packer, patience, disk
         self._waits: tuple[Packed, Callable[[], None]] | None = None
+        self._copying: Copying | None = None
         self._row = 0
         self.trouble = ""
 
@@ -38,16 +57,44 @@ class Saving:
         """Whether one may be prepared."""
         return self._waits is None and self._patience.idle
 
-    def prepare(self, made: Packed, *, texts: Callable[[], None], outbox_row: int) -> None:
-        """Have one ready until the journal is synced up to it; texts: what must be safe as well.
+    def prepare(
+        self, assembly: Assembly, at: Position, *, texts: Callable[[], None], outbox_row: int
+    ) -> None:
+        """Begin one of the engine as it is now: `go_on` copies its states.
 
-        outbox_row: the newest as it was made.
+        at: where the journal stands   texts: what must be safe as well   outbox_row: the newest
         """
+        copied = Copied()
+        self._copying = assembly.engine.copied(copied.keep)
+        made = self._packer.begun(as_it_is(assembly, at, assembly.engine.outline), copied)
         self._waits, self._row = (made, texts), outbox_row
+        self._a_turn = max(ASSETS_A_TURN, self._copying.left // TURNS_MAX)
+
+    @property
+    def copies(self) -> bool:
+        """Whether one was prepared of which not all is copied, or known to be."""
+        return self._copying is not None
+
+    def go_on(self, *, whole: bool) -> bool:
+        """Copy some more, or all of it; returns whether that is all. Then `is_whole` is due."""
+        assert self._copying is not None, "asked before"
+        self._copying.more(self._copying.left if whole else self._a_turn)
+        return not self._copying.left
+
+    def is_whole(self) -> None:
+        """All of it is copied, and the journal is about to be synced."""
+        self._copying = None
+
+    def drop(self) -> None:
+        """Nobody wants the one that is being copied; the next one brings everything."""
+        if self._copying is not None:
+            self._copying.stop()
+            self._copying = self._waits = None
+            self._packer.forget()
 
     def begin(self, *, synced: bool) -> None:
         """The journal is synced, or could not be: write what waits for that, if anything does."""
-        if self._waits is None:
+        if self._waits is None or self._copying is not None:
             return
         made, texts = self._waits
         self._waits = None
@@ -85,6 +132,7 @@ class Saving:
 
         Raises JournalError; not for one that takes too long, which may come yet.
         """
+        self.drop()
         self._waits = None  # older than this one
 
         def save() -> None:

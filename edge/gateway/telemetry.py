@@ -176,11 +176,11 @@ def health(  # noqa: PLR0913 - all that there is to tell
         blind=engine.blind(),
         snapshot=snapshot,
         latency=latency or LatencyPayload(),
-        overload=OverloadPayload() if overload is None else overload.payload(engine.state),
+        overload=OverloadPayload() if overload is None else overload.payload(engine.outline),
         **_load(engine.load()),
         **_drift(tuple(engine.drifts()) if drifts is None else drifts),
         **_commissioning(engine.commissioning.report()),
-        clock=clock_payload(engine.state),
+        clock=clock_payload(engine.outline),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
     )
     return outgoing.encode(payload)

@@ -40,7 +40,10 @@ BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a repl
 
 
 class Arrivals:
-    """Takes plant messages. `now(wall_ns)` is the engine's idea of now; `assets` are ours."""
+    """Takes plant messages. `now(wall_ns)` is the engine's idea of now; `assets` are ours.
+
+    before: told whose state is about to change.
+    """
 
     def __init__(
         self,
@@ -52,8 +55,9 @@ class Arrivals:
         own: OwnClock,
         state: EngineState,
         now: Callable[[int], int],
+        before: Callable[[Iterable[str]], None],
     ) -> None:
-        self._settings = settings
+        self._settings, self._before = settings, before
         self._assets = assets
         self._push, self._brings_channels = aligner.push, aligner.brings_channels
         self._gather = Gather(aligner)
@@ -206,6 +210,7 @@ class Arrivals:
     def _came_on(self, message: MessageReceived, taken: Readings) -> None:
         """Remember which topics bring an asset's channels: their silence is the asset's."""
         if self._brings_channels(taken):
+            self._before((taken.asset,))
             state = self._state.assets[taken.asset]
             seen_topic(state, message.topic, t_ns=message.received_ns)
 
@@ -219,6 +224,7 @@ class Arrivals:
         ):
             speaks = told.asset in self._assets and not message.retain
             if speaks:
+                self._before((told.asset,))
                 state = self._state.assets[told.asset]
                 seen_topic(state, message.topic, t_ns=message.received_ns)
             end_ns = told.sent.end_ns

@@ -11,6 +11,7 @@ tells of it.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
@@ -63,10 +64,10 @@ UNSOUND: Final = STUCK | MISSING | DRIFT | STALE
 class WindowState(msgspec.Struct, kw_only=True):
     """What looks need. values (WINDOW, c), ran (WINDOW,): newest samples that ran, blanks between.
 
-    samples: that ran so far; ran_last: whether the newest sample did. noise (c,), apart (m,): as
-    the last look found them. codes: (c,) what looks hold; suspects: (c,), apart_once, apart_now:
-    (m,) as it was at the last look; apart_near: (m,) whether the two agreed at the last look that
-    knew. pairs: (m, 2) channels that these are of, None: likewise.
+    samples: that ran so far, from where its looks are counted; ran_last: whether the newest sample
+    did. noise (c,), apart (m,): as the last look found them. codes: (c,) what looks hold; suspects:
+    (c,), apart_once, apart_now: (m,) as it was at the last look; apart_near: (m,) whether the two
+    agreed at the last look that knew. pairs: (m, 2) channels that these are of, None: likewise.
     """
 
     values: np.ndarray
@@ -83,9 +84,14 @@ class WindowState(msgspec.Struct, kw_only=True):
     pairs: np.ndarray | None = None
 
     @classmethod
-    def empty(cls, channels: int, pairs: int) -> Self:
-        """Nothing seen yet."""
+    def empty(cls, channels: int, pairs: int, *, asset: str = "") -> Self:
+        """Nothing seen yet.
+
+        asset: whose it is. Its name says at which of HOP samples it is looked at: those of a plant
+        that begin together are not all looked at in one tick.
+        """
         return cls(
+            samples=-(zlib.crc32(asset.encode()) % HOP) if asset else 0,
             values=np.full((WINDOW, channels), np.nan, np.float32),
             ran=np.zeros(WINDOW, bool),
             noise=np.full(channels, np.nan),

@@ -96,7 +96,9 @@ def check_health(
     if bounds.usual is None:
         return Findings(codes, ())
     if state.windows is None:
-        state.windows = WindowState.empty(batch.values.shape[1], len(bounds.pairs))
+        state.windows = WindowState.empty(
+            batch.values.shape[1], len(bounds.pairs), asset=batch.asset
+        )
     follow_pairs(state.windows, bounds.pairs)
     before = Measured(state.windows.noise, state.windows.apart)
     held, looks = take_looks(state.windows, batch.values, counted, bounds, lasting)

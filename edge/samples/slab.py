@@ -163,14 +163,29 @@ class Slab:
     # --- columns to states ---
 
     def settle(self, i: int) -> None:
-        """Let the state of an asset say all that is known of it."""
+        """Let the state of an asset say all that is known of it, before somebody changes it."""
+        if self._desk.copying is not None:
+            self._desk.before((self.assets[i].model.asset,))
         if self.ahead[i]:
             self._settle(np.array([i], np.intp))
 
-    def settle_all(self) -> None:
-        """The same of all assets."""
-        if self.ahead.any():
-            self._settle(np.flatnonzero(self.ahead))
+    def settle_some(self, rows: Rows) -> None:
+        """Let the states of some assets (k,) say it, for somebody who only reads."""
+        rows = rows[self.ahead[rows]]
+        if len(rows):
+            self._settle(rows)
+
+    def settle_times(self) -> None:
+        """Let all states say how new they are, and how much was written: no more of them."""
+        rows = np.flatnonzero(self.ahead)
+        told = self.last_t_ns[rows].tolist(), self.written[rows].tolist()
+        for i, t_ns, written in zip(rows.tolist(), *told, strict=True):
+            self.assets[i].state.last_t_ns, self.rings[i].written = t_ns, written
+
+    def before(self, rows: Rows) -> None:
+        """Some assets (k,) are about to move on."""
+        if self._desk.copying is not None:
+            self._desk.before([self.assets[i].model.asset for i in rows.tolist()])
 
     def _settle(self, rows: Rows) -> None:
         self.fill(rows)
@@ -188,6 +203,13 @@ class Slab:
                 state.health.windows.samples = looked
                 state.health.windows.ran_last = bool(self.ran_last[i])
         self.ahead[rows] = False
+
+    def newest(self, i: int) -> tuple[float, int]:
+        """Score and time of the newest sample of an asset."""
+        if self.ahead[i]:
+            return float(self.last_score[i]), int(self.last_t_ns[i])
+        state = self.assets[i].state
+        return state.last_score, state.last_t_ns
 
     def fill(self, rows: Rows) -> None:
         """Bring what is pending of some assets (k,) into their windows."""

@@ -198,6 +198,7 @@ class Trial:
         if not len(of):
             return {}
         rows, n = self.rows[of], sheaf.t_ns.shape[1]
+        slab.before(rows)
         values, t_ns = _of(sheaf.values, of), _of(sheaf.t_ns, of)
         ran = self.ran[of]
         slab.append(rows, t_ns, values, ran)
@@ -207,7 +208,7 @@ class Trial:
         slab.pending[rows] += np.where(ran & slab.looks[rows], n, 0)
         slab.ran_last[rows] = ran
         if self.found is not None:
-            slab.fill(rows[ran])
+            slab.fill(rows[ran & self.found.looked[of]])
             self.found.keep(slab, self.rows, of)
         scores = self.scores[self.alive[self.scored]]
         slab.last_t_ns[rows], slab.last_score[rows] = t_ns[:, -1], scores[:, -1]

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,27 @@ def taken(values: Iterable[object]) -> Callable[[], list[bytes]]:
         data = b"".join([one.tobytes() for one in arrays])
     # an array keeps type and shape for as long as it lives
     return partial(_told, trees, arrays, data)
+
+
+class Copied:
+    """Trees by name, taken some at a time. also: told each time of whom."""
+
+    def __init__(self) -> None:
+        self.also: Callable[[Iterable[str]], None] | None = None
+        self._some: list[tuple[tuple[str, ...], Callable[[], list[bytes]]]] = []
+
+    def keep(self, trees: Mapping[str, object]) -> None:
+        """Take some of them as they are now."""
+        self._some.append((tuple(trees), taken(trees.values())))
+        if self.also is not None:
+            self.also(trees)
+
+    def made(self, names: Sequence[str]) -> list[bytes]:
+        """The bytes of all of them, in this order. Raises KeyError for one that was not taken."""
+        made: dict[str, bytes] = {}
+        for some, told in self._some:
+            made |= zip(some, told(), strict=True)
+        return [made[name] for name in names]
 
 
 def _told(trees: list[tuple[bytes, int]], arrays: list[NDArray[Any]], data: bytes) -> list[bytes]:

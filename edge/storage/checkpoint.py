@@ -25,7 +25,7 @@ import numpy as np
 from edge.errors import UNREADABLE, JournalError
 from edge.samples.times import Column
 from edge.state import AssetState, EngineState
-from edge.storage.apart import ARRAY, read, taken
+from edge.storage.apart import ARRAY, Copied, read, taken
 from edge.storage.asset_states import Chain, States, joined
 from edge.storage.disk import DISK, write_whole
 from edge.storage.formats import (
@@ -142,13 +142,22 @@ class Packer:
 
     def packed(self, checkpoint: Checkpoint) -> Packed:
         """A checkpoint as it is now: all that needs the engine to stand still."""
+        copied = Copied()
+        made = self.begun(checkpoint, copied)
+        copied.keep(checkpoint.state.assets)
+        return made
+
+    def begun(self, checkpoint: Checkpoint, copied: Copied) -> Packed:
+        """The same without states and histories, which `copied` is to have as they are now."""
         at, state, parts = checkpoint.position, checkpoint.state, self.histories.parts
         name = f"{at.segment:08d}-{at.offset:012d}"
         part: Callable[[], bytes] | None = None
         if f"{name}{HISTORY_SUFFIX}" not in parts:  # else nothing was taken since the last one
-            part = partial(pack, self.histories.next_part(state.ring))
+            cuts = self.histories.cuts(state.ring)
+            cuts.keep(asset for asset in state.ring.assets if asset not in state.assets)
+            copied.also, part = cuts.keep, lambda: pack(cuts.part())
             parts.append(f"{name}{HISTORY_SUFFIX}")
-        states = States(tuple(state.assets), taken(state.assets.values()))
+        states = States(tuple(state.assets), partial(copied.made, tuple(state.assets)))
         link = self.chain.add(f"{name}{LINK_SUFFIX}", states)
         head = pack(
             Head(

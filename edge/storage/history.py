@@ -88,22 +88,29 @@ class Histories:
 
         It shares nothing with the ring, which goes on.
         """
+        cuts = self.cuts(ring)
+        cuts.keep(ring.assets)
+        return cuts.part()
+
+    def cuts(self, ring: RingState) -> Cuts:
+        """The same, of some assets at a time."""
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()
-        made = _Columns()
-        for asset, one in ring.assets.items():
-            kept = self._kept.get(asset)
-            arrays = _arrays(one)
-            if kept is None or not all(map(is_, kept.arrays, arrays)):
-                kept = self._kept[asset] = _Kept(NONE, arrays)
-            if kept.written == one.written:
-                continue
-            made.add(asset, one, since=kept.written)
-            kept.written = one.written
-        part = made.part()
-        self._samples += len(part.t_ns) if self.parts else 0
-        return part
+        return Cuts(ring, self)
+
+    def since(self, asset: str, ring: AssetRing, *, adds: bool) -> int | None:
+        """Behind which sample an asset's next part begins, which reaches to its newest one.
+
+        None: it has none. adds: to a whole part that there is.
+        """
+        kept, arrays = self._kept.get(asset), _arrays(ring)
+        if kept is None or not all(map(is_, kept.arrays, arrays)):
+            kept = self._kept[asset] = _Kept(NONE, arrays)
+        before, kept.written = kept.written, ring.written
+        if adds and before != ring.written:
+            self._samples += len(_stretch(ring, before)[1])
+        return None if before == ring.written else before
 
     def go_on(self, parts: Sequence[str], ring: RingState) -> None:
         """Add to the parts of a process before; ring: as they have it, before more is written."""
@@ -152,53 +159,70 @@ def _arrays(ring: AssetRing) -> tuple[object, ...]:
     return ring.t_ns, ring.values, ring.running, ring.mode, ring.unsound
 
 
-class _Columns:
-    """A part that is being made: stretches of rings, which are copied together at the end."""
+def _stretch(ring: AssetRing, since: int) -> tuple[bool, range]:
+    """Numbers of the samples behind the `since`-th, and whether those are all that there are.
 
-    def __init__(self) -> None:
-        self._assets: list[str] = []
-        self._counts: list[tuple[int, ...]] = []
-        self._flags: list[tuple[bool, ...]] = []
-        self._cuts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in COLUMNS}
+    So for NONE, and for more than are left.
+    """
+    held = min(ring.written, len(ring.t_ns))
+    whole = since == NONE or not 0 <= ring.written - since <= held
+    return whole, range(ring.written - (held if whole else ring.written - since), ring.written)
 
-    def add(self, asset: str, ring: AssetRing, *, since: int) -> None:
-        """Take samples behind the `since`-th; NONE, or more than there are: all."""
-        capacity = len(ring.t_ns)
-        held = min(ring.written, capacity)
-        whole = since == NONE or not 0 <= ring.written - since <= held
-        n = held if whole else ring.written - since
-        self._assets.append(asset)
-        self._counts.append((ring.written, capacity, n, ring.values.shape[1]))
-        self._flags.append((whole, ring.mode is not None, ring.unsound is not None))
-        begin = (ring.written - n) % capacity
-        self._cut(ring, begin, min(begin + n, capacity))
-        if begin + n > capacity:
-            self._cut(ring, 0, begin + n - capacity)
 
-    def _cut(self, ring: AssetRing, begin: int, end: int) -> None:
-        cuts = self._cuts
-        cuts["t_ns"].append(ring.t_ns[begin:end])
-        cuts["values"].append(ring.values[begin:end].reshape(-1))
-        cuts["running"].append(ring.running[begin:end])
-        if ring.mode is not None:
-            cuts["mode"].append(ring.mode[begin:end])
-        if ring.unsound is not None:
-            cuts["unsound"].append(ring.unsound[begin:end].reshape(-1))
+class Cuts:
+    """A part that is being made: stretches of rings, copied as each asset is told."""
+
+    def __init__(self, ring: RingState, histories: Histories) -> None:
+        # as they are now: meanwhile another bundle may leave some out
+        self._rings, self._histories = dict(ring.assets), histories
+        self._adds = bool(histories.parts)
+        self._of: dict[str, _Cut] = {}
+
+    def keep(self, assets: Iterable[str]) -> None:
+        """Copy what is new of some assets; each is told once, and all before `part`."""
+        for asset in assets:
+            ring = self._rings.get(asset)
+            since = None if ring is None else self._histories.since(asset, ring, adds=self._adds)
+            if ring is not None and since is not None:
+                self._of[asset] = _Cut(ring, since)
 
     def part(self) -> HistoryPart:
-        """All that was taken, copied."""
-        counts = np.array(self._counts, np.int64).reshape(-1, len(COUNTS))
-        flags = np.array(self._flags, np.bool_).reshape(-1, len(FLAGS))
-        long = {
-            name: np.concatenate(cuts) if cuts else np.empty(0, COLUMNS[name])
-            for name, cuts in self._cuts.items()
-        }
+        """All that was copied, in the order of the rings."""
+        assets = tuple(asset for asset in self._rings if asset in self._of)
+        made = [self._of[asset] for asset in assets]
+        counts = np.array([one.counts for one in made], np.int64).reshape(-1, len(COUNTS))
+        flags = np.array([one.flags for one in made], np.bool_).reshape(-1, len(FLAGS))
+        long = {}
+        for name, kind in COLUMNS.items():
+            cuts = [cut for one in made for cut in one.columns.get(name, ())]
+            long[name] = np.concatenate(cuts) if cuts else np.empty(0, kind)
         return HistoryPart(
-            assets=tuple(self._assets),
+            assets=assets,
             **dict(zip(COUNTS, counts.T, strict=True)),
             **dict(zip(FLAGS, flags.T, strict=True)),
             **long,
         )
+
+
+class _Cut:
+    """The newest samples of a ring, copied, in one piece or in two."""
+
+    __slots__ = ("columns", "counts", "flags")
+
+    def __init__(self, ring: AssetRing, since: int) -> None:
+        whole, samples = _stretch(ring, since)
+        capacity, n = len(ring.t_ns), len(samples)
+        self.counts = ring.written, capacity, n, ring.values.shape[1]
+        self.flags = whole, ring.mode is not None, ring.unsound is not None
+        begin = samples.start % capacity
+        pieces = [slice(begin, min(begin + n, capacity))]
+        if begin + n > capacity:
+            pieces.append(slice(0, begin + n - capacity))
+        self.columns: dict[str, list[NDArray[np.generic]]] = {}
+        for name in COLUMNS:
+            column = getattr(ring, name)
+            if column is not None:
+                self.columns[name] = [np.array(column[piece]).reshape(-1) for piece in pieces]
 
 
 class _Read:

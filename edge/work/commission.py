@@ -230,6 +230,7 @@ class Commissioning:
             return
         self._fresh = False
         for model, commission in self._open:
+            self._desk.before((model.asset,))
             self._look(model, commission, t_ns=t_ns)
             telling = due and commission.stage is not Stage.IN_SERVICE
             if telling and not 0 <= t_ns - commission.told_ns < TOLD_NS:

@@ -87,6 +87,7 @@ class SetAside:
         self._count("set_aside")
         source = match_source(message.topic, self._desk.settings.source)
         asset = source[1] if source else ""
+        self._desk.before((asset,))
         unread(asset, message.topic, state=self._state)
         self._desk.stirred.add(asset)
         return True

@@ -14,7 +14,7 @@ SECOND_NS: Final = 1_000_000_000
 DOUBT_NS: Final = 60 * SECOND_NS
 
 
-def shed(told: Shed, *, state: EngineState, t_ns: int) -> list[str]:
+def shed(told: Shed, state: EngineState, *, t_ns: int) -> list[str]:
     """Mark the assets of which messages were given up, all of them where none was named.
 
     Returns them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from edge.samples.looks import (
     STALE,
     STUCK,
     Bounds,
+    WindowState,
     bounds_of,
 )
 from edge.samples.quality import HealthState, check_health
@@ -85,7 +87,7 @@ def test_runs_are_those_of_the_slow_twin_however_they_are_cut(
     """Counters go on over batches, gaps and stops."""
     bounds = runs_only(LONGEST)._replace(repeats=3)
     span = np.array([0.0, 1.5]), np.array([8.0, 99.0])
-    twin = Sensors(bounds, (span[0].tolist(), span[1].tolist()))
+    twin = Sensors(bounds, (span[0].tolist(), span[1].tolist()), asset="a")
     expected = [twin.step(row[:2], counted=row[2] and row[3]) for row in rows]
     state = HealthState.empty(2)
     found: list[list[set[str]]] = []
@@ -136,7 +138,7 @@ def test_looks_are_those_of_the_slow_twin_however_they_are_cut(seed: int, sizes:
         else:
             rows[where, j][chance.random(len(rows[where])) < 0.7] = np.nan
     running = np.repeat(chance.random(35) > 0.1, 20)
-    twin = Sensors(bounds, ([-math.inf] * 4, [math.inf] * 4))
+    twin = Sensors(bounds, ([-math.inf] * 4, [math.inf] * 4), asset="a")
     shown = rows.astype(np.float32)
     expected = [
         twin.step([float(v) for v in row], counted=bool(ran))
@@ -149,6 +151,14 @@ def test_looks_are_those_of_the_slow_twin_however_they_are_cut(seed: int, sizes:
             found += named(codes_of(state, batch(rows[at:end], running[at:end]), bounds))
         at = end
     assert found == expected
+
+
+def test_assets_that_begin_together_are_not_looked_at_together() -> None:
+    """Each of a thousand has its place among the samples between two looks, by its name."""
+    begins = [WindowState.empty(1, 0, asset=f"m{i:03d}").samples for i in range(1_000)]
+    share = Counter(begins)
+    assert set(share) == {-n for n in range(HOP)}
+    assert max(share.values()) < 2 * 1_000 / HOP
 
 
 def test_a_gap_neither_ends_nor_lengthens_a_run() -> None:

@@ -81,7 +81,7 @@ MUTATIONS: Final = (
     Mutation("outbox before the journal is synced", Durable, "keep", planted.unsynced),
     Mutation("audited behind the alert", Durable, "keep", planted.audited_late),
     Mutation("audit not synced", AuditTrail, "_append", planted.audit_unsynced),
-    Mutation("a checkpoint ahead of the journal", Durable, "checkpoint", planted.ahead),
+    Mutation("a checkpoint ahead of the journal", Durable, "go_on", planted.ahead),
     Mutation("replay skips a record", restore, "read_journal", planted.one_more),
     Mutation("replay from the beginning", restore, "read_journal", planted.twice),
     Mutation("outbox without a check of keys", Outbox, "_bytes_of", planted.any_key),

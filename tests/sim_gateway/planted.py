@@ -85,13 +85,13 @@ def audit_unsynced(real: Any) -> Any:  # noqa: ANN401
 def ahead(real: Any) -> Any:  # noqa: ANN401
     """A checkpoint is kept before what it covers of the journal is safe."""
 
-    def checkpoint(self: Durable, *args: Any, **more: Any) -> None:  # noqa: ANN401
+    def go_on(self: Durable, *args: Any, **more: Any) -> None:  # noqa: ANN401
         if self.journal is None:
             return
         with mock.patch.object(self.journal, "syncing", return_value=tuple):
             real(self, *args, **more)
 
-    return checkpoint
+    return go_on
 
 
 def one_more(real: Any) -> Any:  # noqa: ANN401

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge import taking
 from edge.assembly.assembly import Assembly
+from edge.gateway import saving
 from edge.gateway.world import World
 from edge.records import BundleSwapped, Note, RetrievalDone, SnapshotSwapped
 from edge.samples import gather
@@ -199,12 +200,14 @@ class SimulatedWorld(World):
     def assembled(self, config: GatewayConfig) -> Assembly:
         """What the shop shows.
 
-        From how many on assets and messages are taken together is another number in each process:
-        a plant of a few takes both ways, and no bit depends on it.
+        From how many on assets and messages are taken together is another number in each process,
+        and how many are copied in a turn: a plant of a few takes both ways, and no bit depends on
+        it.
         """
         how = self._fate.draw
         vars(taking)["FEW"] = how.choice((1, 1, 4))
         vars(gather)["TOGETHER_MIN"] = how.choice((0, 0, 16))
+        vars(saving)["ASSETS_A_TURN"] = how.choice((1, 1, 64))
         return SimulatedAssembly(config.settings, self._shop, broken=self.broken)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
