@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.caps import TAG_CHARS_MAX
 from edge.wire import quick, topics
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ FORMS_MAX: Final = 16  # of one topic
 class Route:
     """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
 
-    __slots__ = ("asset", "form", "forms", "layout", "places", "told")
+    __slots__ = ("asset", "form", "forms", "layout", "places", "told", "topic")
 
-    def __init__(self, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
-        self.asset, self.layout = asset, layout
+    def __init__(self, topic: str, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
+        self.topic, self.asset, self.layout = topic, asset, layout
         self.told = told  # tag -> place
         self.forms: dict[frozenset[str], Form] = {}
         self.form: Form | None = None  # the newest that fitted
@@ -57,6 +58,7 @@ class Routes:
         self._forms = quick.Forms()
         self._told: dict[int, dict[str, int]] = {}  # of each asset: tag -> place
         self.known: dict[str, Route] = {}
+        self.any_single = False  # whether a form of one value a message was seen
 
     def learn(self, topic: str, payload: bytes) -> None:
         """Remember how a message that took the long way could have gone."""
@@ -79,6 +81,7 @@ class Routes:
         if len(route.forms) >= FORMS_MAX:
             route.forms.clear()
         route.forms[form.keys] = form
+        self.any_single |= form.single
         route.choose(form)
 
     def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
@@ -103,6 +106,6 @@ class Routes:
             return None
         layout = self._aligner.layout_of(number)
         if number not in self._told:
-            places = {tag: self._place_of(number, at) for tag, at in layout.columns.items()}
-            self._told[number] = places
-        return Route(asset, layout, self._told[number])
+            short = {tag: at for tag, at in layout.columns.items() if 0 < len(tag) <= TAG_CHARS_MAX}
+            self._told[number] = {tag: self._place_of(number, at) for tag, at in short.items()}
+        return Route(topic, asset, layout, self._told[number])
