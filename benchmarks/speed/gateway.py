@@ -22,7 +22,8 @@ from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure, Shares
 from benchmarks.speed.firehose import BLOCK, JSON, messages_a_batch
 from benchmarks.speed.sampled_gateway import AFTER, SCORING
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from models.bundles.store import save
 from simulator.broker import Mosquitto
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.caps import TAG_CHARS_MAX
+from edge.caps import TAG_CHARS_MAX, TOPICS_KNOWN_MAX
 from edge.wire import quick, topics
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from edge.settings import GatewaySettings
     from edge.wire.quick import Form, Quick
 
-ROUTES_MAX: Final = 1 << 15  # topics that are known at a time; begun anew where there are more
 TOPIC_CHARS_MAX: Final = 256  # of such a topic, as of those that may be set aside
 FORMS_MAX: Final = 16  # of one topic
+# Messages of a topic of which none could be learnt from: then only one in so many is tried.
+VAIN_MAX: Final = 16
 
 
 class Route:
@@ -59,30 +60,49 @@ class Routes:
         self._told: dict[int, dict[str, int]] = {}  # of each asset: tag -> place
         self.known: dict[str, Route] = {}
         self.any_single = False  # whether a form of one value a message was seen
+        self._vain: dict[str, int] = {}  # messages of which nothing could be learnt, by topic
 
     def learn(self, topic: str, payload: bytes) -> None:
         """Remember how a message that took the long way could have gone."""
         if len(topic) > TOPIC_CHARS_MAX:
             return
-        form = self._forms.of(payload)
-        if form is None:
+        vain = self._vain.get(topic, 0)
+        # to look at the keys is to decode it once more
+        if (vain < VAIN_MAX or vain % VAIN_MAX == 0) and self._learnt(topic, payload):
+            self._vain.pop(topic, None)
             return
-        route = self.known.get(topic)
-        if route is None:
-            route = self._route(topic)
-            if route is None:
-                return
-            if len(self.known) >= ROUTES_MAX:
-                self.known.clear()
-            self.known[topic] = route
+        if len(self._vain) >= TOPICS_KNOWN_MAX:
+            self._vain.clear()
+        self._vain[topic] = vain + 1
+
+    def _learnt(self, topic: str, payload: bytes) -> bool:
+        """Whether something new could be."""
+        form = self._forms.of(payload)
+        route = None if form is None else self._found(topic)
+        if form is None or route is None:
+            return False
         columns = [route.layout.columns[tag] for tag in form.tags if tag in route.layout.columns]
         if len(set(columns)) < len(columns):
-            return  # which of two tags of one channel comes first is not known here
+            return False  # which of two tags of one channel comes first is not known here
         if len(route.forms) >= FORMS_MAX:
             route.forms.clear()
+        new = route.forms.get(form.keys) is not form
         route.forms[form.keys] = form
         self.any_single |= form.single
         route.choose(form)
+        return new
+
+    def _found(self, topic: str) -> Route | None:
+        """The route of a topic, kept; None as of `_route`."""
+        if self._forms.dropped >= quick.FORMS_MAX:  # so many are held by routes alone at most
+            self.known.clear()
+            self._forms.dropped = 0
+        route = self.known.get(topic) or self._route(topic)
+        if route is not None and topic not in self.known:
+            if len(self.known) >= TOPICS_KNOWN_MAX:
+                self.known.clear()
+            self.known[topic] = route
+        return route
 
     def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
         """One message of a route; None: it has to take the long way."""

@@ -12,8 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.brokers import mqtt
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Client, Endpoint, Publisher, start, stop
+from edge.brokers.mqtt import Client, Publisher, start, stop
 from edge.brokers.tls import TlsFiles
 from tests.broker.certificates import Authority
 from tests.broker.conftest import free_port
