@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
-from edge.batches import sheaves_of
 from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
@@ -349,12 +348,12 @@ class Engine:
             take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
-        batches = self._aligner.close(now_ns=now_ns, final=final)
-        for change in (change for batch in batches for change in batch.changes):
+        changes, sheaves = self._aligner.samples(now_ns=now_ns, final=final)
+        for change in changes:
             self._taking.stir_one(change.asset)
             seen_change(self._assets[change.asset].state, change)
             witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
-        for step in self._annunciator.in_step(sheaves_of(batches)):
+        for step in self._annunciator.in_step(sheaves):
             self._taking.take(step)
         self._settle_time(now_ns)
 

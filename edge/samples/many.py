@@ -8,7 +8,7 @@ The outcome is the same, to the bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -54,11 +54,13 @@ class Singles:
         """
         topics = [m.topic for m in messages]
         routes = [*map(self._routes.known.get, topics)]
-        known = [route for route in routes if route is not None]
-        if len(known) < len(routes) or (form := self._form(messages, known, topics)) is None:
+        distinct = set(routes)
+        if None in distinct:
             return 0
-        many = read_many([m.payload for m in messages], form)
-        if many is None or (places := self._places(known, many)) is None:
+        known, each = cast("list[Route]", routes), cast("set[Route]", distinct)
+        form = self._form(messages, each, topics)
+        many = None if form is None else read_many([m.payload for m in messages], form)
+        if many is None or (places := self._places(known, each, many)) is None:
             return 0
         if now_ns != self._own.state.wall_ns:
             self._now(now_ns)  # our clock may have been set meanwhile
@@ -70,29 +72,30 @@ class Singles:
         return count
 
     def _form(
-        self, messages: Sequence[MessageReceived], routes: Sequence[Route], topics: Sequence[str]
+        self, messages: Sequence[MessageReceived], routes: set[Route], topics: Sequence[str]
     ) -> Form | None:
         """The form that all of them are expected to have; None: something of them is not usual."""
-        state, distinct = self._state, set(routes)
-        form = routes[0].form
-        if any(route.form is not form for route in distinct):
+        state, forms = self._state, {route.form for route in routes}
+        if len(forms) > 1:
             return None
         if any([m.retain for m in messages]):  # noqa: C419 - a list is made twice as fast
             return None
         refused, suspects = state.topic_errors, state.suspects
         if refused and not refused.keys().isdisjoint(topics):
             return None
-        if suspects and any(route.asset in suspects for route in distinct):
+        if suspects and any(route.asset in suspects for route in routes):
             return None
-        return form
+        return forms.pop()
 
-    def _places(self, routes: Sequence[Route], many: Many) -> NDArray[np.intp] | None:
+    def _places(
+        self, routes: Sequence[Route], distinct: set[Route], many: Many
+    ) -> NDArray[np.intp] | None:
         """Where their values go (n,); None: one goes nowhere, or comes on a topic for the first."""
         assets, tags = self._state.assets, many.tags
         places = [route.told.get(tag) for route, tag in zip(routes, tags, strict=True)]
         if None in places:
             return None
-        new = {route for route in routes if route.topic not in assets[route.asset].topics}
+        new = {route for route in distinct if route.topic not in assets[route.asset].topics}
         pairs = zip(routes, tags, strict=True) if new else ()
         if any(route in new and route.brings_channels((tag,)) for route, tag in pairs):
             return None
