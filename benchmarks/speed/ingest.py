@@ -226,7 +226,7 @@ def figures(*, rounds: int = ROUNDS) -> list[Figure]:
         return Figure(
             id=name,
             figure=round(float(np.median(found[ours])), 2),
-            unit="us CPU a message",
+            unit="us a message",
             ratio=round(float(np.median(found[ours] / found[stock])), 3),
             against=f"stock paho {np.median(found[stock]):.2f} us",
             note=note,

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge.caps import TAG_CHARS_MAX, TOPICS_KNOWN_MAX
+from edge.samples.sparkplug_routes import speaker_of
 from edge.wire import quick, topics
 
 if TYPE_CHECKING:
     from edge.samples.align import Aligner
     from edge.samples.gather import Gather
     from edge.samples.layouts import AssetLayout
+    from edge.samples.sparkplug import Sparkplug
+    from edge.samples.sparkplug_routes import Speaker
     from edge.settings import GatewaySettings
     from edge.wire.quick import Form, Quick
 
@@ -27,7 +30,7 @@ VAIN_MAX: Final = 16
 class Route:
     """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
 
-    __slots__ = ("asset", "form", "forms", "layout", "places", "told", "topic")
+    __slots__ = ("asset", "form", "forms", "layout", "places", "speaker", "told", "topic")
 
     def __init__(self, topic: str, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
         self.topic, self.asset, self.layout = topic, asset, layout
@@ -35,6 +38,7 @@ class Route:
         self.forms: dict[frozenset[str], Form] = {}
         self.form: Form | None = None  # the newest that fitted
         self.places: tuple[int, ...] | None = None  # of all its tags; None: not all have one
+        self.speaker: Speaker | None = None  # of Sparkplug B; None: it sends something else
 
     def choose(self, form: Form) -> None:
         """From here on messages are thought to be of this form."""
@@ -51,8 +55,16 @@ class Route:
 class Routes:
     """Routes of all topics of plant values."""
 
-    def __init__(self, settings: GatewaySettings, *, aligner: Aligner, gather: Gather) -> None:
-        self._sources = settings.source
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        aligner: Aligner,
+        gather: Gather,
+        sparkplug: Sparkplug,
+    ) -> None:
+        self._sources, self._sparkplug = settings.source, sparkplug
+        self._any_sparkplug = any(one.format == "sparkplug" for one in settings.source)
         # who sends waveforms has speeds among its values, which are noted one by one
         self._apart = {asset.id for asset in settings.asset if asset.waveform}
         self._aligner, self._place_of = aligner, gather.place_of
@@ -65,6 +77,8 @@ class Routes:
     def learn(self, topic: str, payload: bytes) -> None:
         """Remember how a message that took the long way could have gone."""
         if len(topic) > TOPIC_CHARS_MAX:
+            return
+        if self._any_sparkplug and self._learn_sparkplug(topic, payload):
             return
         vain = self._vain.get(topic, 0)
         # to look at the keys is to decode it once more
@@ -106,6 +120,8 @@ class Routes:
 
     def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
         """One message of a route; None: it has to take the long way."""
+        if route.speaker is not None:
+            return route.speaker.read(route, payload)
         if route.form is None:
             return None
         found = quick.read(payload, route.form, topic=topic)
@@ -116,6 +132,18 @@ class Routes:
             return None
         route.choose(form)
         return quick.read(payload, form, topic=topic)
+
+    def _learn_sparkplug(self, topic: str, payload: bytes) -> bool:
+        """The same for Sparkplug B; False: the topic is of something else."""
+        found = topics.match_source(topic, self._sources)
+        if found is None or found[0].format != "sparkplug":
+            return False
+        speaker = speaker_of(topic, self._sparkplug)
+        route = self._found(topic) if speaker is not None else None
+        if route is not None:
+            route.speaker = route.speaker or speaker
+            self._sparkplug.layouts.learn(payload)
+        return True
 
     def _route(self, topic: str) -> Route | None:
         """The route of a topic; None: its messages do not say by it whose they are, or not ours."""
