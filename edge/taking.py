@@ -22,7 +22,7 @@ from edge.samples.slab import Slab
 from edge.samples.usual import SAMPLES_MAX, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from edge.batches import Batch, Sheaf
     from edge.desk import Desk
     from edge.records import RetrievalDone, RowsScored
-    from edge.samples.drift import Drifting
     from edge.samples.scoring import Mask
     from edge.state import EngineState
     from edge.work.commission import Commissioning
@@ -90,12 +89,6 @@ class Taking:
         """Let every state say how new it is."""
         for slab in self._slabs.values():
             slab.settle_times()
-
-    def drifts(self) -> Iterator[Drifting | None]:
-        """What of each normal operation moved; None: nothing to compare."""
-        for asset in self._assets:
-            self.settle_states((asset.model.asset,))
-            yield asset.drift.report()
 
     def blind(self) -> tuple[str, ...]:
         """Assets whose newest sample has no score."""

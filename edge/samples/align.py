@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.batches import Batch
+from edge.batches import Batch, sheaves_of
 from edge.caps import PENDING_ROWS_MAX
 from edge.samples.arrays import Forms
 from edge.samples.closing import (
@@ -28,6 +28,7 @@ from edge.samples.closing import (
     fill,
     hold,
     mode_of,
+    sheaves_closed,
     take_rows,
     told_changes,
     was_running,
@@ -50,8 +51,8 @@ from edge.samples.together import FOREVER, Together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.batches import Readings
-    from edge.samples.arrays import Cells
+    from edge.batches import ContextChange, Readings, Sheaf
+    from edge.samples.arrays import Cells, Closed
     from edge.samples.layouts import AssetLayout
     from edge.samples.pending import Mask
     from edge.samples.tag_sets import TagSet
@@ -310,15 +311,35 @@ class Aligner:
 
         `final`: nothing more will come.
         """
+        closed, due = self._due(now_ns=now_ns, final=final)
+        return self._batches(closed, due, now_ns=now_ns, final=final)
+
+    def samples(self, *, now_ns: int, final: bool) -> tuple[list[ContextChange], Sequence[Sheaf]]:
+        """The same of many assets at once: the changes of all, and samples put together."""
+        closed, due = self._due(now_ns=now_ns, final=final)
+        if closed is not None and not due:  # as in the usual tick
+            sheaves = sheaves_closed(closed, self._layouts, self._together.forms)
+            if sheaves is not None:
+                return [], sheaves
+        batches = self._batches(closed, due, now_ns=now_ns, final=final)
+        return [change for batch in batches for change in batch.changes], sheaves_of(batches)
+
+    def _due(self, *, now_ns: int, final: bool) -> tuple[Closed | None, set[int]]:
+        """What many assets have together that is complete, and who may have something alone."""
         closed, odd = self._together.close(now_ns=now_ns, late_ns=self._late_ns, final=final)
-        batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
         due = self._touched.union(odd.tolist())
         due.update(np.flatnonzero(self._oldest_ns <= now_ns - self._late_ns).tolist())
         if final:
             due.update(np.flatnonzero(self._together.own).tolist())
+        self._touched = set()
+        return closed, due
+
+    def _batches(
+        self, closed: Closed | None, due: set[int], *, now_ns: int, final: bool
+    ) -> list[Batch]:
+        batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
         if not due:
             return list(batches.values())
-        self._touched = set()
         for number in due:
             layout, state = self._layouts[number], self._states[number]
             if complete := self._closable(layout, state, now_ns=now_ns, final=final):
