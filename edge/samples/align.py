@@ -46,9 +46,10 @@ from edge.samples.pending import (
 )
 from edge.samples.tag_sets import TagSets, given_of
 from edge.samples.together import FOREVER, Together
+from edge.samples.whole import Block, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.batches import Readings
     from edge.samples.arrays import Cells
@@ -88,6 +89,7 @@ class Aligner:
         alive_ns = [self._alive_ns(layout) for layout in layouts]
         forms = Forms(layouts, hold_ns=self._hold_ns, alive_ns=np.array(alive_ns, np.int64))
         self._together = Together(forms, self._states, layouts)
+        self._whole = Whole(layouts, self._states, self._together)
         # of assets that go their own way: which brought something, and when the oldest row is due
         self._touched = set(range(len(layouts)))
         self._oldest_ns = np.full(len(layouts), FOREVER, np.int64)
@@ -103,6 +105,7 @@ class Aligner:
 
     def show(self) -> None:
         """Let the state hold all that waits."""
+        self._each_its_way(self._whole.taken())
         self._together.show(np.flatnonzero(~self._together.own))
 
     @property
@@ -157,18 +160,23 @@ class Aligner:
         if not self._together.own[number]:
             self._together.give_back(np.array([number]))
         self._touched.add(number)
+        if self._whole.waiting:
+            self._each_its_way(self._whole.taken(number))
         if len(readings.t_ns) == 1:
             row, t_ns = readings.values[0].tolist(), int(readings.t_ns[0])
             shown = [(column, row[i]) for i, column in zip(tags.sources, tags.columns, strict=True)]
             self._put_one(layout, shown, t_ns=t_ns, future_ns=future_ns, retain=retain)
         elif len(readings.t_ns):
-            self._push_block(layout, readings, tags, future_ns=future_ns, retain=retain)
+            block = Block(readings, tags, future_ns)
+            if retain or not self._whole.take(number, block):
+                self._push_block(layout, block, retain=retain)
 
     def put(self, cells: Cells, alone: Mask) -> Mask:
         """Take cells of many assets; returns for which (a,) none were taken.
 
         None is later than its own bound. alone: assets (a,) that are to go their own way.
         """
+        self._each_its_way(self._whole.taken())
         brings = np.zeros(self.assets, bool)
         brings[cells.asset] = True
         back = np.flatnonzero(brings & self._together.own & ~alone)
@@ -191,6 +199,8 @@ class Aligner:
         Not later than its bound. NaN: absent.
         """
         self._touched.add(number)
+        if self._whole.waiting:
+            self._each_its_way(self._whole.taken(number))
         self._put_one(self._layouts[number], shown, t_ns=t_ns, future_ns=t_ns, retain=False)
 
     def tag_set(self, readings: Readings) -> TagSet:
@@ -233,15 +243,13 @@ class Aligner:
             counts=counts,
         )
 
-    def _push_block(
-        self,
-        layout: AssetLayout,
-        readings: Readings,
-        tags: TagSet,
-        *,
-        future_ns: int,
-        retain: bool,
-    ) -> None:
+    def _each_its_way(self, blocks: Mapping[int, Block]) -> None:
+        """Blocks that waited to be closed with others, by asset: as if they had not."""
+        for number, block in blocks.items():
+            self._push_block(self._layouts[number], block, retain=False)
+
+    def _push_block(self, layout: AssetLayout, block: Block, *, retain: bool) -> None:
+        readings, tags, future_ns = block
         counts, state = self._state.counts, self._state.assets[layout.asset]
         every = tags.sources == tuple(range(len(readings.tags)))
         chosen = readings.values if every else readings.values[:, tags.sources]
@@ -312,12 +320,17 @@ class Aligner:
         """
         closed, odd = self._together.close(now_ns=now_ns, late_ns=self._late_ns, final=final)
         batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
-        due = self._touched.union(odd.tolist())
-        due.update(np.flatnonzero(self._oldest_ns <= now_ns - self._late_ns).tolist())
+        overdue_ns = now_ns - self._late_ns
+        late = np.flatnonzero(self._oldest_ns <= overdue_ns).tolist()
+        whole = {} if final else self._whole.close(overdue_ns=overdue_ns, odd=late)
+        self._each_its_way(self._whole.taken())
+        for number in whole:
+            left_ns = self._states[number].t_ns
+            self._oldest_ns[number] = left_ns[0] if len(left_ns) else FOREVER
+        batches |= whole
+        due = self._touched.union(odd.tolist(), late).difference(whole)
         if final:
             due.update(np.flatnonzero(self._together.own).tolist())
-        if not due:
-            return list(batches.values())
         self._touched = set()
         for number in due:
             layout, state = self._layouts[number], self._states[number]
