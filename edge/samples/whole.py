@@ -139,15 +139,15 @@ class Whole:
         return _Rows(t_ns, stamps[:, :, None], np.concatenate(values).reshape(k, m + n, width))
 
     def _good(self, numbers: Sequence[int], rows: _Rows, m: int, *, grid: bool) -> Mask:
-        """Of which assets (k,) there is nothing odd: no gap, nothing late, early or retained."""
+        """Of which assets (k,) there is nothing odd: no gap, nothing late or early.
+
+        Without context a row with a value is spoken of, and what is retained matters to nobody.
+        """
         states = [self._states[number] for number in numbers]
         closed_ns = np.array([state.closed_ns for state in states], np.int64)
         good: Mask = np.asarray((np.abs(rows.values) < FLOAT32_MAX).all(axis=(1, 2)))
         steps = np.diff(rows.t_ns, axis=1)
         good &= (steps > 0).all(axis=1) & (rows.t_ns[:, 0] > closed_ns)
-        if m:
-            plain = [bool(state.spoken.all() and not state.retained.any()) for state in states]
-            good &= np.array(plain)
         if rows.t_ns.shape[1] > m:
             future_ns = [self.waiting[number].future_ns for number in numbers]
             good &= rows.stamps[:, -1, 0] <= np.array(future_ns, np.int64)
