@@ -59,8 +59,8 @@ class Detector:
         How a stream is cut into calls, and what else is in a call, changes scores by rounding only.
         Raises ModelError where shapes do not fit.
         """
-        if isinstance(parameters, Prepared) and parameters.one is not None:
-            told = parameters.one.score(x, valid, state)
+        if isinstance(parameters, Prepared) and parameters.is_few:
+            told = parameters.quick(x, valid, state)
             if told is not None:
                 return told
         if isinstance(parameters, Beside):

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.steady.rows import joined, packed
+from models.steady.rows import FEW, assets_first, joined, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.asked import F32, Mask, Parameters
-    from models.steady.rows import Rows, Way
+    from models.steady.rows import Few, Rows, Way
 
     Graph = Callable[[F32, Mask, F32, Parameters], tuple[F32, F32]]
 
-ROWS: Final = 1024  # of a chunk: what is read of their parameters, 1.2 kB a row of 8 channels,
+ROWS: Final = 2**14  # of a chunk: for single samples what a call costs counts, and long reads
+BLOCK_ROWS: Final = 2**10  # of a block of samples: what is read of their parameters, 1.2 kB a row,
 VALUES_MAX: Final = 2**17  # and of a n c between the steps, is not far from the core
 TRIED_ROWS: Final = 4  # of those that are prepared, that a short way is compared on
 TRIED_SAMPLES: Final = 3
@@ -45,7 +46,14 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         self.rows = len(parameters["present"]) if index is None else len(index)
         self._chunks = _chunks(way, parameters) if chunks is None else chunks
         self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._few: Few | None = None
+        if 0 < self.rows <= FEW:
+            self._chunks = [assets_first(self._chunks[0])]
+            self._few = way.few(self._chunks[0])
+        self._single = list(_parts(self._chunks, ROWS))
+        self._block = list(_parts(self._chunks, BLOCK_ROWS))
         self.one = way.one(self._chunks[0]) if self.rows == 1 else None
+        self.is_few = self._few is not None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         value = self._all[name]
@@ -103,6 +111,13 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         pairs = zip(told[1:], expected, strict=True)
         return all(np.allclose(one, other, rtol=TRIED, atol=TRIED) for one, other in pairs)
 
+    def quick(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
+        """Score x (a, n, c) of few rows, all steady, none with a missing value; None: not so."""
+        told = None if self.one is None else self.one.score(x, valid, state)
+        if told is None and self._few is not None:
+            told = self._few.scored(x, valid, state)
+        return told
+
     def score(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
         """Score x (a, n, c) after state (a, s) of the steady rows: which (a,), score, state.
 
@@ -111,16 +126,19 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         wants it.
         """
         way, n = self._way, x.shape[1]
+        if self._few is not None:
+            steady = self._few.are_steady(state) & whole
+            return (steady, *self._few.score(x, state)) if steady.any() else None
         before = np.ascontiguousarray(state.T)  # (s, a)
         steady = np.empty(self.rows, np.bool_)
-        for at, rows in self._each():
+        for at, rows in self._single:
             steady[at] = way.are_steady(rows, before[:, at])
         steady &= whole
         if not steady.any():
             return None
         score = np.empty((n, self.rows), np.float32)
         after = np.empty(before.shape, np.float32)
-        for at, rows in self._each():
+        for at, rows in self._single if n == 1 else self._block:
             step = max(1, VALUES_MAX // (len(rows) * x.shape[2]))
             old = before[:, at]
             for begin in range(0, n, step):
@@ -130,14 +148,6 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
                 if begin + step < n:
                     old = after[:, at].copy()
         return steady, score.T, after.T
-
-    def _each(self) -> Iterator[tuple[slice, Rows]]:
-        """The chunks, and which rows each holds."""
-        first = 0
-        for chunk in self._chunks:
-            last = first + len(chunk)
-            yield slice(first, last), chunk
-            first = last
 
 
 class Beside(Mapping[str, "NDArray[Any]"]):
@@ -197,12 +207,23 @@ def beside(parameters: Parameters, more: Sequence[Parameters]) -> Parameters:
 
 
 def _chunks(way: Way, parameters: Parameters) -> list[Rows]:
-    """The short way's arrays of all rows."""
-    starts = range(0, max(len(parameters["present"]), 1), ROWS)
+    """The short way's arrays of all rows; made of some at a time, so that doubles of them do."""
+    starts = range(0, max(len(parameters["present"]), 1), BLOCK_ROWS)
     made = [
-        way.rows({name: parameters[name][at : at + ROWS] for name in way.names}) for at in starts
+        way.rows({name: parameters[name][at : at + BLOCK_ROWS] for name in way.names})
+        for at in starts
     ]
-    return packed(made) if len(made) > 1 else made
+    return packed(made, ROWS // BLOCK_ROWS) if len(made) > 1 else made
+
+
+def _parts(chunks: list[Rows], most: int) -> Iterator[tuple[slice, Rows]]:
+    """Views of at most so many rows each, and which rows they are."""
+    first = 0
+    for chunk in chunks:
+        for at in range(0, len(chunk), most):
+            rows = chunk.part(slice(at, at + most))
+            yield slice(first + at, first + at + len(rows)), rows
+        first += len(chunk)
 
 
 def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:

@@ -12,6 +12,7 @@ way only where they agree, and rows that are not steady are left to the graph.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     F64 = NDArray[np.float64]
 
-FEW: Final = 16  # rows: one small product each costs less than long operations over so few
-TRIANGLE_MAX: Final = 64  # samples of few rows whose averages are one product with decays by age,
-DECAYS_KEPT: Final = 64  # 16 kB at most each
+FEW: Final = 16  # rows: operations over so few are short, however many samples there are
+TRIANGLE_MAX: Final = 64  # samples of one row whose averages are one product with decays by age,
+DECAYS_KEPT: Final = 64  # some 16 kB each
 NEAR: Final = 1e-6  # sums so near their limits, relative, are there: some float32 digits
 TAILS: Final = ("tail_knots", "tail_slopes")
 
@@ -68,6 +69,22 @@ class One(Protocol):
         """Score x (1, n, c) after state (1, s): score (1, n) and state. None: not by this way."""
 
 
+class Few(Protocol):
+    """The short way of few rows."""
+
+    def are_steady(self, state: F32) -> Mask:
+        """Which rows (a,) are steady. state: (a, s)."""
+
+    def score(self, x: F32, state: F32) -> tuple[F32, F32]:
+        """Score x (a, n, c) after state (a, s): score (a, n) and state; n above 0.
+
+        What becomes of a row that is not steady means nothing.
+        """
+
+    def scored(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
+        """Likewise, where all are steady and nothing is missing: valid (a, n, c); None: not so."""
+
+
 class Way(Protocol):
     """The short way of one kind of detector."""
 
@@ -85,6 +102,9 @@ class Way(Protocol):
         What becomes of a row that is not steady means nothing.
         """
 
+    def few(self, rows: Rows) -> Few:
+        """For few rows by themselves, as `assets_first` has them."""
+
     def one(self, row: Rows) -> One | None:
         """For single samples of a single row, where that is quicker."""
 
@@ -96,23 +116,41 @@ def joined(parts: Sequence[Rows]) -> Rows:
     """Rows of several one after another, in arrays of their own, (.., a) each."""
     names = parts[0].arrays
     arrays = {n: np.concatenate([part[n] for part in parts], axis=-1) for n in names}
+    return Rows(arrays, _absent(parts))
+
+
+def _absent(parts: Sequence[Rows]) -> Mask | None:
+    """Which channels (c, a) of the rows of several are none; None: all are."""
     masks = [np.isnan(p["center"]) if p.absent is None else p.absent for p in parts]  # none, or it
-    holed = any(mask.any() for mask in masks)
-    return Rows(arrays, np.concatenate(masks, axis=-1) if holed else None)
+    return np.concatenate(masks, axis=-1) if any(mask.any() for mask in masks) else None
 
 
-def packed(chunks: Sequence[Rows]) -> list[Rows]:
-    """The same rows in one piece of memory: pages of many are large, and looked up seldom."""
-    room = np.empty(sum(v.size for chunk in chunks for v in chunk.arrays.values()), np.float32)
+def packed(parts: Sequence[Rows], together: int) -> list[Rows]:
+    """The same rows, of so many parts in one, in one piece of memory.
+
+    Pages of many numbers are large, and looked up seldom.
+    """
+    room = np.empty(sum(v.size for part in parts for v in part.arrays.values()), np.float32)
     told, at = [], 0
-    for chunk in chunks:
-        arrays = {}
-        for name, value in chunk.arrays.items():
-            arrays[name] = room[at : at + value.size].reshape(value.shape)
-            arrays[name][...] = value
-            at += value.size
-        told.append(Rows(arrays, chunk.absent))
+    for first in range(0, len(parts), together):
+        some, arrays = parts[first : first + together], {}
+        rows = sum(map(len, some))
+        for name, value in some[0].arrays.items():
+            shape = (*value.shape[:-1], rows)
+            arrays[name] = room[at : at + math.prod(shape)].reshape(shape)
+            np.concatenate([part[name] for part in some], axis=-1, out=arrays[name])
+            at += math.prod(shape)
+        told.append(Rows(arrays, _absent(some)))
     return told
+
+
+def assets_first(rows: Rows) -> Rows:
+    """The same rows with assets first in memory: views of arrays (a, ..)."""
+    arrays = {
+        name: np.moveaxis(np.ascontiguousarray(np.moveaxis(value, -1, 0)), 0, -1)
+        for name, value in rows.arrays.items()
+    }
+    return Rows(arrays, rows.absent)
 
 
 def made(arrays: Mapping[str, F64], ready: F64, *, present: Mask) -> Rows:
@@ -170,24 +208,11 @@ def normalise(rows: Rows, x: F32, *, out: F32) -> None:
         np.copyto(out, np.float32(0.0), where=rows.absent)
 
 
-def products(values: F32, matrices: F32) -> F32:
-    """Of each row, values (n, j, a) times its matrix (j, c, a): (n, c, a). For few rows."""
-    told: F32 = values.transpose(2, 0, 1) @ matrices.transpose(2, 0, 1)
-    return told.transpose(1, 2, 0)
-
-
 def average(values: F32, old: F32, rate: float, *, out: F32) -> None:
     """EWMA (n, w, a) of values (n, w, a) from its old value (w, a) on."""
-    n = len(values)
-    if 1 < n <= TRIANGLE_MAX and values.shape[2] <= FEW:
-        decays, faded = decays_of(n, rate)
-        told = decays @ values.reshape(n, -1)
-        told += faded * old.reshape(1, -1)
-        out[:] = told.reshape(values.shape)
-        return
     np.multiply(values, np.float32(rate), out=out)
     kept = np.empty(old.shape, np.float32)
-    for t in range(n):
+    for t in range(len(values)):
         np.multiply(old, np.float32(1.0 - rate), out=kept)
         np.add(out[t], kept, out=out[t])
         old = out[t]
@@ -205,8 +230,8 @@ def decays_of(n: int, rate: float) -> tuple[F32, F32]:
 
 def surprise(rows: Rows, t: F32, *, out: F32) -> None:
     """Scores (n, a) of statistics t (n, V, a) by their tails."""
-    over = np.maximum(t[:, :, None], rows["knots"])
-    np.subtract(over, rows["knots"], out=over)
+    over = np.subtract(t[:, :, None], rows["knots"])
+    np.maximum(over, np.zeros(t.shape[2], np.float32), out=over)  # quicker than with a number
     every = np.einsum("nvja,vja->nva", over, rows["slopes"])
     np.maximum.reduce(every, axis=1, out=out)
     np.subtract(out, rows["fusion"], out=out)

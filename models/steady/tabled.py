@@ -21,8 +21,8 @@ from models.bundles.bundle import Z_MAX
 from models.bundles.tabled_kinds import ENSEMBLE_PARAMETERS, PCA_PARAMETERS
 from models.graphs.ensemble import BEYOND_MAX, DEVIATE_MAX
 from models.graphs.pca import FREEDOM_MIN, NONE
+from models.steady.few import FewRows
 from models.steady.rows import (
-    FEW,
     TAILS,
     average,
     chi_square_tails,
@@ -30,7 +30,6 @@ from models.steady.rows import (
     near,
     normalise,
     of_z,
-    products,
     surprise,
 )
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     F64 = NDArray[np.float64]
 
+Begins = tuple["NDArray[np.int32]", int, int]
 BEGINS_KEPT: Final = 8  # shapes of tables; 160 kB for 1,000 assets
 POWER_MIN: Final = 1e-12  # as in the graph
 SIZE_MIN: Final = 1e-6  # likewise
@@ -129,6 +129,10 @@ class PcaWay(TabledWay):
             ready = np.where(seen, wide["settle"][:, 0], np.inf)
             return made(arrays, ready, present=present)
 
+    def few(self, rows: Rows) -> FewPlanes:
+        """Some rows by themselves."""
+        return FewPlanes(self._spec, rows, first=self._means, run=self._run)
+
     def score(self, rows: Rows, x: F32, state: F32, *, score: F32, after: F32) -> None:
         """Score samples x (n, c, a) after state (s, a), into score (n, a) and after (s, a)."""
         n, _, a = x.shape
@@ -178,6 +182,10 @@ class EnsembleWay(TabledWay):
             ready = np.where(present.any(axis=1), wide["settle"][:, 0], np.inf)
             return made(arrays, ready, present=present)
 
+    def few(self, rows: Rows) -> FewMembers:
+        """Some rows by themselves."""
+        return FewMembers(self._spec, rows, first=self._means, run=self._run)
+
     def score(self, rows: Rows, x: F32, state: F32, *, score: F32, after: F32) -> None:
         """Score samples x (n, c, a) after state (s, a), into score (n, a) and after (s, a)."""
         n, _, a = x.shape
@@ -185,10 +193,12 @@ class EnsembleWay(TabledWay):
         normalise(rows, x, out=z)
         np.fmax(z, np.float32(-Z_MAX), out=z)  # there is no bin for NaN
         d = np.empty((n, 1, a), np.float32)
-        step = n if a <= FEW else 1
-        for t in range(0, n, step):
-            some = slice(t, t + step)
-            np.einsum("nma,ma->na", _rare(rows, z[some]), rows["used"], out=d[some, 0])
+        directions, flat = rows["directions"], rows["table"].reshape(-1)
+        begins = _begins(*rows["table"].shape)
+        for t in range(n):
+            rare = np.einsum("cma,ca->ma", directions, z[t])
+            _rare(rare, rows["first"], rows["width"], flat, begins)
+            np.einsum("ma,ma->a", rare, rows["used"], out=d[t, 0])
         np.maximum(d, np.float32(-DEVIATE_MAX), out=d)
         np.minimum(d, np.float32(DEVIATE_MAX), out=d)
         stack = self._averages(d, state, after)
@@ -196,32 +206,86 @@ class EnsembleWay(TabledWay):
         after[self._means : self._run] = rows["limits"]
 
 
-def _rare(rows: Rows, z: F32) -> F32:
-    """How rare the bins are that samples z (n, c, a) fall into (n, M, a)."""
-    table = rows["table"]
-    m, bins, a = table.shape
-    if a <= FEW:
-        place = np.ascontiguousarray(products(z, rows["directions"]))
-    else:
-        place = np.einsum("cma,nca->nma", rows["directions"], z)
-    place -= rows["first"]
-    place /= rows["width"]  # in bins
+def _rare(place: F32, first: F32, width: F32, table: F32, begins: Begins) -> None:
+    """Projections, `place` (..), become how rare the bins are that they fall into.
+
+    first, width: of their bins   table: (of all bins,)   begins: where those of each are in it, and
+    how far apart one from the next
+    """
+    at, stride, bins = begins
+    place -= first
+    place /= width  # in bins
     inside = np.clip(place, np.float32(0.0), np.float32(bins))
     place -= inside
-    rare = np.abs(np.clip(place, np.float32(-BEYOND_MAX), np.float32(BEYOND_MAX), out=place))
+    np.abs(np.clip(place, np.float32(-BEYOND_MAX), np.float32(BEYOND_MAX), out=place), out=place)
     np.clip(inside, np.float32(0.0), np.float32(bins - 0.5), out=inside)  # the last has its end
     own = inside.astype(np.int32)
-    own *= np.int32(a)
-    own += _begins(m, bins, a)
-    rare += table.reshape(-1).take(own)
-    return rare
+    own *= np.int32(stride)
+    own += at
+    place += table.take(own)
 
 
 @lru_cache(maxsize=BEGINS_KEPT)
-def _begins(m: int, bins: int, a: int) -> NDArray[np.int32]:
+def _begins(m: int, bins: int, a: int) -> Begins:
     """Where the first bin of each projection of each asset stands in a table (m, bins, a)."""
     first = bins * a * np.arange(m)[:, None] + np.arange(a)
-    return first.astype(np.int32)
+    return first.astype(np.int32), a, bins
+
+
+class FewPlanes(FewRows):
+    """The short way of few rows of principal components."""
+
+    def __init__(self, spec: PcaSpec | EnsembleSpec, rows: Rows, *, first: int, run: int) -> None:
+        super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
+        both = np.concatenate([rows["plane"], rows["rest"]], axis=1)  # symmetric ones
+        self._forms = np.ascontiguousarray(both.transpose(2, 1, 0))  # (a, 2 c, c)
+
+    def _step(self, x: F32, state: F32, after: F32) -> F32:
+        a, n, c = x.shape
+        k, means = len(self._lambdas), slice(self._first)
+        z = np.empty((a, c, 1 + n), np.float32)
+        z[:, :, 1:] = x.swapaxes(1, 2)
+        self._normalise(z[:, :, 1:], out=z[:, :, 1:])
+        stack = self._averages(z, state[:, means], after[:, means])
+        pulled = np.matmul(self._forms, stack).reshape(k, a, 2, c, 1 + n)
+        pulled *= stack[:, :, None]
+        t = np.empty((2, k, a, 1 + n), np.float32)
+        np.add.reduce(pulled, axis=3, out=t.transpose(1, 2, 0, 3))
+        np.cbrt(t, out=t)
+        return self._surprise(t.reshape(2 * k, a, 1 + n))[:, 1:]
+
+
+class FewMembers(FewRows):
+    """The short way of few rows of the ensemble."""
+
+    def __init__(self, spec: PcaSpec | EnsembleSpec, rows: Rows, *, first: int, run: int) -> None:
+        super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
+        m, bins, a = rows["table"].shape
+        self.wide = m
+        self._directions = np.ascontiguousarray(rows["directions"].transpose(2, 1, 0))
+        self._starts, self._widths = (rows[name].T[..., None] for name in ("first", "width"))
+        self._used = rows["used"].T[:, None]  # (a, 1, M)
+        self._table = rows["table"].transpose(2, 0, 1).reshape(-1)
+        begins = bins * np.arange(a * m, dtype=np.int32).reshape(a, m, 1)
+        self._begins = begins, 1, bins
+
+    def _step(self, x: F32, state: F32, after: F32) -> F32:
+        a, n, c = x.shape
+        z = np.empty((a, c, n), np.float32)
+        z[...] = x.swapaxes(1, 2)
+        self._normalise(z, out=z)
+        marked = np.float32(0.0) * np.add.reduce(z, axis=1, keepdims=True)  # NaN where a value is
+        np.fmax(z, np.float32(-Z_MAX), out=z)  # there is no bin for NaN
+        rare = np.matmul(self._directions, z)
+        _rare(rare, self._starts, self._widths, self._table, self._begins)
+        told = np.empty((a, 1, 1 + n), np.float32)
+        d = told[:, :, 1:]
+        np.add(np.matmul(self._used, rare), marked, out=d)
+        np.maximum(d, np.float32(-DEVIATE_MAX), out=d)
+        np.minimum(d, np.float32(DEVIATE_MAX), out=d)
+        means = slice(self._first)
+        stack = self._averages(told, state[:, means], after[:, means])
+        return self._surprise(stack[:, :, 0])[:, 1:]
 
 
 def _expected(wide: dict[str, F64]) -> F64:
@@ -250,10 +314,6 @@ def _tails_of(knots: F64, slopes: F64, mean: F64, freedom: F64) -> tuple[F64, F6
 def _power(stack: F32, form: F32, *, out: F32) -> None:
     """Quadratic forms (c, c, a) of averages (n, K, c, a), (n, K, a)."""
     n, k, c, a = stack.shape
-    if a <= FEW:
-        pulled = products(stack.reshape(n * k, c, a), form).reshape(stack.shape)
-        np.einsum("nkca,nkca->nka", pulled, stack, out=out)
-        return
     each = np.empty((c, a), np.float32)
     for t in range(n):
         for j in range(k):

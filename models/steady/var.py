@@ -18,9 +18,9 @@ import numpy as np
 
 from models.bundles.bundle import PARAMETERS
 from models.fitting.tails import worst_scale
+from models.steady.few import FewRows
 from models.steady.one import SteadyRow, matrix_cells
 from models.steady.rows import (
-    FEW,
     TAILS,
     average,
     chi_square_tails,
@@ -28,7 +28,6 @@ from models.steady.rows import (
     near,
     normalise,
     of_z,
-    products,
     surprise,
 )
 
@@ -97,6 +96,10 @@ class VarWay:
         found &= state[run + 1] >= self._spec.lags
         return found
 
+    def few(self, rows: Rows) -> FewVars:
+        """Some rows by themselves."""
+        return FewVars(self._spec, rows, first=self.first, run=self.run)
+
     def one(self, row: Rows) -> SteadyRow | None:
         """A single row for single samples; None where its matrix would be large."""
         spec = self._spec
@@ -157,13 +160,88 @@ def _residuals(rows: Rows, series: F32, *, out: F32) -> None:
     p = len(series) - n
     plain, reach, white = out[:, c:], rows["reach"], rows["white"]
     np.multiply(series[p:], rows["own"], out=plain)
-    if a <= FEW:
-        lagged = np.stack([series[j : j + n] for j in range(p)], axis=1).reshape(n, p * c, a)
-        plain += products(lagged, reach)
-        out[:, :c] = products(plain, white)
-        return
     reached = np.empty((c, a), np.float32)
     for t in range(n):
         np.einsum("jca,ja->ca", reach, series[t : t + p].reshape(p * c, a), out=reached)
         np.add(plain[t], reached, out=plain[t])
         np.einsum("jca,ja->ca", white, plain[t], out=out[t, :c])
+
+
+class FewVars(FewRows):
+    """The short way of few rows of a VAR."""
+
+    def __init__(self, spec: Spec, rows: Rows, *, first: int, run: int) -> None:
+        super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
+        self._lags = spec.lags
+        plain = np.concatenate([rows["reach"], _diagonal(rows["own"])]).astype(np.float64)
+        white = np.einsum("jia,ica->jca", plain, rows["white"])
+        both = np.concatenate([white, plain], axis=1)  # ((p + 1) c, 2 c, a)
+        self._weights = np.ascontiguousarray(both.transpose(2, 1, 0), np.float32)
+        self._even = np.ascontiguousarray(rows["even"].swapaxes(1, 2) ** 2)[..., None]
+        self._even_single = np.ascontiguousarray(self._even[..., 0].swapaxes(0, 1))  # (a, K, c)
+        self._rates = np.array(spec.lambdas, np.float32)[:, None]
+        self._keep = np.float32(1.0) - self._rates
+
+    def are_steady(self, state: F32) -> Mask:
+        """Which rows (a,) are steady. state: (a, s)."""
+        found = super().are_steady(state)
+        found &= state[:, self._run + 1] >= self._lags
+        return found
+
+    def all_steady(self, state: F32) -> bool:
+        """Whether all rows are steady. state: (a, s)."""
+        return super().all_steady(state) and min(state[:, self._run + 1].tolist()) >= self._lags
+
+    def _step(self, x: F32, state: F32, after: F32) -> F32:
+        (a, n, c), p, k = x.shape, self._lags, len(self._lambdas)
+        windows = np.empty((a, p + 1, c, n), np.float32)
+        z = windows[:, p]
+        z[...] = x.swapaxes(1, 2)
+        self._normalise(z, out=z)
+        lags = state[:, : p * c].reshape(a, p, c).swapaxes(1, 2)  # (a, c, p)
+        for j in range(p):
+            old = min(p - j, n)
+            windows[:, j, :, :old] = lags[:, :, j : j + old]
+            windows[:, j, :, old:] = z[:, :, : n - old]
+        residuals = np.empty((a, 2 * c, 1 + n), np.float32)
+        np.matmul(self._weights, windows.reshape(a, -1, n), out=residuals[:, :, 1:])
+        means = slice(p * c, self._first)
+        stack = self._averages(residuals, state[:, means], after[:, means])
+        kept = max(p - n, 0)
+        newest = after[:, : p * c].reshape((a, p, c), copy=False)
+        newest[:, :kept] = lags[:, :, n:].swapaxes(1, 2)
+        newest[:, kept:] = z[:, :, n - p + kept :].swapaxes(1, 2)
+        after[:, self._run + 1] = p
+        np.multiply(stack, stack, out=stack)
+        stack[:, :, c:] *= self._even
+        t = np.empty((2 * k, a, 1 + n), np.float32)
+        np.add.reduce(stack[:, :, :c], axis=2, out=t[:k])
+        np.maximum.reduce(stack[:, :, c:], axis=2, out=t[k:])
+        np.cbrt(t[:k], out=t[:k])
+        np.sqrt(t[k:], out=t[k:])
+        return self._surprise(t)[:, 1:]
+
+    def _single(self, x: F32, state: F32, after: F32) -> F32:
+        (a, c), k, lags = x.shape, len(self._lambdas), self._lags * x.shape[1]
+        window = np.empty((a, lags + c, 1), np.float32)
+        window[:, :lags, 0] = state[:, :lags]
+        self._normalise(x[:, :, None], out=window[:, lags:])
+        residuals = np.matmul(self._weights, window).reshape(a, 1, 2 * c)
+        means = after[:, lags : self._first].reshape((a, k, 2 * c), copy=False)
+        np.multiply(state[:, lags : self._first].reshape(means.shape), self._keep, out=means)
+        means += residuals * self._rates
+        after[:, :lags], after[:, self._run + 1] = window[:, c:, 0], self._lags
+        squares = np.multiply(means, means)
+        squares[:, :, c:] *= self._even_single
+        t = np.empty((a, 2, k), np.float32)
+        np.add.reduce(squares[:, :, :c], axis=2, out=t[:, 0])
+        np.maximum.reduce(squares[:, :, c:], axis=2, out=t[:, 1])
+        np.cbrt(t[:, 0], out=t[:, 0])
+        np.sqrt(t[:, 1], out=t[:, 1])
+        return self._surprise_single(t.reshape(a, 2 * k))
+
+
+def _diagonal(values: F32) -> F32:
+    """Matrices (c, c, a) of diagonals (c, a)."""
+    told: F32 = np.eye(len(values), dtype=np.float32)[:, :, None] * values
+    return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,16 @@ from models.bundles.bundle import Spec
 from models.detector import detector_of
 from models.detector_var import Detector
 from models.fitting.fit import FitOptions, fit_asset
-from models.steady.prepared import ROWS, Prepared, beside
+from models.steady import few
+from models.steady import prepared as prepared_rows
+from models.steady.prepared import Prepared, beside
 from models.steady.rows import FEW
 from tests.models.plants import plant, samples, two_assets
 from tests.oracles_detector import oracle_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from models.asked import Parameters
@@ -31,6 +36,16 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5  # of a score, relative above 1: float32 sums in another order
 STEADY = 200  # samples after which v, n and q of the default rates have come to their limits
+MANY = 1027  # rows: more than a chunk of them
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_chunks() -> Iterator[None]:
+    """Chunks, and blocks of a chunk, that MANY rows fill more than once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared_rows, "ROWS", 512)
+        patch.setattr(prepared_rows, "BLOCK_ROWS", 128)
+        yield
 
 
 @functools.cache
@@ -92,7 +107,7 @@ def _is_short(prepared: Prepared, x: F32, state: F32) -> Mask:
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 100])
-@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1, 40, ROWS + 3])
+@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1, 40, MANY])
 def test_steady_rows_score_as_the_graph_does(count: int, n: int) -> None:
     """Few rows or many, one sample or more: the same scores and states to rounding."""
     plain, prepared = _rows(count)
@@ -106,6 +121,40 @@ def test_steady_rows_score_as_the_graph_does(count: int, n: int) -> None:
     assert _same(score, expected)
     assert _same(after, moved)
     assert np.nanmax(score) > 0.5
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_long_blocks_of_few_rows_are_scored_a_step_at_a_time(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a step, and a step than a piece of its averages: the same as by the graph."""
+    plain, prepared = _rows(count)
+    state = _warm(count)
+    x, valid = _stream(count, 300, seed=4)
+    expected, moved = _detector().score(x, valid, state, plain)
+    for most in (few.VALUES_MAX, 1):
+        monkeypatch.setattr(few, "VALUES_MAX", most)
+        score, after = _detector().score(x, valid, state, prepared)
+        assert _same(score, expected)
+        assert _same(after, moved)
+
+
+@pytest.mark.parametrize("count", [2, 12, FEW])
+def test_a_block_of_few_rows_costs_as_many_operations_as_two_samples(count: int) -> None:
+    """However many samples: calls within one step are as many, and the graph is not asked."""
+    _, prepared = _rows(count)
+    state = _warm(count)
+
+    def calls(n: int) -> list[str]:
+        x, valid = _stream(count, n)
+        told: list[str] = []
+        sys.setprofile(lambda frame, event, _: told.append(f"{frame.f_code.co_name} {event}"))
+        _detector().score(x, valid, state, prepared)
+        sys.setprofile(None)
+        return told
+
+    assert calls(100) == calls(3)
+    assert not any("_by_graph" in call for call in calls(100))
 
 
 @settings(max_examples=20, deadline=None)
@@ -155,7 +204,7 @@ def test_a_long_stream_scores_as_the_slow_twin(count: int) -> None:
     assert np.nanmax([one[0] for one in told]) > 3.0
 
 
-@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("count", [1, 5, 20])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_what_is_no_number_never_stays(value: float, count: int) -> None:
     """NaN that is taken for valid counts as missing, as in the graph; what is huge is forgotten."""
@@ -225,7 +274,7 @@ def test_what_was_given_back_before_stays_as_it_is(count: int) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(scores, copies, strict=True))
 
 
-@pytest.mark.parametrize("count", [1, 20, ROWS + 3])
+@pytest.mark.parametrize("count", [1, 20, MANY])
 def test_how_a_state_lies_in_memory_does_not_matter(count: int) -> None:
     """Assets last, as it is given back, or first, as a checkpoint brings it: the same bits."""
     _, prepared = _rows(count)
@@ -237,7 +286,7 @@ def test_how_a_state_lies_in_memory_does_not_matter(count: int) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), count=st.sampled_from([2, 30, ROWS + 3]))
+@given(seed=st.integers(0, 10_000), count=st.sampled_from([2, 30, MANY]))
 def test_some_rows_score_as_they_do_among_all(seed: int, count: int) -> None:
     """However rows are chosen, each has the scores and the state that it has among all."""
     chance = np.random.default_rng(seed)

@@ -49,8 +49,8 @@ def _same(a: F32, b: F32) -> bool:
 
 
 @KINDS
-@pytest.mark.parametrize("n", [1, 20])
-@pytest.mark.parametrize("count", [1, 2, FEW + 1, 40])
+@pytest.mark.parametrize("n", [1, 20, 300])
+@pytest.mark.parametrize("count", [1, 2, FEW, FEW + 1, 40])
 def test_steady_rows_score_as_the_graph_does(kind: str, count: int, n: int) -> None:
     """Few rows or many, one sample or more: the same scores and states to rounding."""
     plain, prepared = _rows(kind, count)
@@ -99,12 +99,13 @@ def test_the_cut_of_a_stream_changes_nothing(
 
 @KINDS
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
-def test_what_is_no_number_never_stays(kind: str, value: float) -> None:
+@pytest.mark.parametrize(("count", "n"), [(1, 1), (5, 1), (5, 3), (20, 1)])
+def test_what_is_no_number_never_stays(kind: str, value: float, count: int, n: int) -> None:
     """NaN that is taken for valid counts as missing, as in the graph; what is huge is forgotten."""
-    plain, prepared = _rows(kind, 20)
+    plain, prepared = _rows(kind, count)
     made = detector(kind)
-    x, valid = _stream(20, STEADY + 1, seed=9)
-    state = made.initial_state(20)
+    x, valid = _stream(count, STEADY + n, seed=9)
+    state = made.initial_state(count)
     _, state = made.score(x[:, :STEADY], valid[:, :STEADY], state, plain)
     x, valid = x[:, STEADY:], valid[:, STEADY:]
     x[0, 0, 2] = value
