@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
-from edge.batches import sheaves_of
 from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+_Told = TypeVar("_Told", bound="Stimulus")
 
 
 class Engine:
@@ -179,18 +179,18 @@ class Engine:
 
     def handle_group(self, stimuli: Iterable[Stimulus], *, now_ns: int) -> tuple[Effect, ...]:
         """Take stimuli of one time, one after another; messages in a row cost less this way."""
-        for kind, some in groupby(self._each(stimuli), type):
+        for kind, some in groupby(stimuli, type):
             if kind is MessageReceived:
-                messages = cast("Iterator[MessageReceived]", some)
-                self._arrivals.take_group(messages, self._message, now_ns=now_ns)
+                messages = cast("list[MessageReceived]", [*some])
+                self._arrivals.take_group(messages, self._message, self._each, now_ns=now_ns)
             else:
-                for stimulus in some:
+                for stimulus in self._each(some):
                     self._take_one(stimulus, now_ns=now_ns)
         effects = tuple(self._desk.effects)
         self._desk.effects.clear()
         return effects
 
-    def _each(self, stimuli: Iterable[Stimulus]) -> Iterator[Stimulus]:
+    def _each(self, stimuli: Iterable[_Told]) -> Iterator[_Told]:
         for self.handling in stimuli:
             yield self.handling
 
@@ -267,8 +267,7 @@ class Engine:
 
     def drifts(self) -> Iterator[Drifting | None]:
         """What of each normal operation moved, told as it is taken; None: nothing to compare."""
-        for name, asset in self._assets.items():
-            self._taking.settle_state(name)
+        for asset in self._assets.values():
             yield asset.drift.report()
 
     def open_questions(self) -> tuple[Effect, ...]:
@@ -349,12 +348,12 @@ class Engine:
             take_orders(self._assets, desk=self._desk, state=self._state, now_ns=now_ns)
         self._arrivals.settle()
         self._arrivals.settle_blocks(now_ns=now_ns, final=final)
-        batches = self._aligner.close(now_ns=now_ns, final=final)
-        for change in (change for batch in batches for change in batch.changes):
+        changes, sheaves = self._aligner.samples(now_ns=now_ns, final=final)
+        for change in changes:
             self._taking.stir_one(change.asset)
             seen_change(self._assets[change.asset].state, change)
             witness.plant_edge(self._assets[change.asset], change, desk=self._desk)
-        for step in self._annunciator.in_step(sheaves_of(batches)):
+        for step in self._annunciator.in_step(sheaves):
             self._taking.take(step)
         self._settle_time(now_ns)
 

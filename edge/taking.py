@@ -74,11 +74,6 @@ class Taking:
         for slab in self._slabs.values():
             slab.settle_all()
 
-    def settle_state(self, name: str) -> None:
-        """The same of one asset."""
-        slab, i = self._place[self._number[name]]
-        slab.settle(i)
-
     def stir(self) -> None:
         """Somebody may change states: let them say all, and look at all of them anew."""
         for slab in self._slabs.values():

@@ -33,8 +33,8 @@ _AFTER: Final = {
     "models/heads": ("arrays", "features", "fit", "heads", "notes"),
 }  # fmt: skip
 _INTAKE: Final = (
-    "align", "arrays", "arrivals", "clock", "closing", "gather", "layouts", "own_clock", "pending",
-    "routes", "tag_sets", "timestamps", "together", "waveform_settings", "waveforms",
+    "align", "arrays", "arrivals", "clock", "closing", "gather", "layouts", "many", "own_clock",
+    "pending", "routes", "tag_sets", "timestamps", "together", "waveform_settings", "waveforms",
 )  # fmt: skip
 # Modules before the folders that they lie in: the first that fits a file counts.
 _MODULES: Final = {

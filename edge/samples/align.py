@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from edge.batches import Batch
-from edge.caps import PENDING_ROWS_MAX
+from edge.batches import Batch, sheaves_of
 from edge.samples.arrays import Forms
 from edge.samples.closing import (
     batches_of,
+    closable,
     fill,
     hold,
     mode_of,
+    sheaves_closed,
     take_rows,
     told_changes,
     was_running,
@@ -51,8 +52,8 @@ from edge.samples.whole import Block, Whole
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.batches import Readings
-    from edge.samples.arrays import Cells
+    from edge.batches import ContextChange, Readings, Sheaf
+    from edge.samples.arrays import Cells, Closed
     from edge.samples.layouts import AssetLayout
     from edge.samples.pending import Mask
     from edge.samples.tag_sets import TagSet
@@ -89,10 +90,10 @@ class Aligner:
         alive_ns = [self._alive_ns(layout) for layout in layouts]
         forms = Forms(layouts, hold_ns=self._hold_ns, alive_ns=np.array(alive_ns, np.int64))
         self._together = Together(forms, self._states, layouts)
-        self._whole = Whole(layouts, self._states, self._together)
         # of assets that go their own way: which brought something, and when the oldest row is due
         self._touched = set(range(len(layouts)))
         self._oldest_ns = np.full(len(layouts), FOREVER, np.int64)
+        self._whole = Whole(layouts, self._states, self._together, self._oldest_ns)
 
     def _alive_ns(self, layout: AssetLayout) -> int:
         return max(self._gap_ns, ALIVE_PERIODS_MIN * layout.period_ns)
@@ -160,8 +161,7 @@ class Aligner:
         if not self._together.own[number]:
             self._together.give_back(np.array([number]))
         self._touched.add(number)
-        if self._whole.waiting:
-            self._each_its_way(self._whole.taken(number))
+        self._each_its_way(self._whole.taken(number))
         if len(readings.t_ns) == 1:
             row, t_ns = readings.values[0].tolist(), int(readings.t_ns[0])
             shown = [(column, row[i]) for i, column in zip(tags.sources, tags.columns, strict=True)]
@@ -199,8 +199,7 @@ class Aligner:
         Not later than its bound. NaN: absent.
         """
         self._touched.add(number)
-        if self._whole.waiting:
-            self._each_its_way(self._whole.taken(number))
+        self._each_its_way(self._whole.taken(number))
         self._put_one(self._layouts[number], shown, t_ns=t_ns, future_ns=t_ns, retain=False)
 
     def tag_set(self, readings: Readings) -> TagSet:
@@ -318,43 +317,51 @@ class Aligner:
 
         `final`: nothing more will come.
         """
+        closed, whole, due = self._due(now_ns=now_ns, final=final)
+        batches = self._batches(closed, due, now_ns=now_ns, final=final)
+        for numbers, sheaf in whole:
+            batches |= {number: sheaf.batch(k) for k, number in enumerate(numbers)}
+        return [batches[number] for number in sorted(batches)]
+
+    def samples(self, *, now_ns: int, final: bool) -> tuple[list[ContextChange], Sequence[Sheaf]]:
+        """The same of many assets at once: the changes of all, and samples put together."""
+        closed, whole, due = self._due(now_ns=now_ns, final=final)
+        blocks = [sheaf for _, sheaf in whole]
+        if closed is not None and not due:  # as in the usual tick
+            sheaves = sheaves_closed(closed, self._layouts, self._together.forms)
+            if sheaves is not None:
+                return [], [*sheaves, *blocks]
+        found = self._batches(closed, due, now_ns=now_ns, final=final)
+        batches = [found[number] for number in sorted(found)]
+        changes = [change for batch in batches for change in batch.changes]
+        return changes, [*sheaves_of(batches), *blocks]
+
+    def _due(
+        self, *, now_ns: int, final: bool
+    ) -> tuple[Closed | None, list[tuple[list[int], Sheaf]], set[int]]:
+        """What many assets have together that is complete, and who may have something alone."""
         closed, odd = self._together.close(now_ns=now_ns, late_ns=self._late_ns, final=final)
-        batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
         overdue_ns = now_ns - self._late_ns
-        late = np.flatnonzero(self._oldest_ns <= overdue_ns).tolist()
-        whole = {} if final else self._whole.close(overdue_ns=overdue_ns, odd=late)
+        whole = [] if final else self._whole.close(overdue_ns=overdue_ns)
         self._each_its_way(self._whole.taken())
-        for number in whole:
-            left_ns = self._states[number].t_ns
-            self._oldest_ns[number] = left_ns[0] if len(left_ns) else FOREVER
-        batches |= whole
-        due = self._touched.union(odd.tolist(), late).difference(whole)
+        due = self._touched.difference(*(numbers for numbers, _ in whole)).union(odd.tolist())
+        due.update(np.flatnonzero(self._oldest_ns <= overdue_ns).tolist())
         if final:
             due.update(np.flatnonzero(self._together.own).tolist())
         self._touched = set()
+        return closed, whole, due
+
+    def _batches(
+        self, closed: Closed | None, due: set[int], *, now_ns: int, final: bool
+    ) -> dict[int, Batch]:
+        batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
+        overdue_ns = now_ns - self._late_ns
         for number in due:
             layout, state = self._layouts[number], self._states[number]
-            if complete := self._closable(layout, state, now_ns=now_ns, final=final):
+            if complete := closable(layout, state, overdue_ns=overdue_ns, final=final):
                 batches[number] = self._close(layout, state, complete)
             self._oldest_ns[number] = state.t_ns[0] if len(state.t_ns) else FOREVER
-        return [batches[number] for number in sorted(batches)]
-
-    def _closable(self, layout: AssetLayout, state: AssetAlign, *, now_ns: int, final: bool) -> int:
-        """How many of the waiting rows are complete."""
-        waiting = len(state.t_ns)
-        if final or not waiting:
-            return waiting
-        overdue = int(state.t_ns.searchsorted(now_ns - self._late_ns, side="right"))
-        if not layout.grid:
-            complete = waiting - 1
-        elif layout.on_change.all():
-            complete = 0  # nothing tells that a time has passed
-        else:
-            cyclic = state.newest_ns[~layout.on_change]
-            # A tag reported by exception may still speak at the very time that a cyclic one shows.
-            passed_ns = int(cyclic.min()) - int(layout.on_change.any())
-            complete = int(state.t_ns.searchsorted(passed_ns, side="right"))
-        return max(overdue, complete, waiting - PENDING_ROWS_MAX)
+        return batches
 
     def _close(self, layout: AssetLayout, state: AssetAlign, n: int) -> Batch:
         rows = take_rows(state, n)

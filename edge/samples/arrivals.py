@@ -13,6 +13,7 @@ import numpy as np
 from edge.batches import Readings
 from edge.errors import WireError
 from edge.samples.gather import Gather
+from edge.samples.many import Singles
 from edge.samples.pending import count
 from edge.samples.routes import Routes
 from edge.samples.sparkplug import Sparkplug
@@ -23,7 +24,7 @@ from edge.wire.readings import decode_readings, only_tags
 from edge.wire.topics import CLOCK_TOPIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from edge.records import MessageReceived
     from edge.samples.align import Aligner
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 BATCH_NS_MAX: Final = 3_600 * SECOND_NS  # plant time that one message of a replay may span
+MANY_MIN: Final = 32  # messages that are tried to be taken together
 
 
 class Arrivals:
@@ -73,6 +75,15 @@ class Arrivals:
         self.ahead_ns = BATCH_NS_MAX if plant else engine.future_ms_max * MILLISECOND_NS
         self._late_ns = engine.late_ms_max * MILLISECOND_NS
         self._behind_ns = engine.behind_ms_max * MILLISECOND_NS + (BATCH_NS_MAX if plant else 0)
+        self._singles = Singles(
+            self._routes,
+            gather=self._gather,
+            own=own,
+            state=state,
+            now=now,
+            behind_ns=self._behind_ns,
+            ahead_ns=self.ahead_ns,
+        )
 
     def settle(self) -> None:
         """Hand on everything that waits to be aligned."""
@@ -110,15 +121,35 @@ class Arrivals:
 
     def take_group(
         self,
+        messages: Sequence[MessageReceived],
+        other: Callable[[MessageReceived, int], None],
+        each: Callable[[Iterable[MessageReceived]], Iterator[MessageReceived]],
+        *,
+        now_ns: int,
+    ) -> None:
+        """Take messages, at least one, one after another; `other` takes those that are not usual.
+
+        The outcome is that of `other` for each of them. each: notes which one is taken now; of many
+        that are taken together, the first.
+        """
+        taken, size = 0, len(messages)
+        if size >= MANY_MIN and self._routes.any_single and not self._by_plant:
+            next(each(messages))
+            taken = self._singles.take(messages, now_ns=now_ns)
+            count(self._state.counts, "messages", taken)
+            if not taken and size >= 2 * MANY_MIN:
+                for half in (messages[: size // 2], messages[size // 2 :]):
+                    self.take_group(half, other, each, now_ns=now_ns)
+                return
+        self._one_by_one(each(messages[taken:]), other, now_ns=now_ns)
+
+    def _one_by_one(
+        self,
         messages: Iterable[MessageReceived],
         other: Callable[[MessageReceived, int], None],
         *,
         now_ns: int,
     ) -> None:
-        """Take messages one after another; `other` takes those that are not as usual.
-
-        The outcome is that of `other` for each of them.
-        """
         routes, taken = self._routes, 0
         for message in messages:
             route = routes.known.get(message.topic)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.batches import Batch, ContextChange
+from edge.batches import Batch, ContextChange, Sheaf
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
 from edge.samples.pending import NEVER, Aside
 
@@ -30,6 +30,24 @@ class Rows:
     stamps: I64
     retained: Mask
     spoken: Mask
+
+
+def closable(layout: AssetLayout, state: AssetAlign, *, overdue_ns: int, final: bool) -> int:
+    """How many of an asset's waiting rows are complete; those up to `overdue_ns` in any case."""
+    waiting = len(state.t_ns)
+    if final or not waiting:
+        return waiting
+    overdue = int(state.t_ns.searchsorted(overdue_ns, side="right"))
+    if not layout.grid:
+        complete = waiting - 1
+    elif layout.on_change.all():
+        complete = 0  # nothing tells that a time has passed
+    else:
+        cyclic = state.newest_ns[~layout.on_change]
+        # A tag reported by exception may still speak at the very time that a cyclic one shows.
+        passed_ns = int(cyclic.min()) - int(layout.on_change.any())
+        complete = int(state.t_ns.searchsorted(passed_ns, side="right"))
+    return max(overdue, complete, waiting - PENDING_ROWS_MAX)
 
 
 def take_rows(state: AssetAlign, n: int) -> Rows:
@@ -211,3 +229,32 @@ def batches_of(closed: Closed, layouts: Sequence[AssetLayout], forms: Forms) -> 
         )
         shown = shown_end
     return batches
+
+
+def sheaves_closed(
+    closed: Closed, layouts: Sequence[AssetLayout], forms: Forms
+) -> list[Sheaf] | None:
+    """What `sheaves_of` makes of `batches_of`, where no asset has context; else None."""
+    assets = closed.assets
+    grid = forms.grid[assets]
+    if forms.any_context and forms.context[assets].any():
+        return None
+    if grid.any() and not grid.all():
+        return None
+    many, width = closed.ends - closed.begins, forms.channels[assets]
+    values, ran = closed.values.astype(np.float32), np.ones(len(closed.t_ns), bool)
+    key = many * (forms.width + 1) + width
+    found = []
+    for one in dict.fromkeys(key.tolist()):
+        of = np.flatnonzero(key == one)
+        rows = closed.begins[of, None] + np.arange(many[of[0]])  # (k, n)
+        found.append(
+            Sheaf(
+                assets=tuple([layouts[i].asset for i in assets[of].tolist()]),
+                t_ns=closed.t_ns[rows],
+                values=values[rows, : width[of[0]]],
+                running=ran[rows],
+                heard=closed.heard[rows] if grid.any() else None,
+            )
+        )
+    return found

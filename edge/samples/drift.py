@@ -185,6 +185,8 @@ class DriftWatch:
     def _channels(
         self, state: DriftState, reference: DriftReference
     ) -> tuple[DriftingChannel, ...]:
+        if not state.drifts[LEVELS:].any():  # as nearly always
+            return ()
         names = [channel.name for channel in self._model.channels]
         drifts, score, since, shift, usual = (
             part[LEVELS:].reshape(2, len(names))  # level, spread

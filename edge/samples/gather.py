@@ -17,7 +17,10 @@ from edge.samples.arrays import Cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from edge.samples.align import Aligner
+    from edge.samples.pending import Indices
 
 ROWS_MAX: Final = 16  # of a message that is joined with others: a larger one is a block already
 VALUES_MAX: Final = 1 << 18  # that wait: 2 MB, or 10 MB as single values
@@ -34,18 +37,29 @@ class _Apart(NamedTuple):
     ordinary: bool
 
 
+class _Part(NamedTuple):
+    """Values (k,) of messages (n,) with one time each. sizes: values of each; None: one each."""
+
+    places: Indices
+    values: NDArray[np.float64]
+    t_ns: NDArray[np.int64]
+    sizes: Indices | None
+
+
 class Gather:
     """Collects what messages bring and hands it on, at the latest when `settle` is called.
 
     Messages of one time each wait as lists: `places` and `values` of all, one after another (the
     asset's number and the column as `place_of` makes them; None: absent), `sizes` and `times` a
-    message.
+    message. What waited before many came together waits as arrays, in front of these.
     """
 
     def __init__(self, aligner: Aligner, *, together_min: int | None = None) -> None:
         self._aligner = aligner
         self._together_min = TOGETHER_MIN if together_min is None else together_min
-        self._columns = aligner.columns_max
+        self.columns = aligner.columns_max
+        self._parts: list[_Part] = []
+        self._before = 0  # messages in them
         self._apart: dict[int, list[_Apart]] = {}
         self._apart_values = 0
         self.places: list[int] = []
@@ -55,7 +69,7 @@ class Gather:
 
     def place_of(self, number: int, column: int) -> int:
         """One number for a column of an asset."""
-        return number * self._columns + column
+        return number * self.columns + column
 
     def one(self, places: Sequence[int], values: Sequence[float | None], *, t_ns: int) -> None:
         """Take what one message of one time brings, not later than its bound."""
@@ -64,6 +78,16 @@ class Gather:
         self.sizes.append(len(places))
         self.times.append(t_ns)
         if len(self.places) > VALUES_MAX:
+            self.settle()
+
+    def many(
+        self, places: Indices, values: Sequence[float | None], t_ns: NDArray[np.int64]
+    ) -> None:
+        """Take what messages of one value each bring (n,), none later than its bound."""
+        self._set_apart()
+        self._parts.append(_Part(places, np.array(values, np.float64), t_ns, None))
+        self._before += len(t_ns)
+        if self._before > VALUES_MAX:
             self.settle()
 
     def take(self, readings: Readings, *, future_ns: int, retain: bool) -> None:
@@ -86,7 +110,7 @@ class Gather:
                 given = [row[i] for i in tags.sources]
                 self.one(places, given, t_ns=int(readings.t_ns[0]))
         else:
-            one = _Apart(len(self.sizes), readings, future_ns, retain, ordinary)
+            one = _Apart(self._before + len(self.sizes), readings, future_ns, retain, ordinary)
             self._apart.setdefault(number, []).append(one)
             self._apart_values += readings.values.size
             if self._apart_values > VALUES_MAX:
@@ -95,10 +119,10 @@ class Gather:
     def settle(self) -> None:
         """Hand on everything that waits."""
         apart, self._apart, self._apart_values = self._apart, {}, 0
-        if not (self.sizes or apart):
+        messages = self._before + len(self.sizes)
+        if not (messages or apart):
             return
-        cells, few = self._cells(), len(self.sizes) < self._together_min
-        self.places, self.values, self.sizes, self.times = [], [], [], []
+        cells, few = self._cells(), messages < self._together_min
         alone = np.zeros(self._aligner.assets, bool)
         alone[cells.asset] = few
         alone[list(apart)] = True
@@ -112,14 +136,37 @@ class Gather:
             self._aligner.give_back(alone)
             self._one_by_one(cells.of(own), apart)
 
+    def _set_apart(self) -> None:
+        """Let what waits as lists wait as arrays."""
+        if not self.sizes:
+            return
+        self._parts.append(
+            _Part(
+                np.array(self.places, np.intp),
+                np.array(self.values, np.float64),
+                np.array(self.times, np.int64),
+                np.array(self.sizes, np.intp) if len(self.places) != len(self.sizes) else None,
+            )
+        )
+        self._before += len(self.sizes)
+        self.places, self.values, self.sizes, self.times = [], [], [], []
+
     def _cells(self) -> Cells:
-        places = np.array(self.places, np.intp)
-        asset, column = np.divmod(places, self._columns)
-        times, sizes = np.array(self.times, np.int64), np.array(self.sizes, np.intp)
-        message = np.arange(len(sizes))
-        if len(places) > len(sizes):
-            times, message = np.repeat(times, sizes), np.repeat(message, sizes)
-        return Cells(asset, column, times, np.array(self.values, np.float64), message)
+        """All that waits, which waits no more."""
+        self._set_apart()
+        parts, self._parts, self._before = self._parts, [], 0
+        found, first = [], 0
+        for part in parts:
+            message, times = np.arange(first, first + len(part.t_ns)), part.t_ns
+            first += len(message)
+            if part.sizes is not None:
+                times, message = np.repeat(times, part.sizes), np.repeat(message, part.sizes)
+            asset, column = np.divmod(part.places, self.columns)
+            found.append(Cells(asset, column, times, part.values, message))
+        if len(found) == 1:
+            return found[0]
+        none = Cells(*(np.empty(0, kind) for kind in (np.intp, np.intp, np.int64, float, np.intp)))
+        return Cells(*(np.concatenate(columns) for columns in zip(none, *found, strict=True)))
 
     def _one_by_one(self, cells: Cells, apart: dict[int, list[_Apart]]) -> None:
         """Messages of assets that go their own way, each asset's in the order of arrival."""

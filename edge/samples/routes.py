@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.caps import TOPICS_KNOWN_MAX
+from edge.caps import TAG_CHARS_MAX, TOPICS_KNOWN_MAX
 from edge.samples.sparkplug_routes import speaker_of
 from edge.wire import quick, topics
 
@@ -30,10 +30,10 @@ VAIN_MAX: Final = 16
 class Route:
     """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
 
-    __slots__ = ("asset", "form", "forms", "layout", "places", "speaker", "told")
+    __slots__ = ("asset", "form", "forms", "layout", "places", "speaker", "told", "topic")
 
-    def __init__(self, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
-        self.asset, self.layout = asset, layout
+    def __init__(self, topic: str, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
+        self.topic, self.asset, self.layout = topic, asset, layout
         self.told = told  # tag -> place
         self.forms: dict[frozenset[str], Form] = {}
         self.form: Form | None = None  # the newest that fitted
@@ -71,6 +71,7 @@ class Routes:
         self._forms = quick.Forms()
         self._told: dict[int, dict[str, int]] = {}  # of each asset: tag -> place
         self.known: dict[str, Route] = {}
+        self.any_single = False  # whether a form of one value a message was seen
         self._vain: dict[str, int] = {}  # messages of which nothing could be learnt, by topic
 
     def learn(self, topic: str, payload: bytes) -> None:
@@ -101,6 +102,7 @@ class Routes:
             route.forms.clear()
         new = route.forms.get(form.keys) is not form
         route.forms[form.keys] = form
+        self.any_single |= form.single
         route.choose(form)
         return new
 
@@ -152,6 +154,6 @@ class Routes:
             return None
         layout = self._aligner.layout_of(number)
         if number not in self._told:
-            places = {tag: self._place_of(number, at) for tag, at in layout.columns.items()}
-            self._told[number] = places
-        return Route(asset, layout, self._told[number])
+            short = {tag: at for tag, at in layout.columns.items() if 0 < len(tag) <= TAG_CHARS_MAX}
+            self._told[number] = {tag: self._place_of(number, at) for tag, at in short.items()}
+        return Route(topic, asset, layout, self._told[number])

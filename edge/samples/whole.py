@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from edge.batches import Batch
+from edge.batches import Sheaf
 from edge.caps import PENDING_ROWS_MAX
 from edge.samples.columns import by_value
 from edge.samples.pending import FLOAT32_MAX, NEVER
+from edge.samples.together import FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +59,15 @@ class Whole:
     """Takes blocks, at most one an asset, and closes them; see `Aligner`, whose parts these are."""
 
     def __init__(
-        self, layouts: Sequence[AssetLayout], states: Sequence[AssetAlign], together: Together
+        self,
+        layouts: Sequence[AssetLayout],
+        states: Sequence[AssetAlign],
+        together: Together,
+        oldest_ns: I64,
     ) -> None:
+        """oldest_ns: (a,) time of the oldest row that waits of an asset that goes its own way."""
         self._layouts, self._states, self._together = layouts, states, together
+        self._oldest_ns = oldest_ns
         fits = together.forms.fits.tolist()
         # all columns of an asset, in order; None: what is held, or told as context, matters too
         self._columns = [
@@ -89,15 +96,16 @@ class Whole:
         block = self.waiting.pop(number, None)
         return {} if block is None else {number: block}
 
-    def close(self, *, overdue_ns: int, odd: Sequence[int]) -> dict[int, Batch]:
-        """Samples that are complete by now, by asset; what is not closed here waits on.
+    def close(self, *, overdue_ns: int) -> list[tuple[list[int], Sheaf]]:
+        """Samples that are complete by now, with whose they are; what is not closed here waits on.
 
-        overdue_ns: rows up to then are complete in any case; of `odd` assets there may be some.
+        overdue_ns: rows up to then are complete in any case.
         """
-        waiting, batches = self.waiting, dict[int, Batch]()
+        waiting, told = self.waiting, []
         alike: dict[tuple[int, int, int, bool], list[int]] = {}
+        odd = np.flatnonzero(self._oldest_ns <= overdue_ns).tolist()
         rest = [i for i in odd if i not in waiting and self._columns[i] is not None]
-        for number in (*waiting, *rest):
+        for number in sorted([*waiting, *rest]):
             n = len(waiting[number].readings.t_ns) if number in waiting else 0
             m, layout = len(self._states[number].t_ns), self._layouts[number]
             alike.setdefault((n, m, layout.width, layout.grid), []).append(number)
@@ -110,11 +118,12 @@ class Whole:
             chosen = np.flatnonzero(good & (complete > m if n else complete == m))
             for part, c in by_value(complete[chosen]):
                 of = chosen[part]
+                whose = [numbers[i] for i in of.tolist()]
                 some = rows if len(of) == len(numbers) else rows.of(of)
-                batches |= self._closed([numbers[i] for i in of.tolist()], some, c, grid=grid)
-        for number in batches:
+                told.append((whose, self._closed(whose, some, c, grid=grid)))
+        for number in (number for whose, _ in told for number in whose):
             waiting.pop(number, None)
-        return batches
+        return told
 
     def _rows(self, numbers: Sequence[int], m: int, n: int, *, grid: bool) -> _Rows:
         k, states = len(numbers), [self._states[number] for number in numbers]
@@ -170,9 +179,7 @@ class Whole:
         complete = np.maximum(overdue, (rows.t_ns <= passed_ns[:, None]).sum(axis=1))
         return complete
 
-    def _closed(
-        self, numbers: Sequence[int], rows: _Rows, c: int, *, grid: bool
-    ) -> dict[int, Batch]:
+    def _closed(self, numbers: Sequence[int], rows: _Rows, c: int, *, grid: bool) -> Sheaf:
         """The first c samples of some assets (k,); what is left waits."""
         (k, r, width), together = rows.values.shape, self._together
         left = r - c
@@ -180,23 +187,22 @@ class Whole:
         together.newest_ns[numbers, :width] = np.maximum(newest_ns, rows.stamps[:, -1])
         together.held[numbers, :width] = rows.values[:, c - 1]
         together.held_ns[numbers, :width] = rows.stamps[:, -1 - left]
+        self._oldest_ns[numbers] = rows.t_ns[:, c] if left else FOREVER
         # copies: a view would keep all rows of all assets for as long as one of them is silent
         left_ns, values = rows.t_ns[:, c:].copy(), rows.values[:, c:].copy()
         stamps = np.empty((k, left, width), np.int64)
         stamps[:] = rows.stamps[:, rows.stamps.shape[1] - left :]
         retained, spoken = np.zeros(values.shape, bool), np.ones((k, left), bool)
-        told, ran = rows.values[:, :c].astype(np.float32), np.ones((k, c), bool)
-        heard = ran.copy() if grid else None
-        batches, ends = {}, rows.t_ns[:, c - 1].tolist()
-        for i, number in enumerate(numbers):
+        for i, (number, end_ns) in enumerate(
+            zip(numbers, rows.t_ns[:, c - 1].tolist(), strict=True)
+        ):
             state = self._states[number]
             state.t_ns, state.values, state.value_t_ns = left_ns[i], values[i], stamps[i]
-            state.retained, state.spoken, state.closed_ns = retained[i], spoken[i], ends[i]
-            batches[number] = Batch(
-                asset=self._layouts[number].asset,
-                t_ns=rows.t_ns[i, :c],
-                values=told[i],
-                running=ran[i],
-                heard=None if heard is None else heard[i],
-            )
-        return batches
+            state.retained, state.spoken, state.closed_ns = retained[i], spoken[i], end_ns
+        return Sheaf(
+            assets=tuple([self._layouts[number].asset for number in numbers]),
+            t_ns=rows.t_ns[:, :c],
+            values=rows.values[:, :c].astype(np.float32),
+            running=np.ones((k, c), bool),
+            heard=np.ones((k, c), bool) if grid else None,
+        )

@@ -13,13 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from edge.caps import TAG_CHARS_MAX
 from edge.errors import UNREADABLE, WireError
 from edge.wire.readings import ASIDE, BAD, T_NS_MAX, TIME_KEYS, read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
 BYTES_MAX: Final = 1 << 16  # of a payload that is read here; a larger one has work enough
 KEYS_MAX: Final = 256  # of a form
@@ -38,7 +41,7 @@ class Form(NamedTuple):
     """One set of keys. tags: of a wide message; () of a single one.
 
     decode: bytes to a struct of tag and value, or of a value for each of `tags`; behind them time
-    and quality, where they are told.
+    and quality, where they are told. decode_lines: the same of many, a line each.
     """
 
     keys: frozenset[str]
@@ -47,6 +50,7 @@ class Form(NamedTuple):
     timed: bool
     quality: bool
     decode: Callable[[bytes], msgspec.Struct]
+    decode_lines: Callable[[bytes], list[Any]]
 
 
 class Quick(NamedTuple):
@@ -55,6 +59,14 @@ class Quick(NamedTuple):
     tags: tuple[str, ...]
     values: tuple[float | None, ...]
     t_ns: int | None
+
+
+class Many(NamedTuple):
+    """Messages of one value each (n,). t_ns: of their own, each told in milliseconds."""
+
+    tags: list[str]
+    values: list[float | None]
+    t_ns: NDArray[np.int64]
 
 
 class Forms:
@@ -117,8 +129,9 @@ def _form(keys: frozenset[str]) -> Form | None:
         kind = msgspec.defstruct("Form", fields, rename=names, forbid_unknown_fields=True, gc=False)
     except ValueError:  # a key that JSON has to escape
         return None
-    decode = msgspec.json.Decoder(kind).decode
-    return Form(keys, tags, single, time_key is not None, "quality" in keys, decode)
+    decoder = msgspec.json.Decoder(kind)
+    timed, quality = time_key is not None, "quality" in keys
+    return Form(keys, tags, single, timed, quality, decoder.decode, decoder.decode_lines)
 
 
 def read(payload: bytes, form: Form, *, topic: str) -> Quick | None:
@@ -146,6 +159,42 @@ def read(payload: bytes, form: Form, *, topic: str) -> Quick | None:
     if form.quality and _is_bad(found[behind]):
         return None
     return Quick(tags, values, t_ns)
+
+
+def read_many(payloads: Sequence[bytes], form: Form) -> Many | None:
+    """Messages of one form, each as `read` has it; None: one of them may be something else."""
+    if not (form.single and form.timed):
+        return None
+    found = _lines(payloads, form)
+    if found is None:
+        return None
+    stamps = [one.f2 for one in found]
+    if set(map(type, stamps)) != {int} or not MS_MIN <= min(stamps) <= max(stamps) < MS_MAX:
+        return None
+    if form.quality and any(_is_bad(one.f3) for one in found):
+        return None
+    t_ns = np.array(stamps, np.int64) * MILLISECOND_NS
+    return Many([one.f0 for one in found], [one.f1 for one in found], t_ns)
+
+
+def _lines(payloads: Sequence[bytes], form: Form) -> list[Any] | None:
+    """Messages of one form, decoded as lines; None: one of them may be something else.
+
+    A line end in a text is no JSON, and behind a closing bracket no object goes on with an opening
+    one: so, where all lines begin and end with brackets, each begins a message, and if there are as
+    many as lines, each is one.
+    """
+    lines, ends = b"\n".join(payloads), len(payloads) - 1
+    whole = lines.startswith(b"{") and lines.endswith(b"}")
+    if not whole or lines.count(b"\n") != ends or lines.count(b"}\n{") != ends:
+        return None
+    if len(lines) > BYTES_MAX and max(map(len, payloads)) > BYTES_MAX:
+        return None
+    try:
+        found = form.decode_lines(lines)
+    except UNREADABLE:
+        return None
+    return found if len(found) == len(payloads) else None
 
 
 def _is_bad(quality: object) -> bool:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.batches import Readings
+from edge.batches import Readings, sheaves_of
 from edge.samples.align import Aligner, AlignState
-from edge.samples.arrays import WIDTH_MAX
+from edge.samples.arrays import WIDTH_MAX, Closed, Forms
+from edge.samples.closing import batches_of, sheaves_closed
 from edge.samples.gather import Gather
 from edge.samples.layouts import AssetLayout
 from edge.settings import ContextTag, EngineSettings
@@ -187,3 +188,58 @@ def test_a_plant_in_its_usual_state_is_the_same(seed: int) -> None:
     pair.check()
     assert pair.batches > 200
     assert pair.joined._together.own.sum() <= 3, "most go together"
+
+
+@pytest.mark.parametrize("grid", [False, True])
+@given(data=st.data())
+def test_samples_put_together_at_once_are_those_of_batches(data: st.DataObject, grid: bool) -> None:  # noqa: FBT001
+    """The same sheaves, in the same order, as of a batch an asset."""
+    widths = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=9))
+    layouts = [layout(f"a{i}", channels=c, grid=grid) for i, c in enumerate(widths)]
+    forms = Forms(layouts, hold_ns=0, alive_ns=np.full(len(layouts), S))
+    assets = sorted(data.draw(st.sets(st.integers(0, len(layouts) - 1), min_size=1)))
+    counts = [data.draw(st.sampled_from([1, 1, 2])) for _ in assets]
+    ends = np.cumsum(counts)
+    chance = np.random.default_rng(len(widths))
+    values = chance.normal(size=(ends[-1], forms.width))
+    values[chance.random(values.shape) < 0.2] = NAN
+    values[~forms.own[np.repeat(assets, counts)]] = NAN
+    closed = Closed(
+        assets=np.array(assets),
+        begins=ends - np.array(counts, np.intp),
+        ends=ends,
+        t_ns=np.arange(ends[-1]) * S,
+        values=values,
+        heard=chance.random(ends[-1]) < 0.5,
+    )
+    at_once = sheaves_closed(closed, layouts, forms)
+    expected = sheaves_of(batches_of(closed, layouts, forms).values())
+    assert at_once is not None
+    for one, other in zip(at_once, expected, strict=True):
+        assert one.assets == other.assets
+        assert one.mode is other.mode is None
+        for name in ("t_ns", "values", "running", "heard"):
+            mine, theirs = getattr(one, name), getattr(other, name)
+            assert (mine is None) == (theirs is None)
+            if mine is not None:
+                assert mine.dtype == theirs.dtype
+                assert mine.flags.c_contiguous
+                np.testing.assert_array_equal(mine, theirs)
+
+
+def test_what_holds_context_is_closed_asset_by_asset() -> None:
+    """And so are rows beside a grid."""
+    layouts = [LAYOUTS[0], LAYOUTS[3]]
+    forms = Forms(layouts, hold_ns=0, alive_ns=np.full(2, S))
+    one, both = np.array([0]), np.array([0, 1])
+    for assets, at_once in ((one, True), (both, False), (both[1:], False)):
+        k = len(assets)
+        closed = Closed(
+            assets=assets,
+            begins=np.arange(k),
+            ends=np.arange(k) + 1,
+            t_ns=np.full(k, S),
+            values=np.ones((k, forms.width)),
+            heard=np.ones(k, bool),
+        )
+        assert (sheaves_closed(closed, layouts, forms) is not None) == at_once

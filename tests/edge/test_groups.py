@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.records import MessageReceived, TickDue
-from edge.samples import gather, routes
+from edge.samples import arrivals, gather, routes
 from edge.samples.arrivals import Arrivals
 from edge.storage.checkpoint import pack
 from edge.wire import quick
@@ -137,6 +137,7 @@ def remembered(state: EngineState) -> bytes:
 def _together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a few messages go together."""
     monkeypatch.setattr(gather, "TOGETHER_MIN", 0)
+    monkeypatch.setattr(arrivals, "MANY_MIN", 2)
 
 
 @pytest.mark.parametrize("clock", ["wall", "plant"])

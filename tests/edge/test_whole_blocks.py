@@ -14,6 +14,7 @@ from edge.storage.checkpoint import pack, unpack
 from tests.edge.test_aligned_together import SETTINGS, S, layout, same
 
 if TYPE_CHECKING:
+    from edge.batches import Sheaf
     from edge.samples.pending import AssetAlign
     from edge.samples.whole import Block
 
@@ -122,13 +123,13 @@ def test_blocks_together_or_each_on_its_own_are_the_same(seed: int, odd: float) 
     together = 0
     real = twins.joined._whole._closed
 
-    def counted(*args: object, **more: object) -> object:
+    def counted(*args: object, **more: object) -> Sheaf:
         nonlocal together
         found = real(*args, **more)  # type: ignore[arg-type]
-        together += sum(len(one.t_ns) for one in found.values())
+        together += found.t_ns.size
         return found
 
-    twins.joined._whole._closed = counted  # type: ignore[method-assign, assignment]
+    twins.joined._whole._closed = counted  # type: ignore[method-assign]
     for turn in range(12):
         rows = int(rng.integers(2, 6))
         for number in rng.permutation(len(LAYOUTS)).tolist():
