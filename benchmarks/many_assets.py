@@ -53,22 +53,27 @@ def load_of(options: argparse.Namespace, *, batches: int) -> Load:
     )
 
 
-def bundle_of(load: Load, *, alignment: str = "rows") -> Bundle:
-    """A bundle of `load.assets`, of which only FITTED were fitted."""
+def bundle_of(load: Load, *, alignment: str = "rows", trained_s: float = 0.0) -> Bundle:
+    """A bundle of `load.assets`, of which only FITTED were fitted.
+
+    trained_s: on so many seconds at least. Drift is looked at in as many stretches as the record
+    gives: after a record of seconds several times a second, as no plant has it.
+    """
     few = msgspec.structs.replace(load, assets=min(FITTED, load.assets))
-    values = signals(few, rows=TRAINED_ROWS, training=True)
+    rows = max(TRAINED_ROWS, round(trained_s * 1000 / load.period_ms))
+    values = signals(few, rows=rows, training=True)
     channels = tuple(Channel(name=name) for name in channel_names(load))
     fits = [
         fit_asset(
             TrainingSamples(
                 asset=asset_name(i),
                 channels=channels,
-                values=rows,
+                values=own,
                 period_ns=load.period_ms * MILLISECOND_NS,
             ),
             FitOptions(alignment=alignment),
         )
-        for i, rows in enumerate(values)
+        for i, own in enumerate(values)
     ]
     every = [replace(fits[i % len(fits)], asset=asset_name(i)) for i in range(load.assets)]
     return make_bundle(every)

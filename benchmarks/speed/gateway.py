@@ -35,6 +35,7 @@ SECONDS_QUICK: Final = 6.0
 SLOWER: Final = (4,)  # where a machine cannot keep up
 REACHED_MIN: Final = 0.95
 WARM_S: Final = 4.0  # of it not counted: rows settle
+TRAINED_S: Final = 600.0  # of the detectors: some minutes, as a plant has them at least
 RING_SHARE_MAX: Final = 0.15
 SCORE_SHARE_MAX: Final = 0.22
 SINGLES_SHARE_MAX: Final = 0.35
@@ -114,7 +115,7 @@ def used_by(way: Way, *, seconds: float, warm_s: float = WARM_S, slower: int = 1
     load = msgspec.structs.replace(load, rows=round(seconds * 1000 / load.period_ms))
     with tempfile.TemporaryDirectory(prefix="andon-speed-") as name, Mosquitto() as broker:
         folder = Path(name)
-        save(bundle_of(load), folder / "bundle")
+        save(bundle_of(load, trained_s=TRAINED_S), folder / "bundle")
         (folder / "gateway.toml").write_text(CONFIG.format(port=broker.port), encoding="utf-8")
         heard = Heard()
         with Collector(Endpoint(port=broker.port), ("andon/#",)) as collector:

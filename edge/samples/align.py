@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 
 from edge.batches import Batch, sheaves_of
-from edge.caps import PENDING_ROWS_MAX
 from edge.samples.arrays import Forms
 from edge.samples.closing import (
     batches_of,
+    closable,
     fill,
     hold,
     mode_of,
@@ -47,9 +47,10 @@ from edge.samples.pending import (
 )
 from edge.samples.tag_sets import TagSets, given_of
 from edge.samples.together import FOREVER, Together
+from edge.samples.whole import Block, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.batches import ContextChange, Readings, Sheaf
     from edge.samples.arrays import Cells, Closed
@@ -92,6 +93,7 @@ class Aligner:
         # of assets that go their own way: which brought something, and when the oldest row is due
         self._touched = set(range(len(layouts)))
         self._oldest_ns = np.full(len(layouts), FOREVER, np.int64)
+        self._whole = Whole(layouts, self._states, self._together, self._oldest_ns)
 
     def _alive_ns(self, layout: AssetLayout) -> int:
         return max(self._gap_ns, ALIVE_PERIODS_MIN * layout.period_ns)
@@ -104,6 +106,7 @@ class Aligner:
 
     def show(self) -> None:
         """Let the state hold all that waits."""
+        self._each_its_way(self._whole.taken())
         self._together.show(np.flatnonzero(~self._together.own))
 
     @property
@@ -158,18 +161,22 @@ class Aligner:
         if not self._together.own[number]:
             self._together.give_back(np.array([number]))
         self._touched.add(number)
+        self._each_its_way(self._whole.taken(number))
         if len(readings.t_ns) == 1:
             row, t_ns = readings.values[0].tolist(), int(readings.t_ns[0])
             shown = [(column, row[i]) for i, column in zip(tags.sources, tags.columns, strict=True)]
             self._put_one(layout, shown, t_ns=t_ns, future_ns=future_ns, retain=retain)
         elif len(readings.t_ns):
-            self._push_block(layout, readings, tags, future_ns=future_ns, retain=retain)
+            block = Block(readings, tags, future_ns)
+            if retain or not self._whole.take(number, block):
+                self._push_block(layout, block, retain=retain)
 
     def put(self, cells: Cells, alone: Mask) -> Mask:
         """Take cells of many assets; returns for which (a,) none were taken.
 
         None is later than its own bound. alone: assets (a,) that are to go their own way.
         """
+        self._each_its_way(self._whole.taken())
         brings = np.zeros(self.assets, bool)
         brings[cells.asset] = True
         back = np.flatnonzero(brings & self._together.own & ~alone)
@@ -192,6 +199,7 @@ class Aligner:
         Not later than its bound. NaN: absent.
         """
         self._touched.add(number)
+        self._each_its_way(self._whole.taken(number))
         self._put_one(self._layouts[number], shown, t_ns=t_ns, future_ns=t_ns, retain=False)
 
     def tag_set(self, readings: Readings) -> TagSet:
@@ -234,15 +242,13 @@ class Aligner:
             counts=counts,
         )
 
-    def _push_block(
-        self,
-        layout: AssetLayout,
-        readings: Readings,
-        tags: TagSet,
-        *,
-        future_ns: int,
-        retain: bool,
-    ) -> None:
+    def _each_its_way(self, blocks: Mapping[int, Block]) -> None:
+        """Blocks that waited to be closed with others, by asset: as if they had not."""
+        for number, block in blocks.items():
+            self._push_block(self._layouts[number], block, retain=False)
+
+    def _push_block(self, layout: AssetLayout, block: Block, *, retain: bool) -> None:
+        readings, tags, future_ns = block
         counts, state = self._state.counts, self._state.assets[layout.asset]
         every = tags.sources == tuple(range(len(readings.tags)))
         chosen = readings.values if every else readings.values[:, tags.sources]
@@ -311,58 +317,51 @@ class Aligner:
 
         `final`: nothing more will come.
         """
-        closed, due = self._due(now_ns=now_ns, final=final)
-        return self._batches(closed, due, now_ns=now_ns, final=final)
+        closed, whole, due = self._due(now_ns=now_ns, final=final)
+        batches = self._batches(closed, due, now_ns=now_ns, final=final)
+        for numbers, sheaf in whole:
+            batches |= {number: sheaf.batch(k) for k, number in enumerate(numbers)}
+        return [batches[number] for number in sorted(batches)]
 
     def samples(self, *, now_ns: int, final: bool) -> tuple[list[ContextChange], Sequence[Sheaf]]:
         """The same of many assets at once: the changes of all, and samples put together."""
-        closed, due = self._due(now_ns=now_ns, final=final)
+        closed, whole, due = self._due(now_ns=now_ns, final=final)
+        blocks = [sheaf for _, sheaf in whole]
         if closed is not None and not due:  # as in the usual tick
             sheaves = sheaves_closed(closed, self._layouts, self._together.forms)
             if sheaves is not None:
-                return [], sheaves
-        batches = self._batches(closed, due, now_ns=now_ns, final=final)
-        return [change for batch in batches for change in batch.changes], sheaves_of(batches)
+                return [], [*sheaves, *blocks]
+        found = self._batches(closed, due, now_ns=now_ns, final=final)
+        batches = [found[number] for number in sorted(found)]
+        changes = [change for batch in batches for change in batch.changes]
+        return changes, [*sheaves_of(batches), *blocks]
 
-    def _due(self, *, now_ns: int, final: bool) -> tuple[Closed | None, set[int]]:
+    def _due(
+        self, *, now_ns: int, final: bool
+    ) -> tuple[Closed | None, list[tuple[list[int], Sheaf]], set[int]]:
         """What many assets have together that is complete, and who may have something alone."""
         closed, odd = self._together.close(now_ns=now_ns, late_ns=self._late_ns, final=final)
-        due = self._touched.union(odd.tolist())
-        due.update(np.flatnonzero(self._oldest_ns <= now_ns - self._late_ns).tolist())
+        overdue_ns = now_ns - self._late_ns
+        whole = [] if final else self._whole.close(overdue_ns=overdue_ns)
+        self._each_its_way(self._whole.taken())
+        due = self._touched.difference(*(numbers for numbers, _ in whole)).union(odd.tolist())
+        due.update(np.flatnonzero(self._oldest_ns <= overdue_ns).tolist())
         if final:
             due.update(np.flatnonzero(self._together.own).tolist())
         self._touched = set()
-        return closed, due
+        return closed, whole, due
 
     def _batches(
         self, closed: Closed | None, due: set[int], *, now_ns: int, final: bool
-    ) -> list[Batch]:
+    ) -> dict[int, Batch]:
         batches = {} if closed is None else batches_of(closed, self._layouts, self._together.forms)
-        if not due:
-            return list(batches.values())
+        overdue_ns = now_ns - self._late_ns
         for number in due:
             layout, state = self._layouts[number], self._states[number]
-            if complete := self._closable(layout, state, now_ns=now_ns, final=final):
+            if complete := closable(layout, state, overdue_ns=overdue_ns, final=final):
                 batches[number] = self._close(layout, state, complete)
             self._oldest_ns[number] = state.t_ns[0] if len(state.t_ns) else FOREVER
-        return [batches[number] for number in sorted(batches)]
-
-    def _closable(self, layout: AssetLayout, state: AssetAlign, *, now_ns: int, final: bool) -> int:
-        """How many of the waiting rows are complete."""
-        waiting = len(state.t_ns)
-        if final or not waiting:
-            return waiting
-        overdue = int(state.t_ns.searchsorted(now_ns - self._late_ns, side="right"))
-        if not layout.grid:
-            complete = waiting - 1
-        elif layout.on_change.all():
-            complete = 0  # nothing tells that a time has passed
-        else:
-            cyclic = state.newest_ns[~layout.on_change]
-            # A tag reported by exception may still speak at the very time that a cyclic one shows.
-            passed_ns = int(cyclic.min()) - int(layout.on_change.any())
-            complete = int(state.t_ns.searchsorted(passed_ns, side="right"))
-        return max(overdue, complete, waiting - PENDING_ROWS_MAX)
+        return batches
 
     def _close(self, layout: AssetLayout, state: AssetAlign, n: int) -> Batch:
         rows = take_rows(state, n)

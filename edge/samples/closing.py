@@ -32,6 +32,24 @@ class Rows:
     spoken: Mask
 
 
+def closable(layout: AssetLayout, state: AssetAlign, *, overdue_ns: int, final: bool) -> int:
+    """How many of an asset's waiting rows are complete; those up to `overdue_ns` in any case."""
+    waiting = len(state.t_ns)
+    if final or not waiting:
+        return waiting
+    overdue = int(state.t_ns.searchsorted(overdue_ns, side="right"))
+    if not layout.grid:
+        complete = waiting - 1
+    elif layout.on_change.all():
+        complete = 0  # nothing tells that a time has passed
+    else:
+        cyclic = state.newest_ns[~layout.on_change]
+        # A tag reported by exception may still speak at the very time that a cyclic one shows.
+        passed_ns = int(cyclic.min()) - int(layout.on_change.any())
+        complete = int(state.t_ns.searchsorted(passed_ns, side="right"))
+    return max(overdue, complete, waiting - PENDING_ROWS_MAX)
+
+
 def take_rows(state: AssetAlign, n: int) -> Rows:
     """The oldest n rows, which then no longer wait.
 

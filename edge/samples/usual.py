@@ -97,18 +97,23 @@ class Trial:
             shown = _carried(shown)
             same = (shown[:, 1:] == shown[:, :-1]) & finite
         new = finite & ~same
-        ran = self.ran[:, None, None]
-        equal = _lengths(slab.equal[rows], grows=same & ran, resets=new)
-        absent = _lengths(slab.absent[rows], grows=~finite & ran, resets=finite)
+        lasts = same & self.ran[:, None, None]
+        equal = _lengths(slab.equal[rows], grows=lasts, resets=new)
         moved = new.any(axis=2)
         told = same.any(axis=2) & ~moved & self.ran[:, None]
         repeats = _lengths(slab.repeats[rows], grows=told, resets=moved)
         wrong = (equal >= slab.stuck[rows, None]).any(axis=(1, 2))
-        wrong |= (absent >= slab.gone[rows, None]).any(axis=(1, 2))
         wrong |= (repeats >= slab.stale[rows, None]).any(axis=1)
+        if finite.all():
+            self.absent = np.zeros(self.sheaf.values.shape[::2], np.int64)
+            wrong |= (self.absent >= slab.gone[rows]).any(axis=1)
+        else:
+            lacks = ~finite & self.ran[:, None, None]
+            absent = _lengths(slab.absent[rows], grows=lacks, resets=finite)
+            wrong |= (absent >= slab.gone[rows, None]).any(axis=(1, 2))
+            self.absent = absent[:, -1]
         self.alive &= ~wrong
-        self.value, self.equal, self.absent = shown[:, -1], equal[:, -1], absent[:, -1]
-        self.repeats = repeats[:, -1]
+        self.value, self.equal, self.repeats = shown[:, -1], equal[:, -1], repeats[:, -1]
         return equal
 
     # --- windows ---
@@ -322,7 +327,13 @@ def _carried(values: F32) -> F32:
 
 def _lengths(start: I64, *, grows: Mask, resets: Mask) -> I64:
     """`run_lengths` of many assets: start (k, ...), grows, resets and lengths (k, n, ...)."""
-    total = start[:, None] + np.cumsum(grows, axis=1)
-    base = np.maximum.accumulate(np.where(resets, total, 0), axis=1)
-    lengths: I64 = total - base
+    steady = resets.all(axis=1)  # (k, ...) where nothing ever lasts, as of a sensor that moves
+    lengths: I64 = np.zeros(grows.shape, np.int64)
+    if steady.all():
+        return lengths
+    some = np.nonzero(~steady)
+    of: Any = (some[0], slice(None), *some[1:])
+    total = start[some][:, None] + np.cumsum(grows[of], axis=1)
+    base = np.maximum.accumulate(np.where(resets[of], total, 0), axis=1)
+    lengths[of] = total - base
     return lengths

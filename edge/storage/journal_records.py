@@ -46,8 +46,12 @@ def packed(group: bytes) -> bytes:
     """A group of records as one, where it becomes smaller by that; else as it is."""
     if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
         return group
-    body = PACKED + zlib.compress(group, LEVEL)
-    return record(body) if len(body) < len(group) // 10 * 9 else group
+    return of_packed(group, zlib.compress(group, LEVEL))
+
+
+def of_packed(group: bytes, stream: bytes) -> bytes:
+    """A group as the record of its stream of zlib, where that is smaller; else as it is."""
+    return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
 
 
 def bodies(body: bytes) -> list[bytes]:
