@@ -105,8 +105,8 @@ class Way(Protocol):
     def few(self, rows: Rows) -> Few:
         """For few rows by themselves, as `assets_first` has them."""
 
-    def one(self, row: Rows) -> One | None:
-        """For single samples of a single row, where that is quicker."""
+    def one(self, row: Rows, few: Few) -> One | None:
+        """For single samples of a single row, where that is quicker than the same as few."""
 
     def steady_state(self, rows: Rows, chance: np.random.Generator) -> F32:
         """Some steady state of each row (s, a)."""

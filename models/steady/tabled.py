@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from models.asked import F32, Mask, Parameters
     from models.bundles.tabled_kinds import EnsembleSpec, PcaSpec
-    from models.steady.rows import Rows
+    from models.steady.rows import Few, Rows
 
     F64 = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class TabledWay:
         state[self._run] = rows["ready"]
         return state
 
-    def one(self, row: Rows) -> None:  # noqa: ARG002 - as `Way` has it
+    def one(self, row: Rows, few: Few) -> None:  # noqa: ARG002 - as `Way` has it
         """No way of its own for a single row."""
         return
 

@@ -34,7 +34,7 @@ from models.steady.rows import (
 if TYPE_CHECKING:
     from models.asked import F32, Mask, Parameters
     from models.bundles.bundle import Spec
-    from models.steady.rows import Rows
+    from models.steady.rows import Few, Rows
 
 CELLS_MAX: Final = 2**14  # of a row's matrix: a product with a larger one costs too much
 LIKE: Final = 1e-5  # of the largest weight: how far M e may be from the graph's own weights
@@ -100,11 +100,11 @@ class VarWay:
         """Some rows by themselves."""
         return FewVars(self._spec, rows, first=self.first, run=self.run)
 
-    def one(self, row: Rows) -> SteadyRow | None:
+    def one(self, row: Rows, few: Few) -> SteadyRow | None:
         """A single row for single samples; None where its matrix would be large."""
         spec = self._spec
         small = matrix_cells(spec) <= CELLS_MAX and bool(np.isfinite(row["ready"][0]))
-        return SteadyRow(spec, row, first=self.first, run=self.run) if small else None
+        return SteadyRow(spec, row, few, first=self.first, run=self.run) if small else None
 
     def steady_state(self, rows: Rows, chance: np.random.Generator) -> F32:
         """Some steady state of each row (s, a)."""
