@@ -194,23 +194,19 @@ class FewVars(FewRows):
 
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         (a, n, c), p, k = x.shape, self._lags, len(self._lambdas)
-        windows = np.empty((a, p + 1, c, n), np.float32)
-        z = windows[:, p]
+        series = np.empty((a, c, p + n), np.float32)
+        series[:, :, :p] = state[:, : p * c].reshape(a, p, c).swapaxes(1, 2)
+        z = series[:, :, p:]
         z[...] = x.swapaxes(1, 2)
         self._normalise(z, out=z)
-        lags = state[:, : p * c].reshape(a, p, c).swapaxes(1, 2)  # (a, c, p)
-        for j in range(p):
-            old = min(p - j, n)
-            windows[:, j, :, :old] = lags[:, :, j : j + old]
-            windows[:, j, :, old:] = z[:, :, : n - old]
-        residuals = np.empty((a, 2 * c, 1 + n), np.float32)
+        asset, row, one = series.strides
+        windows = np.ndarray((a, p + 1, c, n), np.float32, series, strides=(asset, one, row, one))
+        stack, residuals = self._stack((a, 2 * c, 1 + n))
         np.matmul(self._weights, windows.reshape(a, -1, n), out=residuals[:, :, 1:])
         means = slice(p * c, self._first)
-        stack = self._averages(residuals, state[:, means], after[:, means])
-        kept = max(p - n, 0)
+        self._averages(stack, residuals, state[:, means], after[:, means])
         newest = after[:, : p * c].reshape((a, p, c), copy=False)
-        newest[:, :kept] = lags[:, :, n:].swapaxes(1, 2)
-        newest[:, kept:] = z[:, :, n - p + kept :].swapaxes(1, 2)
+        newest[...] = series[:, :, n:].swapaxes(1, 2)
         after[:, self._run + 1] = p
         np.multiply(stack, stack, out=stack)
         stack[:, :, c:] *= self._even
