@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from edge.brokers.mqtt import Endpoint
+    from edge.brokers.endpoint import Endpoint
 
 
 def ordered_rows(rows: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from andon.prove import KINDS, WAVE_KINDS, groups, said, sentences, sigma_of, verdict
+from andon.proof_words import KINDS, WAVE_KINDS, groups, said, sentences, sigma_of, verdict
 from andon.report import Page, Series
 
 if TYPE_CHECKING:

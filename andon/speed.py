@@ -9,11 +9,12 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from benchmarks.speed.run import Run
 
 
-SHOWN: Final = ("id", "figure", "ratio", "against", "asked", "reached")  # on a terminal
+WIDE: Final = 120  # columns of a terminal on which a table has room for what a ratio is to
 
 
 def speed(
@@ -94,7 +95,6 @@ def _environments(directory: Path | None) -> Path:
 
 def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
     """Run the parts, and where there is a directory for their environments, peers."""
-    from andon.evaluation import progress_bar
     from benchmarks.speed.parts import parts_of
     from benchmarks.speed.run import run
 
@@ -102,7 +102,7 @@ def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
         wanted = parts_of(parts)
     except ValueError as error:
         raise typer.BadParameter(f"--parts: {error}") from error
-    with progress_bar() as progress:
+    with _progress() as progress:
         if peers is None:
             return run(quick=quick, parts=wanted, progress=progress)
         from benchmarks.speed.peers.beside import measure
@@ -111,6 +111,23 @@ def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
             measure(told, directory=peers, say=say)
 
         return run(quick=quick, parts=wanted, peers=beside, progress=progress)
+
+
+def _progress() -> AbstractContextManager[Callable[[str, int, int], object]]:
+    """A bar on a terminal; elsewhere a line on stderr for each part, or nothing would be said."""
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    from andon.evaluation import progress_bar
+
+    def say(what: str, done: int, total: int) -> None:
+        typer.echo(f"part {done + 1} of {total}: {what}", err=True)
+
+    if Console(stderr=True).is_terminal:
+        bar: AbstractContextManager[Callable[[str, int, int], object]] = progress_bar()
+        return bar
+    return nullcontext(say)
 
 
 def _tell_json(told: Run, file: Path | None) -> None:
@@ -124,32 +141,18 @@ def _tell_json(told: Run, file: Path | None) -> None:
 
 
 def _show(told: Run) -> None:
-    from rich.table import Table
-
+    """Tables and what was not measured; readable in 80 columns, as where nobody has a terminal."""
     from andon.options import console
-    from andon.speed_report import (
-        COLUMNS,
-        PEER_COLUMNS,
-        machine,
-        peer_rows,
-        row,
-        told_of_peers,
-    )
+    from andon.speed_report import compared, machine, peer_table, short_table, told_of_peers
 
     out = console()
     out.print(machine(told), highlight=False)
-    figures = Table()
-    for name in SHOWN:
-        figures.add_column(name, overflow="fold", no_wrap=name == "id")
-    for figure in told.figures:
-        cells = dict(zip(COLUMNS, row(figure), strict=True))
-        figures.add_row(*(cells[name] for name in SHOWN))
-    out.print(figures)
+    out.print(short_table(told, wide=out.width >= WIDE))
+    if out.width < WIDE:
+        for line in compared(told):
+            out.print(line, highlight=False)
     if told.peers:
-        table = Table(*PEER_COLUMNS[:-1])
-        for peer_cells in peer_rows(told):
-            table.add_row(*peer_cells[:-1])
-        out.print(table)
+        out.print(peer_table(told))
     if told_of_peers(told):
         out.print(told_of_peers(told))
     for peer in told.peers or ():

@@ -16,7 +16,8 @@ from andon.speed_report import (
     share_rows,
     told_of_peers,
 )
-from benchmarks.speed.meanings import MEANINGS
+from benchmarks.speed.meanings import meaning_of
+from benchmarks.speed.parts import IDS, PEER_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,14 +78,23 @@ def _figures(run: Run) -> list[str]:
         *(_meaning(f) for f in wanted),
         "",
     ]
-    if run.not_measured:
-        told = [f"- `{name}`: {why}" for name, why in run.not_measured.items()]
+    if absent := _absent(run):
+        told = [f"- `{name}`: {why}" for name, why in absent.items()]
         lines += ["Not measured in this run:", "", *told, ""]
     if others:
         lines += ["## Limits, and other figures", ""]
         lines += [*_table(COLUMNS[:5], [_cells(f)[:5] for f in others]), ""]
-        lines += [*(_meaning(f) for f in others if f.note or f.id in MEANINGS), ""]
+        lines += [*(_meaning(f) for f in others if f.note or meaning_of(f.id)), ""]
     return lines
+
+
+def _absent(run: Run) -> dict[str, str]:
+    """What the page owes and the run has not: id or part -> why, also where nobody knows."""
+    there = {figure.id for figure in run.figures} | (set() if run.peers else set(PEER_IDS))
+    unknown = "this run was made without it"
+    return run.not_measured | {
+        one: unknown for one in IDS if one not in there and one not in run.not_measured
+    }
 
 
 def _code(ids: Sequence[str]) -> str:
@@ -97,8 +107,8 @@ def _cells(figure: Figure) -> list[str]:
 
 
 def _meaning(figure: Figure) -> str:
-    meaning = MEANINGS.get(figure.id, ("", ""))[1]
-    told = ". ".join(part[:1].upper() + part[1:] for part in (meaning, figure.note) if part)
+    parts = meaning_of(figure.id), figure.note
+    told = ". ".join(part[:1].upper() + part[1:] for part in parts if part)
     return f"- `{figure.id}`: {told}."
 
 

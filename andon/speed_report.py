@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from rich.table import Table
+from rich.text import Text
+
 from andon.report import Page, Series
 from benchmarks.speed.meanings import name_of
 from benchmarks.speed.parts import PEER_IDS
@@ -58,6 +61,7 @@ def reached(figure: Figure) -> str:
     return {None: ABSENT, True: "yes", False: "no"}[figure.reached]
 
 
+MIN_WIDTHS: Final = {"figure": 15, "asked": 12}  # on a terminal: a number, and a word of its unit
 COLUMNS: Final = ("id", "what", "figure", "ratio", "against", "asked", "reached")
 
 
@@ -67,6 +71,23 @@ def row(figure: Figure) -> list[str]:
     against = figure.against or ABSENT
     ratio = number(figure.ratio)
     return [figure.id, name_of(figure.id), value, ratio, against, asked(figure), reached(figure)]
+
+
+def short_table(run: Run, *, wide: bool) -> Table:
+    """The figures for a terminal. Ids and ratios stay whole; wide: with what a ratio is to."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, stays in (("id", True), ("figure", False), ("ratio", True)):
+        table.add_column(name, no_wrap=stays, min_width=MIN_WIDTHS.get(name))
+    if wide:
+        table.add_column("ratio to")
+    table.add_column("asked", min_width=MIN_WIDTHS["asked"])
+    table.add_column("reached", no_wrap=True)
+    for figure in run.figures:
+        cells = dict(zip(COLUMNS, row(figure), strict=True))
+        cells["asked"] = cells["asked"].replace("at least", ">=").replace("at most", "<=")
+        shown = ("id", "figure", "ratio", *(("against",) if wide else ()), "asked", "reached")
+        table.add_row(*(Text(cells[name]) for name in shown))
+    return table
 
 
 PEER_COLUMNS: Final = (
@@ -89,6 +110,26 @@ def peer_rows(run: Run) -> list[list[str]]:
         ]
         for peer in run.peers or ()
     ]
+
+
+def compared(run: Run) -> list[str]:
+    """What the ratios are to, a sentence for each thing that stands beside figures."""
+    beside: dict[str, list[str]] = {}
+    for figure in run.figures:
+        if figure.against:
+            beside.setdefault(figure.against, []).append(figure.id)
+    return [f"To {against}: the ratio of {', '.join(ids)}." for against, ids in beside.items()]
+
+
+def peer_table(run: Run) -> Table:
+    """The peers for a terminal, without what they compute."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in PEER_COLUMNS[:-1]:
+        numbers = name not in {"peer", "version"}
+        table.add_column(name, no_wrap=False, justify="right" if numbers else "left")
+    for cells in peer_rows(run):
+        table.add_row(*map(Text, cells[:-1]))
+    return table
 
 
 def machine(run: Run) -> str:

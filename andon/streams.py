@@ -19,6 +19,7 @@ from andon.options import (
     console,
 )
 
+SHAPES = "single, wide, columnar, block or sparkplug (tables)."
 NEXT = """\
 Wrote {out}: recording/, training/, kb/, truth.json, gateway.toml. Next:
   andon fit {out}/training -o {out}/bundle --config {out}/gateway.toml
@@ -84,7 +85,7 @@ def replay(
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, times moved on.")] = False,
     rows: Rows = "",
     batch: Annotated[int, typer.Option(help="Rows in a message (tables).")] = 0,
-    shape: Annotated[str, typer.Option(help="single, wide, columnar or block (tables).")] = "",
+    shape: Annotated[str, typer.Option(help=SHAPES)] = "",
     asset: Annotated[str, typer.Option(help="Asset id (tables); else the mapping's.")] = "",
     topic: Annotated[str, typer.Option(help="Topic (tables).")] = "plant/{asset}",
     now: Annotated[bool, typer.Option("--now", help="Begin now, not at the table's time.")] = False,

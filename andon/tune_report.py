@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from andon.report import Page, Series
-from andon.tune_bundle import retrieval_line, verdict_lines
+from andon.tune_words import retrieval_line, verdict_lines
 
 if TYPE_CHECKING:
     from edge.tuning.command import Tuning

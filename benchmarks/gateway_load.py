@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.plant import STEP_ROWS, Load, asset_name, bundle_for
 from benchmarks.publisher import planned_steps
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from edge.errors import AndonError
 from models.bundles.store import save as save_bundle
 from simulator.broker import embedded_broker

@@ -25,7 +25,8 @@ from rich.table import Table
 
 from benchmarks.plant import STEP_SIGMA, Load, asset_name, bundle_for, channel_names, signals
 from benchmarks.publisher import Sender
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from models.bundles.store import save as save_bundle
 from simulator.broker import embedded_broker
 

@@ -28,7 +28,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.plant import Load, asset_name, channel_names, signals
-from edge.brokers.mqtt import Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector, Publisher
 from edge.errors import AndonError
 from edge.wire.readings import encode_rows
 from models.bundles.assemble import make_bundle

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import runpy
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import andon
+import andon  # noqa: F401 - first, as the command does
 
 gc.disable()  # as the command does before it loads the rest
 
@@ -82,7 +83,7 @@ def main() -> None:
     setattr(durable, "restore", restored)  # noqa: B010 - likewise
     setattr(edge.taking, "score_rows", scored)  # noqa: B010
     sys.argv = ["andon", "run", config]
-    andon.main()
+    runpy.run_module("andon", run_name="__main__", alter_sys=True)  # `python -m andon run CONFIG`
 
 
 if __name__ == "__main__":

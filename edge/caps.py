@@ -17,8 +17,13 @@ OBJECTS_PER_MESSAGE_MAX: Final = 10_000  # JSON objects in one list; a gateway n
 # Values and times of one message that are read one by one, 3 us each: texts among columns, times as
 # text or with fractions. All others are read at once, 0.1 us each.
 SLOW_VALUES_MAX: Final = 20_000
+# Topics by which something is looked up, in each place that does; begun anew where there are more.
+# 10,000 assets with a topic a value have 80,000; the names are shared, a place has 100 bytes each.
+TOPICS_KNOWN_MAX: Final = 1 << 17
 CLOCK_BYTES_MAX: Final = 1024  # a clock tag is one number
 TAG_SETS_TAGS_MAX: Final = 1 << 18  # tags of all ways to name tags together that are remembered
+SPARKPLUG_BIRTHS_MAX: Final = 4096  # devices whose births are remembered
+SPARKPLUG_NAMES_MAX: Final = 1 << 18  # of metrics in all of them; 30 MB
 EDGES_MAX: Final = 12  # rising edges of one witness tag within EDGES_S: each opens a job
 EDGES_S: Final = 60  # of plant time
 ERROR_CHARS_MAX: Final = 500  # of what is told about a payload that cannot be used

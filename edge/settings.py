@@ -65,6 +65,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     asset: str = ""
     # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
     interval_ms_max: int = 0
+    format: str = "json"  # json: as in `edge.wire.readings`, blocks too | sparkplug: Sparkplug B
 
 
 SECOND_NS: Final = 1_000_000_000

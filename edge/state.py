@@ -19,6 +19,7 @@ from edge.samples.limits import Starts
 from edge.samples.own_clock import OwnClockState
 from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
+from edge.samples.sparkplug import Birth
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
 from edge.work.audit_budget import AuditBudget
@@ -118,6 +119,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     not_durable: str = ""  # why the disk does not take what must survive; "" it does
     leap: int = 0  # by which revisions leapt as that began
     own_clock: OwnClockState = msgspec.field(default_factory=OwnClockState)
+    births: dict[str, Birth] = {}  # of Sparkplug B, by group, node and device
     anew: bool = False  # what is kept quiet has yet to be judged by what is known now
 
 

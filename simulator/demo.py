@@ -24,7 +24,8 @@ import msgspec
 from rich.live import Live
 
 from edge.assessment.assess import assess
-from edge.brokers.mqtt import Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector, Publisher
 from edge.errors import AndonError
 from edge.replays.backtest import episodes_of
 from simulator import demo_screen as screen

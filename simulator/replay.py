@@ -141,6 +141,7 @@ def open_table(path: Path, options: ReplayOptions, *, now_ns: int) -> Recording:
     count = {
         "columnar": -(-row_count // batch_rows),
         "block": -(-row_count // batch_rows),
+        "sparkplug": row_count + 1,
         "single": row_count * (len(table.channels) + len(table.context)),
     }.get(shape, row_count)
 

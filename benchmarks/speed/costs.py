@@ -16,7 +16,7 @@ from benchmarks.plant import Load
 from benchmarks.speed import windows
 from benchmarks.speed.figure import Curve, Figure, Shares
 from benchmarks.speed.interleaved import interleaved, pinned
-from benchmarks.speed.sampled_gateway import PLACES
+from benchmarks.speed.places import PLACES
 from benchmarks.speed.sampler import Sampler
 from edge.records import TickDue
 from edge.samples.scoring import Parts

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from models.bundles.bundle import Bundle
 
-NAN: Final = float("nan")
 CHANNELS: Final = 8
 WARM_ROWS: Final = 384  # behind which every asset has a score, and its sensors a first look
 TICKS: Final = 96  # three times all that comes once in so many samples
@@ -135,8 +134,8 @@ def figures(assets: int = 1_000) -> Iterator[Figure]:
         mean_s = float(own.mean())
         yield Figure(
             id=f"engine_{assets}_assets_hop_{n}",
-            figure=assets * CHANNELS * n / mean_s,
-            unit="values/s",
+            figure=assets * CHANNELS * n / mean_s / 1e6,
+            unit="M values/s",
             ratio=float(other.mean() / own.mean()),
             against="the same engine, asset by asset",
             note=f"{mean_s / assets / n * 1e6:.2f} us an asset and sample, median tick"
@@ -153,10 +152,10 @@ def _shares(many: Ticking, assets: int) -> Iterator[Figure]:
     within_s = sum(one.spent_s for one in many.detectors) - before_s
     yield Figure(
         id=f"engine_{assets}_assets_detector_share",
-        figure=float(within_s / spent_s),
-        unit="of the tick",
-        ratio=NAN,
-        against="",
+        figure=float(100.0 * within_s / spent_s),
+        unit="% of a tick",
+        ratio=float(within_s / spent_s),
+        against="the whole tick",
     )
     idle = []
     for _ in range(200):
@@ -169,8 +168,6 @@ def _shares(many: Ticking, assets: int) -> Iterator[Figure]:
         id=f"engine_{assets}_assets_idle_tick",
         figure=median_ms,
         unit="ms",
-        ratio=NAN,
-        against="",
         at_most=0.5,
     )
 
@@ -184,15 +181,12 @@ def counts(assets: int, bundle: Bundle | None = None) -> Iterator[Figure]:
     graphs = (sum(one.calls for one in many.detectors) - before) / 8
     name = f"engine_{assets}_assets"
     functions, blocks = float(np.median(calls)), float(np.median(left))
-    yield _quiet(f"{name}_graph_calls", graphs, at_most=1.0)
-    yield _quiet(f"{name}_calls", functions, at_most=float(CALLS_MAX))
-    yield _quiet(f"{name}_blocks_left", blocks, at_most=float(BLOCKS_MAX))
-
-
-def _quiet(name: str, figure: float, *, at_most: float) -> Figure:
-    return Figure(
-        id=name, figure=figure, unit="a quiet tick", ratio=NAN, against="", at_most=at_most
-    )
+    for named, figure, at_most in (
+        (f"{name}_graph_calls", graphs, 1.0),
+        (f"{name}_calls", functions, float(CALLS_MAX)),
+        (f"{name}_blocks_left", blocks, float(BLOCKS_MAX)),
+    ):
+        yield Figure(id=named, figure=figure, unit="a tick", at_most=at_most)
 
 
 def _traced(many: Ticking) -> tuple[int, int]:

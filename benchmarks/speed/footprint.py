@@ -2,11 +2,12 @@
 
     python -m benchmarks.speed.footprint [--windows 10000000] [--assets 1000]
 
-Three processes of their own. One scores windows in the hot loop, detector and history alone, and
+Five processes of their own. One scores windows in the hot loop, detector and history alone, and
 looks at its resident memory behind the first fifth and at the end. One gives messages to an engine,
 decides and all, for a tenth of a minute. One has the knowledge of a large plant and the assets'
 engine beside it, and looks how long a full collection of garbage takes with and without what a
-gateway does at its start. The last line is JSON, a list of figures.
+gateway does at its start. Two hold engines of few and of many assets: what one more takes. The last
+line is JSON, a list of figures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.knowledge_folder import write_folder
 from benchmarks.many_assets import FIRST_NS, bundle_of, lived, messages
 from benchmarks.plant import Load, asset_name
-from benchmarks.speed.figure import Figure
+from benchmarks.speed.figure import Figure, shown
 from edge.batches import Batch
 from edge.caps import RING_SAMPLES
 from edge.gateway.telemetry import rss_mb
@@ -49,23 +49,26 @@ GROWTH_MB_MAX: Final = 1.0  # of pages that come and go; nothing may add up
 ENGINE_S: Final = 6.0
 ENGINE_GROWTH_MB_MAX: Final = 4.0  # blocks of four sizes of history that the heap cuts anew
 COLLECTION_MS_MAX: Final = 10.0
+FEW: Final = 100
+MANY: Final = 1_000
+ASSET_KB_MAX: Final = 5.0
 ROUNDS: Final = 5
 
 
 def figures(
     *, windows: int = 10_000_000, assets: int = 1_000, passages: int = 4_000
 ) -> list[Figure]:
-    """`memory_growth_windows`, `memory_growth_engine`, MB, and `full_collection`, ms."""
+    """Growth over windows and messages, of an asset more, and a full collection."""
     hot = _apart("hot", windows, assets)
     engine = _apart("engine", 0, assets)
     pause = _apart("pause", passages, assets)
+    few, many = (_apart("resident", 0, count)["rss_mb"] for count in (FEW, MANY))
+
     return [
         Figure(
             id="memory_growth_windows",
             figure=round(hot["growth_mb"], 2),
             unit="MB",
-            ratio=float("nan"),
-            against="",
             note=f"{hot['windows']:.0f} windows of {assets} assets, {hot['rss_mb']:.0f} MB in all",
             at_most=GROWTH_MB_MAX,
         ),
@@ -73,8 +76,6 @@ def figures(
             id="memory_growth_engine",
             figure=round(engine["growth_mb"], 2),
             unit="MB",
-            ratio=float("nan"),
-            against="",
             note=f"{engine['windows']:.0f} samples through the engine of {assets} assets",
             at_most=ENGINE_GROWTH_MB_MAX,
         ),
@@ -82,11 +83,17 @@ def figures(
             id="full_collection",
             figure=round(pause["frozen_ms"], 2),
             unit="ms",
-            ratio=float("nan"),
-            against="",
             note=f"{pause['objects']:.0f} objects, {passages} passages and {assets} assets;"
             f" without freezing {pause['open_ms']:.0f} ms; of processor time",
             at_most=COLLECTION_MS_MAX,
+        ),
+        Figure(
+            id="memory_an_asset_kb",
+            figure=round(1000 * (many - few) / (MANY - FEW), 1),
+            unit="kB",
+            note=f"{few:.1f} MB are resident with {FEW} assets x 8, {many:.1f} MB with {MANY:,},"
+            " bundle and full histories included",
+            at_most=ASSET_KB_MAX,
         ),
     ]
 
@@ -149,6 +156,20 @@ def _engine(_: int, assets: int) -> dict[str, float]:
     return _growth(turn, lambda _, took_s: took_s / ENGINE_S)
 
 
+def _resident(_: int, assets: int) -> dict[str, float]:
+    """Resident memory of a process with an engine in mid-life, free pages given back."""
+    load = Load(assets=assets, channels=8, period_ms=1000, rows=64, batch_rows=64)
+    assembly, now_ns = lived(bundle_of(load), load, rows=64)
+    for _ in range(RING_SAMPLES // 64):  # a few at a time: what came leaves no holes behind
+        for message in messages(load, first_ns=now_ns + 10**9, rows=64):
+            now_ns = message.received_ns
+            assembly.engine.handle(message, now_ns=now_ns)
+        assembly.engine.handle(TickDue(), now_ns=now_ns)
+    gc.collect()
+    give_back()
+    return {"rss_mb": rss_mb()}
+
+
 def _growth(turn: Callable[[int], int], done: Callable[[int, float], float]) -> dict[str, float]:
     """Resident memory behind the warm-up and at the end.
 
@@ -195,23 +216,27 @@ def _collections_ms() -> float:
     return float(np.median(took))
 
 
+WAYS: Final[dict[str, Callable[[int, int], dict[str, float]]]] = {
+    "hot": _hot,
+    "engine": _engine,
+    "pause": _pause,
+    "resident": _resident,
+}
+
+
 def main() -> int:
     """Measure and print; returns 1 where something is not as it should be."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.footprint")
     parser.add_argument("--windows", type=int, default=10_000_000)
     parser.add_argument("--assets", type=int, default=1_000)
     parser.add_argument("--passages", type=int, default=4_000, help="(4000)")
-    parser.add_argument("--only", choices=["hot", "engine", "pause"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=list(WAYS), help=argparse.SUPPRESS)
     options: Any = parser.parse_args()
     if options.only:
-        ways = {"hot": _hot, "engine": _engine, "pause": _pause}
-        print(json.dumps(ways[options.only](options.windows, options.assets)))
+        print(json.dumps(WAYS[options.only](options.windows, options.assets)))
         return 0
     found = figures(windows=options.windows, assets=options.assets, passages=options.passages)
-    for one in found:
-        print(f"{one.id}: {one.figure} {one.unit}, at most {one.at_most}; {one.note}")
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(msgspec.json.encode(found).decode())
+    print(shown(found))
     return int(any(one.reached is False for one in found))
 
 

@@ -30,12 +30,11 @@ def packet(i: int, qos: int) -> bytes:
     return bytes([0x30 | qos << 1, len(body)]) + body
 
 
-def connected(port: int) -> socket.socket:
-    """A session at the broker. Raises SystemExit."""
+def connected(port: int, client: bytes, *, alive_s: int) -> socket.socket:
+    """A session at the broker. alive_s: within which it is heard of, 0 never. Raises SystemExit."""
     link = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S_MAX)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client = b"andon-bench-ingest"
-    head = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(client)) + client
+    head = b"\x00\x04MQTT\x04\x02" + struct.pack(">HH", alive_s, len(client)) + client
     link.sendall(b"\x10" + bytes([len(head)]) + head)
     if link.recv(4, socket.MSG_WAITALL) != b"\x20\x02\x00\x00":
         raise SystemExit("the broker refused the connection")
@@ -62,7 +61,7 @@ def main() -> None:
     """Send as told."""
     port, core = sys.argv[1:]
     os.sched_setaffinity(0, {int(core)})
-    link = connected(int(port))
+    link = connected(int(port), b"andon-bench-ingest", alive_s=0)
     for line in sys.stdin:
         qos, count, per_s = map(int, line.split())
         send(link, qos, count, per_s)

@@ -34,7 +34,8 @@ from benchmarks.many_assets import bundle_of
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure
 from benchmarks.speed.retrieving import retrieval_p99
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from edge.errors import AndonError
 from models.bundles.store import save as save_bundle
 from simulator.broker import embedded_broker

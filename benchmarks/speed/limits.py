@@ -70,16 +70,12 @@ def measure(*, quick: bool = False) -> list[Figure]:
             id="limit_matrix_multiply",
             figure=float(rates[best]) / 1e9,
             unit="GFLOP/s",
-            ratio=float("nan"),
-            against="",
             note=f"float32 {best[0]} x {best[1]} x {best[2]} in ONNX Runtime, one thread",
         ),
         Figure(
             id="limit_memory",
             figure=copied / 1e9,
             unit="GB/s",
-            ratio=float("nan"),
-            against="",
             note=f"copy, read and written, 128 MB arrays; sum of two into a third:"
             f" {added / 1e9:.1f} GB/s",
         ),

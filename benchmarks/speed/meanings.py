@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+_OF_PRODUCTS: Final = (
+    "the ratio is the share of this core's rate of matrix products that the multiplications and "
+    "additions of the method come to, far below 1 since most of it is reading parameters"
+)
 MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "limit_matrix_multiply": (
         "matrix product of the core",
@@ -28,12 +32,15 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "default detector, 1,000 assets",
         (
             "values scored a processor second, every sample of 1,000 assets x 8 channels once, "
-            "each asset with parameters of its own"
+            f"each asset with parameters of its own; {_OF_PRODUCTS}"
         ),
     ),
     "default_1_asset_n1": (
         "one asset, sample by sample",
-        "the same of a single machine, whose samples come one at a time: the cost of a call",
+        (
+            "the same of a single machine, whose samples come one at a time: the cost of a call, "
+            "beside which the ratio says little"
+        ),
     ),
     "default_1_asset_n16": (
         "one asset, blocks of 16",
@@ -60,7 +67,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "ingest_columnar": (
         "a million values a second to the ring",
-        "what a gateway needs of a core to take a million values a second in columns",
+        (
+            "what a gateway needs of a core to take a million values a second in columns, with all "
+            "but scoring and what is known, module by module, to follow from scores"
+        ),
     ),
     "ingest_columnar_score": (
         "a million values a second to the score",
@@ -73,7 +83,7 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "ingest_block_score": ("a million values in blocks to the score", "the same with scoring"),
     "ingest_single_value": (
         "30,000 messages of one value a second",
-        "what a gateway needs of a core where every value is a message",
+        "what a gateway needs of a core where every value is a message, scores and all",
     ),
     "lateness_p999": (
         "ticks at 100 Hz, how late",
@@ -88,11 +98,81 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "count_receives": (
         "calls of recv",
-        "what a message costs in calls of the system: stock paho selects once and reads thrice",
+        "calls of recv a message: stock paho selects once and reads thrice",
     ),
     "count_bytes": (
-        "bytes at once",
-        "arrays that a tick makes and drops: each of them is a copy, or a pass over memory",
+        "bytes held at once",
+        "the most that a tick holds at the same time beyond what was there before it",
+    ),
+    "count_allocations": (
+        "arrays made in a tick",
+        (
+            "how many arrays a quiet tick asks memory for, however many assets there are: each is "
+            "a copy, or what comes of an operation"
+        ),
+    ),
+    "count_written": (
+        "bytes made in a tick",
+        "the bytes of these arrays together, of a value that comes: a copy more adds four",
+    ),
+    "engine_1000_assets_hop_1": (
+        "a tick of the engine, 1,000 assets",
+        (
+            "closed samples to ring, looks at sensors, scores, drift and events, a sample of each "
+            "asset a tick; the ratio is to the same engine that takes its assets one by one"
+        ),
+    ),
+    "engine_1000_assets_hop_16": ("the same, 16 samples a tick", "the same, 16 of each asset"),
+    "engine_1000_assets_detector_share": (
+        "detector in a tick",
+        "how much of a tick is scoring",
+    ),
+    "engine_1000_assets_idle_tick": (
+        "a tick without samples",
+        "what a tick costs in which nothing has come",
+    ),
+    "engine_1000_assets_graph_calls": (
+        "calls of a detector",
+        "calls of a detector's graph, or of what stands for it, in a quiet tick",
+    ),
+    "engine_1000_assets_calls": (
+        "calls of functions",
+        "Python functions that a quiet tick calls: a loop over assets would be thousands",
+    ),
+    "engine_1000_assets_blocks_left": (
+        "blocks of memory left",
+        "blocks of memory that are there behind a quiet tick and were not before",
+    ),
+    "first_score_100_assets": (
+        "start to first score",
+        (
+            "from the start of `andon run` to the first score that it publishes of a sample that "
+            "came over the connection, 100 assets, a knowledge base, nothing of an earlier run"
+        ),
+    ),
+    "help_ms": ("andon --help", "from the command to its end"),
+    "memory_an_asset_kb": (
+        "memory of an asset",
+        (
+            "what a process with the bundle and an engine in mid-life grows by from 100 to 1,000 "
+            "assets x 8, each: parameters, history, states; about 5 kB was asked for"
+        ),
+    ),
+    "memory_growth_windows": (
+        "growth over ten million windows",
+        "resident memory of ring and detector, behind the first fifth and at the end",
+    ),
+    "memory_growth_engine": (
+        "growth of an engine",
+        "the same of messages through an engine",
+    ),
+    "full_collection": (
+        "a full collection of garbage",
+        "how long a gateway stands still for it, with a large knowledge base loaded",
+    ),
+    "retrieval_p99": (
+        "a question to the knowledge base",
+        "p99 from the worker's door to its answer; no tick and no verdict waits for it",
     ),
     "peer_river_hst": (
         "beside river",
@@ -115,6 +195,23 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "autoencoder of the same widths, batches of 1,000",
     ),
 }
+
+
+# Of figures beside those: by how their ids begin.
+FAMILIES: Final[dict[str, str]] = {
+    "default_": "the default detector with other numbers of assets, or samples in a call (n)",
+    "pca_": f"the same loop with principal components; {_OF_PRODUCTS}",
+    "ensemble_": f"the same loop with an ensemble of projections; {_OF_PRODUCTS}",
+    "intake_": "what the engine does with a message until its values are closed samples, beside "
+    "decoding alone",
+}
+
+
+def meaning_of(id: str) -> str:  # noqa: A002 - a figure's
+    """What a figure means; "" where its id says it all."""
+    if id in MEANINGS:
+        return MEANINGS[id][1]
+    return next((told for begin, told in FAMILIES.items() if id.startswith(begin)), "")
 
 
 def name_of(id: str) -> str:  # noqa: A002 - a figure's

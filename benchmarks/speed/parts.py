@@ -31,7 +31,7 @@ PARTS: Final = (
     Part(
         module="counts",
         about="counts of a tick and a message",
-        ids=("count_receives", "count_bytes"),
+        ids=("count_receives", "count_bytes", "count_allocations", "count_written"),
     ),
     Part(
         module="hot_loop",
@@ -50,7 +50,17 @@ PARTS: Final = (
         quick=(("rounds", 2),),
     ),
     Part(module="intake", about="messages to samples"),
-    Part(module="engine_tick", about="a tick of the engine"),
+    Part(
+        module="engine_tick",
+        about="a tick of the engine",
+        ids=(
+            "engine_1000_assets_hop_1",
+            "engine_1000_assets_idle_tick",
+            "engine_1000_assets_graph_calls",
+            "engine_1000_assets_calls",
+            "engine_1000_assets_blocks_left",
+        ),
+    ),
     Part(
         module="gateway",
         about="a gateway and a broker under load",
@@ -71,11 +81,18 @@ PARTS: Final = (
     Part(
         module="startup",
         about="from the command to the first score",
+        ids=("first_score_100_assets", "help_ms"),
         quick=(("starts", 2), ("helps", 3)),
     ),
     Part(
         module="footprint",
-        about="memory over ten million windows",
+        about="memory over ten million windows, and of an asset",
+        ids=(
+            "memory_growth_windows",
+            "memory_growth_engine",
+            "full_collection",
+            "memory_an_asset_kb",
+        ),
         quick=(("windows", 1_000_000),),
     ),
     Part(module="costs", about="cost by assets, hop, batch and message"),
@@ -89,7 +106,7 @@ PEER_IDS: Final = (
 )
 # What is asked of the figure itself, beside whose ratio another thing stands: at least, at most.
 ASKED: Final[dict[str, tuple[float | None, float | None]]] = {
-    "default_1000_assets": (30.0, None),  # million values/s, as the next two
+    "default_1000_assets": (30.0, None),  # M values/s, as the next two
     "default_1_asset_n1": (0.8, None),
     "default_1_asset_n16": (2.0, None),
     "lateness_p999": (None, 5.0),  # ms

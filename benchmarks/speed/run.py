@@ -99,9 +99,10 @@ def run(
     if peers is not None:
         try:
             peers(told, lambda said: progress(said, total - 1, total))
-        except (OSError, subprocess.SubprocessError, RuntimeError) as error:
-            there = {figure.id for figure in told.figures}
-            told.not_measured |= {one: str(error) for one in PEER_IDS if one not in there}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parts were measured
+            there = {figure.id for figure in told.figures} | set(told.not_measured)
+            why = f"{type(error).__name__}: {error}"
+            told.not_measured |= {one: why for one in PEER_IDS if one not in there}
     told.machine = look(load_begin=before.load_begin)
     told.seconds = time.monotonic() - begin_s
     return told
@@ -110,7 +111,7 @@ def run(
 def _part(part: Part, told: Run) -> None:
     try:
         found = _measured(part.module, quick=told.quick)
-    except RuntimeError as error:
+    except (OSError, RuntimeError, msgspec.MsgspecError) as error:
         told.not_measured |= dict.fromkeys(part.ids or (part.module,), str(error))
         return
     told.take(found)

@@ -25,8 +25,9 @@ OTHER: Final = "the rest"
 class Sampler:
     """Books used time under the names of `places`.
 
-    places: piece of a path -> name. A thread is booked under the innermost frame whose file has one
-    of the pieces, so that what a part calls in a library is booked under the part.
+    places: piece of a path -> name, the first that fits counts. A thread is booked under the
+    innermost frame whose file has one of the pieces, so that what a part calls in a library is
+    booked under the part.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:
@@ -68,13 +69,16 @@ class Sampler:
 
     def _place(self, frame: FrameType | None) -> str:
         for file in _files(frame):
-            if file not in self._known:
-                named = (name for piece, name in self._places.items() if piece in file)
-                self._known[file] = next(named, None)
-            found = self._known[file]
+            found = self._place_of(file)
             if found is not None:
                 return found
         return OTHER
+
+    def _place_of(self, file: str) -> str | None:
+        if file not in self._known:
+            named = (name for piece, name in self._places.items() if piece in file)
+            self._known[file] = next(named, None)
+        return self._known[file]
 
 
 def _files(frame: Any) -> Iterator[str]:  # noqa: ANN401 - a frame or None

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import gc
 import select
-import socket
 import struct
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from benchmarks.plant import Load, asset_name, channel_names, signals
+from benchmarks.speed.ingest_sender import connected
+
+if TYPE_CHECKING:
+    import socket
 
 LEAD_S: Final = 1.0
 BURST_S: Final = 0.001  # what is due within it leaves in one piece
@@ -27,7 +30,7 @@ WAIT_S_MAX: Final = 60.0
 
 def publish(load: Load, *, port: int, qos: int) -> float:
     """Send everything at its pace; returns how far it was behind at most, seconds."""
-    link = _connected(port)
+    link = connected(port, b"andon-bench-values", alive_s=60)
     heads = [
         (b'"asset":"%s","tag":"%s","value":' % (name.encode(), tag.encode()), _topic(name))
         for tag in channel_names(load)
@@ -66,17 +69,6 @@ def publish(load: Load, *, port: int, qos: int) -> float:
     link.sendall(b"\xe0\x00")
     link.close()
     return worst_s
-
-
-def _connected(port: int) -> socket.socket:
-    link = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S_MAX)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client = b"andon-bench-values"
-    head = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack(">H", len(client)) + client
-    link.sendall(b"\x10" + bytes([len(head)]) + head)
-    if link.recv(4, socket.MSG_WAITALL) != b"\x20\x02\x00\x00":
-        raise SystemExit("the broker refused the connection")
-    return link
 
 
 def _topic(name: str) -> bytes:

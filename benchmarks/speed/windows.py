@@ -203,7 +203,9 @@ def _streamed(assets: int) -> Figure:
         against=f"each window anew, {assets * C / timed['slow'].median_s / 1e6:.2f} M values/s",
         note=(
             f"convolutional autoencoder {'-'.join(map(str, CHANNELS))}, kernel {KERNEL}, windows of"
-            f" {W}, {assets:,} assets"
+            f" {W} without padding, error over the {W - 4 * (KERNEL - 1)} samples of it that are"
+            f" left, {assets:,} assets; both sides score the same windows, one for each sample of"
+            " each asset"
         ),
         at_least=10.0,
     )

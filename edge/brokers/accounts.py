@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from edge.brokers.rights import command_filters, own_filters, published_topics, sensor_filters
 from edge.errors import ConfigError
 from edge.trust import Signs
-from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id
+from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -154,7 +154,9 @@ def _senders(config: GatewayConfig, assets: Sequence[str]) -> list[Account]:
     written: dict[str, list[str]] = {}
     together: dict[str, list[str]] = {}  # apart: an asset may have the name of one of these
     for source in config.source:
-        if "{asset}" in source.topic.split("/"):
+        if source.format == "sparkplug":  # a node sends for itself and for its devices
+            together.setdefault(SENSORS, []).extend(subscriptions(source))
+        elif "{asset}" in source.topic.split("/"):
             for asset in assets:
                 written.setdefault(asset, []).append(source.topic.replace("{asset}", asset))
         elif source.asset:

@@ -7,22 +7,20 @@ all is for the engine, and its topic tells that: of one that is known as such no
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from edge.brokers.lanes import TOPIC_CHARS_MAX
 from edge.brokers.rights import BROKER_DROPS
-from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX
+from edge.caps import OWN_TOPICS_MAX, PAYLOAD_BYTES_MAX, TOPICS_KNOWN_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from edge.boxes.fencing import Fence
     from edge.brokers.inbox import Incoming
-    from edge.brokers.link import LinkCounts
-
-USUAL_MAX: Final = 16_384  # topics that are known to be for the engine; others are looked at
+    from edge.brokers.link_counts import LinkCounts
 
 
 class Addressed:
@@ -48,15 +46,31 @@ class Addressed:
         """Topics of ours with what is retained there, as they came since the last call."""
         return [self._own.popleft() for _ in range(len(self._own))]
 
-    def usual(self, came: Sequence[Incoming]) -> bool:
-        """Whether all of these are for the engine, by their topics."""
-        return not self.asking and self._usual.issuperset([m.topic for m in came])
+    def runs(self, came: list[Incoming]) -> Iterator[tuple[list[Incoming], bool]]:
+        """These in their order: runs that are for the engine, by their topics (True); others alone.
+
+        What others turn out to be counts for what comes behind them.
+        """
+        if not self.asking and self._usual.issuperset([m.topic for m in came]):
+            yield came, True
+            return
+        run: list[Incoming] = []
+        for message in came:
+            if not self.asking and message.topic in self._usual:
+                run.append(message)
+                continue
+            if run:
+                yield run, True
+                run = []
+            yield [message], False
+        if run:
+            yield run, True
 
     def was_usual(self, topic: str) -> None:
         """A message for the engine was queued; the next of its topic may be one of many."""
         if len(topic) > TOPIC_CHARS_MAX:
             return
-        if len(self._usual) >= USUAL_MAX:
+        if len(self._usual) >= TOPICS_KNOWN_MAX:
             self._usual.clear()
         self._usual.add(topic)
 

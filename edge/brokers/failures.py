@@ -19,7 +19,7 @@ from edge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.brokers.mqtt import Endpoint
+    from edge.brokers.endpoint import Endpoint
     from edge.brokers.tls import Span, TlsFiles
 
 PROBE_S_MAX: Final = 3.0

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.caps import TOPICS_KNOWN_MAX
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -32,7 +34,6 @@ SLACK: Final = 16  # a round of shedding makes room for a sixteenth, so that its
 GONE_MIN: Final = 1_024  # places of shed messages, before the queue is made anew without them
 # Of what may wait, as it came: to look up the lanes of so many takes as long as a short turn.
 LOOSE_SHARE: Final = 8
-USUAL_MAX: Final = 16_384  # topics that are known to wait with all others; further ones are asked
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
@@ -372,7 +373,7 @@ class Inbox:
             if lane.share < 1:
                 shares.append(lane.share)
                 continue
-            if len(self._usual) >= USUAL_MAX:
+            if len(self._usual) >= TOPICS_KNOWN_MAX:
                 self._usual.clear()
             self._usual.add(message.topic)
         return plant, commands, shares

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.alerts.announce import SEVERITIES
 from edge.brokers.inbox import Lane
+from edge.caps import TOPICS_KNOWN_MAX
 from edge.samples.waveforms import block_topics
 from edge.wire import topics
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from edge.brokers.inbox import Incoming
     from edge.settings import AssetSettings, GatewaySettings
 
-TOPICS_MAX: Final = 16_384  # remembered; a plant with more looks some up again
 TOPIC_CHARS_MAX: Final = 256  # of one that is remembered
 OPERATORS_MAX: Final = 256  # with a lane of their own; the others share one
 # Of the queue, for clock tags: a flood of them leaves room for values. A fast replay, of which the
@@ -148,7 +148,7 @@ class Lanes:
 
     def _remember(self, topic: str, found: tuple[Lane, bool]) -> tuple[Lane, bool]:
         if len(topic) <= TOPIC_CHARS_MAX:
-            if len(self._of_topic) >= TOPICS_MAX:
+            if len(self._of_topic) >= TOPICS_KNOWN_MAX:
                 self._of_topic = {}
             self._of_topic[topic] = found
         return found

@@ -8,7 +8,6 @@ never raise.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 from edge.brokers import mqtt
 from edge.brokers.addressed import Addressed
 from edge.brokers.inbox import Inbox
+from edge.brokers.link_counts import LinkCounts
 from edge.brokers.rivals import WAIT_S, Rivals, shared_words
 from edge.storage.disk import CLOCK
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.boxes.fencing import Fence
+    from edge.brokers.endpoint import Endpoint
     from edge.brokers.failures import Failure
     from edge.brokers.inbox import Incoming
-    from edge.brokers.mqtt import Endpoint
     from edge.brokers.tls import Span
     from edge.brokers.transport import Transport, Will
     from edge.storage.disk import Clock
@@ -36,22 +36,6 @@ INPUT: Final = "input"  # names of two links, where there are two
 OUTPUT: Final = "output"
 # Behind a broker that hangs: what is beyond is not sent, and counted. paho's own bound is its ids.
 UNSENT_MESSAGES_MAX: Final = 10_000
-
-
-@dataclass(slots=True)
-class LinkCounts:
-    """What happened on the link; all of it is published."""
-
-    received: int = 0
-    shed: int = 0  # acknowledged and never journaled: more came than could wait
-    oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
-    broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
-    refused: int = 0  # connections and subscriptions that the broker refused
-    not_sent: int = 0  # publications that found no connection or a full queue
-    connects: int = 0
-    disconnects: int = 0
-    callback_errors: int = 0
-    misplaced: int = 0  # messages that have no business on this broker; never taken
 
 
 class Link:
@@ -207,11 +191,11 @@ class Link:
     def ack(self, messages: Sequence[Incoming]) -> None:
         """Tell the broker that these are safe.
 
-        What came over an earlier connection is not acknowledged: the broker sends it again, and its
-        id may stand for another message by now.
+        Not what came over an earlier connection: the broker sends it again, and its id may stand
+        for another message by now; nor before we have greeted on the next one, which it would end.
         """
-        name, connection = self.name, self.counts.connects
-        ours = [m for m in messages if m.qos and m.connection == connection and m.link == name]
+        now = self.counts.connects if self._client.is_connected() else None
+        ours = [m for m in messages if m.qos and m.connection == now and m.link == self.name]
         if mids := [m.mid for m in ours if m.qos == 1]:
             self._client.ack_all(mids)
         for message in ours:
@@ -366,11 +350,11 @@ class Link:
         self._paused()
 
     def _batch(self, came: list[Incoming]) -> None:
-        if self._addressed.usual(came):
-            self._queue(came)
-            return
-        for message in came:  # the first of a topic by itself: if it fails, it costs no other
-            self._one(message)
+        for some, usual in self._addressed.runs(came):
+            if usual:
+                self._queue(some)
+            else:  # the first of a topic by itself: if it fails, it costs no other
+                self._one(some[0])
 
     def _alone(self, message: Incoming) -> None:
         if self._addressed.to_engine(message):

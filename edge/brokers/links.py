@@ -11,8 +11,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from edge.brokers import mqtt
-from edge.brokers.link import INPUT, OUTPUT, Link, LinkCounts
-from edge.brokers.mqtt import Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.link import INPUT, OUTPUT, Link
+from edge.brokers.link_counts import LinkCounts
 from edge.brokers.rights import command_filters, sensor_filters
 from edge.brokers.tls import TlsFiles
 from edge.configuration.config import password

@@ -32,8 +32,9 @@ from edge.errors import AndonError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge.brokers.endpoint import Endpoint
     from edge.brokers.failures import Failure
-    from edge.brokers.tls import Span, TlsFiles
+    from edge.brokers.tls import Span
 
 RECONNECT_S_MAX: Final = 30
 CONNECT_S_MAX: Final = 10.0
@@ -44,22 +45,6 @@ STALL_S_MAX: Final = 120.0  # a replay gives up when nothing is confirmed for so
 
 class BrokerError(AndonError):
     """The broker cannot be reached or refuses us."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where a broker is and who we are there."""
-
-    host: str = "127.0.0.1"
-    port: int = 1883
-    client_id: str = ""
-    username: str = ""
-    password: str | None = field(default=None, repr=False)
-    keepalive_s: int = 30
-    tls: TlsFiles | None = None
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 def incoming(m: paho.MQTTMessage, connection: int = 0, link: str = "") -> Incoming:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from edge.brokers.inbox import Incoming
+from edge.caps import TOPICS_KNOWN_MAX
 
-TOPICS_MAX: Final = 16_384  # names that are remembered as text
+TOPICS_BYTES_MAX: Final = 8 << 20  # of all names that are remembered as text
 TOPIC_BYTES_MAX: Final = 256  # of one that is
 LENGTH_BYTES_MAX: Final = 4  # of the length in a packet's head
 NO_TEXT: Final = "(not UTF-8)"  # a topic that is none; it matches nothing that anybody sends
@@ -36,6 +37,7 @@ class Topics:
 
     def __init__(self) -> None:
         self.known: dict[bytes, str] = {}
+        self._bytes = 0
 
     def text(self, name: bytes) -> str:
         """A topic that is not known yet."""
@@ -44,8 +46,10 @@ class Topics:
         except UnicodeDecodeError:
             return NO_TEXT
         if len(name) <= TOPIC_BYTES_MAX:
-            if len(self.known) >= TOPICS_MAX:
+            self._bytes += len(name)
+            if len(self.known) >= TOPICS_KNOWN_MAX or self._bytes > TOPICS_BYTES_MAX:
                 self.known.clear()
+                self._bytes = len(name)
             self.known[name] = text
         return text
 

@@ -11,7 +11,7 @@ from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.boxes.retirement import retired_topics
 from edge.samples.waveforms import block_topics
-from edge.wire.topics import CLOCK_TOPIC, Topics, subscription
+from edge.wire.topics import CLOCK_TOPIC, Topics, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,9 @@ BROKER_DROPS: Final = "$SYS/broker/publish/messages/dropped"  # what the broker 
 
 def sensor_filters(config: GatewayConfig) -> list[str]:
     """Topic filters of everything that comes from machines; on the input broker."""
-    filters = [*map(subscription, config.source), *block_topics(config.asset)]
+    told = [topic for source in config.source for topic in subscriptions(source)]
+    filters = list(dict.fromkeys(told))
+    filters += block_topics(config.asset)
     if config.clock == "plant":
         filters.append(CLOCK_TOPIC)
     if config.mqtt.watch_broker_drops:

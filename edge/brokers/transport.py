@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from edge.brokers.endpoint import Endpoint
     from edge.brokers.inbox import Incoming
-    from edge.brokers.mqtt import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,10 +49,13 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
     history = sum((SAMPLE_BYTES + 4 * len(m.channels)) * 1e9 / m.period_ns for m in bundle.assets)
     blocks = sum(block_bytes_per_day(form) for one in config.asset for form in one.waveform)
 
-    def under(**change: float | bool) -> Volume:
-        """What other settings of the journal would come to."""
+    of_row = max(len(model.channels) for model in bundle.assets)
+    rows_per_s = sum(1e9 / m.period_ns for m in bundle.assets)
+
+    def under(values_per_message: float = of_row, **change: float | bool) -> Volume:
+        """What other settings of the journal, or other messages, would come to."""
         kept = msgspec.structs.replace(config.journal, **change)
-        messages_per_s = sum(1e9 / m.period_ns for m in bundle.assets)
+        messages_per_s = rows_per_s * of_row / values_per_message
         ticks_per_s = ticks_per_s_max(config.engine.tick_ms, messages_per_s=messages_per_s)
         apart_s = every_s(
             kept,
@@ -64,7 +67,7 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
         whole = state_bytes(len(model.channels) for model in bundle.assets)
         written = bytes_per_day(
             values_per_s,
-            values_per_message=max(len(model.channels) for model in bundle.assets),
+            values_per_message=values_per_message,
             ticks_per_s=ticks_per_s,
             compress=kept.compress,
         )
@@ -86,7 +89,8 @@ def volume_of(config: GatewayConfig, bundle: Bundle) -> FoundVolume:
         f" {now.checkpoint_bytes_per_day / 1e6:.0f} MB a day, one about every"
         f" {now.replay_s:.3g} s; keeps {kept / 1e6:.0f} MB, of the"
         f" journal {now.days_kept:.1f} days; a {FLASH_GB} GB flash of {FLASH_WRITES} cycles lasts"
-        f" about {_years(now)}; a power cut may take {_lost(now)}"
+        f" about {_years(now)}{_of_singles(under(1.0)) if of_row > 1 else ''}; a power cut may take"
+        f" {_lost(now)}"
     )
     return FoundVolume(detail, _trade(config, under), kept)
 
@@ -133,6 +137,14 @@ def _years(one: Volume) -> str:
 
 def _lost(one: Volume) -> str:
     return f"{one.lost_s:g} s" if one.lost_s else "nothing that was acknowledged"
+
+
+def _of_singles(one: Volume) -> str:
+    """What it is where the plant sends a message a value, which nobody knows before it does."""
+    return (
+        f" (where each value is a message, not each row: {one.journal_bytes_per_day / 1e6:.0f} MB a"
+        f" day, {one.days_kept:.1f} days, {_years(one)})"
+    )
 
 
 def _of_blocks(bytes_per_day: float) -> str:

@@ -29,6 +29,7 @@ from edge.configuration.sections import (
     MqttConfig,
     OutboxConfig,
 )
+from edge.configuration.source_settings import check_sources
 from edge.configuration.trust_file import include_trust
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
@@ -265,26 +266,6 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
             raise ConfigError(f"{path}: {out_of_bounds(key, value, low, high)}")
 
 
-def _check_sources(config: GatewayConfig, path: Path) -> None:
-    if not config.source:
-        raise ConfigError(f"{path}: no [[source]], nothing would be listened to")
-    for source in config.source:
-        levels = source.topic.split("/")
-        holders = [level for level in levels if "{" in level or "}" in level]
-        wild = [level for level in levels if ("+" in level or "#" in level) and len(level) > 1]
-        if (
-            not source.topic
-            or "\0" in source.topic
-            or wild
-            or "#" in levels[:-1]
-            or holders not in ([], ["{asset}"])
-        ):
-            raise ConfigError(
-                f"{path}: source topic {source.topic!r} is no topic filter with at most one level "
-                "{asset}, such as plant/{asset}"
-            )
-
-
 def _check_brokers(config: GatewayConfig, path: Path) -> None:
     for where, broker in brokers(config):
         if not broker.client_id:
@@ -317,7 +298,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
             " [commissioning] and the gateway learns by itself"
         )
     _check_numbers(config, path)
-    _check_sources(config, path)
+    check_sources(config.source, path)
     _check_brokers(config, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")

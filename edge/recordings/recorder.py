@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from edge.brokers.endpoint import Endpoint
     from edge.brokers.inbox import Incoming
-    from edge.brokers.mqtt import Endpoint
 
 WAIT_S: Final = 0.1  # a message is written at most this long after it came
 GROUP_MAX: Final = 5_000

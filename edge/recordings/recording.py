@@ -23,11 +23,12 @@ from edge.recordings.mapping import ASSET_ID_EXPECTED, lies_on_side, match_mappi
 from edge.records import MessageReceived
 from edge.storage.journal import read_journal
 from edge.wire.readings import SHAPES, encode_rows
+from edge.wire.sparkplug_writing import encode_birth, encode_data
 from edge.wire.topics import is_asset_id
 from models.bundles.bundle import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from edge.storage.journal import Position
 
 PERIOD_NS_DEFAULT: Final = 10**9  # of a table with one row, or with one and the same stamp
+MILLISECOND_NS: Final = 1_000_000
+REPLAYED: Final = (*SHAPES, "sparkplug")  # shapes of messages that rows become
+SPARKPLUG_SEQUENCE: Final = 256  # messages, before their numbers begin anew
 NAMES_SHOWN_MAX: Final = 8  # of columns, in a message
 _ROWS: Final = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*")
 JOURNAL_SUFFIX: Final = ".journal"
@@ -259,9 +263,9 @@ def accepted_rows(table: Table) -> NDArray[np.intp]:
 
 
 def check_shape(shape: str, batch_rows: int) -> None:
-    """Raise RecordingError unless `shape` is one of SHAPES and a batch has at least a row."""
-    if shape not in SHAPES:
-        message = f"shape is {shape!r}, expected one of {', '.join(SHAPES)}"
+    """Raise RecordingError unless `shape` is one of REPLAYED and a batch has at least a row."""
+    if shape not in REPLAYED:
+        message = f"shape is {shape!r}, expected one of {', '.join(REPLAYED)}"
         raise RecordingError(message)
     if batch_rows < 1:
         message = f"a batch has {batch_rows} rows, expected 1 or more"
@@ -278,9 +282,10 @@ def table_messages(
 ) -> Iterator[TimedMessage]:
     """Yield the table as plant messages: every number exactly, null for NaN, never a label.
 
-    `shape` is one of SHAPES. "columnar" and "block" carry `batch_rows` rows a message; the others
+    `shape` is one of REPLAYED. "columnar" and "block" carry `batch_rows` rows a message; the others
     one row (or one value) a message, sent `batch_rows` rows at a time. A batch is sent at the time
-    of its last row. `t0_ns` moves the first row there, and all others along. Raises RecordingError.
+    of its last row. `t0_ns` moves the first row there, and all others along. "sparkplug" begins
+    with a birth, and has it and DDATA for the level + of `topic`. Raises RecordingError.
     """
     check_shape(shape, batch_rows)
     shift_ns = 0 if t0_ns is None else t0_ns - int(table.t_ns[0])
@@ -291,6 +296,9 @@ def table_messages(
         message = f"a batch of {batch_rows} rows has too many values, take at most {most} rows"
         raise RecordingError(message)
     values = np.column_stack([table.values, *table.context.values()])  # (n, c + context)
+    if shape == "sparkplug":
+        yield from _sparkplug_messages(where, tags, table.t_ns + shift_ns, values)
+        return
     for first in range(0, table.t_ns.size, batch_rows):
         chosen = slice(first, first + batch_rows)
         t_ns = (table.t_ns[chosen] + shift_ns).tolist()
@@ -299,6 +307,23 @@ def table_messages(
                 message = f"a payload has {len(payload)} bytes, a gateway takes {PAYLOAD_BYTES_MAX}"
                 raise RecordingError(f"{message}; take fewer rows than {batch_rows} a batch")
             yield TimedMessage(t_ns=max(t_ns), topic=where, payload=payload, begin_ns=min(t_ns))
+
+
+def _sparkplug_messages(
+    where: str, tags: Sequence[str], t_ns: NDArray[np.int64], values: NDArray[np.float64]
+) -> Iterator[TimedMessage]:
+    """A birth, then a message a row of values (n, k). Raises RecordingError."""
+    if "/+/" not in where:
+        message = f"topic {where} has no level + for DBIRTH and DDATA"
+        raise RecordingError(f"{message}, as spBv1.0/GROUP/+/NODE/{{asset}} has")
+    if (t_ns % MILLISECOND_NS).any():
+        raise RecordingError("Sparkplug B has times of whole milliseconds; this table has others")
+    topic, t_ms = where.replace("/+/", "/DDATA/", 1), (t_ns // MILLISECOND_NS).tolist()
+    birth = encode_birth(tags, t_ms=t_ms[0], seq=0)
+    yield TimedMessage(t_ns=int(t_ns[0]), topic=where.replace("/+/", "/DBIRTH/", 1), payload=birth)
+    for i, row in enumerate(values.tolist()):
+        payload = encode_data(row, t_ms=t_ms[i], seq=(i + 1) % SPARKPLUG_SEQUENCE)
+        yield TimedMessage(t_ns=int(t_ns[i]), topic=topic, payload=payload)
 
 
 def journal_messages(path: Path, *, after: Position | None = None) -> Iterator[TimedMessage]:

@@ -15,6 +15,7 @@ from edge.errors import WireError
 from edge.samples.gather import Gather
 from edge.samples.pending import count
 from edge.samples.routes import Routes
+from edge.samples.sparkplug import Sparkplug
 from edge.samples.waveforms import Waveforms
 from edge.state import seen_topic
 from edge.wire import topics
@@ -56,7 +57,10 @@ class Arrivals:
         self._assets = assets
         self._push, self._brings_channels = aligner.push, aligner.brings_channels
         self._gather = Gather(aligner)
-        self._routes = Routes(settings, aligner=aligner, gather=self._gather)
+        self._sparkplug = Sparkplug(state.births, state.counts)
+        self._routes = Routes(
+            settings, aligner=aligner, gather=self._gather, sparkplug=self._sparkplug
+        )
         self._aligner = aligner
         self._waves = Waveforms(settings.asset, state=state.waves, counts=state.counts)
         self._clock, self._own = clock, own
@@ -90,9 +94,10 @@ class Arrivals:
             raise WireError(
                 "no source in the configuration matches", reason="no_source", topic=message.topic
             )
-        _, asset = source
+        form, asset = source[0].format, source[1]
         received_ns = self._received_ns(message, now_ns=now_ns)
-        for readings in decode_readings(
+        read = decode_readings if form == "json" else self._sparkplug.take
+        for readings in read(
             message.payload, topic=message.topic, asset=asset, received_ns=received_ns
         ):
             known = readings.asset in self._assets  # whoever else speaks has no say on time

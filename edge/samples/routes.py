@@ -8,24 +8,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.caps import TOPICS_KNOWN_MAX
+from edge.samples.sparkplug_routes import speaker_of
 from edge.wire import quick, topics
 
 if TYPE_CHECKING:
     from edge.samples.align import Aligner
     from edge.samples.gather import Gather
     from edge.samples.layouts import AssetLayout
+    from edge.samples.sparkplug import Sparkplug
+    from edge.samples.sparkplug_routes import Speaker
     from edge.settings import GatewaySettings
     from edge.wire.quick import Form, Quick
 
-ROUTES_MAX: Final = 1 << 15  # topics that are known at a time; begun anew where there are more
 TOPIC_CHARS_MAX: Final = 256  # of such a topic, as of those that may be set aside
 FORMS_MAX: Final = 16  # of one topic
+# Messages of a topic of which none could be learnt from: then only one in so many is tried.
+VAIN_MAX: Final = 16
 
 
 class Route:
     """One topic of one asset of ours. forms: seen on it, with the places of what they bring."""
 
-    __slots__ = ("asset", "form", "forms", "layout", "places", "told")
+    __slots__ = ("asset", "form", "forms", "layout", "places", "speaker", "told")
 
     def __init__(self, asset: str, layout: AssetLayout, told: dict[str, int]) -> None:
         self.asset, self.layout = asset, layout
@@ -33,6 +38,7 @@ class Route:
         self.forms: dict[frozenset[str], Form] = {}
         self.form: Form | None = None  # the newest that fitted
         self.places: tuple[int, ...] | None = None  # of all its tags; None: not all have one
+        self.speaker: Speaker | None = None  # of Sparkplug B; None: it sends something else
 
     def choose(self, form: Form) -> None:
         """From here on messages are thought to be of this form."""
@@ -49,40 +55,71 @@ class Route:
 class Routes:
     """Routes of all topics of plant values."""
 
-    def __init__(self, settings: GatewaySettings, *, aligner: Aligner, gather: Gather) -> None:
-        self._sources = settings.source
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        aligner: Aligner,
+        gather: Gather,
+        sparkplug: Sparkplug,
+    ) -> None:
+        self._sources, self._sparkplug = settings.source, sparkplug
+        self._any_sparkplug = any(one.format == "sparkplug" for one in settings.source)
         # who sends waveforms has speeds among its values, which are noted one by one
         self._apart = {asset.id for asset in settings.asset if asset.waveform}
         self._aligner, self._place_of = aligner, gather.place_of
         self._forms = quick.Forms()
         self._told: dict[int, dict[str, int]] = {}  # of each asset: tag -> place
         self.known: dict[str, Route] = {}
+        self._vain: dict[str, int] = {}  # messages of which nothing could be learnt, by topic
 
     def learn(self, topic: str, payload: bytes) -> None:
         """Remember how a message that took the long way could have gone."""
         if len(topic) > TOPIC_CHARS_MAX:
             return
-        form = self._forms.of(payload)
-        if form is None:
+        if self._any_sparkplug and self._learn_sparkplug(topic, payload):
             return
-        route = self.known.get(topic)
-        if route is None:
-            route = self._route(topic)
-            if route is None:
-                return
-            if len(self.known) >= ROUTES_MAX:
-                self.known.clear()
-            self.known[topic] = route
+        vain = self._vain.get(topic, 0)
+        # to look at the keys is to decode it once more
+        if (vain < VAIN_MAX or vain % VAIN_MAX == 0) and self._learnt(topic, payload):
+            self._vain.pop(topic, None)
+            return
+        if len(self._vain) >= TOPICS_KNOWN_MAX:
+            self._vain.clear()
+        self._vain[topic] = vain + 1
+
+    def _learnt(self, topic: str, payload: bytes) -> bool:
+        """Whether something new could be."""
+        form = self._forms.of(payload)
+        route = None if form is None else self._found(topic)
+        if form is None or route is None:
+            return False
         columns = [route.layout.columns[tag] for tag in form.tags if tag in route.layout.columns]
         if len(set(columns)) < len(columns):
-            return  # which of two tags of one channel comes first is not known here
+            return False  # which of two tags of one channel comes first is not known here
         if len(route.forms) >= FORMS_MAX:
             route.forms.clear()
+        new = route.forms.get(form.keys) is not form
         route.forms[form.keys] = form
         route.choose(form)
+        return new
+
+    def _found(self, topic: str) -> Route | None:
+        """The route of a topic, kept; None as of `_route`."""
+        if self._forms.dropped >= quick.FORMS_MAX:  # so many are held by routes alone at most
+            self.known.clear()
+            self._forms.dropped = 0
+        route = self.known.get(topic) or self._route(topic)
+        if route is not None and topic not in self.known:
+            if len(self.known) >= TOPICS_KNOWN_MAX:
+                self.known.clear()
+            self.known[topic] = route
+        return route
 
     def read(self, route: Route, payload: bytes, *, topic: str) -> Quick | None:
         """One message of a route; None: it has to take the long way."""
+        if route.speaker is not None:
+            return route.speaker.read(route, payload)
         if route.form is None:
             return None
         found = quick.read(payload, route.form, topic=topic)
@@ -93,6 +130,18 @@ class Routes:
             return None
         route.choose(form)
         return quick.read(payload, form, topic=topic)
+
+    def _learn_sparkplug(self, topic: str, payload: bytes) -> bool:
+        """The same for Sparkplug B; False: the topic is of something else."""
+        found = topics.match_source(topic, self._sources)
+        if found is None or found[0].format != "sparkplug":
+            return False
+        speaker = speaker_of(topic, self._sparkplug)
+        route = self._found(topic) if speaker is not None else None
+        if route is not None:
+            route.speaker = route.speaker or speaker
+            self._sparkplug.layouts.learn(payload)
+        return True
 
     def _route(self, topic: str) -> Route | None:
         """The route of a topic; None: its messages do not say by it whose they are, or not ours."""

@@ -13,6 +13,7 @@ from edge.errors import RecordingError, WireError
 from edge.recordings.recording import PERIOD_NS_DEFAULT, Table, journal_messages
 from edge.samples.align import Aligner, AlignState
 from edge.samples.layouts import AssetLayout
+from edge.samples.sparkplug import Sparkplug
 from edge.samples.waveforms import Waveforms
 from edge.settings import EngineSettings, Source
 from edge.storage.journal import segments
@@ -83,7 +84,7 @@ def readings_by_asset(
     are told.
     """
     heard, waves = Heard(), Waveforms(assets, state={}, counts={})
-    blocks = 0
+    sparkplug, blocks = Sparkplug({}, {}), 0
     for message in messages:
         if waves.carries(message.topic):
             blocks += 1
@@ -96,7 +97,8 @@ def readings_by_asset(
         if source is None or ours or message.topic == CLOCK_TOPIC:
             continue
         try:
-            decoded = decode_readings(
+            read = decode_readings if source[0].format == "json" else sparkplug.take
+            decoded = read(
                 message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
             )
         except WireError as error:

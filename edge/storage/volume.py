@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TICK_BYTES: Final = 36  # of a record that holds a tick
+MESSAGE_BYTES: Final = 125  # of a record that holds a message, without its values
+VALUE_BYTES: Final = 12.5  # of a value with its name, as JSON
+NAMES_BYTES: Final = 28  # more in a message of one value, which spells out what it holds
 PACKED: Final = 3.5  # times as small are packed groups of a plant's JSON, at 20 messages a group
+PACKED_SINGLE: Final = 5.5  # of messages of one value, which are more alike
 FLASH_WRITES: Final = 3_000  # erase cycles of cheap flash
 FLASH_GB: Final = 32
 YEARS_TOLD_MAX: Final = 99
@@ -54,11 +58,14 @@ def bytes_per_day(
 ) -> float:
     """Roughly what a plant's messages and the engine's ticks take on disk a day.
 
-    Numbers as JSON text, names once a message.
+    Numbers as JSON text, names once a message: a plant of a message a value, `values_per_message`
+    1, writes several times what one of a message a row does.
     """
-    bytes_per_message = 95 + 11 * values_per_message
-    messages_per_s = values_per_s / max(values_per_message, 1.0)
-    messages = messages_per_s * bytes_per_message / (PACKED if compress else 1.0)
+    per_message = max(values_per_message, 1.0)
+    single = per_message < 2.0
+    bytes_per_message = MESSAGE_BYTES + VALUE_BYTES * per_message + NAMES_BYTES * single
+    smaller = (PACKED_SINGLE if single else PACKED) if compress else 1.0
+    messages = values_per_s / per_message * bytes_per_message / smaller
     return (messages + ticks_per_s * TICK_BYTES) * DAY_S
 
 

@@ -62,6 +62,7 @@ class Forms:
 
     def __init__(self) -> None:
         self._known: dict[frozenset[str], Form] = {}
+        self.dropped = 0  # forms that others may still hold
         self._strange = 0  # messages of other forms, since there is no room
 
     def of(self, payload: bytes) -> Form | None:
@@ -86,6 +87,7 @@ class Forms:
                 return None
             self._strange = 0
             del self._known[next(iter(self._known))]
+            self.dropped += 1
         form = _form(keys)
         if form is not None:
             self._known[keys] = form

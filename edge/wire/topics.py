@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edge.settings import Source
 
+NODE_NEWS: Final = ("NBIRTH", "NDEATH")  # of Sparkplug B: what its devices depend on
 CLOCK_TOPIC: Final = "plant/_clock"  # plant time of a replay, once a plant second
 
 
@@ -147,6 +148,8 @@ def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | 
         asset = _match(source.topic.split("/"), levels)
         if asset is not None:
             return source, source.asset or asset
+        if source.format == "sparkplug" and _is_of_node(source, levels):
+            return source, ""
     return None
 
 
@@ -162,6 +165,23 @@ def source_of(asset: str, sources: Sequence[Source]) -> Source | None:
 def subscription(source: Source) -> str:
     """The MQTT topic filter of a source."""
     return source.topic.replace("{asset}", "+")
+
+
+def subscriptions(source: Source) -> list[str]:
+    """All of its filters: of devices of Sparkplug B the births and deaths of their nodes too."""
+    topic = subscription(source)
+    levels = topic.split("/")
+    if source.format != "sparkplug" or len(levels) < 5 or levels[4] == "#":
+        return [topic]
+    return [topic, *("/".join([*levels[:2], kind, levels[3]]) for kind in NODE_NEWS)]
+
+
+def _is_of_node(source: Source, levels: Sequence[str]) -> bool:
+    """Whether a topic brings the birth or death of a node whose devices are a source."""
+    if len(levels) != 4 or levels[2] not in NODE_NEWS:
+        return False
+    pattern = source.topic.split("/")
+    return len(pattern) > len(levels) and _match(pattern[:4], levels) is not None
 
 
 def _match(pattern: Sequence[str], levels: Sequence[str]) -> str | None:

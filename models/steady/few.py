@@ -8,6 +8,7 @@ the block at a time. A row's numbers are those of `models.steady.rows`, with ass
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ RATES_KEPT: Final = 16  # 64 kB each
 VALUES_MAX: Final = 2**14  # a n c of a step: what it leaves in between stays in the L2 cache
 
 
-class FewRows:
+class FewRows(ABC):
     """What few rows of every kind share. A kind says how some samples are scored: `_step`."""
 
     wide = 0  # numbers of a sample in between steps, where it is more than it has values
@@ -99,9 +100,9 @@ class FewRows:
             state = after  # each step reads what it changes before it does
         return score, after
 
+    @abstractmethod
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         """Scores (a, n) of x after state (a, s); averages and samples of the next into `after`."""
-        raise NotImplementedError
 
     def _single(self, x: F32, state: F32, after: F32) -> F32:
         """Likewise the scores (a,) of single samples x (a, c)."""

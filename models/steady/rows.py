@@ -82,7 +82,7 @@ class Few(Protocol):
         """
 
     def scored(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
-        """Likewise, where all are steady and nothing is missing; None: not so."""
+        """Likewise, where all are steady and nothing is missing: valid (a, n, c); None: not so."""
 
 
 class Way(Protocol):

@@ -144,7 +144,7 @@ class CellType:
     fault_talk: Mapping[StrEnum, tuple[str, ...]]
     small_talk: tuple[str, ...]
     place: Place
-    limit_groups: Mapping[str, tuple[str, ...]]  # of the manuals: placeholder -> channels
+    limit_groups: Mapping[str, tuple[str, ...]]  # of the manuals: field of a text -> channels
     modes: Mapping[StrEnum, Mode]
     aliases: Mapping[str, tuple[str, ...]]  # channel -> how people call it
     period_s: int = 1  # between two rows; plans stay in whole seconds

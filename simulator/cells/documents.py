@@ -67,8 +67,8 @@ def manuals(cell: CellType) -> dict[str, str]:
     """Manuals, procedures and policies with their limits filled in."""
     by_name = {channel.name: channel for channel in cell.channels}
     limits = {
-        placeholder: _limit_table(by_name[name] for name in names)
-        for placeholder, names in cell.limit_groups.items()
+        field: _limit_table(by_name[name] for name in names)
+        for field, names in cell.limit_groups.items()
     }
     root = resources.files("simulator").joinpath("texts", cell.name)
     texts = {}

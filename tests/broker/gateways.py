@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from edge.brokers.mqtt import Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
 from tests.broker.overheard import gateway_starts
 from tests.waiting import wait_until
 

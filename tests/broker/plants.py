@@ -11,7 +11,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 import andon
-from edge.brokers.mqtt import Endpoint
+from edge.brokers.endpoint import Endpoint
 from edge.bundles.training import fit_bundle
 from models.bundles.bundle import Channel
 from models.bundles.store import save

@@ -29,20 +29,33 @@ bundle = "bundle"
 """
 
 
-def run_file(source: Path, folder: Path, *, port: int) -> list[dict[str, Any]]:
-    """Fit on the first rows, run a gateway, replay the rest.
+SPARKPLUG: Final = """\
+[[source]]
+topic = "spBv1.0/plant/+/gw/{asset}"
+format = "sparkplug"
+"""
+
+
+def run_file(
+    source: Path, folder: Path, *, port: int, sparkplug: bool = False
+) -> list[dict[str, Any]]:
+    """Fit on the first rows, run a gateway, replay the rest; as Sparkplug B, if that is asked for.
 
     Returns the newest revision of every event that began to ring inside the labelled interval.
     """
     folder.mkdir(parents=True)
     _andon("fit", str(source), "-o", str(folder / "bundle"), "--rows", f"0:{FIT_ROWS}")
-    (folder / "gateway.toml").write_text(CONFIG, encoding="utf-8")
+    (folder / "gateway.toml").write_text(
+        CONFIG + (SPARKPLUG if sparkplug else ""), encoding="utf-8"
+    )
     table = read_table(source, mapping=None, rows=(FIT_ROWS, None), asset="")
     gateway = GatewayProcess(folder / "gateway.toml", port=port, state=folder / "state")
     with gateway, Subscriber(port, folder / "heard", "andon/#") as heard:
         gateway.start()
         online(heard, gateway)
         replay = ["replay", str(source), "--rows", f"{FIT_ROWS}:", "--speed", SPEED]
+        if sparkplug:
+            replay += ["--shape", "sparkplug", "--topic", "spBv1.0/plant/+/gw/{asset}"]
         _andon(*replay, "--port", str(port))
         finished(heard, int(table.t_ns[-1]))
         gateway.stop()

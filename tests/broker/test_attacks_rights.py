@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from edge.brokers.accounts import access_of
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.mqtt import BrokerError, Collector, Publisher
 from edge.brokers.read_back import ReadBack
 from edge.brokers.rights import published_topics
 from edge.configuration.config import load

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.mqtt import BrokerError, Collector, Publisher
 from edge.brokers.tls import TlsFiles
 from tests.broker.certificates import Authority, Pair
 from tests.broker.conftest import free_port

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.brokers.mqtt import Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
 from edge.records import CommissionTold
 from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from edge.brokers.mqtt import Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
 from tests.broker.cells import listener
 from tests.broker.gateways import newest_health, online, publish
 from tests.waiting import wait_until

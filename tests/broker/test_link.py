@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher, new_client, stop
+from edge.brokers.mqtt import BrokerError, Collector, Publisher, new_client, stop
 from edge.brokers.transport import Will
 from edge.caps import PAYLOAD_BYTES_MAX
 from tests.waiting import wait_until

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from edge.brokers.mqtt import Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
 from tests.broker.conftest import free_port
 from tests.broker.overheard import Overheard, gateway_starts, not_listed
 from tests.broker.plants import settings

@@ -12,8 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.brokers import mqtt
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Client, Endpoint, Publisher, start, stop
+from edge.brokers.mqtt import Client, Publisher, start, stop
 from edge.brokers.tls import TlsFiles
 from tests.broker.certificates import Authority
 from tests.broker.conftest import free_port
@@ -73,7 +74,7 @@ def heard(client: Client, endpoint: Endpoint) -> list[tuple[str, bytes]]:
 def test_over_tcp(mosquitto: Mosquitto, version: Any) -> None:  # noqa: ANN401 - paho's
     """Both versions of MQTT."""
     endpoint = Endpoint(port=mosquitto.port)
-    heard(Client(endpoint, protocol=version), endpoint)
+    assert len(heard(Client(endpoint, protocol=version), endpoint)) == COUNT
 
 
 def test_over_tls(mosquitto: Mosquitto, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_over_tls(mosquitto: Mosquitto, tmp_path: Path) -> None:
     mosquitto.start(more=f"listener {port} 127.0.0.1\ncertfile {pair.cert}\nkeyfile {pair.key}\n")
     endpoint = Endpoint(host="localhost", port=port, tls=TlsFiles(ca=str(authority.file)))
     client = Client(endpoint)
-    heard(client, endpoint)
+    assert len(heard(client, endpoint)) == COUNT
 
 
 @pytest.mark.parametrize("secured", [False, True])
@@ -103,7 +104,7 @@ def test_over_websockets(mosquitto: Mosquitto, tmp_path: Path, *, secured: bool)
     client = Client(endpoint, transport="websockets")
     if secured:
         client.tls_set_context(ssl.create_default_context(cafile=str(authority.file)))
-    heard(client, endpoint)
+    assert len(heard(client, endpoint)) == COUNT
 
 
 def test_properties_of_mqtt_5_are_read(mosquitto: Mosquitto) -> None:

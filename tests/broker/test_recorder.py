@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from andon.options import Broker
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import BrokerError, Collector, Publisher
 from edge.errors import ConfigError, JournalError
 from edge.recordings.recorder import is_recorded, record
 from edge.records import MessageReceived

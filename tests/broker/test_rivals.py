@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.brokers import rivals
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.rivals import OVER_S, TAKEN_MIN, WITHIN_S, Rivals
 from edge.gateway.faults import Faults
 from edge.storage.outbox import Outbox

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edge.brokers.accounts import LISTED_ASSETS_MAX, access_of
-from edge.brokers.mqtt import Collector, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector
 from edge.brokers.tls import DAY_S, WARN_DAYS, WARN_SHARE, Span, TlsFiles
 from edge.checks.check import check_file
 from edge.configuration.config import load

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from edge.brokers.inbox import Incoming
-from edge.brokers.link import LinkCounts
+from edge.brokers.link_counts import LinkCounts
 from edge.records import MessageReceived
 from edge.storage.journal import read_journal
 from edge.wire.readings import encode_rows

@@ -14,6 +14,7 @@ from edge.settings import EngineSettings, samples_in
 if TYPE_CHECKING:
     from pathlib import Path
 
+SPARKPLUG = '[[source]]\nformat = "sparkplug"\ntopic = "{}"'
 LEAST = 'site = "s"\n[model]\nbundle = "b"\n'
 
 
@@ -118,6 +119,12 @@ def test_the_least_configuration_has_all_defaults(tmp_path: Path) -> None:
         (LEAST + '[[source]]\ntopic = "{asset}/{asset}"', ["{asset}/{asset}"]),
         (LEAST + '[[source]]\ntopic = "a/{line}"', ["a/{line}"]),
         (LEAST + '[[source]]\ntopic = ""', ["topic"]),
+        (LEAST + '[[source]]\nformat = "csv"', ["csv", "json", "sparkplug"]),
+        (LEAST + '[[source]]\nformat = "sparkplug"', ["plant/{asset}", "spBv1.0/"]),
+        (LEAST + SPARKPLUG.format("spBv1.0/g/DDATA/n/{asset}"), ["spBv1.0/g/DDATA/n/{asset}"]),
+        (LEAST + SPARKPLUG.format("spBv1.0/g/+/n/d"), ["names an asset"]),
+        (LEAST + SPARKPLUG.format("spBv1.0/{asset}/+/n/d"), ["names an asset"]),
+        (LEAST + SPARKPLUG.format("spBv1.0/g/+"), ["spBv1.0/g/+"]),
         ("source = []\n" + LEAST, ["source"]),
     ],
 )

@@ -18,8 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.audit.chain import audit_files
 from edge.audit.trail import AuditTrail
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.transport import Will
 from edge.errors import JournalError
 from edge.gateway.faults import Faults

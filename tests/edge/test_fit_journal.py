@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.brokers.mqtt import Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Collector, Publisher
 from edge.bundles.fit_words import NAMES_SHOWN_MAX
 from edge.bundles.training import LEFT_OUT_SHOWN_MAX, FitRequest, fit_recording
 from edge.errors import ConfigError, RecordingError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.caps import PAYLOAD_BYTES_MAX
 from edge.records import MessageReceived, TickDue
-from edge.samples import gather
+from edge.samples import gather, routes
 from edge.samples.arrivals import Arrivals
 from edge.storage.checkpoint import pack
 from edge.wire import quick
@@ -230,3 +230,45 @@ def test_the_usual_messages_are_read_at_once(monkeypatch: pytest.MonkeyPatch) ->
         rig.engine.handle_group([message], now_ns=now_ns)
     assert len(long) == 3, "the first of each form"
     assert rig.engine.counts()["messages"] == len(payloads)
+
+
+def _sent(rig: Rig, payloads: Sequence[bytes]) -> None:
+    """One after another, in one group."""
+    received = [MessageReceived(topic="plant/r1", payload=p, received_ns=START) for p in payloads]
+    rig.engine.handle_group(received, now_ns=START)
+
+
+@pytest.mark.parametrize("body", [b'{"ts":%d,"c0":1.5,"unit":"bar"}', b'{"ts":%d,"c0":"high"}'])
+def test_what_always_takes_the_long_way_is_seldom_decoded_twice(body: bytes) -> None:
+    """Its keys are looked at a few times; then a form that is new is learnt all the same."""
+    rig, looked = Rig(without_knowledge=True), 0
+    real = quick.Forms.of
+
+    def of(forms: quick.Forms, payload: bytes) -> quick.Form | None:
+        nonlocal looked
+        looked += 1
+        return real(forms, payload)
+
+    payloads = [body % (START // MS + i) for i in range(20 * routes.VAIN_MAX)]
+    with mock.patch.object(quick.Forms, "of", of):
+        _sent(rig, payloads)
+        assert looked <= 3 * routes.VAIN_MAX
+        _sent(rig, [b'{"ts":%d,"c1":1}' % (START // MS)] * (routes.VAIN_MAX + 1))
+        looked = 0
+        _sent(rig, [b'{"ts":%d,"c1":1}' % (START // MS)] * 20)
+    assert looked == 0
+
+
+def test_routes_hold_few_forms_that_nobody_else_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes up keys, here on a topic as on many, fills no memory with what decodes them."""
+    monkeypatch.setattr(routes, "FORMS_MAX", 10**6)
+    monkeypatch.setattr(quick, "FORMS_MAX", 8)
+    monkeypatch.setattr(quick, "STRANGE_MIN", 1)
+    rig = Rig(without_knowledge=True)
+    known = rig.engine._arrivals._routes.known
+    held = 0
+    for i in range(200):
+        _sent(rig, [b'{"ts":%d,"x%d":1}' % (START // MS, i)])
+        forms = {id(form) for route in known.values() for form in route.forms.values()}
+        held = max(held, len(forms))
+    assert 8 <= held <= 2 * 8

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.inbox import Incoming, Lane
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.presence import Presence
 from edge.brokers.rights import BROKER_DROPS
 from edge.caps import PAYLOAD_BYTES_MAX

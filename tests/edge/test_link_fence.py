@@ -12,9 +12,9 @@ from paho.mqtt.client import MQTTMessage
 from edge.boxes.fence_key import KEY_BYTES, FenceKey
 from edge.boxes.fencing import QUIET_S, Fence
 from edge.boxes.identity import new_box
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.inbox import Incoming
 from edge.brokers.link import INPUT, OUTPUT, Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.rivals import TAKEN_MIN, WAIT_S
 from edge.storage.disk import Clock
 from edge.wire.topics import Topics
@@ -32,6 +32,7 @@ class Client:
 
     def __init__(self) -> None:
         self.acked: list[int] = []
+        self.connected = True
         self.reads_plainly = ""
         self.subscribed: list[str] = []
         self.published: list[str] = []
@@ -48,7 +49,7 @@ class Client:
 
     def is_connected(self) -> bool:
         """As long as the test says nothing else."""
-        return True
+        return self.connected
 
     def ack(self, mid: int, _qos: int) -> None:
         """Note it."""
@@ -171,6 +172,24 @@ def test_nothing_is_taken_or_said_before_the_fence_was_heard(site: Site) -> None
         taken = link.drain(10)
         link.ack(taken)
         assert sorted(link._client.acked) == [1, 2, 3, 4, 5]
+
+
+def test_nothing_is_acknowledged_before_the_next_connection_stands(site: Site) -> None:
+    """It would be sent before our greeting; the broker sends the message again instead."""
+    for link in (site.saying, site.reading):
+        site.connect(link)
+    site.heard()
+    link = site.reading
+    arrive(link, 2)
+    first, second = link.drain(10)
+    link.ack([first])
+    link._client.connected = False  # paho connects anew, and has not greeted yet
+    link.ack([second])
+    assert link._client.acked == [first.mid]
+    link._client.connected = True
+    site.connect(link)
+    link.ack([second])
+    assert link._client.acked == [first.mid], "of a connection that is gone"
 
 
 def test_the_input_knows_nothing_of_the_fence(site: Site) -> None:

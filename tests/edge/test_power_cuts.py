@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.audit.trail import AuditTrail
+from edge.brokers.endpoint import Endpoint
 from edge.brokers.link import Link
-from edge.brokers.mqtt import Endpoint
 from edge.brokers.transport import Will
 from edge.records import Audited, Started, TickDue
 from edge.storage.disk import Disk

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.brokers import mqtt, read_ahead
-from edge.brokers.mqtt import Client, Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Client
 from edge.brokers.packets import read_messages
 from edge.brokers.read_ahead import LONG_STEPS_S, RECV_BYTES, STEPS_S, TOUCHED, TURN_BYTES_MAX
 from tests.edge.wires import SENT_BEFORE, V3, V5, Wire, ours, packet, stock, text

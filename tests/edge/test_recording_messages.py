@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from edge.errors import RecordingError
 from edge.recordings.mapping import parse_mapping
 from edge.recordings.recording import Table, table_messages
+from edge.settings import AssetSettings, Source
+from edge.storage.journal_table import readings_by_asset
 from models.bundles.bundle import Channel
 
 MAPPING = parse_mapping('asset = "a"\n[time]\nperiod_s = 1\n[channels]\nx = {}\n', where="m")
@@ -141,3 +143,35 @@ def test_unknown_shapes_and_empty_batches_are_refused(shape: str, batch_rows: in
     table = table_of([10**18], [[1.0]], [0.0])
     with pytest.raises(RecordingError, match="expected"):
         next(table_messages(table, shape=shape, batch_rows=batch_rows))
+
+
+def test_a_table_as_sparkplug_is_read_back_exactly() -> None:
+    """A birth, then a message a row by alias; the same rows as those of JSON, nulls included."""
+    values = [[0.1, math.nan], [-2.5, 1e300], [math.nan, 3.0]]
+    table = table_of([10**18 + i * 10**9 for i in range(3)], values, [1.0, 1.0, 0.0])
+    topic = "spBv1.0/g/+/n/{asset}"
+    messages = list(table_messages(table, shape="sparkplug", topic=topic))
+    assert [message.topic.split("/")[2] for message in messages] == ["DBIRTH", *["DDATA"] * 3]
+    assets = (AssetSettings(id=table.asset),)
+    told, wanted = (
+        readings_by_asset(given, sources=(source,), assets=assets).readings[table.asset]
+        for given, source in (
+            (messages, Source(topic=topic, format="sparkplug")),
+            (table_messages(table), Source()),
+        )
+    )
+    assert len(told) == len(wanted) + 1
+    for one, other in zip(told[1:], wanted, strict=True):
+        assert one.tags == other.tags
+        assert one.t_ns.tolist() == other.t_ns.tolist()
+        np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_sparkplug_needs_a_level_for_its_kinds_and_whole_milliseconds() -> None:
+    """Else its births would be nowhere, or its times others."""
+    table = table_of([10**18], [[1.0]], [1.0])
+    with pytest.raises(RecordingError, match="DBIRTH"):
+        list(table_messages(table, shape="sparkplug"))
+    table = table_of([10**18 + 1], [[1.0]], [1.0])
+    with pytest.raises(RecordingError, match="millisecond"):
+        list(table_messages(table, shape="sparkplug", topic="spBv1.0/g/+/n/{asset}"))

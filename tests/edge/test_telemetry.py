@@ -19,8 +19,9 @@ from paho.mqtt.client import MQTTMessage
 from edge.boxes.fence_key import fence_key_of
 from edge.boxes.fencing import Fence
 from edge.boxes.identity import new_box
-from edge.brokers.link import Link, LinkCounts
-from edge.brokers.mqtt import Endpoint
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.link import Link
+from edge.brokers.link_counts import LinkCounts
 from edge.brokers.transport import Will
 from edge.gateway.faults import Faults
 from edge.gateway.lapse import Lapse

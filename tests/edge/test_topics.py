@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.errors import WireError
 from edge.settings import Source
-from edge.wire.topics import Topics, is_asset_id, match_source, subscription
+from edge.wire.topics import Topics, is_asset_id, match_source, subscription, subscriptions
 
 TOPICS = Topics("andon", "s")
 LEVEL = st.sampled_from(["a", "b", "plant", "r1", ""])
@@ -56,6 +56,25 @@ def test_the_first_source_wins_and_a_fixed_asset_counts() -> None:
     assert match_source("a/r1", sources) == (sources[0], "r9")
     assert match_source("b", sources) == (sources[2], "")
     assert match_source("b", sources[:2]) is None
+
+
+@pytest.mark.parametrize("named", ["{asset}", "d1"])
+def test_a_device_of_sparkplug_hears_of_its_node(named: str) -> None:
+    """Birth and death of its node come, and are nobody's values; what else a node says is not."""
+    source = Source(topic=f"spBv1.0/g/+/n/{named}", asset="d1", format="sparkplug")
+    filters = subscriptions(source)
+    assert filters == [
+        f"spBv1.0/g/+/n/{'+' if '{' in named else named}",
+        "spBv1.0/g/NBIRTH/n",
+        "spBv1.0/g/NDEATH/n",
+    ]
+    assert match_source("spBv1.0/g/NBIRTH/n", [source]) == (source, "")
+    assert match_source("spBv1.0/g/DDATA/n/d1", [source]) == (source, "d1")
+    for other in ("spBv1.0/g/NDATA/n", "spBv1.0/g/NBIRTH/m", "spBv1.0/h/NDEATH/n", "g/NBIRTH/n"):
+        assert match_source(other, [source]) is None
+    node = Source(topic="spBv1.0/g/+/{asset}/#", format="sparkplug")
+    assert subscriptions(node) == ["spBv1.0/g/+/+/#"]
+    assert subscriptions(Source(topic="a/b/c/d/e")) == ["a/b/c/d/e"]
 
 
 @pytest.mark.parametrize("command", ["ack", "job", "what-we-do-not-know"])

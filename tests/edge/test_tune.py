@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
-from andon.tune_bundle import last_lines
 from andon.tune_report import page
+from andon.tune_words import last_lines
 from edge.assembly.assembly import Assembly
 from edge.audit.chain import records, verify
 from edge.labels.book import add_labels

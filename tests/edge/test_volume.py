@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
+import pytest
 
+from edge.checks.volume import volume_of
+from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import JournalConfig
 from edge.gateway.checkpoint_due import every_s
+from edge.records import MessageReceived
 from edge.storage.checkpoint import Checkpoint, Packer, write
 from edge.storage.journal import Position
 from edge.storage.journal_writer import DAY_S, JournalWriter
 from edge.storage.volume import Volume, bytes_per_day, of_states, state_bytes, volume
-from tests.edge.rig import Rig
+from edge.wire.readings import encode_rows
+from tests.edge.rig import Rig, bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +37,40 @@ def test_a_packed_journal_takes_about_what_is_said(tmp_path: Path) -> None:
     said = bytes_per_day(2 * 5, values_per_message=5, ticks_per_s=1, compress=True)
     assert 0.5 < said / a_day < 2
     assert said < bytes_per_day(2 * 5, values_per_message=5, ticks_per_s=1)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(("shape", "of_message"), [("single", 1), ("wide", 8)])
+def test_a_journal_of_small_messages_takes_about_what_is_said(
+    tmp_path: Path, shape: str, of_message: int, *, compress: bool
+) -> None:
+    """A row of every machine a second, a message a row or a value; within a factor of 1.5."""
+    writer = JournalWriter(tmp_path, compress=compress)
+    chance, tags = np.random.default_rng(7), [f"c{i}" for i in range(8)]
+    for at_s in range(60):
+        t_ns, group = 10**18 + at_s * 10**9, list[tuple[int, MessageReceived]]()
+        for i in range(10):
+            row = chance.normal(20.0, 1.0, (1, 8)).round(3).tolist()
+            for payload in encode_rows(tags, [t_ns], row, shape=shape):
+                came_ns = t_ns + int(chance.integers(10**8))
+                topic = f"plant/m{i:02d}"
+                message = MessageReceived(topic=topic, payload=payload, received_ns=came_ns)
+                group.append((came_ns, message))
+        writer.append(group)
+    writer.close()
+    a_day = writer.bytes_kept() / 60 * DAY_S
+    said = bytes_per_day(10 * 8, values_per_message=of_message, compress=compress)
+    assert 1 / 1.5 < said / a_day < 1.5
+
+
+def test_check_says_what_single_values_cost() -> None:
+    """How a plant will send is not known before it does, so both are told."""
+    journal = JournalConfig(compress=False)
+    told = volume_of(GatewayConfig(site="s", journal=journal), bundle()).detail
+    rows, _checkpoints, singles = map(int, re.findall(r"(\d+) MB a day", told))
+    ticks = bytes_per_day(0.0, values_per_message=1.0, ticks_per_s=2.0) / 1e6
+    assert "where each value is a message" in told
+    assert singles > 2 * (rows - ticks)
 
 
 def test_a_checkpoint_takes_about_what_is_said(tmp_path: Path) -> None:

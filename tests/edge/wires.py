@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.brokers.mqtt import Client, Endpoint, incoming
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Client, incoming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,15 @@ import numpy as np
 
 from edge.wire import block
 from edge.wire.readings import SHAPES, encode_rows
+from edge.wire.sparkplug import BOOLEAN, DOUBLE, FLOAT, INT, LONG
+from edge.wire.sparkplug_writing import (
+    bytes_field,
+    encode_birth,
+    encode_data,
+    encode_metric,
+    encode_payload,
+    number_field,
+)
 from edge.wire.waveform import encode_block
 
 S: Final = 10**9
@@ -98,6 +107,31 @@ def not_json() -> list[bytes]:
         b"",
         b"\xff\xfe\x00\x01",
         b"\xef\xbb\xbf{}",
+    ]
+
+
+def sparkplug() -> list[bytes]:
+    """Births, data of all kinds of values, flags and qualities of Sparkplug B."""
+    good, bad = (
+        bytes_field(9, bytes_field(1, b"Quality") + bytes_field(2, number_field(3, number)))
+        for number in (192, 0)
+    )
+    fields = enumerate([FLOAT, DOUBLE, INT, LONG, BOOLEAN])
+    kinds = [encode_metric(alias=i, t_ms=MS, field=field, value=1.0) for i, field in fields]
+    odd = [
+        encode_metric(alias=130, t_ms=MS - 9, value=3.5, more=good),
+        encode_metric(alias=2, value=-3.5, more=bad + number_field(5, 1)),
+        encode_metric(name="T2", field=INT, datatype=1, value=-3.0),
+        bytes_field(1, b"T3") + bytes_field(15, b"running"),
+        bytes_field(1, b"T4") + bytes_field(17, b"\x08\x02"),
+    ]
+    return [
+        encode_birth(CHANNELS, t_ms=MS, seq=0),
+        encode_data([1.5, -2.5, 0.0], t_ms=MS, seq=1),
+        encode_data([1.5, -2.5, 0.25] * 40, t_ms=MS, seq=200),
+        encode_payload(kinds, t_ms=MS, seq=3),
+        encode_payload([*kinds[:2], *odd], t_ms=MS, seq=4),
+        encode_payload(odd),
     ]
 
 

@@ -18,12 +18,14 @@ from edge.caps import (
     VALUES_PER_MESSAGE_MAX,
 )
 from edge.errors import WireError
+from edge.samples.sparkplug import Birth, Sparkplug
 from edge.samples.waveform_settings import Waveform
 from edge.samples.waveforms import Waveforms, WaveState
 from edge.settings import AssetSettings
 from edge.storage.checkpoint import pack, unpack
 from edge.wire.commands import EXAMPLES, STALE_NS, Command, decode_command
 from edge.wire.readings import T_NS_MAX, decode_clock, decode_readings, encode_rows
+from edge.wire.sparkplug import read_payload
 from edge.wire.topics import Topics, is_asset_id
 from edge.wire.waveform import decode_block
 from tests.fuzz import shapes
@@ -91,6 +93,34 @@ def _read_readings(data: bytes) -> bool:
     for one in found[:2]:
         _check_again(one)
     return bool(found)
+
+
+def _begin_sparkplug(_scratch: Path) -> Read:
+    """A device that is born, sends and dies, in one stream that goes on: read by layouts too."""
+    births: dict[str, Birth] = {}
+    counts: dict[str, int] = {}
+    sparkplug = Sparkplug(births, counts)
+
+    def read(data: bytes) -> bool:
+        kind = ("DDATA", "DDATA", "DDATA", "DBIRTH", "NBIRTH", "NDEATH", "DDEATH")[len(data) % 7]
+        topic = f"spBv1.0/g/{kind}/n" + ("" if kind[0] == "N" else "/r1")
+        asset = "" if kind[0] == "N" else "r1"
+        sparkplug.layouts.learn(data)
+        quick = sparkplug.layouts.read(data)
+        if quick is not None:
+            try:
+                long = read_payload(data, topic=topic)
+            except WireError as error:
+                raise AssertionError("a layout reads what is none") from error
+            assert len(quick.values) == len(long.metrics)
+        found = sparkplug.take(data, topic=topic, asset=asset, received_ns=START)
+        assert sum(one.values.size for one in found) <= VALUES_PER_MESSAGE_MAX
+        for one in found:
+            check_readings(one)
+        assert unpack(pack(births), dict[str, Birth]) == births
+        return True
+
+    return read
 
 
 def _read_clock(data: bytes) -> bool:
@@ -207,7 +237,7 @@ TARGETS: Final = (
         mutate=mutate_json,
     ),
     Target(
-        name="readings-other",  # line protocol, Sparkplug, texts: not ours yet, so refused
+        name="readings-other",  # line protocol, texts: not ours; Sparkplug where JSON is due
         count=BYTES,
         begin=lambda _: _read_readings,
         refusals=(WireError,),
@@ -221,6 +251,15 @@ TARGETS: Final = (
         refusals=(WireError,),
         seeds=shapes.row_blocks,
         mutate=mutate_bytes,
+    ),
+    Target(
+        name="sparkplug",
+        count=BYTES,
+        begin=_begin_sparkplug,
+        refusals=(WireError,),
+        seeds=shapes.sparkplug,
+        mutate=mutate_bytes,
+        span=500,
     ),
     Target(
         name="clock",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edge.assessment.assess import AFTERMATH_S, assess
 from edge.assessment.truth import Fault, TrueJob, Truth
-from edge.brokers.mqtt import Endpoint
+from edge.brokers.endpoint import Endpoint
 from edge.errors import AndonError
 from edge.replays.backtest import episodes_of
 from kb.records import WorkKind

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from rich.console import Console
 
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import BrokerError, Collector, Publisher
 from edge.records import MessageReceived
 from edge.storage.journal_writer import JournalWriter
 from simulator.replay import Played, ReplayOptions, replay

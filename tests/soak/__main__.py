@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.brokers.mqtt import BrokerError, Collector, Endpoint, Publisher
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import BrokerError, Collector, Publisher
 from tests.chaos.plant import make_plant, remove
 from tests.chaos.rig import Rig, missing_programs
 from tests.soak.load import POISON, Endless

@@ -215,10 +215,10 @@ def _tell(
     run.figures.append(
         Figure(
             id=entry.id,
-            figure=float(np.median(rates[entry.beside])),
-            unit="values/s",
+            figure=float(np.median(rates[entry.beside])) / 1e6,
+            unit="M values/s",
             ratio=times[entry.beside],
-            against=f"{entry.name} ({version}): {np.median(theirs):,.0f} values/s",
+            against=f"{entry.name} ({version}): {np.median(theirs) / 1e6:.3g} M values/s",
             note=f"ours: {entry.beside}; {entry.computes}",
             at_least=entry.at_least,
         )

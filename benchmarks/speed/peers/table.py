@@ -121,15 +121,21 @@ PEERS: Final = (
         environment="stumpy",
         name="stumpy stumpi, m = 64, the newest 1,000",
         beside="mlp",
-        computes="a matrix profile of one channel of one asset, kept up sample by sample: compares"
-        " each window with all before it, which none of the others does",
+        computes="a matrix profile of one channel of one asset, the newest 1,000 samples kept:"
+        " each sample, its newest window of 64 is compared with all windows that are kept, which"
+        " none of the others does; a value is one sample of one channel, where ours takes the 8"
+        " channels of all assets into one score; no threshold; what it compares with is what it"
+        " keeps, so it learns",
     ),
     Entry(
         worker="bytewax_map",
         environment="bytewax",
         name="bytewax stateful_map, a message a sample",
         beside="default",
-        computes="an engine for streams, no detector: a running mean and the largest distance from"
-        " it, keyed by asset",
+        computes="an engine for streams, no detector: one message is the 8 values of one asset as"
+        " an array that is there, and a function in Python keeps their running mean by asset and"
+        " returns the largest distance from it; source and sink are lists in memory, so that"
+        " nothing is decoded; one worker, no recovery; making the flow is counted. Beside it stands"
+        " our detector's loop alone, without an engine around it",
     ),
 )
