@@ -59,6 +59,7 @@ class SteadyRow:
         self._after, self._told = slice(s), slice(s, -1)
         self._sums = slice(told, -2)  # of what is told of: as squares, like all of it
         self._limits = np.square(row["limits"][:, 0]).tolist()
+        self._plain_limits = row["limits"][:, 0].tolist()
         self._ready, self._full = float(row["ready"][0]) ** 2, float(spec.lags) ** 2
         self._fusion = float(row["fusion"][0])
         self._tails = self._of_rates(row)
@@ -108,9 +109,8 @@ class SteadyRow:
     def _block(self, x: F32, state: F32) -> tuple[F32, F32] | None:
         """Score samples x (1, n, c), n from 2 to TRIANGLE_MAX, of a steady row."""
         spec, run = self._spec, self._run
-        if (state[0, self._first : run] != self._rest[: run - self._first]).any():
-            return None
-        if state[0, run] ** 2 < self._ready or state[0, run + 1] < spec.lags:
+        *sums, steps, full = state[0, self._first : run + 2].tolist()
+        if sums != self._plain_limits or steps**2 < self._ready or full < spec.lags:
             return None
         n, c, p, k = x.shape[1], spec.channels, spec.lags, len(spec.lambdas)
         series = np.empty((p + n, c), np.float32)

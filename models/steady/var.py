@@ -122,21 +122,27 @@ class VarWay:
         n, c, a = x.shape
         spec, first, run = self._spec, self.first, self.run
         p, k = spec.lags, len(spec.lambdas)
-        series = np.empty((p + n, c, a), np.float32)
-        series[:p] = state[: p * c].reshape(p, c, a)
-        normalise(rows, x, out=series[p:])
+        if n == 1 and p:  # what is remembered is the window
+            series, kept = state[: p * c], (p - 1) * c
+            z = after[kept : p * c].reshape(1, c, a)
+            after[:kept] = state[c : p * c]
+        else:
+            series = np.empty(((p + n) * c, a), np.float32)
+            series[: p * c] = state[: p * c]
+            z = series[p * c :].reshape(n, c, a)
+        normalise(rows, x, out=z)
         before = state[p * c : first].reshape(k, 2 * c, a)
         means = after[p * c : first].reshape(k, 2 * c, a)
         stack = means[None] if n == 1 else np.empty((n, k, 2 * c, a), np.float32)
         at = spec.lambdas.index(1.0) if 1.0 in spec.lambdas else None  # it is its own average
         residuals = stack[:, at] if at is not None else np.empty((n, 2 * c, a), np.float32)
-        _residuals(rows, series, out=residuals)
+        _residuals(rows, series, z, out=residuals)
         for j, rate in enumerate(spec.lambdas):
             if j != at:
                 average(residuals, before[j], rate, out=stack[:, j])
         self._surprise(rows, stack, out=score)
-        after[: p * c] = series[n:].reshape(p * c, a)
         if n > 1:
+            after[: p * c] = series[n * c :]
             means[:] = stack[-1]
         after[first:run] = rows["limits"]
         np.add(state[run], np.float32(n), out=after[run])
@@ -154,15 +160,17 @@ class VarWay:
         surprise(rows, t, out=out)
 
 
-def _residuals(rows: Rows, series: F32, *, out: F32) -> None:
-    """Whitened residuals and each channel's own (n, 2 c, a) of a series (p + n, c, a)."""
-    n, (_, c, a) = len(out), series.shape
-    p = len(series) - n
+def _residuals(rows: Rows, series: F32, z: F32, *, out: F32) -> None:
+    """Whitened residuals and each channel's own (n, 2 c, a) of samples z (n, c, a).
+
+    series: (.., a) as many lags as there are, one behind the other, then those of z
+    """
+    n, c, a = z.shape
     plain, reach, white = out[:, c:], rows["reach"], rows["white"]
-    np.multiply(series[p:], rows["own"], out=plain)
+    np.multiply(z, rows["own"], out=plain)
     reached = np.empty((c, a), np.float32)
     for t in range(n):
-        np.einsum("jca,ja->ca", reach, series[t : t + p].reshape(p * c, a), out=reached)
+        np.einsum("jca,ja->ca", reach, series[t * c : t * c + len(reach)], out=reached)
         np.add(plain[t], reached, out=plain[t])
         np.einsum("jca,ja->ca", white, plain[t], out=out[t, :c])
 
