@@ -88,7 +88,7 @@ class TabledDetector:
 
     def score(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> tuple[F32, F32]:
         """Score consecutive samples of several rows, x (a, n, c); else as `Detector.score`."""
-        if isinstance(parameters, Prepared) and parameters.is_few:
+        if isinstance(parameters, Prepared) and parameters.quick is not None:
             quick = parameters.quick(x, valid, state)
             if quick is not None:
                 return quick

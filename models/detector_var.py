@@ -59,7 +59,7 @@ class Detector:
         How a stream is cut into calls, and what else is in a call, changes scores by rounding only.
         Raises ModelError where shapes do not fit.
         """
-        if isinstance(parameters, Prepared) and parameters.is_few:
+        if isinstance(parameters, Prepared) and parameters.quick is not None:
             told = parameters.quick(x, valid, state)
             if told is not None:
                 return told

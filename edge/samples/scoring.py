@@ -82,7 +82,9 @@ class LoadedPart:
 
         c: of the bundle's widest asset; what the graph has no channels for is padding.
         """
-        return self.detector.score(*self._narrow(x, valid), state, parameters)
+        if x.shape[2] != self.width:
+            x, valid = self._narrow(x, valid)
+        return self.detector.score(x, valid, state, parameters)
 
     def contribute(self, x: F32, valid: Mask, state: F32, parameters: Parameters) -> F32:
         """Shares of the score (a, n, width), non-negative, summing to 1; arguments as `score`."""

@@ -117,22 +117,27 @@ class FewRows(ABC):
         if self._absent is not None:
             np.copyto(out, np.float32(0.0), where=self._absent[:, :, None])
 
-    def _averages(self, values: F32, state: F32, after: F32) -> F32:
-        """EWMAs (K, a, w, 1 + n) of values (a, w, 1 + n); the last of them into `after`.
+    def _stack(self, shape: tuple[int, int, int]) -> tuple[F32, F32]:
+        """Room for EWMAs (K, a, w, 1 + n), and in it or beside it for their values (a, w, 1 + n).
 
-        state, after: (a, K w)   The first of each is room that averages need: it means nothing.
+        shape: (a, w, 1 + n)   The first of the values is room for what was before.
         """
-        a, w, k = *values.shape[:2], len(self._lambdas)
+        stack = np.empty((len(self._lambdas), *shape), np.float32)
+        own = self._lambdas.index(1.0) if 1.0 in self._lambdas else None  # they are their average
+        return stack, np.empty(shape, np.float32) if own is None else stack[own]
+
+    def _averages(self, stack: F32, values: F32, state: F32, after: F32) -> None:
+        """Fill the stack of the values (a, w, 1 + n); the last of it into `after`.
+
+        state, after: (a, K w)   The first of what is in the stack means nothing, and is finite.
+        """
+        k, a, w, _ = stack.shape
         before = state.reshape(a, k, w)
-        stack = np.empty((k, *values.shape), np.float32)
         values[:, :, 0] = 0.0
         for j, rate in enumerate(self._lambdas):
-            if rate == 1.0:
-                stack[j] = values
-            else:
+            if rate != 1.0:
                 average(values, before[:, j], rate, out=stack[j])
         after.reshape((a, k, w), copy=False)[...] = stack[..., -1].swapaxes(0, 1)
-        return stack
 
     def _surprise(self, t: F32) -> F32:
         """Scores (a, 1 + n) of statistics t (V, a, 1 + n) by their tails."""
@@ -154,23 +159,27 @@ class FewRows(ABC):
 def average(values: F32, old: F32, rate: float, *, out: F32) -> None:
     """EWMA out (a, w, 1 + n) of values (a, w, 1 + n) from its old value (a, w) on.
 
-    The first of each is room for what was before: it means nothing afterwards.
+    The first of the values is room, and stays what was before.
     """
-    (a, w, end), most = values.shape, PIECE_MAX
-    out[:, :, 0] = old
-    decays = _decays(rate)
+    (a, w, end), decays = values.shape, _decays(rate)
+    values[:, :, 0] = old
     given, told = values.reshape(a * w, end), out.reshape(a * w, end)
-    for begin in range(0, end - 1, most):
-        n = min(most, end - 1 - begin)
+    if end <= PIECE_MAX + 1:
+        np.matmul(given, decays[:end, :end], out=told)
+        return
+    told[:, 0] = given[:, 0]
+    for begin in range(0, end - 1, PIECE_MAX):
+        piece, n = slice(begin, begin + PIECE_MAX + 1), min(PIECE_MAX + 1, end - begin)
         own = given[:, begin].copy()
         given[:, begin] = told[:, begin]  # all that was before counts as one value more
-        piece = slice(begin, begin + n + 1)
-        np.matmul(given[:, piece], decays[: n + 1, :n], out=told[:, piece][:, 1:])
+        np.matmul(given[:, piece], decays[:n, :n], out=told[:, piece])
         given[:, begin] = own
 
 
 @lru_cache(maxsize=RATES_KEPT)
 def _decays(rate: float) -> F32:
-    """What PIECE_MAX values, and before them their old average, count for (1 + n, n)."""
+    """What an old average and PIECE_MAX values count for in itself and theirs (1 + n, 1 + n)."""
     fresh, before = decays_of(PIECE_MAX, rate)
-    return np.concatenate([before.T, fresh.T])
+    told = np.zeros((1 + PIECE_MAX, 1 + PIECE_MAX), np.float32)
+    told[0, 0], told[0, 1:], told[1:, 1:] = 1.0, before[:, 0], fresh.T
+    return told

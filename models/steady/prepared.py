@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.asked import F32, Mask, Parameters
     from models.steady.rows import Few, Rows, Way
 
+    Quick = Callable[[F32, Mask, F32], tuple[F32, F32] | None]
     Graph = Callable[[F32, Mask, F32, Parameters], tuple[F32, F32]]
 
 ROWS: Final = 2**14  # of a chunk: for single samples what a call costs counts, and long reads
@@ -47,13 +48,14 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         self._chunks = _chunks(way, parameters) if chunks is None else chunks
         self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
         self._few: Few | None = None
+        self.quick: Quick | None = None  # for few rows, where nothing is out of the ordinary
         if 0 < self.rows <= FEW:
             self._chunks = [assets_first(self._chunks[0])]
             self._few = way.few(self._chunks[0])
+            one = way.one(self._chunks[0], self._few) if self.rows == 1 else None
+            self.quick = self._few.scored if one is None else one.score
         self._single = list(_parts(self._chunks, ROWS))
         self._block = list(_parts(self._chunks, BLOCK_ROWS))
-        self.one = way.one(self._chunks[0]) if self.rows == 1 else None
-        self.is_few = self._few is not None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         value = self._all[name]
@@ -110,13 +112,6 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
             return False
         pairs = zip(told[1:], expected, strict=True)
         return all(np.allclose(one, other, rtol=TRIED, atol=TRIED) for one, other in pairs)
-
-    def quick(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
-        """Score x (a, n, c) of few rows, all steady, none with a missing value; None: not so."""
-        told = None if self.one is None else self.one.score(x, valid, state)
-        if told is None and self._few is not None:
-            told = self._few.scored(x, valid, state)
-        return told
 
     def score(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
         """Score x (a, n, c) after state (a, s) of the steady rows: which (a,), score, state.

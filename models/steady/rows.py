@@ -105,8 +105,8 @@ class Way(Protocol):
     def few(self, rows: Rows) -> Few:
         """For few rows by themselves, as `assets_first` has them."""
 
-    def one(self, row: Rows) -> One | None:
-        """For single samples of a single row, where that is quicker."""
+    def one(self, row: Rows, few: Few) -> One | None:
+        """For single samples of a single row, where that is quicker than the same as few."""
 
     def steady_state(self, rows: Rows, chance: np.random.Generator) -> F32:
         """Some steady state of each row (s, a)."""
@@ -230,8 +230,8 @@ def decays_of(n: int, rate: float) -> tuple[F32, F32]:
 
 def surprise(rows: Rows, t: F32, *, out: F32) -> None:
     """Scores (n, a) of statistics t (n, V, a) by their tails."""
-    over = np.subtract(t[:, :, None], rows["knots"])
-    np.maximum(over, np.zeros(t.shape[2], np.float32), out=over)  # quicker than with a number
+    over = np.maximum(t[:, :, None], rows["knots"])
+    np.subtract(over, rows["knots"], out=over)
     every = np.einsum("nvja,vja->nva", over, rows["slopes"])
     np.maximum.reduce(every, axis=1, out=out)
     np.subtract(out, rows["fusion"], out=out)

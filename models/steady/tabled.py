@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from models.asked import F32, Mask, Parameters
     from models.bundles.tabled_kinds import EnsembleSpec, PcaSpec
-    from models.steady.rows import Rows
+    from models.steady.rows import Few, Rows
 
     F64 = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class TabledWay:
         state[self._run] = rows["ready"]
         return state
 
-    def one(self, row: Rows) -> None:  # noqa: ARG002 - as `Way` has it
+    def one(self, row: Rows, few: Few) -> None:  # noqa: ARG002 - as `Way` has it
         """No way of its own for a single row."""
         return
 
@@ -243,10 +243,11 @@ class FewPlanes(FewRows):
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         a, n, c = x.shape
         k, means = len(self._lambdas), slice(self._first)
-        z = np.empty((a, c, 1 + n), np.float32)
-        z[:, :, 1:] = x.swapaxes(1, 2)
-        self._normalise(z[:, :, 1:], out=z[:, :, 1:])
-        stack = self._averages(z, state[:, means], after[:, means])
+        stack, values = self._stack((a, c, 1 + n))
+        z = values[:, :, 1:]
+        z[...] = x.swapaxes(1, 2)
+        self._normalise(z, out=z)
+        self._averages(stack, values, state[:, means], after[:, means])
         pulled = np.matmul(self._forms, stack).reshape(k, a, 2, c, 1 + n)
         pulled *= stack[:, :, None]
         t = np.empty((2, k, a, 1 + n), np.float32)
@@ -278,13 +279,13 @@ class FewMembers(FewRows):
         np.fmax(z, np.float32(-Z_MAX), out=z)  # there is no bin for NaN
         rare = np.matmul(self._directions, z)
         _rare(rare, self._starts, self._widths, self._table, self._begins)
-        told = np.empty((a, 1, 1 + n), np.float32)
-        d = told[:, :, 1:]
+        stack, values = self._stack((a, 1, 1 + n))
+        d = values[:, :, 1:]
         np.add(np.matmul(self._used, rare), marked, out=d)
         np.maximum(d, np.float32(-DEVIATE_MAX), out=d)
         np.minimum(d, np.float32(DEVIATE_MAX), out=d)
         means = slice(self._first)
-        stack = self._averages(told, state[:, means], after[:, means])
+        self._averages(stack, values, state[:, means], after[:, means])
         return self._surprise(stack[:, :, 0])[:, 1:]
 
 

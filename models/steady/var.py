@@ -34,7 +34,7 @@ from models.steady.rows import (
 if TYPE_CHECKING:
     from models.asked import F32, Mask, Parameters
     from models.bundles.bundle import Spec
-    from models.steady.rows import Rows
+    from models.steady.rows import Few, Rows
 
 CELLS_MAX: Final = 2**14  # of a row's matrix: a product with a larger one costs too much
 LIKE: Final = 1e-5  # of the largest weight: how far M e may be from the graph's own weights
@@ -100,11 +100,11 @@ class VarWay:
         """Some rows by themselves."""
         return FewVars(self._spec, rows, first=self.first, run=self.run)
 
-    def one(self, row: Rows) -> SteadyRow | None:
+    def one(self, row: Rows, few: Few) -> SteadyRow | None:
         """A single row for single samples; None where its matrix would be large."""
         spec = self._spec
         small = matrix_cells(spec) <= CELLS_MAX and bool(np.isfinite(row["ready"][0]))
-        return SteadyRow(spec, row, first=self.first, run=self.run) if small else None
+        return SteadyRow(spec, row, few, first=self.first, run=self.run) if small else None
 
     def steady_state(self, rows: Rows, chance: np.random.Generator) -> F32:
         """Some steady state of each row (s, a)."""
@@ -122,21 +122,27 @@ class VarWay:
         n, c, a = x.shape
         spec, first, run = self._spec, self.first, self.run
         p, k = spec.lags, len(spec.lambdas)
-        series = np.empty((p + n, c, a), np.float32)
-        series[:p] = state[: p * c].reshape(p, c, a)
-        normalise(rows, x, out=series[p:])
+        if n == 1 and p:  # what is remembered is the window
+            series, kept = state[: p * c], (p - 1) * c
+            z = after[kept : p * c].reshape(1, c, a)
+            after[:kept] = state[c : p * c]
+        else:
+            series = np.empty(((p + n) * c, a), np.float32)
+            series[: p * c] = state[: p * c]
+            z = series[p * c :].reshape(n, c, a)
+        normalise(rows, x, out=z)
         before = state[p * c : first].reshape(k, 2 * c, a)
         means = after[p * c : first].reshape(k, 2 * c, a)
         stack = means[None] if n == 1 else np.empty((n, k, 2 * c, a), np.float32)
         at = spec.lambdas.index(1.0) if 1.0 in spec.lambdas else None  # it is its own average
         residuals = stack[:, at] if at is not None else np.empty((n, 2 * c, a), np.float32)
-        _residuals(rows, series, out=residuals)
+        _residuals(rows, series, z, out=residuals)
         for j, rate in enumerate(spec.lambdas):
             if j != at:
                 average(residuals, before[j], rate, out=stack[:, j])
         self._surprise(rows, stack, out=score)
-        after[: p * c] = series[n:].reshape(p * c, a)
         if n > 1:
+            after[: p * c] = series[n * c :]
             means[:] = stack[-1]
         after[first:run] = rows["limits"]
         np.add(state[run], np.float32(n), out=after[run])
@@ -154,15 +160,17 @@ class VarWay:
         surprise(rows, t, out=out)
 
 
-def _residuals(rows: Rows, series: F32, *, out: F32) -> None:
-    """Whitened residuals and each channel's own (n, 2 c, a) of a series (p + n, c, a)."""
-    n, (_, c, a) = len(out), series.shape
-    p = len(series) - n
+def _residuals(rows: Rows, series: F32, z: F32, *, out: F32) -> None:
+    """Whitened residuals and each channel's own (n, 2 c, a) of samples z (n, c, a).
+
+    series: (.., a) as many lags as there are, one behind the other, then those of z
+    """
+    n, c, a = z.shape
     plain, reach, white = out[:, c:], rows["reach"], rows["white"]
-    np.multiply(series[p:], rows["own"], out=plain)
+    np.multiply(z, rows["own"], out=plain)
     reached = np.empty((c, a), np.float32)
     for t in range(n):
-        np.einsum("jca,ja->ca", reach, series[t : t + p].reshape(p * c, a), out=reached)
+        np.einsum("jca,ja->ca", reach, series[t * c : t * c + len(reach)], out=reached)
         np.add(plain[t], reached, out=plain[t])
         np.einsum("jca,ja->ca", white, plain[t], out=out[t, :c])
 
@@ -194,23 +202,19 @@ class FewVars(FewRows):
 
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         (a, n, c), p, k = x.shape, self._lags, len(self._lambdas)
-        windows = np.empty((a, p + 1, c, n), np.float32)
-        z = windows[:, p]
+        series = np.empty((a, c, p + n), np.float32)
+        series[:, :, :p] = state[:, : p * c].reshape(a, p, c).swapaxes(1, 2)
+        z = series[:, :, p:]
         z[...] = x.swapaxes(1, 2)
         self._normalise(z, out=z)
-        lags = state[:, : p * c].reshape(a, p, c).swapaxes(1, 2)  # (a, c, p)
-        for j in range(p):
-            old = min(p - j, n)
-            windows[:, j, :, :old] = lags[:, :, j : j + old]
-            windows[:, j, :, old:] = z[:, :, : n - old]
-        residuals = np.empty((a, 2 * c, 1 + n), np.float32)
+        asset, row, one = series.strides
+        windows = np.ndarray((a, p + 1, c, n), np.float32, series, strides=(asset, one, row, one))
+        stack, residuals = self._stack((a, 2 * c, 1 + n))
         np.matmul(self._weights, windows.reshape(a, -1, n), out=residuals[:, :, 1:])
         means = slice(p * c, self._first)
-        stack = self._averages(residuals, state[:, means], after[:, means])
-        kept = max(p - n, 0)
+        self._averages(stack, residuals, state[:, means], after[:, means])
         newest = after[:, : p * c].reshape((a, p, c), copy=False)
-        newest[:, :kept] = lags[:, :, n:].swapaxes(1, 2)
-        newest[:, kept:] = z[:, :, n - p + kept :].swapaxes(1, 2)
+        newest[...] = series[:, :, n:].swapaxes(1, 2)
         after[:, self._run + 1] = p
         np.multiply(stack, stack, out=stack)
         stack[:, :, c:] *= self._even
