@@ -35,6 +35,7 @@ _AFTER: Final = {
 _INTAKE: Final = (
     "align", "arrays", "arrivals", "clock", "closing", "gather", "layouts", "many", "own_clock",
     "pending", "routes", "tag_sets", "timestamps", "together", "waveform_settings", "waveforms",
+    "whole",
 )  # fmt: skip
 # Modules before the folders that they lie in: the first that fits a file counts.
 _MODULES: Final = {
