@@ -159,7 +159,10 @@ def test_a_share_of_a_core_counts_at_the_full_rate_only(
     )
     monkeypatch.setattr(gateway, "_all", lambda **_: [used] * len(gateway.WAYS))
     told = gateway.measure(quick=True)
-    assert {one.reached for one in told} == {reached}
+    asked = [one for one in told if one.at_most is not None]
+    assert [one.id for one in told if one not in asked] == ["ingest_single_value_qos1"]
+    assert {one.reached for one in asked} == {reached}
+    assert all(one.eased != reached for one in told)
     assert all(("1/4 of the rate" in one.note) == (slower == 4) for one in told)
     assert all(("not taken" in one.note) != reached for one in told)
 

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.speed.firehose PORT LOAD_JSON QOS FORM`: each 10 ms what is due leaves at
 once. FORM is `json`, columns or single values, or `block`, binary blocks (docs/topics.md). Of the
-values only a few rows are made, and sent over and over.
+values only a few rows are made, and sent over and over. Single values of an asset come so seldom
+that its rows would settle behind the end: what goes before them comes at once, in columns.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -30,6 +32,8 @@ BLOCK: Final = "block"
 LEAD_S: Final = 0.5
 SLICE_S: Final = 0.01
 ROUND_BATCHES: Final = 8  # different batches of every asset, sent in turn
+SETTLED_ROWS: Final = 160  # of an asset, behind which its rows have settled;
+SETTLING_S: Final = 1.5  # so long they are sent
 TIMEOUT_S: Final = 60.0
 
 
@@ -59,6 +63,11 @@ class Packets:
 def messages_a_batch(load: Load) -> int:
     """Messages in which one batch of all assets leaves: one an asset, or one a value."""
     return load.assets * (1 if load.batch_rows > 1 else load.channels)
+
+
+def settling_s(load: Load) -> float:
+    """How long the sending goes on before the load begins, s."""
+    return LEAD_S + SETTLING_S if load.batch_rows == 1 else 0.0
 
 
 def _time(t_ms: int, form: str) -> bytes:
@@ -134,12 +143,14 @@ def connect(port: int) -> socket.socket:
 
 def publish(load: Load, *, port: int, qos: int, form: str) -> int:
     """Send everything at its pace; returns how many messages."""
-    rows = load.batch_rows
-    values = signals(load, rows=rows * ROUND_BATCHES, training=False)
-    made = [
-        packets(load, values[:, k * rows : (k + 1) * rows], qos, form) for k in range(ROUND_BATCHES)
-    ]
+    rows, before = load.batch_rows, SETTLED_ROWS if load.batch_rows == 1 else 0
+    values = signals(load, rows=before + rows * ROUND_BATCHES, training=False)
+    begins = range(before, values.shape[1], rows)
+    made = [packets(load, values[:, first : first + rows], qos, form) for first in begins]
     link, sent = connect(port), 0
+    if before:
+        _settle(link, packets(load, values[:, :before], qos, form), before * load.period_ms)
+        sent += load.assets
     batch_ms = load.period_ms * rows
     t0_ms = time.time_ns() // 1_000_000 + int(LEAD_S * 1000)
     count = messages_a_batch(load)
@@ -161,6 +172,14 @@ def publish(load: Load, *, port: int, qos: int, form: str) -> int:
     link.sendall(b"\xe0\x00")
     link.close()
     return sent
+
+
+def _settle(link: socket.socket, columns: Packets, span_ms: int) -> None:
+    """Send what was measured in the time before now, an asset after another."""
+    columns.stamp(time.time_ns() // 1_000_000 - span_ms, 0)
+    for begin, end in pairwise(columns.starts.tolist()):
+        link.sendall(columns.data[begin:end].data)
+        time.sleep(SETTLING_S / len(columns.times))
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from benchmarks.gateway_load import CONFIG, START_S_MAX, Heard, check_alive, end
 from benchmarks.many_assets import bundle_of
 from benchmarks.plant import Load
 from benchmarks.speed.figure import Figure, Shares
-from benchmarks.speed.firehose import BLOCK, JSON, messages_a_batch
+from benchmarks.speed.firehose import BLOCK, JSON, messages_a_batch, settling_s
 from benchmarks.speed.places import AFTER, SCORING
 from edge.brokers.endpoint import Endpoint
 from edge.brokers.mqtt import Collector
@@ -58,6 +58,7 @@ WAYS: Final = (
     Way("A million values a second in columns", COLUMNS, 1, JSON),
     Way("A million values a second in binary blocks", COLUMNS, 1, BLOCK),
     Way("30,000 messages of one value a second", SINGLES, 0, JSON),
+    Way("30,000 messages of one value a second at QoS 1", SINGLES, 1, JSON),
 )
 
 
@@ -128,6 +129,7 @@ def used_by(way: Way, *, seconds: float, warm_s: float = WARM_S, slower: int = 1
                 marks = _watch(folder, [*plant, way.form], heard, collector, gateway)
             finally:
                 end(gateway)
+        warm_s += settling_s(load)
         return _between(marks, heard, rate=rate, warm_s=warm_s, slower=slower)
 
 
@@ -206,18 +208,12 @@ def _all(*, quick: bool) -> list[Used]:
 
 def measure(*, quick: bool = False) -> list[Figure]:
     """Shares of a core at full rate."""
-    columns, blocks, singles = _all(quick=quick)
+    columns, blocks, singles, safe = _all(quick=quick)
     return [
         *_to_ring_and_score("ingest_columnar", columns, "JSON"),
         *_to_ring_and_score("ingest_block", blocks, "float32"),
-        _share(
-            "ingest_single_value",
-            singles.share,
-            f"750 assets x 8, a message a value, QoS 0, mosquitto: the whole process;"
-            f" {_taken(singles)}",
-            SINGLES_SHARE_MAX,
-            eased=singles.eased,
-        ),
+        _single_values("ingest_single_value", singles, "QoS 0", SINGLES_SHARE_MAX),
+        _single_values("ingest_single_value_qos1", safe, "QoS 1", None),
     ]
 
 
@@ -243,6 +239,11 @@ def _to_ring_and_score(id: str, used: Used, form: str) -> list[Figure]:  # noqa:
     ]
 
 
+def _single_values(id: str, used: Used, qos: str, at_most: float | None) -> Figure:  # noqa: A002 - a figure's
+    note = f"750 assets x 8, a message a value, {qos}, mosquitto: the whole process; {_taken(used)}"
+    return _share(id, used.share, note, at_most, eased=used.eased)
+
+
 def _taken(used: Used) -> str:
     """How much of what was sent was taken, and what was not."""
     sent = "the full rate" if used.slower == 1 else f"1/{used.slower} of the rate"
@@ -256,7 +257,7 @@ def _share(
     id: str,  # noqa: A002 - a figure's
     share: float,
     note: str,
-    at_most: float,
+    at_most: float | None,
     *,
     eased: bool,
 ) -> Figure:

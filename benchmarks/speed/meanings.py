@@ -85,6 +85,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "30,000 messages of one value a second",
         "what a gateway needs of a core where every value is a message, scores and all",
     ),
+    "ingest_single_value_qos1": (
+        "30,000 messages of one value a second at QoS 1",
+        "the same where each message is acknowledged behind the journal",
+    ),
     "lateness_p999": (
         "ticks at 100 Hz, how late",
         "p99.9 of how late a tick begins, with 1,000 assets and 30,000 messages a second",

@@ -75,6 +75,7 @@ PARTS: Final = (
             "ingest_block",
             "ingest_block_score",
             "ingest_single_value",
+            "ingest_single_value_qos1",
         ),
     ),
     Part(
