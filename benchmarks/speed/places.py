@@ -67,6 +67,8 @@ _MODULES: Final = {
     "models/judge.py": SCORING,
     "models/samples.py": LOOP,
     "models/stream_calls.py": SCORING,
+    "models/product_calls.py": SCORING,
+    "models/sliding.py": SCORING,
     "models/window_calls.py": SCORING,
     "models/window_ring.py": SCORING,
 }
