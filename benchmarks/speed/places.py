@@ -65,10 +65,10 @@ _MODULES: Final = {
     "models/errors.py": LOOP,
     "models/imported_loading.py": SCORING,
     "models/judge.py": SCORING,
-    "models/samples.py": LOOP,
-    "models/stream_calls.py": SCORING,
     "models/product_calls.py": SCORING,
+    "models/samples.py": LOOP,
     "models/sliding.py": SCORING,
+    "models/stream_calls.py": SCORING,
     "models/window_calls.py": SCORING,
     "models/window_ring.py": SCORING,
 }
