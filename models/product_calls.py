@@ -26,8 +26,8 @@ CELLS_MAX: Final = 2**17  # w c of all windows that are multiplied at once: half
 WINDOWS_MAX: Final = 2048  # whose products are kept at once
 ROOMS_MAX: Final = 4  # the whole step, and what is left of the rows, of blocks of two sizes
 BLOCK_FROM: Final = 8  # samples of a row: fewer are a small part of a tile
-LOUD: Final = np.float32(64.0)  # sigmas: a row is multiplied window by window, so that they stay
-# what they are beside it, in float32
+# Sigmas. Over frequencies a louder sample would be rounded into its neighbours' windows.
+LOUD: Final = np.float32(64.0)
 
 
 class ProductParts(NamedTuple):
@@ -99,11 +99,14 @@ class ProductCalls:
     def _slid(self, behind: Session, sliding: Sliding, past: F32, fresh: F32) -> F32:
         """As `block`, of as many rows as stay in the cache."""
         loudest = max(float(y) for x in (past, fresh) for y in (x.max(), -x.min()))
-        loud = np.empty(0, np.intp)
+        loud, series = np.empty(0, np.intp), past
         if loudest > LOUD:
             past, fresh = (np.where(x < KNOWN_MAX, x, np.float32(0.0)) for x in (past, fresh))
-            most = [np.abs(x).max(axis=(1, 2), initial=0.0) for x in (past, fresh)]
-            loud = np.flatnonzero(np.maximum(*most) > LOUD)
+            loud = np.flatnonzero(
+                np.maximum(*(np.abs(x).max(axis=(1, 2)) for x in (past, fresh))) > LOUD
+            )
+            series = np.concatenate([past[loud], fresh[loud]], axis=1)
+            past[loud] = fresh[loud] = 0.0  # they are multiplied window by window
         key = (sliding.tile, *fresh.shape[:2])
         if key not in self._rooms:
             if len(self._rooms) >= ROOMS_MAX:
@@ -115,9 +118,10 @@ class ProductCalls:
         rows, n, c = fresh.shape
         given: F32 = told.reshape(energy.shape).transpose(2, 1, 0).reshape(rows, -1)[:, :n]
         if len(loud):
-            series = np.concatenate([past[loud], fresh[loud]], axis=1).reshape(len(loud), -1)
             begin = np.tile(np.arange(n) * c, len(loud))
-            apart = self.over(series, begin, np.repeat(np.arange(len(loud)), n))
+            apart = self.over(
+                series.reshape(len(loud), -1), begin, np.repeat(np.arange(len(loud)), n)
+            )
             given[loud] = apart.reshape(-1, n)
         return given
 

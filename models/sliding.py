@@ -119,7 +119,10 @@ class Sliding:
 
 
 def sliding_of(wide: F32, offset: F32, twice: F32, *, window: int, channels: int) -> list[Sliding]:
-    """As `Sliding`, by tile; none where windows one by one cost about as much, or it is large."""
+    """As `Sliding`, by tile; none where windows one by one cost about as much, or it is large.
+
+    wide: (w c, O), offset: (O,), twice: (w c,) float32.
+    """
     found, (cells, outputs) = [], wide.shape
     for b in TILES:
         padded = -(-window // b) * b * channels

@@ -111,8 +111,8 @@ def test_every_peer_can_be_called_and_installed() -> None:
     """The table names functions and environments that are there."""
     assert {entry.worker for entry in PEERS} == set(WAYS)
     assert {entry.environment for entry in PEERS} == set(ENVIRONMENTS)
-    assert {entry.beside for entry in PEERS} <= set(OURS) == set(OURS_MADE)
-    assert {one for entry in PEERS for _, one in figures_of(entry)} <= set(OURS)
+    loops = {one for entry in PEERS for one in (entry.beside, *dict(entry.more).values())}
+    assert loops <= set(OURS) == set(OURS_MADE)
 
 
 def test_a_part_that_fails_takes_no_other_with_it() -> None:
@@ -356,9 +356,8 @@ def test_a_peer_that_cannot_be_made_is_named_and_the_rest_goes_on(
 @pytest.mark.parametrize("name", ["mlp", "mlp_blocks", "pca", "pca_blocks"])
 def test_a_loop_beside_a_peer_scores_a_window_for_each_sample(name: str) -> None:
     """In blocks too; and it says as many values as it took."""
-    stream = recorded(assets=3, samples=128)
-    step = OURS_MADE[name](stream)
-    assert step() == stream.shape[1] * stream.shape[2] * (64 if name.endswith("blocks") else 1)
+    each = 64 if name.endswith("blocks") else 1
+    assert OURS_MADE[name](recorded(assets=3, samples=128))() == 3 * 8 * each
 
 
 def test_an_environment_is_made_once_and_anew_when_its_pins_change(

@@ -193,7 +193,7 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "peer_pyod_pca_windows": (
         "beside PyOD, windows",
-        "PCA of windows in batches of 1,000; ours in blocks of 64 samples of each asset",
+        "PCA of windows in batches of 1,000",
     ),
     "peer_pyod_pca_windows_n1": (
         "beside PyOD, windows, sample by sample",
@@ -209,7 +209,7 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     ),
     "peer_numalogic": (
         "beside numalogic",
-        "autoencoder of the same widths in batches of 1,000; ours in blocks of 64 samples",
+        "autoencoder of the same widths, batches of 1,000",
     ),
     "peer_numalogic_n1": (
         "beside numalogic, sample by sample",

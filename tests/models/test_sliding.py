@@ -164,6 +164,8 @@ def test_blocks_of_a_model_say_what_each_window_says_however_they_are_cut(
     expected = slow.advance(x, valid, slow.initial_state(20), together)
     np.testing.assert_allclose(np.concatenate(found, axis=1), expected, rtol=1e-4, atol=1e-4)
     assert np.isfinite(expected).any()
+    alone = slow.advance(x[:1], valid[:1], slow.initial_state(1), parameters.parameters)
+    np.testing.assert_allclose(alone, expected[:1], rtol=1e-4, atol=1e-4)  # judged by itself
 
 
 def test_blocks_are_taken_over_frequencies_and_single_samples_are_not(
