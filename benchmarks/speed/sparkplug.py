@@ -83,7 +83,7 @@ def _figures_of(
             note=f"{note}, wire to closed samples",
         ),
         Figure(
-            id=f"intake_sparkplug_{k}_read",
+            id=f"read_sparkplug_{k}",
             figure=read_us,
             unit="us a value",
             ratio=read,
