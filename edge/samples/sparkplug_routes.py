@@ -8,12 +8,13 @@ outcome.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.caps import TAG_CHARS_MAX
+from edge.samples.sparkplug import with_whole
 from edge.wire.quick import Quick
 from edge.wire.sparkplug import DATA, parse_topic, signed
-from edge.wire.sparkplug_layouts import alias_of, whole_of
+from edge.wire.sparkplug_layouts import alias_of
 from edge.wire.sparkplug_walk import walk
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Speaker:
         if meant is None or len(t_ms) > 1:
             return None
         if layout.whole:
-            values = _with_whole(layout, values, meant)
+            values = with_whole(layout, values, meant.datatypes)
         return _quick(route, meant, values, t_ms[0] if t_ms else None)
 
     def _look_up(
@@ -161,12 +162,3 @@ def _quick(
         return None
     route.places = meant.places
     return Quick(meant.tags, values, None if t_ms is None else t_ms * MILLISECOND_NS)
-
-
-def _with_whole(layout: Layout, values: tuple[Any, ...], meant: Resolved) -> tuple[float, ...]:
-    """Values (k,) with whole numbers as their datatypes have them."""
-    told = list(values)
-    for place, field, datatype in layout.whole:
-        number = whole_of(values[place], field)
-        told[place] = float(signed(number, datatype or meant.datatypes[place]))
-    return tuple(told)

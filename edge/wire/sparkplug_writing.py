@@ -54,7 +54,9 @@ def value_field(field: int, value: float) -> bytes:
         return varint(field << 3 | FIXED32) + struct.pack("<f", value)
     if field == DOUBLE:
         return varint(field << 3 | FIXED64) + struct.pack("<d", value)
-    assert field in (INT, LONG, BOOLEAN)
+    if field == BOOLEAN:
+        return number_field(field, int(value != 0))
+    assert field in (INT, LONG)
     return number_field(field, int(value) & INT_WORD if field == INT else int(value))
 
 

@@ -313,3 +313,51 @@ def test_a_birth_with_many_times_is_taken_in_rows_of_their_own() -> None:
     )
     with pytest.raises(WireError, match="times"):
         sparkplug.take(more, topic="spBv1.0/g/DDATA/n/r1", asset="r1", received_ns=START)
+
+
+@pytest.mark.parametrize("born", [True, False])
+@pytest.mark.parametrize("names", [CHANNELS, (*CHANNELS[:3], CHANNELS[0])])
+def test_metrics_of_many_times_are_rows_with_a_layout_or_without(
+    names: Sequence[str], *, born: bool
+) -> None:
+    """The same readings and counts; also where an alias has no name, or two have one."""
+    quick, long = (Sparkplug({}, {}) for _ in range(2))
+    chance = np.random.default_rng(1)
+    for i in range(20):
+        metrics = [
+            encode_metric(
+                alias=alias,
+                t_ms=T0_MS + i * 100 + int(chance.integers(0, 3)),
+                field=(FLOAT, INT, BOOLEAN, LONG)[alias],
+                value=float(chance.integers(2, 9)) if alias != 2 else 1.0,
+                datatype=3 * (alias == 1),
+            )
+            for alias in range(4)
+        ]
+        payload = encode_payload([*metrics, encode_metric(name="c9", t_ms=T0_MS, value=0.5)])
+        quick.layouts.learn(payload)
+        taken = []
+        for one in (quick, long):
+            if born and not i:
+                birth = encode_birth(names, t_ms=T0_MS, seq=0)
+                topic = "spBv1.0/g/DBIRTH/n/r1"
+                one.take(birth, topic=topic, asset="r1", received_ns=START)
+            topic = "spBv1.0/g/DDATA/n/r1"
+            (found,) = one.take(payload, topic=topic, asset="r1", received_ns=START)
+            taken.append((found.tags, found.t_ns.tolist(), repr(found.values)))
+        assert taken[0] == taken[1]
+    assert quick._counts == long._counts
+
+
+def test_metrics_of_many_times_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them by itself, once their layout is known."""
+    sparkplug = Sparkplug({}, {})
+    metrics = [encode_metric(name=f"n{i}", t_ms=T0_MS + i % 7, value=float(i)) for i in range(50)]
+    payload = encode_payload(metrics)
+    sparkplug.layouts.learn(payload)
+    monkeypatch.setattr("edge.samples.sparkplug.read_payload", None)
+    topic = "spBv1.0/g/DDATA/n/r1"
+    (found,) = sparkplug.take(payload, topic=topic, asset="r1", received_ns=START)
+    assert found.values.shape == (7, 50)
+    assert [found.values[i % 7, i] for i in range(50)] == list(range(50))
+    assert np.isnan(found.values).sum() == 6 * 50

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.brokers.accounts import access_of
+from edge.configuration.config import GatewayConfig
 from edge.errors import WireError
 from edge.settings import Source
 from edge.wire.topics import Topics, is_asset_id, match_source, subscription, subscriptions
@@ -75,6 +77,16 @@ def test_a_device_of_sparkplug_hears_of_its_node(named: str) -> None:
     node = Source(topic="spBv1.0/g/+/{asset}/#", format="sparkplug")
     assert subscriptions(node) == ["spBv1.0/g/+/+/#"]
     assert subscriptions(Source(topic="a/b/c/d/e")) == ["a/b/c/d/e"]
+
+
+def test_nodes_of_sparkplug_have_one_account_that_sends_for_their_devices() -> None:
+    """A user an asset could not tell the birth of its node."""
+    source = Source(topic="spBv1.0/g/+/n/{asset}", format="sparkplug")
+    config = GatewayConfig(site="s", source=(source,))
+    (access,) = access_of(config, ["r1", "r2"], users=["andon"], operators=[], dashboards=[])
+    gateway, sensors = access.accounts
+    assert sensors.writes == tuple(subscriptions(source))
+    assert set(sensors.writes) <= set(gateway.reads)
 
 
 @pytest.mark.parametrize("command", ["ack", "job", "what-we-do-not-know"])
