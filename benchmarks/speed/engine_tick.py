@@ -175,7 +175,9 @@ def _shares(many: Ticking, assets: int) -> Iterator[Figure]:
 def counts(assets: int, bundle: Bundle | None = None) -> Iterator[Figure]:
     """What no machine changes: calls of graphs and of functions, and what a tick leaves behind."""
     many = Ticking(bundle or bundle_for(assets))
-    many.spent_s(1, 32)  # so that no sample below is one of a look or of a block
+    many.spent_s(
+        1, 32
+    )  # so that no sample below ends a block; with every other one some looks come
     before = sum(one.calls for one in many.detectors)
     calls, left = zip(*(_traced(many) for _ in range(8)), strict=True)
     graphs = (sum(one.calls for one in many.detectors) - before) / 8

@@ -58,7 +58,13 @@ NOISE_HIGH: Final = 32
 NOISE_LOW: Final = 64
 STALE: Final = 128
 # What is certainly no measurement leaves the score of the process; the rest may be the process.
+PLACES: Final = 16  # so that about as many of a thousand assets are looked at as the cache holds
 UNSOUND: Final = STUCK | MISSING | DRIFT | STALE
+
+
+def place_of(asset: str) -> int:
+    """At which of the samples between two looks those of an asset come, as its name says."""
+    return zlib.crc32(asset.encode()) % PLACES * (HOP // PLACES)
 
 
 class WindowState(msgspec.Struct, kw_only=True):
@@ -87,11 +93,10 @@ class WindowState(msgspec.Struct, kw_only=True):
     def empty(cls, channels: int, pairs: int, *, asset: str = "") -> Self:
         """Nothing seen yet.
 
-        asset: whose it is. Its name says at which of HOP samples it is looked at: those of a plant
-        that begin together are not all looked at in one tick.
+        asset: whose it is; those of a plant that begin together are not looked at together.
         """
         return cls(
-            samples=-(zlib.crc32(asset.encode()) % HOP) if asset else 0,
+            samples=-place_of(asset) if asset else 0,
             values=np.full((WINDOW, channels), np.nan, np.float32),
             ran=np.zeros(WINDOW, bool),
             noise=np.full(channels, np.nan),

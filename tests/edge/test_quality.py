@@ -157,8 +157,8 @@ def test_assets_that_begin_together_are_not_looked_at_together() -> None:
     """Each of a thousand has its place among the samples between two looks, by its name."""
     begins = [WindowState.empty(1, 0, asset=f"m{i:03d}").samples for i in range(1_000)]
     share = Counter(begins)
-    assert set(share) == {-n for n in range(HOP)}
-    assert max(share.values()) < 2 * 1_000 / HOP
+    assert set(share) == {-n for n in range(0, HOP, 2)}
+    assert max(share.values()) < 2 * 1_000 / len(share)
 
 
 def test_a_gap_neither_ends_nor_lengthens_a_run() -> None:
@@ -305,12 +305,12 @@ def test_pairs_that_agree_are_not_called_apart_when_others_are_compared() -> Non
     rows[500:, 1] += 4.0
     whole, twice = HealthState.empty(4), HealthState.empty(4)
     expected = codes_of(whole, batch(rows), learned())
-    begin = first(expected, DRIFT, 1)
+    begin = first(expected, DRIFT | DISAGREES, 1)
     cut = begin - HOP // 2  # between the two looks that call it out
     found = codes_of(twice, batch(rows[:cut]), learned())
     assert not found.any()
     found = codes_of(twice, batch(rows[cut:]), paired(((0, 1, 2), (1, 3))))
-    assert first(found, DRIFT, 1) == begin - cut
+    assert first(found, DRIFT | DISAGREES, 1) == begin - cut
 
 
 def test_a_drift_is_over_after_as_many_looks_as_began_it() -> None:

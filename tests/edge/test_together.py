@@ -32,8 +32,11 @@ def test_by_columns_or_one_by_one_all_is_the_same(
 
 
 def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
-    """One call of the graph, the same functions, and nothing left behind."""
-    few, many = list(counts(8)), list(counts(40))
+    """One call of the graph, the same functions, and nothing left behind.
+
+    From so many on: fewer are scored in another way, and are not looked at with every tick.
+    """
+    few, many = list(counts(48)), list(counts(160))
     assert all(one.reached for one in (*few, *many)), (few, many)
     assert few[1].figure == pytest.approx(many[1].figure, abs=12)
 
