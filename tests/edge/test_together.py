@@ -11,6 +11,7 @@ from benchmarks.speed.engine_tick import counts
 from edge.samples.looks import WindowState, _judge
 from edge.samples.usual import Found
 from models.fitting.health import HOP, Looks
+from models.steady.rows import FEW
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
@@ -32,8 +33,11 @@ def test_by_columns_or_one_by_one_all_is_the_same(
 
 
 def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
-    """One call of the graph, the same functions, and nothing left behind."""
-    few, many = list(counts(8)), list(counts(40))
+    """One call of the graph, the same functions, and nothing left behind.
+
+    Both are more than FEW, which are scored another way, with fewer functions.
+    """
+    few, many = list(counts(FEW + 4)), list(counts(FEW + 36))
     assert all(one.reached for one in (*few, *many)), (few, many)
     assert few[1].figure == pytest.approx(many[1].figure, abs=12)
 
