@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from benchmarks import speed
-from benchmarks.speed import gateway, intake
+from benchmarks.speed import gateway, intake, sparkplug
 from benchmarks.speed.figure import UNITS, Figure, Measured
 from benchmarks.speed.machine import look
 from benchmarks.speed.meanings import MEANINGS
@@ -94,6 +94,7 @@ def test_a_rate_a_share_and_a_time_have_one_spelling_each() -> None:
 
 def test_a_share_has_its_fraction_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Percent for people, a fraction of one core for whoever reads the ratio."""
+    monkeypatch.setattr(sparkplug, "FORMS", ())
     monkeypatch.setattr(intake, "SHAPES", [one for one in intake.SHAPES if one.rows == 16])
     told = [one for one in intake.figures(rounds=1) if one.unit == "% of a core"]
     assert told

@@ -115,6 +115,11 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "bytes made in a tick",
         "the bytes of these arrays together, of a value that comes: a copy more adds four",
     ),
+    "read_sparkplug_8": (
+        "Sparkplug B, 8 metrics a message",
+        "to read a value by its alias from payloads that look as those before, decoding alone",
+    ),
+    "read_sparkplug_100": ("Sparkplug B, 100 metrics a message", "the same of larger messages"),
     "engine_1000_assets_hop_1": (
         "a tick of the engine, 1,000 assets",
         (

@@ -49,7 +49,11 @@ PARTS: Final = (
         ids=("ingest_qos0_paho", "ingest_qos1_paho"),
         quick=(("rounds", 2),),
     ),
-    Part(module="intake", about="messages to samples"),
+    Part(
+        module="intake",
+        about="messages to samples",
+        ids=("read_sparkplug_8", "read_sparkplug_100"),
+    ),
     Part(
         module="engine_tick",
         about="a tick of the engine",
