@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ROWS: Final = 2**14  # of a chunk: for single samples what a call costs counts, and long reads
 BLOCK_ROWS: Final = 2**10  # of a block of samples: what is read of their parameters, 1.2 kB a row,
 VALUES_MAX: Final = 2**17  # and of a n c between the steps, is not far from the core
+SEVERAL: Final = 96  # rows: long blocks of so many are quicker few rows at a time
+LONG: Final = 32  # samples of such a block
 TRIED_ROWS: Final = 4  # of those that are prepared, that a short way is compared on
 TRIED_SAMPLES: Final = 3
 TRIED_REACH: Final = 0.1  # of what z is clipped to: 3 sigmas
@@ -48,6 +50,7 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         self._chunks = _chunks(way, parameters) if chunks is None else chunks
         self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
         self._few: Few | None = None
+        self._several: list[tuple[slice, Few]] = []  # made where they are asked for
         self.quick: Quick | None = None  # for few rows, where nothing is out of the ordinary
         if 0 < self.rows <= FEW:
             self._chunks = [assets_first(self._chunks[0])]
@@ -124,6 +127,8 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         if self._few is not None:
             steady = self._few.are_steady(state) & whole
             return (steady, *self._few.score(x, state)) if steady.any() else None
+        if n >= LONG and 0 < self.rows <= SEVERAL:
+            return self._few_at_a_time(x, whole, state)
         before = np.ascontiguousarray(state.T)  # (s, a)
         steady = np.empty(self.rows, np.bool_)
         for at, rows in self._single:
@@ -143,6 +148,18 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
                 if begin + step < n:
                     old = after[:, at].copy()
         return steady, score.T, after.T
+
+    def _few_at_a_time(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
+        """Likewise."""
+        if not self._several:
+            parts = _parts(self._chunks, FEW)
+            self._several = [(at, self._way.few(assets_first(rows))) for at, rows in parts]
+        steady = np.concatenate([few.are_steady(state[at]) for at, few in self._several]) & whole
+        if not steady.any():
+            return None
+        told = [few.score(x[at], state[at]) for at, few in self._several]
+        score, after = (np.concatenate(part) for part in zip(*told, strict=True))
+        return steady, score, after
 
 
 class Beside(Mapping[str, "NDArray[Any]"]):
