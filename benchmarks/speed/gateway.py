@@ -219,7 +219,10 @@ def measure(*, quick: bool = False) -> list[Figure]:
 
 def _to_ring_and_score(id: str, used: Used, form: str) -> list[Figure]:  # noqa: A002 - a figure's
     after, scoring = used.parts.get(AFTER, 0.0), used.parts.get(SCORING, 0.0)
-    note = f"1,000 assets x 8, 100 rows a message, {form}, QoS 1, mosquitto; {_taken(used)}"
+    note = (
+        f"1,000 assets x 8, 100 rows a message, {form}, QoS 1, mosquitto,"
+        f" detectors fitted on {TRAINED_S:.0f} s; {_taken(used)}"
+    )
     of = ", ".join(f"{name} {used.share * share:.3f}" for name, share in used.parts.items())
     return [
         _share(
