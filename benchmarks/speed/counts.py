@@ -71,9 +71,10 @@ def measure(*, quick: bool = False) -> list[Figure]:
     ticking = Ticking()
     ticking.take()
     held = bytes_of(ticking.tick)
-    for _ in range(2):  # with every other sample some assets are looked at: not with the next
-        ticking.take()
-        made = made_by(ticking.tick)
+    ticking.take()
+    ticking.tick()  # with every other sample some assets are looked at:
+    ticking.take()
+    made = made_by(ticking.tick)  # not with this one
     receives, of_stock = recv_calls()
     return [
         Figure(
