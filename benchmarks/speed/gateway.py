@@ -243,7 +243,10 @@ def _to_ring_and_score(id: str, used: Used, form: str) -> list[Figure]:  # noqa:
 
 
 def _single_values(id: str, used: Used, qos: str, at_most: float | None) -> Figure:  # noqa: A002 - a figure's
-    note = f"750 assets x 8, a message a value, {qos}, mosquitto: the whole process; {_taken(used)}"
+    note = (
+        f"750 assets x 8, a message a value, {qos}, mosquitto: the whole process; detectors fitted"
+        f" on {TRAINED_S:.0f} s, and settled by rows in columns before; {_taken(used)}"
+    )
     return _share(id, used.share, note, at_most, eased=used.eased)
 
 

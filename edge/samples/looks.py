@@ -58,8 +58,8 @@ NOISE_HIGH: Final = 32
 NOISE_LOW: Final = 64
 STALE: Final = 128
 # What is certainly no measurement leaves the score of the process; the rest may be the process.
-PLACES: Final = 16  # so that about as many of a thousand assets are looked at as the cache holds
 UNSOUND: Final = STUCK | MISSING | DRIFT | STALE
+PLACES: Final = 16  # so that about as many of a thousand assets are looked at as the cache holds
 
 
 def place_of(asset: str) -> int:

@@ -22,7 +22,6 @@ PAIR: Final = b"\x92"  # how msgpack begins a list of two
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 PACKED: Final = b"\xc1"  # begins a packed group: a byte that msgpack never uses
 PACKED_BYTES_MIN: Final = 1_024  # of a group: less hardly becomes smaller
-LEVEL: Final = 1  # four times as small at 2 % of a core; level 6 adds a fifth for four times that
 # Of checksums tried in looking for whole records behind a damaged one: a payload could be made of
 # lengths that each ask for megabytes.
 TRIED_BYTES_MAX: Final = 512 << 20
@@ -40,13 +39,6 @@ class DamagedJournalError(JournalError):
 
 
 _MARKS: Final = re.compile(b"[" + re.escape(PAIR + PACKED) + b"]")
-
-
-def packed(group: bytes) -> bytes:
-    """A group of records as one, where it becomes smaller by that; else as it is."""
-    if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
-        return group
-    return of_packed(group, zlib.compress(group, LEVEL))
 
 
 def of_packed(group: bytes, stream: bytes) -> bytes:

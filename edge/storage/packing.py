@@ -1,10 +1,11 @@
 """Packing of a journal's groups, as tightly as the time for it is worth.
 
-Packed bytes are a stream of zlib, made in one of three ways; a reader need not know in which:
+A group becomes a stream of zlib, made in one of two ways of which a reader need not know, or stays
+as it is:
 
     TIGHT   repetitions are looked for: names that come again in every message
     CODES   only short codes for frequent bytes, in two thirds of the time: digits repeat nothing
-    PLAIN   as it is: numbers of a binary block are hardly smaller in the end
+    PLAIN   not packed: numbers of a binary block are hardly smaller in the end
 
 While little comes, all is packed tightly, which costs hardly anything. Where much comes, a group a
 second is packed in every way, and shows which one suits those that follow.
@@ -16,11 +17,12 @@ import zlib
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from edge.storage.journal_records import LEVEL, PACKED_BYTES_MIN, RECORD_BYTES_MAX, of_packed
+from edge.storage.journal_records import PACKED_BYTES_MIN, RECORD_BYTES_MAX, of_packed
 
 if TYPE_CHECKING:
     from edge.storage.disk import Clock
 
+LEVEL: Final = 1  # four times as small at 2 % of a core; level 6 adds a fifth for four times that
 EASY_BYTES_PER_S: Final = 1 << 20  # that are packed tightly at 1 % of a core, whatever they are
 LOOK_S: Final = 1.0
 PAYS: Final = 0.75  # of what a quicker way leaves: as much a slower one may leave, to be worth it

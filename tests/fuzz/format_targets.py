@@ -23,7 +23,7 @@ from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, magic
 from edge.storage.journal import Position, read_journal
-from edge.storage.journal_records import MAGIC_PACKED, PACKED, packed, record
+from edge.storage.journal_records import MAGIC_PACKED, PACKED, of_packed, record
 from edge.storage.journal_writer import JournalWriter
 from tests.fuzz import engine_targets
 from tests.fuzz.mutate import mixed, mutate_bytes, mutate_msgpack
@@ -56,7 +56,7 @@ def _records() -> list[bytes]:
 def _segments() -> list[bytes]:
     """Groups that are packed, beside records that are not."""
     rows = _records()
-    groups = [packed(b"".join(rows[:12])), packed(b"".join(rows[12:]))]
+    groups = [of_packed(g, zlib.compress(g)) for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
     assert groups[0][8:9] == PACKED
     return [MAGIC_PACKED + groups[0] + rows[0] + groups[1], MAGIC_PACKED + groups[1] * 5]
 
