@@ -46,6 +46,8 @@ class Copying:
         if mine:  # by now they are none of ours: whoever settles them may say that they change
             self._settle(mine)
             self._keep(mine)
+        if not left:
+            self.stop()
 
     def more(self, assets: int) -> None:
         """Copy so many, or as many as are left."""
@@ -56,5 +58,10 @@ class Copying:
         self.more(len(self._left))
 
     def stop(self) -> None:
-        """Copy none any more: nobody wants them."""
+        """Copy none any more; who asked, and has all copies, is held by nobody here."""
         self._left.clear()
+        self._settle = self._keep = _nobody
+
+
+def _nobody(states: object) -> None:
+    del states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -161,3 +162,22 @@ def test_who_is_changed_from_aside_is_copied_before(
     ((made, copying, expected),) = both.copies
     copying.finish()
     assert bytes_of(made) == expected
+
+
+def test_what_is_copied_is_nobodys_once_it_is_all() -> None:
+    """A checkpoint of a thousand assets would stay in memory until the next one otherwise."""
+    both = InSlices(0)
+    while both.at < 20:
+        Both.step(both)
+    copied = Copied()
+    seen, copying = weakref.ref(copied), both.engines[0].copied(copied.keep)
+    copying.finish()
+    assert copied.made(sorted(both.engines[0].state.assets)), "all are there"
+    del copied
+    assert seen() is None
+    copied = Copied()
+    seen, copying = weakref.ref(copied), both.engines[0].copied(copied.keep)
+    copying.more(1)
+    copying.stop()
+    del copied
+    assert seen() is None
