@@ -177,3 +177,18 @@ def test_a_rest_ends_when_a_tick_is_due(left: float, depth: int, wakes: float | 
     assert rested_s == pytest.approx(clock.now_s - before_s - world.slept_s)
     assert rested_s <= (0.0 if depth else IDLE_S) + 1e-9
     assert not wake.is_set()
+
+
+def test_a_moment_suits_behind_a_long_tick_or_where_there_is_time() -> None:
+    """And only while what is to be begun is over before the next one."""
+    clock = Hand()
+    pace = Pace(10.0, clock=clock).started()
+    found = []
+    for took_s in (0.004, 0.004, 0.001, 0.001):
+        clock.now_s = clock.now_s + max(pace.left_s, 0.0)
+        ticked(pace, clock, took_s)
+        found.append((pace.suits(0.008), pace.suits(0.0095)))
+    assert found == [(False, False), (False, False), (True, False), (False, False)]
+    slow = Pace(100.0, clock=clock).started()
+    ticked(slow, clock, 0.004)
+    assert slow.suits(0.008)
