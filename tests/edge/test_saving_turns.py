@@ -10,6 +10,7 @@ import pytest
 from edge.copying import Copying
 from edge.gateway.pace import Pace
 from edge.gateway.saving import ASSETS_A_TURN, PIECES, Saving
+from edge.state import new_state
 from edge.storage.checkpoint import Packer
 from edge.storage.disk import DISK, Clock
 from edge.storage.patience import Patience
@@ -47,15 +48,15 @@ def test_a_turn_copies_while_no_tick_waits_for_it(
 ) -> None:
     """As many as there is time for, and at least a piece; all of them without a pace."""
     clock, saving = Hand(), Saving(Packer(Path("nowhere")), patience=Patience(), disk=DISK)
-    told: list[str] = []
+    told, told_of = list[str](), list[str]()
 
     def keep(states: Mapping[str, AssetState]) -> None:
         told.extend(states)
         clock.now_s += asset_s * len(states)
 
     every = [str(i) for i in range(3 * ASSETS_A_TURN)]
-    states: dict[str, AssetState] = dict.fromkeys(every)  # type: ignore[arg-type] # keep asks none
-    saving._copying = Copying(states, settle=len, keep=keep)  # type: ignore[arg-type] # likewise
+    states = {name: new_state(name, 1) for name in every}
+    saving._copying = Copying(states, settle=told_of.extend, keep=keep)
     saving._a_turn = ASSETS_A_TURN
     pace = Pace(10.0, clock=clock).started()
     pace.begin()
@@ -64,5 +65,5 @@ def test_a_turn_copies_while_no_tick_waits_for_it(
     assert not saving.go_on(pace)
     assert told == every[:copied]
     assert saving.go_on(None)
-    assert told == every
+    assert told == told_of == every
     saving.stop()
