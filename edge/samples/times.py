@@ -26,7 +26,8 @@ MILLISECOND_NS: Final = 1_000_000
 FAR: Final = 0x7FFF  # a step that is kept beside; shorter ones are 32 s at most
 RAN: Final = 0x8000
 FAR_MAX: Final = 32  # of an asset; its dict would soon be as large as the times themselves
-CUT: Final = 64  # newest samples that are cut out of all histories at once
+CUT: Final = 64  # newest samples that are cut out of some histories at once:
+CUT_TOGETHER: Final = 64  # of so many assets, one behind the other
 WIDE_MORE: Final = 16  # assets that room is made for at once
 
 
@@ -46,9 +47,10 @@ class Times:
         self._wide = np.empty((0, capacity), np.int64)  # times of assets as they are
         self._wide_at = np.full(assets, -1, np.intp)  # in which row of these
         self._wides = 0
-        self._decoded: I64 | None = None  # (a, CUT) newest times of all, until the next sample
+        # until the next sample: newest times (k, CUT) of some assets, by the number of their block,
+        # with the next place of each and how many it holds
+        self._decoded: dict[int, tuple[I64, list[tuple[int, int]]]] = {}
         self._whole = -1, np.empty(0, np.int64)  # likewise times of one asset, by place
-        self._ends: list[tuple[int, int]] = []  # with it: next place of each, and how many it holds
 
     # --- in ---
 
@@ -103,8 +105,9 @@ class Times:
 
     def _forget(self) -> None:
         """What was decoded is not all any more."""
-        if self._decoded is not None:
-            self._decoded, self._ends, self._whole = None, [], (-1, np.empty(0, np.int64))
+        if self._decoded:
+            self._decoded.clear()
+            self._whole = -1, np.empty(0, np.int64)
 
     def _beside(self, row: int, at: Rows, step: I64, far: Mask) -> None:
         """Keep steps that have no code, and let those go whose place another sample took."""
@@ -151,17 +154,22 @@ class Times:
         return found
 
     def cut(self, row: int, begin: int, end: int) -> I64:
-        """Times at places from `begin` to `end`: of all assets at once, where it is of the newest.
+        """Times at places from `begin` to `end`: of some assets at once, where it is of the newest.
 
-        Whoever copies what is new of each asset asks for all of them before the next sample.
+        Whoever copies what is new of each asset asks for one behind the other, and for some of them
+        before the next sample.
         """
-        if self._decoded is None:
-            self._decoded = self._newest(np.arange(len(self._codes)), min(CUT, self.capacity))
-            self._ends = list(zip(self._next.tolist(), self._held.tolist(), strict=True))
-        at, held = self._ends[row]
-        back, columns = (at - begin) % self.capacity or self.capacity, self._decoded.shape[1]
+        block, k = divmod(row, CUT_TOGETHER)
+        known = self._decoded.get(block)
+        if known is None:
+            rows = np.arange(row - k, min(row - k + CUT_TOGETHER, len(self._codes)))
+            ends = zip(self._next[rows].tolist(), self._held[rows].tolist(), strict=True)
+            known = self._newest(rows, min(CUT, self.capacity)), list(ends)
+            self._decoded[block] = known
+        decoded, (at, held) = known[0], known[1][k]
+        back, columns = (at - begin) % self.capacity or self.capacity, decoded.shape[1]
         if end - begin <= back <= min(held, columns):
-            return self._decoded[row, columns - back : columns - back + end - begin]
+            return decoded[k, columns - back : columns - back + end - begin]
         if self._whole[0] != row:  # it may lie around the end, in two cuts
             self._whole = row, self.of(row)
         return self._whole[1][begin:end]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from edge.batches import Batch
 from edge.checks.memory import weigh
 from edge.samples.ring import Ring, RingState
-from edge.samples.times import FAR, FAR_MAX, MILLISECOND_NS, Times, columns
+from edge.samples.times import CUT, CUT_TOGETHER, FAR, FAR_MAX, MILLISECOND_NS, Times, columns
 
 if TYPE_CHECKING:
+    import pytest
     from numpy.typing import NDArray
 
 CAPACITY = 40  # more than FAR_MAX
@@ -129,3 +130,32 @@ def test_a_history_of_another_process_goes_on() -> None:
         for name in "ab":
             for mine, theirs in zip(whole.last(name, 8), half.last(name, 8), strict=True):
                 np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_cut_decodes_some_histories_and_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples come between one cut and the next: each would pay for all assets."""
+    assets, capacity = 4 * CUT_TOGETHER + 1, 2 * CUT
+    times, decoded = Times(assets, capacity), 0
+    every = np.arange(assets)
+
+    def write(n: int) -> None:
+        at = np.full((assets, 1), n % capacity)
+        times.write(every, at, np.full((assets, 1), n * 10**6), np.ones((assets, 1), bool))
+
+    for n in range(capacity + 3):
+        write(n)
+    newest = times._newest
+
+    def counted(rows: NDArray[np.intp], n: int) -> NDArray[np.int64]:
+        nonlocal decoded
+        decoded += len(rows)
+        return newest(rows, n)
+
+    monkeypatch.setattr(times, "_newest", counted)
+    behind = capacity + 3
+    for row in range(CUT_TOGETHER):
+        assert times.cut(row, 1, 3).tolist() == [(behind - 2) * 10**6, (behind - 1) * 10**6]
+    assert decoded == CUT_TOGETHER
+    write(behind)
+    assert times.cut(assets - 1, 2, 4).tolist() == [(behind - 1) * 10**6, behind * 10**6]
+    assert decoded == CUT_TOGETHER + 1
