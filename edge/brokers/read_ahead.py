@@ -30,8 +30,8 @@ RECV_BYTES: Final = 64 << 10
 TURN_BYTES_MAX: Final = 256 << 10
 # So long more is waited for, again and again while more comes: a look costs as much as thirty
 # messages. Short at first: a broker as it is installed sends 20 and then waits for their
-# acknowledgement. Where each wait brought more, the next ones are longer; of QoS 0, for which nobody
-# waits, one is enough.
+# acknowledgement. Where each wait brought more, the next ones are longer, and there is only one
+# where messages need no acknowledgement.
 STEPS_S: Final = (0.001, 0.001, 0.002, 0.004)
 LONG_STEPS_S: Final = (0.004, 0.004)
 LONGEST_STEPS_S: Final = (0.008,)
