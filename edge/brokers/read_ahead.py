@@ -30,9 +30,11 @@ RECV_BYTES: Final = 64 << 10
 TURN_BYTES_MAX: Final = 256 << 10
 # So long more is waited for, again and again while more comes: a look costs as much as thirty
 # messages. Short at first: a broker as it is installed sends 20 and then waits for their
-# acknowledgement. Where each wait brought more, the next ones are longer.
+# acknowledgement. Where each wait brought more, the next ones are longer, and there is only one
+# where messages need no acknowledgement.
 STEPS_S: Final = (0.001, 0.001, 0.002, 0.004)
 LONG_STEPS_S: Final = (0.004, 0.004)
+LONGEST_STEPS_S: Final = (0.008,)
 PUBACK: Final = 0x40
 PUBACK_OF_0: Final = 0x4002_0000  # a whole one of four bytes; the last two are the id
 VERSION_5: Final = 5
@@ -107,7 +109,8 @@ class ReadAhead:
         self._topics = Topics()
         self._rest = bytearray()  # the beginning of a packet,
         self._whole_bytes = 0  # and how long that is in all; 0: not known
-        self._steady = False  # whether more came for as long as it was waited for
+        self._steady = False  # whether more came for as long as it was waited for,
+        self._newest_qos = 0  # and how
 
     def reconnect(self) -> Any:  # noqa: ANN401 - paho's
         """As paho; what is left of a connection goes with it."""
@@ -130,7 +133,7 @@ class ReadAhead:
         steps_s: Sequence[float] = STEPS_S
         was_steady, self._steady = self._steady, False
         if was_steady:  # more is on its way
-            first_s, *steps_s = LONG_STEPS_S
+            first_s, *steps_s = LONG_STEPS_S if self._newest_qos else LONGEST_STEPS_S
             rc = self._nap(first_s)
             if rc or self._sock is None:
                 return rc
@@ -227,6 +230,7 @@ class ReadAhead:
             )
             if batch:
                 count += len(batch)
+                self._newest_qos = batch[-1].qos
                 self._tell(batch)
             if self._sock is not sock:  # somebody was told, and ended it
                 return self.errors.MQTT_ERR_SUCCESS, count
