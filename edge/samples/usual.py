@@ -119,32 +119,57 @@ class Trial:
     # --- windows ---
 
     def _look(self, lasting: I64 | None) -> None:
-        """Take the looks that are due, each over the newest WINDOW samples up to it."""
+        """Take the looks that are due, each over the newest WINDOW samples up to it.
+
+        All at once, wherever in its samples each falls: their calls cost more than their values.
+        """
+        of, seen, turns = self._due()
+        for alike, _ in by_value(self.slab.pairs[self.rows[of]]):
+            for first in range(0, len(alike), LOOKED_TOGETHER):
+                few = alike[first : first + LOOKED_TOGETHER]
+                few = few[self.alive[of[few]]]
+                if len(few):
+                    self._look_at(of[few], seen[few], turns[few], lasting)
+
+    def _due(self) -> tuple[Rows, I64, I64]:
+        """Looks that are due: at which asset on trial, behind how many samples, which of its own.
+
+        (l,) each, by turn: all first looks, then all second ones.
+        """
         slab, n = self.slab, self.sheaf.values.shape[1]
         before = slab.looked[self.rows]
-        for turn in range(1, n // HOP + 2):
-            count = (before // HOP + turn) * HOP
-            due = self.alive & self.ran & slab.looks[self.rows]
-            due &= (count <= before + n) & (count >= WINDOW)
-            self.alive &= ~due | slab.judged[self.rows]  # the first look settles what it is of
-            of = np.flatnonzero(due & self.alive)
-            key = (count - before)[of] * PENDING_MAX + slab.pending[self.rows[of]]
-            for part, shift in by_value(key):
-                for kind, _ in by_value(slab.pairs[self.rows[of[part]]]):
-                    some = of[part][kind]
-                    for first in range(0, len(some), LOOKED_TOGETHER):
-                        few = some[first : first + LOOKED_TOGETHER]
-                        self._look_at(few, *divmod(shift, PENDING_MAX), lasting)
+        turns = before // HOP + np.arange(1, n // HOP + 2)[:, None]  # (turns, k)
+        count = turns * HOP
+        due = (count <= before + n) & (count >= WINDOW)
+        due &= self.alive & self.ran & slab.looks[self.rows]
+        self.alive &= ~due.any(axis=0) | slab.judged[self.rows]  # the first settles what it is of
+        turn, of = np.nonzero(due & self.alive)
+        return of, (count - before)[turn, of], turn
 
-    def _look_at(self, of: Rows, seen: int, pending: int, lasting: I64 | None) -> None:
-        """One look at some assets (j,) on trial, behind so many of their samples."""
+    def _look_at(self, of: Rows, seen: I64, turns: I64, lasting: I64 | None) -> None:
+        """Looks at some assets (j,) on trial, behind so many of their samples (j,), by turn."""
         slab, rows = self.slab, self.rows[of]
         if self.found is None:
             self.found = Found.before(slab, self.rows)
-        window, ran = slab.shifted(rows, pending, self.sheaf.values[of, :seen])
-        looks = look(window, ran, slab.bounds[int(rows[0])].pairs)
+        looks = look(*self._windows(of, seen), slab.bounds[int(rows[0])].pairs)
         lasts = None if lasting is None else lasting[of, seen - 1]
-        self.alive[of[~self.found.judge(slab, rows, of, looks, lasts)]] = False
+        for turn, _ in by_value(turns):
+            part = turn[self.alive[of[turn]]]  # an earlier look may have found something
+            found = Looks(*(_of(one, part) for one in looks))
+            mine = None if lasts is None else lasts[part]
+            calm = self.found.judge(slab, rows[part], of[part], found, mine)
+            self.alive[of[part[~calm]]] = False
+
+    def _windows(self, of: Rows, seen: I64) -> tuple[F32, Mask]:
+        """The windows of looks (j, WINDOW, c), and which of their samples ran."""
+        slab, rows, values = self.slab, self.rows[of], self.sheaf.values
+        shifts = by_value(seen * PENDING_MAX + slab.pending[rows])
+        window = np.empty((len(of), WINDOW, slab.channels), np.float32)
+        ran = np.empty((len(of), WINDOW), bool)
+        for part, shift in shifts:
+            behind, pending = divmod(shift, PENDING_MAX)
+            window[part], ran[part] = slab.shifted(rows[part], pending, values[of[part], :behind])
+        return window, ran
 
     # --- scores ---
 

@@ -7,10 +7,17 @@ import os
 import numpy as np
 import pytest
 
+from benchmarks.many_assets import bundle_of
+from benchmarks.plant import Load, signals
 from benchmarks.speed.engine_tick import counts
+from benchmarks.speed.intake import Shape, _group
+from edge.assembly.assembly import Assembly
+from edge.records import TickDue
+from edge.samples import usual
 from edge.samples.looks import WindowState, _judge
 from edge.samples.usual import Found
-from models.fitting.health import HOP, Looks
+from edge.settings import GatewaySettings
+from models.fitting.health import HOP, Looks, look
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
@@ -39,6 +46,29 @@ def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
     few, many = list(counts(48)), list(counts(160))
     assert all(one.reached for one in (*few, *many)), (few, many)
     assert few[1].figure == pytest.approx(many[1].figure, abs=12)
+
+
+def test_looks_at_many_assets_share_their_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though those of each are due behind samples of its own, and several in a block."""
+    looked: list[int] = []
+
+    def noted(values: np.ndarray, ran: np.ndarray, pairs: np.ndarray) -> Looks:
+        looked.append(len(values))
+        return look(values, ran, pairs)
+
+    rows, blocks = 100, 6
+    load = Load(assets=20, channels=2, period_ms=8, rows=rows * blocks, batch_rows=rows)
+    settings = GatewaySettings(site="s")
+    engine = Assembly(settings, bundle=bundle_of(load), snapshot=None).engine
+    values = signals(load, rows=load.rows, training=False)
+    monkeypatch.setattr(usual, "look", noted)
+    for number in range(blocks):
+        looked.clear()
+        now_ns, messages = _group(load, Shape("", rows, "columnar", 20), values, number)
+        engine.handle_group(messages, now_ns=now_ns)
+        engine.handle(TickDue(), now_ns=now_ns)
+    assert sum(looked) >= 20 * (rows // HOP)
+    assert len(looked) * 10 < sum(looked), looked
 
 
 @pytest.mark.parametrize("seed", range(20))
