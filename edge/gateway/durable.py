@@ -199,9 +199,8 @@ class Durable:
         """
         if last:
             self._settled()
-        # In a lapse the journal has to decide again what memory alone has.
         idle = self.patience.idle and self._saving.idle
-        if self.journal is None or self.lapse.parts or not idle:
+        if self.journal is None or self.lapse.parts or not idle:  # in a lapse memory alone has more
             return
         row = self.outbox.newest_row
         self._saving.prepare(assembly, self._taken, texts=texts, outbox_row=row)
@@ -209,16 +208,17 @@ class Durable:
         if last:
             self._settled()
 
-    def go_on(self, pace: Pace | None) -> None:
-        """Copy more of what the engine was; behind the last of it journal and checkpoint go on."""
-        if not self._saving.copies or not self._saving.go_on(pace):
-            return
+    def go_on(self, pace: Pace | None) -> bool:
+        """Copy more of what the engine was; behind the last it is written. False: nothing is."""
+        if not (copies := self._saving.copies) or not self._saving.go_on(pace):
+            return copies
         if self.journal is None or self.lapse.parts:
             self._saving.drop()
         elif self.patience.idle:  # else the next turn asks again
             self._saving.is_whole()
             self.patience.start(self.journal.syncing())
             self._poll()
+        return True
 
     @property
     def checkpoint_trouble(self) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from edge.gateway import saving
+from edge.gateway.checkpoint_due import CheckpointDue
 from edge.records import JournalHole
 from edge.storage import disk as disks
 from edge.storage.journal import SUFFIX, read_journal
@@ -19,6 +21,8 @@ from tests.edge.test_lapse import Machine, alarmed, once, quick
 if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
+
+    from edge.storage.checkpoint import Packed
 
 __all__ = ["bundle", "quick"]
 WAIT_S: Final = 2.0  # for which the loop waits for a call
@@ -113,3 +117,24 @@ def test_a_lapse_ends_although_a_checkpoint_takes_long(
     world.machine = Machine(disks.Disk())
     assert world.live() == 0
     once(world)
+
+
+def test_one_that_is_copied_is_not_put_off_for_the_next(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn finds the next one due, and copies one asset of two: they are written."""
+    world = World(tmp_path, bundle, monkeypatch)
+    written: list[int] = []
+    real = saving.write
+
+    def write(made: Packed, *, disk: disks.Disk) -> None:
+        """Notes how many messages were taken by then."""
+        written.append(len(world.broker.acknowledged))
+        real(made, disk=disk)
+
+    monkeypatch.setattr(saving, "write", write)
+    monkeypatch.setattr(saving, "ASSETS_A_TURN", 1)
+    monkeypatch.setattr(CheckpointDue, "now", lambda *_: True)
+    assert world.live() == 0
+    last = len(world.broker.acknowledged)
+    assert len([n for n in written if n < last]) > 1
