@@ -11,6 +11,7 @@ import pytest
 from edge.gateway import saving
 from edge.gateway.checkpoint_due import CheckpointDue
 from edge.records import JournalHole
+from edge.storage import checkpoint
 from edge.storage import disk as disks
 from edge.storage.journal import SUFFIX, read_journal
 from edge.storage.patience import Patience
@@ -125,7 +126,7 @@ def test_one_that_is_copied_is_not_put_off_for_the_next(
     """Each turn finds the next one due, and copies one asset of two: they are written."""
     world = World(tmp_path, bundle, monkeypatch)
     written: list[int] = []
-    real = saving.write
+    real = checkpoint.write
 
     def write(made: Packed, *, disk: disks.Disk) -> None:
         """Notes how many messages were taken by then."""
