@@ -243,5 +243,8 @@ def _some(chunks: list[Rows], rows: NDArray[np.intp]) -> list[Rows]:
     starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
     of = np.searchsorted(starts, rows, side="right") - 1
     runs = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(of)) + 1)
-    every = joined([chunks[of[run[0]]].part(rows[run] - starts[of[run[0]]]) for run in runs])
+    parts = [chunks[of[run[0]]].part(rows[run] - starts[of[run[0]]]) for run in runs]
+    every = parts[0] if len(parts) == 1 else joined(parts)
+    if len(rows) <= ROWS:
+        return [every]
     return [joined([every.part(slice(at, at + ROWS))]) for at in range(0, len(rows), ROWS)]

@@ -57,9 +57,13 @@ class Rows:
         return len(self.arrays["ready"])
 
     def part(self, rows: slice | NDArray[np.intp]) -> Rows:
-        """Some of the rows: a slice as views, an index (m,) as copies."""
-        arrays = {name: value[..., rows] for name, value in self.arrays.items()}
-        return Rows(arrays, None if self.absent is None else self.absent[..., rows])
+        """Some of the rows: a slice as views, an index (m,) as copies, assets last in memory."""
+        if isinstance(rows, slice):
+            arrays = {name: value[..., rows] for name, value in self.arrays.items()}
+            return Rows(arrays, None if self.absent is None else self.absent[..., rows])
+        arrays = {name: value.take(rows, axis=-1) for name, value in self.arrays.items()}
+        absent = None if self.absent is None else self.absent.take(rows, axis=-1)
+        return Rows(arrays, absent if absent is not None and absent.any() else None)
 
 
 class One(Protocol):

@@ -301,8 +301,8 @@ def test_some_rows_score_as_they_do_among_all(seed: int, count: int) -> None:
     of_some, moved = _detector().score(x[rows], valid[rows], state[rows], some)
     assert _same(of_some, score[rows])
     assert _same(moved, after[rows])
-    twice = some.taken(np.array([0]))
-    assert np.array_equal(twice["center"], prepared["center"][rows[:1]])
+    assert np.array_equal(some.taken(np.array([0]))["center"], prepared["center"][rows[:1]])
+    assert len(rows) <= FEW or all(v.flags.c_contiguous for v in some._chunks[0].arrays.values())
 
 
 def test_rows_of_jobs_beside_those_of_the_bundle_change_nothing_for_them() -> None:
