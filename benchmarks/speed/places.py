@@ -55,6 +55,7 @@ _MODULES: Final = {
     "edge/spread.py": LOOP,
     "edge/state.py": LOOP,
     "edge/takeover.py": LOOP,
+    "edge/copying.py": LOOP,  # states for checkpoints
     "edge/taking.py": SENSORS,  # between samples and scores: likewise
     "edge/trust.py": LOOP,
     "models/__init__.py": LOOP,

@@ -108,6 +108,8 @@ class Fence:
         token: draws one of so many bytes. Raises Fenced for a box that may not speak.
         """
         if why := fenced_words(box):
+            with suppress(OSError):  # who wrote it may have ended before a power cut spares it
+                disk.sync_directory(state)
             raise Fenced(why)
         self.box = box
         self.open = False  # whether we may speak over this connection

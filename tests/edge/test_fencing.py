@@ -18,6 +18,7 @@ from edge.boxes.identity import (
     GENERATION_MAX,
     Box,
     Fenced,
+    Rank,
     box_of,
     new_box,
     read_box,
@@ -359,3 +360,24 @@ def test_however_boxes_come_and_go_one_stays_and_it_is_the_newest(
         for name in sorted(alive):
             meet(alive, alive[name], [GRACE_S + 0.1] * 4)
     assert set(alive) == {best.box}
+
+
+def test_who_finds_that_it_was_replaced_makes_that_safe(tmp_path: Path) -> None:
+    """Whoever wrote it may have been killed before the name of the file was."""
+
+    class Watched(Disk):
+        """Notes which directories were synced."""
+
+        def __init__(self) -> None:
+            self.synced: list[Path] = []
+
+        def sync_directory(self, path: Path) -> None:
+            """Note it."""
+            self.synced.append(path)
+
+    disk, box = Watched(), new_box()
+    by = Rank(generation=box.generation + 1, since_ms=0, box="newer")
+    key = FenceKey(secret=bytes(KEY_BYTES))
+    with pytest.raises(Fenced):
+        Fence(TOPICS, msgspec.structs.replace(box, fenced_by=by), tmp_path, key, disk=disk)
+    assert disk.synced == [tmp_path]
