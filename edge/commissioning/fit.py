@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from edge.batches import Readings
     from edge.configuration.config import GatewayConfig
     from edge.recordings.recording import TimedMessage
+    from edge.samples.sparkplug import Birth
     from edge.settings import GatewaySettings
+    from edge.storage.journal_table import Heard
     from models.bundles.bundle import AssetFit, AssetModel, Bundle
 
 NICE: Final = 10  # scoring goes first
@@ -152,10 +154,13 @@ def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Rea
     """What the journal says of the assets that are asked for, and what work is known of."""
     config, settings = request.config, request.config.settings
     journal, root = _journal(config), Topics(settings.prefix, settings.site).root
-    after = first_needed(request, period_ns=period_ns)
+    births = dict(request.births)
+    after = first_needed(request, period_ns=period_ns, births=births)
     ours = [asset for asset in settings.asset if asset.id in request.since_ns]
     messages = _about(journal_messages(journal, after=after), settings, set(request.since_ns))
-    heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
+    heard = readings_by_asset(
+        messages, sources=settings.source, root=root, assets=ours, births=births
+    )
     if config.kb.embedder:
         make_known(config.path(config.kb.embedder))
     texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
@@ -171,8 +176,13 @@ def _journal(config: GatewayConfig) -> Path:
     return config.path(config.journal.dir) / "journal"
 
 
-def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
+def first_needed(
+    request: LearnRequest, *, period_ns: int, births: dict[str, Birth] | None = None
+) -> Position | None:
     """Where reading the journal begins; None: where the journal does. period_ns: as supposed.
+
+    births: of Sparkplug B, as the gateway knows them; those that were not true yet where reading
+    begins are taken out.
 
     Segment by segment from the newest, until each asset has as many values of a tag as are learned
     from, or most of what it says is older than that; then on until its context was told, within
@@ -185,6 +195,7 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
         asset: LiveCount(context.get(asset, ()), until_ns=_until_ns(request, asset))
         for asset in request.since_ns
     }
+    births = {} if births is None else births
     untold = {(one.id, tag.tag) for one in assets for tag in one.context}
     lead = 0
     for number, path in reversed(segments(journal)):
@@ -192,8 +203,7 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
             if not untold or lead == LEAD_SEGMENTS_MAX:
                 return Position(number + 1, 0)
             lead += 1
-        messages = _about(journal_messages(path), settings, set(request.since_ns))
-        heard = readings_by_asset(messages, sources=settings.source, assets=assets)
+        heard = _of_segment(path, request, births)
         for asset, readings in heard.readings.items():
             untold -= {(asset, tag) for one in readings for tag in one.tags}
             if asset not in counts:
@@ -206,6 +216,22 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
             if old or counts[asset].has(needed, among=READ_TIMES * needed):
                 del counts[asset]
     return None
+
+
+def _of_segment(path: Path, request: LearnRequest, births: dict[str, Birth]) -> Heard:
+    """What a segment says. births: true when it ends; those true when it begins are left."""
+    settings, wanted = request.config.settings, set(request.since_ns)
+    assets = [asset for asset in settings.asset if asset.id in wanted]
+    while True:
+        told = dict(births)
+        messages = _about(journal_messages(path), settings, wanted)
+        heard = readings_by_asset(messages, sources=settings.source, assets=assets, births=told)
+        # born or dead in it: what was true before is not known, so it is read without
+        changed = [key for key, birth in births.items() if told.get(key) is not birth]
+        for key in changed:
+            del births[key]
+        if not changed:
+            return heard
 
 
 def _until_ns(request: LearnRequest, asset: str) -> int:
