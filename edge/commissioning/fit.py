@@ -65,6 +65,7 @@ ROWS_MAX: Final = 100_000  # of an asset, the newest that ran: a fit of 8 channe
 TIMES: Final = 2.0  # what was asked for, where that is more: half of it may have to be left out
 READ_TIMES: Final = 4  # so many times the values that it needs are read at most, stops included
 LEAD_SEGMENTS_MAX: Final = 4  # before these, until every context tag was told; 256 MB
+UNREAD_MAX: Final = 3  # topics with what could not be read that are named for an asset
 MINUTE_NS: Final = 60_000_000_000
 
 
@@ -79,7 +80,8 @@ def learn(request: LearnRequest) -> Learned:
         raise ConfigError(f"bundle {request.bundle_sha256[:12]} is not kept any more")
     parent = loaded(path, request.bundle_sha256)
     wanted = [m for m in parent.assets if m.asset in request.since_ns]
-    heard, work = _heard(request, period_ns=parent.assets[0].period_ns)
+    told, work = _heard(request, period_ns=parent.assets[0].period_ns)
+    heard = told.readings
     parent, period_ns = _at_rate(parent, wanted, heard)
     fits, rows, failed = [], {}, {}
     for model in wanted:
@@ -92,7 +94,7 @@ def learn(request: LearnRequest) -> Learned:
             )
             fit = fit_asset(samples, options)
         except ModelError as error:
-            failed[model.asset] = str(error)
+            failed[model.asset] = "; ".join([str(error), *_unread(told, model.asset, config)])
             continue
         fits.append(fit)
         rows[model.asset] = fit.training.rows_used
@@ -150,7 +152,17 @@ def _needed(config: GatewayConfig, readings: Sequence[Readings], *, period_ns: i
     return max(ROWS_MAX, -(-_asked_ns(config, max(period_ns, step_ns)) // step_ns))
 
 
-def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Readings]], WorkTimes]:
+def _unread(heard: Heard, asset: str, config: GatewayConfig) -> list[str]:
+    """Why something of an asset could not be read, or had no names; not more than some lines."""
+    sources, lines = config.settings.source, []
+    for topic, why in sorted(heard.unread.items()):
+        source = match_source(topic, sources)
+        if source is not None and source[1] == asset:
+            lines.append(why)
+    return lines[:UNREAD_MAX]
+
+
+def _heard(request: LearnRequest, *, period_ns: int) -> tuple[Heard, WorkTimes]:
     """What the journal says of the assets that are asked for, and what work is known of."""
     config, settings = request.config, request.config.settings
     journal, root = _journal(config), Topics(settings.prefix, settings.site).root
@@ -169,7 +181,7 @@ def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Rea
     work.take_jobs(request.jobs)
     work.take_edges(heard.readings)
     work.take_journal(journal, after=after)
-    return heard.readings, work
+    return heard, work
 
 
 def _journal(config: GatewayConfig) -> Path:

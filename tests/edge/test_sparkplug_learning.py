@@ -82,7 +82,9 @@ def test_values_without_a_birth_are_told() -> None:
 def test_a_journal_without_its_births_is_learned_from_with_the_gateways(tmp_path: Path) -> None:
     """The gateway has heard them long ago; a fit hears of them through its request."""
     request = without_birth(tmp_path)
-    assert not learn(request).bundle_sha256
+    failed = learn(request)
+    assert not failed.bundle_sha256
+    assert f"{4 * ROWS} values came without a birth" in failed.failed["r1"]
     known = msgspec.structs.replace(request, births={KEY: BORN})
     asked = msgspec.json.decode(msgspec.json.encode(known), type=LearnRequest)
     made = learn(asked)
