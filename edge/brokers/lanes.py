@@ -4,7 +4,8 @@ Decided on the network thread for each message, so what was found out of a topic
 
     COMMAND   of operators, a lane for each; they wait apart and are taken first
     CLOCK     plant time of a replay; only the newest wait
-    WATCHED   of assets with an open event or job, and messages that tell a context tag alone
+    WATCHED   of assets with an open event or job, messages that tell a context tag alone, and
+              births and deaths of Sparkplug B: what comes after them has no meaning without
     CRITICAL .. LOW   by the asset's `severity`; topics without an asset count as MEDIUM
     STRANGER  of assets that neither bundle nor configuration knows
 """
@@ -19,6 +20,7 @@ from edge.brokers.inbox import Lane
 from edge.caps import TOPICS_KNOWN_MAX
 from edge.samples.waveforms import block_topics
 from edge.wire import topics
+from edge.wire.sparkplug import BIRTHS, DEATHS, parse_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +34,7 @@ OPERATORS_MAX: Final = 256  # with a lane of their own; the others share one
 # broker's window lets a thousand messages through, keeps each in a queue of the usual size:
 # samples close by them.
 CLOCKS_SHARE: Final = 0.1
+NODES_SHARE: Final = 0.1  # likewise, for births and deaths of nodes that are no assets of ours
 CONTEXT_BYTES_MAX: Final = 512  # of a message that may tell a context tag alone
 
 
@@ -61,6 +64,8 @@ class Lanes:
             self._blocks |= dict.fromkeys(block_topics([asset]), asset.id)
         self._assets: dict[str, Lane] = {}
         self._context: dict[str, tuple[Lane, tuple[bytes, ...]]] = {}
+        self._births: dict[str, Lane] = {}  # with the deaths
+        self._nodes = Lane("", Rank.WATCHED, NODES_SHARE)
         self._ranks: dict[str, Rank] = {}
         self._strangers = Lane("", Rank.STRANGER)
         self._unnamed = Lane("", Rank.MEDIUM)
@@ -121,6 +126,9 @@ class Lanes:
             add(name, self._ranks[name], lane)
         for name, (lane, _) in list(self._context.items()):
             add(name, self._ranks[name], lane)
+        for name, lane in list(self._births.items()):
+            add(name, self._ranks[name], lane)
+        add("", Rank.WATCHED, self._nodes)
         for lane in [self._other_operators, *list(self._operators.values())]:
             add("", Rank.COMMAND, lane)
         return found
@@ -140,11 +148,21 @@ class Lanes:
         if asset is None:
             source = topics.match_source(topic, self._sources)
             asset = source[1] if source is not None else None
+            if source is not None and source[0].format == "sparkplug" and _is_news(topic):
+                return self._remember(topic, (self._of_births(source[1]), False))
         if asset is None:
             return self._strangers, False
         if not asset:
             return self._remember(topic, (self._unnamed, False))
         return self._remember(topic, (self._assets.get(asset, self._strangers), False))
+
+    def _of_births(self, asset: str) -> Lane:
+        """The lane of the births and deaths of an asset of ours, of a stranger, or of a node."""
+        if not asset:
+            return self._nodes
+        if asset not in self._assets:
+            return self._strangers
+        return self._births.setdefault(asset, Lane(asset, Rank.WATCHED))
 
     def _remember(self, topic: str, found: tuple[Lane, bool]) -> tuple[Lane, bool]:
         if len(topic) <= TOPIC_CHARS_MAX:
@@ -158,6 +176,12 @@ def rank_of(asset: AssetSettings) -> Rank:
     """How much an asset's messages count, by the class of its severity."""
     name = next(word for least, word, _ in SEVERITIES if asset.severity >= least)
     return Rank[name]
+
+
+def _is_news(topic: str) -> bool:
+    """Whether a topic of Sparkplug B brings a birth or death."""
+    told = parse_topic(topic)
+    return told is not None and told.kind in (*BIRTHS, *DEATHS)
 
 
 def tells_one_of(payload: bytes, tags: tuple[bytes, ...]) -> bool:

@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from edge.batches import Readings
     from edge.configuration.config import GatewayConfig
     from edge.recordings.recording import TimedMessage
+    from edge.samples.sparkplug import Birth
     from edge.settings import GatewaySettings
+    from edge.storage.journal_table import Heard
     from models.bundles.bundle import AssetFit, AssetModel, Bundle
 
 NICE: Final = 10  # scoring goes first
@@ -63,6 +65,7 @@ ROWS_MAX: Final = 100_000  # of an asset, the newest that ran: a fit of 8 channe
 TIMES: Final = 2.0  # what was asked for, where that is more: half of it may have to be left out
 READ_TIMES: Final = 4  # so many times the values that it needs are read at most, stops included
 LEAD_SEGMENTS_MAX: Final = 4  # before these, until every context tag was told; 256 MB
+UNREAD_MAX: Final = 3  # topics with what could not be read that are named for an asset
 MINUTE_NS: Final = 60_000_000_000
 
 
@@ -77,7 +80,8 @@ def learn(request: LearnRequest) -> Learned:
         raise ConfigError(f"bundle {request.bundle_sha256[:12]} is not kept any more")
     parent = loaded(path, request.bundle_sha256)
     wanted = [m for m in parent.assets if m.asset in request.since_ns]
-    heard, work = _heard(request, period_ns=parent.assets[0].period_ns)
+    told, work = _heard(request, period_ns=parent.assets[0].period_ns)
+    heard = told.readings
     parent, period_ns = _at_rate(parent, wanted, heard)
     fits, rows, failed = [], {}, {}
     for model in wanted:
@@ -90,7 +94,7 @@ def learn(request: LearnRequest) -> Learned:
             )
             fit = fit_asset(samples, options)
         except ModelError as error:
-            failed[model.asset] = str(error)
+            failed[model.asset] = "; ".join([str(error), *_unread(told, model.asset, config)])
             continue
         fits.append(fit)
         rows[model.asset] = fit.training.rows_used
@@ -148,14 +152,27 @@ def _needed(config: GatewayConfig, readings: Sequence[Readings], *, period_ns: i
     return max(ROWS_MAX, -(-_asked_ns(config, max(period_ns, step_ns)) // step_ns))
 
 
-def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Readings]], WorkTimes]:
+def _unread(heard: Heard, asset: str, config: GatewayConfig) -> list[str]:
+    """Why something of an asset could not be read, or had no names; not more than some lines."""
+    sources, lines = config.settings.source, []
+    for topic, why in sorted(heard.unread.items()):
+        source = match_source(topic, sources)
+        if source is not None and source[1] == asset:
+            lines.append(why)
+    return lines[:UNREAD_MAX]
+
+
+def _heard(request: LearnRequest, *, period_ns: int) -> tuple[Heard, WorkTimes]:
     """What the journal says of the assets that are asked for, and what work is known of."""
     config, settings = request.config, request.config.settings
     journal, root = _journal(config), Topics(settings.prefix, settings.site).root
-    after = first_needed(request, period_ns=period_ns)
+    births = dict(request.births)
+    after = first_needed(request, period_ns=period_ns, births=births)
     ours = [asset for asset in settings.asset if asset.id in request.since_ns]
     messages = _about(journal_messages(journal, after=after), settings, set(request.since_ns))
-    heard = readings_by_asset(messages, sources=settings.source, root=root, assets=ours)
+    heard = readings_by_asset(
+        messages, sources=settings.source, root=root, assets=ours, births=births
+    )
     if config.kb.embedder:
         make_known(config.path(config.kb.embedder))
     texts = texts_of(config.path(config.kb.snapshot) if config.kb.snapshot else None)
@@ -164,15 +181,20 @@ def _heard(request: LearnRequest, *, period_ns: int) -> tuple[dict[str, list[Rea
     work.take_jobs(request.jobs)
     work.take_edges(heard.readings)
     work.take_journal(journal, after=after)
-    return heard.readings, work
+    return heard, work
 
 
 def _journal(config: GatewayConfig) -> Path:
     return config.path(config.journal.dir) / "journal"
 
 
-def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
+def first_needed(
+    request: LearnRequest, *, period_ns: int, births: dict[str, Birth] | None = None
+) -> Position | None:
     """Where reading the journal begins; None: where the journal does. period_ns: as supposed.
+
+    births: of Sparkplug B, as the gateway knows them; those that were not true yet where reading
+    begins are taken out.
 
     Segment by segment from the newest, until each asset has as many values of a tag as are learned
     from, or most of what it says is older than that; then on until its context was told, within
@@ -185,6 +207,7 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
         asset: LiveCount(context.get(asset, ()), until_ns=_until_ns(request, asset))
         for asset in request.since_ns
     }
+    births = {} if births is None else births
     untold = {(one.id, tag.tag) for one in assets for tag in one.context}
     lead = 0
     for number, path in reversed(segments(journal)):
@@ -192,8 +215,7 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
             if not untold or lead == LEAD_SEGMENTS_MAX:
                 return Position(number + 1, 0)
             lead += 1
-        messages = _about(journal_messages(path), settings, set(request.since_ns))
-        heard = readings_by_asset(messages, sources=settings.source, assets=assets)
+        heard = _of_segment(path, request, births)
         for asset, readings in heard.readings.items():
             untold -= {(asset, tag) for one in readings for tag in one.tags}
             if asset not in counts:
@@ -206,6 +228,22 @@ def first_needed(request: LearnRequest, *, period_ns: int) -> Position | None:
             if old or counts[asset].has(needed, among=READ_TIMES * needed):
                 del counts[asset]
     return None
+
+
+def _of_segment(path: Path, request: LearnRequest, births: dict[str, Birth]) -> Heard:
+    """What a segment says. births: true when it ends; those true when it begins are left."""
+    settings, wanted = request.config.settings, set(request.since_ns)
+    assets = [asset for asset in settings.asset if asset.id in wanted]
+    while True:
+        told = dict(births)
+        messages = _about(journal_messages(path), settings, wanted)
+        heard = readings_by_asset(messages, sources=settings.source, assets=assets, births=told)
+        # born or dead in it: what was true before is not known, so it is read without
+        changed = [key for key, birth in births.items() if told.get(key) is not birth]
+        for key in changed:
+            del births[key]
+        if not changed:
+            return heard
 
 
 def _until_ns(request: LearnRequest, asset: str) -> int:

@@ -6,13 +6,15 @@ import msgspec
 
 from edge.configuration.config import GatewayConfig
 from edge.records import Job
+from edge.samples.sparkplug import Birth
 
 
 class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to fit. since_ns: of each asset, from which plant time on its rows count.
 
     until_ns: likewise, when the newest of these came, if that is known; what stood still since then
-    is no row of them. jobs: that the gateway knows of, for those told before what is read.
+    is no row of them. jobs: that the gateway knows of, for those told before what is read. births:
+    of Sparkplug B, likewise.
     """
 
     config: GatewayConfig
@@ -20,6 +22,7 @@ class LearnRequest(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: dict[str, int]
     until_ns: dict[str, int] = {}
     jobs: tuple[Job, ...] = ()
+    births: dict[str, Birth] = {}
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

@@ -189,6 +189,11 @@ class CommissionWatch:
                 for run in engine.outline.assets[asset].runs
                 if run.fuse_end_ns  # it was open once
             ),
+            births={
+                key: birth
+                for key, birth in engine.outline.births.items()
+                if birth.asset in ready or not birth.asset  # of nodes of their devices
+            },
         )
         try:
             self._fit = Fitting(request)

@@ -3,8 +3,8 @@
 Births are part of what the engine remembers. Until its birth was heard, or after its death, what a
 device sends has no names: such values are counted as `waiting_for_birth`, and its silence is a gap.
 A device is known by its topic below the group, a node likewise; with the birth of a node its
-devices are born anew, and with its death they are dead. A death that names another session
-(`bdSeq`) than the newest birth is late news, and counted.
+devices are born anew, unless its session (`bdSeq`) is the known one, and with its death they are
+dead. A death that names an earlier session than the newest birth is late news, and counted.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 MILLISECOND_NS: Final = 1_000_000
 SESSION: Final = "bdSeq"  # the metric that counts the sessions of a node
 NO_SESSION: Final = -1  # it was not told
+SESSIONS: Final = 256  # behind the last one the count of them begins anew
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +126,8 @@ class Sparkplug:
     # --- births and deaths ---
 
     def _born(self, told: Topic, metrics: Sequence[Metric], *, asset: str) -> None:
-        if told.key == told.node:
+        session = _session(metrics) if told.key == told.node else NO_SESSION
+        if told.key == told.node and not self._goes_on(told.node, session):
             self._forget(f"{told.node}/")
         self._forget(told.key, exactly=True)
         kept = [m for m in metrics if m.name] if asset else []
@@ -135,15 +137,23 @@ class Sparkplug:
             aliases=[-1 if m.alias is None else m.alias for m in kept],
             datatypes=[m.datatype for m in kept],
             asset=asset,
-            session=_session(metrics) if told.key == told.node else NO_SESSION,
+            session=session,
         )
         self._names += len(kept)
         count(self._counts, "sparkplug_births", 1)
 
+    def _goes_on(self, node: str, session: int) -> bool:
+        """Whether the session of a node is the known one: told again, it ends none of its devices.
+
+        So it is where the broker has kept the birth, or a connection begins anew.
+        """
+        known = self.births.get(node)
+        return session != NO_SESSION and known is not None and known.session == session
+
     def _died(self, told: Topic, metrics: Sequence[Metric]) -> None:
         known = self.births.get(told.key)
-        sessions = {_session(metrics), known.session if known is not None else NO_SESSION}
-        if len(sessions - {NO_SESSION}) > 1:
+        died, alive = _session(metrics), known.session if known is not None else NO_SESSION
+        if NO_SESSION not in (died, alive) and 0 < (alive - died) % SESSIONS < SESSIONS // 2:
             count(self._counts, "sparkplug_deaths_late", 1)
             return
         if told.key == told.node:

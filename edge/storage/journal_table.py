@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edge.batches import Batch, Readings
     from edge.recordings.recording import TimedMessage
+    from edge.samples.sparkplug import Birth
     from edge.settings import AssetSettings
 
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
@@ -42,7 +43,8 @@ class Heard:
 
     readings: dict[str, list[Readings]] = field(default_factory=dict)
     topics: dict[str, set[str]] = field(default_factory=dict)  # of each asset
-    unread: dict[str, str] = field(default_factory=dict)  # topic without a readable message: why
+    # topic without a readable message, or with values of Sparkplug B without a birth: why
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 def journal_table(
@@ -76,15 +78,16 @@ def readings_by_asset(
     sources: Sequence[Source] = (Source(),),
     root: str = "",
     assets: Sequence[AssetSettings],
+    births: dict[str, Birth] | None = None,
 ) -> Heard:
     """Return what messages say about each asset; payloads that cannot be read are left out.
 
     So are the clock of a replay and what stands below `root`, where that is given: the gateway's
     own outputs and commands to it are no sensor values. Of the waveforms of `assets` the features
-    are told.
+    are told. births: of Sparkplug B, as the first message finds them; changed in place.
     """
     heard, waves = Heard(), Waveforms(assets, state={}, counts={})
-    sparkplug, blocks = Sparkplug({}, {}), 0
+    sparkplug, blocks = _Unborn({} if births is None else births, [one.id for one in assets]), 0
     for message in messages:
         if waves.carries(message.topic):
             blocks += 1
@@ -111,7 +114,27 @@ def readings_by_asset(
     _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)
+    for topic, waiting in sparkplug.waiting.items():
+        heard.unread[topic] = f"{topic}: {waiting} values came without a birth that names them"
     return heard
+
+
+class _Unborn:
+    """Reads Sparkplug B, and counts values that wait for a birth by topic: `waiting`."""
+
+    def __init__(self, births: dict[str, Birth], assets: Sequence[str]) -> None:
+        self._counts: dict[str, int] = {}
+        self._sparkplug = Sparkplug(births, self._counts, assets=frozenset(assets))
+        self.waiting: dict[str, int] = {}
+
+    def take(
+        self, payload: bytes, *, topic: str, asset: str, received_ns: int
+    ) -> tuple[Readings, ...]:
+        """As `Sparkplug.take`."""
+        found = self._sparkplug.take(payload, topic=topic, asset=asset, received_ns=received_ns)
+        if waiting := self._counts.pop("waiting_for_birth", 0):
+            self.waiting[topic] = self.waiting.get(topic, 0) + waiting
+        return found
 
 
 def _take_block(waves: Waveforms, message: TimedMessage, heard: Heard) -> None:

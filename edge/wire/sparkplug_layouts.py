@@ -47,7 +47,6 @@ OF_LENGTH_MAX: Final = 8  # layouts of one length, which are tried one after the
 LEARN_COST: Final = 64
 WORTH_MAX: Final = 32 * LEARN_COST
 ALIKE, LENGTH, FREE, BIT = 0xFF, 0x80, 0x00, 0xFE  # masks of a byte
-ONCE: Final = 1  # a field that comes again is nothing that is usual
 _VALUES: Final = {
     FLOAT << 3 | FIXED32: "f",
     DOUBLE << 3 | FIXED64: "d",
@@ -201,7 +200,8 @@ class _Parts:
             elif key not in _FALSE or number:
                 return False
         values = sum(key in _VALUES for key in seen)
-        if len(set(seen)) < len(seen) or values != ONCE or not (name or alias[1]):
+        # one value, no field twice, and somebody whose it is: all else goes the long way
+        if len(set(seen)) < len(seen) or values != 1 or not (name or alias[1]):
             return False
         if not name:
             at, to = alias

@@ -141,16 +141,18 @@ def is_asset_id(text: str) -> bool:
 def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | None:
     """The first source whose filter matches.
 
-    With the asset that the topic or the source names ("" for none).
+    With the asset that the topic or the source names ("" for none). The birth or death of a node is
+    of a source of its devices only where no source of Sparkplug B names the node itself.
     """
     levels = topic.split("/")
+    of_node = None
     for source in sources:
         asset = _match(source.topic.split("/"), levels)
-        if asset is not None:
+        if asset is not None and (of_node is None or source.format == "sparkplug"):
             return source, source.asset or asset
-        if source.format == "sparkplug" and _is_of_node(source, levels):
-            return source, ""
-    return None
+        if of_node is None and source.format == "sparkplug" and _is_of_node(source, levels):
+            of_node = source, ""
+    return of_node
 
 
 def source_of(asset: str, sources: Sequence[Source]) -> Source | None:

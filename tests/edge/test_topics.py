@@ -79,6 +79,21 @@ def test_a_device_of_sparkplug_hears_of_its_node(named: str) -> None:
     assert subscriptions(Source(topic="a/b/c/d/e")) == ["a/b/c/d/e"]
 
 
+def test_a_node_that_is_an_asset_has_its_births_whatever_the_order() -> None:
+    """A source of devices hears of their node only where none of Sparkplug B names the node."""
+    devices = Source(topic="spBv1.0/g/+/gw1/{asset}", format="sparkplug")
+    nodes = Source(topic="spBv1.0/g/+/{asset}", format="sparkplug")
+    rest = Source(topic="#")
+    for order in ([devices, nodes, rest], [nodes, devices, rest], [devices, rest, nodes]):
+        for kind in ("NBIRTH", "NDEATH", "NDATA"):
+            found = match_source(f"spBv1.0/g/{kind}/gw1", order)
+            data_of_rest = kind == "NDATA" and order[1] is rest
+            assert found == ((rest, "") if data_of_rest else (nodes, "gw1"))
+        assert match_source("spBv1.0/g/DBIRTH/gw1/r1", order) == (devices, "r1")
+    for kind in ("NBIRTH", "NDEATH"):
+        assert match_source(f"spBv1.0/g/{kind}/gw1", [devices, rest]) == (devices, "")
+
+
 def test_nodes_of_sparkplug_have_one_account_that_sends_for_their_devices() -> None:
     """A user an asset could not tell the birth of its node."""
     source = Source(topic="spBv1.0/g/+/n/{asset}", format="sparkplug")
