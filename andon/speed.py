@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -60,14 +61,17 @@ def speed(
 
     Examples: `andon bench speed --html speed.html`, `andon bench speed --peers --json figures.json`
     """
-    from benchmarks.speed.kept import keep, kept
+    from benchmarks.speed.kept import keep
 
+    if file is not None and not as_json:
+        raise typer.BadParameter(f"{file} is where --json writes: add --json")
+    _check_writable(docs, html, file)  # before minutes of measuring
     if again is None:
         told = _measured(
             parts, quick=quick, peers=_environments(peers_directory) if peers else None
         )
     else:
-        told = kept(again)
+        told = _kept(again)
     if docs is not None:
         from andon.speed_page import markdown
 
@@ -87,6 +91,41 @@ def speed(
     raise typer.Exit(int(bool(told.not_measured)))
 
 
+def _check_writable(*paths: Path | None) -> None:
+    """Make room for files. Raises BadParameter where one cannot be written."""
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{path} cannot be written: {error.strerror}; name another file"
+            ) from error
+
+
+def _kept(path: Path) -> Run:
+    """A run of before. Raises BadParameter for a file that holds none."""
+    import msgspec
+
+    from benchmarks.speed.kept import kept
+
+    try:
+        return kept(path)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise typer.BadParameter(
+            f"--again: {path}: {error}; expected a run as --docs writes it beside its page"
+            " (the list of --json does not tell on what machine it was measured)"
+        ) from error
+
+
+def _end(*_: object) -> None:
+    """Told to end: parts that run, and what they have started, end first."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def _environments(directory: Path | None) -> Path:
     from benchmarks.speed.peers.environments import default_directory
 
@@ -102,6 +141,7 @@ def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
         wanted = parts_of(parts)
     except ValueError as error:
         raise typer.BadParameter(f"--parts: {error}") from error
+    signal.signal(signal.SIGTERM, _end)
     with _progress() as progress:
         if peers is None:
             return run(quick=quick, parts=wanted, progress=progress)

@@ -94,7 +94,8 @@ def replay(
 ) -> None:
     """Publish a recording over MQTT (QoS 1).
 
-    Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`
+    Examples: `andon replay line3.csv --speed 10`, `andon replay recording/ --speed inf`,
+    `andon replay line3.csv --shape sparkplug --topic 'spBv1.0/plant/+/gateway/{asset}'`
     """
     from edge.brokers.mqtt import Publisher
     from edge.recordings.mapping import load_mapping

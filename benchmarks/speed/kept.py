@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 MAYBE: Final = ("ratio", "figure", "values_per_s", "rss_mb")  # JSON has no NaN: null there
 
 
+class _Rows(msgspec.Struct):
+    """As much of it as is looked at before it is read."""
+
+    figures: list[dict[str, Any]] = []
+    peers: list[dict[str, Any]] | None = None
+
+
 def keep(run: Run, path: Path) -> None:
     """Write a run. Raises OSError."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
@@ -21,7 +28,8 @@ def keep(run: Run, path: Path) -> None:
 
 def kept(path: Path) -> Run:
     """A run that was written by `keep`. Raises OSError, msgspec.MsgspecError."""
-    told: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    msgspec.convert(told, _Rows)
     for row in [*told.get("figures", ()), *(told.get("peers") or ())]:
         row |= {name: float("nan") for name in MAYBE if name in row and row[name] is None}
     return msgspec.convert(told, Run)

@@ -131,7 +131,10 @@ def shortfall(told: Heard, *, rate: float) -> str:
     """
     taken = told.health["messages_per_s"]
     if taken < REACHED_MIN * rate:
-        return f"the load was not reached: {taken:,.0f} of {rate:,.0f} messages/s were taken"
+        return (
+            f"the load was not reached: {taken:,.0f} of {rate:,.0f} messages/s were taken; measure"
+            " `--parts latency` again when this machine does nothing else"
+        )
     lost = ", ".join(f"{name} {n:,}" for name, n in told.dropped.items())
     return f"not all of the load was taken: {lost}" if lost else ""
 

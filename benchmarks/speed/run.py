@@ -125,7 +125,7 @@ def _part(part: Part, told: Run) -> None:
 
 def _measured(module: str, *, quick: bool) -> Measured:
     """What a part has told. Raises RuntimeError where it has not."""
-    with tempfile.TemporaryDirectory(prefix="andon-speed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="andon-speed-", ignore_cleanup_errors=True) as folder:
         out = Path(folder) / "told"
         command = [sys.executable, "-m", "benchmarks.speed.part", module, str(out)]
         with (Path(folder) / "said").open("w+b") as said:
@@ -134,7 +134,7 @@ def _measured(module: str, *, quick: bool) -> Measured:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | ONE_THREAD | {"TMPDIR": folder},  # and what it leaves goes too
                 start_new_session=True,  # so that what it has started ends with it
             )
             try:
