@@ -286,8 +286,7 @@ class Gateway:
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
             self._link.publish(self._topics.health, how, qos=0, retain=False)
         # the one that is being copied comes first, however soon the next one is due
-        copies = self._durable.go_on(self._pace)
-        if not copies and self._durable.due.now(now_s, self._pace.suits):
+        if not self._durable.go_on() and self._durable.due.now(now_s):
             self._checkpoint()
 
     def _checkpoint(self, *, last: bool = False) -> None:

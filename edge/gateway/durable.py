@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from edge.brokers.inbox import Incoming
     from edge.configuration.config import GatewayConfig
     from edge.gateway.faults import Faults
-    from edge.gateway.pace import Pace
     from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
     from edge.records import Audited, Effect, MessageReceived, Stimulus
@@ -205,12 +204,13 @@ class Durable:
         row = self.outbox.newest_row
         self._saving.prepare(assembly, self._taken, texts=texts, outbox_row=row)
         self.due.begun()
+        self.go_on()
         if last:
             self._settled()
 
-    def go_on(self, pace: Pace | None) -> bool:
+    def go_on(self, *, whole: bool = False) -> bool:
         """Copy more of what the engine was; behind the last it is written. False: nothing is."""
-        if not (copies := self._saving.copies) or not self._saving.go_on(pace):
+        if not (copies := self._saving.copies) or not self._saving.go_on(whole=whole):
             return copies
         if self.journal is None or self.lapse.parts:
             self._saving.drop()
@@ -229,7 +229,7 @@ class Durable:
         """Wait for what is done beside the loop."""
         self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
-        self.go_on(None)
+        self.go_on(whole=True)
         self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
         self._saving.settle(CHECKPOINT_S_MAX)

@@ -169,23 +169,3 @@ def test_a_restart_goes_on_with_small_parts() -> None:
     write(state.assets["a"], 3)
     part = second.next_part(state)
     assert (part.whole.tolist(), len(part.t_ns)) == ([False], 3)
-
-
-def test_one_that_is_due_waits_for_a_moment_and_not_for_long() -> None:
-    """The moment is asked about what the one before took; the least time is kept from there."""
-    clock = Busy()
-    due = CheckpointDue(JournalConfig(checkpoint_s=10.0, replay_s=0.0), clock=clock)
-    suit, asked_of = [False], list[float]()
-
-    def suits(seconds: float) -> bool:
-        asked_of.append(seconds)
-        return suit[0]
-
-    assert not due.now(0.0, suits)
-    looks = [9.9, 10.1, 10.2, 10.3]
-    assert [due.now(t_s, suits) for t_s in looks] == [False, False, False, True]
-    assert asked_of == [0.0, 0.0]
-    due.begun()
-    suit[0] = True
-    assert [due.now(t_s, suits) for t_s in (20.2, 20.4)] == [False, True]
-    assert asked_of[-1] > 0.0
