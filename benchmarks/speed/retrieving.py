@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 RETRIEVAL: Final = "retrieval_p99"
 ASKED: Final = 300
-RETRIEVAL_MS_MAX: Final = 50.0
 TICK_S: Final = 0.01
 _PARTS: Final = ("wire feeder", "gas nozzle", "coolant pump", "spindle bearing", "regulator")
 _SIGNS: Final = ("flow too low", "pressure too high", "current drops", "vibration rises")
