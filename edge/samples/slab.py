@@ -84,6 +84,7 @@ class Slab:
         self.stuck = np.stack([one.stuck for one in bounds])
         self.gone = np.stack([one.absent for one in bounds])
         self.stale = np.array([one.repeats for one in bounds], np.int64)
+        self.hop = np.array([one.hop for one in bounds], np.int64)
         self.usual = {name: np.stack([getattr(one, name) for one in bounds]) for name in USUAL}
         self.watched = np.isfinite(self.usual["noise_low"]).sum(axis=1)
         kinds = {one.pairs.tobytes(): k for k, one in enumerate(bounds)}

@@ -18,6 +18,7 @@ from edge.samples.looks import (
     APART_STAYS,
     CROWD_SHARE,
     FAINT_STILL,
+    HELD,
     MEDIAN_REACH,
     NOISE_HIGH,
     NOISE_LOW,
@@ -25,7 +26,7 @@ from edge.samples.looks import (
 )
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Stack
-from models.fitting.health import HOP, WINDOW, Looks, look
+from models.fitting.health import WINDOW, Looks, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,9 +138,9 @@ class Trial:
         (l,) each, by turn: all first looks, then all second ones.
         """
         slab, n = self.slab, self.sheaf.values.shape[1]
-        before = slab.looked[self.rows]
-        turns = before // HOP + np.arange(1, n // HOP + 2)[:, None]  # (turns, k)
-        count = turns * HOP
+        before, hop = slab.looked[self.rows], slab.hop[self.rows]
+        turns = before // hop + np.arange(1, n // int(hop.min()) + 2)[:, None]  # (turns, k)
+        count = turns * hop
         due = (count <= before + n) & (count >= WINDOW)
         due &= self.alive & self.ran & slab.looks[self.rows]
         self.alive &= ~due.any(axis=0) | slab.judged[self.rows]  # the first settles what it is of
@@ -298,7 +299,7 @@ class Found:
             calm &= found.level <= usual["calm_high"] + spread
             sparse = found.present < usual["present"] * SPARSE
         if lasting is not None:
-            faint &= lasting < HOP
+            faint &= lasting < HELD
         faint &= found.still <= FAINT_STILL
         new = ((loud & calm) * NOISE_HIGH | (faint & near) * NOISE_LOW).astype(np.uint8)
         crowd = np.count_nonzero(new, axis=1) > np.maximum(1.0, CROWD_SHARE * slab.watched[rows])
