@@ -140,3 +140,29 @@ def test_a_look_by_columns_finds_what_it_finds_alone(seed: int) -> None:
                 mine = told.apart[k]
                 for one, other in zip(mine, (state.apart, state.apart_once, state.apart_near)):  # noqa: B905
                     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_window_moves_on_alone_as_among_many(seed: int) -> None:
+    """Whatever is pending, wherever its history begins anew; also in its own place."""
+    chance = np.random.default_rng(seed)
+    (slab,) = (one for c, one in Both(0).engines[0]._taking._slabs.items() if c == 4)
+    rows = np.arange(len(slab.assets))
+    slab.window[:], slab.ran[:] = (
+        chance.random(slab.window.shape),
+        chance.random(slab.ran.shape) < 0.5,
+    )
+    slab.history.values[:] = chance.random(slab.history.values.shape)
+    for pending, more in ((0, 0), (5, 0), (40, 90), (127, 1), (128, 0), (100, 200), (300, 7)):
+        slab.written[:] = chance.integers(0, 4 * slab.history.values.shape[1], len(rows))
+        values = chance.random((len(rows), more, 4)).astype(np.float32) if more else None
+        window, ran = slab.shifted(rows, pending, values)
+        for i in rows.tolist():
+            mine, went = np.empty((WINDOW, 4), np.float32), np.empty(WINDOW, bool)
+            slab.shift_one(mine, went, i, pending, None if values is None else values[i])
+            np.testing.assert_array_equal(mine, window[i])
+            np.testing.assert_array_equal(went, ran[i])
+    window, ran = slab.shifted(rows, 30)
+    slab.shift_one(slab.window[1], slab.ran[1], 1, 30)
+    np.testing.assert_array_equal(slab.window[1], window[1])
+    np.testing.assert_array_equal(slab.ran[1], ran[1])
