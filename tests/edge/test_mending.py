@@ -181,9 +181,8 @@ def test_a_mended_segment_says_the_format_of_its_records(compress: bool, tmp_pat
     path.write_bytes(data)
     told, losses = mended(tmp_path)
     assert (told, len(losses)) == (list(range(600)), 1)
-    assert (
-        journal_records.header_format(path.read_bytes()) == format_before == (4 if compress else 1)
-    )
+    assert format_before == (4 if compress else 1)
+    assert journal_records.header_format(path.read_bytes()) == format_before
 
 
 def test_what_is_behind_a_checkpoint_is_not_read_at_all(tmp_path: Path) -> None:
@@ -194,10 +193,9 @@ def test_what_is_behind_a_checkpoint_is_not_read_at_all(tmp_path: Path) -> None:
     for number, path in segments(tmp_path):
         data = bytearray(path.read_bytes())
         if number <= at.segment:
+            begin = len(MAGIC) if number % 2 else 0
             until = len(data) if number < at.segment else at.offset
-            data[len(MAGIC) if number % 2 else 0 : until] = os.urandom(
-                until - (len(MAGIC) if number % 2 else 0)
-            )
+            data[begin:until] = os.urandom(until - begin)
             path.write_bytes(data)
         before[path.name] = path.read_bytes()
     read, losses = mended(tmp_path, at)
