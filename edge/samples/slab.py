@@ -261,7 +261,10 @@ class Slab:
     def shift_one(
         self, window: F32, ran: Mask, i: int, pending: int, values: F32 | None = None
     ) -> None:
-        """`shifted` of one asset, into window (WINDOW, c) and ran (WINDOW,); these may be here."""
+        """`shifted` of one asset, into window (WINDOW, c) and ran (WINDOW,); these may be here.
+
+        values: (p, c) samples behind those that are pending.
+        """
         more = 0 if values is None else len(values)
         kept = max(WINDOW - pending - more, 0)
         read = min(pending, max(WINDOW - more, 0))

@@ -116,7 +116,7 @@ class Trial:
         return equal
 
     def _some_last(self, same: Mask) -> I64:
-        """`_runs` where every value is there; same: (k, n, c) it is the one before."""
+        """`_runs` (k, n, c) where every value is there; same: (k, n, c) it is the one before."""
         slab, rows, (k, n, c) = self.slab, self.rows, same.shape
         at, stuck = np.flatnonzero(same), slab.stuck[rows]
         holds = np.zeros((k, c), bool)  # what shows a value twice: a sensor that moves rarely does
