@@ -285,10 +285,10 @@ class Gateway:
             queue_max = self._config.mqtt.queue_messages_max
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
             self._link.publish(self._topics.health, how, qos=0, retain=False)
-        # the one that is being copied comes first, however soon the next one is due
-        copies = self._durable.go_on(self._pace)
-        if not copies and self._durable.due.now(now_s, self._pace.suits):
-            self._checkpoint()
+        if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
+            self._checkpoint()  # the one that is being copied comes first, however soon it is due
+        else:
+            self._rounds.collect(now_s)
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers

@@ -68,8 +68,8 @@ class Saving:
         at: where the journal stands   texts: what must be safe as well   outbox_row: the newest
         """
         copied = Copied()
-        self._copying = assembly.engine.copied(copied.keep)
-        made = self._packer.begun(as_it_is(assembly, at, assembly.engine.outline), copied)
+        self._copying, state = assembly.engine.copied(copied.keep)
+        made = self._packer.begun(as_it_is(assembly, at, state), copied)
         self._waits, self._row = (made, texts), outbox_row
         self._a_turn = max(ASSETS_A_TURN, self._copying.left // TURNS_MAX)
 

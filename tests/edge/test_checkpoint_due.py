@@ -195,7 +195,7 @@ def test_one_that_is_due_waits_for_a_moment_and_not_for_long() -> None:
     ("every_s", "waits_s"), [(0.0, 0.0), (1.6, 0.1), (4.0, 0.25), (60.0, 0.25)]
 )
 def test_the_wait_is_a_small_part_of_what_is_between_two(every_s: float, waits_s: float) -> None:
-    """Who wants one at each turn has them: a journal is no longer than asked for not on the disk."""
+    """Who wants one at each turn has them, and the journal on the disk as often."""
     due = CheckpointDue(JournalConfig(checkpoint_s=every_s, replay_s=0.0), clock=Busy())
     assert not due.now(0.0, lambda _: False)
     assert not due.now(every_s + waits_s - 0.01, lambda _: False)
