@@ -80,7 +80,8 @@ def short_table(run: Run, *, wide: bool) -> Table:
         table.add_column(name, no_wrap=stays, min_width=MIN_WIDTHS.get(name))
     if wide:
         table.add_column("ratio to")
-    table.add_column("asked", min_width=MIN_WIDTHS["asked"])
+    narrow = MIN_WIDTHS["asked"]  # with 80 columns no more, or the last heading is cut
+    table.add_column("asked", min_width=narrow, max_width=None if wide else narrow)
     table.add_column("reached", no_wrap=True)
     for figure in run.figures:
         cells = dict(zip(COLUMNS, row(figure), strict=True))
@@ -172,21 +173,21 @@ def page(run: Run) -> Page:
         report.heading("Where the time goes")
     for shares in run.shares:
         names = [name for name, _ in shares.parts]
-        of = [100 * share for _, share in shares.parts]
+        of = [round(100 * share, 1) for _, share in shares.parts]
         title = f"{shares.title}, % of {shares.of}"
         report.bars(names, [Series(name="%", values=of)], title=title)
     return report
 
 
 def _plot(report: Page, curve: Curve) -> None:
-    """Over the logarithm of x, where it goes over more than two decades."""
-    wide = min(curve.x) > 0 and max(curve.x) > 50 * min(curve.x)
+    """Sizes double or grow tenfold, and so do costs: over logarithms."""
     report.lines(
-        [math.log10(x) for x in curve.x] if wide else list(curve.x),
+        curve.x,
         [Series(name=name, values=values) for name, values in curve.series.items()],
         title=curve.title,
-        x_name=f"log10 of {curve.x_name}" if wide else curve.x_name,
+        x_name=curve.x_name,
         y_name=curve.y_name,
+        decades=True,
     )
     report.table([curve.x_name, *curve.series], curve_rows(curve))
 
