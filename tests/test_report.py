@@ -80,8 +80,10 @@ def test_decades_are_as_wide_as_each_other_and_ticks_plain_numbers() -> None:
     """Ten times as much is the same step on both axes, and the measured sizes are the ticks."""
     series = [Series(name="s", values=[2_000.0, 200.0, None, 20.0, 2.0])]
     sizes = [1, 10, 100, 1_000, 10_000]
-    names = {"title": "t", "x_name": "assets", "y_name": "ns a value"}
-    soup = _read(Page("t").lines(sizes, series, **names, decades=True))
+    page = Page("t").lines(
+        sizes, series, title="t", x_name="assets", y_name="ns a value", decades=True
+    )
+    soup = _read(page)
     points = [
         [float(at) for at in point.split(",")]
         for line in soup.find_all("polyline")
