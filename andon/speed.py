@@ -61,8 +61,6 @@ def speed(
 
     Examples: `andon bench speed --html speed.html`, `andon bench speed --peers --json figures.json`
     """
-    from benchmarks.speed.kept import keep
-
     _check_needed(file, f"{file} is where --json writes: add --json", wants=as_json)
     needs = "--peers-directory is where --peers installs them: add --peers"
     _check_needed(peers_directory, needs, wants=peers)
@@ -75,15 +73,7 @@ def speed(
         )
     else:
         told = _kept(again)
-    if docs is not None:
-        from andon.speed_page import markdown
-
-        docs.write_text(markdown(told), encoding="utf-8")
-        keep(told, docs.with_suffix(".json"))
-    if html is not None:
-        from andon.speed_report import page
-
-        page(told).write(html)
+    _write(told, docs, html)
     if as_json:
         _tell_json(told, file)
     if not as_json or file is not None:
@@ -199,6 +189,21 @@ def _progress() -> AbstractContextManager[Callable[[str, int, int], object]]:
         bar: AbstractContextManager[Callable[[str, int, int], object]] = progress_bar()
         return bar
     return nullcontext(say)
+
+
+def _write(told: Run, docs: Path | None, html: Path | None) -> None:
+    """The page with its run beside it, and the report, where they are asked for."""
+    from benchmarks.speed.kept import keep
+
+    if docs is not None:
+        from andon.speed_page import markdown
+
+        docs.write_text(markdown(told), encoding="utf-8")
+        keep(told, docs.with_suffix(".json"))
+    if html is not None:
+        from andon.speed_report import page
+
+        page(told).write(html)
 
 
 def _tell_json(told: Run, file: Path | None) -> None:

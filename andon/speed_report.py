@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from andon.report import Page, Series
-from benchmarks.speed.meanings import name_of
+from benchmarks.speed.meanings import WORDS, name_of
 from benchmarks.speed.parts import PEER_IDS
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ HOW: Final = (
         " processor seconds; each ratio is a median over rounds."
     ),
     (
-        "Figures of two runs, or of two machines, cannot be compared: on a machine that others use"
-        " they move by a half, ratios by some percent."
+        "Do not compare figures of two runs, or of two machines: on a machine that others use they"
+        " move by a half, ratios by some percent."
     ),
-    "A share of a core is of the whole gateway process, with all that it does meanwhile.",
+    "A share of a core is of the whole gateway process, but for the parts that a row leaves out.",
     "Each part runs in a process of its own; what failed is named, and the rest is measured.",
 )
 
@@ -154,6 +154,8 @@ def page(run: Run) -> Page:
     """The report with plots."""
     report = Page("How fast Andon is", lead=machine(run))
     report.bullets(HOW)
+    report.heading("Words")
+    report.bullets([f"{word}: {meaning}." for word, meaning in WORDS])
     report.heading("Figures")
     report.table(COLUMNS, [row(figure) for figure in run.figures])
     report.bullets([f"{figure.id}: {figure.note}" for figure in run.figures if figure.note])
@@ -196,9 +198,14 @@ def curve_rows(curve: Curve) -> list[list[str]]:
     """A row for each x."""
     columns = list(curve.series.values())
     return [
-        [number(x), *(number(math.nan if of[i] is None else of[i]) for of in columns)]  # type: ignore[arg-type]
+        [_size(x), *(number(math.nan if of[i] is None else of[i]) for of in columns)]  # type: ignore[arg-type]
         for i, x in enumerate(curve.x)
     ]
+
+
+def _size(x: float) -> str:
+    """How many there are: whole, as they are counted."""
+    return f"{int(x):,}" if x.is_integer() else number(x)
 
 
 def share_rows(shares: Shares) -> list[list[str]]:
