@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
 from edge.storage.formats import JOURNAL, JOURNAL_FORMAT, MAGIC_BYTES, format_of, magic, newer
+from edge.storage.packing import packed, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 MAGIC: Final = magic(JOURNAL, 1)
-MAGIC_PACKED: Final = magic(JOURNAL, 2)  # of a segment that may hold packed groups
+MAGIC_PACKED: Final = magic(JOURNAL, JOURNAL_FORMAT)  # of a segment that may hold packed groups
 HEAD: Final = struct.Struct("<II")
 PAIR: Final = b"\x92"  # how msgpack begins a list of two
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
@@ -41,8 +42,11 @@ class DamagedJournalError(JournalError):
 _MARKS: Final = re.compile(b"[" + re.escape(PAIR + PACKED) + b"]")
 
 
-def of_packed(group: bytes, stream: bytes) -> bytes:
-    """A group as the record of its stream of zlib, where that is smaller; else as it is."""
+def as_one(group: bytes) -> bytes:
+    """A group of records as one packed record, where it becomes smaller by that; else as it is."""
+    if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
+        return group
+    stream = packed(group)
     return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
 
 
@@ -50,10 +54,7 @@ def bodies(body: bytes) -> list[bytes]:
     """The bodies in a record: its own, or those of a packed group. Raises ValueError."""
     if not body.startswith(PACKED):
         return [body]
-    try:
-        group = zlib.decompressobj().decompress(body[1:], RECORD_BYTES_MAX + 1)
-    except zlib.error as error:
-        raise ValueError(f"a packed group that does not unpack: {error}") from error
+    group = unpacked(body[1:], bytes_max=RECORD_BYTES_MAX)
     found, offset, end = [], 0, len(group)
     while offset + HEAD.size <= end:  # as `body_at`, which a start would call very often
         length, crc = HEAD.unpack_from(group, offset)
@@ -126,7 +127,9 @@ def salvaged(data: bytes, offset: int) -> Iterator[tuple[int, int]]:
 def header_is_torn(data: bytes) -> bool:
     """Whether the process, or the power, went before a new segment's header was whole."""
     head = data[:MAGIC_BYTES]
-    begun = not is_header(head) and MAGIC.startswith(head.rstrip(b"\0"))
+    begun = not is_header(head) and any(
+        one.startswith(head.rstrip(b"\0")) for one in (MAGIC, MAGIC_PACKED)
+    )
     return begun and not data[MAGIC_BYTES:].strip(b"\0")
 
 

@@ -18,7 +18,6 @@ from edge.storage.disk import CLOCK, DISK, write_whole
 from edge.storage.journal import MAGIC, SUFFIX, Position, segments, written_s
 from edge.storage.journal_records import RECORD_BYTES_MAX, whole_end
 from edge.storage.mending import mend as mended
-from edge.storage.packing import Packing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +75,6 @@ class JournalWriter:
         self._full: list[FileIO] = []  # segments that are full and not synced
         self._failed = ""
         self._magic = journal_records.MAGIC_PACKED if compress else MAGIC
-        self._packing = Packing(clock)
         self._synced_s = clock.monotonic_s()
         self._dirty = False
         self.torn_bytes_total = 0
@@ -130,7 +128,7 @@ class JournalWriter:
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
-        return group if self._magic == MAGIC else self._packing.packed(group)
+        return group if self._magic == MAGIC else journal_records.as_one(group)
 
     @property
     def sync_due(self) -> bool:

@@ -6,6 +6,7 @@ Nothing here is the product's: a reader that shared its mistakes would find none
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -14,10 +15,15 @@ import msgspec
 
 from edge.records import MessageReceived, Stimulus
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ2\n")
+MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ4\n")
 MAGIC_BYTES: Final = 8
 PACKED: Final = b"\xc1"  # of a group that is one record
 HEAD: Final = struct.Struct("<II")
@@ -35,7 +41,7 @@ def bodies(data: bytes, at: int) -> tuple[list[bytes], int]:
         if not length or len(body) != length or zlib.crc32(body) != crc:
             break
         if body.startswith(PACKED):
-            group = zlib.decompress(body[1:])
+            group = zstd.decompress(body[1:])
             inner, end = bodies(group, 0)
             assert end == len(group), "a packed group is whole"
             found += inner
