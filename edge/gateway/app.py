@@ -280,7 +280,8 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        if now_s >= self._health_due_s and self._rounds.gathered(self._assembly):
+        heard = self._link.connected and now_s >= self._health_due_s  # else nobody would hear it
+        if heard and self._rounds.gathered(self._assembly):
             self._health_due_s = now_s + self._config.engine.health_publish_s
             queue_max = self._config.mqtt.queue_messages_max
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)

@@ -25,12 +25,11 @@ WAITS_SHARE: Final = 1 / 16
 # However busy: each one costs 50 to 90 ms of processor time at 1,000 assets and the disk its bytes,
 # and a restart behind it does again what the engine does in so long.
 EVERY_S_MIN: Final = 4.0
-
-
-# Processor time that the engine needs, on a small core, for a message of a row and for a look at an
-# asset at a tick.
-MESSAGE_S: Final = 160e-6
-LOOK_S: Final = 6e-6
+# Processor time that the engine needs on a small core, taken as three times that of the machine in
+# docs/performance.md: for a message of a row with all that follows from it at its tick (12 to 16 us
+# there), and for an asset at a tick to which nothing has come (0.05 to 0.26 us there).
+MESSAGE_S: Final = 50e-6
+LOOK_S: Final = 0.8e-6
 
 
 def every_s(
