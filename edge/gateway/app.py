@@ -288,8 +288,7 @@ class Gateway:
             self._link.publish(self._topics.health, how, qos=0, retain=False)
         if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
             self._checkpoint()  # the one that is being copied comes first, however soon it is due
-        else:
-            self._rounds.collect(now_s)
+        self._rounds.collect(now_s)
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
