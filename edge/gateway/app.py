@@ -286,13 +286,14 @@ class Gateway:
             queue_max = self._config.mqtt.queue_messages_max
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
             self._link.publish(self._topics.health, how, qos=0, retain=False)
-        # the one that is being copied comes first, however soon the next one is due
-        if not self._durable.go_on() and self._durable.due.now(now_s):
-            self._checkpoint()
+        if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
+            self._checkpoint()  # the one that is being copied comes first, however soon it is due
+        else:
+            self._rounds.collect(now_s)
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync, last=last)
+        self._durable.checkpoint(self._assembly, self._pace, self._upkeep.notebook.sync, last=last)
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""
