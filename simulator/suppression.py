@@ -18,7 +18,8 @@ from edge.assessment.job_alarms import Ended, about_a_fault, endings, false_alar
 from edge.bundles.training import settings_beside
 from edge.knowledge.retrieve import look_up
 from edge.replays.backtest import Backtest, with_ticks
-from kb.reading.documents import Form, read_folder
+from kb.reading.document import Form
+from kb.reading.documents import read_folder
 from kb.snapshots.build import build
 from simulator.baselines import Baseline, baselines
 from simulator.operator import Habits, Operator

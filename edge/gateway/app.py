@@ -283,8 +283,7 @@ class Gateway:
         heard = self._link.connected and now_s >= self._health_due_s  # else nobody would hear it
         if heard and self._rounds.gathered(self._assembly):
             self._health_due_s = now_s + self._config.engine.health_publish_s
-            queue_max = self._config.mqtt.queue_messages_max
-            how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
+            how = self._rounds.health(self._assembly, self._config.mqtt.queue_messages_max)
             self._link.publish(self._topics.health, how, qos=0, retain=False)
         if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
             self._checkpoint()  # the one that is being copied comes first, however soon it is due

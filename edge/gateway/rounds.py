@@ -111,7 +111,7 @@ class Rounds:
         self._asking = None
         return True
 
-    def health(self, assembly: Assembly, *, queue_depth_max: int) -> bytes:
+    def health(self, assembly: Assembly, queue_depth_max: int) -> bytes:
         """The payload of `health`: how it is just now, with what was `gathered`."""
         return health(
             self._telemetry,

@@ -13,7 +13,7 @@ from edge.assessment.label_words import Label
 from edge.labels.table import QUOTE_CHARS_MAX, Bad, times_of
 from kb.proposals.order_words import is_corrective
 from kb.reading.columns import key_of, order_cells
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.reading.front_matter import SourceError
 from kb.reading.rows import csv_rows, jsonl_rows
 from kb.reading.status import is_cancelled

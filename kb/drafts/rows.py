@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kb.errors import KnowledgeError
-from kb.reading.documents import Document, Form, read_folder
+from kb.reading.document import Document, Form
+from kb.reading.documents import read_folder
 from kb.reading.rows import csv_rows
 from kb.retrieval.cite import QUOTE_CHARS_MAX
 from kb.retrieval.passages import Passage, extract, site_of

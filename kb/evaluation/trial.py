@@ -15,7 +15,8 @@ import numpy as np
 from kb.errors import KnowledgeError
 from kb.evaluation.judgements import Place, folded_title
 from kb.manifest import Counts, Manifest
-from kb.reading.documents import ROW_FORMS, read_folder
+from kb.reading.document import ROW_FORMS
+from kb.reading.documents import read_folder
 from kb.records import Query
 from kb.retrieval import search
 from kb.retrieval.embed import shipped_embedder

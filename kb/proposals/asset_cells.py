@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kb.manifest import Quarantined
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.reading.front_matter import is_asset_id
 from kb.wording.asset_names import assets_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from kb.reading.documents import Document
+    from kb.reading.document import Document
     from kb.reading.rows import Row
     from kb.wording.asset_names import AssetWords
 

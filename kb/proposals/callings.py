@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kb.proposals.order_ids import key_of
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.wording.negation import calls_off
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import msgspec
 from kb.manifest import Quarantined
 from kb.proposals.callings import callings, sayings
 from kb.proposals.order_ids import OrderIds, called_off_in, key_of, spelled
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.reading.rows import Row
 from kb.records import Proposal
 from kb.times import clock_of

@@ -14,7 +14,7 @@ import msgspec
 
 from kb.manifest import Quarantined
 from kb.proposals.order_ids import mentions
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.reading.front_matter import is_asset_id
 from kb.reading.scope import WILDCARDS
 from kb.records import WorkKind

@@ -15,7 +15,7 @@ import msgspec
 
 from kb.manifest import Quarantined
 from kb.proposals.taken_back import ALL, TakenBack, taken_back
-from kb.reading.documents import Form
+from kb.reading.document import Form
 from kb.records import WorkKind
 from kb.times import MICROSECOND, wall_of
 from kb.wording.shopfloor import instrument_named
@@ -23,7 +23,7 @@ from kb.wording.shopfloor import instrument_named
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kb.reading.documents import Document
+    from kb.reading.document import Document
     from kb.records import Proposal
     from kb.retrieval.passages import Extract, Site
 

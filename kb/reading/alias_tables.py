@@ -18,7 +18,7 @@ from kb.reading.front_matter import is_asset_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from kb.reading.documents import Document
+    from kb.reading.document import Document
 
 ALIAS_CHARS_MIN: Final = 2
 _BETWEEN: Final = re.compile(r"[;|]")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -19,6 +18,7 @@ from kb.reading import rows
 from kb.reading.calendars import CALENDARS, calendar_rows
 from kb.reading.cleaning import clean
 from kb.reading.columns import order_cells
+from kb.reading.document import Document, Form
 from kb.reading.front_matter import FrontMatter, SourceError, read_front_matter
 from kb.reading.glimpse import TABLES, Unread, glimpsed, is_tabular
 from kb.reading.languages import language_of
@@ -31,7 +31,6 @@ from kb.reading.typed_tables import FAILURE_MODE_COLUMNS, LIMIT_COLUMNS, SENSOR_
 from kb.reading.word_pages import docx_page
 from kb.reading.workbooks import MARK as SHEET_MARK
 from kb.reading.workbooks import WORKBOOKS, forget_workbook, hidden_rows, sheet_text, sheets_of
-from kb.records import SignedTable
 from kb.wording.negation import calls_off
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from kb.reading.order_mapping import OrderMapping
     from kb.reading.pages import Page
+    from kb.records import SignedTable
 
 FILES_MAX: Final = 20_000
 TEXTS: Final = (".md", ".rst", ".txt", ".log")
@@ -48,31 +48,6 @@ PICTURED: Final = (".pdf", ".docx", *WORKBOOKS)  # whose size says little of the
 READ: Final = (*TEXTS, *TABLES, *PAGES, *WORKBOOKS, *CALENDARS)
 
 
-class Form(StrEnum):
-    """How a document is written, and so how it is cut into passages."""
-
-    MARKDOWN = "markdown"
-    RST = "rst"
-    TEXT = "text"
-    LOG = "log"
-    ORDER = "order"
-    SCHEDULE = "schedule"
-    SCOPE = "scope"
-    ASSETS = "assets"
-    FAILURE_MODE = "failure_mode"
-    LIMIT = "limit"
-    SENSOR = "sensor"
-
-
-TYPED_FORMS: Final = (Form.FAILURE_MODE, Form.LIMIT, Form.SENSOR)
-ROW_FORMS: Final = (
-    Form.LOG,
-    Form.ORDER,
-    Form.SCHEDULE,
-    Form.SCOPE,
-    Form.ASSETS,
-    *TYPED_FORMS,
-)
 TABLE_COLUMNS: Final = (
     (Form.ORDER, rows.ORDER_COLUMNS),
     (Form.SCOPE, rows.SCOPE_COLUMNS),
@@ -83,26 +58,6 @@ TABLE_COLUMNS: Final = (
     (Form.ORDER, rows.FOREIGN_ORDER_COLUMNS),
     (Form.ASSETS, rows.ASSET_COLUMNS),  # last: a table of sensors has these columns too
 )
-
-
-class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """One text. `assets` None is site-wide; `rows` are of logs and tables, empty otherwise."""
-
-    doc_id: str
-    revision: str
-    form: Form
-    kind: str
-    title: str
-    path: str
-    assets: tuple[str, ...] | None
-    known_from_ns: int
-    text: str
-    body_start: int = 0
-    rows: tuple[rows.Row, ...] = ()
-    columns: frozenset[str] = frozenset()  # of a table, as it came
-    language: str = ""  # ISO 639-1; "" where nothing tells
-    notes: tuple[str, ...] = ()  # what was left out, or how it was read
-    signed: SignedTable | None = None  # a scope table that has signatures beside it
 
 
 FileReader: TypeAlias = Callable[["Path", str], tuple[Document, list[SourceError]]]

@@ -17,7 +17,7 @@ from kb.proposals.asset_cells import (
     with_asset,
 )
 from kb.reading.alias_tables import aliases_of, shifts_of
-from kb.reading.documents import ROW_FORMS, TYPED_FORMS, Document, Form
+from kb.reading.document import ROW_FORMS, TYPED_FORMS, Document, Form
 from kb.reading.front_matter import SourceError, is_asset_id
 from kb.reading.glimpse import Unread
 from kb.reading.scope import scope_row

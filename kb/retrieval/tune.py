@@ -24,7 +24,7 @@ from kb.evaluation.evaluate import FIGURES, compared, sampled
 from kb.evaluation.gauges import Interval, interval
 from kb.evaluation.judgements import Item, Judged
 from kb.evaluation.trial import EVER_NS, Trial, asked
-from kb.reading.documents import Document, Form
+from kb.reading.document import Document, Form
 from kb.retrieval.embed import MANIFEST_FILE, TOKENIZER_FILE, TOKENS_MAX, Embedder
 from kb.retrieval.passages import Extract, Passage
 from kb.retrieval.tuning_pairs import answers_of, batches, split

@@ -15,7 +15,8 @@ def rows_of(table: SignedTable) -> tuple[ScopeRow, ...]:
     a table of names explains, is not among them.
     """
     # The readers load slowly, and most snapshots have no signed tables.
-    from kb.reading.documents import Form, scope_table  # noqa: PLC0415
+    from kb.reading.document import Form  # noqa: PLC0415
+    from kb.reading.documents import scope_table  # noqa: PLC0415
     from kb.reading.front_matter import SourceError  # noqa: PLC0415
     from kb.retrieval.passages import extract, site_of  # noqa: PLC0415
 

@@ -23,7 +23,8 @@ from kb.proposals.orders import judged
 from kb.proposals.standing import standing
 from kb.proposals.withdrawals import Told, told_in, withdrawn
 from kb.reading.calendars import CALENDARS
-from kb.reading.documents import ROW_FORMS, Document, read_folder
+from kb.reading.document import ROW_FORMS, Document
+from kb.reading.documents import read_folder
 from kb.reading.front_matter import SourceError
 from kb.reading.glimpse import FILE_BYTES_MAX
 from kb.reading.scope import undeclared_channels

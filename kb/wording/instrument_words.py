@@ -20,7 +20,7 @@ from kb.wording.wording import worded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kb.reading.documents import Document
+    from kb.reading.document import Document
 
 SENSORS: Final = "sensor"  # forms of documents, by value: the reader of documents needs this module
 SCOPES: Final = "scope"
