@@ -6,6 +6,7 @@ version: it is refused, and nothing of it is touched. The digits have an odd num
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
+                        4: also groups of messages by columns, packed so
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
                         2: head and state apart, histories of the assets in files of their own; so
                            are their states, where the head names them
@@ -28,7 +29,7 @@ JOURNAL: Final = b"ANDONJ"
 STATE: Final = b"ANDONC"
 HISTORY: Final = b"ANDONH"
 LINK: Final = b"ANDONL"
-JOURNAL_FORMAT: Final = 2
+JOURNAL_FORMAT: Final = 4
 STATE_FORMAT: Final = 2
 MAGIC_BYTES: Final = 8
 JOURNAL_SUFFIX: Final = ".journal"

@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
+from edge.storage import journal_columns
 from edge.storage.formats import JOURNAL, JOURNAL_FORMAT, MAGIC_BYTES, format_of, magic, newer
 
 if TYPE_CHECKING:
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAGIC: Final = magic(JOURNAL, 1)
-MAGIC_PACKED: Final = magic(JOURNAL, 2)  # of a segment that may hold packed groups
+MAGIC_PACKED: Final = magic(JOURNAL, 4)  # of a segment that may hold packed groups
 HEAD: Final = struct.Struct("<II")
 PAIR: Final = b"\x92"  # how msgpack begins a list of two
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 PACKED: Final = b"\xc1"  # begins a packed group: a byte that msgpack never uses
+COLUMNS: Final = PACKED + b"\x01"  # begins one of columns: no stream of zlib begins so
 PACKED_BYTES_MIN: Final = 1_024  # of a group: less hardly becomes smaller
 # Of checksums tried in looking for whole records behind a damaged one: a payload could be made of
 # lengths that each ask for megabytes.
@@ -46,14 +48,23 @@ def of_packed(group: bytes, stream: bytes) -> bytes:
     return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
 
 
+def of_columns(columns: bytes, stream: bytes) -> bytes | None:
+    """Columns as the record of their stream of zlib; None where that is not smaller."""
+    return record(COLUMNS + stream) if len(stream) < len(columns) // 10 * 9 - 2 else None
+
+
 def bodies(body: bytes) -> list[bytes]:
     """The bodies in a record: its own, or those of a packed group. Raises ValueError."""
     if not body.startswith(PACKED):
         return [body]
+    by_columns = body.startswith(COLUMNS)
+    begin = len(COLUMNS) if by_columns else len(PACKED)
     try:
-        group = zlib.decompressobj().decompress(body[1:], RECORD_BYTES_MAX + 1)
+        group = zlib.decompressobj().decompress(body[begin:], RECORD_BYTES_MAX + 1)
     except zlib.error as error:
         raise ValueError(f"a packed group that does not unpack: {error}") from error
+    if by_columns:
+        return journal_columns.parted(group, bytes_max=RECORD_BYTES_MAX)
     found, offset, end = [], 0, len(group)
     while offset + HEAD.size <= end:  # as `body_at`, which a start would call very often
         length, crc = HEAD.unpack_from(group, offset)

@@ -17,7 +17,12 @@ import zlib
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from edge.storage.journal_records import PACKED_BYTES_MIN, RECORD_BYTES_MAX, of_packed
+from edge.storage.journal_records import (
+    PACKED_BYTES_MIN,
+    RECORD_BYTES_MAX,
+    of_columns,
+    of_packed,
+)
 
 if TYPE_CHECKING:
     from edge.storage.disk import Clock
@@ -49,13 +54,23 @@ class Packing:
         """A group of records as one, where it becomes smaller by that; else as it is."""
         if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
             return group
+        return of_packed(group, self._streamed(group))
+
+    def columns(self, columns: bytes) -> bytes | None:
+        """Columns of a group as a record; None where its records are to be packed, or kept so."""
+        if not PACKED_BYTES_MIN <= len(columns) <= RECORD_BYTES_MAX:
+            return None
+        return of_columns(columns, self._streamed(columns))
+
+    def _streamed(self, group: bytes) -> bytes:
+        """As a stream of zlib, the way that suits; as it is, where that is the way."""
         self._came_bytes += len(group)
         if (passed_s := self._now_s() - self._looked_s) >= LOOK_S:
             much = self._came_bytes > EASY_BYTES_PER_S * passed_s
             self.way = _suiting(group) if much else Way.TIGHT
             self._looked_s += passed_s
             self._came_bytes = 0
-        return of_packed(group, _stream(group, self.way))
+        return _stream(group, self.way)
 
 
 def _suiting(group: bytes) -> Way:
