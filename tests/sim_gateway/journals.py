@@ -17,7 +17,7 @@ from edge.records import MessageReceived, Stimulus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ2\n")
+MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ2\n", b"ANDONJ4\n")
 MAGIC_BYTES: Final = 8
 PACKED: Final = b"\xc1"  # of a group that is one record
 HEAD: Final = struct.Struct("<II")
@@ -35,14 +35,41 @@ def bodies(data: bytes, at: int) -> tuple[list[bytes], int]:
         if not length or len(body) != length or zlib.crc32(body) != crc:
             break
         if body.startswith(PACKED):
-            group = zlib.decompress(body[1:])
-            inner, end = bodies(group, 0)
-            assert end == len(group), "a packed group is whole"
+            inner = by_columns(body) if body[1] == 1 else packed(body)
             found += inner
         else:
             found.append(body)
         at = begin + length
     return found, at
+
+
+def packed(body: bytes) -> list[bytes]:
+    """Bodies of a packed group."""
+    group = zlib.decompress(body[1:])
+    inner, end = bodies(group, 0)
+    assert end == len(group), "a packed group is whole"
+    return inner
+
+
+def by_columns(body: bytes) -> list[bytes]:
+    """Bodies of messages that were joined."""
+    now_ns, *told, payloads, mids = msgspec.msgpack.decode(zlib.decompress(body[2:]))
+    each = [[found[n] for n in which or [0] * len(payloads)] for found, which in told]
+    mids = mids or [0] * len(payloads)
+    return [
+        msgspec.msgpack.encode(
+            (
+                now_ns,
+                MessageReceived(
+                    topic=topic, payload=payload, received_ns=received_ns,
+                    qos=qos, retain=retain, dup=dup, mid=mid,
+                ),
+            )
+        )
+        for topic, received_ns, (qos, retain, dup), payload, mid in zip(
+            *each, payloads, mids, strict=True
+        )
+    ]  # fmt: skip
 
 
 def behind(data: bytes, at: int) -> list[bytes]:
