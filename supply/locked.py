@@ -12,7 +12,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RUNTIME: Final = ROOT / "requirements" / "runtime.txt"
 ARTIFACTS: Final = ROOT / "models" / "artifacts"
 _PIN: Final = re.compile(
-    r"^([a-z0-9-]+)==([^\s;]+)((?: \\\n +--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE
+    # newer Pythons bring some of it themselves
+    r'^([a-z0-9-]+)==([^\s;]+)(?: ; python_version < "3\.\d+")?'
+    r"((?: \\\n +--hash=sha256:[0-9a-f]{64})+)$",
+    re.MULTILINE,
 )
 _CLASSIFIERS: Final = {  # where a package names no expression
     "Apache Software License": "Apache-2.0",

@@ -1,25 +1,24 @@
 """States of the assets, kept beside the checkpoints in links of a chain.
 
 A state of an asset is much like it was at the checkpoint before: windows have moved on by a few
-samples. So each is packed with the one before as the dictionary, which makes it ten times as small
-and takes a third of the time. A chain begins with a link that needs none, and is begun anew after
-some links, because a restart reads all of them.
+samples. So each is packed with the one before as the dictionary. A chain begins with a link that
+needs none, and is begun anew after some links, because a restart reads all of them.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.storage.packing import packed, unpacked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LINKS_MAX: Final = 8
-LEVEL: Final = 1  # of zlib
 ASSET_BYTES_MAX: Final = 1 << 28  # of one state: thousands of channels
 
 
@@ -72,8 +71,8 @@ class Chain:
 def link_of(states: States, before: States) -> bytes:
     """The bytes of a link. before: states of the link before; none: there is none."""
     known = before.made()
-    packed = {asset: _packed(one, known.get(asset, b"")) for asset, one in states.made().items()}
-    return msgspec.msgpack.encode(Link(whole=not known, states=packed))
+    made = {asset: packed(one, like=known.get(asset, b"")) for asset, one in states.made().items()}
+    return msgspec.msgpack.encode(Link(whole=not known, states=made))
 
 
 def joined(links: Iterable[bytes | memoryview]) -> dict[str, bytes]:
@@ -90,22 +89,7 @@ def joined(links: Iterable[bytes | memoryview]) -> dict[str, bytes]:
     for link in chain:
         before = states
         states = {
-            asset: _unpacked(one, before.get(asset, b"")) for asset, one in link.states.items()
+            asset: unpacked(one, bytes_max=ASSET_BYTES_MAX, like=before.get(asset, b""))
+            for asset, one in link.states.items()
         }
     return states
-
-
-def _packed(state: bytes, before: bytes) -> bytes:
-    maker = zlib.compressobj(LEVEL, zdict=before) if before else zlib.compressobj(LEVEL)
-    return maker.compress(state) + maker.flush()
-
-
-def _unpacked(data: bytes, before: bytes) -> bytes:
-    reader = zlib.decompressobj(zdict=before)
-    try:
-        state = reader.decompress(data, ASSET_BYTES_MAX)
-    except zlib.error as error:
-        raise ValueError(f"a state does not unpack: {error}") from error
-    if not reader.eof:
-        raise ValueError("a state is not whole")
-    return state

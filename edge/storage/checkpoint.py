@@ -43,6 +43,7 @@ from edge.storage.formats import (
 )
 from edge.storage.history import Histories, HistoryPart, bare, filled
 from edge.storage.journal import Position
+from edge.storage.packing import packed, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +55,6 @@ CRC_BYTES: Final = 4
 KEPT: Final = 2
 VERSION_OF_FIRST: Final = "0.1.0"  # wrote format 1
 ASIDE: Final = "aside"  # folder of what could not be used
-LEVEL: Final = 1  # of zlib
 STATE_BYTES_MAX: Final = 1 << 30  # of a state without histories: ten thousand assets and more
 ASIDE_MAX: Final = 4  # files in it; the oldest go
 _HEAD: Final = struct.Struct("<II")
@@ -77,8 +77,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a state. history: names of the parts that it needs, in order.
 
-    packed: with zlib, which makes it less than half as large. links: with the states of the assets,
-    in order; () they stand in the state itself.
+    packed: which makes it less than half as large. links: with the states of the assets, in order;
+    () they stand in the state itself.
     """
 
     position: Position
@@ -197,7 +197,7 @@ def write(made: Packed, *, disk: Disk = DISK) -> None:
             _put(disk, directory / made.names[-1], HISTORY, made.part())
         _put(disk, directory / made.links[-1], LINK, made.link())
         size = len(made.head).to_bytes(4, "little")
-        _put(disk, path, STATE, size + made.head + zlib.compress(made.state(), LEVEL))
+        _put(disk, path, STATE, size + made.head + packed(made.state()))
         disk.sync_directory(
             directory
         )  # or a power cut could leave neither the new name nor the old
@@ -279,15 +279,12 @@ def _from_first(body: memoryview, _folder: Path) -> Checkpoint:
 
 
 def _from_second(body: memoryview, folder: Path) -> Checkpoint:
-    """Format 2, the present one."""
+    """Format 4, the present one, and 2, which was packed with zlib."""
     head_end = 4 + int.from_bytes(body[:4], "little")
     head: Head = unpack(body[4:head_end], Head)
     data: bytes | memoryview = body[head_end:]
     if head.packed:
-        try:
-            data = zlib.decompressobj().decompress(data, STATE_BYTES_MAX)
-        except zlib.error as error:
-            raise ValueError(f"it does not unpack: {error}") from error
+        data = unpacked(data, bytes_max=STATE_BYTES_MAX)
     state: EngineState = read(data, EngineState)
     if head.links:
         states = joined(_opened(folder / one, LINK)[1] for one in head.links)
@@ -309,6 +306,7 @@ def _from_second(body: memoryview, folder: Path) -> Checkpoint:
 MIGRATIONS: Final = {
     1: _from_first,
     2: _from_second,
+    4: _from_second,
 }
 
 
@@ -358,7 +356,7 @@ def _named_by(path: Path) -> set[str]:
     """Parts and links that a checkpoint names; none of a damaged or older one."""
     try:
         with path.open("rb") as file:
-            if format_of(file.read(MAGIC_BYTES), STATE) != STATE_FORMAT:
+            if format_of(file.read(MAGIC_BYTES), STATE) < 2:  # histories stood in the file itself
                 return set()
             _, size = _HEAD.unpack(file.read(_HEAD.size))
             head: Head = unpack(file.read(size), Head)

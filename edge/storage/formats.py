@@ -6,10 +6,11 @@ version: it is refused, and nothing of it is touched. The digits have an odd num
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
-                        4: also groups of messages by columns, packed so
+                        4: packed with Zstandard; also groups of messages by columns
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
                         2: head and state apart, histories of the assets in files of their own; so
                            are their states, where the head names them
+                        4: packed with Zstandard
 
 A new stimulus, or another meaning of one, is a new format of the journal: an older version could
 not take it again. A state that an older one would read wrongly is a new format of the state; a new
@@ -30,7 +31,7 @@ STATE: Final = b"ANDONC"
 HISTORY: Final = b"ANDONH"
 LINK: Final = b"ANDONL"
 JOURNAL_FORMAT: Final = 4
-STATE_FORMAT: Final = 2
+STATE_FORMAT: Final = 4
 MAGIC_BYTES: Final = 8
 JOURNAL_SUFFIX: Final = ".journal"
 CHECKPOINT_SUFFIX: Final = ".checkpoint"

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Final
 from edge.errors import JournalError
 from edge.storage import journal_columns
 from edge.storage.formats import JOURNAL, JOURNAL_FORMAT, MAGIC_BYTES, format_of, magic, newer
+from edge.storage.packing import packed, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 MAGIC: Final = magic(JOURNAL, 1)
-MAGIC_PACKED: Final = magic(JOURNAL, 4)  # of a segment that may hold packed groups
+MAGIC_PACKED: Final = magic(JOURNAL, JOURNAL_FORMAT)  # of a segment that may hold packed groups
 HEAD: Final = struct.Struct("<II")
 PAIR: Final = b"\x92"  # how msgpack begins a list of two
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 PACKED: Final = b"\xc1"  # begins a packed group: a byte that msgpack never uses
-COLUMNS: Final = PACKED + b"\x01"  # begins one of columns: no stream of zlib begins so
+COLUMNS: Final = PACKED + b"\x01"  # begins one of columns: nothing that is packed begins so
 PACKED_BYTES_MIN: Final = 1_024  # of a group: less hardly becomes smaller
 # Of checksums tried in looking for whole records behind a damaged one: a payload could be made of
 # lengths that each ask for megabytes.
@@ -43,13 +44,19 @@ class DamagedJournalError(JournalError):
 _MARKS: Final = re.compile(b"[" + re.escape(PAIR + PACKED) + b"]")
 
 
-def of_packed(group: bytes, stream: bytes) -> bytes:
-    """A group as the record of its stream of zlib, where that is smaller; else as it is."""
+def as_one(group: bytes) -> bytes:
+    """A group of records as one packed record, where it becomes smaller by that; else as it is."""
+    if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
+        return group
+    stream = packed(group)
     return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
 
 
-def of_columns(columns: bytes, stream: bytes) -> bytes | None:
-    """Columns as the record of their stream of zlib; None where that is not smaller."""
+def of_columns(columns: bytes) -> bytes | None:
+    """Columns as one packed record; None where they do not become smaller by that."""
+    if not PACKED_BYTES_MIN <= len(columns) <= RECORD_BYTES_MAX:
+        return None
+    stream = packed(columns)
     return record(COLUMNS + stream) if len(stream) < len(columns) // 10 * 9 - 2 else None
 
 
@@ -57,14 +64,10 @@ def bodies(body: bytes) -> list[bytes]:
     """The bodies in a record: its own, or those of a packed group. Raises ValueError."""
     if not body.startswith(PACKED):
         return [body]
-    by_columns = body.startswith(COLUMNS)
-    begin = len(COLUMNS) if by_columns else len(PACKED)
-    try:
-        group = zlib.decompressobj().decompress(body[begin:], RECORD_BYTES_MAX + 1)
-    except zlib.error as error:
-        raise ValueError(f"a packed group that does not unpack: {error}") from error
-    if by_columns:
-        return journal_columns.parted(group, bytes_max=RECORD_BYTES_MAX)
+    if body.startswith(COLUMNS):
+        columns = unpacked(body[len(COLUMNS) :], bytes_max=RECORD_BYTES_MAX)
+        return journal_columns.parted(columns, bytes_max=RECORD_BYTES_MAX)
+    group = unpacked(body[1:], bytes_max=RECORD_BYTES_MAX)
     found, offset, end = [], 0, len(group)
     while offset + HEAD.size <= end:  # as `body_at`, which a start would call very often
         length, crc = HEAD.unpack_from(group, offset)
@@ -137,7 +140,9 @@ def salvaged(data: bytes, offset: int) -> Iterator[tuple[int, int]]:
 def header_is_torn(data: bytes) -> bool:
     """Whether the process, or the power, went before a new segment's header was whole."""
     head = data[:MAGIC_BYTES]
-    begun = not is_header(head) and MAGIC.startswith(head.rstrip(b"\0"))
+    begun = not is_header(head) and any(
+        one.startswith(head.rstrip(b"\0")) for one in (MAGIC, MAGIC_PACKED)
+    )
     return begun and not data[MAGIC_BYTES:].strip(b"\0")
 
 

@@ -19,7 +19,6 @@ from edge.storage.journal import MAGIC, SUFFIX, Position, segments, written_s
 from edge.storage.journal_columns import joined
 from edge.storage.journal_records import RECORD_BYTES_MAX, whole_end
 from edge.storage.mending import mend as mended
-from edge.storage.packing import Packing, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +76,6 @@ class JournalWriter:
         self._full: list[FileIO] = []  # segments that are full and not synced
         self._failed = ""
         self._magic = journal_records.MAGIC_PACKED if compress else MAGIC
-        self._packing = Packing(clock)
         self._synced_s = clock.monotonic_s()
         self._dirty = False
         self.torn_bytes_total = 0
@@ -123,11 +121,11 @@ class JournalWriter:
         """The bytes of a group. Raises JournalError."""
         if self._failed:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
-        if self._magic != MAGIC and self._packing.way is not Way.PLAIN:
+        if self._magic != MAGIC:
             columns = joined(entries, bytes_max=RECORD_BYTES_MAX)
-            packed = self._packing.columns(columns) if columns is not None else None
-            if packed is not None:
-                return packed
+            one = journal_records.of_columns(columns) if columns is not None else None
+            if one is not None:
+                return one
         bodies = [_ENCODER.encode(entry) for entry in entries]
         largest = max(map(len, bodies), default=0)
         if largest > RECORD_BYTES_MAX:  # written, it could never be read again
@@ -136,7 +134,7 @@ class JournalWriter:
         parts[::2] = map(_head, map(len, bodies), map(_crc32, bodies))
         parts[1::2] = bodies
         group = b"".join(parts)
-        return group if self._magic == MAGIC else self._packing.packed(group)
+        return group if self._magic == MAGIC else journal_records.as_one(group)
 
     @property
     def sync_due(self) -> bool:

@@ -1,4 +1,4 @@
-"""How tightly a journal's groups are packed: by how much comes, and by what they hold."""
+"""Packing: what is read is what was packed, by this version or by one before."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.records import MessageReceived
-from edge.storage.disk import Clock
-from edge.storage.journal import read_journal
-from edge.storage.journal_records import bodies, body_at, of_packed, record
+from edge.storage.asset_states import Link
+from edge.storage.checkpoint import Checkpoint, Packer, newest, pack, write
+from edge.storage.formats import HISTORY, LINK, STATE, magic
+from edge.storage.journal import Position, read_journal, segments
+from edge.storage.journal_records import (
+    PACKED,
+    PACKED_BYTES_MIN,
+    as_one,
+    bodies,
+    body_at,
+    header_format,
+    record,
+)
 from edge.storage.journal_writer import JournalWriter
-from edge.storage.packing import EASY_BYTES_PER_S, LEVEL, Packing, Way
+from edge.storage.packing import packed, unpacked
 from edge.wire.block import encode_block
+from tests.edge.rig import Rig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,22 +37,44 @@ if TYPE_CHECKING:
     from edge.records import Stimulus
 
 TAGS: Final = [f"c{i}" for i in range(8)]
+ENOUGH: Final = 1 << 20
 
 
-class Hand(Clock):
-    """Moves when it is told."""
-
-    def __init__(self) -> None:
-        self.at_s = 100.0
-
-    def monotonic_s(self) -> float:
-        """Seconds since some time."""
-        return self.at_s
+def zlib_like(data: bytes, like: bytes) -> bytes:
+    """As versions packed that knew zlib alone."""
+    maker = zlib.compressobj(1, zdict=like) if like else zlib.compressobj(1)
+    return maker.compress(data) + maker.flush()
 
 
-def tight(whole: bytes) -> bytes:
-    """As every journal is packed of which little comes."""
-    return of_packed(whole, zlib.compress(whole, LEVEL))
+# of a few letters, so that there is something to pack, and long enough for a dictionary
+BYTES: Final = st.lists(st.sampled_from([b"a", b"bcd", b"\0" * 40]), max_size=60).map(b"".join)
+
+
+@given(data=BYTES, like=BYTES)
+def test_what_was_packed_is_read_whoever_packed_it(data: bytes, like: bytes) -> None:
+    """Alone, or with what it resembles."""
+    for stream in (packed(data, like=like), zlib_like(data, like)):
+        for given_as in (stream, memoryview(stream)):
+            assert unpacked(given_as, bytes_max=len(data), like=like) == data
+
+
+@given(data=st.binary(min_size=1, max_size=3_000), at=st.integers(min_value=0))
+def test_what_is_cut_or_too_much_is_refused(data: bytes, at: int) -> None:
+    """A part of what was packed never passes for all of it."""
+    for stream in (packed(data), zlib_like(data, b"")):
+        with pytest.raises(ValueError, match="not whole, or of more"):
+            unpacked(stream, bytes_max=len(data) - 1)
+        with pytest.raises(ValueError, match=r"not whole|does not unpack"):
+            unpacked(stream[: at % len(stream)], bytes_max=ENOUGH)
+
+
+def test_a_frame_that_asks_for_much_memory_is_refused() -> None:
+    """However little is in it: its reader would keep as much of it as the frame says."""
+    body = (1 | 4 << 3).to_bytes(3, "little") + b"abcd"  # the last block, as it is, of four bytes
+    frames = {log: b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + body for log in (20, 27)}
+    assert unpacked(frames[20], bytes_max=ENOUGH) == b"abcd"
+    with pytest.raises(ValueError, match="does not unpack"):
+        unpacked(frames[27], bytes_max=ENOUGH)
 
 
 def rows(seed: int) -> np.ndarray:
@@ -69,97 +105,89 @@ def singles(seed: int) -> bytes:
 MADE: Final = {"columns": columns, "block": block, "singles": singles}
 
 
-def group(form: str, *, first: int = 0, messages: int = 12) -> bytes:
+def group(form: str, messages: int = 12) -> bytes:
     """A group of records of messages of one form."""
-    return b"".join(record(MADE[form](seed)) for seed in range(first, first + messages))
+    return b"".join(record(MADE[form](seed)) for seed in range(messages))
 
 
-def fed(form: str, *, bytes_per_s: float, seconds: float = 3.0) -> tuple[Packing, bytes]:
-    """Packing that such groups came to for so long, and what it makes of one more."""
-    clock = Hand()
-    packing, one = Packing(clock), group(form)
-    for _ in range(int(seconds * bytes_per_s / len(one))):
-        clock.at_s += len(one) / bytes_per_s
-        packing.packed(one)
-    return packing, packing.packed(group(form, first=50))
+@pytest.mark.parametrize(("form", "times"), [("columns", 1.0), ("singles", 1.0), ("block", 1.2)])
+def test_a_group_becomes_one_record_about_as_small_as_zlib_made_it(form: str, times: float) -> None:
+    """Text smaller, numbers hardly larger; every byte of it comes back."""
+    whole = group(form)
+    made = as_one(whole)
+    body = body_at(made, 0)
+    assert body is not None
+    assert len(body) <= times * len(zlib.compress(whole, 1))
+    assert b"".join(map(record, bodies(body))) == whole
 
 
-@pytest.mark.parametrize("form", MADE)
-def test_where_little_comes_all_is_packed_tightly(form: str) -> None:
-    """As it always was, to the byte."""
-    packing, made = fed(form, bytes_per_s=EASY_BYTES_PER_S * 0.9)
-    assert packing.way is Way.TIGHT
-    assert made == tight(group(form, first=50))
+def test_what_would_not_become_smaller_stays_as_it_is() -> None:
+    """Noise, and a group of few bytes."""
+    noise = record(np.random.default_rng(0).bytes(4_000))
+    few = record(b"a" * (PACKED_BYTES_MIN - 9))
+    assert as_one(noise) == noise
+    assert as_one(few) == few
+    assert len(as_one(few + record(b"a"))) < len(few)
 
 
-@pytest.mark.parametrize(
-    ("form", "way"),
-    [("columns", Way.CODES), ("block", Way.PLAIN), ("singles", Way.TIGHT)],
-)
-def test_where_much_comes_a_way_must_be_worth_its_time(form: str, way: Way) -> None:
-    """Digits repeat nothing, binary numbers hardly shrink, names come again and again."""
-    packing, made = fed(form, bytes_per_s=EASY_BYTES_PER_S * 4)
-    assert packing.way is way
-    whole = group(form, first=50)
-    if way is Way.PLAIN:
-        assert made == whole
-    else:
-        assert len(made) < 1.1 * len(tight(whole)), "hardly larger than the tightest"
-        body = body_at(made, 0)
-        assert body is not None
-        assert b"".join(map(record, bodies(body))) == whole
+def told(first: int, form: str) -> list[tuple[int, Stimulus]]:
+    """Some messages of a form."""
+    return [
+        (first + k, MessageReceived(topic=f"plant/{form}", payload=MADE[form](k), received_ns=k))
+        for k in range(12)
+    ]
 
 
-def test_ways_are_tried_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group of plain numbers costs no packing at all but then."""
-    packing, _ = fed("block", bytes_per_s=EASY_BYTES_PER_S * 4)
-    tries = 0
-
-    def counted(data: bytes, level: int) -> bytes:
-        nonlocal tries
-        tries += 1
-        return real(data, level)
-
-    real = zlib.compress
-    monkeypatch.setattr(zlib, "compress", counted)
-    clock, one = Hand(), group("block")
-    packing = Packing(clock)
-    packing.way = Way.PLAIN
-    step_s = 1 / 128
-    for _ in range(2 * 128 + 1):
-        clock.at_s += step_s
-        packing.packed(one)
-    assert tries == 2
-
-
-def test_what_comes_changes_and_the_way_with_it() -> None:
-    """Within two seconds."""
-    clock = Hand()
-    packing, ways = Packing(clock), []
-    for form in ("columns", "singles", "columns"):
-        one = group(form, messages=12 if form == "columns" else 100)
-        for _ in range(int(2.5 * 4 * EASY_BYTES_PER_S / len(one))):
-            clock.at_s += len(one) / (4 * EASY_BYTES_PER_S)
-            packing.packed(one)
-        ways.append(packing.way)
-    assert ways == [Way.CODES, Way.TIGHT, Way.CODES]
-
-
-def test_a_journal_reads_back_whatever_way_its_groups_were_packed(tmp_path: Path) -> None:
-    """Every stimulus, in order, over all ways."""
-    clock = Hand()
-    writer = JournalWriter(tmp_path, compress=True, clock=clock)
-    sent: list[tuple[int, Stimulus]] = []
-    for form in ("singles", "columns", "block", "columns"):
-        for i in range(60):
-            clock.at_s += 0.05
-            payloads = [MADE[form](seed) for seed in range(i, i + 12)]
-            entries: list[tuple[int, Stimulus]] = [
-                (len(sent) + k, MessageReceived(topic=f"plant/{form}", payload=one, received_ns=i))
-                for k, one in enumerate(payloads)
-            ]
-            sent += entries
-            writer.append(entries)
+def test_a_journal_that_was_packed_with_zlib_goes_on(tmp_path: Path) -> None:
+    """All of it is read; what follows stands in a segment of its own, of the present format."""
+    before = [told(12 * i, form) for i, form in enumerate(MADE)]
+    records = (b"".join(record(msgspec.msgpack.encode(e)) for e in one) for one in before)
+    groups = [record(PACKED + zlib.compress(one, 1)) for one in records]
+    (tmp_path / "00000001.journal").write_bytes(b"ANDONJ2\n" + b"".join(groups))
+    writer = JournalWriter(tmp_path, compress=True)
+    writer.append(after := told(100, "columns"))
     writer.close()
+    found = segments(tmp_path)
+    assert [header_format(path.read_bytes()) for _, path in found] == [2, 4]
     read = [(entry.now_ns, entry.stimulus) for entry in read_journal(tmp_path)]
-    assert read == sent
+    assert read == [entry for one in (*before, after) for entry in one]
+
+
+def test_a_checkpoint_that_was_packed_with_zlib_is_read(tmp_path: Path) -> None:
+    """Its states too, each packed with the one before."""
+    rig, packer, before = Rig(), Packer(tmp_path), dict[str, bytes]()
+    for offset in (8, 9):
+        rig.run(40)
+        at = Position(1, offset)
+        state = rig.engine.state
+        made = packer.packed(Checkpoint(position=at, fingerprint="f", state=state))
+        write(made)
+        _as_second(tmp_path, before)
+    found, troubles = newest(tmp_path, fingerprint="f")
+    assert not troubles
+    assert found is not None
+    assert pack(found.state) == pack(rig.engine.state)
+
+
+def _as_second(folder: Path, before: dict[str, bytes]) -> None:
+    """Rewrite the newest files of a folder in format 2. before: states of the link before."""
+    seal = 8 + 4
+    for suffix, name in (("history", HISTORY), ("assets", LINK), ("checkpoint", STATE)):
+        path = max(folder.glob(f"*.{suffix}"))
+        body = path.read_bytes()[seal:]
+        if name == STATE:
+            end = 4 + int.from_bytes(body[:4], "little")
+            body = body[:end] + zlib_like(unpacked(body[end:], bytes_max=ENOUGH), b"")
+        if name == LINK:
+            link = msgspec.msgpack.decode(body, type=Link)
+            last = {} if link.whole else before.copy()
+            before.clear()
+            before.update(
+                {
+                    asset: unpacked(one, bytes_max=ENOUGH, like=last.get(asset, b""))
+                    for asset, one in link.states.items()
+                }
+            )
+            states = {asset: zlib_like(one, last.get(asset, b"")) for asset, one in before.items()}
+            body = msgspec.msgpack.encode(Link(whole=link.whole, states=states))
+        path.write_bytes(magic(name, 2) + zlib.crc32(body).to_bytes(4, "little") + body)

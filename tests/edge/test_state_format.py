@@ -225,12 +225,13 @@ def test_open_work_silences_and_alerts_come_through_an_upgrade(tmp_path: Path) -
 
 def test_every_format_up_to_todays_can_be_read() -> None:
     """A format never leaves the table while somebody may have it."""
-    assert sorted(MIGRATIONS) == list(range(1, STATE_FORMAT + 1))
+    numbers = [n for n in range(1, STATE_FORMAT + 1) if n.bit_count() % 2]
+    assert sorted(MIGRATIONS) == numbers
     assert format_of(magic(b"ANDONC", STATE_FORMAT), b"ANDONC") == STATE_FORMAT
 
 
 @pytest.mark.parametrize("name", [b"ANDONJ", b"ANDONC"])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 4])
 def test_no_flipped_bit_of_a_header_passes_for_another_version(name: bytes, number: int) -> None:
     """It is damage, and mended as such; a gateway that thought otherwise would not start."""
     whole = magic(name, number)

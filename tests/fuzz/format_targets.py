@@ -21,11 +21,12 @@ from edge.gateway.telemetry import Telemetry
 from edge.records import MessageReceived
 from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
-from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, magic
+from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, STATE_FORMAT, magic
 from edge.storage.journal import Position, read_journal
 from edge.storage.journal_columns import joined
-from edge.storage.journal_records import COLUMNS, MAGIC_PACKED, PACKED, of_packed, record
+from edge.storage.journal_records import COLUMNS, MAGIC_PACKED, PACKED, as_one, record
 from edge.storage.journal_writer import JournalWriter
+from edge.storage.packing import packed
 from tests.fuzz import engine_targets
 from tests.fuzz.mutate import mixed, mutate_bytes, mutate_msgpack
 from tests.fuzz.shapes import START, S
@@ -64,9 +65,9 @@ def _columns() -> bytes:
 def _segments() -> list[bytes]:
     """Groups that are packed, beside records that are not."""
     rows = _records()
-    groups = [of_packed(g, zlib.compress(g)) for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
+    groups = [as_one(g) for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
     assert groups[0][8:9] == PACKED
-    groups.append(record(COLUMNS + zlib.compress(_columns())))
+    groups.append(record(COLUMNS + packed(_columns())))
     return [
         MAGIC_PACKED + groups[0] + rows[0] + groups[1],
         MAGIC_PACKED + groups[1] * 5,
@@ -120,7 +121,7 @@ def _begin_group(scratch: Path) -> Read:
     path = scratch / SEGMENT
 
     def read(data: bytes) -> bool:
-        path.write_bytes(MAGIC_PACKED + record(PACKED + zlib.compress(data, 1)))
+        path.write_bytes(MAGIC_PACKED + record(PACKED + packed(data)))
         _comes_again(scratch)
         found = list(read_journal(path))
         assert all(type(entry.now_ns) is int for entry in found)
@@ -134,7 +135,7 @@ def _begin_columns(scratch: Path) -> Read:
     path = scratch / SEGMENT
 
     def read(data: bytes) -> bool:
-        path.write_bytes(MAGIC_PACKED + record(COLUMNS + zlib.compress(data, 1)))
+        path.write_bytes(MAGIC_PACKED + record(COLUMNS + packed(data)))
         _comes_again(scratch)
         return bool(list(read_journal(path)))
 
@@ -171,7 +172,7 @@ def _parts() -> dict[str, bytes]:
 
 
 def _sealed(name: bytes, body: bytes) -> bytes:
-    return magic(name, 2) + zlib.crc32(body).to_bytes(4, "little") + body
+    return magic(name, STATE_FORMAT) + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def _checkpoint_target(which: str, mutate: Mutate) -> Target:
@@ -181,7 +182,7 @@ def _checkpoint_target(which: str, mutate: Mutate) -> Target:
         def read(data: bytes) -> bool:
             held = {**_parts(), which: data}
             size = len(held["head"]).to_bytes(4, "little")
-            body = size + held["head"] + zlib.compress(held["state"], 1)
+            body = size + held["head"] + packed(held["state"])
             (scratch / f"{STEM}.checkpoint").write_bytes(_sealed(STATE, body))
             (scratch / f"{STEM}.history").write_bytes(_sealed(HISTORY, held["history"]))
             (scratch / f"{STEM}{LINK_SUFFIX}").write_bytes(_sealed(LINK, held["link"]))

@@ -6,6 +6,7 @@ Nothing here is the product's: a reader that shared its mistakes would find none
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -14,10 +15,15 @@ import msgspec
 
 from edge.records import MessageReceived, Stimulus
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ2\n", b"ANDONJ4\n")
+MAGICS: Final = (b"ANDONJ1\n", b"ANDONJ4\n")
 MAGIC_BYTES: Final = 8
 PACKED: Final = b"\xc1"  # of a group that is one record
 HEAD: Final = struct.Struct("<II")
@@ -45,7 +51,7 @@ def bodies(data: bytes, at: int) -> tuple[list[bytes], int]:
 
 def packed(body: bytes) -> list[bytes]:
     """Bodies of a packed group."""
-    group = zlib.decompress(body[1:])
+    group = zstd.decompress(body[1:])
     inner, end = bodies(group, 0)
     assert end == len(group), "a packed group is whole"
     return inner
@@ -53,7 +59,7 @@ def packed(body: bytes) -> list[bytes]:
 
 def by_columns(body: bytes) -> list[bytes]:
     """Bodies of messages that were joined."""
-    now_ns, *told, payloads, mids = msgspec.msgpack.decode(zlib.decompress(body[2:]))
+    now_ns, *told, payloads, mids = msgspec.msgpack.decode(zstd.decompress(body[2:]))
     each = [[found[n] for n in which or [0] * len(payloads)] for found, which in told]
     mids = mids or [0] * len(payloads)
     return [
