@@ -18,8 +18,9 @@ DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "1 4", "12 4", "4 4")
 _BAR: Final = 14
 _LEFT: Final = 210  # room for the names of the categories
 _RIGHT: Final = 64  # room for the value beside the longest bar
-_HEIGHT: Final = 280  # of a line chart
+_HEIGHT: Final = 298  # of a line chart
 _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+TICKED_DECADES_MAX: Final = 3  # of a logarithmic axis: with more of them each has one tick
 SPAN_MIN: Final = 1e-290  # of an axis: what is narrower has no ticks that a float can tell apart
 _ABSENT: Final = "-"
 
@@ -44,6 +45,24 @@ class Series:
         if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
             return None
         return low, high
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From where to where values stand, and at which there is a tick."""
+
+    low: float
+    high: float
+    ticks: Sequence[float]
+    log: bool = False
+
+    def share(self, value: float) -> float:
+        """Where a value stands: 0 at the low end, 1 at the high one."""
+        if not self.log:
+            return (value - self.low) / (self.high - self.low)
+        if self.high <= self.low:
+            return 0.5
+        return math.log(value / self.low) / math.log(self.high / self.low)
 
 
 def shown(value: object) -> str:
@@ -98,30 +117,35 @@ def line_chart(
     x_name: str = "",
     y_name: str = "",
     dots: bool = True,
+    decades: bool = False,
 ) -> str:
     """Lines over `x`, broken where a value is absent; an interval is a whisker at its point.
 
-    Without dots only a value that stands alone has one, since it makes no line.
-    Raises ValueError when a series has not one value for each x.
+    Without dots only a value that stands alone has one, since it makes no line. decades: both axes
+    are logarithmic, which x and values above 0 alone can be, and x has its ticks at its values.
+    Raises ValueError when a series has not one value for each x, or a value has no logarithm.
     """
     _check(len(x), series)
-    low, high, ticks = _scale([v for s in series for v in _all_values(s)])
-    first, last, marks = _scale(x)
-    top, bottom, left = 44, _HEIGHT - 44, 64
+    values = [v for s in series for v in _all_values(s)]
+    if decades and min([*x, *values], default=1.0) <= 0:
+        raise ValueError(f"{title}: a logarithmic axis begins above 0")
+    of_y = _decades(values) if decades else Axis(*_scale(values))
+    of_x = Axis(min(x), max(x), list(x), log=True) if decades and x else Axis(*_scale(x))
+    top, bottom, left = 44 + 18 * (len(series) > 1), _HEIGHT - 44, 64
 
     def at_x(value: float) -> float:
-        return left + (WIDTH - left - 20) * (value - first) / (last - first)
+        return left + (WIDTH - left - 24) * of_x.share(value)
 
     def at_y(value: float) -> float:
-        return bottom - (bottom - top) * (value - low) / (high - low)
+        return bottom - (bottom - top) * of_y.share(value)
 
     parts = [_text(0, 14, title, weight="bold"), *_legend(series, y=22)]
-    for tick in ticks:
-        parts.append(_rule(left, at_y(tick), WIDTH - 20, at_y(tick), "#ddd"))
+    for tick in of_y.ticks:
+        parts.append(_rule(left, at_y(tick), WIDTH - 24, at_y(tick), "#ddd"))
         parts.append(_text(left - 6, at_y(tick) + 4, shown(tick), anchor="end"))
-    parts += [_text(at_x(m), bottom + 16, shown(m), anchor="middle") for m in marks]
-    parts.append(_text(WIDTH - 20, bottom + 34, x_name, anchor="end"))
-    parts.append(_text(0, top - 6 if len(series) == 1 else bottom + 34, y_name))
+    parts += [_text(at_x(m), bottom + 16, shown(m), anchor="middle") for m in of_x.ticks]
+    parts.append(_text(WIDTH - 24, bottom + 34, x_name, anchor="end"))
+    parts.append(_text(0, top - 12, y_name))
     for n, one in enumerate(series):
         colour, dash = COLOURS[n % len(COLOURS)], DASHES[n % len(DASHES)]
         for run in _runs(x, one.values):
@@ -187,6 +211,17 @@ def _scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
     step = next(n * power for n in _NICE if n * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return first * step, last * step, [k * step for k in range(first, last + 1)]
+
+
+def _decades(values: Sequence[float]) -> Axis:
+    """A logarithmic axis that holds `values`: ticks at 1, 2 and 5 of a decade, or at 1 alone."""
+    low, high = (min(values), max(values)) if values else (1.0, 10.0)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1.0,) if last - first > TICKED_DECADES_MAX else (1.0, 2.0, 5.0)
+    ticks = [n * 10.0**k for k in range(first, max(last, first + 1) + 1) for n in steps]
+    below = [tick for tick in ticks if tick <= low * (1 + 1e-9)][-1]
+    above = next(tick for tick in ticks if tick >= high * (1 - 1e-9) and tick > below)
+    return Axis(below, above, [tick for tick in ticks if below <= tick <= above], log=True)
 
 
 def _runs(x: Sequence[float], values: Sequence[float | None]) -> list[list[tuple[float, float]]]:

@@ -5,6 +5,7 @@ All text is escaped. `Page("Title").text("...").table(["a"], [[1]]).bars(...).wr
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Final, Self
 
@@ -24,6 +25,7 @@ table { border-collapse: collapse; margin: 1em 0; font-size: 0.93em; }
 caption { text-align: left; font-weight: bold; padding-bottom: 0.3em; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25em 0.7em; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
+.whole { overflow-wrap: normal; }
 th { border-bottom: 2px solid #333; } .number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 figure { margin: 1.2em 0; } svg { width: 100%; height: auto; }
@@ -31,6 +33,8 @@ figure { margin: 1.2em 0; } svg { width: 100%; height: auto; }
 @media print { body { margin: 0; max-width: none; font-size: 10pt; }
   table, figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
+# A column may be as narrow as its longest word; of a longer one, as a hash is, it is narrower.
+WORD_CHARS_MAX: Final = 16
 
 
 class Page:
@@ -96,9 +100,11 @@ class Page:
         x_name: str = "",
         y_name: str = "",
         dots: bool = True,
+        decades: bool = False,
     ) -> Self:
-        """Add lines over `x`, broken where a value is absent. Raises ValueError."""
-        chart = line_chart(x, series, title=title, x_name=x_name, y_name=y_name, dots=dots)
+        """Add lines over `x`, as `line_chart` draws them. Raises ValueError."""
+        names = {"title": title, "x_name": x_name, "y_name": y_name}
+        chart = line_chart(x, series, **names, dots=dots, decades=decades)
         return self._add(f"<figure>{chart}</figure>")
 
     def html(self) -> str:
@@ -126,5 +132,7 @@ def _is_number(value: object) -> bool:
 
 
 def _cell(tag: str, value: object, number: bool) -> str:  # noqa: FBT001 - private, read at the call
-    kind = ' class="number"' if number else ""
-    return f"<{tag}{kind}>{escape(shown(value))}</{tag}>"
+    text = shown(value)
+    whole = all(len(word) <= WORD_CHARS_MAX for word in re.split(r"[\s_]", text))
+    kind = ' class="number"' if number else ' class="whole"' if whole else ""
+    return f"<{tag}{kind}>{escape(text).replace('_', '_<wbr/>')}</{tag}>"

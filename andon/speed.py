@@ -37,7 +37,7 @@ def speed(
         typer.Option(help="Write a page of the documentation, and the run beside it as .json."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds: rougher, in a third of the time.")
+        bool, typer.Option("--quick", help="Fewer rounds: rougher figures, sooner.")
     ] = False,
     parts: Annotated[
         str, typer.Option(help="Only these, with commas, as limits,hot_loop; else all.")
@@ -61,10 +61,11 @@ def speed(
 
     Examples: `andon bench speed --html speed.html`, `andon bench speed --peers --json figures.json`
     """
-    from benchmarks.speed.kept import keep
-
-    if file is not None and not as_json:
-        raise typer.BadParameter(f"{file} is where --json writes: add --json")
+    _check_needed(file, f"{file} is where --json writes: add --json", wants=as_json)
+    needs = "--peers-directory is where --peers installs them: add --peers"
+    _check_needed(peers_directory, needs, wants=peers)
+    if again is not None:
+        _check_idle({"--peers": peers, "--quick": quick, "--parts": parts})
     _check_writable(docs, html, file)  # before minutes of measuring
     if again is None:
         told = _measured(
@@ -72,15 +73,7 @@ def speed(
         )
     else:
         told = _kept(again)
-    if docs is not None:
-        from andon.speed_page import markdown
-
-        docs.write_text(markdown(told), encoding="utf-8")
-        keep(told, docs.with_suffix(".json"))
-    if html is not None:
-        from andon.speed_report import page
-
-        page(told).write(html)
+    _write(told, docs, html)
     if as_json:
         _tell_json(told, file)
     if not as_json or file is not None:
@@ -89,6 +82,21 @@ def speed(
             if written is not None:
                 typer.echo(f"Written: {written}")
     raise typer.Exit(int(bool(told.not_measured)))
+
+
+def _check_needed(path: Path | None, said: str, *, wants: bool) -> None:
+    """Raise BadParameter for a path that nobody would use."""
+    if path is not None and not wants:
+        raise typer.BadParameter(said)
+
+
+def _check_idle(measuring: dict[str, object]) -> None:
+    """Raise BadParameter where what a run is measured with is given, and none is."""
+    if idle := [name for name, given in measuring.items() if given]:
+        raise typer.BadParameter(
+            f"--again measures nothing, so that {', '.join(idle)} would change nothing: leave out"
+            " one or the other"
+        )
 
 
 def _check_writable(*paths: Path | None) -> None:
@@ -126,10 +134,23 @@ def _end(*_: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _environments(directory: Path | None) -> Path:
+def _environments(given: Path | None) -> Path:
+    """The directory, made. Raises BadParameter where nothing can be written there."""
+    import tempfile
+
     from benchmarks.speed.peers.environments import default_directory
 
-    return directory or default_directory()
+    directory = given or default_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise typer.BadParameter(
+            f"--peers-directory: nothing can be written in {directory}: {error.strerror}; name"
+            " another one"
+        ) from error
+    return directory
 
 
 def _measured(parts: str, *, quick: bool, peers: Path | None) -> Run:
@@ -168,6 +189,21 @@ def _progress() -> AbstractContextManager[Callable[[str, int, int], object]]:
         bar: AbstractContextManager[Callable[[str, int, int], object]] = progress_bar()
         return bar
     return nullcontext(say)
+
+
+def _write(told: Run, docs: Path | None, html: Path | None) -> None:
+    """The page with its run beside it, and the report, where they are asked for."""
+    from benchmarks.speed.kept import keep
+
+    if docs is not None:
+        from andon.speed_page import markdown
+
+        docs.write_text(markdown(told), encoding="utf-8")
+        keep(told, docs.with_suffix(".json"))
+    if html is not None:
+        from andon.speed_report import page
+
+        page(told).write(html)
 
 
 def _tell_json(told: Run, file: Path | None) -> None:

@@ -16,7 +16,7 @@ from andon.speed_report import (
     share_rows,
     told_of_peers,
 )
-from benchmarks.speed.meanings import meaning_of
+from benchmarks.speed.meanings import WORDS, meaning_of
 from benchmarks.speed.parts import IDS, PEER_IDS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Written by `{COMMAND}`; the run is beside it as
 andon bench speed             # the figures, on this machine, in some minutes
 andon bench speed --peers     # river, pysad, PyOD, numalogic, stumpy and bytewax beside them
 andon bench speed --json figures.json --html report.html   # with plots
-andon bench speed --quick     # rougher, in a third of the time
+andon bench speed --quick     # fewer rounds: rougher figures, sooner
 ```
 """
 ENVIRONMENTS: Final = """\
@@ -58,7 +58,9 @@ windows or states of all assets themselves; peers get theirs cut beforehand."""
 
 
 def _head(run: Run) -> list[str]:
-    return [HEAD, machine(run), "", *(f"- {line}" for line in HOW), ENVIRONMENTS, ""]
+    words = [f"- **{word}**: {meaning}." for word, meaning in WORDS]
+    told = [machine(run), "", *(f"- {line}" for line in HOW), ENVIRONMENTS, ""]
+    return [HEAD, *told, "What the words mean:", "", *words, ""]
 
 
 def _figures(run: Run) -> list[str]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from andon.report import Page, Series
-from benchmarks.speed.meanings import name_of
+from benchmarks.speed.meanings import WORDS, name_of
 from benchmarks.speed.parts import PEER_IDS
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ HOW: Final = (
         " processor seconds; each ratio is a median over rounds."
     ),
     (
-        "Figures of two runs, or of two machines, cannot be compared: on a machine that others use"
-        " they move by a half, ratios by some percent."
+        "Do not compare figures of two runs, or of two machines: on a machine that others use they"
+        " move by a half, ratios by some percent."
     ),
-    "A share of a core is of the whole gateway process, with all that it does meanwhile.",
+    "A share of a core is of the whole gateway process, but for the parts that a row leaves out.",
     "Each part runs in a process of its own; what failed is named, and the rest is measured.",
 )
 
@@ -80,7 +80,8 @@ def short_table(run: Run, *, wide: bool) -> Table:
         table.add_column(name, no_wrap=stays, min_width=MIN_WIDTHS.get(name))
     if wide:
         table.add_column("ratio to")
-    table.add_column("asked", min_width=MIN_WIDTHS["asked"])
+    narrow = MIN_WIDTHS["asked"]  # with 80 columns no more, or the last heading is cut
+    table.add_column("asked", min_width=narrow, max_width=None if wide else narrow)
     table.add_column("reached", no_wrap=True)
     for figure in run.figures:
         cells = dict(zip(COLUMNS, row(figure), strict=True))
@@ -153,6 +154,8 @@ def page(run: Run) -> Page:
     """The report with plots."""
     report = Page("How fast Andon is", lead=machine(run))
     report.bullets(HOW)
+    report.heading("Words")
+    report.bullets([f"{word}: {meaning}." for word, meaning in WORDS])
     report.heading("Figures")
     report.table(COLUMNS, [row(figure) for figure in run.figures])
     report.bullets([f"{figure.id}: {figure.note}" for figure in run.figures if figure.note])
@@ -172,21 +175,21 @@ def page(run: Run) -> Page:
         report.heading("Where the time goes")
     for shares in run.shares:
         names = [name for name, _ in shares.parts]
-        of = [100 * share for _, share in shares.parts]
+        of = [round(100 * share, 1) for _, share in shares.parts]
         title = f"{shares.title}, % of {shares.of}"
         report.bars(names, [Series(name="%", values=of)], title=title)
     return report
 
 
 def _plot(report: Page, curve: Curve) -> None:
-    """Over the logarithm of x, where it goes over more than two decades."""
-    wide = min(curve.x) > 0 and max(curve.x) > 50 * min(curve.x)
+    """Sizes double or grow tenfold, and so do costs: over logarithms."""
     report.lines(
-        [math.log10(x) for x in curve.x] if wide else list(curve.x),
+        curve.x,
         [Series(name=name, values=values) for name, values in curve.series.items()],
         title=curve.title,
-        x_name=f"log10 of {curve.x_name}" if wide else curve.x_name,
+        x_name=curve.x_name,
         y_name=curve.y_name,
+        decades=True,
     )
     report.table([curve.x_name, *curve.series], curve_rows(curve))
 
@@ -195,9 +198,14 @@ def curve_rows(curve: Curve) -> list[list[str]]:
     """A row for each x."""
     columns = list(curve.series.values())
     return [
-        [number(x), *(number(math.nan if of[i] is None else of[i]) for of in columns)]  # type: ignore[arg-type]
+        [_size(x), *(number(math.nan if of[i] is None else of[i]) for of in columns)]  # type: ignore[arg-type]
         for i, x in enumerate(curve.x)
     ]
+
+
+def _size(x: float) -> str:
+    """How many there are: whole, as they are counted."""
+    return f"{int(x):,}" if x.is_integer() else number(x)
 
 
 def share_rows(shares: Shares) -> list[list[str]]:

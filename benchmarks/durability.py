@@ -116,11 +116,11 @@ def _checkpoints(load: Load, folder: Path) -> dict[str, float]:
         before = _disk_bytes()
         begin_s = time.process_time()
         copied = Copied()
-        copying = assembly.engine.copied(copied.keep)
+        copying, state = assembly.engine.copied(copied.keep)
         kept = Checkpoint(
             position=Position(1, 8 + i),
             fingerprint="f",
-            state=assembly.engine.outline,
+            state=state,
             written_by="0",
         )
         made = packer.begun(kept, copied)

@@ -8,7 +8,7 @@ a state says so first (`Desk.before`), as whoever changed one says so afterwards
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from edge.state import AssetState
 
     States = Mapping[str, AssetState]
+
+
+Keep: TypeAlias = "Callable[[States], None]"
 
 
 class Copying:

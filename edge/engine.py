@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
-from edge.copying import Copying
+from edge.copying import Copying, Keep
 from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
@@ -41,7 +41,7 @@ from edge.samples.layouts import asset_layouts
 from edge.samples.own_clock import STEP_BACK_NS, OwnClock
 from edge.samples.ring import Ring
 from edge.samples.scoring import Parts
-from edge.state import first_state, seen_change
+from edge.state import first_state, seen_change, with_align
 from edge.takeover import take_over, warm_anew
 from edge.taking import Taking
 from edge.verdicts.decide import decide
@@ -53,7 +53,7 @@ from edge.work.set_aside import SetAside
 from edge.work.shed import shed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
 
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from edge.samples.layouts import AssetLayout
     from edge.samples.scoring import Parameters, Score
     from edge.settings import GatewaySettings
-    from edge.state import AssetState, EngineState
+    from edge.state import EngineState
     from edge.takeover import Fitted
     from models.bundles.bundle import Bundle
 
@@ -253,13 +253,12 @@ class Engine:
         self._taking.settle_times()
         return self._state
 
-    def copied(self, keep: Callable[[Mapping[str, AssetState]], None]) -> Copying:
-        """Have `keep` copy all assets as they are now, each before it changes: `outline` too."""
+    def copied(self, keep: Keep) -> tuple[Copying, EngineState]:
+        """Have `keep` copy all assets as they are now, each before it changes; and all else."""
         self._arrivals.settle()
-        self._aligner.show()
         made = Copying(self._state.assets, settle=self._taking.settle_states, keep=keep)
         self._desk.copying = made
-        return made
+        return made, with_align(self.outline, self._aligner.kept())
 
     def counts(self) -> dict[str, int]:
         """Everything counted so far, by reason; what was not accepted is never silent."""

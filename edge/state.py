@@ -13,10 +13,10 @@ from edge.alerts.flood import FloodState
 from edge.alerts.group import Join
 from edge.alerts.load import LoadState
 from edge.records import Track
-from edge.samples.align import AlignState
 from edge.samples.clock import PlantClockState
 from edge.samples.limits import Starts
 from edge.samples.own_clock import OwnClockState
+from edge.samples.pending import AlignState
 from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.sparkplug import Birth
@@ -133,6 +133,11 @@ def first_state(bundle: Bundle, *, rows: list[np.ndarray]) -> EngineState:
         assets={m.asset: new_state(m.asset, len(m.channels)) for m in bundle.assets},
         bundle_sha256=bundle.sha256,
     )
+
+
+def with_align(state: EngineState, align: AlignState) -> EngineState:
+    """The same with another state of alignment, for whoever writes it."""
+    return msgspec.structs.replace(state, align=align)
 
 
 def new_state(asset: str, channels: int) -> AssetState:

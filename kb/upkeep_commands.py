@@ -186,7 +186,7 @@ def proposals_command(
         times = "" if p.real_times or p.source == "log" else ", times not believed"
         cells = (p.proposal_id, p.asset, f"{p.kind} {p.instrument}".strip())
         when = (shown_time(p.valid_from_ns), shown_time(p.valid_to_ns))
-        quote = shorten(p.citation.quote, QUOTE_CHARS_MAX, placeholder=" ...")
+        quote = shorten(p.citation.quote, QUOTE_CHARS_MAX, placeholder=" …")
         table.add_row(*map(escape, (*cells, *when, state + times, quote)))
     console.print(table)
 

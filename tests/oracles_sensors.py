@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.samples import looks
 from edge.samples.quality import RANGE_SAMPLES
-from models.fitting.health import HOP, KEPT, KNOWN_MIN, WHITE, WINDOW
+from models.fitting.health import KEPT, KNOWN_MIN, WHITE, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ class Sensors:
         c = len(bounds.stuck)
         self._shown = [math.nan] * c
         self._equal, self._absent, self._beyond = [0] * c, [0] * c, [0] * c
-        self._repeats, self._samples = 0, -2 * (zlib.crc32(asset.encode()) % 16)
+        place = zlib.crc32(asset.encode()) % 16
+        self._repeats, self._samples = 0, -bounds.hop * place // 16
         self._past: list[list[float] | None] = []  # the whole stream
         self._noise = [""] * c  # what is called so now: "", high, low
         self._sparse = [False] * c
@@ -57,7 +58,7 @@ class Sensors:
         self._shown = [row[j] if known[j] else self._shown[j] for j in range(c)]
         self._past.append([float(v) for v in row] if counted else BLANK)
         self._samples += counted
-        if counted and self._samples % HOP == 0 and self._samples >= WINDOW:
+        if counted and self._samples % bounds.hop == 0 and self._samples >= WINDOW:
             self._look()
         said = [self._held(j) for j in range(c)]
         for j in range(c):
@@ -122,7 +123,7 @@ class Sensors:
             spread = looks.MEDIAN_REACH * noise
             calm = bounds.calm_low[j] - spread <= level <= bounds.calm_high[j] + spread
             loud = noise > bounds.noise_high[j]
-            faint = noise < bounds.noise_low[j] and self._equal[j] < HOP
+            faint = noise < bounds.noise_low[j] and self._equal[j] < looks.HELD
             faint = faint and _still(column) <= looks.FAINT_STILL
             stays = {
                 "": False,

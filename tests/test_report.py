@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,59 @@ def test_a_line_is_broken_where_a_value_is_absent() -> None:
     assert [len(run) for run in runs] == [2, 1, 1]
     heights = [float(point.split(",")[1]) for run in runs for point in run]
     assert heights == sorted(heights, reverse=True)
+
+
+def test_decades_are_as_wide_as_each_other_and_ticks_plain_numbers() -> None:
+    """Ten times as much is the same step on both axes, and the measured sizes are the ticks."""
+    series = [Series(name="s", values=[2_000.0, 200.0, None, 20.0, 2.0])]
+    sizes = [1, 10, 100, 1_000, 10_000]
+    page = Page("t").lines(
+        sizes, series, title="t", x_name="assets", y_name="ns a value", decades=True
+    )
+    soup = _read(page)
+    points = [
+        [float(at) for at in point.split(",")]
+        for line in soup.find_all("polyline")
+        for point in str(line["points"]).split()
+    ]
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(points)]
+    (right, down) = steps[0]
+    assert right > 50
+    assert down > 20
+    for step, times in zip(steps, (1, 2, 1), strict=True):
+        assert step[0] == pytest.approx(times * right, abs=0.2)
+        assert step[1] == pytest.approx(down, abs=0.2)
+    texts = [t.get_text() for t in soup.select("svg text")]
+    assert {"1", "10", "100", "1,000", "10,000", "assets", "ns a value"} <= {*texts}
+    with pytest.raises(ValueError, match="begins above 0"):
+        Page("t").lines([0, 1], [Series(name="s", values=[1, 2])], title="t", decades=True)
+
+
+@given(values=st.lists(st.none() | st.floats(1e-9, 1e12), min_size=1, max_size=5))
+def test_a_logarithmic_axis_holds_whatever_is_above_nothing(values: list[float | None]) -> None:
+    """No point stands outside the picture, and there are ticks, but not many."""
+    page = Page("t").lines(
+        [2**i for i in range(len(values))],
+        [Series(name="s", values=values)],
+        title="t",
+        decades=True,
+    )
+    soup = _read(page)
+    _, _, width, height = map(float, str(soup.find_all("svg")[0]["viewbox"]).split())
+    for dot in soup.find_all("circle"):
+        assert 0 < float(str(dot["cx"])) < width
+        assert 40 < float(str(dot["cy"])) < height - 40
+    assert 2 <= len(soup.select('svg line[stroke="#ddd"]')) <= 24
+
+
+def test_words_of_a_table_are_not_broken_and_long_names_at_their_joints() -> None:
+    """A ratio in two lines is read as two numbers; what was written is read back."""
+    soup = _read(Page("t").table(["ratio"], [["0.144"], ["mlp_hop1"], ["0a1b" * 16]]))
+    assert [cell.get("class") for cell in soup.find_all(["th", "td"])] == [
+        ["whole"], ["whole"], ["whole"], None,
+    ]  # fmt: skip
+    assert str(soup.find_all("td")[1]).count("<wbr") == 1
+    assert soup.find_all("td")[1].get_text() == "mlp_hop1"
 
 
 def test_text_is_escaped_everywhere() -> None:

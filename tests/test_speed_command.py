@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 from typer.testing import CliRunner
 
 import andon
+
+PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
 def refused(*arguments: str) -> str:
@@ -43,6 +46,29 @@ def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Pa
         assert "name another file" in refused(option, str(tmp_path))
     assert "cannot be written" in refused("--json", str(tmp_path))
     assert "add --json" in refused(str(tmp_path / "figures.json"))
+
+
+def test_where_peers_cannot_be_kept_is_told_once_and_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    """Not once a peer, behind minutes of measuring; by the directory's name."""
+    (tmp_path / "file").write_bytes(b"")
+    said = refused("--peers", "--peers-directory", str(tmp_path / "file" / "peers"))
+    assert said.count("nothing can be written in") == 1
+    assert "name another one" in said
+
+
+@pytest.mark.parametrize(
+    "idle", [("--peers",), ("--quick",), ("--parts", "limits"), ("--peers-directory", "here")]
+)
+def test_options_that_would_change_nothing_are_refused_by_name(
+    tmp_path: Path, idle: tuple[str, ...]
+) -> None:
+    """A run that is shown again was measured before; a directory is for peers alone."""
+    html = tmp_path / "r.html"
+    said = refused("--again", str(PAGE.with_suffix(".json")), *idle, "--html", str(html))
+    assert idle[0] in said
+    assert not html.exists(), "nothing was begun"
 
 
 def test_who_is_ended_leaves_nothing_that_runs_on(tmp_path: Path) -> None:

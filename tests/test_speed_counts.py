@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from andon.speed_report import asked, number
-from benchmarks.counting import calls_of
 from benchmarks.speed import counts, engine_tick
 from benchmarks.speed.allocations import made_by
 from benchmarks.speed.parts import parts_of
 from benchmarks.speed.run import run
+from tests.counting import calls_of
 
 SMALL = ("limits", "counts", "hot_loop")  # parts that take seconds
 ASSETS = 200

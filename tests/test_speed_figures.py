@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
+from andon.speed_report import curve_rows
 from benchmarks import speed
 from benchmarks.speed import gateway, intake, sparkplug
-from benchmarks.speed.figure import UNITS, Figure, Measured
+from benchmarks.speed.figure import UNITS, Curve, Figure, Measured
 from benchmarks.speed.machine import look
-from benchmarks.speed.meanings import MEANINGS
+from benchmarks.speed.meanings import MEANINGS, WORDS, name_of
 from benchmarks.speed.parts import IDS
 from benchmarks.speed.run import Run
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER: Final = Path(speed.__file__).parent
+PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
 def figure(called: str = "f", /, **told: object) -> Figure:
@@ -192,3 +194,16 @@ def test_a_figure_beside_another_ratio_is_held_against_its_own_target() -> None:
     told.take(Measured(figures=[figure("default_1000_assets", figure=30.1, ratio=0.1)]))
     told.take(Measured(figures=[figure("lateness_p999", figure=5.1, ratio=2.0)]))
     assert [one.reached for one in told.figures] == [False, True, False]
+
+
+def test_names_and_sizes_are_written_as_they_are_said() -> None:
+    """One sample, one asset, whole assets; and each word of the page's list is used on it."""
+    assert name_of("pca_1_asset_n1") == "principal components, 1 asset, 1 sample a call"
+    assert name_of("default_1000_assets_n16") == "default detector, 1,000 assets, 16 samples a call"
+    assert name_of("f") == "f"
+    curve = Curve(title="c", x_name="assets", y_name="ns", x=(1.0, 1e4), series={"a": (1.0, 2.0)})
+    assert [row[0] for row in curve_rows(curve)] == ["1", "10,000"]
+    page = PAGE.read_text("utf-8")
+    assert all(page.count(one) > 1 for word, _ in WORDS for one in word.split(", "))
+    assert "1 assets" not in page
+    assert "1 samples" not in page

@@ -205,7 +205,8 @@ class Link:
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Send; returns the id that `confirmed` will name for QoS 1.
 
-        None when it was not taken, as without a connection.
+        None when it was not taken, as without a connection; what is retained is said again then by
+        whoever says it, and not counted.
         """
         claims = self._guard is not None and topic == self._guard.topic
         if self.connected or (claims and self._granted):
@@ -213,7 +214,7 @@ class Link:
             if self._mqtt.was_taken(info, qos=qos):
                 mid: int = info.mid
                 return mid
-        self.counts.not_sent += 1
+        self.counts.not_sent += not retain
         return None
 
     def confirmed(self) -> list[int]:

@@ -280,18 +280,20 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        if now_s >= self._health_due_s and self._rounds.gathered(self._assembly):
+        heard = self._link.connected and now_s >= self._health_due_s  # else nobody would hear it
+        if heard and self._rounds.gathered(self._assembly):
             self._health_due_s = now_s + self._config.engine.health_publish_s
             queue_max = self._config.mqtt.queue_messages_max
             how = self._rounds.health(self._assembly, queue_depth_max=queue_max)
             self._link.publish(self._topics.health, how, qos=0, retain=False)
-        # the one that is being copied comes first, however soon the next one is due
-        if not self._durable.go_on() and self._durable.due.now(now_s):
-            self._checkpoint()
+        if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
+            self._checkpoint()  # the one that is being copied comes first, however soon it is due
+        else:
+            self._rounds.collect(now_s)
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly, texts=self._upkeep.notebook.sync, last=last)
+        self._durable.checkpoint(self._assembly, self._pace, self._upkeep.notebook.sync, last=last)
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edge.brokers.inbox import Incoming
     from edge.configuration.config import GatewayConfig
     from edge.gateway.faults import Faults
+    from edge.gateway.pace import Pace
     from edge.gateway.telemetry import Telemetry
     from edge.gateway.world import World
     from edge.records import Audited, Effect, MessageReceived, Stimulus
@@ -190,27 +191,26 @@ class Durable:
         self._redelivery.forget()
 
     def checkpoint(
-        self, assembly: Assembly, *, texts: Callable[[], None], last: bool = False
+        self, assembly: Assembly, pace: Pace, texts: Callable[[], None], *, last: bool = False
     ) -> None:
-        """Begin to keep the engine as it is now: `go_on`. texts: what must be safe before that.
+        """Begin to keep the engine as it is now: `go_on`, which a small plant needs once.
 
-        last: and return only when that is done, or takes too long.
+        texts: what must be safe before. last: return only when it is done, or takes too long.
         """
         if last:
             self._settled()
-        idle = self.patience.idle and self._saving.idle
-        if self.journal is None or self.lapse.parts or not idle:  # in a lapse memory alone has more
+        idle = self.patience.idle and self._saving.idle  # in a lapse memory alone has more
+        if self.journal is None or self.lapse.parts or not idle:
             return
-        row = self.outbox.newest_row
-        self._saving.prepare(assembly, self._taken, texts=texts, outbox_row=row)
+        self._saving.prepare(assembly, self._taken, texts=texts, outbox_row=self.outbox.newest_row)
         self.due.begun()
-        self.go_on()
+        self.go_on(pace)
         if last:
             self._settled()
 
-    def go_on(self, *, whole: bool = False) -> bool:
+    def go_on(self, pace: Pace | None) -> bool:
         """Copy more of what the engine was; behind the last it is written. False: nothing is."""
-        if not (copies := self._saving.copies) or not self._saving.go_on(whole=whole):
+        if not (copies := self._saving.copies) or not self._saving.go_on(pace):
             return copies
         if self.journal is None or self.lapse.parts:
             self._saving.drop()
@@ -229,7 +229,7 @@ class Durable:
         """Wait for what is done beside the loop."""
         self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
-        self.go_on(whole=True)
+        self.go_on(None)
         self.patience.settle(CHECKPOINT_S_MAX)
         self._poll()
         self._saving.settle(CHECKPOINT_S_MAX)

@@ -37,6 +37,10 @@ SOONER: Final = 5  # times as often as `tick_ms`, at most,
 SOONEST_S: Final = 0.01  # and no sooner after the last one: whoever wants that asks for it
 TURN_S_MIN: Final = 0.002  # of other work between two ticks, however late they are
 EASE_S: Final = 0.05  # until the next tick, for what is not urgent
+EBB: Final = 2.0  # times as long as the next tick, and
+EBB_SHARE: Final = 0.1  # of the time between two: such a tick was a long one
+EBB_TICKS: Final = 4  # behind it, in which the next such one is not due yet
+MOST: Final = 0.75  # of the time between two ticks
 NEARLY: Final = 1 - 1e-6  # of a sum of seconds
 MISSED_SPREAD_MAX: Final = 1_000  # of those left out at once, how many stand among the late
 
@@ -58,6 +62,7 @@ class Pace:
         self._took_s = 0.0
         self._was_due_s = self._whole_s = self._due_s
         self._spent_ms = 0.0
+        self._ebbed = EBB_TICKS  # ticks since one that was much shorter than the one before it
         self._late, self._ends, self._missed = Spread(), Spread(), 0
 
     def started(self) -> Self:
@@ -83,6 +88,14 @@ class Pace:
     def eases(self) -> bool:
         """Whether there is time before the next tick for what could wait for it."""
         return self.left_s >= EASE_S
+
+    def suits(self, seconds: float) -> bool:
+        """Whether to begin now what takes so long, and goes on for some ticks.
+
+        Best behind a tick that closed much: until the next such one the most is done.
+        """
+        needs_s = min(seconds, MOST * self._tick_s)  # what takes longer makes one late anyway
+        return self.eases or (self._ebbed < EBB_TICKS and self.left_s >= needs_s)
 
     def came(self) -> None:
         """Something came that a tick may close."""
@@ -123,7 +136,9 @@ class Pace:
         The latter only once they are complete, else None.
         """
         now_s = self._now_s()
-        self._took_s = now_s - self._begun_s
+        before_s, self._took_s = self._took_s, now_s - self._begun_s
+        ebbs = before_s > max(EBB * self._took_s, EBB_SHARE * self._tick_s)
+        self._ebbed = 0 if ebbs else self._ebbed + 1
         self._ends.add((now_s - self._was_due_s) * 1e3)
         self._rest_until_s = now_s + self._took_s
         self._spent_ms += self._took_s * 1e3

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from edge.audit.chain import CHAIN_BROKEN
+from edge.gateway.collecting import Collecting
 from edge.gateway.overload import aside_words
 from edge.gateway.telemetry import health
 from edge.gateway.timekeeping import ClockWatch
@@ -64,6 +65,7 @@ class Rounds:
         self._upkeep, self._letters, self._telemetry = upkeep, letters, telemetry
         self._pace, self._retriever = pace, retriever
         self._clocks = ClockWatch()
+        self._collecting = Collecting()
 
     def look(
         self, now_s: float, *, wall_ns: int, state: EngineState
@@ -87,6 +89,10 @@ class Rounds:
         """What was given up, whether that begins or ends, and which topics are not read."""
         told = self._overload.look(now_s, wall_ns=wall_ns, state=state, faults=self._faults)
         return [*told, *self._faults.judge("topics_set_aside", aside_words(state), anew=True)]
+
+    def collect(self, now_s: float) -> None:
+        """Let what refers to itself be looked for, where that is due and makes no tick late."""
+        self._collecting.turn(self._pace, now_s)
 
     def gathered(self, assembly: Assembly) -> bool:
         """Gather for health what has to be asked of every asset, until a tick is due.

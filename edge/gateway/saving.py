@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
     from edge.assembly.assembly import Assembly
     from edge.copying import Copying
+    from edge.gateway.pace import Pace
     from edge.state import EngineState
     from edge.storage.checkpoint import Packed, Packer
     from edge.storage.disk import Disk
     from edge.storage.journal import Position
     from edge.storage.patience import Patience
 
-# Assets of which states are copied in a turn: three milliseconds. Of many more, a part of them.
+# Assets of which states are copied in a turn: three milliseconds, less where a tick is due before
+# that is over. Of many more, a part of them.
 ASSETS_A_TURN: Final = 100
 TURNS_MAX: Final = 32
+PIECES: Final = 4  # of a turn: so much of it is copied however late it is
 LATE_S: Final = 60.0  # before a checkpoint that is still being written is told as a fault
 
 
@@ -65,8 +68,8 @@ class Saving:
         at: where the journal stands   texts: what must be safe as well   outbox_row: the newest
         """
         copied = Copied()
-        self._copying = assembly.engine.copied(copied.keep)
-        made = self._packer.begun(as_it_is(assembly, at, assembly.engine.outline), copied)
+        self._copying, state = assembly.engine.copied(copied.keep)
+        made = self._packer.begun(as_it_is(assembly, at, state), copied)
         self._waits, self._row = (made, texts), outbox_row
         self._a_turn = max(ASSETS_A_TURN, self._copying.left // TURNS_MAX)
 
@@ -75,10 +78,21 @@ class Saving:
         """Whether one was prepared of which not all is copied, or known to be."""
         return self._copying is not None
 
-    def go_on(self, *, whole: bool) -> bool:
-        """Copy some more, or all of it; returns whether that is all. Then `is_whole` is due."""
+    def go_on(self, pace: Pace | None) -> bool:
+        """Copy some more; returns whether that is all. Then `is_whole` is due.
+
+        pace: of ticks, which are not kept waiting for more than a piece; None: copy all of it.
+        """
         assert self._copying is not None, "asked before"
-        self._copying.more(self._copying.left if whole else self._a_turn)
+        if pace is None:
+            self._copying.finish()
+            return True
+        begun_s, piece = pace.left_s, -(-self._a_turn // PIECES)
+        for copied in range(0, self._a_turn, piece):
+            left_s = pace.left_s
+            if copied and left_s * copied < (begun_s - left_s) * piece:
+                break  # another one would take longer than there is time
+            self._copying.more(min(piece, self._a_turn - copied))
         return not self._copying.left
 
     def is_whole(self) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from edge.batches import Batch, sheaves_of
@@ -41,6 +40,7 @@ from edge.samples.pending import (
     AssetAlign,
     append_whole,
     count,
+    kept_state,
     put_late_context,
     put_row,
     put_rows,
@@ -55,20 +55,13 @@ if TYPE_CHECKING:
     from edge.batches import ContextChange, Readings, Sheaf
     from edge.samples.arrays import Cells, Closed
     from edge.samples.layouts import AssetLayout
-    from edge.samples.pending import Mask
+    from edge.samples.pending import AlignState, Mask
     from edge.samples.tag_sets import TagSet
     from edge.settings import EngineSettings
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 ALIVE_PERIODS_MIN: Final = 5  # a source that misses four samples still lives
-
-
-class AlignState(msgspec.Struct, kw_only=True):
-    """All that alignment remembers."""
-
-    assets: dict[str, AssetAlign] = {}
-    counts: dict[str, int] = {}
 
 
 class Aligner:
@@ -108,6 +101,13 @@ class Aligner:
         """Let the state hold all that waits."""
         self._each_its_way(self._whole.taken())
         self._together.show(np.flatnonzero(~self._together.own))
+
+    def kept(self) -> AlignState:
+        """The same as it is now, for whoever writes it: what waits is put together only then."""
+        self._each_its_way(self._whole.taken())
+        together = self._together.kept([layout.width for layout in self._layouts])
+        later = {self._layouts[i].asset: one for i, one in together.items()}
+        return kept_state(self._state, later)
 
     @property
     def counts(self) -> dict[str, int]:

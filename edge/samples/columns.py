@@ -24,4 +24,9 @@ def by_value(numbers: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], int]]:
         return []
     if (numbers == numbers[0]).all():  # as nearly always
         return [(np.arange(len(numbers)), int(numbers[0]))]
-    return [(np.flatnonzero(numbers == one), one) for one in sorted(set(numbers.tolist()))]
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    ends = [*(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(numbers)]
+    firsts = [0, *ends[:-1]]
+    told = ordered[firsts].tolist()
+    return [(order[a:b], one) for a, b, one in zip(firsts, ends, told, strict=True)]

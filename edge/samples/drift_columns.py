@@ -99,8 +99,10 @@ class DriftColumns:
             on = end < n
             if not on.any():
                 break
-            rows, at, t_ns = rows[on], end[on], t_ns[on]
-            scores, values = scores[on], values[on]
+            at = end
+            if not on.all():
+                rows, at, t_ns = rows[on], at[on], t_ns[on]
+                scores, values = scores[on], values[on]
         now = ((i, self._assets[i].state.drift) for i in before)
         moved = {i: state.drifts != before[i] for i, state in now if state is not None}
         return {i: mask for i, mask in moved.items() if mask.any()}
@@ -109,8 +111,16 @@ class DriftColumns:
         self, rows: Rows, at: NDArray[np.int64], end: NDArray[np.int64], scores: F32, values: F32
     ) -> None:
         """Put samples [at, end) (k,) of each asset behind what is held of it."""
+        waiting, first, last = self.waiting[rows], int(at[0]), int(end[0])
+        begin = int(waiting[0])
         held = self.held.reshape(-1, self.held.shape[2])
-        if scores.shape[1] == 1:  # the usual tick
+        if (waiting == begin).all() and (at == first).all() and (end == last).all():
+            told = np.concatenate([scores[:, first:last, None], values[:, first:last]], axis=2)
+            self.held[rows, begin : begin + last - first] = told  # as of blocks of one length
+            self.waiting[rows] += last - first
+            self.samples[rows] += last - first
+            return
+        if scores.shape[1] == 1:
             place = rows * HELD_MAX + self.waiting[rows]
             told = np.concatenate([scores, values[:, 0]], axis=1)
         else:

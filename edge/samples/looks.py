@@ -1,8 +1,11 @@
 """Looks: what windows of the newest samples say of the sensors, against what a fit has learned.
 
-Noise and distances of redundant channels are looked at once in HOP running samples, over the newest
-WINDOW of them: at the same samples, however the stream is cut. What a look finds holds until the
-next one, and what is new must be found twice in a row. So must be that channels agree again.
+Noise and distances of redundant channels are looked at once in a hop of running samples, over the
+newest WINDOW of them: at the same samples, however the stream is cut. What a look finds holds until
+the next one, and what is new must be found twice in a row. So must be that channels agree again.
+
+A hop is HOP samples, as in a fit. Where HOP of them take less than a second it is twice or four
+times as many, and never more than a window: every sample is in one.
 
 A sensor fails alone, and noise alone is a sensor's. Where many channels change their noise at once,
 or a channel has also left its usual level, it is the process that has changed, and its own score
@@ -59,12 +62,22 @@ NOISE_LOW: Final = 64
 STALE: Final = 128
 # What is certainly no measurement leaves the score of the process; the rest may be the process.
 UNSOUND: Final = STUCK | MISSING | DRIFT | STALE
+HELD: Final = 32  # samples of one value: it is about to be called stuck, and not of little noise
+HOP_NS_MIN: Final = 1_000_000_000  # of plant time, unless a window is shorter
 PLACES: Final = 16  # so that about as many of a thousand assets are looked at as the cache holds
 
 
-def place_of(asset: str) -> int:
-    """At which of the samples between two looks those of an asset come, as its name says."""
-    return zlib.crc32(asset.encode()) % PLACES * (HOP // PLACES)
+def hop_of(period_ns: int) -> int:
+    """How many samples, period_ns apart, lie between two looks: HOP, or twice or four times."""
+    hop = HOP
+    while hop < WINDOW and hop * period_ns < HOP_NS_MIN:
+        hop *= 2
+    return hop
+
+
+def place_of(asset: str, hop: int) -> int:
+    """At which of the `hop` samples between two looks those of an asset come, as its name says."""
+    return zlib.crc32(asset.encode()) % PLACES * (hop // PLACES)
 
 
 class WindowState(msgspec.Struct, kw_only=True):
@@ -90,13 +103,14 @@ class WindowState(msgspec.Struct, kw_only=True):
     pairs: np.ndarray | None = None
 
     @classmethod
-    def empty(cls, channels: int, pairs: int, *, asset: str = "") -> Self:
+    def empty(cls, channels: int, pairs: int, *, asset: str = "", hop: int = HOP) -> Self:
         """Nothing seen yet.
 
         asset: whose it is; those of a plant that begin together are not looked at together.
+        hop: samples between two looks.
         """
         return cls(
-            samples=-place_of(asset) if asset else 0,
+            samples=-place_of(asset, hop) if asset else 0,
             values=np.full((WINDOW, channels), np.nan, np.float32),
             ran=np.zeros(WINDOW, bool),
             noise=np.full(channels, np.nan),
@@ -115,7 +129,8 @@ class Bounds(NamedTuple):
     not watched; level_low, level_high: where too little of it speaks of the sensor, calm_low,
     calm_high: where too much does; present: share. apart:
     (2, m) usual, reach: (m,) how far beyond is too far. groups: of redundant channels, the pairs of
-    each, as (pair, channel, channel). usual: the record itself, None: there is none.
+    each, as (pair, channel, channel). usual: the record itself, None: there is none. hop: samples
+    between two looks.
     """
 
     stuck: I64
@@ -133,6 +148,7 @@ class Bounds(NamedTuple):
     reach: F64
     groups: tuple[tuple[tuple[int, int, int], ...], ...]
     usual: AssetHealth | None
+    hop: int
 
 
 class Measured(NamedTuple):
@@ -149,12 +165,13 @@ def bounds_of(
     usual: tuple[F64, F64],
     redundant: Sequence[Sequence[int]] = (),
     repeats_min: int = 0,
+    period_ns: int = HOP_NS_MIN,
 ) -> Bounds:
     """What is beyond the usual of an asset. health None: only runs are watched.
 
     stuck: (c,) longest normal run of one value; usual: low and high (c,) of normal running.
     redundant: groups of channels that measure the same, by index. repeats_min: no source is called
-    stale before so many samples.
+    stale before so many samples. period_ns: between two samples.
     """
     reach = LEVEL_REACH * (usual[1] - usual[0])
     known = health if health is not None else _unknown(len(stuck))
@@ -182,6 +199,7 @@ def bounds_of(
         reach=np.maximum(more * (apart[1] - apart[0]), steps),
         groups=groups,
         usual=health,
+        hop=hop_of(period_ns),
     )
 
 
@@ -246,7 +264,7 @@ def take_looks(
     state.ran_last, state.samples = bool(counted[-1]), int(count[-1])
     rows, ran = np.concatenate([state.values, rows]), np.concatenate([state.ran, ran])
     state.values, state.ran = rows[-WINDOW:], ran[-WINDOW:]
-    due = np.flatnonzero(counted & (count % HOP == 0) & (count >= WINDOW))
+    due = np.flatnonzero(counted & (count % bounds.hop == 0) & (count >= WINDOW))
     if not len(due):
         return (np.tile(state.codes, (len(values), 1)) if state.codes.any() else None), []
     ends = WINDOW + np.flatnonzero(ran[WINDOW:])[rank[due] - 1] + 1
@@ -279,7 +297,7 @@ def _judge(state: WindowState, found: Looks, bounds: Bounds, lasting: I64 | None
         known = np.isfinite(found.apart)
         agree = known & ~_outside(found.apart, bounds, APART_STAYS * bounds.reach)
     if lasting is not None:
-        faint &= lasting < HOP  # it is about to be called stuck
+        faint &= lasting < HELD
     faint &= found.still <= FAINT_STILL
     new = ((loud & calm) * NOISE_HIGH | (faint & near) * NOISE_LOW).astype(np.uint8) & ~was
     watched = int(np.isfinite(bounds.noise_low).sum())

@@ -7,7 +7,7 @@ newest. Counting is by reason, into `counts`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import msgspec
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edge.caps import PENDING_CHANGES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from edge.samples.later import Later
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -72,6 +74,19 @@ class AssetAlign(msgspec.Struct, kw_only=True):
             held_ns=np.full(width, NEVER, np.int64),
             told=np.full(width, np.nan),
         )
+
+
+class AlignState(msgspec.Struct, kw_only=True):
+    """All that alignment remembers."""
+
+    assets: dict[str, AssetAlign] = {}
+    counts: dict[str, int] = {}
+
+
+def kept_state(state: AlignState, later: Mapping[str, Later]) -> AlignState:
+    """What is to be written of a state. later: what stands for some of its assets."""
+    assets = {**state.assets, **cast("Mapping[str, AssetAlign]", later)}
+    return AlignState(assets=assets, counts=state.counts)
 
 
 def count(counts: dict[str, int], reason: str, by: int) -> None:

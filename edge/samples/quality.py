@@ -7,10 +7,10 @@
     drift          apart from channels that measure the same, as they never were
     stale clock    time stamps go on while every value of the asset repeats
 
-Runs are counted along the samples. Noise and distances are looked at once in HOP running samples,
-over the newest WINDOW of them, at the same samples however the stream is cut; what a look finds
-holds until the next one, and must be found twice in a row. Only running samples count: a machine
-that stands still may well have constant signals.
+Runs are counted along the samples. Noise and distances are looked at once in a hop of running
+samples (`looks`), over the newest WINDOW of them, at the same samples however the stream is cut;
+what a look finds holds until the next one, and must be found twice in a row. Only running samples
+count: a machine that stands still may well have constant signals.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def check_health(
         return Findings(codes, ())
     if state.windows is None:
         state.windows = WindowState.empty(
-            batch.values.shape[1], len(bounds.pairs), asset=batch.asset
+            batch.values.shape[1], len(bounds.pairs), asset=batch.asset, hop=bounds.hop
         )
     follow_pairs(state.windows, bounds.pairs)
     before = Measured(state.windows.noise, state.windows.apart)

@@ -96,6 +96,7 @@ class SensorWatch:
             redundant=groups,
             # what is held because nobody says otherwise repeats, however alive its source is
             repeats_min=stuck_min * (ON_CHANGE_PATIENCE if on_change.any() else 1),
+            period_ns=model.period_ns,
         )
         self._sensors: Sequence[Sensor] = ()
         self._span: tuple[F64, F64] | None = None

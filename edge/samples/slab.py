@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
 
 NEVER_NS: Final = 2**62
+ALIKE_MIN: Final = 8  # assets: fewer are shifted sooner one by one
 USUAL: Final = tuple(
     name for name in Bounds._fields if name.startswith(("noise", "level", "calm", "present"))
 )
@@ -84,6 +85,7 @@ class Slab:
         self.stuck = np.stack([one.stuck for one in bounds])
         self.gone = np.stack([one.absent for one in bounds])
         self.stale = np.array([one.repeats for one in bounds], np.int64)
+        self.hop = np.array([one.hop for one in bounds], np.int64)
         self.usual = {name: np.stack([getattr(one, name) for one in bounds]) for name in USUAL}
         self.watched = np.isfinite(self.usual["noise_low"]).sum(axis=1)
         kinds = {one.pairs.tobytes(): k for k, one in enumerate(bounds)}
@@ -216,7 +218,11 @@ class Slab:
         rows = rows[self.pending[rows] > 0]
         for part, shift in by_value(self.pending[rows]):
             some = rows[part]
-            self.window[some], self.ran[some] = self.shifted(some, shift)
+            if len(some) < ALIKE_MIN:
+                for i in some.tolist():
+                    self.shift_one(self.window[i], self.ran[i], i, shift)
+            else:
+                self.window[some], self.ran[some] = self.shifted(some, shift)
         self.pending[rows] = 0
 
     def append(self, rows: Rows, t_ns: NDArray[np.int64], values: F32, ran: Mask) -> None:
@@ -251,3 +257,23 @@ class Slab:
         if values is not None:
             window[:, kept + read :] = values[:, -WINDOW:]
         return window, ran
+
+    def shift_one(
+        self, window: F32, ran: Mask, i: int, pending: int, values: F32 | None = None
+    ) -> None:
+        """`shifted` of one asset, into window (WINDOW, c) and ran (WINDOW,); these may be here.
+
+        values: (p, c) samples behind those that are pending.
+        """
+        more = 0 if values is None else len(values)
+        kept = max(WINDOW - pending - more, 0)
+        read = min(pending, max(WINDOW - more, 0))
+        window[:kept], ran[:kept] = self.window[i, WINDOW - kept :], self.ran[i, WINDOW - kept :]
+        ran[kept:] = True
+        history = self.history.values[i]
+        at = (int(self.written[i]) - read) % len(history)
+        first = min(read, len(history) - at)
+        window[kept : kept + first] = history[at : at + first]
+        window[kept + first : kept + read] = history[: read - first]
+        if values is not None:
+            window[kept + read :] = values[-WINDOW:]

@@ -12,20 +12,22 @@ outcome.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edge.caps import PENDING_ROWS_MAX
 from edge.samples.arrays import Closed, Sorted, Waiting
-from edge.samples.pending import FLOAT32_MAX, NEVER, count
+from edge.samples.later import Later
+from edge.samples.pending import FLOAT32_MAX, NEVER, AssetAlign, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.samples.arrays import Cells, Forms
     from edge.samples.layouts import AssetLayout
-    from edge.samples.pending import F64, I64, AssetAlign, Indices, Mask
+    from edge.samples.pending import F64, I64, Indices, Mask
 
 ROWS_BACK_MAX: Final = 64  # of an asset that waits on its own: with more it stays there
 FOREVER: Final = 2**63 - 1
@@ -88,6 +90,34 @@ class Together:
             state.values = values[begin:end, :width]
             state.value_t_ns = stamps[begin:end, :width]
             state.retained = np.zeros((end - begin, width), bool)
+
+    def kept(self, widths: Sequence[int]) -> dict[int, Later]:
+        """The states of the assets that are here, as `show` has them now, put together later.
+
+        widths: of all assets.
+        """
+        rows = self.rows
+        newest_ns, held, held_ns = self.newest_ns.copy(), self.held.copy(), self.held_ns.copy()
+        told, closed_ns = self.told.copy(), self.closed_ns.tolist()
+        ends = np.cumsum(np.bincount(rows.asset, minlength=len(self.own))).tolist()
+
+        def made(i: int) -> AssetAlign:
+            width, begin, end = widths[i], ends[i - 1] if i else 0, ends[i]
+            return AssetAlign(
+                t_ns=rows.t_ns[begin:end],
+                values=rows.values[begin:end, :width],
+                value_t_ns=rows.stamps[begin:end, :width],
+                retained=np.zeros((end - begin, width), bool),
+                spoken=rows.spoken[begin:end],
+                newest_ns=newest_ns[i, :width],
+                held=held[i, :width],
+                held_ns=held_ns[i, :width],
+                told=told[i, :width],
+                closed_ns=closed_ns[i],
+            )
+
+        here = np.flatnonzero(~self.own).tolist()
+        return {i: Later(partial(made, i)) for i in here}
 
     def take_back(self, assets: Indices) -> None:
         """Take assets (k,) that went their own way, where there is nothing odd about them."""

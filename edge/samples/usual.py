@@ -18,6 +18,7 @@ from edge.samples.looks import (
     APART_STAYS,
     CROWD_SHARE,
     FAINT_STILL,
+    HELD,
     MEDIAN_REACH,
     NOISE_HIGH,
     NOISE_LOW,
@@ -25,7 +26,8 @@ from edge.samples.looks import (
 )
 from edge.samples.row_flags import rows_scored
 from edge.samples.scoring import Stack
-from models.fitting.health import HOP, WINDOW, Looks, look
+from edge.samples.slab import ALIKE_MIN
+from models.fitting.health import WINDOW, Looks, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,9 +95,10 @@ class Trial:
                 self.equal = self.absent = np.zeros(self.value.shape, np.int64)
                 self.repeats = np.zeros(len(rows), np.int64)
                 return None
-        else:
-            shown = _carried(shown)
-            same = (shown[:, 1:] == shown[:, :-1]) & finite
+            self.value = shown[:, -1]
+            return self._some_last(same)
+        shown = _carried(shown)
+        same = (shown[:, 1:] == shown[:, :-1]) & finite
         new = finite & ~same
         lasts = same & self.ran[:, None, None]
         equal = _lengths(slab.equal[rows], grows=lasts, resets=new)
@@ -104,16 +107,40 @@ class Trial:
         repeats = _lengths(slab.repeats[rows], grows=told, resets=moved)
         wrong = (equal >= slab.stuck[rows, None]).any(axis=(1, 2))
         wrong |= (repeats >= slab.stale[rows, None]).any(axis=1)
-        if finite.all():
-            self.absent = np.zeros(self.sheaf.values.shape[::2], np.int64)
-            wrong |= (self.absent >= slab.gone[rows]).any(axis=1)
-        else:
-            lacks = ~finite & self.ran[:, None, None]
-            absent = _lengths(slab.absent[rows], grows=lacks, resets=finite)
-            wrong |= (absent >= slab.gone[rows, None]).any(axis=(1, 2))
-            self.absent = absent[:, -1]
+        lacks = ~finite & self.ran[:, None, None]
+        absent = _lengths(slab.absent[rows], grows=lacks, resets=finite)
+        wrong |= (absent >= slab.gone[rows, None]).any(axis=(1, 2))
+        self.absent = absent[:, -1]
         self.alive &= ~wrong
         self.value, self.equal, self.repeats = shown[:, -1], equal[:, -1], repeats[:, -1]
+        return equal
+
+    def _some_last(self, same: Mask) -> I64:
+        """`_runs` (k, n, c) where every value is there; same: (k, n, c) it is the one before."""
+        slab, rows, (k, n, c) = self.slab, self.rows, same.shape
+        at, stuck = np.flatnonzero(same), slab.stuck[rows]
+        holds = np.zeros((k, c), bool)  # what shows a value twice: a sensor that moves rarely does
+        holds[at // (n * c), at % c] = True
+        of, j = np.nonzero(holds)
+        again = same[of, :, j]
+        lasts = _lengths(slab.equal[rows[of], j], grows=again & self.ran[of, None], resets=~again)
+        self.equal = np.zeros((k, c), np.int64)
+        self.equal[of, j] = lasts[:, -1]
+        wrong: Mask = np.asarray((stuck <= 0).any(axis=1))
+        wrong[of[(lasts >= stuck[of, j][:, None]).any(axis=1)]] = True
+        if holds.all(axis=1).any():  # else one channel moves with every sample
+            moved: Mask = np.asarray(~same.all(axis=2))
+            told = ~moved & self.ran[:, None]
+            repeats = _lengths(slab.repeats[rows], grows=told, resets=moved)
+        else:
+            repeats = np.zeros((k, 1), np.int64)
+        self.repeats = repeats[:, -1]
+        wrong |= (repeats >= slab.stale[rows, None]).any(axis=1)
+        self.absent = np.zeros((k, c), np.int64)
+        wrong |= (self.absent >= slab.gone[rows]).any(axis=1)
+        self.alive &= ~wrong
+        equal = np.zeros(same.shape, np.int64)
+        equal[of, :, j] = lasts
         return equal
 
     # --- windows ---
@@ -137,9 +164,9 @@ class Trial:
         (l,) each, by turn: all first looks, then all second ones.
         """
         slab, n = self.slab, self.sheaf.values.shape[1]
-        before = slab.looked[self.rows]
-        turns = before // HOP + np.arange(1, n // HOP + 2)[:, None]  # (turns, k)
-        count = turns * HOP
+        before, hop = slab.looked[self.rows], slab.hop[self.rows]
+        turns = before // hop + np.arange(1, n // int(hop.min()) + 2)[:, None]  # (turns, k)
+        count = turns * hop
         due = (count <= before + n) & (count >= WINDOW)
         due &= self.alive & self.ran & slab.looks[self.rows]
         self.alive &= ~due.any(axis=0) | slab.judged[self.rows]  # the first settles what it is of
@@ -168,6 +195,12 @@ class Trial:
         ran = np.empty((len(of), WINDOW), bool)
         for part, shift in shifts:
             behind, pending = divmod(shift, PENDING_MAX)
+            if len(part) < ALIKE_MIN:
+                for j, k, i in zip(
+                    part.tolist(), of[part].tolist(), rows[part].tolist(), strict=True
+                ):
+                    slab.shift_one(window[j], ran[j], i, pending, values[k, :behind])
+                continue
             window[part], ran[part] = slab.shifted(rows[part], pending, values[of[part], :behind])
         return window, ran
 
@@ -298,7 +331,7 @@ class Found:
             calm &= found.level <= usual["calm_high"] + spread
             sparse = found.present < usual["present"] * SPARSE
         if lasting is not None:
-            faint &= lasting < HOP
+            faint &= lasting < HELD
         faint &= found.still <= FAINT_STILL
         new = ((loud & calm) * NOISE_HIGH | (faint & near) * NOISE_LOW).astype(np.uint8)
         crowd = np.count_nonzero(new, axis=1) > np.maximum(1.0, CROWD_SHARE * slab.watched[rows])

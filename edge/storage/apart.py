@@ -10,12 +10,15 @@ Nothing is pickled. `edge.storage.checkpoint.pack` has arrays in their places in
 from __future__ import annotations
 
 import math
+import secrets
 from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
+
+from edge.samples.later import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 ARRAY: Final = 1  # msgpack extension code of an array
 KINDS_KEPT: Final = 4_096  # lists of kinds of arrays: assets of one plant have few
 _NEXT: Final = msgspec.Raw(msgspec.msgpack.encode(msgspec.msgpack.Ext(ARRAY, b"")))
+# In a tree, where something is made later: no other bytes of it are these, whoever sent them.
+_LATER_MARK: Final = msgspec.msgpack.encode(msgspec.msgpack.Ext(ARRAY, secrets.token_bytes(16)))
+_LATER: Final = msgspec.Raw(_LATER_MARK)
 
 
 class Apart(msgspec.Struct, frozen=True, array_like=True):
@@ -40,25 +46,30 @@ class Apart(msgspec.Struct, frozen=True, array_like=True):
 def taken(values: Iterable[object]) -> Callable[[], list[bytes]]:
     """All that some trees hold now; returns what makes their bytes, which may be done elsewhere.
 
-    Raises TypeError for what is neither a struct nor an array.
+    What stands for something that is made `Later` is no earlier asked for than these. Raises
+    TypeError for what is neither a struct nor an array.
     """
     arrays: list[NDArray[Any]] = []
     keep, array = arrays.append, np.ndarray
+    later: list[tuple[int, Later]] = []  # behind how many arrays
 
     def kept(one: object) -> msgspec.Raw:
+        if isinstance(one, Later):
+            later.append((len(arrays), one))
+            return _LATER
         if not isinstance(one, array):
             raise TypeError(f"{type(one).__name__} does not belong into a checkpoint")
         keep(one)
         return _NEXT
 
     encode = msgspec.msgpack.Encoder(enc_hook=kept).encode
-    trees = [(encode(value), len(arrays)) for value in values]
+    trees = [(encode(value), len(arrays), len(later)) for value in values]
     try:
         data = b"".join(arrays)  # type: ignore[arg-type] # an array is a buffer
     except TypeError:  # one of them is strided
         data = b"".join([one.tobytes() for one in arrays])
     # an array keeps type and shape for as long as it lives
-    return partial(_told, trees, arrays, data)
+    return partial(_told, trees, arrays, later, data)
 
 
 class Copied:
@@ -82,13 +93,51 @@ class Copied:
         return [made[name] for name in names]
 
 
-def _told(trees: list[tuple[bytes, int]], arrays: list[NDArray[Any]], data: bytes) -> list[bytes]:
-    found, first, begin = [], 0, 0
-    for tree, behind in trees:
-        kinds, size = _kinds(tuple(map(_KIND, arrays[first:behind])))
-        found.append(msgspec.msgpack.encode(Apart(tree, kinds, data[begin : begin + size])))
-        first, begin = behind, begin + size
+def _told(
+    trees: list[tuple[bytes, int, int]],
+    arrays: list[NDArray[Any]],
+    later: list[tuple[int, Later]],
+    data: bytes,
+) -> list[bytes]:
+    found, first, begin, since = [], 0, 0, 0
+    for tree, behind, until in trees:
+        mine = arrays[first:behind]
+        kinds, size = _kinds(tuple(map(_KIND, mine)))
+        cut = data[begin : begin + size]
+        if until > since:
+            places = [(at - first, one) for at, one in later[since:until]]
+            tree, mine, cut = _joined(tree, mine, cut, places)  # noqa: PLW2901 - the whole of it
+            kinds, _ = _kinds(tuple(map(_KIND, mine)))
+        found.append(msgspec.msgpack.encode(Apart(tree, kinds, cut)))
+        first, begin, since = behind, begin + size, until
     return found
+
+
+def _joined(
+    tree: bytes, arrays: list[NDArray[Any]], data: bytes, places: list[tuple[int, Later]]
+) -> tuple[bytes, list[NDArray[Any]], bytes]:
+    """A tree with its arrays and their bytes, and in its places what had to be made."""
+    head, *rests = tree.split(_LATER_MARK)
+    assert len(rests) == len(places), "each has a place"
+    trees, datas = [head], list[bytes]()
+    all_arrays: list[NDArray[Any]] = []
+    since = begin = 0
+    for rest, (at, one) in zip(rests, places, strict=True):
+        made: list[NDArray[Any]] = []
+        encoded = msgspec.msgpack.encode(one.make(), enc_hook=partial(_kept_in, made))
+        end = begin + sum(own.nbytes for own in arrays[since:at])
+        trees += [encoded, rest]
+        all_arrays += [*arrays[since:at], *made]
+        datas += [data[begin:end], *(own.tobytes() for own in made)]
+        since, begin = at, end
+    return b"".join(trees), all_arrays + arrays[since:], b"".join([*datas, data[begin:]])
+
+
+def _kept_in(arrays: list[NDArray[Any]], one: object) -> msgspec.Raw:
+    if not isinstance(one, np.ndarray):
+        raise TypeError(f"{type(one).__name__} does not belong into a checkpoint")
+    arrays.append(one)
+    return _NEXT
 
 
 def read(content: bytes | memoryview, kind: type[Any]) -> Any:  # noqa: ANN401 - as typed as `kind` is

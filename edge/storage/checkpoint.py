@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from edge.errors import UNREADABLE, JournalError
+from edge.samples.later import Later
 from edge.samples.times import Column
 from edge.state import AssetState, EngineState
 from edge.storage.apart import ARRAY, Copied, read, taken
@@ -169,7 +170,8 @@ class Packer:
                 links=tuple(self.chain.names),
             )
         )
-        rest = taken([msgspec.structs.replace(state, ring=bare(state.ring), assets={})])
+        ring = bare(state.ring)
+        rest = taken([msgspec.structs.replace(state, ring=Later(lambda: ring), assets={})])
         path = self.directory / f"{name}{CHECKPOINT_SUFFIX}"
         return Packed(
             path, head, lambda: rest()[0], part, tuple(parts), link, tuple(self.chain.names)

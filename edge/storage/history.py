@@ -83,17 +83,11 @@ class Histories:
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _samples: int = 0  # in the parts behind the whole one
 
-    def next_part(self, ring: RingState) -> HistoryPart:
-        """What the next part holds; before a whole one `parts` is emptied.
-
-        It shares nothing with the ring, which goes on.
-        """
-        cuts = self.cuts(ring)
-        cuts.keep(ring.assets)
-        return cuts.part()
-
     def cuts(self, ring: RingState) -> Cuts:
-        """The same, of some assets at a time."""
+        """What the next part holds, some assets at a time; before a whole one `parts` is emptied.
+
+        What was kept shares nothing with the ring, which goes on.
+        """
         held = sum(min(one.written, len(one.t_ns)) for one in ring.assets.values())
         if not self.parts or len(self.parts) >= PARTS_MAX or self._samples >= held:
             self.forget()

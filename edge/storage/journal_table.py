@@ -11,8 +11,9 @@ import numpy as np
 from edge.caps import PENDING_ROWS_MAX
 from edge.errors import RecordingError, WireError
 from edge.recordings.recording import PERIOD_NS_DEFAULT, Table, journal_messages
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
 from edge.samples.layouts import AssetLayout
+from edge.samples.pending import AlignState
 from edge.samples.sparkplug import Sparkplug
 from edge.samples.waveforms import Waveforms
 from edge.settings import EngineSettings, Source

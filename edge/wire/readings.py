@@ -260,7 +260,7 @@ class _Message:
             begin_ns, step_ns = self.t_ns(body["t0"]), round(Decimal(repr(step)) * 10**6)
             if step_ns < 1 or begin_ns + step_ns * max(n, 1) > T_NS_MAX:
                 raise self._error("dt_ms is below 1 ns, or leads out of range", "bad_time")
-            return begin_ns + step_ns * np.arange(n, dtype=np.int64)
+            return np.arange(begin_ns, begin_ns + step_ns * n, step_ns, dtype=np.int64)
         if n == 1 and stamps is not None:
             return np.array([self.t_ns(stamps)], np.int64)
         raise self._error("columnar rows need ts, or t0 and dt_ms", "bad_time")

@@ -106,15 +106,25 @@ def add_held(held: F32, sums: F64, known: I64, reach: Reach) -> tuple[F64, I64]:
 
     One sample after the other: sums do not depend on how they were held.
     """
+    k, w, c = held.shape[0], held.shape[1], held.shape[2] - 1
     rows = held.astype(np.float64)
-    z = (rows[:, :, 1:] - reach.center[:, None]) / reach.sigma[:, None]
-    z = np.clip(z, -FAR_SIGMAS, FAR_SIGMAS)
-    seen = np.isfinite(z)
-    tame = z if seen.all() else np.where(seen, z, 0.0)
-    over = rows[:, :, :1] > reach.levels[:, None]
-    known = known + np.tile(seen.sum(axis=1), 2)
-    parts = np.concatenate([over, tame, np.abs(tame)], axis=2)
-    return np.cumsum(np.concatenate([sums[:, None], parts], axis=1), axis=1)[:, -1], known
+    z = rows[:, :, 1:] - reach.center[:, None]
+    z /= reach.sigma[:, None]
+    np.minimum(z, FAR_SIGMAS, out=z)
+    np.maximum(z, -FAR_SIGMAS, out=z)
+    lacks = np.isnan(z)
+    if lacks.any():
+        z[lacks] = 0.0
+        known = known + np.tile(w - lacks.sum(axis=1), 2)
+    else:
+        known = known + w
+    parts = np.empty((k, 1 + w, LEVELS + 2 * c))
+    parts[:, 0] = sums
+    parts[:, 1:, :LEVELS] = rows[:, :, :1] > reach.levels[:, None]
+    parts[:, 1:, LEVELS : LEVELS + c] = z
+    np.abs(z, out=parts[:, 1:, LEVELS + c :])
+    # columns lie side by side, so a sum over samples takes one whole row after the other
+    return np.add.reduce(parts, axis=1), known
 
 
 def close_blocks(states: Sequence[DriftState], references: Sequence[DriftReference]) -> None:

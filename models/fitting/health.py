@@ -35,7 +35,7 @@ STUCK_MARGIN: Final = 3.0  # times the longest run of one value that normal oper
 STUCK_SHARE: Final = 0.5  # a channel that stood still for half the record is never called stuck
 CHANGES_MIN: Final = 0.02  # of samples; a set point or a program's number may rest for any time
 WINDOW: Final = 128  # samples over which noise and distances are taken
-HOP: Final = 32  # samples between two looks
+HOP: Final = 32  # samples between two looks, and more of a fast stream (`looks.hop_of`)
 WINDOWS_MIN: Final = 4  # fewer say nothing of what is usual
 KNOWN_MIN: Final = 0.25  # of a window's differences; fewer say nothing
 KEPT: Final = 0.75  # of a window's absolute differences, the smaller ones
@@ -99,7 +99,10 @@ def look(values: NDArray[np.floating], ran: Mask, pairs: I64) -> Looks:
         shown = np.where(ran[:, None, :], shown, np.asarray(np.nan, shown.dtype))
     x = shown.astype(np.float64)
     samples = np.maximum(ran.sum(axis=1), 1)[:, None]
-    jolts = np.abs(x[:, :, 2:] - 2.0 * x[:, :, 1:-1] + x[:, :, :-2])
+    jolts = 2.0 * x[:, :, 1:-1]
+    np.subtract(x[:, :, 2:], jolts, out=jolts)
+    jolts += x[:, :, :-2]
+    np.abs(jolts, out=jolts)
     known = _count(np.isfinite(jolts))
     with np.errstate(invalid="ignore", divide="ignore"):
         still = (jolts.shape[2] - _count(jolts != 0.0)) / known
@@ -279,8 +282,12 @@ def _count(which: Mask) -> I64:
 def _trimmed_mean(x: F64, known: I64) -> F64:
     """Mean of the smaller part of each row of x (k, c, w), NaN: none; known: (k, c) that are."""
     count = np.maximum((KEPT * known).astype(np.int64), 1)
-    total = np.cumsum(np.sort(x, axis=2)[:, :, : count.max(initial=1)], axis=2)  # NaN last
-    mean: F64 = _taken(total, count - 1) / count
+    kept = np.sort(x, axis=2)[:, :, : count.max(initial=1)]  # NaN last
+    mean: F64
+    if count.size > 1 and (count == kept.shape[2]).all():  # one after the other, side by side
+        mean = np.add.reduce(np.ascontiguousarray(kept.transpose(2, 0, 1)), axis=0) / count
+    else:
+        mean = _taken(np.cumsum(kept, axis=2), count - 1) / count
     return mean
 
 

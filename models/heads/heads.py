@@ -218,12 +218,6 @@ def carried(parent: Bundle, child: Bundle) -> Bundle:
     return _with(child, kept) if kept else child
 
 
-def without_heads(bundle: Bundle, *, created_at_ns: int) -> Bundle:
-    """A child bundle that names nothing."""
-    child = replace(_with(bundle, {}), parent=bundle.sha256, created_at_ns=created_at_ns)
-    return sealed(child)
-
-
 def classify(bundle: Bundle, asset: str, windows: Sequence[LabelledWindow]) -> list[Classified]:
     """What the head of `asset` says of each window, asked of the graph; labels are not looked at.
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.batches import Readings
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
 from edge.samples.gather import Gather
 from edge.samples.layouts import AssetLayout
+from edge.samples.pending import AlignState
 from edge.settings import AssetSettings, ContextTag, EngineSettings
 from models.bundles.assemble import make_bundle
 from tests.models.plants import SECOND_NS, fitted

@@ -52,6 +52,7 @@ def test_nothing_invalid_stops_it(cell: Cell, mosquitto: Mosquitto, tmp_path: Pa
             heard, lambda h: h["counts"].get("messages", 0) >= 30, what="all the messages"
         )
         counts = health["counts"]
+        assert health["drops"]["not_sent"] == 0, "what a start says is heard, or said again"
         assert {name: counts.get(name) for name in garbage} == dict.fromkeys(garbage, 3)
         assert counts["unknown_asset"] == 3
         assert counts["unknown_tag"] == 3

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from edge.batches import Readings
 from edge.caps import FILLED_ROWS_MAX, PENDING_ROWS_MAX
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
 from edge.samples.layouts import AssetLayout
+from edge.samples.pending import AlignState
 from edge.settings import ContextTag, EngineSettings
 from tests.oracles_stream import Change, Sample, Value
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.batches import Readings
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
+from edge.samples.pending import AlignState
 from edge.storage.checkpoint import pack, unpack
 from tests.edge.test_align import (
     FOREVER,

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.batches import Readings, sheaves_of
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
 from edge.samples.arrays import WIDTH_MAX, Closed, Forms
 from edge.samples.closing import batches_of, sheaves_closed
 from edge.samples.gather import Gather
 from edge.samples.layouts import AssetLayout
+from edge.samples.pending import AlignState
 from edge.settings import ContextTag, EngineSettings
 from edge.storage.checkpoint import pack
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge.errors import UNREADABLE
+from edge.samples.later import Later
 from edge.storage.apart import Apart, read, taken
 
 KINDS = st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_])
@@ -109,3 +111,31 @@ def test_arrays_that_are_not_those_of_the_tree_are_refused(wrong: dict[str, byte
     read(msgspec.msgpack.encode(HELD), Leaf)
     with pytest.raises((ValueError, TypeError, *UNREADABLE)):
         read(msgspec.msgpack.encode(msgspec.structs.replace(HELD, **wrong)), Leaf)
+
+
+@given(trees(), st.sets(st.sampled_from("abc")))
+def test_what_is_made_later_has_its_place(tree: Tree, which: set[str]) -> None:
+    """The bytes are those of a tree that was taken as a whole; and it is asked for only then."""
+    asked = list[str]()
+
+    def made(name: str) -> Leaf:
+        asked.append(name)
+        return tree.leaves[name]
+
+    some: dict[str, object] = {
+        name: Later(partial(made, name)) if name in which else leaf
+        for name, leaf in tree.leaves.items()
+    }
+    others = [Tree(dict(tree.leaves)), {"leaves": some}, tree]
+    make = taken(others)
+    assert not asked
+    first, second, third = make()
+    assert first == second == third
+    assert asked == [name for name in tree.leaves if name in which]
+
+
+def test_what_is_made_later_is_a_tree_like_others() -> None:
+    """Nothing is pickled there either."""
+    make = taken([{"x": Later(object)}])
+    with pytest.raises(TypeError, match="does not belong"):
+        make()

@@ -28,6 +28,13 @@ class Busy(Clock):
         return self.spent_s
 
 
+def next_part(histories: Histories, state: RingState) -> HistoryPart:
+    """As a checkpoint has it, of all assets at once."""
+    cuts = histories.cuts(state)
+    cuts.keep(state.assets)
+    return cuts.part()
+
+
 def asked(
     every_s: float, replay_s: float, looks: list[tuple[float, float]], *, before_s: float = 0.0
 ) -> list[tuple[float, float, bool]]:
@@ -143,7 +150,7 @@ def test_histories_go_on_over_restarts(steps: list[tuple[list[int], str]]) -> No
     for k, (more, step) in enumerate(steps):
         for one, n in zip(state.assets.values(), more, strict=True):
             write(one, n)
-        part = histories.next_part(state)
+        part = next_part(histories, state)
         histories.parts.append(f"{k}")
         kept[f"{k}"] = pack(part)
         names, expected = tuple(histories.parts), pack(state)
@@ -163,9 +170,40 @@ def test_a_restart_goes_on_with_small_parts() -> None:
     state = RingState(assets={"a": ring(2)})
     first = Histories()
     write(state.assets["a"], CAPACITY)
-    first.next_part(state)
+    next_part(first, state)
     second = Histories()
     second.go_on(["0"], state)
     write(state.assets["a"], 3)
-    part = second.next_part(state)
+    part = next_part(second, state)
     assert (part.whole.tolist(), len(part.t_ns)) == ([False], 3)
+
+
+def test_one_that_is_due_waits_for_a_moment_and_not_for_long() -> None:
+    """The moment is asked about what the one before took; the least time is kept from there."""
+    clock = Busy()
+    due = CheckpointDue(JournalConfig(checkpoint_s=10.0, replay_s=0.0), clock=clock)
+    suit, asked_of = [False], list[float]()
+
+    def suits(seconds: float) -> bool:
+        asked_of.append(seconds)
+        return suit[0]
+
+    assert not due.now(0.0, suits)
+    looks = [9.9, 10.1, 10.2, 10.3]
+    assert [due.now(t_s, suits) for t_s in looks] == [False, False, False, True]
+    assert asked_of == [0.0, 0.0]
+    due.begun()
+    suit[0] = True
+    assert [due.now(t_s, suits) for t_s in (20.2, 20.4)] == [False, True]
+    assert asked_of[-1] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("every_s", "waits_s"), [(0.0, 0.0), (1.6, 0.1), (4.0, 0.25), (60.0, 0.25)]
+)
+def test_the_wait_is_a_small_part_of_what_is_between_two(every_s: float, waits_s: float) -> None:
+    """Who wants one at each turn has them, and the journal on the disk as often."""
+    due = CheckpointDue(JournalConfig(checkpoint_s=every_s, replay_s=0.0), clock=Busy())
+    assert not due.now(0.0, lambda _: False)
+    assert not due.now(every_s + waits_s - 0.01, lambda _: False)
+    assert due.now(every_s + waits_s + 1e-9, lambda _: False)

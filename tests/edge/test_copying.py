@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from edge.records import MessageReceived, RetrievalDone, Shed, Stimulus
+from edge.samples import gather, pending, together
 from edge.settings import CommissioningSettings, GatewaySettings
 from edge.storage.apart import Copied
 from edge.storage.checkpoint import Checkpoint, Packed, Packer, pack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.copying import Copying
+    from edge.samples.pending import AssetAlign
     from edge.state import EngineState
 
 SEEDS: Final = range(int(os.environ.get("COPYING_SEEDS", "2")))
@@ -74,8 +76,8 @@ class InSlices(Both):
         mine, other = self.engines
         expected = bytes_of(at_once(self.packers[1], other.state, self.offset))
         at, copied = Position(1, self.offset), Copied()
-        copying = mine.copied(copied.keep)
-        outline = Checkpoint(position=at, fingerprint="f", state=mine.outline)
+        copying, state = mine.copied(copied.keep)
+        outline = Checkpoint(position=at, fingerprint="f", state=state)
         self.copies.append((self.packers[0].begun(outline, copied), copying, expected))
 
     def restart(self) -> None:
@@ -124,6 +126,7 @@ def test_in_slices_or_at_once_a_checkpoint_is_the_same(
     """Head, state, histories and states of the assets, whatever happens to whom meanwhile."""
     usual = plant_of_many.settings
     monkeypatch.setattr(plant_of_many, "settings", lambda: with_learners(usual()))
+    monkeypatch.setattr(gather, "TOGETHER_MIN", (0, 16)[seed % 2])
     both = InSlices(seed)
     counted(both, monkeypatch)
     while both.at < ROWS // 2:
@@ -170,14 +173,42 @@ def test_what_is_copied_is_nobodys_once_it_is_all() -> None:
     while both.at < 20:
         Both.step(both)
     copied = Copied()
-    seen, copying = weakref.ref(copied), both.engines[0].copied(copied.keep)
+    seen, (copying, _) = weakref.ref(copied), both.engines[0].copied(copied.keep)
     copying.finish()
     assert copied.made(sorted(both.engines[0].state.assets)), "all are there"
     del copied
     assert seen() is None
     copied = Copied()
-    seen, copying = weakref.ref(copied), both.engines[0].copied(copied.keep)
+    seen, (copying, _) = weakref.ref(copied), both.engines[0].copied(copied.keep)
     copying.more(1)
     copying.stop()
     del copied
     assert seen() is None
+
+
+def test_what_waits_to_be_aligned_is_put_together_by_who_writes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop copies a few arrays of all assets, and asks no state of alignment for its own."""
+    monkeypatch.setattr(gather, "TOGETHER_MIN", 0)
+    both = InSlices(0)
+    while both.at < 60:
+        Both.step(both)
+    engine, made = both.engines[0], list[str]()
+    usual = pending.AssetAlign
+
+    def counted_one(**fields: object) -> AssetAlign:
+        made.append("one")
+        return usual(**fields)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(together, "AssetAlign", counted_one)
+    here = int((~engine._aligner._together.own).sum())
+    assert here > 0
+    before = {name: one.t_ns for name, one in engine._state.align.assets.items()}
+    both.begin()
+    ((begun, copying, expected),) = both.copies
+    assert not made
+    assert all(one.t_ns is before[name] for name, one in engine._state.align.assets.items())
+    copying.finish()
+    assert bytes_of(begun) == expected
+    assert len(made) == here

@@ -158,12 +158,11 @@ def test_the_parts_of_a_gateway_add_up(tmp_path: Path) -> None:
     asked = ["memory", str(tmp_path / "gateway.toml")]
     done = CliRunner().invoke(andon.app, [*asked, "--json", "--pid", "self"])
     assert done.exit_code == 2
-    done = CliRunner().invoke(andon.app, [*asked, "--json", "--pid", "1"])
+    done = CliRunner().invoke(andon.app, [*asked, "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.output)
     assert told["rss_mb"] == pytest.approx(sum(one["mb"] for one in told["parts"]))
     assert told["rss_mb"] > 40
-    assert told["running_rss_mb"] > 0
     assert (told["assets"], told["channels"]) == (2, 8)
     parts = {one["name"]: one for one in told["parts"]}
     history = parts["history of the newest samples"]
@@ -172,6 +171,31 @@ def test_the_parts_of_a_gateway_add_up(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
     shown = CliRunner().invoke(andon.app, asked).output
     assert "kB an asset" in shown
+
+
+def test_a_running_gateway_is_set_beside_it_and_no_other_process(tmp_path: Path) -> None:
+    """What is beyond what was weighed has a name; what is no gateway is told as what it is."""
+    save(bundle(), tmp_path / "bundle")
+    config = tmp_path / "gateway.toml"
+    config.write_text('site = "s"\n[mqtt]\nport = 1\n[model]\nbundle = "bundle"\n')
+    running = [sys.executable, "-m", "andon", "run", str(config)]
+    with subprocess.Popen(running, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one:
+        asked = ["memory", str(config), "--pid", str(one.pid)]
+        told = json.loads(CliRunner().invoke(andon.app, [*asked, "--json"]).output)
+        shown = CliRunner().invoke(andon.app, asked).output
+        one.kill()
+    assert told["running_rss_mb"] > 10
+    assert told["running_beyond_mb"] == pytest.approx(told["running_rss_mb"] - told["rss_mb"])
+    assert "than is weighed here" in shown
+    assert "room that the interpreter and the C library keep" in shown
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)", "andon.toml", "run"]
+    with subprocess.Popen(sleeping) as other:
+        done = CliRunner().invoke(andon.app, ["memory", str(config), "--pid", str(other.pid)])
+        other.kill()
+    for refused in (done, CliRunner().invoke(andon.app, [*asked[:3], str(one.pid)])):
+        assert refused.exit_code == 2
+        assert "andon run" in " ".join(refused.output.replace("│", " ").split())
+    assert "import time" in done.output
 
 
 def test_what_cannot_be_opened_is_told_as_by_the_gateway(tmp_path: Path) -> None:

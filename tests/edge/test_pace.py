@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gateway.pace import IDLE_S, SOONER, TURN_S_MIN, Pace
+from edge.gateway.pace import EBB_TICKS, IDLE_S, SOONER, TURN_S_MIN, Pace
 from edge.storage.disk import Clock
 
 TICK_MS = 100.0
@@ -177,3 +177,26 @@ def test_a_rest_ends_when_a_tick_is_due(left: float, depth: int, wakes: float | 
     assert rested_s == pytest.approx(clock.now_s - before_s - world.slept_s)
     assert rested_s <= (0.0 if depth else IDLE_S) + 1e-9
     assert not wake.is_set()
+
+
+def test_a_moment_suits_soon_behind_a_long_tick_or_where_there_is_time() -> None:
+    """And only while what is to be begun is over before the next one, if it ever can be."""
+    clock = Hand()
+    pace = Pace(10.0, clock=clock).started()
+
+    def found(*ticks_s: float) -> list[tuple[bool, bool, bool]]:
+        told = []
+        for took_s in ticks_s:
+            clock.now_s += max(pace.left_s, 0.0)
+            ticked(pace, clock, took_s)
+            told.append((pace.suits(0.005), pace.suits(0.007), pace.suits(0.02)))
+        return told
+
+    none, every = (False, False, False), (True, True, True)
+    assert found(0.004, 0.004) == [none] * 2
+    assert found(0.001, *[0.001] * EBB_TICKS) == [every] * EBB_TICKS + [none]
+    assert found(0.0007, 0.0001) == [none] * 2  # it was none
+    assert found(0.0081, 0.004) == [none, (True, False, False)]
+    slow = Pace(100.0, clock=clock).started()
+    ticked(slow, clock, 0.004)
+    assert slow.suits(0.008)

@@ -24,6 +24,7 @@ from edge.samples.looks import (
     Bounds,
     WindowState,
     bounds_of,
+    hop_of,
 )
 from edge.samples.quality import HealthState, check_health
 from edge.samples.sensor_faults import DIRECTIONS
@@ -111,20 +112,33 @@ def recorded(n: int, seed: int) -> NDArray[np.float64]:
     return np.asarray(clean + chance.normal(size=(n, 4)) * [0.1, 0.1, 0.2, 0.05])
 
 
-def learned(n: int = 3000, *, few: bool = False) -> Bounds:
+def learned(n: int = 3000, *, few: bool = False, period_ms: float = 1000.0) -> Bounds:
     """Bounds as a fit on a normal record gives them."""
     record = recorded(400 if few else n, 1)
     usual: tuple[F64, F64] = (record.min(axis=0), record.max(axis=0))
     health = learn_health(record, CHANNELS, usual=usual)
-    return bounds_of(health, stuck=np.full(4, 60), usual=usual, redundant=GROUP, repeats_min=60)
+    return bounds_of(
+        health,
+        stuck=np.full(4, 60),
+        usual=usual,
+        redundant=GROUP,
+        repeats_min=60,
+        period_ns=round(period_ms * 1e6),
+    )
 
 
-@given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(1, 90), min_size=1, max_size=60))
+@given(
+    seed=st.integers(0, 10_000),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=60),
+    period_ms=st.sampled_from([1000.0, 20.0, 8.0]),
+)
 @settings(max_examples=25)
-def test_looks_are_those_of_the_slow_twin_however_they_are_cut(seed: int, sizes: list[int]) -> None:
+def test_looks_are_those_of_the_slow_twin_however_they_are_cut(
+    seed: int, sizes: list[int], period_ms: float
+) -> None:
     """Noise, drop-outs and drift with stops, gaps and faults of every kind at random."""
     chance = np.random.default_rng(seed)
-    rows, bounds = recorded(700, seed), learned()
+    rows, bounds = recorded(700, seed), learned(period_ms=period_ms)
     for _ in range(int(chance.integers(1, 4))):
         where = slice(int(chance.integers(150, 600)), 700)
         j = int(chance.integers(4))
@@ -153,12 +167,33 @@ def test_looks_are_those_of_the_slow_twin_however_they_are_cut(seed: int, sizes:
     assert found == expected
 
 
-def test_assets_that_begin_together_are_not_looked_at_together() -> None:
+@pytest.mark.parametrize("hop", [HOP, WINDOW])
+def test_assets_that_begin_together_are_not_looked_at_together(hop: int) -> None:
     """Each of a thousand has its place among the samples between two looks, by its name."""
-    begins = [WindowState.empty(1, 0, asset=f"m{i:03d}").samples for i in range(1_000)]
+    begins = [WindowState.empty(1, 0, asset=f"m{i:03d}", hop=hop).samples for i in range(1_000)]
     share = Counter(begins)
-    assert set(share) == {-n for n in range(0, HOP, 2)}
+    assert set(share) == {-n for n in range(0, hop, hop // 16)}
     assert max(share.values()) < 2 * 1_000 / len(share)
+
+
+def test_looks_are_a_second_apart_or_as_far_as_no_sample_is_left_out() -> None:
+    """Twice or four times as far as in a fit; with 32 samples a second or fewer as in a fit."""
+    hz = [0.1, 1.0, 10.0, 32.0, 33.0, 50.0, 64.0, 100.0, 125.0, 128.0, 1000.0, 20_000.0]
+    hops = [hop_of(round(1e9 / one)) for one in hz]
+    assert hops == [32, 32, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128]
+
+
+def test_a_state_from_before_goes_on_with_another_hop() -> None:
+    """As after an upgrade, or a bundle of another rate: from the next multiple of it on."""
+    rows = recorded(1200, 6)
+    rows[500:, 1] += 4.0
+    slow, fast, state = learned(), learned(period_ms=8.0), HealthState.empty(4)
+    assert not codes_of(state, batch(rows[:490]), slow).any()
+    assert state.windows is not None
+    before = state.windows.samples
+    begin = first(codes_of(state, batch(rows[490:]), fast), DRIFT, 1)
+    assert (before + begin + 1) % WINDOW == 0
+    assert begin <= 3 * WINDOW
 
 
 def test_a_gap_neither_ends_nor_lengthens_a_run() -> None:
@@ -218,15 +253,16 @@ def first(found: Codes, bit: int, j: int) -> int:
     return int(at[0]) if len(at) else -1
 
 
-def test_noise_that_rises_or_falls_in_one_channel_is_its_sensor() -> None:
-    """Within two windows, and the others keep their name."""
-    bounds = learned()
+@pytest.mark.parametrize("period_ms", [1000.0, 8.0])
+def test_noise_that_rises_or_falls_in_one_channel_is_its_sensor(period_ms: float) -> None:
+    """Within a window and two looks, and the others keep their name."""
+    bounds = learned(period_ms=period_ms)
     for factor, bit in ((5.0, NOISE_HIGH), (0.1, NOISE_LOW)):
         rows = recorded(1000, 5)
         other = np.sin(np.arange(1000) / 50.0)
         rows[500:, 3] = other[500:] + factor * (rows[500:, 3] - other[500:])
         found = codes_of(HealthState.empty(4), batch(rows), bounds)
-        assert 500 < first(found, bit, 3) <= 500 + WINDOW + 2 * HOP
+        assert 500 < first(found, bit, 3) <= 500 + WINDOW + 2 * bounds.hop
         assert not found[:, :3].any()
         assert not found[:500].any()
 
@@ -244,9 +280,10 @@ def test_noise_of_most_channels_or_far_from_the_usual_level_is_the_process() -> 
         assert not (found & (NOISE_HIGH | NOISE_LOW)).any()
 
 
-def test_of_three_that_measure_the_same_the_median_says_who_drifts() -> None:
+@pytest.mark.parametrize("period_ms", [1000.0, 8.0])
+def test_of_three_that_measure_the_same_the_median_says_who_drifts(period_ms: float) -> None:
     """The one that goes away is named alone; what all do together is the process."""
-    bounds = learned()
+    bounds = learned(period_ms=period_ms)
     drifts = recorded(1500, 6)
     drifts[500:, 1] += np.linspace(0.0, 3.0, 1000)
     found = codes_of(HealthState.empty(4), batch(drifts), bounds)

@@ -13,11 +13,11 @@ from benchmarks.speed.engine_tick import counts
 from benchmarks.speed.intake import Shape, _group
 from edge.assembly.assembly import Assembly
 from edge.records import TickDue
-from edge.samples import usual
+from edge.samples import looks, usual
 from edge.samples.looks import WindowState, _judge
 from edge.samples.usual import Found
 from edge.settings import GatewaySettings
-from models.fitting.health import HOP, Looks, look
+from models.fitting.health import HOP, WINDOW, Looks, look
 from tests.edge.plant_of_many import ASSETS, ROWS, Both, counted
 
 SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
@@ -28,6 +28,8 @@ def test_by_columns_or_one_by_one_all_is_the_same(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Effects of every stimulus and all that is remembered; and most goes by columns."""
+    # looks as far apart as those of samples that come at 1, 50 and 125 Hz
+    monkeypatch.setattr(looks, "hop_of", lambda _: HOP << seed % 3)
     both = Both(seed)
     counted(both, monkeypatch)
     while both.at < ROWS:
@@ -57,7 +59,7 @@ def test_looks_at_many_assets_share_their_calls(monkeypatch: pytest.MonkeyPatch)
         return look(values, ran, pairs)
 
     rows, blocks = 100, 6
-    load = Load(assets=20, channels=2, period_ms=8, rows=rows * blocks, batch_rows=rows)
+    load = Load(assets=20, channels=2, period_ms=32, rows=rows * blocks, batch_rows=rows)
     settings = GatewaySettings(site="s")
     engine = Assembly(settings, bundle=bundle_of(load), snapshot=None).engine
     values = signals(load, rows=load.rows, training=False)
@@ -69,6 +71,32 @@ def test_looks_at_many_assets_share_their_calls(monkeypatch: pytest.MonkeyPatch)
         engine.handle(TickDue(), now_ns=now_ns)
     assert sum(looked) >= 20 * (rows // HOP)
     assert len(looked) * 10 < sum(looked), looked
+
+
+@pytest.mark.parametrize(("period_ms", "hop"), [(32, 32), (16, 64), (8, 128), (4, 128)])
+def test_assets_are_looked_at_about_once_a_second(
+    monkeypatch: pytest.MonkeyPatch, period_ms: int, hop: int
+) -> None:
+    """However many samples that is, and none of these is in no window."""
+    looked: list[int] = []
+
+    def noted(values: np.ndarray, ran: np.ndarray, pairs: np.ndarray) -> Looks:
+        looked.append(len(values))
+        return look(values, ran, pairs)
+
+    assets, rows, blocks = 20, 64, 16
+    load = Load(assets=assets, channels=2, period_ms=period_ms, rows=rows * blocks, batch_rows=rows)
+    settings = GatewaySettings(site="s")
+    engine = Assembly(settings, bundle=bundle_of(load), snapshot=None).engine
+    values = signals(load, rows=load.rows, training=False)
+    for module in usual, looks:  # by columns, and the first ones alone
+        monkeypatch.setattr(module, "look", noted)
+    for number in range(blocks):
+        now_ns, messages = _group(load, Shape("", rows, "columnar", assets), values, number)
+        engine.handle_group(messages, now_ns=now_ns)
+        engine.handle(TickDue(), now_ns=now_ns)
+    due = assets * (load.rows - WINDOW) / hop
+    assert due - assets <= sum(looked) <= due + assets
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -112,3 +140,29 @@ def test_a_look_by_columns_finds_what_it_finds_alone(seed: int) -> None:
                 mine = told.apart[k]
                 for one, other in zip(mine, (state.apart, state.apart_once, state.apart_near)):  # noqa: B905
                     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_window_moves_on_alone_as_among_many(seed: int) -> None:
+    """Whatever is pending, wherever its history begins anew; also in its own place."""
+    chance = np.random.default_rng(seed)
+    (slab,) = (one for c, one in Both(0).engines[0]._taking._slabs.items() if c == 4)
+    rows = np.arange(len(slab.assets))
+    slab.window[:], slab.ran[:] = (
+        chance.random(slab.window.shape),
+        chance.random(slab.ran.shape) < 0.5,
+    )
+    slab.history.values[:] = chance.random(slab.history.values.shape)
+    for pending, more in ((0, 0), (5, 0), (40, 90), (127, 1), (128, 0), (100, 200), (300, 7)):
+        slab.written[:] = chance.integers(0, 4 * slab.history.values.shape[1], len(rows))
+        values = chance.random((len(rows), more, 4)).astype(np.float32) if more else None
+        window, ran = slab.shifted(rows, pending, values)
+        for i in rows.tolist():
+            mine, went = np.empty((WINDOW, 4), np.float32), np.empty(WINDOW, bool)
+            slab.shift_one(mine, went, i, pending, None if values is None else values[i])
+            np.testing.assert_array_equal(mine, window[i])
+            np.testing.assert_array_equal(went, ran[i])
+    window, ran = slab.shifted(rows, 30)
+    slab.shift_one(slab.window[1], slab.ran[1], 1, 30)
+    np.testing.assert_array_equal(slab.window[1], window[1])
+    np.testing.assert_array_equal(slab.ran[1], ran[1])

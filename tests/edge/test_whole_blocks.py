@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge.batches import Readings
-from edge.samples.align import Aligner, AlignState
+from edge.samples.align import Aligner
+from edge.samples.pending import AlignState
 from edge.storage.checkpoint import pack, unpack
 from tests.edge.test_aligned_together import SETTINGS, S, layout, same
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from benchmarks.counting import calls_of
 from kb.reading import calendars
 from kb.reading.calendars import calendar_rows
 from kb.reading.front_matter import SourceError
+from tests.counting import calls_of
 
 if TYPE_CHECKING:
     import re

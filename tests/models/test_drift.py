@@ -24,6 +24,8 @@ from models.bundles.bundle import Channel
 from models.detector import detector_of
 from models.fitting.drift import (
     BLOCKS_MIN,
+    FAR_SIGMAS,
+    HELD_MAX,
     HORIZON_BLOCKS,
     LEVELS,
     TERMS,
@@ -33,7 +35,7 @@ from models.fitting.drift import (
     learn_drift,
     long_run_of,
 )
-from models.fitting.drift_live import HOLD_BLOCKS, count_samples
+from models.fitting.drift_live import HOLD_BLOCKS, Reach, add_held, count_samples
 from models.fitting.fit import FitOptions, fit_asset
 from models.samples import TrainingSamples
 from tests.models.plants import fitted, plant, samples
@@ -260,6 +262,37 @@ def test_the_cut_of_the_stream_makes_no_difference(seed: int, cuts: list[int]) -
         count_samples(state, reference, t_ns=t_ns[a:b], scores=surprise(z)[a:b], values=z[a:b])
         state = unpack(pack(state), DriftState)
     assert pack(state) == pack(whole)
+
+
+@given(
+    seed=st.integers(0, 1_000),
+    k=st.integers(1, 5),
+    n=st.integers(1, HELD_MAX),
+    c=st.integers(1, 9),
+    share=st.sampled_from([0.0, 0.3]),
+)
+def test_sums_are_those_of_one_sample_after_the_other(
+    seed: int, k: int, n: int, c: int, share: float
+) -> None:
+    """To the bit, however many streams are summed up together, with gaps and far values."""
+    chance = np.random.default_rng(seed)
+    held = (chance.normal(size=(k, n, 1 + c)) * chance.choice([1.0, 30.0])).astype(np.float32)
+    held[:, :, 1:][chance.random((k, n, c)) < share] = np.nan
+    sums, known = chance.normal(size=(k, LEVELS + 2 * c)), chance.integers(0, 9, (k, 2 * c))
+    center, sigma = chance.normal(size=(k, c)), chance.uniform(0.1, 2.0, (k, c))
+    reach = Reach(center, sigma, chance.normal(size=(k, LEVELS)))
+    found, counted = add_held(held, sums, known, reach)
+    for i in range(k):
+        total, of = sums[i].tolist(), known[i].tolist()
+        for row in held[i].tolist():
+            there = [not math.isnan(value) for value in row[1:]]
+            z = [(row[1 + j] - center[i, j]) / sigma[i, j] if there[j] else 0.0 for j in range(c)]
+            z = [min(max(one, -FAR_SIGMAS), FAR_SIGMAS) for one in z]
+            parts = [*(float(row[0] > level) for level in reach.levels[i]), *z, *map(abs, z)]
+            total = [one + part for one, part in zip(total, parts, strict=True)]
+            of = [one + known for one, known in zip(of, there * 2, strict=True)]
+        assert found[i].tolist() == total
+        assert counted[i].tolist() == of
 
 
 def test_memory_is_bounded() -> None:

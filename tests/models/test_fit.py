@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.counting import calls_of
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import RowFit
 from models.detector import detector_of
@@ -17,6 +16,7 @@ from models.fitting.fit import FitOptions, fit_asset
 from models.fitting.health import STUCK_NEVER
 from models.fitting.var import masked_parameters
 from models.samples import segmented
+from tests.counting import calls_of
 from tests.models.plants import SECOND_NS, fitted, plant, samples
 
 if TYPE_CHECKING:

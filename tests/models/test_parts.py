@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmarks.counting import calls_of
 from models.bundles.assemble import make_bundle
 from models.bundles.bundle import Spec, StreamSpec
 from models.bundles.card import model_card
@@ -23,6 +22,7 @@ from models.bundles.unfitted import unfitted
 from models.detector import _kept, detectors_of, opened
 from models.errors import ModelError
 from models.fitting.fit import FitOptions, fit_asset, options_of
+from tests.counting import calls_of
 from tests.models.plants import SECOND_NS, fitted, plant, samples, two_assets
 
 if TYPE_CHECKING:

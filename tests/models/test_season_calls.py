@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.counting import calls_of
 from models.bundles.assemble import make_bundle
 from models.bundles.store import load, save
 from models.detector import detectors_of
 from models.fitting.fit import fit_asset
+from tests.counting import calls_of
 from tests.models.hours import STEP_S, follows, hourly_samples, times
 
 if TYPE_CHECKING:
