@@ -28,6 +28,8 @@ _Place = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Columns(NamedTuple):
+    """As they stand in a journal, in this order."""
+
     now_ns: int
     topics: tuple[list[str], list[_Place]]
     received_ns: tuple[list[int], list[_Place]]
