@@ -44,7 +44,7 @@ class Redelivery:
     def fresh(self, messages: Sequence[Incoming], counts: Telemetry) -> list[MessageReceived]:
         """As stimuli, in order, all of a group that was not journaled yet; the rest is counted."""
         fresh: Sequence[Incoming] = messages
-        if any(m.dup for m in messages):
+        if True in [m.dup for m in messages]:
             fresh = [m for m in messages if not self._came_again(m)]
             counts.redelivered += len(messages) - len(fresh)
         else:

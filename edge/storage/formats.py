@@ -6,7 +6,7 @@ version: it is refused, and nothing of it is touched. The digits have an odd num
 
     ANDONJ  journal     1: records of msgpack [now_ns, stimulus]
                         2: also groups of them, packed with zlib; stimuli `shed` and `hole`
-                        4: packed with Zstandard
+                        4: packed with Zstandard; also groups of messages by columns
     ANDONC  state       1: position, fingerprint with the version of Andon in it, state
                         2: head and state apart, histories of the assets in files of their own; so
                            are their states, where the head names them

@@ -6,7 +6,8 @@ A directory of segments `NNNNNNNN.journal`. A segment is an eight-byte magic, th
 
     u32 length | u32 crc32 of the body | body = msgpack [now_ns, stimulus]      (little-endian)
 
-or, in segments of formats 2 and 4, body = 0xC1 and a group of such records, packed.
+or, in segments of formats 2 and 4, body = 0xC1 and a group of such records, packed; in those of
+format 4 also body = 0xC1 0x01 and messages by columns (`edge.storage.journal_columns`), packed.
 
 A group is one write, so it survives a killed process whole or is cut at a record. A torn tail
 (power cut) is cut off on opening and counted; damage before the tail is an error that names file

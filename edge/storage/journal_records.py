@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
+from edge.storage import journal_columns
 from edge.storage.formats import JOURNAL, JOURNAL_FORMAT, MAGIC_BYTES, format_of, magic, newer
 from edge.storage.packing import packed, unpacked
 
@@ -22,6 +23,7 @@ HEAD: Final = struct.Struct("<II")
 PAIR: Final = b"\x92"  # how msgpack begins a list of two
 RECORD_BYTES_MAX: Final = 4 << 20  # a payload is at most 1 MiB; retrieval answers are smaller
 PACKED: Final = b"\xc1"  # begins a packed group: a byte that msgpack never uses
+COLUMNS: Final = PACKED + b"\x01"  # begins one of columns: nothing that is packed begins so
 PACKED_BYTES_MIN: Final = 1_024  # of a group: less hardly becomes smaller
 # Of checksums tried in looking for whole records behind a damaged one: a payload could be made of
 # lengths that each ask for megabytes.
@@ -50,10 +52,21 @@ def as_one(group: bytes) -> bytes:
     return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
 
 
+def of_columns(columns: bytes) -> bytes | None:
+    """Columns as one packed record; None where they do not become smaller by that."""
+    if not PACKED_BYTES_MIN <= len(columns) <= RECORD_BYTES_MAX:
+        return None
+    stream = packed(columns)
+    return record(COLUMNS + stream) if len(stream) < len(columns) // 10 * 9 - 2 else None
+
+
 def bodies(body: bytes) -> list[bytes]:
     """The bodies in a record: its own, or those of a packed group. Raises ValueError."""
     if not body.startswith(PACKED):
         return [body]
+    if body.startswith(COLUMNS):
+        columns = unpacked(body[len(COLUMNS) :], bytes_max=RECORD_BYTES_MAX)
+        return journal_columns.parted(columns, bytes_max=RECORD_BYTES_MAX)
     group = unpacked(body[1:], bytes_max=RECORD_BYTES_MAX)
     found, offset, end = [], 0, len(group)
     while offset + HEAD.size <= end:  # as `body_at`, which a start would call very often

@@ -16,6 +16,7 @@ from edge.errors import JournalError
 from edge.storage import journal_records
 from edge.storage.disk import CLOCK, DISK, write_whole
 from edge.storage.journal import MAGIC, SUFFIX, Position, segments, written_s
+from edge.storage.journal_columns import joined
 from edge.storage.journal_records import RECORD_BYTES_MAX, whole_end
 from edge.storage.mending import mend as mended
 
@@ -118,6 +119,13 @@ class JournalWriter:
 
     def _group(self, entries: Sequence[tuple[int, Stimulus]]) -> bytes:
         """The bytes of a group. Raises JournalError."""
+        if self._failed:
+            raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
+        if self._magic != MAGIC:
+            columns = joined(entries, bytes_max=RECORD_BYTES_MAX)
+            one = journal_records.of_columns(columns) if columns is not None else None
+            if one is not None:
+                return one
         bodies = [_ENCODER.encode(entry) for entry in entries]
         largest = max(map(len, bodies), default=0)
         if largest > RECORD_BYTES_MAX:  # written, it could never be read again
@@ -125,8 +133,6 @@ class JournalWriter:
         parts = [b""] * (2 * len(bodies))
         parts[::2] = map(_head, map(len, bodies), map(_crc32, bodies))
         parts[1::2] = bodies
-        if self._failed:
-            raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         group = b"".join(parts)
         return group if self._magic == MAGIC else journal_records.as_one(group)
 

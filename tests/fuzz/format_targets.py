@@ -23,7 +23,8 @@ from edge.storage import checkpoint as checkpoints
 from edge.storage.checkpoint import Checkpoint, pack
 from edge.storage.formats import HISTORY, LINK, LINK_SUFFIX, STATE, STATE_FORMAT, magic
 from edge.storage.journal import Position, read_journal
-from edge.storage.journal_records import MAGIC_PACKED, PACKED, as_one, record
+from edge.storage.journal_columns import joined
+from edge.storage.journal_records import COLUMNS, MAGIC_PACKED, PACKED, as_one, record
 from edge.storage.journal_writer import JournalWriter
 from edge.storage.packing import packed
 from tests.fuzz import engine_targets
@@ -54,12 +55,24 @@ def _records() -> list[bytes]:
     return [record(msgspec.msgpack.encode(entry)) for entry in _TOLD]
 
 
+def _columns() -> bytes:
+    """Messages by columns."""
+    data = joined([(START, one) for _, one in _TOLD], bytes_max=1 << 20)
+    assert data is not None
+    return data
+
+
 def _segments() -> list[bytes]:
     """Groups that are packed, beside records that are not."""
     rows = _records()
     groups = [as_one(g) for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
     assert groups[0][8:9] == PACKED
-    return [MAGIC_PACKED + groups[0] + rows[0] + groups[1], MAGIC_PACKED + groups[1] * 5]
+    groups.append(record(COLUMNS + packed(_columns())))
+    return [
+        MAGIC_PACKED + groups[0] + rows[0] + groups[1],
+        MAGIC_PACKED + groups[1] * 5,
+        MAGIC_PACKED + groups[2] + rows[0],
+    ]
 
 
 def _comes_again(folder: Path) -> None:
@@ -113,6 +126,18 @@ def _begin_group(scratch: Path) -> Read:
         found = list(read_journal(path))
         assert all(type(entry.now_ns) is int for entry in found)
         return bool(found)
+
+    return read
+
+
+def _begin_columns(scratch: Path) -> Read:
+    """Messages by columns, of which something was changed, packed and with a right checksum."""
+    path = scratch / SEGMENT
+
+    def read(data: bytes) -> bool:
+        path.write_bytes(MAGIC_PACKED + record(COLUMNS + packed(data)))
+        _comes_again(scratch)
+        return bool(list(read_journal(path)))
 
     return read
 
@@ -195,6 +220,7 @@ TARGETS: Final = (
     _journal_target(
         "packed-group", _begin_group, lambda: [b"".join(_records()[:6])], _mutate_records
     ),
+    _journal_target("joined-messages", _begin_columns, lambda: [_columns()], mutate_msgpack),
     _checkpoint_target("head", mixed(mutate_msgpack, mutate_bytes)),
     _checkpoint_target("state", mixed(mutate_msgpack, mutate_msgpack, mutate_bytes)),
     _checkpoint_target("history", mixed(mutate_msgpack, mutate_msgpack, mutate_bytes)),

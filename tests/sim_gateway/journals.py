@@ -41,14 +41,41 @@ def bodies(data: bytes, at: int) -> tuple[list[bytes], int]:
         if not length or len(body) != length or zlib.crc32(body) != crc:
             break
         if body.startswith(PACKED):
-            group = zstd.decompress(body[1:])
-            inner, end = bodies(group, 0)
-            assert end == len(group), "a packed group is whole"
+            inner = by_columns(body) if body[1] == 1 else packed(body)
             found += inner
         else:
             found.append(body)
         at = begin + length
     return found, at
+
+
+def packed(body: bytes) -> list[bytes]:
+    """Bodies of a packed group."""
+    group = zstd.decompress(body[1:])
+    inner, end = bodies(group, 0)
+    assert end == len(group), "a packed group is whole"
+    return inner
+
+
+def by_columns(body: bytes) -> list[bytes]:
+    """Bodies of messages that were joined."""
+    now_ns, *told, payloads, mids = msgspec.msgpack.decode(zstd.decompress(body[2:]))
+    each = [[found[n] for n in which or [0] * len(payloads)] for found, which in told]
+    mids = mids or [0] * len(payloads)
+    return [
+        msgspec.msgpack.encode(
+            (
+                now_ns,
+                MessageReceived(
+                    topic=topic, payload=payload, received_ns=received_ns,
+                    qos=qos, retain=retain, dup=dup, mid=mid,
+                ),
+            )
+        )
+        for topic, received_ns, (qos, retain, dup), payload, mid in zip(
+            *each, payloads, mids, strict=True
+        )
+    ]  # fmt: skip
 
 
 def behind(data: bytes, at: int) -> list[bytes]:
