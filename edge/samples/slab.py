@@ -48,8 +48,8 @@ class Slab:
     nothing goes on at an asset that runs, so its next samples may be taken with those of others;
     still: the same of one that stands. ran_last: whether the newest sample of looks ran. timed:
     whether these are known: due_ns, when something happens to it by itself; doubt_ns, until when a
-    gap casts doubt; restless, a silence that goes on. pending: newest samples that are in the
-    history and not yet in the window of looks.
+    gap casts doubt on what is kept quiet; restless, a silence that goes on. pending: newest samples
+    that are in the history and not yet in the window of looks.
     """
 
     def __init__(self, assets: Sequence[Asset], desk: Desk, numbers: Rows) -> None:
@@ -132,7 +132,10 @@ class Slab:
         state, boundary_ns = asset.state, asset.boundary_ns()
         self.due_ns[i] = NEVER_NS if boundary_ns is None else boundary_ns
         gap_ns = max(state.shed_ns, state.unread_ns)
-        self.doubt_ns[i] = gap_ns + DOUBT_NS if gap_ns else -NEVER_NS
+        # only what is kept quiet is judged again: a gap in the samples of a thousand assets, of
+        # which nothing is, must not make each tick so dear that the next messages are given up too
+        kept = gap_ns and any(one.suppressed or one.excused_by for one in state.alerts.values())
+        self.doubt_ns[i] = gap_ns + DOUBT_NS if kept else -NEVER_NS
         self.restless[i] = not state.tracks[Track.COMMS].at_rest
         self.last_t_ns[i], self.timed[i] = state.last_t_ns, True
 

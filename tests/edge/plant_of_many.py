@@ -1,5 +1,7 @@
 """A plant of a dozen assets that live wildly, before two engines: by columns, and one by one.
 
+The second looks at every asset with each tick, whether time alone does anything to it or not.
+
 Everything follows from one seed: who sends what in which cut, which sensors fail, who stands still,
 what operators and documents say, when a process ends or another bundle takes over.
 """
@@ -35,6 +37,8 @@ from tests.edge.rig import QUOTE, START, S, fitted_of, knowledge, scope
 from tests.models.plants import plant, samples
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge.desk import Knowledge
@@ -123,6 +127,10 @@ def _limit(model: AssetModel, sigmas: float, name: str) -> Limit:
     )
 
 
+def _all_of(count: int) -> Callable[[int, int, NDArray[np.int64], int], NDArray[np.bool_]]:
+    return lambda *_: np.ones(count, bool)
+
+
 class Both:
     """Two engines that take the same: one by columns where it can, one never."""
 
@@ -156,6 +164,9 @@ class Both:
             state=state,
             together=together,
         )
+        if not together:
+            for slab in engine._taking._slabs.values():
+                setattr(slab, "visits", _all_of(len(slab.assets)))  # noqa: B010 - a method
         if self.tells:
             engine.tell_rows()
         return engine

@@ -12,7 +12,7 @@ from benchmarks.plant import Load, signals
 from benchmarks.speed.engine_tick import counts
 from benchmarks.speed.intake import Shape, _group
 from edge.assembly.assembly import Assembly
-from edge.records import TickDue
+from edge.records import Shed, TickDue
 from edge.samples import looks, usual
 from edge.samples.looks import WindowState, _judge
 from edge.samples.usual import Found
@@ -48,6 +48,27 @@ def test_a_quiet_tick_does_as_much_for_many_assets_as_for_few() -> None:
     few, many = list(counts(48)), list(counts(160))
     assert all(one.reached for one in (*few, *many)), (few, many)
     assert few[1].figure == pytest.approx(many[1].figure, abs=12)
+
+
+def test_a_gap_in_what_came_of_all_makes_no_tick_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an overload keeps itself up: what was given up would be why the next is."""
+    both = Both(0)
+    taking, visited = both.engines[0]._taking, list[int]()
+    visit = taking._visit
+
+    def noted(number: int, *given: int, **more: int) -> None:
+        visited.append(number)
+        visit(number, *given, **more)
+
+    monkeypatch.setattr(taking, "_visit", noted)
+    while not both.sent["a0"]:
+        both.step()
+    for stimulus in (Shed(messages={"": 1}), TickDue()):
+        both.give(stimulus)
+    assert visited
+    visited.clear()
+    both.give(TickDue())
+    assert not visited
 
 
 def test_looks_at_many_assets_share_their_calls(monkeypatch: pytest.MonkeyPatch) -> None:
