@@ -8,7 +8,7 @@ a state says so first (`Desk.before`), as whoever changed one says so afterwards
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from edge.state import AssetState
 
     States = Mapping[str, AssetState]
-
-
-Keep: TypeAlias = "Callable[[States], None]"
+    Keep = Callable[[States], None]
 
 
 class Copying:
@@ -29,7 +27,7 @@ class Copying:
         states: States,
         *,
         settle: Callable[[Iterable[str]], None],
-        keep: Callable[[States], None],
+        keep: Keep,
     ) -> None:
         """settle: lets states say all that is known; keep: copies states, each told once."""
         self._left = dict(states)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from edge.alerts.annunciate import Annunciator
 from edge.alerts.numbering import raise_floors
 from edge.asset import Asset
-from edge.copying import Copying, Keep
+from edge.copying import Copying
 from edge.desk import Desk, Knowledge, learn
 from edge.errors import WireError
 from edge.records import (
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from edge.alerts.alerts import AlertRecord
     from edge.alerts.group import Group
     from edge.alerts.load import LoadReport
+    from edge.copying import Keep
     from edge.desk import Rule
     from edge.records import Effect, Stimulus
     from edge.samples.drift import Drifting

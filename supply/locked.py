@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ RUNTIME: Final = ROOT / "requirements" / "runtime.txt"
 ARTIFACTS: Final = ROOT / "models" / "artifacts"
 _PIN: Final = re.compile(
     # newer Pythons bring some of it themselves
-    r'^([a-z0-9-]+)==([^\s;]+)(?: ; python_version < "3\.\d+")?'
+    r'^([a-z0-9-]+)==([^\s;]+)(?: ; python_version < "3\.(\d+)")?'
     r"((?: \\\n +--hash=sha256:[0-9a-f]{64})+)$",
     re.MULTILINE,
 )
@@ -37,11 +38,15 @@ _EXPRESSION: Final = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR) [A-Za-z0-9.+-]+)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """One locked package. hashes: sha256 of each of its files that may be installed."""
+    """One locked package. hashes: sha256 of each of its files that may be installed.
+
+    python_below: 14 where Python 3.14 and newer ones bring it themselves; 0: none does.
+    """
 
     name: str
     version: str
     hashes: tuple[str, ...]
+    python_below: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +63,13 @@ def pins(lock: Path = RUNTIME) -> list[Pin]:
     """The packages of a lock, as they stand there."""
     text = lock.read_text(encoding="utf-8")
     return [
-        Pin(name=name, version=version, hashes=tuple(re.findall(r"sha256:([0-9a-f]{64})", block)))
-        for name, version, block in _PIN.findall(text)
+        Pin(
+            name=name,
+            version=version,
+            hashes=tuple(re.findall(r"sha256:([0-9a-f]{64})", block)),
+            python_below=int(below or 0),
+        )
+        for name, version, below, block in _PIN.findall(text)
     ]
 
 
@@ -75,6 +85,8 @@ def unlike(wanted: list[Pin], there: dict[str, Package]) -> list[str]:
     told = []
     for pin in wanted:
         package = there.get(pin.name)
+        if package is None and 0 < pin.python_below <= sys.version_info.minor:
+            continue
         if package is None:
             told.append(f"{pin.name}: {pin.version} is locked, and not installed")
         elif package.version != pin.version:

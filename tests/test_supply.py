@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import sys
 import tomllib
 from typing import Final
 
@@ -112,6 +114,9 @@ def test_an_environment_that_is_not_the_locked_one_is_told() -> None:
         second.name,
         third.name,
     ]
+    for below, told in ((sys.version_info.minor, 0), (sys.version_info.minor + 1, 1)):
+        brought = dataclasses.replace(third, python_below=below)
+        assert len(unlike([brought], there)) == told, "newer ones bring it themselves"
 
 
 def test_only_an_answer_on_every_package_is_one() -> None:

@@ -205,8 +205,8 @@ class Link:
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Send; returns the id that `confirmed` will name for QoS 1.
 
-        None when it was not taken, as without a connection; what is retained is said again then by
-        whoever says it, and not counted.
+        None when it was not taken. That is counted, but for what is retained and comes while there
+        is no connection: whoever says it says it again behind the next one.
         """
         claims = self._guard is not None and topic == self._guard.topic
         if self.connected or (claims and self._granted):
@@ -214,7 +214,7 @@ class Link:
             if self._mqtt.was_taken(info, qos=qos):
                 mid: int = info.mid
                 return mid
-        self.counts.not_sent += not retain
+        self.counts.not_sent += not retain or self.connected
         return None
 
     def confirmed(self) -> list[int]:

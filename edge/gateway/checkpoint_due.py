@@ -42,10 +42,6 @@ def every_s(
     return min(max(journal.replay_s / share, EVERY_S_MIN), journal.checkpoint_s)
 
 
-def _any_moment(_seconds: float) -> bool:
-    return True
-
-
 class CheckpointDue:
     """What was done since the newest checkpoint; `with` it, what is done counts."""
 
@@ -66,7 +62,7 @@ class CheckpointDue:
     def __exit__(self, *_: object) -> None:
         self._spent_s += self._busy_s() - self._begun_s
 
-    def now(self, now_s: float, suits: Callable[[float], bool] = _any_moment) -> bool:
+    def now(self, now_s: float, suits: Callable[[float], bool]) -> bool:
         """Whether to begin one; what cannot be begun is asked for again.
 
         suits: whether the moment does, for what takes so many seconds.

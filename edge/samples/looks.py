@@ -4,7 +4,7 @@ Noise and distances of redundant channels are looked at once in a hop of running
 newest WINDOW of them: at the same samples, however the stream is cut. What a look finds holds until
 the next one, and what is new must be found twice in a row. So must be that channels agree again.
 
-A hop is HOP samples, as in a fit. Where HOP of them take less than a second it is twice or four
+A hop is HOP samples, as in a fit. Where those take much less than a second it is twice or four
 times as many, and never more than a window: every sample is in one.
 
 A sensor fails alone, and noise alone is a sensor's. Where many channels change their noise at once,
@@ -63,7 +63,9 @@ STALE: Final = 128
 # What is certainly no measurement leaves the score of the process; the rest may be the process.
 UNSOUND: Final = STUCK | MISSING | DRIFT | STALE
 HELD: Final = 32  # samples of one value: it is about to be called stuck, and not of little noise
-HOP_NS_MIN: Final = 1_000_000_000  # of plant time, unless a window is shorter
+# Of plant time between two looks, unless a window is shorter: less than a second, so that a source
+# of 32 Hz that stamps in whole milliseconds, or one of 40 Hz, is looked at as it always was.
+HOP_NS_MIN: Final = 750_000_000
 PLACES: Final = 16  # so that about as many of a thousand assets are looked at as the cache holds
 
 
@@ -165,7 +167,7 @@ def bounds_of(
     usual: tuple[F64, F64],
     redundant: Sequence[Sequence[int]] = (),
     repeats_min: int = 0,
-    period_ns: int = HOP_NS_MIN,
+    period_ns: int = 1_000_000_000,
 ) -> Bounds:
     """What is beyond the usual of an asset. health None: only runs are watched.
 

@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 JOINED_MIN: Final = 8  # messages: fewer have little alike
 RECORD_BYTES: Final = 128  # of a message's record without topic and payload, at most
-_Place = Annotated[int, msgspec.Meta(ge=0)]
+MESSAGES_MAX: Final = 1 << 15  # of a group: records of 4 MiB at least
+_MANY: Final = msgspec.Meta(max_length=MESSAGES_MAX)
+_Places = Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], _MANY]
 
 
 class _Columns(NamedTuple):
     """As they stand in a journal, in this order."""
 
     now_ns: int
-    topics: tuple[list[str], list[_Place]]
-    received_ns: tuple[list[int], list[_Place]]
-    kinds: tuple[list[tuple[int, bool, bool]], list[_Place]]
-    payloads: list[bytes]
-    mids: list[int]
+    topics: tuple[Annotated[list[str], _MANY], _Places]
+    received_ns: tuple[Annotated[list[int], _MANY], _Places]
+    kinds: tuple[Annotated[list[tuple[int, bool, bool]], _MANY], _Places]
+    payloads: Annotated[list[bytes], _MANY]
+    mids: Annotated[list[int], _MANY]
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -121,4 +123,6 @@ def _numbered(values: list[T]) -> tuple[list[T], list[int]]:
 
 def _each(column: tuple[list[T], list[int]], size: int) -> list[T]:
     found, which = column
+    if len(found) > size:
+        raise ValueError("more occurs than there are messages")
     return [found[n] for n in which] if which else [found[0]] * size

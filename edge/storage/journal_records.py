@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import JournalError
 from edge.storage import journal_columns
-from edge.storage.formats import JOURNAL, JOURNAL_FORMAT, MAGIC_BYTES, format_of, magic, newer
+from edge.storage.formats import (
+    JOURNAL,
+    JOURNAL_FORMAT,
+    JOURNAL_FORMATS,
+    MAGIC_BYTES,
+    format_of,
+    magic,
+    newer,
+)
 from edge.storage.packing import packed, unpacked
 
 if TYPE_CHECKING:
@@ -141,7 +149,7 @@ def header_is_torn(data: bytes) -> bool:
     """Whether the process, or the power, went before a new segment's header was whole."""
     head = data[:MAGIC_BYTES]
     begun = not is_header(head) and any(
-        one.startswith(head.rstrip(b"\0")) for one in (MAGIC, MAGIC_PACKED)
+        magic(JOURNAL, number).startswith(head.rstrip(b"\0")) for number in JOURNAL_FORMATS
     )
     return begun and not data[MAGIC_BYTES:].strip(b"\0")
 

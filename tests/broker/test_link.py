@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -192,6 +193,27 @@ def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(mosquitto: Mosq
     again = take(after, 1, lambda _: None)
     assert [m.payload for m in again] == [b"old"]
     after.stop()
+
+
+def test_what_finds_no_room_behind_a_broker_that_hangs_is_counted(mosquitto: Mosquitto) -> None:
+    """Retained or not; without a connection only what is not retained: the rest is said again."""
+    link = link_to(mosquitto)
+    ready(link)
+    mosquitto.signal(signal.SIGSTOP)
+    try:
+        for retain in (False, True):
+            before = link.counts.not_sent
+            while link.publish("out/a", b"1", qos=1, retain=retain) is not None:
+                pass
+            assert link.connected
+            assert link.counts.not_sent == before + 1
+    finally:
+        mosquitto.signal(signal.SIGCONT)
+    link.stop()
+    before = link.counts.not_sent
+    for retain in (True, False):
+        assert link.publish("out/a", b"1", qos=1, retain=retain) is None
+    assert link.counts.not_sent == before + 1
 
 
 def test_an_oversize_payload_is_cut_and_counted(mosquitto: Mosquitto) -> None:

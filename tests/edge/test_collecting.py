@@ -1,13 +1,14 @@
-"""Full collections come where a moment suits, and nothing is kept from being collected for good."""
+"""Full collections come where a moment suits; what comes behind the first is given back."""
 
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 
 from edge.gateway import collecting
-from edge.gateway.collecting import KEEPS, SHARE_MAX, YOUNG_MAX, Collecting
+from edge.gateway.collecting import KEEPS, KEEPS_S_MAX, SHARE_MAX, YOUNG_MAX, Collecting
 from edge.gateway.pace import Pace
 from edge.storage.disk import Clock
 
@@ -80,6 +81,46 @@ def test_only_the_first_ones_put_aside_what_is_left(calls: dict[str, int]) -> No
         calls["young"] = YOUNG_MAX
         assert made.turn(pace, 0.0)
     assert (calls["collect"], calls["freeze"]) == (3 * KEEPS, KEEPS)
+
+
+def test_of_a_plant_that_makes_little_only_the_first_minutes_are_put_aside(
+    calls: dict[str, int],
+) -> None:
+    """Else a search that happens to go on then would stay, days after the start."""
+    pace, made = Suits(10.0, clock=Hand()), Collecting()
+    for now_s in (5.0, 100.0, 5.0 + KEEPS_S_MAX - 1.0, 5.0 + KEEPS_S_MAX, 1e6):
+        calls["young"] = YOUNG_MAX
+        assert made.turn(pace, now_s)
+    assert (calls["collect"], calls["freeze"]) == (5, 3)
+
+
+class Round:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def test_what_is_born_and_gone_behind_the_first_ones_is_given_back() -> None:
+    """With the collector that there is."""
+    pace, made, kept = Suits(10.0, clock=Hand()), Collecting(), 0
+    before = gc.get_freeze_count()
+    gc.disable()
+    try:
+        for i in range(KEEPS + 10):
+            one = Round()
+            seen = weakref.ref(one)
+            for _ in range(YOUNG_MAX):
+                gc.collect(1)
+            assert made.turn(pace, float(i))
+            del one
+            gc.collect()
+            kept += seen() is not None
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert kept == KEEPS, "the price of the first ones, and nothing behind them"
+    assert before == 0
 
 
 def test_a_moment_is_asked_for_as_long_as_the_last_one_took(

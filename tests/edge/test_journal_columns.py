@@ -141,6 +141,9 @@ def test_what_is_odd_is_told_and_costs_nothing() -> None:
         [NOW, [["a" * 100_000], []], *alike[1:], [b""] * 100_000, []],  # 10 GB of topics
         [NOW, *alike, [], []],
         [NOW],
+        [NOW, [["a", "b", "c"], [0, 1]], *alike[1:], [b"1", b"2"], []],  # one of nobody
+        [NOW, *alike[:2], [[(0, False, False)] * 3, []], [b"1", b"2"], []],
+        [NOW, *alike[:2], [[(0, False, False)] * (1 << 20), []], [b""], []],  # 80 MB of kinds
     )
     for columns in odd:
         with pytest.raises(ValueError, match="joined messages"):

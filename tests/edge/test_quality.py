@@ -177,10 +177,11 @@ def test_assets_that_begin_together_are_not_looked_at_together(hop: int) -> None
 
 
 def test_looks_are_a_second_apart_or_as_far_as_no_sample_is_left_out() -> None:
-    """Twice or four times as far as in a fit; with 32 samples a second or fewer as in a fit."""
-    hz = [0.1, 1.0, 10.0, 32.0, 33.0, 50.0, 64.0, 100.0, 125.0, 128.0, 1000.0, 20_000.0]
+    """Twice or four times as far as in a fit; with 40 samples a second or fewer as in a fit."""
+    hz = [0.1, 1.0, 10.0, 32.0, 40.0, 50.0, 64.0, 80.0, 100.0, 125.0, 1000.0, 20_000.0]
     hops = [hop_of(round(1e9 / one)) for one in hz]
-    assert hops == [32, 32, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128]
+    assert hops == [32, 32, 32, 32, 32, 64, 64, 64, 128, 128, 128, 128]
+    assert hop_of(31_000_000) == HOP, "32 Hz in whole milliseconds"
 
 
 def test_a_state_from_before_goes_on_with_another_hop() -> None:

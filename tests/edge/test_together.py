@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ from benchmarks.speed.engine_tick import counts
 from benchmarks.speed.intake import Shape, _group
 from edge.assembly.assembly import Assembly
 from edge.records import Shed, TickDue
-from edge.samples import looks, usual
-from edge.samples.looks import WindowState, _judge
+from edge.samples import looks, sensor_faults, usual
+from edge.samples.looks import Bounds, WindowState, _judge
 from edge.samples.usual import Found
 from edge.settings import GatewaySettings
 from models.fitting.health import HOP, WINDOW, Looks, look
@@ -28,8 +30,15 @@ def test_by_columns_or_one_by_one_all_is_the_same(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Effects of every stimulus and all that is remembered; and most goes by columns."""
-    # looks as far apart as those of samples that come at 1, 50 and 125 Hz
-    monkeypatch.setattr(looks, "hop_of", lambda _: HOP << seed % 3)
+    # looks as far apart as those of samples that come at 1, 50 and 125 Hz, by kind of machine
+    made = looks.bounds_of
+
+    def mixed(*given: Any, **named: Any) -> Bounds:  # noqa: ANN401 - as they are
+        bounds = made(*given, **named)
+        hop = HOP << (zlib.crc32(bounds.level_low.tobytes()) + seed) % 3
+        return bounds._replace(hop=hop)
+
+    monkeypatch.setattr(sensor_faults, "bounds_of", mixed)
     both = Both(seed)
     counted(both, monkeypatch)
     while both.at < ROWS:
