@@ -100,17 +100,17 @@ def _check_idle(measuring: dict[str, object]) -> None:
 
 
 def _check_writable(*paths: Path | None) -> None:
-    """Make room for files. Raises BadParameter where one cannot be written."""
+    """Raises BadParameter where one cannot be written, as in a folder that is not there."""
     for path in paths:
         if path is None:
             continue
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab"):
                 pass
         except OSError as error:
             raise typer.BadParameter(
-                f"{path} cannot be written: {error.strerror}; name another file"
+                f"{path} cannot be written: {error.strerror}; name another file, in a folder"
+                " that is there"
             ) from error
 
 

@@ -44,6 +44,8 @@ def test_what_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Pa
     for option in ("--html", "--docs"):
         assert "cannot be written" in refused(option, str(tmp_path / "file" / "x"))
         assert "name another file" in refused(option, str(tmp_path))
+        assert "cannot be written" in refused(option, str(tmp_path / "typo" / "x"))
+    assert not (tmp_path / "typo").exists()
     assert "cannot be written" in refused("--json", str(tmp_path))
     assert "add --json" in refused(str(tmp_path / "figures.json"))
 

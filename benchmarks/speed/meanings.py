@@ -68,7 +68,7 @@ _OF_PRODUCTS: Final = (
 MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "limit_matrix_multiply": (
         "matrix product of the core",
-        "how much arithmetic this core can do at most: the yardstick of the detectors",
+        "how much arithmetic this core can do at most; detectors stand beside products like theirs",
     ),
     "limit_memory": (
         "memory of the core",

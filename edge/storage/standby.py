@@ -312,20 +312,20 @@ class StandbyOutbox:
         in it, because it was opened or could be read only now. Raises JournalError; then all is as
         it was.
         """
-        opened = self._file is None
-        if self._file is None:
+        if opened := self._file is None:
             self._file = self._patience.opened("outbox", self._opened)
         file = self._file
         kept = [(one.row, one.key, one.delivered) for one in self._rows.values()]
-        said = list(self._last_said())
-        ahead, overtook = dict(self._ahead), self._overtook
+        said, overtook = self._last_said(), self._overtook
+        ahead = {t: one.row.row for t, one in said.items() if one.delivered == DELIVERED}
+        ahead |= {t: max(row, ahead.get(t, 0)) for t, row in self._ahead.items()}
 
         def move() -> dict[int, int]:
             numbers = file.adopt(kept)
             own = set(numbers.values())  # of these memory knows what became of them
             if opened and kept:
-                file.superseded(said, before=numbers[kept[0][0].row], but=own)
-            for topic, row in ahead.items():
+                file.superseded([*said], before=numbers[kept[0][0].row], but=own)
+            for topic, row in ahead.items():  # what waits before what is said must not follow it
                 file.superseded([topic], before=numbers.get(row, row), but=own)
             for mark in set(self._owed.values()):
                 file.delivered([row for row, of in self._owed.items() if of == mark], mark=mark)

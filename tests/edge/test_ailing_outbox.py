@@ -106,6 +106,24 @@ def test_rows_that_come_into_the_file_too_late_are_said_in_their_order(
     outbox.close()
 
 
+def test_what_was_said_from_memory_is_not_followed_by_what_waited_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker retains a revision; the one before stands in the file as if nobody had said it."""
+    before = Outbox(tmp_path / "outbox.sqlite")
+    for number in (1, 2):
+        before.put([revision(number)])
+    before.close()
+    outbox = StandbyOutbox(lambda: Outbox(tmp_path / "outbox.sqlite"), patience=Hanging())
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "put", refuses)
+        outbox.put([revision(3)])
+        outbox.delivered([max(row.row for row in outbox.pending())])
+    outbox.recover()
+    assert said_by(outbox, Wire()) == []
+    outbox.close()
+
+
 def test_who_was_decided_twice_is_not_forgotten_while_the_file_hangs(tmp_path: Path) -> None:
     """Two contents of one key are followed by a third revision, once they can be looked up."""
     patience = Hanging()

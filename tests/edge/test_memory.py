@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,10 +29,9 @@ from edge.storage.heap import free_mb, give_back
 from models.bundles import store
 from models.bundles.store import save
 from tests.edge.rig import bundle
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from models.bundles.bundle import AssetModel
 
 # Of 8 channels, of which 33 kB are the values of its history: 81.6 kB with Python 3.11.
@@ -180,18 +180,26 @@ def test_a_running_gateway_is_set_beside_it_and_no_other_process(tmp_path: Path)
     config.write_text('site = "s"\n[mqtt]\nport = 1\n[model]\nbundle = "bundle"\n')
     running = [sys.executable, "-m", "andon", "run", str(config)]
     with subprocess.Popen(running, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one:
-        asked = ["memory", str(config), "--pid", str(one.pid)]
-        told = json.loads(CliRunner().invoke(andon.app, [*asked, "--json"]).output)
-        shown = CliRunner().invoke(andon.app, asked).output
-        one.kill()
+        try:
+            line = Path(f"/proc/{one.pid}/cmdline")
+            wait_until(lambda: str(config).encode() in line.read_bytes(), what="the program")
+            asked = ["memory", str(config), "--pid", str(one.pid)]
+            told = json.loads(CliRunner().invoke(andon.app, [*asked, "--json"]).output)
+            shown = CliRunner().invoke(andon.app, asked).output
+        finally:
+            one.kill()
     assert told["running_rss_mb"] > 10
     assert told["running_beyond_mb"] == pytest.approx(told["running_rss_mb"] - told["rss_mb"])
     assert "than is weighed here" in shown
     assert "room that the interpreter and the C library keep" in shown
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)", "andon.toml", "run"]
     with subprocess.Popen(sleeping) as other:
-        done = CliRunner().invoke(andon.app, ["memory", str(config), "--pid", str(other.pid)])
-        other.kill()
+        try:
+            line = Path(f"/proc/{other.pid}/cmdline")
+            wait_until(lambda: b"time.sleep" in line.read_bytes(), what="the program")
+            done = CliRunner().invoke(andon.app, ["memory", str(config), "--pid", str(other.pid)])
+        finally:
+            other.kill()
     for refused in (done, CliRunner().invoke(andon.app, [*asked[:3], str(one.pid)])):
         assert refused.exit_code == 2
         assert "andon run" in " ".join(refused.output.replace("│", " ").split())
