@@ -14,7 +14,7 @@ class LinkCounts:
     oversize: int = 0  # payloads cut to just over the cap: small, and still refused as oversize
     broker_dropped: int = 0  # messages that the broker dropped since we came, for whomever
     refused: int = 0  # connections and subscriptions that the broker refused
-    not_sent: int = 0  # publications, not retained, without a connection or room
+    not_sent: int = 0  # publications without room, or without a connection and not retained
     connects: int = 0
     disconnects: int = 0
     callback_errors: int = 0
