@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import andon
+from tests.waiting import wait_until
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
@@ -90,5 +91,6 @@ def test_who_is_ended_leaves_nothing_that_runs_on(tmp_path: Path) -> None:
         started.send_signal(signal.SIGTERM)
         started.wait(30)
     assert started.returncode == 128 + signal.SIGTERM
-    assert not [part for part in parts if Path(f"/proc/{part}").exists()]
+    gone = [Path(f"/proc/{part}") for part in parts]  # by who adopts them, a little later
+    wait_until(lambda: not any(one.exists() for one in gone), what="the end of its parts")
     assert not list(tmp_path.iterdir())
