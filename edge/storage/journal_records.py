@@ -52,20 +52,15 @@ class DamagedJournalError(JournalError):
 _MARKS: Final = re.compile(b"[" + re.escape(PAIR + PACKED) + b"]")
 
 
-def as_one(group: bytes) -> bytes:
-    """A group of records as one packed record, where it becomes smaller by that; else as it is."""
-    if not PACKED_BYTES_MIN <= len(group) <= RECORD_BYTES_MAX:
-        return group
-    stream = packed(group)
-    return record(PACKED + stream) if len(stream) < len(group) // 10 * 9 - 1 else group
+def as_one(data: bytes, mark: bytes = PACKED) -> bytes | None:
+    """A group of records, or columns by their mark, as one packed record.
 
-
-def of_columns(columns: bytes) -> bytes | None:
-    """Columns as one packed record; None where they do not become smaller by that."""
-    if not PACKED_BYTES_MIN <= len(columns) <= RECORD_BYTES_MAX:
+    None where it does not become smaller by that.
+    """
+    if not PACKED_BYTES_MIN <= len(data) <= RECORD_BYTES_MAX:
         return None
-    stream = packed(columns)
-    return record(COLUMNS + stream) if len(stream) < len(columns) // 10 * 9 - 2 else None
+    stream = packed(data)
+    return record(mark + stream) if len(stream) < len(data) // 10 * 9 - len(mark) else None
 
 
 def bodies(body: bytes) -> list[bytes]:

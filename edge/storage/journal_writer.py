@@ -123,8 +123,7 @@ class JournalWriter:
             raise JournalError(f"{self._directory}: {self._failed}; free disk space and restart")
         if self._magic != MAGIC:
             columns = joined(entries, bytes_max=RECORD_BYTES_MAX)
-            one = journal_records.of_columns(columns) if columns is not None else None
-            if one is not None:
+            if columns and (one := journal_records.as_one(columns, journal_records.COLUMNS)):
                 return one
         bodies = [_ENCODER.encode(entry) for entry in entries]
         largest = max(map(len, bodies), default=0)
@@ -134,7 +133,7 @@ class JournalWriter:
         parts[::2] = map(_head, map(len, bodies), map(_crc32, bodies))
         parts[1::2] = bodies
         group = b"".join(parts)
-        return group if self._magic == MAGIC else journal_records.as_one(group)
+        return group if self._magic == MAGIC else journal_records.as_one(group) or group
 
     @property
     def sync_due(self) -> bool:

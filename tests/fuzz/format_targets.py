@@ -65,7 +65,7 @@ def _columns() -> bytes:
 def _segments() -> list[bytes]:
     """Groups that are packed, beside records that are not."""
     rows = _records()
-    groups = [as_one(g) for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
+    groups = [as_one(g) or g for g in (b"".join(rows[:12]), b"".join(rows[12:]))]
     assert groups[0][8:9] == PACKED
     groups.append(record(COLUMNS + packed(_columns())))
     return [
