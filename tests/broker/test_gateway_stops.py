@@ -155,7 +155,7 @@ def test_a_start_and_a_restoring_are_broken_off(
     cell: Cell, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     """At any moment of a start, and in a restoring of minutes; the next start restores it all."""
-    never = {"ANDON__JOURNAL__CHECKPOINT_S": "3600"}
+    never = {"ANDON__JOURNAL__CHECKPOINT_S": "3600", "ANDON__JOURNAL__REPLAY_S": "0"}
     state = tmp_path / "state"
     with (
         listener(mosquitto, tmp_path / "heard") as heard,

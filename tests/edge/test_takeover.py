@@ -260,8 +260,9 @@ def test_assets_that_go_say_so_and_those_that_come_or_change_begin_to_warm_up(at
     assert state.ring.assets["r1"].written == 0
     assert len(state.align.assets["r1"].t_ns) == 2
     one.run(30)
+    state = one.engine.state
     assert state.ring.assets["r1"].written == 32, "what waited is not lost"
-    assert np.isfinite(one.engine.state.assets["r1"].last_score), "it has warmed up"
+    assert np.isfinite(state.assets["r1"].last_score), "it has warmed up"
     assert one.engine.counts()["unknown_asset"] > 0, "r11 is counted as what it is now"
     restored = unpack(pack(one.engine.state), EngineState)
     assert restored.bundle_sha256 == narrowed().bundle.sha256

@@ -26,7 +26,7 @@ from tests.sim_gateway.fate import Fate, Killed
 from tests.sim_gateway.plant import CALM_S, Schedule, asset_settings, engine_settings
 from tests.sim_gateway.rivals import Rivals
 from tests.sim_gateway.settled import Witness
-from tests.sim_gateway.world import Shop, SimulatedWorld
+from tests.sim_gateway.world import Shop, SimulatedWorld, sizes_put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,7 +324,7 @@ def live(seed: int) -> Outcome:
     life = Life(seed, folder)
     problem = ""
     try:
-        with caps.drawn(seed) as life.witness.narrow:
+        with sizes_put_back(), caps.drawn(seed) as life.witness.narrow:
             life.run()
     except BrokenError as broken:
         problem = str(broken)

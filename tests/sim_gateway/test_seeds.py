@@ -5,13 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from unittest import mock
 
 import pytest
 
 from tests.sim_gateway.life import live
 from tests.sim_gateway.mutations import FIRST, MUTATIONS
 from tests.sim_gateway.mutations import main as mutations
+from tests.sim_gateway.world import SIZES, SimulatedWorld
+
+if TYPE_CHECKING:
+    from edge.assembly.assembly import Assembly
+    from edge.configuration.config import GatewayConfig
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEDS: Final = 500
@@ -45,6 +51,24 @@ def test_whatever_befalls_it_every_promise_is_kept(first: int) -> None:
         if outcome.problem
     ]
     assert not failed, "\n".join(failed)
+
+
+def test_what_a_world_draws_of_the_gateway_is_put_back_behind_it() -> None:
+    """Other tests run in the same process, and count on what is shipped."""
+    before = [vars(module)[name] for module, name, _ in SIZES]
+    drawn = set()
+
+    class Noted(SimulatedWorld):
+        def assembled(self, config: GatewayConfig) -> Assembly:
+            made = super().assembled(config)
+            drawn.add(tuple(vars(module)[name] for module, name, _ in SIZES))
+            return made
+
+    with mock.patch("tests.sim_gateway.life.SimulatedWorld", Noted):
+        for seed in range(3):
+            live(seed)
+    assert drawn - {tuple(before)}, "none was drawn"
+    assert [vars(module)[name] for module, name, _ in SIZES] == before
 
 
 def test_a_seed_is_one_run_bit_for_bit() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 from edge import taking
 from edge.assembly.assembly import Assembly
@@ -22,7 +24,7 @@ from tests.sim_gateway.plant import NO_SCOPES, fitted, known
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edge.configuration.config import GatewayConfig
     from edge.desk import Knowledge
@@ -38,6 +40,20 @@ if TYPE_CHECKING:
 
 
 NOWHERE: Final = Path("nowhere")  # nothing is signed
+SIZES: Final = (
+    (taking, "FEW", (1, 1, 4)),
+    (gather, "TOGETHER_MIN", (0, 0, 16)),
+    (saving, "ASSETS_A_TURN", (1, 1, 64)),
+)
+
+
+@contextmanager
+def sizes_put_back() -> Iterator[None]:
+    """Behind this the numbers that a world draws are again what they were, for other tests."""
+    with ExitStack() as stack:
+        for module, name, _ in SIZES:
+            stack.enter_context(mock.patch.object(module, name, vars(module)[name]))
+        yield
 
 
 class Shop:
@@ -201,13 +217,11 @@ class SimulatedWorld(World):
         """What the shop shows.
 
         From how many on assets and messages are taken together is another number in each process,
-        and how many are copied in a turn: a plant of a few takes both ways, and no bit depends on
-        it.
+        and how many are copied in a turn (`SIZES`): a plant of a few takes both ways, and no bit
+        depends on it. Whoever runs this puts them back.
         """
-        how = self._fate.draw
-        vars(taking)["FEW"] = how.choice((1, 1, 4))
-        vars(gather)["TOGETHER_MIN"] = how.choice((0, 0, 16))
-        vars(saving)["ASSETS_A_TURN"] = how.choice((1, 1, 64))
+        for module, name, choices in SIZES:
+            vars(module)[name] = self._fate.draw.choice(choices)
         return SimulatedAssembly(config.settings, self._shop, broken=self.broken)
 
     def retriever(self, assembly: Assembly, answer: Callable[[RetrievalDone], None]) -> Any:  # noqa: ANN401
