@@ -38,9 +38,11 @@ def shifts(
     before = np.array(center, np.float64)
     apart = max(len(values) - APART_SAMPLES, 0)
     past = values[:apart][calm[:apart]]
-    enough = np.isfinite(past).sum(axis=0) >= BEFORE_SAMPLES_MIN
-    if enough.any():
-        before[enough] = np.nanmedian(past[:, enough], axis=0)
+    known = np.isfinite(past).sum(axis=0)
+    enough = known >= BEFORE_SAMPLES_MIN
+    if enough.any():  # mostly nothing is absent, and to say so is seven times as quick
+        median = np.median if (known == len(past)).all() else np.nanmedian
+        before[enough] = median(past[:, enough], axis=0)
     found = np.full(values.shape[1], np.nan)
     best = np.full(values.shape[1], -1.0)
     for n in STRETCHES:

@@ -55,15 +55,16 @@ class Naming:
         self._desk = desk
         self._lookback = lookback
         self._voice = voice
+        detector = desk.parts.of(model.row_running).detector
+        # asked once: it is dear to ask of each sample what a detector can
+        self._detector = detector if isinstance(detector, Names) else None
+        self._head = None if self._detector is None else self._detector.heads.get(model.asset)
 
     def look(self, t_ns: int) -> None:
         """Another sample: where an event is open and it is time, ask the head, if there is one."""
-        if not self._state.tracks[Track.PROCESS].active:
+        detector, head = self._detector, self._head
+        if detector is None or head is None or not self._state.tracks[Track.PROCESS].active:
             return
-        detector = self._desk.parts.of(self._model.row_running).detector
-        if not isinstance(detector, Names) or self._model.asset not in detector.heads:
-            return
-        head = detector.heads[self._model.asset]
         record = self._state.alerts[Track.PROCESS]
         first = record.samples == 0
         record.samples = self._so_far(record, t_ns) if first else record.samples + 1
