@@ -9,48 +9,86 @@ the block at a time. A row's numbers are those of `models.steady.rows`, with ass
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from models.steady.rows import Rows, decays_of, near
+from models.steady.rows import decays_of, near
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from models.asked import F32, Mask
+    from models.steady.rows import Few, Rows
 
 PIECE_MAX: Final = 128  # samples whose averages are one product: it grows with their square
 RATES_KEPT: Final = 16  # 64 kB each
 VALUES_MAX: Final = 2**14  # a n c of a step: what it leaves in between stays in the L2 cache
+READ: Final = (  # arrays of rows that every kind reads
+    "center", "low", "high", "scale", "limits", "ready", "knots", "slopes", "fusion",
+)  # fmt: skip
 
 
 class FewRows(ABC):
-    """What few rows of every kind share. A kind says how some samples are scored: `_step`."""
+    """What few rows of every kind share. A kind says how some samples are scored: `_step`.
+
+    lines: (a, P) all that is read of each row, one number behind the other, so that some rows are
+    taken out of many in one operation.
+    """
 
     wide = 0  # numbers of a sample in between steps, where it is more than it has values
 
     def __init__(
         self, rows: Rows, lambdas: Sequence[float], *, width: int, first: int, run: int
     ) -> None:
-        """rows: as `assets_first` has them.
-
-        width: of a state   first, run: where its sums begin and the run stands
-        """
-        each = {name: np.moveaxis(value, -1, 0) for name, value in rows.arrays.items()}
+        """width: of a state   first, run: where its sums begin and the run stands."""
         self._lambdas, self._width, self._first, self._run = lambdas, width, first, run
-        self._shape, self._states = each["center"].shape, (len(rows), width)
+        arrays = {name: np.moveaxis(rows[name], -1, 0) for name in READ} | self._made(rows)
+        absent = np.zeros_like(rows["center"])
+        if rows.absent is not None:
+            absent[rows.absent] = 1.0
+        arrays["absent"] = absent.T
+        flat = {name: value.reshape(len(rows), -1) for name, value in arrays.items()}
+        ends = np.cumsum([value.shape[1] for value in flat.values()]).tolist()
+        places = [slice(begin, end) for begin, end in pairwise([0, *ends])]
+        shapes = [value.shape[1:] for value in arrays.values()]
+        self._layout = list(zip(arrays, places, shapes, strict=True))
+        self.lines = np.concatenate(list(flat.values()), axis=1, dtype=np.float32)
+        self.read()
+
+    def like(self, lines: F32) -> Self:
+        """Other rows (a,) of the same detector, by their lines (a, P)."""
+        found = copy(self)
+        found.lines = lines
+        found.read()
+        return found
+
+    @abstractmethod
+    def _made(self, rows: Rows) -> dict[str, F32]:
+        """What a kind makes of its own arrays (a, ..), by name."""
+
+    def read(self) -> dict[str, F32]:
+        """Find the arrays (a, ..) in the lines; those of a kind are returned."""
+        a = len(self.lines)
+        each = {name: self.lines[:, at].reshape(a, *shape) for name, at, shape in self._layout}
+        self._shape, self._states = each["center"].shape, (a, self._width)
         self._center, self._low, self._high, self._scale = (
             each[name][:, :, None] for name in ("center", "low", "high", "scale")
         )
-        self._limits, self._ready = each["limits"], rows["ready"]
+        self._limits, self._ready = each["limits"], each["ready"]
         self._limits_bytes, self._ready_last = self._limits.tobytes(), float(max(self._ready))
-        self._absent = None if rows.absent is None else np.ascontiguousarray(rows.absent.T)
+        absent = each["absent"]
+        self._absent = absent != 0.0 if absent.any() else None
         self._knots_single, self._slopes_single = each["knots"], each["slopes"]  # (a, V, J)
         self._knots = each["knots"].swapaxes(0, 1)[..., None]
         self._slopes = each["slopes"].swapaxes(0, 1)[:, :, None]
         self._fusion = each["fusion"][:, None]
+        return each
 
     def scored(self, x: F32, valid: Mask, state: F32) -> tuple[F32, F32] | None:
         """Score x (a, n, c) where nothing is missing and all are steady: score (a, n) and state.
@@ -154,6 +192,33 @@ class FewRows(ABC):
         best: F32 = np.maximum.reduce(np.einsum("avj,avj->av", over, self._slopes_single), axis=1)
         best -= self._fusion[:, 0]
         return np.maximum(best, np.float32(0.0), out=best)
+
+
+class Lines:
+    """Lines of all rows of a detector, each made when it is first asked for, and kept.
+
+    Assets report together by chance, and what a short way reads of a row is dearer to make than a
+    tick is to score.
+    """
+
+    def __init__(self, rows: int, make: Callable[[NDArray[np.intp]], Few]) -> None:
+        """make: the short way of some rows (m,)."""
+        self._make = make
+        self._there = np.zeros(rows, np.bool_)
+        self._lines: F32 = np.empty((rows, 0), np.float32)  # (rows, P), as far as they are there
+        self._one: Few | None = None  # of any rows
+
+    def few(self, rows: NDArray[np.intp]) -> Few:
+        """The short way of some rows (m,), in their order; m: above 0, and not many."""
+        new = rows[~self._there[rows]]
+        if self._one is None or len(new):
+            self._one = self._make(new)
+            if not self._lines.size:
+                shape = len(self._there), self._one.lines.shape[1]
+                self._lines = np.empty(shape, np.float32)  # the system gives what is written to
+            self._lines[new] = self._one.lines
+            self._there[new] = True
+        return self._one.like(self._lines.take(rows, axis=0))
 
 
 def average(values: F32, old: F32, rate: float, *, out: F32) -> None:

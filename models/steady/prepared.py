@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from models.steady.rows import FEW, assets_first, joined, packed
+from models.steady.few import Lines
+from models.steady.rows import FEW, joined, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,24 +43,48 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         way: Way,
         parameters: Parameters,
         *,
-        chunks: list[Rows] | None = None,
+        source: _Source | None = None,
         index: NDArray[np.intp] | None = None,
     ) -> None:
-        """chunks: of them, where they are there already   index: (a,) rows of the parameters."""
+        """source: of all rows, where it is there already   index: (a,) rows of the parameters."""
         self._way, self._all, self._index = way, parameters, index
         self.rows = len(parameters["present"]) if index is None else len(index)
-        self._chunks = _chunks(way, parameters) if chunks is None else chunks
+        self._source = _Source(way, parameters) if source is None else source
         self._taken: OrderedDict[bytes, Prepared] = OrderedDict()
         self._few: Few | None = None
-        self._several: list[tuple[slice, Few]] = []  # made where they are asked for
         self.quick: Quick | None = None  # for few rows, where nothing is out of the ordinary
         if 0 < self.rows <= FEW:
-            self._chunks = [assets_first(self._chunks[0])]
-            self._few = way.few(self._chunks[0])
+            self._few = self._source.few(self._rows_of())
             one = way.one(self._chunks[0], self._few) if self.rows == 1 else None
             self.quick = self._few.scored if one is None else one.score
-        self._single = list(_parts(self._chunks, ROWS))
-        self._block = list(_parts(self._chunks, BLOCK_ROWS))
+
+    # what only some ways to score need is made where they are asked for
+
+    @cached_property
+    def _chunks(self) -> list[Rows]:
+        """The short way's arrays of these rows."""
+        every = self._source.chunks
+        return every if self._index is None else _some(every, self._index)
+
+    @cached_property
+    def _several(self) -> list[tuple[slice, Few]]:
+        """Few rows at a time."""
+        rows = self._rows_of()
+        parts = (slice(at, at + FEW) for at in range(0, self.rows, FEW))
+        return [(part, self._source.few(rows[part])) for part in parts]
+
+    @cached_property
+    def _single(self) -> list[tuple[slice, Rows]]:
+        """Chunks for single samples."""
+        return list(_parts(self._chunks, ROWS))
+
+    @cached_property
+    def _block(self) -> list[tuple[slice, Rows]]:
+        """Chunks for blocks of samples."""
+        return list(_parts(self._chunks, BLOCK_ROWS))
+
+    def _rows_of(self) -> NDArray[np.intp]:
+        return np.arange(self.rows) if self._index is None else self._index
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         value = self._all[name]
@@ -85,7 +111,7 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
         found = self._taken.get(key)
         if found is None:
             index = rows if self._index is None else self._index[rows]
-            found = Prepared(self._way, self._all, chunks=_some(self._chunks, rows), index=index)
+            found = Prepared(self._way, self._all, source=self._source, index=index)
             self._taken[key] = found
             while sum(one.rows for one in self._taken.values()) > max(self.rows, len(rows)):
                 self._taken.popitem(last=False)
@@ -151,15 +177,21 @@ class Prepared(Mapping[str, "NDArray[Any]"]):
 
     def _few_at_a_time(self, x: F32, whole: Mask, state: F32) -> tuple[Mask, F32, F32] | None:
         """Likewise."""
-        if not self._several:
-            parts = _parts(self._chunks, FEW)
-            self._several = [(at, self._way.few(assets_first(rows))) for at, rows in parts]
         steady = np.concatenate([few.are_steady(state[at]) for at, few in self._several]) & whole
         if not steady.any():
             return None
         told = [few.score(x[at], state[at]) for at, few in self._several]
         score, after = (np.concatenate(part) for part in zip(*told, strict=True))
         return steady, score, after
+
+
+class _Source:
+    """What a short way makes of all rows, and what it makes of few of them."""
+
+    def __init__(self, way: Way, parameters: Parameters) -> None:
+        self.chunks = _chunks(way, parameters)
+        rows = len(parameters["present"])
+        self.few = Lines(rows, lambda some: way.few(_some(self.chunks, some)[0])).few
 
 
 class Beside(Mapping[str, "NDArray[Any]"]):

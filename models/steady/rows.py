@@ -74,7 +74,12 @@ class One(Protocol):
 
 
 class Few(Protocol):
-    """The short way of few rows."""
+    """The short way of few rows. lines: (a, P) what it reads of each."""
+
+    lines: F32
+
+    def like(self, lines: F32) -> Few:
+        """Other rows (a,) of the same detector, by their lines (a, P)."""
 
     def are_steady(self, state: F32) -> Mask:
         """Which rows (a,) are steady. state: (a, s)."""
@@ -107,7 +112,7 @@ class Way(Protocol):
         """
 
     def few(self, rows: Rows) -> Few:
-        """For few rows by themselves, as `assets_first` has them."""
+        """For few rows by themselves."""
 
     def one(self, row: Rows, few: Few) -> One | None:
         """For single samples of a single row, where that is quicker than the same as few."""
@@ -146,15 +151,6 @@ def packed(parts: Sequence[Rows], together: int) -> list[Rows]:
             at += math.prod(shape)
         told.append(Rows(arrays, _absent(some)))
     return told
-
-
-def assets_first(rows: Rows) -> Rows:
-    """The same rows with assets first in memory: views of arrays (a, ..)."""
-    arrays = {
-        name: np.moveaxis(np.ascontiguousarray(np.moveaxis(value, -1, 0)), 0, -1)
-        for name, value in rows.arrays.items()
-    }
-    return Rows(arrays, rows.absent)
 
 
 def made(arrays: Mapping[str, F64], ready: F64, *, present: Mask) -> Rows:

@@ -237,8 +237,16 @@ class FewPlanes(FewRows):
 
     def __init__(self, spec: PcaSpec | EnsembleSpec, rows: Rows, *, first: int, run: int) -> None:
         super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
+
+    def _made(self, rows: Rows) -> dict[str, F32]:
         both = np.concatenate([rows["plane"], rows["rest"]], axis=1)  # symmetric ones
-        self._forms = np.ascontiguousarray(both.transpose(2, 1, 0))  # (a, 2 c, c)
+        return {"forms": both.transpose(2, 1, 0)}
+
+    def read(self) -> dict[str, F32]:
+        """Find its own arrays too."""
+        each = super().read()
+        self._forms = each["forms"]  # (a, 2 c, c)
+        return each
 
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         a, n, c = x.shape
@@ -261,14 +269,27 @@ class FewMembers(FewRows):
 
     def __init__(self, spec: PcaSpec | EnsembleSpec, rows: Rows, *, first: int, run: int) -> None:
         super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
-        m, bins, a = rows["table"].shape
-        self.wide = m
-        self._directions = np.ascontiguousarray(rows["directions"].transpose(2, 1, 0))
-        self._starts, self._widths = (rows[name].T[..., None] for name in ("first", "width"))
-        self._used = rows["used"].T[:, None]  # (a, 1, M)
-        self._table = rows["table"].transpose(2, 0, 1).reshape(-1)
-        begins = bins * np.arange(a * m, dtype=np.int32).reshape(a, m, 1)
-        self._begins = begins, 1, bins
+        self.wide = len(rows["table"])
+
+    def _made(self, rows: Rows) -> dict[str, F32]:
+        return {
+            "directions": rows["directions"].transpose(2, 1, 0),
+            "first": rows["first"].T,
+            "width": rows["width"].T,
+            "used": rows["used"].T,
+            "table": rows["table"].transpose(2, 0, 1),
+        }
+
+    def read(self) -> dict[str, F32]:
+        """Find its own arrays too."""
+        each = super().read()
+        self._directions = each["directions"]
+        self._starts, self._widths = each["first"][..., None], each["width"][..., None]
+        self._used = each["used"][:, None]  # (a, 1, M)
+        a, m, bins = each["table"].shape
+        self._table = each["table"].reshape(-1)
+        self._begins = bins * np.arange(a * m, dtype=np.int32).reshape(a, m, 1), 1, bins
+        return each
 
     def _step(self, x: F32, state: F32, after: F32) -> F32:
         a, n, c = x.shape

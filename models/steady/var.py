@@ -179,16 +179,26 @@ class FewVars(FewRows):
     """The short way of few rows of a VAR."""
 
     def __init__(self, spec: Spec, rows: Rows, *, first: int, run: int) -> None:
-        super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
         self._lags = spec.lags
-        plain = np.concatenate([rows["reach"], _diagonal(rows["own"])]).astype(np.float64)
-        white = np.einsum("jia,ica->jca", plain, rows["white"])
-        both = np.concatenate([white, plain], axis=1)  # ((p + 1) c, 2 c, a)
-        self._weights = np.ascontiguousarray(both.transpose(2, 1, 0), np.float32)
-        self._even = np.ascontiguousarray(rows["even"].swapaxes(1, 2) ** 2)[..., None]
-        self._even_single = np.ascontiguousarray(self._even[..., 0].swapaxes(0, 1))  # (a, K, c)
         self._rates = np.array(spec.lambdas, np.float32)[:, None]
         self._keep = np.float32(1.0) - self._rates
+        super().__init__(rows, spec.lambdas, width=spec.state_width, first=first, run=run)
+
+    def _made(self, rows: Rows) -> dict[str, F32]:
+        plain, white = (
+            np.ascontiguousarray(value.transpose(2, 0, 1), np.float64)
+            for value in (np.concatenate([rows["reach"], _diagonal(rows["own"])]), rows["white"])
+        )
+        # a product a row: its bits do not depend on which rows it is made with
+        both = np.concatenate([plain @ white, plain], axis=2)  # (a, (p + 1) c, 2 c)
+        return {"weights": both.swapaxes(1, 2), "even": rows["even"].transpose(2, 0, 1) ** 2}
+
+    def read(self) -> dict[str, F32]:
+        """Find its own arrays too."""
+        each = super().read()
+        self._weights, self._even_single = each["weights"], each["even"]  # (a, K, c)
+        self._even = self._even_single.swapaxes(0, 1)[..., None]
+        return each
 
     def are_steady(self, state: F32) -> Mask:
         """Which rows (a,) are steady. state: (a, s)."""
