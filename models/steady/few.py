@@ -201,24 +201,20 @@ class Lines:
     tick is to score.
     """
 
-    def __init__(self, rows: int, make: Callable[[NDArray[np.intp]], Few]) -> None:
+    def __init__(self, make: Callable[[NDArray[np.intp]], Few]) -> None:
         """make: the short way of some rows (m,)."""
         self._make = make
-        self._there = np.zeros(rows, np.bool_)
-        self._lines: F32 = np.empty((rows, 0), np.float32)  # (rows, P), as far as they are there
+        self._lines: dict[int, F32] = {}  # (P,) of a row
         self._one: Few | None = None  # of any rows
 
     def few(self, rows: NDArray[np.intp]) -> Few:
         """The short way of some rows (m,), in their order; m: above 0, and not many."""
-        new = rows[~self._there[rows]]
-        if self._one is None or len(new):
-            self._one = self._make(new)
-            if not self._lines.size:
-                shape = len(self._there), self._one.lines.shape[1]
-                self._lines = np.empty(shape, np.float32)  # the system gives what is written to
-            self._lines[new] = self._one.lines
-            self._there[new] = True
-        return self._one.like(self._lines.take(rows, axis=0))
+        asked = rows.tolist()
+        new = [row for row in asked if row not in self._lines]
+        if self._one is None or new:
+            self._one = self._make(np.array(new, np.intp))
+            self._lines.update(zip(new, self._one.lines, strict=True))
+        return self._one.like(np.stack([self._lines[row] for row in asked]))
 
 
 def average(values: F32, old: F32, rate: float, *, out: F32) -> None:

@@ -190,8 +190,7 @@ class _Source:
 
     def __init__(self, way: Way, parameters: Parameters) -> None:
         self.chunks = _chunks(way, parameters)
-        rows = len(parameters["present"])
-        self.few = Lines(rows, lambda some: way.few(_some(self.chunks, some)[0])).few
+        self.few = Lines(lambda some: way.few(_some(self.chunks, some)[0])).few
 
 
 class Beside(Mapping[str, "NDArray[Any]"]):

@@ -70,7 +70,7 @@ def test_each_line_is_made_once() -> None:
         made.append(rows.tolist())
         return prepared._way.few(prepared._chunks[0].part(rows))
 
-    lines = Lines(ROWS, make)
+    lines = Lines(make)
     first = lines.few(np.array([4, 2])).lines
     again = lines.few(np.array([2, 7, 4])).lines
     assert made == [[4, 2], [7]]
