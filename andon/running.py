@@ -8,21 +8,14 @@ import sys
 from pathlib import Path
 
 
-def one_thread() -> None:
-    """Let linear algebra use one thread, where the environment does not say how many.
-
-    Before anything of it is loaded. Threads of a pool wait for the next product by turning in a
-    loop: a busy gateway took three times its processor time with them, and was no sooner done.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
 def run_gateway(config: Path, *, log_level: str, log_json: bool) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code.
 
     Raises AndonError, ModelError or KnowledgeError where it cannot begin.
     """
-    one_thread()
+    # Before linear algebra is loaded. Threads of its pool wait for the next product by turning in a
+    # loop: a busy gateway takes three times its processor time with them, and is no sooner done.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     gc.disable()  # what is loaded stays; the gateway turns it on again once it has begun
     try:
         from edge.bundles.store import store_of
