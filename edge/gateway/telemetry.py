@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
+    from edge.wire.told_outputs import OutputPayload
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
@@ -129,6 +130,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
     snapshot: str = "",
     latency: LatencyPayload | None = None,
     drifts: Sequence[Drifting | None] | None = None,
+    outputs: tuple[OutputPayload, ...] = (),
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason.
 
@@ -182,6 +184,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
         **_commissioning(engine.commissioning.report()),
         clock=clock_payload(engine.outline),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
+        outputs=outputs,
     )
     return outgoing.encode(payload)
 

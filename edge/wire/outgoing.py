@@ -17,6 +17,7 @@ from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
 from edge.wire.timekeeping import ClockPayload
 from edge.wire.timing import LatencyPayload
+from edge.wire.told_outputs import OutputPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -76,8 +77,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     source: str
     respond_min: int
-    # stuck | missing | out_of_range | drift | noise | stale_clock; "" on the other tracks
-    sensor_class: str = ""
+    sensor_class: str = ""  # stuck | missing | out_of_range | drift | noise | stale_clock | ""
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
     shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
@@ -369,6 +369,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     outbox_in_memory: int = 0  # of these, messages that are in no file
     clock: ClockPayload = ClockPayload()
     latency: LatencyPayload = LatencyPayload()
+    outputs: tuple[OutputPayload, ...] = ()
 
 
 PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -395,6 +396,5 @@ def encode(payload: msgspec.Struct) -> bytes:
 
 def schemas() -> dict[str, Any]:
     """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
-    kinds = list(PAYLOADS)
     found, definitions = msgspec.json.schema_components(PAYLOADS.values())
-    return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}
+    return {**dict(zip(PAYLOADS, found, strict=True)), "$defs": definitions}
