@@ -110,7 +110,7 @@ def _written(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     known, root = set(assets), f"{config.prefix}/{config.site}/"
     found = []
     for topic in published_topics(config, assets):
-        if not topic.startswith(root):  # of discovery: prefix, component, node, entity, config
+        if not topic.startswith(root) and topic.endswith("/config"):  # of discovery
             *above, _node, entity, last = topic.split("/")
             found.append("/".join([*above, "+", entity, last]))
             continue

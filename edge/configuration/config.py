@@ -279,6 +279,11 @@ def _check_brokers(config: GatewayConfig, path: Path) -> None:
         raise ConfigError(
             f"{path}: [mqtt.output] is the broker of [mqtt]; leave it out, or name another one"
         )
+    if config.mqtt.output is not None and any(source.rebirth for source in config.source):
+        raise ConfigError(
+            f"{path}: rebirth of a source asks on the plant's broker, which [mqtt.output] makes one"
+            " that is only read; leave one of them out"
+        )
 
 
 def _check_zone(name: str, path: Path) -> None:

@@ -17,6 +17,7 @@ from edge.storage.disk import CLOCK
 from edge.wire import outgoing
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.speaking import SPEAKERS_MAX, SparkplugPayload
 from edge.wire.timing import LatencyPayload
 from edge.work.commission import Stage
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.state import EngineState
     from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal_writer import JournalWriter
@@ -170,14 +172,13 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "journal_damaged_segments": journal.damaged_segments_total if journal else 0,
             "journal_damaged_bytes": journal.damaged_bytes_total if journal else 0,
         },
-        durable=int(not lapse.why),
-        not_durable=lapse.why,
-        not_durable_s=round(lapse.lasts_s, 1),
+        **_durability(lapse),
         outbox_mb=round(outbox.waiting_bytes / 1e6, 1),
         outbox_in_memory=outbox.in_memory,
         blind=engine.blind(),
         snapshot=snapshot,
         latency=latency or LatencyPayload(),
+        sparkplug=_speaking(engine.outline),
         overload=OverloadPayload() if overload is None else overload.payload(engine.outline),
         **_load(engine.load()),
         **_drift(tuple(engine.drifts()) if drifts is None else drifts),
@@ -204,6 +205,24 @@ def _link(link: Link, now_s: float) -> LinkPayload:
         certificate_days=round(min(days), 2) if days else None,
         cause="" if link.connected else link.cause,
         reads_plainly=link.reads_plainly,
+    )
+
+
+def _durability(lapse: Lapse) -> dict[str, Any]:
+    """The fields of what the disk does not take."""
+    lasts_s = round(lapse.lasts_s, 1)
+    return {"durable": int(not lapse.why), "not_durable": lapse.why, "not_durable_s": lasts_s}
+
+
+def _speaking(state: EngineState) -> SparkplugPayload:
+    """The field of what comes by Sparkplug B; the sorted first of each list."""
+    assets = sorted(state.assets.items())
+    gaps = sorted((node, one.gaps) for node, one in state.nodes.items() if one.gaps)
+    return SparkplugPayload(
+        waiting_for_birth=tuple(name for name, one in assets if one.nameless_ns)[:SPEAKERS_MAX],
+        dead=tuple(name for name, one in assets if one.dead_ns)[:SPEAKERS_MAX],
+        in_doubt=tuple(name for name, one in assets if one.doubted_ns)[:SPEAKERS_MAX],
+        nodes_with_gaps=dict(gaps[:SPEAKERS_MAX]),
     )
 
 

@@ -15,6 +15,7 @@ from edge.wire.drifting import DriftPayload
 from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.speaking import SparkplugPayload
 from edge.wire.timekeeping import ClockPayload
 from edge.wire.timing import LatencyPayload
 from edge.wire.told_outputs import OutputPayload
@@ -77,7 +78,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     source: str
     respond_min: int
-    sensor_class: str = ""  # stuck | missing | out_of_range | drift | noise | stale_clock | ""
+    sensor_class: str = ""  # stuck, missing, drift ...; "" on the other tracks
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
     shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
@@ -362,6 +363,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
     links: tuple[LinkPayload, ...] = ()
     overload: OverloadPayload = OverloadPayload()
+    sparkplug: SparkplugPayload = SparkplugPayload()
     durable: int = 1  # 0: the disk does not take what must survive
     not_durable: str = ""  # why
     not_durable_s: float = 0.0  # for how long
