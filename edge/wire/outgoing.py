@@ -6,13 +6,12 @@ and choke on empty payloads. The nested detail is in `EventPayload`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
-from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
 from edge.wire.speaking import SparkplugPayload
@@ -374,29 +373,6 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[OutputPayload, ...] = ()
 
 
-PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
-    "status": StatusPayload,
-    "fence": FencePayload,
-    "alert": AlertPayload,
-    "alert_group": GroupAlertPayload,
-    "group": GroupPayload,
-    "event": EventPayload,
-    "suppressed": SuppressedPayload,
-    "job": JobsPayload,
-    "score": ScorePayload,
-    "system": SystemPayload,
-    "cmd_result": ResultPayload,
-    "health": HealthPayload,
-    "commissioning": CommissioningPayload,
-}
-
-
 def encode(payload: msgspec.Struct) -> bytes:
     """The bytes of a payload; the same payload gives the same bytes. NaN and inf become null."""
     return msgspec.json.encode(payload)
-
-
-def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
-    found, definitions = msgspec.json.schema_components(PAYLOADS.values())
-    return {**dict(zip(PAYLOADS, found, strict=True)), "$defs": definitions}

@@ -260,7 +260,7 @@ def test_series_are_bounded() -> None:
 
 def test_what_outputs_publish_is_listed_and_lets_itself_be_granted() -> None:
     """To the broker's list too, where assets are many by patterns of their entities."""
-    asked = {"home_assistant": {}, "cloudevents": {}}
+    asked: dict[str, Any] = {"home_assistant": {}, "cloudevents": {}}
     config = GatewayConfig(site="s", output=msgspec.convert(asked, OutputsConfig))
     topics = published_topics(config, ["r1"])
     assert TOPICS.cloudevent("r1") in topics
