@@ -78,6 +78,8 @@ OUTPUTS: Final = (
 
 
 class _Alert(msgspec.Struct, frozen=True):
+    """What counts of an alert, or of a trouble of our own."""
+
     active: int
     asset: str = "_gateway"
     track: str = "system"
@@ -88,6 +90,8 @@ class _Alert(msgspec.Struct, frozen=True):
 
 
 class _Score(msgspec.Struct, frozen=True):
+    """What counts of a score."""
+
     asset: str
     score: float | None
     threshold: float
