@@ -51,6 +51,8 @@ OWN_PATHS: Final = ("/sign-out", "/password")  # of whoever is signed in, whiche
 
 
 class _Acts(msgspec.Struct):
+    """Of a command only what it does."""
+
     action: str = ""
 
 

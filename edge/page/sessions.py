@@ -47,6 +47,8 @@ class SignedIn:
 
 @dataclass(slots=True, kw_only=True)
 class _Session:
+    """Who it is, since when, and when it was last used."""
+
     who: SignedIn
     stamp: str
     begun_s: float
