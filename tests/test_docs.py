@@ -32,6 +32,7 @@ MAPPED: Final = (
     "audit",
     "boxes",
     "gateway",
+    "outputs",
     "samples",
     "storage",
     "verdicts",
@@ -43,6 +44,7 @@ OURS: Final = ("andon", "benchmarks", "edge", "kb", "models", "simulator")
 SETTINGS: Final = (
     "edge.settings",
     "edge.configuration.config",
+    "edge.configuration.output_settings",
     "edge.configuration.sections",
     "edge.trust",
 )  # modules whose structs a settings file fills

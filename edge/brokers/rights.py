@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.boxes.retirement import retired_topics
+from edge.outputs.asked_for import output_topics
 from edge.samples.waveforms import block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, rebirth_topics, subscriptions
 
@@ -54,5 +55,6 @@ def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     learning = config.commissioning
     own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
     own += retired_topics(config.path(config.journal.dir), topics)
+    own += output_topics(config, assets)
     own += rebirth_topics(config.source)
     return list(dict.fromkeys([*topics.published(assets, causes), *own]))

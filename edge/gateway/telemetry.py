@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
     from edge.brokers.link import Link
+    from edge.brokers.link_counts import LinkCounts
     from edge.brokers.links import LinkPair
     from edge.engine import Engine
     from edge.gateway.faults import Faults
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
+    from edge.wire.told_outputs import OutputPayload
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
@@ -131,6 +133,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
     snapshot: str = "",
     latency: LatencyPayload | None = None,
     drifts: Sequence[Drifting | None] | None = None,
+    outputs: tuple[OutputPayload, ...] = (),
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason.
 
@@ -138,7 +141,6 @@ def health(  # noqa: PLR0913 - all that there is to tell
     """
     rate, lag_ms, tick_ms = telemetry.report()
     total = link.counts
-    linked = {f"link_{name}": count for name, count in asdict(total).items()}
     payload = outgoing.HealthPayload(
         ts_ms=telemetry.clock.wall_ns() // 1_000_000,
         plant_ms=engine.now_ns // 1_000_000,
@@ -151,7 +153,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
         rss_mb=round(rss_mb(), 1),
         journal_mb=round(journal.bytes_kept() / 1e6, 1) if journal is not None else 0.0,
         outbox_pending=outbox.pending_count(),
-        counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
+        counts={**engine.counts(), **_linked(total), "faults_active": len(faults.active)},
         drops={
             "shed": total.shed,
             "dead_letters": letters.dropped if letters is not None else 0,
@@ -183,8 +185,13 @@ def health(  # noqa: PLR0913 - all that there is to tell
         **_commissioning(engine.commissioning.report()),
         clock=clock_payload(engine.outline),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
+        outputs=outputs,
     )
     return outgoing.encode(payload)
+
+
+def _linked(total: LinkCounts) -> dict[str, int]:
+    return {f"link_{name}": count for name, count in asdict(total).items()}
 
 
 def _link(link: Link, now_s: float) -> LinkPayload:

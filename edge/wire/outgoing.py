@@ -6,18 +6,18 @@ and choke on empty payloads. The nested detail is in `EventPayload`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
-from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
 from edge.wire.speaking import SparkplugPayload
 from edge.wire.timekeeping import ClockPayload
 from edge.wire.timing import LatencyPayload
+from edge.wire.told_outputs import OutputPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -370,31 +370,9 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     outbox_in_memory: int = 0  # of these, messages that are in no file
     clock: ClockPayload = ClockPayload()
     latency: LatencyPayload = LatencyPayload()
-
-
-PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
-    "status": StatusPayload,
-    "fence": FencePayload,
-    "alert": AlertPayload,
-    "alert_group": GroupAlertPayload,
-    "group": GroupPayload,
-    "event": EventPayload,
-    "suppressed": SuppressedPayload,
-    "job": JobsPayload,
-    "score": ScorePayload,
-    "system": SystemPayload,
-    "cmd_result": ResultPayload,
-    "health": HealthPayload,
-    "commissioning": CommissioningPayload,
-}
+    outputs: tuple[OutputPayload, ...] = ()
 
 
 def encode(payload: msgspec.Struct) -> bytes:
     """The bytes of a payload; the same payload gives the same bytes. NaN and inf become null."""
     return msgspec.json.encode(payload)
-
-
-def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
-    found, definitions = msgspec.json.schema_components(PAYLOADS.values())
-    return {**dict(zip(PAYLOADS, found, strict=True)), "$defs": definitions}

@@ -67,6 +67,10 @@ class Topics:
         """Every transition and revision."""
         return f"{self.root}/event/{asset}"
 
+    def cloudevent(self, asset: str) -> str:
+        """Every event once more as a CloudEvent, where that is asked for."""
+        return f"{self.root}/cloudevent/{asset}"
+
     def suppressed(self, asset: str) -> str:
         """Every suppression with its job, clauses and end."""
         return f"{self.root}/suppressed/{asset}"
