@@ -28,6 +28,7 @@ from edge.configuration.sections import (
     ModelConfig,
     MqttConfig,
     OutboxConfig,
+    PageConfig,
 )
 from edge.configuration.source_settings import check_sources
 from edge.configuration.trust_file import include_trust
@@ -67,6 +68,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     outbox: OutboxConfig = OutboxConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
+    page: PageConfig = PageConfig()
     include: IncludeConfig = IncludeConfig()
     engine: EngineSettings = EngineSettings()
     commissioning: CommissioningSettings | None = None
@@ -111,6 +113,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "trust": TrustSettings,
     "key": TrustedKey,
     "include": IncludeConfig,
+    "page": PageConfig,
     "engine": EngineSettings,
     "source": Source,
     "asset": AssetSettings,

@@ -90,6 +90,16 @@ class OutboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     days_max: float = 30.0
 
 
+class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator page: who it is on the broker that [mqtt], or [mqtt.output], names."""
+
+    broker_username: str = ""
+    broker_password_file: str = ""
+    broker_cert_file: str = ""
+    broker_key_file: str = ""
+    broker_key_password_file: str = ""
+
+
 class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """CSV tables: assets (columns as [[asset]] keys) and tags (asset, tag, channel, unit)."""
 
