@@ -90,18 +90,39 @@ class OutboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     days_max: float = 30.0
 
 
-class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The operator page: who it is on the broker that [mqtt], or [mqtt.output], names."""
+class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CSV tables: assets (columns as [[asset]] keys) and tags (asset, tag, channel, unit)."""
 
+    assets: str = ""
+    tags: str = ""
+
+
+class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator page: who may use it, and how it is reached.
+
+    hosts: names by which browsers call it, beside its address and the box's own name. user: who
+    commands are sent as while nobody has to sign in. idle_minutes: without a page that is open.
+    broker_...: who the page is on the broker of [mqtt.output], else of [mqtt].
+    """
+
+    users_file: str = "users.json"
+    user: str = "page"
+    hosts: tuple[str, ...] = ()
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    idle_minutes: float = 30.0
+    session_hours: float = 12.0
     broker_username: str = ""
     broker_password_file: str = ""
     broker_cert_file: str = ""
     broker_key_file: str = ""
     broker_key_password_file: str = ""
 
-
-class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CSV tables: assets (columns as [[asset]] keys) and tags (asset, tag, channel, unit)."""
-
-    assets: str = ""
-    tags: str = ""
+    def __post_init__(self) -> None:
+        """Raise ValueError for half of a pair of TLS files, and for times that are none."""
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise ValueError("tls_cert_file and tls_key_file come together: certificate and key")
+        if not 1 <= self.idle_minutes <= 10_080:
+            raise ValueError(f"idle_minutes is {self.idle_minutes}, expected 1 to 10080")
+        if not 0.1 <= self.session_hours <= 168:
+            raise ValueError(f"session_hours is {self.session_hours}, expected 0.1 to 168")

@@ -13,7 +13,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge.errors import UNREADABLE
-from edge.page.sayings import MAY, SayingError
+from edge.page.sayings import SayingError
+from edge.page.sessions import SignedIn
 from edge.wire.outgoing import EventPayload
 from edge.wire.reread import reread
 from kb.errors import KnowledgeError
@@ -27,7 +28,6 @@ STATIC: Final = Path(__file__).resolve().parent / "static"
 BODY_BYTES_MAX: Final = 8 << 10
 ASSETS_ASKED_MAX: Final = 200
 SIMILAR_COUNT: Final = 6
-WITHOUT_SIGN_IN: Final = ("operator", "engineer")  # name and role on loopback
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_app(desk: Desk) -> Starlette:
-    """The page of a desk; who asks stands in `request.state`, where somebody signs people in."""
+    """The page of a desk; who asks the guard before it says, as `request.user`."""
     routes = Questions(desk)
     return Starlette(
         routes=[
@@ -81,9 +81,9 @@ class Questions:
 
     async def me(self, request: Request) -> Response:
         """Who asks, and what they may say."""
-        user, role = _who(request)
-        token = getattr(request.scope.get("user"), "token", "")
-        return _json({"user": user, "role": role, "may": MAY.get(role, ()), "token": token})
+        who = _who(request)
+        said = {"user": who.name, "role": who.role, "may": who.rights, "token": who.token}
+        return _json(said | {"open": who.open})
 
     async def assets(self, _request: Request) -> Response:
         """Ids of all assets."""
@@ -148,11 +148,10 @@ class Questions:
 
     async def command(self, request: Request) -> Response:
         """A command of who asks; the gateway's answer."""
-        user, role = _who(request)
         try:
             body = await _body(request)
             said = await self._desk.sayings.say(
-                user, role, request.path_params["command"], body, now_ms=self._desk.now_ms
+                _who(request).name, request.path_params["command"], body, now_ms=self._desk.now_ms
             )
         except SayingError as error:
             return _json(Answer(error=str(error)), error.status)
@@ -166,10 +165,11 @@ class Questions:
         return await asyncio.to_thread(self._desk.past.event, asset, alert_id)
 
 
-def _who(request: Request) -> tuple[str, str]:
-    """Who asks, in which role; without a sign-in, on loopback, the operator of this screen."""
-    name, role = WITHOUT_SIGN_IN
-    return getattr(request.state, "user", name), getattr(request.state, "role", role)
+def _who(request: Request) -> SignedIn:
+    """Who asks: no request comes here without the guard's knowing."""
+    who = request.user
+    assert isinstance(who, SignedIn), "the page is served behind its guard"
+    return who
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -13,6 +12,8 @@ from edge.errors import ConfigError
 from edge.page.app import make_app
 from edge.page.connection import page_endpoint
 from edge.page.desk import Desk
+from edge.page.gate import LOG
+from edge.page.signed import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from edge.configuration.config import GatewayConfig
 
-STOP_S: Final = 2  # for requests under way when the process is told to end
 BACKLOG: Final = 128
 
 
@@ -53,44 +53,33 @@ def listen_on(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def serve(config: GatewayConfig, *, listen: str, told: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. told: hears where, once it listens. Raises AndonError."""
     host, port = listen_on(listen)
-    if not is_loopback(host):
-        raise ConfigError(
-            f"--listen {listen}: without a sign-in the page is for this machine alone;"
-            " listen on 127.0.0.1"
-        )
     asyncio.run(_serve(config, host, port, told))
 
 
-async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[str], None]) -> None:
+async def _serve(
+    config: GatewayConfig, host: str, port: int, told: Callable[[str], None]
+) -> None:
     desk = Desk(config, page_endpoint(config), filters=page_filters(config))
+    guarded = signed(make_app(desk), config, host=host)
+    for warning in guarded.warnings:
+        LOG.warning(warning)
+    scheme = "https" if config.page.tls_cert_file else "http"
     shown = f"[{host}]" if ":" in host else host
-    server = Server(
-        uvicorn.Config(
-            make_app(desk),
-            host=host,
-            port=port,
-            backlog=BACKLOG,
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_S,
-        ),
-        desk,
-        lambda: told(f"http://{shown}:{port}/"),
+    options = uvicorn.Config(
+        guarded.app,
+        host=host,
+        port=port,
+        backlog=BACKLOG,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        **guarded.options,
     )
-    async with desk.open():
-        await server.serve()
+    try:
+        async with desk.open():
+            await Server(options, desk, lambda: told(f"{scheme}://{shown}:{port}/")).serve()
+    finally:
+        guarded.gate.close()

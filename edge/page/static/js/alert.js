@@ -95,7 +95,7 @@ function held(state) {
   return h("div", { class: "held" },
     h("p", {}, h("b", {}, job ? `${word("work", job.kind)}${job.instrument ? ` ${job.instrument}` : ""}` : state.job_id), ` (${state.job_id}) `, t("keeps_quiet"), " ",
       state.rings_again_ms ? [t("rings_again"), " ", time(state.rings_again_ms, now()), ` (${t("in", { time: lasting(state.rings_again_ms - now()) })})`] : ""),
-    may("job") ? h("button", { class: "loud", type: "button", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: state.job_id, reason: t("cancelled_here") }) }, t("cancel_job")) : "");
+    may("job.cancel") ? h("button", { class: "loud", type: "button", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: state.job_id, reason: t("cancelled_here") }) }, t("cancel_job")) : "");
 }
 
 const jobOf = (asset, id) => rows.get(`job/${asset}`)?.jobs.find((job) => job.job_id === id);
@@ -202,7 +202,7 @@ function actions(state) {
   }
   made.append(h("span", { class: "gap" }));
   if (state.asset[0] !== "_") {
-    button("job", "check-in", t("check_in"), () => view.checkIn(state.asset));
+    button("job.check_in", "check-in", t("check_in"), () => view.checkIn(state.asset));
     button("oos", "oos", t("take_out"), () => silenceForm("oos", state));
   }
   return made;

@@ -58,7 +58,7 @@ function suppressed(one) {
     h("div", { class: "line" }, h("b", {}, one.asset), job ? title(job) : one.job_id, h("span", { class: "end" }, one.rings_again_ms ? [t("until"), " ", time(one.rings_again_ms, now())] : "")),
     h("p", {}, one.message.replace(/^.*?: .*?: /, "")),
     h("div", { class: "acts" }, h("button", { type: "button", onclick: () => view.select(one.asset, one.id) }, t("show")),
-      may("job") ? h("button", { type: "button", class: "loud", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: one.job_id, reason: t("cancelled_here") }) }, t("cancel_job")) : ""));
+      may("job.cancel") ? h("button", { type: "button", class: "loud", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: one.job_id, reason: t("cancelled_here") }) }, t("cancel_job")) : ""));
 }
 
 function silence(one) {
@@ -99,9 +99,9 @@ async function extend(one) {
 
 function openWork(one) {
   const open = one.state === "open", end = one.fuse_ms ?? one.valid_to_ms;
-  const acts = may("job") ? h("div", { class: "acts" },
+  const acts = may("job.check_out") ? h("div", { class: "acts" },
     open ? h("button", { type: "button", "data-act": "check-out", onclick: () => say("job", { action: "check_out", job_id: one.job_id }) }, t("check_out")) : "",
-    open ? h("button", { type: "button", onclick: () => extend(one) }, t("extend")) : "",
+    open && may("job.extend") ? h("button", { type: "button", onclick: () => extend(one) }, t("extend")) : "",
     h("button", { type: "button", class: "loud", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: one.job_id, reason: t("cancelled_here") }) }, t("cancel_job"))) : "";
   return h("div", { class: "item", "data-job": one.job_id },
     h("div", { class: "line" }, h("b", {}, one.asset), title(one), h("span", { class: "end" }, end ? [open ? t("until") : t("planned"), " ", time(open ? end : one.valid_from_ms, now())] : "")),
