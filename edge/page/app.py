@@ -52,7 +52,7 @@ def make_app(desk: Desk) -> Starlette:
             Route("/api/document", routes.document),
             Route("/api/search", routes.search),
             Route("/api/scopes/{asset}", routes.scopes),
-            Route("/api/cmd/{command}", routes.command, methods=["POST"]),
+            Route("/api/say/{command}", routes.command, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
     )

@@ -55,8 +55,8 @@ class Sayings:
     ) -> ResultPayload:
         """Send a command of a person; returns the gateway's answer. now_ms: plant time.
 
-        Whether the person may say it, the guard has asked. Raises SayingError for what is no command,
-        and without an answer.
+        Whether the person may say it, the guard has asked. Raises SayingError for what is no
+        command, and without an answer.
         """
         payload = self._encoded(user, name, body, now_ms=now_ms)
         if user not in self._locks and len(self._locks) >= WAITING_MAX:
@@ -78,9 +78,7 @@ class Sayings:
             finally:
                 del self._asked[user]
 
-    def _encoded(
-        self, user: str, name: str, body: dict[str, Any], *, now_ms: int
-    ) -> bytes:
+    def _encoded(self, user: str, name: str, body: dict[str, Any], *, now_ms: int) -> bytes:
         kind = BODIES.get(name)
         if kind is None:
             raise SayingError(

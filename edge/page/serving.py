@@ -59,9 +59,7 @@ def serve(config: GatewayConfig, *, listen: str, told: Callable[[str], None]) ->
     asyncio.run(_serve(config, host, port, told))
 
 
-async def _serve(
-    config: GatewayConfig, host: str, port: int, told: Callable[[str], None]
-) -> None:
+async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[str], None]) -> None:
     desk = Desk(config, page_endpoint(config), filters=page_filters(config))
     guarded = signed(make_app(desk), config, host=host)
     for warning in guarded.warnings:

@@ -34,9 +34,10 @@ MAY: Final = {
         "text",
         "job check_in",
         "job check_out",
+        "job cancel",
     },
 }
-MAY[Role.ENGINEER] = MAY[Role.OPERATOR] | {"oos", "job cancel", "job extend"}
+MAY[Role.ENGINEER] = MAY[Role.OPERATOR] | {"oos", "job extend"}
 ACTIONS: Final = ("check_in", "check_out", "extend", "cancel")
 SAID: Final = [name for name in COMMANDS if name != "job"] + [f"job {act}" for act in ACTIONS]
 

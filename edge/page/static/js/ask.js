@@ -15,7 +15,7 @@ export async function ask(path, parameters = {}) {
 export async function say(command, body) {
   let answer;
   try {
-    answer = await fetch(`/api/cmd/${command}`, {
+    answer = await fetch(`/api/say/${command}`, {
       method: "POST",
       headers: { "content-type": "application/json", "x-andon-token": view.me.token || "" },
       body: JSON.stringify(body),
