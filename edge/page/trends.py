@@ -33,6 +33,7 @@ class _Points:
         self.t_ms, self.score, self.threshold = array("q"), array("f"), array("f")
 
     def take(self, t_ms: int, score: float | None, threshold: float) -> None:
+        """Keep a point, in its place by time; the oldest goes."""
         place = bisect_left(self.t_ms, t_ms)
         if place < len(self.t_ms) and self.t_ms[place] == t_ms:
             return

@@ -133,7 +133,7 @@ function checks(event) {
   const advice = !steps.length && event.advice ? [h("li", {}, h("i", {}, "1"), h("div", {}, event.advice))] : [];
   if (!steps.length && !advice.length && !passage) return "";
   return h("section", {}, h("h3", {}, t("check_first")),
-    h("ol", { class: "checks" }, advice, steps.map((one, i) => h("li", {}, h("i", {}, String(i + 1)), h("div", {}, quoted(one.quoted[0] || one.text, one.quoted), " ", source(one))))),
+    h("ol", { class: "checks" }, advice, steps.map((one, i) => h("li", {}, h("i", {}, String(i + 1)), h("div", {}, one.quoted[0] || one.text, " ", source(one))))),
     passage ? h("blockquote", {}, quoted(passage.citation.quote, wordsOf(steps, passage)), h("div", {}, source(passage))) : "");
 }
 
