@@ -73,7 +73,7 @@ def unit_of(tag: str) -> Unit | None:
     for word in reversed(words):
         if word in QUANTITIES:
             return Unit(QUANTITIES[word], f"by the word {word}")
-    loop = _LOOP.match(re.split(r"[./]", tag)[-1])
+    loop = next(filter(None, map(_LOOP.match, re.split(r"[./]", tag))), None)
     return Unit(LOOPS[loop.group(1)], "by the letters of a loop") if loop else None
 
 

@@ -33,6 +33,7 @@ MS_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 ENGINE: Final = EngineSettings()
 SLOWER: Final = 1.5  # times the grid: what comes more rarely is held on it; as hold_ms_max
+FAR_APART: Final = 4.0  # times: then a slow asset is mostly values that are held
 BEATS_SHARE: Final = 0.8  # of the values of a heartbeat that count on, or toggle
 BEATS_MISSED: Final = 5  # of its steps: so long a heartbeat may stand still
 SILENCES: Final = 4  # of the longest step that was seen: longer silence is a gap
@@ -171,20 +172,20 @@ def _one_mode(context: Sequence[FoundContext]) -> list[FoundContext]:
     ]
 
 
-def _period_ns(assets: Sequence[FoundAsset]) -> int:
-    """The grid on which most assets speak: the median of their quickest cyclic channels, whole ms.
+def _quickest_ns(asset: FoundAsset) -> int:
+    """The period of its quickest cyclic channel; 0: it has none."""
+    periods = [one.rhythm.period_ns for one in asset.channels if one.rhythm.cyclic]
+    return min(periods, default=0)
 
-    A second where nothing is cyclic. The first fit measures it anew.
+
+def _period_ns(assets: Sequence[FoundAsset]) -> int:
+    """The grid of the gateway: its quickest channel, in whole ms.
+
+    A bundle has one rate, and the first fit takes that of the quickest tag: what is slower is held.
+    A second where nothing is cyclic.
     """
-    quickest = [
-        min(periods)
-        for one in assets
-        if (periods := [c.rhythm.period_ns for c in one.channels if c.rhythm.cyclic])
-    ]
-    if not quickest:
-        return SECOND_NS
-    middle = sorted(quickest)[(len(quickest) - 1) // 2]
-    return max(round(middle / MS_NS), 1) * MS_NS
+    periods = [period for one in assets if (period := _quickest_ns(one))]
+    return max(round(min(periods, default=SECOND_NS) / MS_NS), 1) * MS_NS
 
 
 def _held_on_grid(asset: FoundAsset, period_ns: int) -> FoundAsset:
@@ -257,6 +258,7 @@ def _notes(
             f"{observed.waiting_for_birth} values of Sparkplug B have no names: births are told"
             " once and not retained; listen while a node begins anew, or ask for a rebirth there"
         )
+    notes += _rates(assets)
     for one in assets:
         if one.offset is None:
             continue
@@ -274,3 +276,20 @@ def _notes(
             " narrow --topic"
         )
     return notes
+
+
+def _rates(assets: Sequence[FoundAsset]) -> list[str]:
+    """A line where assets speak at rates that one bundle hardly serves."""
+    periods = {one.id: period for one in assets if (period := _quickest_ns(one))}
+    grid_ns = _period_ns(assets)
+    slow = sorted(asset for asset, period in periods.items() if period > FAR_APART * grid_ns)
+    if not slow:
+        return []
+    quick = sorted(asset for asset, period in periods.items() if period < SLOWER * grid_ns)
+    told = (
+        f"assets speak at rates that are far apart: {', '.join(quick[:VALUES_SHOWN])} every"
+        f" {grid_ns / SECOND_NS:.3g} s, {', '.join(slow[:VALUES_SHOWN])} every"
+        f" {periods[slow[0]] / SECOND_NS:.3g} s or less often. A gateway has one rate, so the slow"
+        " ones are held on that of the quick ones; two gateways, each with its own, see more"
+    )
+    return [told]

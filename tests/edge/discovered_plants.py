@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edge.wire.sparkplug import BOOLEAN, DOUBLE
-from edge.wire.sparkplug_writing import encode_metric, encode_payload
+from edge.wire.sparkplug_writing import DOUBLE_TYPE, encode_metric, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,11 +178,11 @@ def _sparkplug(truth: Truth, rng: np.random.Generator) -> list[Told]:
     truth.by_exception = set(UNITS)
     topic = f"spBv1.0/works/{{}}/node7/{truth.id}"
     born = _stamp(BEGIN_NS, truth)
-    birth = encode_payload(
-        [encode_metric(tag, alias=i, datatype=10, field=DOUBLE, value=1.0) for i, tag in
-         enumerate(tags)],
-        t_ms=born, seq=0,
-    )  # fmt: skip
+    metrics = [
+        encode_metric(name=tag, alias=i, datatype=DOUBLE_TYPE, value=1.0)
+        for i, tag in enumerate(tags)
+    ]
+    birth = encode_payload(metrics, t_ms=born, seq=0)
     told = [(BEGIN_NS, topic.format("DBIRTH"), birth)]
     for alias, tag in enumerate(tags):
         times = _excepted(rng) if tag in UNITS else _even(1.0, rng)
@@ -190,7 +190,7 @@ def _sparkplug(truth: Truth, rng: np.random.Generator) -> list[Told]:
         values = _walk(n, rng).tolist() if tag in UNITS else _state(tag, n, rng)
         for t_ns, value in zip(times, values, strict=True):
             kind = BOOLEAN if tag == "bypass" else DOUBLE
-            metric = encode_metric("", alias=alias, field=kind, value=value)
+            metric = encode_metric(alias=alias, field=kind, value=value)
             payload = encode_payload([metric], t_ms=_stamp(t_ns, truth), seq=1)
             told.append((t_ns, topic.format("DDATA"), payload))
     return told
