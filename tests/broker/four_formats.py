@@ -56,7 +56,8 @@ class FourFormats:
                 self._over.wait(max(begin_s + self.steps * STEP_S - time.monotonic(), 0.0))
 
     def _row(self) -> list[float]:
-        return np.round(self._rng.normal((12.0, 55.0, 90.0), (0.2, 0.5, 1.0)), 4).tolist()
+        row = self._rng.normal((12.0, 55.0, 90.0), (0.2, 0.5, 1.0))
+        return [round(float(value), 4) for value in row]
 
     def _step(self, now_ms: int) -> Iterator[tuple[str, bytes]]:
         state: dict[str, Any] = {"running": self.steps % 300 != 299, "bypass": False}
