@@ -194,6 +194,8 @@ simulate streams:simulate
 Write a scenario of a simulated cell: recording, training, texts, truth, gateway.toml.
 replay streams:replay
 Publish a recording over MQTT (QoS 1).
+discover discovering:discover
+Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 fit detectors:fit
