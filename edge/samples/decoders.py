@@ -126,8 +126,8 @@ class Decoders:
     def _names_of(self, source: Source) -> Names:
         found = self._names.get(id(source))
         if found is None:
-            of_topic = "{asset}" if "{asset}" in source.topic.split("/") else ""
-            asset = source.asset_from or of_topic
+            told = "{asset}" in source.topic.split("/") or (source.paths and source.paths.asset)
+            asset = source.asset_from or ("{asset}" if told else "")
             names = formats.Names(source.format, asset=asset, tag=source.tag_from)
             found = self._names[id(source)] = source, names
         return found[1]

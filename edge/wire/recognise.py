@@ -56,7 +56,8 @@ def _reads(read: Callable[[Message], object], message: Message) -> bool:
 
 def _of_object(body: dict[str, Any]) -> str:
     """By the keys that only one of them has, the surest first."""
-    plain = sum(found is None or isinstance(found, int | float | str) for found in body.values())
+    nested = [key for key, found in body.items() if isinstance(found, dict | list)]
+    plain = len(body) - len(nested)
     rules = {
         "opcua": _is_opcua(body),
         "kepware": _is_kepware(body.get("values")),
@@ -66,7 +67,7 @@ def _of_object(body: dict[str, Any]) -> str:
         "raw": any(key in body for key in VALUE_KEYS) and plain <= SCALAR_KEYS_MAX,
     }
     found = next((name for name, holds in rules.items() if holds), UNKNOWN)
-    return found or (formats.JSON if plain else UNKNOWN)
+    return found or (formats.JSON if plain and nested in ([], ["units"]) else UNKNOWN)
 
 
 def _is_opcua(body: dict[str, Any]) -> bool:
