@@ -195,6 +195,8 @@ memory memory:memory
 Say what a gateway's memory is spent on, part by part, before it runs.
 broker brokers:broker
 Write mosquitto's configuration and access lists for this gateway, and what is left to do.
+schemas published:schemas
+Write what is published and taken, topic by topic, as AsyncAPI 3 with JSON Schemas.
 explain explanations:explain
 Say again why an alert rang: what happened, what it resembles, what to check first.
 why explanations:why
