@@ -134,6 +134,25 @@ List whom a gateway believes: each key, what it may sign, until when, and whethe
 """),
 )
 
+USERS: Final = Group(
+    help="""Who may sign in on the operator page: add, list, change, remove.
+
+Example: `andon users add ann --role operator --config gateway.toml`
+""",
+    commands=_commands("""
+add users:users_add
+Add a user, and ask for the password.
+list users:users_list
+List who may sign in, and as what.
+remove users:users_remove
+Remove a user; sessions of the user end at once.
+password users:users_password
+Set another password; sessions of the user end at once.
+role users:users_role
+Give a user another role; sessions of the user end at once.
+"""),
+)
+
 EVAL: Final = Group(
     help="""Measure what Andon is worth, with known truth.
 
@@ -175,6 +194,8 @@ simulate streams:simulate
 Write a scenario of a simulated cell: recording, training, texts, truth, gateway.toml.
 replay streams:replay
 Publish a recording over MQTT (QoS 1).
+discover discovering:discover
+Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 fit detectors:fit
@@ -228,6 +249,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "model": MODEL,
     "audit": AUDIT,
     "keys": KEYS,
+    "users": USERS,
     "eval": EVAL,
     "bench": BENCH,
 }
