@@ -23,7 +23,8 @@ from tests.schema_checks import CHECKED, check, shape
 TOPICS = Topics("andon", "s")
 TEXT = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_characters="\n\t"))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    # eighths: YAML 1.1 takes 1e-7, without a point, for a text; schemas have no such number
+    st.none() | st.booleans() | st.integers() | st.integers(-999, 999).map(lambda n: n / 8) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
