@@ -208,6 +208,8 @@ adopt-bundle detectors:adopt_bundle
 Write a bundle into [model] of gateway.toml, after it was opened and checked.
 run streams:run
 Run the gateway until SIGTERM or Ctrl-C.
+page pages:page
+Serve the operator's page: what rings, what is kept quiet and why; a process of its own.
 accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check
