@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench performance fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: $(VENV)/dev.stamp ## formatting, rules, types, direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/dev.stamp ## the documentation as a site that needs no internet, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo 'open build/site/index.html'
 
 bench: $(VENV)/runtime.stamp ## how fast it is on this machine: make bench ARGS="--peers --html speed.html"
 	@$(BIN)/andon bench speed $(ARGS)

@@ -26,7 +26,7 @@ from edge.verdicts.lookback import Lookback, step_score
 from edge.verdicts.rulings import Rulings
 from edge.verdicts.timeline import Timeline
 from edge.work.jobs import JobRun, Stage, level_add, settled_from_ns
-from edge.work.shed import has_gap
+from edge.work.shed import has_gap, silence_of
 from models.bundles.bundle import is_unfitted
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ class Asset:
             self._rulings.sensor_changed(wrong, t_ns=t_ns)
 
     def silent(self, *, now_ns: int, limit_ns: int, ahead_ns: int) -> None:
-        """The comms track: nothing has come for longer than the source declares.
+        """The comms track: nothing has come for longer than the source declares, or it is gone.
 
         Samples further ahead of us than `ahead_ns`: our clock was set back, and what comes is late.
         """
@@ -377,18 +377,20 @@ class Asset:
             return
         track = state.tracks[Track.COMMS]
         quiet_ns = now_ns - max(state.last_t_ns, state.shed_ns)  # it spoke, and we shed
-        unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns
-        if not (unseen or state.shed_ns or state.unread_ns) and track.at_rest:  # as nearly always
+        unseen = quiet_ns > limit_ns or -quiet_ns > ahead_ns + limit_ns or state.dead_ns > 0
+        gaps = state.shed_ns or state.unread_ns or state.doubted_ns
+        if not (unseen or gaps) and track.at_rest:  # as nearly always
             return
         was_active = track.active
         reading = Reading.OVER if unseen else Reading.UNDER
         track.step(reading, t_ns=now_ns, score=0.0, open_after=1, clear_after=1)
         if track.active and not was_active:
             track.begin_ns = self.state.last_t_ns
+            state.alerts[Track.COMMS].silence = silence_of(state)
             self._rulings.opened(Track.COMMS, t_ns=now_ns, shares=None)
         elif was_active and not track.active:
             self._rulings.cleared(Track.COMMS, t_ns=now_ns)
-        if track.active or has_gap(state, begin_ns=now_ns, now_ns=now_ns):
+        if track.active or state.doubted_ns or has_gap(state, begin_ns=now_ns, now_ns=now_ns):
             self.doubt(now_ns)
 
     def doubt(self, t_ns: int, *, but: frozenset[str] = frozenset()) -> None:

@@ -152,7 +152,7 @@ class Engine:
             own=self._own,
             state=state,
             now=self._now,
-            before=self._desk.before,
+            desk=self._desk,
         )
         self._taking = Taking(
             self._assets,

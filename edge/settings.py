@@ -66,6 +66,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
     interval_ms_max: int = 0
     format: str = "json"  # json: as in `edge.wire.readings`, blocks too | sparkplug: Sparkplug B
+    rebirth: bool = False  # of Sparkplug B: whether a node may be asked for its births
 
 
 SECOND_NS: Final = 1_000_000_000

@@ -20,6 +20,7 @@ from edge.samples.pending import AlignState
 from edge.samples.quality import HealthState
 from edge.samples.ring import RingState
 from edge.samples.sparkplug import Birth
+from edge.samples.sparkplug_nodes import NodeCount
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
 from edge.work.audit_budget import AuditBudget
@@ -77,6 +78,9 @@ class AssetState(msgspec.Struct, kw_only=True):
     beats: dict[str, list[int]] = {}  # newest times at which each heartbeat changed
     shed_ns: int = 0  # newest time at which the gateway gave up messages of it, 0: never
     unread_ns: int = 0  # newest time at which one came on a topic that is set aside, 0: never
+    dead_ns: int = 0  # when its source said that it is gone, 0: it did not, or spoke since
+    nameless_ns: int = 0  # since when it sends values that no birth names, 0: none
+    doubted_ns: int = 0  # newest time at which a birth may have been missed, 0: none since the last
     topics: dict[str, int] = {}  # that have brought values of its channels -> when first, ns
     edges_ns: dict[str, list[int]] = {}  # newest rising edges of each witness tag
     modes_unseen: list[float] = []  # values of the mode tag without a baseline, told already
@@ -120,6 +124,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     leap: int = 0  # by which revisions leapt as that began
     own_clock: OwnClockState = msgspec.field(default_factory=OwnClockState)
     births: dict[str, Birth] = {}  # of Sparkplug B, by group, node and device
+    nodes: dict[str, NodeCount] = {}  # likewise, by group and node
     anew: bool = False  # what is kept quiet has yet to be judged by what is known now
 
 

@@ -30,6 +30,7 @@ IMPORTERS: Final = {
     "cryptography": {"edge/audit/signatures.py"},
     "paho": {"edge/brokers/mqtt.py"},
     "faiss": {"kb/retrieval/index.py"},
+    "prometheus_client": {"edge/outputs/prometheus.py"},
     "onnxruntime": {
         "models/detector.py",
         "kb/retrieval/embed.py",

@@ -225,6 +225,7 @@ class AlertRecord(msgspec.Struct, kw_only=True):
     explained: bool = False
     history: tuple[Turn, ...] = ()
     label: str = ""  # what a person has said of it, as in `PastEvent`
+    silence: str = ""  # of a comms gap: what its source said before; "" nothing
     fault: FaultClass | None = None  # None: no head, or it abstains
     samples: int = 0  # of the event so far
     classified: int = 0  # of these, seen when it was classified last

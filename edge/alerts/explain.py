@@ -52,6 +52,8 @@ def measured(record: AlertRecord, *, now_ns: int, state: str = "") -> tuple[Sent
         told = [f"{_named(part)}, {_lasting(record, now_ns)}" for part in record.contributions[:1]]
         others = (part for part in record.contributions[1:3] if part.share >= NAMED_SHARE_MIN)
         told += [_named(part) for part in others]
+    if record.silence:
+        told.append(f"Nothing comes since {clock_text(record.begin_ns)}: {record.silence}")
     if state:
         told.append(state)
     return tuple(Sentence(role="happened", text=f"{text}.") for text in told)
@@ -326,7 +328,8 @@ def headline(record: AlertRecord) -> str:
     if record.sentences == (FORGOTTEN,):
         return f"{record.asset}: {record.klass}. {FORGOTTEN.text}"
     if record.track is Track.COMMS:
-        return f"{record.asset} sends nothing since {clock_text(record.begin_ns)}"
+        said = f": {record.silence}" if record.silence else ""
+        return f"{record.asset} sends nothing since {clock_text(record.begin_ns)}{said}"
     if not record.contributions:
         return f"{record.asset}: {record.klass}"
     text = f"{record.asset}: {describe(record.contributions[0])}"

@@ -110,15 +110,25 @@ def _written(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     known, root = set(assets), f"{config.prefix}/{config.site}/"
     found = []
     for topic in published_topics(config, assets):
+        if not topic.startswith(root) and topic.endswith("/config"):  # of discovery
+            *above, _node, entity, last = topic.split("/")
+            found.append("/".join([*above, "+", entity, last]))
+            continue
         head, _, rest = topic.removeprefix(root).partition("/")
         asset, slash, track = rest.partition("/")
         found.append(f"{root}{head}/+{slash}{track}" if asset in known else topic)
     return list(dict.fromkeys(found))
 
 
+def _kinds(topics: Topics, said: Iterable[str]) -> list[str]:
+    """Of our own topics the kinds, each once."""
+    ours = (topic for topic in said if topic.startswith(f"{topics.root}/"))
+    return list(dict.fromkeys(topic.split("/")[2] for topic in ours))
+
+
 def _told(topics: Topics, said: Iterable[str]) -> tuple[str, ...]:
     """What people may see: every kind of ours but the answers to others' commands."""
-    kinds = dict.fromkeys(topic.split("/")[2] for topic in said)
+    kinds = _kinds(topics, said)
     return tuple(
         f"{topics.root}/{kind}" + ("" if kind in ("status", "health") else "/#")
         for kind in kinds
@@ -180,7 +190,7 @@ def _apart(sender: Account, topics: Topics, said: Iterable[str]) -> Account:
     """A sender whose topics reach ours, as `#` does, may not publish there all the same."""
     if not any(_reaches(topic, topics.root) for topic in sender.writes):
         return sender
-    kinds = dict.fromkeys(["cmd", *(topic.split("/")[2] for topic in said)])
+    kinds = ["cmd", *_kinds(topics, said)]
     return replace(sender, denied=tuple(f"{topics.root}/{kind}/#" for kind in kinds))
 
 

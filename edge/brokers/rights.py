@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.boxes.retirement import retired_topics
+from edge.outputs.asked_for import output_topics
 from edge.samples.waveforms import block_topics
-from edge.wire.topics import CLOCK_TOPIC, Topics, subscriptions
+from edge.wire.topics import CLOCK_TOPIC, Topics, rebirth_topics, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +48,13 @@ def own_filters(config: GatewayConfig) -> list[str]:
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     """Every topic that a gateway with these assets publishes, and of those that were retired.
 
-    An operator's level is `+`.
+    An operator's level is `+`, and that of a node of Sparkplug B which any may be.
     """
     topics = Topics(config.prefix, config.site)
     causes = [topic_of(cause) for cause in known_causes(config.asset, assets)]
     learning = config.commissioning
     own = [topics.commissioning(a) for a in assets if learning is not None and learning.covers(a)]
     own += retired_topics(config.path(config.journal.dir), topics)
+    own += output_topics(config, assets)
+    own += rebirth_topics(config.source)
     return list(dict.fromkeys([*topics.published(assets, causes), *own]))

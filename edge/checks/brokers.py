@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge.brokers.tls import Span
     from edge.configuration.config import GatewayConfig
+    from edge.configuration.output_settings import OutputsConfig
     from edge.configuration.sections import BrokerConfig
 
 OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
@@ -34,13 +35,16 @@ def broker_findings(config: GatewayConfig) -> Iterator[Finding]:
         name = "broker" if len(sections) == 1 else _name(where)
         yield from _secrets(config, broker, where)
         yield from _connection(config, broker, name, where, alone=len(sections) == 1)
+    yield from _secrets(config, config.output, "[output.alertmanager]")
 
 
 def _name(where: str) -> str:
     return "output broker" if "output" in where else "input broker"
 
 
-def _secrets(config: GatewayConfig, broker: BrokerConfig, where: str) -> Iterator[Finding]:
+def _secrets(
+    config: GatewayConfig, broker: BrokerConfig | OutputsConfig, where: str
+) -> Iterator[Finding]:
     for name in broker.secret_files:
         path = config.path(name)
         try:

@@ -19,6 +19,7 @@ import msgspec
 
 from edge.configuration.include import hint, include, out_of_bounds
 from edge.configuration.operator_settings import check_operators
+from edge.configuration.output_settings import OUTPUT_TABLES, OutputsConfig, check_outputs
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
     BrokerConfig,
@@ -65,6 +66,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     kb: KbConfig = KbConfig()
     journal: JournalConfig = JournalConfig()
     outbox: OutboxConfig = OutboxConfig()
+    output: OutputsConfig = OutputsConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
@@ -100,6 +102,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    **OUTPUT_TABLES,
     "mqtt": MqttConfig,
     "output": BrokerConfig,
     "model": ModelConfig,
@@ -276,6 +279,11 @@ def _check_brokers(config: GatewayConfig, path: Path) -> None:
         raise ConfigError(
             f"{path}: [mqtt.output] is the broker of [mqtt]; leave it out, or name another one"
         )
+    if config.mqtt.output is not None and any(source.rebirth for source in config.source):
+        raise ConfigError(
+            f"{path}: rebirth of a source asks on the plant's broker, which [mqtt.output] makes one"
+            " that is only read; leave one of them out"
+        )
 
 
 def _check_zone(name: str, path: Path) -> None:
@@ -300,6 +308,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
     _check_numbers(config, path)
     check_sources(config.source, path)
     _check_brokers(config, path)
+    check_outputs(config.output, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     for text, key in ((config.site, "site"), (config.prefix, "prefix")):
@@ -360,6 +369,7 @@ def _explain(message: str, overrides: Mapping[str, str]) -> str:
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is not None:
         table = next((_TABLES[name] for name in reversed(names) if name in _TABLES), GatewayConfig)
+        table = OutputsConfig if names == ["output"] else table  # [mqtt.output] is another one
         known = [field for field in table.__struct_fields__ if field != "base"]
         message += hint(unknown.group(1), known)
         names.append(unknown.group(1))

@@ -29,6 +29,11 @@ def check_sources(sources: Sequence[Source], path: Path) -> None:
             )
         if source.format == "sparkplug":
             _check_sparkplug(source, path)
+        elif source.rebirth:
+            raise ConfigError(
+                f"{path}: source {source.topic!r}: rebirth is of Sparkplug B alone; leave it out, "
+                'or set format = "sparkplug"'
+            )
 
 
 def _check_filter(source: Source, path: Path) -> None:

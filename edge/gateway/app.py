@@ -126,6 +126,7 @@ class Gateway:
             reconnected=reconnected,
             loop=self,
             fence=self._fence,
+            outputs=world.outputs(config, self._assembly),
         )
         self._rounds = Rounds(
             self._faults,
@@ -280,11 +281,10 @@ class Gateway:
                 self._take([swapped])
                 logs.write(log, self._upkeep.taken(swapped))
                 self._voice.say(online=True)
-        heard = self._link.connected and now_s >= self._health_due_s  # else nobody would hear it
+        heard = now_s >= self._health_due_s and self._voice.listened  # else nobody would hear it
         if heard and self._rounds.gathered(self._assembly):
             self._health_due_s = now_s + self._config.engine.health_publish_s
-            how = self._rounds.health(self._assembly, self._config.mqtt.queue_messages_max)
-            self._link.publish(self._topics.health, how, qos=0, retain=False)
+            self._voice.how_we_are(self._rounds, self._config.mqtt.queue_messages_max)
         if not self._durable.go_on(self._pace) and self._durable.due.now(now_s, self._pace.suits):
             self._checkpoint()  # the one that is being copied comes first, however soon it is due
         self._rounds.collect(now_s)
@@ -359,6 +359,7 @@ class Gateway:
             stack.callback(self._retriever.stop)
             stack.callback(self._upkeep.stop)
             stack.callback(self._letters.stop)
+            stack.callback(self._voice.outputs.close)
             stack.callback(self._note_shed)
             stack.callback(self._link.stop)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge.samples.drift import Drifting
     from edge.state import EngineState
     from edge.storage.dead_letters import DeadLetters
+    from edge.wire.told_outputs import OutputPayload
 
 ASKED_AT_ONCE: Final = 16  # assets: half a millisecond
 
@@ -111,7 +112,9 @@ class Rounds:
         self._asking = None
         return True
 
-    def health(self, assembly: Assembly, queue_depth_max: int) -> bytes:
+    def health(
+        self, assembly: Assembly, queue_depth_max: int, outputs: tuple[OutputPayload, ...] = ()
+    ) -> bytes:
         """The payload of `health`: how it is just now, with what was `gathered`."""
         return health(
             self._telemetry,
@@ -127,5 +130,6 @@ class Rounds:
             snapshot=assembly.snapshot_sha256,
             fence=self._fence,
             drifts=self._drifts,
+            outputs=outputs,
             latency=LatencyPayload(ticks=self._pace.told(), retrieval=self._retriever.told()),
         )

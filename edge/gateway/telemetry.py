@@ -17,6 +17,7 @@ from edge.storage.disk import CLOCK
 from edge.wire import outgoing
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.speaking import SPEAKERS_MAX, SparkplugPayload
 from edge.wire.timing import LatencyPayload
 from edge.work.commission import Stage
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from edge.assembly.assembly import Assembly
     from edge.boxes.fencing import Fence
     from edge.brokers.link import Link
+    from edge.brokers.link_counts import LinkCounts
     from edge.brokers.links import LinkPair
     from edge.engine import Engine
     from edge.gateway.faults import Faults
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
     from edge.gateway.overload import Overload
     from edge.records import ShellFault
     from edge.samples.drift import Drifting
+    from edge.state import EngineState
     from edge.storage.dead_letters import DeadLetters
     from edge.storage.disk import Clock
     from edge.storage.journal_writer import JournalWriter
     from edge.storage.standby import StandbyOutbox
     from edge.wire.commissioning import CommissioningPayload
+    from edge.wire.told_outputs import OutputPayload
     from edge.wire.topics import Topics
 
 LAG_SAMPLES_MAX: Final = 4096
@@ -129,6 +133,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
     snapshot: str = "",
     latency: LatencyPayload | None = None,
     drifts: Sequence[Drifting | None] | None = None,
+    outputs: tuple[OutputPayload, ...] = (),
 ) -> bytes:
     """How the gateway is since the last report, and everything that was not taken, by reason.
 
@@ -136,7 +141,6 @@ def health(  # noqa: PLR0913 - all that there is to tell
     """
     rate, lag_ms, tick_ms = telemetry.report()
     total = link.counts
-    linked = {f"link_{name}": count for name, count in asdict(total).items()}
     payload = outgoing.HealthPayload(
         ts_ms=telemetry.clock.wall_ns() // 1_000_000,
         plant_ms=engine.now_ns // 1_000_000,
@@ -149,7 +153,7 @@ def health(  # noqa: PLR0913 - all that there is to tell
         rss_mb=round(rss_mb(), 1),
         journal_mb=round(journal.bytes_kept() / 1e6, 1) if journal is not None else 0.0,
         outbox_pending=outbox.pending_count(),
-        counts={**engine.counts(), **linked, "faults_active": len(faults.active)},
+        counts={**engine.counts(), **_linked(total), "faults_active": len(faults.active)},
         drops={
             "shed": total.shed,
             "dead_letters": letters.dropped if letters is not None else 0,
@@ -168,22 +172,26 @@ def health(  # noqa: PLR0913 - all that there is to tell
             "journal_damaged_segments": journal.damaged_segments_total if journal else 0,
             "journal_damaged_bytes": journal.damaged_bytes_total if journal else 0,
         },
-        durable=int(not lapse.why),
-        not_durable=lapse.why,
-        not_durable_s=round(lapse.lasts_s, 1),
+        **_durability(lapse),
         outbox_mb=round(outbox.waiting_bytes / 1e6, 1),
         outbox_in_memory=outbox.in_memory,
         blind=engine.blind(),
         snapshot=snapshot,
         latency=latency or LatencyPayload(),
+        sparkplug=_speaking(engine.outline),
         overload=OverloadPayload() if overload is None else overload.payload(engine.outline),
         **_load(engine.load()),
         **_drift(tuple(engine.drifts()) if drifts is None else drifts),
         **_commissioning(engine.commissioning.report()),
         clock=clock_payload(engine.outline),
         links=tuple(_link(one, telemetry.clock.wall_ns() / 1e9) for one in link.links),
+        outputs=outputs,
     )
     return outgoing.encode(payload)
+
+
+def _linked(total: LinkCounts) -> dict[str, int]:
+    return {f"link_{name}": count for name, count in asdict(total).items()}
 
 
 def _link(link: Link, now_s: float) -> LinkPayload:
@@ -201,6 +209,24 @@ def _link(link: Link, now_s: float) -> LinkPayload:
         certificate_days=round(min(days), 2) if days else None,
         cause="" if link.connected else link.cause,
         reads_plainly=link.reads_plainly,
+    )
+
+
+def _durability(lapse: Lapse) -> dict[str, Any]:
+    """The fields of what the disk does not take."""
+    lasts_s = round(lapse.lasts_s, 1)
+    return {"durable": int(not lapse.why), "not_durable": lapse.why, "not_durable_s": lasts_s}
+
+
+def _speaking(state: EngineState) -> SparkplugPayload:
+    """The field of what comes by Sparkplug B; the sorted first of each list."""
+    assets = sorted(state.assets.items())
+    gaps = sorted((node, one.gaps) for node, one in state.nodes.items() if one.gaps)
+    return SparkplugPayload(
+        waiting_for_birth=tuple(name for name, one in assets if one.nameless_ns)[:SPEAKERS_MAX],
+        dead=tuple(name for name, one in assets if one.dead_ns)[:SPEAKERS_MAX],
+        in_doubt=tuple(name for name, one in assets if one.doubted_ns)[:SPEAKERS_MAX],
+        nodes_with_gaps=dict(gaps[:SPEAKERS_MAX]),
     )
 
 

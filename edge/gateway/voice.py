@@ -17,6 +17,7 @@ from edge.brokers.presence import Presence
 from edge.brokers.read_back import INHERIT_S_MAX, WAIT_S_MAX, ReadBack
 from edge.gateway.cleared import Cleared
 from edge.gateway.telemetry import status, system_fault
+from edge.outputs.hub import Heard
 
 if TYPE_CHECKING:
     import threading
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from edge.boxes.fencing import Fence
     from edge.brokers.link import Link
     from edge.brokers.links import LinkPair
+    from edge.gateway.rounds import Rounds
+    from edge.outputs.hub import Outputs
     from edge.records import Publish, ShellFault
     from edge.storage.disk import Clock
     from edge.storage.standby import StandbyOutbox
@@ -48,7 +51,7 @@ class Loop(Protocol):
 class Voice:
     """For one loop. `retained`: the newest lists of jobs and the like, for the next connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - through what, of what and to whom it speaks
         self,
         link: Link | LinkPair,
         outbox: StandbyOutbox,
@@ -59,9 +62,14 @@ class Voice:
         reconnected: threading.Event,
         loop: Loop,
         fence: Fence,
+        outputs: Outputs,
     ) -> None:
-        """reconnected: set by whoever sees a new connection. fence: says whether we may speak."""
-        self._link, self._delivery = link, Delivery(outbox, link)
+        """reconnected: set by whoever sees a new connection. fence: says whether we may speak.
+
+        outputs: hear what we say.
+        """
+        self.outputs, self._heard = outputs, Heard(link, outputs)
+        self._link, self._delivery = link, Delivery(outbox, self._heard)
         self._assembly, self._topics, self._clock = assembly, topics, clock
         self._reconnected, self._loop, self._presence = reconnected, loop, Presence()
         self._fence, self._outbox = fence, outbox
@@ -81,13 +89,26 @@ class Voice:
     def say(self, *, online: bool) -> None:
         """Say whether we are here, and with what."""
         payload = status(self._assembly, online=online, clock=self._clock)
-        self._link.publish(self._topics.status, payload, qos=1, retain=True)
+        self._heard.publish(self._topics.status, payload, qos=1, retain=True)
 
     def publish(self, message: Publish) -> None:
         """Send what may be lost with the connection; what is retained is said again after it."""
         if message.retain:
             self.retained[message.topic] = message
-        self._link.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
+        self._heard.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
+
+    @property
+    def listened(self) -> bool:
+        """Whether somebody would hear how we are."""
+        return self._link.connected or self.outputs.any
+
+    def how_we_are(self, rounds: Rounds, queue_depth_max: int) -> None:
+        """Say it; outputs hear it without a broker too."""
+        payload = rounds.health(self._assembly, queue_depth_max, self.outputs.told())
+        if not self._link.connected:
+            self.outputs.said(self._topics.health, payload)
+        else:
+            self._heard.publish(self._topics.health, payload, qos=0, retain=False)
 
     def say_of_us(self, fault: ShellFault) -> None:
         """Say a fault of ours past the engine."""
@@ -107,6 +128,7 @@ class Voice:
         if self._reconnected.is_set() and self._link.connected:
             self._reconnected.clear()
             self.say(online=True)
+            self.outputs.connected()
             for message in still_said(self.retained.values(), self._topics, self._assembly.bundle):
                 self.publish(message)
             # By now it may have come a second time, with the session of the first.
@@ -124,6 +146,7 @@ class Voice:
             self._owes_last_words = False
             self._delivery.say_again()
         self._delivery.turn()
+        self.outputs.turn(self._link)
         self.cleared.turn(self._clock.monotonic_s())
 
     def admitted(self) -> bool:

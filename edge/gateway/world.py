@@ -25,6 +25,7 @@ from edge.gateway.lapse import drawn_leap
 from edge.gateway.upkeep import Upkeep
 from edge.gateway.watchdog import Watchdog
 from edge.knowledge.retrieve import Retriever
+from edge.outputs.asked_for import outputs_of
 from edge.storage.disk import CLOCK, DISK
 from edge.storage.patience import Patience
 from kb.errors import KnowledgeError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edge.brokers.transport import Transport
     from edge.configuration.config import GatewayConfig
     from edge.gateway.telemetry import Telemetry
+    from edge.outputs.hub import Outputs
     from edge.records import RetrievalDone
     from edge.storage.disk import Clock, Disk
     from edge.wire.topics import Topics
@@ -100,6 +102,10 @@ class World:
         return Upkeep(
             config, assembly, retriever, telemetry, disk=self.disk, patience=self.patience()
         )
+
+    def outputs(self, config: GatewayConfig, assembly: Assembly) -> Outputs:
+        """What else hears what the gateway says; nothing, mostly."""
+        return outputs_of(config, assembly, disk=self.disk, clock=self.clock)
 
     def patience(self) -> Patience:
         """Who does what may block on the disk, and for how long the loop waits for it."""

@@ -17,6 +17,7 @@ from edge.samples.many import Singles
 from edge.samples.pending import count
 from edge.samples.routes import Routes
 from edge.samples.sparkplug import Sparkplug
+from edge.samples.sparkplug_news import SparkplugNews
 from edge.samples.waveforms import Waveforms
 from edge.state import seen_topic
 from edge.wire import topics
@@ -26,12 +27,13 @@ from edge.wire.topics import CLOCK_TOPIC
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
+    from edge.desk import Desk
     from edge.records import MessageReceived
     from edge.samples.align import Aligner
     from edge.samples.clock import PlantClock
     from edge.samples.own_clock import OwnClock
     from edge.samples.routes import Route
-    from edge.settings import GatewaySettings
+    from edge.settings import GatewaySettings, Source
     from edge.state import EngineState
     from models.bundles.bundle import AssetModel
 
@@ -44,7 +46,7 @@ MANY_MIN: Final = 32  # messages that are tried to be taken together
 class Arrivals:
     """Takes plant messages. `now(wall_ns)` is the engine's idea of now; `assets` are ours.
 
-    before: told whose state is about to change.
+    desk: told whose state is about to change, and has.
     """
 
     def __init__(
@@ -57,13 +59,21 @@ class Arrivals:
         own: OwnClock,
         state: EngineState,
         now: Callable[[int], int],
-        before: Callable[[Iterable[str]], None],
+        desk: Desk,
     ) -> None:
-        self._settings, self._before = settings, before
+        self._settings, self._before = settings, desk.before
         self._assets = assets
         self._push, self._brings_channels = aligner.push, aligner.brings_channels
         self._gather = Gather(aligner)
-        self._sparkplug = Sparkplug(state.births, state.counts, assets=assets)
+        self._sparkplug = Sparkplug(
+            state.births,
+            state.counts,
+            assets=assets,
+            nodes=state.nodes,
+            sources=settings.source,
+            dead=(name for name, one in state.assets.items() if one.dead_ns),
+        )
+        self._news = SparkplugNews(self._sparkplug, state.assets, desk=desk)
         self._routes = Routes(
             settings, aligner=aligner, gather=self._gather, sparkplug=self._sparkplug
         )
@@ -111,10 +121,13 @@ class Arrivals:
             )
         form, asset = source[0].format, source[1]
         received_ns = self._received_ns(message, now_ns=now_ns)
-        read = decode_readings if form == "json" else self._sparkplug.take
-        for readings in read(
-            message.payload, topic=message.topic, asset=asset, received_ns=received_ns
-        ):
+        if form == "json":
+            told = decode_readings(
+                message.payload, topic=message.topic, asset=asset, received_ns=received_ns
+            )
+        else:
+            told = self._take_sparkplug(message, source[0], asset, received_ns, now_ns=now_ns)
+        for readings in told:
             known = readings.asset in self._assets  # whoever else speaks has no say on time
             newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
             if known and newest_ns is not None and not (message.retain and not self._by_plant):
@@ -122,6 +135,20 @@ class Arrivals:
                 self._observe(readings.asset, newest_ns, timed=timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
             self._place(message, readings, newest_ns, received_ns=received_ns, at_ns=at_ns)
+
+    def _take_sparkplug(
+        self, message: MessageReceived, source: Source, asset: str, received_ns: int, *, now_ns: int
+    ) -> tuple[Readings, ...]:
+        told = self._sparkplug.take(
+            message.payload,
+            topic=message.topic,
+            asset=asset,
+            received_ns=received_ns,
+            live=not (message.retain or message.dup),
+        )
+        if self._sparkplug.news:
+            self._news.take(source, t_ns=self._now(now_ns))
+        return told
 
     def take_group(
         self,
@@ -173,7 +200,8 @@ class Arrivals:
     def _quickly(self, message: MessageReceived, route: Route, *, now_ns: int) -> bool:
         """Take a message of a form that was seen before; False: nothing of it is taken."""
         topic, asset, state = message.topic, route.asset, self._state
-        if message.retain or topic in state.topic_errors:
+        again = message.dup and route.speaker is not None  # it was counted already
+        if message.retain or again or topic in state.topic_errors:
             return False
         found = self._routes.read(route, message.payload, topic=topic)
         if found is None:

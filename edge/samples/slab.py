@@ -131,12 +131,12 @@ class Slab:
         asset = self.assets[i]
         state, boundary_ns = asset.state, asset.boundary_ns()
         self.due_ns[i] = NEVER_NS if boundary_ns is None else boundary_ns
-        gap_ns = max(state.shed_ns, state.unread_ns)
+        gap_ns = max(state.shed_ns, state.unread_ns, state.doubted_ns)
         # only what is kept quiet is judged again: a gap in the samples of a thousand assets, of
         # which nothing is, must not make each tick so dear that the next messages are given up too
         kept = gap_ns and any(one.suppressed or one.excused_by for one in state.alerts.values())
         self.doubt_ns[i] = gap_ns + DOUBT_NS if kept else -NEVER_NS
-        self.restless[i] = not state.tracks[Track.COMMS].at_rest
+        self.restless[i] = state.dead_ns > 0 or not state.tracks[Track.COMMS].at_rest
         self.last_t_ns[i], self.timed[i] = state.last_t_ns, True
 
     def visits(self, now_ns: int, until_ns: int, gaps_ns: NDArray[np.int64], ahead_ns: int) -> Mask:

@@ -4,12 +4,13 @@ Births are part of what the engine remembers. Until its birth was heard, or afte
 device sends has no names: such values are counted as `waiting_for_birth`, and its silence is a gap.
 A device is known by its topic below the group, a node likewise; with the birth of a node its
 devices are born anew, unless its session (`bdSeq`) is the known one, and with its death they are
-dead. A death that names an earlier session than the newest birth is late news, and counted.
+dead. A death that names an earlier session than the newest birth is late news, and counted. Where
+messages of a node are missing (`edge.samples.sparkplug_nodes`), what its aliases mean is in doubt
+until it is born again.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
@@ -17,20 +18,21 @@ import numpy as np
 
 from edge.batches import Readings
 from edge.caps import (
-    OBJECTS_PER_MESSAGE_MAX,
     SPARKPLUG_BIRTHS_MAX,
     SPARKPLUG_NAMES_MAX,
     TAG_CHARS_MAX,
     VALUES_PER_MESSAGE_MAX,
 )
-from edge.errors import WireError
 from edge.samples.pending import count
+from edge.samples.sparkplug_cells import Cells
+from edge.samples.sparkplug_nodes import NodeCount, Nodes
 from edge.wire.sparkplug import (
     BIRTHS,
     DATA,
     DEATHS,
     INT,
     LONG,
+    NODE_BIRTH,
     OTHER_VALUES,
     parse_topic,
     read_payload,
@@ -39,12 +41,11 @@ from edge.wire.sparkplug import (
 from edge.wire.sparkplug_layouts import Layouts, alias_of, whole_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
-    from numpy.typing import NDArray
-
+    from edge.settings import Source
     from edge.wire.sparkplug import Metric, Topic
-    from edge.wire.sparkplug_layouts import Layout
+    from edge.wire.sparkplug_layouts import Found, Layout
 
 MILLISECOND_NS: Final = 1_000_000
 SESSION: Final = "bdSeq"  # the metric that counts the sessions of a node
@@ -85,37 +86,82 @@ NOTHING: Final = Meanings({}, {})
 NAMELESS: Final = "", 0  # of an alias without a birth
 
 
+class News(NamedTuple):
+    """What a message says of an asset beside its values; node: whose message it was.
+
+    what: BORN, DIED, SPEAKS (though it was dead), NAMELESS (values that no birth names), or MISSED
+    (messages of its node, so that its aliases are in doubt).
+    """
+
+    what: str
+    asset: str
+    node: str
+
+
+BORN, DIED, SPEAKS, NO_NAMES, MISSED = "born", "died", "speaks", "nameless", "missed"
+
+
 class Sparkplug:
-    """Takes messages of Sparkplug B. births: by `Topic.key`, changed in place; counts: likewise."""
+    """Takes messages of Sparkplug B.
+
+    births: by `Topic.key`, changed in place; counts and nodes: likewise. dead: assets of which a
+    death has come and nothing since. news: of the message that was taken last.
+    """
 
     def __init__(
-        self, births: dict[str, Birth], counts: dict[str, int], *, assets: Container[str] = ()
+        self,
+        births: dict[str, Birth],
+        counts: dict[str, int],
+        *,
+        assets: Container[str] = (),
+        nodes: dict[str, NodeCount] | None = None,
+        sources: Sequence[Source] = (),
+        dead: Iterable[str] = (),
     ) -> None:
         """Go on with births; of those that are not about `assets` the first ones are forgotten."""
         self.births, self._counts, self._assets = births, counts, assets
+        self.nodes = Nodes({} if nodes is None else nodes, counts, sources=sources)
+        self.dead, self.news = set(dead), list[News]()
         self.layouts = Layouts()
         self._names = sum(len(birth.names) for birth in births.values())
         self._meanings: dict[str, tuple[Birth, Meanings]] = {}
 
     def take(
-        self, payload: bytes, *, topic: str, asset: str, received_ns: int
+        self, payload: bytes, *, topic: str, asset: str, received_ns: int, live: bool = True
     ) -> tuple[Readings, ...]:
         """What one message says; asset: by its topic, "" of a node that is none.
 
-        Raises WireError, and only WireError, for anything a sender can do wrong.
+        live: it is said now, and neither retained nor told again, so that its number counts. Raises
+        WireError, and only WireError, for anything a sender can do wrong.
         """
+        self.news.clear()
         told = parse_topic(topic)
         if told is None or told.kind not in (*BIRTHS, *DATA, *DEATHS):
             count(self._counts, "sparkplug_other", 1)  # commands of others, mostly
             return ()
-        quick = self._quick_rows(told, payload, asset) if told.kind in DATA and asset else None
-        if quick is not None:
+        rows = self._rows(told, payload, topic, asset, received_ns, live=live)
+        if rows and asset in self.dead:
+            self._tell(SPEAKS, asset, told)
+        return rows
+
+    def _rows(
+        self, told: Topic, payload: bytes, topic: str, asset: str, received_ns: int, *, live: bool
+    ) -> tuple[Readings, ...]:
+        data = told.kind in DATA
+        known = self.layouts.read(payload) if data and asset else None
+        quick = self._quick_rows(told, known, asset) if known is not None else None
+        if known is not None and quick is not None:
+            self._number(told, known.seq, live=live)
             return (quick,)
         found = read_payload(payload, topic=topic)
         if told.kind in DEATHS:
-            self._died(told, found.metrics)
+            self._died(told, found.metrics, seq=found.seq, live=live)
             return ()
-        if told.kind in BIRTHS:
+        if live and told.kind == NODE_BIRTH:
+            self.nodes.begins(told.node, found.seq)
+        else:
+            self._number(told, found.seq, live=live)
+        if not data:
             self._born(told, found.metrics, asset=asset)
         if not asset:
             return ()
@@ -123,9 +169,33 @@ class Sparkplug:
         cells = self._readings(told, found.metrics, asset=asset, sent_ns=sent_ns)
         return cells.rows(self._counts, topic=topic)
 
+    def _number(self, told: Topic, seq: int | None, *, live: bool) -> None:
+        """Take the number of a message; where some before it are missing, aliases are in doubt."""
+        if live and self.nodes.misses(told.node, seq):
+            mine = [one for key, one in self.births.items() if self._is_of(key, told.node)]
+            for asset in dict.fromkeys(
+                one.asset for one in mine if max(one.aliases, default=-1) >= 0
+            ):
+                self._tell(MISSED, asset, told)
+
+    @staticmethod
+    def _is_of(key: str, node: str) -> bool:
+        return key == node or key.startswith(f"{node}/")
+
+    def _tell(self, what: str, asset: str, told: Topic) -> None:
+        """Note what happened to an asset of ours."""
+        if asset not in self._assets:
+            return
+        self.news.append(News(what, asset, told.node))
+        if what == DIED:
+            self.dead.add(asset)
+        elif what in (BORN, SPEAKS):
+            self.dead.discard(asset)
+
     # --- births and deaths ---
 
     def _born(self, told: Topic, metrics: Sequence[Metric], *, asset: str) -> None:
+        self._tell(BORN, asset, told)
         session = _session(metrics) if told.key == told.node else NO_SESSION
         if told.key == told.node and not self._goes_on(told.node, session):
             self._forget(f"{told.node}/")
@@ -150,16 +220,25 @@ class Sparkplug:
         known = self.births.get(node)
         return session != NO_SESSION and known is not None and known.session == session
 
-    def _died(self, told: Topic, metrics: Sequence[Metric]) -> None:
+    def _died(self, told: Topic, metrics: Sequence[Metric], *, seq: int | None, live: bool) -> None:
         known = self.births.get(told.key)
         died, alive = _session(metrics), known.session if known is not None else NO_SESSION
         if NO_SESSION not in (died, alive) and 0 < (alive - died) % SESSIONS < SESSIONS // 2:
             count(self._counts, "sparkplug_deaths_late", 1)
             return
         if told.key == told.node:
+            self.nodes.ends(told.node)
+        else:
+            self._number(told, seq, live=live)
+        gone = [key for key in self.births if self._is_of(key, told.key)]
+        mine = {self.births[key].asset for key in gone} | {told.key.rpartition("/")[2]}
+        if told.key == told.node:
             self._forget(f"{told.node}/")
         self._forget(told.key, exactly=True)
         count(self._counts, "sparkplug_deaths", 1)
+        left = {birth.asset for birth in self.births.values()}  # of a node's devices one may live
+        for asset in sorted(mine - left):
+            self._tell(DIED, asset, told)
 
     def _forget(self, key: str, *, exactly: bool = False) -> None:
         """Forget one birth, or all whose keys begin so."""
@@ -190,10 +269,9 @@ class Sparkplug:
 
     # --- values ---
 
-    def _quick_rows(self, told: Topic, payload: bytes, asset: str) -> Readings | None:
+    def _quick_rows(self, told: Topic, found: Found, asset: str) -> Readings | None:
         """Values of a known layout, each of a time of its own; None: they go one by one."""
-        found = self.layouts.read(payload)
-        if found is None or len(found.t_ms) < 2:
+        if len(found.t_ms) < 2:
             return None
         aliases, names = self.meanings(told.key)
         rest = iter(found.idents)
@@ -216,10 +294,10 @@ class Sparkplug:
 
     def _readings(
         self, told: Topic, metrics: Sequence[Metric], *, asset: str, sent_ns: int
-    ) -> _Cells:
+    ) -> Cells:
         """Values of one asset with their times; what has none is counted."""
         meanings, kinds = self.meanings(told.key)
-        cells = _Cells(asset)
+        cells = Cells(asset)
         waiting = historical = others = 0
         for metric in metrics:
             name, datatype = metric.name, metric.datatype
@@ -239,6 +317,8 @@ class Sparkplug:
                 t_ns = sent_ns if metric.t_ms is None else metric.t_ms * MILLISECOND_NS
                 cells.put(name, t_ns, metric, datatype)
         count(self._counts, "waiting_for_birth", waiting)
+        if waiting and told.key not in self.births:
+            self._tell(NO_NAMES, asset, told)
         count(self._counts, "historical", historical)
         count(self._counts, "sparkplug_unusable", others)
         return cells
@@ -262,67 +342,3 @@ def _session(metrics: Sequence[Metric]) -> int:
         if whole and isinstance(metric.value, float | int):
             return int(metric.value)
     return NO_SESSION
-
-
-class _Cells:
-    """Values of one message by tag and time, on their way into rows."""
-
-    def __init__(self, asset: str) -> None:
-        self._asset = asset
-        self._tags: dict[str, int] = {}  # to their column
-        self._columns: list[int] = []
-        self._times: list[int] = []
-        self._values: list[float] = []
-        self._texts: list[tuple[str, int, str]] = []
-        self._bad = 0
-
-    def put(self, name: str, t_ns: int, metric: Metric, datatype: int) -> None:
-        """One metric; null, a text and bad quality make its value absent."""
-        value = metric.value
-        if isinstance(value, str):
-            self._texts.append((name, t_ns, value[:TAG_CHARS_MAX]))
-            value = None
-        if value is not None and not metric.good:
-            self._bad += 1
-            value = None
-        self._columns.append(self._tags.setdefault(name, len(self._tags)))
-        self._times.append(t_ns)
-        self._values.append(math.nan if value is None else float(signed(value, datatype)))
-
-    def rows(self, counts: dict[str, int], *, topic: str) -> tuple[Readings, ...]:
-        """Rows (n, k) of the times there are; of two values for one place the first counts."""
-        if not self._columns:
-            return ()
-        t_ns, row = np.unique(np.array(self._times, np.int64), return_inverse=True)
-        column, values = np.array(self._columns, np.intp), np.array(self._values, np.float64)
-        n, k = len(t_ns), len(self._tags)
-        place, first = np.unique(row * k + column, return_index=True)
-        count(counts, "duplicate", len(values) - len(first))
-        tags, values = tuple(self._tags), values[first]
-        if n * k <= VALUES_PER_MESSAGE_MAX:
-            matrix = np.full(n * k, np.nan)
-            matrix[place] = values
-            return (self._made(tags, t_ns, matrix.reshape(n, k), first=True),)
-        if n > OBJECTS_PER_MESSAGE_MAX:
-            message = f"{n} times of {k} metrics, more than {OBJECTS_PER_MESSAGE_MAX}"
-            raise WireError(message, reason="oversize", topic=topic)
-        ends = np.searchsorted(place, np.arange(1, n + 1) * k).tolist()
-        found, begin = [], 0
-        for i, end in enumerate(ends):  # a row of its own tags for each time
-            mine = tuple(tags[at] for at in (place[begin:end] % k).tolist())
-            found.append(self._made(mine, t_ns[i : i + 1], values[None, begin:end], first=not i))
-            begin = end
-        return tuple(found)
-
-    def _made(
-        self, tags: tuple[str, ...], t_ns: NDArray[np.int64], values: NDArray[np.float64],
-        *, first: bool,
-    ) -> Readings:  # fmt: skip
-        return Readings(
-            asset=self._asset,
-            tags=tags,
-            t_ns=t_ns,
-            values=values,
-            texts=tuple(self._texts) if first else (),
-            bad_quality=self._bad if first else 0,
-        )

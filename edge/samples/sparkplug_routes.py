@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from edge.caps import TAG_CHARS_MAX
 from edge.samples.sparkplug import with_whole
 from edge.wire.quick import Quick
-from edge.wire.sparkplug import DATA, parse_topic, signed
+from edge.wire.sparkplug import DATA, SEQUENCES, parse_topic, signed
 from edge.wire.sparkplug_layouts import alias_of
 from edge.wire.sparkplug_walk import walk
 
@@ -51,12 +51,12 @@ class Speaker:
     """One device, or node, and what was found out about its messages."""
 
     __slots__ = (
-        "_birth", "_idents", "_key", "_known", "_layout", "_meant", "_names", "_resolved",
+        "_birth", "_idents", "_key", "_known", "_layout", "_meant", "_names", "_node", "_resolved",
         "_sparkplug",
     )  # fmt: skip
 
-    def __init__(self, sparkplug: Sparkplug, key: str) -> None:
-        self._sparkplug, self._key = sparkplug, key
+    def __init__(self, sparkplug: Sparkplug, key: str, node: str) -> None:
+        self._sparkplug, self._key, self._node = sparkplug, key, node
         self._birth: Birth | None = None
         self._known: dict[Ident, Meant] = {}
         self._resolved: dict[tuple[Layout, tuple[int | bytes, ...]], Resolved | None] = {}
@@ -67,6 +67,8 @@ class Speaker:
 
     def read(self, route: Route, payload: bytes) -> Quick | None:
         """One message, and its places into the route; None: it has to take the long way."""
+        if route.asset in self._sparkplug.dead:
+            return None
         birth = self._sparkplug.births.get(self._key)
         if birth is not self._birth:
             self._birth, self._known, self._resolved, self._names = birth, {}, {}, 0
@@ -74,7 +76,7 @@ class Speaker:
         found = self._sparkplug.layouts.read(payload)
         if found is None:
             return self._walked(route, payload)
-        layout, idents, t_ms, values = found
+        layout, idents, t_ms, values, seq = found
         if layout is not self._layout or idents != self._idents:
             self._layout, self._idents = layout, idents
             self._meant = self._look_up(route, layout, idents)
@@ -83,7 +85,27 @@ class Speaker:
             return None
         if layout.whole:
             values = with_whole(layout, values, meant.datatypes)
-        return _quick(route, meant, values, t_ms[0] if t_ms else None)
+        return self._quick(route, meant, values, t_ms[0] if t_ms else None, seq)
+
+    def _quick(
+        self, route: Route, meant: Resolved, values: tuple[float, ...], t_ms: int | None,
+        seq: int | None,
+    ) -> Quick | None:  # fmt: skip
+        """The message for its route; None, and its number is not taken: it goes the long way."""
+        if math.isnan(sum(values)) or not self._counted(seq):  # an absent value counts otherwise
+            return None
+        route.places = meant.places
+        return Quick(meant.tags, values, None if t_ms is None else t_ms * MILLISECOND_NS)
+
+    def _counted(self, seq: int | None) -> bool:
+        """Take the number of a message where it is the due one; False: it may not be."""
+        count = self._sparkplug.nodes.of(self._node)
+        if count is None or seq is None:
+            return True
+        if count.due != seq:
+            return False
+        count.due = (seq + 1) % SEQUENCES
+        return True
 
     def _look_up(
         self, route: Route, layout: Layout, idents: tuple[int | bytes, ...]
@@ -112,7 +134,7 @@ class Speaker:
         values = found.values
         for place, datatype in found.whole:
             values[place] = float(signed(values[place], datatype or meant.datatypes[place]))
-        return _quick(route, meant, tuple(values), found.t_ms)
+        return self._quick(route, meant, tuple(values), found.t_ms, found.seq)
 
     def _resolve(self, route: Route, idents: Sequence[Ident]) -> Resolved | None:
         """What these metrics are; None: one has no name yet, or two are the same."""
@@ -152,13 +174,6 @@ class Speaker:
 def speaker_of(topic: str, sparkplug: Sparkplug) -> Speaker | None:
     """Who speaks on a topic of data; None: it is another one."""
     told = parse_topic(topic)
-    return Speaker(sparkplug, told.key) if told is not None and told.kind in DATA else None
-
-
-def _quick(
-    route: Route, meant: Resolved, values: tuple[float, ...], t_ms: int | None
-) -> Quick | None:
-    if math.isnan(sum(values)):  # an absent value among them, which is counted otherwise
+    if told is None or told.kind not in DATA:
         return None
-    route.places = meant.places
-    return Quick(meant.tags, values, None if t_ms is None else t_ms * MILLISECOND_NS)
+    return Speaker(sparkplug, told.key, told.node)

@@ -56,6 +56,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     suppressions_left: int = 0
     source_alive: bool | None = True
     gave_up: bool = False  # the gateway gave up messages of the asset: it was overloaded
+    names_known: bool = True  # no birth that says what its source means can have been missed
     heartbeat_alive: bool | None = True
     clock_agrees: bool | None = True
     knowledge_verified: bool | None = True
@@ -253,6 +254,20 @@ def _carried_text(facts: Facts) -> str:
     return "what this work may disturb carried the largest share of the score"
 
 
+def _source_text(facts: Facts) -> str:
+    if facts.gave_up:
+        return (
+            "the gateway was overloaded and gave up messages of this asset, nobody can say what"
+            " they would have shown"
+        )
+    if not facts.names_known:
+        return (
+            "messages of this asset's node are missing (Sparkplug B sequence), a birth may be"
+            " among them, and nobody can say what its aliases mean until the next one"
+        )
+    return "the asset's source spoke within its declared interval"
+
+
 def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
     left = facts.suppressions_left
     return (
@@ -265,11 +280,8 @@ def _doubt_clauses(facts: Facts) -> tuple[Clause, ...]:
         ),
         Clause(
             name="source",
-            outcome=None if facts.gave_up else facts.source_alive,
-            detail="the gateway was overloaded and gave up messages of this asset, nobody can say"
-            " what they would have shown"
-            if facts.gave_up
-            else "the asset's source spoke within its declared interval",
+            outcome=None if facts.gave_up or not facts.names_known else facts.source_alive,
+            detail=_source_text(facts),
         ),
         Clause(
             name="heartbeat",

@@ -137,6 +137,7 @@ class FactFinder:
             unmaskable=_unmaskable(self._model),
             suppressions_left=self._left(t_ns, track),
             gave_up=has_gap(self._state, begin_ns=begin_ns, now_ns=t_ns),
+            names_known=not self._state.doubted_ns,
             source_alive=track is Track.COMMS or not self._state.tracks[Track.COMMS].active,
             heartbeat_alive=self._heartbeat_alive(track, t_ns),
             clock_agrees=self._desk.clock_agrees(self._model.asset),

@@ -6,17 +6,18 @@ and choke on empty payloads. The nested detail is in `EventPayload`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.drifting import DriftPayload
-from edge.wire.fence import FencePayload
 from edge.wire.linked import LinkPayload
 from edge.wire.overloading import OverloadPayload
+from edge.wire.speaking import SparkplugPayload
 from edge.wire.timekeeping import ClockPayload
 from edge.wire.timing import LatencyPayload
+from edge.wire.told_outputs import OutputPayload
 
 ALERT_SCHEMA: Final = "andon/alert/1"
 EVENT_SCHEMA: Final = "andon/event/1"
@@ -76,8 +77,7 @@ class AlertFields(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
     source: str
     respond_min: int
-    # stuck | missing | out_of_range | drift | noise | stale_clock; "" on the other tracks
-    sensor_class: str = ""
+    sensor_class: str = ""  # stuck, missing, drift ...; "" on the other tracks
     group_id: str = ""  # of the group alert that it belongs to
     annunciate: int = 0  # it rings now, and by itself: its group does not ring for it
     shadow: int = 0  # its asset is not in service yet: it is for engineers, whatever its state
@@ -362,6 +362,7 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     commissioning: tuple[CommissioningPayload, ...] = ()  # not in service; long lists are cut
     links: tuple[LinkPayload, ...] = ()
     overload: OverloadPayload = OverloadPayload()
+    sparkplug: SparkplugPayload = SparkplugPayload()
     durable: int = 1  # 0: the disk does not take what must survive
     not_durable: str = ""  # why
     not_durable_s: float = 0.0  # for how long
@@ -369,32 +370,9 @@ class HealthPayload(msgspec.Struct, frozen=True, kw_only=True):
     outbox_in_memory: int = 0  # of these, messages that are in no file
     clock: ClockPayload = ClockPayload()
     latency: LatencyPayload = LatencyPayload()
-
-
-PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
-    "status": StatusPayload,
-    "fence": FencePayload,
-    "alert": AlertPayload,
-    "alert_group": GroupAlertPayload,
-    "group": GroupPayload,
-    "event": EventPayload,
-    "suppressed": SuppressedPayload,
-    "job": JobsPayload,
-    "score": ScorePayload,
-    "system": SystemPayload,
-    "cmd_result": ResultPayload,
-    "health": HealthPayload,
-    "commissioning": CommissioningPayload,
-}
+    outputs: tuple[OutputPayload, ...] = ()
 
 
 def encode(payload: msgspec.Struct) -> bytes:
     """The bytes of a payload; the same payload gives the same bytes. NaN and inf become null."""
     return msgspec.json.encode(payload)
-
-
-def schemas() -> dict[str, Any]:
-    """JSON Schemas of every payload by kind of topic; shared definitions under "$defs"."""
-    kinds = list(PAYLOADS)
-    found, definitions = msgspec.json.schema_components(PAYLOADS.values())
-    return {**dict(zip(kinds, found, strict=True)), "$defs": definitions}

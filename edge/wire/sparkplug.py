@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMESPACE: Final = "spBv1.0"
-BIRTHS: Final = ("NBIRTH", "DBIRTH")
+NODE_BIRTH: Final = "NBIRTH"
+BIRTHS: Final = (NODE_BIRTH, "DBIRTH")
 DEATHS: Final = ("NDEATH", "DDEATH")
 DATA: Final = ("NDATA", "DDATA")
+SEQUENCES: Final = 256  # numbers of messages before they begin anew
+REBIRTH: Final = "Node Control/Rebirth"  # the metric that asks a node for its births
 T_MS_MAX: Final = T_NS_MAX // 1_000_000
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; there are groups, 3 and 4, no more
 FIELDS_MAX: Final = 10 * SLOW_VALUES_MAX  # of a payload, each read one by one, 1 us each

@@ -63,13 +63,14 @@ class Found(NamedTuple):
 
     idents: bytes as in the payload of an alias above 127; see `alias_of`. A name is `layout.names`.
     t_ms: () no time is told, one of all, or one of each. values: ints are unsigned, and may be
-    bytes as in the payload: `layout.whole` says which, see `whole_of`.
+    bytes as in the payload: `layout.whole` says which, see `whole_of`. seq: None where it has none.
     """
 
     layout: Layout
     idents: tuple[int | bytes, ...]
     t_ms: tuple[int, ...]
     values: tuple[Any, ...]
+    seq: int | None
 
 
 class Layout:
@@ -78,13 +79,14 @@ class Layout:
     names: "" of each metric that has an alias only. whole: (place, field, datatype) of ints.
     """
 
-    __slots__ = ("expected", "idents", "mask", "names", "size", "times", "values", "whole")
+    __slots__ = ("expected", "idents", "mask", "names", "seq", "size", "times", "values", "whole")
 
     def __init__(self, payload: bytes, parts: _Parts) -> None:
         self.size = len(payload)
         self.mask = int.from_bytes(parts.mask, "little")
         self.expected = int.from_bytes(payload, "little") & self.mask
         self.names, self.whole = tuple(parts.names), tuple(parts.whole)
+        self.seq = parts.seq
         self.idents = _struct(parts.idents, len(payload))
         self.times = _struct(parts.times, len(payload))
         self.values = _struct(parts.values, len(payload))
@@ -117,7 +119,9 @@ class Layouts:
             t_ms = tuple(map(number_of, stamps))
         if t_ms and max(t_ms) > T_MS_MAX:
             return None
-        return Found(layout, layout.idents.unpack(payload), t_ms, layout.values.unpack(payload))
+        seq = None if layout.seq is None else number_of(payload[layout.seq])
+        idents, values = layout.idents.unpack(payload), layout.values.unpack(payload)
+        return Found(layout, idents, t_ms, values, seq)
 
     def learn(self, payload: bytes) -> None:
         """Remember the layout of a payload that has none yet, if it is a usual one."""
@@ -152,6 +156,7 @@ class _Parts:
     def __init__(self, payload: bytes) -> None:
         self._payload, self._left = payload, [FIELDS_MAX]
         self.mask = bytearray([ALIKE]) * len(payload)
+        self.seq: slice | None = None
         self.names: list[str] = []
         self.whole: list[tuple[int, int, int]] = []
         self.idents: list[tuple[int, int, str]] = []
@@ -175,7 +180,10 @@ class _Parts:
                 return False
             seen.append(key)
             self.mask[begin:end] = bytes([LENGTH]) * (end - begin)
-            told += [(begin, end, f"{end - begin}s")] if key == 1 << 3 | VARINT else []
+            if key == 1 << 3 | VARINT:
+                told.append((begin, end, f"{end - begin}s"))
+            else:
+                self.seq = slice(begin, end)
         if len(set(seen)) < len(seen) or len(self.times) not in (0, len(self.names)):
             return False
         self.times = self.times or told

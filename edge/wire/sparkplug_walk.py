@@ -21,12 +21,16 @@ _T_CONTINUED = 0x80_80_80_80_80  # of its first five bytes, and not of the last
 
 
 class Walked(NamedTuple):
-    """Metrics of one time (k,). whole: (place, datatype) of values that may be negative."""
+    """Metrics of one time (k,). whole: (place, datatype) of values that may be negative.
+
+    seq: None where it has none.
+    """
 
     aliases: list[int]
     t_ms: int
     values: list[float]
     whole: list[tuple[int, int]]
+    seq: int | None
 
 
 def walk(payload: bytes) -> Walked | None:
@@ -88,7 +92,8 @@ def _walked(payload: bytes) -> Walked | None:  # noqa: C901, PLR0911, PLR0912
         aliases.append(alias)
     if at < size and (payload[at] != 0x18 or _behind(payload, at + 1) != size):
         return None
-    return Walked(aliases, number_of(stamp[1:]), values, whole) if aliases else None
+    seq = number_of(payload[at + 1 :]) if at < size else None
+    return Walked(aliases, number_of(stamp[1:]), values, whole, seq) if aliases else None
 
 
 def _is_time(told: bytes) -> bool:

@@ -16,6 +16,8 @@ from edge.wire.sparkplug import (
     INT,
     INT_WORD,
     LONG,
+    NAMESPACE,
+    REBIRTH,
     VARINT,
     WORD,
 )
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DOUBLE_TYPE: Final = 10  # datatypes, as a birth names them
+BOOLEAN_TYPE: Final = 11
 _NULL: Final = 7
 
 
@@ -110,3 +113,15 @@ def encode_data(values: Sequence[float], *, t_ms: int, seq: int) -> bytes:
         t_ms=t_ms,
         seq=seq,
     )
+
+
+def rebirth_topic(node: str) -> str:
+    """Where a node GROUP/NODE is told to do something."""
+    group, _, name = node.partition("/")
+    return f"{NAMESPACE}/{group}/NCMD/{name}"
+
+
+def encode_rebirth(*, t_ms: int) -> bytes:
+    """The command that asks a node to be born again, with all of its devices."""
+    asked = encode_metric(name=REBIRTH, t_ms=t_ms, datatype=BOOLEAN_TYPE, field=BOOLEAN, value=1.0)
+    return encode_payload([asked], t_ms=t_ms)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from edge.settings import Source
 
-NODE_NEWS: Final = ("NBIRTH", "NDEATH")  # of Sparkplug B: what its devices depend on
+# Of Sparkplug B: what its devices depend on, and what takes numbers of the count that they share.
+NODE_NEWS: Final = ("NBIRTH", "NDEATH", "NDATA")
 CLOCK_TOPIC: Final = "plant/_clock"  # plant time of a replay, once a plant second
 
 
@@ -65,6 +66,10 @@ class Topics:
     def event(self, asset: str) -> str:
         """Every transition and revision."""
         return f"{self.root}/event/{asset}"
+
+    def cloudevent(self, asset: str) -> str:
+        """Every event once more as a CloudEvent, where that is asked for."""
+        return f"{self.root}/cloudevent/{asset}"
 
     def suppressed(self, asset: str) -> str:
         """Every suppression with its job, clauses and end."""
@@ -141,8 +146,8 @@ def is_asset_id(text: str) -> bool:
 def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | None:
     """The first source whose filter matches.
 
-    With the asset that the topic or the source names ("" for none). The birth or death of a node is
-    of a source of its devices only where no source of Sparkplug B names the node itself.
+    With the asset that the topic or the source names ("" for none). What a node says itself is of a
+    source of its devices only where no source of Sparkplug B names the node itself.
     """
     levels = topic.split("/")
     of_node = None
@@ -170,16 +175,40 @@ def subscription(source: Source) -> str:
 
 
 def subscriptions(source: Source) -> list[str]:
-    """All of its filters: of devices of Sparkplug B the births and deaths of their nodes too."""
+    """All of its filters: of devices of Sparkplug B what their nodes say too."""
     topic = subscription(source)
     levels = topic.split("/")
     if source.format != "sparkplug" or len(levels) < 5 or levels[4] == "#":
         return [topic]
-    return [topic, *("/".join([*levels[:2], kind, levels[3]]) for kind in NODE_NEWS)]
+    # what a node sends itself is only counted, and only where all of its devices are heard
+    kinds = NODE_NEWS if levels[4] == "+" else NODE_NEWS[:2]
+    return [topic, *("/".join([*levels[:2], kind, levels[3]]) for kind in kinds)]
+
+
+def rebirth_topics(sources: Sequence[Source]) -> list[str]:
+    """Topics on which nodes of Sparkplug B may be asked for their births, where sources say so."""
+    asked = (subscription(source).split("/") for source in sources if source.rebirth)
+    return [f"{levels[0]}/{levels[1]}/NCMD/{levels[3]}" for levels in asked]
+
+
+def hears_all_of_node(node: str, sources: Sequence[Source]) -> bool:
+    """Whether everything that a node of Sparkplug B and its devices say is listened to.
+
+    node: GROUP/NODE. Of a source of nodes without their devices it is not known.
+    """
+    levels = node.split("/")
+    for source in sources:
+        pattern = subscription(source).split("/")
+        whole = len(pattern) > 4 and pattern[4] in ("+", "#") and pattern[2] == "+"
+        if source.format == "sparkplug" and whole:
+            told = zip((pattern[1], pattern[3]), levels, strict=True)
+            if all(part in ("+", level) for part, level in told):
+                return True
+    return False
 
 
 def _is_of_node(source: Source, levels: Sequence[str]) -> bool:
-    """Whether a topic brings the birth or death of a node whose devices are a source."""
+    """Whether a topic brings what a node itself says, whose devices are a source."""
     if len(levels) != 4 or levels[2] not in NODE_NEWS:
         return False
     pattern = source.topic.split("/")

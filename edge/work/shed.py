@@ -48,3 +48,12 @@ def has_gap(state: AssetState, *, begin_ns: int, now_ns: int) -> bool:
     """
     gap_ns = max(state.shed_ns, state.unread_ns)
     return gap_ns > 0 and gap_ns >= min(begin_ns, now_ns) - DOUBT_NS
+
+
+def silence_of(state: AssetState) -> str:
+    """What an asset's source said before its silence; "" nothing, or nobody knows."""
+    if state.dead_ns:
+        return "its source said that it is gone (Sparkplug B death); it waits for its birth"
+    if state.nameless_ns:
+        return "what its source sends has no names; it waits for its birth (Sparkplug B)"
+    return ""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from edge.wire import outgoing
+from edge.wire import published
 from tests.edge.rig import Rig, knowledge, order
 from tests.edge.test_engine import story
 
@@ -64,7 +64,7 @@ def fits(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> boo
 @pytest.mark.parametrize("kind", ["alert", "event", "suppressed", "job", "score", "cmd_result"])
 def test_every_payload_fits_its_published_schema(kind: str) -> None:
     """With jsonschema where it is installed, and structurally everywhere."""
-    schemas = outgoing.schemas()
+    schemas = published.schemas()
     found = payloads(kind)
     assert found
     assert all(fits(payload, schemas[kind], schemas["$defs"]) for payload in found)

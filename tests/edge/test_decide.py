@@ -79,6 +79,8 @@ FLIPS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("budget", {"suppressions_left": 0}),
     ("source", {"source_alive": False}),
     ("source", {"source_alive": None}),
+    ("source", {"gave_up": True}),
+    ("source", {"names_known": False}),
     ("clock", {"clock_agrees": False}),
     ("clock", {"clock_agrees": None}),
     ("knowledge", {"knowledge_verified": False}),

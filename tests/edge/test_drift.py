@@ -14,7 +14,8 @@ from edge.records import Note, Phase, Track
 from edge.samples.drift import Drifting, DriftingChannel, drift_payload, surest
 from edge.storage.checkpoint import pack
 from edge.wire.drifting import DriftPayload
-from edge.wire.outgoing import encode, schemas
+from edge.wire.outgoing import encode
+from edge.wire.published import schemas
 from models.fitting.drift import LEVELS
 from models.fitting.drift_live import HOLD_BLOCKS
 from tests.edge.rig import START, Rig, bundle

@@ -9,15 +9,8 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from edge.wire.outgoing import (
-    PAYLOADS,
-    AlertPayload,
-    EventPayload,
-    ScorePayload,
-    StatusPayload,
-    encode,
-    schemas,
-)
+from edge.wire.outgoing import AlertPayload, EventPayload, ScorePayload, StatusPayload, encode
+from edge.wire.published import PAYLOADS, schemas
 
 
 def sample(kind: Any) -> Any:  # noqa: ANN401 - any annotation of a payload

@@ -10,7 +10,14 @@ from edge.brokers.accounts import access_of
 from edge.configuration.config import GatewayConfig
 from edge.errors import WireError
 from edge.settings import Source
-from edge.wire.topics import Topics, is_asset_id, match_source, subscription, subscriptions
+from edge.wire.topics import (
+    Topics,
+    hears_all_of_node,
+    is_asset_id,
+    match_source,
+    subscription,
+    subscriptions,
+)
 
 TOPICS = Topics("andon", "s")
 LEVEL = st.sampled_from(["a", "b", "plant", "r1", ""])
@@ -62,20 +69,28 @@ def test_the_first_source_wins_and_a_fixed_asset_counts() -> None:
 
 @pytest.mark.parametrize("named", ["{asset}", "d1"])
 def test_a_device_of_sparkplug_hears_of_its_node(named: str) -> None:
-    """Birth and death of its node come, and are nobody's values; what else a node says is not."""
+    """What its node says comes, and is nobody's values; its data where all devices are heard."""
     source = Source(topic=f"spBv1.0/g/+/n/{named}", asset="d1", format="sparkplug")
     filters = subscriptions(source)
+    whole = "{" in named
     assert filters == [
-        f"spBv1.0/g/+/n/{'+' if '{' in named else named}",
+        f"spBv1.0/g/+/n/{'+' if whole else named}",
         "spBv1.0/g/NBIRTH/n",
         "spBv1.0/g/NDEATH/n",
+        *(["spBv1.0/g/NDATA/n"] if whole else []),
     ]
-    assert match_source("spBv1.0/g/NBIRTH/n", [source]) == (source, "")
+    assert hears_all_of_node("g/n", [source]) == whole
+    for kind in ("NBIRTH", "NDEATH", "NDATA"):
+        assert match_source(f"spBv1.0/g/{kind}/n", [source]) == (source, "")
     assert match_source("spBv1.0/g/DDATA/n/d1", [source]) == (source, "d1")
-    for other in ("spBv1.0/g/NDATA/n", "spBv1.0/g/NBIRTH/m", "spBv1.0/h/NDEATH/n", "g/NBIRTH/n"):
+    for other in ("spBv1.0/g/NCMD/n", "spBv1.0/g/NBIRTH/m", "spBv1.0/h/NDEATH/n", "g/NBIRTH/n"):
         assert match_source(other, [source]) is None
     node = Source(topic="spBv1.0/g/+/{asset}/#", format="sparkplug")
     assert subscriptions(node) == ["spBv1.0/g/+/+/#"]
+    assert hears_all_of_node("g/n", [Source(), node])
+    nodes = Source(topic="spBv1.0/g/+/{asset}", format="sparkplug")
+    assert not any(hears_all_of_node(one, [nodes, node]) for one in ("h/n", "h/g"))
+    assert not hears_all_of_node("g/n", [nodes]), "their devices take numbers too"
     assert subscriptions(Source(topic="a/b/c/d/e")) == ["a/b/c/d/e"]
 
 
@@ -87,8 +102,7 @@ def test_a_node_that_is_an_asset_has_its_births_whatever_the_order() -> None:
     for order in ([devices, nodes, rest], [nodes, devices, rest], [devices, rest, nodes]):
         for kind in ("NBIRTH", "NDEATH", "NDATA"):
             found = match_source(f"spBv1.0/g/{kind}/gw1", order)
-            data_of_rest = kind == "NDATA" and order[1] is rest
-            assert found == ((rest, "") if data_of_rest else (nodes, "gw1"))
+            assert found == (nodes, "gw1")
         assert match_source("spBv1.0/g/DBIRTH/gw1/r1", order) == (devices, "r1")
     for kind in ("NBIRTH", "NDEATH"):
         assert match_source(f"spBv1.0/g/{kind}/gw1", [devices, rest]) == (devices, "")

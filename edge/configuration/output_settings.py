@@ -1,0 +1,123 @@
+"""Settings of outputs beside our topics, each off until its table stands in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from edge.configuration.include import out_of_bounds
+from edge.errors import ConfigError
+from edge.wire.topics import is_asset_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROMETHEUS_LISTEN: Final = "127.0.0.1:9464"
+
+
+class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Retained messages by which Home Assistant finds our topics."""
+
+    prefix: str = "homeassistant"
+
+
+class CloudEventsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each event once more as a CloudEvent, on a topic beside its own."""
+
+
+class AlertmanagerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Alertmanager listens, and how we prove who we are there."""
+
+    url: str  # without the path of its API
+    resend_s: float = 60.0  # what goes on is said again so often; it ends by itself in four of them
+    timeout_s: float = 10.0  # of one request
+    ca_file: str = ""  # "": the authorities of the system
+    token_file: str = ""  # a bearer token
+
+
+class PrometheusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where metrics can be read."""
+
+    listen: str = PROMETHEUS_LISTEN
+
+
+class OutputsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[output]: what else hears what we publish."""
+
+    home_assistant: HomeAssistantConfig | None = None
+    cloudevents: CloudEventsConfig | None = None
+    alertmanager: AlertmanagerConfig | None = None
+    prometheus: PrometheusConfig | None = None
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Files that nobody else may read."""
+        named = self.alertmanager.token_file if self.alertmanager is not None else ""
+        return (named,) if named else ()
+
+
+OUTPUT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "home_assistant": HomeAssistantConfig,
+    "cloudevents": CloudEventsConfig,
+    "alertmanager": AlertmanagerConfig,
+    "prometheus": PrometheusConfig,
+}
+
+
+def check_outputs(outputs: OutputsConfig, path: Path) -> None:
+    """Raise ConfigError for what a type cannot say."""
+    if outputs.prometheus is not None:
+        address_of(outputs.prometheus.listen, path)
+    home = outputs.home_assistant
+    if home is not None and not all(map(is_asset_id, home.prefix.split("/"))):
+        raise ConfigError(
+            f"{path}: [output.home_assistant] prefix is {home.prefix!r}, expected a topic without"
+            ' + and #, as "homeassistant"'
+        )
+    told = outputs.alertmanager
+    if told is None:
+        return
+    where = "[output.alertmanager]"
+    url = _parts(told.url)
+    if url is None or (told.ca_file and url[0] != "https"):
+        raise ConfigError(
+            f"{path}: {where} url is {told.url!r}, expected http://HOST:9093 or https://HOST:9093"
+            " without a user or a query (ca_file needs https)"
+        )
+    if told.token_file and url[0] != "https" and url[1] not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigError(
+            f"{path}: {where} token_file over http would show the token to the network; use https"
+        )
+    for key, value, low, high in (
+        ("resend_s", told.resend_s, 1.0, 3_600.0),
+        ("timeout_s", told.timeout_s, 0.1, 60.0),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(f"{path}: {out_of_bounds(f'{where} {key}', value, low, high)}")
+
+
+def _parts(url: str) -> tuple[str, str] | None:
+    """Scheme and host of a plain URL; None of any other."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or port == 0:
+        return None
+    return (parts.scheme, parts.hostname) if url.isprintable() and " " not in url else None
+
+
+def address_of(listen: str, path: Path | str = "") -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`. Raises ConfigError."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:
+        raise ConfigError(
+            f"{path}: [output.prometheus] listen is {listen!r}, expected HOST:PORT,"
+            f' as "{PROMETHEUS_LISTEN}"'
+        )
+    return host, int(port)

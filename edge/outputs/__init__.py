@@ -1,0 +1,1 @@
+"""What else hears what a gateway publishes: off until asked for, and never in its way."""
