@@ -45,7 +45,7 @@ def fuxa_project(config: GatewayConfig, assets: Sequence[str]) -> dict[str, Any]
 
     It holds no credentials: these are entered in FUXA, which keeps them apart from the project.
     """
-    topics = Topics(config.mqtt.prefix, config.site)
+    topics = Topics(config.prefix, config.site)
     pages = [assets[i : i + ASSETS_A_VIEW] for i in range(0, len(assets), ASSETS_A_VIEW)]
     views = [_view(number, config.site, page) for number, page in enumerate(pages, 1)]
     items = [
@@ -89,13 +89,15 @@ def _device(config: GatewayConfig, topics: Topics, assets: Sequence[str]) -> dic
         "type": "MQTTclient",
         "enabled": True,
         "polling": POLLING_MS,
-        "property": {"address": f"{_scheme(config)}://{config.mqtt.host}:{config.mqtt.port}"},
+        "property": {"address": _address(config)},
         "tags": {tag["id"]: tag for tag in tags},
     }
 
 
-def _scheme(config: GatewayConfig) -> str:
-    return "mqtts" if config.mqtt.tls else "mqtt"
+def _address(config: GatewayConfig) -> str:
+    """Of the broker that alerts go to."""
+    broker = config.mqtt.output or config.mqtt
+    return f"{'mqtts' if broker.tls_ca_file else 'mqtt'}://{broker.host}:{broker.port}"
 
 
 def _tag(identity: str, topic: str, key: str) -> dict[str, Any]:

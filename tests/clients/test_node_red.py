@@ -70,7 +70,7 @@ def test_node_red_shows_acknowledges_and_shelves(plant: Plant, tmp_path: Path) -
     with (
         plant.cell.gateway(plant.broker, tmp_path / "state") as gateway,
         node_red(tmp_path / "node-red", plant.broker.port) as service,
-        screen() as page,
+        screen(height=1240) as page,
     ):
         gateway.start()
         online(plant.heard, gateway)
@@ -115,13 +115,13 @@ def test_node_red_shows_acknowledges_and_shelves(plant: Plant, tmp_path: Path) -
         picture(page, "node-red-shelved")
 
         plant.until(OVER_S)
-        over = plant.alert(active=0, shelved=1, state="NORMAL")
+        over = plant.alert(active=0, shelved=1, state="CLEARED_ACK")
         assert over["id"] == rings["id"]
         wait_until(
-            lambda: kept(service).get("state") == "NORMAL",
+            lambda: kept(service).get("state") == "CLEARED_ACK",
             seconds_max=SEEN_S_MAX,
             what="Node-RED's copy of the end",
         )
-        expect(page.locator(".andon-state")).to_contain_text("NORMAL")
+        expect(page.locator(".andon-state")).to_contain_text("CLEARED_ACK")
         assert gateway.stop() == 0
         assert "Failed to parse" not in service.said()
