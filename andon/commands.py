@@ -145,6 +145,25 @@ Write a project for FUXA: a tag for each asset and key, numeric alarms, a view o
 """),
 )
 
+USERS: Final = Group(
+    help="""Who may sign in on the operator page: add, list, change, remove.
+
+Example: `andon users add ann --role operator --config gateway.toml`
+""",
+    commands=_commands("""
+add users:users_add
+Add a user, and ask for the password.
+list users:users_list
+List who may sign in, and as what.
+remove users:users_remove
+Remove a user; sessions of the user end at once.
+password users:users_password
+Set another password; sessions of the user end at once.
+role users:users_role
+Give a user another role; sessions of the user end at once.
+"""),
+)
+
 EVAL: Final = Group(
     help="""Measure what Andon is worth, with known truth.
 
@@ -238,6 +257,8 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "audit": AUDIT,
     "keys": KEYS,
     "deploy": DEPLOY,
+=======
+    "users": USERS,
     "eval": EVAL,
     "bench": BENCH,
 }

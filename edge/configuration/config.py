@@ -29,6 +29,7 @@ from edge.configuration.sections import (
     ModelConfig,
     MqttConfig,
     OutboxConfig,
+    PageConfig,
 )
 from edge.configuration.source_settings import check_sources
 from edge.configuration.trust_file import include_trust
@@ -67,6 +68,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     journal: JournalConfig = JournalConfig()
     outbox: OutboxConfig = OutboxConfig()
     output: OutputsConfig = OutputsConfig()
+    page: PageConfig = PageConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
@@ -109,6 +111,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "kb": KbConfig,
     "journal": JournalConfig,
     "outbox": OutboxConfig,
+    "page": PageConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
@@ -311,7 +314,8 @@ def _check(config: GatewayConfig, path: Path) -> None:
     check_outputs(config.output, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
-    for text, key in ((config.site, "site"), (config.prefix, "prefix")):
+    named = ((config.site, "site"), (config.prefix, "prefix"), (config.page.user, "[page] user"))
+    for text, key in named:
         if not is_asset_id(text):
             raise ConfigError(f"{path}: {key} is {text!r}, expected a name without / + #")
     seen: set[str] = set()

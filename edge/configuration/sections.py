@@ -95,3 +95,28 @@ class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     assets: str = ""
     tags: str = ""
+
+
+class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator page: who may use it, and how it is reached.
+
+    hosts: names by which browsers call it, beside its address and the box's own name. user: who
+    commands are sent as while nobody has to sign in. idle_minutes: without a page that is open.
+    """
+
+    users_file: str = "users.json"
+    user: str = "page"
+    hosts: tuple[str, ...] = ()
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    idle_minutes: float = 30.0
+    session_hours: float = 12.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for half of a pair of TLS files, and for times that are none."""
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise ValueError("tls_cert_file and tls_key_file come together: certificate and key")
+        if not 1 <= self.idle_minutes <= 10_080:
+            raise ValueError(f"idle_minutes is {self.idle_minutes}, expected 1 to 10080")
+        if not 0.1 <= self.session_hours <= 168:
+            raise ValueError(f"session_hours is {self.session_hours}, expected 0.1 to 168")
