@@ -257,7 +257,6 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "audit": AUDIT,
     "keys": KEYS,
     "deploy": DEPLOY,
-=======
     "users": USERS,
     "eval": EVAL,
     "bench": BENCH,

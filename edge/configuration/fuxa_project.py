@@ -145,8 +145,8 @@ def _view(number: int, site: str, assets: Sequence[str]) -> dict[str, Any]:
     drawing.text(24, 42, f"Andon: {site}", size=22)
     drawing.text(400, 42, "gateway", color=GREY)
     drawing.lamp(490, 37, "gateway_online", good=True)
-    drawing.value(505, 42, 200, "gateway_version")
-    drawing.value(620, 42, 600, tag_id(SYSTEM, "system", "message"))
+    drawing.value(505, 42, "gateway_version")
+    drawing.value(620, 42, tag_id(SYSTEM, "system", "message"))
     for row, asset in enumerate(assets):
         _card(drawing, asset, TOP + row * CARD)
     height = TOP + len(assets) * CARD + 20
@@ -170,21 +170,21 @@ def _card(drawing: _Drawing, asset: str, y: int) -> None:
     drawing.frame(y, CARD - 12)
     drawing.lamp(44, y + 30, tag("active"))
     drawing.text(64, y + 36, asset, size=18)
-    drawing.value(200, y + 36, 180, tag("state"))
-    drawing.value(380, y + 36, 90, tag("severity"))
-    drawing.value(470, y + 36, 60, tag("severity_num"))
+    drawing.value(200, y + 36, tag("state"))
+    drawing.value(380, y + 36, tag("severity"))
+    drawing.value(470, y + 36, tag("severity_num"))
     drawing.text(550, y + 36, "score", color=GREY)
-    drawing.value(600, y + 36, 70, tag("score"))
+    drawing.value(600, y + 36, tag("score"))
     drawing.text(670, y + 36, "threshold", color=GREY)
-    drawing.value(746, y + 36, 70, tag("threshold"))
+    drawing.value(746, y + 36, tag("threshold"))
     for x, track in ((900, "sensor"), (1040, "comms")):
         drawing.lamp(x, y + 30, tag("active", track))
         drawing.text(x + 16, y + 36, track, color=GREY)
-    drawing.value(64, y + 66, 1100, tag("message"), size=16)
+    drawing.value(64, y + 66, tag("message"), size=16)
     drawing.text(64, y + 92, "check first", color=GREY)
-    drawing.value(150, y + 92, 1010, tag("advice"))
+    drawing.value(150, y + 92, tag("advice"))
     drawing.text(64, y + 112, "source", color=GREY)
-    drawing.value(150, y + 112, 1010, tag("source"))
+    drawing.value(150, y + 112, tag("source"))
 
 
 class _Drawing:
@@ -196,24 +196,27 @@ class _Drawing:
         self._parts: list[str] = []
 
     def svg(self, height: int) -> str:
+        """All of it."""
         size = f'width="{VIEW_WIDTH}" height="{height}"'
         spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:svg="http://www.w3.org/2000/svg"'
         return f"<svg {size} {spaces}><g><title>Layer 1</title>{''.join(self._parts)}</g></svg>"
 
     def frame(self, y: int, height: int) -> None:
+        """A box over the width of the view."""
         self._parts.append(
             f'<rect id="svg_{self._next()}" x="24" y="{y}" width="{VIEW_WIDTH - 48}"'
             f' height="{height}" fill="#ffffff" stroke="{QUIET}"/>'
         )
 
     def text(self, x: int, y: int, words: str, *, size: int = 14, color: str = INK) -> None:
+        """Words that stay."""
         self._parts.append(_words(f"svg_{self._next()}", x, y, escape(words), size, color))
 
-    def value(self, x: int, y: int, width: int, tag: str, *, size: int = 14) -> None:
-        """A tag's value. width is what it may fill: FUXA draws text on one line."""
+    def value(self, x: int, y: int, tag: str, *, size: int = 14) -> None:
+        """A tag's value, on one line: FUXA breaks none."""
         identity = self._item("VAL", "svg-ext-value", "Value", tag, [])
         words = _words(f"T-{identity}", x, y, "", size, INK)
-        self._parts.append(f'<g id="{identity}" type="svg-ext-value" data-width="{width}">')
+        self._parts.append(f'<g id="{identity}" type="svg-ext-value">')
         self._parts.append(f"{words}</g>")
 
     def lamp(self, x: int, y: int, tag: str, *, good: bool = False) -> None:

@@ -20,7 +20,7 @@ __all__ = ["mosquitto", "mosquitto_of"]  # fixtures of the tests of whole gatewa
 
 
 @pytest.fixture
-def plant(mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Plant]:  # noqa: F811 - a fixture
+def plant(mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Plant]:
     """A cell that has told nothing yet; a listener has heard all that Andon says."""
     folder = tmp_path / "cell"
     folder.mkdir()
