@@ -205,6 +205,8 @@ simulate streams:simulate
 Write a scenario of a simulated cell: recording, training, texts, truth, gateway.toml.
 replay streams:replay
 Publish a recording over MQTT (QoS 1).
+discover discovering:discover
+Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
 fit detectors:fit
@@ -217,6 +219,8 @@ adopt-bundle detectors:adopt_bundle
 Write a bundle into [model] of gateway.toml, after it was opened and checked.
 run streams:run
 Run the gateway until SIGTERM or Ctrl-C.
+page pages:page
+Serve the operator's page: what rings, what is kept quiet and why; a process of its own.
 accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check
