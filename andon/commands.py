@@ -134,6 +134,17 @@ List whom a gateway believes: each key, what it may sign, until when, and whethe
 """),
 )
 
+DEPLOY: Final = Group(
+    help="""Files for other products, made for this site: what they show names its assets.
+
+Example: `andon deploy fuxa gateway.toml -o project.json`
+""",
+    commands=_commands("""
+fuxa deploying:fuxa
+Write a project for FUXA: a tag for each asset and key, numeric alarms, a view of six assets.
+"""),
+)
+
 USERS: Final = Group(
     help="""Who may sign in on the operator page: add, list, change, remove.
 
@@ -251,6 +262,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "model": MODEL,
     "audit": AUDIT,
     "keys": KEYS,
+    "deploy": DEPLOY,
     "users": USERS,
     "eval": EVAL,
     "bench": BENCH,
