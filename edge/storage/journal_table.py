@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edge.samples.sparkplug import Birth
     from edge.settings import AssetSettings
 
+SAME_RATE: Final = 1.5  # times apart: further, and rows are put on the grid that is shared
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
 BLOCKS_TOGETHER: Final = 64  # of which features are taken at once: one pass costs less
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
@@ -175,8 +176,12 @@ def samples_table(
     channels: Sequence[Channel] = (),
     rows: tuple[int | None, int | None] | None = None,
     sha256: str = "",
+    rate_ns: int = 0,
 ) -> Table:
-    """Align readings (n, k each) of one asset to samples; see journal_table."""
+    """Align readings (n, k each) of one asset to samples; see journal_table.
+
+    rate_ns: between two samples, where others are to share it; 0: as the tags come.
+    """
     times = times_by_tag(readings, ignore={context.tag for context in asset.context})
     if not times:
         raise RecordingError(f"{path}: {asset.id} sent no numbers besides its context tags")
@@ -192,6 +197,11 @@ def samples_table(
     tags = [named[channel.name] for channel in channels]
     together, period_ns = _cadence([times[tag] for tag in tags])
     together = together and not asset.waveform  # blocks come apart from rows, whatever their times
+    if rate_ns:
+        together = (
+            together and rate_ns <= SAME_RATE * period_ns and period_ns <= SAME_RATE * rate_ns
+        )
+        period_ns = rate_ns
     layout = AssetLayout(
         asset=asset.id,
         columns={tag: i for i, tag in enumerate(tags)}
