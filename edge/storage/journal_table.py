@@ -195,13 +195,8 @@ def samples_table(
         message = f"{path}: {asset.id} never sent {missing[0]!r}; it sent {', '.join(named)}"
         raise RecordingError(message)
     tags = [named[channel.name] for channel in channels]
-    together, period_ns = _cadence([times[tag] for tag in tags])
+    together, period_ns = _cadence([times[tag] for tag in tags], rate_ns)
     together = together and not asset.waveform  # blocks come apart from rows, whatever their times
-    if rate_ns:
-        together = (
-            together and rate_ns <= SAME_RATE * period_ns and period_ns <= SAME_RATE * rate_ns
-        )
-        period_ns = rate_ns
     layout = AssetLayout(
         asset=asset.id,
         columns={tag: i for i, tag in enumerate(tags)}
@@ -257,13 +252,17 @@ def times_by_tag(
     return {tag: np.unique(np.concatenate(parts)) for tag, parts in times.items()}
 
 
-def _cadence(times: Sequence[NDArray[np.int64]]) -> tuple[bool, int]:
-    """Return whether the tags speak together, and the median distance of their values."""
+def _cadence(times: Sequence[NDArray[np.int64]], rate_ns: int) -> tuple[bool, int]:
+    """Return whether the tags speak together, and the median distance of their values.
+
+    rate_ns: of the grid that they share with others, which then is the distance; 0: none.
+    """
     steps = [np.diff(t_ns) for t_ns in times if t_ns.size > 1]
     period_ns = int(np.median([np.median(step) for step in steps])) if steps else PERIOD_NS_DEFAULT
     every = np.unique(np.concatenate(times))
     spoken = sum(t_ns.size for t_ns in times) / (every.size * len(times))
-    return spoken >= TOGETHER_MIN, max(period_ns, 1)
+    alike = not rate_ns or rate_ns / SAME_RATE <= period_ns <= rate_ns * SAME_RATE
+    return spoken >= TOGETHER_MIN and alike, rate_ns or max(period_ns, 1)
 
 
 def aligned(
