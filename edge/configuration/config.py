@@ -69,9 +69,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     journal: JournalConfig = JournalConfig()
     outbox: OutboxConfig = OutboxConfig()
     output: OutputsConfig = OutputsConfig()
-    page: PageConfig = PageConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
+    page: PageConfig = PageConfig()
     include: IncludeConfig = IncludeConfig()
     engine: EngineSettings = EngineSettings()
     commissioning: CommissioningSettings | None = None
@@ -112,12 +112,12 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "kb": KbConfig,
     "journal": JournalConfig,
     "outbox": OutboxConfig,
-    "page": PageConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
     "key": TrustedKey,
     "include": IncludeConfig,
+    "page": PageConfig,
     "engine": EngineSettings,
     "source": Source,
     "asset": AssetSettings,

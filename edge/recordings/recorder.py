@@ -59,7 +59,7 @@ def record(
 
     there = _messages_there(out)
     collector = Collector(endpoint, filters)
-    with _stop_on_signals() as stop, collector, _display(console) as progress:
+    with stop_on_signals() as stop, collector, _display(console) as progress:
         recording = _Recording(out, prefix=prefix, messages_max=messages_max)
         if there:
             tell(f"{out}: adding to {there} messages that are there")
@@ -179,7 +179,7 @@ class _Stop:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[_Stop]:
+def stop_on_signals() -> Iterator[_Stop]:
     """SIGINT and SIGTERM ask to stop; their handlers are put back at the end.
 
     Outside the main thread signals cannot be taken, and the limits alone end the recording.
