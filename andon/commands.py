@@ -209,6 +209,8 @@ discover discovering:discover
 Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
+learn discovering:learn
+Record what a gateway would hear for an hour, fit it, and let gateway.toml name the bundle.
 fit detectors:fit
 Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 backtest detectors:backtest

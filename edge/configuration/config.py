@@ -32,6 +32,7 @@ from edge.configuration.sections import (
     PageConfig,
 )
 from edge.configuration.source_settings import check_sources
+from edge.configuration.templates import apply_templates
 from edge.configuration.trust_file import include_trust
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
@@ -141,7 +142,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     if "base" in data:
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
-    include(data, path)
+    apply_templates(data, path, include(data, path))
     include_trust(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
