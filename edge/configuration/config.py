@@ -256,6 +256,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds += [
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
+        if name != "ack_owner"
     ]
     for where, broker in brokers(config):
         bounds.append((f"{where} port", broker.port, 1, 65_535))
@@ -312,7 +313,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
     _check_numbers(config, path)
     check_sources(config.source, path)
     _check_brokers(config, path)
-    check_outputs(config.output, path)
+    check_outputs(config.output, config.engine, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     named = ((config.site, "site"), (config.prefix, "prefix"), (config.page.user, "[page] user"))
