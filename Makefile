@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks clients screenshots format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks clients screenshots format lock clean sbom licences vulnerabilities wheelhouse size
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,17 @@ licences: $(VENV)/runtime.stamp ## licence of every package, against the list th
 
 vulnerabilities: $(TOOLS)/tools.stamp ## known vulnerabilities; fails, with words, where nobody can be asked
 	@$(TOOLS)/bin/python -m supply.vulnerabilities $(ARGS)
+
+# The architecture and Python of the box that it is for.
+ARCH  ?= $(shell uname -m)
+PYVER ?= 3.11
+
+wheelhouse: $(VENV)/runtime.stamp ## all that a box without internet installs: ARCH=aarch64|x86_64 PYVER=3.11, in build/
+	@$(BIN)/python -m supply.wheelhouse --arch $(ARCH) --python $(PYVER) $(ARGS)
+
+size: $(VENV)/runtime.stamp wheelhouse ## disk that a gateway takes, installed from the wheelhouse of this machine
+	@rm -rf build/size && sh build/wheelhouse-$(shell uname -m)/install.sh build/size
+	@$(BIN)/python -m supply.size --environment build/size --whole $(ARGS); found=$$?; rm -rf build/size; exit $$found
 
 clean: ## remove the environment, caches and reports
 	@rm -rf $(VENV) $(TOOLS) .clients build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \

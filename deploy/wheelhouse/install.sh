@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs Andon from this folder: no internet, no root, every file checked by its hash.
+#   sh install.sh /opt/andon            makes an environment there; /opt/andon/bin/andon runs it
+#   PYTHON=/path/to/python3.11 sh install.sh /opt/andon
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+target=${1:-}
+. "$here/made-for"  # ARCH and PYTHON_VERSION
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+[ -n "$target" ] || fail "Where to? Name a folder that does not exist yet: sh install.sh /opt/andon"
+[ ! -e "$target" ] || fail "$target is there already. Name another folder, or move it away first."
+[ "$(uname -m)" = "$ARCH" ] || fail "This is for $ARCH, and here is $(uname -m). Make one for it: make wheelhouse ARCH=$(uname -m)"
+
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+  for one in "python$PYTHON_VERSION" python3 python; do
+    command -v "$one" >/dev/null 2>&1 || continue
+    found=$("$one" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    if [ "$found" = "$PYTHON_VERSION" ]; then python=$one; break; fi
+  done
+fi
+[ -n "$python" ] || fail "Python $PYTHON_VERSION was not found. Name it: PYTHON=/path/to/python$PYTHON_VERSION sh install.sh $target. For another version: make wheelhouse PYVER=3.12"
+found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+[ "$found" = "$PYTHON_VERSION" ] || fail "$python is Python $found; these wheels are for $PYTHON_VERSION."
+
+(cd "$here" && sha256sum --check --quiet --strict SHA256SUMS) || fail "A file is not what it was when this was made. Copy the folder again, and compare SHA256SUMS with the one that you were given."
+
+say "Installing into $target"
+"$python" -m venv "$target" || { rm -rf "$target"; fail "This Python cannot make an environment. On Debian and Ubuntu: apt-get install python3-venv"; }
+if ! "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-cache-dir \
+  --no-compile --only-binary :all: --require-hashes --find-links "$here/wheels" --requirement "$here/requirements.txt"; then
+  rm -rf "$target"
+  fail "Nothing was installed; $target was taken away again."
+fi
+# What runs is compiled here, once: whoever runs it later may not write here. The rest, such as the
+# tests that some packages bring, stays as it came, which saves a sixth of the disk.
+"$target/bin/python" -c 'import edge.gateway.service, edge.gateway.app, edge.page.serving
+import kb.retrieval.embed, kb.retrieval.index, models.detector, simulator.replay'
+"$target/bin/python" -m compileall -q "$("$target/bin/python" -c 'import andon, os
+print(os.path.dirname(andon.__path__[0]))')"/andon >/dev/null
+"$target/bin/andon" --help >/dev/null
+# Nothing is ever added here: an upgrade is a folder of its own.
+"$target/bin/python" -m pip uninstall --quiet --yes --disable-pip-version-check pip
+say "Done: $target/bin/andon --help"
