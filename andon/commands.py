@@ -134,6 +134,17 @@ List whom a gateway believes: each key, what it may sign, until when, and whethe
 """),
 )
 
+DEPLOY: Final = Group(
+    help="""Files for other products, made for this site: what they show names its assets.
+
+Example: `andon deploy fuxa gateway.toml -o project.json`
+""",
+    commands=_commands("""
+fuxa deploying:fuxa
+Write a project for FUXA: a tag for each asset and key, numeric alarms, a view of six assets.
+"""),
+)
+
 USERS: Final = Group(
     help="""Who may sign in on the operator page: add, list, change, remove.
 
@@ -186,6 +197,21 @@ speed speed:speed
 Measure how fast Andon is on this machine, beside what its core can do and beside peers.
 """),
 )
+ALARMS: Final = Group(
+    help="""Rationalisation (ISA-18.2): what each alert means, as a table both ways.
+
+\b
+Examples:
+  andon alarms export gateway.toml -o alarms.csv
+  andon alarms import alarms.csv --config gateway.toml
+""",
+    commands=_commands("""
+export alarms:export
+Write the rationalisation table as it counts now, a row for each track of each asset.
+import alarms:import_
+Check a rationalisation table, and put it where [include] alarms names it.
+"""),
+)
 COMMANDS: Final[dict[str, Line | Group]] = {
     **_commands("""
 demo streams:demo
@@ -198,6 +224,8 @@ discover discovering:discover
 Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
+learn discovering:learn
+Record what a gateway would hear for an hour, fit it, and let gateway.toml name the bundle.
 fit detectors:fit
 Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 backtest detectors:backtest
@@ -218,6 +246,8 @@ memory memory:memory
 Say what a gateway's memory is spent on, part by part, before it runs.
 broker brokers:broker
 Write mosquitto's configuration and access lists for this gateway, and what is left to do.
+schemas published:schemas
+Write what is published and taken, topic by topic, as AsyncAPI 3 with JSON Schemas.
 explain explanations:explain
 Say again why an alert rang: what happened, what it resembles, what to check first.
 why explanations:why
@@ -248,7 +278,9 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "kb": KB,
     "model": MODEL,
     "audit": AUDIT,
+    "alarms": ALARMS,
     "keys": KEYS,
+    "deploy": DEPLOY,
     "users": USERS,
     "eval": EVAL,
     "bench": BENCH,

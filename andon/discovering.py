@@ -76,6 +76,42 @@ def discover(
         screen.print(f"wrote {out}; next: andon check {out}", highlight=False, soft_wrap=True)
 
 
+def learn(
+    config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)],
+    minutes: Annotated[
+        float, typer.Option(help="That the plant has to have spoken.", min=0.05)
+    ] = 60.0,
+    recording: Annotated[
+        Path | None, typer.Option(help="Where to record; else learned/recording beside it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="New bundle; else learned/bundle beside it.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Adopt the bundle, whatever it changes.")
+    ] = False,
+) -> None:
+    """Record what a gateway would hear for an hour, fit it, and let gateway.toml name the bundle.
+
+    Only time in which something comes counts. The recording stays; after Ctrl-C the same command
+    goes on with it. Exit code 1: too little came, or the bundle was not adopted.
+
+    Examples: `andon learn gateway.toml`, `andon learn gateway.toml --minutes 240 -o bundles/line3`
+    """
+    from edge.bundles.learning import LearnRequest
+    from edge.bundles.learning import learn as learn_bundle
+
+    beside = config.parent / "learned"
+    request = LearnRequest(
+        config=config,
+        recording=recording or beside / "recording",
+        out=out or beside / "bundle",
+        minutes=minutes,
+        yes=yes,
+    )
+    raise typer.Exit(learn_bundle(request, console=console()))
+
+
 def _place(text: str) -> tuple[str, int]:
     """Host and port of HOST:PORT; 0 where the port is left out."""
     host, colon, port = text.rpartition(":")

@@ -47,6 +47,7 @@ SETTINGS: Final = (
     "edge.configuration.output_settings",
     "edge.configuration.sections",
     "edge.trust",
+    "edge.wire.paths",
 )  # modules whose structs a settings file fills
 
 
@@ -209,6 +210,13 @@ def test_every_make_target_is_listed_by_help() -> None:
             set(re.findall(r"(?:`|^\s*)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
             <= targets
         )
+
+
+def test_the_description_for_machines_is_what_the_types_say() -> None:
+    """AsyncAPI in the tree is what `andon schemas -o docs/asyncapi.yaml` writes now."""
+    shown = CliRunner().invoke(andon.app, ["schemas"]).output
+    written = (ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8")
+    assert written == shown, "a payload changed: andon schemas -o docs/asyncapi.yaml"
 
 
 def test_changelog_tells_of_this_version() -> None:

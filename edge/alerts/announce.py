@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.alerts import explain
+from edge.alerts.alerts import AlertState
+from edge.alerts.rationale import audience, of_record
 from edge.records import Publish, Track, Verdict
 from edge.samples.sensor_faults import SENSOR_CLASSES
 from edge.wire import outgoing as out
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.alerts import AlertRecord, Resemblance, Sentence
     from edge.records import ShellFault
-    from edge.settings import AssetSettings, GatewaySettings
+    from edge.settings import AssetSettings, EngineSettings, GatewaySettings
     from edge.state import AssetState
     from edge.work.jobs import JobRun
     from kb.records import Citation, Proposal
@@ -69,7 +71,7 @@ def alert(
             out.TurnPayload(
                 revision=turn.revision,
                 ts_ms=turn.t_ns // MILLISECOND_NS,
-                state=turn.state,
+                state=told_state(turn.state, site.engine),
                 decision=turn.verdict or "",
                 reason=turn.reason,
             )
@@ -95,7 +97,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
     top = record.contributions[0] if record.contributions else None
     cited = [sentence for sentence in record.sentences if sentence.citation is not None]
     first = next((s for s in cited if s.role == "check_first"), cited[0] if cited else None)
-    complete = settings.consequence and settings.cause and settings.action
+    means = of_record(record, settings)
     return {
         "schema": out.ALERT_SCHEMA,
         "id": record.alert_id,
@@ -106,9 +108,9 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "functional_location": settings.functional_location,
         "track": record.track,
         "klass": record.klass,
-        "state": record.state,
+        "state": told_state(record.state, site.engine),
         "active": int(record.rings),
-        "acked": int(record.acked),
+        "acked": int(record.acked and not site.engine.scada_acks),
         "suppressed": int(record.suppressed),
         "shelved": int(record.shelved),
         "out_of_service": int(record.out_of_service),
@@ -116,7 +118,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "severity": severity,
         "severity_num": severity_num,
         "priority": priority,
-        "audience": "operator" if complete and not record.shadow else "engineer",
+        "audience": audience(means, shadow=record.shadow),
         "decision": record.decision.verdict if record.decision else "",
         "job_id": record.job_id,
         "rings_again_ms": record.rings_again_ns // MILLISECOND_NS or None,
@@ -134,9 +136,9 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "top_unit": top.unit if top else "",
         "usual_low": _finite(top.usual_low) if top else None,
         "usual_high": _finite(top.usual_high) if top else None,
-        "advice": settings.action or _advice(record.sentences),
+        "advice": means.action or _advice(record.sentences),
         "source": _source(first.citation) if first and first.citation else "",
-        "respond_min": settings.respond_min,
+        "respond_min": means.respond_min,
         "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
         "group_id": record.group_id,
         "annunciate": int(record.annunciates),
@@ -146,9 +148,16 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
     }
 
 
+def told_state(state: AlertState, engine: EngineSettings) -> str:
+    """A state as it is published: where the SCADA acknowledges, what was seen is not told."""
+    if not engine.scada_acks:
+        return state
+    return "ACTIVE" if state in (AlertState.ACTIVE_UNACK, AlertState.ACTIVE_ACK) else "NORMAL"
+
+
 def severity_now(record: AlertRecord, settings: AssetSettings) -> int:
     """The severity that an alert has as it stands, 1 to 1000."""
-    severity_num = settings.severity
+    severity_num = of_record(record, settings).severity or settings.severity
     annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
     if annotated:
         severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)

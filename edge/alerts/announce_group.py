@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.alerts.announce import iso, severity_of
+from edge.alerts.announce import iso, severity_of, told_state
 from edge.alerts.causes import topic_of
 from edge.alerts.group import GROUP
+from edge.alerts.rationale import audience, rationale
 from edge.caps import MEMBERS_LISTED_MAX
 from edge.records import Publish
 from edge.wire import outgoing as out
@@ -25,7 +26,10 @@ def group(found: Group, *, site: GatewaySettings) -> list[Publish]:
     """The flat alert and the list of its members, both under the id and revision of the group."""
     topics, cause = Topics(site.prefix, site.site), topic_of(found.cause)
     key = (found.group_id, found.revision)
-    payloads = (topics.alert(GROUP, cause), _flat(found, site)), (topics.group(cause), _list(found))
+    payloads = (
+        (topics.alert(GROUP, cause), _flat(found, site)),
+        (topics.group(cause), _list(found, site)),
+    )
     return [
         Publish(topic=topic, payload=out.encode(payload), qos=1, retain=True, key=key)
         for topic, payload in payloads
@@ -47,9 +51,9 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         functional_location=found.name if found.kind == "line" else "",
         track=topic_of(found.cause),
         klass=CLASS,
-        state=found.state,
+        state=told_state(found.state, site.engine),
         active=int(found.active),
-        acked=int(found.acked),
+        acked=int(found.acked and not site.engine.scada_acks),
         suppressed=0,
         shelved=0,
         out_of_service=0,
@@ -57,7 +61,7 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         severity=severity,
         severity_num=found.severity,
         priority=priority,
-        audience="operator",
+        audience=_audience(found, site),
         decision="ALERT",
         job_id="",
         rings_again_ms=None,
@@ -75,7 +79,7 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         top_unit="",
         usual_low=None,
         usual_high=None,
-        advice=settings.action,
+        advice=rationale(settings, first.track, first.channel).action,
         source="",
         respond_min=found.respond_min,
         annunciate=int(found.active),
@@ -89,6 +93,15 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
     )
 
 
+def _audience(found: Group, site: GatewaySettings) -> str:
+    """An operator's where one of what it rings for is; nobody's alerts are hidden in a group."""
+    rings = [member.ring for member in found.members]
+    means = (rationale(site.of_asset(r.asset), r.track, r.channel) for r in rings)
+    return (
+        "operator" if not rings or any(audience(one) == "operator" for one in means) else "engineer"
+    )
+
+
 def _message(found: Group, active: int) -> str:
     if not found.members:
         return f"group alert of {WORDS[found.kind]} {found.name}".strip() + ", not known any more"
@@ -99,7 +112,7 @@ def _message(found: Group, active: int) -> str:
     return f"{head} at {iso(first.begin_ns)}; {active} of its alerts active"
 
 
-def _list(found: Group) -> out.GroupPayload:
+def _list(found: Group, site: GatewaySettings) -> out.GroupPayload:
     first = found.first_out
     members = sorted(
         found.members, key=lambda m: (m.ring.begin_ns, m.ring.t_ns, m.ring.asset, m.ring.track)
@@ -108,7 +121,7 @@ def _list(found: Group) -> out.GroupPayload:
         schema=out.GROUP_SCHEMA,
         id=found.group_id,
         revision=found.revision,
-        state=found.state,
+        state=told_state(found.state, site.engine),
         active=int(found.active),
         cause_kind=found.kind,
         cause=found.name,

@@ -32,6 +32,7 @@ from edge.configuration.sections import (
     PageConfig,
 )
 from edge.configuration.source_settings import check_sources
+from edge.configuration.templates import apply_templates
 from edge.configuration.trust_file import include_trust
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
@@ -41,6 +42,7 @@ from edge.settings import (
     ContextTag,
     EngineSettings,
     GatewaySettings,
+    Rationale,
     Source,
 )
 from edge.trust import AuditConfig, OperatorRights, TrustedKey, TrustSettings
@@ -123,6 +125,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "position": OperatorPosition,
     "operator": OperatorRights,
     "context": ContextTag,
+    "rationale": Rationale,
     "waveform": Waveform,
     "stages": GearStage,
     "bearings": Bearing,
@@ -141,7 +144,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     if "base" in data:
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
-    include(data, path)
+    apply_templates(data, path, include(data, path))
     include_trust(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
@@ -255,6 +258,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds += [
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
+        if name != "ack_owner"
     ]
     for where, broker in brokers(config):
         bounds.append((f"{where} port", broker.port, 1, 65_535))
@@ -311,7 +315,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
     _check_numbers(config, path)
     check_sources(config.source, path)
     _check_brokers(config, path)
-    check_outputs(config.output, path)
+    check_outputs(config.output, config.engine, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     named = ((config.site, "site"), (config.prefix, "prefix"), (config.page.user, "[page] user"))

@@ -12,13 +12,13 @@ from edge.caps import PENDING_ROWS_MAX
 from edge.errors import RecordingError, WireError
 from edge.recordings.recording import PERIOD_NS_DEFAULT, Table, journal_messages
 from edge.samples.align import Aligner
+from edge.samples.decoders import Decoders
 from edge.samples.layouts import AssetLayout
 from edge.samples.pending import AlignState
 from edge.samples.sparkplug import Sparkplug
 from edge.samples.waveforms import Waveforms
 from edge.settings import EngineSettings, Source
 from edge.storage.journal import segments
-from edge.wire.readings import decode_readings
 from edge.wire.topics import CLOCK_TOPIC, match_source
 from models.bundles.bundle import Channel
 
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from edge.samples.sparkplug import Birth
     from edge.settings import AssetSettings
 
+SAME_RATE: Final = 1.5  # times apart: further, and rows are put on the grid that is shared
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
 BLOCKS_TOGETHER: Final = 64  # of which features are taken at once: one pass costs less
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
+
+WAITING: Final = {  # counts of values without a name, and what would have said it
+    "waiting_for_birth": "a birth that names them",
+    "waiting_for_metadata": "metadata that name them",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ def readings_by_asset(
     are told. births: of Sparkplug B, as the first message finds them; changed in place.
     """
     heard, waves = Heard(), Waveforms(assets, state={}, counts={})
-    sparkplug, blocks = _Unborn({} if births is None else births, [one.id for one in assets]), 0
+    unborn, blocks = _Unborn({} if births is None else births, [one.id for one in assets]), 0
     for message in messages:
         if waves.carries(message.topic):
             blocks += 1
@@ -101,10 +107,7 @@ def readings_by_asset(
         if source is None or ours or message.topic == CLOCK_TOPIC:
             continue
         try:
-            read = decode_readings if source[0].format == "json" else sparkplug.take
-            decoded = read(
-                message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
-            )
+            decoded = unborn.take(message, *source)
         except WireError as error:
             heard.unread.setdefault(message.topic, str(error))
             continue
@@ -115,26 +118,30 @@ def readings_by_asset(
     _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)
-    for topic, waiting in sparkplug.waiting.items():
-        heard.unread[topic] = f"{topic}: {waiting} values came without a birth that names them"
+    for topic, (values, what) in unborn.waiting.items():
+        heard.unread[topic] = f"{topic}: {values} values came without {what}"
     return heard
 
 
 class _Unborn:
-    """Reads Sparkplug B, and counts values that wait for a birth by topic: `waiting`."""
+    """Reads messages, and counts by topic the values that nothing names: `waiting`, for what."""
 
     def __init__(self, births: dict[str, Birth], assets: Sequence[str]) -> None:
         self._counts: dict[str, int] = {}
-        self._sparkplug = Sparkplug(births, self._counts, assets=frozenset(assets))
-        self.waiting: dict[str, int] = {}
+        sparkplug = Sparkplug(births, self._counts, assets=frozenset(assets))
+        self._decoders = Decoders(self._counts, sparkplug=sparkplug, points={})
+        self.waiting: dict[str, tuple[int, str]] = {}
 
-    def take(
-        self, payload: bytes, *, topic: str, asset: str, received_ns: int
-    ) -> tuple[Readings, ...]:
-        """As `Sparkplug.take`."""
-        found = self._sparkplug.take(payload, topic=topic, asset=asset, received_ns=received_ns)
-        if waiting := self._counts.pop("waiting_for_birth", 0):
-            self.waiting[topic] = self.waiting.get(topic, 0) + waiting
+    def take(self, message: TimedMessage, source: Source, asset: str) -> tuple[Readings, ...]:
+        """As `Decoders.take`."""
+        topic = message.topic
+        found = self._decoders.take(
+            message.payload, topic=topic, source=source, asset=asset, received_ns=message.t_ns
+        )
+        for reason, what in WAITING.items():
+            if waiting := self._counts.pop(reason, 0):
+                before, _ = self.waiting.get(topic, (0, what))
+                self.waiting[topic] = before + waiting, what
         return found
 
 
@@ -175,8 +182,12 @@ def samples_table(
     channels: Sequence[Channel] = (),
     rows: tuple[int | None, int | None] | None = None,
     sha256: str = "",
+    rate_ns: int = 0,
 ) -> Table:
-    """Align readings (n, k each) of one asset to samples; see journal_table."""
+    """Align readings (n, k each) of one asset to samples; see journal_table.
+
+    rate_ns: between two samples, where others are to share it; 0: as the tags come.
+    """
     times = times_by_tag(readings, ignore={context.tag for context in asset.context})
     if not times:
         raise RecordingError(f"{path}: {asset.id} sent no numbers besides its context tags")
@@ -190,7 +201,7 @@ def samples_table(
         message = f"{path}: {asset.id} never sent {missing[0]!r}; it sent {', '.join(named)}"
         raise RecordingError(message)
     tags = [named[channel.name] for channel in channels]
-    together, period_ns = _cadence([times[tag] for tag in tags])
+    together, period_ns = _cadence([times[tag] for tag in tags], rate_ns)
     together = together and not asset.waveform  # blocks come apart from rows, whatever their times
     layout = AssetLayout(
         asset=asset.id,
@@ -247,13 +258,17 @@ def times_by_tag(
     return {tag: np.unique(np.concatenate(parts)) for tag, parts in times.items()}
 
 
-def _cadence(times: Sequence[NDArray[np.int64]]) -> tuple[bool, int]:
-    """Return whether the tags speak together, and the median distance of their values."""
+def _cadence(times: Sequence[NDArray[np.int64]], rate_ns: int) -> tuple[bool, int]:
+    """Return whether the tags speak together, and the median distance of their values.
+
+    rate_ns: of the grid that they share with others, which then is the distance; 0: none.
+    """
     steps = [np.diff(t_ns) for t_ns in times if t_ns.size > 1]
     period_ns = int(np.median([np.median(step) for step in steps])) if steps else PERIOD_NS_DEFAULT
     every = np.unique(np.concatenate(times))
     spoken = sum(t_ns.size for t_ns in times) / (every.size * len(times))
-    return spoken >= TOGETHER_MIN, max(period_ns, 1)
+    alike = not rate_ns or rate_ns / SAME_RATE <= period_ns <= rate_ns * SAME_RATE
+    return spoken >= TOGETHER_MIN and alike, rate_ns or max(period_ns, 1)
 
 
 def aligned(
