@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -64,11 +64,11 @@ def _feed(
             continue
         publish(broker.port, cell.messages[first:last])
         reached_ms = cell.messages[last - 1].t_ns // 1_000_000 - 20_000
-        newest_health(
-            heard,
-            lambda h, t_ms=reached_ms: h["plant_ms"] >= t_ms and not h["queue_depth"],
-            what="the gateway being there",
-        )
+
+        def there(health: Any, t_ms: int = reached_ms) -> bool:  # noqa: ANN401 - as JSON has it
+            return bool(health["plant_ms"] >= t_ms and not health["queue_depth"])
+
+        newest_health(heard, there, what="the gateway being there")
 
 
 def _shows_as_time_goes(
@@ -139,9 +139,9 @@ def test_a_log_line_is_confirmed_and_the_next_spike_is_grey(
     _shows(page, ".strip [data-of=gateway]", "running")
     bundle = page.locator(".strip [data-of=model]").inner_text()
     page.locator("#log-form input[name=asset]").fill("r2")
-    page.locator("#log-form input[name=text]").fill("gas flow cal started R2")
+    page.locator("#log-form input[name=text]").fill("start gas flow cal R2")
     page.locator("#log-form button[type=submit]").click()
-    proposal = "[data-proposal]:has-text('gas flow cal started R2')"
+    proposal = "[data-proposal]:has-text('start gas flow cal R2')"
     _shows_as_time_goes(page, proposal, "Calibration", mosquitto, cell, left)
     page.locator(proposal).locator("[data-act=confirm]").click()
     _shows_as_time_goes(page, ".card.open_work .item", "under way", mosquitto, cell, left)
