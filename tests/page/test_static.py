@@ -1,4 +1,4 @@
-"""The files of the page: hashes of what is not ours, words in each language, no markup from text."""
+"""Files of the page: hashes of what is not ours, words in each language, no markup from text."""
 
 from __future__ import annotations
 
