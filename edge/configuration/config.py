@@ -30,6 +30,7 @@ from edge.configuration.sections import (
     MqttConfig,
     OutboxConfig,
     PageConfig,
+    ReportsConfig,
 )
 from edge.configuration.source_settings import check_sources
 from edge.configuration.trust_file import include_trust
@@ -69,6 +70,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     outbox: OutboxConfig = OutboxConfig()
     output: OutputsConfig = OutputsConfig()
     page: PageConfig = PageConfig()
+    reports: ReportsConfig = ReportsConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     include: IncludeConfig = IncludeConfig()
@@ -112,6 +114,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "journal": JournalConfig,
     "outbox": OutboxConfig,
     "page": PageConfig,
+    "reports": ReportsConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
@@ -289,20 +292,21 @@ def _check_brokers(config: GatewayConfig, path: Path) -> None:
         )
 
 
-def _check_zone(name: str, path: Path) -> None:
+def _check_zone(name: str, path: Path, key: str) -> None:
     try:
         if name:
             ZoneInfo(name)
     except (KeyError, ValueError, OSError, RecursionError) as error:  # a name of many parts
         raise ConfigError(
-            f"{path}: [kb] timezone is {name!r}, expected a name such as Europe/Berlin"
+            f"{path}: {key} timezone is {name!r}, expected a name such as Europe/Berlin"
         ) from error
 
 
 def _check(config: GatewayConfig, path: Path) -> None:
     if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
         raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
-    _check_zone(config.kb.timezone, path)
+    _check_zone(config.kb.timezone, path, "[kb]")
+    _check_zone(config.reports.timezone, path, "[reports]")
     if not config.model.bundle and config.commissioning is None:
         raise ConfigError(
             f"{path}: [model] bundle is missing; make one with `andon fit RECORDING -o DIR`, or add"
