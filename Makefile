@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks format lock clean sbom licences vulnerabilities
+.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks clients screenshots format lock clean sbom licences vulnerabilities
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ soak: $(VENV)/dev.stamp ## one gateway for HOURS=1 [ACCELERATED=1]: what it grow
 attacks: $(VENV)/dev.stamp ## every attack case by name, and the message that refuses it
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.attacks $(ARGS)
 
+# No environment of ours is needed: continuous integration installs both side by side.
+clients: ## real Node-RED, FUXA and Home Assistant in .clients, for tests/clients; says what is missing
+	@$(PYTHON) -m tests.clients.install
+
+screenshots: $(VENV)/dev.stamp clients ## alerts on the screens of real products, in build/screenshots
+	@$(BIN)/python -m pytest -q tests/clients $(ARGS)
+	@ls build/screenshots/*.png
+
 format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -98,7 +106,7 @@ vulnerabilities: $(TOOLS)/tools.stamp ## known vulnerabilities; fails, with word
 	@$(TOOLS)/bin/python -m supply.vulnerabilities $(ARGS)
 
 clean: ## remove the environment, caches and reports
-	@rm -rf $(VENV) $(TOOLS) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+	@rm -rf $(VENV) $(TOOLS) .clients build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

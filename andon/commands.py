@@ -134,6 +134,17 @@ List whom a gateway believes: each key, what it may sign, until when, and whethe
 """),
 )
 
+DEPLOY: Final = Group(
+    help="""Files for other products, made for this site: what they show names its assets.
+
+Example: `andon deploy fuxa gateway.toml -o project.json`
+""",
+    commands=_commands("""
+fuxa deploying:fuxa
+Write a project for FUXA: a tag for each asset and key, numeric alarms, a view of six assets.
+"""),
+)
+
 USERS: Final = Group(
     help="""Who may sign in on the operator page: add, list, change, remove.
 
@@ -207,8 +218,12 @@ simulate streams:simulate
 Write a scenario of a simulated cell: recording, training, texts, truth, gateway.toml.
 replay streams:replay
 Publish a recording over MQTT (QoS 1).
+discover discovering:discover
+Listen to a broker, say what it carries, and write a gateway.toml of it.
 record streams:record
 Keep what crosses MQTT as a journal that `andon replay` plays back byte for byte.
+learn discovering:learn
+Record what a gateway would hear for an hour, fit it, and let gateway.toml name the bundle.
 fit detectors:fit
 Make a detector bundle from a recording of normal operation: seconds, on the gateway.
 backtest detectors:backtest
@@ -219,6 +234,8 @@ adopt-bundle detectors:adopt_bundle
 Write a bundle into [model] of gateway.toml, after it was opened and checked.
 run streams:run
 Run the gateway until SIGTERM or Ctrl-C.
+page pages:page
+Serve the operator's page: what rings, what is kept quiet and why; a process of its own.
 accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check
@@ -227,6 +244,8 @@ memory memory:memory
 Say what a gateway's memory is spent on, part by part, before it runs.
 broker brokers:broker
 Write mosquitto's configuration and access lists for this gateway, and what is left to do.
+schemas published:schemas
+Write what is published and taken, topic by topic, as AsyncAPI 3 with JSON Schemas.
 explain explanations:explain
 Say again why an alert rang: what happened, what it resembles, what to check first.
 why explanations:why
@@ -258,6 +277,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "model": MODEL,
     "audit": AUDIT,
     "keys": KEYS,
+    "deploy": DEPLOY,
     "users": USERS,
     "report": REPORT,
     "eval": EVAL,

@@ -199,4 +199,5 @@ def adopt_bundle(
         raise typer.Exit(1)
 
     before = adopt(config, bundle)
-    typer.echo(f"{config}: [model] bundle was {before}; restart the gateway to run with {bundle}")
+    was = before or "not set"
+    typer.echo(f"{config}: [model] bundle was {was}; restart the gateway to run with {bundle}")

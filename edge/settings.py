@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -102,6 +102,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     cooldown_s: int = 0
     # once, after its time to respond, what nobody has acknowledged rings a class of severity higher
     escalate: bool = False
+    # who keeps acknowledgements: scada: we say ACTIVE and NORMAL only, and take no `ack`
+    ack_owner: Literal["andon", "scada"] = "andon"
     # whether a group alert of time alone rings for its members: it says when, not why
     flood_time_quiets: bool = False
     chatter_rings: int = 3  # as often within `chatter_window_s`: an alert chatters
@@ -124,6 +126,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     comms_gap_s: int = 30
     score_publish_s: int = 10
     health_publish_s: int = 10
+
+    @property
+    def scada_acks(self) -> bool:
+        """Whether acknowledgements are no matter of ours."""
+        return self.ack_owner == "scada"
 
     def clear_after(self, period_ns: int) -> int:
         """Samples under the off threshold in a row that end an event, at this rate."""

@@ -53,6 +53,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def every_payload_is_as_described() -> Iterator[None]:
+    """Whatever a test publishes fits the schemas that are shipped; see `tests.schema_checks`."""
+    from tests.schema_checks import every_payload_checked  # noqa: PLC0415 - imports ours; most of it is then needed anyway
+
+    with every_payload_checked():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def every_gateway_was_overheard() -> Iterator[None]:
     """A gateway on a broker whose ears nobody asked makes their proof empty. The last to end."""
     yield

@@ -211,6 +211,13 @@ def test_every_make_target_is_listed_by_help() -> None:
         )
 
 
+def test_the_description_for_machines_is_what_the_types_say() -> None:
+    """AsyncAPI in the tree is what `andon schemas -o docs/asyncapi.yaml` writes now."""
+    shown = CliRunner().invoke(andon.app, ["schemas"]).output
+    written = (ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8")
+    assert written == shown, "a payload changed: andon schemas -o docs/asyncapi.yaml"
+
+
 def test_changelog_tells_of_this_version() -> None:
     """The newest heading is Unreleased or the version of the package, and says something."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]

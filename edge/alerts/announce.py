@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.alerts import explain
+from edge.alerts.alerts import AlertState
 from edge.records import Publish, Track, Verdict
 from edge.samples.sensor_faults import SENSOR_CLASSES
 from edge.wire import outgoing as out
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from edge.alerts.alerts import AlertRecord, Resemblance, Sentence
     from edge.records import ShellFault
-    from edge.settings import AssetSettings, GatewaySettings
+    from edge.settings import AssetSettings, EngineSettings, GatewaySettings
     from edge.state import AssetState
     from edge.work.jobs import JobRun
     from kb.records import Citation, Proposal
@@ -69,7 +70,7 @@ def alert(
             out.TurnPayload(
                 revision=turn.revision,
                 ts_ms=turn.t_ns // MILLISECOND_NS,
-                state=turn.state,
+                state=told_state(turn.state, site.engine),
                 decision=turn.verdict or "",
                 reason=turn.reason,
             )
@@ -106,9 +107,9 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "functional_location": settings.functional_location,
         "track": record.track,
         "klass": record.klass,
-        "state": record.state,
+        "state": told_state(record.state, site.engine),
         "active": int(record.rings),
-        "acked": int(record.acked),
+        "acked": int(record.acked and not site.engine.scada_acks),
         "suppressed": int(record.suppressed),
         "shelved": int(record.shelved),
         "out_of_service": int(record.out_of_service),
@@ -144,6 +145,13 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "fault_class": record.fault.name if record.fault else "",
         "fault_probability": round(record.fault.probability, 3) if record.fault else None,
     }
+
+
+def told_state(state: AlertState, engine: EngineSettings) -> str:
+    """A state as it is published: where the SCADA acknowledges, what was seen is not told."""
+    if not engine.scada_acks:
+        return state
+    return "ACTIVE" if state in (AlertState.ACTIVE_UNACK, AlertState.ACTIVE_ACK) else "NORMAL"
 
 
 def severity_now(record: AlertRecord, settings: AssetSettings) -> int:

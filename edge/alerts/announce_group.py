@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.alerts.announce import iso, severity_of
+from edge.alerts.announce import iso, severity_of, told_state
 from edge.alerts.causes import topic_of
 from edge.alerts.group import GROUP
 from edge.caps import MEMBERS_LISTED_MAX
@@ -25,7 +25,10 @@ def group(found: Group, *, site: GatewaySettings) -> list[Publish]:
     """The flat alert and the list of its members, both under the id and revision of the group."""
     topics, cause = Topics(site.prefix, site.site), topic_of(found.cause)
     key = (found.group_id, found.revision)
-    payloads = (topics.alert(GROUP, cause), _flat(found, site)), (topics.group(cause), _list(found))
+    payloads = (
+        (topics.alert(GROUP, cause), _flat(found, site)),
+        (topics.group(cause), _list(found, site)),
+    )
     return [
         Publish(topic=topic, payload=out.encode(payload), qos=1, retain=True, key=key)
         for topic, payload in payloads
@@ -47,9 +50,9 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         functional_location=found.name if found.kind == "line" else "",
         track=topic_of(found.cause),
         klass=CLASS,
-        state=found.state,
+        state=told_state(found.state, site.engine),
         active=int(found.active),
-        acked=int(found.acked),
+        acked=int(found.acked and not site.engine.scada_acks),
         suppressed=0,
         shelved=0,
         out_of_service=0,
@@ -99,7 +102,7 @@ def _message(found: Group, active: int) -> str:
     return f"{head} at {iso(first.begin_ns)}; {active} of its alerts active"
 
 
-def _list(found: Group) -> out.GroupPayload:
+def _list(found: Group, site: GatewaySettings) -> out.GroupPayload:
     first = found.first_out
     members = sorted(
         found.members, key=lambda m: (m.ring.begin_ns, m.ring.t_ns, m.ring.asset, m.ring.track)
@@ -108,7 +111,7 @@ def _list(found: Group) -> out.GroupPayload:
         schema=out.GROUP_SCHEMA,
         id=found.group_id,
         revision=found.revision,
-        state=found.state,
+        state=told_state(found.state, site.engine),
         active=int(found.active),
         cause_kind=found.kind,
         cause=found.name,

@@ -62,6 +62,7 @@ class Annunciator:
             state=state.flood,
             delay_ns=self._delay_ns,
             time_quiets=engine.flood_time_quiets,
+            scada_acks=engine.scada_acks,
         )
         self._load = Load(engine, state=state.load)
 

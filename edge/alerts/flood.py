@@ -62,11 +62,12 @@ class Flood:
         state: FloodState,
         delay_ns: int,
         time_quiets: bool = False,
+        scada_acks: bool = False,
     ) -> None:
         self._causes = causes
         self._state = state
         self._delay_ns = delay_ns
-        self._time_quiets = time_quiets
+        self._time_quiets, self._scada_acks = time_quiets, scada_acks
         self._population: dict[Cause, int] = {}
         for known in causes.values():
             for cause in known:
@@ -144,6 +145,8 @@ class Flood:
             over = group.active and all(member.over_ns for member in group.members)
             if over:
                 group.end(counts_ns=end_ns + self._delay_ns)
+            if self._scada_acks:
+                group.acknowledge()  # none waits to be seen, as of its members
             group.turn(t_ns=end_ns, reason=reasons[topic] + ("; all have cleared" if over else ""))
             changes.append(msgspec.structs.replace(group, members=list(group.members)))
             group.began = False

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from edge.brokers.rights import command_filters, own_filters, published_topics, sensor_filters
+from edge.brokers.rights import (
+    command_filters,
+    own_filters,
+    page_filters,
+    page_writes,
+    published_topics,
+    sensor_filters,
+)
 from edge.errors import ConfigError
 from edge.trust import Signs
 from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id, subscriptions
@@ -67,6 +74,7 @@ def access_of(
     people = [
         *_operators(config, topics, said, operators),
         *(_dashboard(name, topics, said) for name in dashboards),
+        *_page(config),
     ]
     senders = [_apart(sender, topics, said) for sender in _senders(config, assets)]
     patterns = (
@@ -157,6 +165,14 @@ def _operators(
 
 def _dashboard(name: str, topics: Topics, said: Iterable[str]) -> Account:
     return Account(name=name, role="dashboard", reads=_told(topics, said), shared=True)
+
+
+def _page(config: GatewayConfig) -> list[Account]:
+    """The operator's page: it signs people in, and speaks for them under their names."""
+    if not config.page.broker_username:
+        return []
+    reads, writes = tuple(page_filters(config)), tuple(page_writes(config))
+    return [Account(name=config.page.broker_username, role="page", reads=reads, writes=writes)]
 
 
 def _senders(config: GatewayConfig, assets: Sequence[str]) -> list[Account]:

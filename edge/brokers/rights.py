@@ -45,6 +45,22 @@ def own_filters(config: GatewayConfig) -> list[str]:
     return [topics.fence, f"{topics.alerts}#", topics.group("#")]
 
 
+def page_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of the operator's page: what we publish but what only gateways read; output."""
+    topics = Topics(config.prefix, config.site)
+    kinds = ("alert", "group", "event", "suppressed", "job", "score", "commissioning")
+    filters = [topics.status, topics.health, *(f"{topics.root}/{kind}/#" for kind in kinds)]
+    filters.append(topics.command_result("+"))
+    if config.clock == "plant" and config.mqtt.output is None:
+        filters.append(CLOCK_TOPIC)
+    return filters
+
+
+def page_writes(config: GatewayConfig) -> list[str]:
+    """What the operator's page publishes: commands, for whoever is signed in there; output."""
+    return command_filters(config)
+
+
 def published_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     """Every topic that a gateway with these assets publishes, and of those that were retired.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -59,7 +60,7 @@ HELD_BACK_SHARE: Final = 0.2  # of the rows, the newest: both bundles are compar
 WARM_ROWS: Final = 300  # before them, for states to settle
 DAY_NS: Final = 86_400 * 10**9
 PROPOSED: Final = "proposed"
-_MODEL: Final = re.compile(r"(?ms)(^\[model\][^\[]*?^bundle\s*=\s*)(\"[^\"\n]+\"|'[^'\n]+')(?=\s)")
+_MODEL: Final = re.compile(r"(?ms)(^\[model\][^\[]*?^bundle\s*=\s*)(\"[^\"\n]*\"|'[^'\n]*')(?=\s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,8 @@ def adopt_bundle(config_path: Path, bundle: Path) -> str:
     named = os.path.relpath(bundle.resolve(), config_path.resolve().parent)
     text = config_path.read_bytes().decode()
     by_hand = f'{config_path}: write it by hand: [model] bundle = "{named}"'
+    if "model" not in tomllib.loads(text):
+        text = f'{text.rstrip()}\n\n[model]\nbundle = ""\n'
     if len(_MODEL.findall(text)) != 1 or '"' in named or "\\" in named:
         raise ConfigError(by_hand)
     work = config_path.with_name(f".{config_path.name}.{os.getpid()}")

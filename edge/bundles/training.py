@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from models.fitting.positions import OperatorPosition
 
 GATEWAY_FILE: Final = "gateway.toml"
+MILLISECOND_NS: Final = 1_000_000
 LEFT_OUT_SHOWN_MAX: Final = 8  # lines
 
 
@@ -321,12 +322,20 @@ def journal_samples(
         if work.unknown:
             tell(f"confirmed, and unknown here: {listed(work.unknown)}; --kb may know them")
     sha256 = journal_sha256(path)
-    samples = []
-    for name, asset in found.items():
-        table = samples_table(path, asset, heard.readings[name], sha256=sha256)
-        zone = settings.texts_zone or UTC_CLOCKS.zone
-        samples.append((samples_of(table, work=work, zone=zone), table.alignment))
-    return samples
+    tables = [samples_table(path, a, heard.readings[n], sha256=sha256) for n, a in found.items()]
+    if len({table.period_ns for table in tables}) > 1:  # a bundle has one rate
+        rate_ns = _whole_ms(min(table.period_ns for table in tables))
+        tables = [
+            samples_table(path, asset, heard.readings[name], sha256=sha256, rate_ns=rate_ns)
+            for name, asset in found.items()
+        ]
+    zone = settings.texts_zone or UTC_CLOCKS.zone
+    return [(samples_of(table, work=work, zone=zone), table.alignment) for table in tables]
+
+
+def _whole_ms(period_ns: int) -> int:
+    """A period in whole milliseconds, ns: stamps say no more."""
+    return max(round(period_ns / MILLISECOND_NS), 1) * MILLISECOND_NS
 
 
 def _left_out(heard: Heard, found: dict[str, AssetSettings]) -> list[str]:

@@ -33,6 +33,7 @@ from edge.configuration.sections import (
     ReportsConfig,
 )
 from edge.configuration.source_settings import check_sources
+from edge.configuration.templates import apply_templates
 from edge.configuration.trust_file import include_trust
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
@@ -69,10 +70,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     journal: JournalConfig = JournalConfig()
     outbox: OutboxConfig = OutboxConfig()
     output: OutputsConfig = OutputsConfig()
-    page: PageConfig = PageConfig()
     reports: ReportsConfig = ReportsConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
+    page: PageConfig = PageConfig()
     include: IncludeConfig = IncludeConfig()
     engine: EngineSettings = EngineSettings()
     commissioning: CommissioningSettings | None = None
@@ -113,13 +114,13 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "kb": KbConfig,
     "journal": JournalConfig,
     "outbox": OutboxConfig,
-    "page": PageConfig,
     "reports": ReportsConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
     "key": TrustedKey,
     "include": IncludeConfig,
+    "page": PageConfig,
     "engine": EngineSettings,
     "source": Source,
     "asset": AssetSettings,
@@ -144,7 +145,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     if "base" in data:
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
-    include(data, path)
+    apply_templates(data, path, include(data, path))
     include_trust(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)
@@ -258,6 +259,7 @@ def _check_numbers(config: GatewayConfig, path: Path) -> None:
     bounds += [
         (f"[engine] {name}", getattr(config.engine, name), 0, 10**9)
         for name in config.engine.__struct_fields__
+        if name != "ack_owner"
     ]
     for where, broker in brokers(config):
         bounds.append((f"{where} port", broker.port, 1, 65_535))
@@ -315,7 +317,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
     _check_numbers(config, path)
     check_sources(config.source, path)
     _check_brokers(config, path)
-    check_outputs(config.output, path)
+    check_outputs(config.output, config.engine, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     named = ((config.site, "site"), (config.prefix, "prefix"), (config.page.user, "[page] user"))

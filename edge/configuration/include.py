@@ -16,29 +16,36 @@ _TAG_COLUMNS: Final = ("asset", "tag", "channel", "unit")
 _NUMBERS: Final = ("respond_min", "severity")  # columns of the asset table
 _LISTS: Final = ("on_change", "safety", "utilities")
 _ASSET_COLUMNS: Final = (
-    *("id", "functional_location", "area", "position", "consequence", "action", "cause"),
+    *("id", "template", "functional_location", "area", "position", "consequence", "action"),
+    "cause",
     *_NUMBERS,
     *_LISTS,
 )
 
 
-def include(data: dict[str, Any], path: Path) -> None:
-    """Add the assets and tags of CSV tables. Raises ConfigError naming table, line and column."""
-    named = data.get("include")
+def include(data: dict[str, Any], path: Path) -> dict[str, str]:
+    """Add the assets and tags of CSV tables. Raises ConfigError naming table, line and column.
+
+    Returns where a table says which template an asset has, by its id.
+    """
+    named, named_at = data.get("include"), dict[str, str]()
     if not isinstance(named, dict):
-        return
+        return named_at
     assets = _listed_assets(data, path)
     for where, row in _rows(path, named.get("assets"), needed=("id",), known=_ASSET_COLUMNS):
         asset = assets.setdefault(row["id"], {"id": row["id"]})
         for key, text in row.items():
             if key != "id" and text:
                 asset[key] = _cell(text, key=key, where=where)
+        if row.get("template"):
+            named_at[row["id"]] = f"{where}, column template"
     for _, row in _rows(path, named.get("tags"), needed=_TAG_COLUMNS[:3], known=_TAG_COLUMNS):
         asset = assets.setdefault(row["asset"], {"id": row["asset"]})
         _table(asset, "tags", path)[row["tag"]] = row["channel"]
         if row.get("unit"):
             _table(asset, "units", path)[row["tag"]] = row["unit"]
     data["asset"] = list(assets.values())
+    return named_at
 
 
 def _listed_assets(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:

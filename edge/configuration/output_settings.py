@@ -14,6 +14,8 @@ from edge.wire.topics import is_asset_id
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.settings import EngineSettings
+
 PROMETHEUS_LISTEN: Final = "127.0.0.1:9464"
 
 
@@ -66,8 +68,18 @@ OUTPUT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 
-def check_outputs(outputs: OutputsConfig, path: Path) -> None:
+def _check_ack_owner(engine: EngineSettings, path: Path) -> None:
+    """Raise ConfigError where something waits for acknowledgements that never come here."""
+    if engine.escalate and engine.scada_acks:
+        raise ConfigError(
+            f"{path}: [engine] escalate waits for acknowledgements, which ack_owner leaves to the"
+            " SCADA; let that one escalate, and take escalate out"
+        )
+
+
+def check_outputs(outputs: OutputsConfig, engine: EngineSettings, path: Path) -> None:
     """Raise ConfigError for what a type cannot say."""
+    _check_ack_owner(engine, path)
     if outputs.prometheus is not None:
         address_of(outputs.prometheus.listen, path)
     home = outputs.home_assistant

@@ -102,6 +102,7 @@ class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     hosts: names by which browsers call it, beside its address and the box's own name. user: who
     commands are sent as while nobody has to sign in. idle_minutes: without a page that is open.
+    broker_...: who the page is on the broker of [mqtt.output], else of [mqtt].
     """
 
     users_file: str = "users.json"
@@ -111,6 +112,11 @@ class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tls_key_file: str = ""
     idle_minutes: float = 30.0
     session_hours: float = 12.0
+    broker_username: str = ""
+    broker_password_file: str = ""
+    broker_cert_file: str = ""
+    broker_key_file: str = ""
+    broker_key_password_file: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError for half of a pair of TLS files, and for times that are none."""

@@ -15,28 +15,12 @@ import msgspec
 from edge.errors import UNREADABLE
 from edge.outputs.output import Tally
 from edge.records import Publish
+from edge.wire.cloudevent import WrappedEvent
 
 if TYPE_CHECKING:
     from edge.wire.topics import Topics
 
 WAITING_MAX: Final = 1_000
-TYPE: Final = "andon.event.1"
-
-
-class CloudEventPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """cloudevent/{asset}: an event in the envelope of CloudEvents 1.0; `data` is that event.
-
-    source and id together name the revision.
-    """
-
-    specversion: str = "1.0"
-    id: str  # of the alert, a slash and the revision
-    source: str
-    type: str = TYPE
-    subject: str
-    time: str
-    datacontenttype: str = "application/json"
-    data: msgspec.Raw
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -75,7 +59,7 @@ class CloudEvents:
             self.tally.failed += 1
             self.tally.cause = str(error)
             return
-        told = CloudEventPayload(
+        told = WrappedEvent(
             id=f"{event.id}/{event.revision}",
             source=quote(f"/{self._topics.root}/{event.asset}", safe="/"),
             subject=event.track,

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
@@ -38,6 +38,20 @@ KEPT_BYTES_MAX: Final = 1 << 50  # a recording is kept on purpose: nothing of it
 KEPT_DAYS_MAX: Final = 36_500
 
 
+class Follower(Protocol):
+    """Sees each message that is kept, says how far it is, and when it has seen enough."""
+
+    def take(self, came: Incoming) -> None:
+        """See one message."""
+
+    def says(self) -> str:
+        """How far it is, for the line of progress."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the recording may end."""
+
+
 def record(
     out: Path,
     endpoint: Endpoint,
@@ -47,11 +61,12 @@ def record(
     seconds: float,
     messages_max: int,
     console: Console,
+    follower: Follower | None = None,
 ) -> int:
     """Record messages into the journal `out` until a limit, Ctrl-C or SIGTERM.
 
-    Messages that are there already stay. `seconds` and `messages_max` of 0 are no limits. Returns
-    0, or 1 when nothing was recorded. Raises BrokerError, JournalError.
+    Messages that are there already stay. `seconds` and `messages_max` of 0 are no limits; follower:
+    ends it too. Returns 0, or 1 when nothing was recorded. Raises BrokerError, JournalError.
     """
 
     def tell(line: str) -> None:
@@ -59,8 +74,8 @@ def record(
 
     there = _messages_there(out)
     collector = Collector(endpoint, filters)
-    with _stop_on_signals() as stop, collector, _display(console) as progress:
-        recording = _Recording(out, prefix=prefix, messages_max=messages_max)
+    with stop_on_signals() as stop, collector, _display(console) as progress:
+        recording = _Recording(out, prefix=prefix, messages_max=messages_max, follower=follower)
         if there:
             tell(f"{out}: adding to {there} messages that are there")
         try:
@@ -90,18 +105,29 @@ def _messages_there(out: Path) -> int:
 class _Recording:
     """The journal that is written, and what has been counted."""
 
-    def __init__(self, out: Path, *, prefix: str, messages_max: int) -> None:
+    def __init__(
+        self, out: Path, *, prefix: str, messages_max: int, follower: Follower | None
+    ) -> None:
         self.writer = JournalWriter(out, bytes_max=KEPT_BYTES_MAX, days_max=KEPT_DAYS_MAX)
         self.count = 0
         self.oversize = 0
         self.own = 0  # of our own outputs, left out
         self._prefix = prefix
         self._messages_max = messages_max
+        self._follower = follower
 
     @property
     def full(self) -> bool:
-        """Whether the limit of messages is reached."""
+        """Whether the limit of messages is reached, or who follows has seen enough."""
+        if self._follower is not None and self._follower.enough:
+            return True
         return bool(self._messages_max) and self.count >= self._messages_max
+
+    @property
+    def said(self) -> str:
+        """How far it is."""
+        told = f"{self.count} messages recorded"
+        return told if self._follower is None else f"{told}, {self._follower.says()}"
 
     def keep(self, messages: Sequence[Incoming]) -> None:
         """Write a group without our own outputs, up to the limit. Raises JournalError."""
@@ -117,6 +143,8 @@ class _Recording:
                 continue
             entries.append((came.received_ns, _stimulus(came)))
             self.count += 1
+            if self._follower is not None:
+                self._follower.take(came)
         self.writer.append(entries)
 
 
@@ -138,7 +166,7 @@ def _collect(
         group = waiting if last else min(waiting, GROUP_MAX)
         recording.keep([collector.queue.popleft() for _ in range(group)])
         last = last or recording.full
-        progress.update(shown, description=f"{recording.count} messages recorded")
+        progress.update(shown, description=recording.said)
         if not last and not collector.queue:
             collector.arrived.wait(max(0.0, min(WAIT_S, end_s - time.monotonic())))
             collector.arrived.clear()
@@ -179,7 +207,7 @@ class _Stop:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[_Stop]:
+def stop_on_signals() -> Iterator[_Stop]:
     """SIGINT and SIGTERM ask to stop; their handlers are put back at the end.
 
     Outside the main thread signals cannot be taken, and the limits alone end the recording.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edge.samples.sparkplug import Birth
     from edge.settings import AssetSettings
 
+SAME_RATE: Final = 1.5  # times apart: further, and rows are put on the grid that is shared
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
 BLOCKS_TOGETHER: Final = 64  # of which features are taken at once: one pass costs less
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
@@ -175,8 +176,12 @@ def samples_table(
     channels: Sequence[Channel] = (),
     rows: tuple[int | None, int | None] | None = None,
     sha256: str = "",
+    rate_ns: int = 0,
 ) -> Table:
-    """Align readings (n, k each) of one asset to samples; see journal_table."""
+    """Align readings (n, k each) of one asset to samples; see journal_table.
+
+    rate_ns: between two samples, where others are to share it; 0: as the tags come.
+    """
     times = times_by_tag(readings, ignore={context.tag for context in asset.context})
     if not times:
         raise RecordingError(f"{path}: {asset.id} sent no numbers besides its context tags")
@@ -190,7 +195,7 @@ def samples_table(
         message = f"{path}: {asset.id} never sent {missing[0]!r}; it sent {', '.join(named)}"
         raise RecordingError(message)
     tags = [named[channel.name] for channel in channels]
-    together, period_ns = _cadence([times[tag] for tag in tags])
+    together, period_ns = _cadence([times[tag] for tag in tags], rate_ns)
     together = together and not asset.waveform  # blocks come apart from rows, whatever their times
     layout = AssetLayout(
         asset=asset.id,
@@ -247,13 +252,17 @@ def times_by_tag(
     return {tag: np.unique(np.concatenate(parts)) for tag, parts in times.items()}
 
 
-def _cadence(times: Sequence[NDArray[np.int64]]) -> tuple[bool, int]:
-    """Return whether the tags speak together, and the median distance of their values."""
+def _cadence(times: Sequence[NDArray[np.int64]], rate_ns: int) -> tuple[bool, int]:
+    """Return whether the tags speak together, and the median distance of their values.
+
+    rate_ns: of the grid that they share with others, which then is the distance; 0: none.
+    """
     steps = [np.diff(t_ns) for t_ns in times if t_ns.size > 1]
     period_ns = int(np.median([np.median(step) for step in steps])) if steps else PERIOD_NS_DEFAULT
     every = np.unique(np.concatenate(times))
     spoken = sum(t_ns.size for t_ns in times) / (every.size * len(times))
-    return spoken >= TOGETHER_MIN, max(period_ns, 1)
+    alike = not rate_ns or rate_ns / SAME_RATE <= period_ns <= rate_ns * SAME_RATE
+    return spoken >= TOGETHER_MIN and alike, rate_ns or max(period_ns, 1)
 
 
 def aligned(

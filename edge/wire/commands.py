@@ -170,7 +170,7 @@ class EarlyCommandError(WireError):
         self.command = command
 
 
-_BODIES: Final[dict[str, type[Body]]] = {
+BODIES: Final[dict[str, type[Body]]] = {
     "ack": Ack,
     "feedback": Feedback,
     "confirm": Confirm,
@@ -203,9 +203,9 @@ def decode_command(
     if len(payload) > COMMAND_BYTES_MAX:
         message = f"{len(payload)} B, more than {COMMAND_BYTES_MAX} B"
         raise WireError(message, reason="command_oversize", topic=topic)
-    kind = _BODIES.get(name)
+    kind = BODIES.get(name)
     if kind is None:
-        message = f"{name!r} is not carried out by this version, expected {', '.join(_BODIES)}"
+        message = f"{name!r} is not carried out by this version, expected {', '.join(BODIES)}"
         raise WireError(message, reason="unknown_command", topic=topic)
     try:
         content, signature = command_content(payload, topic=topic, name=name)

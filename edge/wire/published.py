@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.wire import outgoing as out
+from edge.wire.cloudevent import CloudEventPayload
 from edge.wire.commissioning import CommissioningPayload
 from edge.wire.fence import FencePayload
 
@@ -24,6 +25,7 @@ PAYLOADS: Final[dict[str, type[msgspec.Struct]]] = {
     "cmd_result": out.ResultPayload,
     "health": out.HealthPayload,
     "commissioning": CommissioningPayload,
+    "cloudevent": CloudEventPayload,
 }
 
 

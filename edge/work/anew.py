@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.state import EngineState
     from edge.verdicts.proposed import Proposed
 
+SCADA: Final = "the SCADA ([engine] ack_owner)"  # whoever it was there
 UNHEARD: Final = frozenset({"heartbeat"})
 UNTIMED: Final = UNHEARD | {"clock"}
 
@@ -42,8 +43,22 @@ def judge(assets: Mapping[str, Asset], desk: Desk, state: EngineState, *, t_ns: 
     """Judge what is kept quiet once; t_ns: up to when jobs, fuses and silences were taken."""
     if not state.anew:
         return
+    if desk.settings.engine.scada_acks:
+        _leave_acks(assets, desk, t_ns=t_ns)
     unknown = desk.own_clock.unknown
     for asset in assets.values():
         latest_ns = max(t_ns, asset.state.last_t_ns)
         asset.doubt(latest_ns, but=UNTIMED if unknown else UNHEARD)
     state.anew = unknown
+
+
+def _leave_acks(assets: Mapping[str, Asset], desk: Desk, *, t_ns: int) -> None:
+    """What waited for an acknowledgement before these settings counted waits for none any more."""
+    for group in desk.annunciator.groups().values():
+        if group is not None and group.state.seen is not group.state:
+            desk.annunciator.acknowledge(group.group_id, operator=SCADA, t_ns=t_ns)
+    for asset in assets.values():
+        for record in tuple(asset.state.alerts.values()):
+            if record.alert_id and record.state.seen is not record.state:
+                at_ns = max(t_ns, asset.state.last_t_ns)
+                asset.acknowledge(record.alert_id, operator=SCADA, t_ns=at_ns)

@@ -161,10 +161,17 @@ def _carry_out(
     return answer
 
 
+SCADA_ACKS: Final = (
+    'alerts are acknowledged in the SCADA here ([engine] ack_owner = "scada"); nothing was changed'
+)
+
+
 def _acknowledge(
     body: Ack, operator: str, *, assets: Mapping[str, Asset], desk: Desk, now_ns: int
 ) -> tuple[bool, str]:
     """An alert, or a group with every alert that it rings for."""
+    if desk.settings.engine.scada_acks:
+        return False, SCADA_ACKS
     covered = desk.annunciator.acknowledge(body.alert_id, operator=operator, t_ns=now_ns)
     if covered is not None:
         seen = [

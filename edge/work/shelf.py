@@ -32,7 +32,12 @@ class Shelf:
         self._publish = publish
 
     def flag(self, record: AlertRecord, *, t_ns: int) -> None:
-        """Set an alert's flags as they are at a plant time, ns."""
+        """Set an alert's flags as they are at a plant time, ns.
+
+        Where acknowledgements are the SCADA's no alert waits here to be seen, so none is of ours.
+        """
+        if self._desk.settings.engine.scada_acks:
+            record.acknowledge()
         silences, track = self._state.silences, record.track
         record.shelved = covered(silences, SilenceKind.SHELVED, track, t_ns)
         record.out_of_service = covered(silences, SilenceKind.OUT_OF_SERVICE, track, t_ns)

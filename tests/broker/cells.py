@@ -52,14 +52,17 @@ class Cell:
         return GatewayProcess(self.config, port=broker.port, state=state, **settings)
 
 
-def make_cell(folder: Path) -> Cell:
-    """Two robots for two hours: a calibration by command, one by a plant signal, a fault in it."""
-    scenario = weld.simulate(seed=SEED, robots=2, hours=HOURS)
+def make_cell(folder: Path, *, start_ns: int | None = None) -> Cell:
+    """Two robots for two hours: a calibration by command, one by a plant signal, a fault in it.
+
+    start_ns: when its shift began, plant time; None: as the simulator has it.
+    """
+    scenario = weld.simulate(seed=SEED, robots=2, hours=HOURS, start_ns=start_ns)
     for name, text in scenario.texts.items():
         path = folder / "kb" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    normal = weld.training(seed=SEED, robots=2, hours=10.0)
+    normal = weld.training(seed=SEED, robots=2, hours=10.0, end_ns=start_ns)
     samples = [
         TrainingSamples(
             asset=asset,

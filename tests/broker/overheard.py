@@ -16,9 +16,12 @@ from edge.brokers.rights import published_topics
 from edge.bundles.store import store_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import brokers, load
+from edge.wire.channels import channel_of
+from edge.wire.topics import Topics
 from models.bundles.store import load as load_bundle
 from models.errors import ModelError
 from tests.broker.started import STARTED, Told, answered_for
+from tests.schema_checks import check_heard
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ log_type debug
 log_type subscribe
 """
 PUBLISHED: Final = re.compile(
-    r"Received PUBLISH from (.+?) \(d\d, q\d, r\d, m\d+, '(.*)', \.\.\. \("
+    r"Received PUBLISH from (.+?) \(d\d, q(\d), r(\d), m\d+, '(.*)', \.\.\. \("
 )
 
 
@@ -89,7 +92,7 @@ class Overheard:
         command += [str(one) for one in credentials]
         with self._file.open("wb") as out:
             self._process = subprocess.Popen(
-                [*command, "-t", "#", "-F", "%t"], stdout=out, stderr=subprocess.DEVNULL
+                [*command, "-t", "#", "-F", "%t\t%x"], stdout=out, stderr=subprocess.DEVNULL
             )
         wait_until(self._listens, what="the second pair of ears")
 
@@ -110,10 +113,13 @@ class Overheard:
         if not self._gateways:
             return
         assert self._process is not None, "gateways spoke here, and nobody listened"
-        said: dict[str, set[str]] = {}
-        for client, topic in self.published():
-            said.setdefault(client, set()).add(topic)
         ours = {name for told in self._gateways for name in told.client_ids}
+        said: dict[str, set[str]] = {}
+        ways: set[tuple[str, int, bool]] = set()
+        for client, topic, qos, retain in self._publications():
+            said.setdefault(client, set()).add(topic)
+            if client in ours:
+                ways.add((topic, qos, retain))
         listed = {topic for told in self._gateways for topic in told.listed}
         for name in ours:
             beyond = not_listed(said.get(name, ()), listed)
@@ -123,17 +129,44 @@ class Overheard:
         }
         beyond = not_listed(self.heard() - others, listed)
         assert not beyond, f"heard, listed by no gateway and of no test: {sorted(beyond)}"
+        self._check_described(ways, self.heard() - others - not_listed(self.heard(), listed))
+
+    def _roots(self) -> set[Topics]:
+        """Below which gateways speak, by where they say that they are there."""
+        found = (t.split("/") for told in self._gateways for t in told.listed)
+        return {Topics(one[0], one[1]) for one in found if one[2:] == ["status"]}
+
+    def _check_described(self, ways: Iterable[tuple[str, int, bool]], ours: set[str]) -> None:
+        """Each message of a gateway is said in the way, and with the payload, of its channel."""
+        roots = self._roots()
+        for topic, *way in ways:
+            for channel in filter(None, (channel_of(topic, root) for root in roots)):
+                assert way == [channel.qos, channel.retain], f"QoS and retain of {topic}: {way}"
+        for topic, payload in self._messages():
+            for root in roots if topic in ours else ():
+                check_heard(topic, payload, root)
+
+    def _messages(self) -> Iterator[tuple[str, bytes]]:
+        """Topics and payloads; a line that was cut off as the ears were stopped is left out."""
+        with self._file.open(encoding="utf-8") as lines:
+            for line in lines:
+                topic, _, payload = line.partition("\t")
+                if payload.endswith("\n"):
+                    yield topic, bytes.fromhex(payload)
 
     def heard(self) -> set[str]:
         """Every topic that a message came on."""
-        with self._file.open(encoding="utf-8") as lines:
-            return {line.rstrip("\n") for line in lines}
+        return {topic for topic, _ in self._messages()}
 
     def published(self) -> Iterator[tuple[str, str]]:
         """Client id and topic of each publication, as the broker noted it."""
+        for client, topic, _, _ in self._publications():
+            yield client, topic
+
+    def _publications(self) -> Iterator[tuple[str, str, int, bool]]:
         for line in self._logged():
             if found := PUBLISHED.search(line):
-                yield found[1], found[2]
+                yield found[1], found[4], int(found[2]), found[3] == "1"
 
     def _logged(self) -> Iterator[str]:
         """Line by line: after hours of load it is larger than memory."""

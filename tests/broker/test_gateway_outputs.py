@@ -10,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.brokers.rights import published_topics
 from edge.configuration.config import load
 from edge.outputs.home_assistant import BOOK
+from edge.records import MessageReceived, Publish, TickDue
 from tests.broker.conftest import free_port
 from tests.broker.gateways import GatewayProcess, Subscriber, finished, online, publish
 from tests.waiting import wait_until
@@ -83,11 +85,25 @@ def with_outputs(cell: Cell, folder: Path, text: str) -> Path:
     return config
 
 
+def rings_after(cell: Cell) -> int:
+    """How many messages it takes until something rings, found without a broker."""
+    engine = cell.assembly().engine
+    for number, message in enumerate(cell.messages, start=1):
+        stimulus = MessageReceived(
+            topic=message.topic, payload=message.payload, received_ns=message.t_ns
+        )
+        effects = engine.handle(stimulus, now_ns=message.t_ns)
+        effects += engine.handle(TickDue(), now_ns=message.t_ns)
+        if any(b'"active":1' in e.payload for e in effects if isinstance(e, Publish) and e.key):
+            return number
+    pytest.fail("nothing rings in this cell; take another seed")
+
+
 def test_what_rings_is_told_everywhere_and_ends_everywhere(
     cell: Cell, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     """One shift: discovery, CloudEvents, alerts that end, metrics; also while one of them fails."""
-    port = free_port()
+    port, ringing = free_port(), rings_after(cell)
     with Alertmanager() as receiver:
         config = with_outputs(
             cell,
@@ -101,14 +117,12 @@ def test_what_rings_is_told_everywhere_and_ends_everywhere(
         with gateway, Subscriber(mosquitto.port, tmp_path / "heard", *topics) as heard:
             gateway.start()
             online(heard, gateway)
-            publish(mosquitto.port, cell.messages)
+            publish(mosquitto.port, cell.messages[:ringing])
             wait_until(lambda: receiver.refused > 1, what="a request that is repeated")
             receiver.down = False
+            wait_until(lambda: receiver.posted, what="what rings at Alertmanager")
+            publish(mosquitto.port, cell.messages[ringing:])
             finished(heard, cell.end_ns)
-            fired = [
-                one for one in heard.of("alert") if one.body["active"] and "_" not in one.topic
-            ]
-            assert fired, "the cell shows too little"
             wait_until(lambda: _settled(heard, receiver), what="the last word at Alertmanager")
             _check_discovery(heard)
             _check_cloudevents(heard)

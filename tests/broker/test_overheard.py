@@ -75,6 +75,24 @@ def test_what_a_gateway_publishes_beyond_its_list_is_found(
     assert not [told for told in STARTED if port in told.ports]
 
 
+@pytest.mark.parametrize(
+    ("payload", "retain", "found"),
+    [(b"{}", True, "StatusPayload at"), (b'{"online":true}', False, "QoS and retain of")],
+    ids=["payload", "way"],
+)
+def test_what_a_gateway_says_otherwise_than_described_is_found(
+    broker: Mosquitto, tmp_path: Path, payload: bytes, found: str, *, retain: bool
+) -> None:
+    """A payload that its schema does not know, and one that nobody would find retained."""
+    gateway_starts(settings(tmp_path, mqtt={"port": broker.port}), {})
+    with Publisher(Endpoint(port=broker.port, client_id="andon")) as publisher:
+        publisher.publish(LISTED[0], payload, retain=retain)
+        publisher.drain()
+    until_heard(broker, LISTED[0])
+    with pytest.raises(AssertionError, match=found):
+        broker.overheard.check()
+
+
 def test_what_nobody_noted_is_found_by_ear(broker: Mosquitto, tmp_path: Path) -> None:
     """A last will is in no line of the log that says who published."""
     gateway_starts(settings(tmp_path, mqtt={"port": broker.port}), {})

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 import andon
 from edge.bundles.child import ProposalRequest, adopt_bundle, adoption_doubts, propose_bundle
 from edge.bundles.limit_bundle import fit_limits
-from edge.bundles.training import FitRequest, fit_recording
+from edge.bundles.training import FitRequest, fit_bundle, fit_recording, journal_samples
 from edge.configuration.config import load as load_config
 from edge.errors import ConfigError, RecordingError
 from edge.records import Job, JobState, MessageReceived, Witness
+from edge.settings import AssetSettings, GatewaySettings
 from edge.storage.journal_writer import JournalWriter
 from kb.records import WorkKind
 from kb.snapshots.build import build
@@ -361,3 +362,39 @@ def test_what_knows_less_or_is_no_child_is_adopted_on_demand_only(
     assert CliRunner().invoke(andon.app, (*arguments, "--yes")).exit_code == 0
     assert 'bundle = "bundles/bare"' in config.read_text(encoding="utf-8")
     assert CliRunner().invoke(andon.app, ("adopt-bundle", str(config), str(out))).exit_code == 1
+
+
+def test_assets_of_two_rates_share_that_of_the_quicker(tmp_path: Path) -> None:
+    """A bundle has one rate: the slow one, which is held, is put on the grid of the other."""
+    writer = JournalWriter(tmp_path / "journal", bytes_max=1 << 40, days_max=1000)
+    rng = np.random.default_rng(4)
+    entries = []
+    for i in range(2_000):
+        for asset, every in (("quick", 1), ("slow", 4)):
+            if i % every == 0:
+                t_ns = START + i * S // 2
+                body = {"ts": t_ns // 10**6, "a": rng.normal(), "b": rng.normal()}
+                payload = msgspec.json.encode(body)
+                one = MessageReceived(topic=f"plant/{asset}", payload=payload, received_ns=t_ns)
+                entries.append((t_ns, one))
+    writer.append(entries)
+    writer.close()
+    settings = GatewaySettings(
+        site="s", asset=(AssetSettings(id="slow", on_change=("a", "b")), AssetSettings(id="quick"))
+    )
+    found = {
+        samples.asset: (samples, alignment)
+        for samples, alignment in journal_samples(tmp_path / "journal", settings=settings)
+    }
+    assert {name: one.period_ns for name, (one, _) in found.items()} == {
+        "quick": S // 2,
+        "slow": S // 2,
+    }
+    assert {name: alignment for name, (_, alignment) in found.items()} == {
+        "quick": "rows",
+        "slow": "grid",
+    }
+    slow = found["slow"][0].values
+    assert len(slow) > 1_900
+    assert np.isfinite(slow[8:]).all(), "held between two values"
+    fit_bundle([*found.values()])

@@ -1,0 +1,1 @@
+"""Andon's alerts on the screens of real products."""

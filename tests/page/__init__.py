@@ -1,0 +1,1 @@
+"""The operator's page: its picture, and the page itself in a real browser."""
