@@ -11,6 +11,7 @@ import msgspec
 
 from edge.samples.waveform_settings import Waveform
 from edge.trust import OperatorRights, TrustSettings
+from edge.wire.paths import Paths
 from kb.records import WorkKind
 from models.fitting.positions import OperatorPosition, position_of
 
@@ -58,14 +59,19 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A topic filter and how its payloads map to assets.
 
-    `topic` may hold one `{asset}` level; otherwise `asset` names it, otherwise the payload does.
+    `topic` may name levels: `{asset}` is the asset, others are parts of names for the templates
+    `asset_from` and `tag_from`; the last may be all that follow, `{tag...}`. Where the topic names
+    no asset, `asset` does, otherwise the payload.
     """
 
     topic: str = "plant/{asset}"
     asset: str = ""
     # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
     interval_ms_max: int = 0
-    format: str = "json"  # json: as in `edge.wire.readings`, blocks too | sparkplug: Sparkplug B
+    format: str = "json"  # as in `edge.wire.formats`; json: `edge.wire.readings`, blocks too
+    asset_from: str = ""  # template of the asset's id; "": as its format has it
+    tag_from: str = ""  # template of a tag; likewise
+    paths: Paths | None = None  # of the format of that name
     rebirth: bool = False  # of Sparkplug B: whether a node may be asked for its births
 
 
