@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from edge.configuration.config import load
 from edge.records import Publish
 from edge.storage.outbox import Outbox
 from edge.wire import outgoing as out
@@ -13,6 +14,8 @@ from edge.wire import outgoing as out
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from edge.configuration.config import GatewayConfig
 
 DAY_MS: Final = 86_400_000
 OCTOBER_MS: Final = 1_790_805_600_000  # 2026-10-01T00:00 in Berlin
@@ -144,6 +147,16 @@ def keep(told: Iterable[Told], path: Path) -> None:
         outbox.put([each for one in rows[first : first + 500] for each in _messages(one)])
     outbox.delivered([row.row for row in outbox.pending(limit=10**6)])
     outbox.close()
+
+
+def site(tmp_path: Path, told: list[Told], more: str = "") -> GatewayConfig:
+    """A gateway that has published these."""
+    (tmp_path / "state").mkdir(exist_ok=True)
+    keep(told, tmp_path / "state" / "outbox.sqlite")
+    path = tmp_path / "gateway.toml"
+    zone = '[reports]\ntimezone = "Europe/Berlin"\n'
+    path.write_text(f'site = "s"\n[model]\nbundle = "b"\n{zone}{more}')
+    return load(path)
 
 
 def _messages(one: Told) -> list[Publish]:
