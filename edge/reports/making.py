@@ -169,6 +169,8 @@ def moment_ms(text: str, local: Local) -> int:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"--at {text!r}: expected a time such as 2026-10-31T14:00") from None
+    if not 2000 <= found.year <= 9990:
+        raise ConfigError(f"--at {text!r}: expected a year from 2000 on")
     if found.tzinfo is None:
         found = found.replace(tzinfo=local.zone) if local.zone is not None else found.astimezone()
     return round(found.timestamp() * 1_000)
