@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -57,7 +59,13 @@ def listen_on(text: str) -> tuple[str, int]:
 def serve(config: GatewayConfig, *, listen: str, told: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. told: hears where, once it listens. Raises AndonError."""
     host, port = listen_on(listen)
-    asyncio.run(_serve(config, host, port, told))
+    # The server hands a signal on once it has ended: by then there is nothing left to end.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_serve(config, host, port, told))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[str], None]) -> None:
