@@ -164,6 +164,19 @@ Give a user another role; sessions of the user end at once.
 """),
 )
 
+REPORT: Final = Group(
+    help="""Reports for people, as one HTML file or as PDF: handover of a shift, alarms of a month.
+
+Example: `andon report handover gateway.toml -o handover.pdf`
+""",
+    commands=_commands("""
+handover reporting:report_handover
+Write the handover sheet of a shift: new, standing, kept quiet, blind, jobs to confirm.
+month reporting:report_month
+Write the alarm report of a month, by the figures of ISA-18.2 and EEMUA 191.
+"""),
+)
+
 EVAL: Final = Group(
     help="""Measure what Andon is worth, with known truth.
 
@@ -195,6 +208,21 @@ cnc bench:cnc
 Score the detector on tool wear of a CNC mill.
 speed speed:speed
 Measure how fast Andon is on this machine, beside what its core can do and beside peers.
+"""),
+)
+ALARMS: Final = Group(
+    help="""Rationalisation (ISA-18.2): what each alert means, as a table both ways.
+
+\b
+Examples:
+  andon alarms export gateway.toml -o alarms.csv
+  andon alarms import alarms.csv --config gateway.toml
+""",
+    commands=_commands("""
+export alarms:export
+Write the rationalisation table as it counts now, a row for each track of each asset.
+import alarms:import_
+Check a rationalisation table, and put it where [include] alarms names it.
 """),
 )
 COMMANDS: Final[dict[str, Line | Group]] = {
@@ -263,9 +291,11 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "kb": KB,
     "model": MODEL,
     "audit": AUDIT,
+    "alarms": ALARMS,
     "keys": KEYS,
     "deploy": DEPLOY,
     "users": USERS,
+    "report": REPORT,
     "eval": EVAL,
     "bench": BENCH,
 }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -33,6 +33,18 @@ class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     interval_ms_max: int = 0  # of a heartbeat
 
 
+class Rationale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an alert of an asset means, where that differs by track or channel; see `rationale`."""
+
+    track: Literal["", "process", "sensor", "comms"] = ""  # "": all
+    channel: str = ""  # the first of an alert; "": any
+    cause: str = ""
+    consequence: str = ""
+    action: str = ""
+    respond_min: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    severity: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
+
+
 class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One asset. Tags not named in `tags` map to the channel of the same name."""
 
@@ -54,6 +66,7 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cause: str = ""
     respond_min: int = 60  # time to respond
     severity: int = 500  # 1..1000, from consequence and time to respond, not from the score
+    rationale: tuple[Rationale, ...] = ()  # the same by track and channel
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

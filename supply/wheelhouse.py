@@ -130,9 +130,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     megabytes = packed.stat().st_size / 1e6
-    print(
-        f"{out}: {len(list((out / 'wheels').iterdir()))} wheels for {told.arch}, Python {told.python}"
-    )
+    count = len(list((out / "wheels").iterdir()))
+    sys.stdout.write(f"{out}: {count} wheels for {told.arch}, Python {told.python}
+")
     sys.stdout.write(f"{packed}: {megabytes:.0f} MB; on the box: sh install.sh /opt/andon\n")
     return 0
 
