@@ -197,6 +197,21 @@ speed speed:speed
 Measure how fast Andon is on this machine, beside what its core can do and beside peers.
 """),
 )
+ALARMS: Final = Group(
+    help="""Rationalisation (ISA-18.2): what each alert means, as a table both ways.
+
+\b
+Examples:
+  andon alarms export gateway.toml -o alarms.csv
+  andon alarms import alarms.csv --config gateway.toml
+""",
+    commands=_commands("""
+export alarms:export
+Write the rationalisation table as it counts now, a row for each track of each asset.
+import alarms:import_
+Check a rationalisation table, and put it where [include] alarms names it.
+"""),
+)
 COMMANDS: Final[dict[str, Line | Group]] = {
     **_commands("""
 demo streams:demo
@@ -265,6 +280,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "kb": KB,
     "model": MODEL,
     "audit": AUDIT,
+    "alarms": ALARMS,
     "keys": KEYS,
     "deploy": DEPLOY,
     "users": USERS,

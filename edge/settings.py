@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from edge.samples.waveform_settings import Waveform
 from edge.trust import OperatorRights, TrustSettings
+from edge.wire.paths import Paths
 from kb.records import WorkKind
 from models.fitting.positions import OperatorPosition, position_of
 
@@ -30,6 +31,18 @@ class ContextTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kind: WorkKind | None = None
     instrument: str = ""
     interval_ms_max: int = 0  # of a heartbeat
+
+
+class Rationale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an alert of an asset means, where that differs by track or channel; see `rationale`."""
+
+    track: Literal["", "process", "sensor", "comms"] = ""  # "": all
+    channel: str = ""  # the first of an alert; "": any
+    cause: str = ""
+    consequence: str = ""
+    action: str = ""
+    respond_min: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    severity: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
 
 
 class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,19 +66,25 @@ class AssetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cause: str = ""
     respond_min: int = 60  # time to respond
     severity: int = 500  # 1..1000, from consequence and time to respond, not from the score
+    rationale: tuple[Rationale, ...] = ()  # the same by track and channel
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A topic filter and how its payloads map to assets.
 
-    `topic` may hold one `{asset}` level; otherwise `asset` names it, otherwise the payload does.
+    `topic` may name levels: `{asset}` is the asset, others are parts of names for the templates
+    `asset_from` and `tag_from`; the last may be all that follow, `{tag...}`. Where the topic names
+    no asset, `asset` does, otherwise the payload.
     """
 
     topic: str = "plant/{asset}"
     asset: str = ""
     # declared interval; longer silence is doubt and a comms gap. 0: learned from the bundle
     interval_ms_max: int = 0
-    format: str = "json"  # json: as in `edge.wire.readings`, blocks too | sparkplug: Sparkplug B
+    format: str = "json"  # as in `edge.wire.formats`; json: `edge.wire.readings`, blocks too
+    asset_from: str = ""  # template of the asset's id; "": as its format has it
+    tag_from: str = ""  # template of a tag; likewise
+    paths: Paths | None = None  # of the format of that name
     rebirth: bool = False  # of Sparkplug B: whether a node may be asked for its births
 
 

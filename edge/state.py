@@ -23,6 +23,7 @@ from edge.samples.sparkplug import Birth
 from edge.samples.sparkplug_nodes import NodeCount
 from edge.samples.waveforms import WaveState
 from edge.verdicts.events import TrackState
+from edge.wire.databus import Point
 from edge.work.audit_budget import AuditBudget
 from edge.work.command_book import CommandBook
 from edge.work.commission import Commission
@@ -125,6 +126,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     own_clock: OwnClockState = msgspec.field(default_factory=OwnClockState)
     births: dict[str, Birth] = {}  # of Sparkplug B, by group, node and device
     nodes: dict[str, NodeCount] = {}  # likewise, by group and node
+    points: dict[str, dict[str, Point]] = {}  # of Siemens' databus, by application and id
     anew: bool = False  # what is kept quiet has yet to be judged by what is known now
 
 

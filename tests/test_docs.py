@@ -47,6 +47,7 @@ SETTINGS: Final = (
     "edge.configuration.output_settings",
     "edge.configuration.sections",
     "edge.trust",
+    "edge.wire.paths",
 )  # modules whose structs a settings file fills
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.alerts import explain
 from edge.alerts.alerts import AlertState
+from edge.alerts.rationale import audience, of_record
 from edge.records import Publish, Track, Verdict
 from edge.samples.sensor_faults import SENSOR_CLASSES
 from edge.wire import outgoing as out
@@ -96,7 +97,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
     top = record.contributions[0] if record.contributions else None
     cited = [sentence for sentence in record.sentences if sentence.citation is not None]
     first = next((s for s in cited if s.role == "check_first"), cited[0] if cited else None)
-    complete = settings.consequence and settings.cause and settings.action
+    means = of_record(record, settings)
     return {
         "schema": out.ALERT_SCHEMA,
         "id": record.alert_id,
@@ -117,7 +118,7 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "severity": severity,
         "severity_num": severity_num,
         "priority": priority,
-        "audience": "operator" if complete and not record.shadow else "engineer",
+        "audience": audience(means, shadow=record.shadow),
         "decision": record.decision.verdict if record.decision else "",
         "job_id": record.job_id,
         "rings_again_ms": record.rings_again_ns // MILLISECOND_NS or None,
@@ -135,9 +136,9 @@ def _fields(record: AlertRecord, settings: AssetSettings, site: GatewaySettings)
         "top_unit": top.unit if top else "",
         "usual_low": _finite(top.usual_low) if top else None,
         "usual_high": _finite(top.usual_high) if top else None,
-        "advice": settings.action or _advice(record.sentences),
+        "advice": means.action or _advice(record.sentences),
         "source": _source(first.citation) if first and first.citation else "",
-        "respond_min": settings.respond_min,
+        "respond_min": means.respond_min,
         "sensor_class": SENSOR_CLASSES.get(top.direction, "") if top else "",
         "group_id": record.group_id,
         "annunciate": int(record.annunciates),
@@ -156,7 +157,7 @@ def told_state(state: AlertState, engine: EngineSettings) -> str:
 
 def severity_now(record: AlertRecord, settings: AssetSettings) -> int:
     """The severity that an alert has as it stands, 1 to 1000."""
-    severity_num = settings.severity
+    severity_num = of_record(record, settings).severity or settings.severity
     annotated = record.decision is not None and record.decision.verdict is Verdict.ANNOTATED
     if annotated:
         severity_num = min(severity_num, ANNOTATED_SEVERITY_MAX)

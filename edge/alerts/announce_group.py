@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts.announce import iso, severity_of, told_state
 from edge.alerts.causes import topic_of
 from edge.alerts.group import GROUP
+from edge.alerts.rationale import audience, rationale
 from edge.caps import MEMBERS_LISTED_MAX
 from edge.records import Publish
 from edge.wire import outgoing as out
@@ -60,7 +61,7 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         severity=severity,
         severity_num=found.severity,
         priority=priority,
-        audience="operator",
+        audience=_audience(found, site),
         decision="ALERT",
         job_id="",
         rings_again_ms=None,
@@ -78,7 +79,7 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         top_unit="",
         usual_low=None,
         usual_high=None,
-        advice=settings.action,
+        advice=rationale(settings, first.track, first.channel).action,
         source="",
         respond_min=found.respond_min,
         annunciate=int(found.active),
@@ -89,6 +90,15 @@ def _flat(found: Group, site: GatewaySettings) -> out.GroupAlertPayload:
         first_out_id=first.alert_id,
         members_total=len(found.members) + found.lost,
         members_active=active,
+    )
+
+
+def _audience(found: Group, site: GatewaySettings) -> str:
+    """An operator's where one of what it rings for is; nobody's alerts are hidden in a group."""
+    rings = [member.ring for member in found.members]
+    means = (rationale(site.of_asset(r.asset), r.track, r.channel) for r in rings)
+    return (
+        "operator" if not rings or any(audience(one) == "operator" for one in means) else "engineer"
     )
 
 

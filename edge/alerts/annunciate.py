@@ -20,6 +20,7 @@ from edge.alerts.flood import STEP_NS, Flood
 from edge.alerts.group import GROUP, Group, Notice, Ring
 from edge.alerts.load import Ask, Load
 from edge.alerts.numbering import follow
+from edge.alerts.rationale import of_record
 from edge.caps import NOTICES_MAX
 from edge.samples.limits import level_name, newest_limits
 
@@ -112,7 +113,7 @@ class Annunciator:
             begin_ns=record.begin_ns,
             channel=record.contributions[0].channel if record.contributions else "",
             severity=severity_now(record, settings),
-            respond_min=settings.respond_min,
+            respond_min=of_record(record, settings).respond_min or 0,
         )
         group_id = self._flood.rings_for(ring, kept=record.group_id)
         # what a job or an operator kept quiet until now rings by itself, as was promised

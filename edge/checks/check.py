@@ -18,6 +18,7 @@ from edge.bundles.store import store_of
 from edge.caps import PLAUSIBLE_NS
 from edge.checks.box import box_finding, scopes_finding
 from edge.checks.brokers import broker_findings
+from edge.checks.rationales import rationale_finding
 from edge.checks.volume import volume_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
@@ -81,7 +82,11 @@ def check_file(path: Path, *, console: Console) -> int:
         findings.add(what, fine=fine, detail=detail)
     _check_clock(config, findings)
     _check_state(config, findings)
-    for what, fine, detail in (box_finding(config, path), scopes_finding(config)):
+    for what, fine, detail in (
+        box_finding(config, path),
+        scopes_finding(config),
+        rationale_finding(config, bundle),
+    ):
         findings.add(what, fine=fine, detail=detail)
     if bundle is not None:
         _check_volume(config, bundle, findings)

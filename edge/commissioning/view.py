@@ -19,6 +19,7 @@ from edge.bundles.approvals import unapproved_because
 from edge.bundles.store import store_of
 from edge.commissioning.book import ACCEPTED, WITHDRAWN, book_of, counts, word_content
 from edge.configuration.config import load as load_config
+from edge.configuration.rationale_table import lacking
 from edge.errors import ConfigError
 from edge.records import Track
 from edge.samples.sensor_faults import SENSOR_CLASSES
@@ -217,7 +218,7 @@ class Acceptance:
         """Why somebody may want to wait, a line each."""
         settings = self.config.settings.of_asset(one.asset)
         tells_stops = any(tag.role == "run" for tag in settings.context)
-        complete = settings.consequence and settings.cause and settings.action
+        complete = not lacking([settings])
         budget = f"its part of the budget is {one.alerts_budget_per_day:.2g}"
         many = TIMES_BUDGET * one.alerts_budget_per_day
         rang = one.alerts_shadow > 1 and one.alerts_shadow_per_day > many

@@ -42,6 +42,7 @@ from edge.settings import (
     ContextTag,
     EngineSettings,
     GatewaySettings,
+    Rationale,
     Source,
 )
 from edge.trust import AuditConfig, OperatorRights, TrustedKey, TrustSettings
@@ -124,6 +125,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "position": OperatorPosition,
     "operator": OperatorRights,
     "context": ContextTag,
+    "rationale": Rationale,
     "waveform": Waveform,
     "stages": GearStage,
     "bearings": Bearing,

@@ -44,6 +44,9 @@ def include(data: dict[str, Any], path: Path) -> dict[str, str]:
         _table(asset, "tags", path)[row["tag"]] = row["channel"]
         if row.get("unit"):
             _table(asset, "units", path)[row["tag"]] = row["unit"]
+    from edge.configuration.rationale_table import rationalised  # noqa: PLC0415 - it takes `hint` from here
+
+    rationalised(data, assets, path)
     data["asset"] = list(assets.values())
     return named_at
 

@@ -95,6 +95,7 @@ class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     assets: str = ""
     tags: str = ""
+    alarms: str = ""  # the rationalisation table: asset, track, channel, what an alert means
 
 
 class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

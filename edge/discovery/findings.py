@@ -64,6 +64,8 @@ class FoundSource:
     topic: str
     asset: str
     form: str
+    asset_from: str = ""
+    tag_from: str = ""
     interval_ms_max: int = 0
     quiet: bool = False
 

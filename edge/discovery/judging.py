@@ -16,16 +16,16 @@ from edge.caps import TAG_CHARS_MAX
 from edge.discovery.findings import Findings, FoundAsset, FoundChannel, FoundContext
 from edge.discovery.grouping import grouped
 from edge.discovery.guesses import Role, role_of, unit_of, words_of
-from edge.discovery.observed import SERIES_MAX, STREAMS_MAX
+from edge.discovery.observed import BIRTH, METADATA, SERIES_MAX, STREAMS_MAX
 from edge.discovery.rhythm import rhythm_of
 from edge.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.discovery.findings import FoundSource
     from edge.discovery.grouping import Grouped
-    from edge.discovery.observed import Observed, Stream
+    from edge.discovery.observed import Key, Observed, Stream
     from edge.discovery.offset import Offset
     from edge.discovery.series import Series
 
@@ -49,7 +49,7 @@ def judged(observed: Observed) -> Findings:
     parts: dict[str, list[Stream]] = defaultdict(list)
     for key, asset in groups.assets.items():
         parts[asset].append(observed.streams[key])
-    found = [_asset(asset, streams) for asset, streams in sorted(parts.items())]
+    found = [_asset(asset, streams, groups.tags) for asset, streams in sorted(parts.items())]
     assets = [one for one in found if one.channels]
     period_ns = _period_ns(assets)
     assets = [_held_on_grid(one, period_ns) for one in assets]
@@ -67,11 +67,12 @@ def judged(observed: Observed) -> Findings:
     )
 
 
-def _asset(asset: str, streams: Sequence[Stream]) -> FoundAsset:
-    """One asset of all that it sends."""
+def _asset(asset: str, streams: Sequence[Stream], tags: Mapping[Key, str]) -> FoundAsset:
+    """One asset of all that it sends. tags: of streams that have one in their topic."""
     best: dict[str, Series] = {}
     for stream in streams:
-        for tag, series in stream.series.items():
+        for told, series in stream.series.items():
+            tag = tags.get(stream.key, told)
             if tag not in best or series.count > best[tag].count:
                 best[tag] = series
     channels, context, mute = [], [], []
@@ -213,12 +214,8 @@ def _late_ms(offsets: Sequence[Offset]) -> int:
 def _timed_sources(groups: Grouped, here: set[str], observed: Observed) -> list[FoundSource]:
     """Sources of assets that are configured, with how long each may be silent."""
     found = []
-    for source in groups.sources:
-        streams = [
-            observed.streams[key]
-            for key, asset in groups.assets.items()
-            if asset in here and key.form == source.form and _brings(source, key.topic, asset)
-        ]
+    for source, keys in groups.sources.items():
+        streams = [observed.streams[key] for key in keys if groups.assets[key] in here]
         if not streams:
             continue
         rhythms = [
@@ -234,12 +231,6 @@ def _timed_sources(groups: Grouped, here: set[str], observed: Observed) -> list[
     return found
 
 
-def _brings(source: FoundSource, topic: str, asset: str) -> bool:
-    if source.asset:
-        return source.topic == topic
-    return source.topic.replace("{asset}", asset) == topic
-
-
 def _notes(
     observed: Observed,
     groups: Grouped,
@@ -253,10 +244,16 @@ def _notes(
     if without:
         names = ", ".join(without[:VALUES_SHOWN])
         notes.append(f"{len(without)} without any number to score, left out: {names}")
-    if observed.waiting_for_birth:
+    nameless = observed.nameless
+    if BIRTH in nameless:
         notes.append(
-            f"{observed.waiting_for_birth} values of Sparkplug B have no names: births are told"
-            " once and not retained; listen while a node begins anew, or ask for a rebirth there"
+            f"{nameless[BIRTH]} values of Sparkplug B have no names: births are told once and not"
+            " retained; listen while a node begins anew, or ask for a rebirth there"
+        )
+    if METADATA in nameless:
+        notes.append(
+            f"{nameless[METADATA]} values of the databus have no names: its metadata did not come;"
+            " have --topic cover ie/m/#"
         )
     notes += _rates(assets)
     for one in assets:

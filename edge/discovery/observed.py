@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edge.discovery.messages import Reader, Told, Unread
+from edge.discovery.messages import Naming, Reader, Told, Unread
 from edge.discovery.offset import Lags
 from edge.discovery.series import Series
+from edge.wire.formats import JSON, SPARKPLUG
 from edge.wire.sparkplug import BIRTHS, DATA, DEATHS, NAMESPACE
 from edge.wire.topics import CLOCK_TOPIC
 
@@ -25,11 +26,15 @@ SERIES_MAX: Final = 40_000  # tags of all of them; 3 KiB each, so 120 MB
 ROWS_MAX: Final = 256  # newest times of one message that are looked at, as of a tag's times
 REASONS_MAX: Final = 64  # topics that cannot be read and are shown
 EXAMPLE_BYTES: Final = 48  # of a payload that cannot be read
+BIRTH, METADATA = "birth", "metadata"
 COMMANDS: Final = frozenset(["set", "cmd", "command", "commands", "write", "ncmd", "dcmd", "rpc"])
 
 
 class Key(NamedTuple):
-    """What brings values. whose: as of `Told`; the topic of Sparkplug B is that of its data."""
+    """What brings values. whose: an asset that the payload names, "" where the topic has to.
+
+    Of Sparkplug B the topic is that of births and data alike.
+    """
 
     topic: str
     form: str
@@ -42,7 +47,7 @@ class Stream:
 
     key: Key
     shape: str
-    bare: bool
+    naming: Naming
     messages: int = 0
     retained: int = 0
     series: dict[str, Series] = field(default_factory=dict)
@@ -109,9 +114,14 @@ class Observed:
             self._note(topic, told, received_ns=received_ns, retained=retained)
 
     @property
-    def waiting_for_birth(self) -> int:
-        """Values of Sparkplug B whose names were not heard."""
-        return self._reader.counts.get("waiting_for_birth", 0)
+    def nameless(self) -> dict[str, int]:
+        """Values without names, by what would have told them."""
+        counts = self._reader.counts
+        return {
+            what: counts[name]
+            for name, what in (("waiting_for_birth", BIRTH), ("waiting_for_metadata", METADATA))
+            if counts.get(name)
+        }
 
     def _refuse(self, topic: str, payload: bytes, told: Unread) -> None:
         known = self.refused.get(topic)
@@ -123,27 +133,33 @@ class Observed:
         known.count += 1
 
     def _note(self, topic: str, told: Told, *, received_ns: int, retained: bool) -> None:
-        key = Key(_topic_of(topic, told), told.form, told.whose)
+        """Note the values of each asset that a message is about; without any place it is beyond."""
+        born = told.form == SPARKPLUG and topic.split("/")[2] in BIRTHS
+        topic, noted = _topic_of(topic, told), False
+        for whose, readings in _by_asset(told).items():
+            stream = self._stream(Key(topic, told.form, whose), told)
+            if stream is None:
+                continue
+            noted = True
+            stream.messages += 1
+            stream.retained += retained
+            for one in readings:
+                self._note_values(stream, one, timed=told.timed, retained=retained or born)
+            if retained or born:
+                continue
+            newest = max((int(one.t_ns.max()) for one in readings if len(one.t_ns)), default=0)
+            if told.timed and newest:
+                stream.lags.take(newest_ns=newest, received_ns=received_ns)
+            else:
+                stream.lags.untimed += 1
+        self.counts.values += noted
+        self.counts.beyond += not noted
+
+    def _stream(self, key: Key, told: Told) -> Stream | None:
         stream = self.streams.get(key)
-        if stream is None:
-            if len(self.streams) >= self._streams_max:
-                self.counts.beyond += 1
-                return
-            stream = self.streams[key] = Stream(key, told.shape, told.bare)
-        self.counts.values += 1
-        stream.messages += 1
-        stream.retained += retained
-        stream.bare = stream.bare or told.bare
-        born = told.form == "sparkplug" and topic.split("/")[2] in BIRTHS
-        for readings in told.readings:
-            self._note_values(stream, readings, timed=told.timed, retained=retained or born)
-        if retained or born:
-            return
-        if told.timed:
-            newest = max(int(one.t_ns.max()) for one in told.readings if len(one.t_ns))
-            stream.lags.take(newest_ns=newest, received_ns=received_ns)
-        else:
-            stream.lags.untimed += 1
+        if stream is None and len(self.streams) < self._streams_max:
+            stream = self.streams[key] = Stream(key, told.shape, told.naming)
+        return stream
 
     def _note_values(
         self, stream: Stream, readings: Readings, *, timed: bool, retained: bool
@@ -151,7 +167,7 @@ class Observed:
         texts = {(tag, t_ns): text for tag, t_ns, text in readings.texts}
         times = readings.t_ns[-ROWS_MAX:].tolist()
         rows = readings.values[-ROWS_MAX:].tolist()
-        sparse = len(times) > 1 and stream.key.form == "sparkplug"
+        sparse = len(times) > 1 and stream.key.form != JSON
         for i, tag in enumerate(readings.tags):
             series = self._series(stream, tag)
             if series is None:
@@ -184,7 +200,16 @@ def is_command(levels: Sequence[str]) -> bool:
 
 def _topic_of(topic: str, told: Told) -> str:
     """The topic by which values are known: births and data of a device are of one stream."""
-    if told.form != "sparkplug":
+    if told.form != SPARKPLUG:
         return topic
     levels = topic.split("/")
     return "/".join([*levels[:2], "+", *levels[3:]])
+
+
+def _by_asset(told: Told) -> dict[str, list[Readings]]:
+    """Readings by the asset that the payload names, "" where it names none."""
+    found: dict[str, list[Readings]] = {}
+    for readings in told.readings:
+        if readings.tags:
+            found.setdefault(readings.asset if told.named else "", []).append(readings)
+    return found

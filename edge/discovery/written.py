@@ -85,6 +85,10 @@ def _source(source: FoundSource) -> Iterator[str]:
         yield f"asset = {_text(source.asset)}"
     if source.form != "json":
         yield f"format = {_text(source.form)}"
+    if source.asset_from:
+        yield f"asset_from = {_text(source.asset_from)}  # guess: the asset in a value's name"
+    if source.tag_from:
+        yield f"tag_from = {_text(source.tag_from)}"
     if source.interval_ms_max:
         yield (
             f"interval_ms_max = {source.interval_ms_max}  # guess: four times the longest step"

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 TRACKS: Final = ("process", "sensor", "comms")
 PLAIN_CHARS_MAX: Final = 48  # of an id; Home Assistant's own end at 255 and join several
 RINGS: Final = "{{ 'ON' if value_json is defined and value_json.active else 'OFF' }}"
+# Home Assistant keeps `state` and `name` for itself and drops attributes of these names.
+FIELDS: Final = (
+    "{{ dict(value_json, alert_state=value_json.state | default(''),"
+    " trouble=value_json.name | default('')) | tojson if value_json is defined else '{}' }}"
+)
 HERE: Final = "{{ 'online' if value_json.online else 'offline' }}"
 
 
@@ -119,6 +124,7 @@ class Discovery:
             "value_template": RINGS,
             "device_class": "problem",
             "json_attributes_topic": topic,
+            "json_attributes_template": FIELDS,
         }
 
     def _entity(

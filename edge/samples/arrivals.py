@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.batches import Readings
 from edge.errors import WireError
+from edge.samples.decoders import Decoders
 from edge.samples.gather import Gather
 from edge.samples.many import Singles
 from edge.samples.pending import count
@@ -21,7 +22,7 @@ from edge.samples.sparkplug_news import SparkplugNews
 from edge.samples.waveforms import Waveforms
 from edge.state import seen_topic
 from edge.wire import topics
-from edge.wire.readings import decode_readings, only_tags
+from edge.wire.readings import only_tags
 from edge.wire.topics import CLOCK_TOPIC
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edge.samples.clock import PlantClock
     from edge.samples.own_clock import OwnClock
     from edge.samples.routes import Route
-    from edge.settings import GatewaySettings, Source
+    from edge.settings import GatewaySettings
     from edge.state import EngineState
     from models.bundles.bundle import AssetModel
 
@@ -74,6 +75,7 @@ class Arrivals:
             dead=(name for name, one in state.assets.items() if one.dead_ns),
         )
         self._news = SparkplugNews(self._sparkplug, state.assets, desk=desk)
+        self._decoders = Decoders(state.counts, sparkplug=self._sparkplug, points=state.points)
         self._routes = Routes(
             settings, aligner=aligner, gather=self._gather, sparkplug=self._sparkplug
         )
@@ -119,14 +121,17 @@ class Arrivals:
             raise WireError(
                 "no source in the configuration matches", reason="no_source", topic=message.topic
             )
-        form, asset = source[0].format, source[1]
         received_ns = self._received_ns(message, now_ns=now_ns)
-        if form == "json":
-            told = decode_readings(
-                message.payload, topic=message.topic, asset=asset, received_ns=received_ns
-            )
-        else:
-            told = self._take_sparkplug(message, source[0], asset, received_ns, now_ns=now_ns)
+        told = self._decoders.take(
+            message.payload,
+            topic=message.topic,
+            source=source[0],
+            asset=source[1],
+            received_ns=received_ns,
+            live=not (message.retain or message.dup),
+        )
+        if self._sparkplug.news:
+            self._news.take(source[0], t_ns=self._now(now_ns))
         for readings in told:
             known = readings.asset in self._assets  # whoever else speaks has no say on time
             newest_ns = int(readings.t_ns.max()) if len(readings.t_ns) else None
@@ -135,20 +140,6 @@ class Arrivals:
                 self._observe(readings.asset, newest_ns, timed=timed, wall_ns=now_ns)
             at_ns = self._now(now_ns)
             self._place(message, readings, newest_ns, received_ns=received_ns, at_ns=at_ns)
-
-    def _take_sparkplug(
-        self, message: MessageReceived, source: Source, asset: str, received_ns: int, *, now_ns: int
-    ) -> tuple[Readings, ...]:
-        told = self._sparkplug.take(
-            message.payload,
-            topic=message.topic,
-            asset=asset,
-            received_ns=received_ns,
-            live=not (message.retain or message.dup),
-        )
-        if self._sparkplug.news:
-            self._news.take(source, t_ns=self._now(now_ns))
-        return told
 
     def take_group(
         self,

@@ -64,7 +64,7 @@ class Routes:
         sparkplug: Sparkplug,
     ) -> None:
         self._sources, self._sparkplug = settings.source, sparkplug
-        self._any_sparkplug = any(one.format == "sparkplug" for one in settings.source)
+        self._any_other = any(one.format != "json" for one in settings.source)
         # who sends waveforms has speeds among its values, which are noted one by one
         self._apart = {asset.id for asset in settings.asset if asset.waveform}
         self._aligner, self._place_of = aligner, gather.place_of
@@ -78,7 +78,7 @@ class Routes:
         """Remember how a message that took the long way could have gone."""
         if len(topic) > TOPIC_CHARS_MAX:
             return
-        if self._any_sparkplug and self._learn_sparkplug(topic, payload):
+        if self._any_other and self._learn_other(topic, payload):
             return
         vain = self._vain.get(topic, 0)
         # to look at the keys is to decode it once more
@@ -133,11 +133,16 @@ class Routes:
         route.choose(form)
         return quick.read(payload, form, topic=topic)
 
-    def _learn_sparkplug(self, topic: str, payload: bytes) -> bool:
-        """The same for Sparkplug B; False: the topic is of something else."""
+    def _learn_other(self, topic: str, payload: bytes) -> bool:
+        """The same where it is no JSON of ours; of Sparkplug B alone there is something to learn.
+
+        False: it is.
+        """
         found = topics.match_source(topic, self._sources)
-        if found is None or found[0].format != "sparkplug":
+        if found is None or found[0].format == "json":
             return False
+        if found[0].format != "sparkplug":
+            return True
         speaker = speaker_of(topic, self._sparkplug)
         route = self._found(topic) if speaker is not None else None
         if route is not None:

@@ -24,8 +24,8 @@ from edge.caps import (
     VALUES_PER_MESSAGE_MAX,
 )
 from edge.samples.pending import count
-from edge.samples.sparkplug_cells import Cells
 from edge.samples.sparkplug_nodes import NodeCount, Nodes
+from edge.wire.cells import Cells
 from edge.wire.sparkplug import (
     BIRTHS,
     DATA,
@@ -167,7 +167,9 @@ class Sparkplug:
             return ()
         sent_ns = received_ns if found.t_ms is None else found.t_ms * MILLISECOND_NS
         cells = self._readings(told, found.metrics, asset=asset, sent_ns=sent_ns)
-        return cells.rows(self._counts, topic=topic)
+        rows = cells.rows(topic=topic)
+        count(self._counts, "duplicate", cells.duplicates)
+        return rows
 
     def _number(self, told: Topic, seq: int | None, *, live: bool) -> None:
         """Take the number of a message; where some before it are missing, aliases are in doubt."""
@@ -315,7 +317,10 @@ class Sparkplug:
                 others += 1
             else:
                 t_ns = sent_ns if metric.t_ms is None else metric.t_ms * MILLISECOND_NS
-                cells.put(name, t_ns, metric, datatype)
+                value = metric.value
+                if isinstance(value, float | int):
+                    value = signed(value, datatype)
+                cells.put(name, t_ns, value, good=metric.good)
         count(self._counts, "waiting_for_birth", waiting)
         if waiting and told.key not in self.births:
             self._tell(NO_NAMES, asset, told)

@@ -12,13 +12,13 @@ from edge.caps import PENDING_ROWS_MAX
 from edge.errors import RecordingError, WireError
 from edge.recordings.recording import PERIOD_NS_DEFAULT, Table, journal_messages
 from edge.samples.align import Aligner
+from edge.samples.decoders import Decoders
 from edge.samples.layouts import AssetLayout
 from edge.samples.pending import AlignState
 from edge.samples.sparkplug import Sparkplug
 from edge.samples.waveforms import Waveforms
 from edge.settings import EngineSettings, Source
 from edge.storage.journal import segments
-from edge.wire.readings import decode_readings
 from edge.wire.topics import CLOCK_TOPIC, match_source
 from models.bundles.bundle import Channel
 
@@ -37,6 +37,11 @@ SAME_RATE: Final = 1.5  # times apart: further, and rows are put on the grid tha
 TOGETHER_MIN: Final = 0.9  # share of times at which all channels speak
 BLOCKS_TOGETHER: Final = 64  # of which features are taken at once: one pass costs less
 NEVER_FUTURE_NS: Final = 2**63 - 1  # nothing in a recording is later than the end of time
+
+WAITING: Final = {  # counts of values without a name, and what would have said it
+    "waiting_for_birth": "a birth that names them",
+    "waiting_for_metadata": "metadata that name them",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def readings_by_asset(
     are told. births: of Sparkplug B, as the first message finds them; changed in place.
     """
     heard, waves = Heard(), Waveforms(assets, state={}, counts={})
-    sparkplug, blocks = _Unborn({} if births is None else births, [one.id for one in assets]), 0
+    unborn, blocks = _Unborn({} if births is None else births, [one.id for one in assets]), 0
     for message in messages:
         if waves.carries(message.topic):
             blocks += 1
@@ -102,10 +107,7 @@ def readings_by_asset(
         if source is None or ours or message.topic == CLOCK_TOPIC:
             continue
         try:
-            read = decode_readings if source[0].format == "json" else sparkplug.take
-            decoded = read(
-                message.payload, topic=message.topic, asset=source[1], received_ns=message.t_ns
-            )
+            decoded = unborn.take(message, *source)
         except WireError as error:
             heard.unread.setdefault(message.topic, str(error))
             continue
@@ -116,26 +118,30 @@ def readings_by_asset(
     _tell_features(waves, heard, final=True)
     for topic in set[str]().union(*heard.topics.values()):
         heard.unread.pop(topic, None)
-    for topic, waiting in sparkplug.waiting.items():
-        heard.unread[topic] = f"{topic}: {waiting} values came without a birth that names them"
+    for topic, (values, what) in unborn.waiting.items():
+        heard.unread[topic] = f"{topic}: {values} values came without {what}"
     return heard
 
 
 class _Unborn:
-    """Reads Sparkplug B, and counts values that wait for a birth by topic: `waiting`."""
+    """Reads messages, and counts by topic the values that nothing names: `waiting`, for what."""
 
     def __init__(self, births: dict[str, Birth], assets: Sequence[str]) -> None:
         self._counts: dict[str, int] = {}
-        self._sparkplug = Sparkplug(births, self._counts, assets=frozenset(assets))
-        self.waiting: dict[str, int] = {}
+        sparkplug = Sparkplug(births, self._counts, assets=frozenset(assets))
+        self._decoders = Decoders(self._counts, sparkplug=sparkplug, points={})
+        self.waiting: dict[str, tuple[int, str]] = {}
 
-    def take(
-        self, payload: bytes, *, topic: str, asset: str, received_ns: int
-    ) -> tuple[Readings, ...]:
-        """As `Sparkplug.take`."""
-        found = self._sparkplug.take(payload, topic=topic, asset=asset, received_ns=received_ns)
-        if waiting := self._counts.pop("waiting_for_birth", 0):
-            self.waiting[topic] = self.waiting.get(topic, 0) + waiting
+    def take(self, message: TimedMessage, source: Source, asset: str) -> tuple[Readings, ...]:
+        """As `Decoders.take`."""
+        topic = message.topic
+        found = self._decoders.take(
+            message.payload, topic=topic, source=source, asset=asset, received_ns=message.t_ns
+        )
+        for reason, what in WAITING.items():
+            if waiting := self._counts.pop(reason, 0):
+                before, _ = self.waiting.get(topic, (0, what))
+                self.waiting[topic] = before + waiting, what
         return found
 
 

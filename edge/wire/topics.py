@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # Of Sparkplug B: what its devices depend on, and what takes numbers of the count that they share.
 NODE_NEWS: Final = ("NBIRTH", "NDEATH", "NDATA")
 CLOCK_TOPIC: Final = "plant/_clock"  # plant time of a replay, once a plant second
+# A level of a source's topic that has a name; the last one may stand for all that follow.
+LEVEL: Final = re.compile(r"\{(\w+)(\.\.\.)?\}")
+_PART: Final = re.compile(r"\{(\w+)\}")  # of a template
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +156,27 @@ def match_source(topic: str, sources: Sequence[Source]) -> tuple[Source, str] | 
     levels = topic.split("/")
     of_node = None
     for source in sources:
-        asset = _match(source.topic.split("/"), levels)
-        if asset is not None and (of_node is None or source.format == "sparkplug"):
-            return source, source.asset or asset
-        if of_node is None and source.format == "sparkplug" and _is_of_node(source, levels):
+        told = _match(source.topic.split("/"), levels)
+        if told is not None and (of_node is None or source.format == "sparkplug"):
+            return source, source.asset or _asset_of(source, told)
+        if of_node is None and _is_beside(source, levels):
             of_node = source, ""
     return of_node
+
+
+def levels_of(source: Source, topic: str) -> dict[str, str]:
+    """What the named levels of a source's topic are in one that matches it."""
+    return _match(source.topic.split("/"), topic.split("/")) or {}
+
+
+def _asset_of(source: Source, levels: dict[str, str]) -> str:
+    """The asset that a topic names; "" it does not, or not alone."""
+    if not source.asset_from:
+        return levels.get("asset", "")
+    parts = _PART.findall(source.asset_from)
+    if not all(part in levels for part in parts):
+        return ""
+    return _PART.sub(lambda one: levels[one[1]], source.asset_from)
 
 
 def source_of(asset: str, sources: Sequence[Source]) -> Source | None:
@@ -171,13 +190,15 @@ def source_of(asset: str, sources: Sequence[Source]) -> Source | None:
 
 def subscription(source: Source) -> str:
     """The MQTT topic filter of a source."""
-    return source.topic.replace("{asset}", "+")
+    return LEVEL.sub(lambda one: "#" if one[2] else "+", source.topic)
 
 
 def subscriptions(source: Source) -> list[str]:
     """All of its filters: of devices of Sparkplug B what their nodes say too."""
     topic = subscription(source)
     levels = topic.split("/")
+    if source.format == "databus":
+        return [topic, metadata_filter(topic)]
     if source.format != "sparkplug" or len(levels) < 5 or levels[4] == "#":
         return [topic]
     # what a node sends itself is only counted, and only where all of its devices are heard
@@ -207,6 +228,30 @@ def hears_all_of_node(node: str, sources: Sequence[Source]) -> bool:
     return False
 
 
+def databus_application(topic: str) -> str:
+    """Whose values or metadata of Siemens' databus come on a topic; "" it is none of these."""
+    levels = topic.split("/")
+    if len(levels) < 7 or levels[0] != "ie" or levels[1] not in ("d", "m"):
+        return ""
+    return "/".join(levels[2:6])
+
+
+def metadata_filter(data: str) -> str:
+    """Where the metadata for a filter of values of the databus come; "" it is no such filter."""
+    levels = data.split("/")
+    if len(levels) < 8 or levels[:2] != ["ie", "d"] or "#" in levels[:7]:
+        return ""
+    return "/".join(["ie", "m", *levels[2:7]])
+
+
+def _is_beside(source: Source, levels: Sequence[str]) -> bool:
+    """Whether a topic brings what the values of a source need to be understood."""
+    if source.format == "databus":
+        wanted = metadata_filter(subscription(source)).split("/")
+        return _match(wanted, levels) is not None
+    return source.format == "sparkplug" and _is_of_node(source, levels)
+
+
 def _is_of_node(source: Source, levels: Sequence[str]) -> bool:
     """Whether a topic brings what a node itself says, whose devices are a source."""
     if len(levels) != 4 or levels[2] not in NODE_NEWS:
@@ -215,16 +260,22 @@ def _is_of_node(source: Source, levels: Sequence[str]) -> bool:
     return len(pattern) > len(levels) and _match(pattern[:4], levels) is not None
 
 
-def _match(pattern: Sequence[str], levels: Sequence[str]) -> str | None:
-    """The asset level of a topic, "" without one; None where the topic does not match."""
-    asset = ""
+def _match(pattern: Sequence[str], levels: Sequence[str]) -> dict[str, str] | None:
+    """The named levels of a topic; None where it does not match."""
+    named: dict[str, str] = {}
     for i, part in enumerate(pattern):
         if part == "#":
-            return asset
+            return named
         if i >= len(levels):
             return None
-        if part == "{asset}":
-            asset = levels[i]
+        if part.startswith("{"):
+            found = LEVEL.fullmatch(part)
+            if found is None:
+                return None
+            if found[2]:
+                named[found[1]] = "/".join(levels[i:])
+                return named
+            named[found[1]] = levels[i]
         elif part not in ("+", levels[i]):
             return None
-    return asset if len(levels) == len(pattern) else None
+    return named if len(levels) == len(pattern) else None

@@ -1,4 +1,7 @@
-"""A plant that speaks four formats at once to one broker, live, until it is told to stop."""
+"""A plant that speaks four formats at once to one broker, live, until it is told to stop.
+
+Generic JSON in its three shapes, Sparkplug B, Kepware, and a value a topic.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ WIDE: Final = ("press-01", "press-02")
 COLUMNS: Final = ("oven-1", "oven-2")
 SINGLE: Final = ("pump-a", "pump-b")
 DEVICES: Final = ("mill1", "mill2")
-ASSETS: Final = {*WIDE, *COLUMNS, *SINGLE, *DEVICES}
+LATHES: Final = ("Line4.Lathe1", "Line4.Lathe2")  # of one Kepware gateway
+MIXERS: Final = ("mixer-1", "mixer-2")  # of a Unified Namespace
+ASSETS: Final = {*WIDE, *COLUMNS, *SINGLE, *DEVICES, *LATHES, *MIXERS}
+FORMATS: Final = {"json", "sparkplug", "kepware", "raw"}
 STRANGE: Final = "plant/camera/frame"  # nobody can read what comes there
 
 
@@ -72,6 +78,15 @@ class FourFormats:
             for tag, value in zip(TAGS, self._row(), strict=True):
                 single = {"asset": asset, "ts": now_ms, "tag": tag, "value": value, "unit": "V"}
                 yield "gateway7/readings", msgspec.json.encode(single)
+        values = [
+            {"id": f"{asset}.{tag}", "v": value, "q": True, "t": now_ms}
+            for asset in LATHES
+            for tag, value in zip(TAGS, self._row(), strict=True)
+        ]
+        yield "iotgateway", msgspec.json.encode({"timestamp": now_ms, "values": values})
+        for asset in MIXERS:
+            for tag, value in zip(TAGS, self._row(), strict=True):
+                yield f"acme/berlin/hall3/line1/{asset}/{tag}", str(value).encode()
         yield from self._sparkplug(now_ms)
         if self.steps % 10 == 0:
             yield STRANGE, b"\xff\xd8\xff\xe0" + bytes(100)

@@ -12,7 +12,7 @@ import andon
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from tests.broker.cells import listener
-from tests.broker.four_formats import ASSETS, STRANGE, TAGS, FourFormats
+from tests.broker.four_formats import ASSETS, FORMATS, STRANGE, TAGS, FourFormats
 from tests.broker.gateways import GatewayProcess, newest_health, online
 from tests.waiting import wait_until
 
@@ -50,6 +50,7 @@ def test_a_gateway_runs_on_what_was_discovered(mosquitto: Mosquitto, tmp_path: P
         assert speakers == before == {"plant"}, "discover says nothing"
         written = load(config, environment={})
         assert {one.id for one in written.asset} == ASSETS
+        assert {source.format for source in written.source} == FORMATS
         assert all(set(one.tags) == set(TAGS) for one in written.asset)
 
         checked = CliRunner().invoke(andon.app, ["check", str(config)])

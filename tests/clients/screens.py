@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.clients.install import ROOT
 from tests.clients.services import program
@@ -32,6 +32,7 @@ def screen(*, width: int = 1280, height: int = 900) -> Iterator[Page]:
             context = browser.new_context(viewport={"width": width, "height": height})
             page = context.new_page()
             page.set_default_timeout(SEEN_MS_MAX)
+            expect.set_options(timeout=SEEN_MS_MAX)
             yield page
         finally:
             browser.close()

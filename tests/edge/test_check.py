@@ -117,7 +117,7 @@ def test_a_sound_installation_has_no_faults_and_tells_what_will_be_published(sit
     looked = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["ok"]]
     assert looked == [
         *("configuration", "bundle", "operators", "knowledge", "broker", "clock", "state"),
-        *("box", "scope", "disk"),
+        *("box", "scope", "rationalisation", "disk"),
     ]
     for asset in ASSETS:
         for topic in ("alert/{}/process", "alert/{}/sensor", "event/{}", "suppressed/{}", "job/{}"):

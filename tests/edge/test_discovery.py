@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -19,6 +19,8 @@ from edge.discovery.offset import Lags
 from edge.discovery.rhythm import rhythm_of
 from edge.discovery.series import DISTINCT_MAX, TIMES_MAX, Series
 from edge.discovery.written import written
+from edge.samples.decoders import Decoders
+from edge.samples.sparkplug import Sparkplug
 from edge.wire.topics import match_source
 from tests.edge.discovered_plants import BEGIN_NS, CONTEXT, MS_NS, UNITS, simulated
 
@@ -151,7 +153,7 @@ def test_what_cannot_be_read_is_counted_with_how_it_begins() -> None:
         1, 2, 1, 2, 1,
     )  # fmt: skip
     refused = observed.refused["plant/cam"]
-    assert (refused.count, refused.reason) == (2, "not_json")
+    assert (refused.count, refused.reason) == (2, "unknown_format")
     assert refused.begins.startswith("'\\xff\\xd8")
 
 
@@ -219,6 +221,90 @@ def test_a_payload_that_names_its_asset_is_believed() -> None:
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+KEPWARE = {
+    "timestamp": 1772427600000,
+    "values": [
+        {"id": f"Line4.Lathe{i}.{tag}", "v": 3.5 + i, "q": True, "t": 1772427600000}
+        for i in (1, 2)
+        for tag in ("SpindleCurrent", "Coolant.Flow")
+    ],
+}
+NEURON = {"timestamp": 1772427600000, "node": "plc7", "group": "main", "values": {"temp": 41.5}}
+TELEGRAF = {
+    "name": "press", "tags": {"host": "press7"}, "fields": {"force": 30.5}, "timestamp": 1772427600,
+}  # fmt: skip
+OPCUA = {
+    "MessageId": "1", "MessageType": "ua-data", "PublisherId": "p1",
+    "Messages": [{"DataSetWriterId": 2, "Timestamp": "2026-03-02T05:00:00.123Z",
+                  "Payload": {"Temperature": {"Value": 99.5}}}],
+}  # fmt: skip
+SENML = [{"bn": "urn:dev:press7:", "bt": 1772427600, "n": "force", "v": 3.25}]
+METADATA = {
+    "connections": [{"name": "PLC1", "dataPoints": [
+        {"dataPointDefinitions": [{"name": "Speed", "id": "101", "dataType": "Real"}]}
+    ]}]
+}  # fmt: skip
+DATABUS = {"vals": [{"id": "101", "qc": 3, "ts": "2026-03-02T05:00:00.123Z", "val": 3.25}]}
+APPLICATION = "simatic/v1/s7c1/dp"
+OTHERS: dict[str, tuple[list[tuple[str, Any]], set[str]]] = {
+    "kepware": ([("iotgateway", KEPWARE)], {"Line4.Lathe1", "Line4.Lathe2"}),
+    "neuron": ([("neuron/plc7", NEURON)], {"plc7"}),
+    "telegraf": ([("telegraf/press", TELEGRAF)], {"press7"}),
+    "influx": ([("lines", b"vib,machine=press7 x=3.5,y=2.5 1772427600000000000")], {"press7"}),
+    "opcua": ([("opcua/json/data/p1", OPCUA)], {"p1.2"}),
+    "senml": ([("senml", SENML)], {"urn:dev:press7"}),
+    "databus": (
+        [(f"ie/m/j/{APPLICATION}", METADATA), (f"ie/d/j/{APPLICATION}/r/PLC1/default", DATABUS)],
+        {"PLC1"},
+    ),
+    "raw": (
+        [
+            ("acme/berlin/line1/mixer/temperature", b"41.5"),
+            ("acme/berlin/line1/mixer/motor/current", b"3.25"),
+            ("acme/berlin/line1/mixer/running", b"true"),
+            ("acme/berlin/line1/oven/temperature", {"value": 41.5, "timestamp": 1772427600000}),
+        ],
+        {"mixer", "oven"},
+    ),
+}
+
+
+def messages_of(form: str) -> list[tuple[str, bytes]]:
+    """Messages of a format."""
+    return [
+        (topic, body if isinstance(body, bytes) else msgspec.json.encode(body))
+        for topic, body in OTHERS[form][0]
+    ]
+
+
+@pytest.mark.parametrize("forms", [*([form] for form in OTHERS), [*OTHERS]], ids=", ".join)
+def test_each_format_leads_to_its_assets_in_a_gateway(forms: list[str], tmp_path: Path) -> None:
+    """What is written is read by the gateway's own decoders: assets and tags that it knows."""
+    told = [one for form in forms for one in messages_of(form)]
+    findings = judged(observed_of(told * 8))
+    assert {one.id for one in findings.assets} == {one for form in forms for one in OTHERS[form][1]}
+    config = configured(findings, tmp_path)
+    known = {one.id: {*one.tags, *(tag.tag for tag in one.context)} for one in config.asset}
+    decoders = Decoders({}, sparkplug=Sparkplug({}, {}), points={})
+    came: dict[str, set[str]] = {}
+    for topic, payload in told:
+        match = match_source(topic, config.source)
+        assert match is not None, topic
+        for readings in decoders.take(
+            payload, topic=topic, source=match[0], asset=match[1], received_ns=BEGIN_NS
+        ):
+            came.setdefault(readings.asset, set()).update(readings.tags)
+    assert came == known
+
+
+def test_values_of_a_namespace_have_the_rest_of_the_topic_as_tag() -> None:
+    """What lies below a machine is part of it."""
+    assets = {one.id: one for one in judged(observed_of(messages_of("raw") * 8)).assets}
+    assert {one.tag for one in assets["mixer"].channels} == {"temperature", "motor/current"}
+    assert [(one.tag, one.role) for one in assets["mixer"].context] == [("running", "run")]
+    assert [one.tag for one in assets["oven"].channels] == ["temperature"]
+
+
 levels = names.map(lambda name: name.replace("#", "").replace("+", "") or "x")
 topics = st.lists(levels, min_size=1, max_size=4).map("/".join)
 bodies = st.dictionaries(
