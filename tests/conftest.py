@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TESTS: Final = ROOT / "tests"
 # Files of minutes each, and what waits for brokers: begun last, one of them keeps a process after
 # all others ended. Folders in this order, then the rest.
-LONGEST: Final = ("sim_gateway", "sim", "broker", "chaos", "fuzz")
+LONGEST: Final = ("sim_gateway", "sim", "broker", "clients", "chaos", "fuzz")
 # Whole gateways and whole shifts run what tests of its parts cover, at twice the cost if counted.
 NOT_COUNTED: Final = ("sim_gateway", "sim", "fuzz")
 COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()

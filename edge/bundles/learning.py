@@ -21,9 +21,11 @@ from edge.bundles.training import journal_samples
 from edge.bundles.work_times import WorkTimes, texts_of
 from edge.configuration.config import load as load_config
 from edge.configuration.config import need_bundle
-from edge.errors import UNREADABLE, AndonError, ConfigError, RecordingError
+from edge.errors import AndonError, ConfigError, RecordingError, WireError
 from edge.recordings.recorder import record
 from edge.records import MessageReceived
+from edge.samples.decoders import Decoders
+from edge.samples.sparkplug import Sparkplug
 from edge.storage.journal import read_journal, segments
 from edge.wire.topics import match_source
 from models.bundles.assemble import make_bundle
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from edge.brokers.inbox import Incoming
     from edge.configuration.config import GatewayConfig
-    from edge.settings import GatewaySettings
+    from edge.settings import GatewaySettings, Source
     from models.bundles.bundle import AssetFit, Bundle
     from models.samples import TrainingSamples
 
@@ -61,12 +63,6 @@ class LearnRequest:
     yes: bool = False
 
 
-class _Named(msgspec.Struct):
-    """A payload that names its asset."""
-
-    asset: str
-
-
 class Progress:
     """Counts what comes while it is recorded."""
 
@@ -74,7 +70,7 @@ class Progress:
         self._sources = settings.source
         self._expected = {asset.id for asset in settings.asset}
         self._needed_ns = round(minutes * MINUTE_NS)
-        self._decoder = msgspec.json.Decoder(_Named)
+        self._decoders = Decoders({}, sparkplug=Sparkplug({}, {}), points={})
         self._newest_ns = 0
         self._since_s, self._since_count, self._rate = time.monotonic(), 0, 0.0
         self.heard_ns = 0  # time without its long gaps
@@ -95,15 +91,19 @@ class Progress:
         if 0 < gap_ns <= GAP_NS_MAX:
             self.heard_ns += gap_ns
         self._newest_ns = max(self._newest_ns, received_ns)
-        asset = source[1] or self._told(payload)
-        if asset and len(self.seen) < ASSETS_MAX:
-            self.seen.add(asset)
+        named = {source[1]} if source[1] else self._told(topic, payload, source[0], received_ns)
+        if len(self.seen) < ASSETS_MAX:
+            self.seen |= named
 
-    def _told(self, payload: bytes) -> str:
+    def _told(self, topic: str, payload: bytes, source: Source, received_ns: int) -> set[str]:
+        """Assets that a payload names; of what cannot be read the fit tells."""
         try:
-            return self._decoder.decode(payload).asset
-        except UNREADABLE:  # a list, a block, a birth of a node: who it is of shows in the fit
-            return ""
+            found = self._decoders.take(
+                payload, topic=topic, source=source, asset="", received_ns=received_ns
+            )
+        except WireError:
+            return set()
+        return {readings.asset for readings in found}
 
     @property
     def minutes(self) -> float:

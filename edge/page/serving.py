@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -14,6 +16,7 @@ from edge.page.connection import page_endpoint
 from edge.page.desk import Desk
 from edge.page.gate import LOG
 from edge.page.signed import signed
+from edge.reports.heard import heard_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,12 +59,23 @@ def listen_on(text: str) -> tuple[str, int]:
 def serve(config: GatewayConfig, *, listen: str, told: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. told: hears where, once it listens. Raises AndonError."""
     host, port = listen_on(listen)
-    asyncio.run(_serve(config, host, port, told))
+    # The server hands a signal on once it has ended: by then there is nothing left to end.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_serve(config, host, port, told))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[str], None]) -> None:
     desk = Desk(config, page_endpoint(config), filters=page_filters(config))
-    guarded = signed(make_app(desk), config, host=host)
+    guarded = signed(
+        make_app(desk),
+        config,
+        host=host,
+        now=lambda: heard_now(desk.picture.board.rows(), t_ms=desk.now_ms),
+    )
     for warning in guarded.warnings:
         LOG.warning(warning)
     scheme = "https" if config.page.tls_cert_file else "http"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from tests.broker.conftest import Mosquitto
 
 __all__ = ["mosquitto", "mosquitto_of"]  # fixtures of the tests of whole gateways
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Run each test of this folder in a thread of its own.
+
+    Playwright takes one browser session a thread, and other tests keep theirs in the main one.
+    """
+    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pyfuncitem.obj, **given).result()
+    return True
 
 
 @pytest.fixture

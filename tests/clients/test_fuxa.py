@@ -82,7 +82,7 @@ def tag(service: Service, key: str, track: str = "process") -> Any:  # noqa: ANN
 def by_id(service: Service, identity: str) -> Any:  # noqa: ANN401 - any value
     """The value of a tag."""
     found = service.json(f"/api/getTagValue?ids=%5B%22{identity}%22%5D")
-    return found[0]["value"] if found else None
+    return found[0].get("value") if found else None
 
 
 def alarms(service: Service) -> list[dict[str, Any]]:

@@ -31,6 +31,9 @@ export function listed() {
   return found.sort(order);
 }
 
+// Without server, broker or gateway an empty list says nothing.
+const known = () => view.live && rows.get("page")?.connected && rows.get("status")?.online;
+
 export function makeAlerts(onSelect) {
   select = onSelect;
   listing = new Listing({ height: HEIGHT, make, label: t("active_alerts"), empty: t("no_alerts") });
@@ -38,7 +41,7 @@ export function makeAlerts(onSelect) {
     AUDIENCES.map((name) => h("button", { type: "button", "aria-pressed": String(name === ""), "data-audience": name, onclick: (event) => audience(name, event.currentTarget) }, t(`audience_${name || "all"}`))));
   fill($("alerts"), h("div", { class: "head" }, h("h2", { id: "alerts-title" }, t("active_alerts")), count, filters), listing.node);
   listing.node.addEventListener("keydown", keys);
-  onChange((changes) => { if (some(changes, "alert/", "view")) draw(); });
+  onChange((changes) => { if (some(changes, "alert/", "view", "page", "status", "live")) draw(); });
   return listing;
 }
 
@@ -50,7 +53,8 @@ function audience(name, button) {
 
 function draw() {
   const found = listed();
-  count.textContent = String(found.length);
+  count.textContent = known() ? String(found.length) : "?";
+  listing.none.textContent = t(known() ? "no_alerts" : "not_known");
   listing.show(found.map((row) => ({ key: `${row.asset}/${row.track}`, row, version: `${row.id} ${row.revision} ${keyOf(row) === view.selected} ${view.withoutKnowledge}` })));
 }
 

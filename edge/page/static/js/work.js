@@ -19,17 +19,19 @@ function card(name) {
   return node;
 }
 
+const known = () => view.live && rows.get("page")?.connected;
+
 export function makeQuiet() {
   view.checkIn = checkInForm;
   fill($("quiet"), card("to_confirm"), card("suppressed"), card("shelved"), card("out_of_service"), card("open_work"), note());
-  onChange((changes) => { if (some(changes, "alert/", "job/", "page", "view")) draw(); });
+  onChange((changes) => { if (some(changes, "alert/", "job/", "page", "view", "live")) draw(); });
 }
 
 let drawn = "";
 function draw() {
   const minute = Math.floor(now() / 60000);
   const alerts = all("alert/"), jobs = all("job/");
-  const state = JSON.stringify([minute, alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.length, one.proposals.length, one.silences.length])]);
+  const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.length, one.proposals.length, one.silences.length])]);
   if (state === drawn) return; // a button under a finger stays where it is
   drawn = state;
   put("suppressed", alerts.filter((one) => one.suppressed).sort((a, b) => b.begin_ms - a.begin_ms), suppressed);
@@ -46,6 +48,7 @@ function put(name, items, make) {
   const { count, list, none } = cards[name];
   count.textContent = String(items.length);
   none.hidden = items.length > 0;
+  none.textContent = t(known() ? `${name}_none` : "not_known");
   const rest = items.length - SHOWN_MAX;
   fill(list, items.slice(0, SHOWN_MAX).map(make), rest > 0 ? h("p", { class: "none" }, t("and_more", { n: rest })) : "");
 }
@@ -129,15 +132,18 @@ function note() {
     const said = await say("text", { asset: asset.value.trim(), text: text.value });
     if (said.done) text.value = "";
   });
-  asset.addEventListener("focus", () => { if (!asset.value && view.selected && view.selected[0] !== "_") asset.value = view.selected.split("/")[0]; });
+  onChange((changes) => { // the asset in view, until somebody writes another
+    if (changes.has("view") && !asset.dataset.own) asset.value = view.selected[0] === "_" ? "" : view.selected.split("/")[0];
+  });
+  asset.addEventListener("input", () => { asset.dataset.own = asset.value; });
   return h("section", { class: "card" }, h("div", { class: "head" }, h("h2", {}, t("log_line"))), form, h("datalist", { id: "assets" }));
 }
 
-let known = -1;
+let assetsKnown = -1;
 export async function keepAssets() {
   const count = rows.get("page")?.assets ?? 0;
-  if (count === known) return;
-  known = count;
+  if (count === assetsKnown) return;
+  assetsKnown = count;
   const ids = await ask("/api/assets").catch(() => []);
   fill($("assets"), ids.slice(0, 2000).map((id) => h("option", { value: id })));
 }
