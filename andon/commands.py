@@ -164,6 +164,19 @@ Give a user another role; sessions of the user end at once.
 """),
 )
 
+REPORT: Final = Group(
+    help="""Reports for people, as one HTML file or as PDF: handover of a shift, alarms of a month.
+
+Example: `andon report handover gateway.toml -o handover.pdf`
+""",
+    commands=_commands("""
+handover reporting:report_handover
+Write the handover sheet of a shift: new, standing, kept quiet, blind, jobs to confirm.
+month reporting:report_month
+Write the alarm report of a month, by the figures of ISA-18.2 and EEMUA 191.
+"""),
+)
+
 EVAL: Final = Group(
     help="""Measure what Andon is worth, with known truth.
 
@@ -282,6 +295,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "keys": KEYS,
     "deploy": DEPLOY,
     "users": USERS,
+    "report": REPORT,
     "eval": EVAL,
     "bench": BENCH,
 }

@@ -28,6 +28,7 @@ FUNCTION_LINES_MAX: Final = 70  # one screen
 # Library -> the only files of the product that may import it. Its sentinels and quirks end there.
 IMPORTERS: Final = {
     "argon2": {"edge/page/passwords.py"},
+    "reportlab": {"edge/reports/pdf.py"},
     "cryptography": {"edge/audit/signatures.py"},
     "paho": {"edge/brokers/mqtt.py"},
     "faiss": {"kb/retrieval/index.py"},

@@ -13,7 +13,6 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -30,10 +29,12 @@ from edge.configuration.sections import (
     MqttConfig,
     OutboxConfig,
     PageConfig,
+    ReportsConfig,
 )
 from edge.configuration.source_settings import check_sources
 from edge.configuration.templates import apply_templates
 from edge.configuration.trust_file import include_trust
+from edge.configuration.zones import check_zone
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform
 from edge.settings import (
@@ -70,6 +71,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     journal: JournalConfig = JournalConfig()
     outbox: OutboxConfig = OutboxConfig()
     output: OutputsConfig = OutputsConfig()
+    reports: ReportsConfig = ReportsConfig()
     audit: AuditConfig = AuditConfig()
     trust: TrustSettings = TrustSettings()
     page: PageConfig = PageConfig()
@@ -113,6 +115,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "kb": KbConfig,
     "journal": JournalConfig,
     "outbox": OutboxConfig,
+    "reports": ReportsConfig,
     "audit": AuditConfig,
     "commissioning": CommissioningSettings,
     "trust": TrustSettings,
@@ -293,20 +296,11 @@ def _check_brokers(config: GatewayConfig, path: Path) -> None:
         )
 
 
-def _check_zone(name: str, path: Path) -> None:
-    try:
-        if name:
-            ZoneInfo(name)
-    except (KeyError, ValueError, OSError, RecursionError) as error:  # a name of many parts
-        raise ConfigError(
-            f"{path}: [kb] timezone is {name!r}, expected a name such as Europe/Berlin"
-        ) from error
-
-
 def _check(config: GatewayConfig, path: Path) -> None:
     if config.kb.source and not (config.kb.snapshot and config.path(config.kb.source).is_dir()):
         raise ConfigError(f"{path}: [kb] source is a directory, and needs [kb] snapshot beside it")
-    _check_zone(config.kb.timezone, path)
+    check_zone(config.kb.timezone, path, "[kb]")
+    check_zone(config.reports.timezone, path, "[reports]")
     if not config.model.bundle and config.commissioning is None:
         raise ConfigError(
             f"{path}: [model] bundle is missing; make one with `andon fit RECORDING -o DIR`, or add"

@@ -127,3 +127,25 @@ class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"idle_minutes is {self.idle_minutes}, expected 1 to 10080")
         if not 0.1 <= self.session_hours <= 168:
             raise ValueError(f"session_hours is {self.session_hours}, expected 0.1 to 168")
+
+
+class ReportsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Handover sheet and month report, and the history of alerts that they are made from.
+
+    file "": `reports.db` in [journal] dir. timezone "": that of [kb], else of this machine.
+    """
+
+    file: str = ""
+    bytes_max: int = 64 << 20
+    days_max: int = 400
+    timezone: str = ""
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for caps that keep no month, and a language that there is not."""
+        if not 1 << 20 <= self.bytes_max <= 1 << 40:
+            raise ValueError(f"bytes_max is {self.bytes_max}, expected {1 << 20} to {1 << 40}")
+        if not 32 <= self.days_max <= 36_500:
+            raise ValueError(f"days_max is {self.days_max}, expected 32 to 36500")
+        if self.language not in ("en", "de"):
+            raise ValueError(f"language is {self.language!r}, expected en or de")

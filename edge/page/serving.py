@@ -16,6 +16,7 @@ from edge.page.connection import page_endpoint
 from edge.page.desk import Desk
 from edge.page.gate import LOG
 from edge.page.signed import signed
+from edge.reports.heard import heard_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,12 @@ def serve(config: GatewayConfig, *, listen: str, told: Callable[[str], None]) ->
 
 async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[str], None]) -> None:
     desk = Desk(config, page_endpoint(config), filters=page_filters(config))
-    guarded = signed(make_app(desk), config, host=host)
+    guarded = signed(
+        make_app(desk),
+        config,
+        host=host,
+        now=lambda: heard_now(desk.picture.board.rows(), t_ms=desk.now_ms),
+    )
     for warning in guarded.warnings:
         LOG.warning(warning)
     scheme = "https" if config.page.tls_cert_file else "http"

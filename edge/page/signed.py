@@ -14,6 +14,7 @@ from edge.page.accounts import Accounts
 from edge.page.gate import Gate
 from edge.page.guard import Guard
 from edge.page.sign_in import sign_in_routes
+from edge.reports.routes import report_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from edge.configuration.config import GatewayConfig
+    from edge.reports.handover import Now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,17 @@ def signed(
     *,
     host: str,
     clock_s: Callable[[], float] = time.monotonic,
+    now: Callable[[], Now | None] = lambda: None,
 ) -> Signed:
-    """A page behind sign-in and guard. Raises ConfigError where it must not listen at `host`."""
+    """A page behind sign-in and guard, with the reports beside it.
+
+    now: what the page has heard of jobs and of what is blind. Raises ConfigError where it must not
+    listen at `host`.
+    """
     accounts = Accounts(config.path(config.page.users_file))
     warnings = check_access(config.page, host, users=accounts.has_users(), users_file=accounts.path)
     gate = Gate(config.page, accounts, host=host, clock_s=clock_s)
-    whole = Starlette(routes=[*sign_in_routes(gate), Mount("/", app)])
+    routes = [*sign_in_routes(gate), *report_routes(config, now), Mount("/", app)]
+    whole = Starlette(routes=routes)
     options = serving(config.page, config.path(""))
     return Signed(app=Guard(whole, gate), gate=gate, options=options, warnings=warnings)

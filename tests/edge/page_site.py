@@ -120,11 +120,16 @@ def _app(heard: list[tuple[str, str, str]], ticks: threading.Event) -> Starlette
 
 @contextmanager
 def served(
-    base: Path, *, people: bool = True, ticks: threading.Event | None = None, **page: object
+    base: Path,
+    *,
+    people: bool = True,
+    ticks: threading.Event | None = None,
+    site: str = "plant1",
+    **page: object,
 ) -> Iterator[Site]:
     """A site in a directory, until the block ends."""
     clock = Clock()
-    config = GatewayConfig(site="plant1", page=msgspec.convert(page, PageConfig), base=str(base))
+    config = GatewayConfig(site=site, page=msgspec.convert(page, PageConfig), base=str(base))
     accounts = Accounts(config.path(config.page.users_file))
     if people:
         for name, role in PEOPLE.items():
@@ -139,13 +144,13 @@ def served(
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    site = Site(found, port, accounts, clock)
-    site.heard = heard
+    one = Site(found, port, accounts, clock)
+    one.heard = heard
     try:
         wait_until(lambda: server.started, what="the page")
-        yield site
+        yield one
     finally:
-        site.close()
+        one.close()
         server.should_exit = True
         ticks.set()
         thread.join(20)
