@@ -139,9 +139,9 @@ def test_a_log_line_is_confirmed_and_the_next_spike_is_grey(
     _shows(page, ".strip [data-of=gateway]", "running")
     bundle = page.locator(".strip [data-of=model]").inner_text()
     page.locator("#log-form input[name=asset]").fill("r2")
-    page.locator("#log-form input[name=text]").fill("start gas flow cal R2")
+    page.locator("#log-form input[name=text]").fill("start gas flow cal")
     page.locator("#log-form button[type=submit]").click()
-    proposal = "[data-proposal]:has-text('start gas flow cal R2')"
+    proposal = "[data-proposal]:has-text('start gas flow cal')"
     _shows_as_time_goes(page, proposal, "Calibration", mosquitto, cell, left)
     page.locator(proposal).locator("[data-act=confirm]").click()
     _shows_as_time_goes(page, ".card.open_work .item", "under way", mosquitto, cell, left)

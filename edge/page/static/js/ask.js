@@ -7,6 +7,7 @@ import { view } from "./store.js";
 export async function ask(path, parameters = {}) {
   const query = new URLSearchParams(parameters).toString();
   const answer = await fetch(query ? `${path}?${query}` : path, { headers: { accept: "application/json" } });
+  if (answer.status === 401) location.assign("/sign-in"); // the session is over
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error || answer.statusText);
   return body;
@@ -20,6 +21,7 @@ export async function say(command, body) {
       headers: { "content-type": "application/json", "x-andon-token": view.me.token || "" },
       body: JSON.stringify(body),
     });
+    if (answer.status === 401) location.assign("/sign-in");
     const said = await answer.json();
     const done = answer.ok && said.done;
     tell(answer.ok ? said.detail || t(done ? "done" : "not_done") : said.error, !done);

@@ -34,6 +34,12 @@ function take(body, whole) {
   for (const key of body.gone) { rows.delete(key); touch(key); }
 }
 
+// Refused: by a server that is going, or as the session is over.
+async function refused() {
+  const answer = await fetch("/api/me").catch(() => null);
+  if (answer?.status === 401) location.assign("/sign-in");
+}
+
 export function listen() {
   let source = null;
   const open = () => {
@@ -44,7 +50,7 @@ export function listen() {
     source.onerror = () => {
       view.live = false;
       touch("live");
-      if (source.readyState === EventSource.CLOSED) { source.close(); setTimeout(open, 2000); } // refused: ask again
+      if (source.readyState === EventSource.CLOSED) { source.close(); setTimeout(open, 2000); refused(); } // ask again
     };
   };
   open();

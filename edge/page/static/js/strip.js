@@ -38,9 +38,16 @@ export function makeStrip() {
     choice(t("theme"), THEMES.map((name) => [name, t(`theme_${name}`)]), theme, (name) => { localStorage.setItem(THEME, name); applyTheme(name); }),
     choice(t("language"), Object.entries(LANGUAGES), language, setLanguage),
     h("span", { class: "faint", id: "who" }),
+    h("button", { class: "plain", type: "button", id: "sign-out", hidden: true, onclick: signOut }, t("sign_out")),
   );
   onChange((changes) => { if (some(changes, "page", "health", "status", "system", "live")) draw(changes); });
   setInterval(() => draw(new Set()), 2000);
+}
+
+function signOut() {
+  const form = h("form", { method: "post", action: "/sign-out", hidden: true }, h("input", { name: "token", value: view.me.token }));
+  document.body.append(form);
+  form.submit();
 }
 
 function draw(changes) {
@@ -69,6 +76,7 @@ function draw(changes) {
   fill(figures, told.map(([name, tone, text, title]) => h("div", { title }, h("dt", {}, t(`strip_${name}`)), h("dd", { class: tone, "data-of": name }, text))));
   fill(clockPlace, page?.now_ms ? time(page.now_ms, page.now_ms, { seconds: true }) : "");
   $("who").textContent = view.me.user;
+  $("sign-out").hidden = !view.me.user || view.me.open;
   trouble(page, health, rows.get("system"));
 }
 
