@@ -131,8 +131,7 @@ def main() -> int:
         return 1
     megabytes = packed.stat().st_size / 1e6
     count = len(list((out / "wheels").iterdir()))
-    sys.stdout.write(f"{out}: {count} wheels for {told.arch}, Python {told.python}
-")
+    sys.stdout.write(f"{out}: {count} wheels for {told.arch}, Python {told.python}\n")
     sys.stdout.write(f"{packed}: {megabytes:.0f} MB; on the box: sh install.sh /opt/andon\n")
     return 0
 
