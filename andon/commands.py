@@ -251,6 +251,8 @@ run streams:run
 Run the gateway until SIGTERM or Ctrl-C.
 page pages:page
 Serve the operator's page: what rings, what is kept quiet and why; a process of its own.
+reload reloading:reload
+Let a running gateway take over a changed gateway.toml and its tables; shows what changes.
 accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check

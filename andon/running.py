@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -27,7 +28,8 @@ def run_gateway(config: Path, *, log_level: str, log_json: bool) -> int:
             need_bundle(settings.path(settings.model.bundle))
             if aside := store_of(settings).set_aside():
                 sys.stderr.write(f"{aside}; `andon check {config}` opens both\n")
-        return run(settings, log_level=log_level, log_json=log_json)
+        again = partial(load, config)
+        return run(settings, log_level=log_level, log_json=log_json, read=again)
     finally:
         gc.enable()
 

@@ -151,7 +151,10 @@ def test_an_unknown_command_is_told_with_what_it_may_have_meant(arguments: str, 
 
 @pytest.mark.parametrize(
     ("typed", "completed"),
-    [("andon re", ["replay", "record", "restore", "retire", "report"]), ("andon kb sh", ["show"])],
+    [
+        ("andon re", ["replay", "record", "reload", "restore", "retire", "report"]),
+        ("andon kb sh", ["show"]),
+    ],
 )
 def test_shells_complete_commands(typed: str, completed: list[str]) -> None:
     """As bash asks for it."""

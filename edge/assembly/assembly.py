@@ -18,6 +18,7 @@ from edge.bundles.store import loaded, store_of
 from edge.desk import Knowledge
 from edge.engine import Engine
 from edge.errors import ConfigError
+from edge.handover import handed_over
 from edge.knowledge.kept_snapshots import find
 from edge.knowledge.known import knowledge_of, scope_tables
 from edge.knowledge.scope_book import ScopeBook, due_ns, read_book
@@ -131,6 +132,15 @@ class Assembly:
     def restore(self, state: EngineState, *, version: str = "") -> None:
         """Go on from a checkpoint; what stands behind it was taken by a version, "": by ours."""
         self._engine = self.engine_of(state, self.knowledge(state.orders_of), version=version)
+
+    def hand_over(self, settings: GatewaySettings) -> None:
+        """The state is to be read with other settings from here on, which fit the bundle.
+
+        The engine behind it is one of them; it is not given anything any more.
+        """
+        state = handed_over(self.engine.state, self.settings, settings)
+        self.settings, self._known = settings, {}
+        self.restore(state)
 
     def knows_bundle(self, sha256: str) -> bool:
         """Whether what was taken with a bundle can be taken again: it is here, whole, and fits."""

@@ -80,8 +80,7 @@ class Gateway:
         self._assembly: Assembly = world.assembled(config)
         self._topics = topics.Topics(config.prefix, config.site)
         self._wake = threading.Event()
-        # Not an Event: a signal handler runs in the middle of whatever the loop does, also while it
-        # holds the lock of one, and would wait for itself.
+        # Not an Event: a signal handler that meets its lock held by the loop waits for itself.
         self._stopping, self._stop_s = False, 0.0
         self._faults = Faults(world.clock)
         self._fence = world.fence(config, self._topics)
@@ -93,7 +92,7 @@ class Gateway:
         self._retriever = world.retriever(self._assembly, self._answered)
         self._telemetry = Telemetry(clock=world.clock)
         self._pace = Pace(config.engine.tick_ms, clock=world.clock)
-        self._upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
+        self.upkeep = world.upkeep(config, self._assembly, self._retriever, self._telemetry)
         self._watchdog = world.watchdog(config)
         self._found: dict[str, str] = {}  # by a restart, of the journal
         self._health_due_s = self._judge_due_s = 0.0
@@ -114,9 +113,8 @@ class Gateway:
         )
         by_wall, longest_ms = config.clock == "wall", config.mqtt.queue_ms_max
         self._overload = Overload(inbox, lanes, queue_ms_max=longest_ms, wall=by_wall)
-        self._letters = DeadLetters(
-            state / "dead_letters", patience=world.patience(), disk=world.disk
-        )
+        letters = state / "dead_letters"
+        self._letters = DeadLetters(letters, patience=world.patience(), disk=world.disk)
         self._voice = Voice(
             self._link,
             self._durable.outbox,
@@ -136,7 +134,7 @@ class Gateway:
             retirement=Retirement(state, self._topics, self._durable.outbox),
             cleared=self._voice.cleared,
             fence=self._fence,
-            upkeep=self._upkeep,
+            upkeep=self.upkeep,
             letters=self._letters,
             telemetry=self._telemetry,
             pace=self._pace,
@@ -160,7 +158,7 @@ class Gateway:
             found = [told for fault in self._found.items() for told in self._faults.judge(*fault)]
             began = started(self._assembly, generation=self._generation)
             begins = [*self._durable.begins(self._assembly), began]
-            self._take([*begins, *found, *self._upkeep.commissioning.look()])
+            self._take([*begins, *found, *self.upkeep.commissioning.look()])
             self._say_otherwise()
             self._carry_out(asked_again)
             self._link.start()
@@ -207,10 +205,7 @@ class Gateway:
             self._watchdog.turn(self._link, ticks=self._telemetry.ticks)
 
     def _take_messages(self, seconds: float = inf) -> int:
-        """Take a group of what has come, and answers; returns how many messages.
-
-        seconds: that it may take, as far as that is known before.
-        """
+        """Take a group of what came, in so many seconds as far as known; returns how many."""
         begun_s = self._now_s()
         messages = self._link.drain(self._overload.within(seconds))
         stimuli: list[Stimulus] = [*self._durable.fresh(messages, self._telemetry)]
@@ -263,7 +258,7 @@ class Gateway:
             elif isinstance(effect, Retrieve):
                 self._retriever.ask(effect, now_ns=self._assembly.engine.now_ns)
             elif isinstance(effect, TextTold):
-                self._upkeep.notebook.write([effect])
+                self.upkeep.notebook.write([effect])
             elif isinstance(effect, DeadLetter):
                 self._letters.put(effect)
             elif isinstance(effect, Note):
@@ -277,9 +272,9 @@ class Gateway:
                 self._take(told)
             self._letters.turn(now_s)
             self._look_at_disk()
-            for swapped in self._upkeep.look(now_s):
+            for swapped in self.upkeep.look(now_s):
                 self._take([swapped])
-                logs.write(log, self._upkeep.taken(swapped))
+                logs.write(log, self.upkeep.taken(swapped))
                 self._voice.say(online=True)
         heard = now_s >= self._health_due_s and self._voice.listened  # else nobody would hear it
         if heard and self._rounds.gathered(self._assembly):
@@ -291,11 +286,11 @@ class Gateway:
 
     def _checkpoint(self, *, last: bool = False) -> None:
         # the journal may forget what a checkpoint covers
-        self._durable.checkpoint(self._assembly, self._pace, self._upkeep.notebook.sync, last=last)
+        self._durable.checkpoint(self._assembly, self._pace, self.upkeep.notebook.sync, last=last)
 
     def _look_at_disk(self, *, at_once: bool = False) -> None:
         """Whether one that failed works again; what it has missed goes there then."""
-        texts, moved = self._upkeep.notebook.sync, self._voice.moved
+        texts, moved = self.upkeep.notebook.sync, self._voice.moved
         told = self._durable.look(self._assembly, moved=moved, texts=texts, at_once=at_once)
         self._give(told, now_ns=self._world.clock.wall_ns())
         if self._durable.lapse.has_news:
@@ -309,7 +304,7 @@ class Gateway:
         self._voice.retained |= restored.retained
         for note in restored.notes:
             logs.write(log, note)
-        self._upkeep.notebook.write(restored.texts)
+        self.upkeep.notebook.write(restored.texts)
         self._found = restored.faults
         from_checkpoint = int(restored.from_checkpoint)
         self.note("restored", "info", stimuli=restored.stimuli, from_checkpoint=from_checkpoint)
@@ -332,14 +327,18 @@ class Gateway:
 
     def _finish(self) -> None:
         """A clean stop: take what is here, deliver it, and keep the state."""
-        self._watchdog.stopping("keeping the state, delivering what waits")
+        if (
+            self.upkeep.successor is None
+        ):  # a supervisor would take its word for it, and wait for the end
+            self._watchdog.stopping("keeping the state, delivering what waits")
         while self._take_messages() and self._now_s() < self._stop_s + DRAIN_S_MAX:
             pass
-        state, wall_ns = self._assembly.engine.outline, self._world.clock.wall_ns()
-        told = self._rounds.load(self._now_s(), wall_ns=wall_ns, state=state)
+        state, now_ns = self._assembly.engine.outline, self._world.clock.wall_ns()
+        told = self._rounds.load(self._now_s(), wall_ns=now_ns, state=state)
         self._take([*told, TickDue()])
         self._voice.deliver()
         self._look_at_disk(at_once=True)
+        self.upkeep.hand_over()
         self._checkpoint(last=True)
 
         def delivered() -> bool:
@@ -351,13 +350,14 @@ class Gateway:
 
     def _close(self) -> None:
         """Say goodbye and close everything, whatever of it has failed already."""
-        self._voice.say(online=False)
+        if self.upkeep.successor is None:
+            self._voice.say(online=False)
         self._durable.hurry(closes=True)
         with ExitStack() as stack:
             stack.callback(self._watchdog.close)
             self._durable.close(stack)
             stack.callback(self._retriever.stop)
-            stack.callback(self._upkeep.stop)
+            stack.callback(self.upkeep.stop)
             stack.callback(self._letters.stop)
             stack.callback(self._voice.outputs.close)
             stack.callback(self._note_shed)

@@ -52,6 +52,8 @@ class Upkeep:
         self._shelf = Shelf(path, assembly.snapshot_sha256, read=read)
         self._state = config.path(config.journal.dir)
         self._disk, self._patience = disk, patience or Patience()
+        self.refused = ""  # why a changed configuration did not take over
+        self.successor: GatewayConfig | None = None  # that takes over when the loop has ended
         self._scopes_owed = False  # what is remembered of scope tables is to be written,
         self._scopes_due_s = 0.0  # at the soonest then,
         self._scopes_unkept = ""  # and why it could not be
@@ -125,6 +127,7 @@ class Upkeep:
         older = scopes.judged.get(scopes.in_use, {})
         return [
             *faults.judge("snapshot_refused", self._shelf.refused),
+            *faults.judge("configuration_refused", self.refused, anew=True),
             *faults.judge("scope_rows_older", older_words(older), anew=True),
             *faults.judge("scope_tables_unkept", self._scopes_unkept),
             *faults.judge("texts_not_searched", self.notebook.trouble),
@@ -132,6 +135,11 @@ class Upkeep:
             *self.commissioning.judge(faults),
             *self.commissioning.look(),
         ]
+
+    def hand_over(self) -> None:
+        """Leave the engine's state to the successor, where there is one."""
+        if self.successor is not None:
+            self._assembly.hand_over(self.successor.settings)
 
     def stop(self) -> None:
         """Let go of everything."""

@@ -166,6 +166,7 @@ class SimulatedUpkeep:
         self._assembly, self._shop = assembly, assembly.shop
         self.notebook = Notebook(source, None, zone=zone, disk=disk)
         self.commissioning = SimpleNamespace(look=list)
+        self.refused, self.successor = "", None
 
     def look(self, now_s: float) -> list[SnapshotSwapped | BundleSwapped]:
         """What has come."""
@@ -179,6 +180,9 @@ class SimulatedUpkeep:
             assembly.swap(snapshot, shop.known[snapshot.sha256])
             return [SnapshotSwapped(snapshot_sha256=snapshot.sha256)]
         return []
+
+    def hand_over(self) -> None:
+        """Nobody changes the configuration here."""
 
     def taken(self, swapped: SnapshotSwapped | BundleSwapped) -> Note:
         """The engine has learnt it."""
