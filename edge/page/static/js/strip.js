@@ -34,6 +34,8 @@ export function makeStrip() {
     figures,
     h("span", { class: "room" }),
     clockPlace,
+    h("a", { href: "/handover" }, t("handover")),
+    h("a", { href: "/report/month" }, t("month")),
     h("button", { class: "plain", type: "button", id: "open-search", title: "/" }, t("search")),
     choice(t("theme"), THEMES.map((name) => [name, t(`theme_${name}`)]), theme, (name) => { localStorage.setItem(THEME, name); applyTheme(name); }),
     choice(t("language"), Object.entries(LANGUAGES), language, setLanguage),
