@@ -189,6 +189,19 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "processor time to read one value from a Sparkplug B message, decoding alone",
     ),
     "read_sparkplug_100": ("Sparkplug B, 100 metrics a message", "the same of larger messages"),
+    "decode_columnar": (
+        "JSON in columns",
+        "processor time to decode one value of a message of columns, to numbers by asset and tag",
+    ),
+    "decode_wide": ("JSON, a row a message", "the same of a row, looked at value by value"),
+    "decode_kepware": ("Kepware IoT Gateway", "the same, each value with its id and time"),
+    "decode_databus": ("Siemens databus", "the same, named by its metadata"),
+    "decode_telegraf": ("Telegraf JSON", "the same"),
+    "decode_influx": ("line protocol", "the same"),
+    "decode_opcua": ("OPC UA PubSub JSON", "the same"),
+    "decode_senml": ("SenML", "the same"),
+    "decode_neuron": ("EMQX Neuron", "the same"),
+    "decode_paths": ("JSON by paths", "the same, where the source says where things are"),
     "engine_1000_assets_hop_1": (
         "a tick of the engine, 1,000 assets",
         (

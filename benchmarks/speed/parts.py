@@ -56,6 +56,23 @@ PARTS: Final = (
         ids=("read_sparkplug_8", "read_sparkplug_100"),
     ),
     Part(
+        module="decoding",
+        about="payloads of every format to values",
+        ids=(
+            "decode_columnar",
+            "decode_wide",
+            "decode_kepware",
+            "decode_databus",
+            "decode_telegraf",
+            "decode_influx",
+            "decode_opcua",
+            "decode_senml",
+            "decode_neuron",
+            "decode_paths",
+        ),
+        quick=(("rounds", 100),),
+    ),
+    Part(
         module="engine_tick",
         about="a tick of the engine",
         ids=(

@@ -33,8 +33,9 @@ _AFTER: Final = {
     "models/heads": ("arrays", "features", "fit", "heads", "notes"),
 }  # fmt: skip
 _INTAKE: Final = (
-    "align", "arrays", "arrivals", "clock", "closing", "gather", "layouts", "many", "own_clock",
-    "pending", "routes", "tag_sets", "timestamps", "together", "waveform_settings", "waveforms",
+    "align", "arrays", "arrivals", "clock", "closing", "decoders", "gather", "layouts", "many",
+    "own_clock", "pending", "routes", "sparkplug", "sparkplug_news", "sparkplug_nodes",
+    "sparkplug_routes", "tag_sets", "timestamps", "together", "waveform_settings", "waveforms",
     "whole",
 )  # fmt: skip
 # Modules before the folders that they lie in: the first that fits a file counts.
@@ -49,6 +50,7 @@ _MODULES: Final = {
     "edge/desk.py": LOOP,
     "edge/engine.py": LOOP,
     "edge/errors.py": LOOP,
+    "edge/handover.py": LOOP,
     "edge/logs.py": LOOP,
     "edge/records.py": LOOP,
     "edge/settings.py": LOOP,
@@ -86,11 +88,15 @@ _FOLDERS: Final = {
     "edge/checks/": LOOP,
     "edge/commissioning/": LOOP,
     "edge/configuration/": LOOP,
+    "edge/discovery/": LOOP,  # a process of its own, as are page and reports
     "edge/gateway/": LOOP,
     "edge/knowledge/": LOOP,
     "edge/labels/": LOOP,
+    "edge/outputs/": LOOP,
+    "edge/page/": LOOP,
     "edge/recordings/": LOOP,
     "edge/replays/": LOOP,
+    "edge/reports/": LOOP,
     "edge/samples/": SENSORS,
     "edge/storage/": JOURNAL,
     "edge/tuning/": LOOP,

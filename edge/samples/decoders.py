@@ -98,20 +98,22 @@ class Decoders:
     ) -> tuple[Readings, ...]:
         """Values as readings of the assets that their names say; asset: goes before these."""
         names, levels = self._names_of(source), topics.levels_of(source, message.topic)
+        if asset and not topics.is_asset_id(asset):
+            text = f"{asset[:TAG_CHARS_MAX]!r} cannot be an asset's id"
+            raise WireError(text, reason="no_asset", topic=message.topic)
         cells: dict[str, Cells] = {}
         nameless = waiting = 0
-        for one in told:
-            found = names.of(one.where, levels=levels)
-            mine = found and (asset or found[0])
-            if found is None or not mine or not _is_name(mine, found[1]):
-                unknown = source.format == formats.DATABUS and "name" not in one.where
+        of = names.of
+        for where, t_ns, value, text_, good, unit in told:
+            found = of(where, levels)
+            if found is None or not (mine := asset or found[0]):
+                unknown = source.format == formats.DATABUS and "name" not in where
                 waiting, nameless = waiting + unknown, nameless + (not unknown)
                 continue
-            if mine not in cells:
-                cells[mine] = Cells(mine)
-            value = one.value if one.text is None else one.text
-            t_ns = received_ns if one.t_ns is None else one.t_ns
-            cells[mine].put(found[1], t_ns, value, good=one.good, unit=one.unit)
+            if (into := cells.get(mine)) is None:
+                into = cells[mine] = Cells(mine)
+            shown = value if text_ is None else text_
+            into.put(found[1], received_ns if t_ns is None else t_ns, shown, good=good, unit=unit)
         count(self._counts, "waiting_for_metadata", waiting)
         if nameless and not cells:
             text = (
@@ -131,7 +133,3 @@ class Decoders:
             names = formats.Names(source.format, asset=asset, tag=source.tag_from)
             found = self._names[id(source)] = source, names
         return found[1]
-
-
-def _is_name(asset: str, tag: str) -> bool:
-    return topics.is_asset_id(asset) and 0 < len(tag) <= TAG_CHARS_MAX

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from edge.caps import TAG_CHARS_MAX
 from edge.wire.line_protocol import read_line_protocol
 from edge.wire.opcua import read_opcua
 from edge.wire.plant_json import read_kepware, read_neuron, read_senml, read_telegraf
 from edge.wire.scalar import read_scalar
+from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,32 +71,33 @@ def parts_of(template: str) -> list[str]:
 
 
 class Names:
-    """Assets and tags of one source's values."""
+    """Assets and tags of one source's values, each name put together once."""
 
     def __init__(self, format_: str, *, asset: str, tag: str) -> None:
         """Templates "" are those of the format."""
         told = NAMED[format_]
         self._asset, self._tag = asset or told.asset, tag or told.tag
+        self._parts = list(dict.fromkeys(parts_of(self._asset) + parts_of(self._tag)))
         self._known: dict[tuple[str, ...], tuple[str, str] | None] = {}
 
-    def of(self, where: Mapping[str, str], *, levels: Mapping[str, str]) -> tuple[str, str] | None:
-        """Asset ("" it does not say) and tag of a value; None: its name lacks a part.
+    def of(self, where: Mapping[str, str], levels: Mapping[str, str]) -> tuple[str, str] | None:
+        """Asset ("" it does not say) and tag of a value; None: its name lacks a part, or is none.
 
         levels: what the topic's levels are called; a part of the payload of the same name goes
         before them.
         """
-        key = (*levels.values(), "\0", *where, "\0", *where.values())
         try:
+            key = tuple([where[part] if part in where else levels[part] for part in self._parts])
+        except KeyError:
+            return None
+        if key in self._known:
             return self._known[key]
-        except KeyError:
-            if len(self._known) >= NAMES_MAX:
-                self._known.clear()
-        parts = {**levels, **where}
-        try:
-            found = filled(self._asset, parts), filled(self._tag, parts)
-        except KeyError:
-            found = None
-        self._known[key] = found
+        if len(self._known) >= NAMES_MAX:
+            self._known.clear()
+        parts = dict(zip(self._parts, key, strict=True))
+        asset, tag = filled(self._asset, parts), filled(self._tag, parts)
+        usable = (not asset or is_asset_id(asset)) and 0 < len(tag) <= TAG_CHARS_MAX
+        self._known[key] = found = (asset, tag) if usable else None
         return found
 
 

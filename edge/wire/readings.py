@@ -15,7 +15,6 @@ of a message absent, and counted.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,6 +35,7 @@ from edge.caps import (
 from edge.errors import UNREADABLE, WireError
 from edge.wire.block import encode_block, is_block, read_block
 from edge.wire.columns import read_columns
+from edge.wire.stamps import nanoseconds_beyond, unit_ns_of
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
@@ -48,13 +48,10 @@ TIME_KEYS: Final = ("ts", "timestamp", "time", "t")  # the first that is there; 
 ASIDE: Final = frozenset({"asset", "quality", "unit", "units", "seq"})
 RESERVED: Final = ASIDE.union(TIME_KEYS)
 BAD: Final = ("bad", "uncertain")  # how the words of a doubtful quality begin, in any case
-# Upper bounds of a number's size for each unit: seconds until the year 5138, and so on downwards.
-_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 # Until the year 2255: seven years below the end of int64, so that sums with periods and waits stay
 # inside.
 T_NS_MIN: Final = 0
 T_NS_MAX: Final = 9_000_000_000 * 10**9
-_FRACTION: Final = re.compile(r"[.,]\d{6}(\d{1,3})", re.ASCII)
 _DECODER: Final = msgspec.json.Decoder()
 
 Text = tuple[str, int, str]  # tag, t_ns, value
@@ -249,7 +246,7 @@ class _Message:
 
     def _times(self, body: dict[str, Any], n: int) -> NDArray[np.int64]:
         stamps = next((body[key] for key in TIME_KEYS if key in body), None)
-        if isinstance(stamps, list):
+        if isinstance(stamps, list | np.ndarray):
             if len(stamps) != n:
                 raise self._error(f"{len(stamps)} times for {n} rows", "wrong_shape")
             return self._stamps(stamps)
@@ -265,15 +262,22 @@ class _Message:
             return np.array([self.t_ns(stamps)], np.int64)
         raise self._error("columnar rows need ts, or t0 and dt_ms", "bad_time")
 
-    def _stamps(self, stamps: list[Any]) -> NDArray[np.int64]:
+    def _stamps(self, stamps: list[Any] | NDArray[np.int64]) -> NDArray[np.int64]:
         """Times (n,) of their stamps; whole numbers of one unit, as they mostly are, at once."""
-        if stamps and set(map(type, stamps)) == {int}:
-            low, high = min(stamps), max(stamps)
-            unit_ns = _unit_ns(low)
-            if low >= T_NS_MIN and high * unit_ns <= T_NS_MAX and unit_ns == _unit_ns(high):
-                return np.array(stamps, np.int64) * unit_ns
+        whole = isinstance(stamps, np.ndarray) or set(map(type, stamps)) == {int}
+        if whole and len(stamps):
+            least, most = (
+                (stamps.min(), stamps.max())
+                if isinstance(stamps, np.ndarray)
+                else (min(stamps), max(stamps))
+            )
+            low, high = int(least), int(most)
+            unit_ns = unit_ns_of(low)
+            if low >= T_NS_MIN and high * unit_ns <= T_NS_MAX and unit_ns == unit_ns_of(high):
+                return np.asarray(stamps, np.int64) * unit_ns
         self._check_slow(len(stamps), "times that are no whole numbers of one unit")
-        return np.array([self.t_ns(stamp) for stamp in stamps], np.int64)
+        told = stamps.tolist() if isinstance(stamps, np.ndarray) else stamps
+        return np.array([self.t_ns(stamp) for stamp in told], np.int64)
 
     def _check_slow(self, count: int, what: str) -> None:
         """Raise WireError for more than may be read one by one: all others would wait for it."""
@@ -288,10 +292,10 @@ class _Message:
         if isinstance(stamp, bool):
             raise self._error("time is a boolean", "bad_time")
         if isinstance(stamp, int):
-            return self._in_range(stamp * _unit_ns(stamp))
+            return self._in_range(stamp * unit_ns_of(stamp))
         if isinstance(stamp, float) and np.isfinite(stamp):
             # a product of floats would be off by up to 128 ns of what the digits say
-            return self._in_range(round(Decimal(repr(stamp)) * _unit_ns(stamp)))
+            return self._in_range(round(Decimal(repr(stamp)) * unit_ns_of(stamp)))
         if isinstance(stamp, str):
             return self._in_range(self._iso(stamp))
         raise self._error(f"time is {stamp!r}", "bad_time")
@@ -305,7 +309,7 @@ class _Message:
         except (ValueError, OverflowError) as error:  # the years 1 and 9999 may leave the calendar
             raise self._error(f"time is {text[:40]!r}, expected ISO 8601", "bad_time") from error
         whole_us = (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
-        return whole_us * 1000 + _nanoseconds_beyond(text)
+        return whole_us * 1000 + nanoseconds_beyond(text)
 
     def _in_range(self, t_ns: int) -> int:
         if T_NS_MIN <= t_ns <= T_NS_MAX:
@@ -384,17 +388,6 @@ def time_number(t_ns: int) -> int | str:
     """A time as the shortest number whose size tells its unit, or as ISO 8601 where none would."""
     for unit_ns in (10**6, 10**3, 1):
         number = t_ns // unit_ns
-        if t_ns % unit_ns == 0 and _unit_ns(number) == unit_ns:
+        if t_ns % unit_ns == 0 and unit_ns_of(number) == unit_ns:
             return number
     return f"{np.datetime64(t_ns, 'ns')}Z"
-
-
-def _unit_ns(number: float) -> int:
-    size = abs(number)
-    return next((unit_ns for below, unit_ns in _UNITS if size < below), 1)
-
-
-def _nanoseconds_beyond(text: str) -> int:
-    """The seventh to ninth decimals of a second, which datetime leaves out."""
-    found = _FRACTION.search(text)
-    return int(found.group(1).ljust(3, "0")) if found else 0
