@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # One spelling a kind: rates of scoring are of a processor second, times of clocks unless told.
 UNITS: Final = (
     "M values/s", "GFLOP/s", "GB/s", "times", "% of a core", "% of a tick", "s", "ms",
-    "us a message", "us a value", "ns a value", "MB", "kB", "calls a message", "bytes a value", "arrays a tick",
-    "a tick",
+    "us a message", "us a value", "ns a value", "MB", "kB", "calls a message", "bytes a value",
+    "arrays a tick", "a tick",
 )  # fmt: skip
 
 
