@@ -32,7 +32,7 @@ from edge.boxes.fence_key import fence_key_of
 from edge.boxes.identity import FILE as BOX_FILE
 from edge.boxes.identity import new_box, read_box
 from edge.boxes.journal_copy import Cut, copy_checkpoints, copy_journal, settled
-from edge.boxes.placing import Placed, placed, rewritten
+from edge.boxes.placing import MADE_LATER, Placed, placed, rewritten
 from edge.bundles.store import store_of
 from edge.configuration.config import ENVIRONMENT, load
 from edge.errors import UNREADABLE, ConfigError
@@ -179,7 +179,7 @@ def _portable(
 
 def _copy_named(job: _Job, places: list[Placed]) -> None:
     for one in places:
-        if one.name in job.writer.files:
+        if one.name in job.writer.files or (one.key in MADE_LATER and not one.path.exists()):
             continue
         if one.secret and not job.request.secrets:
             job.left_out.append(

@@ -35,7 +35,9 @@ PATHS: Final = (  # keys that hold a path, besides those whose name ends in _fil
     "audit.dir",
     "include.assets",
     "include.tags",
+    "include.alarms",
 )
+MADE_LATER: Final = ("page.users_file", "reports.file")  # nothing is missing where they are not
 SECRET: Final = re.compile(r"password|secret|private|token|psk|(?<!public_)key_file$|_key$")
 _ENDS: Final = ("_file", "_dir", "_path")
 _TABLE: Final = re.compile(r"^\s*\[(?P<name>[^\[\]]+)\]\s*(?:#.*)?$")

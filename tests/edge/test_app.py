@@ -17,6 +17,7 @@ from edge.configuration.sections import JournalConfig, ModelConfig, MqttConfig
 from edge.errors import JournalError
 from edge.gateway import app, pace, saving
 from edge.gateway.app import FAULT_EXIT, Gateway
+from edge.gateway.overload import Overload
 from edge.gateway.world import World as RealWorld
 from edge.records import MessageReceived, Publish, Shed
 from edge.samples.arrivals import Arrivals
@@ -102,6 +103,9 @@ class World:
             for name in ("GROUP_WAIT_S", "IDLE_S"):
                 patch.setattr(pace, name, 0.0)
             patch.setattr(app, "links_of", self.broker.link)
+            # how much a turn takes is measured; here every life shall take the same steps
+            patch.setattr(Overload, "within", lambda self, _seconds: self.turn_max)
+            patch.setattr(Overload, "turned", lambda *_: None)
             for name in ("collect", "freeze"):  # slow beside all that a test run holds
                 patch.setattr(gc, name, int)
             gateway = self.broker.gateway = Gateway(self._config, self.machine)
