@@ -10,12 +10,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pytest
 
 from simulator.broker import free_port
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PAGE: Final = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -34,6 +33,7 @@ def _script(port: int, page: int) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.usefixtures("mosquitto_of")
 def test_the_tutorial_works_as_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
