@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from edge.settings import Source
-    from edge.wire.sparkplug import Metric, Topic
+    from edge.wire.sparkplug import Metric, Payload, Topic
     from edge.wire.sparkplug_layouts import Found, Layout
 
 MILLISECOND_NS: Final = 1_000_000
@@ -151,16 +151,16 @@ class Sparkplug:
         known = self.layouts.read(payload) if data and asset else None
         quick = self._quick_rows(told, known, asset) if known is not None else None
         if known is not None and quick is not None:
-            self._number(told, known.seq, live=live)
+            self._number(told, known.seq, received_ns, live=live)
             return (quick,)
         found = read_payload(payload, topic=topic)
         if told.kind in DEATHS:
-            self._died(told, found.metrics, seq=found.seq, live=live)
+            self._died(told, found, received_ns, live=live)
             return ()
         if live and told.kind == NODE_BIRTH:
             self.nodes.begins(told.node, found.seq)
         else:
-            self._number(told, found.seq, live=live)
+            self._number(told, found.seq, received_ns, live=live)
         if not data:
             self._born(told, found.metrics, asset=asset)
         if not asset:
@@ -171,9 +171,9 @@ class Sparkplug:
         count(self._counts, "duplicate", cells.duplicates)
         return rows
 
-    def _number(self, told: Topic, seq: int | None, *, live: bool) -> None:
+    def _number(self, told: Topic, seq: int | None, received_ns: int, *, live: bool) -> None:
         """Take the number of a message; where some before it are missing, aliases are in doubt."""
-        if live and self.nodes.misses(told.node, seq):
+        if live and self.nodes.misses(told.node, seq, now_ns=received_ns):
             mine = [one for key, one in self.births.items() if self._is_of(key, told.node)]
             for asset in dict.fromkeys(
                 one.asset for one in mine if max(one.aliases, default=-1) >= 0
@@ -198,6 +198,7 @@ class Sparkplug:
 
     def _born(self, told: Topic, metrics: Sequence[Metric], *, asset: str) -> None:
         self._tell(BORN, asset, told)
+        self.nodes.born(told.node)
         session = _session(metrics) if told.key == told.node else NO_SESSION
         if told.key == told.node and not self._goes_on(told.node, session):
             self._forget(f"{told.node}/")
@@ -222,16 +223,16 @@ class Sparkplug:
         known = self.births.get(node)
         return session != NO_SESSION and known is not None and known.session == session
 
-    def _died(self, told: Topic, metrics: Sequence[Metric], *, seq: int | None, live: bool) -> None:
+    def _died(self, told: Topic, said: Payload, received_ns: int, *, live: bool) -> None:
         known = self.births.get(told.key)
-        died, alive = _session(metrics), known.session if known is not None else NO_SESSION
+        died, alive = _session(said.metrics), known.session if known is not None else NO_SESSION
         if NO_SESSION not in (died, alive) and 0 < (alive - died) % SESSIONS < SESSIONS // 2:
             count(self._counts, "sparkplug_deaths_late", 1)
             return
         if told.key == told.node:
             self.nodes.ends(told.node)
         else:
-            self._number(told, seq, live=live)
+            self._number(told, said.seq, received_ns, live=live)
         gone = [key for key in self.births if self._is_of(key, told.key)]
         mine = {self.births[key].asset for key in gone} | {told.key.rpartition("/")[2]}
         if told.key == told.node:

@@ -29,6 +29,7 @@ UNKNOWN: Final = -1  # no message of it has come, or it is dead
 SECOND_NS: Final = 1_000_000_000
 ASK_AGAIN_NS: Final = 60 * SECOND_NS  # a node has a minute to be born again, then twice as long
 ASK_AGAIN_NS_MAX: Final = 3_600 * SECOND_NS
+TELL_AGAIN_NS: Final = SECOND_NS  # a node that counts wrongly has a gap at every message
 
 
 class NodeCount(msgspec.Struct, kw_only=True):
@@ -38,6 +39,7 @@ class NodeCount(msgspec.Struct, kw_only=True):
     gaps: int = 0  # how often messages of it were missing
     asked: int = 0  # times that it was asked for its birth, since the last one
     ask_ns: int = 0  # not asked again before
+    tell_ns: int = 0  # its gaps are not told again before, unless something of it is born
 
 
 class Nodes:
@@ -77,17 +79,30 @@ class Nodes:
         if node in self.known:
             self.known[node].due = UNKNOWN
 
-    def misses(self, node: str, seq: int | None) -> bool:
-        """Take the number of a message; whether others before it are missing."""
+    def born(self, node: str) -> None:
+        """Something of a node was born, so that its next gap is news again."""
+        if node in self.known:
+            self.known[node].tell_ns = 0
+
+    def misses(self, node: str, seq: int | None, *, now_ns: int) -> bool:
+        """Take the number of a message; whether it is to be told that others are missing.
+
+        All assets of the node are told, so that a gap right behind another, with no birth between
+        them, is only counted.
+        """
         found = self.of(node)
         if found is None or seq is None:
             return False
         missing = found.due not in (UNKNOWN, seq % SEQUENCES)
         found.due = (seq + 1) % SEQUENCES
-        if missing:
-            found.gaps += 1
-            count(self._counts, "sparkplug_gaps", 1)
-        return missing
+        if not missing:
+            return False
+        found.gaps += 1
+        count(self._counts, "sparkplug_gaps", 1)
+        if 0 <= found.tell_ns - now_ns <= TELL_AGAIN_NS:
+            return False
+        found.tell_ns = now_ns + TELL_AGAIN_NS
+        return True
 
     def may_ask(self, node: str, *, now_ns: int) -> bool:
         """Whether a node may be asked for its birth now; then it is not asked again for a while."""

@@ -116,6 +116,36 @@ def test_a_gap_puts_aliases_in_doubt_until_each_device_is_born_again() -> None:
     assert not any(one.doubted_ns for one in states.values())
 
 
+def test_a_node_that_counts_wrongly_is_told_once_a_second_and_after_each_birth() -> None:
+    """Some have a count for each device: every message is a gap, and none costs a look at all."""
+    engine, node = engine_of(), Node()
+    engine.handle_group(node.births(), now_ns=START)
+    doubted = []
+    for i in range(40):  # every 100 ms, each behind a message that is lost
+        node.t_ms = T0_MS + 100 * (i + 1)
+        node.data("r11")
+        engine.handle(node.data("r1", i), now_ns=START + S)
+        doubted.append(engine.state.assets["r11"].doubted_ns)
+    assert engine.counts()["sparkplug_gaps"] == 40
+    assert all(doubted)
+    engine.handle(node.birth("r11"), now_ns=START + S)
+    assert not engine.state.assets["r11"].doubted_ns
+    node.data("r1")  # is lost, 0 ms behind the birth
+    engine.handle(node.data("r1"), now_ns=START + S)
+    assert engine.state.assets["r11"].doubted_ns
+
+
+@pytest.mark.parametrize(("after_ns", "told"), [(0, False), (S, False), (S + 1, True), (-1, True)])
+def test_a_gap_right_behind_another_is_only_counted(after_ns: int, *, told: bool) -> None:
+    """Also where the box's clock was set back between them."""
+    heard, counts = Source(topic="spBv1.0/g/+/n/#", format="sparkplug"), dict[str, int]()
+    nodes = Nodes({}, counts, sources=[heard])
+    nodes.begins("g/n", 0)
+    assert nodes.misses("g/n", 9, now_ns=START)
+    assert nodes.misses("g/n", 99, now_ns=START + after_ns) is told
+    assert counts["sparkplug_gaps"] == 2
+
+
 def test_a_gap_over_a_restart_is_found() -> None:
     """What is missing was sent while the gateway stood."""
     before, node = engine_of(), Node()
@@ -214,7 +244,7 @@ def test_counts_of_nodes_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.samples.sparkplug_nodes.SPARKPLUG_BIRTHS_MAX", 3)
     nodes = Nodes({}, {}, sources=[DEVICES, Source(topic="spBv1.0/+/+/+/#", format="sparkplug")])
     for i in range(9):
-        assert not nodes.misses(f"g/n{i}", 0)
+        assert not nodes.misses(f"g/n{i}", 0, now_ns=0)
         assert nodes.may_ask(f"h/n{i}", now_ns=0)
     assert len(nodes.known) == 3
 
