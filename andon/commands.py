@@ -225,6 +225,19 @@ import alarms:import_
 Check a rationalisation table, and put it where [include] alarms names it.
 """),
 )
+WIRE: Final = Group(
+    help="""How tags of other products are wired: take over what they export.
+
+\b
+Examples:
+  andon wire import kepware press.csv --device Press4 -o press4
+  andon wire import ignition tags.json --below Plant/Line3/Press -o press
+""",
+    commands=_commands("""
+import wiring:wire_import
+Make tables and a gateway.toml of tags that Kepware or Ignition exports.
+"""),
+)
 COMMANDS: Final[dict[str, Line | Group]] = {
     **_commands("""
 demo streams:demo
@@ -297,6 +310,7 @@ End what is retained of an asset that is gone, and clear its topics at the broke
     "keys": KEYS,
     "deploy": DEPLOY,
     "users": USERS,
+    "wire": WIRE,
     "report": REPORT,
     "eval": EVAL,
     "bench": BENCH,

@@ -90,6 +90,7 @@ _FOLDERS: Final = {
     "edge/configuration/": LOOP,
     "edge/discovery/": LOOP,  # a process of its own, as are page and reports
     "edge/gateway/": LOOP,
+    "edge/imports/": LOOP,  # likewise
     "edge/knowledge/": LOOP,
     "edge/labels/": LOOP,
     "edge/outputs/": LOOP,

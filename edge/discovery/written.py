@@ -56,13 +56,13 @@ def _lines(
         name=name,
     )
     for note in findings.notes:
-        yield f"# Note: {_comment(note)}"
-    yield f"site = {_text(site)}"
+        yield f"# Note: {in_comment(note)}"
+    yield f"site = {toml_text(site)}"
     if prefix != "andon":
-        yield f"prefix = {_text(prefix)}"
+        yield f"prefix = {toml_text(prefix)}"
     yield "\n[mqtt]"
     for key, value in mqtt.items():
-        yield f"{key} = {_text(value) if isinstance(value, str) else value}"
+        yield f"{key} = {toml_text(value) if isinstance(value, str) else value}"
     yield ""
     yield LEARNS.format(period=_number(findings.period_ns / SECOND_NS))
     if findings.late_ms_max:
@@ -80,15 +80,15 @@ def _lines(
 
 def _source(source: FoundSource) -> Iterator[str]:
     yield "[[source]]"
-    yield f"topic = {_text(source.topic)}"
+    yield f"topic = {toml_text(source.topic)}"
     if source.asset:
-        yield f"asset = {_text(source.asset)}"
+        yield f"asset = {toml_text(source.asset)}"
     if source.form != "json":
-        yield f"format = {_text(source.form)}"
+        yield f"format = {toml_text(source.form)}"
     if source.asset_from:
-        yield f"asset_from = {_text(source.asset_from)}  # guess: the asset in a value's name"
+        yield f"asset_from = {toml_text(source.asset_from)}  # guess: the asset in a value's name"
     if source.tag_from:
-        yield f"tag_from = {_text(source.tag_from)}"
+        yield f"tag_from = {toml_text(source.tag_from)}"
     if source.interval_ms_max:
         yield (
             f"interval_ms_max = {source.interval_ms_max}  # guess: four times the longest step"
@@ -101,13 +101,13 @@ def _source(source: FoundSource) -> Iterator[str]:
 
 
 def _asset(asset: FoundAsset) -> Iterator[str]:
-    yield f"[[asset]]  # {_comment(asset.shape)}; {clock_of(asset)}"
-    yield f"id = {_text(asset.id)}"
+    yield f"[[asset]]  # {in_comment(asset.shape)}; {clock_of(asset)}"
+    yield f"id = {toml_text(asset.id)}"
     held = [channel for channel in asset.channels if channel.held]
     if held:
         yield "on_change = [  # held while the source lives"
         for channel in held:
-            yield f"  {_text(channel.tag)},  # guess: {_comment(channel.held)}"
+            yield f"  {toml_text(channel.tag)},  # guess: {in_comment(channel.held)}"
         yield "]"
     if asset.context:
         yield "context = [  # not scored"
@@ -115,24 +115,25 @@ def _asset(asset: FoundAsset) -> Iterator[str]:
             yield from _context(tag)
         yield "]"
     if asset.mute:
-        yield f"# without a value so far, and not configured: {_comment(', '.join(asset.mute))}"
+        yield f"# without a value so far, and not configured: {in_comment(', '.join(asset.mute))}"
     yield "\n[asset.tags]  # tag = channel"
     for channel in asset.channels:
-        yield f"{_text(channel.tag)} = {_text(channel.tag)}  # {rhythm_of_channel(channel)}"
+        yield f"{toml_text(channel.tag)} = {toml_text(channel.tag)}  # {rhythm_of_channel(channel)}"
     units = [channel for channel in asset.channels if channel.unit]
     if units:
         yield "\n[asset.units]"
         for channel in units:
             why = f"guess: {channel.unit_guess}" if channel.unit_guess else "as it is sent"
-            yield f"{_text(channel.tag)} = {_text(channel.unit)}  # {_comment(why)}"
+            yield f"{toml_text(channel.tag)} = {toml_text(channel.unit)}  # {in_comment(why)}"
     yield ""
 
 
 def _context(tag: FoundContext) -> Iterator[str]:
-    shown = f"; seen: {_comment(tag.shown)}" if tag.shown else ""
+    shown = f"; seen: {in_comment(tag.shown)}" if tag.shown else ""
     if tag.work is not None:
+        kind = toml_text(tag.work.value)
         yield (
-            f'  # {{ tag = {_text(tag.tag)}, role = "witness", kind = {_text(tag.work.value)},'
+            f'  # {{ tag = {toml_text(tag.tag)}, role = "witness", kind = {kind},'
             ' instrument = "" },  # candidate, in place of the next line:'
         )
         yield "  # its rising edge would open a job, which may keep alerts quiet"
@@ -142,8 +143,8 @@ def _context(tag: FoundContext) -> Iterator[str]:
     elif tag.role == "run":
         more = ", running = [1]"
     yield (
-        f"  {{ tag = {_text(tag.tag)}, role = {_text(tag.role)}{more} }},"
-        f"  # guess: {_comment(tag.why)}{shown}"
+        f"  {{ tag = {toml_text(tag.tag)}, role = {toml_text(tag.role)}{more} }},"
+        f"  # guess: {in_comment(tag.why)}{shown}"
     )
 
 
@@ -186,11 +187,11 @@ def _number(value: float) -> str:
     return repr(float(value))
 
 
-def _text(value: str) -> str:
+def toml_text(value: str) -> str:
     """A TOML string; the escapes of JSON are among its own."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _comment(text: str) -> str:
+def in_comment(text: str) -> str:
     """A text that stays within its line."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -43,7 +43,7 @@ class Format(NamedTuple):
 NAMED: Final[dict[str, Format]] = {
     "raw": Format((), tag="{tag}"),
     "paths": Format(("asset", "name")),
-    "kepware": Format(("id", "channel", "device", "name"), tag="{id}"),
+    "kepware": Format(("id", "channel", "device", "name", "place", "leaf"), tag="{id}"),
     "databus": Format(("id", "connection", "name"), asset="{connection}"),
     "telegraf": Format(("measurement", "name")),
     "influx": Format(("measurement", "name")),

@@ -42,11 +42,18 @@ def read_kepware(message: Message) -> list[Told]:
 
 
 def _kepware_parts(name: str) -> dict[str, str]:
-    """Channel, device, and whatever groups and tag follow; an id of fewer levels is a name."""
+    """Channel, device, and whatever groups and tag follow; an id of fewer levels is a name.
+
+    place: device and groups, which hold the tag; leaf: the tag alone.
+    """
     levels = name.split(".", 2)
     if len(levels) < 3 or not all(levels):
         return {"id": name, "name": name}
-    return {"id": name, "channel": levels[0], "device": levels[1], "name": levels[2]}
+    channel, device, rest = levels
+    groups, _, leaf = rest.rpartition(".")
+    place = f"{device}.{groups}" if groups else device
+    where = {"id": name, "channel": channel, "device": device, "name": rest}
+    return {**where, "place": place, "leaf": leaf}
 
 
 def read_neuron(message: Message) -> list[Told]:
