@@ -23,8 +23,8 @@ from edge.imports.written import FILES, written
 from edge.samples.decoders import Decoders
 from edge.samples.sparkplug import Sparkplug
 from edge.wire.topics import match_source
-from kb.reading.document import Form
-from kb.reading.documents import read_folder
+from kb.snapshots.build import build
+from kb.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -324,20 +324,20 @@ def test_no_limit_counts_until_a_person_approves_it(tmp_path: Path) -> None:
     texts = tmp_path / "docs"
     texts.mkdir()
     proposed = (tmp_path / "out" / "limits-proposed.csv").read_text(encoding="utf-8")
-    (texts / "limits.csv").write_text(proposed, encoding="utf-8")
-    reading = read_folder(texts, now_ns=0)
-    assert not [one for one in reading.documents if one.form is Form.LIMIT]
-    assert sum("approved_by" in one.cause for one in reading.quarantined) == 2
     rows = list(csv.DictReader(io.StringIO(proposed)))
-    for one in rows:
-        one["approved_by"], one["approved_at"] = "A. Engineer", "2026-01-05T10:00:00Z"
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    (texts / "limits.csv").write_text(file.getvalue(), encoding="utf-8")
-    approved = [d for d in read_folder(texts, now_ns=0).documents if d.form is Form.LIMIT]
-    assert len(approved) == 2
+    signed = {"approved_by": "A. Engineer", "approved_at": "2026-01-05T10:00:00Z"}
+    counted = []
+    for more in ({}, signed):
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([{**one, **more} for one in rows])
+        (texts / "limits.csv").write_text(file.getvalue(), encoding="utf-8")
+        out = tmp_path / f"snapshot{len(counted)}"
+        build(texts, out, now_ns=10**18)
+        with Snapshot.open(out) as snapshot:
+            counted.append({(one.asset, one.channel, one.high) for one in snapshot.limits()})
+    assert counted == [set(), {("Press", "M2/Amps", 30.0), ("Press", "Force", 400.0)}]
 
 
 NAMES = st.text(
