@@ -17,7 +17,7 @@ from edge.wire.topics import CLOCK_TOPIC
 from tests.broker.cells import listener
 from tests.broker.gateways import GatewayProcess, online
 from tests.broker.test_gateway_commission import stage
-from tests.edge.test_imports import kepware_csv, row
+from tests.edge.exports import kepware_csv, row
 from tests.models.plants import plant
 from tests.waiting import wait_until
 

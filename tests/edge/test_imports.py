@@ -8,53 +8,27 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import andon
 from edge.configuration.config import load
 from edge.errors import ConfigError
 from edge.imports.ignition import read_ignition, read_json
-from edge.imports.kepware import decoded, period_s, read_kepware
+from edge.imports.kepware import decoded, read_kepware
 from edge.imports.sorting import sorted_out
 from edge.imports.tags import Level, Tag
-from edge.imports.written import FILES, written
+from edge.imports.written import FILES
 from edge.samples.decoders import Decoders
 from edge.samples.sparkplug import Sparkplug
 from edge.wire.topics import match_source
 from kb.snapshots.build import build
 from kb.snapshots.snapshot import Snapshot
+from tests.edge.exports import BOUND, configured, folder, kepware, kepware_csv, opc, row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.configuration.config import GatewayConfig
     from edge.imports.tags import Export
-
-COLUMNS = [
-    "Tag Name", "Address", "Data Type", "Respect Data Type", "Client Access", "Scan Rate",
-    "Scaling", "Raw Low", "Raw High", "Scaled Low", "Scaled High", "Scaled Data Type", "Clamp Low",
-    "Clamp High", "Eng Units", "Description", "Negate Value",
-]  # fmt: skip
-
-
-def kepware_csv(rows: list[dict[str, str]], *, delimiter: str = ",") -> str:
-    """An export with these cells, quoted as Kepware does."""
-    file = io.StringIO()
-    writer = csv.DictWriter(
-        file, COLUMNS, restval="", delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\r\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
-
-
-def row(name: str, kind: str = "Float", **more: str) -> dict[str, str]:
-    """A row of an export."""
-    cells = {"Tag Name": name, "Data Type": kind, "Client Access": "RO", "Scan Rate": "500"}
-    return {**cells, **{key.replace("_", " "): value for key, value in more.items()}}
-
 
 PRESS = [
     row("Cell4.Press.PT_101", Eng_Units="bar", Scaling="Linear", Scaled_Low="0", Scaled_High="250",
@@ -69,24 +43,6 @@ PRESS = [
     row("Oil_temp", "Float"),
     row("Made", "Date"),
 ]  # fmt: skip
-
-
-def kepware(rows: list[dict[str, str]], **settings: str) -> Export:
-    """What is read of an export with these rows."""
-    options = {"name": "x.csv", "device": "C.D1", "topic": "iotgateway", **settings}
-    return read_kepware(kepware_csv(rows), **options)
-
-
-def configured(export: Export, folder: Path) -> GatewayConfig:
-    """What is written of an export, as a gateway reads it."""
-    imported = sorted_out(export)
-    texts = written(
-        imported, name="x", site="s", host="h", port=1883, period_s=period_s(export.tags)
-    )
-    folder.mkdir(exist_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="")
-    return load(folder / "gateway.toml", environment={})
 
 
 def whys(export: Export) -> dict[str, str]:
@@ -175,17 +131,6 @@ def test_a_broken_csv_says_where(text: str, where: str) -> None:
         read_kepware(text, name="x.csv", device="D", topic="t")
 
 
-def opc(name: str, data: str = "Float4", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """An atomic tag."""
-    return {"name": name, "tagType": "AtomicTag", "valueSource": "opc", "dataType": data, **more}
-
-
-def folder(name: str, *tags: dict[str, Any], kind: str = "Folder", **more: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A node with tags below it."""
-    return {"name": name, "tagType": kind, "tags": list(tags), **more}
-
-
-BOUND = {"bindType": "parameter", "binding": "{unit}"}
 MOTOR = folder(
     "Motor",
     opc("Amps", engUnit="A", alarms=[{"name": "hi", "mode": "AboveValue", "setpointA": 30.0}]),
@@ -326,7 +271,7 @@ def test_no_limit_counts_until_a_person_approves_it(tmp_path: Path) -> None:
     proposed = (tmp_path / "out" / "limits-proposed.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(proposed)))
     signed = {"approved_by": "A. Engineer", "approved_at": "2026-01-05T10:00:00Z"}
-    counted = []
+    counted: list[set[tuple[str, str, float | None]]] = []
     for more in ({}, signed):
         file = io.StringIO()
         writer = csv.DictWriter(file, list(rows[0]))
@@ -338,116 +283,6 @@ def test_no_limit_counts_until_a_person_approves_it(tmp_path: Path) -> None:
         with Snapshot.open(out) as snapshot:
             counted.append({(one.asset, one.channel, one.high) for one in snapshot.limits()})
     assert counted == [set(), {("Press", "M2/Amps", 30.0), ("Press", "Force", 400.0)}]
-
-
-NAMES = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=12
-) | st.sampled_from(["a", "b", "PT_101", " x", "x;y", 'q"', "#[", "_s", "+", "a" * 300])
-KINDS = st.sampled_from(["Float", "Word", "Boolean", "String", "Float Array", "?", ""])
-CELLS = st.sampled_from(["", "bar", "1", "-1", "1e99", "x", "Linear"])
-
-
-def conserved(export: Export, names: list[str], folder: Path) -> None:
-    """Each tag is in the tables as what it is, or in the report; and nothing else is."""
-    imported = sorted_out(export)
-    told = imported.export
-    assert sorted([t.name for t in told.tags] + [o.name for o in told.left_out]) == sorted(names)
-    report = "\n".join(written(
-        imported, name="x", site="s", host="h", port=1, period_s=1.0
-    )[name] for name in ("report.md",))  # fmt: skip
-    assert report.count("\n| ") >= len(told.left_out)
-    if not imported.assets:
-        return
-    config = configured(export, folder)
-    read = {
-        (one.id, tag)
-        for one in config.asset
-        for tag in (*one.tags, *(context.tag for context in one.context))
-    }
-    assert read == {(tag.asset, tag.tag) for tag in told.tags}
-    assert {(a.id, tag): unit for a in config.asset for tag, unit in a.units.items()} == {
-        (tag.asset, tag.tag): tag.unit
-        for one in imported.assets
-        for tag in one.channels
-        if tag.unit
-    }
-
-
-@given(st.lists(st.tuples(st.lists(NAMES, min_size=1, max_size=3), KINDS, CELLS, CELLS)))
-def test_kepware_loses_no_tag(
-    tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[list[str], str, str, str]]
-) -> None:
-    """Whatever it is called, and whatever its cells hold."""
-    rows = [
-        row(".".join(name), kind, Eng_Units=one, Scaled_High=two, Scaling="Linear", Clamp_High="1")
-        for name, kind, one, two in cells
-    ]
-    folder = tmp_path_factory.getbasetemp() / "kepware"
-    conserved(kepware(rows), [one["Tag Name"] for one in rows], folder)
-
-
-ATOMS = st.builds(
-    opc,
-    NAMES,
-    st.sampled_from(["Float4", "Int2", "Boolean", "String", "?"]) | st.just(BOUND),
-    valueSource=st.sampled_from(["opc", "memory", "expr"]),
-    engUnit=st.sampled_from(["bar", "", BOUND, 3]),
-    enabled=st.sampled_from([True, True, True, False, BOUND]),
-    engHigh=st.floats() | st.just(BOUND),
-    alarms=st.sampled_from([[], [{"mode": "BelowValue"}], [{"mode": BOUND}], [3], "x"]),
-)
-TREES = st.recursive(
-    ATOMS, lambda below: st.builds(folder, NAMES, below, below, below), max_leaves=12
-)
-
-
-def atoms(node: dict[str, Any], path: tuple[str, ...] = ()) -> list[str]:
-    """Names of all tags below a node."""
-    here = (*path, node["name"]) if node["name"] else path
-    if "tags" not in node:
-        return ["/".join(here)]
-    return [name for child in node["tags"] for name in atoms(child, here)]
-
-
-@given(st.lists(TREES, max_size=4))
-def test_ignition_loses_no_tag(
-    tmp_path_factory: pytest.TempPathFactory, trees: list[dict[str, Any]]
-) -> None:
-    """Whatever it is called, and whatever is bound."""
-    tree = folder("G", folder("N", folder("D", *trees)))
-    place = tmp_path_factory.getbasetemp() / "ignition"
-    conserved(read_ignition(tree, name="x"), atoms(tree), place)
-
-
-@given(
-    st.text(max_size=200) | st.lists(st.sampled_from([*COLUMNS, ",", "\n", '"', ";"])).map("".join)
-)
-def test_any_text_is_read_or_refused(text: str) -> None:
-    """And never fails otherwise."""
-    try:
-        read_kepware(text, name="x", device="D", topic="t")
-    except ConfigError as error:
-        assert str(error).startswith("x")  # noqa: PT017 - either way is right
-
-
-JSON_TREES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=3),
-    lambda below: (
-        st.lists(below, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["name", "tags", "tagType", "typeId", "enabled", "alarms"]), below
-        )
-    ),
-)
-
-
-@given(JSON_TREES)
-def test_any_tree_is_read_or_refused(tree: object) -> None:
-    """And never fails otherwise."""
-    try:
-        read_ignition(read_json(json.dumps(tree).encode(), name="x"), name="x")
-    except ConfigError as error:
-        assert str(error).startswith("x")  # noqa: PT017 - likewise
 
 
 def test_the_command_writes_what_can_be_read(tmp_path: Path) -> None:
