@@ -20,6 +20,7 @@ from edge.brokers.rights import (
 )
 from edge.errors import ConfigError
 from edge.trust import Signs
+from edge.wire.sparkplug import NAMESPACE
 from edge.wire.topics import CLOCK_TOPIC, Topics, is_asset_id, subscriptions
 
 if TYPE_CHECKING:
@@ -121,6 +122,10 @@ def _written(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
         if not topic.startswith(root) and topic.endswith("/config"):  # of discovery
             *above, _node, entity, last = topic.split("/")
             found.append("/".join([*above, "+", entity, last]))
+            continue
+        if not topic.startswith(root) and topic.startswith(f"{NAMESPACE}/"):
+            node, _, device = topic.rpartition("/")
+            found.append(f"{node}/+" if node.count("/") == 3 and device in known else topic)
             continue
         head, _, rest = topic.removeprefix(root).partition("/")
         asset, slash, track = rest.partition("/")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.boxes.retirement import retired_topics
-from edge.outputs.asked_for import output_topics
+from edge.outputs.asked_for import output_filters, output_topics
 from edge.samples.waveforms import block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, rebirth_topics, subscriptions
 
@@ -40,9 +40,12 @@ def command_filters(config: GatewayConfig) -> list[str]:
 
 
 def own_filters(config: GatewayConfig) -> list[str]:
-    """Topic filters of what we hear of our own: who speaks, and which alerts stand; output."""
+    """Topic filters of what we hear of our own; output.
+
+    Who speaks, which alerts stand, and what a node of Sparkplug B is told that we are.
+    """
     topics = Topics(config.prefix, config.site)
-    return [topics.fence, f"{topics.alerts}#", topics.group("#")]
+    return [topics.fence, f"{topics.alerts}#", topics.group("#"), *output_filters(config)]
 
 
 def page_filters(config: GatewayConfig) -> list[str]:

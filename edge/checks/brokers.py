@@ -13,6 +13,7 @@ from edge.brokers.rights import command_filters, own_filters, sensor_filters
 from edge.brokers.tls import spans_of_files
 from edge.configuration.config import brokers
 from edge.errors import AndonError
+from edge.wire.sparkplug_node import node_filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +35,16 @@ def broker_findings(config: GatewayConfig) -> Iterator[Finding]:
     for where, broker in sections:
         name = "broker" if len(sections) == 1 else _name(where)
         yield from _secrets(config, broker, where)
-        yield from _connection(config, broker, name, where, alone=len(sections) == 1)
+        alone = len(sections) == 1
+        filters = _filters(config, where, alone=alone)
+        yield from _connection(config, broker, name, where, filters)
     yield from _secrets(config, config.output, "[output.alertmanager]")
+    node = config.output.sparkplug
+    if node is not None and node.broker is not None:
+        where = "[output.sparkplug.broker]"
+        yield from _secrets(config, node.broker, where)
+        told = node_filters(node.group, node.node)
+        yield from _connection(config, node.broker, "broker of Sparkplug B", where, told)
 
 
 def _name(where: str) -> str:
@@ -56,13 +65,17 @@ def _secrets(
             yield "secret", False, f"{hint}; chmod 600 {path}"
 
 
-def _connection(
-    config: GatewayConfig, broker: BrokerConfig, name: str, where: str, *, alone: bool
-) -> Iterator[Finding]:
+def _filters(config: GatewayConfig, where: str, *, alone: bool) -> list[str]:
+    """What the gateway subscribes to on one of its brokers."""
     sensors = sensor_filters(config)
     # with those on which all waits: a gateway that may not hear `fence` never speaks
     people = command_filters(config) + own_filters(config)
-    filters = people if "output" in where else sensors + people * alone
+    return people if "output" in where else sensors + people * alone
+
+
+def _connection(
+    config: GatewayConfig, broker: BrokerConfig, name: str, where: str, filters: list[str]
+) -> Iterator[Finding]:
     spans: list[Span] = []
     try:
         given = endpoint_of(config, broker)

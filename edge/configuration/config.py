@@ -18,7 +18,12 @@ import msgspec
 
 from edge.configuration.include import hint, include, out_of_bounds
 from edge.configuration.operator_settings import check_operators
-from edge.configuration.output_settings import OUTPUT_TABLES, OutputsConfig, check_outputs
+from edge.configuration.output_settings import (
+    OUTPUT_TABLES,
+    OutputsConfig,
+    check_node,
+    check_outputs,
+)
 from edge.configuration.position_settings import with_positions
 from edge.configuration.sections import (
     BrokerConfig,
@@ -310,6 +315,7 @@ def _check(config: GatewayConfig, path: Path) -> None:
     check_sources(config.source, path)
     _check_brokers(config, path)
     check_outputs(config.output, config.engine, path)
+    check_node(config.output, config.mqtt, config.source, path)
     if config.clock not in ("wall", "plant"):
         raise ConfigError(f"{path}: clock is {config.clock!r}, expected wall or plant")
     named = ((config.site, "site"), (config.prefix, "prefix"), (config.page.user, "[page] user"))

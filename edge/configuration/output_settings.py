@@ -8,15 +8,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge.configuration.include import out_of_bounds
+from edge.configuration.sections import BrokerConfig
 from edge.errors import ConfigError
-from edge.wire.topics import is_asset_id
+from edge.wire.sparkplug import NAMESPACE
+from edge.wire.topics import is_asset_id, subscriptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.settings import EngineSettings
+    from edge.configuration.sections import MqttConfig
+    from edge.settings import EngineSettings, Source
 
 PROMETHEUS_LISTEN: Final = "127.0.0.1:9464"
+HOST_STATES: Final = "STATE"  # of Sparkplug: no name of a group, since hosts speak there
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +50,19 @@ class PrometheusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     listen: str = PROMETHEUS_LISTEN
 
 
+class SparkplugConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node of Sparkplug B that we are, with a device an asset."""
+
+    group: str
+    node: str
+    score_every_s: float = 10.0  # a score alone is told so often at most
+    broker: BrokerConfig | None = None  # another one than that of all our other topics
+
+    def client_id(self, section: BrokerConfig) -> str:
+        """Who the node is on the broker of a section: two connections may not share a name."""
+        return f"{section.client_id}-sparkplug"
+
+
 class OutputsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[output]: what else hears what we publish."""
 
@@ -52,6 +70,7 @@ class OutputsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cloudevents: CloudEventsConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     prometheus: PrometheusConfig | None = None
+    sparkplug: SparkplugConfig | None = None
 
     @property
     def secret_files(self) -> tuple[str, ...]:
@@ -65,6 +84,8 @@ OUTPUT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "cloudevents": CloudEventsConfig,
     "alertmanager": AlertmanagerConfig,
     "prometheus": PrometheusConfig,
+    "sparkplug": SparkplugConfig,
+    "broker": BrokerConfig,
 }
 
 
@@ -108,6 +129,52 @@ def check_outputs(outputs: OutputsConfig, engine: EngineSettings, path: Path) ->
     ):
         if not low <= value <= high:
             raise ConfigError(f"{path}: {out_of_bounds(f'{where} {key}', value, low, high)}")
+
+
+def check_node(
+    outputs: OutputsConfig, mqtt: MqttConfig, sources: Sequence[Source], path: Path
+) -> None:
+    """Raise ConfigError for a node that cannot be, or that a source of ours would hear."""
+    told = outputs.sparkplug
+    if told is None:
+        return
+    where = "[output.sparkplug]"
+    for key, name in (("group", told.group), ("node", told.node)):
+        if not is_asset_id(name) or name == HOST_STATES:
+            raise ConfigError(
+                f"{path}: {where} {key} is {name!r}, expected one level of a topic, without / + #"
+                f' and not {HOST_STATES}, as "Plant1"'
+            )
+    bounds: list[tuple[str, float, float, float]] = [
+        (f"{where} score_every_s", told.score_every_s, 0.1, 3_600.0)
+    ]
+    if told.broker is not None:
+        bounds.append(("[output.sparkplug.broker] port", told.broker.port, 1, 65_535))
+        bounds.append(("[output.sparkplug.broker] keepalive_s", told.broker.keepalive_s, 1, 65_535))
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            raise ConfigError(f"{path}: {out_of_bounds(name, value, low, high)}")
+    section = told.broker or mqtt.output or mqtt
+    if (section.host, section.port) != (mqtt.host, mqtt.port):
+        return
+    for source in sources:
+        if any(_hears(one, told.group, told.node) for one in subscriptions(source)):
+            raise ConfigError(
+                f"{path}: {where} the source {source.topic!r} hears node {told.node!r} of group"
+                f" {told.group!r}, so that our alerts would come back as values; give the node a"
+                " group that no source listens to, or name groups or nodes in the source"
+            )
+
+
+def _hears(topic_filter: str, group: str, node: str) -> bool:
+    """Whether a topic filter reaches what a node or its devices say."""
+    said = (NAMESPACE, group, "", node)  # any kind
+    for i, given in enumerate(topic_filter.split("/")[: len(said)]):
+        if given == "#":
+            return True
+        if i != 2 and given not in ("+", said[i]):
+            return False
+    return len(topic_filter.split("/")) >= len(said)
 
 
 def _parts(url: str) -> tuple[str, str] | None:

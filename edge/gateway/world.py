@@ -105,7 +105,9 @@ class World:
 
     def outputs(self, config: GatewayConfig, assembly: Assembly) -> Outputs:
         """What else hears what the gateway says; nothing, mostly."""
-        return outputs_of(config, assembly, disk=self.disk, clock=self.clock)
+        return outputs_of(
+            config, assembly, transport=self.transport, disk=self.disk, clock=self.clock
+        )
 
     def patience(self) -> Patience:
         """Who does what may block on the disk, and for how long the loop waits for it."""

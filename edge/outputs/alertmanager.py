@@ -118,6 +118,9 @@ class Alertmanager:
     def connected(self) -> None:
         """The broker has no part in this."""
 
+    def away(self) -> None:
+        """The broker has no part in this."""
+
     def turn(self) -> None:
         """The thread does it."""
 

@@ -9,6 +9,7 @@ from edge.outputs.cloudevents import CloudEvents
 from edge.outputs.home_assistant import HomeAssistant, discovery_topics, is_owed
 from edge.outputs.hub import Outputs
 from edge.storage.disk import CLOCK, DISK
+from edge.wire.sparkplug_node import node_filters, node_topics
 from edge.wire.topics import Topics
 from kb.snapshots.snapshot import MANIFEST
 
@@ -16,15 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.assembly.assembly import Assembly
+    from edge.brokers.transport import Transport
     from edge.configuration.config import GatewayConfig
+    from edge.configuration.output_settings import SparkplugConfig
     from edge.outputs.output import Output
     from edge.storage.disk import Clock, Disk
 
 
 def outputs_of(
-    config: GatewayConfig, assembly: Assembly, *, disk: Disk = DISK, clock: Clock = CLOCK
+    config: GatewayConfig,
+    assembly: Assembly,
+    *,
+    transport: Transport,
+    disk: Disk = DISK,
+    clock: Clock = CLOCK,
 ) -> Outputs:
-    """Those that are asked for, ready to hear."""
+    """Those that are asked for, ready to hear. transport: of one with a connection of its own."""
     asked = config.output
     found: list[Output] = []
     if is_owed(config):
@@ -37,6 +45,10 @@ def outputs_of(
         from edge.outputs.prometheus import Prometheus  # noqa: PLC0415 - a tenth of a second of a start
 
         found.append(Prometheus(config, knowledge_s=lambda: _built_s(assembly), clock=clock))
+    if asked.sparkplug is not None:
+        from edge.outputs.sparkplug import Sparkplug  # noqa: PLC0415 - brokers ask us who writes what
+
+        found.append(Sparkplug(config, assembly, transport=transport, disk=disk, clock=clock))
     return Outputs(found)
 
 
@@ -46,7 +58,20 @@ def output_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
     if config.output.cloudevents is not None:
         topics = Topics(config.prefix, config.site)
         found += [topics.cloudevent(asset) for asset in assets]
-    return found
+    node = _node_here(config)
+    return found + (node_topics(node.group, node.node, assets) if node is not None else [])
+
+
+def output_filters(config: GatewayConfig) -> list[str]:
+    """Topic filters of what outputs are told on the broker of our own topics."""
+    node = _node_here(config)
+    return node_filters(node.group, node.node) if node is not None else []
+
+
+def _node_here(config: GatewayConfig) -> SparkplugConfig | None:
+    """The node of Sparkplug B that speaks on the broker of our own topics; None: none does."""
+    node = config.output.sparkplug
+    return node if node is not None and node.broker is None else None
 
 
 def _built_s(assembly: Assembly) -> float | None:

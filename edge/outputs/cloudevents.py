@@ -74,6 +74,9 @@ class CloudEvents:
     def connected(self) -> None:
         """What waits is said then, as events are."""
 
+    def away(self) -> None:
+        """What waits goes on waiting."""
+
     def turn(self) -> None:
         """All follows from events."""
 

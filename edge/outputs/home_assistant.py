@@ -86,6 +86,9 @@ class HomeAssistant:
         """Say all of it again."""
         self._of = None
 
+    def away(self) -> None:
+        """All of it is said again with the next connection."""
+
     def turn(self) -> None:
         """Follow the bundle."""
         bundle = self._assembly.bundle

@@ -55,6 +55,8 @@ class Outputs:
     def turn(self, link: Sender) -> None:
         """Say a part of what they owe the broker."""
         for output in self._outputs:
+            if not link.connected:
+                output.away()
             output.turn()
             for _ in range(min(AT_ONCE, len(output.owed)) if link.connected else 0):
                 one = output.owed[0]
@@ -63,11 +65,10 @@ class Outputs:
                     break
                 output.owed.popleft()
                 output.tally.sent += 1
-            output.tally.waiting = len(output.owed)
 
     def told(self) -> tuple[OutputPayload, ...]:
         """For health."""
-        return tuple(output.tally.payload(output.name) for output in self._outputs)
+        return tuple(one.tally.payload(one.name, owed=len(one.owed)) for one in self._outputs)
 
     def close(self) -> None:
         """End what works beside the loop."""

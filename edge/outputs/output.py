@@ -21,16 +21,18 @@ class Tally:
     failed: int = 0
     dropped: int = 0
     waiting: int = 0
+    refused: int = 0
     cause: str = ""
 
-    def payload(self, output: str) -> OutputPayload:
-        """For health."""
+    def payload(self, output: str, *, owed: int = 0) -> OutputPayload:
+        """For health. owed: messages that wait for the gateway's own connection besides."""
         return OutputPayload(
             output=output,
             sent=self.sent,
             failed=self.failed,
             dropped=self.dropped,
-            waiting=self.waiting,
+            waiting=self.waiting + owed,
+            refused=self.refused,
             cause=self.cause[:200],
         )
 
@@ -47,6 +49,9 @@ class Output(Protocol):
 
     def connected(self) -> None:
         """There is a new connection to the broker, which may have forgotten everything."""
+
+    def away(self) -> None:
+        """The broker is not there, or another box may speak by now; said at each look meanwhile."""
 
     def turn(self) -> None:
         """See what has changed; at each look of the loop, so it has to be quick."""

@@ -113,6 +113,9 @@ class Prometheus(Collector):
     def connected(self) -> None:
         """The broker has no part in this."""
 
+    def away(self) -> None:
+        """Likewise."""
+
     def turn(self) -> None:
         """Listen, where that did not work before."""
         if self._server is not None or self._clock.monotonic_s() < self._again_s:

@@ -34,6 +34,8 @@ from edge.wire.sparkplug import (
     LONG,
     NODE_BIRTH,
     OTHER_VALUES,
+    SESSION,
+    SESSIONS,
     parse_topic,
     read_payload,
     signed,
@@ -48,9 +50,7 @@ if TYPE_CHECKING:
     from edge.wire.sparkplug_layouts import Found, Layout
 
 MILLISECOND_NS: Final = 1_000_000
-SESSION: Final = "bdSeq"  # the metric that counts the sessions of a node
 NO_SESSION: Final = -1  # it was not told
-SESSIONS: Final = 256  # behind the last one the count of them begins anew
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True):

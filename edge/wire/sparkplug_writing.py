@@ -18,6 +18,7 @@ from edge.wire.sparkplug import (
     LONG,
     NAMESPACE,
     REBIRTH,
+    STRING,
     VARINT,
     WORD,
 )
@@ -25,8 +26,12 @@ from edge.wire.sparkplug import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-DOUBLE_TYPE: Final = 10  # datatypes, as a birth names them
+# datatypes, as a birth names them
+INT32_TYPE: Final = 3
+INT64_TYPE: Final = 4
+DOUBLE_TYPE: Final = 10
 BOOLEAN_TYPE: Final = 11
+STRING_TYPE: Final = 12
 _NULL: Final = 7
 
 
@@ -51,8 +56,11 @@ def bytes_field(field: int, content: bytes) -> bytes:
     return varint(field << 3 | BYTES) + varint(len(content)) + content
 
 
-def value_field(field: int, value: float) -> bytes:
+def value_field(field: int, value: float | str) -> bytes:
     """A metric's value, in the field of its type."""
+    if isinstance(value, str):
+        assert field == STRING
+        return bytes_field(field, value.encode())
     if field == FLOAT:
         return varint(field << 3 | FIXED32) + struct.pack("<f", value)
     if field == DOUBLE:
@@ -70,7 +78,7 @@ def encode_metric(
     t_ms: int | None = None,
     datatype: int = 0,
     field: int = DOUBLE,
-    value: float | None = None,
+    value: float | str | None = None,
     more: bytes = b"",
 ) -> bytes:
     """One metric; value: None is null. more: further fields, before the value."""

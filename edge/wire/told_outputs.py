@@ -8,8 +8,8 @@ import msgspec
 class OutputPayload(msgspec.Struct, frozen=True, kw_only=True):
     """One output, since the start.
 
-    dropped: given up, as more came than could wait; waiting: not said yet; cause: why the last try
-    failed, "" it did not.
+    dropped: given up, as more came than could wait; waiting: not said yet; refused: commands that
+    came over it and were not carried out; cause: why the last try failed, "" it did not.
     """
 
     output: str
@@ -17,4 +17,5 @@ class OutputPayload(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     dropped: int = 0
     waiting: int = 0
+    refused: int = 0
     cause: str = ""

@@ -47,11 +47,20 @@ def gateway_starts(config: Path, environment: Mapping[str, str]) -> None:
     sections = [broker for _, broker in brokers(given)]
     STARTED.append(
         Told(
-            frozenset(broker.client_id for broker in sections),
+            frozenset(_client_ids(given)),
             frozenset(_listed(given)),
             {broker.port for broker in sections},
         )
     )
+
+
+def _client_ids(config: GatewayConfig) -> Iterator[str]:
+    """Its own, and that of its node of Sparkplug B."""
+    node = config.output.sparkplug
+    for _, broker in brokers(config):
+        yield broker.client_id
+        if node is not None:
+            yield node.client_id(broker)
 
 
 def _listed(config: GatewayConfig) -> list[str]:

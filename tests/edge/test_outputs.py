@@ -146,6 +146,9 @@ class Listener:
     def connected(self) -> None:
         """Nothing."""
 
+    def away(self) -> None:
+        """Nothing."""
+
     def turn(self) -> None:
         """Nothing."""
 
