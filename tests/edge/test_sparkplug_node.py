@@ -7,15 +7,13 @@ time by protobuf itself.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.samples.sparkplug import Sparkplug
-from edge.settings import Source
-from edge.wire.sparkplug import REBIRTH, SESSION, SESSIONS, parse_topic, read_payload, signed
+from edge.wire.sparkplug import REBIRTH, SESSIONS, read_payload
 from edge.wire.sparkplug_node import Kind, Message, Node, Told, node_filters, node_topics
 from edge.wire.sparkplug_writing import (
     BOOLEAN_TYPE,
@@ -24,11 +22,8 @@ from edge.wire.sparkplug_writing import (
     INT64_TYPE,
     STRING_TYPE,
 )
-from edge.wire.topics import hears_all_of_node
+from tests.edge.sparkplug_host import Host
 from tests.edge.tahu import payload_type
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 KINDS: Final = (
     Kind("Anomaly/Score", DOUBLE_TYPE),
@@ -38,7 +33,6 @@ KINDS: Final = (
 )
 NAMES: Final = [kind.name for kind in KINDS]
 ASSETS: Final = ("a", "b", "c d", "ü")
-SOURCE: Final = Source(topic="spBv1.0/G/+/N/{asset}", format="sparkplug")
 NOW_MS: Final = 1_760_000_000_000
 VALUES: Final = {
     "Anomaly/Score": st.none() | st.floats(allow_infinity=False),
@@ -58,84 +52,6 @@ STEPS: Final[st.SearchStrategy[list[Any]]] = st.lists(
 )
 
 
-class Host:
-    """Who listens: what it believes of each device that is alive, and every broken rule."""
-
-    def __init__(self) -> None:
-        self.births: dict[str, Any] = {}
-        self.counts: dict[str, int] = {}
-        self._decoder = Sparkplug(self.births, self.counts, assets=ASSETS, sources=[SOURCE])
-        self.picture: dict[str, dict[str, Any]] = {}
-        self.session: int | None = None
-        assert hears_all_of_node("G/N", [SOURCE])
-
-    def hear(self, message: Message, number: int) -> None:
-        """Take a message as it comes; number: of it, for the time of arrival."""
-        told = parse_topic(message.topic)
-        assert told is not None
-        asset = told.key.removeprefix("G/N").removeprefix("/")
-        if told.kind == "NDEATH":
-            self._dies(message)
-        said = read_payload(message.payload, topic=message.topic)
-        known = self._decoder.meanings(told.key).aliases if told.kind == "DDATA" else {}
-        self._decoder.take(
-            message.payload, topic=message.topic, asset=asset, received_ns=number * 10**12
-        )
-        if told.kind == "NBIRTH":
-            self._born(said)
-        elif told.kind == "DBIRTH":
-            assert self.session is not None, "a device before its node"
-            assert [m.name for m in said.metrics] == NAMES
-            self._unique(asset, [m.alias for m in said.metrics])
-            self.picture[asset] = {m.name: _value(m, m.datatype) for m in said.metrics}
-        elif told.kind == "DDATA":
-            assert asset in self.picture, "data of a device that is not born"
-            assert said.metrics, "nothing was to be told"
-            for metric in said.metrics:
-                assert not metric.name, "aliases alone"
-                assert metric.alias is not None
-                name, datatype = known[metric.alias]
-                assert metric.t_ms is not None
-                self.picture[asset][name] = _value(metric, datatype)
-        elif told.kind == "DDEATH":
-            assert asset in self.picture, "the death of who never lived"
-            del self.picture[asset]
-
-    def _born(self, said: Any) -> None:  # noqa: ANN401 - a Payload
-        metrics = {m.name: m for m in said.metrics}
-        assert said.seq == 0
-        assert set(metrics) == {SESSION, REBIRTH}
-        assert metrics[REBIRTH].value == 0.0
-        assert all(m.alias is None for m in said.metrics)
-        session = int(metrics[SESSION].value)
-        if session != self.session:
-            self.picture.clear()  # with a rebirth devices go on until they are told to be dead
-        self.session = session
-
-    def _dies(self, message: Message) -> None:
-        said = read_payload(message.payload, topic=message.topic)
-        assert said.seq is None
-        assert [m.name for m in said.metrics] == [SESSION]
-        assert said.metrics[0].value == self.session, "of the session that it ends"
-        self.picture.clear()
-        self.session = None
-
-    def _unique(self, asset: str, aliases: Iterable[int | None]) -> None:
-        """No alias of the node means two metrics at once."""
-        others = {
-            alias
-            for key, birth in self.births.items()
-            if key.startswith("G/N/") and key != f"G/N/{asset}"
-            for alias in birth.aliases
-        }
-        assert not others & set(aliases)
-
-
-def _value(metric: Any, datatype: int) -> Any:  # noqa: ANN401 - as it comes
-    value = metric.value
-    return signed(value, datatype) if isinstance(value, int) else value
-
-
 def truth_of(told: dict[str, Any]) -> dict[str, Any]:
     """Values as they come out of a decoder: NaN is null."""
     return {
@@ -150,7 +66,7 @@ class Walk:
     """A node, its host, and what is true, step by step."""
 
     def __init__(self, session: int) -> None:
-        self.node, self.host = Node("G", "N", KINDS), Host()
+        self.node, self.host = Node("G", "N", KINDS), Host("G/N", ASSETS, NAMES)
         self.truth: dict[str, dict[str, Any]] = {}
         self._session, self._alive, self._number = session, False, 0
 
@@ -210,7 +126,7 @@ def test_a_host_always_comes_to_the_truth_without_a_gap(steps: list[Any], first:
 
 def test_a_lost_message_is_a_gap_that_a_rebirth_mends() -> None:
     """The host of these tests would see one, and the births end it."""
-    node, host = Node("G", "N", KINDS), Host()
+    node, host = Node("G", "N", KINDS), Host("G/N", ASSETS, NAMES)
     node.follow(["a", "b"])
     node.begins(5)
     messages = sent(node)
