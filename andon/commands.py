@@ -270,6 +270,8 @@ accept commissioning:accept
 Put assets into service: from then on their alerts ring for operators.
 check streams:check
 Check configuration, broker, bundle and snapshot: what counts, what is published, what to do.
+doctor doctor:doctor
+Say on one page what is wrong and what to do: files, broker, gateway, what it says of itself.
 memory memory:memory
 Say what a gateway's memory is spent on, part by part, before it runs.
 broker brokers:broker

@@ -61,10 +61,11 @@ IMPORTERS: Final = {
 NEEDS_TRAIN: Final = {"kb.retrieval.export_embedder"}  # only `train` installs what it imports
 NEVER_AT_RUN_TIME: Final = ("torch", "transformers", "sentence_transformers", "pyarrow")
 
-# Where everything that breaks is taken: a loop or thread that must not die without a word, and
-# readers of other people's formats, whose libraries name no errors.
+# Where everything that breaks is taken: a loop or thread that must not die without a word, readers
+# of other people's formats, whose libraries name no errors, and a look at what is broken already.
 SUPERVISING: Final = {
     "edge/bundles/watch.py",
+    "edge/doctor/look.py",
     "edge/gateway/app.py",
     "edge/knowledge/kept_snapshots.py",
     "edge/brokers/link.py",

@@ -89,6 +89,7 @@ _FOLDERS: Final = {
     "edge/commissioning/": LOOP,
     "edge/configuration/": LOOP,
     "edge/discovery/": LOOP,  # a process of its own, as are page and reports
+    "edge/doctor/": LOOP,
     "edge/gateway/": LOOP,
     "edge/imports/": LOOP,  # likewise
     "edge/knowledge/": LOOP,

@@ -67,12 +67,19 @@ def check_file(path: Path, *, console: Console) -> int:
 
     Returns 0, or 1 when something is wrong.
     """
-    findings = Findings()
     try:
         config = load(path)
     except AndonError as error:
         console.print(f"configuration: {error}", markup=False)
         return 1
+    bundle, findings = looked_at(config, path)
+    _show(config, bundle, findings, console)
+    return 1 if findings.bad else 0
+
+
+def looked_at(config: GatewayConfig, path: Path) -> tuple[Bundle | None, Findings]:
+    """The bundle that counts, and all that was found. path: the configuration's file."""
+    findings = Findings()
     findings.add("configuration", fine=True, detail=str(path))
     bundle = _check_bundle(config, findings, path)
     _check_configured(config, findings)
@@ -90,8 +97,7 @@ def check_file(path: Path, *, console: Console) -> int:
         findings.add(what, fine=fine, detail=detail)
     if bundle is not None:
         _check_volume(config, bundle, findings)
-    _show(config, bundle, findings, console)
-    return 1 if findings.bad else 0
+    return bundle, findings
 
 
 def _check_bundle(config: GatewayConfig, findings: Findings, file: Path) -> Bundle | None:
