@@ -69,6 +69,7 @@ SUPERVISING: Final = {
     "edge/gateway/app.py",
     "edge/knowledge/kept_snapshots.py",
     "edge/brokers/link.py",
+    "edge/brokers/node_link.py",
     "edge/knowledge/retrieve.py",
     "kb/reading/calendars.py",
     "kb/reading/hidden_cells.py",
