@@ -17,9 +17,8 @@ import typer.main
 from typer.testing import CliRunner
 
 import andon
-from edge.errors import RecordingError
 from supply.site import COMMANDS_PAGE
-from tests.models.plants import plant
+from tests.blocks import blocks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,29 +116,8 @@ def _runs(module: str) -> bool:
 
 def _shell_lines(heading: str) -> list[str]:
     """The commands of the README's section, in order."""
-    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-
-
-def test_trying_it_on_a_recording_works_as_the_readme_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first call shows a mapping; with it in a file the others work as they stand there."""
-    monkeypatch.chdir(tmp_path)
-    lines = [f"{i},{a:.4f},{b:.4f}" for i, (a, b) in enumerate(plant(900, seed=2, c=2).tolist())]
-    Path("pump.csv").write_text("\n".join(["second,flow,current", *lines]))
-    first, *others = (
-        shlex.split(line)[1:] for line in _shell_lines("Try it on a recording of yours")
-    )
-    refused = CliRunner().invoke(andon.app, first)
-    assert isinstance(refused.exception, RecordingError)
-    _, found, draft = str(refused.exception).partition("--mapping FILE:\n\n")
-    assert found
-    Path("pump.toml").write_text(draft)
-    for arguments in others:
-        done = CliRunner().invoke(andon.app, arguments)
-        assert done.exit_code == 0, (arguments, done.output, done.exception)
+    texts = [b.text for b in blocks_of(README) if (b.section, b.language) == (heading, "sh")]
+    return [line.split("  #")[0].strip() for text in texts for line in text.splitlines()]
 
 
 def test_the_readme_writes_the_configuration_before_it_fits() -> None:

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import signal
-import subprocess
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from simulator.broker import free_port
+from tests.blocks import ROOT, blocks_of, run_script, script_of
 
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGE: Final = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-BLOCKS: Final = re.findall(r"^## (.*?)$.*?```sh\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def _script(port: int, page: int) -> str:
-    """One script of all blocks, that stops at the first command that fails and tells times."""
-    lines = ["set -eu"]
-    lines.append(f'mosquitto_sub() {{ command mosquitto_sub -p {port} "$@"; }}')
-    for title, block in BLOCKS:
-        text = block.replace("1883", str(port)).replace("8080", str(page))
-        text = re.sub(r"andon (replay|discover) ", rf"andon \1 --port {port} ", text)
-        lines += ["SECONDS=0", text, f'echo "TOOK $SECONDS s: {title}"']
-        lines.append(f"[ ! -f cell/gateway.toml ] || sed -i s/1883/{port}/ cell/gateway.toml")
-    return "\n".join(lines)
 
 
 @pytest.mark.usefixtures("mosquitto_of")
@@ -38,25 +23,18 @@ def test_the_tutorial_works_as_it_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From a broker to an alert, with what a newcomer would type."""
-    assert len(BLOCKS) == PAGE.count("```sh")
-    path = f"{tmp_path}/bin:{os.environ.get('PATH', '')}:/usr/sbin"
-    command = tmp_path / "bin" / "andon"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m andon "$@"\n')
-    command.chmod(0o755)
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
-    out = tmp_path / "out.txt"
-    with out.open("w") as sink:
-        script = ["bash", "-c", _script(free_port(), free_port())]
-        shell = subprocess.Popen(
-            script, cwd=tmp_path, env=env, stdout=sink, stderr=sink, start_new_session=True
-        )
-        try:
-            code = shell.wait(240)
-        finally:
-            os.killpg(shell.pid, signal.SIGKILL)
-    said = out.read_text(encoding="utf-8")
-    assert code == 0, said[-4000:]
+    port = free_port()
+    changes = {
+        "1883": str(port),
+        "8080": str(free_port()),
+        "andon replay ": f"andon replay --port {port} ",
+        "andon discover ": f"andon discover --port {port} ",
+        "mosquitto_sub ": f"mosquitto_sub -p {port} ",
+    }
+    after = f"[ ! -f cell/gateway.toml ] || sed -i s/1883/{port}/ cell/gateway.toml"
+    blocks = blocks_of(PAGE)
+    assert not [block.line for block in blocks if block.why]
+    said = run_script(script_of(blocks, changes, after), tmp_path, 240.0)
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *re.findall(r"^TOOK .*$", said, re.MULTILINE), ""]))
     alert = json.loads(re.findall(r"^\{.*\}$", said, re.MULTILINE)[-1])
