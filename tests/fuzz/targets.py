@@ -8,6 +8,7 @@ from tests.fuzz import (
     artifact_targets,
     bench_targets,
     box_targets,
+    decoder_targets,
     document_targets,
     engine_targets,
     format_targets,
@@ -23,6 +24,7 @@ from tests.fuzz import (
 
 TARGETS: Final = (
     *wire_targets.TARGETS,
+    *decoder_targets.TARGETS,
     *engine_targets.TARGETS,
     *storage_targets.TARGETS,
     *format_targets.TARGETS,
