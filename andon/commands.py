@@ -226,16 +226,19 @@ Check a rationalisation table, and put it where [include] alarms names it.
 """),
 )
 WIRE: Final = Group(
-    help="""How tags of other products are wired: take over what they export.
+    help="""How tags are wired: take over exports of other products, see what the plant has changed.
 
 \b
 Examples:
   andon wire import kepware press.csv --device Press4 -o press4
   andon wire import ignition tags.json --below Plant/Line3/Press -o press
+  andon wire diff gateway.toml
 """,
     commands=_commands("""
 import wiring:wire_import
 Make tables and a gateway.toml of tags that Kepware or Ignition exports.
+diff wiring:wire_diff
+Say what the plant has renamed, rescaled or re-typed, and propose what it is now.
 """),
 )
 COMMANDS: Final[dict[str, Line | Group]] = {

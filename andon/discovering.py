@@ -53,11 +53,7 @@ def discover(
     if broker_at:
         host, port = _place(broker_at)
         at = replace(broker, host=host, port=port or broker.port)
-    screen = console()
-    if as_json:
-        from rich.console import Console
-
-        screen = Console(stderr=True)
+    screen = console(stderr=as_json)
     observed, dropped = listen(
         at.endpoint(), filters=topics, prefix=prefix, seconds=seconds, console=screen
     )

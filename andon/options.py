@@ -124,11 +124,11 @@ def connects(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def console() -> Console:
-    """Where results and progress go."""
+def console(*, stderr: bool = False) -> Console:
+    """Where results and progress go; stderr: where the results are JSON on stdout."""
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def make_embedder_known(directory: Path | None) -> None:

@@ -71,13 +71,18 @@ def users_list(config: Config) -> None:
     """
     from rich.table import Table
 
+    from edge.configuration.config import load
     from edge.logs import shown
     from edge.page.roles import RIGHTS
 
-    accounts = _accounts(config)
+    accounts, ldap = _accounts(config), load(config).page.ldap
     users = accounts.users()
+    if ldap is not None:
+        typer.echo(f"{ldap.url}: members of its mapped groups sign in too, as [page.ldap] says")
     if not users:
-        typer.echo(f"{accounts.path}: no users; on 127.0.0.1 nobody has to sign in")
+        alone = "on 127.0.0.1 nobody has to sign in"
+        down = "nobody signs in while the directory is down"
+        typer.echo(f"{accounts.path}: no users; {alone if ldap is None else down}")
         return
     table = Table("name", "role", "may")
     for name in sorted(users):

@@ -1,4 +1,4 @@
-"""Commands that take over how other products are wired."""
+"""Commands about wiring: take over how other products have it, see what a plant has changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from andon.options import console
 
 if TYPE_CHECKING:
     from edge.imports.tags import Export
@@ -88,6 +90,38 @@ def wire_import(
         for name in FILES:
             (Path(work) / name).replace(out / name)
     typer.echo(f"wrote {out}: {', '.join(FILES)}; next: andon check {out / CONFIG}")
+
+
+def wire_diff(
+    config: Annotated[Path, typer.Argument(help="gateway.toml", exists=True)],
+    seconds: Annotated[
+        float, typer.Option(help="How long to listen; ten steps of the slowest tag.", min=1.0)
+    ] = 60.0,
+    recording: Annotated[
+        Path | None,
+        typer.Option(help="Read this journal instead of the broker.", exists=True),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Say what the plant has renamed, rescaled or re-typed, and propose what it is now.
+
+    Compares what comes with the configuration and the detector that counts: names, units, level and
+    spread. Only reads, beside a gateway that runs; nothing is mapped by itself. Exit code 1:
+    something differs.
+
+    Examples: `andon wire diff gateway.toml`, `andon wire diff gateway.toml --seconds 600 --json`,
+    `andon wire diff gateway.toml --recording learned/recording`
+    """
+    from edge.rewiring import shown
+    from edge.rewiring.comparing import compare
+
+    screen = console(stderr=as_json)
+    comparison = compare(config, seconds=seconds, recording=recording, console=screen)
+    if as_json:
+        typer.echo(shown.as_json(comparison).decode())
+    else:
+        shown.show(comparison, console=screen)
+    raise typer.Exit(1 if comparison.found else 0)
 
 
 def _kepware(file: Path, *, device: str, topic: str) -> Export:

@@ -98,6 +98,7 @@ _FOLDERS: Final = {
     "edge/page/": LOOP,
     "edge/recordings/": LOOP,
     "edge/replays/": LOOP,
+    "edge/rewiring/": LOOP,  # as discovery
     "edge/reports/": LOOP,
     "edge/samples/": SENSORS,
     "edge/storage/": JOURNAL,

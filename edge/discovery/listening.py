@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 0.2
 GROUP_MAX: Final = 2_000
+
+
+class Listener(Protocol):
+    """Who takes what is heard."""
+
+    def take(self, topic: str, payload: bytes, *, received_ns: int, retained: bool) -> None:
+        """Take one message."""
+
+    def says(self) -> str:
+        """What has come so far, in few words."""
 
 
 def listen(
@@ -43,6 +53,22 @@ def listen(
                 " name topics of values"
             )
     observed = Observed(prefix=prefix)
+    _, dropped = hear(endpoint, observed, filters=filters, seconds=seconds, console=console)
+    return observed, dropped
+
+
+def hear(
+    endpoint: Endpoint,
+    listener: Listener,
+    *,
+    filters: Sequence[str],
+    seconds: float,
+    console: Console,
+) -> tuple[float, int]:
+    """Hand on what is heard until the time is over, or Ctrl-C; returns seconds, messages dropped.
+
+    Raises BrokerError.
+    """
     collector = Collector(endpoint, filters)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with (
@@ -52,24 +78,18 @@ def listen(
     ):
         task = progress.add_task("listening", total=seconds)
         begin_s = time.monotonic()
-        last = False
+        since_s, last = 0.0, False
         while not last:
             since_s = time.monotonic() - begin_s
             last = stop.asked or since_s >= seconds
             waiting = len(collector.queue)  # at the end, what waits now is the last
             for _ in range(waiting if last else min(waiting, GROUP_MAX)):
                 came = collector.queue.popleft()
-                observed.take(
+                listener.take(
                     came.topic, came.payload, received_ns=came.received_ns, retained=came.retain
                 )
-            progress.update(task, completed=min(since_s, seconds), description=_said(observed))
+            progress.update(task, completed=min(since_s, seconds), description=listener.says())
             if not last and not collector.queue:
                 collector.arrived.wait(max(0.0, min(WAIT_S, seconds - since_s)))
                 collector.arrived.clear()
-    return observed, collector.dropped
-
-
-def _said(observed: Observed) -> str:
-    counts = observed.counts
-    unread = f", {counts.unread} not read" if counts.unread else ""
-    return f"{counts.values} messages, {observed.series} tags{unread}"
+    return since_s, collector.dropped

@@ -123,6 +123,11 @@ class Observed:
             if counts.get(name)
         }
 
+    def says(self) -> str:
+        """What has come so far."""
+        unread = f", {self.counts.unread} not read" if self.counts.unread else ""
+        return f"{self.counts.values} messages, {self.series} tags{unread}"
+
     def _refuse(self, topic: str, payload: bytes, told: Unread) -> None:
         known = self.refused.get(topic)
         if known is None:

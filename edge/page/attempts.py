@@ -60,6 +60,13 @@ class Attempts:
         while len(self._good) > REMEMBERED:
             self._good.popitem(last=False)
 
+    def untried(self, name: str, address: str) -> None:
+        """Nobody has judged the password: what `begin` counted is taken back."""
+        for key in (("address", address), ("all", ""), ("user", name)):
+            times = self._failed.get(key)
+            if times:
+                times.pop()
+
     def __len__(self) -> int:
         return len(self._failed) + len(self._good)
 

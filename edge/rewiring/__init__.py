@@ -1,0 +1,1 @@
+"""What a plant has renamed, rescaled or re-typed since its detector was fitted: proposals only."""
