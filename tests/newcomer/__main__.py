@@ -5,7 +5,7 @@ carries four formats at once to an alert on the operator's page, with what a new
 Prints a line a step while it works, then a table. Exit code 1: a step failed, or all of them took
 more than fifteen minutes. It imports nothing of ours, as there is no environment at its beginning.
 
-examples:
+Try:
   make newcomer
   make newcomer ARGS="--json newcomer.json"
   python3 -m tests.newcomer --minutes 5 --no-demo
@@ -14,7 +14,7 @@ examples:
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -39,6 +39,7 @@ from tests.newcomer.rig import (
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LIMIT_S: Final = 900.0
@@ -71,7 +72,7 @@ action = "stop after the part, check the ram guide"
 
 
 class Newcomer:
-    """One newcomer, from a clone to an alert. json_of: what was found on the way."""
+    """One newcomer, from a clone to an alert. found: what was learned on the way."""
 
     def __init__(self, rig: Rig, *, minutes: float, demo: bool) -> None:
         self._rig, self._minutes, self._demo = rig, minutes, demo
@@ -126,18 +127,13 @@ class Newcomer:
 
     def _configure(self) -> None:
         at = f"127.0.0.1:{self._port}"
-        said = self._do(
+        self._do(
             "see what the broker carries",
             f"andon discover --broker ... --seconds {LISTEN_S} -o gateway.toml",
             *f"andon discover --broker {at} --seconds {LISTEN_S} -o gateway.toml".split(),
             seconds_max=LISTEN_S + 60.0,
             kind=WAIT,
         )
-        missing = [one for one in FORMATS if one not in " ".join(said.split())]
-        if missing:
-            message = f"andon discover did not name {', '.join(missing)}; it said:\n{said[-1500:]}"
-            raise StepError(message)
-        self.found["formats"] = list(FORMATS)
         self._write()
         self._do("papers of the plant", "andon kb build papers -o kb", seconds_max=120.0)
         self._do("what counts, what is wrong", "andon check gateway.toml", seconds_max=120.0)
@@ -153,6 +149,11 @@ class Newcomer:
         (papers / "press.md").write_text(PAPER, encoding="utf-8")
         path = self._rig.folder / "gateway.toml"
         text = path.read_text(encoding="utf-8")
+        missing = [one for one in FORMATS if f"[[asset]]  # {one};" not in text]
+        if missing:
+            message = f"{path.name} has no asset of {', '.join(missing)}: was it not recognised?"
+            raise StepError(message)
+        self.found["formats"] = list(FORMATS)
         place = f'id = "{FIRST}"\n'
         if text.count(place) != 1:
             message = f"{path.name} has {place.strip()} {text.count(place)} times, expected once"
@@ -165,17 +166,16 @@ class Newcomer:
         with rig.step("run it", "andon run gateway.toml &"):
             gateway = rig.start(("andon", "run", "gateway.toml"), log="gateway.log")
             self._hear(f"andon/+/commissioning/{FIRST}", seconds_max=60)
+            self._until(
+                lambda: any((rig.folder / "state" / "checkpoints").glob("*")),
+                "its first checkpoint, from which `andon accept` knows what an asset has shown",
+            )
             rig.still_there(gateway, log="gateway.log")
         with rig.step("the operator's page", "andon page gateway.toml &"):
             listen = f"127.0.0.1:{self._page}"
             page = rig.start(("andon", "page", "gateway.toml", "--listen", listen), log="page.log")
-            end_s = time.monotonic() + 60.0
-            while not self._answers():
-                rig.still_there(page, log="page.log")
-                if time.monotonic() > end_s:
-                    message = f"http://{listen}/ did not answer within 60 s"
-                    raise StepError(message)
-                time.sleep(0.1)
+            self._until(self._answers, f"an answer of http://{listen}/")
+            rig.still_there(page, log="page.log")
         said = "--by ann --because"
         accept = f"andon accept --config gateway.toml --asset {FIRST} --yes {said}".split()
         self._do(
@@ -185,6 +185,15 @@ class Newcomer:
             "looked at it",
             seconds_max=60.0,
         )
+
+    @staticmethod
+    def _until(holds: Callable[[], bool], what: str, seconds_max: float = 60.0) -> None:
+        end_s = time.monotonic() + seconds_max
+        while not holds():
+            if time.monotonic() > end_s:
+                message = f"not there within {seconds_max:.0f} s: {what}"
+                raise StepError(message)
+            time.sleep(0.1)
 
     def _answers(self) -> bool:
         try:
@@ -241,7 +250,7 @@ class Newcomer:
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
-    about, _, examples = (__doc__ or "").partition("examples:")
+    about, _, examples = (__doc__ or "").partition("Try:")
     parser = argparse.ArgumentParser(
         prog="python -m tests.newcomer",
         description=about,
@@ -261,7 +270,7 @@ def report(newcomer_found: dict[str, Any], rig: Rig) -> dict[str, Any]:
     total_s = sum(one.seconds for one in rig.steps)
     return {
         "schema": "andon/newcomer/1",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ class Rig:
     steps: list[Step] = field(default_factory=list)
     _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +115,7 @@ class Rig:
             output, _ = child.communicate(timeout=seconds_max)
         except subprocess.TimeoutExpired:
             _end(child)
-            output = child.stdout.read() if child.stdout else b""
+            output, _ = child.communicate()  # what it said until then is kept over the timeout
             message = f"no end after {seconds_max:.0f} s; it said:\n{_tail(output)}"
             raise StepError(message) from None
         except BaseException:
