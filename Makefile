@@ -19,10 +19,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench performance fuzz sim chaos soak attacks clients screenshots newcomer format lock clean sbom licences vulnerabilities wheelhouse size
+.PHONY: help demo test lint docs bench performance fuzz fuzz-decoders sim chaos soak attacks clients screenshots newcomer format lock clean sbom licences vulnerabilities wheelhouse size
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options for demo, test and bench go into ARGS, as in: make demo ARGS="--seed 7"'
 
 demo: $(VENV)/runtime.stamp ## one shift of a weld cell, live in this terminal
@@ -54,6 +54,10 @@ fuzz: $(VENV)/dev.stamp ## readers given damaged inputs: TARGETS=readings,config
 	@$(BIN)/python -m tests.fuzz $(if $(TARGETS),--targets $(TARGETS)) $(if $(INPUTS),--inputs $(INPUTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 		$(if $(ENGINE),--engine $(ENGINE)) $(if $(ONLY),--only $(ONLY)) $(if $(INPUT),--input $(INPUT)) $(ARGS)
+
+fuzz-decoders: $(VENV)/dev.stamp ## every payload format given 100,000 random messages: INPUTS=100000 SEED=1
+	@$(BIN)/python -m tests.fuzz --targets decoder- --inputs $(or $(INPUTS),100000) \
+		$(if $(SEED),--seed $(SEED)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 # How often to kill, and the seed to repeat; how long to soak, and ACCELERATED=1 as fast as it goes.
 KILLS ?= 200

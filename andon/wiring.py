@@ -131,7 +131,8 @@ def _kepware(file: Path, *, device: str, topic: str) -> Export:
         raise typer.BadParameter(
             "a Kepware export does not name its device; add --device, as in Channel1.Press4"
         )
-    return read_kepware(decoded(_content(file)), name=str(file), device=device, topic=topic)
+    text = decoded(_content(file), name=str(file))
+    return read_kepware(text, name=str(file), device=device, topic=topic)
 
 
 def _ignition(file: Path, *, root: str, below: str, types: Path | None) -> Export:

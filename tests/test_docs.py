@@ -182,10 +182,10 @@ def test_every_make_target_is_listed_by_help() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
-    assert set(re.findall(r"^  make ([a-z]+) ", listed, re.MULTILINE)) == targets
+    assert set(re.findall(r"^  make ([a-z-]+) ", listed, re.MULTILINE)) == targets
     for page in PAGES:
         assert (
-            set(re.findall(r"(?:`|^\s*)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
+            set(re.findall(r"(?:`|^\s*)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
             <= targets
         )
 

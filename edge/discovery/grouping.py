@@ -68,6 +68,9 @@ def grouped(streams: Iterable[Stream]) -> Grouped:
     unusable: dict[str, str] = {}
     for stream in streams:
         key = stream.key
+        if "{" in key.topic or "}" in key.topic:  # in a source these name levels
+            unusable[key.topic] = "a topic with { or } cannot be that of a source"
+            continue
         told = key.whose if places[key].at < 0 else named[places[key].path]
         if is_asset_id(told) and not told.startswith("_"):
             assets[key] = told

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from edge.errors import UNREADABLE, ConfigError
 from edge.imports.alarms import levels_of
 from edge.imports.places import Place, named, sources_of
-from edge.imports.tags import TAGS_MAX, Export, Remark, Tag, fault_of
+from edge.imports.tags import TAGS_MAX, Export, Remark, Tag, fault_of, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,11 +223,12 @@ def _unusable(node: dict[str, Any], kind: object) -> str:
 
 def _tag(atom: Atom, asset: str, tag: str, remarks: list[Remark]) -> Tag:
     full = "/".join(atom.path)
-    unit = atom.node.get("engUnit", "")
-    if not isinstance(unit, str) or not unit.isprintable():
-        why = "`engUnit` is bound, so its unit is not known"
+    told = atom.node.get("engUnit", "")
+    unit, why = "", "`engUnit` is bound, so its unit is not known"
+    if isinstance(told, str):
+        unit, why = unit_of(told)
+    if why:
         remarks.append(Remark(where=atom.at, name=full, why=why))
-        unit = ""
     levels, faults = levels_of(atom.node, at=atom.at)
     remarks += [Remark(where=where, name=full, why=why) for where, why in faults]
     data = atom.node.get("dataType", "Int4")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.discovery.findings import FoundSource
 from edge.errors import ConfigError
-from edge.imports.tags import TAGS_MAX, Export, Level, Remark, Tag, fault_of, number_of
+from edge.imports.tags import TAGS_MAX, Export, Level, Remark, Tag, fault_of, number_of, unit_of
 from edge.wire.topics import is_asset_id
 
 if TYPE_CHECKING:
@@ -30,10 +30,19 @@ _UNSCALED: Final = frozenset({"", "none", "0"})
 _YES: Final = frozenset({"1", "true", "yes", "enable", "enabled"})
 
 
-def decoded(content: bytes) -> str:
-    """The text of an export: UTF-8 or UTF-16 by their marks, UTF-8 without, else Windows-1252."""
+def decoded(content: bytes, *, name: str) -> str:
+    """The text of an export: UTF-8 or UTF-16 by their marks, UTF-8 without, else Windows-1252.
+
+    Raises ConfigError naming the file where it begins as UTF-16 and goes on as something else.
+    """
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16")
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{name}, byte {error.start}: it begins as UTF-16 and goes on as something else,"
+                " as a file that was cut does; export the tags again"
+            ) from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -166,12 +175,15 @@ def _tag(
     if scaled and row.get("scaled data type", "").lower() in NUMBERS:
         kind = row["scaled data type"].lower()
     rate = row.get("scan rate", "")
+    unit, fault = unit_of(row.get("eng units", ""))
+    if fault:
+        remarks.append(Remark(where=where, name=full, why=fault))
     return Tag(
         where=where,
         name=full,
         asset=asset,
         tag=leaf,
-        unit=row.get("eng units", "") if row.get("eng units", "").isprintable() else "",
+        unit=unit,
         binary=kind == "boolean",
         whole=NUMBERS.get(kind, False),
         period_ms=max(number_of(rate.replace(",", ".") if comma else rate) or 0.0, 0.0),

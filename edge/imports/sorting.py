@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge.imports.tags import Level
 
+CITED_CHARS_MAX: Final = 500  # of where a limit comes from; a row may have 4,000
 CELL_CHARS_MAX: Final = 100_000  # of names in a list; a reader of CSV takes cells of 131,072
 _SIDES: Final = ("low_low", "low", "high", "high_high")
 
@@ -119,8 +120,8 @@ def proposed(tag: Tag) -> tuple[dict[str, str] | None, list[Remark]]:
         "channel": tag.tag,
         "unit": tag.unit,
         **{side: _plain(level.value) for side, level in chosen.items()},
-        "citation": first.where,
-        "quote": "; ".join(chosen[side].why for side in _SIDES if side in chosen),
+        "citation": _cut(first.where),
+        "quote": _cut("; ".join(chosen[side].why for side in _SIDES if side in chosen)),
         "confidence": f"{min(level.sure for level in chosen.values()):.2f}",
     }
     return row, faults
@@ -150,6 +151,12 @@ def _unitless(tag: Tag) -> str:
 
 def _out(tag: Tag, why: str) -> Remark:
     return Remark(where=tag.where, name=tag.name, why=why)
+
+
+def _cut(text: str) -> str:
+    """A text that fits in a cell, in UTF-8: a row that is too long is none, as half a character."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= CITED_CHARS_MAX else f"{text[: CITED_CHARS_MAX - 1]}…"
 
 
 def _plain(value: float) -> str:

@@ -85,6 +85,15 @@ def fault_of(tag: str) -> str:
     return ""
 
 
+def unit_of(told: str) -> tuple[str, str]:
+    """A unit that our tables can hold, "" of any other, and then why it cannot."""
+    if not told.isprintable():
+        return "", "its unit has characters that cannot be printed"
+    if len(told) > TAG_CHARS_MAX:
+        return "", f"its unit has {len(told)} characters, at most {TAG_CHARS_MAX} can be used"
+    return told, ""
+
+
 def number_of(value: object) -> float | None:
     """A finite number that a level can be; None: it is none. Truth values are no numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.configuration.addresses import is_loopback
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,21 +18,18 @@ CONNECTIONS_MAX: Final = 500  # open at once; a browser holds up to six
 HEADER_BYTES_MAX: Final = 16_384
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address that is listened at."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_access(page: PageConfig, host: str, *, users: bool, users_file: Path) -> list[str]:
     """What to warn of before the page listens.
 
     Raises ConfigError where it must not: strangers could command it.
     """
+    if page.ldap is not None and not users:
+        others = check_access(page, host, users=True, users_file=users_file)
+        why = (
+            f"when {page.ldap.url} is down nobody signs in: {users_file} has no users; add one with"
+            " `andon users add NAME --role engineer`"
+        )
+        return [why, *others]
     if is_loopback(host):
         if users:
             return []

@@ -132,6 +132,10 @@ class Accounts:
         """Whether there is a user of this name."""
         return name in self.users()
 
+    def claims(self, name: str) -> bool:
+        """Whether there is a user of this name, in whichever case: a directory knows no case."""
+        return any(known.casefold() == name.casefold() for known in self.users())
+
     def stands(self, name: str, stamp: str) -> bool:
         """Whether nothing was changed of a user since somebody signed in."""
         user = self.users().get(name)

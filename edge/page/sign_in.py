@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from edge.errors import ConfigError
 from edge.page.accounts import Accounts
+from edge.page.directory import DirectoryError
 from edge.page.guard import SESSION, TOKEN_FIELD, address_of
 from edge.page.sign_in_words import STYLE, words_for
 
@@ -54,13 +55,16 @@ class _Pages:
         """A new session, or the form once more; wrong names and wrong passwords look the same."""
         given = await _fields(request)
         name, after = given.get("name", "").strip(), _after(given.get("next", ""))
-        done = await self._gate.sign_in(
-            name,
-            given.get("password", ""),
-            address_of(request.scope),
-            before=request.scope[SESSION],
-        )
         words = words_for(request.headers.get("accept-language", ""))
+        try:
+            done = await self._gate.sign_in(
+                name,
+                given.get("password", ""),
+                address_of(request.scope),
+                before=request.scope[SESSION],
+            )
+        except DirectoryError:
+            return _sign_in_page(request, after, wrong=words["directory"], name=name, status=503)
         if isinstance(done, float):
             if done > 0.0:
                 return _sign_in_page(

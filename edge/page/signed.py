@@ -11,6 +11,7 @@ from starlette.routing import Mount
 
 from edge.page.access import check_access, serving
 from edge.page.accounts import Accounts
+from edge.page.directory import Directory
 from edge.page.gate import Gate
 from edge.page.guard import Guard
 from edge.page.sign_in import sign_in_routes
@@ -50,7 +51,9 @@ def signed(
     """
     accounts = Accounts(config.path(config.page.users_file))
     warnings = check_access(config.page, host, users=accounts.has_users(), users_file=accounts.path)
-    gate = Gate(config.page, accounts, host=host, clock_s=clock_s)
+    ldap = config.page.ldap
+    directory = None if ldap is None else Directory(ldap, config.path(""))
+    gate = Gate(config.page, accounts, host=host, clock_s=clock_s, directory=directory)
     routes = [*sign_in_routes(gate), *report_routes(config, now), Mount("/", app)]
     whole = Starlette(routes=routes)
     options = serving(config.page, config.path(""))

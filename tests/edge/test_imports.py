@@ -105,7 +105,7 @@ def test_kepware_in_other_countries(encoding: str, delimiter: str) -> None:
     """Encodings, separators and decimal commas; a comma elsewhere is told."""
     rows = [row("Öl.Temp", Eng_Units="°C", Scaling="Linear", Scaled_Low="-1,5", Clamp_Low="1")]
     content = kepware_csv(rows, delimiter=delimiter).encode(encoding)
-    export = read_kepware(decoded(content), name="x", device="D", topic="t")
+    export = read_kepware(decoded(content, name="x"), name="x", device="D", topic="t")
     (tag,) = export.tags
     assert (tag.asset, tag.tag, tag.unit) == ("D.Öl", "Temp", "°C")
     if delimiter == ";":

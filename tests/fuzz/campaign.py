@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.fuzz import guided
-from tests.fuzz.slices import Board, Found, Tally
+from tests.fuzz.slices import REASONS, Board, Found, Tally
 from tests.fuzz.target import BYTES
 from tests.fuzz.trial import workplace
 
@@ -32,6 +32,7 @@ SLICE_FILES: Final = 10_000
 HANG_S: Final = 60.0  # of processor time without a step: the machine may be busy
 PROGRESS_S: Final = 30.0
 LOOK_S: Final = 0.2
+HEX_BYTES: Final = 64  # of an input that failed, shown
 CRASHES_MAX: Final = 20  # of one target
 ALONE: Final = ("crash", "hang", "slow", "memory")  # which are not tried again in small steps
 
@@ -62,6 +63,7 @@ class Campaign:
     tallies: dict[str, Tally] = field(default_factory=dict)
     found: dict[tuple[str, str], Found] = field(default_factory=dict)
     crashes: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)  # of refusals, by target
 
     def turn(self, processes: int) -> bool:
         """Begin what can begin, look at what goes on; False: all is done."""
@@ -116,6 +118,9 @@ class Campaign:
         if not ended:
             self._crashed(stretch, tally, hangs=hangs)
         self.tallies.setdefault(stretch.target.name, Tally()).add(tally)
+        if (stretch.home / REASONS).exists():  # else it fell before its end
+            told = msgspec.json.decode((stretch.home / REASONS).read_bytes(), type=dict[str, int])
+            self.reasons.setdefault(stretch.target.name, Counter()).update(told)
         for line in (stretch.home / "failures.jsonl").read_bytes().splitlines():
             self._take(msgspec.json.decode(line, type=Found))
         shutil.rmtree(stretch.home, ignore_errors=True)
@@ -235,7 +240,10 @@ def _report(work: Campaign, targets: Sequence[Target]) -> None:
         f" {t.worst_ns / 1e6:>9.1f} {t.processor_s:>11.1f}"
         for name, t in rows.items()
     ]
-    sys.stdout.write("\n".join(out) + "\n")
+    sys.stdout.write("\n".join(out) + f"\nseed {work.seed}; refused, by reason:\n")
+    for name, reasons in work.reasons.items():
+        counted = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common())
+        sys.stdout.write(f"{name:24} {counted}\n" if counted else "")
     by_name = {target.name: target for target in targets}
     for found in work.found.values():
         path = _kept(found, by_name[found.target], work)
@@ -243,6 +251,7 @@ def _report(work: Campaign, targets: Sequence[Target]) -> None:
         sys.stdout.write(
             f"FAILED {found.target}: {found.key}: {found.detail[:160]!r}; smallest in {path};"
             f" again: make fuzz TARGETS={found.target} SEED={found.seed} {again}\n"
+            f"  begins with {found.data[:HEX_BYTES].hex(' ')}\n"
         )
     told = {
         "seed": work.seed,
@@ -257,6 +266,7 @@ def _report(work: Campaign, targets: Sequence[Target]) -> None:
                 "inputs": t.done,
                 "accepted": t.accepted,
                 "refused": t.refused,
+                "reasons": dict(work.reasons.get(name, {})),
                 "failures": t.failures,
                 "worst_ms": round(t.worst_ns / 1e6, 3),
                 "worst_index": t.worst_index,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.fuzz.trial import Failure
 
 TALLY: Final = struct.Struct("<7qd")
+REASONS: Final = "reasons.json"  # how often each reason to refuse was told, at a stretch's end
 FAILURES_MAX: Final = 200  # of one stretch: beyond it nothing new is learned
 
 
@@ -105,6 +107,7 @@ def run_slice(target: Target, *, seed: int, first: int, end: int, home: Path) ->
     scratch.mkdir(exist_ok=True)
     trial = Trial(target, scratch)
     seen: set[str] = set()
+    reasons: Counter[str] = Counter()
     with (home / "failures.jsonl").open("ab") as out:
         for index in range(first, end):
             if target.span and index % target.span == 0 and index != first:
@@ -114,6 +117,8 @@ def run_slice(target: Target, *, seed: int, first: int, end: int, home: Path) ->
             board.put(tally)
             failure = trial.run(data)
             _count(tally, trial, failure, index)
+            if trial.reason:
+                reasons[trial.reason] += 1
             if failure is not None and failure.key not in seen:
                 seen.add(failure.key)
                 out.write(msgspec.json.encode(_found(target, seed, index, failure, data)) + b"\n")
@@ -122,6 +127,7 @@ def run_slice(target: Target, *, seed: int, first: int, end: int, home: Path) ->
                 trial.renew()
                 if tally.failures >= FAILURES_MAX:
                     break
+    (home / REASONS).write_bytes(msgspec.json.encode(reasons))
     tally.at = -1
     board.put(tally)
 

@@ -8,9 +8,11 @@ from tests.fuzz import (
     artifact_targets,
     bench_targets,
     box_targets,
+    decoder_targets,
     document_targets,
     engine_targets,
     format_targets,
+    import_targets,
     kept_targets,
     link_targets,
     paper_targets,
@@ -23,9 +25,11 @@ from tests.fuzz import (
 
 TARGETS: Final = (
     *wire_targets.TARGETS,
+    *decoder_targets.TARGETS,
     *engine_targets.TARGETS,
     *storage_targets.TARGETS,
     *format_targets.TARGETS,
+    *import_targets.TARGETS,
     *table_targets.TARGETS,
     *trust_targets.TARGETS,
     *state_targets.TARGETS,

@@ -54,6 +54,7 @@ class Trial:
     read: Read | None = None
     seconds: float = 0.0  # of processor time, of the newest input
     accepted: bool = field(default=False)
+    reason: str = ""  # why the newest input was refused, as it is published
 
     def __post_init__(self) -> None:
         self.read = self.target.begin(self.scratch)
@@ -65,15 +66,15 @@ class Trial:
     def run(self, data: bytes) -> Failure | None:
         """Try one input; None: it was taken with its promise, or refused as documented."""
         assert self.read is not None
-        self.accepted = False
+        self.accepted, self.reason = False, ""
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, ALARM_S)
         failure = None
         try:
             self.accepted = self.read(data)
-        except self.target.refusals:
-            pass
+        except self.target.refusals as error:
+            self.reason = getattr(error, "reason", type(error).__name__)
         except (Exception, TooSlowError) as error:  # noqa: BLE001 - whatever it is, it is told
             failure = _failure(error)
         finally:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,35 +18,31 @@ from edge.caps import (
     VALUES_PER_MESSAGE_MAX,
 )
 from edge.errors import WireError
-from edge.samples.decoders import Decoders
 from edge.samples.sparkplug import Birth, Sparkplug
 from edge.samples.waveform_settings import Waveform
 from edge.samples.waveforms import Waveforms, WaveState
-from edge.settings import AssetSettings, Source
+from edge.settings import AssetSettings
 from edge.storage.checkpoint import pack, unpack
 from edge.wire.commands import EXAMPLES, STALE_NS, Command, decode_command
-from edge.wire.databus import Point
-from edge.wire.formats import NAMED
 from edge.wire.readings import T_NS_MAX, decode_clock, decode_readings, encode_rows
-from edge.wire.recognise import recognise
 from edge.wire.sparkplug import read_payload
 from edge.wire.sparkplug_walk import walk
-from edge.wire.topics import Topics, is_asset_id, match_source
+from edge.wire.topics import Topics, is_asset_id
 from edge.wire.waveform import decode_block
 from tests.fuzz import shapes
-from tests.fuzz.mutate import behind_line, json_of, mixed, mutate_bytes, mutate_json, mutate_text
+from tests.fuzz.mutate import behind_line, json_of, mixed, mutate_bytes, mutate_json
 from tests.fuzz.shapes import BLOCK, RATE_HZ, START, S
 from tests.fuzz.target import BYTES, Target
 
 if TYPE_CHECKING:
     import random
+    from pathlib import Path
 
     from edge.batches import Readings
     from edge.wire.waveform import Sent
     from tests.fuzz.target import Read
 
 TOPICS: Final = Topics("andon", "s")
-GOLDEN: Final = Path(__file__).resolve().parent.parent / "golden" / "payloads"
 PLAIN: Final = Waveform(tag="v", topic="plant/{asset}/v", rate_hz=RATE_HZ, block=BLOCK, rpm=6000.0)
 
 
@@ -100,46 +94,6 @@ def _read_readings(data: bytes) -> bool:
     for one in found[:2]:
         _check_again(one)
     return bool(found)
-
-
-def _foreign(format_: str) -> Target:
-    """Payloads of another gateway's format, with all that is remembered of those before."""
-    golden = json.loads((GOLDEN / f"{format_}.json").read_text("utf-8"))
-    source = msgspec.convert(golden["source"], Source)
-    topics = list(dict.fromkeys(one["topic"] for one in golden["messages"]))
-
-    def seeds() -> list[bytes]:
-        payloads = (one["payload"] for one in golden["messages"])
-        return [told.encode() if isinstance(told, str) else json_of(told) for told in payloads]
-
-    def begin(_scratch: Path) -> Read:
-        counts: dict[str, int] = {}
-        points: dict[str, dict[str, Point]] = {}
-        made = Decoders(counts, sparkplug=Sparkplug({}, counts), points=points)
-
-        def read(data: bytes) -> bool:
-            topic = topics[len(data) % len(topics)]
-            recognise(topic, data)
-            match = match_source(topic, [source])
-            assert match is not None
-            found = made.take(data, topic=topic, source=source, asset=match[1], received_ns=START)
-            assert sum(one.values.size for one in found) <= 2 * VALUES_PER_MESSAGE_MAX
-            for one in found:
-                check_readings(one)
-            assert unpack(pack(points), dict[str, dict[str, Point]]) == points
-            return True
-
-        return read
-
-    return Target(
-        name=f"format-{format_}",
-        count=BYTES,
-        begin=begin,
-        refusals=(WireError,),
-        seeds=seeds,
-        mutate=mutate_text if format_ in ("influx", "raw") else mixed(mutate_json, mutate_bytes),
-        span=500,
-    )
 
 
 def _begin_sparkplug(_scratch: Path) -> Read:
@@ -359,5 +313,4 @@ TARGETS: Final = (
         seeds=_command_seeds,
         mutate=behind_line(mixed(mutate_json, mutate_json, mutate_bytes), heads=COMMAND_HEADS),
     ),
-    *map(_foreign, NAMED),
 )
