@@ -146,7 +146,7 @@ Write a project for FUXA: a tag for each asset and key, numeric alarms, a view o
 )
 
 USERS: Final = Group(
-    help="""Who may sign in on the operator page: add, list, change, remove.
+    help="""Who may sign in on the operator page: add, list, try, change, remove.
 
 Example: `andon users add ann --role operator --config gateway.toml`
 """,
@@ -155,6 +155,8 @@ add users:users_add
 Add a user, and ask for the password.
 list users:users_list
 List who may sign in, and as what.
+try users:users_try
+Ask for a password, and say as what it would sign in, or why not. Exit code 1: not.
 remove users:users_remove
 Remove a user; sessions of the user end at once.
 password users:users_password

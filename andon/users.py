@@ -90,6 +90,44 @@ def users_list(config: Config) -> None:
     console().print(table)
 
 
+def users_try(name: Name, config: Config, password_file: PasswordFile = None) -> None:
+    """Ask for a password, and say as what it would sign in, or why not. Exit code 1: not.
+
+    The users file goes first, then the directory of [page.ldap], which counts a wrong password.
+
+    Example: `andon users try ann --config gateway.toml`
+    """
+    import asyncio
+
+    from edge.configuration.config import load, read_secret
+    from edge.page.directory import Directory
+
+    settings = load(config)
+    accounts, ldap = _accounts(config), settings.page.ldap
+    if password_file is not None:
+        password = read_secret(password_file)
+    else:
+        password = typer.prompt(f"Password of {name}", hide_input=True)
+    user = accounts.verified(name, password)
+    if user is not None:
+        typer.echo(f"{accounts.path}: {user.name} signs in as {user.role}")
+        return
+    if accounts.claims(name) or ldap is None:
+        known = "the password is another" if accounts.has(name) else "there is no such user"
+        typer.echo(f"{accounts.path}: {name} does not sign in: {known}")
+        raise typer.Exit(1)
+    directory = Directory(ldap, settings.path(""))
+    try:
+        found = asyncio.run(directory.asked(name, password))
+    finally:
+        directory.close()
+    if isinstance(found, str) or accounts.claims(found.name):
+        why = found if isinstance(found, str) else "the users file has a user of that name"
+        typer.echo(f"{ldap.url}: {name} does not sign in: {why}")
+        raise typer.Exit(1)
+    typer.echo(f"{ldap.url}: {found.name} signs in as {found.role}")
+
+
 def users_remove(name: Name, config: Config) -> None:
     """Remove a user; sessions of the user end at once.
 

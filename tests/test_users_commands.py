@@ -61,6 +61,22 @@ def test_a_directory_is_listed_and_without_local_users_what_that_means(tmp_path:
     assert "nobody has to sign in" not in listed
 
 
+def test_a_password_is_tried_without_the_page(tmp_path: Path) -> None:
+    """A role, or why not; with a directory that is not there, that."""
+    config, secret = tmp_path / "gateway.toml", tmp_path / "secret"
+    config.write_text('site = "s"\n[model]\nbundle = "b"\n')
+    secret.write_text("nine grey pumps\n")
+    Accounts(tmp_path / "users.json").add("ann", Role.OPERATOR, "nine grey pumps")
+    option = ("--config", str(config), "--password-file", str(secret))
+    good = called("try", "ann", *option)
+    assert good.exit_code == 0
+    assert "ann signs in as operator" in good.output
+    for name, typed, why in (("ann", "wrong", "password is another"), ("eve", "x", "no such user")):
+        bad = called("try", name, "--config", str(config), typed=f"{typed}\n")
+        assert bad.exit_code == 1
+        assert why in bad.output
+
+
 def test_no_option_takes_a_password(tmp_path: Path) -> None:
     """Others on the machine see what is on a command line; and mistakes are told."""
     config = tmp_path / "gateway.toml"

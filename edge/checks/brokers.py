@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.brokers.tls import Span
     from edge.configuration.config import GatewayConfig
     from edge.configuration.output_settings import OutputsConfig
-    from edge.configuration.sections import BrokerConfig
+    from edge.configuration.sections import BrokerConfig, LdapConfig
 
 OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -39,6 +39,8 @@ def broker_findings(config: GatewayConfig) -> Iterator[Finding]:
         filters = _filters(config, where, alone=alone)
         yield from _connection(config, broker, name, where, filters)
     yield from _secrets(config, config.output, "[output.alertmanager]")
+    if config.page.ldap is not None:
+        yield from _secrets(config, config.page.ldap, "[page.ldap]")
     node = config.output.sparkplug
     if node is not None and node.broker is not None:
         where = "[output.sparkplug.broker]"
@@ -52,7 +54,7 @@ def _name(where: str) -> str:
 
 
 def _secrets(
-    config: GatewayConfig, broker: BrokerConfig | OutputsConfig, where: str
+    config: GatewayConfig, broker: BrokerConfig | OutputsConfig | LdapConfig, where: str
 ) -> Iterator[Finding]:
     for name in broker.secret_files:
         path = config.path(name)

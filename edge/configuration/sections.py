@@ -163,6 +163,11 @@ class LdapConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             )
 
     @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Files that nobody else may read."""
+        return (self.bind_password_file,) if self.bind_password_file else ()
+
+    @property
     def place(self) -> tuple[str, str, int]:
         """Scheme, host and port of the url. Raises ValueError for one that is none."""
         found = urlsplit(self.url)

@@ -23,6 +23,7 @@ from edge.configuration.changes import Changes, changes
 from edge.configuration.config import GatewayConfig
 from edge.errors import UNREADABLE, AndonError, ConfigError
 from edge.records import Note
+from edge.storage.kept_settings import keep
 from kb.errors import KnowledgeError
 from models.errors import ModelError
 
@@ -61,6 +62,7 @@ class Reloading:
     def serves(self, gateway: Gateway) -> None:
         """Tell which gateway a file takes over from now on."""
         self._gateway = gateway
+        self._keep_settings()
         self._note_running("")
 
     def ask(self) -> None:
@@ -104,6 +106,15 @@ class Reloading:
             self._next = found
             gateway.upkeep.successor = found
             gateway.stop()
+
+    def _keep_settings(self) -> None:
+        """Keep what `andon why` may need of it; nothing else depends on it."""
+        state = self.config.path(self.config.journal.dir)
+        try:
+            keep(state, self.config.settings)
+        except OSError as error:
+            fields: dict[str, str | int | float] = {"cause": f"{state}: {error.strerror}"}
+            logs.write(log, Note(name="settings_not_kept", level="warning", fields=fields))
 
     def _note_running(self, refused: str) -> None:
         """Tell whoever asks what counts; nothing depends on it."""

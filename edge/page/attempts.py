@@ -60,9 +60,13 @@ class Attempts:
         while len(self._good) > REMEMBERED:
             self._good.popitem(last=False)
 
-    def untried(self, name: str, address: str) -> None:
-        """Nobody has judged the password: what `begin` counted is taken back."""
-        for key in (("address", address), ("all", ""), ("user", name)):
+    def untried(self, name: str, address: str, *, sent: bool) -> None:
+        """Nobody has said yes or no: what `begin` counted is taken back.
+
+        sent: a directory may have seen the password and counts by itself, so that its name does.
+        """
+        of_name = () if sent else (("user", name),)
+        for key in (("address", address), ("all", ""), *of_name):
             times = self._failed.get(key)
             if times:
                 times.pop()

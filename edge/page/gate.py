@@ -111,8 +111,7 @@ class Gate:
             try:
                 user = self._apart(await self.directory.asked(name, password))
             except DirectoryError as error:
-                if not error.sent:
-                    self.attempts.untried(counted, at)
+                self.attempts.untried(counted, at, sent=error.sent)
                 self._told("directory_down", name, address, why=str(error))
                 raise
         if user is None or isinstance(user, str):

@@ -19,7 +19,8 @@ from edge.bundles.training import settings_beside
 from edge.configuration.config import load as load_config
 from edge.configuration.config import need_bundle
 from edge.desk import Knowledge
-from edge.errors import RecordingError
+from edge.errors import ConfigError, RecordingError
+from edge.handover import handed_over
 from edge.knowledge.retrieve import look_up
 from edge.recordings.recording import journal_messages
 from edge.records import (
@@ -31,8 +32,10 @@ from edge.records import (
     TickDue,
 )
 from edge.replays.backtest import with_ticks
+from edge.samples.layouts import check_assets
 from edge.storage.checkpoint import newest
 from edge.storage.journal import read_journal, segments
+from edge.storage.kept_settings import kept
 from kb.errors import KnowledgeError
 from kb.snapshots.history import kept_name
 from kb.snapshots.snapshot import Snapshot, read_manifest
@@ -263,7 +266,7 @@ class Rerun:
             return ()
         then = stimulus.bundle_sha256
         known = self.assembly.store is not None and self.assembly.knows_bundle(then)
-        same = self.assembly.same_settings(stimulus.settings_sha256)
+        same = self.assembly.same_settings(stimulus.settings_sha256) or self._as_then(stimulus)
         said = {
             "bundle": ("" if known else then, self.assembly.bundle.sha256),
             "configuration": ("" if same else stimulus.settings_sha256, "another"),
@@ -276,6 +279,23 @@ class Rerun:
             return ()
         self._snapshot_sha256 = stimulus.snapshot_sha256
         return (SnapshotSwapped(snapshot_sha256=stimulus.snapshot_sha256),)
+
+    def _as_then(self, began: Started) -> bool:
+        """Go on with the settings that it began with, where they are kept and fit what is here."""
+        checkpoints = self.kept.checkpoints
+        found = kept(checkpoints.parent, began.settings_sha256) if checkpoints else None
+        if found is None:
+            return False
+        try:
+            check_assets(found, self.assembly.bundle)
+        except ConfigError:
+            return False
+        state = handed_over(self.engine.state, self.assembly.settings, found)
+        self.assembly.settings = found
+        known = self._knowledge(self._snapshot_sha256) if self._snapshot_sha256 else None
+        self.engine = self._engine(state, known)
+        self._note(f"from {clock_text(self.engine.now_ns)} on with the settings of then, as kept")
+        return True
 
     def _from_checkpoint(self, begin_ns: int) -> Position | None:
         """Begin at the newest checkpoint that lies before, if there is one that fits.

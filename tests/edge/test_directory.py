@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging
 import socket
 import sys
@@ -12,16 +13,21 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+import andon
+from edge.checks.brokers import broker_findings
+from edge.configuration.config import GatewayConfig
 from edge.configuration.sections import LdapConfig, PageConfig
 from edge.errors import ConfigError
 from edge.page.access import check_access
-from edge.page.attempts import OF_ADDRESS
-from edge.page.directory import Directory, DirectoryError
+from edge.page.attempts import OF_ADDRESS, OF_USER, Attempts
+from edge.page.directory import AT_ONCE, Directory, DirectoryError
 from edge.page.roles import Role
 from tests.edge import page_site, slapd
 from tests.edge.page_site import served
 from tests.edge.slapd import GROUPS, MEMBERS, PASSWORD, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,8 +206,8 @@ def test_our_own_account_with_a_wrong_password_is_trouble_of_the_directory(
 
 
 @needs_ldap3
-@pytest.mark.parametrize("drip", [b"", b"\x30"])
-def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None:
+@pytest.mark.parametrize(("begun", "drip"), [(b"", b""), (b"\x30\x84\x00\xff\xff\xff", b"\0")])
+def test_a_directory_that_hangs_is_given_up(tmp_path: Path, begun: bytes, drip: bytes) -> None:
     """In time also where it sends a byte now and then; its thread ends too."""
     over = threading.Event()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -209,6 +215,7 @@ def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None
     def hang() -> None:
         connected, _ = listening.accept()
         with connected:
+            connected.sendall(begun)  # the head of an answer of 16 MB
             while not over.wait(0.05):
                 try:
                     connected.sendall(drip)
@@ -228,7 +235,7 @@ def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None
         with pytest.raises(DirectoryError) as told:
             asyncio.run(directory.asked("vera", PASSWORD))
         assert told.value.sent
-        directory._threads.shutdown(wait=True)  # would wait for ever for one that hangs
+        wait_until(lambda: directory._free._value == AT_ONCE, what="the end of the thread")
     finally:
         over.set()
         thread.join(20)
@@ -298,6 +305,30 @@ def test_without_the_directory_the_users_of_the_file_sign_in(
     assert [r for r in caplog.records if r.getMessage() == "directory_down"]
 
 
+def test_what_a_directory_did_not_answer_counts_for_that_name_alone() -> None:
+    """And only where it may have seen the password: then it counts too."""
+    attempts = Attempts(page_site.Clock())
+    for sent, most in ((False, 10 * OF_USER), (True, OF_USER)):
+        for _ in range(most):
+            assert attempts.begin("olga", "desk") == 0.0
+            attempts.untried("olga", "desk", sent=sent)
+    assert attempts.begin("olga", "desk") > 0.0
+    assert attempts.begin("enno", "desk") == 0.0
+
+
+@needs_ldap3
+def test_a_name_is_tried_without_the_page(server: Slapd, tmp_path: Path) -> None:
+    """Role or reason, as the log of the page would have it."""
+    config, secret = tmp_path / "gateway.toml", tmp_path / "typed"
+    table = "\n".join(f"{key} = {json.dumps(value)}" for key, value in by_search(server).items())
+    config.write_text(f'site = "s"\n[model]\nbundle = "b"\n[page.ldap]\n{table}\n')
+    secret.write_text(PASSWORD)
+    option = ("--config", str(config), "--password-file", str(secret))
+    for name, code, said in (("ENNO", 0, "enno signs in as engineer"), ("nora", 1, "of no group")):
+        done = CliRunner().invoke(andon.app, ["users", "try", name, *option])
+        assert (done.exit_code, said in done.output) == (code, True), done.output
+
+
 def test_a_page_without_the_extra_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +366,24 @@ def test_settings_of_a_directory_that_cannot_be(wrong: dict[str, Any], said: str
     msgspec.convert(GOOD, LdapConfig)
     with pytest.raises(msgspec.ValidationError, match=said):
         msgspec.convert(GOOD | wrong, LdapConfig)
+
+
+def test_check_names_a_secret_that_others_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for those of brokers, which are not waited for here; once it is closed, no word of it."""
+    monkeypatch.setattr("edge.checks.brokers._connection", lambda *_: iter(()))
+    secret = tmp_path / "ldap.secret"
+    secret.write_text("x")
+    table = GOOD | {"user_dn": "", "base_dn": "dc=x", "bind_dn": "cn=x"}
+    table["bind_password_file"] = secret.name
+    config = {"site": "s", "base": str(tmp_path), "page": {"ldap": table}}
+    for mode, told in ((0o644, 1), (0o600, 0)):
+        secret.chmod(mode)
+        found = list(broker_findings(msgspec.convert(config, GatewayConfig)))
+        said = [detail for what, _, detail in found if what == "secret"]
+        assert len(said) == told
+        assert all("[page.ldap]" in one and "chmod 600" in one for one in said)
 
 
 def test_a_page_that_only_a_directory_lets_in_warns(tmp_path: Path) -> None:

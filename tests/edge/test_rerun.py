@@ -72,13 +72,13 @@ class Run:
             self.rig.give(look_up(self.snapshot, effect, now_ns=self.rig.engine.now_ns))
         self.answered = len(asked)
 
-    def keep(self) -> Kept:
-        """Write the journal as a gateway would have."""
+    def keep(self, *, settings_sha256: str = "") -> Kept:
+        """Write the journal as a gateway would have. settings_sha256: with which it began."""
         began = Started(
             version="",
             bundle_sha256=bundle().sha256,
             snapshot_sha256=self.snapshot.sha256,
-            settings_sha256="",
+            settings_sha256=settings_sha256,
         )
         stimuli: list[tuple[int, Stimulus]] = [(START, began), *self.rig.sent]
         writer = JournalWriter(self.folder / "journal")
