@@ -98,9 +98,10 @@ def test_the_clone_is_on_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("MAKEFLAGS", "k")
+    monkeypatch.setenv("ARGS", "--json figures.json")
     monkeypatch.setenv("PIP_CERT", "own.pem")
     found = environment_of(tmp_path)
-    assert not {"PYTHONPATH", "GIT_DIR", "MAKEFLAGS"} & set(found)
+    assert not {"PYTHONPATH", "GIT_DIR", "MAKEFLAGS", "ARGS"} & set(found)
     assert found["PATH"].split(os.pathsep)[0] == str(tmp_path / ".venv" / "bin")
     assert found["PIP_CERT"] == "own.pem"
 
