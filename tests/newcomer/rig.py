@@ -26,8 +26,9 @@ SAID_CHARS: Final = 1_500  # of what a failed command said
 STOP_S: Final = 15.0
 # Of the caller's environment: none of it may lead the clone back to where it was cloned from, and
 # what a `make` that calls us was told (it exports ARGS) is not for the one that we call.
-_STRANGE: Final = frozenset(
-    "PYTHONPATH PYTHONHOME VIRTUAL_ENV ARGS MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS".split()
+_STRANGE: Final = (
+    *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"),
+    *("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"),
 )
 
 
