@@ -34,6 +34,7 @@ from tests.newcomer.rig import (
     StepError,
     environment_of,
     free_port,
+    listens_on,
     table,
 )
 
@@ -110,6 +111,7 @@ class Newcomer:
         rig = self._rig
         with rig.step("a broker, and machines in four formats", "mosquitto -p 1883", PLANT):
             broker = rig.start(("mosquitto", "-p", self._port), log="mosquitto.log")
+            self._until(lambda: listens_on(int(self._port)), "mosquitto, listening")
             python = str(self._clone / ".venv" / "bin" / "python")
             sends = (python, "-m", "tests.broker.four_formats", self._port)
             self._plant = rig.start(sends, log="plant.log", cwd=self._clone)

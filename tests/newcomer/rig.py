@@ -69,6 +69,15 @@ def free_port() -> int:
         return port
 
 
+def listens_on(port: int) -> bool:
+    """Whether somebody takes connections on this loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class Rig:
     """Times steps in a folder. A context manager: at its end all that it started is gone."""
