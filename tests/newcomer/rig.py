@@ -24,8 +24,12 @@ WAIT: Final = "wait"  # as long as was asked for: in a plant longer
 PLANT: Final = "plant"  # what a plant has already: no time of a newcomer
 SAID_CHARS: Final = 1_500  # of what a failed command said
 STOP_S: Final = 15.0
-# Of the caller's environment: none of it may lead the clone back to where it was cloned from.
-_STRANGE: Final = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+# Of the caller's environment: none of it may lead the clone back to where it was cloned from, and
+# what a `make` that calls us was told (it exports ARGS) is not for the one that we call.
+_STRANGE: Final = (
+    *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"),
+    *("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"),
+)
 
 
 class StepError(Exception):
@@ -63,6 +67,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def listens_on(port: int) -> bool:
+    """Whether somebody takes connections on this loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(slots=True)

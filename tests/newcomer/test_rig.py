@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.newcomer import __main__ as newcomer
-from tests.newcomer.rig import PLANT, WAIT, Rig, Step, StepError, environment_of, table
+from tests.newcomer.rig import PLANT, WAIT, Rig, Step, StepError, environment_of, listens_on, table
 from tests.waiting import wait_until
 
 # A process with a child, of which neither ends when it is asked to.
@@ -98,11 +99,22 @@ def test_the_clone_is_on_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("MAKEFLAGS", "k")
+    monkeypatch.setenv("ARGS", "--json figures.json")
     monkeypatch.setenv("PIP_CERT", "own.pem")
     found = environment_of(tmp_path)
-    assert not {"PYTHONPATH", "GIT_DIR", "MAKEFLAGS"} & set(found)
+    assert not {"PYTHONPATH", "GIT_DIR", "MAKEFLAGS", "ARGS"} & set(found)
     assert found["PATH"].split(os.pathsep)[0] == str(tmp_path / ".venv" / "bin")
     assert found["PIP_CERT"] == "own.pem"
+
+
+def test_a_port_counts_once_somebody_listens_there() -> None:
+    """Before that a client that does not wait would fail for no fault of the product."""
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        port = there.getsockname()[1]
+        assert not listens_on(port)
+        there.listen()
+        assert listens_on(port)
 
 
 def test_waiting_and_the_plant_are_summed_apart() -> None:
