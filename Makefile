@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SELF    := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench performance fuzz fuzz-decoders sim chaos soak attacks clients screenshots format lock clean sbom licences vulnerabilities wheelhouse size
+.PHONY: help demo test lint docs bench performance fuzz fuzz-decoders sim chaos soak attacks clients screenshots newcomer format lock clean sbom licences vulnerabilities wheelhouse size
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ clients: ## real Node-RED, FUXA and Home Assistant in .clients, for tests/client
 screenshots: $(VENV)/dev.stamp clients ## alerts on the screens of real products, in build/screenshots
 	@$(BIN)/python -m pytest -q tests/clients $(ARGS)
 	@ls build/screenshots/*.png
+
+# Nor here: it makes one in a clone.
+newcomer: ## a newcomer's quarter of an hour, from a clone to an alert on the page, timed step by step
+	@$(PYTHON) -m tests.newcomer $(ARGS)
 
 format: $(VENV)/dev.stamp ## format the sources and mend what can be mended
 	@$(BIN)/ruff check --fix .

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from edge.configuration.config import GatewayConfig
     from models.bundles.bundle import Bundle
 
-NAMED_MAX: Final = 20
+NAMED_MAX: Final = 20  # assets that lack the same
+KINDS_MAX: Final = 20  # kinds of lack: a table may have one an asset
 
 
 def rationale_finding(config: GatewayConfig, bundle: Bundle | None) -> tuple[str, bool, str]:
@@ -20,8 +21,16 @@ def rationale_finding(config: GatewayConfig, bundle: Bundle | None) -> tuple[str
     found = lacking(config.settings.of_asset(name) for name in assets)
     if not found:
         return "rationalisation", True, f"cause, consequence and action of all {len(assets)} assets"
-    named = [f"{asset}: {'; '.join(tracks)}" for asset, tracks in list(found.items())[:NAMED_MAX]]
-    more = f"; and {len(found) - NAMED_MAX} more assets" if len(found) > NAMED_MAX else ""
+    alike: dict[str, list[str]] = {}
+    for asset, tracks in found.items():
+        alike.setdefault("; ".join(tracks), []).append(asset)
+    named = [f"{_named(names)}: {what}" for what, names in alike.items()]
+    more = f"; and {len(named) - KINDS_MAX} more kinds" if len(named) > KINDS_MAX else ""
     how = "andon alarms export writes the table to fill in"
-    detail = f"the engineer's alone, as they lack {'; '.join(named)}{more}: {how}"
+    detail = f"the engineer's alone, as they lack {'; '.join(named[:KINDS_MAX])}{more}: {how}"
     return "rationalisation", True, detail
+
+
+def _named(assets: list[str]) -> str:
+    more = f" and {len(assets) - NAMED_MAX} more assets" if len(assets) > NAMED_MAX else ""
+    return f"{', '.join(assets[:NAMED_MAX])}{more}"

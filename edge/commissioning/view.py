@@ -99,7 +99,8 @@ class Acceptance:
             why = troubles[0] if troubles else f"{place}: there is none"
             raise ConfigError(
                 f"{why}; what an asset has shown is known from a checkpoint of its gateway: run"
-                f" it with this configuration first, `andon run {config_path}`"
+                f" it with this configuration first, `andon run {config_path}`; the first"
+                " checkpoint comes some ten seconds after it began"
             )
         assembly.restore(found.state)
         self._state = assembly.engine.state

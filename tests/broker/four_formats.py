@@ -1,10 +1,15 @@
 """A plant that speaks four formats at once to one broker, live, until it is told to stop.
 
-Generic JSON in its three shapes, Sparkplug B, Kepware, and a value a topic.
+Generic JSON in its three shapes, Sparkplug B, Kepware, and a value a topic. What is in `raised`
+has a fault: its first tag is too high by so much.
+
+`python -m tests.broker.four_formats PORT` is the same in a process of its own, for
+`make newcomer`: each line `ASSET AMOUNT` on its standard input is a fault; the end of it ends all.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -43,6 +48,7 @@ class FourFormats:
         self._rng = np.random.default_rng(11)
         self._seq = 0
         self.steps = 0
+        self.raised: dict[str, float] = {}  # asset -> how much its first tag is too high
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,31 +67,32 @@ class FourFormats:
                 self.steps += 1
                 self._over.wait(max(begin_s + self.steps * STEP_S - time.monotonic(), 0.0))
 
-    def _row(self) -> list[float]:
+    def _row(self, asset: str) -> list[float]:
         row = self._rng.normal((12.0, 55.0, 90.0), (0.2, 0.5, 1.0))
+        row[0] += self.raised.get(asset, 0.0)
         return [round(float(value), 4) for value in row]
 
     def _step(self, now_ms: int) -> Iterator[tuple[str, bytes]]:
         state: dict[str, Any] = {"running": self.steps % 300 != 299, "bypass": False}
         for asset in WIDE:
-            body = {"ts": now_ms, **dict(zip(TAGS, self._row(), strict=True)), **state}
+            body = {"ts": now_ms, **dict(zip(TAGS, self._row(asset), strict=True)), **state}
             yield f"works/hall1/{asset}/data", msgspec.json.encode(body)
         for asset in COLUMNS:
             times = [now_ms - 50, now_ms]
-            columns = {"tags": TAGS, "ts": times, "v": [self._row(), self._row()]}
+            columns = {"tags": TAGS, "ts": times, "v": [self._row(asset), self._row(asset)]}
             yield f"works/hall2/{asset}", msgspec.json.encode(columns)
         for asset in SINGLE:
-            for tag, value in zip(TAGS, self._row(), strict=True):
+            for tag, value in zip(TAGS, self._row(asset), strict=True):
                 single = {"asset": asset, "ts": now_ms, "tag": tag, "value": value, "unit": "V"}
                 yield "gateway7/readings", msgspec.json.encode(single)
         values = [
             {"id": f"{asset}.{tag}", "v": value, "q": True, "t": now_ms}
             for asset in LATHES
-            for tag, value in zip(TAGS, self._row(), strict=True)
+            for tag, value in zip(TAGS, self._row(asset), strict=True)
         ]
         yield "iotgateway", msgspec.json.encode({"timestamp": now_ms, "values": values})
         for asset in MIXERS:
-            for tag, value in zip(TAGS, self._row(), strict=True):
+            for tag, value in zip(TAGS, self._row(asset), strict=True):
                 yield f"acme/berlin/hall3/line1/{asset}/{tag}", str(value).encode()
         yield from self._sparkplug(now_ms)
         if self.steps % 10 == 0:
@@ -99,14 +106,26 @@ class FourFormats:
             for device in DEVICES:
                 metrics = [
                     encode_metric(name=tag, alias=i, datatype=DOUBLE_TYPE, value=value)
-                    for i, (tag, value) in enumerate(zip(TAGS, self._row(), strict=True))
+                    for i, (tag, value) in enumerate(zip(TAGS, self._row(device), strict=True))
                 ]
                 birth = encode_payload(metrics, t_ms=now_ms, seq=self._next())
                 yield f"spBv1.0/works/DBIRTH/cell/{device}", birth
         for device in DEVICES:
-            data = encode_data(self._row(), t_ms=now_ms, seq=self._next())
+            data = encode_data(self._row(device), t_ms=now_ms, seq=self._next())
             yield f"spBv1.0/works/DDATA/cell/{device}", data
 
     def _next(self) -> int:
         self._seq = (self._seq + 1) % 256
         return self._seq
+
+
+def main() -> None:
+    """Speak until standard input ends."""
+    with FourFormats(int(sys.argv[1])) as plant:
+        for line in sys.stdin:
+            asset, amount = line.split()
+            plant.raised[asset] = float(amount)
+
+
+if __name__ == "__main__":
+    main()

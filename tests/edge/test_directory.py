@@ -22,11 +22,12 @@ from edge.configuration.sections import LdapConfig, PageConfig
 from edge.errors import ConfigError
 from edge.page.access import check_access
 from edge.page.attempts import OF_ADDRESS, OF_USER, Attempts
-from edge.page.directory import Directory, DirectoryError
+from edge.page.directory import AT_ONCE, Directory, DirectoryError
 from edge.page.roles import Role
 from tests.edge import page_site, slapd
 from tests.edge.page_site import served
 from tests.edge.slapd import GROUPS, MEMBERS, PASSWORD, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,8 +206,8 @@ def test_our_own_account_with_a_wrong_password_is_trouble_of_the_directory(
 
 
 @needs_ldap3
-@pytest.mark.parametrize("drip", [b"", b"\x30"])
-def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None:
+@pytest.mark.parametrize(("begun", "drip"), [(b"", b""), (b"\x30\x84\x00\xff\xff\xff", b"\0")])
+def test_a_directory_that_hangs_is_given_up(tmp_path: Path, begun: bytes, drip: bytes) -> None:
     """In time also where it sends a byte now and then; its thread ends too."""
     over = threading.Event()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -214,6 +215,7 @@ def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None
     def hang() -> None:
         connected, _ = listening.accept()
         with connected:
+            connected.sendall(begun)  # the head of an answer of 16 MB
             while not over.wait(0.05):
                 try:
                     connected.sendall(drip)
@@ -233,7 +235,7 @@ def test_a_directory_that_hangs_is_given_up(tmp_path: Path, drip: bytes) -> None
         with pytest.raises(DirectoryError) as told:
             asyncio.run(directory.asked("vera", PASSWORD))
         assert told.value.sent
-        directory._threads.shutdown(wait=True)  # would wait for ever for one that hangs
+        wait_until(lambda: directory._free._value == AT_ONCE, what="the end of the thread")
     finally:
         over.set()
         thread.join(20)

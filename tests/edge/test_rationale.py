@@ -180,7 +180,7 @@ def test_a_table_goes_out_and_comes_in_by_command(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     printed = invoke("alarms", "export", config, "-o", out, "--semicolon")
     assert "2 assets, 2 of them not rationalised" in printed
-    assert "r1: process (cause, consequence, action)" in finding(config)
+    assert "they lack r1, r2: process (cause, consequence, action); sensor" in finding(config)
     head, *rows = out.read_text(encoding="utf-8-sig").splitlines()
     filled = [head, *(row.replace(";500;;;;", ";500;worn;scrap;stop;") for row in rows)]
     out.write_text("\r\n".join(filled), encoding="utf-8-sig")
@@ -188,6 +188,16 @@ def test_a_table_goes_out_and_comes_in_by_command(tmp_path: Path) -> None:
     asset = load(config).settings.of_asset("r2")
     assert rationale(asset, "sensor").action == "stop"
     assert "of all 2 assets" in finding(config)
+
+
+def test_assets_that_lack_the_same_are_named_together(tmp_path: Path) -> None:
+    """So that a plant of which nothing is known yet fills a line, and no page; 20 are named."""
+    assets = [{"id": f"m{i:02d}"} for i in range(25)] + [{"id": "other", "cause": "worn"}]
+    said = finding(settings(tmp_path, asset=assets))
+    assert said.count("process (cause, consequence, action)") == 1
+    assert "m18, m19 and 5 more assets: process (" in said
+    assert "; other: process (consequence, action); sensor" in said
+    assert "m20" not in said
 
 
 def finding(config: Path) -> str:

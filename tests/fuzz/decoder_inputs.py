@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 
 GOLDEN: Final = Path(__file__).resolve().parent.parent / "golden" / "payloads"
 HEX: Final = "@hex"  # the key of a golden payload that is no text
-RANDOM, DAMAGED = (
-    0.12,
-    0.5,
-)  # shares: bytes; these and golden ones; the rest is written
+# Shares: bytes alone; golden messages, damaged; of the rest, which is written, how many damaged.
+SHARES: Final = (0.12, 0.38, 0.4)
+OF_STREAMS: Final = (0.05, 0.2, 0.15)  # where a message means little without those before it
 NOISE_BYTES_MAX: Final = 600
 MS: Final = START // 10**6
 ASSETS: Final = ("press7", "press8", "p 9", "line/4", "a+b", "#", "x" * 70, "presse\u0301")
@@ -84,19 +83,20 @@ def seeds(format_: str) -> tuple[bytes, ...]:
 def mutator(format_: str) -> Mutate:
     """Another message each time, whatever the seed was: golden ones are taken from all of them."""
     inner = _damage(format_)
+    noise, damaged, too = OF_STREAMS if format_ == "sparkplug" else SHARES
 
     def mutate(chance: random.Random, seed: bytes) -> bytes:
         way = chance.random()
         topic, _, payload = seed.partition(b"\n")
-        if way < RANDOM:
+        if way < noise:
             size = int(chance.random() ** 2 * NOISE_BYTES_MAX)
             return topic + b"\n" + chance.randbytes(size)
-        if way < DAMAGED:
+        if way < noise + damaged:
             if chance.random() < 0.15:
                 payload = _crossed(chance, payload, seeds(format_))
             return topic + b"\n" + inner(chance, payload)
         topic, payload = written(format_, chance)
-        if chance.random() < 0.4:
+        if chance.random() < too:
             payload = inner(chance, payload)
         return topic + b"\n" + payload
 

@@ -29,7 +29,9 @@ NAMES: Final = ("Force", "Heat", "Flow", "Speed", "Mode", "a/b")
 ALIASES: Final = (0, 1, 2, 3, 130, 2**40)
 FIELDS: Final = (FLOAT, DOUBLE, DOUBLE, INT, LONG, BOOLEAN)
 # How often what is said: mostly data, so that births and deaths stand between them.
-KINDS: Final = ("DDATA",) * 12 + ("DBIRTH",) * 5 + ("NBIRTH", "NDATA", "DDEATH", "NDEATH", "DCMD")
+KINDS: Final = (
+    ("DDATA",) * 60 + ("DBIRTH",) * 24 + ("NBIRTH", "NDATA", "DDEATH", "NDEATH", "DCMD")
+)  # fmt: skip
 
 
 def message(chance: random.Random) -> tuple[bytes, bytes]:
@@ -39,7 +41,7 @@ def message(chance: random.Random) -> tuple[bytes, bytes]:
     if kind[0] == "D":
         device = f"x{int(chance.random() * 400)}" if chance.random() < 0.05 else None
         topic += "/" + (device or _of(chance, DEVICES))
-    seq = int(chance.random() * 256) if chance.random() < 0.9 else None
+    seq = int(chance.random() * 256) if chance.random() < 0.2 else None  # with none, none is missed
     t_ms = MS + int(chance.random() * 5_000) if chance.random() < 0.9 else None
     if chance.random() < 0.01:
         t_ms = 2**63
@@ -54,17 +56,30 @@ def _metrics(chance: random.Random, kind: str) -> list[bytes]:
         return _birth(chance)
     if kind == "DDEATH":
         return []
-    if chance.random() < 0.4:  # a layout that comes again: all by alias, each with its time
-        return [
-            encode_metric(alias=alias, t_ms=MS + 7, field=DOUBLE, value=chance.uniform(-9, 9))
-            for alias in ALIASES[: 2 + int(chance.random() * 3)]
-        ]
+    if chance.random() < 0.7:
+        return _usual(chance)
     return [_metric(chance) for _ in range(1 + int(chance.random() ** 2 * 9))]
+
+
+def _usual(chance: random.Random) -> list[bytes]:
+    """What comes again and again, so that its layout is known: aliases, numbers, times or none."""
+    told = chance.sample(ALIASES[:5], 1 + int(chance.random() * 3))
+    field, times = _of(chance, (DOUBLE, FLOAT, INT)), _of(chance, ("none", "one", "each"))
+    return [
+        encode_metric(
+            alias=alias,
+            t_ms=None if times == "none" else MS + (i % 2 if times == "each" else 0),
+            field=field,
+            value=float(int(chance.random() * 900)),
+        )
+        for i, alias in enumerate(told)
+    ]
 
 
 def _birth(chance: random.Random) -> list[bytes]:
     """Names in another order each time, with the same aliases, or some without one."""
-    names = chance.sample(NAMES, 1 + int(chance.random() * len(NAMES)))
+    most = chance.random() < 0.7
+    names = chance.sample(NAMES, len(NAMES) if most else 1 + int(chance.random() * len(NAMES)))
     aliases: list[Any] = chance.sample(ALIASES, len(names))
     if chance.random() < 0.1:
         aliases[0] = aliases[-1]  # one alias for two: nobody may

@@ -9,6 +9,7 @@ import pytest
 
 from edge.errors import WireError
 from edge.samples.sparkplug import Sparkplug
+from edge.samples.sparkplug_routes import Speaker
 from edge.wire import formats, quick
 from edge.wire.formats import FORMATS, READERS
 from tests.fuzz.decoder_targets import REASONS, TARGETS
@@ -74,6 +75,49 @@ def test_aliases_of_an_older_birth_are_seen(
     """The oracle of names knows which birth is the newest."""
     monkeypatch.setattr(Sparkplug, "meanings", _aliases_of_yesterday(Sparkplug.meanings))
     assert "not what the newest birth says" in first_failure("decoder-sparkplug", tmp_path)
+
+
+def test_the_quick_ways_of_sparkplug_are_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the oracle would look at the long way alone."""
+    found = Counter[str]()
+
+    def counted(name: str, way: Callable[..., Any]) -> Callable[..., Any]:
+        def read(*words: Any) -> Any:  # noqa: ANN401 - as the way has them
+            told = way(*words)
+            found[name] += told is not None
+            return told
+
+        return read
+
+    monkeypatch.setattr(Speaker, "read", counted("speaker", Speaker.read))
+    monkeypatch.setattr(Sparkplug, "_quick_rows", counted("rows", Sparkplug._quick_rows))
+    trial = Trial(BY_NAME["decoder-sparkplug"], tmp_path)
+    for index in range(2 * ENOUGH):
+        assert trial.run(BY_NAME["decoder-sparkplug"].input_of(SEED, index)) is None, index
+    assert found["speaker"] > 100, found
+    assert found["rows"] > 5, found
+
+
+def test_a_speaker_that_knows_an_older_birth_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was looked up before a birth is not forgotten."""
+    monkeypatch.setattr(Speaker, "_learn", _learnt_for_ever(Speaker._learn))
+    assert "quickly" in first_failure("decoder-sparkplug", tmp_path)
+
+
+def _learnt_for_ever(learn: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[tuple[int, Any], Any] = {}
+
+    def learnt(self: Speaker, route: Any, ident: Any) -> Any:  # noqa: ANN401 - as it has them
+        if not learn(self, route, ident):
+            return False
+        self._known[ident] = known.setdefault((id(self), ident), self._known[ident])
+        return True
+
+    return learnt
 
 
 def test_births_without_end_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

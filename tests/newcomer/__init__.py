@@ -1,0 +1,1 @@
+"""`make newcomer`: a newcomer's quarter of an hour, timed from a clone."""
