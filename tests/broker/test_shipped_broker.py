@@ -138,7 +138,7 @@ def test_the_gateway_hears_the_sensor_and_a_dashboard_sees_its_alerts(
             told = [m.payload for m in dashboard.queue if m.topic == f"{ROOT}/health"]
             counts = msgspec.json.decode(told[-1])["counts"] if told else {}
             assert not [name for name in counts if name.startswith("invalid")], counts
-            return counts.get("link_received", 0) > 3
+            return bool(counts.get("link_received", 0) > 3)
 
         wait_until(received, what="readings of the sensor that are counted on health")
         assert gateway.stop() == 0
