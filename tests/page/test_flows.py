@@ -170,6 +170,8 @@ def test_an_alert_is_read_acknowledged_shelved_and_labelled(
     page.locator("#alert .checks li").first.wait_for()
     page.locator("#alert .trend canvas").wait_for()
     assert page.locator("#alert .shares li").count() > 2
+    assert "heard since" in _text(page, "#alert .trend-note .since")
+    _follows_the_work(page)
     _reads_the_passage(page)
     page.locator("[data-act=ack]").click()
     _shows(page, "#alert .chip", "acknowledged")
@@ -192,6 +194,26 @@ def test_an_alert_is_read_acknowledged_shelved_and_labelled(
 
 def _answered(heard: Subscriber, command: str) -> bool:
     return any(one.body["command"] == command for one in heard.of("cmd_result"))
+
+
+def _follows_the_work(page: Page) -> None:
+    """On the line of time each job has a bar; its row below is a tap or a key away."""
+    line = page.locator("#alert .timeline .lanes").bounding_box()
+    bars = page.locator("#alert .timeline button.job")
+    assert line is not None
+    assert bars.count() >= 1
+    for bar in bars.all():
+        box = bar.bounding_box()
+        assert box is not None
+        assert line["x"] - 1 <= box["x"]
+        assert box["x"] + box["width"] <= line["x"] + line["width"] + 1
+        assert "UTC" in (bar.get_attribute("title") or "")
+    job = bars.first.get_attribute("data-job")
+    bars.first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.dataset.work") == job
+    assert page.locator("#alert .timeline .event").count() >= 1
+    assert page.locator("#alert .timeline .here").is_visible()
 
 
 def _reads_the_passage(page: Page) -> None:

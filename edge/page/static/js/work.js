@@ -115,7 +115,7 @@ export function worksOf(asset) {
   const told = rows.get(`job/${asset}`);
   if (!told) return [];
   const every = [...told.jobs, ...told.proposals].sort((a, b) => (b.valid_from_ms ?? 0) - (a.valid_from_ms ?? 0));
-  return every.slice(0, 30).map((job) => h("li", {},
+  return every.slice(0, 30).map((job) => h("li", { "data-work": job.job_id },
     h("span", { class: "faint" }, job.valid_from_ms === null ? "–" : time(job.valid_from_ms, now()), job.valid_to_ms === null ? "" : [" – ", time(job.valid_to_ms, now())]),
     h("span", { class: "m" }, title(job), job.valid_from_ms !== null && job.valid_to_ms !== null ? ` · ${lasting(job.valid_to_ms - job.valid_from_ms)}` : "", job.quotes[0] ? h("div", { class: "faint" }, `“${job.quotes[0]}”`) : ""),
     h("span", { class: "chip" }, word("job", job.state))));
