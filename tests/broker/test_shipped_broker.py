@@ -11,6 +11,8 @@ import pytest
 
 from edge.brokers.endpoint import Endpoint
 from edge.brokers.mqtt import BrokerError, Collector, Publisher
+from edge.doctor.finding import Level
+from edge.doctor.look import looked
 from edge.wire.readings import encode_rows
 from tests.broker.gateways import GatewayProcess
 from tests.broker.plants import PASSWORD, as_user, invoke, passwords
@@ -111,7 +113,7 @@ def test_nobody_is_let_in_without_a_name_or_with_a_wrong_password(broker: Mosqui
 
 
 def test_the_gateway_hears_the_sensor_and_a_dashboard_sees_its_alerts(
-    broker: Mosquitto, tmp_path: Path
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shipped configuration, with secrets and state elsewhere."""
     secret = tmp_path / "secret"
@@ -141,4 +143,10 @@ def test_the_gateway_hears_the_sensor_and_a_dashboard_sees_its_alerts(
             return bool(counts.get("link_received", 0) > 3)
 
         wait_until(received, what="readings of the sensor that are counted on health")
+        for name, value in own.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("ANDON__MQTT__PORT", str(broker.port))
+        monkeypatch.setenv("ANDON__JOURNAL__DIR", str(state))
+        found = {one.what: one for one in looked(CONFIG).findings}
+        assert found["gateway"].level is Level.FINE, "the doctor has the gateway's account"
         assert gateway.stop() == 0
