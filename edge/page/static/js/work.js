@@ -31,7 +31,7 @@ let drawn = "";
 function draw() {
   const minute = Math.floor(now() / 60000);
   const alerts = all("alert/"), jobs = all("job/");
-  const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.length, one.proposals.length, one.silences.length])]);
+  const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.map((job) => [job.job_id, job.state, job.fuse_ms, job.valid_to_ms]), one.proposals.length, one.silences.length])]);
   if (state === drawn) return; // a button under a finger stays where it is
   drawn = state;
   put("suppressed", alerts.filter((one) => one.suppressed).sort((a, b) => b.begin_ms - a.begin_ms), suppressed);
