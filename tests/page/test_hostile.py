@@ -134,6 +134,7 @@ def test_a_job_that_opens_within_the_time_it_was_planned_in_is_under_way(
         job = msgspec.structs.replace(said.proposals[0], state=state)
         _say(mosquitto, health(), msgspec.structs.replace(said, jobs=(job,), proposals=()))
         page.locator(".card.open_work .item").filter(has_text=words).wait_for()
+        assert page.locator(".card.open_work .item").count() == 1
 
 
 def test_a_policy_bars_scripts_and_addresses_of_others(
