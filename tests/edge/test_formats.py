@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GOLDEN: Final = sorted(
     (Path(__file__).resolve().parent.parent / "golden" / "payloads").glob("*.json")
 )
+START_UA: Final = 1_760_000_000 * 10**9  # 2025-10-09T08:53:20Z
 BIG: Final = st.floats(-1e15, 1e15, allow_nan=False)
 NAMES: Final = st.text("abcXYZ019_", min_size=1, max_size=8)
 CELLS: Final = st.lists(
@@ -188,12 +189,81 @@ def test_levels_of_a_topic_have_names() -> None:
     assert match_source("other/w1/l1/x/y", [source]) is None
 
 
+@pytest.mark.parametrize("null", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_null_time_of_opc_ua_is_none(null: str) -> None:
+    """Part 6: the least and the greatest date say that there is none; the next one that is told counts."""
+    source = Source(topic="ua/{asset}", format="opcua")
+    sent = "2025-10-09T08:53:20Z"
+    fields = {
+        "a": {"Value": 1.5, "SourceTimestamp": null},
+        "b": {"Value": 2.5, "SourceTimestamp": null, "ServerTimestamp": "2025-10-09T08:53:19Z"},
+    }
+    for stamp, t_ns in ((sent, START_UA), (null, START)):
+        body = {"Messages": [{"DataSetWriterId": 2, "Timestamp": stamp, "Payload": fields}]}
+        found = heard(decoders()[0], source, "ua/p7", json.dumps(body).encode())
+        told = {(tag, at, value) for _, tag, at, value, _ in found if not is_nan(value)}
+        assert told == {("a", t_ns, 1.5), ("b", START_UA - 10**9, 2.5)}
+
+
+@pytest.mark.parametrize("null", [{"SourceTimestamp": "2025-10-09T08:53:20Z"}, {}])
+def test_a_data_value_without_a_value_is_null(null: dict[str, str]) -> None:
+    """Part 6 leaves out what is null; the fields beside it are taken."""
+    source = Source(topic="ua/{asset}", format="opcua")
+    body = {"Messages": [{"DataSetWriterId": 2, "Payload": {"a": null, "b": {"Value": 2.5}}}]}
+    found = heard(decoders()[0], source, "ua/p7", json.dumps(body).encode())
+    told = {(tag, value) for _, tag, _, value, _ in found if not is_nan(value)}
+    assert told == {("b", 2.5)}
+    assert "a" in {tag for _, tag, _, _, _ in found}
+
+
 def test_metadata_of_the_databus_are_listened_to() -> None:
     """They come beside the values, and are nobody's."""
     source = Source(topic="ie/d/j/simatic/v1/+/dp/r/#", format="databus")
     assert subscriptions(source) == [source.topic, "ie/m/j/simatic/v1/+/dp"]
     assert match_source("ie/m/j/simatic/v1/s7c1/dp", [source]) == (source, "")
     assert match_source("ie/m/j/simatic/v1/s7c1/other", [source]) is None
+
+
+def metadata(*connections: tuple[str, str, str, str]) -> bytes:
+    """Metadata of (connection, topic, id, name) each; topic "" is not told."""
+    told = [
+        {
+            "name": connection,
+            "dataPoints": [
+                {
+                    "name": "default",
+                    **({"topic": topic} if topic else {}),
+                    "dataPointDefinitions": [{"name": name, "id": ident, "dataType": "Real"}],
+                }
+            ],
+        }
+        for connection, topic, ident, name in connections
+    ]
+    return json.dumps({"seq": 1, "connections": told}).encode()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_ids_of_the_databus_are_those_of_their_connection(*, told: bool) -> None:
+    """Two PLCs of one connector may both have an id 101: the topic says whose value it is."""
+    source = Source(topic="ie/d/j/simatic/v1/+/dp/r/#", format="databus")
+    head = "ie/d/j/simatic/v1/s7c1/dp/r"
+    made, counts = decoders()
+    names = metadata(
+        ("PLC1", f"{head}/PLC1/default" if told else "", "101", "Speed"),
+        ("PLC2", f"{head}/PLC2/default" if told else "", "101", "Torque"),
+        ("PLC2", f"{head}/PLC2/default" if told else "", "102", "Heat"),
+        ("Plant 3", f"{head}/Plant_3/default", "101", "Flow"),
+    )
+    assert heard(made, source, "ie/m/j/simatic/v1/s7c1/dp", names) == []
+    for place, asset, tag in (
+        ("PLC1", "PLC1", "Speed"), ("PLC2", "PLC2", "Torque"), ("Plant_3", "Plant 3", "Flow"),
+    ):  # fmt: skip
+        found = heard(made, source, f"{head}/{place}/default", b'{"vals": [{"id": "101", "val": 3}]}')
+        assert [one[:2] for one in found] == [(asset, tag)]
+    if told:  # of a connection that has no such id it is not known yet
+        one = b'{"vals": [{"id": "102", "val": 3}]}'
+        assert heard(made, source, f"{head}/PLC1/default", one) == []
+        assert counts["waiting_for_metadata"] == 1
 
 
 def test_metadata_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
