@@ -67,7 +67,10 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meanings(NamedTuple):
-    """What a birth says: name and datatype of each alias, datatype of each name."""
+    """What a birth says: name and datatype of each alias, datatype of each name.
+
+    An alias of two names is left out: what comes by it could be either's.
+    """
 
     aliases: dict[int, tuple[str, int]]
     names: dict[str, int]
@@ -75,11 +78,16 @@ class Meanings(NamedTuple):
     @classmethod
     def of(cls, birth: Birth) -> Self:
         """Looked up once for each birth."""
+        aliases: dict[int, tuple[str, int]] = {}
+        unsure: set[int] = set()
         told = zip(birth.aliases, birth.names, birth.datatypes, strict=True)
-        return cls(
-            {alias: (name, datatype) for alias, name, datatype in told if alias >= 0},
-            dict(zip(birth.names, birth.datatypes, strict=True)),
-        )
+        for alias, name, datatype in told:
+            if aliases.get(alias, (name, datatype))[0] != name:
+                unsure.add(alias)
+            if alias >= 0:
+                aliases[alias] = name, datatype
+        sure = {alias: one for alias, one in aliases.items() if alias not in unsure}
+        return cls(sure, dict(zip(birth.names, birth.datatypes, strict=True)))
 
 
 NOTHING: Final = Meanings({}, {})
