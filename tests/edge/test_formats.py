@@ -216,6 +216,22 @@ def test_a_data_value_without_a_value_is_null(null: dict[str, str]) -> None:
     assert "a" in {tag for _, tag, _, _, _ in found}
 
 
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        ("+42.5", 42.5), (".5", 0.5), ("-.5", -0.5), ("42.", 42.0), ("007", 7.0), ("1E3", 1000.0),
+        ("NaN", None), ("-inf", None), ("Infinity", None),
+        ("0x10", "0x10"), ("1_000", "1_000"), ("4 2", "4 2"), ("INFO", "INFO"), ("42,5", "42,5"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_no_json_is_one(payload: str, value: float | str | None) -> None:
+    """Small senders print them so; as a text the tag would have no values."""
+    source = Source(topic="uns/{asset}/{tag...}", format="raw")
+    ((_, tag, t_ns, found, _),) = heard(decoders()[0], source, "uns/p7/a/b", payload.encode())
+    assert (tag, t_ns) == ("a/b", START)
+    assert is_nan(found) if value is None else found == value
+
+
 def test_small_times_of_senml_count_from_now() -> None:
     """RFC 8428, 4.5.3: a pack of the last seconds, each value at its own."""
     source = Source(topic="senml/{asset}", format="senml")
